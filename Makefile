@@ -1,0 +1,108 @@
+# payments-core: every command a developer, a reviewer or CI needs. `make` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null || echo build/uv/bin/uv)
+COMPOSE ?= docker compose
+PYTEST_ARGS ?= -n 2
+VERIFY_ARGS ?=
+export UV_PYTHON_DOWNLOADS := never
+
+STAMP := $(VENV)/.synced
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# ---- set-up -------------------------------------------------------------------------------------
+
+build/uv/bin/uv: requirements-uv.txt
+	@sh tools/get-uv.sh "$(PYTHON)" build/uv
+
+$(STAMP): requirements.lock pyproject.toml $(filter build/%,$(UV))
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed; name one: make PYTHON=/path/to/python3.13 $(MAKECMDGOALS)"; exit 2; }
+	@test -x $(BIN)/python || "$(UV)" venv --quiet --python "$(PYTHON)" $(VENV)
+	@"$(UV)" pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	@"$(UV)" pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: sync
+sync: $(STAMP) ## Make the virtual environment match the lock file
+
+.PHONY: lock
+lock: $(filter build/%,$(UV)) ## Resolve the dependencies again and write the lock files with hashes
+	"$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-header --extra verify --extra dev pyproject.toml -o requirements.lock
+	"$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-header pyproject.toml -o requirements-service.lock
+
+# ---- the main jobs ------------------------------------------------------------------------------
+
+.PHONY: verify
+verify: $(STAMP) ## The main job: model, differential machines, stress; table and build/report (VERIFY_ARGS=--quick)
+	@$(BIN)/payments-verify verify $(VERIFY_ARGS)
+
+.PHONY: test
+test: $(STAMP) ## Run the tests
+	@$(BIN)/pytest $(PYTEST_ARGS)
+
+.PHONY: test-file
+test-file: $(STAMP) ## Run one test file or test: make test-file FILE=tests/model/test_step.py
+	@test -n "$(FILE)" || { echo "name the file: make test-file FILE=tests/..."; exit 2; }
+	@$(BIN)/pytest $(FILE)
+
+.PHONY: test-coverage
+test-coverage: $(STAMP) ## Run the tests with branch coverage (page in build/coverage)
+	@$(BIN)/pytest $(PYTEST_ARGS) --cov --cov-report=term --cov-report=html:build/coverage
+
+.PHONY: serve
+serve: $(STAMP) ## Run the service on an embedded PostgreSQL (or on DATABASE_URL)
+	@$(BIN)/payments-core serve
+
+# ---- checks -------------------------------------------------------------------------------------
+
+.PHONY: check
+check: lint typecheck test ## Everything CI runs
+
+.PHONY: lint
+lint: $(STAMP) ## Format check, lint, and the arrows between packages
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/lint-imports
+
+.PHONY: lint-fix
+lint-fix: $(STAMP) ## Fix what the linter can fix
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+.PHONY: fmt
+fmt: $(STAMP) ## Format the code
+	@$(BIN)/ruff format .
+
+.PHONY: typecheck
+typecheck: $(STAMP) ## mypy --strict
+	@$(BIN)/mypy
+
+# ---- containers ---------------------------------------------------------------------------------
+
+.PHONY: up down logs ps sh
+up: ## Build and start PostgreSQL and the service in containers
+	$(COMPOSE) up --build --detach --wait
+down: ## Stop the containers (data stays; add ARGS=--volumes to drop it)
+	$(COMPOSE) down $(ARGS)
+logs: ## Follow the containers' logs
+	$(COMPOSE) logs --follow
+ps: ## List the containers
+	$(COMPOSE) ps
+sh: ## A shell in the service's container
+	$(COMPOSE) exec api sh
+
+.PHONY: clean
+clean: ## Remove the virtual environment and everything built
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

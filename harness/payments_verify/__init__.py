@@ -1,0 +1,1 @@
+"""The harness: compares any implementation with the model."""

@@ -1,0 +1,1 @@
+"""Use cases, ports and data transfer objects."""

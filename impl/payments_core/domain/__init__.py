@@ -1,0 +1,1 @@
+"""Entities, value objects and rules; imports nothing of ours."""

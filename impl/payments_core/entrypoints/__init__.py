@@ -1,0 +1,1 @@
+"""HTTP and command line; wires the rest together."""

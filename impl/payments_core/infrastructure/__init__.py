@@ -1,0 +1,1 @@
+"""Adapters: PostgreSQL, in-memory, clock, embedded database."""

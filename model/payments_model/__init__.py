@@ -1,0 +1,1 @@
+"""The reference model of single-capture payments: what is right."""
