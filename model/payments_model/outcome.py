@@ -1,0 +1,73 @@
+"""What a command may answer, and what a capture leaves under its key."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from payments_model.payment import Payment
+
+
+class Outcome(Enum):
+    """The answer to a command. The first group are successes; the others change no payment (I11)."""
+
+    CREATED = 1
+    EXISTS = 2
+    AUTHORIZED = 3
+    CAPTURED = 4
+    FAILED = 5
+    EXPIRED = 6
+    READ = 7
+
+    MALFORMED = 10
+    NOT_FOUND = 11
+    ID_CONFLICT = 12
+    KEY_REUSED = 13
+    NOT_AUTHORIZED = 14
+    ALREADY_AUTHORIZED = 15
+    ALREADY_CAPTURED = 16
+    PAYMENT_FAILED = 17
+    WINDOW_EXPIRED = 18
+    WINDOW_OPEN = 19
+    AMOUNT_MISMATCH = 20
+
+
+RECORDED = (
+    Outcome.CAPTURED,
+    Outcome.NOT_AUTHORIZED,
+    Outcome.ALREADY_CAPTURED,
+    Outcome.PAYMENT_FAILED,
+    Outcome.WINDOW_EXPIRED,
+    Outcome.AMOUNT_MISMATCH,
+)
+"""The capture outcomes that are stored under the key; the others leave nothing behind."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What is stored under one (payment, key): the request, its answer, and when it was decided (I3).
+
+    Attributes:
+        amount: the amount that the request asked to capture, in cents: the whole of the request's value.
+        outcome: the answer, one of ``RECORDED``.
+        decided_at: the instant of the decision, in µs.
+    """
+
+    amount: int
+    outcome: Outcome
+    decided_at: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one command does to one payment and one key.
+
+    Attributes:
+        payment: the payment afterwards; ``None`` when there is none.
+        attempt: what is now stored under the command's key; ``None`` when nothing is.
+        outcome: the answer.
+        replayed: whether the answer is the stored one, given again.
+    """
+
+    payment: Payment | None
+    attempt: Attempt | None
+    outcome: Outcome
+    replayed: bool = False
