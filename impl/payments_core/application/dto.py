@@ -1,0 +1,65 @@
+"""What goes in and out of the use cases."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from payments_core.domain.capture import Answer
+from payments_core.domain.payment import Payment
+from payments_core.domain.values import Instant
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentSnapshot:
+    """A payment and when it was looked at.
+
+    Attributes:
+        payment: the payment.
+        as_of: the database's clock at the look, in µs UTC.
+    """
+
+    payment: Payment
+    as_of: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """What came of a request to create: the payment with its id, and whether this request made it."""
+
+    snapshot: PaymentSnapshot
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place in the list of payments: the last one already seen."""
+
+    created_at: Instant
+    payment_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentPage:
+    """A stretch of the list of payments.
+
+    Attributes:
+        payments: in order of creation.
+        as_of: the database's clock at the look, in µs UTC.
+        next: where the next page begins; ``None`` at the end.
+    """
+
+    payments: tuple[Payment, ...]
+    as_of: Instant
+    next: Cursor | None
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureResult:
+    """The answer to a capture.
+
+    Attributes:
+        answer: status and body, as stored.
+        replayed: whether an earlier request under the same key had been answered so.
+    """
+
+    answer: Answer
+    replayed: bool
