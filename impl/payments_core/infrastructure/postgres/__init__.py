@@ -1,0 +1,1 @@
+"""The PostgreSQL adapter: schema, migrations, unit of work."""

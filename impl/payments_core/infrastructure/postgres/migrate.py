@@ -1,0 +1,123 @@
+"""Apply the schema's migrations: the plain SQL files in `migrations`, by yoyo-migrations.
+
+Each migration and the record of it are one transaction, so a killed migrator leaves nothing half done.
+Migrators that run together take turns by an advisory lock, which PostgreSQL frees when its holder dies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import yoyo
+from psycopg.conninfo import conninfo_to_dict
+from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
+from yoyo.connections import DatabaseURI
+from yoyo.migrations import Migration, MigrationList, default_migration_table
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_ADVISORY_LOCK = 0x7061796D656E7473  # "payments" in ASCII: any constant that nobody else uses
+_LOCK_LIMIT_MS = 60_000
+_CONNECT_LIMIT_S = 10
+
+
+class MigrationError(RuntimeError):
+    """The schema cannot be migrated; the message says why and what to do."""
+
+
+def migrate(dsn: str) -> list[str]:
+    """Apply what is missing, in order, and return the ids of the migrations applied.
+
+    Args:
+        dsn: Connection string (URL or key=value) of a role that may create tables and roles.
+
+    Raises:
+        MigrationError: Another migrator held the lock for a minute.
+        psycopg.Error: The connection or a migration failed; migrations before it stay applied.
+    """
+    with _turn(dsn), _Backend.open(dsn) as backend:
+        # Whoever left a row in yoyo's own lock table is dead: a live one would hold the advisory lock.
+        backend.break_lock()
+        missing = backend.to_apply(_known())
+        backend.apply_migrations(missing)
+        return [migration.id for migration in missing]
+
+
+def pending(dsn: str) -> list[str]:
+    """The ids of the migrations that are not yet applied, in order. Writes nothing; reads one table.
+
+    Raises:
+        psycopg.Error: The connection failed.
+    """
+    with psycopg.connect(dsn, connect_timeout=_CONNECT_LIMIT_S) as connection:
+        table = connection.execute("SELECT to_regclass(%s)", [default_migration_table]).fetchone()
+        if table is None or table[0] is None:
+            return [migration.id for migration in _known()]
+        rows = connection.execute("SELECT migration_id FROM _yoyo_migration").fetchall()
+    applied = {row[0] for row in rows}
+    return [migration.id for migration in _known() if migration.id not in applied]
+
+
+def roll_back(dsn: str) -> list[str]:
+    """Undo every applied migration, newest first, **with all data**, and return their ids.
+
+    Raises:
+        MigrationError: Another migrator held the lock for a minute.
+        psycopg.Error: The connection or a migration failed.
+    """
+    with _turn(dsn), _Backend.open(dsn) as backend:
+        backend.break_lock()
+        applied = backend.to_rollback(_known())
+        backend.rollback_migrations(applied)
+        return [migration.id for migration in applied]
+
+
+class _Backend(PostgresqlPsycopgBackend):  # type: ignore[misc] # yoyo has no types
+    """yoyo's backend, except that a migration and its record commit together."""
+
+    @classmethod
+    def open(cls, dsn: str) -> _Backend:
+        parameters = {"connect_timeout": str(_CONNECT_LIMIT_S)} | {
+            name: str(value) for name, value in conninfo_to_dict(dsn).items()
+        }
+        database = parameters.pop("dbname", None)
+        uri = DatabaseURI("postgresql+psycopg", None, None, None, None, database, parameters)
+        backend = cls(uri, default_migration_table)
+        backend.init_database()
+        return backend
+
+    def apply_one(self, migration: Migration, force: bool = False, mark: bool = True) -> None:
+        self.ensure_internal_schema_updated()
+        with self.transaction():
+            migration.process_steps(self, "apply", force=force)
+            self.log_migration(migration, "apply")
+            if mark:
+                self.mark_one(migration, log=False)
+
+    def rollback_one(self, migration: Migration, force: bool = False) -> None:
+        self.ensure_internal_schema_updated()
+        with self.transaction():
+            migration.process_steps(self, "rollback", force=force)
+            self.log_migration(migration, "rollback")
+            self.unmark_one(migration, log=False)
+
+
+def _known() -> MigrationList:
+    return yoyo.read_migrations(str(_MIGRATIONS))
+
+
+@contextmanager
+def _turn(dsn: str) -> Iterator[None]:
+    """Hold the advisory lock of migrators, on a connection of its own."""
+    with psycopg.connect(dsn, autocommit=True, connect_timeout=_CONNECT_LIMIT_S) as connection:
+        connection.execute(f"SET lock_timeout = {_LOCK_LIMIT_MS}")
+        try:
+            connection.execute("SELECT pg_advisory_lock(%s)", [_ADVISORY_LOCK])
+        except psycopg.errors.LockNotAvailable:
+            raise MigrationError(
+                f"another process has been migrating this database for {_LOCK_LIMIT_MS // 1000} s; "
+                "wait for it, or end its session (see pg_locks where locktype = 'advisory')"
+            ) from None
+        yield

@@ -1,0 +1,3 @@
+DROP TABLE capture_attempts;
+DROP TABLE payments;
+DROP FUNCTION payment_clock();

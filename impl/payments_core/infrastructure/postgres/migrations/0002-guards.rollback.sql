@@ -1,0 +1,10 @@
+DROP TRIGGER attempt_has_capture ON capture_attempts;
+DROP TRIGGER attempts_stay ON capture_attempts;
+DROP TRIGGER capture_has_attempt ON payments;
+DROP TRIGGER payments_stay ON payments;
+DROP TRIGGER facts_stay ON payments;
+DROP TRIGGER legal_moves ON payments;
+DROP TRIGGER born_pending ON payments;
+DROP FUNCTION check_attempt_has_capture();
+DROP FUNCTION check_capture_has_attempt();
+DROP FUNCTION refuse();

@@ -1,0 +1,58 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from payments_core.infrastructure.embedded import EmbeddedPostgres, temporary_postgres
+from payments_core.infrastructure.postgres.migrate import migrate
+from tests.support.postgres import APPLICATION_ROLE, Database, chosen_bin_dir, reachable_folder
+
+_TEMPLATE = "migrated"
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[EmbeddedPostgres]:
+    """A running server, one per test process."""
+    with temporary_postgres(bin_dir=chosen_bin_dir()) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres_server: EmbeddedPostgres) -> str:
+    """The name of a migrated database that others are copied from; nobody may stay connected to it."""
+    migrate(postgres_server.create_database(_TEMPLATE))
+    return _TEMPLATE
+
+
+@pytest.fixture
+def database(postgres_server: EmbeddedPostgres, migrated_template: str) -> Iterator[Database]:
+    """A freshly migrated database, dropped after the test with whatever is still connected to it."""
+    yield from _database(postgres_server, migrated_template)
+
+
+@pytest.fixture
+def empty_database(postgres_server: EmbeddedPostgres) -> Iterator[Database]:
+    """A database without a schema, dropped after the test."""
+    yield from _database(postgres_server, None)
+
+
+@pytest.fixture
+def reachable_path() -> Iterator[Path]:
+    """A temporary folder that the server's account can reach."""
+    with reachable_folder() as path:
+        yield path
+
+
+def _database(server: EmbeddedPostgres, template: str | None) -> Iterator[Database]:
+    name = f"test_{next(_numbers)}"
+    dsn = server.create_database(name, template=template)
+    try:
+        yield Database(name, dsn, server.dsn(name, role=APPLICATION_ROLE))
+    finally:
+        server.drop_database(name)
