@@ -15,7 +15,8 @@ from payments_verify.lanes import Bar, draw
 from payments_verify.linearizability import Part, Verdict
 from payments_verify.spec import S, Spec
 
-_SHOWN = 12
+_SHOWN = 10
+_STATE_WIDTH = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,17 +146,17 @@ def _prefix_lines(explanation: Explanation) -> Iterator[str]:
     )
     shown = prefix[-_SHOWN:]
     hidden = len(prefix) - len(shown)
-    before = prefix[hidden - 1].state if hidden else explanation.initial
+    before = _short(prefix[hidden - 1].state if hidden else explanation.initial)
     rows = [("", "", f"{hidden} operations" if hidden else "initially", before)]
     rows += [
-        (str(number), f"process {placed.operation.process}", placed.description, placed.state)
+        (str(number), f"process {placed.operation.process}", placed.description, _short(placed.state))
         for number, placed in enumerate(shown, hidden + 1)
     ]
     yield from _columns(rows)
 
 
 def _blocked_lines(explanation: Explanation) -> Iterator[str]:
-    yield f"one of these has to come next, and none can; where the state is {explanation.state}"
+    yield f"one of these has to come next, and none can; where the state is {_short(explanation.state)}"
     shown = explanation.blocked[:_SHOWN]
     rows = [
         (
@@ -170,9 +171,9 @@ def _blocked_lines(explanation: Explanation) -> Iterator[str]:
     if len(explanation.blocked) > len(shown):
         yield f"  and {len(explanation.blocked) - len(shown)} more"
     if explanation.optional:
-        yield f"nor after any of the {len(explanation.optional)} operations without an answer that could be next"
+        yield f"nor after any of the {len(explanation.optional)} unanswered operations that could be next"
     if explanation.other_states:
-        states = ", ".join(explanation.other_states[:_SHOWN])
+        states = ", ".join(map(_short, explanation.other_states[:_SHOWN]))
         more = len(explanation.other_states) - _SHOWN
         tail = f" and {more} more" if more > 0 else ""
         yield f"nor in the other states that prefixes of this length end in: {states}{tail}"
@@ -189,6 +190,11 @@ def _lane_lines(explanation: Explanation) -> Iterator[str]:
 
 def _bar(operation: Operation, label: str) -> Bar:
     return Bar(f"process {operation.process}", operation.process, label, operation.called, operation.returned)
+
+
+def _short(state: str) -> str:
+    # the end of a state that grows says more than its beginning
+    return state if len(state) <= _STATE_WIDTH else f"...{state[-_STATE_WIDTH + 3 :]}"
 
 
 def _letter(number: int) -> str:

@@ -23,7 +23,7 @@ from payments_verify.search import Search
 from payments_verify.spec import S, Spec, SpecError
 
 DEFAULT_MAX_ENTRIES = 1_000_000
-"""About 400 MB."""
+"""About 250 MB."""
 
 _SLICE = 64
 
@@ -109,7 +109,7 @@ def check(
         spec: What the object does when operations come one at a time.
         operations: The history.
         budget_seconds: Stop with `unknown` after this time.
-        max_entries: The most configurations to remember, over all parts; an entry takes about 400 bytes. When
+        max_entries: The most configurations to remember, over all parts; an entry takes about 250 bytes. When
             they are reached, the part that remembers the most is given up with `unknown`, and the rest go on.
 
     Returns:

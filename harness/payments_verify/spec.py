@@ -38,6 +38,7 @@ To check a service of your own, write one class with the members of `Spec` and a
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
@@ -48,6 +49,21 @@ S = TypeVar("S", bound=Hashable)
 
 class SpecError(ValueError):
     """A history that a specification cannot interpret, or a specification that breaks its own promises."""
+
+
+def not_understood(spec_name: str, operation: Operation, known: str) -> SpecError:
+    """Return the error for an operation that a specification does not know.
+
+    Args:
+        spec_name: The name of the specification.
+        operation: The operation.
+        known: The operations that it knows.
+    """
+    value, response = reprlib.repr(operation.value), reprlib.repr(operation.response)
+    return SpecError(
+        f"{spec_name}: process {operation.process}, event {operation.called + 1}: {operation.f!r} {value} -> "
+        f"{operation.outcome} {response} is not understood; known are {known}"
+    )
 
 
 class Spec(Protocol[S]):

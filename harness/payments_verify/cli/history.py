@@ -62,9 +62,7 @@ def _one_of(*names: str) -> Callable[[str | None], str | None]:
 
 
 def history(
-    files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="History files.", show_default=False)
-    ],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="History files.", show_default=False)],
     spec: Annotated[
         str | None,
         typer.Option(
@@ -91,7 +89,7 @@ def history(
         typer.Option(
             metavar="N",
             min=1,
-            help="Give up with unknown when more than N configurations are remembered (about 300 bytes each).",
+            help="Give up with unknown above N remembered configurations (about 250 bytes each).",
         ),
     ] = DEFAULT_MAX_ENTRIES,
     as_json: Annotated[
@@ -150,7 +148,7 @@ def _report(
     else:
         return _checked(name, time.monotonic() - started, loaded, spec, result)
     reason = reason.encode(errors="backslashreplace").decode()
-    return FileReport(file=name, verdict="error", seconds=time.monotonic() - started, reason=reason)
+    return FileReport(file=name, verdict="error", seconds=round(time.monotonic() - started, 6), reason=reason)
 
 
 def _spec_for(loaded: History, name: str | None) -> Spec[Any]:

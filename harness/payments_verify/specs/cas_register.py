@@ -15,9 +15,11 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from payments_verify.history import Json, Operation, Outcome
-from payments_verify.spec import SpecError
+from payments_verify.spec import not_understood
 
 Content: TypeAlias = int | str | None
+
+_KNOWN = "read, write N, cas [from, to], over integers, strings and null"
 
 
 class CasRegister:
@@ -29,11 +31,7 @@ class CasRegister:
         """Return the one register, see `Spec.partition`."""
         for operation in operations:
             if not _is_known(operation):
-                raise SpecError(
-                    f"{self.name}: process {operation.process}: {operation.f} {operation.value!r} -> "
-                    f"{operation.outcome} {operation.response!r} is none of read, write N, cas [from, to] "
-                    "over integers, strings and null"
-                )
+                raise not_understood(self.name, operation, _KNOWN)
         return {"register": operations}
 
     def initial(self) -> Content:

@@ -11,8 +11,9 @@ import json
 from collections.abc import Mapping, Sequence
 
 from payments_verify.history import Json, Operation, Outcome
-from payments_verify.spec import SpecError
+from payments_verify.spec import not_understood
 
+_KNOWN = 'get {"key": K} -> {"key": K, "value": V}, put and append {"key": K, "value": V}, over strings'
 _SHOWN = 40
 
 
@@ -73,12 +74,7 @@ class KeyValue:
             case "put" | "append", {"key": str() as key, "value": str()}:
                 return key
             case _:
-                raise SpecError(
-                    f"{self.name}: process {operation.process}: {operation.f} {operation.value!r} -> "
-                    f"{operation.outcome} {operation.response!r} is none of "
-                    'get {"key": K} -> {"key": K, "value": V}, '
-                    'put {"key": K, "value": V}, append {"key": K, "value": V} over strings'
-                )
+                raise not_understood(self.name, operation, _KNOWN)
 
 
 def _string(value: Json) -> str | None:
@@ -94,4 +90,4 @@ def _shown(text: str | None) -> str:
     if len(quoted) <= _SHOWN:
         return quoted
     # the end of a string that is appended to says more than its beginning
-    return f'"…{quoted[-_SHOWN + 2 :]}'
+    return f'"...{quoted[-_SHOWN + 4 :]}'
