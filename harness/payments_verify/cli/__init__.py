@@ -1,0 +1,33 @@
+"""The command `payments-verify`: every command is a module of this package, added to the application here."""
+
+from __future__ import annotations
+
+import sys
+from io import TextIOWrapper
+
+import typer
+
+from payments_verify.cli.history import history
+
+app = typer.Typer(
+    name="payments-verify",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(history)
+
+
+@app.callback()
+def root() -> None:
+    """Compare implementations of payment capture with the formal model."""
+
+
+def main() -> None:
+    """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        # a history's strings and a file's name may hold what the terminal's encoding has no character for
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    app(prog_name="payments-verify")

@@ -1,0 +1,190 @@
+"""`payments-verify history`: check recorded histories for linearizability."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+import msgspec
+import typer
+
+from payments_verify.explain import Explanation, explain, render
+from payments_verify.formats import FORMATS, load
+from payments_verify.history import History, HistoryError
+from payments_verify.linearizability import DEFAULT_MAX_ENTRIES, Result, Verdict, check
+from payments_verify.spec import Spec, SpecError
+from payments_verify.specs import SPECS, spec_named
+
+AUTO = "auto"
+EXIT_OK, EXIT_ILLEGAL, EXIT_UNDECIDED = 0, 1, 2
+
+FileVerdict: TypeAlias = Literal["ok", "illegal", "unknown", "error"]
+
+
+class FileReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found for one file; an element of the list that `--json` prints.
+
+    Attributes:
+        file: The file, as given.
+        verdict: The verdict; `error` when the file could not be checked.
+        seconds: How long reading and checking took.
+        spec: The specification.
+        format: The format of the file.
+        operations: How many operations it has.
+        parts: How many independent parts the specification splits it into.
+        configurations: How many configurations the search entered.
+        reason: Why the verdict is `unknown` or `error`.
+        explanation: Why it is `illegal`.
+    """
+
+    file: str
+    verdict: FileVerdict
+    seconds: float
+    spec: str | None = None
+    format: str | None = None
+    operations: int = 0
+    parts: int = 0
+    configurations: int = 0
+    reason: str | None = None
+    explanation: Explanation | None = None
+
+
+def _one_of(*names: str) -> Callable[[str | None], str | None]:
+    def checked(value: str | None) -> str | None:
+        if value is not None and value not in names:
+            raise typer.BadParameter(f"{value!r} is none of {', '.join(names)}")
+        return value
+
+    return checked
+
+
+def history(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="History files.", show_default=False)],
+    spec: Annotated[
+        str | None,
+        typer.Option(
+            metavar="|".join(sorted(SPECS)),
+            callback=_one_of(*SPECS),
+            help="The specification. If left out, the one that the file's header or format names.",
+            show_default=False,
+        ),
+    ] = None,
+    format_name: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="|".join((AUTO, *FORMATS)),
+            callback=_one_of(AUTO, *FORMATS),
+            help="The format of the files; auto tells by the content.",
+        ),
+    ] = AUTO,
+    budget: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Give up with unknown after this time, for each file.")
+    ] = 60.0,
+    memory: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Give up with unknown above N remembered configurations (about 250 bytes each).",
+        ),
+    ] = DEFAULT_MAX_ENTRIES,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a list of {file, verdict, seconds, ...} and nothing else.")
+    ] = False,
+) -> None:
+    """Check recorded histories for linearizability.
+
+    Prints FILE: ok, illegal or unknown (seconds), and for illegal why: a longest linearizable prefix, and
+    what the specification would have answered next.
+
+    Exit codes: 0 all are ok; 1 any is illegal; 2 none is illegal, but any is unknown or could not be checked.
+    """
+    if not budget > 0:
+        raise typer.BadParameter(f"{budget} is not a positive number of seconds", param_hint="--budget")
+    reports = []
+    for path in files:
+        report = _report(path, spec, None if format_name == AUTO else format_name, budget, memory)
+        reports.append(report)
+        if not as_json:
+            _print(report)
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(reports)).decode())
+    raise typer.Exit(exit_code([report.verdict for report in reports]))
+
+
+def exit_code(verdicts: Sequence[FileVerdict]) -> int:
+    """Return the exit code of the command.
+
+    Args:
+        verdicts: The verdicts on the files.
+
+    Returns:
+        0 if all are `ok`, 1 if any is `illegal`, else 2.
+    """
+    if "illegal" in verdicts:
+        return EXIT_ILLEGAL
+    return EXIT_OK if set(verdicts) <= {"ok"} else EXIT_UNDECIDED
+
+
+def _report(
+    path: Path, spec_name: str | None, format_name: str | None, budget: float, memory: int
+) -> FileReport:
+    started = time.monotonic()
+    name = str(path).encode(errors="backslashreplace").decode()
+    try:
+        loaded = load(path, format_name)
+        spec = _spec_for(loaded, spec_name)
+        result = check(spec, loaded.operations, budget_seconds=budget, max_entries=memory)
+    except HistoryError as error:
+        reason = str(error)
+    except SpecError as error:
+        reason = f"{name}: {error}"
+    except OSError as error:
+        reason = f"{name}: cannot be read: {error.strerror}"
+    else:
+        return _checked(name, time.monotonic() - started, loaded, spec, result)
+    reason = reason.encode(errors="backslashreplace").decode()
+    return FileReport(file=name, verdict="error", seconds=round(time.monotonic() - started, 6), reason=reason)
+
+
+def _spec_for(loaded: History, name: str | None) -> Spec[Any]:
+    wanted = name or loaded.spec
+    if wanted is None:
+        raise SpecError("the file does not name its specification; give one with --spec")
+    return spec_named(wanted)
+
+
+def _checked(name: str, seconds: float, loaded: History, spec: Spec[Any], result: Result[Any]) -> FileReport:
+    verdicts: dict[Verdict, FileVerdict] = {
+        Verdict.OK: "ok",
+        Verdict.ILLEGAL: "illegal",
+        Verdict.UNKNOWN: "unknown",
+    }
+    return FileReport(
+        file=name,
+        verdict=verdicts[result.verdict],
+        seconds=round(seconds, 6),
+        spec=spec.name,
+        format=loaded.format,
+        operations=len(loaded.operations),
+        parts=len(result.parts),
+        configurations=sum(part.configurations for part in result.parts),
+        reason=result.reason or None,
+        explanation=explain(spec, result.refuted) if result.refuted else None,
+    )
+
+
+def _print(report: FileReport) -> None:
+    if report.verdict == "error":
+        typer.echo(f"error: {report.reason}", file=sys.stderr)
+        return
+    typer.echo(f"{report.file}: {report.verdict} ({report.seconds:.3f} s)")
+    if report.reason:
+        typer.echo(f"  {report.reason}")
+    if report.explanation:
+        typer.echo("\n" + "\n".join(f"  {line}".rstrip() for line in render(report.explanation).split("\n")))
+        typer.echo("")

@@ -1,0 +1,358 @@
+"""Histories: what clients of a service saw, as invocations and responses in real-time order.
+
+A history is written as JSON Lines, one event a line. The order of the lines is the order of real time: an
+operation whose response stands above another's invocation happened before it. The first line may be a
+header::
+
+    {"format": "payments-verify-history", "version": 1, "spec": "kv"}
+    {"type": "invoke", "process": 0, "f": "put", "value": {"key": "a", "value": "1"}, "time": 1000}
+    {"type": "invoke", "process": 1, "f": "get", "value": {"key": "a"}, "time": 1400}
+    {"type": "ok", "process": 1, "f": "get", "value": {"key": "a", "value": "1"}, "time": 2100}
+    {"type": "unknown", "process": 0, "f": "put", "value": null, "time": 9000}
+
+`process` is one client that waits for each response before its next invocation. `value` is any JSON value
+(null if left out), and means what the `Spec` says. `time` is nanoseconds of a monotonic clock; it is for
+readers, no verdict depends on it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated, Any, Literal, Self, TypeAlias, TypeVar
+
+import msgspec
+
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+"""A JSON value, as `json` and `msgspec` decode it."""
+
+FORMAT_NAME = "payments-verify-history"
+FORMAT_VERSION = 1
+
+_T = TypeVar("_T")
+
+
+class HistoryError(ValueError):
+    """A history that cannot be read or recorded; the message says where, and what was wrong."""
+
+
+class Outcome(StrEnum):
+    """What the client learned about its operation.
+
+    Attributes:
+        OK: A definite answer: the operation took effect, between its invocation and its response.
+        FAIL: A definite refusal. Its content is an observation: it constrains the state it was given in.
+        UNKNOWN: No answer (a timeout, a lost connection, the end of the recording). The operation may take
+            effect at any point after its invocation, or never.
+    """
+
+    OK = "ok"
+    FAIL = "fail"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One invocation together with its response.
+
+    Attributes:
+        process: The client. It has at most one operation open at a time.
+        f: The name of the command, such as `capture` or `read`.
+        value: The argument of the invocation.
+        outcome: What the client learned.
+        response: The content of the response; None when the outcome is unknown.
+        called: The position of the invocation among the events of the history.
+        returned: The position of the response, or None when the outcome is unknown: then the operation is
+            open to the end.
+    """
+
+    process: int
+    f: str
+    value: Json
+    outcome: Outcome
+    response: Json
+    called: int
+    returned: int | None
+
+    def __post_init__(self) -> None:
+        if (self.outcome is Outcome.UNKNOWN) != (self.returned is None):
+            raise HistoryError(
+                "an operation has no return position exactly when its outcome is unknown: "
+                f"{self.outcome}, {self.returned}"
+            )
+        if self.returned is not None and self.returned <= self.called:
+            raise HistoryError(f"a response comes after its invocation: {self.called}, {self.returned}")
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The operations of one recording, in the order of their invocations.
+
+    Attributes:
+        operations: The operations.
+        spec: The name of the specification it was recorded for, where the file says so.
+        format: The file format it was read from.
+    """
+
+    operations: tuple[Operation, ...]
+    spec: str | None = None
+    format: str = "ours"
+
+
+class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One line of a history: an invocation, or the response to the open invocation of its process."""
+
+    type: Literal["invoke", "ok", "fail", "unknown"]
+    process: Annotated[int, msgspec.Meta(ge=0)]
+    f: Annotated[str, msgspec.Meta(min_length=1)]
+    value: Any = None
+    time: int | None = None
+
+
+class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The optional first line of a history."""
+
+    format: str
+    version: int
+    spec: str | None = None
+
+
+@dataclass(slots=True)
+class Pairing:
+    """Pairs responses with invocations, and refuses events that no waiting client can produce."""
+
+    _open: dict[int, tuple[Event, int]] = field(default_factory=dict)
+    _retired: set[int] = field(default_factory=set)
+    _operations: list[Operation] = field(default_factory=list)
+    _events: int = 0
+
+    def add(self, event: Event) -> None:
+        """Take the next event in real time.
+
+        Args:
+            event: The event.
+
+        Raises:
+            HistoryError: No client that waits for its responses can produce this event here.
+        """
+        if event.type == "invoke":
+            self._invoke(event, self._events)
+        else:
+            self._respond(event, self._events)
+        self._events += 1
+
+    def open_command(self, process: int) -> str:
+        """Return the name of the command that the process waits for.
+
+        Args:
+            process: The client.
+
+        Raises:
+            HistoryError: The process has no open invocation.
+        """
+        if process not in self._open:
+            raise HistoryError(f"process {process} has no open invocation to respond to")
+        return self._open[process][0].f
+
+    def _invoke(self, event: Event, position: int) -> None:
+        if event.process in self._retired:
+            raise HistoryError(
+                f"process {event.process} is used again after an unknown outcome; "
+                "give the client a new process number"
+            )
+        if event.process in self._open:
+            pending = self._open[event.process][0].f
+            raise HistoryError(
+                f"process {event.process} invokes {event.f!r} while its {pending!r} is still open"
+            )
+        self._open[event.process] = (event, position)
+
+    def _respond(self, event: Event, position: int) -> None:
+        invoked = self.open_command(event.process)
+        if invoked != event.f:
+            raise HistoryError(f"process {event.process} invoked {invoked!r} but this answers {event.f!r}")
+        invocation, called = self._open.pop(event.process)
+        if event.type == "unknown":
+            self._retired.add(event.process)
+            self._operations.append(_unanswered(invocation, called))
+        else:
+            outcome = Outcome(event.type)
+            operation = Operation(
+                event.process, event.f, invocation.value, outcome, event.value, called, position
+            )
+            self._operations.append(operation)
+
+    def operations(self) -> tuple[Operation, ...]:
+        """Return the operations so far, by invocation; what has no response yet is unknown."""
+        unanswered = [_unanswered(event, called) for event, called in self._open.values()]
+        return tuple(sorted([*self._operations, *unanswered], key=lambda operation: operation.called))
+
+
+def _unanswered(invocation: Event, called: int) -> Operation:
+    return Operation(
+        invocation.process, invocation.f, invocation.value, Outcome.UNKNOWN, None, called, returned=None
+    )
+
+
+def pair(events: Iterable[tuple[int, Event]], source: str) -> tuple[Operation, ...]:
+    """Pair the events of a file into operations.
+
+    Args:
+        events: Line numbers, from 1, and events, in real-time order.
+        source: The name of the file, for messages.
+
+    Returns:
+        The operations, in the order of their invocations.
+
+    Raises:
+        HistoryError: The events are not those of clients that wait for their responses; says which line.
+    """
+    pairing = Pairing()
+    for number, event in events:
+        try:
+            pairing.add(event)
+        except HistoryError as error:
+            raise HistoryError(f"{source}:{number}: {error}") from None
+    return pairing.operations()
+
+
+def lines_of(data: bytes) -> list[tuple[int, bytes]]:
+    """Split a file into its lines that are not blank, each with its number from 1."""
+    return [(number, line) for number, line in enumerate(data.split(b"\n"), 1) if line.strip()]
+
+
+def parse(data: bytes, source: str) -> History:
+    """Read a history in the format of this module.
+
+    Args:
+        data: The content of the file.
+        source: The name of the file, for messages.
+
+    Returns:
+        The history.
+
+    Raises:
+        HistoryError: The bytes are not such a history; says the line and what was wrong.
+    """
+    lines = lines_of(data)
+    if not lines:
+        raise HistoryError(f"{source}: the file is empty; a history has a header or at least one event")
+    header = None
+    number, first = lines[0]
+    if _is_header(first):
+        header = _decode(first, Header, f"{source}:{number}")
+        _require_supported(header, f"{source}:{number}")
+        lines = lines[1:]
+    events = ((number, _decode(line, Event, f"{source}:{number}")) for number, line in lines)
+    return History(pair(events, source), spec=header.spec if header else None)
+
+
+def _is_header(line: bytes) -> bool:
+    try:
+        content = msgspec.json.decode(line)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and "format" in content
+
+
+def _require_supported(header: Header, where: str) -> None:
+    if header.format != FORMAT_NAME:
+        raise HistoryError(f"{where}: the header's format is {header.format!r}; expected {FORMAT_NAME!r}")
+    if header.version != FORMAT_VERSION:
+        raise HistoryError(
+            f"{where}: version {header.version} is not supported; this reads version {FORMAT_VERSION}"
+        )
+
+
+def _decode(line: bytes, kind: type[_T], where: str) -> _T:
+    try:
+        return msgspec.json.decode(line, type=kind)
+    except RecursionError:
+        raise HistoryError(f"{where}: the JSON is nested too deeply") from None
+    except (msgspec.DecodeError, ValueError) as error:
+        raise HistoryError(f"{where}: not a valid {kind.__name__.lower()}: {error}") from None
+
+
+class Recorder:
+    """Writes a history to a file as it happens; each event is flushed before the call returns.
+
+    Safe to share between threads and tasks. Call `invoke` before a request is sent and `respond` after its
+    response has
+    arrived: then every operation took effect between its two events, and the order of the lines is real time.
+
+        with Recorder(path, spec="payments") as recorder:
+            recorder.invoke(3, "capture", {"payment": "p1", "key": "k1", "amount_cents": 500})
+            recorder.respond(3, "ok", {"status": 201})
+    """
+
+    def __init__(self, path: Path, spec: str) -> None:
+        self._lock = threading.Lock()
+        self._pairing = Pairing()
+        self._spec = spec
+        self._file = path.open("wb")
+        self._write(msgspec.json.encode(Header(FORMAT_NAME, FORMAT_VERSION, spec)))
+
+    def invoke(self, process: int, f: str, value: Json) -> None:
+        """Record an invocation.
+
+        Args:
+            process: The client; a number that had an unknown outcome is not used again.
+            f: The name of the command.
+            value: Its argument; any JSON value.
+
+        Raises:
+            HistoryError: The process has an open invocation or is retired, or the value is not JSON.
+        """
+        with self._lock:
+            self._record(Event("invoke", process, f, value, time.monotonic_ns()))
+
+    def respond(self, process: int, kind: Literal["ok", "fail", "unknown"], value: Json) -> None:
+        """Record the response to the open invocation of a process.
+
+        Args:
+            process: The client.
+            kind: `ok`, `fail`, or `unknown`, which retires the process.
+            value: The content of the response; any JSON value.
+
+        Raises:
+            HistoryError: The process has no open invocation, or the value is not JSON.
+        """
+        with self._lock:
+            f = self._pairing.open_command(process)
+            self._record(Event(kind, process, f, value, time.monotonic_ns()))
+
+    def history(self) -> History:
+        """Return what has been recorded so far; what has no response yet is unknown."""
+        with self._lock:
+            return History(self._pairing.operations(), spec=self._spec)
+
+    def _record(self, event: Event) -> None:
+        try:
+            line = msgspec.json.encode(event)
+            event = msgspec.json.decode(line, type=Event)
+        except (msgspec.MsgspecError, TypeError, ValueError, RecursionError) as error:
+            raise HistoryError(f"process {event.process}: not a valid event: {error}") from None
+        self._pairing.add(event)
+        self._write(line)
+
+    def _write(self, line: bytes) -> None:
+        self._file.write(line + b"\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file; invocations without a response stay open in it."""
+        with self._lock:
+            self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
