@@ -1,5 +1,6 @@
 """What goes in and out of the use cases."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -50,6 +51,13 @@ class PaymentPage:
     payments: tuple[Payment, ...]
     as_of: Instant
     next: Cursor | None
+
+    @classmethod
+    def cut(cls, found: Sequence[Payment], limit: int, as_of: Instant) -> "PaymentPage":
+        """A page of ``limit`` payments from a search for one more than that."""
+        shown = tuple(found[:limit])
+        more = len(found) > limit
+        return cls(shown, as_of, Cursor(shown[-1].created_at, shown[-1].payment_id) if more else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,11 @@ def migrate(dsn: str) -> list[str]:
         return [migration.id for migration in missing]
 
 
+def known() -> list[str]:
+    """The ids of the migrations that this version ships, in order."""
+    return [migration.id for migration in _known()]
+
+
 def pending(dsn: str) -> list[str]:
     """The ids of the migrations that are not yet applied, in order. Writes nothing; reads one table.
 

@@ -1,0 +1,164 @@
+"""The command line: ``payments-core serve | migrate | sweep``."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import psycopg
+import typer
+import uvicorn
+from pydantic import ValidationError
+from uvicorn.supervisors import Multiprocess
+
+from payments_core.application.use_cases import ExpirePayments
+from payments_core.entrypoints.logs import configure_logs
+from payments_core.entrypoints.settings import Settings
+from payments_core.entrypoints.wiring import make_pool, postgres_store
+from payments_core.infrastructure.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from payments_core.infrastructure.postgres.migrate import MigrationError, migrate, pending
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+_FACTORY = "payments_core.entrypoints.wiring:app_from_environment"
+_SHUTDOWN_LIMIT_S = 10
+
+
+@app.callback()
+def payments_core() -> None:
+    """Single-capture payments: at most one capture, whatever races. Settings come from the environment."""
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.  [PAYMENTS_HOST]")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.  [PAYMENTS_PORT]")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Server processes.")] = 1,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of the embedded database; kept between runs.")
+    ] = None,
+) -> None:
+    """Serve HTTP, on DATABASE_URL or, where that is not set, on an embedded PostgreSQL."""
+    settings = _settings()
+    configure_logs(settings.log_level)
+    with _database(settings, data) as dsn:
+        # Workers are fresh processes, and read their settings from the environment.
+        os.environ["DATABASE_URL"] = dsn
+        _serve(host or settings.host, settings.port if port is None else port, workers, settings.log_level)
+
+
+@app.command(name="migrate")
+def migrate_command() -> None:
+    """Bring the schema of DATABASE_URL up to date."""
+    try:
+        applied = migrate(_database_url(_settings()))
+    except (MigrationError, psycopg.Error) as error:
+        _stop(str(error))
+    typer.echo("\n".join(f"applied {each}" for each in applied) or "nothing to apply")
+
+
+@app.command()
+def sweep(
+    batch: Annotated[int, typer.Option(min=1, help="Payments locked at a time.")] = 100,
+) -> None:
+    """Fail every authorized payment of DATABASE_URL whose capture window has ended."""
+    settings = _settings()
+    _database_url(settings)
+    try:
+        swept = asyncio.run(_sweep(settings, batch))
+    except psycopg.Error as error:
+        _stop(str(error))
+    typer.echo(f"expired {swept} payment{'s' if swept != 1 else ''}")
+
+
+async def _sweep(settings: Settings, batch: int) -> int:
+    total = 0
+    async with make_pool(settings) as pool:
+        expire = ExpirePayments(postgres_store(pool))
+        while swept := len(await expire(batch)):
+            total += swept
+    return total
+
+
+@contextmanager
+def _database(settings: Settings, data: Path | None) -> Iterator[str]:
+    """The database to serve from: the one in the settings, or an embedded one for as long as we run."""
+    if settings.database_url is not None:
+        try:
+            missing = pending(settings.database_url)
+        except psycopg.Error as error:
+            _stop(f"DATABASE_URL cannot be reached: {error}")
+        if missing:
+            _stop(f"the database lacks {', '.join(missing)}; run: payments-core migrate")
+        yield settings.database_url
+        return
+    try:
+        with EmbeddedPostgres(data) as server:
+            dsn = server.dsn()
+            migrate(dsn)
+            typer.echo(f"embedded PostgreSQL {server.version}, data in {server.folder}")
+            yield dsn
+    except EmbeddedPostgresError as error:
+        _stop(str(error))
+
+
+def _serve(host: str, port: int, workers: int, log_level: str) -> None:
+    listener = _listen(host, port)
+    address, bound = listener.getsockname()[:2]
+    shown = f"[{address}]" if ":" in address else address
+    config = uvicorn.Config(
+        _FACTORY,
+        factory=True,
+        workers=workers,
+        log_level=log_level,
+        access_log=False,
+        loop="uvloop",
+        http="httptools",
+        timeout_graceful_shutdown=_SHUTDOWN_LIMIT_S,
+        server_header=False,
+    )
+    typer.echo(f"serving on http://{shown}:{bound}")
+    if workers == 1:
+        uvicorn.Server(config).run(sockets=[listener])
+    else:
+        Multiprocess(config, [listener]).run()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        _stop(f"cannot listen on {host}:{port}: {error.strerror}; choose another --port or --host")
+    listener.set_inheritable(True)
+    return listener
+
+
+def _settings() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = [f"PAYMENTS_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors()]
+        _stop("; ".join(problems))
+
+
+def _database_url(settings: Settings) -> str:
+    if settings.database_url is None:
+        _stop("set DATABASE_URL, as in postgresql://user:password@host:5432/payments")
+    return settings.database_url
+
+
+def _stop(message: str) -> NoReturn:
+    typer.echo(f"payments-core: {message.strip()}", err=True)
+    raise typer.Exit(2)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,1 @@
+"""The HTTP face of the service: Starlette routes over the use cases."""

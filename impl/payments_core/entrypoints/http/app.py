@@ -1,0 +1,111 @@
+"""The Starlette application: routes, health, and every error as a problem document."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import psycopg
+import structlog
+from psycopg_pool import PoolClosed, PoolTimeout
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from payments_core.application.ports import PaymentStore
+from payments_core.domain.errors import (
+    IdempotencyKeyReused,
+    PaymentIdConflict,
+    PaymentNotFound,
+    TransitionRefused,
+)
+from payments_core.entrypoints.http import problems
+from payments_core.entrypoints.http.payments import JSON, PaymentRoutes, resource
+from payments_core.entrypoints.http.problems import ProblemRaised, ProblemType
+
+Lifespan = Callable[[], AbstractAsyncContextManager[None]]
+
+_log = structlog.get_logger()
+_RETRY_AFTER_SECONDS = "1"
+
+
+def create_app(store: PaymentStore, lifespan: Lifespan | None = None) -> Starlette:
+    """The application over ``store``; ``lifespan`` is entered before the first request is served."""
+
+    async def healthz(_request: Request) -> Response:
+        return Response(b'{"status":"alive"}', media_type=JSON)
+
+    async def readyz(_request: Request) -> Response:
+        if await store.ready():
+            return Response(b'{"status":"ready"}', media_type=JSON)
+        return problems.response(problems.UNAVAILABLE, "the database lacks migrations: payments-core migrate")
+
+    @asynccontextmanager
+    async def entered(_app: Starlette) -> AsyncIterator[None]:
+        if lifespan is None:
+            yield
+        else:
+            async with lifespan():
+                yield
+
+    return Starlette(
+        routes=[
+            *PaymentRoutes.over(store).routes(),
+            resource("/healthz", GET=healthz),
+            resource("/readyz", GET=readyz),
+        ],
+        exception_handlers=_HANDLERS,
+        lifespan=entered,
+    )
+
+
+def _domain_problem(problem: ProblemType, detail: str) -> Callable[[Request, Exception], Response]:
+    return lambda _request, _error: problems.response(problem, detail)
+
+
+def _raised(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, ProblemRaised)
+    return problems.response(error.problem, error.detail)
+
+
+def _refused(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, TransitionRefused)
+    problem = problems.OF_REFUSAL[error.refusal]
+    return problems.response(problem, f"the payment's state does not allow this: {problem.title.lower()}")
+
+
+def _http_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    problem = ProblemType(f"http_{error.status_code}", error.status_code, error.detail)
+    return problems.response(problem, error.detail, dict(error.headers or {}))
+
+
+def _unavailable(_request: Request, error: Exception) -> Response:
+    _log.warning("database unavailable", error=type(error).__name__)
+    headers = {"Retry-After": _RETRY_AFTER_SECONDS}
+    return problems.response(
+        problems.UNAVAILABLE, "the database cannot be reached; send the same request again", headers
+    )
+
+
+def _failed(_request: Request, error: Exception) -> Response:
+    _log.error("request failed", exc_info=error)
+    return problems.response(problems.INTERNAL_ERROR, "the request failed; it is safe to send it again")
+
+
+_HANDLERS: dict[Any, Any] = {
+    ProblemRaised: _raised,
+    PaymentNotFound: _domain_problem(problems.PAYMENT_NOT_FOUND, "no payment has this id"),
+    PaymentIdConflict: _domain_problem(
+        problems.PAYMENT_ID_CONFLICT, "a payment of another amount has this id"
+    ),
+    IdempotencyKeyReused: _domain_problem(
+        problems.KEY_REUSED, "this key was used for a capture of another amount; use a new key"
+    ),
+    TransitionRefused: _refused,
+    HTTPException: _http_error,
+    psycopg.OperationalError: _unavailable,
+    PoolTimeout: _unavailable,
+    PoolClosed: _unavailable,
+    Exception: _failed,
+}

@@ -1,0 +1,192 @@
+"""From an HTTP request to values the use cases take. Whatever is wrong ends as a 4xx that says so."""
+
+import base64
+import binascii
+import re
+from typing import Annotated, TypeVar
+from uuid import UUID
+
+import msgspec
+from starlette.requests import Request
+
+from payments_core.application.dto import Cursor
+from payments_core.domain.errors import InvalidValue
+from payments_core.domain.payment import FailureReason
+from payments_core.domain.values import (
+    MAX_AMOUNT_CENTS,
+    MAX_WINDOW,
+    MIN_AMOUNT_CENTS,
+    SECOND,
+    Amount,
+    CaptureWindow,
+    IdempotencyKey,
+)
+from payments_core.entrypoints.http import problems
+from payments_core.entrypoints.http.problems import ProblemRaised
+
+AmountCents = Annotated[int, msgspec.Meta(ge=MIN_AMOUNT_CENTS, le=MAX_AMOUNT_CENTS)]
+WindowSeconds = Annotated[int, msgspec.Meta(ge=1, le=MAX_WINDOW // SECOND)]
+
+MAX_PAGE = 200
+_DEFAULT_PAGE = 50
+_BODY_LIMIT = 16 * 1024
+_CURSOR_LENGTH = 24  # bytes: an instant and a UUID
+_UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+_QUOTED_KEY = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
+
+
+class AmountRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The body of a creation or a capture: an amount, in cents."""
+
+    amount_cents: AmountCents
+
+    @property
+    def amount(self) -> Amount:
+        """The amount, as the domain's value."""
+        return Amount(self.amount_cents)
+
+
+class AuthorizeRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The body of an authorization: for how many seconds the payment may be captured."""
+
+    capture_window_seconds: WindowSeconds
+
+    @property
+    def window(self) -> CaptureWindow:
+        """The window, as the domain's value."""
+        return CaptureWindow(self.capture_window_seconds * SECOND)
+
+
+class FailReason(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The body of a failure: why. Expiry is the sweeper's, not a caller's."""
+
+    reason: Annotated[str, msgspec.Meta(pattern="^(declined|voided)$")]
+
+    @property
+    def failure_reason(self) -> FailureReason:
+        """The reason, as the domain's value."""
+        return FailureReason(self.reason)
+
+
+Body = TypeVar("Body", bound=msgspec.Struct)
+
+
+def payment_id(request: Request) -> UUID:
+    """The payment id in the path.
+
+    Raises:
+        ProblemRaised: unless it is a UUID in its usual form of 36 characters.
+    """
+    text = request.path_params["payment_id"]
+    if not _UUID.fullmatch(text):
+        raise ProblemRaised(
+            problems.INVALID_PAYMENT_ID,
+            "a payment id is a UUID, 36 characters such as 0b9f5d1c-6f5c-4a5e-9a39-8a3f4f1f2f0e",
+        )
+    return UUID(text)
+
+
+def idempotency_key(request: Request) -> IdempotencyKey:
+    """The key in the ``Idempotency-Key`` header, bare or as a quoted string (RFC 8941, section 3.3.3).
+
+    Raises:
+        ProblemRaised: if the header is missing, repeated, or no key.
+    """
+    headers = request.headers.getlist("idempotency-key")
+    if not headers:
+        raise ProblemRaised(
+            problems.KEY_MISSING, "send an Idempotency-Key header, a new key for each new capture"
+        )
+    if len(headers) > 1:
+        raise ProblemRaised(problems.KEY_MALFORMED, "send the Idempotency-Key header once")
+    text = headers[0]
+    if text.startswith('"'):
+        quoted = _QUOTED_KEY.fullmatch(text)
+        if quoted is None:
+            raise ProblemRaised(
+                problems.KEY_MALFORMED, 'a key that begins with a quote is a quoted string: "my-key"'
+            )
+        text = re.sub(r"\\(.)", r"\1", quoted[1])
+    try:
+        return IdempotencyKey(text)
+    except InvalidValue as error:
+        raise ProblemRaised(problems.KEY_MALFORMED, str(error)) from error
+
+
+async def body(request: Request, shape: type[Body]) -> Body:
+    """The request's JSON body, parsed strictly into ``shape``.
+
+    Raises:
+        ProblemRaised: if it is not JSON, too large, or not of that shape.
+    """
+    _require_json(request)
+    raw = await _read_limited(request)
+    try:
+        return msgspec.json.decode(raw, type=shape, strict=True)
+    except msgspec.ValidationError as error:
+        raise ProblemRaised(problems.INVALID_REQUEST, str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProblemRaised(problems.MALFORMED_JSON, f"the body is not JSON: {error}") from error
+
+
+def _require_json(request: Request) -> None:
+    content_type = request.headers.get("content-type", "application/json")
+    if content_type.partition(";")[0].strip().lower() != "application/json":
+        raise ProblemRaised(
+            problems.UNSUPPORTED_MEDIA_TYPE, "send the body as Content-Type: application/json"
+        )
+
+
+async def _read_limited(request: Request) -> bytes:
+    chunks = bytearray()
+    async for chunk in request.stream():
+        chunks += chunk
+        if len(chunks) > _BODY_LIMIT:
+            raise ProblemRaised(problems.BODY_TOO_LARGE, f"a body has at most {_BODY_LIMIT} bytes")
+    return bytes(chunks)
+
+
+def page(request: Request) -> tuple[Cursor | None, int]:
+    """Where a page begins and how long it is, from the query parameters ``after`` and ``limit``.
+
+    Raises:
+        ProblemRaised: if either is not valid, or another parameter is given.
+    """
+    unknown = set(request.query_params) - {"after", "limit"}
+    if unknown:
+        raise ProblemRaised(
+            problems.INVALID_QUERY, f"the parameters are after and limit, not {', '.join(sorted(unknown))}"
+        )
+    after = request.query_params.get("after")
+    return None if after is None else decode_cursor(after), _limit(request.query_params.get("limit"))
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return _DEFAULT_PAGE
+    if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 <= int(text) <= MAX_PAGE:
+        raise ProblemRaised(problems.INVALID_QUERY, f"limit is a number from 1 to {MAX_PAGE}")
+    return int(text)
+
+
+def encode_cursor(cursor: Cursor) -> str:
+    """A cursor as an opaque query parameter."""
+    place = cursor.created_at.to_bytes(8, "big", signed=True) + cursor.payment_id.bytes
+    return base64.urlsafe_b64encode(place).decode()
+
+
+def decode_cursor(text: str) -> Cursor:
+    """The cursor in a query parameter.
+
+    Raises:
+        ProblemRaised: if it is not one that ``encode_cursor`` made.
+    """
+    try:
+        place = base64.b64decode(text.encode(), altchars=b"-_", validate=True)
+    except (ValueError, binascii.Error):
+        place = b""
+    if len(place) != _CURSOR_LENGTH:
+        raise ProblemRaised(
+            problems.INVALID_QUERY, "after is the value of next from an earlier page, unchanged"
+        )
+    return Cursor(int.from_bytes(place[:8], "big", signed=True), UUID(bytes=place[8:]))

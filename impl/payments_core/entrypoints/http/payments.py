@@ -1,0 +1,132 @@
+"""The routes under ``/payments``: parse, call a use case, show the result."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from uuid import uuid4
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from payments_core.application.dto import CaptureResult, Created
+from payments_core.application.ports import PaymentStore
+from payments_core.application.use_cases import (
+    AuthorizePayment,
+    CapturePayment,
+    CreatePayment,
+    FailPayment,
+    GetPayment,
+)
+from payments_core.entrypoints.http import parsing, problems, views
+
+JSON = "application/json"
+
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def resource(path: str, **methods: Endpoint) -> Route:
+    """One route for all methods of a path, so that a 405 names every method that is allowed."""
+    if "GET" in methods:
+        methods["HEAD"] = methods["GET"]
+
+    async def endpoint(request: Request) -> Response:
+        return await methods[request.method](request)
+
+    return Route(path, endpoint, methods=list(methods))
+
+
+@dataclass(frozen=True)
+class PaymentRoutes:
+    """The endpoints of payments over one store."""
+
+    create: CreatePayment
+    get: GetPayment
+    authorize: AuthorizePayment
+    capture: CapturePayment
+    fail: FailPayment
+
+    @classmethod
+    def over(cls, store: PaymentStore) -> "PaymentRoutes":
+        """The endpoints whose use cases work on ``store``."""
+        return cls(
+            create=CreatePayment(store),
+            get=GetPayment(store),
+            authorize=AuthorizePayment(store),
+            capture=CapturePayment(store, views.capture_answer),
+            fail=FailPayment(store),
+        )
+
+    def routes(self) -> list[Route]:
+        """Path and method to endpoint."""
+        one = "/payments/{payment_id}"
+        return [
+            resource("/payments", GET=self.list_payments, POST=self.create_payment),
+            resource(one, GET=self.get_payment, PUT=self.put_payment),
+            resource(f"{one}/authorize", POST=self.authorize_payment),
+            resource(f"{one}/captures", GET=self.list_captures, POST=self.capture_payment),
+            resource(f"{one}/fail", POST=self.fail_payment),
+        ]
+
+    async def list_payments(self, request: Request) -> Response:
+        """``GET /payments``: a page of payments in order of creation."""
+        after, limit = parsing.page(request)
+        return Response(views.page(await self.get.page(after, limit)), media_type=JSON)
+
+    async def create_payment(self, request: Request) -> Response:
+        """``POST /payments``: create a payment under a new id."""
+        wanted = await parsing.body(request, parsing.AmountRequest)
+        return _created(await self.create(uuid4(), wanted.amount))
+
+    async def put_payment(self, request: Request) -> Response:
+        """``PUT /payments/{id}``: create a payment under the client's id; safe to repeat."""
+        payment_id = parsing.payment_id(request)
+        wanted = await parsing.body(request, parsing.AmountRequest)
+        return _created(await self.create(payment_id, wanted.amount))
+
+    async def get_payment(self, request: Request) -> Response:
+        """``GET /payments/{id}``: the payment as it stands, with the database's time of the look."""
+        return Response(views.payment(await self.get(parsing.payment_id(request))), media_type=JSON)
+
+    async def authorize_payment(self, request: Request) -> Response:
+        """``POST /payments/{id}/authorize``: authorize, and open the capture window."""
+        payment_id = parsing.payment_id(request)
+        wanted = await parsing.body(request, parsing.AuthorizeRequest)
+        return Response(views.payment(await self.authorize(payment_id, wanted.window)), media_type=JSON)
+
+    async def capture_payment(self, request: Request) -> Response:
+        """``POST /payments/{id}/captures``: capture, at most once, idempotent by key."""
+        payment_id = parsing.payment_id(request)
+        key = parsing.idempotency_key(request)
+        wanted = await parsing.body(request, parsing.AmountRequest)
+        return _captured(await self.capture(payment_id, key, wanted.amount))
+
+    async def list_captures(self, request: Request) -> Response:
+        """``GET /payments/{id}/captures``: every stored capture attempt."""
+        found = await self.get.attempts(parsing.payment_id(request))
+        return Response(views.attempts(found), media_type=JSON)
+
+    async def fail_payment(self, request: Request) -> Response:
+        """``POST /payments/{id}/fail``: decline or void."""
+        payment_id = parsing.payment_id(request)
+        wanted = await parsing.body(request, parsing.FailReason)
+        return Response(views.payment(await self.fail(payment_id, wanted.failure_reason)), media_type=JSON)
+
+
+def _created(created: Created) -> Response:
+    location = f"/payments/{created.snapshot.payment.payment_id}"
+    return Response(
+        views.payment(created.snapshot),
+        201 if created.is_new else 200,
+        {"Location": location} if created.is_new else None,
+        media_type=JSON,
+    )
+
+
+def _captured(result: CaptureResult) -> Response:
+    return Response(
+        result.answer.body,
+        result.answer.status,
+        {"Idempotent-Replayed": "true"} if result.replayed else None,
+        media_type=JSON if result.answer.status < 400 else problems.MEDIA_TYPE,
+    )

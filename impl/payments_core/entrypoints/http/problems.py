@@ -1,0 +1,101 @@
+"""Errors as RFC 9457 problem documents. Each has a stable ``type``; the detail is for people."""
+
+from dataclasses import dataclass
+
+import msgspec
+from starlette.responses import Response
+
+from payments_core.domain.capture import CaptureOutcome
+from payments_core.domain.errors import Refusal
+
+MEDIA_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemType:
+    """A kind of problem.
+
+    Attributes:
+        name: the stable name, last part of the ``type`` URI.
+        status: its HTTP status.
+        title: the same for every occurrence.
+    """
+
+    name: str
+    status: int
+    title: str
+
+    @property
+    def uri(self) -> str:
+        """The ``type`` of RFC 9457, a reference relative to the service."""
+        return f"/problems/{self.name}"
+
+
+MALFORMED_JSON = ProblemType("malformed_json", 400, "The body is not JSON")
+INVALID_REQUEST = ProblemType("invalid_request", 422, "The request's content is not valid")
+INVALID_PAYMENT_ID = ProblemType("invalid_payment_id", 400, "The payment id is not a UUID")
+INVALID_QUERY = ProblemType("invalid_query", 422, "The query string is not valid")
+KEY_MISSING = ProblemType("idempotency_key_missing", 400, "The Idempotency-Key header is missing")
+KEY_MALFORMED = ProblemType("idempotency_key_malformed", 400, "The Idempotency-Key header is malformed")
+KEY_REUSED = ProblemType("idempotency_key_reused", 422, "The idempotency key belongs to another request")
+BODY_TOO_LARGE = ProblemType("body_too_large", 413, "The body is too large")
+UNSUPPORTED_MEDIA_TYPE = ProblemType("unsupported_media_type", 415, "The body must be JSON")
+PAYMENT_NOT_FOUND = ProblemType("payment_not_found", 404, "There is no such payment")
+PAYMENT_ID_CONFLICT = ProblemType("payment_id_conflict", 409, "The payment id is taken")
+NOT_AUTHORIZED = ProblemType("not_authorized", 409, "The payment is not authorized")
+ALREADY_AUTHORIZED = ProblemType("already_authorized", 409, "The payment is authorized already")
+ALREADY_CAPTURED = ProblemType("already_captured", 409, "The payment is captured already")
+PAYMENT_FAILED = ProblemType("payment_failed", 409, "The payment has failed")
+CAPTURE_WINDOW_OPEN = ProblemType("capture_window_open", 409, "The capture window has not ended")
+CAPTURE_WINDOW_EXPIRED = ProblemType("capture_window_expired", 409, "The capture window has ended")
+AMOUNT_MISMATCH = ProblemType("amount_mismatch", 422, "The amount is not the authorized amount")
+UNAVAILABLE = ProblemType("unavailable", 503, "The service cannot answer now")
+INTERNAL_ERROR = ProblemType("internal_error", 500, "The service failed")
+
+OF_REFUSAL = {
+    Refusal.NOT_AUTHORIZED: NOT_AUTHORIZED,
+    Refusal.ALREADY_AUTHORIZED: ALREADY_AUTHORIZED,
+    Refusal.ALREADY_CAPTURED: ALREADY_CAPTURED,
+    Refusal.PAYMENT_FAILED: PAYMENT_FAILED,
+    Refusal.CAPTURE_WINDOW_OPEN: CAPTURE_WINDOW_OPEN,
+}
+
+OF_OUTCOME = {
+    CaptureOutcome.NOT_AUTHORIZED: NOT_AUTHORIZED,
+    CaptureOutcome.ALREADY_CAPTURED: ALREADY_CAPTURED,
+    CaptureOutcome.PAYMENT_FAILED: PAYMENT_FAILED,
+    CaptureOutcome.CAPTURE_WINDOW_EXPIRED: CAPTURE_WINDOW_EXPIRED,
+    CaptureOutcome.AMOUNT_MISMATCH: AMOUNT_MISMATCH,
+}
+
+
+class ProblemRaised(Exception):
+    """A request that ends with a problem document.
+
+    Attributes:
+        problem: the kind.
+        detail: what was wrong this time, and what to do.
+    """
+
+    def __init__(self, problem: ProblemType, detail: str) -> None:
+        super().__init__(detail)
+        self.problem = problem
+        self.detail = detail
+
+
+def document(problem: ProblemType, detail: str, **members: str | None) -> bytes:
+    """The problem document, as JSON."""
+    return msgspec.json.encode(
+        {
+            "type": problem.uri,
+            "title": problem.title,
+            "status": problem.status,
+            "detail": detail,
+            **members,
+        }
+    )
+
+
+def response(problem: ProblemType, detail: str, headers: dict[str, str] | None = None) -> Response:
+    """The problem document as a response."""
+    return Response(document(problem, detail), problem.status, headers, media_type=MEDIA_TYPE)

@@ -1,0 +1,58 @@
+"""Every statement of the service, and the shapes of their rows."""
+
+PAYMENT_COLUMNS = (
+    "payment_id, amount_cents, created_at, state, authorized_at, capture_expires_at,"
+    " captured_at, captured_amount_cents, failed_at, failure_reason"
+)
+ATTEMPT_COLUMNS = "payment_id, idempotency_key, amount_cents, outcome, decided_at, status, body"
+
+# READ COMMITTED is what the locking order needs: each statement sees what committed before it began.
+BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
+COMMIT = "COMMIT"
+ROLLBACK = "ROLLBACK"
+
+# The order of these three is the protocol. Each is a statement of its own, because a statement that waits
+# for a lock goes on with the snapshot, and often the clock, from before the wait.
+LOCK_PAYMENT = f"SELECT {PAYMENT_COLUMNS} FROM payments WHERE payment_id = %s FOR NO KEY UPDATE"
+FIND_ATTEMPT = (
+    f"SELECT {ATTEMPT_COLUMNS} FROM capture_attempts WHERE payment_id = %s AND idempotency_key = %s"
+)
+READ_CLOCK = "SELECT payment_clock()"
+
+UPDATE_PAYMENT = """
+    UPDATE payments
+    SET state = %s, authorized_at = %s, capture_expires_at = %s, captured_at = %s,
+        captured_amount_cents = %s, failed_at = %s, failure_reason = %s
+    WHERE payment_id = %s
+"""
+INSERT_ATTEMPT = f"""
+    INSERT INTO capture_attempts ({ATTEMPT_COLUMNS})
+    VALUES (%s, %s, %s, %s, %s, %s, %s)
+"""
+
+INSERT_PAYMENT = f"""
+    INSERT INTO payments (payment_id, amount_cents, created_at)
+    VALUES (%s, %s, payment_clock())
+    ON CONFLICT (payment_id) DO NOTHING
+    RETURNING {PAYMENT_COLUMNS}, created_at
+"""
+GET_PAYMENT = f"SELECT {PAYMENT_COLUMNS}, payment_clock() FROM payments WHERE payment_id = %s"
+FIRST_PAGE = f"SELECT {PAYMENT_COLUMNS} FROM payments ORDER BY created_at, payment_id LIMIT %s"
+NEXT_PAGE = f"""
+    SELECT {PAYMENT_COLUMNS} FROM payments
+    WHERE (created_at, payment_id) > (%s, %s)
+    ORDER BY created_at, payment_id LIMIT %s
+"""
+LIST_ATTEMPTS = """
+    SELECT attempt.payment_id, idempotency_key, attempt.amount_cents, outcome, decided_at, status, body
+    FROM payments LEFT JOIN capture_attempts AS attempt USING (payment_id)
+    WHERE payments.payment_id = %s
+    ORDER BY decided_at, idempotency_key
+"""
+LOCK_DUE = f"""
+    SELECT {PAYMENT_COLUMNS} FROM payments
+    WHERE state = 'authorized' AND capture_expires_at <= (SELECT payment_clock())
+    LIMIT %s
+    FOR NO KEY UPDATE SKIP LOCKED
+"""
+APPLIED_MIGRATIONS = "SELECT migration_id FROM _yoyo_migration"

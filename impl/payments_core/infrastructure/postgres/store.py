@@ -1,0 +1,188 @@
+"""The ``PaymentStore`` on PostgreSQL: two round trips for a capture, the row's lock first."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+from psycopg import AsyncConnection, AsyncCursor
+from psycopg.pq import TransactionStatus
+from psycopg_pool import AsyncConnectionPool
+
+from payments_core.application.dto import Created, Cursor, PaymentPage, PaymentSnapshot
+from payments_core.domain.capture import CaptureAttempt
+from payments_core.domain.payment import Payment
+from payments_core.domain.values import Amount, IdempotencyKey, Instant
+from payments_core.infrastructure.postgres import statements as sql
+from payments_core.infrastructure.postgres.rows import (
+    Row,
+    attempt_insert,
+    attempt_of,
+    payment_of,
+    payment_update,
+    timestamp,
+)
+
+Connection = AsyncConnection[Row]
+Pool = AsyncConnectionPool[Connection]
+
+
+class CommitFailed(RuntimeError):
+    """The database did not confirm the commit: nothing was stored."""
+
+
+class PostgresPaymentStore:
+    """Payments in PostgreSQL.
+
+    Args:
+        pool: open connections in autocommit mode, set up by ``rows.configure``.
+        migrations: ids of the migrations that this code needs.
+    """
+
+    def __init__(self, pool: Pool, migrations: frozenset[str]) -> None:
+        self._pool = pool
+        self._migrations = migrations
+
+    async def create(self, payment_id: UUID, amount: Amount) -> Created:
+        """Store a pending payment under this id, or find the one that has it."""
+        async with self._pool.connection() as connection:
+            inserted = await _row(connection, sql.INSERT_PAYMENT, (payment_id, amount.cents))
+            row = inserted or await _row(connection, sql.GET_PAYMENT, (payment_id,))
+        if row is None:
+            raise RuntimeError(f"payment {payment_id} conflicts with a row that cannot be read")
+        return Created(_snapshot(row), is_new=inserted is not None)
+
+    async def get(self, payment_id: UUID) -> PaymentSnapshot | None:
+        """The payment as it stands, with the database's time of the look."""
+        async with self._pool.connection() as connection:
+            row = await _row(connection, sql.GET_PAYMENT, (payment_id,))
+        return None if row is None else _snapshot(row)
+
+    async def page(self, after: Cursor | None, limit: int) -> PaymentPage:
+        """At most ``limit`` payments in order of creation, from after the cursor."""
+        async with self._pool.connection() as connection, connection.pipeline():
+            if after is None:
+                found = await _execute(connection, sql.FIRST_PAGE, (limit + 1,))
+            else:
+                place = (timestamp(after.created_at), after.payment_id, limit + 1)
+                found = await _execute(connection, sql.NEXT_PAGE, place)
+            clock = await _execute(connection, sql.READ_CLOCK)
+            rows = await found.fetchall()
+            as_of = await _instant(clock)
+        return PaymentPage.cut([payment_of(row) for row in rows], limit, as_of)
+
+    async def attempts(self, payment_id: UUID) -> Sequence[CaptureAttempt] | None:
+        """Every stored attempt, by decision time and key."""
+        async with self._pool.connection() as connection:
+            rows = await (await _execute(connection, sql.LIST_ATTEMPTS, (payment_id,))).fetchall()
+        if not rows:
+            return None
+        return [attempt_of(row) for row in rows if row[1] is not None]
+
+    @asynccontextmanager
+    async def lock(
+        self, payment_id: UUID, key: IdempotencyKey | None = None
+    ) -> AsyncIterator["_LockedPayment | None"]:
+        """Wait for the payment's lock, then read it, the key's attempt, and the clock, in that order."""
+        async with self._pool.connection() as connection, _rolled_back(connection):
+            async with connection.pipeline():
+                await _execute(connection, sql.BEGIN)
+                locked = await _execute(connection, sql.LOCK_PAYMENT, (payment_id,))
+                known = None
+                if key is not None:
+                    known = await _execute(connection, sql.FIND_ATTEMPT, (payment_id, key.text))
+                clock = await _execute(connection, sql.READ_CLOCK)
+            payment = await locked.fetchone()
+            if payment is None:
+                yield None
+                return
+            attempt = None if known is None else await known.fetchone()
+            yield _LockedPayment(
+                connection,
+                payment_of(payment),
+                None if attempt is None else attempt_of(attempt),
+                await _instant(clock),
+            )
+
+    @asynccontextmanager
+    async def lock_due(self, limit: int) -> AsyncIterator["_DuePayments"]:
+        """Lock at most ``limit`` payments whose window has ended, passing over those locked by others."""
+        async with self._pool.connection() as connection, _rolled_back(connection):
+            async with connection.pipeline():
+                await _execute(connection, sql.BEGIN)
+                due = await _execute(connection, sql.LOCK_DUE, (limit,))
+                clock = await _execute(connection, sql.READ_CLOCK)
+            payments = [payment_of(row) for row in await due.fetchall()]
+            yield _DuePayments(connection, payments, await _instant(clock))
+
+    async def ready(self) -> bool:
+        """Whether the database answers and has every migration that this code needs."""
+        async with self._pool.connection(timeout=2) as connection:
+            rows = await (await _execute(connection, sql.APPLIED_MIGRATIONS)).fetchall()
+        return self._migrations <= {row[0] for row in rows}
+
+
+class _LockedPayment:
+    def __init__(
+        self, connection: Connection, payment: Payment, attempt: CaptureAttempt | None, now: Instant
+    ) -> None:
+        self._connection = connection
+        self.payment = payment
+        self.attempt = attempt
+        self.now = now
+
+    async def commit(self, payment: Payment | None = None, attempt: CaptureAttempt | None = None) -> None:
+        await _commit(self._connection, [] if payment is None else [payment], attempt)
+
+
+class _DuePayments:
+    def __init__(self, connection: Connection, payments: Sequence[Payment], now: Instant) -> None:
+        self._connection = connection
+        self.payments = payments
+        self.now = now
+
+    async def commit(self, payments: Sequence[Payment]) -> None:
+        await _commit(self._connection, payments, None)
+
+
+async def _commit(
+    connection: Connection, payments: Sequence[Payment], attempt: CaptureAttempt | None
+) -> None:
+    async with connection.pipeline():
+        updates = [await _execute(connection, sql.UPDATE_PAYMENT, payment_update(p)) for p in payments]
+        if attempt is not None:
+            await _execute(connection, sql.INSERT_ATTEMPT, attempt_insert(attempt))
+        commit = await _execute(connection, sql.COMMIT)
+    if any(update.rowcount != 1 for update in updates):
+        raise RuntimeError("an update under the payment's lock did not find the payment")
+    # PostgreSQL answers COMMIT of a failed transaction with ROLLBACK, and without an error.
+    if commit.statusmessage != sql.COMMIT:
+        raise CommitFailed(f"the database answered {commit.statusmessage!r} to COMMIT")
+
+
+@asynccontextmanager
+async def _rolled_back(connection: Connection) -> AsyncIterator[None]:
+    """Roll back what the block leaves uncommitted, so that only an explicit commit stores anything."""
+    yield
+    if connection.info.transaction_status is not TransactionStatus.IDLE:
+        await connection.execute(sql.ROLLBACK)
+
+
+async def _execute(connection: Connection, query: str, parameters: Row = ()) -> AsyncCursor[Row]:
+    cursor = connection.cursor(binary=True)
+    return await cursor.execute(query.encode(), parameters)
+
+
+async def _row(connection: Connection, query: str, parameters: Row) -> Row | None:
+    return await (await _execute(connection, query, parameters)).fetchone()
+
+
+async def _instant(cursor: AsyncCursor[Row]) -> Instant:
+    row = await cursor.fetchone()
+    if row is None:
+        raise RuntimeError("the database's clock gave no answer")
+    instant: Instant = row[0]
+    return instant
+
+
+def _snapshot(row: Row) -> PaymentSnapshot:
+    return PaymentSnapshot(payment_of(row), as_of=row[-1])
