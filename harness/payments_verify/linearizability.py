@@ -154,9 +154,9 @@ def _require_partition(
     positions += [operation.returned for operation in operations if operation.returned is not None]
     if len(set(positions)) != len(positions):
         raise HistoryError("two events of the history have the same position; real time orders all of them")
-    parted = sorted(operation.called for part in parts.values() for operation in part)
-    if parted != sorted(operation.called for operation in operations):
-        raise SpecError(f"{name}: partition() must put every operation in exactly one part")
+    parted = {operation.called for part in parts.values() for operation in part}
+    if parted != {operation.called for operation in operations}:
+        raise SpecError(f"{name}: partition() must put every operation in a part, and add none")
 
 
 def _overall(verdicts: Iterable[Verdict]) -> Verdict:

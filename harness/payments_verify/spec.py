@@ -97,8 +97,10 @@ class Spec(Protocol[S]):
             operations: The history, in the order of the invocations.
 
         Returns:
-            The parts by label, each in the order of the invocations. Every operation is in exactly one part.
-            The label names the object in reports (`key "3"`).
+            The parts by label, each in the order of the invocations. Every operation is in one part; only one
+            that acts on several objects independently, with no promise that it does so at one instant, is in
+            several. An operation's `value` may be replaced, to carry what the whole history says of it. The
+            label names the object in reports (`key "3"`).
 
         Raises:
             SpecError: An operation is not one of this specification; says which, and what it knows.

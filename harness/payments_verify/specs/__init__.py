@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from payments_verify.payments.spec import Payments
 from payments_verify.spec import Spec, SpecError
 from payments_verify.specs.cas_register import CasRegister
 from payments_verify.specs.kv import KeyValue
@@ -12,6 +13,7 @@ from payments_verify.specs.kv import KeyValue
 SPECS: dict[str, Callable[[], Spec[Any]]] = {
     CasRegister.name: CasRegister,
     KeyValue.name: KeyValue,
+    Payments.name: Payments,
 }
 """A factory for every specification. The key is the specification's `name`."""
 

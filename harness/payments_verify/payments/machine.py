@@ -1,0 +1,257 @@
+"""One stateful machine for every system: Hypothesis draws commands, the model says what each must answer.
+
+After every step everything that can be seen of the payments is compared with the model: each payment, its
+stored attempts, and the bytes that each used key repeats.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+from hypothesis import HealthCheck, settings
+from hypothesis import seed as use_seed
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from payments_model import MAX_AMOUNT, Authorized, Expire, Outcome, Record, apply
+from payments_verify.payments.observations import Invocation
+from payments_verify.payments.oracle import answer, difference
+from payments_verify.payments.system import System
+
+EPOCH = 1_900_000_000_000_000
+"""Where the database's clock stands when an example begins, in µs (the year 2030)."""
+
+_SECOND = 1_000_000
+_AMOUNTS = st.sampled_from([1, 500, 501, MAX_AMOUNT])
+_MALFORMED_AMOUNTS = st.sampled_from([0, -1, MAX_AMOUNT + 1, 2**63, True, 1.5, "1", None])
+_KEYS = st.sampled_from(["k1", "k2", "K1", "k 1"])
+_WINDOWS = st.sampled_from([1, 2, 60, 2_678_400]).map(lambda seconds: seconds * _SECOND)
+_REASONS = st.sampled_from(["declined", "voided"])
+
+
+class MismatchError(AssertionError):
+    """A system answered otherwise than the model."""
+
+
+@dataclass
+class Tally:
+    """How much a run has exercised.
+
+    Attributes:
+        examples: programs run.
+        steps: commands sent by rules.
+        comparisons: answers compared with the model's, those of the checks after each step included.
+        outcomes: how often each command had each outcome.
+    """
+
+    examples: int = 0
+    steps: int = 0
+    comparisons: int = 0
+    outcomes: dict[str, int] = field(default_factory=dict)
+
+
+class PaymentMachine(RuleBasedStateMachine):
+    """Commands to one system, checked against the model. Subclasses name the system and the runner."""
+
+    system: System
+    runner: asyncio.Runner
+    tally: Tally
+
+    payments = Bundle("payments")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = EPOCH
+        self.records: dict[str, Record] = {}
+        self.bodies: dict[tuple[str, str], str] = {}
+        self.tally.examples += 1
+        self.runner.run(self.system.set_clock(self.now))
+
+    @initialize(target=payments, amount=_AMOUNTS)
+    def first_payment(self, amount: int) -> str:
+        """Create and authorize a payment, so that every example has one to capture."""
+        payment = self._create(amount)
+        self.perform("authorize", payment, window=60 * _SECOND)
+        return payment
+
+    @rule(target=payments, amount=_AMOUNTS)
+    def create(self, amount: int) -> str:
+        """Create a payment under a new id."""
+        return self._create(amount)
+
+    @rule(payment=payments, amount=_AMOUNTS)
+    def create_again(self, payment: str, amount: int) -> None:
+        """Create under an id that is taken."""
+        self.perform("create", payment, amount=amount)
+
+    @rule(payment=payments, window=_WINDOWS)
+    def authorize(self, payment: str, window: int) -> None:
+        """Authorize."""
+        self.perform("authorize", payment, window=window)
+
+    @rule(payment=payments, key=_KEYS, amount=st.none() | _AMOUNTS)
+    def capture(self, payment: str, key: str, amount: int | None) -> None:
+        """Capture the authorized amount (``None``) or another one."""
+        stored = self.records[payment].payment
+        wanted = stored.amount if amount is None and stored is not None else amount
+        self.perform("capture", payment, key=key, amount=wanted)
+
+    @rule(payment=payments, reason=_REASONS)
+    def fail(self, payment: str, reason: str) -> None:
+        """Decline or void."""
+        self.perform("fail", payment, reason=reason)
+
+    @rule(payment=payments, key=_KEYS, amount=_MALFORMED_AMOUNTS)
+    def malformed_capture(self, payment: str, key: str, amount: Any) -> None:  # noqa: ANN401 - anything
+        """A capture of what is no amount: refused, and nothing is stored."""
+        self.refused_as_malformed("capture", payment, key=key, amount=amount)
+
+    @rule(amount=_MALFORMED_AMOUNTS)
+    def malformed_create(self, amount: Any) -> None:  # noqa: ANN401 - anything
+        """A creation of what is no amount: refused, and no payment appears."""
+        payment = str(uuid4())
+        self.refused_as_malformed("create", payment, amount=amount)
+        self.records[payment] = Record()
+
+    @rule(key=_KEYS, amount=_AMOUNTS)
+    def unknown_payment(self, key: str, amount: int) -> None:
+        """Every command on an id that does not exist."""
+        payment = str(uuid4())
+        self.records[payment] = Record()
+        self.perform("capture", payment, key=key, amount=amount)
+        self.perform("authorize", payment, window=_SECOND)
+        self.perform("fail", payment, reason="voided")
+
+    @rule(payment=consumes(payments))
+    def forget(self, payment: str) -> None:
+        """Use the payment no more, to keep the checks after each step few."""
+        del self.records[payment]
+
+    @rule(step=st.integers(1, 90 * _SECOND))
+    def let_time_pass(self, step: int) -> None:
+        """Move the database's clock on."""
+        self.set_clock(self.now + step)
+
+    @rule(payment=payments, offset=st.sampled_from([-1, 0, 1]))
+    def move_to_the_end_of_the_window(self, payment: str, offset: int) -> None:
+        """Move the clock to the window's last µs, its end, or 1 µs after, if that lies ahead."""
+        stored = self.records[payment].payment if payment in self.records else None
+        if isinstance(stored, Authorized) and stored.capture_expires_at + offset >= self.now:
+            self.set_clock(stored.capture_expires_at + offset)
+
+    @rule()
+    def sweep(self) -> None:
+        """Expire everything that is due."""
+        self.runner.run(self.system.sweep())
+        for payment, record in self.records.items():
+            self.records[payment], done = apply(record, Expire(), self.now)
+            if done.outcome is Outcome.EXPIRED:
+                self._count("expire", done.outcome.name.lower())
+
+    @invariant()
+    def everything_visible_agrees(self) -> None:
+        """Every payment, its attempts, and each used key's answer are the model's."""
+        for payment in self.records:
+            self.perform("read", payment, is_step=False)
+            self.perform("attempts", payment, is_step=False)
+        for payment, key in list(self.bodies):
+            attempt = self.records[payment].attempt(key) if payment in self.records else None
+            if attempt is not None:
+                self.perform("capture", payment, is_step=False, key=key, amount=attempt.amount)
+
+    def set_clock(self, now: int) -> None:
+        """Set the database's clock, in µs."""
+        self.now = now
+        self.runner.run(self.system.set_clock(now))
+
+    def perform(self, f: str, payment: str, *, is_step: bool = True, **arguments: Any) -> None:  # noqa: ANN401
+        """Send a command and compare the answer with the model's.
+
+        Raises:
+            MismatchError: if they differ.
+        """
+        invocation = Invocation(f, {"payment": payment, **arguments})
+        self.records[payment], expected = answer(self.records[payment], invocation, self.now)
+        self._compare(invocation, expected, self._send(invocation))
+        self.tally.steps += is_step
+        if is_step:
+            self._count(f, expected["outcome"] + (" (replayed)" if expected.get("replayed") else ""))
+
+    def refused_as_malformed(self, f: str, payment: str, **arguments: Any) -> None:  # noqa: ANN401
+        """Send a command that must be refused as malformed, whatever the state."""
+        invocation = Invocation(f, {"payment": payment, **arguments})
+        self._compare(invocation, {"outcome": "malformed"}, self._send(invocation))
+        self.tally.steps += 1
+        self._count(f, "malformed")
+
+    def _create(self, amount: int) -> str:
+        payment = str(uuid4())
+        self.records[payment] = Record()
+        self.perform("create", payment, amount=amount)
+        return payment
+
+    def _send(self, invocation: Invocation) -> Mapping[str, Any]:
+        return self.runner.run(self.system.clients[0].send(invocation)).value
+
+    def _compare(self, invocation: Invocation, expected: Mapping[str, Any], seen: Mapping[str, Any]) -> None:
+        self.tally.comparisons += 1
+        wrong = difference(expected, seen)
+        body = seen.get("body")
+        if wrong is None and "decided_at" in expected:
+            place = (invocation.value["payment"], invocation.value["key"])
+            first = self.bodies.setdefault(place, str(body))
+            wrong = None if first == body else f"body: first answered {first!r}, now {body!r}"
+        if wrong is not None:
+            raise MismatchError(f"{invocation.f} {dict(invocation.value)}: {wrong}")
+
+    def _count(self, f: str, outcome: str) -> None:
+        name = f"{f} -> {outcome}"
+        self.tally.outcomes[name] = self.tally.outcomes.get(name, 0) + 1
+
+
+def run_machine(
+    system: System, runner: asyncio.Runner, *, examples: int, steps: int, seed: int | None = None
+) -> Tally:
+    """Run the machine against a system until it has shown ``examples`` programs or found a mismatch.
+
+    Args:
+        system: the system, open in the runner's loop.
+        runner: runs the system's coroutines.
+        examples: programs to try.
+        steps: commands in a program, at most.
+        seed: makes the run repeatable; ``None`` draws anew each time.
+
+    Returns:
+        What was exercised.
+
+    Raises:
+        MismatchError: with the shortest program found, in the exception's notes.
+    """
+    tally = Tally()
+    machine = type("Machine", (PaymentMachine,), {"system": system, "runner": runner, "tally": tally})
+    if seed is not None:
+        use_seed(seed)(machine)
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            database=None,
+            print_blob=False,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+    return tally

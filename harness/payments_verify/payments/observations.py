@@ -1,0 +1,98 @@
+"""Commands and answers as the histories hold them: plain JSON in the model's terms.
+
+An invocation is the name of a command and its arguments::
+
+    create     {"payment": ID, "amount": CENTS}
+    authorize  {"payment": ID, "window": µs}
+    capture    {"payment": ID, "key": KEY, "amount": CENTS}
+    fail       {"payment": ID, "reason": "declined" | "voided"}
+    read       {"payment": ID}
+    attempts   {"payment": ID}
+    sweep      {}
+    clock      {"now": µs}      the database's clock is set; it stands still until the next
+    lock       {"payment": ID}  somebody outside the service takes the payment's row lock
+    unlock     {"payment": ID}  and gives it back
+
+An answer names the model's outcome, and what could be seen with it::
+
+    {"outcome": "captured", "replayed": false, "decided_at": µs, "body": TEXT}
+    {"outcome": "read", "payment": {"state": "authorized", ...}, "as_of": µs}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import Enum
+from typing import Any, Literal, TypeAlias
+
+from payments_model import Outcome, Payment, Record, state_of
+
+Kind: TypeAlias = Literal["ok", "fail", "unknown"]
+View: TypeAlias = dict[str, Any]
+
+SUCCESSES = frozenset(
+    {
+        Outcome.CREATED,
+        Outcome.EXISTS,
+        Outcome.AUTHORIZED,
+        Outcome.CAPTURED,
+        Outcome.FAILED,
+        Outcome.EXPIRED,
+        Outcome.READ,
+    }
+)
+OUTCOME_NAMED = {outcome.name.lower(): outcome for outcome in Outcome}
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """A command as a client sends it.
+
+    Attributes:
+        f: the command's name.
+        value: its arguments, see the module.
+    """
+
+    f: str
+    value: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What the client learned.
+
+    Attributes:
+        kind: ``ok`` for a success, ``fail`` for a definite refusal, ``unknown`` for no definite answer.
+        value: the answer, see the module; for ``unknown``, what is known of the reason.
+    """
+
+    kind: Kind
+    value: Mapping[str, Any]
+
+
+def answered(outcome: Outcome, **seen: Any) -> Observation:  # noqa: ANN401 - any JSON value
+    """A definite answer with this outcome."""
+    return Observation("ok" if outcome in SUCCESSES else "fail", {"outcome": outcome.name.lower(), **seen})
+
+
+def view_of(payment: Payment) -> View:
+    """A payment of the model as an answer shows it: its state and the fields that the state has."""
+    shown: View = {"state": state_of(payment).name.lower()}
+    for each in fields(payment):
+        value = getattr(payment, each.name)
+        shown[each.name] = value.name.lower() if isinstance(value, Enum) else value
+    return shown
+
+
+def attempts_of(record: Record) -> list[View]:
+    """The stored attempts of a record as an answer shows them, by key."""
+    return [
+        {
+            "key": key,
+            "amount": attempt.amount,
+            "outcome": attempt.outcome.name.lower(),
+            "decided_at": attempt.decided_at,
+        }
+        for key, attempt in sorted(record.attempts, key=lambda pair: pair[0])
+    ]

@@ -1,0 +1,77 @@
+"""The model as an oracle: what a service must answer to a command, when everything is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from payments_model import (
+    RECORDED,
+    Authorize,
+    Capture,
+    Command,
+    Create,
+    Fail,
+    FailureReason,
+    Read,
+    Record,
+    apply,
+)
+from payments_verify.payments.observations import SUCCESSES, Invocation, attempts_of, view_of
+
+_REASONS = {reason.name.lower(): reason for reason in FailureReason}
+
+
+def command_of(f: str, value: Mapping[str, Any]) -> Command:
+    """The model's command for an invocation.
+
+    Raises:
+        KeyError: if the command is not known or an argument is missing.
+    """
+    match f:
+        case "create":
+            return Create(value["amount"])
+        case "authorize":
+            return Authorize(value["window"])
+        case "capture":
+            return Capture(value["amount"])
+        case "fail":
+            return Fail(_REASONS[value["reason"]])
+        case "read" | "attempts":
+            return Read()
+        case _:
+            raise KeyError(f)
+
+
+def answer(record: Record, invocation: Invocation, now: int) -> tuple[Record, dict[str, Any]]:
+    """What is stored after a command at ``now`` (µs), and everything that its answer must say.
+
+    The bytes of a capture's answer are the service's own; that they are repeated is for the caller to check.
+    """
+    key = invocation.value.get("key")
+    after, done = apply(record, command_of(invocation.f, invocation.value), now, key)
+    expected: dict[str, Any] = {"outcome": done.outcome.name.lower()}
+    if invocation.f == "capture":
+        expected["replayed"] = done.replayed
+        if done.attempt is not None and done.outcome in RECORDED:
+            expected["decided_at"] = done.attempt.decided_at
+    elif done.outcome in SUCCESSES and after.payment is not None:
+        if invocation.f == "attempts":
+            expected["attempts"] = attempts_of(after)
+        else:
+            expected |= {"payment": view_of(after.payment), "as_of": now}
+    return after, expected
+
+
+def difference(expected: Mapping[str, Any], seen: Mapping[str, Any]) -> str | None:
+    """How an answer differs from what the model expects; ``None`` if it does not."""
+    seen = {
+        name: sorted(value, key=lambda attempt: attempt["key"]) if name == "attempts" else value
+        for name, value in seen.items()
+    }
+    wrong = [
+        f"{name}: expected {value!r}, got {seen.get(name)!r}"
+        for name, value in expected.items()
+        if seen.get(name) != value
+    ]
+    return "; ".join(wrong) or None

@@ -1,0 +1,26 @@
+"""What the harness needs of a system under test: clients, a hand on its clock, and a way to run its sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from payments_verify.payments.http_binding import PaymentsClient
+
+
+@dataclass(frozen=True)
+class System:
+    """A running service.
+
+    Attributes:
+        name: what it is, for people.
+        clients: one for each process that serves.
+        set_clock: sets the clock by which it decides, in µs UTC; the clock then stands still.
+        sweep: expires every payment that is due.
+    """
+
+    name: str
+    clients: tuple[PaymentsClient, ...]
+    set_clock: Callable[[int], Coroutine[Any, Any, object]]
+    sweep: Callable[[], Coroutine[Any, Any, object]]

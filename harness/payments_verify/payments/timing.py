@@ -1,0 +1,80 @@
+"""What a history says about the database's clock: between which instants each operation was decided.
+
+The service's word for when it decided is not proof. Two observers are: the clock that the harness itself
+sets (``clock``), and reads, which answer with the database's time of the look (``as_of``). The clock does not
+run backwards, so an operation that was invoked after a read had answered was decided no earlier than that
+read's ``as_of``; one that had answered before a read was invoked, no later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from payments_verify.history import Operation, Outcome
+
+FOREVER = 2**62
+"""An instant after every other, in µs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The instants between which an operation was decided, both included, in µs."""
+
+    earliest: int
+    latest: int
+
+
+def bounds(operations: Sequence[Operation]) -> dict[int, Bounds]:
+    """The bounds of every operation of a whole history, by the position of its invocation."""
+    earliest: dict[int, int] = {}
+    latest: dict[int, int] = {}
+    known = 0
+    set_so_far = -1
+    for is_call, operation in _events(operations):
+        if is_call:
+            earliest[operation.called] = known
+            if operation.f == "clock":
+                set_so_far = max(set_so_far, _argument(operation, "now"))
+        else:
+            known = max(known, _seen(operation))
+            latest[operation.called] = FOREVER if set_so_far < 0 else set_so_far
+    _tighten(operations, latest)
+    return {
+        operation.called: Bounds(earliest[operation.called], latest.get(operation.called, FOREVER))
+        for operation in operations
+    }
+
+
+def _tighten(operations: Sequence[Operation], latest: dict[int, int]) -> None:
+    """Take into account the reads that began after an operation had answered."""
+    seen_later = FOREVER
+    for is_call, operation in reversed(list(_events(operations))):
+        if is_call and operation.f == "read" and _seen(operation):
+            seen_later = min(seen_later, _seen(operation))
+        elif not is_call:
+            latest[operation.called] = min(latest[operation.called], seen_later)
+
+
+def _events(operations: Sequence[Operation]) -> Iterator[tuple[bool, Operation]]:
+    events = [(operation.called, True, operation) for operation in operations]
+    events += [(o.returned, False, o) for o in operations if o.returned is not None]
+    for _, is_call, operation in sorted(events, key=lambda event: event[0]):
+        yield is_call, operation
+
+
+def _seen(operation: Operation) -> int:
+    """The instant that the clock had certainly reached when this operation answered; 0 if it says nothing."""
+    if operation.outcome is Outcome.UNKNOWN:
+        return 0
+    if operation.f == "clock":
+        return _argument(operation, "now")
+    if operation.f == "read" and isinstance(operation.response, dict):
+        return int(operation.response.get("as_of", 0))
+    return 0
+
+
+def _argument(operation: Operation, name: str) -> int:
+    value: Any = operation.value
+    return int(value[name])

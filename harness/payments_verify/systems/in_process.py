@@ -1,0 +1,59 @@
+"""The application in this process, over memory and over PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+from starlette.applications import Starlette
+
+from payments_core.application.ports import PaymentStore
+from payments_core.application.use_cases import ExpirePayments
+from payments_core.entrypoints.http.app import create_app
+from payments_core.entrypoints.settings import Settings
+from payments_core.entrypoints.wiring import make_pool, postgres_store
+from payments_core.infrastructure.in_memory import InMemoryPaymentStore
+from payments_verify.clock import DatabaseClock
+from payments_verify.payments.http_binding import PaymentsClient
+from payments_verify.payments.system import System
+
+_SWEEP_BATCH = 1_000
+
+
+@asynccontextmanager
+async def in_memory() -> AsyncIterator[System]:
+    """The application over the in-memory store, with a clock of its own."""
+    instant = [0]
+
+    async def set_clock(now: int) -> None:
+        instant[0] = now
+
+    store = InMemoryPaymentStore(lambda: instant[0])
+    async with _client(create_app(store)) as client:
+        yield System("in memory", (client,), set_clock, lambda: sweep_all(store))
+
+
+@asynccontextmanager
+async def in_process(dsn: str) -> AsyncIterator[System]:
+    """The application over PostgreSQL, in this process; ``dsn`` has a clock that can be set."""
+    async with make_pool(Settings(database_url=dsn)) as pool, DatabaseClock.connect(dsn) as clock:
+        store = postgres_store(pool)
+        async with _client(create_app(store)) as client:
+            yield System("in process, PostgreSQL", (client,), clock.set, lambda: sweep_all(store))
+
+
+async def sweep_all(store: PaymentStore) -> int:
+    """Expire every payment that is due and not locked; how many there were."""
+    expire = ExpirePayments(store)
+    total = 0
+    while swept := len(await expire(_SWEEP_BATCH)):
+        total += swept
+    return total
+
+
+@asynccontextmanager
+async def _client(app: Starlette) -> AsyncIterator[PaymentsClient]:
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://payments") as http:
+        yield PaymentsClient(http)

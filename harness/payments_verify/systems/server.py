@@ -1,0 +1,111 @@
+"""The service as it is run: processes of ``payments-core serve``, spoken to over sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import IO
+
+import httpx
+
+from payments_core.entrypoints.settings import Settings
+from payments_core.entrypoints.wiring import make_pool, postgres_store
+from payments_verify.clock import DatabaseClock
+from payments_verify.payments.http_binding import PaymentsClient
+from payments_verify.payments.system import System
+from payments_verify.systems.in_process import sweep_all
+
+_START_LIMIT_S = 30.0
+_STOP_LIMIT_S = 15.0
+_REQUEST_LIMIT_S = 30.0
+_SERVING = re.compile(rb"serving on (http://\S+)")
+
+
+class ServerError(RuntimeError):
+    """A server process did not start; the message has what it printed."""
+
+
+@asynccontextmanager
+async def servers(dsn: str, count: int) -> AsyncIterator[System]:
+    """``count`` server processes on one database; ``dsn`` has a clock that can be set.
+
+    Raises:
+        ServerError: if one of them does not start.
+    """
+    async with AsyncExitStack() as stack:
+        urls = [await stack.enter_async_context(server_process(dsn)) for _ in range(count)]
+        clients = [await stack.enter_async_context(_client(url)) for url in urls]
+        clock = await stack.enter_async_context(DatabaseClock.connect(dsn))
+        pool = await stack.enter_async_context(make_pool(Settings(database_url=dsn)))
+        store = postgres_store(pool)
+        name = f"{count} server process{'es' if count > 1 else ''}"
+        yield System(name, tuple(clients), clock.set, lambda: sweep_all(store))
+
+
+@asynccontextmanager
+async def server_process(dsn: str) -> AsyncIterator[str]:
+    """One server process on a free port, stopped with SIGTERM at the end; yields its URL.
+
+    Raises:
+        ServerError: if it does not start.
+    """
+    with tempfile.TemporaryFile() as output:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "payments_core", "serve", "--port", "0"),
+            stdout=output,
+            stderr=output,
+            env={**os.environ, "DATABASE_URL": dsn, "PAYMENTS_LOG_LEVEL": "warning"},
+        )
+        try:
+            yield await _url(process, output)
+        finally:
+            await _end(process)
+
+
+async def _url(process: asyncio.subprocess.Process, output: IO[bytes]) -> str:
+    deadline = asyncio.get_running_loop().time() + _START_LIMIT_S
+    while asyncio.get_running_loop().time() < deadline and process.returncode is None:
+        found = _SERVING.search(_printed(output))
+        if found is not None and await _answers(found[1].decode()):
+            return found[1].decode()
+        await asyncio.sleep(0.02)
+    raise ServerError(
+        f"payments-core serve did not start within {_START_LIMIT_S:g} s "
+        f"(exit code {process.returncode}); it printed:\n{_printed(output).decode(errors='replace')}"
+    )
+
+
+def _printed(output: IO[bytes]) -> bytes:
+    return os.pread(output.fileno(), 65_536, 0)
+
+
+async def _answers(url: str) -> bool:
+    async with httpx.AsyncClient(timeout=1.0) as http:
+        try:
+            return (await http.get(f"{url}/readyz")).status_code == 200
+        except httpx.TransportError:
+            return False
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), _STOP_LIMIT_S)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+@asynccontextmanager
+async def _client(url: str) -> AsyncIterator[PaymentsClient]:
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
+    async with httpx.AsyncClient(base_url=url, timeout=_REQUEST_LIMIT_S, limits=limits) as http:
+        yield PaymentsClient(http)
