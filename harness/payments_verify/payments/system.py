@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +19,12 @@ class System:
         clients: one for each process that serves.
         set_clock: sets the clock by which it decides, in µs UTC; the clock then stands still.
         sweep: expires every payment that is due.
+        hold: takes a payment's lock from outside the service, and gives it back with nothing changed; ``None``
+            where the harness cannot.
     """
 
     name: str
     clients: tuple[PaymentsClient, ...]
     set_clock: Callable[[int], Coroutine[Any, Any, object]]
     sweep: Callable[[], Coroutine[Any, Any, object]]
+    hold: Callable[[str], AbstractAsyncContextManager[object]] | None = None

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
+import psycopg
 from starlette.applications import Starlette
 
 from payments_core.application.ports import PaymentStore
@@ -40,7 +41,22 @@ async def in_process(dsn: str) -> AsyncIterator[System]:
     async with make_pool(Settings(database_url=dsn)) as pool, DatabaseClock.connect(dsn) as clock:
         store = postgres_store(pool)
         async with _client(create_app(store)) as client:
-            yield System("in process, PostgreSQL", (client,), clock.set, lambda: sweep_all(store))
+            yield System(
+                "in process, PostgreSQL",
+                (client,),
+                clock.set,
+                lambda: sweep_all(store),
+                lambda payment: row_lock(dsn, payment),
+            )
+
+
+@asynccontextmanager
+async def row_lock(dsn: str, payment: str) -> AsyncIterator[None]:
+    """Hold the lock of a payment's row in a session outside the service, then roll back."""
+    async with await psycopg.AsyncConnection.connect(dsn) as connection:
+        await connection.execute("SELECT FROM payments WHERE payment_id = %s FOR NO KEY UPDATE", [payment])
+        yield
+        await connection.rollback()
 
 
 async def sweep_all(store: PaymentStore) -> int:

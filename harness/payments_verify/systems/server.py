@@ -18,7 +18,7 @@ from payments_core.entrypoints.wiring import make_pool, postgres_store
 from payments_verify.clock import DatabaseClock
 from payments_verify.payments.http_binding import PaymentsClient
 from payments_verify.payments.system import System
-from payments_verify.systems.in_process import sweep_all
+from payments_verify.systems.in_process import row_lock, sweep_all
 
 _START_LIMIT_S = 30.0
 _STOP_LIMIT_S = 15.0
@@ -44,7 +44,13 @@ async def servers(dsn: str, count: int) -> AsyncIterator[System]:
         pool = await stack.enter_async_context(make_pool(Settings(database_url=dsn)))
         store = postgres_store(pool)
         name = f"{count} server process{'es' if count > 1 else ''}"
-        yield System(name, tuple(clients), clock.set, lambda: sweep_all(store))
+        yield System(
+            name,
+            tuple(clients),
+            clock.set,
+            lambda: sweep_all(store),
+            lambda payment: row_lock(dsn, payment),
+        )
 
 
 @asynccontextmanager

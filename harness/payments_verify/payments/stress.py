@@ -1,0 +1,253 @@
+"""Stress: many clients at once on few payments and few keys, every request recorded, every history checked.
+
+Each round has new payments. Its clients are released together, send a mix of commands drawn from a seed,
+and
+repeat captures with the same key as clients do that do not know whether they were heard. Meanwhile the
+database's clock is moved on, the sweeper runs, and in some rounds a session outside the service holds a
+payment's lock for a while, so that requests wait for it while the time passes. The round's history is saved before it is checked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from payments_verify.explain import explain, render
+from payments_verify.history import Recorder
+from payments_verify.linearizability import Verdict, check
+from payments_verify.payments.http_binding import BindingError, PaymentsClient
+from payments_verify.payments.machine import EPOCH
+from payments_verify.payments.observations import Invocation, Observation
+from payments_verify.payments.spec import Payments
+from payments_verify.payments.system import System
+
+_SECOND = 1_000_000
+_KEYS = ("k1", "k2", "k3")
+_CHECK_BUDGET_S = 60.0
+_HELD_S = 0.03
+
+
+@dataclass(frozen=True)
+class Load:
+    """The shape of a round.
+
+    Attributes:
+        clients: how many send at once.
+        payments: how many payments they share.
+        commands: how many commands each sends.
+        repeat: the share of captures that are sent once more with the same key.
+    """
+
+    clients: int = 10
+    payments: int = 2
+    commands: int = 6
+    repeat: float = 0.3
+
+
+@dataclass
+class StressReport:
+    """What a stress run did and found.
+
+    Attributes:
+        rounds: rounds played.
+        operations: operations recorded.
+        outcomes: how often each command had each outcome.
+        violation: the first violation, explained; ``None`` if there was none.
+        undecided: why a history could not be decided within its limits; ``None`` if all were.
+        histories: the files.
+    """
+
+    rounds: int = 0
+    operations: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    violation: str | None = None
+    undecided: str | None = None
+    histories: list[Path] = field(default_factory=list)
+
+
+async def stress(
+    system: System,
+    folder: Path,
+    *,
+    rounds: int,
+    seed: int,
+    load: Load | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> StressReport:
+    """Play ``rounds`` rounds against a system, and stop at the first violation.
+
+    Args:
+        system: the running service; its clock must be free to move.
+        folder: where the histories go, a file for each round; it exists.
+        rounds: how many rounds to play at most.
+        seed: draws the commands; what races is the machine's to say.
+        load: the shape of a round.
+        progress: is told of each finished round.
+    """
+    report = StressReport()
+    for number in range(rounds):
+        path = folder / f"stress-{seed}-{number:04}.jsonl"
+        rng = random.Random(f"{seed}/{number}")  # noqa: S311 - draws a workload, keeps no secret
+        await _round(system, path, rng, load or Load(), report)
+        report.rounds += 1
+        if progress is not None:
+            progress(report.rounds, rounds, f"{report.operations} operations")
+        if report.violation is not None:
+            break
+    return report
+
+
+async def _round(system: System, path: Path, rng: random.Random, load: Load, report: StressReport) -> None:
+    report.histories.append(path)
+    with Recorder(path, spec=Payments.name) as recorder:
+        played = _Round(system, recorder, rng, report)
+        await played.play(load)
+        operations = recorder.history().operations
+    report.operations += len(operations)
+    if report.violation is None:
+        result = check(Payments(), operations, budget_seconds=_CHECK_BUDGET_S)
+        if result.refuted is not None:
+            shown = render(explain(Payments(), result.refuted))
+            report.violation = f"{path}: not linearizable\n{shown}"
+        elif result.verdict is Verdict.UNKNOWN:
+            report.undecided = f"{path}: {result.reason}"
+
+
+class _Round:
+    def __init__(self, system: System, recorder: Recorder, rng: random.Random, report: StressReport) -> None:
+        self._system = system
+        self._recorder = recorder
+        self._rng = rng
+        self._report = report
+        self._processes = count()
+        self._now = EPOCH
+        self._eve = EPOCH
+        self._over = False
+
+    async def play(self, load: Load) -> None:
+        """Play the round to its end, the last look at every payment included."""
+        amounts = {
+            str(UUID(int=self._rng.getrandbits(128), version=4)): self._rng.choice([500, 501])
+            for _ in range(load.payments)
+        }
+        await self._set_clock(self._now)
+        for payment, amount in amounts.items():
+            await self._begin(payment, amount)
+        held = self._rng.choice(list(amounts)) if self._rng.random() < 0.4 else None
+        if held is not None or self._rng.random() < 0.4:
+            self._now = max(self._now, self._eve)
+            await self._set_clock(self._now)
+        plans = [list(self._plan(amounts, load)) for _ in range(load.clients)]
+        background = [asyncio.create_task(self._move_clock())]
+        if held is not None and self._system.hold is not None:
+            background.append(await self._hold(held, self._system.hold))
+        if self._rng.random() < 0.5:
+            background.append(asyncio.create_task(self._sweep()))
+        clients = self._system.clients
+        await asyncio.gather(*(self._client(clients[i % len(clients)], plan) for i, plan in enumerate(plans)))
+        self._over = True
+        await asyncio.gather(*background)
+        await self._client(clients[0], [Invocation(f, {"payment": p}) for p in amounts for f in _LOOKS])
+
+    async def _begin(self, payment: str, amount: int) -> None:
+        """Most payments are created and authorized before the race; the others race from the start."""
+        steps = [Invocation("create", {"payment": payment, "amount": amount})]
+        if self._rng.random() < 0.8:
+            window = self._rng.choice([1, 2, 30]) * _SECOND
+            steps.append(Invocation("authorize", {"payment": payment, "window": window}))
+            # A race that begins in the last instants of the window is where time and locks meet.
+            self._eve = max(self._eve, self._now + window - 1)
+        await self._client(self._system.clients[0], steps)
+
+    def _plan(self, amounts: dict[str, int], load: Load) -> Iterator[Invocation]:
+        for _ in range(load.commands):
+            payment, amount = self._rng.choice(list(amounts.items()))
+            command = _draw(self._rng, payment, amount)
+            yield command
+            if command.f == "capture" and self._rng.random() < load.repeat:
+                yield command
+
+    async def _client(self, client: PaymentsClient, plan: Sequence[Invocation]) -> None:
+        process = next(self._processes)
+        for invocation in plan:
+            self._recorder.invoke(process, invocation.f, dict(invocation.value))
+            observed = await self._observe(client, invocation)
+            self._recorder.respond(process, observed.kind, dict(observed.value))
+            outcome = observed.value.get("outcome", "no answer")
+            self._report.outcomes[f"{invocation.f} -> {outcome}"] += 1
+            if observed.kind == "unknown":
+                process = next(self._processes)
+
+    async def _observe(self, client: PaymentsClient, invocation: Invocation) -> Observation:
+        """Send it. Nothing is broken on purpose here, so that no answer or a 5xx is a violation (I9)."""
+        try:
+            observed = await client.send(invocation)
+        except BindingError as error:
+            observed = Observation("unknown", {"error": str(error)})
+        if observed.kind == "unknown" and self._report.violation is None:
+            self._report.violation = (
+                f"I9: {invocation.f} {dict(invocation.value)} got no definite answer: {dict(observed.value)}"
+            )
+        return observed
+
+    async def _set_clock(self, now: int) -> None:
+        process = next(self._processes)
+        self._recorder.invoke(process, "clock", {"now": now})
+        await self._system.set_clock(now)
+        self._recorder.respond(process, "ok", {"now": now})
+
+    async def _move_clock(self) -> None:
+        while not self._over:
+            await asyncio.sleep(self._rng.uniform(0, 0.01))
+            self._now += self._rng.choice([1, _SECOND // 2, _SECOND - 1, _SECOND])
+            await self._set_clock(self._now)
+
+    async def _hold(self, payment: str, hold: Callable[[str], Any]) -> asyncio.Task[None]:
+        """Take the payment's lock now, and give it back when the clients have come to wait for it."""
+        process = next(self._processes)
+        self._recorder.invoke(process, "lock", {"payment": payment})
+        lock = hold(payment)
+        await lock.__aenter__()
+        self._recorder.respond(process, "ok", {})
+
+        async def release() -> None:
+            await asyncio.sleep(_HELD_S)
+            self._recorder.invoke(process, "unlock", {"payment": payment})
+            await lock.__aexit__(None, None, None)
+            self._recorder.respond(process, "ok", {})
+
+        return asyncio.create_task(release())
+
+    async def _sweep(self) -> None:
+        while not self._over:
+            await asyncio.sleep(self._rng.uniform(0, 0.03))
+            process = next(self._processes)
+            self._recorder.invoke(process, "sweep", {})
+            await self._system.sweep()
+            self._recorder.respond(process, "ok", {})
+
+
+_LOOKS = ("read", "attempts")
+
+
+def _draw(rng: random.Random, payment: str, amount: int) -> Invocation:
+    kind = rng.choices(
+        ["capture", "read", "attempts", "fail", "authorize", "create"], weights=[60, 15, 5, 5, 10, 5]
+    )[0]
+    value: dict[str, Any] = {"payment": payment}
+    if kind == "capture":
+        value |= {"key": rng.choice(_KEYS), "amount": amount if rng.random() < 0.85 else amount + 1}
+    elif kind == "fail":
+        value["reason"] = rng.choice(["declined", "voided"])
+    elif kind == "authorize":
+        value["window"] = rng.choice([1, 2, 30]) * _SECOND
+    elif kind == "create":
+        value["amount"] = amount
+    return Invocation(kind, value)
