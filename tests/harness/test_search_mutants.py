@@ -1,7 +1,7 @@
 """Mutants of the search: every rule that prunes is broken on purpose, and the definition must notice.
 
-A mutant is the source of the search with one line changed. It runs on the same small histories as the real one;
-a mutant that is right on all of them would mean that these histories prove little.
+A mutant is the source of the search with one line changed. It runs on the same small histories as the real
+one; a mutant that is right on all of them would mean that these histories prove little.
 """
 
 from __future__ import annotations
