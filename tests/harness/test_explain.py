@@ -46,7 +46,7 @@ def test_a_lost_update_is_explained() -> None:
 
 LOST_UPDATE = """\
 register: a longest linearizable prefix places 2 of 3 answered operations; the state is after each
-              initially         None
+                initially         None
   1  process 0  write 1 -> ok     1
   2  process 1  cas [1, 2] -> ok  2
 
