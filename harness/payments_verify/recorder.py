@@ -26,8 +26,8 @@ class Recorder:
     """Writes a history to a file as it happens; each event is flushed before the call returns.
 
     Safe to share between threads and tasks. Call `invoke` before a request is sent and `respond` after its
-    response has
-    arrived: then every operation took effect between its two events, and the order of the lines is real time.
+    response has arrived: then every operation took effect between its two events, and the order of the lines
+    is real time.
 
         with Recorder(path, spec="payments") as recorder:
             recorder.invoke(3, "capture", {"payment": "p1", "key": "k1", "amount_cents": 500})
