@@ -15,7 +15,7 @@ from payments_verify.lanes import Bar, draw
 from payments_verify.linearizability import Part, Verdict
 from payments_verify.spec import S, Spec
 
-_SHOWN = 10
+_SHOWN = 8
 _STATE_WIDTH = 60
 
 

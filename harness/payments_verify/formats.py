@@ -20,47 +20,52 @@ from payments_verify.history import Event, History, HistoryError, Json, lines_of
 
 Kind: TypeAlias = Literal["invoke", "ok", "fail", "unknown"]
 
-_JEPSEN = re.compile(rb"\s*INFO\s+jepsen\.util\s+-\s+(\d{1,18})\s+:(\S+)\s+:(\S+)\s+(.*?)\s*")
-_JEPSEN_TYPES: dict[bytes, Kind] = {b"invoke": "invoke", b"ok": "ok", b"fail": "fail", b"info": "unknown"}
-_JEPSEN_CONTENT = rb"(nil|-?\d{1,18})"
+_JEPSEN = re.compile(r"\s*INFO\s+jepsen\.util\s+-\s+(\d{1,18})\s+:(\S+)\s+:(\S+)\s+(.*?)\s*", re.ASCII)
+_JEPSEN_TYPES: dict[str, Kind] = {"invoke": "invoke", "ok": "ok", "fail": "fail", "info": "unknown"}
+_JEPSEN_CONTENT = r"(nil|-?\d{1,18})"
 _JEPSEN_VALUES = {
-    b"read": re.compile(_JEPSEN_CONTENT),
-    b"write": re.compile(_JEPSEN_CONTENT),
-    b"cas": re.compile(rb"\[" + _JEPSEN_CONTENT + rb"\s+" + _JEPSEN_CONTENT + rb"\]"),
+    "read": re.compile(_JEPSEN_CONTENT, re.ASCII),
+    "write": re.compile(_JEPSEN_CONTENT, re.ASCII),
+    "cas": re.compile(rf"\[{_JEPSEN_CONTENT}\s+{_JEPSEN_CONTENT}\]", re.ASCII),
 }
 _PORCUPINE = re.compile(
     r"\s*\{:process (\d{1,18}), :type :(invoke|ok), :f :(get|put|append), "
-    r':key ("(?:[^"\\]|\\.)*"), :value (nil|"(?:[^"\\]|\\.)*")\}\s*'
+    r':key ("(?:[^"\\]|\\.)*"), :value (nil|"(?:[^"\\]|\\.)*")\}\s*',
+    re.ASCII,
 )
 
 
-def _jepsen_content(text: bytes) -> int | None:
-    return None if text == b"nil" else int(text)
+def _jepsen_match(line: bytes) -> re.Match[str] | None:
+    return _JEPSEN.fullmatch(line.decode(errors="backslashreplace"))
 
 
-def _jepsen_value(f: bytes, text: bytes) -> Json:
-    if text == b":timed-out":
+def _jepsen_content(text: str) -> int | None:
+    return None if text == "nil" else int(text)
+
+
+def _jepsen_value(f: str, text: str) -> Json:
+    if text == ":timed-out":
         return None
     found = _JEPSEN_VALUES[f].fullmatch(text) if f in _JEPSEN_VALUES else None
     if found is None:
         raise HistoryError(f"{f!r} {text!r} is none of read nil|N, write N, cas [N N]")
     contents = [_jepsen_content(group) for group in found.groups()]
-    return contents if f == b"cas" else contents[0]
+    return contents if f == "cas" else contents[0]
 
 
 def _jepsen_events(data: bytes, source: str) -> Iterator[tuple[int, Event]]:
     for number, line in lines_of(data):
-        found = _JEPSEN.fullmatch(line)
+        found = _jepsen_match(line)
         if found is None:
             continue
         process, kind, f, text = found.groups()
         if kind not in _JEPSEN_TYPES:
-            raise HistoryError(f"{source}:{number}: type {kind!r} is none of :invoke, :ok, :fail, :info")
+            raise HistoryError(f"{source}:{number}: type {kind!r} is none of invoke, ok, fail, info")
         try:
             value = _jepsen_value(f, text)
         except HistoryError as error:
             raise HistoryError(f"{source}:{number}: {error}") from None
-        yield number, Event(_JEPSEN_TYPES[kind], int(process), f.decode("ascii"), value)
+        yield number, Event(_JEPSEN_TYPES[kind], int(process), f, value)
 
 
 def parse_jepsen(data: bytes, source: str) -> History:
@@ -152,7 +157,7 @@ def detect(data: bytes, source: str) -> str:
         return "ours"
     if start.startswith(b"{:"):
         return "porcupine"
-    if any(_JEPSEN.fullmatch(line) for _, line in lines_of(data)):
+    if any(_jepsen_match(line) for _, line in lines_of(data)):
         return "jepsen"
     what = "the file is empty" if not start else f"the content starts with {start[:20]!r}"
     raise HistoryError(f"{source}: {what}; it is like no history format ({', '.join(FORMATS)})")

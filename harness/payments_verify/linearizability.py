@@ -25,7 +25,7 @@ from payments_verify.spec import S, Spec, SpecError
 DEFAULT_MAX_ENTRIES = 1_000_000
 """About 250 MB."""
 
-_SLICE = 64
+_SLICE = 32
 
 
 class Verdict(StrEnum):

@@ -106,3 +106,17 @@ def random_history(
 
 def random_outcome(rng: random.Random) -> Outcome:
     return rng.choices([Outcome.OK, Outcome.FAIL, Outcome.UNKNOWN], weights=[6, 1, 2])[0]
+
+
+def operation(
+    process: int, f: str, value: Any, observed: tuple[Outcome, Any], span: tuple[int, int | None]
+) -> Operation:
+    return Operation(process, f, value, *observed, *span)
+
+
+def impossible_read(concurrent_writes: int) -> list[Operation]:
+    """Writes that all overlap, then a read of what none of them wrote: every order has to be tried."""
+    done = (Outcome.OK, None)
+    end = 2 * concurrent_writes
+    writes = [operation(n, "write", n, done, (n, concurrent_writes + n)) for n in range(concurrent_writes)]
+    return [*writes, operation(0, "read", None, (Outcome.OK, 999), (end, end + 1))]

@@ -1,0 +1,64 @@
+"""The words that the specifications use in explanations."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+import pytest
+
+from payments_verify import spec as spec_module
+from payments_verify.history import Outcome
+from payments_verify.linearizability import check
+from payments_verify.spec import Spec, SpecError
+from payments_verify.specs import SPECS, spec_named
+from payments_verify.specs.cas_register import CasRegister
+from payments_verify.specs.kv import KeyValue
+from tests.harness.brute_force import operation
+
+OK, FAIL, UNKNOWN = (Outcome.OK, None), (Outcome.FAIL, None), (Outcome.UNKNOWN, None)
+
+
+@pytest.mark.parametrize(
+    ("spec", "state", "f", "value", "observed", "description", "expected"),
+    [
+        (CasRegister(), None, "read", None, (Outcome.OK, 3), "read -> 3", "nil"),
+        (CasRegister(), "x", "read", None, (Outcome.OK, None), "read -> nil", "'x'"),
+        (CasRegister(), 1, "read", None, FAIL, "read -> fail", "1"),
+        (CasRegister(), 1, "write", 2, OK, "write 2 -> ok", "ok"),
+        (CasRegister(), 1, "cas", [1, None], FAIL, "cas [1, nil] -> fail", "ok"),
+        (CasRegister(), 2, "cas", [1, 2], OK, "cas [1, 2] -> ok", "fail"),
+        (CasRegister(), 2, "cas", [1, 2], UNKNOWN, "cas [1, 2] -> ?", "fail"),
+        (KeyValue(), "ab", "get", {"key": "k"}, (Outcome.OK, {"value": "b"}), 'get -> "b"', '"ab"'),
+        (KeyValue(), "ab", "append", {"key": "k", "value": "c"}, OK, 'append "c" -> ok', "ok"),
+        (KeyValue(), "", "put", {"key": "k", "value": "c"}, UNKNOWN, 'put "c" -> ?', "ok"),
+        (KeyValue(), "", "get", {"key": "k"}, FAIL, "get -> fail", '""'),
+        (KeyValue(), "z" * 99, "get", {"key": "k"}, UNKNOWN, "get -> ?", '"...' + "z" * 35 + '"'),
+    ],
+)
+def test_operations_in_words(
+    spec: Spec[Any], state: Any, f: str, value: Any, observed: Any, description: str, expected: str
+) -> None:
+    one = operation(0, f, value, observed, (0, None if observed == UNKNOWN else 1))
+    assert spec.describe(one) == description
+    assert spec.expected(state, one) == expected
+
+
+def test_every_specification_is_registered_under_its_name() -> None:
+    assert {name: spec_named(name).name for name in SPECS} == {name: name for name in SPECS}
+    with pytest.raises(SpecError, match="no specification is named 'x'; there are"):
+        spec_named("x")
+
+
+@pytest.mark.parametrize(("seen", "verdict"), [(2, "ok"), (1, "ok"), (0, "illegal"), (3, "illegal")])
+def test_the_example_in_the_documentation_is_a_specification(seen: int, verdict: str) -> None:
+    assert spec_module.__doc__ is not None
+    example = spec_module.__doc__.split("::\n")[1]
+    names: dict[str, Any] = {"Outcome": Outcome}
+    exec(textwrap.dedent(example), names)
+    operations = [
+        operation(0, "increment", None, OK, (0, 1)),
+        operation(1, "increment", None, UNKNOWN, (2, None)),
+        operation(2, "read", None, (Outcome.OK, seen), (3, 4)),
+    ]
+    assert check(names["Counter"](), operations).verdict == verdict
