@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from payments_core.infrastructure.embedded import EmbeddedPostgres, temporary_postgres
@@ -34,6 +35,13 @@ def migrated_template(postgres_server: EmbeddedPostgres) -> str:
 def database(postgres_server: EmbeddedPostgres, migrated_template: str) -> Iterator[Database]:
     """A freshly migrated database, dropped after the test with whatever is still connected to it."""
     yield from _database(postgres_server, migrated_template)
+
+
+@pytest.fixture
+def owner(database: Database) -> Iterator[psycopg.Connection]:
+    """A session of the owner, each statement its own transaction."""
+    with psycopg.connect(database.dsn, autocommit=True) as connection:
+        yield connection
 
 
 @pytest.fixture
