@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from payments_core.infrastructure.embedded import EmbeddedPostgres, temporary_postgres
@@ -37,11 +36,10 @@ def database(postgres_server: EmbeddedPostgres, migrated_template: str) -> Itera
     yield from _database(postgres_server, migrated_template)
 
 
-@pytest.fixture
-def owner(database: Database) -> Iterator[psycopg.Connection]:
-    """A session of the owner, each statement its own transaction."""
-    with psycopg.connect(database.dsn, autocommit=True) as connection:
-        yield connection
+@pytest.fixture(scope="module")
+def shared_database(postgres_server: EmbeddedPostgres, migrated_template: str) -> Iterator[Database]:
+    """One migrated database for the tests of a module that each keep to payments of their own."""
+    yield from _database(postgres_server, migrated_template)
 
 
 @pytest.fixture

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from uuid import uuid4
 
 import psycopg
 import pytest
 
+from tests.support.postgres import Database
 from tests.support.rows import (
     AUTHORIZED,
     CAPTURE,
@@ -21,9 +23,17 @@ from tests.support.rows import (
     attempt,
     insert,
     payment,
+    state_of,
     update,
     violated,
 )
+
+
+@pytest.fixture
+def owner(shared_database: Database) -> Iterator[psycopg.Connection]:
+    """A session of the owner, each statement its own transaction."""
+    with psycopg.connect(shared_database.dsn, autocommit=True) as connection:
+        yield connection
 
 
 @pytest.fixture
@@ -102,14 +112,16 @@ def test_an_attempt_that_contradicts_itself(
 )
 def test_a_coherent_payment_is_accepted(unguarded: psycopg.Connection, row: Row) -> None:
     insert(unguarded, "payments", row)
-    assert unguarded.execute("SELECT count(*) FROM payments").fetchone() == (1,)
+    assert state_of(unguarded, row["payment_id"]) == row["state"]
 
 
 @pytest.mark.parametrize("key", ["k", " ", "~", "k" * 255, "a \"quoted\" 'key' \\ %s"])
 @pytest.mark.parametrize("outcome", STATUS)
 def test_a_coherent_attempt_is_accepted(unguarded: psycopg.Connection, outcome: str, key: str) -> None:
-    insert(unguarded, "capture_attempts", attempt(uuid4(), outcome, idempotency_key=key))
-    assert unguarded.execute("SELECT idempotency_key FROM capture_attempts").fetchone() == (key,)
+    row = attempt(uuid4(), outcome, idempotency_key=key)
+    insert(unguarded, "capture_attempts", row)
+    stored = "SELECT idempotency_key, outcome FROM capture_attempts WHERE payment_id = %s"
+    assert unguarded.execute(stored, [row["payment_id"]]).fetchone() == (key, outcome)
 
 
 def test_one_row_per_payment_and_one_attempt_per_key(unguarded: psycopg.Connection) -> None:
@@ -174,18 +186,19 @@ def test_every_unique_index_starts_with_the_payment(owner: psycopg.Connection) -
 
 @pytest.mark.parametrize("index_on_state", [False, True])
 def test_updates_are_heap_only_and_an_index_on_state_would_end_that(
-    owner: psycopg.Connection, index_on_state: bool
+    database: Database, index_on_state: bool
 ) -> None:
-    if index_on_state:
-        owner.execute("CREATE INDEX ON payments (capture_expires_at) WHERE state = 'authorized'")
-    row = payment()
-    insert(owner, "payments", row)
-    with owner.transaction():
-        update(owner, row["payment_id"], WINDOW | {"state": "authorized"})
-        update(owner, row["payment_id"], CAPTURE)
-        insert(owner, "capture_attempts", attempt(row["payment_id"]))
-        updates = owner.execute(
-            "SELECT pg_stat_get_xact_tuples_updated(oid), pg_stat_get_xact_tuples_hot_updated(oid)"
-            " FROM pg_class WHERE oid = 'payments'::regclass"
-        ).fetchone()
-    assert updates == (2, 0 if index_on_state else 2)
+    with psycopg.connect(database.dsn, autocommit=True) as owner:
+        if index_on_state:
+            owner.execute("CREATE INDEX ON payments (capture_expires_at) WHERE state = 'authorized'")
+        row = payment()
+        insert(owner, "payments", row)
+        with owner.transaction():
+            update(owner, row["payment_id"], WINDOW | {"state": "authorized"})
+            update(owner, row["payment_id"], CAPTURE)
+            insert(owner, "capture_attempts", attempt(row["payment_id"]))
+            updates = owner.execute(
+                "SELECT pg_stat_get_xact_tuples_updated(oid), pg_stat_get_xact_tuples_hot_updated(oid)"
+                " FROM pg_class WHERE oid = 'payments'::regclass"
+            ).fetchone()
+        assert updates == (2, 0 if index_on_state else 2)

@@ -24,15 +24,23 @@ from tests.support.rows import (
     in_one_transaction,
     insert,
     payment,
+    state_of,
     update,
     violated,
 )
 
 
 @pytest.fixture
-def application(database: Database) -> Iterator[psycopg.Connection]:
+def owner(shared_database: Database) -> Iterator[psycopg.Connection]:
+    """A session of the owner, each statement its own transaction."""
+    with psycopg.connect(shared_database.dsn, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def application(shared_database: Database) -> Iterator[psycopg.Connection]:
     """A session with the application's privileges."""
-    with psycopg.connect(database.app_dsn, autocommit=True) as connection:
+    with psycopg.connect(shared_database.app_dsn, autocommit=True) as connection:
         yield connection
 
 
@@ -56,7 +64,7 @@ def test_only_legal_moves_happen(owner: psycopg.Connection, old: str, new: str) 
     owner.execute("RESET session_replication_role")
     if (old, new) in LEGAL:
         update(owner, row["payment_id"], SHAPES[new] | {"state": new})
-        assert owner.execute("SELECT state FROM payments").fetchone() == (new,)
+        assert state_of(owner, row["payment_id"]) == new
     else:
         with pytest.raises(psycopg.errors.IntegrityConstraintViolation) as error:
             update(owner, row["payment_id"], SHAPES[new] | {"state": new})
@@ -66,7 +74,7 @@ def test_only_legal_moves_happen(owner: psycopg.Connection, old: str, new: str) 
 @pytest.mark.parametrize(
     "change",
     [
-        {"payment_id": UUID(int=1)},
+        {"payment_id": uuid4()},
         {"amount_cents": 501},
         {"created_at": AUTHORIZED},
         {"authorized_at": AUTHORIZED - MICROSECOND},
@@ -127,7 +135,7 @@ def test_a_capture_and_its_attempt_in_one_transaction(
         lambda: update(owner, authorized, CAPTURE),
     ]
     in_one_transaction(owner, *(steps if attempt_first else reversed(steps)))
-    assert owner.execute("SELECT state FROM payments").fetchone() == ("captured",)
+    assert state_of(owner, authorized) == "captured"
 
 
 @pytest.mark.parametrize(
@@ -142,7 +150,7 @@ def test_a_capture_without_its_attempt_does_not_commit(
     with pytest.raises(psycopg.errors.IntegrityConstraintViolation) as error:
         in_one_transaction(owner, *steps)
     assert violated(error) == "capture_has_attempt"
-    assert owner.execute("SELECT state FROM payments").fetchone() == ("authorized",)
+    assert state_of(owner, authorized) == "authorized"
 
 
 def test_a_capture_with_an_attempt_of_another_amount_does_not_commit(
@@ -155,7 +163,7 @@ def test_a_capture_with_an_attempt_of_another_amount_does_not_commit(
             lambda: update(owner, authorized, CAPTURE),
         )
     assert violated(error) == "attempt_has_capture"
-    assert owner.execute("SELECT state FROM payments").fetchone() == ("authorized",)
+    assert state_of(owner, authorized) == "authorized"
 
 
 @pytest.mark.parametrize("end", ["nothing", "a failure"])
@@ -169,7 +177,8 @@ def test_a_successful_attempt_without_a_capture_does_not_commit(
     with pytest.raises(psycopg.errors.IntegrityConstraintViolation) as error:
         in_one_transaction(owner, *steps)
     assert violated(error) == "attempt_has_capture"
-    assert owner.execute("SELECT count(*) FROM capture_attempts").fetchone() == (0,)
+    stored = owner.execute("SELECT FROM capture_attempts WHERE payment_id = %s", [authorized]).fetchall()
+    assert (state_of(owner, authorized), stored) == ("authorized", [])
 
 
 # ---- the application's role -----------------------------------------------------------------------
@@ -186,7 +195,7 @@ def test_the_application_can_do_its_work(application: psycopg.Connection) -> Non
         application.execute("SELECT payment_clock()")
         update(application, row["payment_id"], CAPTURE)
         insert(application, "capture_attempts", attempt(row["payment_id"]))
-    assert application.execute("SELECT state FROM payments").fetchone() == ("captured",)
+    assert state_of(application, row["payment_id"]) == "captured"
 
 
 @pytest.mark.parametrize(

@@ -98,3 +98,9 @@ def in_one_transaction(connection: psycopg.Connection, *steps: Callable[[], None
     with connection.transaction():
         for step in steps:
             step()
+
+
+def state_of(connection: psycopg.Connection, payment_id: UUID) -> str | None:
+    """The state of a payment, or None if there is none."""
+    row = connection.execute("SELECT state FROM payments WHERE payment_id = %s", [payment_id]).fetchone()
+    return row[0] if row else None
