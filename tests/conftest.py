@@ -36,6 +36,12 @@ def database(postgres_server: EmbeddedPostgres, migrated_template: str) -> Itera
     yield from _database(postgres_server, migrated_template)
 
 
+@pytest.fixture(scope="module")
+def shared_database(postgres_server: EmbeddedPostgres, migrated_template: str) -> Iterator[Database]:
+    """One migrated database for the tests of a module that each keep to payments of their own."""
+    yield from _database(postgres_server, migrated_template)
+
+
 @pytest.fixture
 def empty_database(postgres_server: EmbeddedPostgres) -> Iterator[Database]:
     """A database without a schema, dropped after the test."""
