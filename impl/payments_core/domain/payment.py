@@ -86,7 +86,7 @@ class Payment:
         Raises:
             TransitionRefused: unless the payment is authorized and ``now`` is past its window.
         """
-        if not self.window_has_ended(now):
+        if self.state is PaymentState.AUTHORIZED and not self.window_has_ended(now):
             raise TransitionRefused(Refusal.CAPTURE_WINDOW_OPEN)
         return self.fail(FailureReason.EXPIRED, now)
 

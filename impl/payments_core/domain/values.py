@@ -1,6 +1,7 @@
 """Value objects: what a caller may ask for, checked once where it enters."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TypeAlias
 
 from payments_core.domain.errors import InvalidValue
@@ -50,9 +51,8 @@ class CaptureWindow:
 
     def __post_init__(self) -> None:
         if not 1 <= self.duration <= MAX_WINDOW:
-            raise InvalidValue(
-                f"a capture window is 1 to {MAX_WINDOW // SECOND} seconds, not {self.duration / SECOND:g}"
-            )
+            seconds = Decimal(self.duration) / SECOND  # a float would overflow on a huge one
+            raise InvalidValue(f"a capture window is 1 to {MAX_WINDOW // SECOND} seconds, not {seconds:g}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,77 @@
+"""What one check found: the record that every check of the harness returns and the report is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+Verdict: TypeAlias = Literal["holds", "violated", "could not run"]
+"""``could not run`` is every end without a verdict: an absent tool, a limit reached, a proof not found."""
+
+Progress: TypeAlias = Callable[[int, int, str], None]
+"""Called as ``progress(done, total, text)`` while a check runs; ``text`` names what was just done."""
+
+EXIT_CODES: Mapping[Verdict, int] = {"holds": 0, "violated": 1, "could not run": 2}
+"""The exit code of a command that ran one check."""
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """The outcome of one check.
+
+    Attributes:
+        name: What was checked, for people: ``"contracts of payments_model"``.
+        kind: The method: ``"contracts"``, ``"equivalence"``, ``"exploration"``...
+        cases: How many cases the verdict rests on: conditions, paths, transitions, histories...
+        verdict: Whether the property holds. Only ``"holds"`` is a success.
+        seconds: Wall-clock time.
+        details: More, by kind; names and values that JSON can express.
+        counterexample: The evidence of a violation, or why there is no verdict; ``None`` if it holds.
+
+    Raises:
+        ValueError: if a name in ``details`` is one of the fields' own, or if a check that does not hold
+            gives no counterexample, or one that holds gives one.
+    """
+
+    name: str
+    kind: str
+    cases: int
+    verdict: Verdict
+    seconds: float
+    details: Mapping[str, Any] = field(default_factory=dict)
+    counterexample: str | None = None
+
+    def __post_init__(self) -> None:
+        taken = {"name", "kind", "cases", "verdict", "seconds", "counterexample"} & set(self.details)
+        if taken:
+            raise ValueError(
+                f"details of check {self.name!r} repeat the result's own fields: {sorted(taken)}"
+            )
+        if (self.verdict == "holds") != (self.counterexample is None):
+            raise ValueError(
+                f"check {self.name!r} {self.verdict}: a counterexample belongs to every verdict but 'holds'"
+            )
+
+    @property
+    def exit_code(self) -> int:
+        """0 if it holds, 1 if it is violated, 2 if there is no verdict."""
+        return EXIT_CODES[self.verdict]
+
+    def as_json(self) -> dict[str, Any]:
+        """The result as one JSON object: its fields, and the details beside them."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "cases": self.cases,
+            "verdict": self.verdict,
+            "seconds": round(self.seconds, 3),
+            "counterexample": self.counterexample,
+            **self.details,
+        }
+
+
+def worst_exit_code(results: list[CheckResult]) -> int:
+    """The exit code of a command that ran several checks: 1 if one is violated, else 2 without a verdict."""
+    codes = {result.exit_code for result in results}
+    return 1 if 1 in codes else max(codes, default=2)
