@@ -7,6 +7,7 @@ from io import TextIOWrapper
 
 import typer
 
+from payments_verify.cli.differential import machine, stress
 from payments_verify.cli.history import history
 
 app = typer.Typer(
@@ -16,6 +17,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.command()(machine)
+app.command()(stress)
 app.command()(history)
 
 

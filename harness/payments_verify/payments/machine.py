@@ -223,7 +223,7 @@ class PaymentMachine(RuleBasedStateMachine):
 
 def run_machine(
     system: System, runner: asyncio.Runner, *, examples: int, steps: int, seed: int | None = None
-) -> Tally:
+) -> tuple[Tally, MismatchError | None]:
     """Run the machine against a system until it has shown ``examples`` programs or found a mismatch.
 
     Args:
@@ -234,24 +234,25 @@ def run_machine(
         seed: makes the run repeatable; ``None`` draws anew each time.
 
     Returns:
-        What was exercised.
-
-    Raises:
-        MismatchError: with the shortest program found, in the exception's notes.
+        What was exercised, and the mismatch if there is one, with the shortest program found in its notes.
     """
     tally = Tally()
     machine = type("Machine", (PaymentMachine,), {"system": system, "runner": runner, "tally": tally})
     if seed is not None:
         use_seed(seed)(machine)
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=steps,
-            deadline=None,
-            database=None,
-            print_blob=False,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
-    return tally
+    try:
+        run_state_machine_as_test(
+            machine,
+            settings=settings(
+                max_examples=examples,
+                stateful_step_count=steps,
+                deadline=None,
+                database=None,
+                print_blob=False,
+                report_multiple_bugs=False,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+    except MismatchError as mismatch:
+        return tally, mismatch
+    return tally, None

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from payments_model import Authorized, Command, Expire, Outcome, Record, apply
+from payments_model import Authorized, Command, Expire, Outcome, Record, apply, state_of
 from payments_verify import history
 from payments_verify.history import Operation
 from payments_verify.payments.observations import OUTCOME_NAMED, attempts_of, view_of
@@ -28,7 +28,7 @@ _DECIDED_IN = {"authorize": "authorized_at", "fail": "failed_at", "sweep": "fail
 Value = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class PaymentState:
     """One payment, as the linearization so far has left it.
 
@@ -47,6 +47,14 @@ class PaymentState:
     def body(self, key: str) -> str | None:
         """The stored answer's bytes under ``key``, if they have been seen."""
         return next((body for stored, body in self.bodies if stored == key), None)
+
+    def __repr__(self) -> str:
+        payment = self.record.payment
+        shown = ["no payment" if payment is None else state_of(payment).name.lower()]
+        shown += [f"{each['key']}={each['outcome']}" for each in attempts_of(self.record)]
+        if self.locked_outside:
+            shown.append("locked")
+        return " ".join(shown)
 
 
 class Payments:

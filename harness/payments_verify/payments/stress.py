@@ -1,10 +1,10 @@
 """Stress: many clients at once on few payments and few keys, every request recorded, every history checked.
 
 Each round has new payments. Its clients are released together, send a mix of commands drawn from a seed,
-and
-repeat captures with the same key as clients do that do not know whether they were heard. Meanwhile the
+and repeat captures with the same key as clients do that do not know whether they were heard. Meanwhile the
 database's clock is moved on, the sweeper runs, and in some rounds a session outside the service holds a
-payment's lock for a while, so that requests wait for it while the time passes. The round's history is saved before it is checked.
+payment's lock for a while, so that requests wait for it while time passes. A round's history is saved
+before it is checked.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from typing import Any
 from uuid import UUID
 
 from payments_verify.explain import explain, render
-from payments_verify.history import Recorder
 from payments_verify.linearizability import Verdict, check
 from payments_verify.payments.http_binding import BindingError, PaymentsClient
 from payments_verify.payments.machine import EPOCH
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.spec import Payments
 from payments_verify.payments.system import System
+from payments_verify.recorder import Recorder
 
 _SECOND = 1_000_000
 _KEYS = ("k1", "k2", "k3")

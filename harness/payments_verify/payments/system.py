@@ -19,8 +19,8 @@ class System:
         clients: one for each process that serves.
         set_clock: sets the clock by which it decides, in µs UTC; the clock then stands still.
         sweep: expires every payment that is due.
-        hold: takes a payment's lock from outside the service, and gives it back with nothing changed; ``None``
-            where the harness cannot.
+        hold: takes a payment's lock from outside the service, and gives it back with nothing changed;
+            ``None`` where the harness cannot.
     """
 
     name: str

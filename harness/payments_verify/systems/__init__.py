@@ -1,10 +1,11 @@
 """The systems that this repository ships, made ready for the harness.
 
-The only part of the harness that imports ``payments_core``.
+Only these, and the bridge of the equivalence check, import ``payments_core``.
 """
 
+from payments_core.infrastructure.embedded import EmbeddedPostgresError
 from payments_verify.systems.database import prepared_database
 from payments_verify.systems.in_process import in_memory, in_process
-from payments_verify.systems.server import servers
+from payments_verify.systems.server import ServerError, servers
 
-__all__ = ["in_memory", "in_process", "prepared_database", "servers"]
+__all__ = ["EmbeddedPostgresError", "ServerError", "in_memory", "in_process", "prepared_database", "servers"]

@@ -1,0 +1,103 @@
+"""`payments-verify machine` and `payments-verify stress`: a running service against the model."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from payments_verify.cli.running import finish, progress_bar
+from payments_verify.payments.checks import OpenSystem, machine_check, stress_check
+from payments_verify.systems import (
+    EmbeddedPostgresError,
+    ServerError,
+    in_memory,
+    in_process,
+    prepared_database,
+    servers,
+)
+
+HISTORIES = Path("build/histories")
+
+PostgresBin = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="PAYMENTS_POSTGRES_BIN", help="Folder of the PostgreSQL to run; the embedded one if not given."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print a list of results and nothing else.")]
+
+
+class SystemName(StrEnum):
+    """The systems that the machine runs on."""
+
+    IN_MEMORY = "in-memory"
+    IN_PROCESS = "in-process"
+    SERVER = "server"
+
+
+@contextmanager
+def opened(name: SystemName, bin_dir: Path | None, processes: int = 1) -> Iterator[OpenSystem]:
+    """A way to open the named system, with a database behind it where it needs one."""
+    if name is SystemName.IN_MEMORY:
+        yield in_memory
+        return
+    with prepared_database(bin_dir) as dsn:
+        yield (
+            (lambda: in_process(dsn)) if name is SystemName.IN_PROCESS else (lambda: servers(dsn, processes))
+        )
+
+
+def machine(
+    system: Annotated[SystemName, typer.Option(help="The system to run.")] = SystemName.IN_PROCESS,
+    examples: Annotated[int, typer.Option(min=1, help="Programs to try.")] = 200,
+    steps: Annotated[int, typer.Option(min=1, help="Commands in a program, at most.")] = 20,
+    seed: Annotated[int | None, typer.Option(help="Repeat a run; drawn anew if not given.")] = None,
+    postgres_bin: PostgresBin = None,
+    as_json: Json = False,
+) -> None:
+    """Run the stateful machine: commands drawn by Hypothesis, each answer compared with the model's.
+
+    Exit codes: 0 it holds; 1 a mismatch was found; 2 it could not run.
+    """
+    with could_not_run(), opened(system, postgres_bin) as open_system, progress_bar(system.value):
+        result = machine_check(system.value, open_system, examples=examples, steps=steps, seed=seed)
+    finish([result], as_json=as_json)
+
+
+def stress(
+    processes: Annotated[int, typer.Option(min=1, help="Server processes.")] = 2,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of racing clients.")] = 100,
+    seed: Annotated[int | None, typer.Option(help="Draws the commands; drawn anew if not given.")] = None,
+    histories: Annotated[Path, typer.Option(help="Folder for the recorded histories.")] = HISTORIES,
+    postgres_bin: PostgresBin = None,
+    as_json: Json = False,
+) -> None:
+    """Race clients against server processes, and check every history for linearizability.
+
+    Exit codes: 0 it holds; 1 a violation was found; 2 it could not run.
+    """
+    drawn = secrets.randbelow(1_000_000) if seed is None else seed
+    with (
+        could_not_run(),
+        opened(SystemName.SERVER, postgres_bin, processes) as open_system,
+        progress_bar("stress") as progress,
+    ):
+        name = f"{processes} server process{'es' if processes > 1 else ''}"
+        result = stress_check(name, open_system, histories, rounds=rounds, seed=drawn, progress=progress)
+    finish([result], as_json=as_json)
+
+
+@contextmanager
+def could_not_run() -> Iterator[None]:
+    """End with exit code 2 and a message where a system cannot be made ready."""
+    try:
+        yield
+    except (EmbeddedPostgresError, ServerError, OSError) as error:
+        typer.echo(f"payments-verify: {error}", err=True)
+        raise typer.Exit(2) from error
