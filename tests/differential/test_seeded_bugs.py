@@ -1,0 +1,103 @@
+"""Break the service, and see the harness say so. Each bug is one that real services have had."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.mutants import Edit, mutated_copy, run_harness
+
+STATEMENTS = "infrastructure/postgres/statements.py"
+STORE = "infrastructure/postgres/store.py"
+MIGRATIONS = "infrastructure/postgres/migrations"
+
+NO_ROW_LOCK = Edit(
+    STATEMENTS,
+    'FROM payments WHERE payment_id = %s FOR NO KEY UPDATE"',
+    'FROM payments WHERE payment_id = %s"',
+)
+KEY_BEFORE_LOCK = (
+    Edit(
+        STORE,
+        "                locked = await _execute(connection, sql.LOCK_PAYMENT, (payment_id,))\n"
+        "                known = None\n"
+        "                if key is not None:\n"
+        "                    known = await _execute(connection, sql.FIND_ATTEMPT, (payment_id, key.text))\n",
+        "                known = None\n"
+        "                if key is not None:\n"
+        "                    known = await _execute(connection, sql.FIND_ATTEMPT, (payment_id, key.text))\n"
+        "                locked = await _execute(connection, sql.LOCK_PAYMENT, (payment_id,))\n",
+    ),
+)
+NO_UNIQUE_KEY = Edit(
+    f"{MIGRATIONS}/0999-weakened.sql",
+    None,
+    "-- depends: 0003-application-role\n"
+    "ALTER TABLE capture_attempts DROP CONSTRAINT capture_attempts_pkey;\n"
+    "DROP INDEX one_captured_attempt;\n"
+    "DROP TRIGGER legal_moves ON payments;\n"
+    "DROP TRIGGER capture_has_attempt ON payments;\n"
+    "DROP TRIGGER attempt_has_capture ON capture_attempts;\n",
+)
+
+RACES = {
+    "no row lock": (NO_ROW_LOCK,),
+    "key looked up before the lock": KEY_BEFORE_LOCK,
+    "now() for the clock": (Edit(STATEMENTS, '"SELECT payment_clock()"', '"SELECT now()"'),),
+    "no unique key and no lock": (NO_ROW_LOCK, NO_UNIQUE_KEY),
+}
+
+SEQUENTIAL = {
+    "window's end counts as inside": (
+        Edit("domain/capture.py", "now >= capture_expires_at", "now > capture_expires_at"),
+    ),
+    "replay rebuilt from the payment's current row": (
+        Edit(
+            "application/use_cases.py",
+            "return CaptureResult(locked.attempt.answer, replayed=True)",
+            "return CaptureResult(\n"
+            "    self.write_answer(decide_capture(locked.payment, key, amount, locked.now)), replayed=True\n"
+            ")",
+        ),
+    ),
+    "state checked before the key": (
+        Edit(
+            "application/use_cases.py",
+            "if locked.attempt is not None:",
+            'if locked.attempt is not None and locked.payment.state == "authorized":',
+        ),
+    ),
+    "refusal not stored": (
+        Edit(
+            "application/use_cases.py",
+            "await locked.commit(payment=moved, attempt=attempt)",
+            "await locked.commit(payment=moved, attempt=attempt if moved else None)",
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("bug", RACES)
+def test_stress_finds_the_race(bug: str, tmp_path: Path) -> None:
+    mutant = mutated_copy(tmp_path / "mutant", RACES[bug])
+    histories = str(tmp_path / "histories")
+    run = run_harness(mutant, ["stress", "--rounds", "300", "--seed", "1", "--histories", histories])
+    assert run.returncode == 1, run.stdout + run.stderr
+    assert "violated" in run.stdout
+
+
+@pytest.mark.parametrize("bug", SEQUENTIAL)
+def test_the_machine_finds_the_bug(bug: str, tmp_path: Path) -> None:
+    mutant = mutated_copy(tmp_path, SEQUENTIAL[bug])
+    run = run_harness(mutant, ["machine", "--system", "in-memory", "--examples", "500", "--seed", "1"])
+    assert run.returncode == 1, run.stdout + run.stderr
+    assert "expected" in run.stdout
+
+
+def test_an_unbroken_copy_passes(tmp_path: Path) -> None:
+    copy = mutated_copy(tmp_path / "copy", ())
+    histories = str(tmp_path / "histories")
+    machine = run_harness(copy, ["machine", "--system", "in-memory", "--examples", "100", "--seed", "1"])
+    stress = run_harness(copy, ["stress", "--rounds", "10", "--seed", "1", "--histories", histories])
+    assert (machine.returncode, stress.returncode) == (0, 0), machine.stdout + stress.stdout

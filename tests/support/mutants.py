@@ -1,0 +1,60 @@
+"""Broken copies of the implementation, to see that the harness notices."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import payments_core
+
+_PACKAGE = Path(payments_core.__file__).parent
+_RUN_LIMIT_S = 240
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One change of a file: ``anchor``, which must stand in it exactly once, becomes ``replacement``.
+
+    With no anchor the file is new.
+    """
+
+    file: str
+    anchor: str | None
+    replacement: str
+
+    def apply(self, package: Path) -> None:
+        path = package / self.file
+        if self.anchor is None:
+            assert not path.exists(), f"{self.file} exists already"
+            path.write_text(self.replacement)
+            return
+        source = path.read_text()
+        found = source.count(self.anchor)
+        assert found == 1, f"{self.file}: the anchor stands {found} times in it, not once: {self.anchor!r}"
+        path.write_text(source.replace(self.anchor, self.replacement))
+
+
+def mutated_copy(folder: Path, edits: Sequence[Edit]) -> Path:
+    """A copy of ``payments_core`` in ``folder`` with the edits applied; for ``PYTHONPATH``."""
+    shutil.copytree(_PACKAGE, folder / "payments_core", ignore=shutil.ignore_patterns("__pycache__"))
+    for edit in edits:
+        edit.apply(folder / "payments_core")
+    return folder
+
+
+def run_harness(mutant: Path, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Run ``payments-verify`` against the mutant: its own process, and every process that it starts."""
+    environment: Mapping[str, str] = {**os.environ, "PYTHONPATH": str(mutant), "COLUMNS": "200"}
+    return subprocess.run(
+        [sys.executable, "-m", "payments_verify", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=_RUN_LIMIT_S,
+        env=environment,
+        check=False,
+    )
