@@ -75,3 +75,7 @@ def worst_exit_code(results: list[CheckResult]) -> int:
     """The exit code of a command that ran several checks: 1 if one is violated, else 2 without a verdict."""
     codes = {result.exit_code for result in results}
     return 1 if 1 in codes else max(codes, default=2)
+
+
+def no_progress(_done: int, _total: int, _text: str) -> None:
+    """Show no progress: the default."""

@@ -1,0 +1,228 @@
+"""The contract gate: CrossHair must confirm every contract of the model over all paths.
+
+CrossHair runs a function on symbolic values and asks an SMT solver, on each path, whether a postcondition can
+be false (https://crosshair.readthedocs.io). It answers confirmed, refuted with arguments, or not confirmed,
+which it treats as no problem. Here it is one: the gate passes only if all that there are were confirmed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from types import FunctionType, ModuleType
+from typing import Any, Literal, TypeAlias
+
+from payments_verify.model_checks.workers import Job, run_jobs
+from payments_verify.result import CheckResult, Progress, Verdict, no_progress
+
+MODEL = "payments_model"
+CONDITION_SECONDS = 30.0
+"""CPU seconds for one condition."""
+
+BATCH = 3
+"""Conditions per child process: enough to pay for its start, few enough to share a function's among cores."""
+
+WALL_PER_CPU = 6.0
+"""How many times its CPU time a child may take before it is killed: others may use the machine too."""
+
+START_SECONDS = 60.0
+"""Wall-clock seconds for a child to start and import, on such a machine."""
+
+Status: TypeAlias = Literal["confirmed", "refuted", "not confirmed"]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One postcondition of one function.
+
+    Attributes:
+        function: the function's full name.
+        index: its place among the function's postconditions, as icontract holds them.
+        line: the line of its condition in the source.
+        text: its description: the invariant's id, a colon and what it says.
+    """
+
+    function: str
+    index: int
+    line: int
+    text: str
+
+    @property
+    def invariant(self) -> str:
+        """The invariant's id, as in ``"I1"``."""
+        return self.text.partition(":")[0]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What CrossHair found out about one condition: the message is its own; ``seconds`` are wall-clock."""
+
+    condition: Condition
+    status: Status
+    message: str
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """The finding and its condition as one JSON object."""
+        return {
+            **asdict(self.condition),
+            "invariant": self.condition.invariant,
+            "status": self.status,
+            "message": self.message,
+            "seconds": round(self.seconds, 3),
+        }
+
+    def __str__(self) -> str:
+        condition = self.condition
+        return (
+            f"{condition.function}, line {condition.line}: {condition.text}\n  {self.status}: {self.message}"
+        )
+
+
+def discover(package: str) -> list[Condition]:
+    """Every postcondition of every function and method of a package, in the order of the sources.
+
+    Raises:
+        ImportError: if a module of the package cannot be imported.
+    """
+    found = [
+        Condition(name, index, contract.condition.__code__.co_firstlineno, contract.description or "")
+        for module in _modules(package)
+        for name, function in _functions(module, module.__name__, module)
+        for index, contract in enumerate(getattr(function, "__postconditions__", ()))
+    ]
+    return sorted(found, key=lambda condition: (condition.function.rpartition(".")[0], condition.line))
+
+
+def check_contracts(
+    package: str = MODEL,
+    *,
+    select: Callable[[Condition], bool] = lambda _condition: True,
+    seconds: float = CONDITION_SECONDS,
+    parallel: int | None = None,
+    progress: Progress = no_progress,
+) -> CheckResult:
+    """Let CrossHair decide the contracts of a package.
+
+    Args:
+        package: the package's name.
+        select: which conditions to decide; by default all.
+        seconds: CPU seconds for one condition.
+        parallel: how many child processes at a time; by default, as many as there are processors.
+        progress: called after each condition.
+
+    Returns:
+        ``holds`` if each is confirmed, ``violated`` if one is refuted, else ``could not run``. The details
+        are ``confirmed``, ``total`` and ``conditions``: for each, what was found.
+    """
+    started = time.perf_counter()
+    try:
+        conditions = [condition for condition in discover(package) if select(condition)]
+    except Exception as error:  # noqa: BLE001 - whatever a model's module raises, there is no verdict
+        reason = f"{package} cannot be imported: {type(error).__name__}: {error}"
+        return _result(package, [], time.perf_counter() - started, reason)
+    findings = decide(conditions, seconds=seconds, parallel=parallel, progress=progress)
+    return _result(package, findings, time.perf_counter() - started, f"{package} has no such contract")
+
+
+def decide(
+    conditions: Sequence[Condition],
+    *,
+    seconds: float = CONDITION_SECONDS,
+    parallel: int | None = None,
+    progress: Progress = no_progress,
+) -> list[Finding]:
+    """What CrossHair finds out about each condition; one that it says nothing of is not confirmed."""
+    by_place = {(condition.function, condition.index): condition for condition in conditions}
+    found: dict[Condition, Finding] = {}
+
+    def take(job: Job, answer: dict[str, Any]) -> None:
+        condition = by_place[job.arguments[1], answer["index"]]
+        found[condition] = _finding(condition, answer)
+        progress(len(found), len(conditions), f"{condition.function.rpartition('.')[2]}: {condition.text}")
+
+    jobs = {_job(batch, seconds): batch for batch in _batches(conditions)}
+    problems = run_jobs(list(jobs), take, parallel)
+    for job, batch in jobs.items():
+        for condition in batch:
+            silent = problems.get(job, "CrossHair said nothing of it")
+            found.setdefault(condition, Finding(condition, "not confirmed", silent, 0.0))
+    return [found[condition] for condition in conditions]
+
+
+def _finding(condition: Condition, answer: dict[str, Any]) -> Finding:
+    status: Status = "not confirmed"
+    if answer["refuted"]:
+        status = "refuted"
+    elif answer["line"] != condition.line:
+        answer["message"] = f"CrossHair decided the condition in line {answer['line']} in its place"
+    elif answer["confirmed"]:
+        status = "confirmed"
+    return Finding(condition, status, answer["message"], answer["seconds"])
+
+
+def _batches(conditions: Sequence[Condition]) -> list[list[Condition]]:
+    """A few conditions of one function each; those of the function with most of them, the slowest, first."""
+    by_function: dict[str, list[Condition]] = defaultdict(list)
+    for condition in conditions:
+        by_function[condition.function].append(condition)
+    return [
+        group[first : first + BATCH]
+        for group in sorted(by_function.values(), key=len, reverse=True)
+        for first in range(0, len(group), BATCH)
+    ]
+
+
+def _job(batch: Sequence[Condition], seconds: float) -> Job:
+    indices = (str(condition.index) for condition in batch)
+    limit = START_SECONDS + WALL_PER_CPU * seconds * len(batch)
+    return Job(("check", batch[0].function, str(seconds), *indices), limit)
+
+
+def _result(package: str, findings: Sequence[Finding], seconds: float, no_conditions: str) -> CheckResult:
+    statuses = Counter(finding.status for finding in findings)
+    verdict: Verdict = "could not run"
+    if statuses["refuted"]:
+        verdict = "violated"
+    elif findings and statuses["confirmed"] == len(findings):
+        verdict = "holds"
+    failed = sorted(
+        (finding for finding in findings if finding.status != "confirmed"),
+        key=lambda finding: finding.status != "refuted",
+    )
+    return CheckResult(
+        name=f"contracts of {package}, on all paths",
+        kind="contracts",
+        cases=len(findings),
+        verdict=verdict,
+        seconds=seconds,
+        details={
+            "confirmed": statuses["confirmed"],
+            "total": len(findings),
+            "conditions": [finding.as_json() for finding in findings],
+        },
+        counterexample=None if verdict == "holds" else "\n".join(map(str, failed)) or no_conditions,
+    )
+
+
+def _modules(package: str) -> Iterator[ModuleType]:
+    root = importlib.import_module(package)
+    yield root
+    for found in pkgutil.walk_packages(getattr(root, "__path__", ()), f"{package}."):
+        yield importlib.import_module(found.name)
+
+
+def _functions(owner: object, prefix: str, module: ModuleType) -> Iterator[tuple[str, FunctionType]]:
+    """The functions written in ``module``, those of its classes included, by full name."""
+    for name, member in vars(owner).items():
+        if getattr(member, "__module__", None) != module.__name__:
+            continue
+        if inspect.isclass(member):
+            yield from _functions(member, f"{prefix}.{name}", module)
+        elif isinstance(member, FunctionType):
+            yield f"{prefix}.{name}", member
