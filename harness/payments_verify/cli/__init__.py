@@ -9,6 +9,7 @@ import typer
 
 from payments_verify.cli.differential import machine, stress
 from payments_verify.cli.history import history
+from payments_verify.cli.verify import verify
 
 app = typer.Typer(
     name="payments-verify",
@@ -17,6 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.command()(verify)
 app.command()(machine)
 app.command()(stress)
 app.command()(history)

@@ -65,8 +65,14 @@ def machine(
 
     Exit codes: 0 it holds; 1 a mismatch was found; 2 it could not run.
     """
-    with could_not_run(), opened(system, postgres_bin) as open_system, progress_bar(system.value):
-        result = machine_check(system.value, open_system, examples=examples, steps=steps, seed=seed)
+    with (
+        could_not_run(),
+        opened(system, postgres_bin) as open_system,
+        progress_bar(system.value) as progress,
+    ):
+        result = machine_check(
+            system.value, open_system, examples=examples, steps=steps, seed=seed, progress=progress
+        )
     finish([result], as_json=as_json)
 
 

@@ -17,7 +17,13 @@ OpenSystem = Callable[[], AbstractAsyncContextManager[System]]
 
 
 def machine_check(
-    name: str, open_system: OpenSystem, *, examples: int, steps: int, seed: int | None
+    name: str,
+    open_system: OpenSystem,
+    *,
+    examples: int,
+    steps: int,
+    seed: int | None,
+    progress: Progress | None = None,
 ) -> CheckResult:
     """Run the stateful machine against a system.
 
@@ -27,6 +33,7 @@ def machine_check(
         examples: programs to try.
         steps: commands in a program, at most.
         seed: makes the run repeatable; ``None`` draws anew.
+        progress: is told of each program.
     """
     started = time.monotonic()
     counterexample = None
@@ -35,7 +42,9 @@ def machine_check(
         context = open_system()
         system = runner.run(_enter(context))
         try:
-            tally, failure = run_machine(system, runner, examples=examples, steps=steps, seed=seed)
+            tally, failure = run_machine(
+                system, runner, examples=examples, steps=steps, seed=seed, progress=progress
+            )
         finally:
             runner.run(_leave(context))
     if failure is not None:

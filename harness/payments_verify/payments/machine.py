@@ -7,12 +7,12 @@ stored attempts, and the bytes that each used key repeats.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import seed as use_seed
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -29,6 +29,7 @@ from payments_model import MAX_AMOUNT, Authorized, Expire, Outcome, Record, appl
 from payments_verify.payments.observations import Invocation
 from payments_verify.payments.oracle import answer, difference
 from payments_verify.payments.system import System
+from payments_verify.result import Progress
 
 EPOCH = 1_900_000_000_000_000
 """Where the database's clock stands when an example begins, in µs (the year 2030)."""
@@ -54,12 +55,19 @@ class Tally:
         steps: commands sent by rules.
         comparisons: answers compared with the model's, those of the checks after each step included.
         outcomes: how often each command had each outcome.
+        on_example: called when a program begins.
     """
 
     examples: int = 0
     steps: int = 0
     comparisons: int = 0
     outcomes: dict[str, int] = field(default_factory=dict)
+    on_example: Callable[[], None] = lambda: None
+
+    def begin_example(self) -> None:
+        """Count a program that begins."""
+        self.examples += 1
+        self.on_example()
 
 
 class PaymentMachine(RuleBasedStateMachine):
@@ -76,7 +84,7 @@ class PaymentMachine(RuleBasedStateMachine):
         self.now = EPOCH
         self.records: dict[str, Record] = {}
         self.bodies: dict[tuple[str, str], str] = {}
-        self.tally.examples += 1
+        self.tally.begin_example()
         self.runner.run(self.system.set_clock(self.now))
 
     @initialize(target=payments, amount=_AMOUNTS)
@@ -222,7 +230,13 @@ class PaymentMachine(RuleBasedStateMachine):
 
 
 def run_machine(
-    system: System, runner: asyncio.Runner, *, examples: int, steps: int, seed: int | None = None
+    system: System,
+    runner: asyncio.Runner,
+    *,
+    examples: int,
+    steps: int,
+    seed: int | None = None,
+    progress: Progress | None = None,
 ) -> tuple[Tally, MismatchError | None]:
     """Run the machine against a system until it has shown ``examples`` programs or found a mismatch.
 
@@ -232,11 +246,14 @@ def run_machine(
         examples: programs to try.
         steps: commands in a program, at most.
         seed: makes the run repeatable; ``None`` draws anew each time.
+        progress: is told of each program as it begins.
 
     Returns:
         What was exercised, and the mismatch if there is one, with the shortest program found in its notes.
     """
     tally = Tally()
+    if progress is not None:
+        tally.on_example = lambda: progress(tally.examples, examples, f"{tally.steps} commands")
     machine = type("Machine", (PaymentMachine,), {"system": system, "runner": runner, "tally": tally})
     if seed is not None:
         use_seed(seed)(machine)
@@ -249,6 +266,7 @@ def run_machine(
                 deadline=None,
                 database=None,
                 print_blob=False,
+                phases=(Phase.generate, Phase.shrink),
                 report_multiple_bugs=False,
                 suppress_health_check=list(HealthCheck),
             ),

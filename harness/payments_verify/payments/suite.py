@@ -1,0 +1,82 @@
+"""The main job: every check of this repository's model and service, in the order in which they run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias
+
+from payments_verify.model_checks.contracts import check_contracts
+from payments_verify.model_checks.equivalence import check_equivalence
+from payments_verify.model_checks.state_graph import check_state_graph
+from payments_verify.payments.checks import machine_check, stress_check
+from payments_verify.result import CheckResult
+from payments_verify.systems import in_memory, in_process, servers
+
+Run: TypeAlias = Callable[..., CheckResult]
+"""Takes ``progress`` by name and returns what it found."""
+
+_STEPS_IN_A_PROGRAM = 20
+_SERVER_PROCESSES = 2
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much of what cannot be exhausted is tried.
+
+    Attributes:
+        programs: programs of the stateful machine, for the in-memory system; the others get fewer.
+        rounds: rounds of stress.
+    """
+
+    programs: int
+    rounds: int
+
+
+FULL = Effort(programs=600, rounds=400)
+QUICK = Effort(programs=60, rounds=40)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A check that is going to run, with the title it has while it does."""
+
+    title: str
+    run: Run
+
+
+def suite(dsn: str, effort: Effort, seed: int, histories: Path) -> Iterator[Planned]:
+    """The checks of the main job.
+
+    Args:
+        dsn: a prepared database (migrated, with a clock that can be set).
+        effort: how much to try.
+        seed: draws what is drawn.
+        histories: folder for the recorded histories.
+    """
+    yield Planned("contracts (CrossHair)", check_contracts)
+    yield Planned("model = domain (CrossHair)", check_equivalence)
+    yield Planned("bounded model, exhaustively", check_state_graph)
+    systems = (
+        ("in memory", in_memory, effort.programs),
+        ("in process, PostgreSQL", partial(in_process, dsn), effort.programs // 2),
+        ("a server process, PostgreSQL", partial(servers, dsn, 1), effort.programs // 3),
+    )
+    for name, system, programs in systems:
+        yield Planned(
+            f"stateful machine: {name}",
+            partial(machine_check, name, system, examples=programs, steps=_STEPS_IN_A_PROGRAM, seed=seed),
+        )
+    yield Planned(
+        "stress and linearizability",
+        partial(
+            stress_check,
+            f"{_SERVER_PROCESSES} server processes",
+            partial(servers, dsn, _SERVER_PROCESSES),
+            histories,
+            rounds=effort.rounds,
+            seed=seed,
+        ),
+    )
