@@ -1,10 +1,10 @@
 """Exhaustive exploration of the bounded model: every state that a few keys, amounts and instants can reach.
 
 A state is what is stored (a ``Record``) together with the time. Each command is tried in each state, a
-capture under each key; and time moves on by one µs until the last instant. Time belongs to the state, and only
-moves on, so that every path is a history that the database's clock can give, and a capture after one that was
-refused as too late can be told from the reverse. (Clocks that step back are left to the contracts, which
-hold whatever the two instants are.)
+capture under each key; and time moves on by one µs until the last instant. Time belongs to the state, and
+only moves on, so that every path is a history that the database's clock can give, and a capture after one
+that was refused as too late can be told from the reverse. (Clocks that step back are left to the contracts,
+which hold whatever the two instants are.)
 
 The bounds are small, and each is there for a reason: two keys, since a capture sees its own key or another;
 the right amount, a wrong one and a malformed one; a window of one µs, authorized at the first of three
