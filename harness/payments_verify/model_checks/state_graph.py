@@ -6,42 +6,20 @@ only moves on, so that every path is a history that the database's clock can giv
 that was refused as too late can be told from the reverse. (Clocks that step back are left to the contracts,
 which hold whatever the two instants are.)
 
-The bounds are small, and each is there for a reason: two keys, since a capture sees its own key or another;
-the right amount, a wrong one and a malformed one; a window of one µs, authorized at the first of three
-instants, so that the last µs inside, the end itself and the first µs after it are all tried; a window of two,
-so that time can pass within one; and a malformed window. Nothing is merged by symmetry: a model that treats
-the keys differently would break the argument that merges them.
-
-Breadth-first, so that the first violation has a shortest program. The counts are exact and stand below as
-constants, as in the examples of stateright (https://www.stateright.rs): a change of the model that nobody
-meant changes them.
+Nothing is merged by symmetry: a model that treats the keys differently would break the argument that merges
+them. The search is breadth-first, so that the first violation has a shortest program.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from payments_model import (
-    RECORDED,
-    Authorize,
-    Capture,
-    Command,
-    Create,
-    Expire,
-    Fail,
-    FailureReason,
-    Outcome,
-    Read,
-    Record,
-    State,
-    Step,
-    apply,
-    state_of,
-)
+from payments_model import RECORDED, Command, Outcome, Record, State, Step, apply, state_of
+from payments_verify.model_checks.state_graph_bounds import EXPECTED, Bounds, Expected
 from payments_verify.model_checks.state_graph_rules import Transition, broken_rules, describe
 from payments_verify.result import CheckResult, Progress, Verdict, no_progress
 
@@ -59,94 +37,10 @@ class Apply(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Bounds:
-    """What is tried.
-
-    Attributes:
-        keys: the idempotency keys.
-        amounts: the amounts to create and to capture, in cents.
-        windows: the capture windows, in µs.
-        reasons: the reasons to fail for.
-        last_instant: time runs from 0 to here, in µs.
-        max_states: where a model that does not stay within the others is stopped, without a verdict.
-    """
-
-    keys: tuple[str, ...] = ("a", "b")
-    amounts: tuple[int, ...] = (1, 2, 0)
-    windows: tuple[int, ...] = (1, 2, 0)
-    reasons: tuple[FailureReason, ...] = tuple(FailureReason)
-    last_instant: int = 2
-    max_states: int = 50_000
-
-    def commands(self) -> Iterator[tuple[Command, str | None]]:
-        """Every command with the key that it has, if it has one."""
-        for amount in self.amounts:
-            yield Create(amount), None
-        for window in self.windows:
-            yield Authorize(window), None
-        for key in self.keys:
-            for amount in self.amounts:
-                yield Capture(amount), key
-        for reason in self.reasons:
-            yield Fail(reason), None
-        yield Expire(), None
-        yield Read(), None
-
-
-@dataclass(frozen=True)
-class Expected:
-    """The exact size of the graph.
-
-    Attributes:
-        states: distinct pairs of a record and an instant.
-        transitions: commands tried in them, and steps of time.
-        depth: commands and steps of time on the longest of the shortest ways to a state.
-        outcomes: how often each answer was given; see ``outcome_name``.
-    """
-
-    states: int
-    transitions: int
-    depth: int
-    outcomes: Mapping[str, int]
-
-
-EXPECTED_STATES = 8_949
-EXPECTED_TRANSITIONS = 154_629
-EXPECTED_DEPTH = 7
-EXPECTED_OUTCOMES: Mapping[str, int] = {
-    "already_authorized": 2_076,
-    "already_captured": 2_700,
-    "already_captured (replayed)": 192,
-    "amount_mismatch": 192,
-    "amount_mismatch (replayed)": 2_360,
-    "authorized": 332,
-    "captured": 192,
-    "captured (replayed)": 516,
-    "created": 6,
-    "exists": 8_946,
-    "expired": 426,
-    "failed": 2_076,
-    "id_conflict": 8_946,
-    "key_reused": 15_868,
-    "malformed": 44_745,
-    "not_authorized": 618,
-    "not_authorized (replayed)": 6_344,
-    "not_found": 30,
-    "payment_failed": 39_322,
-    "payment_failed (replayed)": 4_792,
-    "read": 8_946,
-    "window_expired": 232,
-    "window_expired (replayed)": 1_664,
-    "window_open": 612,
-}
-EXPECTED = Expected(EXPECTED_STATES, EXPECTED_TRANSITIONS, EXPECTED_DEPTH, EXPECTED_OUTCOMES)
-"""The size of the model's graph within ``Bounds()``."""
-
 _JUDGE = """\
 The model has other states than its authors counted. If its rules were changed on purpose, check that each
-difference follows from that change, and write the new numbers into state_graph.py. If not, the change of the
-model that caused it is a mistake."""
+difference follows from that change, and write the new numbers into state_graph_bounds.py. If not, the change
+of the model that caused it is a mistake."""
 
 
 class Node(NamedTuple):
@@ -224,7 +118,7 @@ def explore(
             return graph
         done = len(graph.reached) - len(waiting)
         if done % PROGRESS_EVERY == 0:
-            progress(done, max(EXPECTED_STATES, len(graph.reached)), f"{graph.transitions:,} transitions")
+            progress(done, max(EXPECTED.states, len(graph.reached)), f"{graph.transitions:,} transitions")
     graph.complete = not waiting
     return graph
 
