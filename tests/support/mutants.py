@@ -1,4 +1,4 @@
-"""Broken copies of the implementation, to see that the harness notices."""
+"""Broken copies of the implementation and of the model, to see that the harness notices."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import payments_core
+import payments_model
 
-_PACKAGE = Path(payments_core.__file__).parent
 _RUN_LIMIT_S = 240
 
 
@@ -39,12 +40,26 @@ class Edit:
         path.write_text(source.replace(self.anchor, self.replacement))
 
 
-def mutated_copy(folder: Path, edits: Sequence[Edit]) -> Path:
-    """A copy of ``payments_core`` in ``folder`` with the edits applied; for ``PYTHONPATH``."""
-    shutil.copytree(_PACKAGE, folder / "payments_core", ignore=shutil.ignore_patterns("__pycache__"))
-    for edit in edits:
-        edit.apply(folder / "payments_core")
+def mutated_copy(folder: Path, edits: Sequence[Edit], package: ModuleType = payments_core) -> Path:
+    """A copy of ``package`` in ``folder`` with the edits applied; for ``PYTHONPATH``."""
+    _copy(package, folder / package.__name__, edits)
     return folder
+
+
+def mutated_model(folder: Path, edits: Sequence[Edit], name: str) -> Path:
+    """A copy of ``payments_model`` in ``folder`` under another name, for use beside the real one."""
+    copy = folder / name
+    _copy(payments_model, copy, edits)
+    for path in copy.rglob("*.py"):
+        path.write_text(path.read_text().replace(payments_model.__name__, name))
+    return folder
+
+
+def _copy(package: ModuleType, target: Path, edits: Sequence[Edit]) -> None:
+    source = Path(str(package.__file__)).parent
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+    for edit in edits:
+        edit.apply(target)
 
 
 def run_harness(mutant: Path, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:

@@ -9,6 +9,7 @@ import typer
 
 from payments_verify.cli.differential import machine, stress
 from payments_verify.cli.history import history
+from payments_verify.cli.model import model
 from payments_verify.cli.verify import verify
 
 app = typer.Typer(
@@ -19,6 +20,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command()(verify)
+app.command()(model)
 app.command()(machine)
 app.command()(stress)
 app.command()(history)

@@ -55,6 +55,18 @@ def show(results: Sequence[CheckResult], console: Console) -> None:
             console.print(result.counterexample, markup=False, highlight=False, soft_wrap=True)
 
 
+def interrupted() -> CheckResult:
+    """What stands in the results for the checks that an interrupt kept from running."""
+    return CheckResult(
+        name="the rest",
+        kind="interrupted",
+        cases=0,
+        verdict="could not run",
+        seconds=0.0,
+        counterexample="interrupted before it ran",
+    )
+
+
 def finish(results: Sequence[CheckResult], *, as_json: bool) -> NoReturn:
     """Print the results and leave with their exit code: 0 all hold, 1 one is violated, 2 could not run."""
     if as_json:

@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 
 from payments_verify.cli.differential import PostgresBin, could_not_run
-from payments_verify.cli.running import progress_bar, show
+from payments_verify.cli.running import interrupted, progress_bar, show
 from payments_verify.payments.suite import FULL, QUICK, Planned, suite
 from payments_verify.result import CheckResult, worst_exit_code
 from payments_verify.systems import prepared_database
@@ -50,7 +50,7 @@ def verify(
                 results.append(_run(planned))  # noqa: PERF401 - an interrupt keeps what is finished
         except KeyboardInterrupt:
             typer.echo("interrupted; the report has what was finished", err=True)
-            results.append(_interrupted())
+            results.append(interrupted())
     report = _report(results, drawn, quick, version, time.monotonic() - started)
     path = output / "report.json"
     path.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
@@ -68,17 +68,6 @@ def _run(planned: Planned) -> CheckResult:
         result = planned.run(progress=progress)
     typer.echo(f"{result.name}: {result.verdict} ({result.seconds:.1f} s)", err=True)
     return result
-
-
-def _interrupted() -> CheckResult:
-    return CheckResult(
-        name="the rest",
-        kind="interrupted",
-        cases=0,
-        verdict="could not run",
-        seconds=0.0,
-        counterexample="interrupted before it ran",
-    )
 
 
 def _server_version(dsn: str) -> str:
