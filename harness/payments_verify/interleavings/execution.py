@@ -1,9 +1,9 @@
 """What is scheduled, and what a run was.
 
 A program has processes, numbered from 0. At each point of a run a process is *ready*, its next step known and
-held back; *blocked*, its last step still waiting for a lock that another process holds; or *done*. A scheduler asks a
-`Chooser` which ready process takes its step, performs it alone, and asks again. A program does the same when
-the same processes are chosen: it is deterministic but for the choices.
+held back; *blocked*, its last step still waiting for a lock that another process holds; or *done*. A
+scheduler asks a `Chooser` which ready process takes its step, performs it alone, and asks again. A program
+does the same when the same processes are chosen: it is deterministic but for the choices.
 """
 
 from __future__ import annotations
