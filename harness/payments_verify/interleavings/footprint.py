@@ -93,6 +93,10 @@ class Rows:
     def __hash__(self) -> int:
         return self._hash
 
+    def __reduce__(self) -> tuple[type[Rows], tuple[str, Columns]]:
+        """Pickle without the hash, which is another one in another process."""
+        return Rows, (self.table, self.columns)
+
     def __repr__(self) -> str:
         named = ", ".join(f"{name}={value!r}" for name, value in sorted(self.columns.items()))
         return f"{self.table}({named})"
@@ -171,6 +175,8 @@ class Footprint:
 
 NOTHING = Footprint()
 EVERYTHING = Footprint(everything=True)
+WAITED = Footprint.of(Access(Mode.LOCK, Rows("waits for locks"), Lock.UPDATE))
+"""Having had to wait: when steps wait for each other's locks, it matters which came last."""
 
 
 def union(footprints: Iterable[Footprint]) -> Footprint:
