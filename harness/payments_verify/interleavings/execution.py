@@ -1,9 +1,9 @@
 """What is scheduled, and what a run was.
 
 A program has processes, numbered from 0. At each point of a run a process is *ready*, its next step known and
-held back; *blocked*, its last step still waiting for a lock that another process holds; or *done*. A scheduler asks a
-`Chooser` which ready process takes its step, performs it alone, and asks again. A program does the same when
-the same processes are chosen: it is deterministic but for the choices.
+held back; *blocked*, its last step still waiting for a lock that another process holds; or *done*. A
+scheduler asks a `Chooser` which ready process takes its step, performs it alone, and asks again. A program
+does the same when the same processes are chosen: it is deterministic but for the choices.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
-from payments_verify.interleavings.footprint import NOTHING, Footprint
+from payments_verify.interleavings.footprint import NOTHING, WAITED, Footprint
 
 
 @dataclass(frozen=True, slots=True)
 class Pending:
     """The next step of a ready process.
+
+    It is the same in every run with the same choices before it: what is new in each run (a fresh id, say) has
+    a name in labels and footprints that does not change.
 
     Attributes:
         label: what it is, for people: the statement's text, or ``clock +1 s``.
@@ -37,12 +40,15 @@ class Situation:
         ready: the ready processes and their next steps; never empty.
         blocked: the blocked processes.
         last: the process that took the last step, ``None`` at the start.
+        touched: what the last step touched, as `Step.touched` says; ``None`` if it touched what was said of
+            it while it was pending.
     """
 
     depth: int
     ready: Mapping[int, Pending]
     blocked: frozenset[int] = frozenset()
     last: int | None = None
+    touched: Footprint | None = None
 
 
 Chooser: TypeAlias = Callable[[Situation], int | None]
@@ -57,7 +63,8 @@ class Step:
         process: who took it.
         label: what it was, for people.
         footprint: what it touched. For a step that woke others, what their waiting steps touch included:
-            these were completed by it.
+            these were completed by it. For the victim of a deadlock, `WAITED` included, and for any step
+            that failed, the release of the locks that its transaction held, if it lost them.
         blocked: whether it was left waiting for a lock when the next process was chosen.
         woke: the processes whose waiting step was completed during this one, in that order.
         details: more, for pictures: the statement's values, its answer, its error.
@@ -69,6 +76,11 @@ class Step:
     blocked: bool = False
     woke: tuple[int, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def touched(self) -> Footprint:
+        """The footprint, with `WAITED` for a step that was left waiting."""
+        return self.footprint | WAITED if self.blocked else self.footprint
 
 
 @dataclass(frozen=True, slots=True)

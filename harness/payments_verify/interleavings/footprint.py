@@ -1,17 +1,19 @@
 """What a step touches, and whether the order of two steps can make a difference.
 
 A step is a SQL statement, the end of a transaction, or a movement of the clock. Its footprint is a set of
-accesses: rows of a table seen, locked, written, made visible or released. Two steps of different processes are
-dependent when some access of one conflicts with some access of the other; independent steps may change places
-without any process noticing. That is all that partial-order reduction needs to know (Flanagan and Godefroid,
-"Dynamic Partial-Order Reduction for Model Checking Software", POPL 2005).
+accesses: rows of a table seen, locked, written, made visible or released. Two steps of different processes
+are dependent when some access of one conflicts with some access of the other; independent steps may change
+places without any process noticing. That is all that partial-order reduction needs to know (Flanagan and
+Godefroid, "Dynamic Partial-Order Reduction for Model Checking Software", POPL 2005).
 
-The modes are those of PostgreSQL under READ COMMITTED, where a statement sees what had committed before it began:
+The modes are those of PostgreSQL under READ COMMITTED, where a statement sees what had committed before it
+began:
 
-- A plain read does not wait and does not see what is uncommitted: it depends on the *end* of a transaction that
-  wrote, not on the write.
+- A plain read does not wait and does not see what is uncommitted: it depends on the *end* of a transaction
+  that wrote, not on the write.
 - A locking read or a write waits for conflicting locks and goes on when they are released: it depends on
-  conflicting locks, on their release, and on the end of a transaction that wrote, for it sees what that wrote.
+  conflicting locks, on their release, and on the end of a transaction that wrote, for it sees what that
+  wrote.
 - Two ends of transactions do not depend on each other by themselves; what ordered the transactions were their
   locks.
 """
@@ -91,6 +93,10 @@ class Rows:
     def __hash__(self) -> int:
         return self._hash
 
+    def __reduce__(self) -> tuple[type[Rows], tuple[str, Columns]]:
+        """Pickle without the hash, which is another one in another process."""
+        return Rows, (self.table, self.columns)
+
     def __repr__(self) -> str:
         named = ", ".join(f"{name}={value!r}" for name, value in sorted(self.columns.items()))
         return f"{self.table}({named})"
@@ -138,7 +144,8 @@ class Footprint:
 
     Attributes:
         accesses: what it does, as far as that is known.
-        everything: whether it may do anything else as well: then it depends on every step that does something.
+        everything: whether it may do anything else as well: then it depends on every step that does
+            something.
     """
 
     accesses: frozenset[Access] = field(default_factory=frozenset)
@@ -168,6 +175,8 @@ class Footprint:
 
 NOTHING = Footprint()
 EVERYTHING = Footprint(everything=True)
+WAITED = Footprint.of(Access(Mode.LOCK, Rows("waits for locks"), Lock.UPDATE))
+"""Having had to wait: when steps wait for each other's locks, it matters which came last."""
 
 
 def union(footprints: Iterable[Footprint]) -> Footprint:

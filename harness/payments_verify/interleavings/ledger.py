@@ -1,0 +1,162 @@
+"""What an exploration has run: one account for the sequential and the parallel one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from payments_verify.interleavings.execution import DivergenceError, Execution, Program, SchedulingError
+from payments_verify.interleavings.report import NaiveCount, Report
+from payments_verify.interleavings.strategy import Coverage, Plan, Run, Strategy, perform
+
+ATTEMPTS = 4
+"""How often a plan is tried before it is given up: once, and three times again."""
+
+OnExecution: TypeAlias = Callable[[Execution, Plan], object]
+"""Takes in a complete execution; the exploration ends when it answers ``True``."""
+
+Outcome: TypeAlias = Run | DivergenceError | SchedulingError
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to explore.
+
+    Attributes:
+        runs: end after so many runs, abandoned ones included, whatever is left; ``None`` for no limit.
+        seconds: end when so much time has passed; what is being run then is finished. ``None`` for no limit.
+        rerun_every: run every so-manieth plan twice, to see that it does the same; 0 for none.
+        result_key: what of a run's result must be the same then.
+    """
+
+    runs: int | None = None
+    seconds: float | None = None
+    rerun_every: int = 0
+    result_key: Callable[[Any], Any] = lambda result: result
+
+
+@dataclass(slots=True)
+class Job:
+    """A plan that is being run.
+
+    Attributes:
+        plan: the plan.
+        twice: whether to run it a second time and compare.
+        errors: why it could not be run, so far.
+    """
+
+    plan: Plan
+    twice: bool
+    errors: list[str] = field(default_factory=list)
+
+
+class Ledger:
+    """Hands out the plans of a strategy as jobs, and takes in what they led to."""
+
+    def __init__(self, strategy: Strategy, on_execution: OnExecution | None, options: Options) -> None:
+        self._strategy = strategy
+        self._on_execution = on_execution
+        self._options = options
+        self._started = time.perf_counter()
+        self._issued = self._schedules = self._abandoned = self._deepest = 0
+        self._ended_early = False
+        self._divergences: list[str] = []
+        self._nondeterminism: list[str] = []
+
+    def next(self) -> Job | None:
+        """Return the next job; ``None`` if there is none now, or the exploration is to end."""
+        if self.ended_early:
+            return None
+        plan = self._strategy.next()
+        if plan is None:
+            return None
+        options = self._options
+        if self._issued == options.runs or self._seconds() > (options.seconds or float("inf")):
+            self._ended_early = True
+            return None
+        self._issued += 1
+        every = options.rerun_every
+        return Job(plan, twice=bool(every) and self._issued % every == 0)
+
+    @property
+    def ended_early(self) -> bool:
+        """Whether a limit was reached or `OnExecution` asked for the end."""
+        return self._ended_early
+
+    def take(self, job: Job, outcome: Outcome, again: Outcome | None = None) -> bool:
+        """Take in what a job led to.
+
+        Returns:
+            Whether it is settled; if not, it must be run again.
+        """
+        try:
+            if isinstance(outcome, Exception):
+                raise outcome
+            self._strategy.learn(job.plan, outcome)
+        except (DivergenceError, SchedulingError) as error:
+            return self._failed(job, str(error))
+        execution = outcome.execution
+        self._deepest = max(self._deepest, len(execution.steps))
+        if again is not None and (found := difference(outcome, again, self._options.result_key)):
+            self._nondeterminism.append(f"schedule {list(execution.schedule)}: {found}")
+        if execution.complete:
+            self._schedules += 1
+            if self._on_execution is not None and self._on_execution(execution, job.plan) is True:
+                self._ended_early = True
+        else:
+            self._abandoned += 1
+        return True
+
+    def report(self) -> Report:
+        """Return what was done so far."""
+        complete = not self._ended_early and not self._divergences
+        counted = complete and not self._abandoned and self._strategy.coverage is Coverage.SCHEDULES
+        return Report(
+            strategy=self._strategy.name,
+            coverage=self._strategy.coverage,
+            complete=complete,
+            schedules=self._schedules,
+            abandoned=self._abandoned,
+            deepest=self._deepest,
+            seconds=self._seconds(),
+            divergences=tuple(self._divergences),
+            nondeterminism=tuple(self._nondeterminism),
+            naive=NaiveCount(self._schedules, "counted") if counted else None,
+        )
+
+    def _failed(self, job: Job, error: str) -> bool:
+        job.errors.append(error)
+        if len(job.errors) < ATTEMPTS:
+            return False
+        self._strategy.forget(job.plan)
+        self._divergences.append(f"after {list(job.plan.prefix)}, tried {ATTEMPTS} times: {error}")
+        return True
+
+    def _seconds(self) -> float:
+        return time.perf_counter() - self._started
+
+
+async def attempt(program: Program, plan: Plan) -> Outcome:
+    """Run a plan; return the error if it could not be run."""
+    try:
+        return await perform(program, plan)
+    except (DivergenceError, SchedulingError) as error:
+        return error
+
+
+def difference(one: Run, other: Outcome, result_key: Callable[[Any], Any]) -> str:
+    """Say what is not the same in two runs of one plan; nothing if they are the same."""
+    if isinstance(other, Exception):
+        return f"the second run ended with: {other}"
+    mine, theirs = one.execution, other.execution
+    for index, (first, second) in enumerate(zip(mine.steps, theirs.steps, strict=False)):
+        for what in ("process", "label", "blocked", "woke", "footprint"):
+            if getattr(first, what) != getattr(second, what):
+                return f"step {index}: {what} was {getattr(first, what)!r} and then {getattr(second, what)!r}"
+    if len(mine.steps) != len(theirs.steps):
+        return f"it took {len(mine.steps)} steps and then {len(theirs.steps)}"
+    if result_key(mine.result) != result_key(theirs.result):
+        return f"the result was {mine.result!r} and then {theirs.result!r}"
+    return ""
