@@ -5,10 +5,10 @@ A service with another interface needs another binding, and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import httpx
 import msgspec
@@ -154,15 +154,24 @@ def instant(text: str) -> int:
     return (datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1)
 
 
+class Http(Protocol):
+    """What carries requests: an ``httpx.AsyncClient`` with its base URL and time limit, or the like."""
+
+    def request(
+        self, method: str, path: str, /, *, headers: Mapping[str, str], json: Mapping[str, Any] | None
+    ) -> Awaitable[httpx.Response]:
+        """Send a request; ``httpx.TransportError`` if there is no whole answer."""
+
+
 @dataclass(frozen=True)
 class PaymentsClient:
     """A client of the service that turns commands into observations.
 
     Attributes:
-        http: the connection, with its base URL and time limit.
+        http: carries its requests.
     """
 
-    http: httpx.AsyncClient
+    http: Http
 
     async def send(self, invocation: Invocation) -> Observation:
         """Send a command once. No answer, or a 5xx, is an unknown outcome.

@@ -21,12 +21,13 @@ from hypothesis.stateful import (
     consumes,
     initialize,
     invariant,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
 
 from payments_model import MAX_AMOUNT, Authorized, Expire, Outcome, Record, apply
-from payments_verify.payments.observations import Invocation
+from payments_verify.payments.observations import Invocation, attempts_of
 from payments_verify.payments.oracle import answer, difference
 from payments_verify.payments.system import System
 from payments_verify.result import Progress
@@ -39,6 +40,7 @@ _AMOUNTS = st.sampled_from([1, 500, 501, MAX_AMOUNT])
 _MALFORMED_AMOUNTS = st.sampled_from([0, -1, MAX_AMOUNT + 1, 2**63, True, 1.5, "1", None])
 _KEYS = st.sampled_from(["k1", "k2", "K1", "k 1"])
 _WINDOWS = st.sampled_from([1, 2, 60, 2_678_400]).map(lambda seconds: seconds * _SECOND)
+_PAYMENTS = 3  # as many as an example uses at a time, because each step looks at all of them
 _REASONS = st.sampled_from(["declined", "voided"])
 
 
@@ -94,6 +96,7 @@ class PaymentMachine(RuleBasedStateMachine):
         self.perform("authorize", payment, window=60 * _SECOND)
         return payment
 
+    @precondition(lambda self: len(self.records) < _PAYMENTS)
     @rule(target=payments, amount=_AMOUNTS)
     def create(self, amount: int) -> str:
         """Create a payment under a new id."""
@@ -109,12 +112,26 @@ class PaymentMachine(RuleBasedStateMachine):
         """Authorize."""
         self.perform("authorize", payment, window=window)
 
-    @rule(payment=payments, key=_KEYS, amount=st.none() | _AMOUNTS)
-    def capture(self, payment: str, key: str, amount: int | None) -> None:
-        """Capture the authorized amount (``None``) or another one."""
+    @rule(payment=payments, key=_KEYS)
+    def capture(self, payment: str, key: str) -> None:
+        """Capture the authorized amount."""
         stored = self.records[payment].payment
-        wanted = stored.amount if amount is None and stored is not None else amount
-        self.perform("capture", payment, key=key, amount=wanted)
+        assert stored is not None
+        self.perform("capture", payment, key=key, amount=stored.amount)
+
+    @rule(payment=payments, key=_KEYS, amount=_AMOUNTS)
+    def capture_some_amount(self, payment: str, key: str, amount: int) -> None:
+        """Capture an amount that may not be the authorized one."""
+        self.perform("capture", payment, key=key, amount=amount)
+
+    @rule(data=st.data(), payment=payments, other_amount=st.booleans())
+    def capture_again(self, data: st.DataObject, payment: str, other_amount: bool) -> None:
+        """Use a key that has been used: for the same request, or for another."""
+        attempts = attempts_of(self.records[payment])
+        if attempts:
+            used = data.draw(st.sampled_from(attempts))
+            amount = used["amount"] % MAX_AMOUNT + 1 if other_amount else used["amount"]
+            self.perform("capture", payment, key=used["key"], amount=amount)
 
     @rule(payment=payments, reason=_REASONS)
     def fail(self, payment: str, reason: str) -> None:
@@ -122,25 +139,22 @@ class PaymentMachine(RuleBasedStateMachine):
         self.perform("fail", payment, reason=reason)
 
     @rule(payment=payments, key=_KEYS, amount=_MALFORMED_AMOUNTS)
-    def malformed_capture(self, payment: str, key: str, amount: Any) -> None:  # noqa: ANN401 - anything
-        """A capture of what is no amount: refused, and nothing is stored."""
+    def malformed(self, payment: str, key: str, amount: Any) -> None:  # noqa: ANN401 - anything
+        """What is no amount is neither captured nor created: refused, and nothing is stored."""
         self.refused_as_malformed("capture", payment, key=key, amount=amount)
+        unknown = str(uuid4())
+        self.refused_as_malformed("create", unknown, amount=amount)
+        self._expect_nothing(unknown, key)
 
-    @rule(amount=_MALFORMED_AMOUNTS)
-    def malformed_create(self, amount: Any) -> None:  # noqa: ANN401 - anything
-        """A creation of what is no amount: refused, and no payment appears."""
-        payment = str(uuid4())
-        self.refused_as_malformed("create", payment, amount=amount)
-        self.records[payment] = Record()
-
-    @rule(key=_KEYS, amount=_AMOUNTS)
-    def unknown_payment(self, key: str, amount: int) -> None:
+    def _expect_nothing(self, payment: str, key: str) -> None:
         """Every command on an id that does not exist."""
-        payment = str(uuid4())
         self.records[payment] = Record()
-        self.perform("capture", payment, key=key, amount=amount)
+        self.perform("capture", payment, key=key, amount=1)
         self.perform("authorize", payment, window=_SECOND)
         self.perform("fail", payment, reason="voided")
+        self.perform("read", payment)
+        self.perform("attempts", payment)
+        del self.records[payment]
 
     @rule(payment=consumes(payments))
     def forget(self, payment: str) -> None:
@@ -152,16 +166,22 @@ class PaymentMachine(RuleBasedStateMachine):
         """Move the database's clock on."""
         self.set_clock(self.now + step)
 
-    @rule(payment=payments, offset=st.sampled_from([-1, 0, 1]))
     def move_to_the_end_of_the_window(self, payment: str, offset: int) -> None:
         """Move the clock to the window's last µs, its end, or 1 µs after, if that lies ahead."""
-        stored = self.records[payment].payment if payment in self.records else None
+        stored = self.records[payment].payment
         if isinstance(stored, Authorized) and stored.capture_expires_at + offset >= self.now:
             self.set_clock(stored.capture_expires_at + offset)
 
-    @rule()
-    def sweep(self) -> None:
-        """Expire everything that is due."""
+    @rule(payment=payments, key=_KEYS, offset=st.sampled_from([-1, 0, 1]))
+    def capture_at_the_end_of_the_window(self, payment: str, key: str, offset: int) -> None:
+        """Capture in the window's last µs, at its end, or 1 µs after."""
+        self.move_to_the_end_of_the_window(payment, offset)
+        self.capture(payment, key)
+
+    @rule(payment=payments, offset=st.sampled_from([-1, 0, 1]))
+    def sweep(self, payment: str, offset: int) -> None:
+        """Expire everything that is due, around the end of a window."""
+        self.move_to_the_end_of_the_window(payment, offset)
         self.runner.run(self.system.sweep())
         for payment, record in self.records.items():
             self.records[payment], done = apply(record, Expire(), self.now)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import httpx
 import psycopg
-from starlette.applications import Starlette
 
 from payments_core.application.ports import PaymentStore
 from payments_core.application.use_cases import ExpirePayments
@@ -18,6 +16,7 @@ from payments_core.infrastructure.in_memory import InMemoryPaymentStore
 from payments_verify.clock import DatabaseClock
 from payments_verify.payments.http_binding import PaymentsClient
 from payments_verify.payments.system import System
+from payments_verify.systems.asgi import ApplicationClient
 
 _SWEEP_BATCH = 1_000
 
@@ -31,8 +30,8 @@ async def in_memory() -> AsyncIterator[System]:
         instant[0] = now
 
     store = InMemoryPaymentStore(lambda: instant[0])
-    async with _client(create_app(store)) as client:
-        yield System("in memory", (client,), set_clock, lambda: sweep_all(store))
+    client = PaymentsClient(ApplicationClient(create_app(store)))
+    yield System("in memory", (client,), set_clock, lambda: sweep_all(store))
 
 
 @asynccontextmanager
@@ -40,14 +39,13 @@ async def in_process(dsn: str) -> AsyncIterator[System]:
     """The application over PostgreSQL, in this process; ``dsn`` has a clock that can be set."""
     async with make_pool(Settings(database_url=dsn)) as pool, DatabaseClock.connect(dsn) as clock:
         store = postgres_store(pool)
-        async with _client(create_app(store)) as client:
-            yield System(
-                "in process, PostgreSQL",
-                (client,),
-                clock.set,
-                lambda: sweep_all(store),
-                lambda payment: row_lock(dsn, payment),
-            )
+        yield System(
+            "in process, PostgreSQL",
+            (PaymentsClient(ApplicationClient(create_app(store))),),
+            clock.set,
+            lambda: sweep_all(store),
+            lambda payment: row_lock(dsn, payment),
+        )
 
 
 @asynccontextmanager
@@ -66,10 +64,3 @@ async def sweep_all(store: PaymentStore) -> int:
     while swept := len(await expire(_SWEEP_BATCH)):
         total += swept
     return total
-
-
-@asynccontextmanager
-async def _client(app: Starlette) -> AsyncIterator[PaymentsClient]:
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://payments") as http:
-        yield PaymentsClient(http)

@@ -1,0 +1,371 @@
+"""One connection of the service: its messages grouped into statements, each held until it is released.
+
+A *unit* is what goes to the server at once. One that carries a statement ends with its Query, or with its
+Execute; a Sync that follows the Execute belongs to it, for outside a transaction block that is the commit. In a
+pipeline each Execute gets a Flush instead, so that its answer comes before the next one goes: a pipeline
+interleaves as finely as separate statements do. Parse and Bind go with their Execute, because a statement's
+snapshot is taken at the Bind. Units without a statement pass.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from payments_verify.gate import wire
+from payments_verify.gate.wire import Bound
+
+if TYPE_CHECKING:
+    from payments_verify.gate.proxy import Gate
+
+_LOOK_AHEAD_S = 0.005
+"""How long an Execute outside a transaction block waits for what follows it."""
+
+_COPY = (wire.COPY_DATA, wire.COPY_DONE, wire.COPY_FAIL)
+_COPY_IN, _COPY_BOTH = b"GW"
+_ENDS_STATEMENT = (wire.COMMAND_COMPLETE, wire.EMPTY_QUERY, wire.PORTAL_SUSPENDED, wire.ERROR)
+
+
+@dataclass(eq=False, slots=True)
+class HeldStatement:
+    """A statement at the gate.
+
+    Attributes:
+        session: the connection that it came on.
+        sql: its text.
+        values: the values bound to its parameters.
+        tag: how the server summed it up (``UPDATE 1``), once it has answered.
+        error: the fields of the server's error, if that was the answer.
+        answered: whether its answer has arrived.
+    """
+
+    session: Session
+    sql: str
+    values: tuple[Bound, ...]
+    unit: _Unit
+    tag: str = ""
+    error: Mapping[str, str] | None = None
+    answered: bool = False
+
+    def release(self) -> None:
+        """Let it go to the server."""
+        self.session.release(self)
+
+
+@dataclass(slots=True)
+class _Message:
+    kind: int
+    data: bytes
+    sql: str | None = None
+    values: tuple[Bound, ...] = ()
+
+
+@dataclass(slots=True)
+class _Unit:
+    data: bytes
+    with_sync: bool
+    sql: str | None = None
+    values: tuple[Bound, ...] = ()
+
+
+@dataclass(slots=True)
+class _Expected:
+    """An answer that is still to come: it ends with ReadyForQuery, or with the statement itself."""
+
+    with_sync: bool
+    statement: HeldStatement | None
+
+
+@dataclass(slots=True)
+class _Prepared:
+    statements: dict[str, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
+    portals: dict[str, tuple[str, tuple[Bound, ...]]] = field(default_factory=dict)
+
+    def note(self, kind: int, data: bytes) -> tuple[str, tuple[Bound, ...]] | None:
+        """Remember what a message prepares; what an Execute or a Query runs."""
+        if kind == wire.PARSE:
+            name, sql, types = wire.parse_contents(data)
+            self.statements[name] = (sql, types)
+        elif kind == wire.BIND:
+            portal, name, formats, values = wire.bind_contents(data)
+            sql, types = self.statements.get(name, ("", ()))
+            self.portals[portal] = (sql, wire.bound_values(formats, values, types))
+        elif kind == wire.CLOSE:
+            what, name = wire.close_contents(data)
+            if what == "S":
+                self.statements.pop(name, None)
+            else:
+                self.portals.pop(name, None)
+        elif kind == wire.EXECUTE:
+            return self.portals.get(wire.first_string(data), ("", ()))
+        elif kind == wire.QUERY:
+            return wire.query_text(data), ()
+        elif kind == wire.FUNCTION_CALL:
+            return "function call", ()
+        return None
+
+
+class Session:
+    """One connection through the gate.
+
+    Attributes:
+        number: counts the gate's connections, from 1.
+        pid: the server process behind it; 0 until the server has said so.
+        owner: whoever uses it now, as the observer wants; the gate clears it when the connection is idle.
+        held: the statement that waits to be released.
+        awaiting: the statement that was released and has not been answered.
+        in_block: whether a transaction block is open.
+        keeps_answers: whether answers wait in the gate until ``deliver``.
+        closed: whether it has ended.
+    """
+
+    def __init__(self, gate: Gate, number: int, client: asyncio.WriteTransport) -> None:
+        self.number = number
+        self.pid = 0
+        self.owner: object | None = None
+        self.held: HeldStatement | None = None
+        self.awaiting: HeldStatement | None = None
+        self.in_block = False
+        self.keeps_answers = False
+        self.closed = False
+        self._gate = gate
+        self._client = client
+        self._server: asyncio.WriteTransport | None = None
+        self._established = False
+        self._to_server: list[bytes] = []
+        self._kept: list[bytes] = []
+        self._from_client = wire.Frames()
+        self._from_server = wire.Frames()
+        self._queue: deque[_Message] = deque()
+        self._prepared = _Prepared()
+        self._expected: deque[_Expected] = deque()
+        self._skipping = False
+        self._copying = False
+        self._passing = False
+        self._look_ahead: asyncio.TimerHandle | None = None
+        self._looked_ahead = False
+
+    def __str__(self) -> str:
+        return f"connection {self.number} (server process {self.pid})"
+
+    @property
+    def unfinished(self) -> int:
+        """How many bytes have come from the client that are not a whole message."""
+        return self._from_client.unfinished
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody is in the middle of anything."""
+        return not (self.in_block or self.held or self.awaiting or self._queue or self._expected)
+
+    # ---- from the client -------------------------------------------------------------------------
+
+    def connected(self, server: asyncio.WriteTransport) -> None:
+        """The connection to the server is there."""
+        self._server = server
+        for data in self._to_server:
+            server.write(data)
+        self._to_server.clear()
+
+    def from_client(self, data: bytes) -> None:
+        """Take bytes of the client, after the first packet.
+
+        Raises:
+            WireError: if they are no messages.
+        """
+        for kind, message in self._from_client.feed(data):
+            if not self._established:
+                self._send(message)
+            elif self._copying and kind in _COPY:
+                self._send(message)
+                self._copying = kind == wire.COPY_DATA
+            else:
+                found = self._prepared.note(kind, message)
+                self._queue.append(_Message(kind, message, *(found or ())))
+        self._pump()
+
+    def client_lost(self) -> None:
+        """The client has gone: what it had sent goes to the server, which finds out by itself."""
+        if self._look_ahead is not None:
+            self._look_ahead.cancel()
+        self._passing = True
+        if self.held is not None:
+            self.release(self.held)
+        self.awaiting = None
+        self._looked_ahead = True
+        self._pump()
+        self._end()
+        if self._server is not None:
+            self._server.close()
+
+    def release(self, statement: HeldStatement) -> None:
+        """Send a held statement to the server.
+
+        Raises:
+            ValueError: if it is not held.
+        """
+        if self.held is not statement:
+            raise ValueError(f"the statement is not held: {statement.sql}")
+        self.held = None
+        self.awaiting = statement
+        self._forward(statement.unit, statement)
+
+    def pass_everything(self) -> None:
+        """Hold nothing any more, until told otherwise."""
+        self.deliver()
+        if self.held is not None:
+            self.release(self.held)
+        self._pump()
+
+    def _pump(self) -> None:
+        while self.held is None and self.awaiting is None:
+            unit = self._next_unit()
+            if unit is None:
+                return
+            if unit.sql is None or self._skipping or self._passing or not self._gate.holds(self, unit.sql):
+                self._forward(unit, None)
+                continue
+            self.held = HeldStatement(self, unit.sql, unit.values, unit)
+            self._gate.observer.held(self.held)
+
+    def _next_unit(self) -> _Unit | None:
+        for index, message in enumerate(self._queue):
+            if message.kind == wire.EXECUTE:
+                return self._unit_of_execute(index)
+            if message.kind in (wire.QUERY, wire.FUNCTION_CALL):
+                return self._take(index + 1, b"", with_sync=True)
+            if message.kind in (wire.SYNC, wire.FLUSH, wire.TERMINATE, *_COPY):
+                return self._take(index + 1, b"", with_sync=message.kind == wire.SYNC)
+        return None
+
+    def _unit_of_execute(self, index: int) -> _Unit | None:
+        if index + 1 < len(self._queue):
+            if self._queue[index + 1].kind == wire.SYNC:
+                return self._take(index + 2, b"", with_sync=True)
+        elif not self.in_block and not self._looked_ahead:
+            self._wait_for_more()
+            return None
+        return self._take(index + 1, wire.FLUSH_MESSAGE, with_sync=False)
+
+    def _take(self, count: int, suffix: bytes, *, with_sync: bool) -> _Unit:
+        if self._look_ahead is not None:
+            self._look_ahead.cancel()
+            self._look_ahead = None
+        self._looked_ahead = False
+        messages = [self._queue.popleft() for _ in range(count)]
+        carrier = next((message for message in messages if message.sql is not None), None)
+        data = b"".join(message.data for message in messages) + suffix
+        return _Unit(data, with_sync, carrier and carrier.sql, carrier.values if carrier else ())
+
+    def _wait_for_more(self) -> None:
+        def look_again() -> None:
+            self._look_ahead = None
+            self._looked_ahead = True
+            self._pump()
+
+        if self._look_ahead is None:
+            self._look_ahead = asyncio.get_running_loop().call_later(_LOOK_AHEAD_S, look_again)
+
+    def _forward(self, unit: _Unit, statement: HeldStatement | None) -> None:
+        if statement is not None or unit.with_sync:
+            self._expected.append(_Expected(unit.with_sync, statement))
+        if unit.with_sync:
+            self._skipping = False
+        self._send(unit.data)
+
+    def _send(self, data: bytes) -> None:
+        if self._server is None:
+            self._to_server.append(data)
+        else:
+            self._server.write(data)
+
+    # ---- from the server -------------------------------------------------------------------------
+
+    def from_server(self, data: bytes) -> None:
+        """Take bytes of the server.
+
+        Raises:
+            WireError: if they are no messages.
+        """
+        if self.keeps_answers:
+            self._kept.append(data)
+        else:
+            self._client.write(data)
+        for kind, message in self._from_server.feed(data):
+            self._answer(kind, message)
+
+    def deliver(self) -> None:
+        """Give the client the answers that were kept, and keep no more."""
+        self.keeps_answers = False
+        if self._kept:
+            self._client.write(b"".join(self._kept))
+            self._kept.clear()
+
+    def server_lost(self) -> None:
+        """The server has closed the connection."""
+        self.deliver()
+        self._end()
+        self._client.close()
+
+    def _end(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self._gate.ended(self)
+
+    def _answer(self, kind: int, message: bytes) -> None:
+        if kind == wire.READY:
+            self._ready(message)
+        elif kind == wire.KEY_DATA:
+            self.pid = int.from_bytes(message[5:9], "big")
+        elif kind in (_COPY_IN, _COPY_BOTH):
+            self._copying = True
+            while self._queue and self._queue[0].kind in _COPY:
+                self._send(self._queue.popleft().data)
+        elif self._expected and kind in _ENDS_STATEMENT:
+            self._statement_ended(self._expected[0], kind, message)
+
+    def _ready(self, message: bytes) -> None:
+        self._established = True
+        self._copying = False
+        self.in_block = message[5:6] != b"I"
+        if self._expected:
+            # An error may have skipped the statements before this Sync.
+            while not (expected := self._expected.popleft()).with_sync:
+                self._answered(expected.statement)
+            self._answered(expected.statement)
+        if self.idle:
+            self.owner = None
+        self._pump()
+
+    def _statement_ended(self, expected: _Expected, kind: int, message: bytes) -> None:
+        statement = expected.statement
+        if kind == wire.COMMAND_COMPLETE:
+            tag = wire.first_string(message)
+            self._follow_block(tag, statement)
+            if statement is not None:
+                statement.tag = tag
+        elif kind == wire.ERROR and statement is not None:
+            statement.error = wire.error_fields(message)
+        if not expected.with_sync:
+            self._skipping = kind == wire.ERROR
+            self._expected.popleft()
+            self._answered(statement)
+            self._pump()
+
+    def _follow_block(self, tag: str, statement: HeldStatement | None) -> None:
+        """Know of a block before ReadyForQuery says so, which a pipeline sends only at its end."""
+        if tag in ("BEGIN", "START TRANSACTION"):
+            self.in_block = True
+        elif tag == "COMMIT" or (tag == "ROLLBACK" and not (statement and " to " in statement.sql.lower())):
+            self.in_block = False
+
+    def _answered(self, statement: HeldStatement | None) -> None:
+        if statement is None:
+            return
+        statement.answered = True
+        if self.awaiting is statement:
+            self.awaiting = None
+        self._gate.observer.answered(statement)

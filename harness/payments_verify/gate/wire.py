@@ -1,0 +1,192 @@
+"""Messages of PostgreSQL's frontend/backend protocol, version 3 (PostgreSQL manual, chapter 55).
+
+Only as much is read as the gate has to know: where a message ends, what statement it carries with which
+values, and how a statement ended.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+SSL_REQUEST = 80877103
+GSS_REQUEST = 80877104
+CANCEL_REQUEST = 80877102
+
+QUERY, PARSE, BIND, DESCRIBE, EXECUTE, CLOSE = b"QPBDEC"
+SYNC, FLUSH, FUNCTION_CALL, TERMINATE = b"SHFX"
+COPY_DATA, COPY_DONE, COPY_FAIL = b"dcf"
+COMMAND_COMPLETE, EMPTY_QUERY, PORTAL_SUSPENDED, ERROR, READY, KEY_DATA = b"CIsEZK"
+
+FLUSH_MESSAGE = b"H\x00\x00\x00\x04"
+REFUSE_ENCRYPTION = b"N"
+
+_LONGEST_MESSAGE = 256 * 1024 * 1024
+_LONGEST_STARTUP = 10_000  # the server's own limit
+_HEADER = 5
+
+
+class WireError(ValueError):
+    """Bytes that are no message of the protocol; says what was wrong."""
+
+
+class Frames:
+    """Splits a stream of bytes into messages, each with its type and length as it was sent."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    @property
+    def unfinished(self) -> int:
+        """How many bytes have arrived of a message that is not complete."""
+        return len(self._buffer)
+
+    def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+        """Take bytes and give each message that is complete with them, as (type, whole message).
+
+        Raises:
+            WireError: if a message claims a length that none has.
+        """
+        buffer = self._buffer
+        buffer += data
+        position, end = 0, len(buffer)
+        while end - position >= _HEADER:
+            length = int.from_bytes(buffer[position + 1 : position + _HEADER], "big")
+            if not 4 <= length <= _LONGEST_MESSAGE:
+                raise WireError(f"a message of type {chr(buffer[position])!r} claims {length} bytes")
+            after = position + 1 + length
+            if after > end:
+                break
+            yield buffer[position], bytes(buffer[position:after])
+            position = after
+        del buffer[:position]
+
+
+def startup_packet(data: bytes) -> tuple[int, bytes, bytes] | None:
+    """The first packet of a connection, which has no type: (code, packet, the bytes after it).
+
+    Returns:
+        ``None`` while it is not complete.
+
+    Raises:
+        WireError: if it claims a length that none has.
+    """
+    if len(data) < 8:
+        return None
+    length, code = struct.unpack_from("!ii", data)
+    if not 8 <= length <= _LONGEST_STARTUP:
+        raise WireError(
+            f"the first packet of a connection claims {length} bytes: is this PostgreSQL's protocol?"
+        )
+    return None if len(data) < length else (code, data[:length], data[length:])
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A value bound to a parameter.
+
+    Attributes:
+        format: 0 for text, 1 for binary.
+        type_oid: the parameter's type as the client declared it; 0 if it did not.
+        data: the value's bytes; ``None`` for NULL.
+    """
+
+    format: int
+    type_oid: int
+    data: bytes | None
+
+
+def query_text(message: bytes) -> str:
+    """The SQL of a simple Query."""
+    return message[_HEADER:-1].decode(errors="replace")
+
+
+def parse_contents(message: bytes) -> tuple[str, str, tuple[int, ...]]:
+    """Name, SQL and declared parameter types of a Parse.
+
+    Raises:
+        WireError: if the message is cut short.
+    """
+    name, position = _string(message, _HEADER)
+    sql, position = _string(message, position)
+    (count,) = _unpack("!H", message, position)
+    return name, sql, _unpack(f"!{count}I", message, position + 2)
+
+
+def bind_contents(message: bytes) -> tuple[str, str, tuple[int, ...], tuple[bytes | None, ...]]:
+    """Portal, statement, formats and values of a Bind.
+
+    Raises:
+        WireError: if the message is cut short.
+    """
+    portal, position = _string(message, _HEADER)
+    statement, position = _string(message, position)
+    (count,) = _unpack("!H", message, position)
+    formats = _unpack(f"!{count}H", message, position + 2)
+    position += 2 + 2 * count
+    (count,) = _unpack("!H", message, position)
+    position += 2
+    values: list[bytes | None] = []
+    for _ in range(count):
+        (length,) = _unpack("!i", message, position)
+        position += 4
+        if length < 0:
+            values.append(None)
+        else:
+            if position + length > len(message):
+                raise WireError("a Bind message ends inside a value")
+            values.append(message[position : position + length])
+            position += length
+    return portal, statement, formats, tuple(values)
+
+
+def bound_values(
+    formats: tuple[int, ...], values: tuple[bytes | None, ...], types: tuple[int, ...]
+) -> tuple[Bound, ...]:
+    """Values with their formats and types; one format may stand for all, none means text."""
+    if len(formats) == 1:
+        formats *= len(values)
+    return tuple(
+        Bound(formats[index] if index < len(formats) else 0, types[index] if index < len(types) else 0, value)
+        for index, value in enumerate(values)
+    )
+
+
+def first_string(message: bytes) -> str:
+    """The string that a message begins with: an Execute's portal, a CommandComplete's tag."""
+    return _string(message, _HEADER)[0]
+
+
+def close_contents(message: bytes) -> tuple[str, str]:
+    """What a Close closes: ``S`` or ``P``, and the name."""
+    return chr(message[_HEADER]), _string(message, _HEADER + 1)[0]
+
+
+def error_fields(message: bytes) -> dict[str, str]:
+    """The fields of an ErrorResponse by their letters: ``C`` the SQLSTATE, ``M`` the message."""
+    parts = message[_HEADER:].split(b"\x00")
+    return {chr(part[0]): part[1:].decode(errors="replace") for part in parts if part}
+
+
+def error_message(code: str, text: str) -> bytes:
+    """An ErrorResponse of severity FATAL, as a server sends one before it closes a connection."""
+    fields = b"".join(
+        letter + value.encode() + b"\x00"
+        for letter, value in ((b"S", "FATAL"), (b"V", "FATAL"), (b"C", code), (b"M", text))
+    )
+    return b"E" + struct.pack("!i", 4 + len(fields) + 1) + fields + b"\x00"
+
+
+def _string(message: bytes, position: int) -> tuple[str, int]:
+    end = message.find(b"\x00", position)
+    if end < 0:
+        raise WireError("a message ends inside a string")
+    return message[position:end].decode(errors="replace"), end + 1
+
+
+def _unpack(layout: str, message: bytes, position: int) -> tuple[int, ...]:
+    try:
+        return struct.unpack_from(layout, message, position)
+    except struct.error as error:
+        raise WireError(f"a message is cut short: {error}") from None

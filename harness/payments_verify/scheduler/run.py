@@ -1,0 +1,441 @@
+"""One run: every process is brought to its first step; then one after the other takes a step, as chosen.
+
+Only one process runs at a time, so that a statement that appears on a connection that nobody uses belongs to it.
+A statement is never held back because it *would* block: it is sent, found to wait, and the next process is
+chosen. When a step lets waiting statements go on, their answers stay in the gate until the step's own process
+has come to rest; then they are handed over, one process at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from payments_verify.gate import Gate, HeldStatement, Session
+from payments_verify.gate.proxy import PassAll
+from payments_verify.interleavings.execution import (
+    Chooser,
+    DivergenceError,
+    Execution,
+    Pending,
+    SchedulingError,
+    Situation,
+    Step,
+)
+from payments_verify.interleavings.footprint import NOTHING, Footprint, Mode, union
+from payments_verify.scheduler.monitor import Monitor
+from payments_verify.scheduler.process import Body, Point, Process, State, current_process
+from payments_verify.sql import Catalog, TransactionFootprint
+
+_POLL_S = 0.002
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a run waits, in seconds.
+
+    Attributes:
+        step: for a process to come to rest; past it the run fails.
+        stall: for a process that waits for nothing in the database, before it counts as waiting inside the
+            service.
+    """
+
+    step: float = 10.0
+    stall: float = 0.05
+
+
+class Run:
+    """A run of some processes through a gate.
+
+    Args:
+        bodies: what each process does, by name.
+        gate: where their statements appear; ``None`` where there is no database.
+        monitor: says who waits for a lock; with a gate only.
+        catalog: the schema, for footprints; with a gate only.
+        names: for values that are new in each run, such as an id, a name that footprints have in its place.
+        limits: how long to wait.
+    """
+
+    def __init__(
+        self,
+        bodies: Sequence[tuple[str, Body]],
+        gate: Gate | None = None,
+        monitor: Monitor | None = None,
+        catalog: Catalog | None = None,
+        *,
+        names: Mapping[Hashable, Hashable] | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self._bodies = bodies
+        self._gate = gate
+        self._monitor = monitor
+        self._catalog = catalog
+        self._names = names or {}
+        self._limits = limits or Limits()
+        self._steps: list[Step] = []
+        self._running: Process | None = None
+        self._transactions: dict[Session, TransactionFootprint] = {}
+        self.processes = [
+            Process(index, name, lambda: len(self._steps) + self._in_step)
+            for index, (name, _) in enumerate(bodies)
+        ]
+        self._in_step = 0
+        self._queue: list[Process] = []
+        self.strays: list[str] = []
+
+    async def __call__(self, choose: Chooser) -> Execution:
+        """Perform the run.
+
+        Raises:
+            SchedulingError: a process neither came to rest nor ended within the limits.
+        """
+        if self._gate is not None:
+            self._gate.observer = self
+        try:
+            for process, (_, body) in zip(self.processes, self._bodies, strict=True):
+                self._start(process, body)
+                await self._settle(process)
+            complete = await self._schedule(choose)
+        finally:
+            await self._drain()
+        for process in self.processes:
+            assert process.task is not None
+            process.task.result()
+        return Execution(tuple(self._steps), complete)
+
+    # ---- the gate's observer ---------------------------------------------------------------------
+
+    def controls(self, session: Session) -> bool:
+        """Every statement of a process is held; one that nobody can have sent passes, and is noted."""
+        if not isinstance(session.owner, Process) or session.owner not in self.processes:
+            session.owner = self._running
+            if self._running is None:
+                self.strays.append(str(session))
+                return False
+            self._running.sessions.add(session)
+        return True
+
+    def held(self, statement: HeldStatement) -> None:
+        """A process has come to its next step."""
+        process = self._owner(statement.session)
+        process.parked.append(statement)
+        process.changed()
+
+    def answered(self, statement: HeldStatement) -> None:
+        """The database has answered a process."""
+        session = statement.session
+        process = session.owner if isinstance(session.owner, Process) else None
+        transaction = self._transaction(session)
+        if statement.error is not None and process is not None:
+            # An error ends the transaction at once: PostgreSQL gives its locks back before it answers.
+            process.lost = self._renamed(transaction.open) | process.footprint.released()
+        transaction.executed(statement.sql, statement.values, failed=statement.error is not None)
+        if process is not None and process.waiting is statement:
+            process.waiting = None
+            process.changed()
+
+    def ended(self, session: Session) -> None:
+        """A connection has closed."""
+        self._transactions.pop(session, None)
+        if isinstance(session.owner, Process):
+            if session.owner.waiting is not None and session.owner.waiting.session is session:
+                session.owner.waiting = None
+            session.owner.changed()
+
+    # ---- the schedule ----------------------------------------------------------------------------
+
+    def _start(self, process: Process, body: Body) -> None:
+        async def tell_the_end() -> None:
+            current_process.set(process)
+            try:
+                await body(process)
+            finally:
+                process.changed()
+
+        self._running = process
+        process.task = asyncio.get_running_loop().create_task(tell_the_end(), name=str(process))
+        process.task.add_done_callback(lambda _task: process.changed())
+
+    async def _schedule(self, choose: Chooser) -> bool:
+        last = None
+        while True:
+            await self._look_after_waiting(released=False)
+            ready = {p.index: self._pending(p) for p in self.processes if p.state is State.READY}
+            if not ready:
+                if all(process.state is State.DONE for process in self.processes):
+                    return True
+                await self._await_deadlock_detector()
+                continue
+            waiting = frozenset(p.index for p in self.processes if p.state in (State.BLOCKED, State.STALLED))
+            touched = self._steps[-1].touched if self._steps else None
+            last = choose(Situation(len(self._steps), ready, waiting, last, touched))
+            if last is None:
+                return False
+            await self._step(self.processes[last], ready[last].footprint)
+
+    async def _step(self, process: Process, footprint: Footprint) -> None:
+        parked = process.parked.popleft()
+        own = self._footprint(parked)
+        process.begin_step(len(self._steps))
+        process.state = State.RUNNING
+        self._in_step = 1
+        self._running = process
+        if isinstance(parked, HeldStatement):
+            process.waiting = parked
+            process.footprint = own
+            process.lost = NOTHING
+        parked.release()
+        await self._settle(process)
+        blocked = process.state is State.BLOCKED
+        touched = [own, process.lost]
+        woke = await self._look_after_waiting(
+            released=any(map(_releases, touched)), touched=touched, but=process
+        )
+        self._running = None
+        self._in_step = 0
+        label, details = _described(parked)
+        self._steps.append(Step(process.index, label, union(touched), blocked, tuple(woke), details))
+
+    async def _settle(self, process: Process) -> None:
+        """Wait until a process has come to rest."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._limits.step
+        quiet_since = loop.time()
+        may_block = process.waiting is not None and self._may_block(process)
+        while not self._at_rest(process):
+            if process.waiting is not None and may_block:
+                if await self._is_blocked(process):
+                    return
+            elif await process.change(_POLL_S if self._gate is not None else 0):
+                quiet_since = loop.time()
+            elif process.waiting is not None:
+                if await self._is_blocked(process):
+                    return
+            elif loop.time() - quiet_since > self._stall_limit:
+                process.state = State.STALLED
+                return
+            if loop.time() > deadline:
+                raise SchedulingError(self._waiting_report(process))
+
+    @property
+    def _stall_limit(self) -> float:
+        return self._limits.stall if self._gate is not None else 0.0
+
+    def _at_rest(self, process: Process) -> bool:
+        if process.parked:
+            process.state = State.READY
+        elif process.ended:
+            process.state = State.DONE
+        else:
+            return False
+        return True
+
+    async def _is_blocked(self, process: Process) -> bool:
+        statement = process.waiting
+        assert statement is not None
+        assert self._monitor is not None
+        if not await self._monitor.blocked([statement.session.pid], self._pids()):
+            return False
+        if process.waiting is not statement:
+            return False
+        process.state = State.BLOCKED
+        self._queue.append(process)
+        statement.session.keeps_answers = True
+        return True
+
+    async def _look_after_waiting(
+        self, *, released: bool, touched: list[Footprint] | None = None, but: Process | None = None
+    ) -> list[int]:
+        """Let those go on that no longer wait, one at a time, until nothing changes; who they were."""
+        woke: list[int] = []
+        while True:
+            waiting = [p for p in self.processes if p.state is State.BLOCKED and p is not but]
+            if released and waiting:
+                await self._await_granted(waiting)
+            free = next((p for p in waiting if p.waiting is None), None) or await self._unstalled()
+            if free is None:
+                return woke
+            self._require_in_turn(free)
+            completed = free.footprint | free.lost
+            released = released or _releases(completed)
+            if touched is not None:
+                touched.append(completed)
+            await self._go_on(free)
+            woke.append(free.index)
+
+    def _require_in_turn(self, free: Process) -> None:
+        """Refuse a run in which the database served a waiting process before one that had waited longer.
+
+        It may: those that wait for a row that is then updated meet again at its new version. What follows is
+        what follows when they come to wait in the other order, which is a schedule of its own.
+
+        Raises:
+            DivergenceError: the run is none that can be repeated.
+        """
+        earlier = self._queue[: self._queue.index(free)] if free in self._queue else []
+        self._queue = [process for process in self._queue if process is not free]
+        for other in earlier:
+            if other.waiting is not None and other.footprint.dependent(free.footprint):
+                raise DivergenceError(
+                    f"step {len(self._steps)}: the database served {free} before {other}, which had waited longer"
+                )
+
+    async def _await_granted(self, waiting: Sequence[Process]) -> None:
+        """Wait for the answers of those whose locks have been granted."""
+        assert self._monitor is not None
+        deadline = asyncio.get_running_loop().time() + self._limits.step
+        while unanswered := {p.waiting.session.pid: p for p in waiting if p.waiting is not None}:
+            still = await self._monitor.blocked(unanswered, self._pids())
+            if all(pid in still or process.waiting is None for pid, process in unanswered.items()):
+                return
+            if asyncio.get_running_loop().time() > deadline:
+                raise SchedulingError(self._waiting_report(next(iter(unanswered.values()))))
+
+    async def _unstalled(self) -> Process | None:
+        stalled = [p for p in self.processes if p.state is State.STALLED]
+        if stalled and self._gate is None:
+            await asyncio.sleep(0)
+        return next((p for p in stalled if p.parked or p.ended), None)
+
+    async def _go_on(self, process: Process) -> None:
+        process.state = State.RUNNING
+        self._running = process
+        for session in process.sessions:
+            session.deliver()
+        await self._settle(process)
+
+    async def _await_deadlock_detector(self) -> None:
+        """Everybody waits for somebody: PostgreSQL ends that by itself, after its ``deadlock_timeout``."""
+        deadline = asyncio.get_running_loop().time() + self._limits.step
+        blocked = [p for p in self.processes if p.state is State.BLOCKED]
+        while blocked and all(p.waiting is not None for p in blocked):
+            await blocked[0].change(_POLL_S)
+            if asyncio.get_running_loop().time() > deadline:
+                break
+        if not any(p.waiting is None for p in blocked):
+            raise SchedulingError(self._waiting_report(None))
+        woke = await self._look_after_waiting(released=True)
+        if self._steps:
+            last = self._steps[-1]
+            self._steps[-1] = Step(
+                last.process, last.label, last.footprint, last.blocked, (*last.woke, *woke), last.details
+            )
+
+    async def _drain(self) -> None:
+        """Let everything run to its end, or cancel it: the next run finds nobody in the middle of anything."""
+        if self._gate is not None:
+            self._gate.observer = PassAll()
+        for process in self.processes:
+            process.free_running = True
+            for parked in process.parked:
+                parked.release()
+            process.parked.clear()
+        if self._gate is not None:
+            for session in list(self._gate.sessions):
+                session.pass_everything()
+        tasks = [process.task for process in self.processes if process.task is not None]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=self._limits.step)
+            for task in late:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError, Exception):
+                    await task
+
+    # ---- footprints ------------------------------------------------------------------------------
+
+    def _transaction(self, session: Session) -> TransactionFootprint:
+        found = self._transactions.get(session)
+        if found is None:
+            assert self._catalog is not None
+            found = self._transactions[session] = TransactionFootprint(self._catalog)
+        return found
+
+    def _footprint(self, parked: HeldStatement | Point) -> Footprint:
+        if isinstance(parked, Point):
+            return parked.footprint
+        return self._renamed(self._transaction(parked.session).pending(parked.sql, parked.values))
+
+    def _renamed(self, footprint: Footprint) -> Footprint:
+        return footprint.renamed(self._names) if self._names else footprint
+
+    def _pending(self, process: Process) -> Pending:
+        """The next step, and with it what it may complete: waiting statements that it may let go on."""
+        parked = process.parked[0]
+        own = self._footprint(parked)
+        waking = [
+            other.footprint
+            for other in self.processes
+            if other.state is State.BLOCKED and other.footprint.dependent(own)
+        ]
+        return Pending(_described(parked)[0], union([own, *waking]) if waking else own)
+
+    def _may_block(self, process: Process) -> bool:
+        """Whether a lock that a statement takes may be held by another process."""
+        mine = process.footprint
+        if mine.everything:
+            return True
+        return any(
+            mine.dependent(self._renamed(self._transaction(session).open))
+            for other in self.processes
+            if other is not process
+            for session in other.owned
+            if session in self._transactions
+        )
+
+    # ---- words -----------------------------------------------------------------------------------
+
+    def _owner(self, session: Session) -> Process:
+        assert isinstance(session.owner, Process)
+        return session.owner
+
+    def _pids(self) -> list[int]:
+        assert self._gate is not None
+        return [session.pid for session in self._gate.sessions if session.pid]
+
+    def _waiting_report(self, process: Process | None) -> str:
+        lines = [f"no progress within {self._limits.step:g} s" + (f" of {process}" if process else "")]
+        for each in self.processes:
+            lines.append(f"  {each}: {_waits_for(each)}")
+        if self._gate is not None:
+            lines += [
+                f"  {session}: {session.unfinished} bytes of a message that has not come to its end"
+                for session in self._gate.sessions
+                if session.unfinished
+            ]
+        return "\n".join(lines)
+
+
+def _waits_for(process: Process) -> str:
+    match process.state:
+        case State.READY:
+            return f"ready for {_described(process.parked[0])[0]}"
+        case State.DONE:
+            return "done"
+        case State.STALLED:
+            return "waits inside the service"
+        case _ if process.waiting is not None:
+            return f"waits for the answer to {_one_line(process.waiting.sql)}"
+        case _:
+            return "has sent nothing and answered nothing"
+
+
+def _releases(footprint: Footprint) -> bool:
+    return footprint.everything or any(
+        access.mode in (Mode.RELEASE, Mode.PUBLISH) for access in footprint.accesses
+    )
+
+
+def _one_line(sql: str) -> str:
+    return " ".join(sql.split())
+
+
+def _described(parked: HeldStatement | Point) -> tuple[str, dict[str, Any]]:
+    if isinstance(parked, Point):
+        return parked.label, {}
+    details: dict[str, Any] = {"connection": parked.session.number, "answer": parked.tag}
+    if parked.error is not None:
+        details["error"] = f"{parked.error.get('C', '')} {parked.error.get('M', '')}"
+    return _one_line(parked.sql), details

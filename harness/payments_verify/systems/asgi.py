@@ -1,0 +1,77 @@
+"""A client that calls an ASGI application in this process: no sockets, no framing, no pool of connections."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+import msgspec
+from starlette.types import ASGIApp, Message
+
+
+class ApplicationClient:
+    """Calls an application as a server would, one request at a time in each task.
+
+    Args:
+        app: the application; its lifespan is the caller's.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def request(
+        self, method: str, path: str, /, *, headers: Mapping[str, str], json: Mapping[str, Any] | None
+    ) -> httpx.Response:
+        """Send a request and collect the response.
+
+        Raises:
+            httpx.RemoteProtocolError: the application ended without a response.
+        """
+        call = _Call(b"" if json is None else msgspec.json.encode(json))
+        error: Exception | None = None
+        try:
+            await self._app(_scope(method, path, headers, call.body), call.receive, call.send)
+        except Exception as raised:  # noqa: BLE001 - a server too lives on when a request fails
+            error = raised
+        if call.status is None:
+            raise httpx.RemoteProtocolError("the application ended without a response") from error
+        return httpx.Response(call.status, headers=call.headers, content=bytes(call.content))
+
+
+class _Call:
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+        self.status: int | None = None
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.content = bytearray()
+
+    async def receive(self) -> Message:
+        return {"type": "http.request", "body": self.body, "more_body": False}
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self.headers = list(message["headers"])
+        elif message["type"] == "http.response.body":
+            self.content += message.get("body", b"")
+
+
+def _scope(method: str, path: str, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    if body:
+        raw += [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(b"host", b"payments"), *raw],
+        "client": ("127.0.0.1", 0),
+        "server": ("payments", 80),
+    }

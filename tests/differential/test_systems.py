@@ -1,0 +1,65 @@
+"""The service agrees with the model: one command after the other on every system, and in races on two processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from payments_verify.payments.checks import OpenSystem, machine_check, stress_check
+from payments_verify.systems import in_memory, in_process, prepared_database, servers
+from tests.support.postgres import chosen_bin_dir
+
+COMMON = (
+    "authorize -> authorized",
+    "capture -> already_captured",
+    "capture -> amount_mismatch",
+    "capture -> captured",
+    "capture -> captured (replayed)",
+    "capture -> key_reused",
+    "capture -> malformed",
+    "capture -> not_found",
+    "capture -> window_expired",
+    "create -> exists",
+    "expire -> expired",
+    "fail -> failed",
+)
+
+
+@pytest.fixture(scope="module")
+def dsn() -> Iterator[str]:
+    with prepared_database(chosen_bin_dir()) as dsn:
+        yield dsn
+
+
+def system(name: str, dsn: str) -> OpenSystem:
+    systems: dict[str, OpenSystem] = {
+        "in memory": in_memory,
+        "in process": partial(in_process, dsn),
+        "server": partial(servers, dsn, 1),
+    }
+    return systems[name]
+
+
+@pytest.mark.parametrize(("name", "examples"), [("in memory", 150), ("in process", 40), ("server", 25)])
+def test_every_answer_is_the_models(name: str, examples: int, dsn: str) -> None:
+    result = machine_check(name, system(name, dsn), examples=examples, steps=20, seed=2)
+    assert result.counterexample is None
+    assert result.verdict == "holds"
+    # A run that never came to the interesting answers has shown nothing.
+    assert [outcome for outcome in COMMON if outcome not in result.details["outcomes"]] == []
+    assert result.details["comparisons"] > 10 * examples
+
+
+def test_histories_of_races_on_two_processes_are_linearizable(dsn: str, tmp_path: Path) -> None:
+    rounds = 20
+    result = stress_check("two", partial(servers, dsn, 2), tmp_path, rounds=rounds, seed=3, progress=None)
+    assert result.counterexample is None
+    assert result.verdict == "holds"
+    assert len(list(tmp_path.glob("*.jsonl"))) == rounds
+    outcomes = result.details["outcomes"]
+    assert outcomes["capture -> captured"] > 0
+    assert outcomes["capture -> already_captured"] > 0
+    assert not any("no answer" in outcome for outcome in outcomes)
