@@ -120,6 +120,14 @@ class Access:
         if (self.mode in (Mode.LOCK, Mode.RELEASE)) != (self.lock is not None):
             raise ValueError(f"a lock and its release have a strength and nothing else has: {self}")
 
+    def renamed(self, names: Mapping[Hashable, Hashable]) -> Access:
+        """The same access with other names for some values of columns."""
+        columns = self.rows.columns
+        if not any(value in names for value in columns.values()):
+            return self
+        renamed = {column: names.get(value, value) for column, value in columns.items()}
+        return Access(self.mode, Rows(self.rows.table, renamed), self.lock)
+
     def conflicts(self, other: Access) -> bool:
         """Whether the order of the two can make a difference."""
         modes = {self.mode, other.mode}
@@ -163,6 +171,21 @@ class Footprint:
 
     def __or__(self, other: Footprint) -> Footprint:
         return Footprint(self.accesses | other.accesses, self.everything or other.everything)
+
+    def renamed(self, names: Mapping[Hashable, Hashable]) -> Footprint:
+        """The same footprint with other names for some values of columns."""
+        return Footprint(frozenset(access.renamed(names) for access in self.accesses), self.everything)
+
+    def released(self) -> Footprint:
+        """The release of every lock that this footprint takes."""
+        return Footprint(
+            frozenset(
+                Access(Mode.RELEASE, access.rows, access.lock)
+                for access in self.accesses
+                if access.mode is Mode.LOCK
+            ),
+            self.everything,
+        )
 
     def dependent(self, other: Footprint) -> bool:
         """Whether two steps of different processes with these footprints must not change places."""

@@ -1,0 +1,227 @@
+"""A scenario as a program that the explorer runs, each time with a new payment, and the history that a run was."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID, uuid4
+
+from payments_verify.history import Operation, Outcome
+from payments_verify.interleavings.execution import Chooser, Execution
+from payments_verify.payments.machine import EPOCH
+from payments_verify.payments.observations import Invocation, Observation
+from payments_verify.payments.racing import Race, body_of, send
+from payments_verify.payments.scenarios import AMOUNT, WINDOW, Prepared, Scenario, Sweeper
+from payments_verify.scheduler import Limits
+from payments_verify.scheduler import Operation as RacedOperation
+from payments_verify.scheduler import Run
+from payments_verify.systems.gated import GatedService
+
+_BEYOND_EVERY_WINDOW = 32 * 24 * 60 * 60 * 1_000_000
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A command and its answer, outside the race."""
+
+    invocation: Invocation
+    observation: Observation
+
+
+@dataclass(frozen=True)
+class Raced:
+    """What a run of a scenario was.
+
+    Attributes:
+        payment: the id of its payment.
+        expires_at: the end of the payment's window, in µs; 0 if it had none.
+        before: the exchanges that prepared it.
+        operations: what the actors did.
+        after: the last look.
+        strays: connections that sent statements while no process ran.
+    """
+
+    payment: str
+    expires_at: int
+    before: tuple[Exchange, ...]
+    operations: tuple[RacedOperation, ...]
+    after: tuple[Exchange, ...]
+    strays: tuple[str, ...]
+
+    @property
+    def outcomes(self) -> tuple[Any, ...]:
+        """Every answer, without what is different in each run: ids, instants, bytes."""
+        raced = [_name(operation.result) for operation in self.operations]
+        return (*raced, *(_name(exchange.observation) for exchange in self.after))
+
+
+def _name(observation: Observation | None) -> Any:  # noqa: ANN401 - a word or a tuple of words
+    if observation is None:
+        return "no answer"
+    value = observation.value
+    if "payment" in value:
+        return value["outcome"], value["payment"]["state"]
+    if "attempts" in value:
+        return tuple(sorted((each["key"], each["outcome"]) for each in value["attempts"]))
+    return value.get("outcome", observation.kind) + (" again" if value.get("replayed") else "")
+
+
+class ScenarioProgram:
+    """A scenario over one service.
+
+    Args:
+        scenario: what is raced.
+        service: the service behind its gate.
+        limits: how long a run waits.
+    """
+
+    def __init__(self, scenario: Scenario, service: GatedService, limits: Limits | None = None) -> None:
+        self.scenario = scenario
+        self._service = service
+        self._limits = limits
+        self._now = EPOCH
+        self._sweeps = any(isinstance(actor, Sweeper) for actor in scenario.actors)
+
+    @property
+    def processes(self) -> int:
+        """How many actors there are."""
+        return len(self.scenario.actors)
+
+    async def prepare(self) -> None:
+        """Set the clock, and leave nothing in the database that a sweep could find."""
+        await self._service.hands.set_clock(self._now)
+        if self._sweeps:
+            self._now += _BEYOND_EVERY_WINDOW
+            await self._service.hands.set_clock(self._now)
+            while await self._service.hands.sweep_batch():
+                pass
+
+    async def run(self, choose: Chooser) -> Execution:
+        """Run it once, with a new payment; the result is a `Raced`."""
+        race = Race(str(uuid4()), now=self._now)
+        before = [await self._exchange(f, race, arguments) for f, arguments in _preparation(self.scenario)]
+        if self.scenario.prepared is Prepared.AUTHORIZED:
+            race.expires_at = before[-1].observation.value["payment"]["capture_expires_at"]
+        if self.scenario.past_window:
+            race.now = race.expires_at
+            await self._service.hands.set_clock(race.now)
+            before.append(Exchange(Invocation("clock", {"now": race.now}), Observation("ok", {})))
+        run = Run(
+            [(actor.name, body_of(actor, self._service.hands, race)) for actor in self.scenario.actors],
+            self._service.gate,
+            self._service.monitor,
+            self._service.catalog,
+            names={UUID(race.payment): "payment"},
+            limits=self._limits,
+        )
+        execution = await run(choose)
+        self._now = race.now
+        after = (
+            [await self._exchange(f, race, {}) for f in ("read", "attempts")] if execution.complete else []
+        )
+        if self._sweeps and after and after[0].observation.value["payment"]["state"] == "authorized":
+            await self._exchange("fail", race, {"reason": "voided"})
+        operations = [operation for process in run.processes for operation in process.operations]
+        return replace(
+            execution,
+            result=Raced(
+                race.payment,
+                race.expires_at,
+                tuple(before),
+                tuple(operations),
+                tuple(after),
+                tuple(run.strays),
+            ),
+        )
+
+    async def _exchange(self, f: str, race: Race, arguments: dict[str, Any]) -> Exchange:
+        invocation = Invocation(f, {"payment": race.payment, **arguments})
+        return Exchange(invocation, await send(self._service.hands.client, invocation))
+
+
+def _preparation(scenario: Scenario) -> Sequence[tuple[str, dict[str, Any]]]:
+    steps = [("create", {"amount": AMOUNT}), ("authorize", {"window": WINDOW})]
+    return steps[: scenario.prepared.value]
+
+
+def history(raced: Raced, order: Sequence[int]) -> tuple[Operation, ...]:
+    """The history of a run whose steps were taken in this order, each operation as short as it allows.
+
+    An operation is invoked just before its first step and answered just after its last, so that as many as
+    can be are over before another begins.
+
+    Args:
+        raced: the run.
+        order: the indices of its steps, in an order that is equivalent to that of the run.
+    """
+    place = {step: position for position, step in enumerate(order)}
+    events: list[tuple[float, int, RacedOperation]] = []
+    for number, operation in enumerate(raced.operations):
+        first = -1.0 if operation.first is None else place[operation.first] - 0.25
+        events.append((first, number, operation))
+        if operation.result is not None and operation.last is not None:
+            events.append((max(place[operation.last] + 0.25, first), number, operation))
+    events.sort(key=lambda event: event[0])
+    return _Writer(raced).write(events)
+
+
+class _Writer:
+    """Numbers events and processes."""
+
+    def __init__(self, raced: Raced) -> None:
+        self._raced = raced
+        self._events = 0
+        self._processes = 0
+        self._done: list[Operation] = []
+
+    def write(self, events: Sequence[tuple[float, int, RacedOperation]]) -> tuple[Operation, ...]:
+        for exchange in self._raced.before:
+            self._sequential(exchange)
+        called: dict[int, tuple[int, int]] = {}
+        for _, number, operation in events:
+            if number not in called:
+                called[number] = (self._next_process(), self._next_event())
+                continue
+            process, position = called.pop(number)
+            self._add(process, operation.value, operation.result, position, self._next_event())
+        for number, (process, position) in called.items():
+            self._add(process, self._raced.operations[number].value, None, position, None)
+        for exchange in self._raced.after:
+            self._sequential(exchange)
+        return tuple(sorted(self._done, key=lambda operation: operation.called))
+
+    def _sequential(self, exchange: Exchange) -> None:
+        called, returned = self._next_event(), self._next_event()
+        self._add(self._next_process(), exchange.invocation, exchange.observation, called, returned)
+
+    def _add(
+        self,
+        process: int,
+        invocation: Invocation,
+        observation: Observation | None,
+        called: int,
+        returned: int | None,
+    ) -> None:
+        unknown = observation is None or observation.kind == "unknown"
+        outcome = Outcome.UNKNOWN if observation is None or unknown else Outcome(observation.kind)
+        response = None if observation is None or unknown else dict(observation.value)
+        self._done.append(
+            Operation(
+                process,
+                invocation.f,
+                dict(invocation.value),
+                outcome,
+                response,
+                called,
+                None if unknown else returned,
+            )
+        )
+
+    def _next_event(self) -> int:
+        self._events += 1
+        return self._events - 1
+
+    def _next_process(self) -> int:
+        self._processes += 1
+        return self._processes - 1

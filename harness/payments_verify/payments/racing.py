@@ -1,0 +1,141 @@
+"""What each actor of a scenario does, as a process of the scheduler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from payments_verify.interleavings.footprint import Access, Footprint, Lock, Mode, Rows
+from payments_verify.payments.http_binding import BindingError, PaymentsClient
+from payments_verify.payments.observations import Invocation, Observation
+from payments_verify.payments.scenarios import Actor, Client, Holder, Leaving, Sweeper, Tick
+from payments_verify.scheduler import Body, Process
+
+CLOCK = Rows("clock")
+TICK = Footprint.of(Access(Mode.PUBLISH, CLOCK), Access(Mode.LOCK, CLOCK, Lock.UPDATE))
+"""A movement of the clock: whoever reads it afterwards sees it, and movements do not change places."""
+
+_LOCK = "SELECT state FROM payments WHERE payment_id = %s FOR NO KEY UPDATE"
+_VOID = (
+    "UPDATE payments SET state = 'failed', failed_at = payment_clock(), failure_reason = 'voided'"
+    " WHERE payment_id = %s AND state = 'authorized'"
+)
+_REFUSED_IN = {"pending": "not_authorized", "captured": "already_captured", "failed": "payment_failed"}
+
+
+@dataclass
+class Race:
+    """One payment that is raced for.
+
+    Attributes:
+        payment: its id.
+        expires_at: the end of its window, in µs; 0 while it has none.
+        now: where the database's clock stands, in µs.
+    """
+
+    payment: str
+    expires_at: int = 0
+    now: int = 0
+
+
+@dataclass(frozen=True)
+class Hands:
+    """What actors act with.
+
+    Attributes:
+        client: sends commands to the service.
+        set_clock: moves the database's clock, in µs.
+        sweep_batch: runs one batch of the sweep.
+        session: opens a connection through the gate, in autocommit mode.
+    """
+
+    client: PaymentsClient
+    set_clock: Callable[[int], Coroutine[Any, Any, object]]
+    sweep_batch: Callable[[], Coroutine[Any, Any, object]]
+    session: Callable[[], Coroutine[Any, Any, psycopg.AsyncConnection]]
+
+
+def body_of(actor: Actor, hands: Hands, race: Race) -> Body:
+    """What an actor does in a race."""
+    match actor:
+        case Client():
+            return lambda process: _send_commands(process, actor, hands, race)
+        case Holder():
+            return lambda process: _hold(process, actor.leaving, hands, race)
+        case Tick():
+            return lambda process: _tick(process, actor, hands, race)
+        case Sweeper():
+            return lambda process: _sweep(process, hands)
+
+
+async def send(client: PaymentsClient, invocation: Invocation) -> Observation:
+    """Send a command; an answer that cannot be read is none."""
+    try:
+        return await client.send(invocation)
+    except BindingError as error:
+        return Observation("unknown", {"error": str(error)})
+
+
+async def _send_commands(process: Process, actor: Client, hands: Hands, race: Race) -> None:
+    for command in actor.commands:
+        invocation = Invocation(command.f, {"payment": race.payment, **command.arguments})
+        operation = process.begin(invocation)
+        process.end(operation, await send(hands.client, invocation))
+
+
+async def _tick(process: Process, actor: Tick, hands: Hands, race: Race) -> None:
+    target = race.expires_at + actor.offset
+    operation = process.begin(Invocation("clock", {"now": target}))
+    await process.point(actor.name, TICK)
+    # The clock does not go back: a tick to an instant that has passed leaves it where it is.
+    race.now = max(race.now, target)
+    operation.value = Invocation("clock", {"now": race.now})
+    await hands.set_clock(race.now)
+    process.end(operation, Observation("ok", {"now": race.now}))
+
+
+async def _sweep(process: Process, hands: Hands) -> None:
+    operation = process.begin(Invocation("sweep", {}))
+    await hands.sweep_batch()
+    process.end(operation, Observation("ok", {}))
+
+
+async def _hold(process: Process, leaving: Leaving, hands: Hands, race: Race) -> None:
+    connection = await hands.session()
+    try:
+        if leaving is Leaving.VOIDED:
+            await _void(process, connection, race)
+        else:
+            await _only_hold(process, connection, leaving, race)
+    finally:
+        await connection.close()
+
+
+async def _void(process: Process, connection: psycopg.AsyncConnection, race: Race) -> None:
+    operation = process.begin(Invocation("fail", {"payment": race.payment, "reason": "voided"}))
+    await connection.execute("BEGIN")
+    row = await (await connection.execute(_LOCK, [race.payment])).fetchone()
+    voided = await connection.execute(_VOID, [race.payment])
+    await connection.execute("COMMIT")
+    if voided.rowcount == 1:
+        process.end(operation, Observation("ok", {"outcome": "failed"}))
+    else:
+        assert row is not None
+        process.end(operation, Observation("fail", {"outcome": _REFUSED_IN[row[0]]}))
+
+
+async def _only_hold(
+    process: Process, connection: psycopg.AsyncConnection, leaving: Leaving, race: Race
+) -> None:
+    locking = process.begin(Invocation("lock", {"payment": race.payment}))
+    await connection.execute("BEGIN")
+    await connection.execute(_LOCK, [race.payment])
+    if leaving is Leaving.ROLLED_BACK:
+        await connection.execute(_VOID, [race.payment])
+    process.end(locking, Observation("ok", {}))
+    unlocking = process.begin(Invocation("unlock", {"payment": race.payment}))
+    await connection.execute("COMMIT" if leaving is Leaving.ONLY_LOCKED else "ROLLBACK")
+    process.end(unlocking, Observation("ok", {}))

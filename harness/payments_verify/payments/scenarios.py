@@ -1,0 +1,227 @@
+"""Scenarios: a payment, the clients that race for it, and the anomaly that a wrong service would show.
+
+Each is a few lines, as PostgreSQL's isolation specs are: what must not happen, and who does what. Unless a
+scenario says otherwise the payment is authorized, of 500 cents, with a window of 60 s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, TypeAlias
+
+AMOUNT = 500
+WINDOW = 60_000_000
+"""The capture window of a scenario's payment, in µs."""
+
+
+class Prepared(Enum):
+    """How far the payment has come when the race begins."""
+
+    NOTHING = 0
+    CREATED = 1
+    AUTHORIZED = 2
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command to the scenario's payment: its name, and its arguments but the payment."""
+
+    f: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Client:
+    """A client of the service that sends one command after the other."""
+
+    commands: tuple[Command, ...]
+
+    @property
+    def name(self) -> str:
+        """Its commands, for people."""
+        return ", then ".join(
+            " ".join([command.f, *(str(value) for value in command.arguments.values())])
+            for command in self.commands
+        )
+
+
+class Leaving(Enum):
+    """How a session outside the service gives a payment's lock back."""
+
+    VOIDED = "voids it and commits"
+    ONLY_LOCKED = "commits, with nothing changed"
+    ROLLED_BACK = "voids it and rolls back"
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A session outside the service that locks the payment's row, and how it leaves it."""
+
+    leaving: Leaving
+
+    @property
+    def name(self) -> str:
+        """What it does, for people."""
+        return f"a session locks the row, {self.leaving.value}"
+
+
+@dataclass(frozen=True)
+class Tick:
+    """The database's clock moves to the end of the window and ``offset`` µs.
+
+    Each tick is a process of its own: it happens at any point of the schedule.
+    """
+
+    offset: int = 0
+
+    @property
+    def name(self) -> str:
+        """Where the clock goes, for people."""
+        return "clock to the window's end" + (f" {self.offset:+} µs" if self.offset else "")
+
+
+@dataclass(frozen=True)
+class Sweeper:
+    """One batch of the expiry sweep."""
+
+    name = "sweep"
+
+
+Actor: TypeAlias = Client | Holder | Tick | Sweeper
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A race.
+
+    Attributes:
+        name: its name.
+        anomaly: what a wrong service would do.
+        actors: who takes part; each is a process of the schedule.
+        prepared: how far the payment has come before.
+        past_window: whether the clock stands at the window's end when the race begins.
+    """
+
+    name: str
+    anomaly: str
+    actors: tuple[Actor, ...]
+    prepared: Prepared = Prepared.AUTHORIZED
+    past_window: bool = False
+
+
+def capture(key: str, amount: int = AMOUNT) -> Command:
+    """A capture."""
+    return Command("capture", {"key": key, "amount": amount})
+
+
+def client(*commands: Command) -> Client:
+    """A client."""
+    return Client(commands)
+
+
+VOID = Command("fail", {"reason": "voided"})
+AUTHORIZE = Command("authorize", {"window": WINDOW})
+CREATE = Command("create", {"amount": AMOUNT})
+READ = Command("read", {})
+
+_ALL = (
+    Scenario(
+        "same-key-twice",
+        "A client that has heard nothing sends its capture again: it is decided twice, or answered differently.",
+        (client(capture("k1")), client(capture("k1"))),
+    ),
+    Scenario(
+        "different-keys",
+        "Two captures with keys of their own both succeed.",
+        (client(capture("k1")), client(capture("k2"))),
+    ),
+    Scenario(
+        "different-keys-and-tick",
+        "The window closes while two captures race: one is decided by the time of before it waited.",
+        (client(capture("k1")), client(capture("k2")), Tick()),
+    ),
+    Scenario(
+        "three-captures",
+        "A third capture overtakes the second in the queue for the lock, and what the first left is lost.",
+        (client(capture("k1")), client(capture("k2")), client(capture("k3"))),
+    ),
+    Scenario(
+        "same-key-different-amounts",
+        "One key is accepted for two requests.",
+        (client(capture("k1")), client(capture("k1", AMOUNT + 1))),
+    ),
+    Scenario(
+        "capture-and-void",
+        "A payment is captured and voided.",
+        (client(capture("k1")), client(VOID)),
+    ),
+    Scenario(
+        "capture-and-sweep",
+        "A payment is captured, and then expired by a sweep that had seen it authorized.",
+        (client(capture("k1")), Tick(), Sweeper()),
+    ),
+    Scenario(
+        "two-sweepers",
+        "Two sweeps expire one payment, or wait for each other.",
+        (Sweeper(), Sweeper()),
+        past_window=True,
+    ),
+    Scenario(
+        "authorize-twice",
+        "A second authorization moves the window.",
+        (client(AUTHORIZE), client(AUTHORIZE)),
+        prepared=Prepared.CREATED,
+    ),
+    Scenario(
+        "window-closes-behind-update",
+        "A capture waits for a holder that voids the payment while the window closes, and succeeds.",
+        (client(capture("k1")), Holder(Leaving.VOIDED), Tick()),
+    ),
+    Scenario(
+        "window-closes-behind-lock",
+        "A capture waits for a holder that only locks while the window closes, and succeeds by the time of before.",
+        (client(capture("k1")), Holder(Leaving.ONLY_LOCKED), Tick()),
+    ),
+    Scenario(
+        "window-closes-behind-rollback",
+        "A capture waits for a holder that rolls back while the window closes, and succeeds by the time of before.",
+        (client(capture("k1")), Holder(Leaving.ROLLED_BACK), Tick()),
+    ),
+    Scenario(
+        "capture-and-ticks",
+        "A capture in the last µs of the window is refused, or one at its end succeeds.",
+        (client(capture("k1")), Tick(-1), Tick()),
+    ),
+    Scenario(
+        "read-while-captured",
+        "A read shows a state that never was, or goes back behind one that an earlier read has shown.",
+        (client(capture("k1")), client(READ, READ), Tick()),
+    ),
+    Scenario(
+        "create-twice",
+        "Two creations under one id make two payments, or fail.",
+        (client(CREATE), client(CREATE)),
+        prepared=Prepared.NOTHING,
+    ),
+    Scenario(
+        "capture-during-authorize",
+        "A capture succeeds on a payment that was not authorized when it was decided.",
+        (client(AUTHORIZE), client(capture("k1"))),
+        prepared=Prepared.CREATED,
+    ),
+    Scenario(
+        "retry-while-under-way",
+        "A client gives up waiting and repeats its capture on another connection, then once more.",
+        (client(capture("k1")), client(capture("k1"), capture("k1"))),
+    ),
+    Scenario(
+        "four-captures",
+        "Among four captures more than one succeeds.",
+        (client(capture("k1")), client(capture("k2")), client(capture("k3")), client(capture("k4"))),
+    ),
+)
+
+SCENARIOS: Mapping[str, Scenario] = {scenario.name: scenario for scenario in _ALL}
+"""Every scenario, by name, in the order in which they are run."""

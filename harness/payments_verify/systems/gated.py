@@ -1,0 +1,66 @@
+"""The service behind the gate: every statement that it sends can be held, and nothing else of it is changed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import psycopg
+
+from payments_core.application.use_cases import ExpirePayments
+from payments_core.entrypoints.http.app import create_app
+from payments_core.entrypoints.settings import Settings
+from payments_core.entrypoints.wiring import make_pool, postgres_store
+from payments_verify.clock import DatabaseClock
+from payments_verify.gate import Gate
+from payments_verify.payments.http_binding import PaymentsClient
+from payments_verify.payments.racing import Hands
+from payments_verify.scheduler import Monitor
+from payments_verify.sql import Catalog, is_scheduling_point
+from payments_verify.systems.asgi import ApplicationClient
+
+_CONNECTIONS = 8
+"""As many as the largest scenario has processes, so that none waits for a connection."""
+
+
+@dataclass(frozen=True)
+class GatedService:
+    """A service whose statements go through a gate.
+
+    Attributes:
+        name: what it is, for people.
+        hands: what actors act with.
+        gate: the gate.
+        monitor: says who waits for a lock.
+        catalog: the schema.
+    """
+
+    name: str
+    hands: Hands
+    gate: Gate
+    monitor: Monitor
+    catalog: Catalog
+
+
+@asynccontextmanager
+async def gated_in_process(dsn: str) -> AsyncIterator[GatedService]:
+    """The application in this process, over a gate in front of ``dsn``, which has a clock that can be set."""
+    async with (
+        Gate.open(dsn, is_scheduling_point) as gate,
+        Monitor.connect(dsn) as monitor,
+        DatabaseClock.connect(dsn) as clock,
+        make_pool(
+            Settings(database_url=gate.socket_dsn, pool_min=_CONNECTIONS, pool_max=_CONNECTIONS)
+        ) as pool,
+    ):
+        await pool.wait()
+        store = postgres_store(pool)
+        expire = ExpirePayments(store)
+        client = PaymentsClient(ApplicationClient(create_app(store)))
+        hands = Hands(client, clock.set, lambda: expire(100), lambda: _session(gate))
+        yield GatedService("in process", hands, gate, monitor, Catalog.load(dsn))
+
+
+async def _session(gate: Gate) -> psycopg.AsyncConnection:
+    return await psycopg.AsyncConnection.connect(gate.socket_dsn, autocommit=True)
