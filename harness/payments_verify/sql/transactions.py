@@ -1,0 +1,182 @@
+"""What the next statement of a connection does, in the transaction that the connection is in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from payments_verify.interleavings.footprint import EVERYTHING, NOTHING, Access, Footprint, Mode, Rows
+from payments_verify.sql.catalog import Catalog
+from payments_verify.sql.control import Control, Kind, Scope
+from payments_verify.sql.footprints import READ_CLOCK, StatementFootprint, statement_footprint
+from payments_verify.sql.values import Bound
+
+_UNDERSTOOD_LEVELS = ("", "read committed", "read uncommitted")  # to PostgreSQL they are one
+
+
+class TransactionFootprint:
+    """A connection, as far as it decides what statements touch.
+
+    Ask `pending` before a statement runs, and tell `executed` when it has. A statement in a transaction at
+    another level than READ COMMITTED may do anything, and so may the end of a transaction of which a
+    statement was not understood. A connection that is lost does what ``end(commit=False)`` says.
+
+    Args:
+        catalog: of the database.
+        isolation: the isolation level that the connection begins with; the database's own if not given.
+
+    Attributes:
+        in_transaction: whether a transaction block is open.
+        failed: whether a statement of it failed, so that it can only be rolled back.
+        start_read_clock: whether a statement of it has told when it began. That is only known when one does;
+            then the step of its ``BEGIN`` has read the clock (`READ_CLOCK`).
+    """
+
+    def __init__(self, catalog: Catalog, isolation: str = "") -> None:
+        self._catalog = catalog
+        self._session_problem = _level_problem(isolation or catalog.isolation)
+        self._start(in_transaction=False)
+
+    def _start(self, *, in_transaction: bool) -> None:
+        self.in_transaction = in_transaction
+        self.failed = False
+        self.start_read_clock = False
+        self._has_savepoints = False
+        self._problem = ""
+        self._end_problem = ""
+        self._locks: set[Access] = set()
+        self._writes: set[Rows] = set()
+        self._at_end: set[Access] = set()
+
+    def explain(self, sql: str) -> str:
+        """Why a statement may do anything now; empty if it is understood."""
+        statement = statement_footprint(sql, (), self._catalog)
+        if _kind(statement) in (Kind.COMMIT, Kind.ROLLBACK) and self.in_transaction:
+            return self._session_problem or self._problem or self._end_problem
+        return self._session_problem or self._problem or statement.explain
+
+    def pending(self, sql: str, values: Sequence[Bound] = ()) -> Footprint:
+        """What a statement would touch now, if it does not fail."""
+        return self._footprint(statement_footprint(sql, values, self._catalog))
+
+    def executed(self, sql: str, values: Sequence[Bound] = (), *, failed: bool = False) -> Footprint:
+        """Note that a statement has run, and return what it touched.
+
+        That is what `pending` says, but for failures: PostgreSQL gives the locks of a transaction back when a
+        statement of it fails, not when it is rolled back.
+        """
+        statement = statement_footprint(sql, values, self._catalog)
+        if failed:
+            return self._fail(statement)
+        footprint = self._footprint(statement)
+        for control in statement.controls:
+            self._follow(control, statement)
+        return footprint
+
+    def begin(self) -> None:
+        """Begin a transaction: at ``BEGIN``, or at the first statement of a pipeline that ends with Sync."""
+        self._start(in_transaction=True)
+
+    def add(self, statement: StatementFootprint) -> None:
+        """Add a statement to the transaction."""
+        self._locks |= statement.locks
+        self._writes |= statement.writes
+        self._at_end |= statement.at_end
+        self.start_read_clock = self.start_read_clock or statement.uses_transaction_start
+        self._end_problem = self._end_problem or statement.explain
+
+    def end(self, *, commit: bool) -> Footprint:
+        """End the transaction, and return what that touches. A failed transaction is rolled back."""
+        footprint = self._end_footprint(commit=commit)
+        self._start(in_transaction=False)
+        return footprint
+
+    def _footprint(self, statement: StatementFootprint) -> Footprint:
+        match _kind(statement):
+            case Kind.COMMIT | Kind.ROLLBACK as kind:
+                return self._end_footprint(commit=kind is Kind.COMMIT)
+            case Kind.ROLLBACK_TO:
+                return self._released()
+            case Kind.SESSION | Kind.BEGIN | Kind.SAVEPOINT:
+                return NOTHING
+        return self._work_footprint(statement)
+
+    def _work_footprint(self, statement: StatementFootprint) -> Footprint:
+        if self.failed and len(statement.controls) == 1:
+            return NOTHING  # PostgreSQL refuses it
+        if statement.explain or self._session_problem or self._problem:
+            return EVERYTHING
+        if self.in_transaction:
+            return Footprint(statement.accesses | statement.locks)
+        return _alone(statement)
+
+    def _end_footprint(self, *, commit: bool) -> Footprint:
+        if not self.in_transaction:
+            return NOTHING
+        footprint = self._released()
+        if commit and not self.failed:
+            publish = (Access(Mode.PUBLISH, rows) for rows in self._writes)
+            footprint |= Footprint(frozenset(self._at_end).union(publish))
+        return footprint
+
+    def _released(self) -> Footprint:
+        """Every lock given back: also right where only some are."""
+        if self._session_problem or self._problem or self._end_problem:
+            return EVERYTHING
+        return Footprint(frozenset(_releases(self._locks)))
+
+    def _follow(self, control: Control, statement: StatementFootprint) -> None:
+        match control.kind:
+            case Kind.BEGIN if not self.in_transaction:
+                self.begin()
+            case Kind.COMMIT | Kind.ROLLBACK:
+                self.end(commit=control.kind is Kind.COMMIT)
+            case Kind.ROLLBACK_TO:
+                self.failed = False
+            case Kind.SAVEPOINT:
+                self._has_savepoints = True
+            case _ if self.in_transaction and not self.failed:
+                self.add(statement)
+        problem = statement.explain or _level_problem(control.isolation or "")
+        if control.scope is Scope.SESSION:
+            self._session_problem = self._session_problem or problem
+        elif control.scope is Scope.TRANSACTION and self.in_transaction:
+            self._problem = self._problem or problem
+
+    def _fail(self, statement: StatementFootprint) -> Footprint:
+        footprint = self._footprint(statement)
+        if len(statement.controls) > 1:
+            self._session_problem = self._session_problem or "a text of several statements failed on the way"
+        elif _kind(statement) in (Kind.COMMIT, Kind.ROLLBACK):
+            self._start(in_transaction=False)
+        elif self.in_transaction and not self.failed:
+            self.add(statement)
+            self.failed = True
+            footprint |= self._released()
+            if not self._has_savepoints:
+                self._locks.clear()
+                self._writes.clear()
+        return footprint
+
+
+def _kind(statement: StatementFootprint) -> Kind:
+    if not statement.controls:
+        return Kind.SESSION
+    return statement.controls[0].kind if len(statement.controls) == 1 else Kind.OTHER
+
+
+def _level_problem(level: str) -> str:
+    return "" if level in _UNDERSTOOD_LEVELS else f"a transaction at {level.upper()} is not understood"
+
+
+def _alone(statement: StatementFootprint) -> Footprint:
+    """A statement that is a transaction of its own."""
+    accesses = statement.accesses | statement.locks | statement.at_end
+    accesses |= {Access(Mode.PUBLISH, rows) for rows in statement.writes}
+    accesses |= set(_releases(statement.locks))
+    if statement.uses_transaction_start:
+        accesses |= {READ_CLOCK}
+    return Footprint(accesses)
+
+
+def _releases(locks: Iterable[Access]) -> Iterable[Access]:
+    return (Access(Mode.RELEASE, access.rows, access.lock) for access in locks)
