@@ -17,7 +17,7 @@ PAYMENT = "domain/payment.py"
 LONG_ENOUGH = 10
 """CPU seconds to find a difference; to find that there is none takes longer for one of the rules."""
 
-# The edit of the domain, the rule that differs, and what the model and the domain answer ("": one of several).
+# The edit of the domain, the rule that differs, and what the two answer (where "" stands: one of several).
 MUTANTS: dict[str, tuple[Edit, str, str, str]] = {
     "the window's end counts as inside": (
         Edit(CAPTURE, "if now >= capture_expires_at:", "if now > capture_expires_at:"),
