@@ -8,7 +8,6 @@ a function is done, cannot be asked for one condition, and calls two functions t
 orders in which it compares them was exhausted.
 """
 
-import contextlib
 import json
 import sys
 import time
@@ -23,6 +22,7 @@ from crosshair.diff_behavior import diff_behavior
 from crosshair.fnutil import FunctionInfo, load_by_qualname
 from crosshair.options import DEFAULT_OPTIONS, AnalysisKind, AnalysisOptionSet
 from crosshair.pure_importer import prefer_pure_python_imports
+from crosshair.util import ErrorDuringImport
 
 PATH_SECONDS = 30.0
 """CPU time for one path when two functions are compared; the default of CrossHair's own command."""
@@ -114,5 +114,9 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(BrokenPipeError):
+    try:
         main(sys.argv[1:])
+    except BrokenPipeError:
+        pass
+    except ErrorDuringImport as error:
+        sys.exit(f"cannot import it: {type(error.__cause__).__name__}: {error.__cause__}")

@@ -1,9 +1,10 @@
 """What the exploration of the model tries, and the exact size of the graph that it must find.
 
-The bounds are small, and each is there for a reason: two keys, since a capture sees its own key or another;
-the right amount, a wrong one and a malformed one; a window of one µs, authorized at the first of three
-instants, so that the last µs inside, the end itself and the first µs after it are all tried; a window of two,
-so that time can pass within one; and a malformed window.
+The bounds are small, and each is there for a reason: two keys, since a capture sees its own key or another,
+and with one alone a refusal as already captured could not be repeated; the right amount, a wrong one and a
+malformed one; a window of one µs, authorized at the first of three instants, so that the last µs inside, the
+end itself and the first µs after it are all tried; a window of two, so that time can pass within one; and a
+malformed window. Within them every answer that a model can give is given; none is excused.
 
 The counts are exact, as in the examples of stateright (https://www.stateright.rs): a change of the model that
 nobody meant changes them.
