@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
 
-from psycopg import AsyncConnection, AsyncCursor
+from psycopg import AsyncConnection, AsyncCursor, errors
 from psycopg.pq import TransactionStatus
 from psycopg_pool import AsyncConnectionPool
 
@@ -115,9 +115,16 @@ class PostgresPaymentStore:
             yield _DuePayments(connection, payments, await _instant(clock))
 
     async def ready(self) -> bool:
-        """Whether the database answers and has every migration that this code needs."""
-        async with self._pool.connection(timeout=2) as connection:
-            rows = await (await _execute(connection, sql.APPLIED_MIGRATIONS)).fetchall()
+        """Whether the database has every migration that this code needs.
+
+        Raises:
+            psycopg.OperationalError: if it does not answer.
+        """
+        try:
+            async with self._pool.connection(timeout=2) as connection:
+                rows = await (await _execute(connection, sql.APPLIED_MIGRATIONS)).fetchall()
+        except (errors.UndefinedTable, errors.InsufficientPrivilege):
+            return False  # the migrations make the table, and the last of them lets the service read it
         return self._migrations <= {row[0] for row in rows}
 
 
