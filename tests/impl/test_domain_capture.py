@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
 from uuid import UUID
 
@@ -23,8 +24,11 @@ KEY = IdempotencyKey("key")
 PENDING = Payment(UUID(int=7), 500, 1)
 AUTHORIZED = PENDING.authorize(CaptureWindow(EXPIRES_AT - AUTHORIZED_AT), AUTHORIZED_AT)
 
-# The specification's precedence 5 to 8 as a list: the first that applies is the answer.
-PRECEDENCE = [
+Rule = Callable[[PaymentState, bool, bool], bool]
+
+# The specification's precedence 5 to 8 as a list, over (state, late, other amount): the first that applies
+# is the answer.
+PRECEDENCE: list[tuple[Rule, CaptureOutcome]] = [
     (lambda state, _late, _other: state is PaymentState.PENDING, CaptureOutcome.NOT_AUTHORIZED),
     (lambda state, _late, _other: state is PaymentState.CAPTURED, CaptureOutcome.ALREADY_CAPTURED),
     (lambda state, _late, _other: state is PaymentState.FAILED, CaptureOutcome.PAYMENT_FAILED),

@@ -13,6 +13,7 @@ from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
 from payments_core.infrastructure.postgres import statements as sql
 from payments_core.infrastructure.postgres.migrate import known
+from payments_core.infrastructure.postgres.rows import Row
 from payments_core.infrastructure.postgres.store import CommitFailed, PostgresPaymentStore
 from tests.support.payments import FULL, KEY, authorized, created, refusal, store_attempts, success
 from tests.support.postgres import Database
@@ -145,9 +146,9 @@ async def test_a_capture_reads_in_the_order_of_the_protocol(
     sent: list[bytes] = []
     original = psycopg.AsyncCursor.execute
 
-    async def spy(cursor: psycopg.AsyncCursor, query: bytes, *rest: object) -> psycopg.AsyncCursor:
+    async def spy(cursor: psycopg.AsyncCursor, query: bytes, parameters: Row = ()) -> psycopg.AsyncCursor:
         sent.append(query)
-        return await original(cursor, query, *rest)  # type: ignore[arg-type]
+        return await original(cursor, query, parameters)
 
     monkeypatch.setattr(psycopg.AsyncCursor, "execute", spy)
     async with postgres.store.lock(payment.payment_id, KEY) as locked:

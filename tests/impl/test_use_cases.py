@@ -222,8 +222,8 @@ async def test_an_answer_that_cannot_be_written_stores_nothing(kit: Kit) -> None
     payment = await authorized(kit)
     before = await kit.contents()
 
-    def broken(_decision: CaptureDecision) -> Answer:
-        raise ZeroDivisionError
+    def broken(decision: CaptureDecision) -> Answer:
+        raise ZeroDivisionError(decision.key)
 
     with pytest.raises(ZeroDivisionError):
         await CapturePayment(kit.store, broken)(payment.payment_id, KEY, FULL)

@@ -113,8 +113,19 @@ _ATTEMPTS = f"""
 
 
 def _payment(row: tuple[Any, ...]) -> Payment:
-    reason = None if row[9] is None else FailureReason(row[9])
-    return Payment(row[0], row[1], row[2], PaymentState(row[3]), *row[4:9], reason)
+    authorized_at, expires_at, captured_at, captured_cents, failed_at, reason = row[4:]
+    return Payment(
+        payment_id=row[0],
+        amount_cents=row[1],
+        created_at=row[2],
+        state=PaymentState(row[3]),
+        authorized_at=authorized_at,
+        capture_expires_at=expires_at,
+        captured_at=captured_at,
+        captured_amount_cents=captured_cents,
+        failed_at=failed_at,
+        failure_reason=None if reason is None else FailureReason(reason),
+    )
 
 
 def _attempt(row: tuple[Any, ...]) -> CaptureAttempt:

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
 
-from psycopg import AsyncConnection, AsyncCursor, errors
-from psycopg.pq import TransactionStatus
+from psycopg import AsyncConnection, AsyncCursor, ProgrammingError, errors
+from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg_pool import AsyncConnectionPool
 
 from payments_core.application.dto import Created, Cursor, PaymentPage, PaymentSnapshot
@@ -30,11 +30,27 @@ class CommitFailed(RuntimeError):
     """The database did not confirm the commit: nothing was stored."""
 
 
+async def reset(connection: Connection) -> None:
+    """What the pool does with a connection that it takes back: make sure that it can be used again.
+
+    A request that was cancelled may leave it in pipeline mode, where the next statement would seem to
+    succeed, yet wait for a sync that never comes, and not be committed.
+
+    Because it has this to do, the pool takes connections back in tasks of its own. In the task of a request
+    it would lose the connection for good if that request were cancelled in this very moment.
+
+    Raises:
+        psycopg.ProgrammingError: if it is in pipeline mode; the pool then closes it.
+    """
+    if connection.info.pipeline_status is not PipelineStatus.OFF:
+        raise ProgrammingError("the connection was given back in pipeline mode")
+
+
 class PostgresPaymentStore:
     """Payments in PostgreSQL.
 
     Args:
-        pool: open connections in autocommit mode, set up by ``rows.configure``.
+        pool: open connections in autocommit mode, set up by ``rows.configure`` and given back by ``reset``.
         migrations: ids of the migrations that this code needs.
     """
 
