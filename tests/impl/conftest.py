@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from payments_verify import clock
+from tests.support.api import Api, api_over
 from tests.support.postgres import Database
 from tests.support.stores import Kit, memory_kit, postgres_kit
 
@@ -47,3 +48,17 @@ async def kit(request: pytest.FixtureRequest) -> AsyncIterator[Kit]:
     else:
         async with postgres_kit(request.getfixturevalue("clocked_database")) as made:
             yield made
+
+
+@pytest.fixture
+async def api(memory: Kit) -> AsyncIterator[Api]:
+    """The HTTP application over the in-memory store."""
+    async with api_over(memory) as made:
+        yield made
+
+
+@pytest.fixture
+async def postgres_api(postgres: Kit) -> AsyncIterator[Api]:
+    """The HTTP application over the PostgreSQL store."""
+    async with api_over(postgres) as made:
+        yield made
