@@ -72,7 +72,7 @@ class PaymentStore(Protocol):
         """Lock at most ``limit`` payments whose window has ended, passing over those locked by others."""
 
     async def ready(self) -> bool:
-        """Whether the store can serve: reachable, and its schema is the one this code needs."""
+        """Whether the store can serve, its schema being the one this code needs; raises if unreachable."""
 
 
 class AnswerWriter(Protocol):

@@ -11,7 +11,7 @@ from payments_core.entrypoints.http.app import create_app
 from payments_core.entrypoints.settings import Settings
 from payments_core.infrastructure.postgres.migrate import known
 from payments_core.infrastructure.postgres.rows import Row, configure
-from payments_core.infrastructure.postgres.store import Pool, PostgresPaymentStore
+from payments_core.infrastructure.postgres.store import Pool, PostgresPaymentStore, reset
 
 
 def make_pool(settings: Settings) -> Pool:
@@ -30,6 +30,7 @@ def make_pool(settings: Settings) -> Pool:
         timeout=settings.pool_timeout_s,
         kwargs={"autocommit": True, "application_name": "payments-core"},
         configure=configure,
+        reset=reset,
         open=False,
     )
 

@@ -4,7 +4,7 @@ For tests, and to show what the database has to provide. One event loop; nothing
 """
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from uuid import UUID
@@ -29,6 +29,7 @@ class InMemoryPaymentStore:
         self._payments: dict[UUID, Payment] = {}
         self._attempts: dict[UUID, dict[str, CaptureAttempt]] = defaultdict(dict)
         self._locks: dict[UUID, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._claims: Counter[UUID] = Counter()  # who holds or waits for each lock: one that waits comes next
 
     async def create(self, payment_id: UUID, amount: Amount) -> Created:
         """Store a pending payment under this id, or find the one that has it."""
@@ -65,7 +66,7 @@ class InMemoryPaymentStore:
         if payment_id not in self._payments:
             yield None
             return
-        async with self._locks[payment_id]:
+        async with self._claim(payment_id):
             attempt = None if key is None else self._attempts[payment_id].get(key.text)
             yield _LockedPayment(self, self._payments[payment_id], attempt, self._clock())
 
@@ -78,13 +79,22 @@ class InMemoryPaymentStore:
             for p in self._payments.values()
             if p.state is PaymentState.AUTHORIZED
             and p.window_has_ended(now)
-            and not self._locks[p.payment_id].locked()
+            and not self._claims[p.payment_id]
         ][:limit]
         async with AsyncExitStack() as locks:
             for payment in due:
-                # Free a moment ago, and nothing has run since: this does not wait.
-                await locks.enter_async_context(self._locks[payment.payment_id])
+                # Nobody holds it or waits for it: this does not wait, so that what was read still stands.
+                await locks.enter_async_context(self._claim(payment.payment_id))
             yield _DuePayments(self, due, self._clock())
+
+    @asynccontextmanager
+    async def _claim(self, payment_id: UUID) -> AsyncIterator[None]:
+        self._claims[payment_id] += 1
+        try:
+            async with self._locks[payment_id]:
+                yield
+        finally:
+            self._claims[payment_id] -= 1
 
     async def ready(self) -> bool:
         """Always: there is nothing to reach."""

@@ -48,7 +48,7 @@ def create_app(store: PaymentStore, lifespan: Lifespan | None = None) -> Starlet
             async with lifespan():
                 yield
 
-    return Starlette(
+    app = Starlette(
         routes=[
             *PaymentRoutes.over(store).routes(),
             resource("/healthz", GET=healthz),
@@ -57,6 +57,9 @@ def create_app(store: PaymentStore, lifespan: Lifespan | None = None) -> Starlet
         exception_handlers=_HANDLERS,
         lifespan=entered,
     )
+    # A resource has one URL; a redirect to it would be to whatever host the request named.
+    app.router.redirect_slashes = False
+    return app
 
 
 def _domain_problem(problem: ProblemType, detail: str) -> Callable[[Request, Exception], Response]:

@@ -2,8 +2,10 @@
 
 import base64
 import binascii
+import json
 import re
-from typing import Annotated, TypeVar
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -31,6 +33,7 @@ MAX_PAGE = 200
 _DEFAULT_PAGE = 50
 _BODY_LIMIT = 16 * 1024
 _CURSOR_LENGTH = 24  # bytes: an instant and a UUID
+_LATEST = (datetime.max.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _QUOTED_KEY = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
 
@@ -60,7 +63,7 @@ class AuthorizeRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class FailReason(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The body of a failure: why. Expiry is the sweeper's, not a caller's."""
 
-    reason: Annotated[str, msgspec.Meta(pattern="^(declined|voided)$")]
+    reason: Literal["declined", "voided"]
 
     @property
     def failure_reason(self) -> FailureReason:
@@ -89,6 +92,8 @@ def payment_id(request: Request) -> UUID:
 def idempotency_key(request: Request) -> IdempotencyKey:
     """The key in the ``Idempotency-Key`` header, bare or as a quoted string (RFC 8941, section 3.3.3).
 
+    Spaces and tabs around the field's value are no part of it (RFC 9110, section 5.5), unless within quotes.
+
     Raises:
         ProblemRaised: if the header is missing, repeated, or no key.
     """
@@ -99,7 +104,7 @@ def idempotency_key(request: Request) -> IdempotencyKey:
         )
     if len(headers) > 1:
         raise ProblemRaised(problems.KEY_MALFORMED, "send the Idempotency-Key header once")
-    text = headers[0]
+    text = headers[0].strip(" \t")  # not every HTTP parser does
     if text.startswith('"'):
         quoted = _QUOTED_KEY.fullmatch(text)
         if quoted is None:
@@ -121,12 +126,26 @@ async def body(request: Request, shape: type[Body]) -> Body:
     """
     _require_json(request)
     raw = await _read_limited(request)
+    if not raw:
+        raise ProblemRaised(problems.MALFORMED_JSON, "the body is empty; send a JSON object")
     try:
-        return msgspec.json.decode(raw, type=shape, strict=True)
+        parsed = msgspec.json.decode(raw, type=shape, strict=True)
     except msgspec.ValidationError as error:
         raise ProblemRaised(problems.INVALID_REQUEST, str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProblemRaised(problems.MALFORMED_JSON, f"the body is not JSON: {error}") from error
+    # Of a field that is given twice, msgspec takes the last and other parsers the first: nobody means both.
+    json.loads(raw, object_pairs_hook=_require_distinct_fields)
+    return parsed
+
+
+def _require_distinct_fields(fields: list[tuple[str, object]]) -> None:
+    names = [name for name, _ in fields]
+    for name in names:
+        if names.count(name) > 1:
+            raise ProblemRaised(
+                problems.INVALID_REQUEST, f"Object contains the field `{name}` more than once"
+            )
 
 
 def _require_json(request: Request) -> None:
@@ -150,13 +169,16 @@ def page(request: Request) -> tuple[Cursor | None, int]:
     """Where a page begins and how long it is, from the query parameters ``after`` and ``limit``.
 
     Raises:
-        ProblemRaised: if either is not valid, or another parameter is given.
+        ProblemRaised: if either is not valid or given twice, or another parameter is given.
     """
-    unknown = set(request.query_params) - {"after", "limit"}
+    given = [name for name, _ in request.query_params.multi_items()]
+    unknown = set(given) - {"after", "limit"}
     if unknown:
         raise ProblemRaised(
             problems.INVALID_QUERY, f"the parameters are after and limit, not {', '.join(sorted(unknown))}"
         )
+    if len(given) > len(set(given)):
+        raise ProblemRaised(problems.INVALID_QUERY, "give each parameter once")
     after = request.query_params.get("after")
     return None if after is None else decode_cursor(after), _limit(request.query_params.get("limit"))
 
@@ -185,8 +207,9 @@ def decode_cursor(text: str) -> Cursor:
         place = base64.b64decode(text.encode(), altchars=b"-_", validate=True)
     except (ValueError, binascii.Error):
         place = b""
-    if len(place) != _CURSOR_LENGTH:
+    created_at = int.from_bytes(place[:8], "big", signed=True)
+    if len(place) != _CURSOR_LENGTH or not 0 <= created_at <= _LATEST:
         raise ProblemRaised(
             problems.INVALID_QUERY, "after is the value of next from an earlier page, unchanged"
         )
-    return Cursor(int.from_bytes(place[:8], "big", signed=True), UUID(bytes=place[8:]))
+    return Cursor(created_at, UUID(bytes=place[8:]))

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
 
-from psycopg import AsyncConnection, AsyncCursor
-from psycopg.pq import TransactionStatus
+from psycopg import AsyncConnection, AsyncCursor, ProgrammingError, errors
+from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg_pool import AsyncConnectionPool
 
 from payments_core.application.dto import Created, Cursor, PaymentPage, PaymentSnapshot
@@ -30,11 +30,27 @@ class CommitFailed(RuntimeError):
     """The database did not confirm the commit: nothing was stored."""
 
 
+async def reset(connection: Connection) -> None:
+    """What the pool does with a connection that it takes back: make sure that it can be used again.
+
+    A request that was cancelled may leave it in pipeline mode, where the next statement would seem to
+    succeed, yet wait for a sync that never comes, and not be committed.
+
+    Because it has this to do, the pool takes connections back in tasks of its own. In the task of a request
+    it would lose the connection for good if that request were cancelled in this very moment.
+
+    Raises:
+        psycopg.ProgrammingError: if it is in pipeline mode; the pool then closes it.
+    """
+    if connection.info.pipeline_status is not PipelineStatus.OFF:
+        raise ProgrammingError("the connection was given back in pipeline mode")
+
+
 class PostgresPaymentStore:
     """Payments in PostgreSQL.
 
     Args:
-        pool: open connections in autocommit mode, set up by ``rows.configure``.
+        pool: open connections in autocommit mode, set up by ``rows.configure`` and given back by ``reset``.
         migrations: ids of the migrations that this code needs.
     """
 
@@ -115,9 +131,16 @@ class PostgresPaymentStore:
             yield _DuePayments(connection, payments, await _instant(clock))
 
     async def ready(self) -> bool:
-        """Whether the database answers and has every migration that this code needs."""
-        async with self._pool.connection(timeout=2) as connection:
-            rows = await (await _execute(connection, sql.APPLIED_MIGRATIONS)).fetchall()
+        """Whether the database has every migration that this code needs.
+
+        Raises:
+            psycopg.OperationalError: if it does not answer.
+        """
+        try:
+            async with self._pool.connection(timeout=2) as connection:
+                rows = await (await _execute(connection, sql.APPLIED_MIGRATIONS)).fetchall()
+        except (errors.UndefinedTable, errors.InsufficientPrivilege):
+            return False  # the migrations make the table, and the last of them lets the service read it
         return self._migrations <= {row[0] for row in rows}
 
 

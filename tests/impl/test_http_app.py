@@ -1,0 +1,196 @@
+"""Routing, health, and errors that no route handles: always a problem document with a stable type."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import psycopg
+import pytest
+from psycopg_pool import PoolClosed, PoolTimeout
+from structlog.testing import capture_logs
+
+from payments_core.entrypoints.http.app import create_app
+from payments_core.infrastructure.in_memory import InMemoryPaymentStore
+from tests.support.api import Api, problem
+from tests.support.stores import NOON
+
+pytestmark = pytest.mark.anyio
+
+ONE = f"/payments/{uuid4()}"
+METHODS = {
+    "/payments": {"GET", "HEAD", "POST"},
+    ONE: {"GET", "HEAD", "PUT"},
+    f"{ONE}/authorize": {"POST"},
+    f"{ONE}/captures": {"GET", "HEAD", "POST"},
+    f"{ONE}/fail": {"POST"},
+    "/healthz": {"GET", "HEAD"},
+    "/readyz": {"GET", "HEAD"},
+}
+EVERY_METHOD = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
+
+
+@pytest.mark.parametrize("path", METHODS)
+async def test_other_methods_are_not_allowed(api: Api, path: str) -> None:
+    before = await api.kit.contents()
+    for method in EVERY_METHOD:
+        answer = await api.http.request(method, path)
+        if method in METHODS[path]:
+            assert answer.status_code != 405
+        else:
+            assert answer.status_code == 405
+            if method != "HEAD":
+                problem(answer, 405, "http_405")
+            assert set(answer.headers["allow"].split(", ")) == METHODS[path]
+    assert await api.kit.contents() == before
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/", "//", "/payment", "/payments/", f"{ONE}/", f"{ONE}/captures/", f"{ONE}/capture"),
+        *(f"{ONE}/captures/1", f"/v1{ONE}", "/PAYMENTS", "/healthz/", "/problems/not_authorized", "/%00"),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT"])
+async def test_no_such_route(api: Api, method: str, path: str) -> None:
+    answer = await api.http.request(method, path, content=b'{"amount_cents": 5}')
+    problem(answer, 404, "http_404")
+    assert (await api.kit.contents()).payments == {}
+
+
+async def test_head_answers_as_get_does(api: Api) -> None:
+    path = await api.authorized()
+    for each in ("/payments", path, f"{path}/captures", "/healthz", "/readyz"):
+        get, head = await api.http.get(each), await api.http.head(each)
+        assert (head.status_code, dict(head.headers)) == (get.status_code, dict(get.headers))
+
+
+async def test_health(api: Api) -> None:
+    alive, ready = await api.http.get("/healthz"), await api.http.get("/readyz")
+    assert (alive.status_code, alive.json()) == (200, {"status": "alive"})
+    assert (ready.status_code, ready.json()) == (200, {"status": "ready"})
+
+
+# ---- a store that fails -------------------------------------------------------------------------
+
+
+class FailingStore(InMemoryPaymentStore):
+    """A store whose every method fails in the same way."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(lambda: NOON)
+        self.error = error
+
+    async def create(self, *_arguments: Any) -> Any:
+        raise self.error
+
+    async def get(self, *_arguments: Any) -> Any:
+        raise self.error
+
+    async def page(self, *_arguments: Any) -> Any:
+        raise self.error
+
+    async def attempts(self, *_arguments: Any) -> Any:
+        raise self.error
+
+    @asynccontextmanager
+    async def lock(self, *_arguments: Any) -> AsyncIterator[Any]:
+        raise self.error
+        yield
+
+    async def ready(self) -> bool:
+        raise self.error
+
+
+Requests = list[Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]]
+REQUESTS: Requests = [
+    lambda http: http.post("/payments", json={"amount_cents": 5}),
+    lambda http: http.put(ONE, json={"amount_cents": 5}),
+    lambda http: http.get(ONE),
+    lambda http: http.get("/payments"),
+    lambda http: http.get(f"{ONE}/captures"),
+    lambda http: http.post(f"{ONE}/authorize", json={"capture_window_seconds": 5}),
+    lambda http: http.post(f"{ONE}/fail", json={"reason": "voided"}),
+    lambda http: http.post(f"{ONE}/captures", json={"amount_cents": 5}, headers={"Idempotency-Key": "key"}),
+    lambda http: http.get("/readyz"),
+]
+
+
+async def answers(error: Exception) -> list[httpx.Response]:
+    transport = httpx.ASGITransport(create_app(FailingStore(error)), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://payments") as http:
+        assert (await http.get("/healthz")).status_code == 200
+        return [await request(http) for request in REQUESTS]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        psycopg.OperationalError("connection refused at 10.0.0.7"),
+        psycopg.errors.AdminShutdown("terminating"),
+        psycopg.errors.DeadlockDetected("deadlock"),
+        PoolTimeout("no connection"),
+        PoolClosed("closed"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_a_database_that_cannot_be_reached(error: Exception) -> None:
+    with capture_logs() as logs:
+        refused = await answers(error)
+    assert [(log["log_level"], log["error"]) for log in logs] == [("warning", type(error).__name__)] * 9
+    for answer in refused:
+        document = problem(answer, 503, "unavailable")
+        assert answer.headers["retry-after"] == "1"
+        assert str(error) not in document["detail"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("secret"), psycopg.errors.CheckViolation("secret")])
+async def test_a_failure_of_our_own_tells_nothing_of_the_inside(error: Exception) -> None:
+    with capture_logs() as logs:
+        failed = await answers(error)
+    assert [(log["log_level"], log["exc_info"]) for log in logs] == [("error", error)] * 9
+    for answer in failed:
+        problem(answer, 500, "internal_error")
+        assert b"secret" not in answer.content
+
+
+async def test_a_database_that_lacks_migrations() -> None:
+    class Unmigrated(InMemoryPaymentStore):
+        async def ready(self) -> bool:
+            return False
+
+    transport = httpx.ASGITransport(create_app(Unmigrated(lambda: NOON)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://payments") as http:
+        document = problem(await http.get("/readyz"), 503, "unavailable")
+    assert "payments-core migrate" in document["detail"]
+
+
+# ---- lifespan -----------------------------------------------------------------------------------
+
+
+async def test_the_lifespan_is_entered_and_left() -> None:
+    seen: list[str] = []
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        seen.append("entered")
+        yield
+        seen.append("left")
+
+    app = create_app(InMemoryPaymentStore(lambda: NOON), lifespan)
+    async with app.router.lifespan_context(app):
+        assert seen == ["entered"]
+    assert seen == ["entered", "left"]
+    async with app.router.lifespan_context(create_app(InMemoryPaymentStore(lambda: NOON))):
+        pass
+
+
+async def test_problem_documents_have_their_members_once(api: Api) -> None:
+    answer = await api.http.get("/nowhere")
+    pairs = json.loads(answer.content, object_pairs_hook=list)
+    assert [name for name, _ in pairs] == ["type", "title", "status", "detail"]

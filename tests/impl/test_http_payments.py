@@ -1,0 +1,368 @@
+"""The routes under ``/payments``: what each answers, with every status it has."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from uuid import UUID, uuid4
+
+import pytest
+
+from tests.support.api import Api, problem
+from tests.support.stores import NOON
+
+pytestmark = pytest.mark.anyio
+
+NOON_TEXT = "2026-01-01T00:00:00.000001Z"
+ONE_HOUR_LATER = "2026-01-01T01:00:00.000001Z"
+PENDING = {
+    "state": "pending",
+    "amount_cents": 500,
+    "created_at": NOON_TEXT,
+    "authorized_at": None,
+    "capture_expires_at": None,
+    "captured_at": None,
+    "captured_amount_cents": None,
+    "failed_at": None,
+    "failure_reason": None,
+    "as_of": NOON_TEXT,
+}
+AUTHORIZED = PENDING | {
+    "state": "authorized",
+    "authorized_at": NOON_TEXT,
+    "capture_expires_at": ONE_HOUR_LATER,
+}
+
+
+# ---- create -------------------------------------------------------------------------------------
+
+
+async def test_post_creates_under_a_new_id(api: Api) -> None:
+    answers = [await api.http.post("/payments", json={"amount_cents": 500}) for _ in range(2)]
+    documents = [answer.json() for answer in answers]
+    for answer, document in zip(answers, documents, strict=True):
+        assert (answer.status_code, answer.headers["content-type"]) == (201, "application/json")
+        payment_id = document.pop("id")
+        assert str(UUID(payment_id)) == payment_id
+        assert answer.headers["location"] == f"/payments/{payment_id}"
+        assert document == PENDING
+        assert (await api.http.get(answer.headers["location"])).json() == PENDING | {"id": payment_id}
+    assert answers[0].headers["location"] != answers[1].headers["location"]
+
+
+async def test_put_creates_once(api: Api) -> None:
+    payment_id = uuid4()
+    path = f"/payments/{payment_id}"
+    first = await api.http.put(path, json={"amount_cents": 500})
+    again = await api.http.put(path, json={"amount_cents": 500})
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json() == again.json() == PENDING | {"id": str(payment_id)}
+    assert first.headers["location"] == path
+    assert "location" not in again.headers
+
+
+async def test_put_finds_the_payment_as_it_has_become(api: Api) -> None:
+    path = await api.authorized()
+    again = await api.http.put(path, json={"amount_cents": 500})
+    assert (again.status_code, again.json()["state"]) == (200, "authorized")
+
+
+async def test_put_with_another_amount_is_a_conflict(api: Api) -> None:
+    path = await api.created()
+    before = await api.kit.contents()
+    answer = await api.http.put(path, json={"amount_cents": 501})
+    problem(answer, 409, "payment_id_conflict")
+    assert await api.kit.contents() == before
+
+
+@pytest.mark.parametrize("cents", [1, 999_999_999_999])
+async def test_the_smallest_and_the_largest_amount(api: Api, cents: int) -> None:
+    path = await api.created(cents)
+    assert (await api.http.get(path)).json()["amount_cents"] == cents
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"amount_cents":500}', b' {\n "amount_cents" :\t500 } ', b'{"amount\\u005fcents": 500}']
+)
+async def test_the_value_counts_not_the_spelling(api: Api, body: bytes) -> None:
+    answer = await api.http.put(f"/payments/{uuid4()}", content=body)
+    assert answer.status_code == 201
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "Application/JSON", "application/json; charset=utf-8", None]
+)
+async def test_content_types_of_json(api: Api, content_type: str | None) -> None:
+    headers = {} if content_type is None else {"Content-Type": content_type}
+    answer = await api.http.put(f"/payments/{uuid4()}", content=b'{"amount_cents":5}', headers=headers)
+    assert answer.status_code == 201
+
+
+async def test_the_case_of_an_id_makes_no_difference(api: Api) -> None:
+    payment_id = uuid4()
+    answer = await api.http.put(f"/payments/{str(payment_id).upper()}", json={"amount_cents": 5})
+    assert answer.json()["id"] == str(payment_id)
+    assert answer.headers["location"] == f"/payments/{payment_id}"
+    assert (await api.http.get(f"/payments/{payment_id}")).status_code == 200
+
+
+# ---- read and list ------------------------------------------------------------------------------
+
+
+async def test_a_look_says_when_it_was(api: Api) -> None:
+    path = await api.created()
+    await api.kit.set_clock(NOON + 999_999)
+    answer = await api.http.get(path)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    assert answer.json()["as_of"] == "2026-01-01T00:00:01.000000Z"
+
+
+async def test_the_list_is_paged_by_a_cursor(api: Api) -> None:
+    paths = []
+    for number in range(5):
+        await api.kit.set_clock(NOON + number)
+        paths.append(await api.created())
+    seen: list[str] = []
+    query = "?limit=2"
+    for _ in range(3):
+        document = (await api.http.get(f"/payments{query}")).json()
+        assert document["as_of"] == "2026-01-01T00:00:00.000005Z"
+        seen += [f"/payments/{each['id']}" for each in document["payments"]]
+        query = f"?limit=2&after={document['next']}"
+    assert document["next"] is None
+    assert seen == paths
+
+
+async def test_a_page_has_fifty_payments_unless_asked_otherwise(api: Api) -> None:
+    for _ in range(201):
+        await api.created()
+    for query, count in (("", 50), ("?limit=1", 1), ("?limit=200", 200)):
+        document = (await api.http.get(f"/payments{query}")).json()
+        assert len(document["payments"]) == count
+        assert base64.urlsafe_b64decode(document["next"])
+    assert set(document["payments"][0]) == set(PENDING) - {"as_of"} | {"id"}
+
+
+async def test_an_empty_list(api: Api) -> None:
+    assert (await api.http.get("/payments")).json() == {"payments": [], "as_of": NOON_TEXT, "next": None}
+
+
+# ---- authorize and fail -------------------------------------------------------------------------
+
+
+async def test_authorizing(api: Api) -> None:
+    path = await api.created()
+    answer = await api.http.post(f"{path}/authorize", json={"capture_window_seconds": 3600})
+    assert answer.status_code == 200
+    assert answer.json() == AUTHORIZED | {"id": path.removeprefix("/payments/")}
+    assert answer.json() == (await api.http.get(path)).json()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "end"), [(1, "2026-01-01T00:00:01.000001Z"), (31 * 86_400, "2026-02-01T00:00:00.000001Z")]
+)
+async def test_the_shortest_and_the_longest_window(api: Api, seconds: int, end: str) -> None:
+    path = await api.created()
+    answer = await api.http.post(f"{path}/authorize", json={"capture_window_seconds": seconds})
+    assert answer.json()["capture_expires_at"] == end
+
+
+@pytest.mark.parametrize("reason", ["declined", "voided"])
+async def test_failing(api: Api, reason: str) -> None:
+    path = await api.authorized()
+    answer = await api.fail(path, reason)
+    assert answer.status_code == 200
+    expected = AUTHORIZED | {"state": "failed", "failed_at": NOON_TEXT, "failure_reason": reason}
+    assert answer.json() == expected | {"id": path.removeprefix("/payments/")}
+    assert answer.json() == (await api.http.get(path)).json()
+
+
+async def test_what_the_state_refuses(api: Api) -> None:
+    pending, authorized = await api.created(), await api.authorized()
+    captured, failed = await api.authorized(), await api.authorized()
+    await api.capture(captured)
+    await api.fail(failed)
+    before = await api.kit.contents()
+    window = {"capture_window_seconds": 1}
+    for path, name in (
+        (authorized, "already_authorized"),
+        (captured, "already_captured"),
+        (failed, "payment_failed"),
+    ):
+        problem(await api.http.post(f"{path}/authorize", json=window), 409, name)
+    for path, name in (
+        (pending, "not_authorized"),
+        (captured, "already_captured"),
+        (failed, "payment_failed"),
+    ):
+        problem(await api.fail(path), 409, name)
+    assert await api.kit.contents() == before
+
+
+# ---- capture ------------------------------------------------------------------------------------
+
+
+async def test_capturing_and_asking_again(api: Api) -> None:
+    path = await api.authorized()
+    first = await api.capture(path)
+    assert (first.status_code, first.headers["content-type"]) == (201, "application/json")
+    assert first.json() == {
+        "payment_id": path.removeprefix("/payments/"),
+        "outcome": "captured",
+        "amount_cents": 500,
+        "captured_at": NOON_TEXT,
+    }
+    assert "idempotent-replayed" not in first.headers
+    await api.kit.set_clock(2 * NOON)
+    again = await api.capture(path)
+    assert (again.status_code, again.content) == (first.status_code, first.content)
+    assert again.headers["idempotent-replayed"] == "true"
+    without = {name: value for name, value in again.headers.items() if name != "idempotent-replayed"}
+    assert without == dict(first.headers)
+    payment = (await api.http.get(path)).json()
+    assert (payment["state"], payment["captured_at"]) == ("captured", NOON_TEXT)
+    assert payment["captured_amount_cents"] == 500
+
+
+async def test_refused_captures_are_answered_again_as_well(api: Api) -> None:
+    pending, captured = await api.created(), await api.authorized()
+    failed, authorized = await api.authorized(), await api.authorized(1)
+    await api.capture(captured, "first")
+    await api.fail(failed)
+    refusals = [
+        (pending, "k", 500, 409, "not_authorized"),
+        (captured, "k", 500, 409, "already_captured"),
+        (failed, "k", 500, 409, "payment_failed"),
+        (authorized, "k", 501, 422, "amount_mismatch"),
+    ]
+    firsts = []
+    for path, key, cents, status, name in refusals:
+        answer = await api.capture(path, key, cents)
+        document = problem(answer, status, name)
+        assert document["payment_id"] == path.removeprefix("/payments/")
+        assert document["decided_at"] == NOON_TEXT
+        firsts.append(answer)
+    await api.kit.set_clock(NOON + 1_000_000)
+    late = await api.capture(authorized, "late")
+    problem(late, 409, "capture_window_expired")
+    for (path, key, cents, *_), first in zip(refusals, firsts, strict=True):
+        again = await api.capture(path, key, cents)
+        assert (again.status_code, again.content) == (first.status_code, first.content)
+        assert again.headers["idempotent-replayed"] == "true"
+        assert again.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_key_for_another_request(api: Api) -> None:
+    path = await api.authorized()
+    await api.capture(path, cents=501)
+    before = await api.kit.contents()
+    answer = await api.capture(path, cents=500)
+    problem(answer, 422, "idempotency_key_reused")
+    assert "idempotent-replayed" not in answer.headers
+    assert await api.kit.contents() == before
+
+
+async def test_requests_are_compared_by_value(api: Api) -> None:
+    path = await api.authorized()
+    headers = {"Idempotency-Key": "key"}
+    first = await api.http.post(f"{path}/captures", content=b'{"amount_cents":500}', headers=headers)
+    again = await api.http.post(
+        f"{path}/captures", content=b'{ "amount\\u005fcents" : 500 }\n', headers=headers
+    )
+    assert again.content == first.content
+    assert again.headers["idempotent-replayed"] == "true"
+
+
+async def test_the_stored_attempts(api: Api) -> None:
+    path = await api.authorized()
+    assert (await api.http.get(f"{path}/captures")).json() == {"captures": []}
+    await api.capture(path, "b", 501)
+    await api.capture(path, "a", 500)
+    document = (await api.http.get(f"{path}/captures")).json()
+    assert document == {
+        "captures": [
+            {
+                "idempotency_key": "a",
+                "amount_cents": 500,
+                "outcome": "captured",
+                "status": 201,
+                "decided_at": NOON_TEXT,
+            },
+            {
+                "idempotency_key": "b",
+                "amount_cents": 501,
+                "outcome": "amount_mismatch",
+                "status": 422,
+                "decided_at": NOON_TEXT,
+            },
+        ]
+    }
+
+
+async def test_ten_captures_at_once(api: Api) -> None:
+    path = await api.authorized()
+    answers = await asyncio.gather(*(api.capture(path, f"{n}") for n in range(10)))
+    assert sorted(answer.status_code for answer in answers) == [201] + [409] * 9
+
+
+# ---- the key ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("abc", '"abc"'),
+        ('a"b', r'"a\"b"'),
+        (r"a\b", r'"a\\b"'),
+        ("a b", '"a b"'),
+        (" abc\t ", "abc"),
+        (' "abc" ', "abc"),
+        ("k" * 255, '"' + "k" * 255 + '"'),
+        ("!#$%&'()*+,-./:;<=>?@[]^_`{|}~", '"!#$%&\'()*+,-./:;<=>?@[]^_`{|}~"'),
+    ],
+)
+async def test_two_spellings_of_one_key(api: Api, one: str, other: str) -> None:
+    path = await api.authorized()
+    first, again = await api.capture(path, one), await api.capture(path, other)
+    assert first.status_code == 201
+    assert (again.content, again.headers.get("idempotent-replayed")) == (first.content, "true")
+
+
+@pytest.mark.parametrize("other", ["Key", "ke", "keys", '" key"', '"key "', '"key\\""'])
+async def test_case_and_quoted_spaces_make_another_key(api: Api, other: str) -> None:
+    path = await api.authorized()
+    await api.capture(path, "key")
+    answer = await api.capture(path, other)
+    problem(answer, 409, "already_captured")
+    assert "idempotent-replayed" not in answer.headers
+
+
+async def test_a_key_is_shown_as_it_is(api: Api) -> None:
+    path = await api.authorized()
+    await api.capture(path, r'" a\"b\\c "')
+    (shown,) = (await api.http.get(f"{path}/captures")).json()["captures"]
+    assert shown["idempotency_key"] == r' a"b\c '
+
+
+# ---- no such payment ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "suffix", "body"),
+    [
+        ("GET", "", None),
+        ("GET", "/captures", None),
+        ("POST", "/captures", {"amount_cents": 500}),
+        ("POST", "/authorize", {"capture_window_seconds": 1}),
+        ("POST", "/fail", {"reason": "voided"}),
+    ],
+)
+async def test_no_such_payment(api: Api, method: str, suffix: str, body: object) -> None:
+    content = b"" if body is None else json.dumps(body).encode()
+    answer = await api.http.request(
+        method, f"/payments/{uuid4()}{suffix}", content=content, headers={"Idempotency-Key": "key"}
+    )
+    problem(answer, 404, "payment_not_found")
+    contents = await api.kit.contents()
+    assert (contents.payments, contents.attempts) == ({}, {})

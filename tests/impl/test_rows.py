@@ -1,0 +1,79 @@
+"""Instants travel between Python and PostgreSQL as integers of µs, exactly."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from payments_core.domain.payment import Payment
+from payments_core.infrastructure.postgres.rows import InstantLoader, Row, configure, timestamp
+from payments_core.infrastructure.postgres.statements import PAYMENT_COLUMNS
+from tests.support.postgres import Database
+
+YEAR_2000 = 946_684_800_000_000
+YEAR_2255 = 2**53 - 1
+LAST = 253_402_300_799_999_999
+INSTANTS = [
+    *(0, 1, 999_999, 1_000_001, YEAR_2000 - 1, YEAR_2000, YEAR_2000 + 1),
+    *(1_767_225_600_000_001, YEAR_2255 - 2, YEAR_2255, YEAR_2255 + 2, LAST, -1, -YEAR_2000),
+]
+
+Connection = psycopg.AsyncConnection[Row]
+
+
+@pytest.fixture
+async def connection(shared_database: Database) -> AsyncIterator[Connection]:
+    async with await Connection.connect(shared_database.dsn, autocommit=True) as opened:
+        await configure(opened)
+        yield opened
+
+
+@pytest.mark.parametrize("instant", INSTANTS)
+def test_loading_counts_from_1970(instant: int) -> None:
+    wire = (instant - YEAR_2000).to_bytes(8, "big", signed=True)
+    for data in (wire, bytearray(wire), memoryview(wire)):
+        assert InstantLoader(0).load(data) == instant
+
+
+@pytest.mark.anyio
+async def test_postgresql_returns_what_it_was_given(connection: Connection) -> None:
+    for instant in INSTANTS:
+        cursor = connection.cursor(binary=True)
+        await cursor.execute(
+            "SELECT %(t)s::timestamptz, (extract(epoch FROM %(t)s::timestamptz) * 1000000)::bigint",
+            {"t": timestamp(instant)},
+        )
+        assert await cursor.fetchone() == (instant, instant)
+
+
+@pytest.mark.anyio
+async def test_the_sessions_time_zone_makes_no_difference(connection: Connection) -> None:
+    await connection.execute("SET timezone = 'Asia/Kathmandu'")
+    cursor = connection.cursor(binary=True)
+    await cursor.execute("SELECT %s::timestamptz", [timestamp(YEAR_2255)])
+    assert await cursor.fetchone() == (YEAR_2255,)
+
+
+@pytest.mark.anyio
+async def test_other_connections_still_read_datetimes(
+    connection: Connection, shared_database: Database
+) -> None:
+    async with await Connection.connect(shared_database.dsn) as other:
+        cursor = other.cursor(binary=True)
+        await cursor.execute("SELECT to_timestamp(0)")
+        assert await cursor.fetchone() == (datetime(1970, 1, 1, tzinfo=UTC),)
+    assert not connection.closed
+
+
+def test_a_parameter_is_a_time_in_utc() -> None:
+    assert timestamp(None) is None
+    assert timestamp(0) == datetime(1970, 1, 1, tzinfo=UTC)
+    assert timestamp(YEAR_2255) == datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=YEAR_2255)
+
+
+def test_the_columns_are_the_entitys_fields() -> None:
+    columns = PAYMENT_COLUMNS.split(", ")
+    assert sorted(columns) == sorted(Payment.__dataclass_fields__)
