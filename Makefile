@@ -11,6 +11,7 @@ UV := $(shell command -v uv 2>/dev/null || echo build/uv/bin/uv)
 COMPOSE ?= docker compose
 PYTEST_ARGS ?= -n 2
 VERIFY_ARGS ?=
+BENCH_ARGS ?=
 export UV_PYTHON_DOWNLOADS := never
 
 STAMP := $(VENV)/.synced
@@ -21,12 +22,18 @@ help: ## List the targets
 
 # ---- set-up -------------------------------------------------------------------------------------
 
+define require_python
+@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+  || { echo "Python 3.11 or newer is needed, and $(PYTHON) is not that." \
+  "Name one: make PYTHON=/path/to/python3.13 $(MAKECMDGOALS)"; exit 2; } >&2
+endef
+
 build/uv/bin/uv: requirements-uv.txt
+	$(require_python)
 	@sh tools/get-uv.sh "$(PYTHON)" build/uv
 
 $(STAMP): requirements.lock pyproject.toml $(filter build/%,$(UV))
-	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo "Python 3.11 or newer is needed; name one: make PYTHON=/path/to/python3.13 $(MAKECMDGOALS)"; exit 2; }
+	$(require_python)
 	@test -x $(BIN)/python || "$(UV)" venv --quiet --python "$(PYTHON)" $(VENV)
 	@"$(UV)" pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
 	@"$(UV)" pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
@@ -41,6 +48,9 @@ lock: $(filter build/%,$(UV)) ## Resolve the dependencies again and write the lo
 	  --no-emit-find-links --no-header --extra verify --extra dev pyproject.toml -o requirements.lock
 	"$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-emit-find-links --no-header pyproject.toml -o requirements-service.lock
+	"$(PYTHON)" -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
+	  | "$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-header --no-annotate - -o requirements-build.lock
 
 # ---- the main jobs ------------------------------------------------------------------------------
 
@@ -89,9 +99,21 @@ fmt: $(STAMP) ## Format the code
 typecheck: $(STAMP) ## mypy --strict
 	@$(BIN)/mypy
 
+# ---- measurements -------------------------------------------------------------------------------
+
+.PHONY: bench-checker
+bench-checker: $(STAMP) ## Time the linearizability checker on the peer histories (see specs/benchmarks.md)
+	@$(BIN)/python -m tests.bench.bench_checker $(BENCH_ARGS)
+
 # ---- containers ---------------------------------------------------------------------------------
 
+.PHONY: compose
+compose:
+	@$(COMPOSE) version >/dev/null 2>&1 || { echo "$(COMPOSE) does not run; install Docker with its compose" \
+	  "plugin, or name another: make COMPOSE=/path/to/docker-compose $(MAKECMDGOALS)"; exit 2; } >&2
+
 .PHONY: up down logs ps sh
+up down logs ps sh: compose
 up: ## Build and start PostgreSQL and the service in containers
 	$(COMPOSE) up --build --detach --wait
 down: ## Stop the containers (data stays; add ARGS=--volumes to drop it)

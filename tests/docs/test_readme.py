@@ -1,0 +1,111 @@
+"""README.md says what the tools do: its commands are run, its names are compared with the code's."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from payments_verify.cli import app
+from payments_verify.cli.verify import _report
+from payments_verify.history import parse
+from payments_verify.linearizability import Verdict, check
+from payments_verify.payments.spec import Payments
+from payments_verify.result import CheckResult
+from payments_verify.systems.server import server_process
+from tests.docs.pages import README, ROOT, blocks, names, rows, section
+from tests.support.postgres import Database
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "specs").rglob("*.md"))]
+_SCRIPT_LIMIT_S = 120
+HOLDS = CheckResult("a check", "contracts", 1, "holds", 0.0)
+
+
+def commands(block: str) -> list[tuple[str, str]]:
+    """The commands of a block that shows a terminal, each with what it printed."""
+    parts = re.split(r"^\$ (.*)\n", block, flags=re.MULTILINE)
+    return list(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def without_times(text: str) -> str:
+    return re.sub(r"\(\d+\.\d{3} s\)", "(TIME)", text).strip()
+
+
+@pytest.mark.parametrize("block", blocks(README, "console"), ids=["naive", "locked"])
+def test_the_tool_prints_what_is_shown(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    (command, shown), (status, shown_code) = commands(block)
+    program, *arguments = command.split()
+    assert (program, status) == (".venv/bin/payments-verify", "echo $?")
+    result = CliRunner().invoke(app, arguments)
+    assert without_times(result.stdout) == without_times(shown)
+    assert result.exit_code == int(shown_code)
+
+
+def test_only_times_may_differ() -> None:
+    assert without_times("h: ok (0.001 s)") == without_times("h: ok (12.345 s)\n")
+    assert without_times("h: ok (0.001 s)") != without_times("h: illegal (0.001 s)")
+
+
+def test_the_history_to_copy_is_one_that_a_correct_service_can_have() -> None:
+    (example,) = blocks(README, "json")
+    assert verdict_on(example) is Verdict.OK
+    both = example.replace(
+        '{"type": "unknown", "process": 1, "f": "capture"}',
+        '{"type": "ok", "process": 1, "f": "capture", "value": {"outcome": "captured"}}',
+    )
+    assert verdict_on(both) is Verdict.ILLEGAL
+
+
+def verdict_on(text: str) -> Verdict:
+    return check(Payments(), parse(text.encode(), "README.md").operations).verdict
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl, which the lines call, is not installed")
+def test_the_lines_to_try_do_what_their_comments_say(database: Database) -> None:
+    printed = asyncio.run(run_lines(database.dsn))
+    codes = re.findall(r"^key \d+: (\d+)$", printed, re.MULTILINE)
+    assert sorted(codes) == ["201", *["409"] * 9]
+    assert printed.count("idempotent-replayed: true") == 1
+    assert printed.count('"state":"captured"') == 1
+    assert printed.count('"outcome":"already_captured"') == 9
+
+
+async def run_lines(dsn: str) -> str:
+    (lines,) = blocks(README, "sh")
+    assert "http://127.0.0.1:8000/" in lines
+    async with server_process(dsn) as url:
+        script = lines.replace("http://127.0.0.1:8000", url)
+        shell = await asyncio.create_subprocess_exec(
+            *("sh", "-euc", script), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+        printed, complaints = await asyncio.wait_for(shell.communicate(), _SCRIPT_LIMIT_S)
+    assert (shell.returncode, complaints) == (0, b"")
+    return printed.decode()
+
+
+def test_the_reports_keys_are_all_explained() -> None:
+    explained = section(README, "## Exit codes and the report")
+    report = _report([HOLDS], seed=1, quick=True, postgres="18", seconds=1.0)
+    assert {*report, *report["machine"]} <= set(names(explained))
+    table = {names(row[0])[0] for row in rows(explained) if row[0].startswith("`")}
+    assert table == set(HOLDS.as_json())
+
+
+def test_the_make_targets_are_those_of_the_makefile() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    documented = set(re.findall(r"^([a-z-]+):.*?## ", makefile, re.MULTILINE))
+    shown = set(re.findall(r"^\| .*", section(README, "## Make targets"), re.MULTILINE))
+    assert {name for row in shown for name in re.findall(r"`make ([a-z-]+)", row)} == documented - {"help"}
+    everywhere = re.findall(r"\bmake ([a-z][a-z-]+)\b", "\n".join([*blocks(README, ""), *names(README)]))
+    assert set(everywhere) <= documented
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
+    assert [link for link in links if not (page.parent / link).exists()] == []
