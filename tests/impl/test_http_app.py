@@ -101,7 +101,7 @@ class FailingStore(InMemoryPaymentStore):
     @asynccontextmanager
     async def lock(self, *_arguments: Any) -> AsyncIterator[Any]:
         raise self.error
-        yield
+        yield  # type: ignore[unreachable] # makes it a generator
 
     async def ready(self) -> bool:
         raise self.error

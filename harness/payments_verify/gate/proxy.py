@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Protocol, Self, cast
+from typing import Any, Protocol, Self, cast
+from urllib.parse import quote
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -130,8 +131,8 @@ class Gate:
         """Hand a request to cancel on to the server, at once."""
         self._spawn(self._cancel(packet))
 
-    def _spawn(self, work: object) -> None:
-        task = asyncio.get_running_loop().create_task(work)  # type: ignore[arg-type]
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -246,8 +247,6 @@ class _CancelSide(asyncio.Protocol):
 
 def _url(dsn: str, port: int) -> str:
     """A URL in the form that drivers of every language read."""
-    from urllib.parse import quote  # noqa: PLC0415
-
     parts = conninfo_to_dict(dsn)
     user, password = quote(str(parts.get("user") or "")), quote(str(parts.get("password") or ""), safe="")
     credentials = f"{user}:{password}@" if password else f"{user}@" if user else ""

@@ -1,8 +1,8 @@
 """One connection of the service: its messages grouped into statements, each held until it is released.
 
 A *unit* is what goes to the server at once. One that carries a statement ends with its Query, or with its
-Execute; a Sync that follows the Execute belongs to it, for outside a transaction block that is the commit. In a
-pipeline each Execute gets a Flush instead, so that its answer comes before the next one goes: a pipeline
+Execute; a Sync that follows the Execute belongs to it, for outside a transaction block that is the commit. In
+a pipeline each Execute gets a Flush instead, so that its answer comes before the next one goes: a pipeline
 interleaves as finely as separate statements do. Parse and Bind go with their Execute, because a statement's
 snapshot is taken at the Bind. Units without a statement pass.
 """
@@ -258,7 +258,9 @@ class Session:
         messages = [self._queue.popleft() for _ in range(count)]
         carrier = next((message for message in messages if message.sql is not None), None)
         data = b"".join(message.data for message in messages) + suffix
-        return _Unit(data, with_sync, carrier and carrier.sql, carrier.values if carrier else ())
+        if carrier is None:
+            return _Unit(data, with_sync)
+        return _Unit(data, with_sync, carrier.sql, carrier.values)
 
     def _wait_for_more(self) -> None:
         def look_again() -> None:

@@ -176,17 +176,6 @@ class Footprint:
         """The same footprint with other names for some values of columns."""
         return Footprint(frozenset(access.renamed(names) for access in self.accesses), self.everything)
 
-    def released(self) -> Footprint:
-        """The release of every lock that this footprint takes."""
-        return Footprint(
-            frozenset(
-                Access(Mode.RELEASE, access.rows, access.lock)
-                for access in self.accesses
-                if access.mode is Mode.LOCK
-            ),
-            self.everything,
-        )
-
     def dependent(self, other: Footprint) -> bool:
         """Whether two steps of different processes with these footprints must not change places."""
         if self.is_empty or other.is_empty:

@@ -1,4 +1,4 @@
-"""A scenario as a program that the explorer runs, each time with a new payment, and the history that a run was."""
+"""A scenario as a program that the explorer runs, each time with a new payment, and a run's history."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from payments_verify.history import Operation, Outcome
-from payments_verify.interleavings.execution import Chooser, Execution
+from payments_verify.interleavings.execution import Chooser, DivergenceError, Execution
 from payments_verify.payments.machine import EPOCH
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.racing import Race, body_of, send
 from payments_verify.payments.scenarios import AMOUNT, WINDOW, Prepared, Scenario, Sweeper
-from payments_verify.scheduler import Limits
+from payments_verify.payments.system import GatedService
+from payments_verify.scheduler import Limits, Run
 from payments_verify.scheduler import Operation as RacedOperation
-from payments_verify.scheduler import Run
-from payments_verify.systems.gated import GatedService
 
 _BEYOND_EVERY_WINDOW = 32 * 24 * 60 * 60 * 1_000_000
 
@@ -81,6 +80,7 @@ class ScenarioProgram:
         self._service = service
         self._limits = limits
         self._now = EPOCH
+        self.start_is_read = False
         self._sweeps = any(isinstance(actor, Sweeper) for actor in scenario.actors)
 
     @property
@@ -113,10 +113,14 @@ class ScenarioProgram:
             self._service.monitor,
             self._service.catalog,
             names={UUID(race.payment): "payment"},
+            start_is_read=self.start_is_read,
             limits=self._limits,
         )
         execution = await run(choose)
         self._now = race.now
+        if run.start_was_read and not self.start_is_read:
+            self.start_is_read = True
+            raise DivergenceError("a statement asks when its transaction began, so BEGIN reads the clock")
         after = (
             [await self._exchange(f, race, {}) for f in ("read", "attempts")] if execution.complete else []
         )

@@ -185,8 +185,8 @@ class PaymentMachine(RuleBasedStateMachine):
         """Expire everything that is due, around the end of a window."""
         self.move_to_the_end_of_the_window(payment, offset)
         self.runner.run(self.system.sweep())
-        for payment, record in self.records.items():
-            self.records[payment], done = apply(record, Expire(), self.now)
+        for each, record in self.records.items():
+            self.records[each], done = apply(record, Expire(), self.now)
             if done.outcome is Outcome.EXPIRED:
                 self._count("expire", done.outcome.name.lower())
 

@@ -129,7 +129,7 @@ READ = Command("read", {})
 _ALL = (
     Scenario(
         "same-key-twice",
-        "A client that has heard nothing sends its capture again: it is decided twice, or answered differently.",
+        "A client that has heard nothing sends its capture again: it is decided twice.",
         (client(capture("k1")), client(capture("k1"))),
     ),
     Scenario(
@@ -176,17 +176,17 @@ _ALL = (
     ),
     Scenario(
         "window-closes-behind-update",
-        "A capture waits for a holder that voids the payment while the window closes, and succeeds.",
+        "A capture waits for a session that voids the payment while the window closes, and succeeds.",
         (client(capture("k1")), Holder(Leaving.VOIDED), Tick()),
     ),
     Scenario(
         "window-closes-behind-lock",
-        "A capture waits for a holder that only locks while the window closes, and succeeds by the time of before.",
+        "A capture waits for a session that only locks while the window closes, and succeeds all the same.",
         (client(capture("k1")), Holder(Leaving.ONLY_LOCKED), Tick()),
     ),
     Scenario(
         "window-closes-behind-rollback",
-        "A capture waits for a holder that rolls back while the window closes, and succeeds by the time of before.",
+        "A capture waits for a session that rolls back while the window closes, and succeeds all the same.",
         (client(capture("k1")), Holder(Leaving.ROLLED_BACK), Tick()),
     ),
     Scenario(

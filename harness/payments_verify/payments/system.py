@@ -7,7 +7,11 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
+from payments_verify.gate import Gate
 from payments_verify.payments.http_binding import PaymentsClient
+from payments_verify.payments.racing import Hands
+from payments_verify.scheduler import Monitor
+from payments_verify.sql.catalog import Catalog
 
 
 @dataclass(frozen=True)
@@ -28,3 +32,22 @@ class System:
     set_clock: Callable[[int], Coroutine[Any, Any, object]]
     sweep: Callable[[], Coroutine[Any, Any, object]]
     hold: Callable[[str], AbstractAsyncContextManager[object]] | None = None
+
+
+@dataclass(frozen=True)
+class GatedService:
+    """A service whose statements go through a gate.
+
+    Attributes:
+        name: what it is, for people.
+        hands: what actors act with.
+        gate: the gate.
+        monitor: says who waits for a lock.
+        catalog: the schema.
+    """
+
+    name: str
+    hands: Hands
+    gate: Gate
+    monitor: Monitor
+    catalog: Catalog

@@ -9,8 +9,7 @@ from typing import Self
 
 import psycopg
 
-# The function that PostgreSQL's own isolation tester asks. It is cheaper than pg_blocking_pids, and also knows of
-# waits for a safe snapshot.
+# The function that PostgreSQL's own isolation tester asks: cheaper than pg_blocking_pids.
 _BLOCKED = (
     b"SELECT pid FROM unnest($1::int[]) AS pid WHERE pg_isolation_test_session_is_blocked(pid, $2::int[])"
 )

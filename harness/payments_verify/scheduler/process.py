@@ -80,8 +80,7 @@ class Process:
         state: where it stands.
         parked: the steps it waits to take, the next one first.
         waiting: the statement that it has sent to the database and that has not been answered.
-        footprint: what that statement touches.
-        lost: the locks that it lost because the statement failed.
+        footprint: what the statement that it sent last touches.
         operations: what it has done, in order.
     """
 
@@ -92,7 +91,6 @@ class Process:
         self.parked: deque[HeldStatement | Point] = deque()
         self.waiting: HeldStatement | None = None
         self.footprint = NOTHING
-        self.lost = NOTHING
         self.operations: list[Operation] = []
         self.task: asyncio.Task[None] | None = None
         self.sessions: set[Session] = set()

@@ -1,9 +1,9 @@
 """One run: every process is brought to its first step; then one after the other takes a step, as chosen.
 
-Only one process runs at a time, so that a statement that appears on a connection that nobody uses belongs to it.
-A statement is never held back because it *would* block: it is sent, found to wait, and the next process is
-chosen. When a step lets waiting statements go on, their answers stay in the gate until the step's own process
-has come to rest; then they are handed over, one process at a time.
+Only one process runs at a time, so that a statement that appears on a connection that nobody uses belongs to
+it. A statement is never held back because it *would* block: it is sent, found to wait, and the next process
+is chosen. When a step lets waiting statements go on, their answers stay in the gate until the step's own
+process has come to rest; then they are handed over, one process at a time.
 """
 
 from __future__ import annotations
@@ -25,10 +25,12 @@ from payments_verify.interleavings.execution import (
     Situation,
     Step,
 )
-from payments_verify.interleavings.footprint import NOTHING, Footprint, Mode, union
+from payments_verify.interleavings.footprint import Footprint, Mode, union
 from payments_verify.scheduler.monitor import Monitor
 from payments_verify.scheduler.process import Body, Point, Process, State, current_process
-from payments_verify.sql import Catalog, TransactionFootprint
+from payments_verify.sql.catalog import Catalog
+from payments_verify.sql.footprints import READ_CLOCK
+from payments_verify.sql.transactions import TransactionFootprint
 
 _POLL_S = 0.002
 
@@ -56,6 +58,7 @@ class Run:
         monitor: says who waits for a lock; with a gate only.
         catalog: the schema, for footprints; with a gate only.
         names: for values that are new in each run, such as an id, a name that footprints have in its place.
+        start_is_read: whether some statement asks when its transaction began; then ``BEGIN`` reads the clock.
         limits: how long to wait.
     """
 
@@ -67,6 +70,7 @@ class Run:
         catalog: Catalog | None = None,
         *,
         names: Mapping[Hashable, Hashable] | None = None,
+        start_is_read: bool = False,
         limits: Limits | None = None,
     ) -> None:
         self._bodies = bodies
@@ -84,6 +88,8 @@ class Run:
         ]
         self._in_step = 0
         self._queue: list[Process] = []
+        self._start_is_read = start_is_read
+        self.start_was_read = False
         self.strays: list[str] = []
 
     async def __call__(self, choose: Chooser) -> Execution:
@@ -129,11 +135,11 @@ class Run:
         session = statement.session
         process = session.owner if isinstance(session.owner, Process) else None
         transaction = self._transaction(session)
-        if statement.error is not None and process is not None:
-            # An error ends the transaction at once: PostgreSQL gives its locks back before it answers.
-            process.lost = self._renamed(transaction.open) | process.footprint.released()
-        transaction.executed(statement.sql, statement.values, failed=statement.error is not None)
+        failed = statement.error is not None
+        touched = transaction.executed(statement.sql, statement.values, failed=failed)
+        self.start_was_read = self.start_was_read or transaction.start_read_clock
         if process is not None and process.waiting is statement:
+            process.footprint |= self._renamed(touched)
             process.waiting = None
             process.changed()
 
@@ -174,9 +180,9 @@ class Run:
             last = choose(Situation(len(self._steps), ready, waiting, last, touched))
             if last is None:
                 return False
-            await self._step(self.processes[last], ready[last].footprint)
+            await self._step(self.processes[last])
 
-    async def _step(self, process: Process, footprint: Footprint) -> None:
+    async def _step(self, process: Process) -> None:
         parked = process.parked.popleft()
         own = self._footprint(parked)
         process.begin_step(len(self._steps))
@@ -186,11 +192,10 @@ class Run:
         if isinstance(parked, HeldStatement):
             process.waiting = parked
             process.footprint = own
-            process.lost = NOTHING
         parked.release()
         await self._settle(process)
         blocked = process.state is State.BLOCKED
-        touched = [own, process.lost]
+        touched = [process.footprint if isinstance(parked, HeldStatement) else own]
         woke = await self._look_after_waiting(
             released=any(map(_releases, touched)), touched=touched, but=process
         )
@@ -259,10 +264,9 @@ class Run:
             if free is None:
                 return woke
             self._require_in_turn(free)
-            completed = free.footprint | free.lost
-            released = released or _releases(completed)
+            released = released or _releases(free.footprint)
             if touched is not None:
-                touched.append(completed)
+                touched.append(free.footprint)
             await self._go_on(free)
             woke.append(free.index)
 
@@ -280,7 +284,7 @@ class Run:
         for other in earlier:
             if other.waiting is not None and other.footprint.dependent(free.footprint):
                 raise DivergenceError(
-                    f"step {len(self._steps)}: the database served {free} before {other}, which had waited longer"
+                    f"step {len(self._steps)}: {free} was served before {other}, which had waited longer"
                 )
 
     async def _await_granted(self, waiting: Sequence[Process]) -> None:
@@ -325,7 +329,7 @@ class Run:
             )
 
     async def _drain(self) -> None:
-        """Let everything run to its end, or cancel it: the next run finds nobody in the middle of anything."""
+        """Let everything run to its end, or cancel it, so that the next run finds nobody under way."""
         if self._gate is not None:
             self._gate.observer = PassAll()
         for process in self.processes:
@@ -356,7 +360,10 @@ class Run:
     def _footprint(self, parked: HeldStatement | Point) -> Footprint:
         if isinstance(parked, Point):
             return parked.footprint
-        return self._renamed(self._transaction(parked.session).pending(parked.sql, parked.values))
+        footprint = self._renamed(self._transaction(parked.session).pending(parked.sql, parked.values))
+        if self._start_is_read and _begins(parked.sql):
+            footprint |= Footprint.of(READ_CLOCK)
+        return footprint
 
     def _renamed(self, footprint: Footprint) -> Footprint:
         return footprint.renamed(self._names) if self._names else footprint
@@ -378,7 +385,7 @@ class Run:
         if mine.everything:
             return True
         return any(
-            mine.dependent(self._renamed(self._transaction(session).open))
+            mine.dependent(self._renamed(self._transaction(session).pending("COMMIT")))
             for other in self.processes
             if other is not process
             for session in other.owned
@@ -397,8 +404,7 @@ class Run:
 
     def _waiting_report(self, process: Process | None) -> str:
         lines = [f"no progress within {self._limits.step:g} s" + (f" of {process}" if process else "")]
-        for each in self.processes:
-            lines.append(f"  {each}: {_waits_for(each)}")
+        lines += [f"  {each}: {_waits_for(each)}" for each in self.processes]
         if self._gate is not None:
             lines += [
                 f"  {session}: {session.unfinished} bytes of a message that has not come to its end"
@@ -426,6 +432,10 @@ def _releases(footprint: Footprint) -> bool:
     return footprint.everything or any(
         access.mode in (Mode.RELEASE, Mode.PUBLISH) for access in footprint.accesses
     )
+
+
+def _begins(sql: str) -> bool:
+    return sql.lstrip()[:5].lower() in ("begin", "start")
 
 
 def _one_line(sql: str) -> str:

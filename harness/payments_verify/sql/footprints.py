@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from payments_verify.gate.wire import Bound
 from payments_verify.interleavings.footprint import Access, Lock, Mode, Rows
 from payments_verify.sql.catalog import Catalog
 from payments_verify.sql.control import Control, Kind, classify
@@ -13,7 +14,7 @@ from payments_verify.sql.functions import Effects
 from payments_verify.sql.plan import LockPlan, NotUnderstoodError, Plan
 from payments_verify.sql.queries import Analysis
 from payments_verify.sql.tokens import ScanError, Token, TokenKind, scan, statements
-from payments_verify.sql.values import Bound, may_name_present
+from payments_verify.sql.values import may_name_present
 from payments_verify.sql.writes import plan_statement
 
 CLOCK = Rows("clock")

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from payments_verify.gate.wire import Bound
 from payments_verify.sql.catalog import Catalog, Function
 from payments_verify.sql.tokens import ScanError, Token, TokenKind, scan, with_following, words
-from payments_verify.sql.values import Bound, may_name_present
+from payments_verify.sql.values import may_name_present
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from payments_verify.gate.wire import Bound
 from payments_verify.interleavings.footprint import Access, Lock, Mode, Rows
 from payments_verify.sql.catalog import Table, UniqueIndex
 from payments_verify.sql.functions import PURE, Effects
-from payments_verify.sql.values import NULL, UNKNOWN, Bound, Comparison, Term, value_of
+from payments_verify.sql.values import NULL, UNKNOWN, Comparison, Term, value_of
 
 
 class NotUnderstoodError(Exception):

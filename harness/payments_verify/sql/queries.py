@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sqlglot import exp
 
+from payments_verify.gate.wire import Bound
 from payments_verify.interleavings.footprint import Lock
 from payments_verify.sql.catalog import Catalog, Table
 from payments_verify.sql.equations import (
@@ -23,7 +24,7 @@ from payments_verify.sql.functions import effects
 from payments_verify.sql.plan import NotUnderstoodError, Plan, RowsPlan
 from payments_verify.sql.syntax import check_names, conjuncts, name_of, parse, table_of
 from payments_verify.sql.tokens import Token, TokenKind
-from payments_verify.sql.values import Bound, Comparison, Term
+from payments_verify.sql.values import Comparison, Term
 
 _INT8 = 20
 _PARAMETER = re.compile(r"\$(\d+)")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from payments_verify.gate.wire import Bound
 from payments_verify.interleavings.footprint import EVERYTHING, NOTHING, Access, Footprint, Mode, Rows
 from payments_verify.sql.catalog import Catalog
 from payments_verify.sql.control import Control, Kind, Scope
 from payments_verify.sql.footprints import READ_CLOCK, StatementFootprint, statement_footprint
-from payments_verify.sql.values import Bound
 
 _UNDERSTOOD_LEVELS = ("", "read committed", "read uncommitted")  # to PostgreSQL they are one
 

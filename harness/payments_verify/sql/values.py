@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from uuid import UUID
 
+from payments_verify.gate.wire import Bound
+
 
 class Comparison(Enum):
     """How values of a column compare.
@@ -44,19 +46,7 @@ UNKNOWN = _Special.UNKNOWN
 NULL = _Special.NULL
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """The value of a parameter, as it is on the wire.
-
-    Attributes:
-        format: 0 for text, 1 for binary.
-        type_oid: the type that the client declared; 0 if it left that to the server.
-        data: the bytes; ``None`` for NULL.
-    """
-
-    format: int
-    type_oid: int
-    data: bytes | None
+_NULL_CONSTANT = Bound(0, 0, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +61,7 @@ class Term:
     """
 
     parameter: int | None = None
-    constant: Bound = Bound(0, 0, None)
+    constant: Bound = _NULL_CONSTANT
     repeated: bool = False
 
 

@@ -1,10 +1,9 @@
-"""The service behind the gate: every statement that it sends can be held, and nothing else of it is changed."""
+"""The service behind the gate: every statement that it sends can be held; nothing else is changed."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 import psycopg
 
@@ -16,31 +15,14 @@ from payments_verify.clock import DatabaseClock
 from payments_verify.gate import Gate
 from payments_verify.payments.http_binding import PaymentsClient
 from payments_verify.payments.racing import Hands
+from payments_verify.payments.system import GatedService
 from payments_verify.scheduler import Monitor
-from payments_verify.sql import Catalog, is_scheduling_point
+from payments_verify.sql.catalog import Catalog
+from payments_verify.sql.footprints import is_scheduling_point
 from payments_verify.systems.asgi import ApplicationClient
 
 _CONNECTIONS = 8
 """As many as the largest scenario has processes, so that none waits for a connection."""
-
-
-@dataclass(frozen=True)
-class GatedService:
-    """A service whose statements go through a gate.
-
-    Attributes:
-        name: what it is, for people.
-        hands: what actors act with.
-        gate: the gate.
-        monitor: says who waits for a lock.
-        catalog: the schema.
-    """
-
-    name: str
-    hands: Hands
-    gate: Gate
-    monitor: Monitor
-    catalog: Catalog
 
 
 @asynccontextmanager

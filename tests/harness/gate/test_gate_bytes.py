@@ -1,8 +1,9 @@
-"""Whatever bytes arrive, the gate answers with a clear error or passes them on; it neither hangs nor breaks."""
+"""Whatever bytes arrive, the gate says what is wrong or passes them on; it neither hangs nor breaks."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import struct
 from typing import Any
 
@@ -53,7 +54,10 @@ def talk(dsn: str, pieces: list[bytes]) -> tuple[bytes, list[dict[str, Any]]]:
 
 
 @settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
+    max_examples=120,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    database=None,
 )
 @example(first=b"GET / HTTP/1.1\r\n\r\n", rest=[])
 @example(first=struct.pack("!ii", 8, wire.SSL_REQUEST), rest=[STARTUP])
@@ -105,7 +109,7 @@ def test_messages_do_not_depend_on_how_they_are_cut(data: bytes, cuts: list[int]
 @given(st.sampled_from(b"PB"), st.binary(max_size=80))
 def test_a_message_cut_short_is_an_error_and_never_another(kind: int, body: bytes) -> None:
     read = wire.parse_contents if kind == wire.PARSE else wire.bind_contents
-    try:
-        read(message(kind, body))
-    except wire.WireError as error:
-        assert str(error)
+    whole = message(kind, body)
+    with contextlib.suppress(wire.WireError):  # any other error fails the test
+        found = read(whole)
+        assert all(part.encode() in whole for part in found[:2] if "\ufffd" not in part)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from payments_verify.sql.values import Bound
+from payments_verify.gate.wire import Bound
 
 ONE = UUID(int=1)
 TWO = UUID(int=2)
