@@ -9,7 +9,7 @@ it is ended.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -90,14 +90,21 @@ class Simulator:
     Args:
         processes: what runs.
         rows: what the store holds at the start.
+        begun: the processes that are in a transaction from the start.
         tell_touched: whether situations say what the last step touched.
     """
 
     def __init__(
-        self, processes: Sequence[Process], rows: Mapping[Rows, Any], *, tell_touched: bool = True
+        self,
+        processes: Sequence[Process],
+        rows: Mapping[Rows, Any],
+        *,
+        begun: Collection[int] = (),
+        tell_touched: bool = True,
     ) -> None:
         self._processes = tuple(processes)
         self._rows = dict(rows)
+        self._begun = frozenset(begun)
         self._tell_touched = tell_touched
         self.runs = 0
 
@@ -107,7 +114,7 @@ class Simulator:
 
     async def run(self, choose: Chooser) -> Execution:
         self.runs += 1
-        state = _State(self._processes, self._rows)
+        state = _State(self._processes, self._rows, self._begun)
         last: Step | None = None
         steps: list[Step] = []
         while ready := state.ready():
@@ -129,13 +136,15 @@ class Simulator:
 
 
 class _State:
-    def __init__(self, processes: Sequence[Process], rows: Mapping[Rows, Any]) -> None:
+    def __init__(
+        self, processes: Sequence[Process], rows: Mapping[Rows, Any], begun: Collection[int]
+    ) -> None:
         self.store = dict(rows)
         self.store.setdefault(CLOCK, 0)
         self.owners: dict[Rows, int] = {}
         # In the order in which they came.
         self.waiting: dict[int, Rows] = {}
-        self.transactions = [_Transaction() for _ in processes]
+        self.transactions = [_Transaction(explicit=one in begun) for one in range(len(processes))]
         self.answers: list[list[Any]] = [[] for _ in processes]
         self.generators = [process() for process in processes]
         self.next: list[Operation | None] = [next(one, None) for one in self.generators]
