@@ -72,7 +72,17 @@ def random_process(chance: random.Random, middle: Sequence[Operation], transacti
     return process
 
 
-_ANYTHING = {"lock": 6, "read": 4, "write seen": 4, "add": 4, "insert": 4, "look": 2, "tick": 1, "clock": 1}
+_ANYTHING = {
+    "lock": 4,
+    "lock seeing": 3,
+    "read": 4,
+    "write seen": 4,
+    "add": 4,
+    "insert": 4,
+    "look": 2,
+    "tick": 1,
+    "clock": 1,
+}
 _CROSSING = {"lock": 4, "write seen": 2, "add": 2, "insert": 1}
 
 
@@ -83,6 +93,7 @@ def random_operation(
     kind = chance.choices(list(kinds), list(kinds.values()))[0]
     return {
         "lock": lock(row),
+        "lock seeing": lock(row, chance.choice([*rows, *NEW, CLOCK])),
         "read": read(row),
         "write seen": Operation("write seen", row, 10**number),
         "add": write(row, _Add(10**number)),
