@@ -24,7 +24,8 @@ class Pending:
 
     Attributes:
         label: what it is, for people: the statement's text, or ``clock +1 s``.
-        footprint: what it touches, what it may wake included.
+        footprint: what it touches, what it may wake included. It counts as touched even if the step waits or
+            fails; what cannot be known before is left to the step's own footprint.
     """
 
     label: str
@@ -40,8 +41,8 @@ class Situation:
         ready: the ready processes and their next steps; never empty.
         blocked: the blocked processes.
         last: the process that took the last step, ``None`` at the start.
-        touched: what the last step touched, as `Step.touched` says; ``None`` if it touched what was said of
-            it while it was pending.
+        touched: what the last step touched, as `Step.touched` says; ``None`` if it touched
+            just what was said of it while it was pending.
     """
 
     depth: int

@@ -61,13 +61,13 @@ class Ledger:
         self._options = options
         self._started = time.perf_counter()
         self._issued = self._schedules = self._abandoned = self._deepest = 0
-        self._ended_early = False
+        self._ended_early = self._stopped = False
         self._divergences: list[str] = []
         self._nondeterminism: list[str] = []
 
     def next(self) -> Job | None:
-        """Return the next job; ``None`` if there is none now, or the exploration is to end."""
-        if self.ended_early:
+        """Return the next job; ``None`` if there is none until one is taken in, or at the end."""
+        if self._ended_early:
             return None
         plan = self._strategy.next()
         if plan is None:
@@ -81,9 +81,9 @@ class Ledger:
         return Job(plan, twice=bool(every) and self._issued % every == 0)
 
     @property
-    def ended_early(self) -> bool:
-        """Whether a limit was reached or `OnExecution` asked for the end."""
-        return self._ended_early
+    def stopped(self) -> bool:
+        """Whether `OnExecution` asked for the end."""
+        return self._stopped
 
     def take(self, job: Job, outcome: Outcome, again: Outcome | None = None) -> bool:
         """Take in what a job led to.
@@ -104,7 +104,7 @@ class Ledger:
         if execution.complete:
             self._schedules += 1
             if self._on_execution is not None and self._on_execution(execution, job.plan) is True:
-                self._ended_early = True
+                self._ended_early = self._stopped = True
         else:
             self._abandoned += 1
         return True

@@ -16,11 +16,13 @@ class NaiveCount:
         schedules: the number.
         known: how it is known: counted, by running every one; or estimated, from random ones.
         probes: how many random schedules an estimate was made from.
+        standard_error: how far from the truth the estimate may well be, judged by how its probes differ.
     """
 
     schedules: float
     known: Literal["counted", "estimated"]
     probes: int = 0
+    standard_error: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,11 @@ class Report:
     divergences: tuple[str, ...] = ()
     nondeterminism: tuple[str, ...] = ()
     naive: NaiveCount | None = None
+
+    @property
+    def exhaustive(self) -> bool:
+        """Whether no schedule can do what none of those that were run did."""
+        return self.complete and self.coverage in (Coverage.SCHEDULES, Coverage.CLASSES)
 
     @property
     def trustworthy(self) -> bool:

@@ -8,7 +8,7 @@ each other.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
@@ -18,6 +18,7 @@ from payments_verify.interleavings.execution import (
     Program,
     SchedulingError,
     Situation,
+    Step,
 )
 from payments_verify.interleavings.footprint import WAITED, Footprint
 
@@ -130,10 +131,10 @@ def touched(situations: Sequence[Situation]) -> Footprint:
     situation, before = situations[-1], situations[-2]
     if situation.last is None:
         raise SchedulingError(f"after {situation.depth} steps the program does not say who took the last")
-    if situation.touched is not None:
-        return situation.touched
     said = before.ready[situation.last].footprint
-    return said | WAITED if situation.last in situation.blocked else said
+    if situation.last in situation.blocked:
+        said |= WAITED
+    return said if situation.touched is None else situation.touched | said
 
 
 async def perform(program: Program, plan: Plan) -> Run:
@@ -151,7 +152,20 @@ async def perform(program: Program, plan: Plan) -> Run:
         raise SchedulingError(
             f"chosen were {recorder.chosen}, but the run's steps are those of {list(execution.schedule)}"
         )
-    return Run(execution, tuple(recorder.situations))
+    situations = tuple(recorder.situations)
+    steps = tuple(map(_with_what_was_said, execution.steps, situations))
+    return Run(replace(execution, steps=steps), situations)
+
+
+def _with_what_was_said(step: Step, situation: Situation) -> Step:
+    """Let a step touch what was said of it while it was pending, even if it did less.
+
+    It may have done less because of what came before: an update that waits has not published anything yet.
+    But without what came before it would do more, and what depends on that must not lose its order with it.
+    """
+    said = situation.ready[step.process].footprint
+    together = step.footprint | said
+    return step if together == step.footprint else replace(step, footprint=together)
 
 
 class _Recorder:

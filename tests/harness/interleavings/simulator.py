@@ -9,7 +9,7 @@ it is ended.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -37,12 +37,14 @@ class Operation:
         row: the row it is about.
         value: what it writes, or a function from the row's value to what it writes.
         index: for an insert, the unique key that it claims.
+        snapshot: for a lock, another row, which it answers with as it was when it was sent.
     """
 
     kind: str
     row: Rows | None = None
     value: Any = None
     index: Rows | None = None
+    snapshot: Rows | None = None
 
     def __str__(self) -> str:
         return " ".join(map(str, (self.kind, *([self.row] if self.row is not None else []))))
@@ -51,8 +53,8 @@ class Operation:
 BEGIN, COMMIT, ROLLBACK, TICK = (Operation(kind) for kind in ("begin", "commit", "rollback", "tick"))
 
 
-def lock(row: Rows) -> Operation:
-    return Operation("lock", row)
+def lock(row: Rows, snapshot: Rows | None = None) -> Operation:
+    return Operation("lock", row, snapshot=snapshot)
 
 
 def read(row: Rows) -> Operation:
@@ -69,6 +71,16 @@ def insert(row: Rows, value: Any) -> Operation:
 
 Process: TypeAlias = Callable[[], Generator[Operation, Any, None]]
 """Yields operations and is sent their answers; `Failed` for one that failed."""
+
+
+def fixed(*operations: Operation) -> Process:
+    """A process that does the same whatever it is answered."""
+
+    def process() -> Generator[Operation, Any, None]:
+        for operation in operations:
+            _ = yield operation
+
+    return process
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +102,21 @@ class Simulator:
     Args:
         processes: what runs.
         rows: what the store holds at the start.
+        begun: the processes that are in a transaction from the start.
         tell_touched: whether situations say what the last step touched.
     """
 
     def __init__(
-        self, processes: Sequence[Process], rows: Mapping[Rows, Any], *, tell_touched: bool = True
+        self,
+        processes: Sequence[Process],
+        rows: Mapping[Rows, Any],
+        *,
+        begun: Collection[int] = (),
+        tell_touched: bool = True,
     ) -> None:
         self._processes = tuple(processes)
         self._rows = dict(rows)
+        self._begun = frozenset(begun)
         self._tell_touched = tell_touched
         self.runs = 0
 
@@ -107,7 +126,7 @@ class Simulator:
 
     async def run(self, choose: Chooser) -> Execution:
         self.runs += 1
-        state = _State(self._processes, self._rows)
+        state = _State(self._processes, self._rows, self._begun)
         last: Step | None = None
         steps: list[Step] = []
         while ready := state.ready():
@@ -129,16 +148,19 @@ class Simulator:
 
 
 class _State:
-    def __init__(self, processes: Sequence[Process], rows: Mapping[Rows, Any]) -> None:
+    def __init__(
+        self, processes: Sequence[Process], rows: Mapping[Rows, Any], begun: Collection[int]
+    ) -> None:
         self.store = dict(rows)
         self.store.setdefault(CLOCK, 0)
         self.owners: dict[Rows, int] = {}
         # In the order in which they came.
         self.waiting: dict[int, Rows] = {}
-        self.transactions = [_Transaction() for _ in processes]
+        self.transactions = [_Transaction(explicit=one in begun) for one in range(len(processes))]
         self.answers: list[list[Any]] = [[] for _ in processes]
         self.generators = [process() for process in processes]
         self.next: list[Operation | None] = [next(one, None) for one in self.generators]
+        self.snapshots: dict[int, Any] = {}
         self.touched: set[Access] = set()
         self.woke: list[int] = []
 
@@ -185,8 +207,12 @@ class _State:
             assert operation.row is not None
             self.touched.add(Access(Mode.READ, operation.row))
             self.answer(process, self.see(process, operation.row))
-        elif self.acquire(process, operation):
-            self.locked(process, operation)
+        else:
+            if operation.snapshot is not None:
+                self.touched.add(Access(Mode.READ, operation.snapshot))
+                self.snapshots[process] = self.see(process, operation.snapshot)
+            if self.acquire(process, operation):
+                self.locked(process, operation)
 
     def see(self, process: int, row: Rows) -> Any:
         return self.transactions[process].writes.get(row, self.store.get(row))
@@ -229,7 +255,7 @@ class _State:
             transaction.writes[row] = value(seen) if callable(value) else value
         if not transaction.explicit:
             self.end(process, keep=True)
-        self.answer(process, seen)
+        self.answer(process, seen if operation.snapshot is None else (seen, self.snapshots.pop(process)))
 
     def fail(self, process: int, reason: str) -> None:
         explicit = self.transactions[process].explicit
@@ -281,10 +307,15 @@ class _State:
             return Footprint.of(Access(Mode.READ, operation.row))
         if operation.kind == "begin":
             return NOTHING
+        return self.pending_lock(operation, transaction)
+
+    def pending_lock(self, operation: Operation, transaction: _Transaction) -> Footprint:
         target, strength = _target(operation)
+        snapshot = operation.snapshot
+        found = NOTHING if snapshot is None else Footprint.of(Access(Mode.READ, snapshot))
         if target in transaction.locks:
-            return NOTHING
-        found = Footprint.of(Access(Mode.LOCK, target, strength))
+            return found
+        found |= Footprint.of(Access(Mode.LOCK, target, strength))
         if not transaction.explicit:
             assert operation.row is not None
             writes = {} if operation.kind == "lock" else {operation.row: None}

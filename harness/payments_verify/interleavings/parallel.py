@@ -1,0 +1,113 @@
+"""The exploration of a program by many workers.
+
+    with ProcessPoolExecutor(2) as executor:
+        report = explore_in_parallel(executor, make_program, SourceDPOR(), in_flight=4)
+
+Any executor will do: one with processes of this machine, or one that a cluster's client gives. The
+coordinator, here, keeps the strategy, and sends one plan at a time to a worker, which has a program of its
+own. Runs are taken in in the order in which their plans were sent, whichever ends first: with the same number
+of plans in flight, the strategy is asked and told the same things in the same order, and all counts are the
+same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import pickle
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor, Future
+from typing import Any, TypeAlias
+
+from payments_verify.interleavings.execution import Program
+from payments_verify.interleavings.ledger import Job, Ledger, OnExecution, Options, Outcome, attempt
+from payments_verify.interleavings.report import Report
+from payments_verify.interleavings.strategy import Plan, Strategy
+
+Factory: TypeAlias = Callable[[], Program | Awaitable[Program]]
+"""Makes a worker's program, once in each of its threads; it must be possible to pickle it."""
+
+
+def explore_in_parallel(
+    executor: Executor,
+    factory: Factory,
+    strategy: Strategy,
+    *,
+    in_flight: int,
+    on_execution: OnExecution | None = None,
+    options: Options | None = None,
+) -> Report:
+    """Run the schedules that a strategy calls for on the workers of an executor.
+
+    Args:
+        executor: where to run them.
+        factory: what makes a worker's program.
+        strategy: which schedules; a new one for each exploration. It stays here.
+        in_flight: how many plans may be with the workers; twice their number keeps them busy.
+        on_execution: what takes in the complete executions, here.
+        options: limits and checks.
+
+    Raises:
+        ValueError: Nothing may be in flight.
+    """
+    if in_flight < 1:
+        raise ValueError(f"at least one plan must be in flight: {in_flight}")
+    ledger = Ledger(strategy, on_execution, options or Options())
+    send = _Sender(executor, factory)
+    flight: deque[tuple[Job, list[Future[Outcome]]]] = deque()
+    try:
+        while True:
+            while len(flight) < in_flight and (job := ledger.next()) is not None:
+                flight.append((job, send(job)))
+            if not flight or ledger.stopped:
+                return ledger.report()
+            job, futures = flight.popleft()
+            while not ledger.take(job, *[future.result() for future in futures]):
+                futures = send(job)
+    finally:
+        for _, futures in flight:
+            for future in futures:
+                future.cancel()
+
+
+class _Sender:
+    """Submits the runs of a job."""
+
+    def __init__(self, executor: Executor, factory: Factory) -> None:
+        self._executor = executor
+        # The bytes are the same each time, so that a worker knows the program again.
+        self._factory = pickle.dumps(factory)
+
+    def __call__(self, job: Job) -> list[Future[Outcome]]:
+        return [self._executor.submit(run_in_worker, self._factory, job.plan) for _ in range(1 + job.twice)]
+
+
+class _Local(threading.local):
+    """What a worker's thread keeps between runs: the loop, and the programs that live in it."""
+
+    def __init__(self) -> None:
+        self.runner = asyncio.Runner()
+        self.programs: dict[bytes, Program] = {}
+
+
+_local = _Local()
+
+
+def run_in_worker(factory: bytes, plan: Plan) -> Outcome:
+    """Run a plan with this thread's program; make that first if need be.
+
+    Args:
+        factory: the pickled factory.
+        plan: the plan.
+    """
+    return _local.runner.run(_run(factory, plan))
+
+
+async def _run(factory: bytes, plan: Plan) -> Outcome:
+    program = _local.programs.get(factory)
+    if program is None:
+        made: Any = pickle.loads(factory)()  # noqa: S301 - sent by the coordinator
+        program = _local.programs[factory] = await made if inspect.isawaitable(made) else made
+    return await attempt(program, plan)
