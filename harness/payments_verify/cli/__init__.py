@@ -8,6 +8,7 @@ from io import TextIOWrapper
 import typer
 
 from payments_verify.cli.differential import machine, stress
+from payments_verify.cli.explore import explore
 from payments_verify.cli.history import history
 from payments_verify.cli.model import model
 from payments_verify.cli.verify import verify
@@ -23,6 +24,7 @@ app.command()(verify)
 app.command()(model)
 app.command()(machine)
 app.command()(stress)
+app.command()(explore)
 app.command()(history)
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from payments_verify.result import CheckResult, worst_exit_code
+from payments_verify.result import CheckResult, Verdict, worst_exit_code
 
 Report = Callable[[int, int, str], None]
 
@@ -38,6 +38,11 @@ def progress_bar(title: str) -> Iterator[Report]:
         yield report
 
 
+def verdict_text(verdict: Verdict) -> str:
+    """A verdict in its colour, as rich's markup."""
+    return f"[{_STYLE[verdict]}]{verdict}[/]"
+
+
 def show(results: Sequence[CheckResult], console: Console) -> None:
     """Print one table of results, and each counterexample below it."""
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -46,8 +51,7 @@ def show(results: Sequence[CheckResult], console: Console) -> None:
     table.add_column("verdict")
     table.add_column("seconds", justify="right")
     for result in results:
-        verdict = f"[{_STYLE[result.verdict]}]{result.verdict}[/]"
-        table.add_row(result.name, f"{result.cases:,}", verdict, f"{result.seconds:.1f}")
+        table.add_row(result.name, f"{result.cases:,}", verdict_text(result.verdict), f"{result.seconds:.1f}")
     console.print(table)
     for result in results:
         if result.counterexample is not None:

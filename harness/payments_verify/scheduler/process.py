@@ -47,7 +47,9 @@ class Operation:
         value: what was asked.
         result: what was answered; ``None`` if it was not.
         first: the index of the first step taken for it; ``None`` if there was none.
-        last: the index of the step during which it was answered; ``None`` if it was not.
+        last: the index of the last step taken for it; ``None`` if it was not answered.
+        answered: the index of the step during which it was answered: a later one, of another process, if its
+            last step had to wait.
     """
 
     process: int
@@ -55,6 +57,7 @@ class Operation:
     result: Any = None
     first: int | None = None
     last: int | None = None
+    answered: int | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -96,6 +99,7 @@ class Process:
         self.sessions: set[Session] = set()
         self.free_running = False
         self._steps_taken = steps_taken
+        self._last_step = 0
         self._change: asyncio.Future[bool] | None = None
 
     def __str__(self) -> str:
@@ -121,7 +125,8 @@ class Process:
     def end(self, operation: Operation, result: object) -> None:
         """Say that an operation was answered, during the step that was taken last."""
         operation.result = result
-        operation.last = max(self._steps_taken() - 1, 0)
+        operation.answered = max(self._steps_taken() - 1, 0)
+        operation.last = self._last_step if operation.first is not None else None
 
     # ---- for the scheduler -----------------------------------------------------------------------
 
@@ -141,8 +146,9 @@ class Process:
 
     def begin_step(self, index: int) -> None:
         """Note that this process takes the step of that index."""
+        self._last_step = index
         for operation in reversed(self.operations):
-            if operation.first is not None or operation.last is not None:
+            if operation.first is not None or operation.answered is not None:
                 break
             operation.first = index
 

@@ -21,6 +21,9 @@ from payments_verify.sql.catalog import Catalog
 from payments_verify.sql.footprints import is_scheduling_point
 from payments_verify.systems.asgi import ApplicationClient
 
+EXPLORING = {"deadlock_timeout": "20ms"}
+"""Settings of a server that is explored: a deadlock is an outcome, and need not be waited for long."""
+
 _CONNECTIONS = 8
 """As many as the largest scenario has processes, so that none waits for a connection."""
 

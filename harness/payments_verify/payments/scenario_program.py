@@ -1,4 +1,4 @@
-"""A scenario as a program that the explorer runs, each time with a new payment, and a run's history."""
+"""A scenario as a program that the explorer runs, each time with a new payment."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID, uuid4
 
-from payments_verify.history import Operation, Outcome
 from payments_verify.interleavings.execution import Chooser, DivergenceError, Execution
 from payments_verify.payments.machine import EPOCH
 from payments_verify.payments.observations import Invocation, Observation
@@ -147,85 +146,3 @@ class ScenarioProgram:
 def _preparation(scenario: Scenario) -> Sequence[tuple[str, dict[str, Any]]]:
     steps = [("create", {"amount": AMOUNT}), ("authorize", {"window": WINDOW})]
     return steps[: scenario.prepared.value]
-
-
-def history(raced: Raced, order: Sequence[int]) -> tuple[Operation, ...]:
-    """The history of a run whose steps were taken in this order, each operation as short as it allows.
-
-    An operation is invoked just before its first step and answered just after its last, so that as many as
-    can be are over before another begins.
-
-    Args:
-        raced: the run.
-        order: the indices of its steps, in an order that is equivalent to that of the run.
-    """
-    place = {step: position for position, step in enumerate(order)}
-    events: list[tuple[float, int, RacedOperation]] = []
-    for number, operation in enumerate(raced.operations):
-        first = -1.0 if operation.first is None else place[operation.first] - 0.25
-        events.append((first, number, operation))
-        if operation.result is not None and operation.last is not None:
-            events.append((max(place[operation.last] + 0.25, first), number, operation))
-    events.sort(key=lambda event: event[0])
-    return _Writer(raced).write(events)
-
-
-class _Writer:
-    """Numbers events and processes."""
-
-    def __init__(self, raced: Raced) -> None:
-        self._raced = raced
-        self._events = 0
-        self._processes = 0
-        self._done: list[Operation] = []
-
-    def write(self, events: Sequence[tuple[float, int, RacedOperation]]) -> tuple[Operation, ...]:
-        for exchange in self._raced.before:
-            self._sequential(exchange)
-        called: dict[int, tuple[int, int]] = {}
-        for _, number, operation in events:
-            if number not in called:
-                called[number] = (self._next_process(), self._next_event())
-                continue
-            process, position = called.pop(number)
-            self._add(process, operation.value, operation.result, position, self._next_event())
-        for number, (process, position) in called.items():
-            self._add(process, self._raced.operations[number].value, None, position, None)
-        for exchange in self._raced.after:
-            self._sequential(exchange)
-        return tuple(sorted(self._done, key=lambda operation: operation.called))
-
-    def _sequential(self, exchange: Exchange) -> None:
-        called, returned = self._next_event(), self._next_event()
-        self._add(self._next_process(), exchange.invocation, exchange.observation, called, returned)
-
-    def _add(
-        self,
-        process: int,
-        invocation: Invocation,
-        observation: Observation | None,
-        called: int,
-        returned: int | None,
-    ) -> None:
-        unknown = observation is None or observation.kind == "unknown"
-        outcome = Outcome.UNKNOWN if observation is None or unknown else Outcome(observation.kind)
-        response = None if observation is None or unknown else dict(observation.value)
-        self._done.append(
-            Operation(
-                process,
-                invocation.f,
-                dict(invocation.value),
-                outcome,
-                response,
-                called,
-                None if unknown else returned,
-            )
-        )
-
-    def _next_event(self) -> int:
-        self._events += 1
-        return self._events - 1
-
-    def _next_process(self) -> int:
-        self._processes += 1
-        return self._processes - 1

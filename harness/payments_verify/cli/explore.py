@@ -1,0 +1,199 @@
+"""`payments-verify explore`: every interleaving of the SQL statements of racing requests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from payments_verify.cli.differential import Json, PostgresBin, could_not_run
+from payments_verify.cli.running import Report, progress_bar, verdict_text
+from payments_verify.interleavings.exhaustive import Bounded, Naive
+from payments_verify.interleavings.randomized import PCT, Random
+from payments_verify.interleavings.report import NaiveCount
+from payments_verify.interleavings.source_dpor import SourceDPOR
+from payments_verify.interleavings.strategy import Coverage
+from payments_verify.payments.scenario_check import RERUN_EVERY, Explored, MakeStrategy, explore_scenario
+from payments_verify.payments.scenarios import SCENARIOS, Scenario
+from payments_verify.result import EXIT_CODES
+from payments_verify.systems import EXPLORING, gated_in_process, prepared_database
+
+SCHEDULES = Path("build/schedules")
+_STEPS_IN_A_RUN = 20
+
+
+class StrategyName(StrEnum):
+    """How schedules are chosen."""
+
+    DPOR = "dpor"
+    NAIVE = "naive"
+    BOUNDED = "bounded"
+    PCT = "pct"
+    RANDOM = "random"
+
+
+def scenarios_named(names: Sequence[str]) -> list[Scenario]:
+    """The scenarios of these names; all of them for none.
+
+    Raises:
+        typer.BadParameter: if there is none of a name.
+    """
+    unknown = [name for name in names if name not in SCENARIOS]
+    if unknown:
+        raise typer.BadParameter(
+            f"no scenario is named {', '.join(unknown)}; there are {', '.join(SCENARIOS)}",
+            param_hint="--scenario",
+        )
+    return [SCENARIOS[name] for name in names] or list(SCENARIOS.values())
+
+
+def strategy_maker(name: StrategyName, *, runs: int, seed: int, bound: int, depth: int) -> MakeStrategy:
+    """What makes the strategy of a name."""
+    match name:
+        case StrategyName.DPOR:
+            return SourceDPOR
+        case StrategyName.NAIVE:
+            return Naive
+        case StrategyName.BOUNDED:
+            return partial(Bounded, bound)
+        case StrategyName.PCT:
+            return partial(PCT, runs, seed, depth=depth, steps=_STEPS_IN_A_RUN)
+        case StrategyName.RANDOM:
+            return partial(Random, runs, seed)
+
+
+def explore(
+    scenario: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only this scenario; may be repeated.")
+    ] = None,
+    strategy: Annotated[StrategyName, typer.Option(help="How schedules are chosen.")] = StrategyName.DPOR,
+    runs: Annotated[int, typer.Option(min=1, help="Schedules, for pct and random.")] = 100,
+    seed: Annotated[int, typer.Option(help="Draws schedules, for pct and random.")] = 0,
+    bound: Annotated[int, typer.Option(min=0, help="Preemptions at most, for bounded.")] = 2,
+    depth: Annotated[int, typer.Option(min=1, help="Orderings that a bug needs, for pct.")] = 3,
+    probes: Annotated[
+        int, typer.Option(min=0, help="Random schedules from which the number of all is estimated.")
+    ] = 0,
+    rerun: Annotated[
+        int, typer.Option(min=0, help="Run every so-manieth schedule twice, to see that it does the same.")
+    ] = RERUN_EVERY,
+    output: Annotated[Path, typer.Option(help="Folder for the schedules of violations.")] = SCHEDULES,
+    list_scenarios: Annotated[
+        bool, typer.Option("--list", help="List the scenarios and what each looks for.")
+    ] = False,
+    postgres_bin: PostgresBin = None,
+    as_json: Json = False,
+) -> None:
+    """Run racing requests in every order of their SQL statements, and judge each run by the model.
+
+    dpor runs one of each class of schedules that differ only in the order of independent statements, and says
+    whether it came to the end. A violation is written as a schedule that `payments-verify replay` runs again.
+
+    Exit codes: 0 every run is explained; 1 a violation was found; 2 it could not run, or not to the end.
+    """
+    wanted = scenarios_named(scenario or [])
+    if list_scenarios:
+        _list(wanted)
+        return
+    make = strategy_maker(strategy, runs=runs, seed=seed, bound=bound, depth=depth)
+    found: list[Explored] = []
+    with (
+        could_not_run(),
+        prepared_database(postgres_bin, EXPLORING) as dsn,
+        progress_bar("explore") as progress,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.run(_explore(dsn, wanted, make, output, probes, rerun, found, progress))
+    if as_json:
+        encoded = msgspec.json.encode([each.as_json() for each in found])
+        typer.echo(msgspec.json.format(encoded).decode())
+    else:
+        show_explored(found, Console(soft_wrap=True))
+    codes = {EXIT_CODES[each.verdict] for each in found}
+    raise typer.Exit(1 if 1 in codes else max(codes, default=2))
+
+
+async def _explore(
+    dsn: str,
+    scenarios: Sequence[Scenario],
+    make: MakeStrategy,
+    folder: Path,
+    probes: int,
+    rerun_every: int,
+    found: list[Explored],
+    progress: Report,
+) -> None:
+    async with gated_in_process(dsn) as service:
+        for number, scenario in enumerate(scenarios):
+            found.append(
+                await explore_scenario(
+                    scenario,
+                    service,
+                    make,
+                    folder,
+                    probes=probes,
+                    rerun_every=rerun_every,
+                    on_run=lambda count, at=number, name=scenario.name: progress(  # type: ignore[misc]
+                        at, len(scenarios), f"{name}: {count} schedules"
+                    ),
+                )
+            )
+
+
+def show_explored(found: Sequence[Explored], console: Console) -> None:
+    """Print a table of explorations, and each violation below it."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("scenario", "schedules", "of", "", "verdict", "seconds"):
+        table.add_column(name, justify="right" if name in ("schedules", "of", "seconds") else "left")
+    for each in found:
+        table.add_row(
+            each.scenario.name,
+            f"{each.report.schedules:,}",
+            _naive(each.report.naive),
+            _extent(each),
+            verdict_text(each.verdict),
+            f"{each.seconds:.1f}",
+        )
+    console.print(table)
+    for each in found:
+        if each.problem is not None:
+            console.print(f"\n[bold]{each.scenario.name}[/]: {each.verdict}")
+            console.print(each.problem, markup=False, highlight=False, soft_wrap=True)
+        if each.schedule is not None:
+            console.print(f"run it again: payments-verify replay {each.schedule}", highlight=False)
+
+
+def _naive(count: NaiveCount | None) -> str:
+    if count is None:
+        return ""
+    return f"{count.schedules:,.0f}" if count.known == "counted" else f"about {count.schedules:,.0f}"
+
+
+def _extent(explored: Explored) -> str:
+    report = explored.report
+    if explored.violation is not None:
+        return "stopped at a violation"
+    if not report.complete:
+        return "incomplete"
+    return {
+        Coverage.SCHEDULES: "every schedule",
+        Coverage.CLASSES: "complete: one of each class",
+        Coverage.BOUNDED: "every schedule within the bound",
+        Coverage.SAMPLE: "a sample",
+    }[report.coverage]
+
+
+def _list(scenarios: Sequence[Scenario]) -> None:
+    for scenario in scenarios:
+        typer.echo(f"{scenario.name}\n  {scenario.anomaly}")
+        for actor in scenario.actors:
+            typer.echo(f"    {actor.name}")

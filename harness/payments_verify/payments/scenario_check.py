@@ -1,0 +1,201 @@
+"""The exploration of a scenario: every schedule that a strategy calls for, each run judged by the model."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from payments_verify.interleavings.estimate import estimate_naive
+from payments_verify.interleavings.execution import DivergenceError, Execution, SchedulingError
+from payments_verify.interleavings.explore import explore
+from payments_verify.interleavings.ledger import Options
+from payments_verify.interleavings.minimize import minimize, switches
+from payments_verify.interleavings.report import NaiveCount, Report
+from payments_verify.interleavings.strategy import Plan, Strategy
+from payments_verify.payments import schedule_file
+from payments_verify.payments.scenario_history import Judge, Violation
+from payments_verify.payments.scenario_program import Raced, ScenarioProgram
+from payments_verify.payments.scenarios import Scenario
+from payments_verify.payments.system import GatedService
+from payments_verify.result import Verdict
+
+MakeStrategy = Callable[[], Strategy]
+OnRun = Callable[[int], object]
+"""Is told how many schedules have been run."""
+
+RERUN_EVERY = 20
+_MINIMIZING_RUNS = 300
+
+
+@dataclass(frozen=True)
+class Explored:
+    """What the exploration of a scenario found.
+
+    Attributes:
+        scenario: the scenario.
+        report: what was run.
+        outcomes: how often each combination of answers was seen.
+        violation: what was wrong with the first wrong run; ``None`` if all were explained.
+        schedules_to_violation: how many schedules had been run when it was found.
+        execution: the run with the fewest switches that is wrong.
+        schedule: its file.
+        strays: statements that were sent while no process ran: they were not scheduled.
+        seconds: how long it took, minimization included.
+    """
+
+    scenario: Scenario
+    report: Report
+    outcomes: Mapping[Any, int] = field(default_factory=dict)
+    violation: Violation | None = None
+    schedules_to_violation: int | None = None
+    execution: Execution | None = None
+    schedule: Path | None = None
+    strays: int = 0
+    seconds: float = 0.0
+
+    @property
+    def verdict(self) -> Verdict:
+        """``holds`` only if everything that the strategy calls for was run, and could be."""
+        if self.violation is not None:
+            return "violated"
+        whole = self.report.complete and self.report.trustworthy and self.report.schedules > 0
+        return "holds" if whole and not self.strays else "could not run"
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong, or why there is no verdict; ``None`` if it holds."""
+        if self.violation is not None:
+            return self.violation.explanation
+        if self.verdict == "holds":
+            return None
+        reasons = [*self.report.divergences, *self.report.nondeterminism]
+        if self.strays:
+            reasons.append(f"{self.strays} statements came while no process ran, and were not scheduled")
+        return "\n".join(reasons) or "not everything was run"
+
+    def as_json(self) -> dict[str, Any]:
+        """The result as plain data."""
+        return {
+            "scenario": self.scenario.name,
+            "verdict": self.verdict,
+            "outcomes": len(self.outcomes),
+            "problem": self.problem,
+            "schedules_to_violation": self.schedules_to_violation,
+            "switches": None if self.execution is None else switches(self.execution.schedule),
+            "schedule": None if self.schedule is None else str(self.schedule),
+            **self.report.as_json(),
+            "seconds": round(self.seconds, 3),
+        }
+
+
+async def explore_scenario(
+    scenario: Scenario,
+    service: GatedService,
+    make_strategy: MakeStrategy,
+    folder: Path,
+    *,
+    probes: int = 0,
+    rerun_every: int = RERUN_EVERY,
+    on_run: OnRun = lambda _runs: None,
+) -> Explored:
+    """Explore a scenario, and stop at the first run that the model does not explain.
+
+    Args:
+        scenario: what is raced.
+        service: the service behind its gate.
+        make_strategy: makes the strategy: which schedules are run.
+        folder: where the schedule of a violation is written.
+        probes: random schedules from which the number of all is estimated; 0 for no estimate.
+        rerun_every: run every so-manieth schedule twice, to see that it does the same; 0 for none.
+        on_run: is told of each run.
+    """
+    started = time.perf_counter()
+    program = ScenarioProgram(scenario, service)
+    await program.prepare()
+    exploration = _Exploration(scenario, on_run)
+    options = Options(rerun_every=rerun_every, result_key=_outcomes)
+    report = await exploration.run(program, make_strategy(), options)
+    if report.divergences and program.start_is_read:
+        # It came to light on the way that BEGIN reads the clock: what was run before did not know.
+        exploration = _Exploration(scenario, on_run)
+        report = await exploration.run(program, make_strategy(), options)
+    naive = report.naive or (await _estimated(program, probes) if probes else None)
+    path = None
+    if exploration.violation is not None and exploration.execution is not None:
+        await exploration.minimize(program)
+        path = folder / f"{scenario.name}.schedule.json"
+        explanation = exploration.violation.explanation
+        schedule_file.write(
+            path, schedule_file.saved(scenario, service.name, exploration.execution, explanation)
+        )
+    return Explored(
+        scenario,
+        _with_naive(report, naive),
+        exploration.outcomes,
+        exploration.violation,
+        exploration.runs if exploration.violation is not None else None,
+        exploration.execution,
+        path,
+        exploration.strays,
+        time.perf_counter() - started,
+    )
+
+
+def _outcomes(raced: Raced) -> Any:  # noqa: ANN401 - whatever can be compared
+    return raced.outcomes
+
+
+class _Exploration:
+    """Judges runs as they come."""
+
+    def __init__(self, scenario: Scenario, on_run: OnRun) -> None:
+        self.outcomes: Counter[Any] = Counter()
+        self.violation: Violation | None = None
+        self.execution: Execution | None = None
+        self.runs = 0
+        self.strays = 0
+        self._scenario = scenario
+        self._on_run = on_run
+        self._judge = Judge()
+
+    async def run(self, program: ScenarioProgram, strategy: Strategy, options: Options) -> Report:
+        """Run every schedule of the strategy, up to the first violation."""
+        return await explore(program, strategy, on_execution=self._take, options=options)
+
+    async def minimize(self, program: ScenarioProgram) -> None:
+        """Replace the wrong run by one with the fewest switches that is wrong as well."""
+        assert self.execution is not None
+        try:
+            minimal = await minimize(program, self.execution, self._is_wrong, max_runs=_MINIMIZING_RUNS)
+        except (DivergenceError, SchedulingError):
+            return
+        self.execution = minimal.execution
+        self.violation = self._judge.violation(minimal.execution)
+
+    def _is_wrong(self, execution: Execution) -> bool:
+        return execution.complete and self._judge.violation(execution) is not None
+
+    def _take(self, execution: Execution, _plan: Plan) -> bool:
+        self.runs += 1
+        self.strays += len(execution.result.strays)
+        self.outcomes[execution.result.outcomes] += 1
+        self._on_run(self.runs)
+        self.violation = self._judge.violation(execution)
+        if self.violation is not None:
+            self.execution = execution
+        return self.violation is not None
+
+
+async def _estimated(program: ScenarioProgram, probes: int) -> NaiveCount | None:
+    try:
+        return await estimate_naive(program, probes=probes, seed=0)
+    except (DivergenceError, SchedulingError):
+        return None
+
+
+def _with_naive(report: Report, naive: NaiveCount | None) -> Report:
+    return replace(report, naive=naive)

@@ -1,0 +1,170 @@
+"""What a run of a scenario means: its histories, and whether the model explains them.
+
+A run stands for every run in which dependent steps come in the same order. All of them give the same answers,
+but they differ in which operation was over before which began. The run is judged by the strictest of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from payments_verify.explain import explain, render
+from payments_verify.history import Operation, Outcome
+from payments_verify.interleavings import orders
+from payments_verify.interleavings.execution import Execution
+from payments_verify.interleavings.happens_before import Dependence
+from payments_verify.linearizability import Result, Verdict, check
+from payments_verify.payments.observations import Invocation, Observation
+from payments_verify.payments.scenario_program import Exchange, Raced
+from payments_verify.payments.spec import Payments, PaymentState
+from payments_verify.scheduler import Operation as RacedOperation
+
+_CHECK_BUDGET_S = 60.0
+
+
+@dataclass(frozen=True)
+class Violation:
+    """Why a run is wrong.
+
+    Attributes:
+        invariant: the invariant that it breaks, as far as that can be told: ``I9`` or ``I10``.
+        explanation: what is wrong, for people.
+        operation: the index of the operation that cannot be explained, among the run's; ``None`` if it is
+            not one of them.
+        expected: what the model would have answered to it.
+    """
+
+    invariant: str
+    explanation: str
+    operation: int | None = None
+    expected: str | None = None
+
+
+class Judge:
+    """Judges runs, and remembers which footprints depend on each other."""
+
+    def __init__(self) -> None:
+        self._dependence = Dependence()
+
+    def violation(self, execution: Execution) -> Violation | None:
+        """What is wrong with a complete run; ``None`` if the model explains it."""
+        raced: Raced = execution.result
+        unanswered = _unanswered(raced)
+        if unanswered is not None:
+            return unanswered
+        for order in self.orders(execution):
+            history, numbers = history_of(raced, order)
+            result = check(Payments(), history, budget_seconds=_CHECK_BUDGET_S)
+            if result.verdict is not Verdict.OK:
+                return _refuted(result, numbers)
+        return None
+
+    def orders(self, execution: Execution) -> Iterator[Sequence[int]]:
+        """The strictest orders of a run's steps: most operations are over before others begin."""
+        operations = [
+            orders.Operation(operation.process, operation.first, operation.last)
+            for operation in execution.result.operations
+            if operation.first is not None and operation.last is not None
+        ]
+        for found in orders.real_time_orders(execution, operations, self._dependence):
+            yield found.steps
+
+
+def _unanswered(raced: Raced) -> Violation | None:
+    """Nothing is broken on purpose, so no answer, a 5xx or one that cannot be read is wrong (I9)."""
+    for index, operation in enumerate(raced.operations):
+        observed: Observation | None = operation.result
+        if observed is None or observed.kind == "unknown":
+            what = "no answer" if observed is None else dict(observed.value)
+            asked: Invocation = operation.value
+            return Violation("I9", f"I9: {asked.f} {dict(asked.value)} got no definite answer: {what}", index)
+    return None
+
+
+def _refuted(result: Result[PaymentState], numbers: Mapping[int, int]) -> Violation:
+    if result.refuted is None:
+        return Violation("I10", f"the history could not be decided: {result.reason}")
+    explanation = explain(Payments(), result.refuted)
+    blocked = explanation.blocked[0] if explanation.blocked else None
+    number, expected = None, None
+    if blocked is not None:
+        expected = blocked.expected
+        number = numbers.get(blocked.operation.called)
+    return Violation("I10", f"not linearizable\n{render(explanation)}", number, expected)
+
+
+def history_of(raced: Raced, order: Sequence[int]) -> tuple[tuple[Operation, ...], Mapping[int, int]]:
+    """The history of a run whose steps were taken in this order, each operation as short as it allows.
+
+    An operation is invoked just before its first step and answered just after its last, so that as many as
+    can be are over before another begins.
+
+    Args:
+        raced: the run.
+        order: the indices of its steps, in an order that is equivalent to that of the run.
+
+    Returns:
+        The operations; and for those of the race the index among the run's, by the invocation's position.
+    """
+    place = {step: position for position, step in enumerate(order)}
+    events: list[tuple[float, int]] = []
+    for number, operation in enumerate(raced.operations):
+        begins = -1.0 if operation.first is None else place[operation.first] - 0.25
+        events.append((begins, number))
+        if operation.result is not None and operation.answered is not None:
+            ends = place[operation.answered] + 0.25 if operation.first is not None else begins
+            events.append((ends, number))
+    events.sort(key=lambda event: event[0])
+    return _Writer(raced).write([number for _, number in events])
+
+
+class _Writer:
+    """Numbers events and processes."""
+
+    def __init__(self, raced: Raced) -> None:
+        self._raced = raced
+        self._events = 0
+        self._processes = 0
+        self._done: list[Operation] = []
+
+    def write(self, events: Sequence[int]) -> tuple[tuple[Operation, ...], Mapping[int, int]]:
+        """Write the exchanges before the race, the race's events, and those after it."""
+        for exchange in self._raced.before:
+            self._sequential(exchange)
+        numbers: dict[int, int] = {}
+        called: dict[int, tuple[int, int]] = {}
+        for number in events:
+            if number not in called:
+                called[number] = (self._next_process(), self._next_event())
+            else:
+                process, position = called.pop(number)
+                self._add(self._raced.operations[number], process, position, self._next_event())
+                numbers[position] = number
+        for number, (process, position) in called.items():
+            self._add(self._raced.operations[number], process, position, None)
+        for exchange in self._raced.after:
+            self._sequential(exchange)
+        return tuple(sorted(self._done, key=lambda operation: operation.called)), numbers
+
+    def _sequential(self, exchange: Exchange) -> None:
+        operation = RacedOperation(0, exchange.invocation, exchange.observation)
+        self._add(operation, self._next_process(), self._next_event(), self._next_event())
+
+    def _add(self, raced: RacedOperation, process: int, called: int, returned: int | None) -> None:
+        invocation: Invocation = raced.value
+        observed: Observation | None = raced.result
+        if observed is None or observed.kind == "unknown":
+            outcome, response, returned = Outcome.UNKNOWN, None, None
+        else:
+            outcome, response = Outcome(observed.kind), dict(observed.value)
+        value = dict(invocation.value)
+        self._done.append(Operation(process, invocation.f, value, outcome, response, called, returned))
+
+    def _next_event(self) -> int:
+        self._events += 1
+        return self._events - 1
+
+    def _next_process(self) -> int:
+        self._processes += 1
+        return self._processes - 1
