@@ -113,6 +113,7 @@ class ScenarioProgram:
             self._service.catalog,
             names={UUID(race.payment): "payment"},
             start_is_read=self.start_is_read,
+            turns=self._service.turns,
             limits=self._limits,
         )
         execution = await run(choose)

@@ -10,7 +10,7 @@ from typing import Any
 from payments_verify.gate import Gate
 from payments_verify.payments.http_binding import PaymentsClient
 from payments_verify.payments.racing import Hands
-from payments_verify.scheduler import Monitor
+from payments_verify.scheduler import Monitor, Turns
 from payments_verify.sql.catalog import Catalog
 
 
@@ -44,6 +44,7 @@ class GatedService:
         gate: the gate.
         monitor: says who waits for a lock.
         catalog: the schema.
+        turns: keeps the server's waiting processes in their order.
     """
 
     name: str
@@ -51,3 +52,4 @@ class GatedService:
     gate: Gate
     monitor: Monitor
     catalog: Catalog
+    turns: Turns

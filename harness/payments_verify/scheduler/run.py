@@ -28,6 +28,7 @@ from payments_verify.interleavings.execution import (
 from payments_verify.interleavings.footprint import Footprint, Mode, union
 from payments_verify.scheduler.monitor import Monitor
 from payments_verify.scheduler.process import Body, Point, Process, State, current_process
+from payments_verify.scheduler.turns import Turns
 from payments_verify.sql.catalog import Catalog
 from payments_verify.sql.footprints import READ_CLOCK
 from payments_verify.sql.transactions import TransactionFootprint
@@ -59,6 +60,7 @@ class Run:
         catalog: the schema, for footprints; with a gate only.
         names: for values that are new in each run, such as an id, a name that footprints have in its place.
         start_is_read: whether some statement asks when its transaction began; then ``BEGIN`` reads the clock.
+        turns: keeps waiting server processes in their order.
         limits: how long to wait.
     """
 
@@ -71,6 +73,7 @@ class Run:
         *,
         names: Mapping[Hashable, Hashable] | None = None,
         start_is_read: bool = False,
+        turns: Turns | None = None,
         limits: Limits | None = None,
     ) -> None:
         self._bodies = bodies
@@ -78,6 +81,7 @@ class Run:
         self._monitor = monitor
         self._catalog = catalog
         self._names = names or {}
+        self._turns = turns or Turns(ours=False)
         self._limits = limits or Limits()
         self._steps: list[Step] = []
         self._running: Process | None = None
@@ -192,6 +196,8 @@ class Run:
         if isinstance(parked, HeldStatement):
             process.waiting = parked
             process.footprint = own
+            if len(self._queue) > 1:
+                self._turns.stop(_pid(waiting) for waiting in self._queue)
         parked.release()
         await self._settle(process)
         blocked = process.state is State.BLOCKED
@@ -260,6 +266,7 @@ class Run:
             waiting = [p for p in self.processes if p.state is State.BLOCKED and p is not but]
             if released and waiting:
                 await self._await_granted(waiting)
+            self._turns.all_go_on()
             free = next((p for p in waiting if p.waiting is None), None) or await self._unstalled()
             if free is None:
                 return woke
@@ -289,14 +296,18 @@ class Run:
 
     async def _await_granted(self, waiting: Sequence[Process]) -> None:
         """Wait for the answers of those whose locks have been granted."""
+        for process in sorted(waiting, key=self._queue.index):
+            self._turns.go_on(_pid(process))
+            await self._await_answer_or_lock(process)
+
+    async def _await_answer_or_lock(self, process: Process) -> None:
         assert self._monitor is not None
         deadline = asyncio.get_running_loop().time() + self._limits.step
-        while unanswered := {p.waiting.session.pid: p for p in waiting if p.waiting is not None}:
-            still = await self._monitor.blocked(unanswered, self._pids())
-            if all(pid in still or process.waiting is None for pid, process in unanswered.items()):
+        while process.waiting is not None:
+            if await self._monitor.blocked([_pid(process)], self._pids()):
                 return
             if asyncio.get_running_loop().time() > deadline:
-                raise SchedulingError(self._waiting_report(next(iter(unanswered.values()))))
+                raise SchedulingError(self._waiting_report(process))
 
     async def _unstalled(self) -> Process | None:
         stalled = [p for p in self.processes if p.state is State.STALLED]
@@ -332,6 +343,7 @@ class Run:
         """Let everything run to its end, or cancel it, so that the next run finds nobody under way."""
         if self._gate is not None:
             self._gate.observer = PassAll()
+        self._turns.all_go_on()
         for process in self.processes:
             process.free_running = True
             for parked in process.parked:
@@ -426,6 +438,10 @@ def _waits_for(process: Process) -> str:
             return f"waits for the answer to {_one_line(process.waiting.sql)}"
         case _:
             return "has sent nothing and answered nothing"
+
+
+def _pid(process: Process) -> int:
+    return 0 if process.waiting is None else process.waiting.session.pid
 
 
 def _releases(footprint: Footprint) -> bool:

@@ -16,7 +16,7 @@ from payments_verify.gate import Gate
 from payments_verify.payments.http_binding import PaymentsClient
 from payments_verify.payments.racing import Hands
 from payments_verify.payments.system import GatedService
-from payments_verify.scheduler import Monitor
+from payments_verify.scheduler import Monitor, Turns
 from payments_verify.sql.catalog import Catalog
 from payments_verify.sql.footprints import is_scheduling_point
 from payments_verify.systems.asgi import ApplicationClient
@@ -29,8 +29,13 @@ _CONNECTIONS = 8
 
 
 @asynccontextmanager
-async def gated_in_process(dsn: str) -> AsyncIterator[GatedService]:
-    """The application in this process, over a gate in front of ``dsn``, which has a clock that can be set."""
+async def gated_in_process(dsn: str, *, ours: bool = True) -> AsyncIterator[GatedService]:
+    """The application in this process, over a gate in front of ``dsn``, which has a clock that can be set.
+
+    Args:
+        dsn: the database.
+        ours: whether its server is one that the harness has started on this machine.
+    """
     async with (
         Gate.open(dsn, is_scheduling_point) as gate,
         Monitor.connect(dsn) as monitor,
@@ -44,7 +49,7 @@ async def gated_in_process(dsn: str) -> AsyncIterator[GatedService]:
         expire = ExpirePayments(store)
         client = PaymentsClient(ApplicationClient(create_app(store)))
         hands = Hands(client, clock.set, lambda: expire(100), lambda: _session(gate))
-        yield GatedService("in process", hands, gate, monitor, Catalog.load(dsn))
+        yield GatedService("in process", hands, gate, monitor, Catalog.load(dsn), Turns(ours=ours))
 
 
 async def _session(gate: Gate) -> psycopg.AsyncConnection:
