@@ -7,45 +7,13 @@ from pathlib import Path
 import pytest
 
 from tests.support.mutants import Edit, mutated_copy, run_harness
-
-STATEMENTS = "infrastructure/postgres/statements.py"
-STORE = "infrastructure/postgres/store.py"
-MIGRATIONS = "infrastructure/postgres/migrations"
-
-NO_ROW_LOCK = Edit(
-    STATEMENTS,
-    'FROM payments WHERE payment_id = %s FOR NO KEY UPDATE"',
-    'FROM payments WHERE payment_id = %s"',
-)
-KEY_BEFORE_LOCK = (
-    Edit(
-        STORE,
-        "                locked = await _execute(connection, sql.LOCK_PAYMENT, (payment_id,))\n"
-        "                known = None\n"
-        "                if key is not None:\n"
-        "                    known = await _execute(connection, sql.FIND_ATTEMPT, (payment_id, key.text))\n",
-        "                known = None\n"
-        "                if key is not None:\n"
-        "                    known = await _execute(connection, sql.FIND_ATTEMPT, (payment_id, key.text))\n"
-        "                locked = await _execute(connection, sql.LOCK_PAYMENT, (payment_id,))\n",
-    ),
-)
-NO_UNIQUE_KEY = Edit(
-    f"{MIGRATIONS}/0999-weakened.sql",
-    None,
-    "-- depends: 0003-application-role\n"
-    "ALTER TABLE capture_attempts DROP CONSTRAINT capture_attempts_pkey;\n"
-    "DROP INDEX one_captured_attempt;\n"
-    "DROP TRIGGER legal_moves ON payments;\n"
-    "DROP TRIGGER capture_has_attempt ON payments;\n"
-    "DROP TRIGGER attempt_has_capture ON capture_attempts;\n",
-)
+from tests.support.seeded_bugs import KEY_BEFORE_LOCK, NO_CONSTRAINTS, NO_ROW_LOCK, TRANSACTION_START
 
 RACES = {
     "no row lock": (NO_ROW_LOCK,),
-    "key looked up before the lock": KEY_BEFORE_LOCK,
-    "now() for the clock": (Edit(STATEMENTS, '"SELECT payment_clock()"', '"SELECT now()"'),),
-    "no unique key and no lock": (NO_ROW_LOCK, NO_UNIQUE_KEY),
+    "key looked up before the lock": (KEY_BEFORE_LOCK,),
+    "now() for the clock": (TRANSACTION_START,),
+    "no unique key and no lock": (NO_ROW_LOCK, NO_CONSTRAINTS),
 }
 
 SEQUENTIAL = {

@@ -11,6 +11,7 @@ from payments_verify.cli.differential import machine, stress
 from payments_verify.cli.explore import explore
 from payments_verify.cli.history import history
 from payments_verify.cli.model import model
+from payments_verify.cli.replay import replay
 from payments_verify.cli.verify import verify
 
 app = typer.Typer(
@@ -25,6 +26,7 @@ app.command()(model)
 app.command()(machine)
 app.command()(stress)
 app.command()(explore)
+app.command()(replay)
 app.command()(history)
 
 

@@ -96,6 +96,13 @@ class Bound:
     type_oid: int
     data: bytes | None
 
+    def __str__(self) -> str:
+        if self.data is None:
+            return "NULL"
+        if self.format == 0:
+            return self.data.decode(errors="backslashreplace")
+        return f"0x{self.data.hex()}"
+
 
 def query_text(message: bytes) -> str:
     """The SQL of a simple Query."""

@@ -99,8 +99,12 @@ async def _tick(process: Process, actor: Tick, hands: Hands, race: Race) -> None
 
 async def _sweep(process: Process, hands: Hands) -> None:
     operation = process.begin(Invocation("sweep", {}))
-    await hands.sweep_batch()
-    process.end(operation, Observation("ok", {}))
+    try:
+        await hands.sweep_batch()
+    except Exception as error:  # noqa: BLE001 - whatever a sweep raises is its answer, as a request's is
+        process.end(operation, Observation("unknown", {"error": f"{type(error).__name__}: {error}"}))
+    else:
+        process.end(operation, Observation("ok", {}))
 
 
 async def _hold(process: Process, leaving: Leaving, hands: Hands, race: Race) -> None:

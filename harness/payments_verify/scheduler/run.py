@@ -38,16 +38,17 @@ _POLL_S = 0.002
 
 @dataclass(frozen=True)
 class Limits:
-    """How long a run waits, in seconds.
+    """How long a run waits.
 
     Attributes:
-        step: for a process to come to rest; past it the run fails.
-        stall: for a process that waits for nothing in the database, before it counts as waiting inside the
-            service.
+        step: seconds for a process to come to rest; past it the run fails.
+        stall: how often a process that waits for nothing in the database is looked at, every 2 ms, before it
+            counts as waiting inside the service. Looks are counted, not time: a service that computes for
+            long is not waiting.
     """
 
     step: float = 10.0
-    stall: float = 0.05
+    stall: int = 25
 
 
 class Run:
@@ -85,6 +86,7 @@ class Run:
         self._limits = limits or Limits()
         self._steps: list[Step] = []
         self._running: Process | None = None
+        self._footprints: dict[HeldStatement, Footprint] = {}
         self._transactions: dict[Session, TransactionFootprint] = {}
         self.processes = [
             Process(index, name, lambda: len(self._steps) + self._in_step)
@@ -177,7 +179,7 @@ class Run:
             if not ready:
                 if all(process.state is State.DONE for process in self.processes):
                     return True
-                await self._await_deadlock_detector()
+                await self._await_anybody()
                 continue
             waiting = frozenset(p.index for p in self.processes if p.state in (State.BLOCKED, State.STALLED))
             touched = self._steps[-1].touched if self._steps else None
@@ -214,26 +216,22 @@ class Run:
         """Wait until a process has come to rest."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._limits.step
-        quiet_since = loop.time()
+        quiet = 0
         may_block = process.waiting is not None and self._may_block(process)
         while not self._at_rest(process):
             if process.waiting is not None and may_block:
                 if await self._is_blocked(process):
                     return
             elif await process.change(_POLL_S if self._gate is not None else 0):
-                quiet_since = loop.time()
+                quiet = 0
             elif process.waiting is not None:
                 if await self._is_blocked(process):
                     return
-            elif loop.time() - quiet_since > self._stall_limit:
+            elif (quiet := quiet + 1) > self._limits.stall:
                 process.state = State.STALLED
                 return
             if loop.time() > deadline:
                 raise SchedulingError(self._waiting_report(process))
-
-    @property
-    def _stall_limit(self) -> float:
-        return self._limits.stall if self._gate is not None else 0.0
 
     def _at_rest(self, process: Process) -> bool:
         if process.parked:
@@ -322,22 +320,24 @@ class Run:
             session.deliver()
         await self._settle(process)
 
-    async def _await_deadlock_detector(self) -> None:
-        """Everybody waits for somebody: PostgreSQL ends that by itself, after its ``deadlock_timeout``."""
+    async def _await_anybody(self) -> None:
+        """Everybody waits: a deadlock PostgreSQL ends by itself, after its ``deadlock_timeout``."""
         deadline = asyncio.get_running_loop().time() + self._limits.step
-        blocked = [p for p in self.processes if p.state is State.BLOCKED]
-        while blocked and all(p.waiting is not None for p in blocked):
-            await blocked[0].change(_POLL_S)
+        waiting = [p for p in self.processes if p.state in (State.BLOCKED, State.STALLED)]
+        while not any(p.parked or p.ended or self._was_answered(p) for p in waiting):
+            await waiting[0].change(_POLL_S)
             if asyncio.get_running_loop().time() > deadline:
-                break
-        if not any(p.waiting is None for p in blocked):
-            raise SchedulingError(self._waiting_report(None))
+                raise SchedulingError(self._waiting_report(None))
         woke = await self._look_after_waiting(released=True)
         if self._steps:
             last = self._steps[-1]
             self._steps[-1] = Step(
                 last.process, last.label, last.footprint, last.blocked, (*last.woke, *woke), last.details
             )
+
+    @staticmethod
+    def _was_answered(process: Process) -> bool:
+        return process.state is State.BLOCKED and process.waiting is None
 
     async def _drain(self) -> None:
         """Let everything run to its end, or cancel it, so that the next run finds nobody under way."""
@@ -372,6 +372,12 @@ class Run:
     def _footprint(self, parked: HeldStatement | Point) -> Footprint:
         if isinstance(parked, Point):
             return parked.footprint
+        known = self._footprints.get(parked)
+        if known is None:
+            known = self._footprints[parked] = self._footprint_of(parked)
+        return known
+
+    def _footprint_of(self, parked: HeldStatement) -> Footprint:
         footprint = self._renamed(self._transaction(parked.session).pending(parked.sql, parked.values))
         if self._start_is_read and _begins(parked.sql):
             footprint |= Footprint.of(READ_CLOCK)
@@ -460,8 +466,12 @@ def _one_line(sql: str) -> str:
 
 def _described(parked: HeldStatement | Point) -> tuple[str, dict[str, Any]]:
     if isinstance(parked, Point):
-        return parked.label, {}
-    details: dict[str, Any] = {"connection": parked.session.number, "answer": parked.tag}
+        return parked.label, {"kind": "clock" if parked.label.startswith("clock") else "other"}
+    details: dict[str, Any] = {
+        "connection": parked.session.number,
+        "answer": parked.tag,
+        "values": tuple(map(str, parked.values)),
+    }
     if parked.error is not None:
         details["error"] = f"{parked.error.get('C', '')} {parked.error.get('M', '')}"
     return _one_line(parked.sql), details

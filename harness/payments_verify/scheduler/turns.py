@@ -1,8 +1,8 @@
 """Waiting server processes are let go on one at a time, in the order in which they came to wait.
 
-Those that wait for a row that is then updated meet again at its new version, and which of them has it first is
-for the operating system to say. Stopped before the row is released, and continued one after the other, they have
-it in their order, each time.
+Those that wait for a row that is then updated meet again at its new version, and which of them has it first
+is for the operating system to say. Stopped before the row is released, and continued one after the other,
+they have it in their order, each time.
 """
 
 from __future__ import annotations

@@ -82,6 +82,7 @@ def statement_footprint(sql: str, values: Sequence[Bound], catalog: Catalog) -> 
     return _filled(sql, tuple(values), catalog)
 
 
+@lru_cache(maxsize=4096)
 def is_scheduling_point(sql: str) -> bool:
     """Whether a statement is worth holding back.
 

@@ -9,6 +9,7 @@ import psycopg
 
 from payments_core.application.use_cases import ExpirePayments
 from payments_core.entrypoints.http.app import create_app
+from payments_core.entrypoints.logs import configure_logs
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
 from payments_verify.clock import DatabaseClock
@@ -24,6 +25,7 @@ from payments_verify.systems.asgi import ApplicationClient
 EXPLORING = {"deadlock_timeout": "20ms"}
 """Settings of a server that is explored: a deadlock is an outcome, and need not be waited for long."""
 
+_LOG_LEVEL = "error"
 _CONNECTIONS = 8
 """As many as the largest scenario has processes, so that none waits for a connection."""
 
@@ -36,6 +38,7 @@ async def gated_in_process(dsn: str, *, ours: bool = True) -> AsyncIterator[Gate
         dsn: the database.
         ours: whether its server is one that the harness has started on this machine.
     """
+    configure_logs(_LOG_LEVEL)
     async with (
         Gate.open(dsn, is_scheduling_point) as gate,
         Monitor.connect(dsn) as monitor,

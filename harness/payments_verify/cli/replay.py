@@ -1,0 +1,148 @@
+"""`payments-verify replay`: run a schedule again, and see it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+import uvloop
+
+from payments_verify.cli.differential import Json, PostgresBin, could_not_run
+from payments_verify.cli.running import Report, progress_bar
+from payments_verify.interleavings.execution import DivergenceError, Execution, SchedulingError
+from payments_verify.interleavings.replay import replay as replay_schedule
+from payments_verify.payments import schedule_file
+from payments_verify.payments.scenario_history import Judge, Violation
+from payments_verify.payments.scenario_program import ScenarioProgram
+from payments_verify.payments.scenario_timeline import timeline_of
+from payments_verify.payments.scenarios import SCENARIOS
+from payments_verify.systems import EXPLORING, gated_in_process, prepared_database
+from payments_verify.timeline import html, svg, text
+
+
+@dataclass(frozen=True)
+class _Replayed:
+    execution: Execution | None
+    violation: Violation | None = None
+    problem: str | None = None
+
+
+def replay(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A schedule.", show_default=False)],
+    times: Annotated[int, typer.Option(min=1, help="How often to run it.")] = 1,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the pictures; FILE's if not given.", show_default=False),
+    ] = None,
+    width: Annotated[int, typer.Option(min=60, help="Columns of the timeline.")] = 100,
+    postgres_bin: PostgresBin = None,
+    as_json: Json = False,
+) -> None:
+    """Run exactly the schedule of a file, and show it: as text here, and as a picture and a page.
+
+    Exit codes: 0 the model explains every run; 1 it does not; 2 the schedule could not be run.
+    """
+    try:
+        schedule = schedule_file.read(file)
+    except schedule_file.ScheduleError as error:
+        typer.echo(f"payments-verify: {error}", err=True)
+        raise typer.Exit(2) from error
+    with (
+        could_not_run(),
+        prepared_database(postgres_bin, EXPLORING) as dsn,
+        progress_bar("replay") as progress,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runs = runner.run(_replay(dsn, schedule, times, progress))
+    pictures = _draw(schedule, runs, output or file.parent, file.name.split(".")[0])
+    _report(schedule, runs, pictures, width=width, as_json=as_json)
+
+
+async def _replay(
+    dsn: str, schedule: schedule_file.SavedSchedule, times: int, progress: Report
+) -> list[_Replayed]:
+    judge = Judge()
+    runs = []
+    async with gated_in_process(dsn) as service:
+        program = ScenarioProgram(SCENARIOS[schedule.scenario], service)
+        await program.prepare()
+        for number in range(times):
+            try:
+                execution = await _once(program, schedule)
+            except (DivergenceError, SchedulingError) as error:
+                runs.append(_Replayed(None, problem=str(error)))
+            else:
+                runs.append(_Replayed(execution, judge.violation(execution)))
+            progress(number + 1, times, "")
+    return runs
+
+
+async def _once(program: ScenarioProgram, schedule: schedule_file.SavedSchedule) -> Execution:
+    labels = schedule.labels or None
+    knew = program.start_is_read
+    try:
+        return await replay_schedule(program, schedule.schedule, labels)
+    except DivergenceError:
+        if program.start_is_read == knew:
+            raise
+    return await replay_schedule(program, schedule.schedule, labels)
+
+
+def _draw(
+    schedule: schedule_file.SavedSchedule, runs: Sequence[_Replayed], folder: Path, stem: str
+) -> list[Path]:
+    shown = _shown(runs)
+    if shown is None or shown.execution is None:
+        return []
+    timeline = timeline_of(SCENARIOS[schedule.scenario], schedule.service, shown.execution, shown.violation)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{stem}.svg", folder / f"{stem}.html"]
+    paths[0].write_text(svg.render(timeline))
+    paths[1].write_text(html.render(timeline))
+    return paths
+
+
+def _shown(runs: Sequence[_Replayed]) -> _Replayed | None:
+    """The run to show: the first that is wrong, else the first."""
+    complete = [run for run in runs if run.execution is not None]
+    return next((run for run in complete if run.violation is not None), complete[0] if complete else None)
+
+
+def _report(
+    schedule: schedule_file.SavedSchedule,
+    runs: Sequence[_Replayed],
+    pictures: Sequence[Path],
+    *,
+    width: int,
+    as_json: bool,
+) -> None:
+    wrong = sum(run.violation is not None for run in runs)
+    not_run = [run.problem for run in runs if run.problem is not None]
+    shown = _shown(runs)
+    if as_json:
+        result = {
+            "scenario": schedule.scenario,
+            "runs": len(runs),
+            "violations": wrong,
+            "not_run": not_run,
+            "explanation": shown.violation.explanation if shown is not None and shown.violation else None,
+            "pictures": [str(path) for path in pictures],
+        }
+        typer.echo(msgspec.json.format(msgspec.json.encode(result)).decode())
+    else:
+        if shown is not None and shown.execution is not None:
+            timeline = timeline_of(
+                SCENARIOS[schedule.scenario], schedule.service, shown.execution, shown.violation
+            )
+            typer.echo(text.render(timeline, width))
+        for problem in dict.fromkeys(not_run):
+            typer.echo(f"could not be run: {problem}", err=True)
+        typer.echo(f"violated in {wrong} of {len(runs)} runs" if wrong else f"explained in {len(runs)} runs")
+        for path in pictures:
+            typer.echo(f"picture: {path}")
+    raise typer.Exit(1 if wrong else 2 if not_run else 0)

@@ -1,0 +1,66 @@
+"""A run of a scenario, drawn: who asked what, which statement went when, and where it parts from the model."""
+
+from __future__ import annotations
+
+from payments_verify.interleavings.execution import Execution
+from payments_verify.payments.observations import Invocation, Observation
+from payments_verify.payments.scenario_history import Violation
+from payments_verify.payments.scenario_program import Raced
+from payments_verify.payments.scenarios import Scenario
+from payments_verify.scheduler import Operation
+from payments_verify.timeline.model import Timeline, TimelineOperation, from_execution
+
+
+def timeline_of(
+    scenario: Scenario, service: str, execution: Execution, violation: Violation | None
+) -> Timeline:
+    """The timeline of a complete run.
+
+    Args:
+        scenario: what was raced.
+        service: what was run, for people.
+        execution: the run.
+        violation: what is wrong with it, if anything is.
+    """
+    raced: Raced = execution.result
+    wrong = violation.operation if violation is not None else None
+    operations = [
+        _operation(operation, violation if number == wrong else None)
+        for number, operation in enumerate(raced.operations)
+    ]
+    return from_execution(
+        execution,
+        [actor.name for actor in scenario.actors],
+        title=scenario.name,
+        subtitle=f"{scenario.anomaly} ({service})",
+        operations=operations,
+        verdict="the model explains this run" if violation is None else f"violated: {violation.invariant}",
+        explanation="" if violation is None else violation.explanation,
+        parts_at=None if wrong is None else raced.operations[wrong].answered,
+    )
+
+
+def _operation(operation: Operation, violation: Violation | None) -> TimelineOperation:
+    asked: Invocation = operation.value
+    arguments = [str(value) for name, value in asked.value.items() if name != "payment"]
+    return TimelineOperation(
+        lane=operation.process,
+        text=" ".join([asked.f, *arguments]),
+        answer=_answer(operation.result),
+        expected=violation.expected if violation is not None else None,
+        first=operation.first,
+        last=operation.answered,
+        is_violation=violation is not None,
+    )
+
+
+def _answer(observation: Observation | None) -> str:
+    if observation is None:
+        return "no answer"
+    value = observation.value
+    if observation.kind == "unknown":
+        return f"{value.get('status', 'no answer')}"
+    shown = str(value.get("outcome", "ok"))
+    if "payment" in value:
+        shown += f": {value['payment']['state']}"
+    return shown + (" (replayed)" if value.get("replayed") else "")

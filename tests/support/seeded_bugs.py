@@ -1,0 +1,107 @@
+"""Bugs that real services have had, as edits of this one, and where each shows."""
+
+from __future__ import annotations
+
+from tests.support.mutants import Edit
+
+STATEMENTS = "infrastructure/postgres/statements.py"
+STORE = "infrastructure/postgres/store.py"
+MIGRATIONS = "infrastructure/postgres/migrations"
+
+NO_ROW_LOCK = Edit(
+    STATEMENTS,
+    'FROM payments WHERE payment_id = %s FOR NO KEY UPDATE"',
+    'FROM payments WHERE payment_id = %s"',
+)
+_LOCK_THEN_KEY = (
+    "                locked = await _execute(connection, sql.LOCK_PAYMENT, (payment_id,))\n"
+    "                known = None\n"
+    "                if key is not None:\n"
+    "                    known = await _execute(connection, sql.FIND_ATTEMPT, (payment_id, key.text))\n"
+)
+KEY_BEFORE_LOCK = Edit(
+    STORE,
+    _LOCK_THEN_KEY,
+    "                known = None\n"
+    "                if key is not None:\n"
+    "                    known = await _execute(connection, sql.FIND_ATTEMPT, (payment_id, key.text))\n"
+    "                locked = await _execute(connection, sql.LOCK_PAYMENT, (payment_id,))\n",
+)
+NO_CONSTRAINTS = Edit(
+    f"{MIGRATIONS}/0999-weakened.sql",
+    None,
+    "-- depends: 0003-application-role\n"
+    "ALTER TABLE capture_attempts DROP CONSTRAINT capture_attempts_pkey;\n"
+    "DROP INDEX one_captured_attempt;\n"
+    "DROP TRIGGER legal_moves ON payments;\n"
+    "DROP TRIGGER capture_has_attempt ON payments;\n"
+    "DROP TRIGGER attempt_has_capture ON capture_attempts;\n",
+)
+TRANSACTION_START = Edit(STATEMENTS, '"SELECT payment_clock()"', '"SELECT now()"')
+CLOCK_IN_LOCKING_STATEMENT = (
+    Edit(
+        STATEMENTS,
+        'LOCK_PAYMENT = f"SELECT {PAYMENT_COLUMNS} FROM',
+        'LOCK_PAYMENT = f"SELECT {PAYMENT_COLUMNS}, payment_clock() FROM',
+    ),
+    Edit(
+        STORE,
+        "                None if attempt is None else attempt_of(attempt),\n"
+        "                await _instant(clock),\n",
+        "                None if attempt is None else attempt_of(attempt),\n                payment[-1],\n",
+    ),
+)
+LOCK_AND_LOOK_UP_IN_ONE = (
+    Edit(
+        STATEMENTS,
+        'READ_CLOCK = "SELECT payment_clock()"',
+        'READ_CLOCK = "SELECT payment_clock()"\n'
+        'LOCK_AND_FIND = f"""\n'
+        "    WITH locked AS (SELECT {PAYMENT_COLUMNS} FROM payments WHERE payment_id = %s FOR NO KEY UPDATE)\n"
+        "    SELECT locked.*, attempt.payment_id, idempotency_key, attempt.amount_cents, outcome, decided_at,\n"
+        "           status, body\n"
+        "    FROM locked LEFT JOIN capture_attempts AS attempt\n"
+        "      ON attempt.payment_id = locked.payment_id AND idempotency_key = %s\n"
+        '"""',
+    ),
+    Edit(
+        STORE,
+        _LOCK_THEN_KEY,
+        "                wanted = None if key is None else key.text\n"
+        "                locked = await _execute(connection, sql.LOCK_AND_FIND, (payment_id, wanted))\n",
+    ),
+    Edit(
+        STORE,
+        "            attempt = None if known is None else await known.fetchone()\n",
+        "            attempt = None if payment[10] is None else payment[10:]\n",
+    ),
+)
+COMMIT_BEFORE_UPDATE = (
+    NO_CONSTRAINTS,
+    Edit(
+        STORE,
+        "        updates = [await _execute(connection, sql.UPDATE_PAYMENT, payment_update(p)) for p in payments]\n"
+        "        if attempt is not None:\n"
+        "            await _execute(connection, sql.INSERT_ATTEMPT, attempt_insert(attempt))\n"
+        "        commit = await _execute(connection, sql.COMMIT)\n",
+        "        if attempt is not None:\n"
+        "            await _execute(connection, sql.INSERT_ATTEMPT, attempt_insert(attempt))\n"
+        "        commit = await _execute(connection, sql.COMMIT)\n"
+        "        updates = [await _execute(connection, sql.UPDATE_PAYMENT, payment_update(p)) for p in payments]\n",
+    ),
+)
+_ROW_COUNT_IGNORED = Edit(STORE, "update.rowcount != 1", "update.rowcount not in (0, 1)")
+GUARDED_UPDATE_ROW_COUNT_IGNORED = (
+    NO_ROW_LOCK,
+    NO_CONSTRAINTS,
+    Edit(
+        STATEMENTS,
+        '    WHERE payment_id = %s\n"""\nINSERT_ATTEMPT',
+        "    WHERE payment_id = %s AND state IN ('pending', 'authorized')\n\"\"\"\nINSERT_ATTEMPT",
+    ),
+    _ROW_COUNT_IGNORED,
+)
+SWEEPER_WITHOUT_GUARD = (
+    NO_CONSTRAINTS,
+    Edit(STATEMENTS, "    LIMIT %s\n    FOR NO KEY UPDATE SKIP LOCKED\n", "    LIMIT %s\n"),
+)
