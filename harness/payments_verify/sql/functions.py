@@ -152,6 +152,7 @@ def _users_function(name: str, catalog: Catalog, callers: frozenset[str]) -> Eff
     result = PURE
     for function in catalog.functions.get(name, ()):
         result |= _function_effects(function, catalog, callers)
+        result |= _text_effects(function.defaults, catalog, callers | {name})
     return result
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from payments_core.infrastructure.postgres import statements as service
+from payments_verify import clock
 from payments_verify.interleavings.footprint import Access, Lock, Rows
 from payments_verify.sql.catalog import Catalog
 from payments_verify.sql.control import Kind
@@ -103,6 +104,16 @@ def test_no_statement_of_the_service_is_left_out() -> None:
     statements = {name for name in vars(service) if name.isupper() and not name.endswith("_COLUMNS")}
     assert statements == {name for name, *_ in EXPECTED} | set(CONTROLS)
     assert all(is_scheduling_point(numbered(getattr(service, name))) for name in statements)
+
+
+def test_a_clock_that_can_be_set_changes_nothing(catalog: Catalog, database: Database) -> None:
+    clock.install(database.dsn)
+    prepared = Catalog.load(database.dsn)
+    for name, values, *_ in EXPECTED:
+        sql, bound = numbered(getattr(service, name)), all_bound(values)
+        assert statement_footprint(sql, bound, prepared) == statement_footprint(sql, bound, catalog)
+    now = "SELECT now(), $1 FROM payments"
+    assert statement_footprint(now, all_bound([1]), prepared).uses_transaction_start
 
 
 def test_a_catalog_can_be_sent_to_another_process(catalog: Catalog) -> None:

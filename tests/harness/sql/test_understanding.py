@@ -51,6 +51,9 @@ _SCHEMA = """
     CREATE FUNCTION soon() RETURNS timestamptz LANGUAGE plpgsql
         AS 'BEGIN RETURN public.payment_clock() + ''1 s''; END';
     CREATE FUNCTION started() RETURNS timestamptz LANGUAGE sql AS 'SELECT now()';
+    CREATE FUNCTION given(at timestamptz DEFAULT now()) RETURNS timestamptz LANGUAGE sql AS 'SELECT $1';
+    CREATE TYPE pair AS (id bigint, n bigint);
+    CREATE TABLE paired (id bigint PRIMARY KEY, pair pair);
     CREATE FUNCTION total() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM public.entry';
     CREATE FUNCTION indirect() RETURNS bigint LANGUAGE sql AS 'SELECT public.total()';
     CREATE FUNCTION of_account(account) RETURNS bigint LANGUAGE sql AS 'SELECT public.total()';
@@ -161,6 +164,7 @@ def footprint(catalog: Catalog, sql: str, *values: object) -> StatementFootprint
         ("SELECT * FROM (account CROSS JOIN log)", "joins in parentheses"),
         ("SELECT * FROM account, entry AS account", "two tables"),
         ("UPDATE account SET nothing = 1", "no known column"),
+        ("UPDATE paired SET pair.id = 1", "no known column"),
         ("INSERT INTO account (nothing) VALUES (1)", "not known"),
         ("SELECT FROM WHERE", "parser"),
         # triggers
@@ -389,6 +393,7 @@ def test_what_is_understood(
         ("SELECT E'\\x6eow'::timestamptz", []),
         ("SELECT $1::timestamptz", ["Tomorrow"]),
         ("SELECT started()", []),
+        ("SELECT given()", []),
         ("UPDATE account SET version = 1", []),  # by its trigger
     ],
 )
