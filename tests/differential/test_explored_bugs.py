@@ -1,4 +1,4 @@
-"""Break the service, and see the explorer find it: with a shortest schedule that fails each time it is run."""
+"""Break the service, and see the explorer find it, with a shortest schedule that always fails."""
 
 from __future__ import annotations
 

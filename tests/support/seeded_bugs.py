@@ -57,9 +57,10 @@ LOCK_AND_LOOK_UP_IN_ONE = (
         'READ_CLOCK = "SELECT payment_clock()"',
         'READ_CLOCK = "SELECT payment_clock()"\n'
         'LOCK_AND_FIND = f"""\n'
-        "    WITH locked AS (SELECT {PAYMENT_COLUMNS} FROM payments WHERE payment_id = %s FOR NO KEY UPDATE)\n"
-        "    SELECT locked.*, attempt.payment_id, idempotency_key, attempt.amount_cents, outcome, decided_at,\n"
-        "           status, body\n"
+        "    WITH locked AS (\n"
+        "        SELECT {PAYMENT_COLUMNS} FROM payments WHERE payment_id = %s FOR NO KEY UPDATE)\n"
+        "    SELECT locked.*, attempt.payment_id, idempotency_key, attempt.amount_cents, outcome,\n"
+        "           decided_at, status, body\n"
         "    FROM locked LEFT JOIN capture_attempts AS attempt\n"
         "      ON attempt.payment_id = locked.payment_id AND idempotency_key = %s\n"
         '"""',
@@ -76,19 +77,18 @@ LOCK_AND_LOOK_UP_IN_ONE = (
         "            attempt = None if payment[10] is None else payment[10:]\n",
     ),
 )
+_UPDATES = (
+    "        updates = [await _execute(connection, sql.UPDATE_PAYMENT, payment_update(p))"
+    " for p in payments]\n"
+)
+_INSERT_AND_COMMIT = (
+    "        if attempt is not None:\n"
+    "            await _execute(connection, sql.INSERT_ATTEMPT, attempt_insert(attempt))\n"
+    "        commit = await _execute(connection, sql.COMMIT)\n"
+)
 COMMIT_BEFORE_UPDATE = (
     NO_CONSTRAINTS,
-    Edit(
-        STORE,
-        "        updates = [await _execute(connection, sql.UPDATE_PAYMENT, payment_update(p)) for p in payments]\n"
-        "        if attempt is not None:\n"
-        "            await _execute(connection, sql.INSERT_ATTEMPT, attempt_insert(attempt))\n"
-        "        commit = await _execute(connection, sql.COMMIT)\n",
-        "        if attempt is not None:\n"
-        "            await _execute(connection, sql.INSERT_ATTEMPT, attempt_insert(attempt))\n"
-        "        commit = await _execute(connection, sql.COMMIT)\n"
-        "        updates = [await _execute(connection, sql.UPDATE_PAYMENT, payment_update(p)) for p in payments]\n",
-    ),
+    Edit(STORE, _UPDATES + _INSERT_AND_COMMIT, _INSERT_AND_COMMIT + _UPDATES),
 )
 _ROW_COUNT_IGNORED = Edit(STORE, "update.rowcount != 1", "update.rowcount not in (0, 1)")
 GUARDED_UPDATE_ROW_COUNT_IGNORED = (

@@ -1,4 +1,4 @@
-"""A run of a scenario, drawn: who asked what, which statement went when, and where it parts from the model."""
+"""A run of a scenario, drawn: who asked what, which statement went when, where run and model part."""
 
 from __future__ import annotations
 

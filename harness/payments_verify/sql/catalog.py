@@ -151,6 +151,7 @@ class Function:
         volatility: ``i`` for immutable, ``s`` for stable, ``v`` for volatile.
         source: its body, ``None`` where that is not plain text.
         is_plain: whether it is a function and neither a procedure nor an aggregate.
+        defaults: the expressions of its arguments' defaults.
     """
 
     schema: str
@@ -159,6 +160,7 @@ class Function:
     volatility: str
     source: str | None
     is_plain: bool = True
+    defaults: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -95,7 +95,7 @@ _TRIGGERS = """
 _FUNCTIONS = f"""
     SELECT namespace.nspname AS schema, proname AS name, lanname AS language, provolatile::text AS volatility,
            CASE WHEN prosqlbody IS NULL AND lanname IN ('sql', 'plpgsql') THEN prosrc END AS source,
-           prokind = 'f' AS is_plain
+           prokind = 'f' AS is_plain, coalesce(pg_get_expr(proargdefaults, 0), '') AS defaults
     FROM pg_proc JOIN pg_language ON pg_language.oid = prolang
     JOIN pg_namespace AS namespace ON namespace.oid = pronamespace
     WHERE {_OURS}

@@ -111,12 +111,18 @@ def _effects(tokens: Sequence[Token], catalog: Catalog, callers: frozenset[str])
     result = PURE
     for token, following in with_following(tokens):
         if token.kind is TokenKind.STRING:
-            if may_name_present([Bound(0, 0, token.text.encode())]):
+            if _may_mean_present(token):
                 result |= _START
         elif token.name is not None:
             is_call = following.kind is TokenKind.SYMBOL and following.text == "("
             result |= _name_effects(token, catalog, callers, is_call=is_call)
     return result
+
+
+def _may_mean_present(token: Token) -> bool:
+    """Whether a string may be a time such as ``'now'``; with escapes in it, it may be any."""
+    escapes = not token.exact and "\\" in token.text
+    return escapes or may_name_present([Bound(0, 0, token.text.encode())])
 
 
 def _name_effects(token: Token, catalog: Catalog, callers: frozenset[str], *, is_call: bool) -> Effects:
@@ -147,6 +153,7 @@ def _users_function(name: str, catalog: Catalog, callers: frozenset[str]) -> Eff
     result = PURE
     for function in catalog.functions.get(name, ()):
         result |= _function_effects(function, catalog, callers)
+        result |= _text_effects(function.defaults, catalog, callers | {name})
     return result
 
 

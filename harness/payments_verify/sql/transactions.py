@@ -136,7 +136,7 @@ class TransactionFootprint:
                 self._has_savepoints = True
             case _ if self.in_transaction and not self.failed:
                 self.add(statement)
-        problem = statement.explain or _level_problem(control.isolation or "")
+        problem = statement.explain if control.kind is Kind.OTHER else _level_problem(control.isolation or "")
         if control.scope is Scope.SESSION:
             self._session_problem = self._session_problem or problem
         elif control.scope is Scope.TRANSACTION and self.in_transaction:

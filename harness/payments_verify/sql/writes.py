@@ -206,7 +206,7 @@ def _changes(analysis: Analysis, table: Table, assignments: Sequence[exp.Expr]) 
         left, right = assignment.this, assignment.expression
         targets = left.expressions if isinstance(left, (exp.Tuple, exp.Paren)) else [left]
         for target in targets or [left.this]:
-            name = target.name if isinstance(target, exp.Column) else ""
+            name = target.name if isinstance(target, exp.Column) and not target.table else ""
             if name not in table.columns:
                 raise NotUnderstoodError("it sets something that is no known column")
             if _is_default(right) or isinstance(left, exp.Tuple):

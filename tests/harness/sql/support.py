@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from uuid import UUID
 
 from payments_verify.gate.wire import Bound
+from payments_verify.interleavings.footprint import Access, Lock, Mode, Rows
 
 ONE = UUID(int=1)
 TWO = UUID(int=2)
@@ -35,3 +36,19 @@ def bound(value: object) -> Bound:
 
 def all_bound(values: Sequence[object]) -> list[Bound]:
     return [bound(value) for value in values]
+
+
+def read(table: str, **columns: Hashable) -> Access:
+    return Access(Mode.READ, Rows(table, columns))
+
+
+def lock(strength: Lock, table: str, **columns: Hashable) -> Access:
+    return Access(Mode.LOCK, Rows(table, columns), strength)
+
+
+def release(strength: Lock, table: str, **columns: Hashable) -> Access:
+    return Access(Mode.RELEASE, Rows(table, columns), strength)
+
+
+def publish(table: str, **columns: Hashable) -> Access:
+    return Access(Mode.PUBLISH, Rows(table, columns))

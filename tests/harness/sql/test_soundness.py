@@ -17,74 +17,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from payments_core.infrastructure.embedded import EmbeddedPostgres
 from payments_verify.interleavings.footprint import Access, Footprint, Lock, Mode
 from payments_verify.sql.catalog import Catalog
 from payments_verify.sql.transactions import TransactionFootprint
+from tests.harness.sql.scenes import ACCOUNTS, PAYMENTS, Scene
 from tests.harness.sql.support import bound
-from tests.support.postgres import Database
 
-_SCHEMA = """
-    CREATE TABLE owner (id bigint PRIMARY KEY, email text UNIQUE, n bigint NOT NULL DEFAULT 0);
-    CREATE TABLE item (
-        id bigint PRIMARY KEY, owner_id bigint REFERENCES owner (id), tag text, n bigint NOT NULL DEFAULT 0
-    );
-    CREATE UNIQUE INDEX one_main ON item (owner_id) WHERE tag = 'main';
-    CREATE FUNCTION check_main() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN
-        PERFORM FROM public.owner WHERE owner.id = NEW.owner_id AND owner.n > 5;
-        IF FOUND THEN RAISE EXCEPTION 'too many'; END IF;
-        RETURN NULL;
-    END $$;
-    CREATE CONSTRAINT TRIGGER main_checked AFTER INSERT ON item DEFERRABLE INITIALLY DEFERRED
-        FOR EACH ROW EXECUTE FUNCTION check_main();
-"""
-_RESET = """
-    DELETE FROM item; DELETE FROM owner;
-    INSERT INTO owner VALUES (1, 'a', 0), (2, 'b', 5);
-    INSERT INTO item VALUES (1, 1, 'main', 0), (2, 2, 'other', 0);
-"""
-_STATE = """
-    SELECT 'owner', id, email, n::text FROM owner UNION ALL SELECT tag, id, owner_id::text, n::text FROM item
-"""
 _WAIT_MS = 150
-
-# Integers are ids from 1 to 3, strings are e-mail addresses or tags.
-_ID, _EMAIL, _TAG = "id", "email", "tag"
-_STATEMENTS: list[tuple[str, list[str]]] = [
-    ("SELECT * FROM owner WHERE id = $1", [_ID]),
-    ("SELECT * FROM owner WHERE email = $1", [_EMAIL]),
-    ("SELECT * FROM item WHERE owner_id = $1", [_ID]),
-    ("SELECT * FROM owner LEFT JOIN item ON item.owner_id = owner.id WHERE owner.id = $1", [_ID]),
-    ("SELECT count(*) FROM item WHERE id = $1 OR tag = $2", [_ID, _TAG]),
-    ("SELECT * FROM owner WHERE id = $1 FOR UPDATE", [_ID]),
-    ("SELECT * FROM owner WHERE id = $1 FOR NO KEY UPDATE", [_ID]),
-    ("SELECT * FROM owner WHERE id = $1 FOR SHARE", [_ID]),
-    ("SELECT * FROM owner WHERE id = $1 FOR KEY SHARE", [_ID]),
-    ("SELECT id FROM owner WHERE n < 9 FOR NO KEY UPDATE SKIP LOCKED", []),
-    ("SELECT * FROM owner, item WHERE owner.id = $1 AND owner_id = owner.id FOR UPDATE OF item", [_ID]),
-    ("UPDATE owner SET n = n + 1 WHERE id = $1", [_ID]),
-    ("UPDATE owner SET n = n + 3 WHERE email = $1 RETURNING id, n", [_EMAIL]),
-    ("UPDATE owner SET email = $1 WHERE id = $2", [_EMAIL, _ID]),
-    ("UPDATE owner SET id = $1 WHERE id = $2", [_ID, _ID]),
-    ("UPDATE item SET n = n + 1 WHERE id = $1", [_ID]),
-    ("UPDATE item SET tag = $1 WHERE id = $2", [_TAG, _ID]),
-    ("UPDATE item SET owner_id = $1 WHERE id = $2", [_ID, _ID]),
-    ("UPDATE item SET n = owner.n FROM owner WHERE owner.id = owner_id AND item.id = $1", [_ID]),
-    ("DELETE FROM owner WHERE id = $1", [_ID]),
-    ("DELETE FROM item WHERE id = $1", [_ID]),
-    ("INSERT INTO owner (id, email) VALUES ($1, $2)", [_ID, _EMAIL]),
-    ("INSERT INTO owner (id, email) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING id", [_ID, _EMAIL]),
-    ("INSERT INTO owner (id) VALUES ($1) ON CONFLICT (id) DO NOTHING RETURNING id", [_ID]),
-    ("INSERT INTO owner (id) VALUES ($1) ON CONFLICT (id) DO UPDATE SET n = owner.n + 1 RETURNING n", [_ID]),
-    ("INSERT INTO item VALUES ($1, $2, $3, 0)", [_ID, _ID, _TAG]),
-    ("INSERT INTO item SELECT $1, id, 'other' FROM owner WHERE id = $2", [_ID, _ID]),
-    ("WITH gone AS (DELETE FROM item WHERE id = $1 RETURNING n) SELECT * FROM gone", [_ID]),
-]
-_VALUES = {
-    _ID: st.integers(1, 3),
-    _EMAIL: st.sampled_from(["a", "b", "c"]),
-    _TAG: st.sampled_from(["main", "other"]),
-}
+_EXAMPLES = 120
 
 
 @dataclass(frozen=True)
@@ -159,14 +100,18 @@ class Client:
 class World:
     """A database with two clients."""
 
-    def __init__(self, dsn: str, catalog: Catalog) -> None:
+    def __init__(self, dsn: str, scene: Scene) -> None:
+        self.scene = scene
+        self.compared = 0
         self.owner = psycopg.connect(dsn, autocommit=True)
+        self.owner.execute(scene.schema.encode())
+        catalog = Catalog.load(dsn)
         self.clients = (Client(dsn, catalog), Client(dsn, catalog))
 
     def start(self, beginnings: Sequence[Sequence[Call]]) -> None:
         for client in self.clients:
             client.connection.execute("ROLLBACK")
-        self.owner.execute(_RESET.encode())
+        self.owner.execute(self.scene.reset.encode())
         for client, calls in zip(self.clients, beginnings, strict=True):
             client.begin()
             for call in calls:
@@ -179,7 +124,7 @@ class World:
         self.start(beginnings)
         taken = {index: self.clients[index].take(steps[index]) for index in order}
         ends = [client.take(COMMIT)[0] for client in self.clients]
-        state = sorted(map(repr, self.owner.execute(_STATE.encode()).fetchall()))
+        state = sorted(map(repr, self.owner.execute(self.scene.state.encode()).fetchall()))
         return {i: taken[i][0] for i in (0, 1)}, [taken[i][1] for i in (0, 1)], [ends, state]
 
     def disagreement(self, beginnings: Sequence[Sequence[Call]], steps: Sequence[Call]) -> str | None:
@@ -191,6 +136,7 @@ class World:
         answers, touched, after = self.outcome(beginnings, steps, (0, 1))
         if touched[0].dependent(touched[1]):
             return None
+        self.compared += 1
         reversed_answers, _, reversed_after = self.outcome(beginnings, steps, (1, 0))
         if (answers, after) == (reversed_answers, reversed_after):
             return None
@@ -202,35 +148,42 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(shared_database: Database) -> Iterator[World]:
-    with psycopg.connect(shared_database.dsn, autocommit=True) as connection:
-        connection.execute(_SCHEMA.encode())
-    world = World(shared_database.dsn, Catalog.load(shared_database.dsn))
-    yield world
-    world.close()
+def worlds(postgres_server: EmbeddedPostgres, migrated_template: str) -> Iterator[dict[str, World]]:
+    scenes = {"accounts": ACCOUNTS, "payments": PAYMENTS}
+    names = {name: f"soundness_{name}" for name in scenes}
+    worlds = {
+        name: World(postgres_server.create_database(names[name], template=migrated_template), scene)
+        for name, scene in scenes.items()
+    }
+    yield worlds
+    for name, world in worlds.items():
+        world.close()
+        postgres_server.drop_database(names[name])
 
 
-@st.composite
-def calls(draw: st.DrawFn) -> Call:
-    sql, kinds = draw(st.sampled_from(_STATEMENTS))
-    return Call(sql, tuple(draw(_VALUES[kind]) for kind in kinds))
+def calls(scene: Scene) -> st.SearchStrategy[Call]:
+    def call(statement: tuple[str, str]) -> st.SearchStrategy[Call]:
+        sql, names = statement
+        values = [st.sampled_from(scene.values[name]) for name in names.split()]
+        return st.tuples(*values).map(lambda drawn: Call(sql, drawn))
+
+    return st.sampled_from(scene.statements).flatmap(call)
 
 
-beginnings = st.lists(calls(), max_size=2)
-steps = calls() | st.sampled_from([COMMIT, ROLLBACK])
+@pytest.mark.parametrize("name", ["accounts", "payments"])
+def test_independent_steps_may_change_places(worlds: dict[str, World], name: str) -> None:
+    world = worlds[name]
+    beginnings = st.lists(calls(world.scene), max_size=2)
+    steps = calls(world.scene) | st.sampled_from([COMMIT, ROLLBACK])
 
+    @settings(max_examples=_EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(begun=st.tuples(beginnings, beginnings), next_steps=st.tuples(steps, steps))
+    def check(begun: tuple[list[Call], list[Call]], next_steps: tuple[Call, Call]) -> None:
+        disagreement = world.disagreement(begun, next_steps)
+        assert disagreement is None, disagreement
 
-@settings(
-    max_examples=250,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-@given(begun=st.tuples(beginnings, beginnings), next_steps=st.tuples(steps, steps))
-def test_independent_steps_may_change_places(
-    world: World, begun: tuple[list[Call], list[Call]], next_steps: tuple[Call, Call]
-) -> None:
-    disagreement = world.disagreement(begun, next_steps)
-    assert disagreement is None, disagreement
+    check()
+    assert world.compared > _EXAMPLES // 4  # most pairs are independent, and were tried
 
 
 def no_lock(strength: Lock) -> Kept:
@@ -272,8 +225,9 @@ SECOND_ITEM = Call("INSERT INTO item VALUES ($1, $2, $3, 0)", (3, 2, "other"))
     ],
 )
 def test_what_a_footprint_leaves_out_is_noticed(
-    world: World, begun: tuple[list[Call], list[Call]], next_steps: tuple[Call, Call], kept: Kept
+    worlds: dict[str, World], begun: tuple[list[Call], list[Call]], next_steps: tuple[Call, Call], kept: Kept
 ) -> None:
+    world = worlds["accounts"]
     assert world.disagreement(begun, next_steps) is None
     for client in world.clients:
         client.kept = kept

@@ -1,0 +1,123 @@
+"""The footprint of every statement of the service, literally."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import pytest
+
+from payments_core.infrastructure.postgres import statements as service
+from payments_verify import clock
+from payments_verify.interleavings.footprint import Access, Lock, Rows
+from payments_verify.sql.catalog import Catalog
+from payments_verify.sql.control import Kind
+from payments_verify.sql.footprints import READ_CLOCK, is_scheduling_point, statement_footprint
+from tests.harness.sql.support import ONE, all_bound, lock, numbered, read
+from tests.support.postgres import Database
+
+P = {"payment_id": ONE}
+PK = P | {"idempotency_key": "key"}
+UPDATE_VALUES = ["captured", None, None, "2026-01-01", 500, None, None, ONE]
+ATTEMPT_VALUES = [ONE, "key", 500, "captured", "2026-01-01", 201, "body"]
+REFUSED_VALUES = [ONE, "key", 500, "amount_mismatch", "2026-01-01", 422, "body"]
+
+# name, values, what it reads, what it locks, what its commit makes visible, what else its commit does
+EXPECTED: list[tuple[str, list[Any], set[Access], set[Access], set[Rows], set[Access]]] = [
+    ("LOCK_PAYMENT", [ONE], set(), {lock(Lock.NO_KEY_UPDATE, "payments", **P)}, set(), set()),
+    ("FIND_ATTEMPT", [ONE, "key"], {read("capture_attempts", **PK)}, set(), set(), set()),
+    ("READ_CLOCK", [], {READ_CLOCK}, set(), set(), set()),
+    (
+        "UPDATE_PAYMENT",
+        UPDATE_VALUES,
+        set(),
+        {lock(Lock.NO_KEY_UPDATE, "payments", **P), lock(Lock.KEY_SHARE, "payments_pkey", **P)},
+        {Rows("payments", P)},
+        {read("capture_attempts", **P)},
+    ),
+    (
+        "INSERT_ATTEMPT",
+        ATTEMPT_VALUES,
+        set(),
+        {
+            lock(Lock.UPDATE, "capture_attempts_pkey", **PK),
+            lock(Lock.UPDATE, "one_captured_attempt", **P),
+            lock(Lock.KEY_SHARE, "payments", **P),
+        },
+        {Rows("capture_attempts", PK)},
+        {read("payments", **P)},
+    ),
+    (  # a refused attempt is not in the partial index
+        "INSERT_ATTEMPT",
+        REFUSED_VALUES,
+        set(),
+        {lock(Lock.UPDATE, "capture_attempts_pkey", **PK), lock(Lock.KEY_SHARE, "payments", **P)},
+        {Rows("capture_attempts", PK)},
+        {read("payments", **P)},
+    ),
+    (
+        "INSERT_PAYMENT",
+        [ONE, 500],
+        {READ_CLOCK},
+        {lock(Lock.UPDATE, "payments_pkey", **P)},
+        {Rows("payments", P)},
+        set(),
+    ),
+    ("GET_PAYMENT", [ONE], {read("payments", **P), READ_CLOCK}, set(), set(), set()),
+    ("FIRST_PAGE", [10], {read("payments")}, set(), set(), set()),
+    ("NEXT_PAGE", ["2026-01-01", ONE, 10], {read("payments")}, set(), set(), set()),
+    ("LIST_ATTEMPTS", [ONE], {read("payments", **P), read("capture_attempts", **P)}, set(), set(), set()),
+    ("LOCK_DUE", [10], {READ_CLOCK}, {lock(Lock.NO_KEY_UPDATE, "payments")}, set(), set()),
+    ("APPLIED_MIGRATIONS", [], {read("_yoyo_migration")}, set(), set(), set()),
+]
+CONTROLS = {"BEGIN": Kind.BEGIN, "COMMIT": Kind.COMMIT, "ROLLBACK": Kind.ROLLBACK}
+
+
+@pytest.fixture(scope="module")
+def catalog(shared_database: Database) -> Catalog:
+    return Catalog.load(shared_database.dsn)
+
+
+@pytest.mark.parametrize("expected", EXPECTED, ids=lambda expected: expected[0])
+def test_what_each_statement_touches(
+    catalog: Catalog,
+    expected: tuple[str, list[Any], set[Access], set[Access], set[Rows], set[Access]],
+) -> None:
+    name, values, accesses, locks, writes, at_end = expected
+    footprint = statement_footprint(numbered(getattr(service, name)), all_bound(values), catalog)
+    assert footprint.explain == ""
+    assert footprint.accesses == accesses
+    assert footprint.locks == locks
+    assert footprint.writes == writes
+    assert footprint.at_end == at_end
+    assert not footprint.uses_transaction_start
+
+
+@pytest.mark.parametrize(("name", "kind"), CONTROLS.items())
+def test_the_statements_that_begin_and_end_transactions(catalog: Catalog, name: str, kind: Kind) -> None:
+    footprint = statement_footprint(getattr(service, name), (), catalog)
+    assert [control.kind for control in footprint.controls] == [kind]
+    assert not footprint.explain
+
+
+def test_no_statement_of_the_service_is_left_out() -> None:
+    statements = {name for name in vars(service) if name.isupper() and not name.endswith("_COLUMNS")}
+    assert statements == {name for name, *_ in EXPECTED} | set(CONTROLS)
+    assert all(is_scheduling_point(numbered(getattr(service, name))) for name in statements)
+
+
+def test_a_clock_that_can_be_set_changes_nothing(catalog: Catalog, database: Database) -> None:
+    clock.install(database.dsn)
+    prepared = Catalog.load(database.dsn)
+    for name, values, *_ in EXPECTED:
+        sql, bound = numbered(getattr(service, name)), all_bound(values)
+        assert statement_footprint(sql, bound, prepared) == statement_footprint(sql, bound, catalog)
+    now = "SELECT now(), $1 FROM payments"
+    assert statement_footprint(now, all_bound([1]), prepared).uses_transaction_start
+
+
+def test_a_catalog_can_be_sent_to_another_process(catalog: Catalog) -> None:
+    sent = pickle.loads(pickle.dumps(catalog))
+    sql = numbered(service.INSERT_ATTEMPT)
+    values = all_bound(ATTEMPT_VALUES)
+    assert statement_footprint(sql, values, sent) == statement_footprint(sql, values, catalog)
