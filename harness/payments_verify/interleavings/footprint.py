@@ -120,6 +120,10 @@ class Access:
         if (self.mode in (Mode.LOCK, Mode.RELEASE)) != (self.lock is not None):
             raise ValueError(f"a lock and its release have a strength and nothing else has: {self}")
 
+    def __reduce__(self) -> tuple[type[Access], tuple[Mode, Rows, Lock | None]]:
+        """Pickle as a call, which takes half the time that a frozen dataclass takes by itself."""
+        return Access, (self.mode, self.rows, self.lock)
+
     def conflicts(self, other: Access) -> bool:
         """Whether the order of the two can make a difference."""
         modes = {self.mode, other.mode}
