@@ -17,7 +17,7 @@ from payments_verify.interleavings.footprint import EVERYTHING
 from payments_verify.interleavings.ledger import ATTEMPTS, Options
 from payments_verify.interleavings.randomized import Random
 from payments_verify.interleavings.source_dpor import SourceDPOR
-from payments_verify.interleavings.strategy import Plan, Strategy, perform
+from payments_verify.interleavings.strategy import Plan, Run, Strategy, perform
 from tests.harness.interleavings.captures import captures
 from tests.harness.interleavings.random_programs import random_program
 from tests.harness.interleavings.runs import explored, outcomes
@@ -151,6 +151,30 @@ def test_what_could_not_be_run_is_not_slept_on() -> None:
     assert len(report.divergences) == 1
     assert 0 < report.schedules < len(every)
     assert {one.result for one in executions} <= outcomes(every)
+
+
+class Forgetful(Random):
+    """Notes what it is told to forget."""
+
+    def __init__(self) -> None:
+        super().__init__(5, 0)
+        self.learned: list[int | None] = []
+        self.forgotten: list[int | None] = []
+
+    def learn(self, plan: Plan, _run: Run) -> None:
+        self.learned.append(plan.seed)
+
+    def forget(self, plan: Plan) -> None:
+        self.forgotten.append(plan.seed)
+
+
+def test_a_strategy_is_told_once_what_could_not_be_run() -> None:
+    strategy = Forgetful()
+    program = Unsteady(readers(2, 2), lambda run: 3 <= run < 3 + ATTEMPTS, 1, stuck=True)
+    report, _ = explored(program, strategy)
+    assert strategy.forgotten == [2]
+    assert strategy.learned == [0, 1, 3, 4]
+    assert (report.schedules, len(report.divergences)) == (4, 1)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
