@@ -128,6 +128,10 @@ class Access:
         renamed = {column: names.get(value, value) for column, value in columns.items()}
         return Access(self.mode, Rows(self.rows.table, renamed), self.lock)
 
+    def __reduce__(self) -> tuple[type[Access], tuple[Mode, Rows, Lock | None]]:
+        """Pickle as a call, which takes half the time that a frozen dataclass takes by itself."""
+        return Access, (self.mode, self.rows, self.lock)
+
     def conflicts(self, other: Access) -> bool:
         """Whether the order of the two can make a difference."""
         modes = {self.mode, other.mode}

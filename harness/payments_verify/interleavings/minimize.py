@@ -2,7 +2,7 @@
 
 The idea is delta debugging (Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", IEEE
 TSE 2002), with the segments of a schedule, each of one process's steps in a row, for the input. Candidates
-keep only the first segments and let each process go on as long as it can after them, or move a segment to
+keep only the first steps and let one process go on as long as it can after them, or move a segment to
 another of the same process. Each is run; one that fails with fewer switches takes the place of the schedule.
 """
 
@@ -113,12 +113,12 @@ async def _follow(program: Program, schedule: tuple[int, ...]) -> Execution:
 
 
 def _candidates(schedule: Sequence[int]) -> Iterator[tuple[int, ...]]:
-    """Yield schedules that may have fewer switches, the shortest first."""
-    segments: Segments = tuple((process, len(list(steps))) for process, steps in groupby(schedule))
-    for kept in range(len(segments)):
-        yield _flat(segments[:kept])
+    """Yield schedules that may have fewer switches, those that keep fewest of the first steps first."""
+    for kept in range(len(schedule)):
         for process in dict.fromkeys(schedule):
-            yield _flat((*segments[:kept], (process, 1)))
+            # Who is named once more goes on as long as it can.
+            yield (*schedule[:kept], process)
+    segments: Segments = tuple((process, len(list(steps))) for process, steps in groupby(schedule))
     for index, (process, _) in enumerate(segments):
         rest = segments[:index] + segments[index + 1 :]
         for other, (same, _) in enumerate(rest):

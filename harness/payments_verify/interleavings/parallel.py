@@ -3,11 +3,11 @@
     with ProcessPoolExecutor(2) as executor:
         report = explore_in_parallel(executor, make_program, SourceDPOR(), in_flight=4)
 
-Any executor will do: one with processes of this machine, or one that a cluster's client gives. The
-coordinator, here, keeps the strategy, and sends one plan at a time to a worker, which has a program of its
-own. Runs are taken in in the order in which their plans were sent, whichever ends first: with the same number
-of plans in flight, the strategy is asked and told the same things in the same order, and all counts are the
-same.
+Any executor whose workers are processes will do: one of this machine, or one that a cluster's client gives.
+The coordinator, here, keeps the strategy, and sends one plan at a time to a worker, which has a program of
+its own. Runs are taken in in the order in which their plans were sent, whichever ends first: with the same
+number of plans in flight, the strategy is asked and told the same things in the same order, and all counts
+are the same.
 """
 
 from __future__ import annotations

@@ -3,10 +3,10 @@
 The algorithm is that of Abdulla, Aronis, Jonsson and Sagonas ("Optimal Dynamic Partial Order Reduction", POPL
 2014, algorithm 1; "Source Sets: A Foundation for Optimal Dynamic Partial Order Reduction", JACM 2017). For
 every race in a run, the steps that do not need the first of the two, and then the second, could have been
-taken instead from where the first was: unless a process that can begin that is a branch there already, or
-asleep, one becomes a branch. A process that was a branch before sleeps in the branches after it, until
-something happens that depends on its step. When every ready process sleeps, all that can follow is explored
-elsewhere: the run is abandoned.
+taken instead from where the first was: unless a process that can begin that is a branch there already, one
+becomes a branch. A process that was a branch before sleeps in the branches after it, until something happens
+that depends on its step. When every ready process sleeps, all that can follow is explored elsewhere: the run
+is abandoned.
 
 Two things are particular to steps that wait for locks. A step that cannot have its lock is taken all the
 same, and waits; what wakes it is the end of another transaction, whose order with it is a race like any
@@ -152,12 +152,12 @@ class SourceDPOR:
 
     def _reverse(self, node: Node, initials: Sequence[int]) -> None:
         """See to it that a process that can begin a reversal is run where the race's first was."""
-        if any(process in node.branches or process in node.sleep for process in initials):
+        # None of them sleeps here: what woke it since comes before its step, so it could not begin.
+        if any(process in node.branches for process in initials):
             return
         ready = node.situation.ready
         able = [process for process in initials if process in ready]
-        # None is ready if a footprint said too little. Then whatever may be missed begins with some other
-        # one.
+        # None is ready if a footprint said too little; what may be missed then begins with some other one.
         for process in able[:1] or sorted(ready):
             if process not in node.branches and process not in node.sleep:
                 node.add(process)

@@ -15,6 +15,7 @@ from typing import Protocol, TypeAlias
 from payments_verify.interleavings.execution import (
     DivergenceError,
     Execution,
+    Pending,
     Program,
     SchedulingError,
     Situation,
@@ -165,7 +166,7 @@ def _with_what_was_said(step: Step, situation: Situation) -> Step:
     """
     said = situation.ready[step.process].footprint
     together = step.footprint | said
-    return step if together == step.footprint else replace(step, footprint=together)
+    return replace(step, footprint=said if together == said else together)
 
 
 class _Recorder:
@@ -177,6 +178,7 @@ class _Recorder:
         self.divergence: DivergenceError | None = None
         self._prefix = plan.prefix
         self._go_on = plan.policy.start()
+        self._known: dict[Pending, Pending] = {}
 
     def __call__(self, situation: Situation) -> int | None:
         # An error that passed through the program might leave it in the middle of a run.
@@ -191,7 +193,9 @@ class _Recorder:
 
     def _choose(self, situation: Situation) -> int | None:
         depth = len(self.chosen)
-        self.situations.append(situation)
+        # Equal steps are one object, so that a run is small when it is sent.
+        ready = {process: self._known.setdefault(step, step) for process, step in situation.ready.items()}
+        self.situations.append(replace(situation, ready=ready))
         if depth >= len(self._prefix):
             return self._go_on(self.situations)
         process = self._prefix[depth]

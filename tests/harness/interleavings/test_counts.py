@@ -10,6 +10,7 @@ from payments_verify.interleavings.exhaustive import Naive
 from payments_verify.interleavings.report import NaiveCount
 from payments_verify.interleavings.source_dpor import SourceDPOR
 from tests.harness.interleavings.captures import captures
+from tests.harness.interleavings.random_programs import random_program
 from tests.harness.interleavings.runs import explored, outcomes
 
 
@@ -73,3 +74,9 @@ def test_classes_have_the_outcomes_of_all_schedules(keys: str, ticks: int, class
     assert one_each.complete
     assert one_each.schedules == classes
     assert outcomes(dpor) == outcomes(naive)
+
+
+def test_random_programs_have_these_classes_and_few_runs_are_abandoned() -> None:
+    reports = [explored(random_program(seed), SourceDPOR())[0] for seed in range(300)]
+    assert sum(report.schedules for report in reports) == 2_993
+    assert sum(report.abandoned for report in reports) == 31

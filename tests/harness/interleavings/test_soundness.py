@@ -75,9 +75,9 @@ def test_the_programs_are_worth_it() -> None:
         found["several outcomes"] += len(different) > 1
         for what in ("deadlock", "unique", "rollback"):
             found[what] += any(what in repr(outcome) for outcome in different)
-    assert found["several outcomes"] >= 200
-    assert found["deadlock"] >= 20
-    assert found["unique"] >= 20
+    assert found["several outcomes"] >= 150
+    assert found["deadlock"] >= 10
+    assert found["unique"] >= 15
     assert found["rollback"] >= 100
 
 
