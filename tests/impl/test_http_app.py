@@ -98,10 +98,8 @@ class FailingStore(InMemoryPaymentStore):
     async def attempts(self, *_arguments: Any) -> Any:
         raise self.error
 
-    @asynccontextmanager
-    async def lock(self, *_arguments: Any) -> AsyncIterator[Any]:
+    def lock(self, *_arguments: Any) -> Any:
         raise self.error
-        yield
 
     async def ready(self) -> bool:
         raise self.error
