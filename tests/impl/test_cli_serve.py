@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from payments_core.entrypoints.http.app import create_app
 from payments_core.infrastructure.in_memory import InMemoryPaymentStore
 from tests.support.postgres import Database
-from tests.support.processes import run, serving
+from tests.support.processes import invoke, run, serving
 from tests.support.stores import stored
 
 UNREACHABLE = "postgresql://nobody@127.0.0.1:1/none"
@@ -113,8 +113,6 @@ def test_the_settings_of_the_environment(shared_database: Database, tmp_path: Pa
 @pytest.mark.parametrize(
     ("variables", "says"),
     [
-        ({"DATABASE_URL": UNREACHABLE}, "DATABASE_URL cannot be used: connection failed"),
-        ({"DATABASE_URL": "nonsense"}, "DATABASE_URL cannot be used: missing"),
         ({"DATABASE_URL": ""}, "DATABASE_URL: String should have at least 1 character"),
         ({"PAYMENTS_PORT": "abc"}, "PAYMENTS_PORT: Input should be a valid integer"),
         ({"PAYMENTS_PORT": "65536"}, "PAYMENTS_PORT: Input should be less than or equal to 65535"),
@@ -124,10 +122,9 @@ def test_the_settings_of_the_environment(shared_database: Database, tmp_path: Pa
     ],
 )
 def test_settings_that_it_refuses(variables: dict[str, str], says: str) -> None:
-    ended = run(["serve", "--port", "0"], variables)
-    assert ended.returncode == 2
+    ended = invoke(["serve", "--port", "0"], variables)
+    assert ended.exit_code == 2
     assert ended.stderr.startswith(f"payments-core: {says}")
-    assert "Traceback" not in ended.stderr
     assert ended.stdout == ""
 
 
@@ -135,10 +132,20 @@ def test_settings_that_it_refuses(variables: dict[str, str], says: str) -> None:
     "arguments", [["--port", "65536"], ["--port", "-1"], ["--workers", "0"], ["--nothing"]]
 )
 def test_options_that_it_refuses(arguments: list[str]) -> None:
-    ended = run(["serve", *arguments], {"DATABASE_URL": UNREACHABLE})
+    ended = invoke(["serve", *arguments], {"DATABASE_URL": UNREACHABLE})
+    assert ended.exit_code == 2
+    assert arguments[0].strip("-") in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "says"), [(UNREACHABLE, "connection failed: "), ("nonsense", 'missing "=" after "nonsense"')]
+)
+def test_a_database_that_cannot_be_used(url: str, says: str) -> None:
+    ended = run(["serve", "--port", "0"], {"DATABASE_URL": url})
     assert ended.returncode == 2
-    assert arguments[0] in ended.stderr
+    assert ended.stderr.startswith(f"payments-core: DATABASE_URL cannot be used: {says}")
     assert "Traceback" not in ended.stderr
+    assert ended.stdout == ""
 
 
 def test_a_database_without_the_schema(empty_database: Database) -> None:

@@ -11,8 +11,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
 import httpx
+from typer.testing import CliRunner, Result
+
+from payments_core.entrypoints.cli import app
 
 START_LIMIT_S = 60.0
 STOP_LIMIT_S = 40.0
@@ -38,6 +42,12 @@ def run(
         env=environment(PYTHONPATH=str(_ROOT), **(variables or {})),
         check=False,
     )
+
+
+def invoke(arguments: Sequence[str], variables: Mapping[str, str]) -> Result:
+    """Run a command in this process, which is faster; for those that end before they do anything."""
+    with mock.patch.dict(os.environ, environment(**variables), clear=True):
+        return CliRunner().invoke(app, arguments)
 
 
 class Server:
