@@ -6,7 +6,6 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import psycopg
@@ -21,7 +20,7 @@ from tests.support.stores import NOON
 
 pytestmark = pytest.mark.anyio
 
-ONE = f"/payments/{uuid4()}"
+ONE = "/payments/00000000-0000-4000-8000-000000000001"
 METHODS = {
     "/payments": {"GET", "HEAD", "POST"},
     ONE: {"GET", "HEAD", "PUT"},
@@ -98,8 +97,7 @@ class FailingStore(InMemoryPaymentStore):
     async def attempts(self, *_arguments: Any) -> Any:
         raise self.error
 
-    @asynccontextmanager
-    async def lock(self, *_arguments: Any) -> AsyncIterator[Any]:
+    def lock(self, *_arguments: Any) -> Any:
         raise self.error
         yield  # type: ignore[unreachable] # makes it a generator
 

@@ -2,16 +2,19 @@
 
 import asyncio
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, NoReturn
 
 import psycopg
 import typer
 import uvicorn
 from pydantic import ValidationError
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from payments_core.application.use_cases import ExpirePayments
@@ -35,7 +38,9 @@ def payments_core() -> None:
 @app.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.  [PAYMENTS_HOST]")] = None,
-    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.  [PAYMENTS_PORT]")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.  [PAYMENTS_PORT]")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Server processes.")] = 1,
     data: Annotated[
         Path | None, typer.Option(help="Folder of the embedded database; kept between runs.")
@@ -44,6 +49,8 @@ def serve(
     """Serve HTTP, on DATABASE_URL or, where that is not set, on an embedded PostgreSQL."""
     settings = _settings()
     configure_logs(settings.log_level)
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(ending, _end)
     with _database(settings, data) as dsn:
         # Workers are fresh processes, and read their settings from the environment.
         os.environ["DATABASE_URL"] = dsn
@@ -66,7 +73,7 @@ def sweep(
 ) -> None:
     """Fail every authorized payment of DATABASE_URL whose capture window has ended."""
     settings = _settings()
-    _database_url(settings)
+    _require_schema(_database_url(settings))
     try:
         swept = asyncio.run(_sweep(settings, batch))
     except psycopg.Error as error:
@@ -87,12 +94,7 @@ async def _sweep(settings: Settings, batch: int) -> int:
 def _database(settings: Settings, data: Path | None) -> Iterator[str]:
     """The database to serve from: the one in the settings, or an embedded one for as long as we run."""
     if settings.database_url is not None:
-        try:
-            missing = pending(settings.database_url)
-        except psycopg.Error as error:
-            _stop(f"DATABASE_URL cannot be reached: {error}")
-        if missing:
-            _stop(f"the database lacks {', '.join(missing)}; run: payments-core migrate")
+        _require_schema(settings.database_url)
         yield settings.database_url
         return
     try:
@@ -121,10 +123,27 @@ def _serve(host: str, port: int, workers: int, log_level: str) -> None:
         server_header=False,
     )
     typer.echo(f"serving on http://{shown}:{bound}")
-    if workers == 1:
+    try:
+        _run(config, listener)
+    except SystemExit as ended:
+        if ended.code == STARTUP_FAILURE:
+            _stop("the server could not start; the log above says why")
+        raise
+
+
+def _run(config: uvicorn.Config, listener: socket.socket) -> None:
+    if config.workers == 1:
         uvicorn.Server(config).run(sockets=[listener])
-    else:
-        Multiprocess(config, [listener]).run()
+        return
+    supervisor = Multiprocess(config, [listener])
+    supervisor.run()
+    if any(worker.exitcode == STARTUP_FAILURE for worker in supervisor.processes):
+        raise SystemExit(STARTUP_FAILURE)
+
+
+def _end(_signal: int, _frame: FrameType | None) -> NoReturn:
+    """End in order: also where uvicorn, once it has shut down, raises the signal that ended it again."""
+    raise SystemExit(0)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -144,8 +163,22 @@ def _settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        problems = [f"PAYMENTS_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors()]
-        _stop("; ".join(problems))
+        _stop("; ".join(f"{_variable(str(each['loc'][0]))}: {each['msg']}" for each in error.errors()))
+
+
+def _variable(field: str) -> str:
+    """The environment variable of a setting, which a validation error names by its alias if it has one."""
+    return field if field.isupper() else f"PAYMENTS_{field.upper()}"
+
+
+def _require_schema(dsn: str) -> None:
+    """Stop unless the database can be used as it is."""
+    try:
+        missing = pending(dsn)
+    except psycopg.Error as error:
+        _stop(f"DATABASE_URL cannot be used: {error}")
+    if missing:
+        _stop(f"the database lacks {', '.join(missing)}; run: payments-core migrate")
 
 
 def _database_url(settings: Settings) -> str:

@@ -19,10 +19,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="PAYMENTS_", populate_by_name=True)
 
-    database_url: str | None = Field(default=None, validation_alias="DATABASE_URL")
+    database_url: str | None = Field(default=None, validation_alias="DATABASE_URL", min_length=1)
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     pool_min: int = Field(default=2, ge=1)
     pool_max: int = Field(default=10, ge=1)
-    pool_timeout_s: float = Field(default=5.0, gt=0)
+    pool_timeout_s: float = Field(default=5.0, gt=0, allow_inf_nan=False)
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")

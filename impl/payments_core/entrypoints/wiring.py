@@ -8,6 +8,7 @@ from psycopg_pool import AsyncConnectionPool
 from starlette.applications import Starlette
 
 from payments_core.entrypoints.http.app import create_app
+from payments_core.entrypoints.logs import configure_logs
 from payments_core.entrypoints.settings import Settings
 from payments_core.infrastructure.postgres.migrate import known
 from payments_core.infrastructure.postgres.rows import Row, configure
@@ -53,5 +54,7 @@ def postgres_app(settings: Settings) -> Starlette:
 
 
 def app_from_environment() -> Starlette:
-    """The application as the environment says; what each worker process builds for itself."""
-    return postgres_app(Settings())
+    """The application as the environment says; what each worker process builds for itself, logs included."""
+    settings = Settings()
+    configure_logs(settings.log_level)
+    return postgres_app(settings)

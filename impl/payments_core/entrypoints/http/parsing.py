@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeVar
 from uuid import UUID
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from payments_core.application.dto import Cursor
 from payments_core.domain.errors import InvalidValue
@@ -158,10 +158,14 @@ def _require_json(request: Request) -> None:
 
 async def _read_limited(request: Request) -> bytes:
     chunks = bytearray()
-    async for chunk in request.stream():
-        chunks += chunk
-        if len(chunks) > _BODY_LIMIT:
-            raise ProblemRaised(problems.BODY_TOO_LARGE, f"a body has at most {_BODY_LIMIT} bytes")
+    try:
+        async for chunk in request.stream():
+            chunks += chunk
+            if len(chunks) > _BODY_LIMIT:
+                raise ProblemRaised(problems.BODY_TOO_LARGE, f"a body has at most {_BODY_LIMIT} bytes")
+    except ClientDisconnect as error:
+        # Nobody hears this answer; but it is the client's doing, and no failure of the service.
+        raise ProblemRaised(problems.MALFORMED_JSON, "the connection ended within the body") from error
     return bytes(chunks)
 
 
