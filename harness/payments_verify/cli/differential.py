@@ -14,6 +14,7 @@ import typer
 from payments_verify.cli.running import finish, progress_bar
 from payments_verify.payments.checks import OpenSystem, machine_check, stress_check
 from payments_verify.systems import (
+    CommandError,
     EmbeddedPostgresError,
     ServerError,
     in_memory,
@@ -28,6 +29,14 @@ PostgresBin = Annotated[
     Path | None,
     typer.Option(
         envvar="PAYMENTS_POSTGRES_BIN", help="Folder of the PostgreSQL to run; the embedded one if not given."
+    ),
+]
+Command = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CMD",
+        show_default=False,
+        help="Start the service with this shell command; it gets DATABASE_URL, HOST and PORT.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print a list of results and nothing else.")]
@@ -104,6 +113,6 @@ def could_not_run() -> Iterator[None]:
     """End with exit code 2 and a message where a system cannot be made ready."""
     try:
         yield
-    except (EmbeddedPostgresError, ServerError, OSError) as error:
+    except (EmbeddedPostgresError, ServerError, CommandError, OSError) as error:
         typer.echo(f"payments-verify: {error}", err=True)
         raise typer.Exit(2) from error

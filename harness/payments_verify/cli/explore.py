@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import importlib
+import multiprocessing
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -15,17 +19,23 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from payments_verify.cli.differential import Json, PostgresBin, could_not_run
+from payments_verify.cli.differential import Command, Json, PostgresBin, could_not_run
 from payments_verify.cli.running import Report, progress_bar, verdict_text
 from payments_verify.interleavings.exhaustive import Bounded, Naive
 from payments_verify.interleavings.randomized import PCT, Random
 from payments_verify.interleavings.report import NaiveCount
 from payments_verify.interleavings.source_dpor import SourceDPOR
 from payments_verify.interleavings.strategy import Coverage
-from payments_verify.payments.scenario_check import RERUN_EVERY, Explored, MakeStrategy, explore_scenario
+from payments_verify.payments.scenario_check import (
+    RERUN_EVERY,
+    Explored,
+    MakeStrategy,
+    Workers,
+    explore_scenario,
+)
 from payments_verify.payments.scenarios import SCENARIOS, Scenario
 from payments_verify.result import EXIT_CODES
-from payments_verify.systems import EXPLORING, gated_in_process, prepared_database
+from payments_verify.systems import EXPLORING, MakeProgram, gated, prepared_database
 
 SCHEDULES = Path("build/schedules")
 _STEPS_IN_A_RUN = 20
@@ -83,6 +93,18 @@ def explore(
     probes: Annotated[
         int, typer.Option(min=0, help="Random schedules from which the number of all is estimated.")
     ] = 0,
+    command: Command = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes that run schedules side by side, each with a database.")
+    ] = 1,
+    executor: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODULE:FUNCTION",
+            show_default=False,
+            help="What gives the workers' concurrent.futures.Executor, a Dask client's for instance.",
+        ),
+    ] = None,
     rerun: Annotated[
         int, typer.Option(min=0, help="Run every so-manieth schedule twice, to see that it does the same.")
     ] = RERUN_EVERY,
@@ -110,9 +132,18 @@ def explore(
         could_not_run(),
         prepared_database(postgres_bin, EXPLORING) as dsn,
         progress_bar("explore") as progress,
+        _workers(workers, executor, command, postgres_bin) as side_by_side,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        runner.run(_explore(dsn, wanted, make, output, probes, rerun, found, progress))
+        explore_one = partial(
+            explore_scenario,
+            make_strategy=make,
+            folder=output,
+            probes=probes,
+            workers=side_by_side,
+            rerun_every=rerun,
+        )
+        runner.run(_explore(dsn, command, wanted, explore_one, found, progress))
     if as_json:
         encoded = msgspec.json.encode([each.as_json() for each in found])
         typer.echo(msgspec.json.format(encoded).decode())
@@ -124,29 +155,51 @@ def explore(
 
 async def _explore(
     dsn: str,
+    command: str | None,
     scenarios: Sequence[Scenario],
-    make: MakeStrategy,
-    folder: Path,
-    probes: int,
-    rerun_every: int,
+    explore_one: Callable[..., Awaitable[Explored]],
     found: list[Explored],
     progress: Report,
 ) -> None:
-    async with gated_in_process(dsn) as service:
+    async with gated(dsn, command) as service:
         for number, scenario in enumerate(scenarios):
-            found.append(
-                await explore_scenario(
-                    scenario,
-                    service,
-                    make,
-                    folder,
-                    probes=probes,
-                    rerun_every=rerun_every,
-                    on_run=lambda count, at=number, name=scenario.name: progress(  # type: ignore[misc]
-                        at, len(scenarios), f"{name}: {count} schedules"
-                    ),
-                )
-            )
+
+            def on_run(count: int, number: int = number, name: str = scenario.name) -> None:
+                progress(number, len(scenarios), f"{name}: {count} schedules")
+
+            found.append(await explore_one(scenario, service, on_run=on_run))
+
+
+@contextmanager
+def _workers(
+    count: int, executor: str | None, command: str | None, bin_dir: Path | None
+) -> Iterator[Workers | None]:
+    """The workers that were asked for; none for one process and no executor."""
+    if executor is None and count == 1:
+        yield None
+        return
+    with ExitStack() as stack:
+        if executor is None:
+            # Forked, a worker would inherit this process's event loop and its database.
+            context = multiprocessing.get_context("spawn")
+            pool: Executor = stack.enter_context(ProcessPoolExecutor(count, mp_context=context))
+        else:
+            pool = _named_executor(executor)
+        yield Workers(pool, lambda name: MakeProgram(name, command, bin_dir), in_flight=2 * count)
+
+
+def _named_executor(name: str) -> Executor:
+    module, _, function = name.partition(":")
+    try:
+        made = getattr(importlib.import_module(module), function)()
+    except (ImportError, AttributeError, ValueError) as error:
+        raise typer.BadParameter(f"{name!r} gives no executor: {error}", param_hint="--executor") from error
+    if not isinstance(made, Executor):
+        raise typer.BadParameter(
+            f"{name!r} gives a {type(made).__name__}, which is no concurrent.futures.Executor",
+            param_hint="--executor",
+        )
+    return made
 
 
 def show_explored(found: Sequence[Explored], console: Console) -> None:

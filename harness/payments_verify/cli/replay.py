@@ -12,7 +12,7 @@ import msgspec
 import typer
 import uvloop
 
-from payments_verify.cli.differential import Json, PostgresBin, could_not_run
+from payments_verify.cli.differential import Command, Json, PostgresBin, could_not_run
 from payments_verify.cli.running import Report, progress_bar
 from payments_verify.interleavings.execution import DivergenceError, Execution, SchedulingError
 from payments_verify.interleavings.replay import replay as replay_schedule
@@ -21,7 +21,7 @@ from payments_verify.payments.scenario_history import Judge, Violation
 from payments_verify.payments.scenario_program import ScenarioProgram
 from payments_verify.payments.scenario_timeline import timeline_of
 from payments_verify.payments.scenarios import SCENARIOS
-from payments_verify.systems import EXPLORING, gated_in_process, prepared_database
+from payments_verify.systems import EXPLORING, gated, prepared_database
 from payments_verify.timeline import html, svg, text
 
 
@@ -40,6 +40,7 @@ def replay(
         typer.Option(help="Folder for the pictures; FILE's if not given.", show_default=False),
     ] = None,
     width: Annotated[int, typer.Option(min=60, help="Columns of the timeline.")] = 100,
+    command: Command = None,
     postgres_bin: PostgresBin = None,
     as_json: Json = False,
 ) -> None:
@@ -58,17 +59,17 @@ def replay(
         progress_bar("replay") as progress,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        runs = runner.run(_replay(dsn, schedule, times, progress))
+        runs = runner.run(_replay(dsn, command, schedule, times, progress))
     pictures = _draw(schedule, runs, output or file.parent, file.name.split(".")[0])
     _report(schedule, runs, pictures, width=width, as_json=as_json)
 
 
 async def _replay(
-    dsn: str, schedule: schedule_file.SavedSchedule, times: int, progress: Report
+    dsn: str, command: str | None, schedule: schedule_file.SavedSchedule, times: int, progress: Report
 ) -> list[_Replayed]:
     judge = Judge()
     runs = []
-    async with gated_in_process(dsn) as service:
+    async with gated(dsn, command) as service:
         program = ScenarioProgram(SCENARIOS[schedule.scenario], service)
         await program.prepare()
         for number in range(times):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from payments_verify.interleavings.execution import DivergenceError, Execution, 
 from payments_verify.interleavings.explore import explore
 from payments_verify.interleavings.ledger import Options
 from payments_verify.interleavings.minimize import minimize, switches
+from payments_verify.interleavings.parallel import Factory, explore_in_parallel
 from payments_verify.interleavings.report import NaiveCount, Report
 from payments_verify.interleavings.strategy import Plan, Strategy
 from payments_verify.payments import schedule_file
@@ -29,6 +32,21 @@ OnRun = Callable[[int], object]
 
 RERUN_EVERY = 20
 _MINIMIZING_RUNS = 300
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Where schedules are run side by side.
+
+    Attributes:
+        executor: this machine's processes, or a cluster's.
+        program: names what makes a worker's program of the scenario of a name; it can be pickled.
+        in_flight: how many schedules may be with the workers.
+    """
+
+    executor: Executor
+    program: Callable[[str], Factory]
+    in_flight: int
 
 
 @dataclass(frozen=True)
@@ -99,6 +117,7 @@ async def explore_scenario(
     folder: Path,
     *,
     probes: int = 0,
+    workers: Workers | None = None,
     rerun_every: int = RERUN_EVERY,
     on_run: OnRun = lambda _runs: None,
 ) -> Explored:
@@ -110,19 +129,20 @@ async def explore_scenario(
         make_strategy: makes the strategy: which schedules are run.
         folder: where the schedule of a violation is written.
         probes: random schedules from which the number of all is estimated; 0 for no estimate.
+        workers: run schedules there; one after the other here if not given.
         rerun_every: run every so-manieth schedule twice, to see that it does the same; 0 for none.
         on_run: is told of each run.
     """
     started = time.perf_counter()
     program = ScenarioProgram(scenario, service)
     await program.prepare()
-    exploration = _Exploration(scenario, on_run)
     options = Options(rerun_every=rerun_every, result_key=_outcomes)
-    report = await exploration.run(program, make_strategy(), options)
+    exploration = _Exploration(scenario, on_run)
+    report = await exploration.run(program, make_strategy(), options, workers)
     if report.divergences and program.start_is_read:
         # It came to light on the way that BEGIN reads the clock: what was run before did not know.
         exploration = _Exploration(scenario, on_run)
-        report = await exploration.run(program, make_strategy(), options)
+        report = await exploration.run(program, make_strategy(), options, workers)
     naive = report.naive or (await _estimated(program, probes) if probes else None)
     path = None
     if exploration.violation is not None and exploration.execution is not None:
@@ -162,8 +182,20 @@ class _Exploration:
         self._on_run = on_run
         self._judge = Judge()
 
-    async def run(self, program: ScenarioProgram, strategy: Strategy, options: Options) -> Report:
+    async def run(
+        self, program: ScenarioProgram, strategy: Strategy, options: Options, workers: Workers | None
+    ) -> Report:
         """Run every schedule of the strategy, up to the first violation."""
+        if workers is not None:
+            return await asyncio.to_thread(
+                explore_in_parallel,
+                workers.executor,
+                workers.program(self._scenario.name),
+                strategy,
+                in_flight=workers.in_flight,
+                on_execution=self._take,
+                options=options,
+            )
         return await explore(program, strategy, on_execution=self._take, options=options)
 
     async def minimize(self, program: ScenarioProgram) -> None:

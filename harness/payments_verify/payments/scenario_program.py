@@ -13,8 +13,8 @@ from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.racing import Race, body_of, send
 from payments_verify.payments.scenarios import AMOUNT, WINDOW, Prepared, Scenario, Sweeper
 from payments_verify.payments.system import GatedService
-from payments_verify.scheduler import Limits, Run
 from payments_verify.scheduler import Operation as RacedOperation
+from payments_verify.scheduler import Run
 
 _BEYOND_EVERY_WINDOW = 32 * 24 * 60 * 60 * 1_000_000
 
@@ -71,13 +71,11 @@ class ScenarioProgram:
     Args:
         scenario: what is raced.
         service: the service behind its gate.
-        limits: how long a run waits.
     """
 
-    def __init__(self, scenario: Scenario, service: GatedService, limits: Limits | None = None) -> None:
+    def __init__(self, scenario: Scenario, service: GatedService) -> None:
         self.scenario = scenario
         self._service = service
-        self._limits = limits
         self._now = EPOCH
         self.start_is_read = False
         self._sweeps = any(isinstance(actor, Sweeper) for actor in scenario.actors)
@@ -114,7 +112,7 @@ class ScenarioProgram:
             names={UUID(race.payment): "payment"},
             start_is_read=self.start_is_read,
             turns=self._service.turns,
-            limits=self._limits,
+            limits=self._service.limits,
         )
         execution = await run(choose)
         self._now = race.now

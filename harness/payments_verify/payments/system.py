@@ -10,7 +10,7 @@ from typing import Any
 from payments_verify.gate import Gate
 from payments_verify.payments.http_binding import PaymentsClient
 from payments_verify.payments.racing import Hands
-from payments_verify.scheduler import Monitor, Turns
+from payments_verify.scheduler import Limits, Monitor, Turns
 from payments_verify.sql.catalog import Catalog
 
 
@@ -45,6 +45,7 @@ class GatedService:
         monitor: says who waits for a lock.
         catalog: the schema.
         turns: keeps the server's waiting processes in their order.
+        limits: how long a run waits.
     """
 
     name: str
@@ -53,3 +54,4 @@ class GatedService:
     monitor: Monitor
     catalog: Catalog
     turns: Turns
+    limits: Limits

@@ -4,16 +4,20 @@ Only these, and the bridge of the equivalence check, import ``payments_core``.
 """
 
 from payments_core.infrastructure.embedded import EmbeddedPostgresError
+from payments_verify.systems.command import CommandError
 from payments_verify.systems.database import prepared_database
-from payments_verify.systems.gated import EXPLORING, gated_in_process
+from payments_verify.systems.gated import EXPLORING, gated
 from payments_verify.systems.in_process import in_memory, in_process
 from payments_verify.systems.server import ServerError, servers
+from payments_verify.systems.workers import MakeProgram
 
 __all__ = [
     "EXPLORING",
+    "CommandError",
     "EmbeddedPostgresError",
+    "MakeProgram",
     "ServerError",
-    "gated_in_process",
+    "gated",
     "in_memory",
     "in_process",
     "prepared_database",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import httpx
 import psycopg
 
 from payments_core.application.use_cases import ExpirePayments
@@ -12,47 +13,81 @@ from payments_core.entrypoints.http.app import create_app
 from payments_core.entrypoints.logs import configure_logs
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
+from payments_core.infrastructure.postgres.store import Pool
 from payments_verify.clock import DatabaseClock
 from payments_verify.gate import Gate
 from payments_verify.payments.http_binding import PaymentsClient
 from payments_verify.payments.racing import Hands
 from payments_verify.payments.system import GatedService
-from payments_verify.scheduler import Monitor, Turns
+from payments_verify.scheduler import Limits, Monitor, Turns
 from payments_verify.sql.catalog import Catalog
 from payments_verify.sql.footprints import is_scheduling_point
 from payments_verify.systems.asgi import ApplicationClient
+from payments_verify.systems.command import running_command
 
 EXPLORING = {"deadlock_timeout": "20ms"}
 """Settings of a server that is explored: a deadlock is an outcome, and need not be waited for long."""
 
 _LOG_LEVEL = "error"
+_REQUEST_LIMIT_S = 60.0
+_STALL_OF_ANOTHER_PROCESS = 250
 _CONNECTIONS = 8
 """As many as the largest scenario has processes, so that none waits for a connection."""
 
 
 @asynccontextmanager
-async def gated_in_process(dsn: str, *, ours: bool = True) -> AsyncIterator[GatedService]:
-    """The application in this process, over a gate in front of ``dsn``, which has a clock that can be set.
+async def gated(dsn: str, command: str | None = None, *, ours: bool = True) -> AsyncIterator[GatedService]:
+    """A service over a gate in front of ``dsn``, which has a clock that can be set.
 
     Args:
         dsn: the database.
-        ours: whether its server is one that the harness has started on this machine.
+        command: the shell command that starts the service, see `running_command`; ``None`` for the
+            application in this process.
+        ours: whether the database's server is one that the harness has started on this machine.
+
+    Raises:
+        CommandError: the command did not come to serve.
     """
     configure_logs(_LOG_LEVEL)
     async with (
         Gate.open(dsn, is_scheduling_point) as gate,
         Monitor.connect(dsn) as monitor,
         DatabaseClock.connect(dsn) as clock,
-        make_pool(
-            Settings(database_url=gate.socket_dsn, pool_min=_CONNECTIONS, pool_max=_CONNECTIONS)
-        ) as pool,
+        _pool(gate, _CONNECTIONS if command is None else 2) as pool,
+        _served(gate, pool, command) as client,
     ):
-        await pool.wait()
-        store = postgres_store(pool)
-        expire = ExpirePayments(store)
-        client = PaymentsClient(ApplicationClient(create_app(store)))
+        expire = ExpirePayments(postgres_store(pool))
         hands = Hands(client, clock.set, lambda: expire(100), lambda: _session(gate))
-        yield GatedService("in process", hands, gate, monitor, Catalog.load(dsn), Turns(ours=ours))
+        yield GatedService(
+            name="in process" if command is None else command,
+            hands=hands,
+            gate=gate,
+            monitor=monitor,
+            catalog=Catalog.load(dsn),
+            turns=Turns(ours=ours),
+            limits=Limits() if command is None else Limits(stall=_STALL_OF_ANOTHER_PROCESS),
+        )
+
+
+@asynccontextmanager
+async def _pool(gate: Gate, connections: int) -> AsyncIterator[Pool]:
+    """Connections through the gate, all of them open."""
+    settings = Settings(database_url=gate.socket_dsn, pool_min=connections, pool_max=connections)
+    async with make_pool(settings) as pool:
+        await pool.wait()
+        yield pool
+
+
+@asynccontextmanager
+async def _served(gate: Gate, pool: Pool, command: str | None) -> AsyncIterator[PaymentsClient]:
+    if command is None:
+        yield PaymentsClient(ApplicationClient(create_app(postgres_store(pool))))
+        return
+    async with (
+        running_command(command, {"DATABASE_URL": gate.tcp_dsn}) as url,
+        httpx.AsyncClient(base_url=url, timeout=_REQUEST_LIMIT_S) as http,
+    ):
+        yield PaymentsClient(http)
 
 
 async def _session(gate: Gate) -> psycopg.AsyncConnection:

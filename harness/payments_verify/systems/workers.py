@@ -1,0 +1,60 @@
+"""Workers that run schedules side by side: each with a database server and a service of its own."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from payments_verify.payments.scenario_program import ScenarioProgram
+from payments_verify.payments.scenarios import SCENARIOS
+from payments_verify.payments.system import GatedService
+from payments_verify.systems.database import prepared_database
+from payments_verify.systems.gated import EXPLORING, gated
+
+
+class _Opened(threading.local):
+    """What a worker's thread, and its event loop, keep from one schedule to the next."""
+
+    def __init__(self) -> None:
+        self.services: dict[MakeProgram, GatedService] = {}
+        self.contexts: list[object] = []
+
+
+_servers = ExitStack()
+atexit.register(_servers.close)
+_opened = _Opened()
+
+
+@dataclass(frozen=True)
+class MakeProgram:
+    """Makes a worker's program of a scenario; can be sent to any process of any machine.
+
+    Attributes:
+        scenario: the scenario's name.
+        command: the command that starts the service; ``None`` for the application in the worker's process.
+        bin_dir: the PostgreSQL to run; the embedded one, or the newest found, if not given.
+    """
+
+    scenario: str
+    command: str | None = None
+    bin_dir: Path | None = None
+
+    async def __call__(self) -> ScenarioProgram:
+        """The program, over the worker's service, which is made ready for the first of them."""
+        service = await _service(MakeProgram("", self.command, self.bin_dir))
+        program = ScenarioProgram(SCENARIOS[self.scenario], service)
+        await program.prepare()
+        return program
+
+
+async def _service(kind: MakeProgram) -> GatedService:
+    if kind not in _opened.services:
+        dsn = _servers.enter_context(prepared_database(kind.bin_dir, EXPLORING))
+        context = gated(dsn, kind.command)
+        _opened.services[kind] = await context.__aenter__()
+        # Kept open: it ends with the worker's process.
+        _opened.contexts.append(context)
+    return _opened.services[kind]
