@@ -184,7 +184,10 @@ async def _commit(
 
 @asynccontextmanager
 async def _rolled_back(connection: Connection) -> AsyncIterator[None]:
-    """Roll back what the block leaves uncommitted, so that only an explicit commit stores anything."""
+    """Roll back what the block leaves uncommitted, so that only an explicit commit stores anything.
+
+    After an error or a cancellation, the pool's block around this one does so.
+    """
     yield
     if connection.info.transaction_status is not TransactionStatus.IDLE:
         await connection.execute(sql.ROLLBACK)
