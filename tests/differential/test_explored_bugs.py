@@ -23,7 +23,7 @@ from tests.support.seeded_bugs import (
 
 REPLAYS = 20
 
-# The bug, the scenario that shows it, and how often the shortest schedule switches between processes.
+# The bug, the scenario that shows it, and how often its schedule switches between processes, at most.
 BUGS: dict[str, tuple[Sequence[Edit], str, int]] = {
     "no row lock": ((NO_ROW_LOCK,), "different-keys", 3),
     "key looked up before the lock": ((KEY_BEFORE_LOCK,), "same-key-twice", 3),
@@ -55,7 +55,7 @@ def test_exploration_finds_the_bug_and_its_schedule_fails_each_time(bug: str, tm
     assert found.returncode == 1, found.stdout + found.stderr
     (result,) = json.loads(found.stdout)
     assert result["verdict"] == "violated"
-    assert result["switches"] == switches
+    assert result["switches"] <= switches
     again = run_harness(mutant, ["replay", result["schedule"], "--times", str(REPLAYS), "--json"])
     assert again.returncode == 1, again.stdout + again.stderr
     assert json.loads(again.stdout)["violations"] == REPLAYS

@@ -99,7 +99,6 @@ class FailingStore(InMemoryPaymentStore):
 
     def lock(self, *_arguments: Any) -> Any:
         raise self.error
-        yield  # type: ignore[unreachable] # makes it a generator
 
     async def ready(self) -> bool:
         raise self.error

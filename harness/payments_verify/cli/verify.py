@@ -19,7 +19,7 @@ from payments_verify.cli.differential import PostgresBin, could_not_run
 from payments_verify.cli.running import interrupted, progress_bar, show
 from payments_verify.payments.suite import FULL, QUICK, Planned, suite
 from payments_verify.result import CheckResult, worst_exit_code
-from payments_verify.systems import prepared_database
+from payments_verify.systems import EXPLORING, prepared_database
 
 REPORT_FORMAT = "payments-verify-report"
 REPORT_VERSION = 1
@@ -43,10 +43,12 @@ def verify(
     started = time.monotonic()
     results: list[CheckResult] = []
     output.mkdir(parents=True, exist_ok=True)
-    with could_not_run(), prepared_database(postgres_bin) as dsn:
+    with could_not_run(), prepared_database(postgres_bin, EXPLORING) as dsn:
         version = _server_version(dsn)
         try:
-            for planned in suite(dsn, QUICK if quick else FULL, drawn, output / "histories"):
+            for planned in suite(
+                dsn, QUICK if quick else FULL, drawn, output / "histories", output / "schedules"
+            ):
                 results.append(_run(planned))  # noqa: PERF401 - an interrupt keeps what is finished
         except KeyboardInterrupt:
             typer.echo("interrupted; the report has what was finished", err=True)

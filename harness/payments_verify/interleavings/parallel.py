@@ -13,6 +13,7 @@ are the same.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import inspect
 import pickle
 import threading
@@ -89,6 +90,7 @@ class _Local(threading.local):
 
     def __init__(self) -> None:
         self.runner = asyncio.Runner()
+        atexit.register(self.runner.close)  # closes what programs have left open in the loop
         self.programs: dict[bytes, Program] = {}
 
 

@@ -34,11 +34,13 @@ class Race:
         payment: its id.
         expires_at: the end of its window, in µs; 0 while it has none.
         now: where the database's clock stands, in µs.
+        session: a connection through the gate, in autocommit mode, for whoever holds the lock from outside.
     """
 
     payment: str
     expires_at: int = 0
     now: int = 0
+    session: psycopg.AsyncConnection | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def body_of(actor: Actor, hands: Hands, race: Race) -> Body:
         case Client():
             return lambda process: _send_commands(process, actor, hands, race)
         case Holder():
-            return lambda process: _hold(process, actor.leaving, hands, race)
+            return lambda process: _hold(process, actor.leaving, race)
         case Tick():
             return lambda process: _tick(process, actor, hands, race)
         case Sweeper():
@@ -107,15 +109,14 @@ async def _sweep(process: Process, hands: Hands) -> None:
         process.end(operation, Observation("ok", {}))
 
 
-async def _hold(process: Process, leaving: Leaving, hands: Hands, race: Race) -> None:
-    connection = await hands.session()
-    try:
-        if leaving is Leaving.VOIDED:
-            await _void(process, connection, race)
-        else:
-            await _only_hold(process, connection, leaving, race)
-    finally:
-        await connection.close()
+async def _hold(process: Process, leaving: Leaving, race: Race) -> None:
+    # Opened before the race: a new connection takes its time.
+    connection = race.session
+    assert connection is not None
+    if leaving is Leaving.VOIDED:
+        await _void(process, connection, race)
+    else:
+        await _only_hold(process, connection, leaving, race)
 
 
 async def _void(process: Process, connection: psycopg.AsyncConnection, race: Race) -> None:

@@ -11,7 +11,7 @@ from payments_verify.interleavings.execution import Chooser, DivergenceError, Ex
 from payments_verify.payments.machine import EPOCH
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.racing import Race, body_of, send
-from payments_verify.payments.scenarios import AMOUNT, WINDOW, Prepared, Scenario, Sweeper
+from payments_verify.payments.scenarios import AMOUNT, WINDOW, Holder, Prepared, Scenario, Sweeper
 from payments_verify.payments.system import GatedService
 from payments_verify.scheduler import Operation as RacedOperation
 from payments_verify.scheduler import Run
@@ -114,7 +114,7 @@ class ScenarioProgram:
             turns=self._service.turns,
             limits=self._service.limits,
         )
-        execution = await run(choose)
+        execution = await self._in_session(run, race, choose)
         self._now = race.now
         if run.start_was_read and not self.start_is_read:
             self.start_is_read = True
@@ -136,6 +136,12 @@ class ScenarioProgram:
                 tuple(run.strays),
             ),
         )
+
+    async def _in_session(self, run: Run, race: Race, choose: Chooser) -> Execution:
+        if not any(isinstance(actor, Holder) for actor in self.scenario.actors):
+            return await run(choose)
+        async with await self._service.hands.session() as race.session:
+            return await run(choose)
 
     async def _exchange(self, f: str, race: Race, arguments: dict[str, Any]) -> Exchange:
         invocation = Invocation(f, {"payment": race.payment, **arguments})

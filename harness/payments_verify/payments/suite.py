@@ -12,14 +12,17 @@ from payments_verify.model_checks.contracts import check_contracts
 from payments_verify.model_checks.equivalence import check_equivalence
 from payments_verify.model_checks.state_graph import check_state_graph
 from payments_verify.payments.checks import machine_check, stress_check
+from payments_verify.payments.interleavings_check import interleavings_check
+from payments_verify.payments.scenarios import SCENARIOS
 from payments_verify.result import CheckResult
-from payments_verify.systems import in_memory, in_process, servers
+from payments_verify.systems import gated, in_memory, in_process, servers
 
 Run: TypeAlias = Callable[..., CheckResult]
 """Takes ``progress`` by name and returns what it found."""
 
 _STEPS_IN_A_PROGRAM = 20
 _SERVER_PROCESSES = 2
+_LARGEST = "four-captures"
 
 
 @dataclass(frozen=True)
@@ -29,14 +32,16 @@ class Effort:
     Attributes:
         programs: programs of the stateful machine, for the in-memory system; the others get fewer.
         rounds: rounds of stress.
+        scenarios: scenarios whose every interleaving is run, by name.
     """
 
     programs: int
     rounds: int
+    scenarios: tuple[str, ...]
 
 
-FULL = Effort(programs=600, rounds=400)
-QUICK = Effort(programs=60, rounds=40)
+FULL = Effort(programs=600, rounds=400, scenarios=tuple(SCENARIOS))
+QUICK = Effort(programs=60, rounds=40, scenarios=tuple(name for name in SCENARIOS if name != _LARGEST))
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class Planned:
     run: Run
 
 
-def suite(dsn: str, effort: Effort, seed: int, histories: Path) -> Iterator[Planned]:
+def suite(dsn: str, effort: Effort, seed: int, histories: Path, schedules: Path) -> Iterator[Planned]:
     """The checks of the main job.
 
     Args:
@@ -55,6 +60,7 @@ def suite(dsn: str, effort: Effort, seed: int, histories: Path) -> Iterator[Plan
         effort: how much to try.
         seed: draws what is drawn.
         histories: folder for the recorded histories.
+        schedules: folder for the schedules of violations.
     """
     yield Planned("contracts (CrossHair)", check_contracts)
     yield Planned("model = domain (CrossHair)", check_equivalence)
@@ -69,6 +75,16 @@ def suite(dsn: str, effort: Effort, seed: int, histories: Path) -> Iterator[Plan
             f"stateful machine: {name}",
             partial(machine_check, name, system, examples=programs, steps=_STEPS_IN_A_PROGRAM, seed=seed),
         )
+    yield Planned(
+        "every interleaving",
+        partial(
+            interleavings_check,
+            "in process, PostgreSQL",
+            partial(gated, dsn),
+            [SCENARIOS[name] for name in effort.scenarios],
+            schedules,
+        ),
+    )
     yield Planned(
         "stress and linearizability",
         partial(

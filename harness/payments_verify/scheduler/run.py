@@ -25,7 +25,7 @@ from payments_verify.interleavings.execution import (
     Situation,
     Step,
 )
-from payments_verify.interleavings.footprint import Footprint, Mode, union
+from payments_verify.interleavings.footprint import WAITED, Footprint, Mode, union
 from payments_verify.scheduler.monitor import Monitor
 from payments_verify.scheduler.process import Body, Point, Process, State, current_process
 from payments_verify.scheduler.turns import Turns
@@ -34,6 +34,7 @@ from payments_verify.sql.footprints import READ_CLOCK
 from payments_verify.sql.transactions import TransactionFootprint
 
 _POLL_S = 0.002
+_DEADLOCK_DETECTED = "40P01"
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Limits:
     """
 
     step: float = 10.0
-    stall: int = 25
+    stall: int = 100
 
 
 class Run:
@@ -146,6 +147,8 @@ class Run:
         self.start_was_read = self.start_was_read or transaction.start_read_clock
         if process is not None and process.waiting is statement:
             process.footprint |= self._renamed(touched)
+            if statement.error is not None and statement.error.get("C") == _DEADLOCK_DETECTED:
+                process.footprint |= WAITED  # who came to wait last decides whom a deadlock ends
             process.waiting = None
             process.changed()
 

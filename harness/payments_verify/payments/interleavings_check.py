@@ -1,0 +1,80 @@
+"""The exploration of many scenarios as one check of the main job."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import uvloop
+
+from payments_verify.interleavings.source_dpor import SourceDPOR
+from payments_verify.payments.scenario_check import Explored, explore_scenario
+from payments_verify.payments.scenarios import Scenario
+from payments_verify.payments.system import GatedService
+from payments_verify.result import CheckResult, Progress, Verdict, no_progress
+
+OpenGated = Callable[[], AbstractAsyncContextManager[GatedService]]
+
+
+def interleavings_check(
+    name: str,
+    open_service: OpenGated,
+    scenarios: Sequence[Scenario],
+    folder: Path,
+    *,
+    progress: Progress = no_progress,
+) -> CheckResult:
+    """Explore scenarios by source-DPOR, each to completion.
+
+    Args:
+        name: the service's name in the result.
+        open_service: makes the service and its gate ready, and ends them.
+        scenarios: what is raced.
+        folder: where schedules of violations are written.
+        progress: is told of each schedule.
+
+    Returns:
+        ``holds`` only if every scenario was explored to its end and every run explained by the model. The
+        cases are the schedules that were run.
+    """
+    started = time.monotonic()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        found = runner.run(_explore(open_service, scenarios, folder, progress))
+    problems = [f"{each.scenario.name}: {each.problem}" for each in found if each.problem is not None]
+    problems += [f"replay it: payments-verify replay {each.schedule}" for each in found if each.schedule]
+    return CheckResult(
+        name=f"every interleaving, {len(scenarios)} scenarios: {name}",
+        kind="interleavings",
+        cases=sum(each.report.schedules for each in found),
+        verdict=_verdict(found),
+        seconds=time.monotonic() - started,
+        details={
+            "complete": all(each.report.complete for each in found),
+            "scenarios": [each.as_json() for each in found],
+        },
+        counterexample="\n".join(problems) or None,
+    )
+
+
+async def _explore(
+    open_service: OpenGated, scenarios: Sequence[Scenario], folder: Path, progress: Progress
+) -> list[Explored]:
+    found = []
+    async with open_service() as service:
+        for number, scenario in enumerate(scenarios):
+
+            def on_run(count: int, number: int = number, name: str = scenario.name) -> None:
+                progress(number, len(scenarios), f"{name}: {count} schedules")
+
+            found.append(await explore_scenario(scenario, service, SourceDPOR, folder, on_run=on_run))
+    return found
+
+
+def _verdict(found: Sequence[Explored]) -> Verdict:
+    verdicts = {each.verdict for each in found}
+    if "violated" in verdicts:
+        return "violated"
+    return "holds" if verdicts == {"holds"} else "could not run"

@@ -1,0 +1,147 @@
+"""Every interleaving of the scenarios on the service as it is; the reduction leaves no outcome out."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from payments_verify.interleavings.execution import Execution
+from payments_verify.interleavings.exhaustive import Naive
+from payments_verify.interleavings.explore import explore
+from payments_verify.interleavings.source_dpor import SourceDPOR
+from payments_verify.interleavings.strategy import Strategy
+from payments_verify.payments.scenario_check import Explored, Workers, explore_scenario
+from payments_verify.payments.scenario_program import ScenarioProgram
+from payments_verify.payments.scenarios import SCENARIOS
+from payments_verify.systems import EXPLORING, MakeProgram, gated, prepared_database
+from tests.support.postgres import chosen_bin_dir
+
+# One of each class of schedules that differ only in the order of independent statements. A number that
+# changes says that the service sends other statements, or that their dependence is judged otherwise.
+CLASSES = {
+    "same-key-twice": 6,
+    "different-keys": 6,
+    "different-keys-and-tick": 16,
+    "three-captures": 54,
+    "same-key-different-amounts": 5,
+    "capture-and-void": 6,
+    "capture-and-sweep": 28,
+    "two-sweepers": 8,
+    "authorize-twice": 6,
+    "window-closes-behind-update": 17,
+    "window-closes-behind-lock": 9,
+    "window-closes-behind-rollback": 17,
+    "capture-and-ticks": 6,
+    "read-while-captured": 12,
+    "create-twice": 2,
+    "capture-during-authorize": 5,
+    "retry-while-under-way": 11,
+    "four-captures": 672,
+}
+SCHEDULES = {
+    "same-key-twice": 66,
+    "different-keys": 66,
+    "capture-and-void": 51,
+    "authorize-twice": 36,
+    "capture-and-ticks": 68,
+    "create-twice": 2,
+    "capture-during-authorize": 43,
+}
+SYSTEM_POSTGRES = Path("/usr/lib/postgresql/15/bin")
+
+
+@pytest.fixture(scope="module")
+def dsn() -> Iterator[str]:
+    with prepared_database(chosen_bin_dir(), EXPLORING) as dsn:
+        yield dsn
+
+
+def explored(
+    dsn: str,
+    name: str,
+    folder: Path,
+    make: Callable[[], Strategy] = SourceDPOR,
+    command: str | None = None,
+    workers: Workers | None = None,
+) -> Explored:
+    async def run() -> Explored:
+        async with gated(dsn, command) as service:
+            return await explore_scenario(SCENARIOS[name], service, make, folder, workers=workers)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(run())
+
+
+def executions(dsn: str, name: str, command: str | None = None) -> list[Execution]:
+    async def run() -> list[Execution]:
+        found: list[Execution] = []
+        async with gated(dsn, command) as service:
+            program = ScenarioProgram(SCENARIOS[name], service)
+            await program.prepare()
+            await explore(
+                program, SourceDPOR(), on_execution=lambda execution, _plan: found.append(execution)
+            )
+        return found
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(run())
+
+
+def what_happened(runs: Sequence[Execution]) -> list[object]:
+    return [
+        [(step.process, step.label, step.blocked, step.woke) for step in run.steps] + [run.result.outcomes]
+        for run in runs
+    ]
+
+
+def test_every_scenario_has_a_count() -> None:
+    assert set(CLASSES) == set(SCENARIOS)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_every_interleaving_is_explained(dsn: str, name: str, tmp_path: Path) -> None:
+    found = explored(dsn, name, tmp_path)
+    assert found.problem is None
+    assert found.verdict == "holds"
+    assert found.report.complete
+    assert (found.report.schedules, found.report.abandoned) == (CLASSES[name], 0)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_the_reduction_leaves_no_outcome_out(dsn: str, name: str, tmp_path: Path) -> None:
+    every = explored(dsn, name, tmp_path, Naive)
+    assert every.verdict == "holds"
+    assert (every.report.naive is not None, every.report.schedules) == (True, SCHEDULES[name])
+    assert set(explored(dsn, name, tmp_path).outcomes) == set(every.outcomes)
+
+
+def test_a_service_in_another_process_does_the_same(dsn: str) -> None:
+    command = f"{shlex.quote(sys.executable)} -m payments_core serve --port $PORT"
+    for name in ("same-key-twice", "window-closes-behind-lock"):
+        here, there = executions(dsn, name), executions(dsn, name, command)
+        assert what_happened(here) == what_happened(there)
+
+
+def test_workers_find_the_same(dsn: str, tmp_path: Path) -> None:
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as executor:
+        workers = Workers(executor, partial(MakeProgram, bin_dir=chosen_bin_dir()), in_flight=4)
+        together = explored(dsn, "different-keys-and-tick", tmp_path, workers=workers)
+    alone = explored(dsn, "different-keys-and-tick", tmp_path)
+    assert together.report.schedules == alone.report.schedules
+    assert together.outcomes == alone.outcomes
+
+
+@pytest.mark.skipif(not SYSTEM_POSTGRES.exists(), reason=f"there is no PostgreSQL 15 at {SYSTEM_POSTGRES}")
+def test_an_older_server_does_the_same(dsn: str) -> None:
+    with prepared_database(SYSTEM_POSTGRES, EXPLORING) as older:
+        for name in ("different-keys-and-tick", "window-closes-behind-rollback", "three-captures"):
+            assert what_happened(executions(older, name)) == what_happened(executions(dsn, name))
