@@ -11,6 +11,7 @@ UV := $(shell command -v uv 2>/dev/null || echo build/uv/bin/uv)
 COMPOSE ?= docker compose
 PYTEST_ARGS ?= -n 2
 VERIFY_ARGS ?=
+EXPLORE_ARGS ?=
 BENCH_ARGS ?=
 export UV_PYTHON_DOWNLOADS := never
 
@@ -57,6 +58,10 @@ lock: $(filter build/%,$(UV)) ## Resolve the dependencies again and write the lo
 .PHONY: verify
 verify: $(STAMP) ## The main job: model, differential machines, stress; table and build/report (VERIFY_ARGS=--quick)
 	@$(BIN)/payments-verify verify $(VERIFY_ARGS)
+
+.PHONY: explore
+explore: $(STAMP) ## Every interleaving of the SQL statements of racing requests (EXPLORE_ARGS=--list)
+	@$(BIN)/payments-verify explore $(EXPLORE_ARGS)
 
 .PHONY: test
 test: $(STAMP) ## Run the tests
