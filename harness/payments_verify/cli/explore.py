@@ -192,7 +192,7 @@ def _named_executor(name: str) -> Executor:
     module, _, function = name.partition(":")
     try:
         made = getattr(importlib.import_module(module), function)()
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # whatever somebody else's function raises
         raise typer.BadParameter(f"{name!r} gives no executor: {error}", param_hint="--executor") from error
     if not isinstance(made, Executor):
         raise typer.BadParameter(

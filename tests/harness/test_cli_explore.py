@@ -1,0 +1,135 @@
+"""The commands explore and replay: what they print and write, and how they end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from payments_verify.cli import app
+from payments_verify.payments import schedule_file
+from payments_verify.payments.scenarios import SCENARIOS
+from payments_verify.payments.schedule_file import SavedSchedule, SavedStep, ScheduleError
+
+# Two captures with keys of their own, one after the other.
+ONE_AFTER_THE_OTHER = (0,) * 7 + (1,) * 6
+SCHEDULE: dict[str, Any] = {
+    "format": "payments-verify-schedule",
+    "version": 1,
+    "scenario": "different-keys",
+    "service": "in process",
+    "schedule": list(ONE_AFTER_THE_OTHER),
+    "steps": [],
+    "actors": ["capture k1 500", "capture k2 500"],
+}
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def written(folder: Path, **changes: Any) -> Path:
+    path = folder / "a.schedule.json"
+    path.write_text(json.dumps(SCHEDULE | changes))
+    return path
+
+
+def test_the_list_says_what_each_scenario_looks_for() -> None:
+    listed = run("explore", "--list")
+    assert listed.exit_code == 0
+    for scenario in SCENARIOS.values():
+        assert scenario.name in listed.stdout
+        assert scenario.anomaly in listed.stdout
+
+
+def test_an_unknown_scenario_is_refused_with_the_known_ones() -> None:
+    refused = run("explore", "--scenario", "none-such")
+    assert refused.exit_code == 2
+    assert "same-key-twice" in refused.stderr
+
+
+@pytest.mark.parametrize("executor", ["none_such:f", "json:none_such", "json:dumps", "payments_verify:x:y"])
+def test_an_executor_that_is_none_is_refused(executor: str) -> None:
+    refused = run("explore", "--scenario", "create-twice", "--executor", executor)
+    assert refused.exit_code == 2
+
+
+@pytest.mark.parametrize("strategy", ["dpor", "naive", "bounded", "pct", "random"])
+def test_every_strategy_reports_what_it_ran(strategy: str) -> None:
+    done = run("explore", "--scenario", "create-twice", "--strategy", strategy, "--runs", "5", "--json")
+    assert done.exit_code == 0, done.output
+    (result,) = json.loads(done.stdout)
+    assert result["verdict"] == "holds"
+    assert result["strategy"].startswith({"dpor": "source-dpor"}.get(strategy, strategy))
+    assert result["schedules"] == (5 if strategy in ("pct", "random") else 2)
+    assert (result["naive"] is not None) == (strategy in ("naive", "bounded"))
+
+
+def test_a_replay_draws_the_run(tmp_path: Path) -> None:
+    done = run("replay", str(written(tmp_path)), "--times", "2")
+    assert done.exit_code == 0, done.output
+    assert "explained in 2 runs" in done.stdout
+    assert "< already_captured" in done.stdout
+    assert (tmp_path / "a.svg").read_text().startswith("<svg")
+    assert "<html" in (tmp_path / "a.html").read_text()
+
+
+def test_a_schedule_that_cannot_be_run_is_no_success(tmp_path: Path) -> None:
+    short = written(tmp_path, schedule=[0, 0])
+    done = run("replay", str(short), "--json")
+    assert done.exit_code == 2
+    assert "the schedule ends after 2 steps" in json.loads(done.stdout)["not_run"][0]
+
+
+def test_a_step_that_was_another_is_no_success(tmp_path: Path) -> None:
+    steps = [{"process": process, "label": "BEGIN"} for process in ONE_AFTER_THE_OTHER]
+    done = run("replay", str(written(tmp_path, steps=steps)), "--json")
+    assert done.exit_code == 2
+    assert "should take 'BEGIN'" in json.loads(done.stdout)["not_run"][0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"format": "another"}, "its format is not"),
+        ({"version": 2}, "version 2 is not supported"),
+        ({"scenario": "none-such"}, "no scenario is named 'none-such'"),
+        ({"schedule": [0, 2]}, "has processes 0 to 1"),
+        ({"schedule": "010"}, "not a valid schedule"),
+        ({"steps": [{"process": 0, "label": "BEGIN"}]}, "1 steps for a schedule of 13"),
+        ({"more": 1}, "not a valid schedule"),
+    ],
+)
+def test_a_file_that_is_no_schedule_is_refused(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+    path = written(tmp_path, **changes)
+    with pytest.raises(ScheduleError, match=said):
+        schedule_file.read(path)
+    refused = run("replay", str(path))
+    assert refused.exit_code == 2
+    assert said in refused.stderr
+
+
+def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "broken.json").write_bytes(b"{")
+    (tmp_path / "list.json").write_bytes(b"[]")
+    for name in ("missing.json", "broken.json", "list.json"):
+        refused = run("replay", str(tmp_path / name))
+        assert refused.exit_code == 2
+        assert name in refused.stderr
+
+
+def test_a_schedule_is_read_as_it_was_written(tmp_path: Path) -> None:
+    schedule = SavedSchedule(
+        scenario="different-keys",
+        service="in process",
+        schedule=(0, 1),
+        steps=(SavedStep(0, "BEGIN", answer="BEGIN"), SavedStep(1, "COMMIT", blocked=True, woke=(0,))),
+        actors=("a", "b"),
+        violation="I1",
+    )
+    path = tmp_path / "folder" / "x.schedule.json"
+    schedule_file.write(path, schedule)
+    assert schedule_file.read(path) == schedule
