@@ -17,8 +17,8 @@ from rich.console import Console
 
 from payments_verify.cli.differential import PostgresBin, could_not_run
 from payments_verify.cli.running import interrupted, progress_bar, show
-from payments_verify.suite import FULL, QUICK, Planned, suite
 from payments_verify.result import CheckResult, worst_exit_code
+from payments_verify.suite import FULL, QUICK, Planned, suite
 from payments_verify.systems import EXPLORING, prepared_database
 
 REPORT_FORMAT = "payments-verify-report"
