@@ -1,11 +1,13 @@
 """The gate: a proxy for PostgreSQL's wire protocol that holds each statement until it is released.
 
 A service connects to it instead of to its database, and is not changed: only its ``DATABASE_URL`` differs.
-``wire`` reads messages, ``session`` is one connection of the service, ``proxy`` listens.
+``wire`` reads messages, ``faults`` says what can go wrong, ``session`` is one connection of the service,
+``proxy`` listens.
 """
 
+from payments_verify.gate.faults import Fault
 from payments_verify.gate.proxy import Gate, GateObserver
 from payments_verify.gate.session import HeldStatement, Session
 from payments_verify.gate.wire import WireError
 
-__all__ = ["Gate", "GateObserver", "HeldStatement", "Session", "WireError"]
+__all__ = ["Fault", "Gate", "GateObserver", "HeldStatement", "Session", "WireError"]

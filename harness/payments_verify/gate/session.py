@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from payments_verify.gate import wire
+from payments_verify.gate.faults import Fault, refusing_messages, refusing_query
 from payments_verify.gate.wire import Bound
 
 if TYPE_CHECKING:
@@ -50,9 +51,9 @@ class HeldStatement:
     error: Mapping[str, str] | None = None
     answered: bool = False
 
-    def release(self) -> None:
-        """Let it go to the server."""
-        self.session.release(self)
+    def release(self, fault: Fault | None = None) -> None:
+        """Let it go to the server, or to the fault that befalls it."""
+        self.session.release(self, fault)
 
 
 @dataclass(slots=True)
@@ -145,6 +146,7 @@ class Session:
         self._skipping = False
         self._copying = False
         self._passing = False
+        self._loses_answers = False
         self._look_ahead: asyncio.TimerHandle | None = None
         self._looked_ahead = False
 
@@ -189,6 +191,8 @@ class Session:
 
     def client_lost(self) -> None:
         """The client has gone: what it had sent goes to the server, which finds out by itself."""
+        if self.closed:
+            return
         if self._look_ahead is not None:
             self._look_ahead.cancel()
         self._passing = True
@@ -201,8 +205,13 @@ class Session:
         if self._server is not None:
             self._server.close()
 
-    def release(self, statement: HeldStatement) -> None:
+    def release(self, statement: HeldStatement, fault: Fault | None = None) -> None:
         """Send a held statement to the server.
+
+        Args:
+            statement: the statement.
+            fault: what goes wrong with it. For ``TERMINATED`` the server process has to be ended by the
+                caller, who can ask the server for that; here nothing is sent.
 
         Raises:
             ValueError: if it is not held.
@@ -210,8 +219,36 @@ class Session:
         if self.held is not statement:
             raise ValueError(f"the statement is not held: {statement.sql}")
         self.held = None
+        match fault:
+            case None:
+                self._send_statement(statement, statement.unit)
+            case Fault.CUT_AFTER:
+                self._loses_answers = True
+                self._send_statement(statement, statement.unit)
+            case Fault.CUT_BEFORE | Fault.TERMINATED:
+                self.cut()
+            case Fault.HALF_SENT:
+                self._send(statement.unit.data[: len(statement.unit.data) // 2])
+                self.cut()
+            case Fault.TOO_MANY_CONNECTIONS:
+                self._client.write(wire.error_message(fault.value, "too many connections (injected)"))
+                self.cut(after_what_was_written=True)
+            case _:
+                self._send_statement(statement, _refused(statement.unit, fault.value))
+
+    def cut(self, *, after_what_was_written: bool = False) -> None:
+        """Cut the connection on both sides."""
+        self._end()
+        if self._server is not None:
+            self._server.close()
+        if after_what_was_written:
+            self._client.close()
+        else:
+            self._client.abort()
+
+    def _send_statement(self, statement: HeldStatement, unit: _Unit) -> None:
         self.awaiting = statement
-        self._forward(statement.unit, statement)
+        self._forward(unit, statement)
 
     def pass_everything(self) -> None:
         """Hold nothing any more, until told otherwise."""
@@ -294,7 +331,7 @@ class Session:
         """
         if self.keeps_answers:
             self._kept.append(data)
-        else:
+        elif not self._loses_answers:
             self._client.write(data)
         for kind, message in self._from_server.feed(data):
             self._answer(kind, message)
@@ -302,9 +339,9 @@ class Session:
     def deliver(self) -> None:
         """Give the client the answers that were kept, and keep no more."""
         self.keeps_answers = False
-        if self._kept:
+        if self._kept and not self._loses_answers:
             self._client.write(b"".join(self._kept))
-            self._kept.clear()
+        self._kept.clear()
 
     def server_lost(self) -> None:
         """The server has closed the connection."""
@@ -371,3 +408,13 @@ class Session:
         if self.awaiting is statement:
             self.awaiting = None
         self._gate.observer.answered(statement)
+        if self._loses_answers:
+            self.cut()
+
+
+def _refused(unit: _Unit, sqlstate: str) -> _Unit:
+    """A unit in whose place the server is given one that it refuses."""
+    if unit.data[0] in (wire.QUERY, wire.FUNCTION_CALL):
+        return _Unit(refusing_query(sqlstate), with_sync=True)
+    ending = wire.SYNC_MESSAGE if unit.with_sync else wire.FLUSH_MESSAGE
+    return _Unit(refusing_messages(sqlstate) + ending, unit.with_sync)

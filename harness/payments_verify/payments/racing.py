@@ -34,12 +34,14 @@ class Race:
         payment: its id.
         expires_at: the end of its window, in µs; 0 while it has none.
         now: where the database's clock stands, in µs.
+        patience: how often a client sends a command until it has a definite answer.
         session: a connection through the gate, in autocommit mode, for whoever holds the lock from outside.
     """
 
     payment: str
     expires_at: int = 0
     now: int = 0
+    patience: int = 1
     session: psycopg.AsyncConnection | None = None
 
 
@@ -84,8 +86,11 @@ async def send(client: PaymentsClient, invocation: Invocation) -> Observation:
 async def _send_commands(process: Process, actor: Client, hands: Hands, race: Race) -> None:
     for command in actor.commands:
         invocation = Invocation(command.f, {"payment": race.payment, **command.arguments})
-        operation = process.begin(invocation)
-        process.end(operation, await send(hands.client, invocation))
+        for _ in range(race.patience):
+            operation = process.begin(invocation)
+            process.end(operation, await send(hands.client, invocation))
+            if operation.result.kind != "unknown":
+                break
 
 
 async def _tick(process: Process, actor: Tick, hands: Hands, race: Race) -> None:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID, uuid4
 
+from payments_verify.gate import Fault
 from payments_verify.interleavings.execution import Chooser, DivergenceError, Execution
 from payments_verify.payments.machine import EPOCH
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.racing import Race, body_of, send
 from payments_verify.payments.scenarios import AMOUNT, WINDOW, Holder, Prepared, Scenario, Sweeper
 from payments_verify.payments.system import GatedService
+from payments_verify.scheduler import Conditions, Run
 from payments_verify.scheduler import Operation as RacedOperation
-from payments_verify.scheduler import Run
 
 _BEYOND_EVERY_WINDOW = 32 * 24 * 60 * 60 * 1_000_000
 
@@ -71,13 +72,25 @@ class ScenarioProgram:
     Args:
         scenario: what is raced.
         service: the service behind its gate.
+        faults: what goes wrong at which statement of which actor.
+        patience: how often a client sends a command until it has a definite answer.
     """
 
-    def __init__(self, scenario: Scenario, service: GatedService) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        service: GatedService,
+        *,
+        faults: Mapping[tuple[int, int], Fault] | None = None,
+        patience: int = 1,
+    ) -> None:
         self.scenario = scenario
         self._service = service
         self._now = EPOCH
         self.start_is_read = False
+        self.injected = 0
+        self._faults = faults or {}
+        self._patience = patience
         self._sweeps = any(isinstance(actor, Sweeper) for actor in scenario.actors)
 
     @property
@@ -96,7 +109,7 @@ class ScenarioProgram:
 
     async def run(self, choose: Chooser) -> Execution:
         """Run it once, with a new payment; the result is a `Raced`."""
-        race = Race(str(uuid4()), now=self._now)
+        race = Race(str(uuid4()), now=self._now, patience=self._patience)
         before = [await self._exchange(f, race, arguments) for f, arguments in _preparation(self.scenario)]
         if self.scenario.prepared is Prepared.AUTHORIZED:
             race.expires_at = before[-1].observation.value["payment"]["capture_expires_at"]
@@ -109,13 +122,13 @@ class ScenarioProgram:
             self._service.gate,
             self._service.monitor,
             self._service.catalog,
-            names={UUID(race.payment): "payment"},
-            start_is_read=self.start_is_read,
             turns=self._service.turns,
             limits=self._service.limits,
+            conditions=Conditions({UUID(race.payment): "payment"}, self.start_is_read, self._faults),
         )
         execution = await self._in_session(run, race, choose)
         self._now = race.now
+        self.injected += run.injected
         if run.start_was_read and not self.start_is_read:
             self.start_is_read = True
             raise DivergenceError("a statement asks when its transaction began, so BEGIN reads the clock")

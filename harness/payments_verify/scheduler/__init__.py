@@ -6,7 +6,7 @@ schedule. A step ends when its process has come to its next step, waits for a lo
 
 from payments_verify.scheduler.monitor import Monitor
 from payments_verify.scheduler.process import Body, Operation, Process
-from payments_verify.scheduler.run import Limits, Run
+from payments_verify.scheduler.run import Conditions, Limits, Run
 from payments_verify.scheduler.turns import Turns
 
-__all__ = ["Body", "Limits", "Monitor", "Operation", "Process", "Run", "Turns"]
+__all__ = ["Body", "Conditions", "Limits", "Monitor", "Operation", "Process", "Run", "Turns"]

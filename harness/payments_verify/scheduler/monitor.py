@@ -38,6 +38,15 @@ class Monitor:
         ) as connection:
             yield cls(connection)
 
+    async def terminate(self, pid: int) -> None:
+        """End a server process, as an administrator does."""
+        await self._cursor.execute(b"SELECT pg_terminate_backend($1)", [pid])
+
+    async def is_alive(self, pid: int) -> bool:
+        """Whether there is a server process of that number."""
+        found = await self._cursor.execute(b"SELECT FROM pg_stat_activity WHERE pid = $1", [pid])
+        return await found.fetchone() is not None
+
     async def blocked(self, waiting: Iterable[int], sessions: Iterable[int]) -> set[int]:
         """Which of the server processes ``waiting`` wait for a lock held by one of ``sessions``."""
         started = time.perf_counter()

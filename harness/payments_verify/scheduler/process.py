@@ -85,6 +85,7 @@ class Process:
         waiting: the statement that it has sent to the database and that has not been answered.
         footprint: what the statement that it sent last touches.
         operations: what it has done, in order.
+        statements: how many statements it has sent.
     """
 
     def __init__(self, index: int, name: str, steps_taken: Callable[[], int]) -> None:
@@ -95,6 +96,7 @@ class Process:
         self.waiting: HeldStatement | None = None
         self.footprint = NOTHING
         self.operations: list[Operation] = []
+        self.statements = 0
         self.task: asyncio.Task[None] | None = None
         self.sessions: set[Session] = set()
         self.free_running = False

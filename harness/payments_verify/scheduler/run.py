@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from payments_verify.gate import Gate, HeldStatement, Session
+from payments_verify.gate import Fault, Gate, HeldStatement, Session
 from payments_verify.gate.proxy import PassAll
 from payments_verify.interleavings.execution import (
     Chooser,
@@ -25,7 +25,7 @@ from payments_verify.interleavings.execution import (
     Situation,
     Step,
 )
-from payments_verify.interleavings.footprint import WAITED, Footprint, Mode, union
+from payments_verify.interleavings.footprint import EVERYTHING, WAITED, Footprint, Mode, union
 from payments_verify.scheduler.monitor import Monitor
 from payments_verify.scheduler.process import Body, Point, Process, State, current_process
 from payments_verify.scheduler.turns import Turns
@@ -35,6 +35,7 @@ from payments_verify.sql.transactions import TransactionFootprint
 
 _POLL_S = 0.002
 _DEADLOCK_DETECTED = "40P01"
+_VICTIM_LOOKS_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,21 @@ class Limits:
     stall: int = 100
 
 
+@dataclass(frozen=True)
+class Conditions:
+    """What is particular to a run.
+
+    Attributes:
+        names: for values that are new in each run, such as an id, a name that footprints have in its place.
+        start_is_read: whether some statement asks when its transaction began; then ``BEGIN`` reads the clock.
+        faults: what goes wrong at which statement: by process, and the statement's number from 0.
+    """
+
+    names: Mapping[Hashable, Hashable] = field(default_factory=dict)
+    start_is_read: bool = False
+    faults: Mapping[tuple[int, int], Fault] = field(default_factory=dict)
+
+
 class Run:
     """A run of some processes through a gate.
 
@@ -60,10 +76,9 @@ class Run:
         gate: where their statements appear; ``None`` where there is no database.
         monitor: says who waits for a lock; with a gate only.
         catalog: the schema, for footprints; with a gate only.
-        names: for values that are new in each run, such as an id, a name that footprints have in its place.
-        start_is_read: whether some statement asks when its transaction began; then ``BEGIN`` reads the clock.
         turns: keeps waiting server processes in their order.
         limits: how long to wait.
+        conditions: what is particular to this run.
     """
 
     def __init__(
@@ -73,17 +88,17 @@ class Run:
         monitor: Monitor | None = None,
         catalog: Catalog | None = None,
         *,
-        names: Mapping[Hashable, Hashable] | None = None,
-        start_is_read: bool = False,
         turns: Turns | None = None,
         limits: Limits | None = None,
+        conditions: Conditions | None = None,
     ) -> None:
         self._bodies = bodies
         self._gate = gate
         self._monitor = monitor
         self._catalog = catalog
-        self._names = names or {}
+        self._conditions = conditions or Conditions()
         self._turns = turns or Turns(ours=False)
+        self._dying: list[int] = []
         self._limits = limits or Limits()
         self._steps: list[Step] = []
         self._running: Process | None = None
@@ -95,9 +110,9 @@ class Run:
         ]
         self._in_step = 0
         self._queue: list[Process] = []
-        self._start_is_read = start_is_read
         self.start_was_read = False
         self.strays: list[str] = []
+        self.injected = 0
 
     async def __call__(self, choose: Chooser) -> Execution:
         """Perform the run.
@@ -153,8 +168,11 @@ class Run:
             process.changed()
 
     def ended(self, session: Session) -> None:
-        """A connection has closed."""
-        self._transactions.pop(session, None)
+        """A connection has closed, and with it ends what it had not committed."""
+        transaction = self._transactions.pop(session, None)
+        self._dying.append(session.pid)
+        if transaction is not None and isinstance(session.owner, Process):
+            session.owner.footprint |= self._renamed(transaction.end(commit=False))
         if isinstance(session.owner, Process):
             if session.owner.waiting is not None and session.owner.waiting.session is session:
                 session.owner.waiting = None
@@ -203,7 +221,9 @@ class Run:
             process.footprint = own
             if len(self._queue) > 1:
                 self._turns.stop(_pid(waiting) for waiting in self._queue)
-        parked.release()
+            await self._send(process, parked)
+        else:
+            parked.release()
         await self._settle(process)
         blocked = process.state is State.BLOCKED
         touched = [process.footprint if isinstance(parked, HeldStatement) else own]
@@ -214,6 +234,30 @@ class Run:
         self._in_step = 0
         label, details = _described(parked)
         self._steps.append(Step(process.index, label, union(touched), blocked, tuple(woke), details))
+
+    async def _send(self, process: Process, statement: HeldStatement) -> None:
+        """Let a statement go, or let happen to it what is to happen."""
+        fault = self._conditions.faults.get((process.index, process.statements))
+        process.statements += 1
+        if fault is None:
+            statement.release()
+            return
+        self.injected += 1
+        process.footprint = EVERYTHING
+        if fault is Fault.TERMINATED:
+            assert self._monitor is not None
+            await self._monitor.terminate(statement.session.pid)
+        statement.release(fault)
+
+    async def _await_dead(self) -> bool:
+        """Wait until the server processes of closed connections have ended; whether there were any."""
+        dying, self._dying = self._dying, []
+        deadline = asyncio.get_running_loop().time() + self._limits.step
+        for pid in dying:
+            while self._monitor is not None and await self._monitor.is_alive(pid):
+                if asyncio.get_running_loop().time() > deadline:
+                    raise SchedulingError(f"server process {pid} lives on after its connection has closed")
+        return bool(dying)
 
     async def _settle(self, process: Process) -> None:
         """Wait until a process has come to rest."""
@@ -264,6 +308,7 @@ class Run:
         """Let those go on that no longer wait, one at a time, until nothing changes; who they were."""
         woke: list[int] = []
         while True:
+            released = await self._await_dead() or released
             waiting = [p for p in self.processes if p.state is State.BLOCKED and p is not but]
             if released and waiting:
                 await self._await_granted(waiting)
@@ -324,12 +369,20 @@ class Run:
         await self._settle(process)
 
     async def _await_anybody(self) -> None:
-        """Everybody waits: a deadlock PostgreSQL ends by itself, after its ``deadlock_timeout``."""
-        deadline = asyncio.get_running_loop().time() + self._limits.step
+        """Everybody waits: a deadlock PostgreSQL ends by itself, after its ``deadlock_timeout``.
+
+        It ends whoever looks first. The others are stopped, so that it is who began to wait first.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._limits.step
+        alone_until = loop.time() + _VICTIM_LOOKS_S
+        self._turns.stop(_pid(process) for process in self._queue[1:])
         waiting = [p for p in self.processes if p.state in (State.BLOCKED, State.STALLED)]
         while not any(p.parked or p.ended or self._was_answered(p) for p in waiting):
             await waiting[0].change(_POLL_S)
-            if asyncio.get_running_loop().time() > deadline:
+            if loop.time() > alone_until:
+                self._turns.all_go_on()
+            if loop.time() > deadline:
                 raise SchedulingError(self._waiting_report(None))
         woke = await self._look_after_waiting(released=True)
         if self._steps:
@@ -381,13 +434,16 @@ class Run:
         return known
 
     def _footprint_of(self, parked: HeldStatement) -> Footprint:
+        owner = parked.session.owner
+        if isinstance(owner, Process) and (owner.index, owner.statements) in self._conditions.faults:
+            return EVERYTHING
         footprint = self._renamed(self._transaction(parked.session).pending(parked.sql, parked.values))
-        if self._start_is_read and _begins(parked.sql):
+        if self._conditions.start_is_read and _begins(parked.sql):
             footprint |= Footprint.of(READ_CLOCK)
         return footprint
 
     def _renamed(self, footprint: Footprint) -> Footprint:
-        return footprint.renamed(self._names) if self._names else footprint
+        return footprint.renamed(self._conditions.names)
 
     def _pending(self, process: Process) -> Pending:
         """The next step, and with it what it may complete: waiting statements that it may let go on."""

@@ -25,12 +25,8 @@ from payments_verify.sql.footprints import is_scheduling_point
 from payments_verify.systems.asgi import ApplicationClient
 from payments_verify.systems.command import running_command
 
-EXPLORING = {"deadlock_timeout": "100ms"}
-"""Settings of a server that is explored.
-
-A deadlock is an outcome, and need not be waited for long. The victim is who began to wait first, if the
-others came to wait within this time; much less, and chance would decide.
-"""
+EXPLORING = {"deadlock_timeout": "50ms"}
+"""Settings of a server that is explored: a deadlock is an outcome, and need not be waited for long."""
 
 _LOG_LEVEL = "error"
 _REQUEST_LIMIT_S = 60.0
