@@ -105,3 +105,27 @@ SWEEPER_WITHOUT_GUARD = (
     NO_CONSTRAINTS,
     Edit(STATEMENTS, "    LIMIT %s\n    FOR NO KEY UPDATE SKIP LOCKED\n", "    LIMIT %s\n"),
 )
+COMMIT_ERROR_SWALLOWED = (
+    Edit(
+        STORE,
+        "    async with connection.pipeline():\n" + _UPDATES + _INSERT_AND_COMMIT,
+        "    try:\n"
+        "        await _commit_all(connection, payments, attempt)\n"
+        "    except OperationalError:\n"
+        "        pass\n"
+        "\n\n"
+        "async def _commit_all(connection, payments, attempt):\n"
+        "    async with connection.pipeline():\n" + _UPDATES + _INSERT_AND_COMMIT,
+    ),
+    Edit(STORE, "from psycopg import ", "from psycopg import OperationalError\nfrom psycopg import "),
+)
+KEY_COMMITTED_AFTER_CAPTURE = (
+    NO_CONSTRAINTS,
+    Edit(
+        STORE,
+        _INSERT_AND_COMMIT,
+        "        commit = await _execute(connection, sql.COMMIT)\n"
+        "    if attempt is not None:\n"
+        "        await _execute(connection, sql.INSERT_ATTEMPT, attempt_insert(attempt))\n",
+    ),
+)

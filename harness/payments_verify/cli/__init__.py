@@ -9,6 +9,7 @@ import typer
 
 from payments_verify.cli.differential import machine, stress
 from payments_verify.cli.explore import explore
+from payments_verify.cli.faults import faults
 from payments_verify.cli.history import history
 from payments_verify.cli.model import model
 from payments_verify.cli.replay import replay
@@ -27,6 +28,7 @@ app.command()(machine)
 app.command()(stress)
 app.command()(explore)
 app.command()(replay)
+app.command()(faults)
 app.command()(history)
 
 

@@ -178,6 +178,8 @@ class Session:
         Raises:
             WireError: if they are no messages.
         """
+        if self.closed:
+            return
         for kind, message in self._from_client.feed(data):
             if not self._established:
                 self._send(message)
@@ -258,7 +260,7 @@ class Session:
         self._pump()
 
     def _pump(self) -> None:
-        while self.held is None and self.awaiting is None:
+        while self.held is None and self.awaiting is None and not self.closed:
             unit = self._next_unit()
             if unit is None:
                 return
@@ -329,6 +331,8 @@ class Session:
         Raises:
             WireError: if they are no messages.
         """
+        if self.closed:
+            return
         if self.keeps_answers:
             self._kept.append(data)
         elif not self._loses_answers:
@@ -352,6 +356,7 @@ class Session:
     def _end(self) -> None:
         if not self.closed:
             self.closed = True
+            self.held = None
             self._gate.ended(self)
 
     def _answer(self, kind: int, message: bytes) -> None:

@@ -42,15 +42,21 @@ class Violation:
 
 
 class Judge:
-    """Judges runs, and remembers which footprints depend on each other."""
+    """Judges runs, and remembers which footprints depend on each other.
 
-    def __init__(self) -> None:
+    Args:
+        faults: whether something was broken on purpose: then a command may go without an answer, as long as
+            its client got one in the end.
+    """
+
+    def __init__(self, *, faults: bool = False) -> None:
+        self._faults = faults
         self._dependence = Dependence()
 
     def violation(self, execution: Execution) -> Violation | None:
         """What is wrong with a complete run; ``None`` if the model explains it."""
         raced: Raced = execution.result
-        unanswered = _unanswered(raced)
+        unanswered = _unanswered(raced, self._faults)
         if unanswered is not None:
             return unanswered
         for order in self.orders(execution):
@@ -71,11 +77,16 @@ class Judge:
             yield found.steps
 
 
-def _unanswered(raced: Raced) -> Violation | None:
-    """Nothing is broken on purpose, so no answer, a 5xx or one that cannot be read is wrong (I9)."""
+def _unanswered(raced: Raced, faults: bool) -> Violation | None:
+    """No answer, a 5xx or one that cannot be read is wrong (I9), where nothing was broken on purpose.
+
+    Where something was, it is wrong if the command was not answered when it was sent again: its key is stuck.
+    """
+    last = {operation.process: index for index, operation in enumerate(raced.operations)}
     for index, operation in enumerate(raced.operations):
         observed: Observation | None = operation.result
-        if observed is None or observed.kind == "unknown":
+        excused = faults and index != last[operation.process]
+        if (observed is None or observed.kind == "unknown") and not excused:
             what = "no answer" if observed is None else dict(observed.value)
             asked: Invocation = operation.value
             return Violation("I9", f"I9: {asked.f} {dict(asked.value)} got no definite answer: {what}", index)

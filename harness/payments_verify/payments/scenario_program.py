@@ -8,7 +8,12 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from payments_verify.gate import Fault
-from payments_verify.interleavings.execution import Chooser, DivergenceError, Execution
+from payments_verify.interleavings.execution import (
+    Chooser,
+    DivergenceError,
+    Execution,
+    SchedulingError,
+)
 from payments_verify.payments.machine import EPOCH
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.racing import Race, body_of, send
@@ -89,6 +94,7 @@ class ScenarioProgram:
         self._now = EPOCH
         self.start_is_read = False
         self.injected = 0
+        self.unready = 0
         self._faults = faults or {}
         self._patience = patience
         self._sweeps = any(isinstance(actor, Sweeper) for actor in scenario.actors)
@@ -112,7 +118,7 @@ class ScenarioProgram:
         race = Race(str(uuid4()), now=self._now, patience=self._patience)
         before = [await self._exchange(f, race, arguments) for f, arguments in _preparation(self.scenario)]
         if self.scenario.prepared is Prepared.AUTHORIZED:
-            race.expires_at = before[-1].observation.value["payment"]["capture_expires_at"]
+            race.expires_at = _require(before[-1])["payment"]["capture_expires_at"]
         if self.scenario.past_window:
             race.now = race.expires_at
             await self._service.hands.set_clock(race.now)
@@ -135,7 +141,7 @@ class ScenarioProgram:
         after = (
             [await self._exchange(f, race, {}) for f in ("read", "attempts")] if execution.complete else []
         )
-        if self._sweeps and after and after[0].observation.value["payment"]["state"] == "authorized":
+        if self._sweeps and after and _require(after[0])["payment"]["state"] == "authorized":
             await self._exchange("fail", race, {"reason": "voided"})
         operations = [operation for process in run.processes for operation in process.operations]
         return replace(
@@ -158,7 +164,23 @@ class ScenarioProgram:
 
     async def _exchange(self, f: str, race: Race, arguments: dict[str, Any]) -> Exchange:
         invocation = Invocation(f, {"payment": race.payment, **arguments})
-        return Exchange(invocation, await send(self._service.hands.client, invocation))
+        observation = await send(self._service.hands.client, invocation)
+        self.unready += observation.kind == "unknown"
+        return Exchange(invocation, observation)
+
+
+def _require(exchange: Exchange) -> Mapping[str, Any]:
+    """The answer to a command before or after the race, when nothing is broken any more.
+
+    Raises:
+        SchedulingError: it was refused, or not answered.
+    """
+    answer = exchange.observation
+    if answer.kind != "ok":
+        raise SchedulingError(
+            f"outside the race, {exchange.invocation.f} was answered {answer.kind}: {dict(answer.value)}"
+        )
+    return answer.value
 
 
 def _preparation(scenario: Scenario) -> Sequence[tuple[str, dict[str, Any]]]:

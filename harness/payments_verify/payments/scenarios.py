@@ -223,5 +223,20 @@ _ALL = (
     ),
 )
 
+ONE_CAPTURE = Scenario(
+    "one-capture",
+    "A capture that was answered is lost, or one that was not heard is made twice.",
+    (client(capture("k1")),),
+)
+"""No race: for faults, which need none."""
+
 SCENARIOS: Mapping[str, Scenario] = {scenario.name: scenario for scenario in _ALL}
 """Every scenario, by name, in the order in which they are run."""
+
+FAULT_SCENARIOS = (
+    ONE_CAPTURE,
+    SCENARIOS["same-key-twice"],
+    SCENARIOS["different-keys"],
+    SCENARIOS["capture-and-void"],
+)
+"""The scenarios in which something goes wrong at each statement."""

@@ -146,6 +146,12 @@ class Process:
         """The connections that it is in the middle of using."""
         return [session for session in self.sessions if session.owner is self]
 
+    def forget(self, session: Session) -> None:
+        """Take no more steps on a connection that has closed."""
+        self.parked = deque(
+            step for step in self.parked if isinstance(step, Point) or step.session is not session
+        )
+
     def begin_step(self, index: int) -> None:
         """Note that this process takes the step of that index."""
         self._last_step = index

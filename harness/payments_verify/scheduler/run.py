@@ -50,7 +50,7 @@ class Limits:
     """
 
     step: float = 10.0
-    stall: int = 100
+    stall: int = 1_000
 
 
 @dataclass(frozen=True)
@@ -174,6 +174,7 @@ class Run:
         if transaction is not None and isinstance(session.owner, Process):
             session.owner.footprint |= self._renamed(transaction.end(commit=False))
         if isinstance(session.owner, Process):
+            session.owner.forget(session)
             if session.owner.waiting is not None and session.owner.waiting.session is session:
                 session.owner.waiting = None
             session.owner.changed()
@@ -247,7 +248,8 @@ class Run:
         if fault is Fault.TERMINATED:
             assert self._monitor is not None
             await self._monitor.terminate(statement.session.pid)
-        statement.release(fault)
+        if not statement.session.closed:
+            statement.release(fault)
 
     async def _await_dead(self) -> bool:
         """Wait until the server processes of closed connections have ended; whether there were any."""

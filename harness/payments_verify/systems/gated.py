@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -30,7 +31,6 @@ EXPLORING = {"deadlock_timeout": "50ms"}
 
 _LOG_LEVEL = "error"
 _REQUEST_LIMIT_S = 60.0
-_STALL_OF_ANOTHER_PROCESS = 250
 _CONNECTIONS = 8
 """As many as the largest scenario has processes, so that none waits for a connection."""
 
@@ -49,6 +49,7 @@ async def gated(dsn: str, command: str | None = None, *, ours: bool = True) -> A
         CommandError: the command did not come to serve.
     """
     configure_logs(_LOG_LEVEL)
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # that it discards what was cut is no news
     async with (
         Gate.open(dsn, is_scheduling_point) as gate,
         Monitor.connect(dsn) as monitor,
@@ -65,7 +66,7 @@ async def gated(dsn: str, command: str | None = None, *, ours: bool = True) -> A
             monitor=monitor,
             catalog=Catalog.load(dsn),
             turns=Turns(ours=ours),
-            limits=Limits() if command is None else Limits(stall=_STALL_OF_ANOTHER_PROCESS),
+            limits=Limits(),
         )
 
 

@@ -1,0 +1,93 @@
+"""`payments-verify faults`: a fault at every statement of racing requests, in every interleaving."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+import typer
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from payments_verify.cli.differential import Command, Json, PostgresBin, could_not_run
+from payments_verify.cli.explore import scenarios_named
+from payments_verify.cli.running import Report, progress_bar, verdict_text
+from payments_verify.gate import Fault
+from payments_verify.payments.fault_check import FaultReport, explore_fault
+from payments_verify.payments.scenarios import FAULT_SCENARIOS, Scenario
+from payments_verify.result import EXIT_CODES
+from payments_verify.systems import EXPLORING, gated, prepared_database
+
+
+def faults(
+    scenario: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only this scenario; may be repeated.")
+    ] = None,
+    fault: Annotated[list[Fault] | None, typer.Option(help="Only this fault; may be repeated.")] = None,
+    command: Command = None,
+    postgres_bin: PostgresBin = None,
+    as_json: Json = False,
+) -> None:
+    """Let one thing go wrong at each statement, in every interleaving, and judge what follows by the model.
+
+    Clients that get no definite answer send the same command again, with the same key, until they get one.
+
+    Exit codes: 0 every run is explained; 1 a violation was found; 2 it could not run, or not to the end.
+    """
+    wanted = scenarios_named(scenario) if scenario else list(FAULT_SCENARIOS)
+    found: list[FaultReport] = []
+    with (
+        could_not_run(),
+        prepared_database(postgres_bin, EXPLORING) as dsn,
+        progress_bar("faults") as progress,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.run(_explore(dsn, command, wanted, fault or list(Fault), found, progress))
+    if as_json:
+        encoded = msgspec.json.encode([each.as_json() for each in found])
+        typer.echo(msgspec.json.format(encoded).decode())
+    else:
+        _show(found, Console(soft_wrap=True))
+    codes = {EXIT_CODES[each.verdict] for each in found}
+    raise typer.Exit(1 if 1 in codes else max(codes, default=2))
+
+
+async def _explore(
+    dsn: str,
+    command: str | None,
+    scenarios: Sequence[Scenario],
+    kinds: Sequence[Fault],
+    found: list[FaultReport],
+    progress: Report,
+) -> None:
+    total = len(scenarios) * len(kinds)
+    async with gated(dsn, command) as service:
+        for scenario in scenarios:
+            for kind in kinds:
+                found.append(
+                    await explore_fault(
+                        scenario, kind, service, on_run=lambda text: progress(len(found), total, text)
+                    )
+                )
+
+
+def _show(found: Sequence[FaultReport], console: Console) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("scenario", "fault"):
+        table.add_column(name)
+    for name in ("places", "injected", "unanswered", "captures", "lost", "doubled"):
+        table.add_column(name, justify="right")
+    table.add_column("verdict")
+    for each in found:
+        numbers = (each.places, each.injected, each.unanswered, each.acknowledged, each.lost, each.doubled)
+        shown = [f"{number:,}" for number in numbers]
+        table.add_row(each.scenario.name, each.fault.value, *shown, verdict_text(each.verdict))
+    console.print(table)
+    for each in found:
+        problem = each.violation.explanation if each.violation is not None else each.problem
+        if problem is not None:
+            console.print(f"\n[bold]{each.scenario.name}, {each.fault.value}[/]: {each.verdict}")
+            console.print(problem, markup=False, highlight=False, soft_wrap=True)

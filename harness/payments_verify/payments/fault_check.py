@@ -1,0 +1,174 @@
+"""A fault at every statement of racing requests, in every interleaving, and what the model says may follow.
+
+For each kind of fault, each client, and each of its statements, the scenario is explored with the fault at
+that statement. Clients that get no definite answer send the same command again, captures with the same key,
+until they get one. Every history must then be linearizable: an operation without an answer may have taken
+effect, at any point, or never; but each answer that was given stays true.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+from payments_verify.gate import Fault
+from payments_verify.interleavings.execution import Execution
+from payments_verify.interleavings.explore import explore
+from payments_verify.interleavings.ledger import Options
+from payments_verify.interleavings.source_dpor import SourceDPOR
+from payments_verify.interleavings.strategy import Plan
+from payments_verify.payments.scenario_history import Judge, Violation
+from payments_verify.payments.scenario_program import Raced, ScenarioProgram
+from payments_verify.payments.scenarios import Client, Scenario
+from payments_verify.payments.system import GatedService
+from payments_verify.result import Verdict
+
+PATIENCE = 4
+"""How often a client sends a command until it has a definite answer."""
+
+OnRun = Callable[[str], object]
+
+
+@dataclass
+class FaultReport:
+    """What one kind of fault did to a scenario.
+
+    Attributes:
+        scenario: the scenario.
+        fault: the kind.
+        places: statements at which it was injected: each of every client's.
+        schedules: schedules that were run.
+        injected: how often it was injected.
+        unanswered: operations that got no definite answer.
+        acknowledged: captures that were answered as successful, replays not counted.
+        lost: of these, those that the service did not know of afterwards (I7).
+        doubled: runs in which more than one capture had succeeded (I1).
+        unready: how often the service was not ready for the next run when it was asked at once.
+        seconds: how long it took.
+        violation: what was wrong with the first wrong run.
+        problem: why something could not be run.
+    """
+
+    scenario: Scenario
+    fault: Fault
+    places: int = 0
+    schedules: int = 0
+    injected: int = 0
+    unanswered: int = 0
+    acknowledged: int = 0
+    lost: int = 0
+    doubled: int = 0
+    unready: int = 0
+    seconds: float = 0.0
+    violation: Violation | None = None
+    problem: str | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """``holds`` if every place was explored to its end, and every run explained."""
+        if self.violation is not None:
+            return "violated"
+        return "holds" if self.problem is None and self.places else "could not run"
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as plain data."""
+        return {
+            "scenario": self.scenario.name,
+            "fault": self.fault.value,
+            "verdict": self.verdict,
+            "places": self.places,
+            "schedules": self.schedules,
+            "injected": self.injected,
+            "unanswered": self.unanswered,
+            "acknowledged": self.acknowledged,
+            "lost": self.lost,
+            "doubled": self.doubled,
+            "unready": self.unready,
+            "seconds": round(self.seconds, 3),
+            "problem": self.violation.explanation if self.violation is not None else self.problem,
+        }
+
+
+async def explore_fault(
+    scenario: Scenario, fault: Fault, service: GatedService, *, on_run: OnRun = lambda _text: None
+) -> FaultReport:
+    """Inject a fault at every statement of every client of a scenario, one at a time, in every interleaving.
+
+    Args:
+        scenario: what is raced; only clients are hurt.
+        fault: what goes wrong.
+        service: the service behind its gate.
+        on_run: is told where the exploration is.
+    """
+    started = time.perf_counter()
+    report = FaultReport(scenario, fault)
+    for process, actor in enumerate(scenario.actors):
+        if not isinstance(actor, Client):
+            continue
+        for statement in count():
+            on_run(f"{scenario.name}, {fault.value}, client {process}, statement {statement}")
+            reached = await _explore_place(report, service, (process, statement))
+            if report.violation is not None or report.problem is not None or not reached:
+                break
+    report.seconds = time.perf_counter() - started
+    return report
+
+
+async def _explore_place(report: FaultReport, service: GatedService, place: tuple[int, int]) -> bool:
+    """Explore with the fault at one place; whether there is such a statement in any schedule."""
+    program = ScenarioProgram(report.scenario, service, faults={place: report.fault}, patience=PATIENCE)
+    await program.prepare()
+    judge = Judge(faults=True)
+    runs: list[Raced] = []
+
+    def take(execution: Execution, _plan: Plan) -> bool:
+        runs.append(execution.result)
+        report.violation = judge.violation(execution)
+        return report.violation is not None
+
+    explored = await explore(
+        program,
+        SourceDPOR(),
+        on_execution=take,
+        options=Options(result_key=lambda raced: raced.outcomes),
+    )
+    if report.violation is None and not (explored.complete and explored.trustworthy):
+        report.problem = f"client {place[0]}, statement {place[1]}: " + "; ".join(
+            explored.divergences or explored.nondeterminism or ("not everything was run",)
+        )
+        return False
+    if not program.injected:
+        return False
+    for raced in runs:
+        _count(report, raced)
+    report.unready += program.unready
+    report.places += 1
+    report.schedules += explored.schedules
+    report.injected += program.injected
+    return True
+
+
+def _count(report: FaultReport, raced: Raced) -> None:
+    answers = [operation.result for operation in raced.operations if operation.value.f == "capture"]
+    acknowledged = [
+        answer
+        for answer in answers
+        if answer is not None
+        and answer.value.get("outcome") == "captured"
+        and not answer.value.get("replayed")
+    ]
+    stored = [
+        attempt
+        for exchange in raced.after
+        for attempt in exchange.observation.value.get("attempts", ())
+        if attempt["outcome"] == "captured"
+    ]
+    report.unanswered += sum(
+        operation.result is None or operation.result.kind == "unknown" for operation in raced.operations
+    )
+    report.acknowledged += len(acknowledged)
+    report.lost += max(0, len(acknowledged) - len(stored))
+    report.doubled += len(stored) > 1 or len(acknowledged) > 1
