@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -191,3 +192,9 @@ async def test_problem_documents_have_their_members_once(api: Api) -> None:
     answer = await api.http.get("/nowhere")
     pairs = json.loads(answer.content, object_pairs_hook=list)
     assert [name for name, _ in pairs] == ["type", "title", "status", "detail"]
+
+
+def test_no_error_is_answered_in_a_thread() -> None:
+    handlers = create_app(InMemoryPaymentStore(lambda: NOON)).exception_handlers
+    assert handlers
+    assert [handler for handler in handlers.values() if not inspect.iscoroutinefunction(handler)] == []

@@ -1,4 +1,4 @@
-"""`payments-verify explore`: every interleaving of the SQL statements of racing requests."""
+"""`payments-verify explore`: every interleaving of the steps of racing requests."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import multiprocessing
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -20,12 +21,14 @@ from rich.console import Console
 from rich.table import Table
 
 from payments_verify.cli.differential import Command, Json, PostgresBin, could_not_run
+from payments_verify.cli.explored import ExploredSystem, System, explored, require_database
 from payments_verify.cli.running import Report, progress_bar, verdict_text
 from payments_verify.interleavings.exhaustive import Bounded, Naive
 from payments_verify.interleavings.randomized import PCT, Random
 from payments_verify.interleavings.report import NaiveCount
 from payments_verify.interleavings.source_dpor import SourceDPOR
 from payments_verify.interleavings.strategy import Coverage
+from payments_verify.payments.interleavings_check import OpenGated
 from payments_verify.payments.scenario_check import (
     RERUN_EVERY,
     Explored,
@@ -35,7 +38,7 @@ from payments_verify.payments.scenario_check import (
 )
 from payments_verify.payments.scenarios import ONE_CAPTURE, SCENARIOS, Scenario
 from payments_verify.result import EXIT_CODES
-from payments_verify.systems import EXPLORING, MakeProgram, gated, prepared_database
+from payments_verify.systems import MakeProgram
 
 SCHEDULES = Path("build/schedules")
 _STEPS_IN_A_RUN = 20
@@ -91,6 +94,7 @@ def explore(
     seed: Annotated[int, typer.Option(help="Draws schedules, for pct and random.")] = 0,
     bound: Annotated[int, typer.Option(min=0, help="Preemptions at most, for bounded.")] = 2,
     depth: Annotated[int, typer.Option(min=1, help="Orderings that a bug needs, for pct.")] = 3,
+    system: System = ExploredSystem.IN_PROCESS,
     probes: Annotated[
         int, typer.Option(min=0, help="Random schedules from which the number of all is estimated.")
     ] = 0,
@@ -116,10 +120,11 @@ def explore(
     postgres_bin: PostgresBin = None,
     as_json: Json = False,
 ) -> None:
-    """Run racing requests in every order of their SQL statements, and judge each run by the model.
+    """Run racing requests in every order of their steps, and judge each run by the model.
 
-    dpor runs one of each class of schedules that differ only in the order of independent statements, and says
-    whether it came to the end. A violation is written as a schedule that `payments-verify replay` runs again.
+    A step is a SQL statement; in memory, a call of the store. dpor runs one of each class of schedules that
+    differ only in the order of independent steps, and says whether it came to the end. A violation is written
+    as a schedule that `payments-verify replay` runs again.
 
     Exit codes: 0 every run is explained; 1 a violation was found; 2 it could not run, or not to the end.
     """
@@ -127,13 +132,15 @@ def explore(
     if list_scenarios:
         _list(wanted)
         return
+    require_database(system, command)
     make = strategy_maker(strategy, runs=runs, seed=seed, bound=bound, depth=depth)
+    program = MakeProgram("", command, postgres_bin, in_memory=system is ExploredSystem.IN_MEMORY)
     found: list[Explored] = []
     with (
         could_not_run(),
-        prepared_database(postgres_bin, EXPLORING) as dsn,
+        explored(system, command, postgres_bin) as open_service,
         progress_bar("explore") as progress,
-        _workers(workers, executor, command, postgres_bin) as side_by_side,
+        _workers(workers, executor, program) as side_by_side,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         explore_one = partial(
@@ -144,7 +151,7 @@ def explore(
             workers=side_by_side,
             rerun_every=rerun,
         )
-        runner.run(_explore(dsn, command, wanted, explore_one, found, progress))
+        runner.run(_explore(open_service, wanted, explore_one, found, progress))
     if as_json:
         encoded = msgspec.json.encode([each.as_json() for each in found])
         typer.echo(msgspec.json.format(encoded).decode())
@@ -155,14 +162,13 @@ def explore(
 
 
 async def _explore(
-    dsn: str,
-    command: str | None,
+    open_service: OpenGated,
     scenarios: Sequence[Scenario],
     explore_one: Callable[..., Awaitable[Explored]],
     found: list[Explored],
     progress: Report,
 ) -> None:
-    async with gated(dsn, command) as service:
+    async with open_service() as service:
         for number, scenario in enumerate(scenarios):
 
             def on_run(count: int, number: int = number, name: str = scenario.name) -> None:
@@ -172,9 +178,7 @@ async def _explore(
 
 
 @contextmanager
-def _workers(
-    count: int, executor: str | None, command: str | None, bin_dir: Path | None
-) -> Iterator[Workers | None]:
+def _workers(count: int, executor: str | None, program: MakeProgram) -> Iterator[Workers | None]:
     """The workers that were asked for; none for one process and no executor."""
     if executor is None and count == 1:
         yield None
@@ -186,7 +190,7 @@ def _workers(
             pool: Executor = stack.enter_context(ProcessPoolExecutor(count, mp_context=context))
         else:
             pool = _named_executor(executor)
-        yield Workers(pool, lambda name: MakeProgram(name, command, bin_dir), in_flight=2 * count)
+        yield Workers(pool, lambda name: replace(program, scenario=name), in_flight=2 * count)
 
 
 def _named_executor(name: str) -> Executor:

@@ -13,15 +13,16 @@ import typer
 import uvloop
 
 from payments_verify.cli.differential import Command, Json, PostgresBin, could_not_run
+from payments_verify.cli.explored import ExploredSystem, explored, require_database, system_of
 from payments_verify.cli.running import Report, progress_bar
 from payments_verify.interleavings.execution import DivergenceError, Execution, SchedulingError
 from payments_verify.interleavings.replay import replay as replay_schedule
 from payments_verify.payments import schedule_file
+from payments_verify.payments.interleavings_check import OpenGated
 from payments_verify.payments.scenario_history import Judge, Violation
 from payments_verify.payments.scenario_program import ScenarioProgram
 from payments_verify.payments.scenario_timeline import timeline_of
 from payments_verify.payments.scenarios import SCENARIOS
-from payments_verify.systems import EXPLORING, gated, prepared_database
 from payments_verify.timeline import html, svg, text
 
 
@@ -40,6 +41,9 @@ def replay(
         typer.Option(help="Folder for the pictures; FILE's if not given.", show_default=False),
     ] = None,
     width: Annotated[int, typer.Option(min=60, help="Columns of the timeline.")] = 100,
+    system: Annotated[
+        ExploredSystem | None, typer.Option(help="The system to run; FILE says it.", show_default=False)
+    ] = None,
     command: Command = None,
     postgres_bin: PostgresBin = None,
     as_json: Json = False,
@@ -50,26 +54,48 @@ def replay(
     """
     try:
         schedule = schedule_file.read(file)
+        made_for = _system(file, schedule, system, command)
     except schedule_file.ScheduleError as error:
         typer.echo(f"payments-verify: {error}", err=True)
         raise typer.Exit(2) from error
     with (
         could_not_run(),
-        prepared_database(postgres_bin, EXPLORING) as dsn,
+        explored(made_for, command, postgres_bin) as open_service,
         progress_bar("replay") as progress,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        runs = runner.run(_replay(dsn, command, schedule, times, progress))
+        runs = runner.run(_replay(open_service, schedule, times, progress))
     pictures = _draw(schedule, runs, output or file.parent, file.name.split(".")[0])
     _report(schedule, runs, pictures, width=width, as_json=as_json)
 
 
+def _system(
+    file: Path, schedule: schedule_file.SavedSchedule, asked: ExploredSystem | None, command: str | None
+) -> ExploredSystem:
+    """The system that a schedule is for: one's steps are no other's.
+
+    Raises:
+        ScheduleError: another was asked for.
+    """
+    made_for = system_of(schedule.service)
+    if command is not None:
+        asked = asked or ExploredSystem.IN_PROCESS
+        require_database(asked, command)
+    if asked is not None and asked is not made_for:
+        raise schedule_file.ScheduleError(
+            f"{file}: a schedule of the service {schedule.service!r}, whose steps are others than those of"
+            f" the system {asked.value}; replay it without --system and --command, or explore"
+            f" {schedule.scenario} on {asked.value}"
+        )
+    return made_for
+
+
 async def _replay(
-    dsn: str, command: str | None, schedule: schedule_file.SavedSchedule, times: int, progress: Report
+    open_service: OpenGated, schedule: schedule_file.SavedSchedule, times: int, progress: Report
 ) -> list[_Replayed]:
     judge = Judge()
     runs = []
-    async with gated(dsn, command) as service:
+    async with open_service() as service:
         program = ScenarioProgram(SCENARIOS[schedule.scenario], service)
         await program.prepare()
         for number in range(times):

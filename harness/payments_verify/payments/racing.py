@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg
-
 from payments_verify.interleavings.footprint import Access, Footprint, Lock, Mode, Rows
+from payments_verify.payments import holding
 from payments_verify.payments.http_binding import BindingError, PaymentsClient
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.scenarios import Actor, Client, Holder, Leaving, Sweeper, Tick
@@ -18,11 +18,6 @@ CLOCK = Rows("clock")
 TICK = Footprint.of(Access(Mode.PUBLISH, CLOCK), Access(Mode.LOCK, CLOCK, Lock.UPDATE))
 """A movement of the clock: whoever reads it afterwards sees it, and movements do not change places."""
 
-_LOCK = "SELECT state FROM payments WHERE payment_id = %s FOR NO KEY UPDATE"
-_VOID = (
-    "UPDATE payments SET state = 'failed', failed_at = payment_clock(), failure_reason = 'voided'"
-    " WHERE payment_id = %s AND state = 'authorized'"
-)
 _REFUSED_IN = {"pending": "not_authorized", "captured": "already_captured", "failed": "payment_failed"}
 
 
@@ -33,16 +28,16 @@ class Race:
     Attributes:
         payment: its id.
         expires_at: the end of its window, in µs; 0 while it has none.
-        now: where the database's clock stands, in µs.
+        now: where the service's clock stands, in µs.
         patience: how often a client sends a command until it has a definite answer.
-        session: a connection through the gate, in autocommit mode, for whoever holds the lock from outside.
+        holder: a session outside the service, for whoever holds the lock from there.
     """
 
     payment: str
     expires_at: int = 0
     now: int = 0
     patience: int = 1
-    session: psycopg.AsyncConnection | None = None
+    holder: holding.Holder | None = None
 
 
 @dataclass(frozen=True)
@@ -51,15 +46,15 @@ class Hands:
 
     Attributes:
         client: sends commands to the service.
-        set_clock: moves the database's clock, in µs.
+        set_clock: moves the clock by which the service decides, in µs.
         sweep_batch: runs one batch of the sweep.
-        session: opens a connection through the gate, in autocommit mode.
+        holder: opens a session outside the service, whose steps are scheduled too.
     """
 
     client: PaymentsClient
     set_clock: Callable[[int], Coroutine[Any, Any, object]]
     sweep_batch: Callable[[], Coroutine[Any, Any, object]]
-    session: Callable[[], Coroutine[Any, Any, psycopg.AsyncConnection]]
+    holder: Callable[[], AbstractAsyncContextManager[holding.Holder]]
 
 
 def body_of(actor: Actor, hands: Hands, race: Race) -> Body:
@@ -116,36 +111,31 @@ async def _sweep(process: Process, hands: Hands) -> None:
 
 async def _hold(process: Process, leaving: Leaving, race: Race) -> None:
     # Opened before the race: a new connection takes its time.
-    connection = race.session
-    assert connection is not None
+    holder = race.holder
+    assert holder is not None
     if leaving is Leaving.VOIDED:
-        await _void(process, connection, race)
+        await _void(process, holder, race)
     else:
-        await _only_hold(process, connection, leaving, race)
+        await _only_hold(process, holder, leaving, race)
 
 
-async def _void(process: Process, connection: psycopg.AsyncConnection, race: Race) -> None:
+async def _void(process: Process, holder: holding.Holder, race: Race) -> None:
     operation = process.begin(Invocation("fail", {"payment": race.payment, "reason": "voided"}))
-    await connection.execute("BEGIN")
-    row = await (await connection.execute(_LOCK, [race.payment])).fetchone()
-    voided = await connection.execute(_VOID, [race.payment])
-    await connection.execute("COMMIT")
-    if voided.rowcount == 1:
+    state = await holder.lock(race.payment)
+    voided = await holder.void()
+    await holder.commit()
+    if voided:
         process.end(operation, Observation("ok", {"outcome": "failed"}))
     else:
-        assert row is not None
-        process.end(operation, Observation("fail", {"outcome": _REFUSED_IN[row[0]]}))
+        process.end(operation, Observation("fail", {"outcome": _REFUSED_IN[state]}))
 
 
-async def _only_hold(
-    process: Process, connection: psycopg.AsyncConnection, leaving: Leaving, race: Race
-) -> None:
+async def _only_hold(process: Process, holder: holding.Holder, leaving: Leaving, race: Race) -> None:
     locking = process.begin(Invocation("lock", {"payment": race.payment}))
-    await connection.execute("BEGIN")
-    await connection.execute(_LOCK, [race.payment])
+    await holder.lock(race.payment)
     if leaving is Leaving.ROLLED_BACK:
-        await connection.execute(_VOID, [race.payment])
+        await holder.void()
     process.end(locking, Observation("ok", {}))
     unlocking = process.begin(Invocation("unlock", {"payment": race.payment}))
-    await connection.execute("COMMIT" if leaving is Leaving.ONLY_LOCKED else "ROLLBACK")
+    await (holder.commit() if leaving is Leaving.ONLY_LOCKED else holder.roll_back())
     process.end(unlocking, Observation("ok", {}))

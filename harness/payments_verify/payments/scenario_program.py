@@ -125,14 +125,11 @@ class ScenarioProgram:
             before.append(Exchange(Invocation("clock", {"now": race.now}), Observation("ok", {})))
         run = Run(
             [(actor.name, body_of(actor, self._service.hands, race)) for actor in self.scenario.actors],
-            self._service.gate,
-            self._service.monitor,
-            self._service.catalog,
-            turns=self._service.turns,
+            self._service.database,
             limits=self._service.limits,
             conditions=Conditions({UUID(race.payment): "payment"}, self.start_is_read, self._faults),
         )
-        execution = await self._in_session(run, race, choose)
+        execution = await self._beside_holder(run, race, choose)
         self._now = race.now
         self.injected += run.injected
         if run.start_was_read and not self.start_is_read:
@@ -156,10 +153,10 @@ class ScenarioProgram:
             ),
         )
 
-    async def _in_session(self, run: Run, race: Race, choose: Chooser) -> Execution:
+    async def _beside_holder(self, run: Run, race: Race, choose: Chooser) -> Execution:
         if not any(isinstance(actor, Holder) for actor in self.scenario.actors):
             return await run(choose)
-        async with await self._service.hands.session() as race.session:
+        async with self._service.hands.holder() as race.holder:
             return await run(choose)
 
     async def _exchange(self, f: str, race: Race, arguments: dict[str, Any]) -> Exchange:

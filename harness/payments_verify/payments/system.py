@@ -7,11 +7,9 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from payments_verify.gate import Gate
 from payments_verify.payments.http_binding import PaymentsClient
 from payments_verify.payments.racing import Hands
-from payments_verify.scheduler import Limits, Monitor, Turns
-from payments_verify.sql.catalog import Catalog
+from payments_verify.scheduler import GatedDatabase, Limits
 
 
 @dataclass(frozen=True)
@@ -36,22 +34,16 @@ class System:
 
 @dataclass(frozen=True)
 class GatedService:
-    """A service whose statements go through a gate.
+    """A service whose steps can be held back.
 
     Attributes:
         name: what it is, for people.
         hands: what actors act with.
-        gate: the gate.
-        monitor: says who waits for a lock.
-        catalog: the schema.
-        turns: keeps the server's waiting processes in their order.
         limits: how long a run waits.
+        database: where its statements appear as steps; ``None`` if it stops of itself before each step.
     """
 
     name: str
     hands: Hands
-    gate: Gate
-    monitor: Monitor
-    catalog: Catalog
-    turns: Turns
     limits: Limits
+    database: GatedDatabase | None = None

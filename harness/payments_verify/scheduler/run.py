@@ -4,6 +4,10 @@ Only one process runs at a time, so that a statement that appears on a connectio
 it. A statement is never held back because it *would* block: it is sent, found to wait, and the next process
 is chosen. When a step lets waiting statements go on, their answers stay in the gate until the step's own
 process has come to rest; then they are handed over, one process at a time.
+
+Without a gate the processes stop at scheduling points alone, and wait for each other inside the event loop.
+Whoever has not come to rest when the loop has turned often enough and nothing has come of it, waits. No real
+time passes, and what happens depends on the choices alone, unless the processes themselves wait for time.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from payments_verify.gate import Fault, Gate, HeldStatement, Session
+from payments_verify.gate import Fault, HeldStatement, Session
 from payments_verify.gate.proxy import PassAll
 from payments_verify.interleavings.execution import (
     Chooser,
@@ -26,16 +30,16 @@ from payments_verify.interleavings.execution import (
     Step,
 )
 from payments_verify.interleavings.footprint import EVERYTHING, WAITED, Footprint, Mode, union
-from payments_verify.scheduler.monitor import Monitor
+from payments_verify.scheduler.database import GatedDatabase
 from payments_verify.scheduler.process import Body, Point, Process, State, current_process
 from payments_verify.scheduler.turns import Turns
-from payments_verify.sql.catalog import Catalog
 from payments_verify.sql.footprints import READ_CLOCK
 from payments_verify.sql.transactions import TransactionFootprint
 
 _POLL_S = 0.002
 _DEADLOCK_DETECTED = "40P01"
 _VICTIM_LOOKS_S = 1.0
+_WAITING = (State.BLOCKED, State.STALLED)
 
 
 @dataclass(frozen=True)
@@ -44,9 +48,9 @@ class Limits:
 
     Attributes:
         step: seconds for a process to come to rest; past it the run fails.
-        stall: how often a process that waits for nothing in the database is looked at, every 2 ms, before it
-            counts as waiting inside the service. Looks are counted, not time: a service that computes for
-            long is not waiting.
+        stall: how often a process that waits for nothing in the database is looked at before it counts as
+            waiting inside the service: every 2 ms with a gate, at each turn of the event loop without. Looks
+            are counted, not time: a service that computes for long is not waiting.
     """
 
     step: float = 10.0
@@ -73,10 +77,7 @@ class Run:
 
     Args:
         bodies: what each process does, by name.
-        gate: where their statements appear; ``None`` where there is no database.
-        monitor: says who waits for a lock; with a gate only.
-        catalog: the schema, for footprints; with a gate only.
-        turns: keeps waiting server processes in their order.
+        database: where their statements appear; ``None`` if they stop at scheduling points alone.
         limits: how long to wait.
         conditions: what is particular to this run.
     """
@@ -84,25 +85,22 @@ class Run:
     def __init__(
         self,
         bodies: Sequence[tuple[str, Body]],
-        gate: Gate | None = None,
-        monitor: Monitor | None = None,
-        catalog: Catalog | None = None,
+        database: GatedDatabase | None = None,
         *,
-        turns: Turns | None = None,
         limits: Limits | None = None,
         conditions: Conditions | None = None,
     ) -> None:
         self._bodies = bodies
-        self._gate = gate
-        self._monitor = monitor
-        self._catalog = catalog
+        self._gate = None if database is None else database.gate
+        self._monitor = None if database is None else database.monitor
+        self._catalog = None if database is None else database.catalog
+        self._turns = Turns(ours=False) if database is None else database.turns
         self._conditions = conditions or Conditions()
-        self._turns = turns or Turns(ours=False)
         self._dying: list[int] = []
         self._limits = limits or Limits()
         self._steps: list[Step] = []
         self._running: Process | None = None
-        self._footprints: dict[HeldStatement, Footprint] = {}
+        self._footprints: dict[HeldStatement | Point, Footprint] = {}
         self._transactions: dict[Session, TransactionFootprint] = {}
         self.processes = [
             Process(index, name, lambda: len(self._steps) + self._in_step)
@@ -203,7 +201,7 @@ class Run:
                     return True
                 await self._await_anybody()
                 continue
-            waiting = frozenset(p.index for p in self.processes if p.state in (State.BLOCKED, State.STALLED))
+            waiting = frozenset(p.index for p in self.processes if p.state in _WAITING)
             touched = self._steps[-1].touched if self._steps else None
             last = choose(Situation(len(self._steps), ready, waiting, last, touched))
             if last is None:
@@ -217,17 +215,17 @@ class Run:
         process.state = State.RUNNING
         self._in_step = 1
         self._running = process
+        process.footprint = own
         if isinstance(parked, HeldStatement):
             process.waiting = parked
-            process.footprint = own
             if len(self._queue) > 1:
                 self._turns.stop(_pid(waiting) for waiting in self._queue)
             await self._send(process, parked)
         else:
             parked.release()
         await self._settle(process)
-        blocked = process.state is State.BLOCKED
-        touched = [process.footprint if isinstance(parked, HeldStatement) else own]
+        blocked = process.state in _WAITING
+        touched = [process.footprint]
         woke = await self._look_after_waiting(
             released=any(map(_releases, touched)), touched=touched, but=process
         )
@@ -263,6 +261,14 @@ class Run:
 
     async def _settle(self, process: Process) -> None:
         """Wait until a process has come to rest."""
+        if self._gate is not None:
+            await self._settle_at_gate(process)
+            return
+        await self._turn()
+        if not self._at_rest(process):
+            process.state = State.STALLED
+
+    async def _settle_at_gate(self, process: Process) -> None:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._limits.step
         quiet = 0
@@ -271,7 +277,7 @@ class Run:
             if process.waiting is not None and may_block:
                 if await self._is_blocked(process):
                     return
-            elif await process.change(_POLL_S if self._gate is not None else 0):
+            elif await process.change(_POLL_S):
                 quiet = 0
             elif process.waiting is not None:
                 if await self._is_blocked(process):
@@ -281,6 +287,17 @@ class Run:
                 return
             if loop.time() > deadline:
                 raise SchedulingError(self._waiting_report(process))
+
+    async def _turn(self) -> None:
+        """Let the event loop turn until all have come to rest, or nobody else does for a while."""
+        started = [process for process in self.processes if process.task is not None]
+        under_way, quiet = len(started), 0
+        while quiet <= self._limits.stall:
+            still = sum(not (process.parked or process.ended) for process in started)
+            if not still:
+                return
+            under_way, quiet = still, quiet + 1 if still == under_way else 0
+            await asyncio.sleep(0)
 
     def _at_rest(self, process: Process) -> bool:
         if process.parked:
@@ -315,7 +332,7 @@ class Run:
             if released and waiting:
                 await self._await_granted(waiting)
             self._turns.all_go_on()
-            free = next((p for p in waiting if p.waiting is None), None) or await self._unstalled()
+            free = next((p for p in waiting if p.waiting is None), None) or self._unstalled(but)
             if free is None:
                 return woke
             self._require_in_turn(free)
@@ -357,10 +374,8 @@ class Run:
             if asyncio.get_running_loop().time() > deadline:
                 raise SchedulingError(self._waiting_report(process))
 
-    async def _unstalled(self) -> Process | None:
-        stalled = [p for p in self.processes if p.state is State.STALLED]
-        if stalled and self._gate is None:
-            await asyncio.sleep(0)
+    def _unstalled(self, but: Process | None) -> Process | None:
+        stalled = (p for p in self.processes if p.state is State.STALLED and p is not but)
         return next((p for p in stalled if p.parked or p.ended), None)
 
     async def _go_on(self, process: Process) -> None:
@@ -375,11 +390,13 @@ class Run:
 
         It ends whoever looks first. The others are stopped, so that it is who began to wait first.
         """
+        if self._gate is None:
+            raise SchedulingError(self._report("everybody waits, and nobody can let another go on"))
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._limits.step
         alone_until = loop.time() + _VICTIM_LOOKS_S
         self._turns.stop(_pid(process) for process in self._queue[1:])
-        waiting = [p for p in self.processes if p.state in (State.BLOCKED, State.STALLED)]
+        waiting = [p for p in self.processes if p.state in _WAITING]
         while not any(p.parked or p.ended or self._was_answered(p) for p in waiting):
             await waiting[0].change(_POLL_S)
             if loop.time() > alone_until:
@@ -410,10 +427,12 @@ class Run:
         if self._gate is not None:
             for session in list(self._gate.sessions):
                 session.pass_everything()
+        else:
+            await self._turn()
         tasks = [process.task for process in self.processes if process.task is not None]
         if tasks:
-            _, late = await asyncio.wait(tasks, timeout=self._limits.step)
-            for task in late:
+            _, late = await asyncio.wait(tasks, timeout=self._limits.step if self._gate is not None else 0)
+            for task in (task for task in tasks if task in late):
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError, Exception):
                     await task
@@ -428,14 +447,14 @@ class Run:
         return found
 
     def _footprint(self, parked: HeldStatement | Point) -> Footprint:
-        if isinstance(parked, Point):
-            return parked.footprint
         known = self._footprints.get(parked)
         if known is None:
             known = self._footprints[parked] = self._footprint_of(parked)
         return known
 
-    def _footprint_of(self, parked: HeldStatement) -> Footprint:
+    def _footprint_of(self, parked: HeldStatement | Point) -> Footprint:
+        if isinstance(parked, Point):
+            return self._renamed(parked.footprint)
         owner = parked.session.owner
         if isinstance(owner, Process) and (owner.index, owner.statements) in self._conditions.faults:
             return EVERYTHING
@@ -451,10 +470,11 @@ class Run:
         """The next step, and with it what it may complete: waiting statements that it may let go on."""
         parked = process.parked[0]
         own = self._footprint(parked)
+        freed = _given_back(own)
         waking = [
             other.footprint
             for other in self.processes
-            if other.state is State.BLOCKED and other.footprint.dependent(own)
+            if other.state in _WAITING and other.footprint.dependent(freed)
         ]
         return Pending(_described(parked)[0], union([own, *waking]) if waking else own)
 
@@ -482,7 +502,12 @@ class Run:
         return [session.pid for session in self._gate.sessions if session.pid]
 
     def _waiting_report(self, process: Process | None) -> str:
-        lines = [f"no progress within {self._limits.step:g} s" + (f" of {process}" if process else "")]
+        return self._report(
+            f"no progress within {self._limits.step:g} s" + (f" of {process}" if process else "")
+        )
+
+    def _report(self, what: str) -> str:
+        lines = [what]
         lines += [f"  {each}: {_waits_for(each)}" for each in self.processes]
         if self._gate is not None:
             lines += [
@@ -515,6 +540,12 @@ def _releases(footprint: Footprint) -> bool:
     return footprint.everything or any(
         access.mode in (Mode.RELEASE, Mode.PUBLISH) for access in footprint.accesses
     )
+
+
+def _given_back(footprint: Footprint) -> Footprint:
+    """The part of a footprint for which others may have waited."""
+    released = (access for access in footprint.accesses if access.mode is Mode.RELEASE)
+    return Footprint(frozenset(released), footprint.everything)
 
 
 def _begins(sql: str) -> bool:

@@ -7,17 +7,20 @@ from payments_core.infrastructure.embedded import EmbeddedPostgresError
 from payments_verify.systems.command import CommandError
 from payments_verify.systems.database import prepared_database
 from payments_verify.systems.gated import EXPLORING, gated
+from payments_verify.systems.gated_memory import IN_MEMORY, gated_in_memory
 from payments_verify.systems.in_process import in_memory, in_process
 from payments_verify.systems.server import ServerError, servers
 from payments_verify.systems.workers import MakeProgram
 
 __all__ = [
     "EXPLORING",
+    "IN_MEMORY",
     "CommandError",
     "EmbeddedPostgresError",
     "MakeProgram",
     "ServerError",
     "gated",
+    "gated_in_memory",
     "in_memory",
     "in_process",
     "prepared_database",

@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
-import psycopg
 
 from payments_core.application.use_cases import ExpirePayments
 from payments_core.entrypoints.http.app import create_app
-from payments_core.entrypoints.logs import configure_logs
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
 from payments_core.infrastructure.postgres.store import Pool
 from payments_verify.clock import DatabaseClock
 from payments_verify.gate import Gate
+from payments_verify.payments.holding import RowHolder
 from payments_verify.payments.http_binding import PaymentsClient
 from payments_verify.payments.racing import Hands
 from payments_verify.payments.system import GatedService
-from payments_verify.scheduler import Limits, Monitor, Turns
+from payments_verify.scheduler import GatedDatabase, Limits, Monitor, Turns
 from payments_verify.sql.catalog import Catalog
 from payments_verify.sql.footprints import is_scheduling_point
 from payments_verify.systems.asgi import ApplicationClient
 from payments_verify.systems.command import running_command
+from payments_verify.systems.quiet import only_errors_logged
 
 EXPLORING = {"deadlock_timeout": "50ms"}
 """Settings of a server that is explored: a deadlock is an outcome, and need not be waited for long."""
 
-_LOG_LEVEL = "error"
 _REQUEST_LIMIT_S = 60.0
 _CONNECTIONS = 8
 """As many as the largest scenario has processes, so that none waits for a connection."""
@@ -48,8 +46,6 @@ async def gated(dsn: str, command: str | None = None, *, ours: bool = True) -> A
     Raises:
         CommandError: the command did not come to serve.
     """
-    configure_logs(_LOG_LEVEL)
-    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # that it discards what was cut is no news
     async with (
         Gate.open(dsn, is_scheduling_point) as gate,
         Monitor.connect(dsn) as monitor,
@@ -58,16 +54,14 @@ async def gated(dsn: str, command: str | None = None, *, ours: bool = True) -> A
         _served(gate, pool, command) as client,
     ):
         expire = ExpirePayments(postgres_store(pool))
-        hands = Hands(client, clock.set, lambda: expire(100), lambda: _session(gate))
-        yield GatedService(
-            name="in process" if command is None else command,
-            hands=hands,
-            gate=gate,
-            monitor=monitor,
-            catalog=Catalog.load(dsn),
-            turns=Turns(ours=ours),
-            limits=Limits(),
-        )
+        hands = Hands(client, clock.set, lambda: expire(100), lambda: RowHolder.connect(gate.socket_dsn))
+        with only_errors_logged():
+            yield GatedService(
+                name="in process" if command is None else command,
+                hands=hands,
+                limits=Limits(),
+                database=GatedDatabase(gate, monitor, Catalog.load(dsn), Turns(ours=ours)),
+            )
 
 
 @asynccontextmanager
@@ -89,7 +83,3 @@ async def _served(gate: Gate, pool: Pool, command: str | None) -> AsyncIterator[
         httpx.AsyncClient(base_url=url, timeout=_REQUEST_LIMIT_S) as http,
     ):
         yield PaymentsClient(http)
-
-
-async def _session(gate: Gate) -> psycopg.AsyncConnection:
-    return await psycopg.AsyncConnection.connect(gate.socket_dsn, autocommit=True)

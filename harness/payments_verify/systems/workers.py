@@ -1,11 +1,11 @@
-"""Workers that run schedules side by side: each with a database server and a service of its own."""
+"""Workers that run schedules side by side: each with a service of its own, and a server for its database."""
 
 from __future__ import annotations
 
 import atexit
 import threading
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from payments_verify.payments.scenario_program import ScenarioProgram
@@ -13,6 +13,7 @@ from payments_verify.payments.scenarios import SCENARIOS
 from payments_verify.payments.system import GatedService
 from payments_verify.systems.database import prepared_database
 from payments_verify.systems.gated import EXPLORING, gated
+from payments_verify.systems.gated_memory import gated_in_memory
 
 
 class _Opened(threading.local):
@@ -36,15 +37,17 @@ class MakeProgram:
         scenario: the scenario's name.
         command: the command that starts the service; ``None`` for the application in the worker's process.
         bin_dir: the PostgreSQL to run; the embedded one, or the newest found, if not given.
+        in_memory: whether to run the application over memory, without a PostgreSQL.
     """
 
     scenario: str
     command: str | None = None
     bin_dir: Path | None = None
+    in_memory: bool = False
 
     async def __call__(self) -> ScenarioProgram:
         """The program, over the worker's service, which is made ready for the first of them."""
-        service = await _service(MakeProgram("", self.command, self.bin_dir))
+        service = await _service(replace(self, scenario=""))
         program = ScenarioProgram(SCENARIOS[self.scenario], service)
         await program.prepare()
         return program
@@ -52,8 +55,11 @@ class MakeProgram:
 
 async def _service(kind: MakeProgram) -> GatedService:
     if kind not in _opened.services:
-        dsn = _servers.enter_context(prepared_database(kind.bin_dir, EXPLORING))
-        context = gated(dsn, kind.command)
+        if kind.in_memory:
+            context = gated_in_memory()
+        else:
+            dsn = _servers.enter_context(prepared_database(kind.bin_dir, EXPLORING))
+            context = gated(dsn, kind.command)
         _opened.services[kind] = await context.__aenter__()
         # Kept open: it ends with the worker's process.
         _opened.contexts.append(context)

@@ -17,7 +17,7 @@ from payments_verify.interleavings.explore import explore
 from payments_verify.interleavings.replay import replay
 from payments_verify.interleavings.source_dpor import SourceDPOR
 from payments_verify.interleavings.strategy import Strategy
-from payments_verify.scheduler import Body, Limits, Monitor, Process, Run, Turns
+from payments_verify.scheduler import Body, GatedDatabase, Limits, Monitor, Process, Run, Turns
 from payments_verify.sql.catalog import Catalog
 from payments_verify.sql.footprints import is_scheduling_point
 from payments_verify.systems import EXPLORING, prepared_database
@@ -57,7 +57,8 @@ class Sessions:
                 (f"session {index}", script(connections[index], statements, told[index]))
                 for index, statements in enumerate(self._scripts)
             ]
-            run = Run(bodies, self._gate, self._monitor, Catalog.load(self._dsn), turns=Turns(ours=True))
+            catalog = Catalog.load(self._dsn)
+            run = Run(bodies, GatedDatabase(self._gate, self._monitor, catalog, Turns(ours=True)))
             execution = await run(choose)
         finally:
             for connection in connections:
@@ -164,7 +165,8 @@ def failing(dsn: str, body: Callable[[Gate], Body], limits: Limits) -> str:
             Gate.open(dsn, is_scheduling_point) as gate,
             Monitor.connect(dsn) as monitor,
         ):
-            run = Run([("client", body(gate))], gate, monitor, Catalog.load(dsn), limits=limits)
+            database = GatedDatabase(gate, monitor, Catalog.load(dsn), Turns(ours=False))
+            run = Run([("client", body(gate))], database, limits=limits)
             with pytest.raises(SchedulingError) as error:
                 await run(lambda situation: min(situation.ready))
             return str(error.value)

@@ -1,6 +1,6 @@
 """The Starlette application: routes, health, and every error as a problem document."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -62,28 +62,34 @@ def create_app(store: PaymentStore, lifespan: Lifespan | None = None) -> Starlet
     return app
 
 
-def _domain_problem(problem: ProblemType, detail: str) -> Callable[[Request, Exception], Response]:
-    return lambda _request, _error: problems.response(problem, detail)
+# Every handler is a coroutine function: Starlette runs others in a thread, for which a refusal would wait.
 
 
-def _raised(_request: Request, error: Exception) -> Response:
+def _domain_problem(problem: ProblemType, detail: str) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def handler(_request: Request, _error: Exception) -> Response:
+        return problems.response(problem, detail)
+
+    return handler
+
+
+async def _raised(_request: Request, error: Exception) -> Response:
     assert isinstance(error, ProblemRaised)
     return problems.response(error.problem, error.detail)
 
 
-def _refused(_request: Request, error: Exception) -> Response:
+async def _refused(_request: Request, error: Exception) -> Response:
     assert isinstance(error, TransitionRefused)
     problem = problems.OF_REFUSAL[error.refusal]
     return problems.response(problem, f"the payment's state does not allow this: {problem.title.lower()}")
 
 
-def _http_error(_request: Request, error: Exception) -> Response:
+async def _http_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     problem = ProblemType(f"http_{error.status_code}", error.status_code, error.detail)
     return problems.response(problem, error.detail, dict(error.headers or {}))
 
 
-def _unavailable(_request: Request, error: Exception) -> Response:
+async def _unavailable(_request: Request, error: Exception) -> Response:
     _log.warning("database unavailable", error=type(error).__name__)
     headers = {"Retry-After": _RETRY_AFTER_SECONDS}
     return problems.response(
@@ -91,7 +97,7 @@ def _unavailable(_request: Request, error: Exception) -> Response:
     )
 
 
-def _failed(_request: Request, error: Exception) -> Response:
+async def _failed(_request: Request, error: Exception) -> Response:
     _log.error("request failed", exc_info=error)
     return problems.response(problems.INTERNAL_ERROR, "the request failed; it is safe to send it again")
 

@@ -1,0 +1,49 @@
+"""The application over memory, with a scheduling point before each call of its store."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TypeAlias
+
+from payments_core.application.ports import PaymentStore
+from payments_core.application.use_cases import ExpirePayments
+from payments_core.domain.values import Instant
+from payments_core.entrypoints.http.app import create_app
+from payments_core.infrastructure.in_memory import InMemoryPaymentStore
+from payments_verify.payments.http_binding import PaymentsClient
+from payments_verify.payments.racing import Hands
+from payments_verify.payments.system import GatedService
+from payments_verify.scheduler import Limits
+from payments_verify.systems.asgi import ApplicationClient
+from payments_verify.systems.quiet import only_errors_logged
+from payments_verify.systems.scheduled_store import ScheduledStore, StoreHolder
+
+MakeStore: TypeAlias = Callable[[Callable[[], Instant]], PaymentStore]
+"""Makes a store that decides by the given clock."""
+
+IN_MEMORY = "in memory"
+"""The service's name."""
+
+_LIMITS = Limits(stall=10)
+"""Who is let go on comes to the next step within two turns of the event loop: nothing in between waits."""
+
+
+@asynccontextmanager
+async def gated_in_memory(make_store: MakeStore = InMemoryPaymentStore) -> AsyncIterator[GatedService]:
+    """The application in this process over a store in memory, which decides by a clock of its own.
+
+    Args:
+        make_store: the store; another than the application's own to see what is found in it.
+    """
+    instant = [0]
+
+    async def set_clock(now: int) -> None:
+        instant[0] = now
+
+    store = ScheduledStore(make_store(lambda: instant[0]))
+    expire = ExpirePayments(store)
+    client = PaymentsClient(ApplicationClient(create_app(store)))
+    hands = Hands(client, set_clock, lambda: expire(100), lambda: StoreHolder.open(store))
+    with only_errors_logged():
+        yield GatedService(IN_MEMORY, hands, _LIMITS)

@@ -1,0 +1,57 @@
+"""Scenarios explored in this process, on a service that is opened for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import uvloop
+
+from payments_core.infrastructure.in_memory import InMemoryPaymentStore
+from payments_verify.interleavings.explore import explore
+from payments_verify.interleavings.source_dpor import SourceDPOR
+from payments_verify.interleavings.strategy import Strategy
+from payments_verify.payments.interleavings_check import OpenGated
+from payments_verify.payments.scenario_check import Explored, explore_scenario
+from payments_verify.payments.scenario_program import ScenarioProgram
+from payments_verify.payments.scenarios import SCENARIOS, Scenario
+from payments_verify.systems import gated_in_memory
+
+T = TypeVar("T")
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
+
+
+def explored(
+    name: str,
+    folder: Path,
+    make: Callable[[], Strategy] = SourceDPOR,
+    open_service: OpenGated = gated_in_memory,
+) -> Explored:
+    async def main() -> Explored:
+        async with open_service() as service:
+            return await explore_scenario(SCENARIOS[name], service, make, folder)
+
+    return run(main())
+
+
+def outcomes(scenario: Scenario, make_store: type[InMemoryPaymentStore], strategy: Strategy) -> set[Any]:
+    """Every combination of answers, right or wrong."""
+    found: set[Any] = set()
+
+    async def main() -> None:
+        async with gated_in_memory(make_store) as service:
+            program = ScenarioProgram(scenario, service)
+            await program.prepare()
+            report = await explore(
+                program, strategy, on_execution=lambda execution, _plan: found.add(execution.result.outcomes)
+            )
+        assert report.complete
+
+    run(main())
+    return found
