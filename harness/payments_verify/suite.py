@@ -15,7 +15,7 @@ from payments_verify.payments.checks import machine_check, stress_check
 from payments_verify.payments.interleavings_check import interleavings_check
 from payments_verify.payments.scenarios import SCENARIOS
 from payments_verify.result import CheckResult
-from payments_verify.systems import gated, in_memory, in_process, servers
+from payments_verify.systems import gated, gated_in_memory, in_memory, in_process, servers
 
 Run: TypeAlias = Callable[..., CheckResult]
 """Takes ``progress`` by name and returns what it found."""
@@ -75,16 +75,18 @@ def suite(dsn: str, effort: Effort, seed: int, histories: Path, schedules: Path)
             f"stateful machine: {name}",
             partial(machine_check, name, system, examples=programs, steps=_STEPS_IN_A_PROGRAM, seed=seed),
         )
-    yield Planned(
-        "every interleaving",
-        partial(
-            interleavings_check,
-            "in process, PostgreSQL",
-            partial(gated, dsn),
-            [SCENARIOS[name] for name in effort.scenarios],
-            schedules,
-        ),
-    )
+    explored = (("in memory", gated_in_memory), ("in process, PostgreSQL", partial(gated, dsn)))
+    for name, service in explored:
+        yield Planned(
+            f"every interleaving: {name}",
+            partial(
+                interleavings_check,
+                name,
+                service,
+                [SCENARIOS[each] for each in effort.scenarios],
+                schedules / name.replace(", ", "-").replace(" ", "-"),
+            ),
+        )
     yield Planned(
         "stress and linearizability",
         partial(

@@ -71,7 +71,7 @@ def test_every_strategy_reports_what_it_ran(strategy: str) -> None:
 def test_a_replay_draws_the_run(tmp_path: Path) -> None:
     done = run("replay", str(written(tmp_path)), "--times", "2")
     assert done.exit_code == 0, done.output
-    assert "explained in 2 runs" in done.stdout
+    assert "runs: 2; violated: 0, explained: 2, not run: 0" in done.stdout
     assert "< already_captured" in done.stdout
     assert (tmp_path / "a.svg").read_text().startswith("<svg")
     assert "<html" in (tmp_path / "a.html").read_text()

@@ -169,7 +169,8 @@ def _report(
             typer.echo(text.render(timeline, width))
         for problem in dict.fromkeys(not_run):
             typer.echo(f"could not be run: {problem}", err=True)
-        typer.echo(f"violated in {wrong} of {len(runs)} runs" if wrong else f"explained in {len(runs)} runs")
+        explained = len(runs) - wrong - len(not_run)
+        typer.echo(f"runs: {len(runs)}; violated: {wrong}, explained: {explained}, not run: {len(not_run)}")
         for path in pictures:
             typer.echo(f"picture: {path}")
     raise typer.Exit(1 if wrong else 2 if not_run else 0)
