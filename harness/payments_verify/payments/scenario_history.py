@@ -60,10 +60,9 @@ class Judge:
         if unanswered is not None:
             return unanswered
         for order in self.orders(execution):
-            history, numbers = history_of(raced, order)
-            result = check(Payments(), history, budget_seconds=_CHECK_BUDGET_S)
-            if result.verdict is not Verdict.OK:
-                return _refuted(result, numbers)
+            violation = _unexplained(raced, order)
+            if violation is not None:
+                return violation
         return None
 
     def orders(self, execution: Execution) -> Iterator[Sequence[int]]:
@@ -75,6 +74,17 @@ class Judge:
         ]
         for found in orders.real_time_orders(execution, operations, self._dependence):
             yield found.steps
+
+
+def violation_in(raced: Raced, order: Sequence[int]) -> Violation | None:
+    """What is wrong with a run whose steps were taken in this order, and in which nothing was broken."""
+    return _unanswered(raced, faults=False) or _unexplained(raced, order)
+
+
+def _unexplained(raced: Raced, order: Sequence[int]) -> Violation | None:
+    history, numbers = history_of(raced, order)
+    result = check(Payments(), history, budget_seconds=_CHECK_BUDGET_S)
+    return None if result.verdict is Verdict.OK else _refuted(result, numbers)
 
 
 def _unanswered(raced: Raced, faults: bool) -> Violation | None:
