@@ -16,6 +16,7 @@ BENCH_ARGS ?=
 export UV_PYTHON_DOWNLOADS := never
 
 STAMP := $(VENV)/.synced
+BENCH_STAMP := $(VENV)/.bench
 
 .PHONY: help
 help: ## List the targets
@@ -40,6 +41,11 @@ $(STAMP): requirements.lock pyproject.toml $(filter build/%,$(UV))
 	@"$(UV)" pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# Only the figure of a benchmark needs it, so the environment that checks run in lacks it.
+$(BENCH_STAMP): requirements-bench.lock $(STAMP)
+	@"$(UV)" pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements-bench.lock
+	@touch $@
+
 .PHONY: sync
 sync: $(STAMP) ## Make the virtual environment match the lock file
 
@@ -52,6 +58,9 @@ lock: $(filter build/%,$(UV)) ## Resolve the dependencies again and write the lo
 	"$(PYTHON)" -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 	  | "$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-emit-find-links --no-header --no-annotate - -o requirements-build.lock
+	"$(PYTHON)" -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["bench"], sep="\n")' \
+	  | "$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-header --no-annotate - -o requirements-bench.lock
 
 # ---- the main jobs ------------------------------------------------------------------------------
 
@@ -109,6 +118,10 @@ typecheck: $(STAMP) ## mypy --strict
 .PHONY: bench-checker
 bench-checker: $(STAMP) ## Time the linearizability checker on the peer histories (see specs/benchmarks.md)
 	@$(BIN)/python -m tests.bench.bench_checker $(BENCH_ARGS)
+
+.PHONY: bench-explore
+bench-explore: $(BENCH_STAMP) ## Runs to a bug by schedule and by luck, and schedules a second (BENCH_ARGS=--quick)
+	@$(BIN)/python -m tests.bench.bench_explore $(BENCH_ARGS)
 
 # ---- containers ---------------------------------------------------------------------------------
 

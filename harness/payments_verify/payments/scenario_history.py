@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from payments_verify.explain import explain, render
 from payments_verify.history import Operation, Outcome
 from payments_verify.interleavings import orders
@@ -42,7 +44,9 @@ class Violation:
 
 
 class Judge:
-    """Judges runs, and remembers which footprints depend on each other.
+    """Judges runs, and remembers which footprints depend on each other, and what it has found explained.
+
+    Many schedules lead to the same answers in the same order. They are one history but for the payment's id.
 
     Args:
         faults: whether something was broken on purpose: then a command may go without an answer, as long as
@@ -52,6 +56,7 @@ class Judge:
     def __init__(self, *, faults: bool = False) -> None:
         self._faults = faults
         self._dependence = Dependence()
+        self._explained: set[bytes] = set()
 
     def violation(self, execution: Execution) -> Violation | None:
         """What is wrong with a complete run; ``None`` if the model explains it."""
@@ -60,10 +65,13 @@ class Judge:
         if unanswered is not None:
             return unanswered
         for order in self.orders(execution):
-            history, numbers = history_of(raced, order)
-            result = check(Payments(), history, budget_seconds=_CHECK_BUDGET_S)
-            if result.verdict is not Verdict.OK:
-                return _refuted(result, numbers)
+            seen = _seen(raced, order)
+            if seen in self._explained:
+                continue
+            violation = _unexplained(raced, order)
+            if violation is not None:
+                return violation
+            self._explained.add(seen)
         return None
 
     def orders(self, execution: Execution) -> Iterator[Sequence[int]]:
@@ -75,6 +83,28 @@ class Judge:
         ]
         for found in orders.real_time_orders(execution, operations, self._dependence):
             yield found.steps
+
+
+def _seen(raced: Raced, order: Sequence[int]) -> bytes:
+    """All that a verdict depends on, without the payment's id."""
+    place: dict[int | None, int] = {step: position for position, step in enumerate(order)}
+    operations = [
+        (operation.value, operation.result, place.get(operation.first), place.get(operation.answered))
+        for operation in raced.operations
+    ]
+    seen = msgspec.json.encode((raced.before, operations, raced.after))
+    return seen.replace(raced.payment.encode(), b"payment")
+
+
+def violation_in(raced: Raced, order: Sequence[int]) -> Violation | None:
+    """What is wrong with a run whose steps were taken in this order, and in which nothing was broken."""
+    return _unanswered(raced, faults=False) or _unexplained(raced, order)
+
+
+def _unexplained(raced: Raced, order: Sequence[int]) -> Violation | None:
+    history, numbers = history_of(raced, order)
+    result = check(Payments(), history, budget_seconds=_CHECK_BUDGET_S)
+    return None if result.verdict is Verdict.OK else _refuted(result, numbers)
 
 
 def _unanswered(raced: Raced, faults: bool) -> Violation | None:

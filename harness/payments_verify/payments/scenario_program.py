@@ -22,6 +22,7 @@ from payments_verify.payments.system import GatedService
 from payments_verify.scheduler import Conditions, Run
 from payments_verify.scheduler import Operation as RacedOperation
 
+_ANY_PAYMENT = UUID(int=0)
 _BEYOND_EVERY_WINDOW = 32 * 24 * 60 * 60 * 1_000_000
 
 
@@ -127,7 +128,7 @@ class ScenarioProgram:
             [(actor.name, body_of(actor, self._service.hands, race)) for actor in self.scenario.actors],
             self._service.database,
             limits=self._service.limits,
-            conditions=Conditions({UUID(race.payment): "payment"}, self.start_is_read, self._faults),
+            conditions=Conditions({UUID(race.payment): _ANY_PAYMENT}, self.start_is_read, self._faults),
         )
         execution = await self._beside_holder(run, race, choose)
         self._now = race.now

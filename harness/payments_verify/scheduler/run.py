@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
+from uuid import UUID
 
 from payments_verify.gate import Fault, HeldStatement, Session
 from payments_verify.gate.proxy import PassAll
@@ -35,6 +37,7 @@ from payments_verify.scheduler.process import Body, Point, Process, State, curre
 from payments_verify.scheduler.turns import Turns
 from payments_verify.sql.footprints import READ_CLOCK
 from payments_verify.sql.transactions import TransactionFootprint
+from payments_verify.sql.values import sent_forms
 
 _POLL_S = 0.002
 _DEADLOCK_DETECTED = "40P01"
@@ -62,12 +65,13 @@ class Conditions:
     """What is particular to a run.
 
     Attributes:
-        names: for values that are new in each run, such as an id, a name that footprints have in its place.
+        names: for ids that are new in each run, those that footprints have in their place. So a statement has
+            the same footprint in each run, and is analysed once.
         start_is_read: whether some statement asks when its transaction began; then ``BEGIN`` reads the clock.
         faults: what goes wrong at which statement: by process, and the statement's number from 0.
     """
 
-    names: Mapping[Hashable, Hashable] = field(default_factory=dict)
+    names: Mapping[UUID, UUID] = field(default_factory=dict)
     start_is_read: bool = False
     faults: Mapping[tuple[int, int], Fault] = field(default_factory=dict)
 
@@ -96,6 +100,8 @@ class Run:
         self._catalog = None if database is None else database.catalog
         self._turns = Turns(ours=False) if database is None else database.turns
         self._conditions = conditions or Conditions()
+        self._names: Mapping[Any, UUID] = self._conditions.names
+        self._sent_names = sent_forms(self._conditions.names)
         self._dying: list[int] = []
         self._limits = limits or Limits()
         self._steps: list[Step] = []
@@ -159,7 +165,7 @@ class Run:
         touched = transaction.executed(statement.sql, statement.values, failed=failed)
         self.start_was_read = self.start_was_read or transaction.start_read_clock
         if process is not None and process.waiting is statement:
-            process.footprint |= self._renamed(touched)
+            process.footprint |= touched
             if statement.error is not None and statement.error.get("C") == _DEADLOCK_DETECTED:
                 process.footprint |= WAITED  # who came to wait last decides whom a deadlock ends
             process.waiting = None
@@ -170,7 +176,7 @@ class Run:
         transaction = self._transactions.pop(session, None)
         self._dying.append(session.pid)
         if transaction is not None and isinstance(session.owner, Process):
-            session.owner.footprint |= self._renamed(transaction.end(commit=False))
+            session.owner.footprint |= transaction.end(commit=False)
         if isinstance(session.owner, Process):
             session.owner.forget(session)
             if session.owner.waiting is not None and session.owner.waiting.session is session:
@@ -231,8 +237,9 @@ class Run:
         )
         self._running = None
         self._in_step = 0
-        label, details = _described(parked)
-        self._steps.append(Step(process.index, label, union(touched), blocked, tuple(woke), details))
+        self._steps.append(
+            Step(process.index, _label(parked), union(touched), blocked, tuple(woke), _details(parked))
+        )
 
     async def _send(self, process: Process, statement: HeldStatement) -> None:
         """Let a statement go, or let happen to it what is to happen."""
@@ -443,7 +450,7 @@ class Run:
         found = self._transactions.get(session)
         if found is None:
             assert self._catalog is not None
-            found = self._transactions[session] = TransactionFootprint(self._catalog)
+            found = self._transactions[session] = TransactionFootprint(self._catalog, names=self._sent_names)
         return found
 
     def _footprint(self, parked: HeldStatement | Point) -> Footprint:
@@ -454,17 +461,14 @@ class Run:
 
     def _footprint_of(self, parked: HeldStatement | Point) -> Footprint:
         if isinstance(parked, Point):
-            return self._renamed(parked.footprint)
+            return parked.footprint.renamed(self._names)
         owner = parked.session.owner
         if isinstance(owner, Process) and (owner.index, owner.statements) in self._conditions.faults:
             return EVERYTHING
-        footprint = self._renamed(self._transaction(parked.session).pending(parked.sql, parked.values))
+        footprint = self._transaction(parked.session).pending(parked.sql, parked.values)
         if self._conditions.start_is_read and _begins(parked.sql):
             footprint |= Footprint.of(READ_CLOCK)
         return footprint
-
-    def _renamed(self, footprint: Footprint) -> Footprint:
-        return footprint.renamed(self._conditions.names)
 
     def _pending(self, process: Process) -> Pending:
         """The next step, and with it what it may complete: waiting statements that it may let go on."""
@@ -476,7 +480,7 @@ class Run:
             for other in self.processes
             if other.state in _WAITING and other.footprint.dependent(freed)
         ]
-        return Pending(_described(parked)[0], union([own, *waking]) if waking else own)
+        return Pending(_label(parked), union([own, *waking]) if waking else own)
 
     def _may_block(self, process: Process) -> bool:
         """Whether a lock that a statement takes may be held by another process."""
@@ -484,7 +488,7 @@ class Run:
         if mine.everything:
             return True
         return any(
-            mine.dependent(self._renamed(self._transaction(session).pending("COMMIT")))
+            mine.dependent(self._transaction(session).pending("COMMIT"))
             for other in self.processes
             if other is not process
             for session in other.owned
@@ -521,7 +525,7 @@ class Run:
 def _waits_for(process: Process) -> str:
     match process.state:
         case State.READY:
-            return f"ready for {_described(process.parked[0])[0]}"
+            return f"ready for {_label(process.parked[0])}"
         case State.DONE:
             return "done"
         case State.STALLED:
@@ -552,13 +556,18 @@ def _begins(sql: str) -> bool:
     return sql.lstrip()[:5].lower() in ("begin", "start")
 
 
+@lru_cache(maxsize=4096)
 def _one_line(sql: str) -> str:
     return " ".join(sql.split())
 
 
-def _described(parked: HeldStatement | Point) -> tuple[str, dict[str, Any]]:
+def _label(parked: HeldStatement | Point) -> str:
+    return parked.label if isinstance(parked, Point) else _one_line(parked.sql)
+
+
+def _details(parked: HeldStatement | Point) -> dict[str, Any]:
     if isinstance(parked, Point):
-        return parked.label, {"kind": "clock" if parked.label.startswith("clock") else "other"}
+        return {"kind": "clock" if parked.label.startswith("clock") else "other"}
     details: dict[str, Any] = {
         "connection": parked.session.number,
         "answer": parked.tag,
@@ -566,4 +575,4 @@ def _described(parked: HeldStatement | Point) -> tuple[str, dict[str, Any]]:
     }
     if parked.error is not None:
         details["error"] = f"{parked.error.get('C', '')} {parked.error.get('M', '')}"
-    return _one_line(parked.sql), details
+    return details

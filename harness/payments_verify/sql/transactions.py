@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from payments_verify.gate.wire import Bound
 from payments_verify.interleavings.footprint import EVERYTHING, NOTHING, Access, Footprint, Mode, Rows
@@ -23,6 +23,7 @@ class TransactionFootprint:
     Args:
         catalog: of the database.
         isolation: the isolation level that the connection begins with; the database's own if not given.
+        names: for values, as they are sent, those that footprints have in their place.
 
     Attributes:
         in_transaction: whether a transaction block is open.
@@ -31,8 +32,11 @@ class TransactionFootprint:
             then the step of its ``BEGIN`` has read the clock (`READ_CLOCK`).
     """
 
-    def __init__(self, catalog: Catalog, isolation: str = "") -> None:
+    def __init__(
+        self, catalog: Catalog, isolation: str = "", names: Mapping[bytes, bytes] | None = None
+    ) -> None:
         self._catalog = catalog
+        self._names = names
         self._session_problem = _level_problem(isolation or catalog.isolation)
         self._start(in_transaction=False)
 
@@ -56,7 +60,7 @@ class TransactionFootprint:
 
     def pending(self, sql: str, values: Sequence[Bound] = ()) -> Footprint:
         """What a statement would touch now, if it does not fail."""
-        return self._footprint(statement_footprint(sql, values, self._catalog))
+        return self._footprint(self._statement(sql, values))
 
     def executed(self, sql: str, values: Sequence[Bound] = (), *, failed: bool = False) -> Footprint:
         """Note that a statement has run, and return what it touched.
@@ -64,7 +68,7 @@ class TransactionFootprint:
         That is what `pending` says, but for failures: PostgreSQL gives the locks of a transaction back when a
         statement of it fails, not when it is rolled back.
         """
-        statement = statement_footprint(sql, values, self._catalog)
+        statement = self._statement(sql, values)
         if failed:
             return self._fail(statement)
         footprint = self._footprint(statement)
@@ -89,6 +93,11 @@ class TransactionFootprint:
         footprint = self._end_footprint(commit=commit)
         self._start(in_transaction=False)
         return footprint
+
+    def _statement(self, sql: str, values: Sequence[Bound]) -> StatementFootprint:
+        if self._names:
+            values = [_named(value, self._names) for value in values]
+        return statement_footprint(sql, values, self._catalog)
 
     def _footprint(self, statement: StatementFootprint) -> Footprint:
         match _kind(statement):
@@ -156,6 +165,11 @@ class TransactionFootprint:
                 self._locks.clear()
                 self._writes.clear()
         return footprint
+
+
+def _named(value: Bound, names: Mapping[bytes, bytes]) -> Bound:
+    name = None if value.data is None else names.get(value.data)
+    return value if name is None else Bound(value.format, value.type_oid, name)
 
 
 def _kind(statement: StatementFootprint) -> Kind:

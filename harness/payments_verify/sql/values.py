@@ -9,7 +9,7 @@ unknown.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from uuid import UUID
@@ -94,6 +94,16 @@ def canonical(comparison: Comparison, bound: Bound) -> Hashable:
         return NULL
     types, parse = _FORMS[comparison]
     return parse(data, bound) if bound.type_oid in types else UNKNOWN
+
+
+def sent_forms(names: Mapping[UUID, UUID]) -> dict[bytes, bytes]:
+    """UUIDs and others in their place, in each of the forms in which drivers send them."""
+    forms: dict[bytes, bytes] = {}
+    for one, other in names.items():
+        forms[one.bytes] = other.bytes
+        for text in (str(one), one.hex):
+            forms[text.encode()] = forms[text.upper().encode()] = str(other).encode()
+    return forms
 
 
 def may_name_present(values: Sequence[Bound]) -> bool:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
 
+from payments_verify.gate.wire import Bound
 from payments_verify.interleavings.footprint import EVERYTHING, NOTHING, Access, Footprint, Lock
 from payments_verify.sql.catalog import Catalog
 from payments_verify.sql.footprints import READ_CLOCK, statement_footprint
 from payments_verify.sql.transactions import TransactionFootprint
+from payments_verify.sql.values import sent_forms
 from tests.harness.sql.support import ONE, TWO, all_bound, lock, publish, read, release
 from tests.support.postgres import Database
 
@@ -15,6 +19,7 @@ LOCK = "SELECT * FROM payments WHERE payment_id = $1 FOR NO KEY UPDATE"
 UPDATE = "UPDATE payments SET state = 'failed' WHERE payment_id = $1"
 READ = "SELECT * FROM payments WHERE payment_id = $1"
 ID = all_bound([ONE])
+NEW = UUID("0f3c1f2e-aaaa-4bbb-8ccc-ddddeeeeffff")
 P = {"payment_id": ONE}
 
 LOCKED = lock(Lock.NO_KEY_UPDATE, "payments", **P)
@@ -192,3 +197,23 @@ def test_a_pipeline_is_a_transaction_that_its_client_did_not_begin(
     transaction.add(statement_footprint(UPDATE, ID, catalog))
     assert transaction.pending(READ, ID) == of(read("payments", **P))
     assert transaction.end(commit=True) == of(RELEASED, UNHELD, PUBLISHED, CHECKED)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        Bound(1, 2950, NEW.bytes),
+        Bound(1, 0, NEW.bytes),
+        Bound(0, 2950, str(NEW).encode()),
+        Bound(0, 0, str(NEW).upper().encode()),
+        Bound(0, 25, NEW.hex.encode()),
+    ],
+)
+def test_an_id_that_is_new_in_each_run_has_a_name(catalog: Catalog, sent: Bound) -> None:
+    transaction = TransactionFootprint(catalog, names=sent_forms({NEW: ONE}))
+    assert transaction.pending(LOCK, [sent]) == transaction.pending(LOCK, ID)
+    transaction.executed("BEGIN")
+    assert transaction.executed(UPDATE, [sent]) == of(LOCKED, HELD)
+    assert transaction.pending("COMMIT") == of(RELEASED, UNHELD, PUBLISHED, CHECKED)
+    other = transaction.pending(READ, all_bound([TWO]))
+    assert other == of(read("payments", payment_id=TWO))

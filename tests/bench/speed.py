@@ -1,0 +1,161 @@
+"""How fast schedules are run: through the gate, and by PostgreSQL's own isolation tester."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from payments_verify.interleavings.execution import Execution
+from payments_verify.interleavings.exhaustive import Naive
+from payments_verify.interleavings.explore import explore
+from payments_verify.interleavings.source_dpor import SourceDPOR
+from payments_verify.interleavings.strategy import Plan, Strategy
+from payments_verify.payments.scenario_check import explore_scenario
+from payments_verify.payments.scenarios import SCENARIOS
+from payments_verify.payments.system import GatedService
+from payments_verify.systems import gated
+from tests.bench import isolation_tester
+from tests.bench.raw_sessions import SESSIONS, SETUP, STEPS, RawSessions, raw_sessions, session
+
+TWO_CLIENTS = ("different-keys", "same-key-twice", "capture-and-void")
+FOUR_CLIENTS = "four-captures"
+GATE, TESTER = "bare SQL, gate", "bare SQL, isolation tester"
+
+Told = Callable[[str], object]
+"""Is told what is done next."""
+
+
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """Some schedules, run one after the other.
+
+    Attributes:
+        name: the scenario, or what else was run.
+        schedules: how many.
+        waits: how many of their steps had to wait for a lock; 0 where that was not counted.
+        seconds: how long they took.
+        asking: how long of that went into asking the database who waits.
+    """
+
+    name: str
+    schedules: int
+    seconds: float
+    waits: int = 0
+    asking: float = 0.0
+
+    @property
+    def per_second(self) -> float:
+        """Schedules a second."""
+        return self.schedules / self.seconds
+
+    @property
+    def asking_share(self) -> float:
+        """The part of the time that went into asking, 0 to 1."""
+        return self.asking / self.seconds
+
+
+class SpeedError(RuntimeError):
+    """What was run is not what was to be timed; the message says how it differs."""
+
+
+def medians(paces: Sequence[Pace]) -> dict[str, tuple[float, float]]:
+    """For each name the median of schedules a second, and of the share of asking."""
+    by_name: dict[str, list[Pace]] = {}
+    for pace in paces:
+        by_name.setdefault(pace.name, []).append(pace)
+    return {
+        name: (
+            statistics.median(pace.per_second for pace in found),
+            statistics.median(pace.asking_share for pace in found),
+        )
+        for name, found in by_name.items()
+    }
+
+
+def ratios(paces: Sequence[Pace]) -> list[float]:
+    """How many times as fast as the isolation tester the gate was, in each round in which both ran."""
+    gate = [pace for pace in paces if pace.name == GATE]
+    tester = [pace for pace in paces if pace.name == TESTER]
+    return [ours.per_second / theirs.per_second for ours, theirs in zip(gate, tester, strict=False)]
+
+
+async def paces(dsn: str, tester: Path | None, rounds: int, *, four: bool, tell: Told) -> list[Pace]:
+    """Time everything, ``rounds`` times in turn, after one round that is not counted.
+
+    Args:
+        dsn: a database that is explored.
+        tester: the isolation tester, if there is one.
+        rounds: how many.
+        four: whether four clients are explored as well, once.
+        tell: is told what is done next.
+
+    Raises:
+        SpeedError: an exploration was not complete, or the two runners of bare SQL did different things.
+        IsolationTesterError: the isolation tester failed.
+    """
+    found: list[Pace] = []
+    async with gated(dsn) as service, raw_sessions(service, dsn) as raw:
+        for number in range(rounds + 1):
+            tell(f"speed, round {number} of {rounds}")
+            timed = [await _scenario(name, service, Naive) for name in TWO_CLIENTS]
+            timed += await _bare(raw, service, tester, dsn)
+            # In the first round every statement is analysed, and caches are filled.
+            found += timed if number else []
+        if four:
+            tell(f"speed, {FOUR_CLIENTS}")
+            found.append(await _scenario(FOUR_CLIENTS, service, SourceDPOR))
+    return found
+
+
+async def _scenario(name: str, service: GatedService, make: Callable[[], Strategy]) -> Pace:
+    before = service.monitor.seconds
+    with tempfile.TemporaryDirectory() as folder:
+        explored = await explore_scenario(SCENARIOS[name], service, make, Path(folder), rerun_every=0)
+    if explored.verdict != "holds":
+        raise SpeedError(f"{name}: {explored.verdict}: {explored.problem}")
+    report = explored.report
+    return Pace(
+        name=name,
+        schedules=report.schedules + report.abandoned,
+        seconds=explored.seconds,
+        asking=service.monitor.seconds - before,
+    )
+
+
+async def _bare(raw: RawSessions, service: GatedService, tester: Path | None, dsn: str) -> list[Pace]:
+    """The same statements in the same orders, first through the gate, then by the tester."""
+    executions: list[Execution] = []
+
+    def take(execution: Execution, _plan: Plan) -> None:
+        executions.append(execution)
+
+    before, started = service.monitor.seconds, time.perf_counter()
+    report = await explore(raw, Naive(), on_execution=take)
+    seconds = time.perf_counter() - started
+    if not (report.exhaustive and report.trustworthy):
+        raise SpeedError(f"the exploration of bare SQL is incomplete: {report.divergences}")
+    ours = Pace(
+        name=GATE,
+        schedules=report.schedules,
+        seconds=seconds,
+        waits=sum(step.blocked for execution in executions for step in execution.steps),
+        asking=service.monitor.seconds - before,
+    )
+    if tester is None:
+        return [ours]
+    sessions = [session(number) for number in range(1, SESSIONS + 1)]
+    orders = [execution.schedule for execution in executions]
+    specification = isolation_tester.spec(SETUP, sessions, STEPS, orders)
+    tested = await asyncio.to_thread(isolation_tester.run, tester, dsn, specification)
+    theirs = Pace(name=TESTER, schedules=tested.permutations, seconds=tested.seconds, waits=tested.waits)
+    if (ours.schedules, ours.waits) != (theirs.schedules, theirs.waits):
+        raise SpeedError(
+            f"the gate ran {ours.schedules} schedules with {ours.waits} waits, and the isolation tester "
+            f"{theirs.schedules} with {theirs.waits}: they did not do the same"
+        )
+    return [ours, theirs]

@@ -1,0 +1,49 @@
+"""What is timed, and that it is the same on both sides."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from payments_core.infrastructure.embedded.binaries import find_binaries
+from payments_verify.systems import EXPLORING, gated, prepared_database
+from tests.bench import isolation_tester, speed
+from tests.bench.isolation_tester import Timing, find_isolation_tester
+from tests.bench.raw_sessions import raw_sessions
+from tests.bench.speed import GATE, TESTER, Pace, SpeedError, medians, ratios
+
+
+def _pace(name: str, seconds: float, asking: float = 0.0) -> Pace:
+    return Pace(name=name, schedules=66, seconds=seconds, asking=asking)
+
+
+def test_rounds_are_compared_within_themselves() -> None:
+    timed = [_pace(GATE, 1), _pace(TESTER, 4), _pace(GATE, 3), _pace(TESTER, 6)]
+    assert ratios(timed) == [4, 2]
+    assert ratios([_pace(GATE, 1)]) == []
+
+
+def test_medians_are_of_one_name() -> None:
+    timed = [_pace(GATE, 66, 6.6), _pace(GATE, 33, 3.3), _pace(GATE, 11, 1.1), _pace(TESTER, 66)]
+    assert medians(timed) == {GATE: (2, pytest.approx(0.1)), TESTER: (1, 0)}
+
+
+def test_the_gate_and_the_isolation_tester_run_the_same_and_are_refused_if_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tester = find_isolation_tester(find_binaries())
+    assert tester is not None
+
+    async def both(dsn: str) -> list[Pace]:
+        async with gated(dsn) as service, raw_sessions(service, dsn) as raw:
+            timed = await speed._bare(raw, service, tester, dsn)
+            with monkeypatch.context() as patched:
+                patched.setattr(isolation_tester, "run", lambda *_: Timing(66, 49, 1.0))
+                with pytest.raises(SpeedError, match="49: they did not do the same"):
+                    await speed._bare(raw, service, tester, dsn)
+            return timed
+
+    with prepared_database(settings=EXPLORING) as dsn:
+        gate, theirs = asyncio.run(both(dsn))
+    assert (gate.schedules, gate.waits) == (theirs.schedules, theirs.waits) == (66, 50)

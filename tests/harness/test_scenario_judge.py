@@ -1,0 +1,81 @@
+"""The judge of runs: what it remembers to be explained is the same history, but for the payment's id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from payments_verify.interleavings.execution import Execution, Step
+from payments_verify.interleavings.footprint import EVERYTHING
+from payments_verify.payments import scenario_history
+from payments_verify.payments.observations import Invocation, Observation
+from payments_verify.payments.scenario_history import Judge, Violation
+from payments_verify.payments.scenario_program import Exchange, Raced
+from payments_verify.scheduler import Operation
+
+_CAPTURED = Observation("ok", {"outcome": "captured", "replayed": False})
+_REFUSED = Observation("fail", {"outcome": "already_captured", "replayed": False})
+
+
+def _run(first: Observation, second: Observation, payment: str = "p1") -> Execution:
+    """Two captures with keys of their own, one after the other."""
+    before = (
+        Exchange(Invocation("create", {"payment": payment, "amount": 500}), _done("created")),
+        Exchange(Invocation("authorize", {"payment": payment, "window": 60_000_000}), _done("authorized")),
+    )
+    operations = tuple(
+        Operation(
+            number,
+            Invocation("capture", {"payment": payment, "key": f"k{number}", "amount": 500}),
+            answer,
+            first=number,
+            last=number,
+            answered=number,
+        )
+        for number, answer in enumerate((first, second))
+    )
+    steps = tuple(Step(number, "capture", EVERYTHING) for number in range(2))
+    return Execution(steps, True, Raced(payment, 60_000_000, before, operations, (), ()))
+
+
+def _done(outcome: str) -> Observation:
+    return Observation("ok", {"outcome": outcome})
+
+
+def test_a_run_that_is_like_an_explained_one_is_not_checked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    judge, checked = Judge(), list[Raced]()
+    check = scenario_history._unexplained
+
+    def counted(raced: Raced, order: Sequence[int]) -> Violation | None:
+        checked.append(raced)
+        return check(raced, order)
+
+    monkeypatch.setattr(scenario_history, "_unexplained", counted)
+    for payment in ("p1", "p2", "p3"):
+        assert judge.violation(_run(_CAPTURED, _REFUSED, payment)) is None
+    assert len(checked) == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (_CAPTURED, _CAPTURED),
+        (_REFUSED, _CAPTURED),
+        (_CAPTURED, Observation("unknown", {"status": 500})),
+        (_CAPTURED, Observation("fail", {"outcome": "already_captured", "replayed": True})),
+    ],
+)
+def test_a_run_with_another_answer_than_an_explained_one_is_wrong(
+    first: Observation, second: Observation
+) -> None:
+    judge = Judge()
+    assert judge.violation(_run(_CAPTURED, _REFUSED)) is None
+    assert judge.violation(_run(first, second)) is not None
+    assert judge.violation(_run(first, second)) is not None
+
+
+def test_a_wrong_run_is_wrong_each_time() -> None:
+    judge = Judge()
+    wrong = [judge.violation(_run(_CAPTURED, _CAPTURED, payment)) for payment in ("p1", "p2")]
+    assert all(wrong)
