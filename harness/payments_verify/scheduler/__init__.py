@@ -5,10 +5,11 @@ who waits for a lock, ``run`` performs a schedule. A step ends when its process 
 waits for a lock, or is done.
 """
 
+from payments_verify.scheduler.conditions import Conditions, Limits
 from payments_verify.scheduler.database import GatedDatabase
 from payments_verify.scheduler.monitor import Monitor
 from payments_verify.scheduler.process import Body, Operation, Process
-from payments_verify.scheduler.run import Conditions, Limits, Run
+from payments_verify.scheduler.run import Run
 from payments_verify.scheduler.turns import Turns
 
 __all__ = [

@@ -14,66 +14,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any
-from uuid import UUID
+from collections.abc import Sequence
+from dataclasses import replace
 
 from payments_verify.gate import Fault, HeldStatement, Session
 from payments_verify.gate.proxy import PassAll
-from payments_verify.interleavings.execution import (
-    Chooser,
-    DivergenceError,
-    Execution,
-    Pending,
-    SchedulingError,
-    Situation,
-    Step,
-)
-from payments_verify.interleavings.footprint import EVERYTHING, WAITED, Footprint, Mode, union
+from payments_verify.interleavings.execution import Chooser, Execution, Situation, Step
+from payments_verify.interleavings.footprint import EVERYTHING, WAITED, Footprint, union
+from payments_verify.scheduler.conditions import Conditions, Limits
 from payments_verify.scheduler.database import GatedDatabase
-from payments_verify.scheduler.process import Body, Point, Process, State, current_process
-from payments_verify.scheduler.turns import Turns
-from payments_verify.sql.footprints import READ_CLOCK
-from payments_verify.sql.transactions import TransactionFootprint
-from payments_verify.sql.values import sent_forms
+from payments_verify.scheduler.footprints import StepFootprints, lets_go
+from payments_verify.scheduler.process import Body, Process, State, current_process
+from payments_verify.scheduler.waiting import WAITING, Waiting
+from payments_verify.scheduler.words import details_of, label_of
 
-_POLL_S = 0.002
 _DEADLOCK_DETECTED = "40P01"
-_VICTIM_LOOKS_S = 1.0
-_WAITING = (State.BLOCKED, State.STALLED)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How long a run waits.
-
-    Attributes:
-        step: seconds for a process to come to rest; past it the run fails.
-        stall: how often a process that waits for nothing in the database is looked at before it counts as
-            waiting inside the service: every 2 ms with a gate, at each turn of the event loop without. Looks
-            are counted, not time: a service that computes for long is not waiting.
-    """
-
-    step: float = 10.0
-    stall: int = 1_000
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """What is particular to a run.
-
-    Attributes:
-        names: for ids that are new in each run, those that footprints have in their place. So a statement has
-            the same footprint in each run, and is analysed once.
-        start_is_read: whether some statement asks when its transaction began; then ``BEGIN`` reads the clock.
-        faults: what goes wrong at which statement: by process, and the statement's number from 0.
-    """
-
-    names: Mapping[UUID, UUID] = field(default_factory=dict)
-    start_is_read: bool = False
-    faults: Mapping[tuple[int, int], Fault] = field(default_factory=dict)
 
 
 class Run:
@@ -84,6 +39,11 @@ class Run:
         database: where their statements appear; ``None`` if they stop at scheduling points alone.
         limits: how long to wait.
         conditions: what is particular to this run.
+
+    Attributes:
+        processes: the processes, with what they did.
+        strays: connections that sent statements while no process ran; those were not held.
+        injected: how many faults were injected.
     """
 
     def __init__(
@@ -94,38 +54,36 @@ class Run:
         limits: Limits | None = None,
         conditions: Conditions | None = None,
     ) -> None:
+        self.strays: list[str] = []
+        self.injected = 0
         self._bodies = bodies
-        self._gate = None if database is None else database.gate
-        self._monitor = None if database is None else database.monitor
-        self._catalog = None if database is None else database.catalog
-        self._turns = Turns(ours=False) if database is None else database.turns
-        self._conditions = conditions or Conditions()
-        self._names: Mapping[Any, UUID] = self._conditions.names
-        self._sent_names = sent_forms(self._conditions.names)
-        self._dying: list[int] = []
+        self._database = database
         self._limits = limits or Limits()
+        self._conditions = conditions or Conditions()
         self._steps: list[Step] = []
+        self._in_step = 0
         self._running: Process | None = None
-        self._footprints: dict[HeldStatement | Point, Footprint] = {}
-        self._transactions: dict[Session, TransactionFootprint] = {}
         self.processes = [
             Process(index, name, lambda: len(self._steps) + self._in_step)
             for index, (name, _) in enumerate(bodies)
         ]
-        self._in_step = 0
-        self._queue: list[Process] = []
-        self.start_was_read = False
-        self.strays: list[str] = []
-        self.injected = 0
+        self._footprints = StepFootprints(self._conditions, None if database is None else database.catalog)
+        self._waiting = Waiting(self.processes, database, self._limits)
+
+    @property
+    def start_was_read(self) -> bool:
+        """Whether a statement has asked when its transaction began."""
+        return self._footprints.start_was_read
 
     async def __call__(self, choose: Chooser) -> Execution:
         """Perform the run.
 
         Raises:
             SchedulingError: a process neither came to rest nor ended within the limits.
+            DivergenceError: the database served those that waited out of their order.
         """
-        if self._gate is not None:
-            self._gate.observer = self
+        if self._database is not None:
+            self._database.gate.observer = self
         try:
             for process, (_, body) in zip(self.processes, self._bodies, strict=True):
                 self._start(process, body)
@@ -152,19 +110,16 @@ class Run:
 
     def held(self, statement: HeldStatement) -> None:
         """A process has come to its next step."""
-        process = self._owner(statement.session)
+        process = statement.session.owner
+        assert isinstance(process, Process)
         process.parked.append(statement)
         process.changed()
 
     def answered(self, statement: HeldStatement) -> None:
         """The database has answered a process."""
-        session = statement.session
-        process = session.owner if isinstance(session.owner, Process) else None
-        transaction = self._transaction(session)
-        failed = statement.error is not None
-        touched = transaction.executed(statement.sql, statement.values, failed=failed)
-        self.start_was_read = self.start_was_read or transaction.start_read_clock
-        if process is not None and process.waiting is statement:
+        touched = self._footprints.executed(statement)
+        process = statement.session.owner
+        if isinstance(process, Process) and process.waiting is statement:
             process.footprint |= touched
             if statement.error is not None and statement.error.get("C") == _DEADLOCK_DETECTED:
                 process.footprint |= WAITED  # who came to wait last decides whom a deadlock ends
@@ -173,15 +128,15 @@ class Run:
 
     def ended(self, session: Session) -> None:
         """A connection has closed, and with it ends what it had not committed."""
-        transaction = self._transactions.pop(session, None)
-        self._dying.append(session.pid)
-        if transaction is not None and isinstance(session.owner, Process):
-            session.owner.footprint |= transaction.end(commit=False)
-        if isinstance(session.owner, Process):
-            session.owner.forget(session)
-            if session.owner.waiting is not None and session.owner.waiting.session is session:
-                session.owner.waiting = None
-            session.owner.changed()
+        touched = self._footprints.ended(session)
+        self._waiting.connection_ended(session.pid)
+        process = session.owner
+        if isinstance(process, Process):
+            process.footprint |= touched
+            process.forget(session)
+            if process.waiting is not None and process.waiting.session is session:
+                process.waiting = None
+            process.changed()
 
     # ---- the schedule ----------------------------------------------------------------------------
 
@@ -201,44 +156,47 @@ class Run:
         last = None
         while True:
             await self._look_after_waiting(released=False)
-            ready = {p.index: self._pending(p) for p in self.processes if p.state is State.READY}
+            waiting = [process for process in self.processes if process.state in WAITING]
+            ready = {
+                process.index: self._footprints.pending(process, waiting)
+                for process in self.processes
+                if process.state is State.READY
+            }
             if not ready:
-                if all(process.state is State.DONE for process in self.processes):
+                if not waiting:
                     return True
                 await self._await_anybody()
                 continue
-            waiting = frozenset(p.index for p in self.processes if p.state in _WAITING)
             touched = self._steps[-1].touched if self._steps else None
-            last = choose(Situation(len(self._steps), ready, waiting, last, touched))
+            blocked = frozenset(process.index for process in waiting)
+            last = choose(Situation(len(self._steps), ready, blocked, last, touched))
             if last is None:
                 return False
             await self._step(self.processes[last])
 
     async def _step(self, process: Process) -> None:
         parked = process.parked.popleft()
-        own = self._footprint(parked)
+        process.footprint = self._footprints.of(parked)
         process.begin_step(len(self._steps))
         process.state = State.RUNNING
         self._in_step = 1
         self._running = process
-        process.footprint = own
         if isinstance(parked, HeldStatement):
             process.waiting = parked
-            if len(self._queue) > 1:
-                self._turns.stop(_pid(waiting) for waiting in self._queue)
+            self._waiting.stop_those_that_wait()
             await self._send(process, parked)
         else:
             parked.release()
         await self._settle(process)
-        blocked = process.state in _WAITING
+        blocked = process.state in WAITING
         touched = [process.footprint]
         woke = await self._look_after_waiting(
-            released=any(map(_releases, touched)), touched=touched, but=process
+            released=lets_go(process.footprint), touched=touched, but=process
         )
         self._running = None
         self._in_step = 0
         self._steps.append(
-            Step(process.index, _label(parked), union(touched), blocked, tuple(woke), _details(parked))
+            Step(process.index, label_of(parked), union(touched), blocked, tuple(woke), details_of(parked))
         )
 
     async def _send(self, process: Process, statement: HeldStatement) -> None:
@@ -251,82 +209,15 @@ class Run:
         self.injected += 1
         process.footprint = EVERYTHING
         if fault is Fault.TERMINATED:
-            assert self._monitor is not None
-            await self._monitor.terminate(statement.session.pid)
+            assert self._database is not None
+            await self._database.monitor.terminate(statement.session.pid)
         if not statement.session.closed:
             statement.release(fault)
 
-    async def _await_dead(self) -> bool:
-        """Wait until the server processes of closed connections have ended; whether there were any."""
-        dying, self._dying = self._dying, []
-        deadline = asyncio.get_running_loop().time() + self._limits.step
-        for pid in dying:
-            while self._monitor is not None and await self._monitor.is_alive(pid):
-                if asyncio.get_running_loop().time() > deadline:
-                    raise SchedulingError(f"server process {pid} lives on after its connection has closed")
-        return bool(dying)
-
     async def _settle(self, process: Process) -> None:
-        """Wait until a process has come to rest."""
-        if self._gate is not None:
-            await self._settle_at_gate(process)
-            return
-        await self._turn()
-        if not self._at_rest(process):
-            process.state = State.STALLED
-
-    async def _settle_at_gate(self, process: Process) -> None:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._limits.step
-        quiet = 0
-        may_block = process.waiting is not None and self._may_block(process)
-        while not self._at_rest(process):
-            if process.waiting is not None and may_block:
-                if await self._is_blocked(process):
-                    return
-            elif await process.change(_POLL_S):
-                quiet = 0
-            elif process.waiting is not None:
-                if await self._is_blocked(process):
-                    return
-            elif (quiet := quiet + 1) > self._limits.stall:
-                process.state = State.STALLED
-                return
-            if loop.time() > deadline:
-                raise SchedulingError(self._waiting_report(process))
-
-    async def _turn(self) -> None:
-        """Let the event loop turn until all have come to rest, or nobody else does for a while."""
-        started = [process for process in self.processes if process.task is not None]
-        under_way, quiet = len(started), 0
-        while quiet <= self._limits.stall:
-            still = sum(not (process.parked or process.ended) for process in started)
-            if not still:
-                return
-            under_way, quiet = still, quiet + 1 if still == under_way else 0
-            await asyncio.sleep(0)
-
-    def _at_rest(self, process: Process) -> bool:
-        if process.parked:
-            process.state = State.READY
-        elif process.ended:
-            process.state = State.DONE
-        else:
-            return False
-        return True
-
-    async def _is_blocked(self, process: Process) -> bool:
-        statement = process.waiting
-        assert statement is not None
-        assert self._monitor is not None
-        if not await self._monitor.blocked([statement.session.pid], self._pids()):
-            return False
-        if process.waiting is not statement:
-            return False
-        process.state = State.BLOCKED
-        self._queue.append(process)
-        statement.session.keeps_answers = True
-        return True
+        await self._waiting.settle(
+            process, may_block=lambda: self._footprints.may_block(process, self.processes)
+        )
 
     async def _look_after_waiting(
         self, *, released: bool, touched: list[Footprint] | None = None, but: Process | None = None
@@ -334,52 +225,20 @@ class Run:
         """Let those go on that no longer wait, one at a time, until nothing changes; who they were."""
         woke: list[int] = []
         while True:
-            released = await self._await_dead() or released
-            waiting = [p for p in self.processes if p.state is State.BLOCKED and p is not but]
-            if released and waiting:
-                await self._await_granted(waiting)
-            self._turns.all_go_on()
-            free = next((p for p in waiting if p.waiting is None), None) or self._unstalled(but)
+            released = await self._waiting.await_dead() or released
+            blocked = [p for p in self.processes if p.state is State.BLOCKED and p is not but]
+            if released and blocked:
+                await self._waiting.await_granted(blocked)
+            self._waiting.turns.all_go_on()
+            free = next((p for p in blocked if p.waiting is None), None) or self._unstalled(but)
             if free is None:
                 return woke
-            self._require_in_turn(free)
-            released = released or _releases(free.footprint)
+            self._waiting.require_in_turn(free, len(self._steps))
+            released = released or lets_go(free.footprint)
             if touched is not None:
                 touched.append(free.footprint)
             await self._go_on(free)
             woke.append(free.index)
-
-    def _require_in_turn(self, free: Process) -> None:
-        """Refuse a run in which the database served a waiting process before one that had waited longer.
-
-        It may: those that wait for a row that is then updated meet again at its new version. What follows is
-        what follows when they come to wait in the other order, which is a schedule of its own.
-
-        Raises:
-            DivergenceError: the run is none that can be repeated.
-        """
-        earlier = self._queue[: self._queue.index(free)] if free in self._queue else []
-        self._queue = [process for process in self._queue if process is not free]
-        for other in earlier:
-            if other.waiting is not None and other.footprint.dependent(free.footprint):
-                raise DivergenceError(
-                    f"step {len(self._steps)}: {free} was served before {other}, which had waited longer"
-                )
-
-    async def _await_granted(self, waiting: Sequence[Process]) -> None:
-        """Wait for the answers of those whose locks have been granted."""
-        for process in sorted(waiting, key=self._queue.index):
-            self._turns.go_on(_pid(process))
-            await self._await_answer_or_lock(process)
-
-    async def _await_answer_or_lock(self, process: Process) -> None:
-        assert self._monitor is not None
-        deadline = asyncio.get_running_loop().time() + self._limits.step
-        while process.waiting is not None:
-            if await self._monitor.blocked([_pid(process)], self._pids()):
-                return
-            if asyncio.get_running_loop().time() > deadline:
-                raise SchedulingError(self._waiting_report(process))
 
     def _unstalled(self, but: Process | None) -> Process | None:
         stalled = (p for p in self.processes if p.state is State.STALLED and p is not but)
@@ -393,186 +252,33 @@ class Run:
         await self._settle(process)
 
     async def _await_anybody(self) -> None:
-        """Everybody waits: a deadlock PostgreSQL ends by itself, after its ``deadlock_timeout``.
-
-        It ends whoever looks first. The others are stopped, so that it is who began to wait first.
-        """
-        if self._gate is None:
-            raise SchedulingError(self._report("everybody waits, and nobody can let another go on"))
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._limits.step
-        alone_until = loop.time() + _VICTIM_LOOKS_S
-        self._turns.stop(_pid(process) for process in self._queue[1:])
-        waiting = [p for p in self.processes if p.state in _WAITING]
-        while not any(p.parked or p.ended or self._was_answered(p) for p in waiting):
-            await waiting[0].change(_POLL_S)
-            if loop.time() > alone_until:
-                self._turns.all_go_on()
-            if loop.time() > deadline:
-                raise SchedulingError(self._waiting_report(None))
+        """Everybody waits: the step that was taken last is the one that lets somebody go on."""
+        await self._waiting.await_anybody()
         woke = await self._look_after_waiting(released=True)
         if self._steps:
             last = self._steps[-1]
-            self._steps[-1] = Step(
-                last.process, last.label, last.footprint, last.blocked, (*last.woke, *woke), last.details
-            )
-
-    @staticmethod
-    def _was_answered(process: Process) -> bool:
-        return process.state is State.BLOCKED and process.waiting is None
+            self._steps[-1] = replace(last, woke=(*last.woke, *woke))
 
     async def _drain(self) -> None:
         """Let everything run to its end, or cancel it, so that the next run finds nobody under way."""
-        if self._gate is not None:
-            self._gate.observer = PassAll()
-        self._turns.all_go_on()
+        gate = None if self._database is None else self._database.gate
+        if gate is not None:
+            gate.observer = PassAll()
+        self._waiting.turns.all_go_on()
         for process in self.processes:
             process.free_running = True
             for parked in process.parked:
                 parked.release()
             process.parked.clear()
-        if self._gate is not None:
-            for session in list(self._gate.sessions):
+        if gate is not None:
+            for session in list(gate.sessions):
                 session.pass_everything()
         else:
-            await self._turn()
+            await self._waiting.turn()
         tasks = [process.task for process in self.processes if process.task is not None]
         if tasks:
-            _, late = await asyncio.wait(tasks, timeout=self._limits.step if self._gate is not None else 0)
+            _, late = await asyncio.wait(tasks, timeout=self._limits.step if gate is not None else 0)
             for task in (task for task in tasks if task in late):
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError, Exception):
                     await task
-
-    # ---- footprints ------------------------------------------------------------------------------
-
-    def _transaction(self, session: Session) -> TransactionFootprint:
-        found = self._transactions.get(session)
-        if found is None:
-            assert self._catalog is not None
-            found = self._transactions[session] = TransactionFootprint(self._catalog, names=self._sent_names)
-        return found
-
-    def _footprint(self, parked: HeldStatement | Point) -> Footprint:
-        known = self._footprints.get(parked)
-        if known is None:
-            known = self._footprints[parked] = self._footprint_of(parked)
-        return known
-
-    def _footprint_of(self, parked: HeldStatement | Point) -> Footprint:
-        if isinstance(parked, Point):
-            return parked.footprint.renamed(self._names)
-        owner = parked.session.owner
-        if isinstance(owner, Process) and (owner.index, owner.statements) in self._conditions.faults:
-            return EVERYTHING
-        footprint = self._transaction(parked.session).pending(parked.sql, parked.values)
-        if self._conditions.start_is_read and _begins(parked.sql):
-            footprint |= Footprint.of(READ_CLOCK)
-        return footprint
-
-    def _pending(self, process: Process) -> Pending:
-        """The next step, and with it what it may complete: waiting statements that it may let go on."""
-        parked = process.parked[0]
-        own = self._footprint(parked)
-        freed = _given_back(own)
-        waking = [
-            other.footprint
-            for other in self.processes
-            if other.state in _WAITING and other.footprint.dependent(freed)
-        ]
-        return Pending(_label(parked), union([own, *waking]) if waking else own)
-
-    def _may_block(self, process: Process) -> bool:
-        """Whether a lock that a statement takes may be held by another process."""
-        mine = process.footprint
-        if mine.everything:
-            return True
-        return any(
-            mine.dependent(self._transaction(session).pending("COMMIT"))
-            for other in self.processes
-            if other is not process
-            for session in other.owned
-            if session in self._transactions
-        )
-
-    # ---- words -----------------------------------------------------------------------------------
-
-    def _owner(self, session: Session) -> Process:
-        assert isinstance(session.owner, Process)
-        return session.owner
-
-    def _pids(self) -> list[int]:
-        assert self._gate is not None
-        return [session.pid for session in self._gate.sessions if session.pid]
-
-    def _waiting_report(self, process: Process | None) -> str:
-        return self._report(
-            f"no progress within {self._limits.step:g} s" + (f" of {process}" if process else "")
-        )
-
-    def _report(self, what: str) -> str:
-        lines = [what]
-        lines += [f"  {each}: {_waits_for(each)}" for each in self.processes]
-        if self._gate is not None:
-            lines += [
-                f"  {session}: {session.unfinished} bytes of a message that has not come to its end"
-                for session in self._gate.sessions
-                if session.unfinished
-            ]
-        return "\n".join(lines)
-
-
-def _waits_for(process: Process) -> str:
-    match process.state:
-        case State.READY:
-            return f"ready for {_label(process.parked[0])}"
-        case State.DONE:
-            return "done"
-        case State.STALLED:
-            return "waits inside the service"
-        case _ if process.waiting is not None:
-            return f"waits for the answer to {_one_line(process.waiting.sql)}"
-        case _:
-            return "has sent nothing and answered nothing"
-
-
-def _pid(process: Process) -> int:
-    return 0 if process.waiting is None else process.waiting.session.pid
-
-
-def _releases(footprint: Footprint) -> bool:
-    return footprint.everything or any(
-        access.mode in (Mode.RELEASE, Mode.PUBLISH) for access in footprint.accesses
-    )
-
-
-def _given_back(footprint: Footprint) -> Footprint:
-    """The part of a footprint for which others may have waited."""
-    released = (access for access in footprint.accesses if access.mode is Mode.RELEASE)
-    return Footprint(frozenset(released), footprint.everything)
-
-
-def _begins(sql: str) -> bool:
-    return sql.lstrip()[:5].lower() in ("begin", "start")
-
-
-@lru_cache(maxsize=4096)
-def _one_line(sql: str) -> str:
-    return " ".join(sql.split())
-
-
-def _label(parked: HeldStatement | Point) -> str:
-    return parked.label if isinstance(parked, Point) else _one_line(parked.sql)
-
-
-def _details(parked: HeldStatement | Point) -> dict[str, Any]:
-    if isinstance(parked, Point):
-        return {"kind": "clock" if parked.label.startswith("clock") else "other"}
-    details: dict[str, Any] = {
-        "connection": parked.session.number,
-        "answer": parked.tag,
-        "values": tuple(map(str, parked.values)),
-    }
-    if parked.error is not None:
-        details["error"] = f"{parked.error.get('C', '')} {parked.error.get('M', '')}"
-    return details

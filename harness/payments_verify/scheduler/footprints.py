@@ -1,0 +1,114 @@
+"""What the steps of a run touch: worked out before they are taken, and corrected by what they did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from payments_verify.gate import HeldStatement, Session
+from payments_verify.interleavings.execution import Pending
+from payments_verify.interleavings.footprint import EVERYTHING, NOTHING, Footprint, Mode, union
+from payments_verify.scheduler.conditions import Conditions
+from payments_verify.scheduler.process import Point, Process
+from payments_verify.scheduler.words import label_of
+from payments_verify.sql.catalog import Catalog
+from payments_verify.sql.footprints import READ_CLOCK
+from payments_verify.sql.transactions import TransactionFootprint
+from payments_verify.sql.values import sent_forms
+
+
+class StepFootprints:
+    """Follows the transactions of a run's connections.
+
+    Args:
+        conditions: of the run.
+        catalog: the schema; ``None`` where there are no statements.
+
+    Attributes:
+        start_was_read: whether a statement has asked when its transaction began.
+    """
+
+    def __init__(self, conditions: Conditions, catalog: Catalog | None) -> None:
+        self.start_was_read = False
+        self._conditions = conditions
+        self._catalog = catalog
+        self._names: Mapping[Any, UUID] = conditions.names
+        self._sent_names = sent_forms(conditions.names)
+        self._known: dict[HeldStatement | Point, Footprint] = {}
+        self._transactions: dict[Session, TransactionFootprint] = {}
+
+    def of(self, parked: HeldStatement | Point) -> Footprint:
+        """What a step would touch if it were taken now."""
+        known = self._known.get(parked)
+        if known is None:
+            known = self._known[parked] = self._of(parked)
+        return known
+
+    def pending(self, process: Process, waiting: Sequence[Process]) -> Pending:
+        """A process's next step, with what it may complete: waiting steps that it may let go on."""
+        parked = process.parked[0]
+        own = self.of(parked)
+        freed = _given_back(own)
+        waking = [other.footprint for other in waiting if other.footprint.dependent(freed)]
+        return Pending(label_of(parked), union([own, *waking]) if waking else own)
+
+    def executed(self, statement: HeldStatement) -> Footprint:
+        """What a statement that was answered has touched."""
+        transaction = self._transaction(statement.session)
+        touched = transaction.executed(statement.sql, statement.values, failed=statement.error is not None)
+        self.start_was_read = self.start_was_read or transaction.start_read_clock
+        return touched
+
+    def ended(self, session: Session) -> Footprint:
+        """What the end of a connection touches: its open transaction is rolled back."""
+        transaction = self._transactions.pop(session, None)
+        return NOTHING if transaction is None else transaction.end(commit=False)
+
+    def may_block(self, process: Process, others: Sequence[Process]) -> bool:
+        """Whether a lock that a process's statement takes may be held by one of the others."""
+        mine = process.footprint
+        if mine.everything:
+            return True
+        return any(
+            mine.dependent(self._transaction(session).pending("COMMIT"))
+            for other in others
+            if other is not process
+            for session in other.owned
+            if session in self._transactions
+        )
+
+    def _of(self, parked: HeldStatement | Point) -> Footprint:
+        if isinstance(parked, Point):
+            return parked.footprint.renamed(self._names)
+        owner = parked.session.owner
+        if isinstance(owner, Process) and (owner.index, owner.statements) in self._conditions.faults:
+            return EVERYTHING
+        footprint = self._transaction(parked.session).pending(parked.sql, parked.values)
+        if self._conditions.start_is_read and _begins(parked.sql):
+            footprint |= Footprint.of(READ_CLOCK)
+        return footprint
+
+    def _transaction(self, session: Session) -> TransactionFootprint:
+        found = self._transactions.get(session)
+        if found is None:
+            assert self._catalog is not None
+            found = self._transactions[session] = TransactionFootprint(self._catalog, names=self._sent_names)
+        return found
+
+
+def lets_go(footprint: Footprint) -> bool:
+    """Whether somebody who waits may go on after a step with this footprint."""
+    return footprint.everything or any(
+        access.mode in (Mode.RELEASE, Mode.PUBLISH) for access in footprint.accesses
+    )
+
+
+def _given_back(footprint: Footprint) -> Footprint:
+    """The part of a footprint for which others may have waited."""
+    released = (access for access in footprint.accesses if access.mode is Mode.RELEASE)
+    return Footprint(frozenset(released), footprint.everything)
+
+
+def _begins(sql: str) -> bool:
+    return sql.lstrip()[:5].lower() in ("begin", "start")
