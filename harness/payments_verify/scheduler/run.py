@@ -14,11 +14,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
-from uuid import UUID
 
 from payments_verify.gate import Fault, HeldStatement, Session
 from payments_verify.gate.proxy import PassAll
@@ -71,7 +70,7 @@ class Conditions:
         faults: what goes wrong at which statement: by process, and the statement's number from 0.
     """
 
-    names: Mapping[UUID, UUID] = field(default_factory=dict)
+    names: Mapping[Hashable, Hashable] = field(default_factory=dict)
     start_is_read: bool = False
     faults: Mapping[tuple[int, int], Fault] = field(default_factory=dict)
 
@@ -100,7 +99,6 @@ class Run:
         self._catalog = None if database is None else database.catalog
         self._turns = Turns(ours=False) if database is None else database.turns
         self._conditions = conditions or Conditions()
-        self._names: Mapping[Any, UUID] = self._conditions.names
         self._sent_names = sent_forms(self._conditions.names)
         self._dying: list[int] = []
         self._limits = limits or Limits()
@@ -461,7 +459,7 @@ class Run:
 
     def _footprint_of(self, parked: HeldStatement | Point) -> Footprint:
         if isinstance(parked, Point):
-            return parked.footprint.renamed(self._names)
+            return parked.footprint.renamed(self._conditions.names)
         owner = parked.session.owner
         if isinstance(owner, Process) and (owner.index, owner.statements) in self._conditions.faults:
             return EVERYTHING
