@@ -9,8 +9,7 @@ import psycopg
 
 from payments_core.infrastructure.postgres import statements as sql
 from payments_verify.interleavings.execution import Chooser, Execution
-from payments_verify.payments.system import GatedService
-from payments_verify.scheduler import Body, Process, Run
+from payments_verify.scheduler import Body, GatedDatabase, Process, Run
 
 SESSIONS = 2
 STEPS = ("begin", "lock", "find", "clock", "update", "insert", "commit")
@@ -63,11 +62,11 @@ class RawSessions:
 
     def __init__(
         self,
-        service: GatedService,
+        database: GatedDatabase,
         control: psycopg.AsyncConnection,
         connections: Sequence[psycopg.AsyncConnection],
     ) -> None:
-        self._service = service
+        self._database = database
         self._control = control
         self._bodies = [
             (f"session {number}", _body(connection, session(number)))
@@ -77,10 +76,7 @@ class RawSessions:
     async def run(self, choose: Chooser) -> Execution:
         """Make the payment anew and run both sessions."""
         await self._control.execute(SETUP.encode())
-        service = self._service
-        return await Run(self._bodies, service.gate, service.monitor, service.catalog, turns=service.turns)(
-            choose
-        )
+        return await Run(self._bodies, self._database)(choose)
 
 
 def _body(connection: psycopg.AsyncConnection, statements: Sequence[str]) -> Body:
@@ -92,13 +88,13 @@ def _body(connection: psycopg.AsyncConnection, statements: Sequence[str]) -> Bod
 
 
 @asynccontextmanager
-async def raw_sessions(service: GatedService, dsn: str) -> AsyncIterator[RawSessions]:
-    """The sessions, connected through the service's gate; ``dsn`` leads past it."""
+async def raw_sessions(database: GatedDatabase, dsn: str) -> AsyncIterator[RawSessions]:
+    """The sessions, connected through the gate; ``dsn`` leads past it."""
     async with AsyncExitStack() as stack:
         control, *connections = [
             await stack.enter_async_context(
                 await psycopg.AsyncConnection.connect(where, autocommit=True, prepare_threshold=None)
             )
-            for where in (dsn, *[service.gate.socket_dsn] * SESSIONS)
+            for where in (dsn, *[database.gate.socket_dsn] * SESSIONS)
         ]
-        yield RawSessions(service, control, connections)
+        yield RawSessions(database, control, connections)

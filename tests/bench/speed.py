@@ -19,6 +19,7 @@ from payments_verify.interleavings.strategy import Plan, Strategy
 from payments_verify.payments.scenario_check import explore_scenario
 from payments_verify.payments.scenarios import SCENARIOS
 from payments_verify.payments.system import GatedService
+from payments_verify.scheduler import GatedDatabase, Monitor
 from payments_verify.systems import gated
 from tests.bench import isolation_tester
 from tests.bench.raw_sessions import SESSIONS, SETUP, STEPS, RawSessions, raw_sessions, session
@@ -99,11 +100,11 @@ async def paces(dsn: str, tester: Path | None, rounds: int, *, four: bool, tell:
         IsolationTesterError: the isolation tester failed.
     """
     found: list[Pace] = []
-    async with gated(dsn) as service, raw_sessions(service, dsn) as raw:
+    async with gated(dsn) as service, raw_sessions(_database(service), dsn) as raw:
         for number in range(rounds + 1):
             tell(f"speed, round {number} of {rounds}")
             timed = [await _scenario(name, service, Naive) for name in TWO_CLIENTS]
-            timed += await _bare(raw, service, tester, dsn)
+            timed += await _bare(raw, _database(service).monitor, tester, dsn)
             # In the first round every statement is analysed, and caches are filled.
             found += timed if number else []
         if four:
@@ -112,8 +113,14 @@ async def paces(dsn: str, tester: Path | None, rounds: int, *, four: bool, tell:
     return found
 
 
+def _database(service: GatedService) -> GatedDatabase:
+    assert service.database is not None, "a service over PostgreSQL has one"
+    return service.database
+
+
 async def _scenario(name: str, service: GatedService, make: Callable[[], Strategy]) -> Pace:
-    before = service.monitor.seconds
+    monitor = _database(service).monitor
+    before = monitor.seconds
     with tempfile.TemporaryDirectory() as folder:
         explored = await explore_scenario(SCENARIOS[name], service, make, Path(folder), rerun_every=0)
     if explored.verdict != "holds":
@@ -123,18 +130,18 @@ async def _scenario(name: str, service: GatedService, make: Callable[[], Strateg
         name=name,
         schedules=report.schedules + report.abandoned,
         seconds=explored.seconds,
-        asking=service.monitor.seconds - before,
+        asking=monitor.seconds - before,
     )
 
 
-async def _bare(raw: RawSessions, service: GatedService, tester: Path | None, dsn: str) -> list[Pace]:
+async def _bare(raw: RawSessions, monitor: Monitor, tester: Path | None, dsn: str) -> list[Pace]:
     """The same statements in the same orders, first through the gate, then by the tester."""
     executions: list[Execution] = []
 
     def take(execution: Execution, _plan: Plan) -> None:
         executions.append(execution)
 
-    before, started = service.monitor.seconds, time.perf_counter()
+    before, started = monitor.seconds, time.perf_counter()
     report = await explore(raw, Naive(), on_execution=take)
     seconds = time.perf_counter() - started
     if not (report.exhaustive and report.trustworthy):
@@ -144,7 +151,7 @@ async def _bare(raw: RawSessions, service: GatedService, tester: Path | None, ds
         schedules=report.schedules,
         seconds=seconds,
         waits=sum(step.blocked for execution in executions for step in execution.steps),
-        asking=service.monitor.seconds - before,
+        asking=monitor.seconds - before,
     )
     if tester is None:
         return [ours]

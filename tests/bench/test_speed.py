@@ -36,12 +36,13 @@ def test_the_gate_and_the_isolation_tester_run_the_same_and_are_refused_if_not(
     assert tester is not None
 
     async def both(dsn: str) -> list[Pace]:
-        async with gated(dsn) as service, raw_sessions(service, dsn) as raw:
-            timed = await speed._bare(raw, service, tester, dsn)
+        async with gated(dsn) as service, raw_sessions(speed._database(service), dsn) as raw:
+            monitor = speed._database(service).monitor
+            timed = await speed._bare(raw, monitor, tester, dsn)
             with monkeypatch.context() as patched:
                 patched.setattr(isolation_tester, "run", lambda *_: Timing(66, 49, 1.0))
                 with pytest.raises(SpeedError, match="49: they did not do the same"):
-                    await speed._bare(raw, service, tester, dsn)
+                    await speed._bare(raw, monitor, tester, dsn)
             return timed
 
     with prepared_database(settings=EXPLORING) as dsn:

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import count
 from typing import Any
 from uuid import uuid4
 
-import psycopg
-
 from payments_core.application.use_cases import ExpirePayments
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
+from payments_verify.payments.holding import RowHolder
 from payments_verify.payments.machine import EPOCH
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.racing import Hands, Race, body_of, send
@@ -71,17 +70,13 @@ class Uncontrolled:
         scenario: what is raced.
         system: the service; the clients of a race are spread over its processes.
         hands: what actors act with, but for the client.
-        dsn: the service's database.
         rng: draws when actors begin.
     """
 
-    def __init__(
-        self, scenario: Scenario, system: System, hands: Hands, dsn: str, rng: random.Random
-    ) -> None:
+    def __init__(self, scenario: Scenario, system: System, hands: Hands, rng: random.Random) -> None:
         self._scenario = scenario
         self._system = system
         self._hands = hands
-        self._dsn = dsn
         self._rng = rng
         self._now = EPOCH
         self._sweeps = any(isinstance(actor, Sweeper) for actor in scenario.actors)
@@ -138,18 +133,25 @@ class Uncontrolled:
     async def _act(
         self, actor: Actor, process: FreeProcess, race: Race, arrivals: Arrivals, at: float
     ) -> None:
-        clients = self._system.clients
-        held = arrivals.held(self._rng)
-        await asyncio.sleep(at - asyncio.get_running_loop().time())
         if isinstance(actor, Holder):
-            await hold(process, actor.leaving, self._dsn, race.payment, held)
+            held = arrivals.held(self._rng)
+            async with self._hands.holder() as holder:
+                await _until(at)
+                await hold(process, actor.leaving, holder, race.payment, held)
             return
+        clients = self._system.clients
         hands = replace(self._hands, client=clients[process.index % len(clients)])
+        await _until(at)
         await body_of(actor, hands, race)(process)
 
     async def _exchange(self, f: str, race: Race, arguments: dict[str, Any]) -> Exchange:
         invocation = Invocation(f, {"payment": race.payment, **arguments})
         return Exchange(invocation, await send(self._system.clients[0], invocation))
+
+
+async def _until(at: float) -> None:
+    """Sleep until an instant of the event loop's clock."""
+    await asyncio.sleep(at - asyncio.get_running_loop().time())
 
 
 @asynccontextmanager
@@ -158,10 +160,9 @@ async def uncontrolled(scenario: Scenario, dsn: str, rng: random.Random) -> Asyn
     async with servers(dsn, _SERVERS) as system, make_pool(Settings(database_url=dsn)) as pool:
         expire = ExpirePayments(postgres_store(pool))
 
-        def session() -> Coroutine[Any, Any, psycopg.AsyncConnection]:
-            return psycopg.AsyncConnection.connect(dsn, autocommit=True)
-
-        hands = Hands(system.clients[0], system.set_clock, lambda: expire(100), session)
-        racing = Uncontrolled(scenario, system, hands, dsn, rng)
+        hands = Hands(
+            system.clients[0], system.set_clock, lambda: expire(100), lambda: RowHolder.connect(dsn)
+        )
+        racing = Uncontrolled(scenario, system, hands, rng)
         await racing.prepare()
         yield racing

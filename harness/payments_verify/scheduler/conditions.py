@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from uuid import UUID
 
 from payments_verify.gate import Fault
 
@@ -35,6 +34,6 @@ class Conditions:
         faults: what goes wrong at which statement: by process, and the statement's number from 0.
     """
 
-    names: Mapping[UUID, UUID] = field(default_factory=dict)
+    names: Mapping[Hashable, Hashable] = field(default_factory=dict)
     start_is_read: bool = False
     faults: Mapping[tuple[int, int], Fault] = field(default_factory=dict)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-from uuid import UUID
+from collections.abc import Sequence
 
 from payments_verify.gate import HeldStatement, Session
 from payments_verify.interleavings.execution import Pending
@@ -33,7 +31,6 @@ class StepFootprints:
         self.start_was_read = False
         self._conditions = conditions
         self._catalog = catalog
-        self._names: Mapping[Any, UUID] = conditions.names
         self._sent_names = sent_forms(conditions.names)
         self._known: dict[HeldStatement | Point, Footprint] = {}
         self._transactions: dict[Session, TransactionFootprint] = {}
@@ -80,7 +77,7 @@ class StepFootprints:
 
     def _of(self, parked: HeldStatement | Point) -> Footprint:
         if isinstance(parked, Point):
-            return parked.footprint.renamed(self._names)
+            return parked.footprint.renamed(self._conditions.names)
         owner = parked.session.owner
         if isinstance(owner, Process) and (owner.index, owner.statements) in self._conditions.faults:
             return EVERYTHING

@@ -96,13 +96,14 @@ def canonical(comparison: Comparison, bound: Bound) -> Hashable:
     return parse(data, bound) if bound.type_oid in types else UNKNOWN
 
 
-def sent_forms(names: Mapping[UUID, UUID]) -> dict[bytes, bytes]:
-    """UUIDs and others in their place, in each of the forms in which drivers send them."""
+def sent_forms(names: Mapping[Hashable, Hashable]) -> dict[bytes, bytes]:
+    """The UUIDs among these and those in their place, in each of the forms in which drivers send them."""
     forms: dict[bytes, bytes] = {}
     for one, other in names.items():
-        forms[one.bytes] = other.bytes
-        for text in (str(one), one.hex):
-            forms[text.encode()] = forms[text.upper().encode()] = str(other).encode()
+        if isinstance(one, UUID) and isinstance(other, UUID):
+            forms[one.bytes] = other.bytes
+            for text in (str(one), one.hex):
+                forms[text.encode()] = forms[text.upper().encode()] = str(other).encode()
     return forms
 
 
