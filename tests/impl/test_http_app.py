@@ -22,13 +22,13 @@ pytestmark = pytest.mark.anyio
 
 ONE = "/payments/00000000-0000-4000-8000-000000000001"
 METHODS = {
-    "/payments": {"GET", "HEAD", "POST"},
-    ONE: {"GET", "HEAD", "PUT"},
-    f"{ONE}/authorize": {"POST"},
-    f"{ONE}/captures": {"GET", "HEAD", "POST"},
-    f"{ONE}/fail": {"POST"},
-    "/healthz": {"GET", "HEAD"},
-    "/readyz": {"GET", "HEAD"},
+    "/payments": {"GET", "HEAD", "OPTIONS", "POST"},
+    ONE: {"GET", "HEAD", "OPTIONS", "PUT"},
+    f"{ONE}/authorize": {"OPTIONS", "POST"},
+    f"{ONE}/captures": {"GET", "HEAD", "OPTIONS", "POST"},
+    f"{ONE}/fail": {"OPTIONS", "POST"},
+    "/healthz": {"GET", "HEAD", "OPTIONS"},
+    "/readyz": {"GET", "HEAD", "OPTIONS"},
 }
 EVERY_METHOD = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
 
@@ -38,7 +38,10 @@ async def test_other_methods_are_not_allowed(api: Api, path: str) -> None:
     before = await api.kit.contents()
     for method in EVERY_METHOD:
         answer = await api.http.request(method, path)
-        if method in METHODS[path]:
+        if method == "OPTIONS":
+            assert (answer.status_code, answer.content) == (204, b"")
+            assert set(answer.headers["allow"].split(", ")) == METHODS[path]
+        elif method in METHODS[path]:
             assert answer.status_code != 405
         else:
             assert answer.status_code == 405
