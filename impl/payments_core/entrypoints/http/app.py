@@ -19,7 +19,7 @@ from payments_core.domain.errors import (
     PaymentNotFound,
     TransitionRefused,
 )
-from payments_core.entrypoints.http import documents, problems
+from payments_core.entrypoints.http import documents, pages, problems
 from payments_core.entrypoints.http.payments import PaymentRoutes
 from payments_core.entrypoints.http.problems import ProblemRaised, ProblemType
 from payments_core.entrypoints.http.resources import resource, written
@@ -54,6 +54,7 @@ def create_app(store: PaymentStore, lifespan: Lifespan | None = None) -> Starlet
             *PaymentRoutes.over(store).routes(),
             resource("/healthz", GET=healthz),
             resource("/readyz", GET=readyz),
+            *pages.routes(),
         ],
         exception_handlers=_HANDLERS,
         lifespan=entered,

@@ -29,7 +29,10 @@ from payments_core.entrypoints.http.problems import ProblemRaised
 AmountCents = Annotated[
     int,
     msgspec.Meta(
-        ge=MIN_AMOUNT_CENTS, le=MAX_AMOUNT_CENTS, description="An amount in cents.", examples=[1000]
+        ge=MIN_AMOUNT_CENTS,
+        le=MAX_AMOUNT_CENTS,
+        description="An amount in cents: `1000`, not `1000.0`.",
+        examples=[1000],
     ),
 ]
 WindowSeconds = Annotated[
