@@ -157,7 +157,8 @@ def problem_types(response: dict[str, Any]) -> list[str]:
 
 def resolved(item: dict[str, Any]) -> dict[str, Any]:
     _, _, kind, name = item["$ref"].split("/")
-    return DOCUMENT["components"][kind][name]
+    found: dict[str, Any] = DOCUMENT["components"][kind][name]
+    return found
 
 
 def broken(schema: dict[str, Any], value: object) -> list[str]:

@@ -50,9 +50,9 @@ class Altered:
         async def altered(message: Message) -> None:
             if message["type"] == "http.response.start":
                 fields = [each for each in message["headers"] if each[0] != b"content-length"]
-                message = message | {"headers": fields}
+                message = {**message, "headers": fields}
             elif self.of in message.get("body", b""):
-                message = message | {"body": message["body"].replace(self.of, self.now)}
+                message = {**message, "body": message["body"].replace(self.of, self.now)}
             await send(message)
 
         await self.app(scope, receive, altered)

@@ -29,6 +29,7 @@ def docs_page(document: Json) -> bytes:
 {sections}
 <section><h2 id="schemas">Documents</h2>{"".join(_schema(name, schemas[name]) for name in schemas)}</section>
 </main></div>""",
+        "/docs",
     )
 
 
@@ -148,7 +149,7 @@ def _type(schema: Json) -> str:
         return f"list of {_type(schema['items'])}"
     if "enum" in schema:
         return _values(schema["enum"])
-    return escape(schema.get("format", schema.get("type", "")))
+    return escape(str(schema.get("format", schema.get("type", ""))))
 
 
 def _values(values: list[str]) -> str:

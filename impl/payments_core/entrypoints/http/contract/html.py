@@ -4,8 +4,9 @@ import re
 from html import escape
 
 
-def page(title: str, body: str) -> bytes:
-    """A page of the service: one style sheet, no script, nothing from elsewhere."""
+def page(title: str, body: str, path: str = "") -> bytes:
+    """A page of the service, at ``path`` if the header leads there: one style sheet, no script."""
+    current = ' aria-current="page"'
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -18,7 +19,7 @@ def page(title: str, body: str) -> bytes:
 </head>
 <body>
 <header class="bar"><a class="brand" href="/">payments-core</a>
-<nav aria-label="Pages"><a href="/">Race</a><a href="/docs">Contract</a>
+<nav aria-label="Pages"><a href="/">Race</a><a href="/docs"{current if path == "/docs" else ""}>Contract</a>
 <a href="/openapi.json">OpenAPI</a></nav></header>
 {body}
 </body>
