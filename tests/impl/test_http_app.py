@@ -73,7 +73,8 @@ async def test_no_such_route(api: Api, method: str, path: str) -> None:
 
 async def test_head_answers_as_get_does(api: Api) -> None:
     path = await api.authorized()
-    for each in ("/payments", path, f"{path}/captures", "/healthz", "/readyz"):
+    pages = ("/", "/docs", "/openapi.json", "/static/style.css", "/problems/not_authorized")
+    for each in ("/payments", path, f"{path}/captures", "/healthz", "/readyz", *pages):
         get, head = await api.http.get(each), await api.http.head(each)
         assert (head.status_code, dict(head.headers)) == (get.status_code, dict(get.headers))
 

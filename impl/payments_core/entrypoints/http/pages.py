@@ -1,6 +1,7 @@
 """What people look at: the demo page, the contract, the problem types. From our own files, kept in memory."""
 
 import hashlib
+from functools import cache
 from importlib import resources
 
 from starlette.exceptions import HTTPException
@@ -12,10 +13,10 @@ from payments_core.entrypoints.http.contract import openapi, openapi_json
 from payments_core.entrypoints.http.contract.descriptions import BY_NAME, described
 from payments_core.entrypoints.http.contract.docs_page import docs_page
 from payments_core.entrypoints.http.contract.problem_pages import html
-from payments_core.entrypoints.http.resources import Endpoint, is_known, read, resource
+from payments_core.entrypoints.http.resources import JSON, Endpoint, is_known, read, resource
 
 HTML = "text/html"
-MEDIA_TYPES = {"css": "text/css", "html": HTML, "js": "text/javascript", "svg": "image/svg+xml"}
+MEDIA_TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
 # Nothing but our own files, and nobody's frame; no script or style within the page.
 CONTENT_SECURITY_POLICY = (
@@ -31,24 +32,27 @@ _SECURITY = {
 
 def routes() -> list[Route]:
     """The pages and the files that they need."""
-    files = {
-        each.name: each.read_bytes() for each in resources.files(__package__).joinpath("static").iterdir()
-    }
-    demo = files.pop("index.html")
-
-    async def file(request: Request) -> Response:
-        name = request.path_params["name"]
-        if name not in files:
-            raise HTTPException(404)
-        return static(request, files[name], MEDIA_TYPES[name.rpartition(".")[2]])
-
     return [
-        resource("/", GET=_constant(demo, HTML)),
-        resource("/docs", GET=_constant(docs_page(openapi()), HTML)),
-        resource("/openapi.json", GET=_constant(openapi_json(), "application/json")),
-        resource("/static/{name}", GET=file),
+        *(resource(path, GET=_constant(*page)) for path, page in _pages().items()),
+        resource("/static/{name}", GET=_file),
         resource("/problems/{name}", GET=_problem),
     ]
+
+
+@cache
+def _files() -> dict[str, bytes]:
+    folder = resources.files(__package__).joinpath("static")
+    return {each.name: each.read_bytes() for each in folder.iterdir()}
+
+
+@cache
+def _pages() -> dict[str, tuple[bytes, str]]:
+    """Content and media type of what is the same for everybody, by path."""
+    return {
+        "/": (_files()["index.html"], HTML),
+        "/docs": (docs_page(openapi()), HTML),
+        "/openapi.json": (openapi_json(), JSON),
+    }
 
 
 def static(request: Request, content: bytes, media_type: str, **headers: str) -> Response:
@@ -58,6 +62,15 @@ def static(request: Request, content: bytes, media_type: str, **headers: str) ->
     if is_known(tag, request.headers.getlist("if-none-match")):
         return Response(status_code=304, headers=kept)
     return Response(content, 200, kept, media_type=media_type)
+
+
+async def _file(request: Request) -> Response:
+    """``GET /static/{name}``: what the pages need."""
+    name = request.path_params["name"]
+    media_type = MEDIA_TYPES.get(name.rpartition(".")[2])
+    if media_type is None or name not in _files():
+        raise HTTPException(404)
+    return static(request, _files()[name], media_type)
 
 
 def _constant(content: bytes, media_type: str) -> Endpoint:
