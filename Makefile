@@ -13,6 +13,7 @@ PYTEST_ARGS ?= -n 2
 VERIFY_ARGS ?=
 EXPLORE_ARGS ?=
 BENCH_ARGS ?=
+FUZZ_EXAMPLES ?= 300
 export UV_PYTHON_DOWNLOADS := never
 
 STAMP := $(VENV)/.synced
@@ -89,6 +90,11 @@ test-coverage: $(STAMP) ## Run the tests with branch coverage (page in build/cov
 serve: $(STAMP) ## Run the service on an embedded PostgreSQL (or on DATABASE_URL)
 	@$(BIN)/payments-core serve
 
+.PHONY: specs
+specs: $(STAMP) ## Write specs/openapi.json and specs/problems from the code
+	@$(BIN)/payments-core openapi > specs/openapi.json
+	@$(BIN)/payments-core problems specs/problems
+
 # ---- checks -------------------------------------------------------------------------------------
 
 .PHONY: check
@@ -112,6 +118,10 @@ fmt: $(STAMP) ## Format the code
 .PHONY: typecheck
 typecheck: $(STAMP) ## mypy --strict
 	@$(BIN)/mypy
+
+.PHONY: fuzz
+fuzz: $(STAMP) ## Let schemathesis try the interface for longer (FUZZ_EXAMPLES=500)
+	@FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest tests/contract/test_schemathesis.py
 
 # ---- measurements -------------------------------------------------------------------------------
 

@@ -23,13 +23,18 @@ pytestmark = pytest.mark.anyio
 
 ONE = "/payments/00000000-0000-4000-8000-000000000001"
 METHODS = {
-    "/payments": {"GET", "HEAD", "POST"},
-    ONE: {"GET", "HEAD", "PUT"},
-    f"{ONE}/authorize": {"POST"},
-    f"{ONE}/captures": {"GET", "HEAD", "POST"},
-    f"{ONE}/fail": {"POST"},
-    "/healthz": {"GET", "HEAD"},
-    "/readyz": {"GET", "HEAD"},
+    "/payments": {"GET", "HEAD", "OPTIONS", "POST"},
+    ONE: {"GET", "HEAD", "OPTIONS", "PUT"},
+    f"{ONE}/authorize": {"OPTIONS", "POST"},
+    f"{ONE}/captures": {"GET", "HEAD", "OPTIONS", "POST"},
+    f"{ONE}/fail": {"OPTIONS", "POST"},
+    "/healthz": {"GET", "HEAD", "OPTIONS"},
+    "/readyz": {"GET", "HEAD", "OPTIONS"},
+    "/": {"GET", "HEAD", "OPTIONS"},
+    "/docs": {"GET", "HEAD", "OPTIONS"},
+    "/openapi.json": {"GET", "HEAD", "OPTIONS"},
+    "/problems/not_authorized": {"GET", "HEAD", "OPTIONS"},
+    "/static/style.css": {"GET", "HEAD", "OPTIONS"},
 }
 EVERY_METHOD = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
 
@@ -39,7 +44,10 @@ async def test_other_methods_are_not_allowed(api: Api, path: str) -> None:
     before = await api.kit.contents()
     for method in EVERY_METHOD:
         answer = await api.http.request(method, path)
-        if method in METHODS[path]:
+        if method == "OPTIONS":
+            assert (answer.status_code, answer.content) == (204, b"")
+            assert set(answer.headers["allow"].split(", ")) == METHODS[path]
+        elif method in METHODS[path]:
             assert answer.status_code != 405
         else:
             assert answer.status_code == 405
@@ -52,8 +60,9 @@ async def test_other_methods_are_not_allowed(api: Api, path: str) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        *("/", "//", "/payment", "/payments/", f"{ONE}/", f"{ONE}/captures/", f"{ONE}/capture"),
-        *(f"{ONE}/captures/1", f"/v1{ONE}", "/PAYMENTS", "/healthz/", "/problems/not_authorized", "/%00"),
+        *("/payment", "/payments/", f"{ONE}/", f"{ONE}/captures/", f"{ONE}/capture"),
+        *(f"{ONE}/captures/1", f"/v1{ONE}", "/PAYMENTS", "/healthz/", "/problems/", "/%00"),
+        *("/docs/", "/static/", "/static/../pages.py", "/static/css/style.css"),
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT"])
@@ -65,7 +74,8 @@ async def test_no_such_route(api: Api, method: str, path: str) -> None:
 
 async def test_head_answers_as_get_does(api: Api) -> None:
     path = await api.authorized()
-    for each in ("/payments", path, f"{path}/captures", "/healthz", "/readyz"):
+    pages = ("/", "/docs", "/openapi.json", "/static/style.css", "/problems/not_authorized")
+    for each in ("/payments", path, f"{path}/captures", "/healthz", "/readyz", *pages):
         get, head = await api.http.get(each), await api.http.head(each)
         assert (head.status_code, dict(head.headers)) == (get.status_code, dict(get.headers))
 

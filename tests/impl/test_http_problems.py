@@ -21,6 +21,8 @@ CONTRACT = {
     "idempotency_key_reused": 422,
     "body_too_large": 413,
     "unsupported_media_type": 415,
+    "http_404": 404,
+    "http_405": 405,
     "payment_not_found": 404,
     "payment_id_conflict": 409,
     "not_authorized": 409,

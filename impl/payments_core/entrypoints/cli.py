@@ -1,4 +1,4 @@
-"""The command line: ``payments-core serve | migrate | sweep``."""
+"""The command line: ``payments-core serve | migrate | sweep | openapi | problems``."""
 
 import asyncio
 import os
@@ -18,6 +18,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from payments_core.application.use_cases import ExpirePayments
+from payments_core.entrypoints.http.contract import markdown_pages, openapi_json
 from payments_core.entrypoints.logs import configure_logs
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
@@ -79,6 +80,25 @@ def sweep(
     except psycopg.Error as error:
         _stop(str(error))
     typer.echo(f"expired {swept} payment{'s' if swept != 1 else ''}")
+
+
+@app.command(name="openapi")
+def openapi_command() -> None:
+    """Print the contract of the HTTP interface, an OpenAPI 3.1 document."""
+    typer.echo(openapi_json(), nl=False)
+
+
+@app.command(name="problems")
+def problems_command(
+    folder: Annotated[Path, typer.Argument(help="Folder to write into; it is made if need be.")],
+) -> None:
+    """Write a page of each problem type, as Markdown."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in markdown_pages().items():
+            (folder / name).write_text(text)
+    except OSError as error:
+        _stop(f"cannot write to {folder}: {error.strerror}")
 
 
 async def _sweep(settings: Settings, batch: int) -> int:

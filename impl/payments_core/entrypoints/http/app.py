@@ -19,9 +19,10 @@ from payments_core.domain.errors import (
     PaymentNotFound,
     TransitionRefused,
 )
-from payments_core.entrypoints.http import problems
-from payments_core.entrypoints.http.payments import JSON, PaymentRoutes, resource
+from payments_core.entrypoints.http import documents, pages, problems
+from payments_core.entrypoints.http.payments import PaymentRoutes
 from payments_core.entrypoints.http.problems import ProblemRaised, ProblemType
+from payments_core.entrypoints.http.resources import resource, written
 
 Lifespan = Callable[[], AbstractAsyncContextManager[None]]
 
@@ -33,11 +34,11 @@ def create_app(store: PaymentStore, lifespan: Lifespan | None = None) -> Starlet
     """The application over ``store``; ``lifespan`` is entered before the first request is served."""
 
     async def healthz(_request: Request) -> Response:
-        return Response(b'{"status":"alive"}', media_type=JSON)
+        return written(documents.Alive())
 
     async def readyz(_request: Request) -> Response:
         if await store.ready():
-            return Response(b'{"status":"ready"}', media_type=JSON)
+            return written(documents.Ready())
         return problems.response(problems.UNAVAILABLE, "the database lacks migrations: payments-core migrate")
 
     @asynccontextmanager
@@ -53,6 +54,7 @@ def create_app(store: PaymentStore, lifespan: Lifespan | None = None) -> Starlet
             *PaymentRoutes.over(store).routes(),
             resource("/healthz", GET=healthz),
             resource("/readyz", GET=readyz),
+            *pages.routes(),
         ],
         exception_handlers=_HANDLERS,
         lifespan=entered,
@@ -85,7 +87,7 @@ async def _refused(_request: Request, error: Exception) -> Response:
 
 async def _http_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    problem = ProblemType(f"http_{error.status_code}", error.status_code, error.detail)
+    problem = problems.OF_ROUTING[error.status_code]
     return problems.response(problem, error.detail, dict(error.headers or {}))
 
 

@@ -26,12 +26,26 @@ from payments_core.domain.values import (
 from payments_core.entrypoints.http import problems
 from payments_core.entrypoints.http.problems import ProblemRaised
 
-AmountCents = Annotated[int, msgspec.Meta(ge=MIN_AMOUNT_CENTS, le=MAX_AMOUNT_CENTS)]
-WindowSeconds = Annotated[int, msgspec.Meta(ge=1, le=MAX_WINDOW // SECOND)]
+AmountCents = Annotated[
+    int,
+    msgspec.Meta(
+        ge=MIN_AMOUNT_CENTS,
+        le=MAX_AMOUNT_CENTS,
+        description="An amount in cents: `1000`, not `1000.0`.",
+        examples=[1000],
+    ),
+]
+WindowSeconds = Annotated[
+    int,
+    msgspec.Meta(
+        ge=1, le=MAX_WINDOW // SECOND, description="The capture window in whole seconds.", examples=[600]
+    ),
+]
 
 MAX_PAGE = 200
-_DEFAULT_PAGE = 50
-_BODY_LIMIT = 16 * 1024
+DEFAULT_PAGE = 50
+BODY_LIMIT = 16 * 1024
+"""Bytes of a body at most."""
 _CURSOR_LENGTH = 24  # bytes: an instant and a UUID
 _LATEST = (datetime.max.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
@@ -154,6 +168,10 @@ def _require_json(request: Request) -> None:
         raise ProblemRaised(
             problems.UNSUPPORTED_MEDIA_TYPE, "send the body as Content-Type: application/json"
         )
+    if request.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
+        raise ProblemRaised(
+            problems.UNSUPPORTED_MEDIA_TYPE, "send the body as it is, without a Content-Encoding"
+        )
 
 
 async def _read_limited(request: Request) -> bytes:
@@ -161,8 +179,8 @@ async def _read_limited(request: Request) -> bytes:
     try:
         async for chunk in request.stream():
             chunks += chunk
-            if len(chunks) > _BODY_LIMIT:
-                raise ProblemRaised(problems.BODY_TOO_LARGE, f"a body has at most {_BODY_LIMIT} bytes")
+            if len(chunks) > BODY_LIMIT:
+                raise ProblemRaised(problems.BODY_TOO_LARGE, f"a body has at most {BODY_LIMIT} bytes")
     except ClientDisconnect as error:
         # Nobody hears this answer; but it is the client's doing, and no failure of the service.
         raise ProblemRaised(problems.MALFORMED_JSON, "the connection ended within the body") from error
@@ -189,7 +207,7 @@ def page(request: Request) -> tuple[Cursor | None, int]:
 
 def _limit(text: str | None) -> int:
     if text is None:
-        return _DEFAULT_PAGE
+        return DEFAULT_PAGE
     if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 <= int(text) <= MAX_PAGE:
         raise ProblemRaised(problems.INVALID_QUERY, f"limit is a number from 1 to {MAX_PAGE}")
     return int(text)

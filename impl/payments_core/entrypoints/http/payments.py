@@ -1,6 +1,5 @@
 """The routes under ``/payments``: parse, call a use case, show the result."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -18,22 +17,7 @@ from payments_core.application.use_cases import (
     GetPayment,
 )
 from payments_core.entrypoints.http import parsing, problems, views
-
-JSON = "application/json"
-
-
-Endpoint = Callable[[Request], Awaitable[Response]]
-
-
-def resource(path: str, **methods: Endpoint) -> Route:
-    """One route for all methods of a path, so that a 405 names every method that is allowed."""
-    if "GET" in methods:
-        methods["HEAD"] = methods["GET"]
-
-    async def endpoint(request: Request) -> Response:
-        return await methods[request.method](request)
-
-    return Route(path, endpoint, methods=list(methods))
+from payments_core.entrypoints.http.resources import JSON, read, resource, written
 
 
 @dataclass(frozen=True)
@@ -71,7 +55,9 @@ class PaymentRoutes:
     async def list_payments(self, request: Request) -> Response:
         """``GET /payments``: a page of payments in order of creation."""
         after, limit = parsing.page(request)
-        return Response(views.page(await self.get.page(after, limit)), media_type=JSON)
+        found = views.page(await self.get.page(after, limit))
+        following = f'</payments?limit={limit}&after={found.next}>; rel="next"'
+        return read(request, found, None if found.next is None else {"Link": following})
 
     async def create_payment(self, request: Request) -> Response:
         """``POST /payments``: create a payment under a new id."""
@@ -86,13 +72,13 @@ class PaymentRoutes:
 
     async def get_payment(self, request: Request) -> Response:
         """``GET /payments/{id}``: the payment as it stands, with the database's time of the look."""
-        return Response(views.payment(await self.get(parsing.payment_id(request))), media_type=JSON)
+        return read(request, views.payment(await self.get(parsing.payment_id(request))))
 
     async def authorize_payment(self, request: Request) -> Response:
         """``POST /payments/{id}/authorize``: authorize, and open the capture window."""
         payment_id = parsing.payment_id(request)
         wanted = await parsing.body(request, parsing.AuthorizeRequest)
-        return Response(views.payment(await self.authorize(payment_id, wanted.window)), media_type=JSON)
+        return written(views.payment(await self.authorize(payment_id, wanted.window)))
 
     async def capture_payment(self, request: Request) -> Response:
         """``POST /payments/{id}/captures``: capture, at most once, idempotent by key."""
@@ -104,23 +90,19 @@ class PaymentRoutes:
     async def list_captures(self, request: Request) -> Response:
         """``GET /payments/{id}/captures``: every stored capture attempt."""
         found = await self.get.attempts(parsing.payment_id(request))
-        return Response(views.attempts(found), media_type=JSON)
+        return read(request, views.attempts(found))
 
     async def fail_payment(self, request: Request) -> Response:
         """``POST /payments/{id}/fail``: decline or void."""
         payment_id = parsing.payment_id(request)
         wanted = await parsing.body(request, parsing.FailReason)
-        return Response(views.payment(await self.fail(payment_id, wanted.failure_reason)), media_type=JSON)
+        return written(views.payment(await self.fail(payment_id, wanted.failure_reason)))
 
 
 def _created(created: Created) -> Response:
     location = f"/payments/{created.snapshot.payment.payment_id}"
-    return Response(
-        views.payment(created.snapshot),
-        201 if created.is_new else 200,
-        {"Location": location} if created.is_new else None,
-        media_type=JSON,
-    )
+    document = views.payment(created.snapshot)
+    return written(document, 201, {"Location": location}) if created.is_new else written(document)
 
 
 def _captured(result: CaptureResult) -> Response:

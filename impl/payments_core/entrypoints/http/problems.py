@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from payments_core.domain.capture import CaptureOutcome
 from payments_core.domain.errors import Refusal
+from payments_core.entrypoints.http.documents import Problem
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -40,6 +41,8 @@ KEY_MALFORMED = ProblemType("idempotency_key_malformed", 400, "The Idempotency-K
 KEY_REUSED = ProblemType("idempotency_key_reused", 422, "The idempotency key belongs to another request")
 BODY_TOO_LARGE = ProblemType("body_too_large", 413, "The body is too large")
 UNSUPPORTED_MEDIA_TYPE = ProblemType("unsupported_media_type", 415, "The body must be JSON")
+NO_RESOURCE = ProblemType("http_404", 404, "Not Found")
+NO_METHOD = ProblemType("http_405", 405, "Method Not Allowed")
 PAYMENT_NOT_FOUND = ProblemType("payment_not_found", 404, "There is no such payment")
 PAYMENT_ID_CONFLICT = ProblemType("payment_id_conflict", 409, "The payment id is taken")
 NOT_AUTHORIZED = ProblemType("not_authorized", 409, "The payment is not authorized")
@@ -59,6 +62,8 @@ OF_REFUSAL = {
     Refusal.PAYMENT_FAILED: PAYMENT_FAILED,
     Refusal.CAPTURE_WINDOW_OPEN: CAPTURE_WINDOW_OPEN,
 }
+
+OF_ROUTING = {404: NO_RESOURCE, 405: NO_METHOD}
 
 OF_OUTCOME = {
     CaptureOutcome.NOT_AUTHORIZED: NOT_AUTHORIZED,
@@ -83,17 +88,9 @@ class ProblemRaised(Exception):
         self.detail = detail
 
 
-def document(problem: ProblemType, detail: str, **members: str | None) -> bytes:
+def document(problem: ProblemType, detail: str, **members: str) -> bytes:
     """The problem document, as JSON."""
-    return msgspec.json.encode(
-        {
-            "type": problem.uri,
-            "title": problem.title,
-            "status": problem.status,
-            "detail": detail,
-            **members,
-        }
-    )
+    return msgspec.json.encode(Problem(problem.uri, problem.title, problem.status, detail, **members))
 
 
 def response(problem: ProblemType, detail: str, headers: dict[str, str] | None = None) -> Response:

@@ -1,0 +1,113 @@
+"""What each problem type means, and what a client does about it."""
+
+from typing import NamedTuple
+
+from payments_core.entrypoints.http import problems
+from payments_core.entrypoints.http.documents import ProblemDescription
+from payments_core.entrypoints.http.parsing import BODY_LIMIT, MAX_PAGE
+from payments_core.entrypoints.http.problems import ProblemType
+
+
+class Description(NamedTuple):
+    """Two sentences about a problem type: when it is answered, and what to do."""
+
+    when: str
+    remedy: str
+
+
+_REFUSED_FOR_GOOD = (
+    "Nothing; the refusal is stored under the key, and the key stays refused. A new intent takes a new key."
+)
+
+DESCRIPTIONS = {
+    problems.MALFORMED_JSON: Description(
+        "The body is empty, or is not JSON.", "Send one JSON object. Nothing was stored."
+    ),
+    problems.INVALID_REQUEST: Description(
+        "The body is JSON, but not of the right shape or range; an unknown field, or one given twice, too.",
+        "Correct what the detail names. Nothing was stored.",
+    ),
+    problems.INVALID_PAYMENT_ID: Description(
+        "The id in the path is not a UUID of 36 characters.",
+        "Send the id as the service gave it, or a UUID of your own.",
+    ),
+    problems.INVALID_QUERY: Description(
+        "A parameter of the list is unknown, given twice, or out of range.",
+        f"Send `limit` from 1 to {MAX_PAGE}, and as `after` the `next` of an earlier page, unchanged.",
+    ),
+    problems.KEY_MISSING: Description(
+        "A capture came without the header `Idempotency-Key`.",
+        "Send one: a new key for each new intent, and the same key for each retry.",
+    ),
+    problems.KEY_MALFORMED: Description(
+        "The key is empty, too long, sent twice, or has characters other than visible ASCII and spaces.",
+        "Send 1 to 255 of those characters, bare or as a quoted string. Nothing was stored.",
+    ),
+    problems.KEY_REUSED: Description(
+        "The key belongs to a capture of another amount of this payment. That one stands; nothing changed.",
+        "For the earlier request, send its amount; for a new intent, a new key.",
+    ),
+    problems.BODY_TOO_LARGE: Description(
+        f"The body has more than {BODY_LIMIT // 1024} KiB.", "Send less; every valid request is far smaller."
+    ),
+    problems.UNSUPPORTED_MEDIA_TYPE: Description(
+        "The body is declared to be something other than JSON, or to be compressed.",
+        "Send `Content-Type: application/json` and no `Content-Encoding`.",
+    ),
+    problems.NO_RESOURCE: Description(
+        "The path names nothing.", "Compare it with the paths of the contract."
+    ),
+    problems.NO_METHOD: Description(
+        "The path does not know the method.", "Use a method that the header `Allow` names."
+    ),
+    problems.PAYMENT_NOT_FOUND: Description(
+        "No payment has this id. Nothing was stored, not even under a key.",
+        "Check the id. If a creation got no answer, send it again with `PUT`.",
+    ),
+    problems.PAYMENT_ID_CONFLICT: Description(
+        "The id is taken by a payment of another amount.",
+        "Choose another id, or read the payment that has it.",
+    ),
+    problems.NOT_AUTHORIZED: Description(
+        "The payment is pending.",
+        "Authorize it first. A capture that was refused stays refused under its key; take a new one.",
+    ),
+    problems.ALREADY_AUTHORIZED: Description(
+        "An authorization came for a payment that is authorized.",
+        "Read the payment. After a lost answer, this says that the first authorization was carried out.",
+    ),
+    problems.ALREADY_CAPTURED: Description(
+        "The payment is captured. It is captured once at most.", _REFUSED_FOR_GOOD
+    ),
+    problems.PAYMENT_FAILED: Description(
+        "The payment has failed: declined, voided or expired. That is final.", "Create another payment."
+    ),
+    problems.CAPTURE_WINDOW_OPEN: Description(
+        "An expiry came before the window's end. No route leads to it.", "Wait for the window's end."
+    ),
+    problems.CAPTURE_WINDOW_EXPIRED: Description(
+        "The capture was decided at or after the end of the window, by the database's clock.",
+        _REFUSED_FOR_GOOD,
+    ),
+    problems.AMOUNT_MISMATCH: Description(
+        "The capture asks for another amount than the authorized one. There are no partial captures.",
+        "Capture exactly the authorized amount, under a new key.",
+    ),
+    problems.UNAVAILABLE: Description(
+        "The service cannot answer now: the database cannot be reached, or lacks migrations.",
+        "Send the same request again, with the same key, after `Retry-After` seconds.",
+    ),
+    problems.INTERNAL_ERROR: Description(
+        "A fault of the service. Whether the command took effect is not known.",
+        "Send the same request again, with the same key; report it if it stays.",
+    ),
+}
+"""By type; a test holds the keys to the types in ``problems``."""
+
+BY_NAME = {problem.name: problem for problem in DESCRIPTIONS}
+
+
+def described(problem: ProblemType) -> ProblemDescription:
+    """A problem type and what is said about it."""
+    when, remedy = DESCRIPTIONS[problem]
+    return ProblemDescription(problem.uri, problem.title, problem.status, when, remedy)

@@ -1,0 +1,113 @@
+// The page to race captures on: what its three buttons do.
+
+import { capture, createAuthorized, read, Refused, useToken } from "./client.js";
+import { showPayment, showWindow, untilEnd } from "./payment.js";
+import { draw, prepare } from "./timeline.js";
+
+const LATE_WINDOW_S = 3;
+const LATE_REQUESTS = 3;
+const element = (id) => document.getElementById(id);
+let payment = null;
+
+element("token").addEventListener("input", (event) => useToken(event.target.value));
+
+on("authorize", async () => {
+  await authorize(Number(element("window").value));
+  say("Authorized. Now race for it.");
+});
+
+on("race", async () => {
+  await race(Number(element("count").value), element("keys").value);
+});
+
+on("late", async () => {
+  await authorize(LATE_WINDOW_S);
+  prepare(namesOf(LATE_REQUESTS, "late"), "waits");
+  show();
+  while (untilEnd() > 0) {
+    say("Waiting for the window's end…");
+    await new Promise((resolve) => setTimeout(resolve, Math.min(untilEnd() + 20, 500)));
+  }
+  await race(LATE_REQUESTS, "late");
+});
+
+async function authorize(seconds) {
+  const authorized = await createAuthorized(Number(element("amount").value), seconds, showPayment);
+  payment = authorized.document;
+}
+
+async function race(count, mode) {
+  // The page's keys are new in each race: a payment may be raced for again.
+  const salt = crypto.getRandomValues(new Uint32Array(1))[0].toString(36);
+  const names = namesOf(count, mode);
+  prepare(names, "sent");
+  say(`Racing ${count} captures…`);
+  show();
+  performance.clearResourceTimings();
+  performance.setResourceTimingBufferSize(500);
+  const answers = await Promise.all(
+    names.map((name) => capture(payment.id, payment.amount_cents, `${name}-${salt}`)),
+  );
+  draw(withSendTimes(answers));
+  showPayment(await read(payment.id));
+}
+
+function namesOf(count, mode) {
+  return Array.from({ length: count }, (_, number) => nameOf(number, mode));
+}
+
+function nameOf(number, mode) {
+  if (mode === "same") return "key";
+  return `key ${mode === "pairs" ? Math.floor(number / 2) + 1 : number + 1}`;
+}
+
+// When the browser put each request on the wire. Fetches begin in the order in which they were called; where its
+// record does not fit that, or says nothing, what the page itself measured is drawn.
+function withSendTimes(answers) {
+  const path = new URL(`/payments/${payment.id}/captures`, location.href).href;
+  const timings = performance.getEntriesByName(path).sort((a, b) => a.startTime - b.startTime);
+  const fits = (timing, { called, ended }) =>
+    timing.requestStart >= called - 1 && timing.requestStart <= timing.responseEnd && timing.responseEnd <= ended + 1;
+  const known = timings.length === answers.length && timings.every((timing, number) => fits(timing, answers[number]));
+  return answers.map((answer, number) => ({
+    ...answer,
+    sent: known ? timings[number].requestStart : answer.called,
+    ended: known ? timings[number].responseEnd : answer.ended,
+  }));
+}
+
+// Run `action` when a form is sent, one at a time, and say what went wrong.
+function on(id, action) {
+  element(id).addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const buttons = [...document.querySelectorAll("button")];
+    let next = document.activeElement;
+    buttons.forEach((button) => (button.disabled = true));
+    try {
+      await action();
+    } catch (error) {
+      say(error instanceof Refused ? `Refused: ${error.message}` : `Something went wrong: ${error.message}`);
+      if (error.status === 401) next = tokenField();
+    } finally {
+      buttons.forEach((button) => (button.disabled = false));
+      element("race").querySelector("button").disabled = payment === null;
+      next.focus(); // a button that is disabled loses it
+    }
+  });
+}
+
+function tokenField() {
+  element("access").open = true;
+  return element("token");
+}
+
+function show() {
+  element("timeline").scrollIntoView({ block: "nearest" });
+}
+
+function say(text) {
+  element("verdict").textContent = text;
+}
+
+prepare(namesOf(Number(element("count").value), element("keys").value), "–");
+setInterval(showWindow, 100);
