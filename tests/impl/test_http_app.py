@@ -131,6 +131,7 @@ async def answers(error: Exception) -> list[httpx.Response]:
         psycopg.OperationalError("connection refused at 10.0.0.7"),
         psycopg.errors.AdminShutdown("terminating"),
         psycopg.errors.IdleInTransactionSessionTimeout("idle"),
+        psycopg.errors.TransactionTimeout("long"),
         psycopg.errors.ReadOnlySqlTransaction("a standby"),
         psycopg.errors.QueryCanceled("statement timeout"),
         PoolTimeout("no connection"),

@@ -18,7 +18,8 @@ class Settings(BaseSettings):
         isolation: of the transactions; ``serializable`` for databases that lock otherwise than PostgreSQL.
         statement_timeout_ms: after this long PostgreSQL ends a statement, its wait for a lock included.
         lock_timeout_ms: after this long PostgreSQL ends the wait for a lock.
-        idle_in_transaction_timeout_ms: after this long PostgreSQL ends a session that holds its locks idly.
+        idle_in_transaction_timeout_ms: after this long PostgreSQL ends a session that idles in a transaction.
+        transaction_timeout_ms: after this long PostgreSQL 17 and newer end a transaction and its session.
         host: address to listen on.
         port: TCP port to listen on, 0 for a free one.
         tokens: SHA-256 hashes of the bearer tokens, in hex, separated by commas.
@@ -44,6 +45,7 @@ class Settings(BaseSettings):
     statement_timeout_ms: int = Field(default=8_000, ge=1)
     lock_timeout_ms: int = Field(default=5_000, ge=1)
     idle_in_transaction_timeout_ms: int = Field(default=10_000, ge=1)
+    transaction_timeout_ms: int = Field(default=15_000, ge=1)
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     tokens: str = ""

@@ -28,6 +28,7 @@ from payments_core.infrastructure.postgres.rows import Row, configure
 from payments_core.infrastructure.postgres.session import Session
 from payments_core.infrastructure.postgres.store import (
     UNTOLD,
+    Connection,
     ObservedPool,
     Pool,
     PostgresPaymentStore,
@@ -43,6 +44,7 @@ def session(settings: Settings) -> Session:
         settings.statement_timeout_ms,
         settings.lock_timeout_ms,
         settings.idle_in_transaction_timeout_ms,
+        settings.transaction_timeout_ms,
     )
 
 
@@ -55,14 +57,20 @@ def make_pool(settings: Settings, waits: Waits = UNTOLD) -> Pool:
     """
     if settings.database_url is None:
         raise ValueError("no database: set DATABASE_URL")
+    sessions = session(settings)
+
+    async def prepare(connection: Connection) -> None:
+        await configure(connection)
+        await sessions.prepare(connection)
+
     pool = ObservedPool(
         settings.database_url,
         connection_class=psycopg.AsyncConnection[Row],
         min_size=min(settings.pool_min, settings.pool_max),
         max_size=settings.pool_max,
         timeout=settings.pool_timeout_s,
-        kwargs={"autocommit": True, **session(settings).connection_parameters(settings.database_url)},
-        configure=configure,
+        kwargs={"autocommit": True, **sessions.connection_parameters(settings.database_url)},
+        configure=prepare,
         reset=reset,
         open=False,
     )

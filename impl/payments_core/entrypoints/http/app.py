@@ -141,9 +141,10 @@ _HANDLERS: dict[Any, Any] = {
     psycopg.errors.SerializationFailure: _busy,
     psycopg.errors.DeadlockDetected: _busy,
     psycopg.errors.QueryCanceled: _too_slow,
-    # Beside the class of errors that psycopg calls operational: the session was ended for its silence, or
+    # Beside the class of errors that psycopg calls operational: the session was ended for taking too long, or
     # leads to a server that has become a standby.
     psycopg.errors.IdleInTransactionSessionTimeout: _unavailable,
+    psycopg.errors.TransactionTimeout: _unavailable,
     psycopg.errors.ReadOnlySqlTransaction: _unavailable,
     psycopg.OperationalError: _unavailable,
     PoolTimeout: _unavailable,

@@ -10,6 +10,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 APPLICATION_NAME = "payments-core"
 _CONNECT_LIMIT_S = 10
+_HAS_TRANSACTION_TIMEOUT = 170_000
 
 
 class RoleError(RuntimeError):
@@ -24,13 +25,16 @@ class Session:
         role: what the login works as; empty to stay who it is.
         statement_timeout_ms: the longest statement.
         lock_timeout_ms: the longest wait for one lock.
-        idle_in_transaction_timeout_ms: the longest silence within a transaction.
+        idle_in_transaction_timeout_ms: the longest silence within a transaction. PostgreSQL does not time
+            the silence after a Flush, with which psycopg ends its pipelines: this one alone is not enough.
+        transaction_timeout_ms: the longest transaction; PostgreSQL 17 and newer know it.
     """
 
     role: str
     statement_timeout_ms: int
     lock_timeout_ms: int
     idle_in_transaction_timeout_ms: int
+    transaction_timeout_ms: int
 
     def connection_parameters(self, dsn: str) -> dict[str, Any]:
         """Parameters beside those of ``dsn``, whose own options have the last word.
@@ -48,6 +52,11 @@ class Session:
         if own:
             options.append(str(own))
         return {"application_name": APPLICATION_NAME, "options": " ".join(options)}
+
+    async def prepare(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        """Make the settings of a new connection that older servers would not let it start with."""
+        if connection.info.server_version >= _HAS_TRANSACTION_TIMEOUT:
+            await connection.execute(f"SET transaction_timeout = {self.transaction_timeout_ms}".encode())
 
     def require(self, dsn: str) -> None:
         """See that a session can be had like this.
