@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn
@@ -194,6 +195,8 @@ def _require_safety(host: str, settings: Settings) -> None:
         accepted = tokens.load(settings.tokens, settings.tokens_file)
     except tokens.TokensError as error:
         _stop(str(error))
+    if settings.tracing and find_spec("opentelemetry") is None:
+        _stop("PAYMENTS_TRACING needs OpenTelemetry: pip install 'payments-core[otel]'")
     if accepted or settings.allow_unauthenticated or _is_loopback(host):
         return
     _stop(

@@ -1,6 +1,6 @@
 """Puts the parts together: settings to store to application, with its guards around it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import psycopg
@@ -94,12 +94,30 @@ def postgres_app(settings: Settings) -> ASGIApp:
         TokensError: if the tokens of the settings cannot be used.
     """
     metrics = Metrics()
-    pool = make_pool(settings, metrics)
-    store = postgres_store(pool, settings, metrics)
+    if settings.tracing:
+        return _traced_app(settings, metrics)
+    return _app(settings, metrics, metrics)
+
+
+def _traced_app(settings: Settings, metrics: Metrics) -> ASGIApp:
+    from payments_core.entrypoints import tracing  # noqa: PLC0415 - of an extra that may not be installed
+
+    provider = tracing.provider()
+    tracer = provider.get_tracer("payments_core")
+    app = _app(settings, metrics, tracing.TracedWaits(metrics, tracer), provider.shutdown)
+    return tracing.Traced(app, app.routes, tracer)
+
+
+def _app(
+    settings: Settings, metrics: Metrics, waits: Waits, at_the_end: Callable[[], None] = lambda: None
+) -> Observed:
+    pool = make_pool(settings, waits)
+    store = postgres_store(pool, settings, waits)
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
+            stack.callback(at_the_end)
             await stack.enter_async_context(pool)
             await stack.enter_async_context(
                 sweeping(store, settings.sweep_interval_s, settings.sweep_batch, metrics.expired)
@@ -110,7 +128,7 @@ def postgres_app(settings: Settings) -> ASGIApp:
     return guarded(create_app(store, opened, draining, [exposition(metrics)]), settings, metrics)
 
 
-def guarded(app: Starlette, settings: Settings, metrics: Metrics) -> ASGIApp:
+def guarded(app: Starlette, settings: Settings, metrics: Metrics) -> Observed:
     """The application behind its tokens and limits. From the outside in: what is cheapest to refuse first.
 
     Raises:

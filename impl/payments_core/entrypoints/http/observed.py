@@ -43,7 +43,7 @@ class Observed:
 
     def __init__(self, app: ASGIApp, routes: Mapping[Any, str], metrics: Metrics) -> None:
         self._app = app
-        self._routes = routes
+        self.routes = routes
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,7 +74,7 @@ class Observed:
             structlog.contextvars.reset_contextvars(**bound)
 
     def _ended(self, scope: Scope, status: str, seconds: float) -> None:
-        route = self._routes.get(scope.get("endpoint"), _UNKNOWN_ROUTE)
+        route = self.routes.get(scope.get("endpoint"), _UNKNOWN_ROUTE)
         self._metrics.request_ended(scope["method"], route, status, seconds)
         told: dict[str, Any] = {}
         capture = scope.get(CAPTURE)
