@@ -10,7 +10,14 @@ import pytest
 
 from payments_core.infrastructure.embedded import EmbeddedPostgres, temporary_postgres
 from payments_core.infrastructure.postgres.migrate import migrate
-from tests.support.postgres import APPLICATION_ROLE, Database, chosen_bin_dir, reachable_folder
+from tests.support.partitioned import migrate_partitioned
+from tests.support.postgres import (
+    APPLICATION_ROLE,
+    Database,
+    are_partitioned,
+    chosen_bin_dir,
+    reachable_folder,
+)
 
 _TEMPLATE = "migrated"
 _numbers = count(1)
@@ -24,9 +31,13 @@ def postgres_server() -> Iterator[EmbeddedPostgres]:
 
 
 @pytest.fixture(scope="session")
-def migrated_template(postgres_server: EmbeddedPostgres) -> str:
+def migrated_template(postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The name of a migrated database that others are copied from; nobody may stay connected to it."""
-    migrate(postgres_server.create_database(_TEMPLATE))
+    dsn = postgres_server.create_database(_TEMPLATE)
+    if are_partitioned():
+        migrate_partitioned(dsn, tmp_path_factory.mktemp("partitioned"))
+    else:
+        migrate(dsn)
     return _TEMPLATE
 
 

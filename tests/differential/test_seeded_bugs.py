@@ -23,9 +23,11 @@ SEQUENTIAL = {
     "replay rebuilt from the payment's current row": (
         Edit(
             "application/use_cases.py",
-            "return CaptureResult(locked.attempt.answer, replayed=True)",
+            "return CaptureResult(known.answer, replayed=True, outcome=known.outcome)",
             "return CaptureResult(\n"
-            "    self.write_answer(decide_capture(locked.payment, key, amount, locked.now)), replayed=True\n"
+            "    self.write_answer(decide_capture(locked.payment, key, amount, locked.now)),\n"
+            "    replayed=True,\n"
+            "    outcome=known.outcome,\n"
             ")",
         ),
     ),

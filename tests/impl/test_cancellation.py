@@ -145,7 +145,8 @@ async def test_a_capture_that_waits_for_the_lock(postgres: Kit, monitor: Monitor
         await asyncio.sleep(A_MOMENT_S)
         waiting.cancel()
         await asyncio.wait([waiting], timeout=LIMIT_S)
-        assert waiting.cancelled()
+        # PostgreSQL drops a request to cancel that comes between two statements; the wait has its own end.
+        assert waiting.cancelled() or isinstance(waiting.exception(), psycopg.errors.LockNotAvailable)
     await every_session_is_idle(monitor)
     assert await postgres.contents() == before
     await every_connection_works(postgres, monitor)

@@ -118,6 +118,10 @@ def test_the_settings_of_the_environment(shared_database: Database, tmp_path: Pa
         ({"PAYMENTS_PORT": "65536"}, "PAYMENTS_PORT: Input should be less than or equal to 65535"),
         ({"PAYMENTS_POOL_MAX": "0"}, "PAYMENTS_POOL_MAX: Input should be greater than or equal to 1"),
         ({"PAYMENTS_POOL_TIMEOUT_S": "inf"}, "PAYMENTS_POOL_TIMEOUT_S: Input should be a finite number"),
+        ({"PAYMENTS_DATABASE_ROLE": "a -c b"}, "PAYMENTS_DATABASE_ROLE: String should match pattern"),
+        ({"PAYMENTS_ISOLATION": "none"}, "PAYMENTS_ISOLATION: Input should be 'read committed' or"),
+        ({"PAYMENTS_ALLOW_UNAUTHENTICATED": "perhaps"}, "PAYMENTS_ALLOW_UNAUTHENTICATED: Input should be a"),
+        ({"PAYMENTS_MAX_REQUESTS": "0"}, "PAYMENTS_MAX_REQUESTS: Input should be greater than or equal"),
         ({"PAYMENTS_LOG_LEVEL": "loud"}, "PAYMENTS_LOG_LEVEL: String should match pattern"),
     ],
 )
@@ -146,6 +150,15 @@ def test_a_database_that_cannot_be_used(url: str, says: str) -> None:
     assert ended.stderr.startswith(f"payments-core: DATABASE_URL cannot be used: {says}")
     assert "Traceback" not in ended.stderr
     assert ended.stdout == ""
+
+
+def test_a_role_that_cannot_be_taken_on(shared_database: Database) -> None:
+    settings = {"DATABASE_URL": shared_database.dsn, "PAYMENTS_DATABASE_ROLE": "no_such_role"}
+    ended = run(["serve", "--port", "0"], settings)
+    assert ended.returncode == 2
+    assert 'role "no_such_role" does not exist' in ended.stderr
+    assert "GRANT no_such_role TO <login>" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 def test_a_database_without_the_schema(empty_database: Database) -> None:

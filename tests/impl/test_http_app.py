@@ -141,7 +141,10 @@ async def answers(error: Exception) -> list[httpx.Response]:
     [
         psycopg.OperationalError("connection refused at 10.0.0.7"),
         psycopg.errors.AdminShutdown("terminating"),
-        psycopg.errors.DeadlockDetected("deadlock"),
+        psycopg.errors.IdleInTransactionSessionTimeout("idle"),
+        psycopg.errors.TransactionTimeout("long"),
+        psycopg.errors.ReadOnlySqlTransaction("a standby"),
+        psycopg.errors.QueryCanceled("statement timeout"),
         PoolTimeout("no connection"),
         PoolClosed("closed"),
     ],
@@ -155,6 +158,24 @@ async def test_a_database_that_cannot_be_reached(error: Exception) -> None:
         document = problem(answer, 503, "unavailable")
         assert answer.headers["retry-after"] == "1"
         assert str(error) not in document["detail"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        psycopg.errors.LockNotAvailable("lock timeout"),
+        psycopg.errors.DeadlockDetected("deadlock"),
+        psycopg.errors.SerializationFailure("could not serialize"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_a_payment_that_others_hold(error: Exception) -> None:
+    with capture_logs() as logs:
+        refused = await answers(error)
+    assert [(log["event"], log["error"]) for log in logs] == [("payment busy", type(error).__name__)] * 9
+    for answer in refused:
+        problem(answer, 503, "payment_busy")
+        assert answer.headers["retry-after"] == "1"
 
 
 @pytest.mark.parametrize("error", [RuntimeError("secret"), psycopg.errors.CheckViolation("secret")])

@@ -32,6 +32,11 @@ CONTRACT = {
     "capture_window_open": 409,
     "capture_window_expired": 409,
     "amount_mismatch": 422,
+    "unauthorized": 401,
+    "head_too_large": 431,
+    "overloaded": 503,
+    "deadline_exceeded": 503,
+    "payment_busy": 503,
     "unavailable": 503,
     "internal_error": 500,
 }

@@ -139,7 +139,8 @@ async def test_a_capture_moves_the_payment_and_stores_its_answer(kit: Kit) -> No
     payment = await authorized(kit)
     await kit.set_clock(NOON + 3)
     result = await capture(kit, payment.payment_id)
-    assert result == CaptureResult(Answer(201, f"captured 500 at {NOON + 3}\x00".encode()), replayed=False)
+    answer = Answer(201, f"captured 500 at {NOON + 3}\x00".encode())
+    assert result == CaptureResult(answer, replayed=False, outcome=CaptureOutcome.CAPTURED)
     contents = await kit.contents()
     assert contents.payments == {payment.payment_id: payment.capture(FULL, NOON + 3)}
     (attempt,) = contents.attempts.values()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -10,9 +11,12 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+from starlette.types import ASGIApp, Message
 
 from payments_core.entrypoints.http.app import create_app
 from tests.support.stores import Kit
+
+_LIFESPAN_LIMIT_S = 60
 
 Headers = Mapping[str, str] | list[tuple[bytes, bytes]]
 
@@ -54,6 +58,30 @@ async def api_over(kit: Kit) -> AsyncIterator[Api]:
     transport = httpx.ASGITransport(create_app(kit.store), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://payments") as http:
         yield Api(http, kit)
+
+
+@asynccontextmanager
+async def running(app: ASGIApp) -> AsyncIterator[None]:
+    """Within the block the application has started up, as behind a server."""
+    asked: asyncio.Queue[Message] = asyncio.Queue()
+    answered: asyncio.Queue[Message] = asyncio.Queue()
+    scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
+
+    async def enter(phase: str) -> None:
+        await asked.put({"type": f"lifespan.{phase}"})
+        answer = await asyncio.wait_for(answered.get(), _LIFESPAN_LIMIT_S)
+        assert answer["type"] == f"lifespan.{phase}.complete", answer
+
+    async def run() -> None:
+        await app(scope, asked.get, answered.put)
+
+    task = asyncio.create_task(run())
+    await enter("startup")
+    try:
+        yield
+    finally:
+        await enter("shutdown")
+        await task
 
 
 def problem(answer: httpx.Response, status: int, name: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TEST_BIN_VARIABLE = "PAYMENTS_TEST_POSTGRES_BIN"
+PARTITIONED_VARIABLE = "PAYMENTS_TEST_PARTITIONED"
 APPLICATION_ROLE = "payments_app"
 
 
@@ -27,6 +28,11 @@ def chosen_bin_dir() -> Path | None:
     """The PostgreSQL that the environment chooses for tests, if any."""
     chosen = os.environ.get(TEST_BIN_VARIABLE)
     return Path(chosen) if chosen else None
+
+
+def are_partitioned() -> bool:
+    """Whether the environment asks for tables that are hash-partitioned by ``payment_id``."""
+    return bool(os.environ.get(PARTITIONED_VARIABLE))
 
 
 @contextmanager

@@ -9,8 +9,9 @@ import httpx
 
 from payments_core.application.use_cases import ExpirePayments
 from payments_core.entrypoints.http.app import create_app
+from payments_core.entrypoints.metrics import Metrics
 from payments_core.entrypoints.settings import Settings
-from payments_core.entrypoints.wiring import make_pool, postgres_store
+from payments_core.entrypoints.wiring import guarded, make_pool, postgres_store
 from payments_core.infrastructure.postgres.store import Pool
 from payments_verify.clock import DatabaseClock
 from payments_verify.gate import Gate
@@ -76,7 +77,9 @@ async def _pool(gate: Gate, connections: int) -> AsyncIterator[Pool]:
 @asynccontextmanager
 async def _served(gate: Gate, pool: Pool, command: str | None) -> AsyncIterator[PaymentsClient]:
     if command is None:
-        yield PaymentsClient(ApplicationClient(create_app(postgres_store(pool))))
+        yield PaymentsClient(
+            ApplicationClient(guarded(create_app(postgres_store(pool)), Settings(), Metrics()))
+        )
         return
     async with (
         running_command(command, {"DATABASE_URL": gate.tcp_dsn}) as url,

@@ -83,6 +83,10 @@ class ScheduledStore:
             finally:
                 await _turn("unlock due payments", _released(_EVERY_PAYMENT))
 
+    def is_conflict(self, error: Exception) -> bool:
+        """As the store says."""
+        return self._store.is_conflict(error)
+
     async def ready(self) -> bool:
         """Whether the store can serve; no step, for it touches no payment."""
         return await self._store.ready()

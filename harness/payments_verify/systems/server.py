@@ -13,6 +13,7 @@ from typing import IO
 
 import httpx
 
+from payments_core.entrypoints import tokens
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
 from payments_verify.clock import DatabaseClock
@@ -38,8 +39,9 @@ async def servers(dsn: str, count: int) -> AsyncIterator[System]:
         ServerError: if one of them does not start.
     """
     async with AsyncExitStack() as stack:
-        urls = [await stack.enter_async_context(server_process(dsn)) for _ in range(count)]
-        clients = [await stack.enter_async_context(_client(url)) for url in urls]
+        token, digest = tokens.make()
+        urls = [await stack.enter_async_context(server_process(dsn, digest)) for _ in range(count)]
+        clients = [await stack.enter_async_context(_client(url, token)) for url in urls]
         clock = await stack.enter_async_context(DatabaseClock.connect(dsn))
         pool = await stack.enter_async_context(make_pool(Settings(database_url=dsn)))
         store = postgres_store(pool)
@@ -54,8 +56,12 @@ async def servers(dsn: str, count: int) -> AsyncIterator[System]:
 
 
 @asynccontextmanager
-async def server_process(dsn: str) -> AsyncIterator[str]:
+async def server_process(dsn: str, accepted: str = "") -> AsyncIterator[str]:
     """One server process on a free port, stopped with SIGTERM at the end; yields its URL.
+
+    Args:
+        dsn: its database.
+        accepted: the hashes of the tokens that it asks for, separated by commas; it asks for none if empty.
 
     Raises:
         ServerError: if it does not start.
@@ -66,7 +72,12 @@ async def server_process(dsn: str) -> AsyncIterator[str]:
             *("-m", "payments_core", "serve", "--port", "0"),
             stdout=output,
             stderr=output,
-            env={**os.environ, "DATABASE_URL": dsn, "PAYMENTS_LOG_LEVEL": "warning"},
+            env={
+                **os.environ,
+                "DATABASE_URL": dsn,
+                "PAYMENTS_LOG_LEVEL": "warning",
+                "PAYMENTS_TOKENS": accepted,
+            },
         )
         try:
             yield await _url(process, output)
@@ -111,7 +122,10 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 @asynccontextmanager
-async def _client(url: str) -> AsyncIterator[PaymentsClient]:
+async def _client(url: str, token: str) -> AsyncIterator[PaymentsClient]:
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
-    async with httpx.AsyncClient(base_url=url, timeout=_REQUEST_LIMIT_S, limits=limits) as http:
+    headers = {"Authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(
+        base_url=url, timeout=_REQUEST_LIMIT_S, limits=limits, headers=headers
+    ) as http:
         yield PaymentsClient(http)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from payments_core.domain.capture import Answer
+from payments_core.domain.capture import Answer, CaptureOutcome
 from payments_core.domain.payment import Payment
 from payments_core.domain.values import Instant
 
@@ -67,7 +67,9 @@ class CaptureResult:
     Attributes:
         answer: status and body, as stored.
         replayed: whether an earlier request under the same key had been answered so.
+        outcome: what was decided, then or now.
     """
 
     answer: Answer
     replayed: bool
+    outcome: CaptureOutcome

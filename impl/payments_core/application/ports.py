@@ -71,6 +71,12 @@ class PaymentStore(Protocol):
     def lock_due(self, limit: int) -> AbstractAsyncContextManager[DuePayments]:
         """Lock at most ``limit`` payments whose window has ended, passing over those locked by others."""
 
+    def is_conflict(self, error: Exception) -> bool:
+        """Whether, with this error, the store took a transaction back because of others beside it.
+
+        It has then certainly stored nothing, and may be run again from its first read.
+        """
+
     async def ready(self) -> bool:
         """Whether the store can serve, its schema being the one this code needs; raises if unreachable."""
 

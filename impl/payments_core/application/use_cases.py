@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from payments_core.application.again import again_after_conflict
 from payments_core.application.dto import CaptureResult, Created, Cursor, PaymentPage, PaymentSnapshot
 from payments_core.application.ports import AnswerWriter, PaymentStore
 from payments_core.domain.capture import CaptureAttempt, CaptureDecision, decide_capture
@@ -18,6 +19,7 @@ class CreatePayment:
 
     store: PaymentStore
 
+    @again_after_conflict
     async def __call__(self, payment_id: UUID, amount: Amount) -> Created:
         """Create it, or find that an earlier request did.
 
@@ -69,6 +71,7 @@ class AuthorizePayment:
 
     store: PaymentStore
 
+    @again_after_conflict
     async def __call__(self, payment_id: UUID, window: CaptureWindow) -> PaymentSnapshot:
         """Authorize at the database's time.
 
@@ -91,6 +94,7 @@ class CapturePayment:
     store: PaymentStore
     write_answer: AnswerWriter
 
+    @again_after_conflict
     async def __call__(self, payment_id: UUID, key: IdempotencyKey, amount: Amount) -> CaptureResult:
         """Decide the capture under the payment's lock, or repeat the answer stored under its key.
 
@@ -103,12 +107,13 @@ class CapturePayment:
                 raise PaymentNotFound(str(payment_id))
             if locked.attempt is not None:
                 locked.attempt.require_same_request(amount)
-                return CaptureResult(locked.attempt.answer, replayed=True)
+                known = locked.attempt
+                return CaptureResult(known.answer, replayed=True, outcome=known.outcome)
             decision = decide_capture(locked.payment, key, amount, locked.now)
             attempt = self._attempt(decision)
             moved = None if decision.payment == locked.payment else decision.payment
             await locked.commit(payment=moved, attempt=attempt)
-            return CaptureResult(attempt.answer, replayed=False)
+            return CaptureResult(attempt.answer, replayed=False, outcome=attempt.outcome)
 
     def _attempt(self, decision: CaptureDecision) -> CaptureAttempt:
         return CaptureAttempt(
@@ -127,6 +132,7 @@ class FailPayment:
 
     store: PaymentStore
 
+    @again_after_conflict
     async def __call__(self, payment_id: UUID, reason: FailureReason) -> PaymentSnapshot:
         """Fail it at the database's time.
 
@@ -148,6 +154,7 @@ class ExpirePayments:
 
     store: PaymentStore
 
+    @again_after_conflict
     async def __call__(self, limit: int) -> Sequence[Payment]:
         """Expire one batch of at most ``limit``; payments locked by others are left to a later batch."""
         async with self.store.lock_due(limit) as due:

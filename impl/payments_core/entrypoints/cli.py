@@ -1,11 +1,13 @@
-"""The command line: ``payments-core serve | migrate | sweep | openapi | problems``."""
+"""The command line: ``payments-core serve | migrate | sweep | token | openapi | problems``."""
 
 import asyncio
+import ipaddress
 import os
 import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn
@@ -17,13 +19,16 @@ from pydantic import ValidationError
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from payments_core.application.use_cases import ExpirePayments
+from payments_core.entrypoints import sweeper, tokens
 from payments_core.entrypoints.http.contract import markdown_pages, openapi_json
+from payments_core.entrypoints.http.protocol import BoundedProtocol
 from payments_core.entrypoints.logs import configure_logs
+from payments_core.entrypoints.metrics import shared_between_processes
 from payments_core.entrypoints.settings import Settings
-from payments_core.entrypoints.wiring import make_pool, postgres_store
+from payments_core.entrypoints.wiring import make_pool, postgres_store, session
 from payments_core.infrastructure.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from payments_core.infrastructure.postgres.migrate import MigrationError, migrate, pending
+from payments_core.infrastructure.postgres.session import RoleError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -50,12 +55,15 @@ def serve(
     """Serve HTTP, on DATABASE_URL or, where that is not set, on an embedded PostgreSQL."""
     settings = _settings()
     configure_logs(settings.log_level)
+    address = host or settings.host
+    _require_safety(address, settings)
     for ending in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ending, _end)
     with _database(settings, data) as dsn:
         # Workers are fresh processes, and read their settings from the environment.
         os.environ["DATABASE_URL"] = dsn
-        _serve(host or settings.host, settings.port if port is None else port, workers, settings.log_level)
+        listener = _listen(address, settings.port if port is None else port)
+        _serve(listener, workers, settings.log_level)
 
 
 @app.command(name="migrate")
@@ -74,12 +82,21 @@ def sweep(
 ) -> None:
     """Fail every authorized payment of DATABASE_URL whose capture window has ended."""
     settings = _settings()
-    _require_schema(_database_url(settings))
+    configure_logs(settings.log_level)
+    _require_schema(settings, _database_url(settings))
     try:
         swept = asyncio.run(_sweep(settings, batch))
     except psycopg.Error as error:
         _stop(str(error))
     typer.echo(f"expired {swept} payment{'s' if swept != 1 else ''}")
+
+
+@app.command()
+def token() -> None:
+    """Make a bearer token. The client keeps it; the service is told its hash, and nobody keeps it here."""
+    made, digest = tokens.make()
+    typer.echo(f"token   {made}")
+    typer.echo(f"sha256  {digest}")
 
 
 @app.command(name="openapi")
@@ -102,19 +119,15 @@ def problems_command(
 
 
 async def _sweep(settings: Settings, batch: int) -> int:
-    total = 0
     async with make_pool(settings) as pool:
-        expire = ExpirePayments(postgres_store(pool))
-        while swept := len(await expire(batch)):
-            total += swept
-    return total
+        return await sweeper.sweep(postgres_store(pool, settings), batch)
 
 
 @contextmanager
 def _database(settings: Settings, data: Path | None) -> Iterator[str]:
     """The database to serve from: the one in the settings, or an embedded one for as long as we run."""
     if settings.database_url is not None:
-        _require_schema(settings.database_url)
+        _require_schema(settings, settings.database_url)
         yield settings.database_url
         return
     try:
@@ -127,8 +140,7 @@ def _database(settings: Settings, data: Path | None) -> Iterator[str]:
         _stop(str(error))
 
 
-def _serve(host: str, port: int, workers: int, log_level: str) -> None:
-    listener = _listen(host, port)
+def _serve(listener: socket.socket, workers: int, log_level: str) -> None:
     address, bound = listener.getsockname()[:2]
     shown = f"[{address}]" if ":" in address else address
     config = uvicorn.Config(
@@ -136,9 +148,11 @@ def _serve(host: str, port: int, workers: int, log_level: str) -> None:
         factory=True,
         workers=workers,
         log_level=log_level,
+        log_config=None,
         access_log=False,
         loop="uvloop",
-        http="httptools",
+        http=BoundedProtocol,
+        ws="none",
         timeout_graceful_shutdown=_SHUTDOWN_LIMIT_S,
         server_header=False,
     )
@@ -155,8 +169,9 @@ def _run(config: uvicorn.Config, listener: socket.socket) -> None:
     if config.workers == 1:
         uvicorn.Server(config).run(sockets=[listener])
         return
-    supervisor = Multiprocess(config, [listener])
-    supervisor.run()
+    with shared_between_processes():
+        supervisor = Multiprocess(config, [listener])
+        supervisor.run()
     if any(worker.exitcode == STARTUP_FAILURE for worker in supervisor.processes):
         raise SystemExit(STARTUP_FAILURE)
 
@@ -183,19 +198,51 @@ def _settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        _stop("; ".join(f"{_variable(str(each['loc'][0]))}: {each['msg']}" for each in error.errors()))
+        _stop("; ".join(f"{_variable(each['loc'])}{each['msg']}" for each in error.errors()))
 
 
-def _variable(field: str) -> str:
+def _variable(location: tuple[int | str, ...]) -> str:
     """The environment variable of a setting, which a validation error names by its alias if it has one."""
-    return field if field.isupper() else f"PAYMENTS_{field.upper()}"
+    if not location:  # about several of them, which it names itself
+        return ""
+    field = str(location[0])
+    return f"{field if field.isupper() else f'PAYMENTS_{field.upper()}'}: "
 
 
-def _require_schema(dsn: str) -> None:
+def _require_safety(host: str, settings: Settings) -> None:
+    """Stop where anybody could reach the service without a token, or the tokens cannot be used."""
+    try:
+        accepted = tokens.load(settings.tokens, settings.tokens_file)
+    except tokens.TokensError as error:
+        _stop(str(error))
+    if settings.tracing and find_spec("opentelemetry") is None:
+        _stop("PAYMENTS_TRACING needs OpenTelemetry: pip install 'payments-core[otel]'")
+    if accepted or settings.allow_unauthenticated or _is_loopback(host):
+        return
+    _stop(
+        f"without tokens it serves loopback addresses only, and {host} is none. Either make a token "
+        "(payments-core token) and put its hash into PAYMENTS_TOKENS or the file PAYMENTS_TOKENS_FILE, "
+        "or serve 127.0.0.1; or, if nobody can reach it who may not take money, set "
+        "PAYMENTS_ALLOW_UNAUTHENTICATED=yes, which is dangerous"
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether a name stands for addresses of this machine alone; one that stands for none cannot be bound."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return True
+    return all(ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback for *_, address in found)
+
+
+def _require_schema(settings: Settings, dsn: str) -> None:
     """Stop unless the database can be used as it is."""
     try:
         missing = pending(dsn)
-    except psycopg.Error as error:
+        if not missing:
+            session(settings).require(dsn)
+    except (psycopg.Error, RoleError) as error:
         _stop(f"DATABASE_URL cannot be used: {error}")
     if missing:
         _stop(f"the database lacks {', '.join(missing)}; run: payments-core migrate")

@@ -1,20 +1,77 @@
-"""Logs as JSON lines on standard error."""
+"""Logs as JSON lines on standard error: ours, and those of the libraries."""
 
 import logging
 import sys
+import traceback
+from collections.abc import Iterator
+from typing import TextIO
 
+import psycopg
 import structlog
+from structlog.types import EventDict, WrappedLogger
+
+
+class _StandardError(logging.StreamHandler[TextIO]):
+    """Writes to whatever standard error is at the time."""
+
+    def __init__(self, formatter: logging.Formatter) -> None:
+        logging.Handler.__init__(self)
+        self.setFormatter(formatter)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override] # an attribute of the base class
+        return sys.stderr
 
 
 def configure_logs(level: str) -> None:
-    """Log JSON at ``level`` and above, with a UTC time."""
+    """Log JSON at ``level`` and above, with a UTC time; also what uvicorn and psycopg have to say."""
+    named: list[structlog.types.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    written: list[structlog.types.Processor] = [describe_failure, structlog.processors.JSONRenderer()]
+    threshold = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        processors=[*named, *written],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
     )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *written],
+        foreign_pre_chain=[*named, structlog.stdlib.add_logger_name],
+    )
+    root = logging.getLogger()
+    others = [handler for handler in root.handlers if not isinstance(handler, _StandardError)]
+    root.handlers = [*others, _StandardError(formatter)]
+    root.setLevel(threshold)
+
+
+def describe_failure(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Put the exception of an event into words that hold no value of a row or a parameter.
+
+    PostgreSQL's DETAIL and CONTEXT quote those, idempotency keys among them; of its errors stay the code and
+    the primary message.
+    """
+    given = event.pop("exc_info", None)
+    error = sys.exc_info()[1] if given is True else given[1] if isinstance(given, tuple) else given
+    if isinstance(error, BaseException):
+        event["exception"] = "".join(_described(error, set()))
+    return event
+
+
+def _described(error: BaseException, seen: set[int]) -> Iterator[str]:
+    seen.add(id(error))
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if before is not None and id(before) not in seen:
+        yield from _described(before, seen)
+        yield "\nThen, because of that or while it was handled:\n"
+    yield "Traceback (most recent call last):\n"
+    yield from traceback.format_tb(error.__traceback__)
+    yield f"{type(error).__module__}.{type(error).__qualname__}: {_message(error)}\n"
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, psycopg.Error) and error.diag.message_primary is not None:
+        return f"{error.diag.sqlstate} {error.diag.message_primary}"
+    return str(error)

@@ -1,7 +1,12 @@
 """Settings, from the environment."""
 
-from pydantic import Field
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_ROLE = "^([A-Za-z_][A-Za-z0-9_]*)?$"
 
 
 class Settings(BaseSettings):
@@ -9,20 +14,60 @@ class Settings(BaseSettings):
 
     Attributes:
         database_url: PostgreSQL to use (``DATABASE_URL``); without it ``serve`` starts an embedded one.
-        host: address to listen on (``PAYMENTS_HOST``).
-        port: TCP port to listen on, 0 for a free one (``PAYMENTS_PORT``).
-        pool_min: connections kept open per process (``PAYMENTS_POOL_MIN``).
-        pool_max: connections per process at most (``PAYMENTS_POOL_MAX``).
-        pool_timeout_s: how long a request waits for a connection, in seconds (``PAYMENTS_POOL_TIMEOUT_S``).
-        log_level: least level that is logged (``PAYMENTS_LOG_LEVEL``).
+        database_role: role that every session takes on; empty to stay who connected.
+        isolation: of the transactions; ``serializable`` for databases that lock otherwise than PostgreSQL.
+        statement_timeout_ms: after this long PostgreSQL ends a statement, its wait for a lock included.
+        lock_timeout_ms: after this long PostgreSQL ends the wait for a lock.
+        idle_in_transaction_timeout_ms: after this long PostgreSQL ends a session that idles in a transaction.
+        transaction_timeout_ms: after this long PostgreSQL 17 and newer end a transaction and its session.
+        host: address to listen on.
+        port: TCP port to listen on, 0 for a free one.
+        tokens: SHA-256 hashes of the bearer tokens, in hex, separated by commas.
+        tokens_file: a file of such hashes, one a line; after ``#`` stands a comment.
+        allow_unauthenticated: serve every address without tokens. Dangerous: whoever reaches it may capture.
+        pool_min: connections kept open per process.
+        pool_max: connections per process at most.
+        pool_timeout_s: how long a request waits for a connection, in seconds.
+        request_timeout_s: how long a request may take until it is given up, in seconds.
+        max_requests: requests that a process works on or keeps waiting; those beyond are refused.
+        drain_s: how long a process that was told to end still serves, not ready any more, in seconds.
+        sweep_interval_s: how often a process expires payments, in seconds; 0 for never.
+        sweep_batch: payments that the sweeper locks at a time.
+        tracing: send OpenTelemetry traces, where the ``OTEL_*`` variables say.
+        log_level: least level that is logged.
     """
 
     model_config = SettingsConfigDict(env_prefix="PAYMENTS_", populate_by_name=True)
 
     database_url: str | None = Field(default=None, validation_alias="DATABASE_URL", min_length=1)
+    database_role: str = Field(default="payments_app", pattern=_ROLE)
+    isolation: Literal["read committed", "serializable"] = "read committed"
+    statement_timeout_ms: int = Field(default=8_000, ge=1)
+    lock_timeout_ms: int = Field(default=5_000, ge=1)
+    idle_in_transaction_timeout_ms: int = Field(default=10_000, ge=1)
+    transaction_timeout_ms: int = Field(default=15_000, ge=1)
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
+    tokens: str = ""
+    tokens_file: Path | None = None
+    allow_unauthenticated: bool = False
     pool_min: int = Field(default=2, ge=1)
     pool_max: int = Field(default=10, ge=1)
     pool_timeout_s: float = Field(default=5.0, gt=0, allow_inf_nan=False)
+    request_timeout_s: float = Field(default=10.0, gt=0, allow_inf_nan=False)
+    max_requests: int = Field(default=256, ge=1)
+    drain_s: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    sweep_interval_s: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    sweep_batch: int = Field(default=100, ge=1)
+    tracing: bool = False
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+
+    @model_validator(mode="after")
+    def _lock_wait_ends_first(self) -> "Settings":
+        """Who waits for a lock is told so; the deadline, which cannot say why, is for the rest."""
+        if self.lock_timeout_ms >= self.request_timeout_s * 1000:
+            raise ValueError(
+                f"PAYMENTS_LOCK_TIMEOUT_MS ({self.lock_timeout_ms}) must be less than "
+                f"PAYMENTS_REQUEST_TIMEOUT_S ({self.request_timeout_s:g})"
+            )
+        return self

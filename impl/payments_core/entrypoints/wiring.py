@@ -1,59 +1,157 @@
-"""Puts the parts together: settings to store to application."""
+"""Puts the parts together: settings to store to application, with its guards around it."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import psycopg
-from psycopg_pool import AsyncConnectionPool
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
 
+from payments_core.entrypoints import metrics as prometheus
+from payments_core.entrypoints import tokens
 from payments_core.entrypoints.http.app import create_app
+from payments_core.entrypoints.http.authentication import Authenticated
+from payments_core.entrypoints.http.limits import Admission, Deadline, HeadLimit
+from payments_core.entrypoints.http.observed import QUIET, Observed, templates
+from payments_core.entrypoints.http.resources import resource
+from payments_core.entrypoints.lifecycle import drained, draining
 from payments_core.entrypoints.logs import configure_logs
+from payments_core.entrypoints.metrics import Metrics
 from payments_core.entrypoints.settings import Settings
+from payments_core.entrypoints.sweeper import sweeping
+from payments_core.infrastructure.postgres import statements as sql
 from payments_core.infrastructure.postgres.migrate import known
 from payments_core.infrastructure.postgres.rows import Row, configure
-from payments_core.infrastructure.postgres.store import Pool, PostgresPaymentStore, reset
+from payments_core.infrastructure.postgres.session import Session
+from payments_core.infrastructure.postgres.store import (
+    UNTOLD,
+    Connection,
+    ObservedPool,
+    Pool,
+    PostgresPaymentStore,
+    Waits,
+    reset,
+)
 
 
-def make_pool(settings: Settings) -> Pool:
+def session(settings: Settings) -> Session:
+    """What the service's sessions with the database are."""
+    return Session(
+        settings.database_role,
+        settings.statement_timeout_ms,
+        settings.lock_timeout_ms,
+        settings.idle_in_transaction_timeout_ms,
+        settings.transaction_timeout_ms,
+    )
+
+
+def make_pool(settings: Settings, waits: Waits = UNTOLD) -> Pool:
     """A pool of connections to ``settings.database_url``, not yet open.
 
     Raises:
         ValueError: if the settings name no database.
+        psycopg.ProgrammingError: if what they name is no connection string.
     """
     if settings.database_url is None:
         raise ValueError("no database: set DATABASE_URL")
-    return AsyncConnectionPool(
+    sessions = session(settings)
+
+    async def prepare(connection: Connection) -> None:
+        await configure(connection)
+        await sessions.prepare(connection)
+
+    pool = ObservedPool(
         settings.database_url,
         connection_class=psycopg.AsyncConnection[Row],
         min_size=min(settings.pool_min, settings.pool_max),
         max_size=settings.pool_max,
         timeout=settings.pool_timeout_s,
-        kwargs={"autocommit": True, "application_name": "payments-core"},
-        configure=configure,
+        kwargs={"autocommit": True, **sessions.connection_parameters(settings.database_url)},
+        configure=prepare,
         reset=reset,
         open=False,
     )
+    pool.waits = waits
+    return pool
 
 
-def postgres_store(pool: Pool) -> PostgresPaymentStore:
+def postgres_store(
+    pool: Pool, settings: Settings | None = None, waits: Waits = UNTOLD
+) -> PostgresPaymentStore:
     """The store over ``pool``, which needs every migration that this version ships."""
-    return PostgresPaymentStore(pool, frozenset(known()))
+    serializable = (settings or Settings()).isolation == "serializable"
+    begin = sql.BEGIN_SERIALIZABLE if serializable else sql.BEGIN
+    return PostgresPaymentStore(pool, frozenset(known()), begin, waits)
 
 
-def postgres_app(settings: Settings) -> Starlette:
-    """The application over PostgreSQL; its pool opens with it and closes with it."""
-    pool = make_pool(settings)
+def postgres_app(settings: Settings) -> ASGIApp:
+    """The application over PostgreSQL, guarded; its pool opens with it and closes with it.
+
+    Raises:
+        TokensError: if the tokens of the settings cannot be used.
+    """
+    metrics = Metrics()
+    if settings.tracing:
+        return _traced_app(settings, metrics)
+    return _app(settings, metrics, metrics)
+
+
+def _traced_app(settings: Settings, metrics: Metrics) -> ASGIApp:
+    from payments_core.entrypoints import tracing  # noqa: PLC0415 - of an extra that may not be installed
+
+    provider = tracing.provider()
+    tracer = provider.get_tracer("payments_core")
+    app = _app(settings, metrics, tracing.TracedWaits(metrics, tracer), provider.shutdown)
+    return tracing.Traced(app, app.routes, tracer)
+
+
+def _app(
+    settings: Settings, metrics: Metrics, waits: Waits, at_the_end: Callable[[], None] = lambda: None
+) -> Observed:
+    pool = make_pool(settings, waits)
+    store = postgres_store(pool, settings, waits)
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[None]:
-        async with pool:
+        async with AsyncExitStack() as stack:
+            stack.callback(at_the_end)
+            await stack.enter_async_context(pool)
+            await stack.enter_async_context(
+                sweeping(store, settings.sweep_interval_s, settings.sweep_batch, metrics.expired)
+            )
+            stack.enter_context(drained(settings.drain_s))
             yield
 
-    return create_app(postgres_store(pool), opened)
+    return guarded(create_app(store, opened, draining, [exposition(metrics)]), settings, metrics)
 
 
-def app_from_environment() -> Starlette:
+def guarded(app: Starlette, settings: Settings, metrics: Metrics) -> Observed:
+    """The application behind its tokens and limits. From the outside in: what is cheapest to refuse first.
+
+    Raises:
+        TokensError: if the tokens of the settings cannot be used.
+    """
+    accepted = tokens.load(settings.tokens, settings.tokens_file)
+    inner: ASGIApp = Deadline(app, settings.request_timeout_s, metrics.rejected)
+    inner = Authenticated(inner, accepted)
+    inner = HeadLimit(inner, metrics.rejected)
+    inner = Admission(inner, settings.max_requests, QUIET, metrics.rejected)
+    return Observed(inner, templates(app), metrics)
+
+
+def exposition(metrics: Metrics) -> Route:
+    """The route at which Prometheus finds the metrics."""
+
+    async def get(_request: Request) -> Response:
+        return Response(metrics.exposition(), media_type=prometheus.CONTENT_TYPE)
+
+    return resource("/metrics", GET=get)
+
+
+def app_from_environment() -> ASGIApp:
     """The application as the environment says; what each worker process builds for itself, logs included."""
     settings = Settings()
     configure_logs(settings.log_level)

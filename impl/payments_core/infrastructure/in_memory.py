@@ -96,6 +96,10 @@ class InMemoryPaymentStore:
         finally:
             self._claims[payment_id] -= 1
 
+    def is_conflict(self, error: Exception) -> bool:  # noqa: ARG002 - the port's
+        """Never: whoever comes second waits for the lock."""
+        return False
+
     async def ready(self) -> bool:
         """Always: there is nothing to reach."""
         return True

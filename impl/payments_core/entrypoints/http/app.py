@@ -1,6 +1,6 @@
 """The Starlette application: routes, health, and every error as a problem document."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 
 from payments_core.application.ports import PaymentStore
 from payments_core.domain.errors import (
@@ -30,16 +31,30 @@ _log = structlog.get_logger()
 _RETRY_AFTER_SECONDS = "1"
 
 
-def create_app(store: PaymentStore, lifespan: Lifespan | None = None) -> Starlette:
-    """The application over ``store``; ``lifespan`` is entered before the first request is served."""
+def create_app(
+    store: PaymentStore,
+    lifespan: Lifespan | None = None,
+    draining: Callable[[], bool] = lambda: False,
+    routes: Sequence[BaseRoute] = (),
+) -> Starlette:
+    """The application over ``store``.
+
+    Args:
+        store: where payments are kept.
+        lifespan: entered before the first request is served.
+        draining: whether the process is about to end, and wants no new requests.
+        routes: more routes.
+    """
 
     async def healthz(_request: Request) -> Response:
         return written(documents.Alive())
 
     async def readyz(_request: Request) -> Response:
+        if draining():
+            return _not_now("this process is about to end; send requests to another")
         if await store.ready():
             return written(documents.Ready())
-        return problems.response(problems.UNAVAILABLE, "the database lacks migrations: payments-core migrate")
+        return _not_now("the database lacks migrations: payments-core migrate")
 
     @asynccontextmanager
     async def entered(_app: Starlette) -> AsyncIterator[None]:
@@ -55,6 +70,7 @@ def create_app(store: PaymentStore, lifespan: Lifespan | None = None) -> Starlet
             resource("/healthz", GET=healthz),
             resource("/readyz", GET=readyz),
             *pages.routes(),
+            *routes,
         ],
         exception_handlers=_HANDLERS,
         lifespan=entered,
@@ -93,10 +109,24 @@ async def _http_error(_request: Request, error: Exception) -> Response:
 
 async def _unavailable(_request: Request, error: Exception) -> Response:
     _log.warning("database unavailable", error=type(error).__name__)
-    headers = {"Retry-After": _RETRY_AFTER_SECONDS}
-    return problems.response(
-        problems.UNAVAILABLE, "the database cannot be reached; send the same request again", headers
+    return _not_now("the database cannot be reached; send the same request again")
+
+
+async def _too_slow(_request: Request, error: Exception) -> Response:
+    _log.warning("statement too slow", error=type(error).__name__)
+    return _not_now("the database took too long and stored nothing; send the same request again")
+
+
+async def _busy(_request: Request, error: Exception) -> Response:
+    _log.warning("payment busy", error=type(error).__name__)
+    detail = (
+        "others hold this payment, or met this request there; nothing was done: send the same request again"
     )
+    return _not_now(detail, problems.PAYMENT_BUSY)
+
+
+def _not_now(detail: str, problem: ProblemType = problems.UNAVAILABLE) -> Response:
+    return problems.response(problem, detail, {"Retry-After": _RETRY_AFTER_SECONDS})
 
 
 async def _failed(_request: Request, error: Exception) -> Response:
@@ -115,6 +145,15 @@ _HANDLERS: dict[Any, Any] = {
     ),
     TransitionRefused: _refused,
     HTTPException: _http_error,
+    psycopg.errors.LockNotAvailable: _busy,
+    psycopg.errors.SerializationFailure: _busy,
+    psycopg.errors.DeadlockDetected: _busy,
+    psycopg.errors.QueryCanceled: _too_slow,
+    # Beside the class of errors that psycopg calls operational: the session was ended for taking too long, or
+    # leads to a server that has become a standby.
+    psycopg.errors.IdleInTransactionSessionTimeout: _unavailable,
+    psycopg.errors.TransactionTimeout: _unavailable,
+    psycopg.errors.ReadOnlySqlTransaction: _unavailable,
     psycopg.OperationalError: _unavailable,
     PoolTimeout: _unavailable,
     PoolClosed: _unavailable,

@@ -17,6 +17,7 @@ from payments_core.application.use_cases import (
     GetPayment,
 )
 from payments_core.entrypoints.http import parsing, problems, views
+from payments_core.entrypoints.http.observed import CAPTURE
 from payments_core.entrypoints.http.resources import JSON, read, resource, written
 
 
@@ -85,7 +86,8 @@ class PaymentRoutes:
         payment_id = parsing.payment_id(request)
         key = parsing.idempotency_key(request)
         wanted = await parsing.body(request, parsing.AmountRequest)
-        return _captured(await self.capture(payment_id, key, wanted.amount))
+        result = request.scope[CAPTURE] = await self.capture(payment_id, key, wanted.amount)
+        return _captured(result)
 
     async def list_captures(self, request: Request) -> Response:
         """``GET /payments/{id}/captures``: every stored capture attempt."""

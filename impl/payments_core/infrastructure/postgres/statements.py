@@ -6,8 +6,11 @@ PAYMENT_COLUMNS = (
 )
 ATTEMPT_COLUMNS = "payment_id, idempotency_key, amount_cents, outcome, decided_at, status, body"
 
-# READ COMMITTED is what the locking order needs: each statement sees what committed before it began.
+# READ COMMITTED is what the locking order needs: each statement sees what committed before it began. At
+# SERIALIZABLE a statement sees what committed before the transaction's first; where that matters, the
+# database refuses with 40001, and the transaction is run again.
 BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
+BEGIN_SERIALIZABLE = "BEGIN ISOLATION LEVEL SERIALIZABLE"
 COMMIT = "COMMIT"
 ROLLBACK = "ROLLBACK"
 

@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from time import perf_counter
+from typing import Protocol
 from uuid import UUID
 
 from psycopg import AsyncConnection, AsyncCursor, ProgrammingError, errors
@@ -24,6 +26,45 @@ from payments_core.infrastructure.postgres.rows import (
 
 Connection = AsyncConnection[Row]
 Pool = AsyncConnectionPool[Connection]
+
+
+class Waits(Protocol):
+    """Told how long requests wait, in seconds, and of conflicts; for metrics."""
+
+    def pool_wait(self, seconds: float) -> None:
+        """For a connection, got or not."""
+
+    def lock_wait(self, seconds: float) -> None:
+        """For the round trip that locks a payment."""
+
+    def conflict(self) -> None:
+        """A transaction was taken back because of others."""
+
+
+class _Untold:
+    def pool_wait(self, seconds: float) -> None: ...
+
+    def lock_wait(self, seconds: float) -> None: ...
+
+    def conflict(self) -> None: ...
+
+
+UNTOLD: Waits = _Untold()
+"""For who wants no metrics."""
+
+
+class ObservedPool(AsyncConnectionPool[Connection]):
+    """A pool that tells how long requests wait for its connections."""
+
+    waits: Waits = UNTOLD
+
+    async def getconn(self, timeout: float | None = None) -> Connection:  # noqa: ASYNC109 - the pool's
+        """A connection, at most ``timeout`` seconds later."""
+        asked = perf_counter()
+        try:
+            return await super().getconn(timeout)
+        finally:
+            self.waits.pool_wait(perf_counter() - asked)
 
 
 class CommitFailed(RuntimeError):
@@ -52,11 +93,17 @@ class PostgresPaymentStore:
     Args:
         pool: open connections in autocommit mode, set up by ``rows.configure`` and given back by ``reset``.
         migrations: ids of the migrations that this code needs.
+        begin: the statement that begins a transaction.
+        waits: told how long requests wait.
     """
 
-    def __init__(self, pool: Pool, migrations: frozenset[str]) -> None:
+    def __init__(
+        self, pool: Pool, migrations: frozenset[str], begin: str = sql.BEGIN, waits: Waits = UNTOLD
+    ) -> None:
         self._pool = pool
         self._migrations = migrations
+        self._begin = begin
+        self._waits = waits
 
     async def create(self, payment_id: UUID, amount: Amount) -> Created:
         """Store a pending payment under this id, or find the one that has it."""
@@ -100,13 +147,15 @@ class PostgresPaymentStore:
     ) -> AsyncIterator["_LockedPayment | None"]:
         """Wait for the payment's lock, then read it, the key's attempt, and the clock, in that order."""
         async with self._pool.connection() as connection, _rolled_back(connection):
+            asked = perf_counter()
             async with connection.pipeline():
-                await _execute(connection, sql.BEGIN)
+                await _execute(connection, self._begin)
                 locked = await _execute(connection, sql.LOCK_PAYMENT, (payment_id,))
                 known = None
                 if key is not None:
                     known = await _execute(connection, sql.FIND_ATTEMPT, (payment_id, key.text))
                 clock = await _execute(connection, sql.READ_CLOCK)
+            self._waits.lock_wait(perf_counter() - asked)
             payment = await locked.fetchone()
             if payment is None:
                 yield None
@@ -124,11 +173,22 @@ class PostgresPaymentStore:
         """Lock at most ``limit`` payments whose window has ended, passing over those locked by others."""
         async with self._pool.connection() as connection, _rolled_back(connection):
             async with connection.pipeline():
-                await _execute(connection, sql.BEGIN)
+                await _execute(connection, self._begin)
                 due = await _execute(connection, sql.LOCK_DUE, (limit,))
                 clock = await _execute(connection, sql.READ_CLOCK)
             payments = [payment_of(row) for row in await due.fetchall()]
             yield _DuePayments(connection, payments, await _instant(clock))
+
+    def is_conflict(self, error: Exception) -> bool:
+        """Whether PostgreSQL rolled the transaction back for the sake of others: 40001 or 40P01.
+
+        Also when it says so to a COMMIT. A COMMIT that is answered with 40003, or by the loss of the
+        connection, may have been carried out, and is none.
+        """
+        if not isinstance(error, errors.SerializationFailure | errors.DeadlockDetected):
+            return False
+        self._waits.conflict()
+        return True
 
     async def ready(self) -> bool:
         """Whether the database has every migration that this code needs.

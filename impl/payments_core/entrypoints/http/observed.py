@@ -1,0 +1,109 @@
+"""Each request gets an id, a line in the log and its place in the metrics. The outermost middleware."""
+
+import random
+import re
+from collections.abc import Mapping
+from time import perf_counter
+from typing import Any
+
+import structlog
+from starlette.applications import Starlette
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from payments_core.entrypoints.metrics import Metrics
+
+CAPTURE = "payments_core.capture"
+"""Where in a request's scope the result of its capture stands."""
+REQUEST_ID = "payments_core.request_id"
+"""Where in a request's scope its id stands."""
+QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
+"""What is asked every few seconds, and is worth a line only to who debugs."""
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._~:-]{0,63}")
+_UNKNOWN_ROUTE = "unmatched"
+_NO_ANSWER = "none"
+
+_log = structlog.get_logger()
+
+
+class Observed:
+    """Names every request, and tells of it once it has ended.
+
+    The id is the client's ``X-Request-ID`` if that is 1 to 64 letters, digits and ``._~:-``, and else a new
+    one. It is a header of the answer and a field of every log line, and no part of any body: a replay gives
+    the same bytes to whichever request asks.
+
+    An error that was answered ends here: it has been logged where it was answered.
+
+    Args:
+        app: what is served.
+        routes: from endpoints to the templates of their paths, see `templates`.
+        metrics: what counts the requests.
+    """
+
+    def __init__(self, app: ASGIApp, routes: Mapping[Any, str], metrics: Metrics) -> None:
+        self._app = app
+        self.routes = routes
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = scope[REQUEST_ID] = _request_id(scope)
+        status = _NO_ANSWER
+
+        async def named(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = str(message["status"])
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        bound = structlog.contextvars.bind_contextvars(request_id=request_id)
+        self._metrics.request_began()
+        began = perf_counter()
+        try:
+            await self._app(scope, receive, named)
+        except Exception:
+            if status == _NO_ANSWER:
+                raise
+        finally:
+            self._ended(scope, status, perf_counter() - began)
+            structlog.contextvars.reset_contextvars(**bound)
+
+    def _ended(self, scope: Scope, status: str, seconds: float) -> None:
+        route = self.routes.get(scope.get("endpoint"), _UNKNOWN_ROUTE)
+        self._metrics.request_ended(scope["method"], route, status, seconds)
+        told: dict[str, Any] = {}
+        capture = scope.get(CAPTURE)
+        if capture is not None:
+            self._metrics.captured(capture.outcome.value, capture.replayed)
+            told = {"outcome": capture.outcome.value, "replayed": capture.replayed}
+        write = _log.debug if route in QUIET else _log.info
+        write(
+            "request",
+            method=scope["method"],
+            route=route,
+            status=status,
+            duration_ms=round(seconds * 1000, 3),
+            **told,
+        )
+
+
+def templates(app: Starlette) -> dict[Any, str]:
+    """The template of the path that leads to each endpoint of an application."""
+    return {
+        getattr(route, "endpoint", getattr(route, "app", None)): getattr(route, "path", _UNKNOWN_ROUTE)
+        for route in app.routes
+    }
+
+
+def _request_id(scope: Scope) -> str:
+    given = [value for name, value in scope["headers"] if name == b"x-request-id"]
+    if len(given) == 1 and _REQUEST_ID.fullmatch(given[0]):
+        text: str = given[0].decode("ascii")
+        return text
+    # An id has to be new, not secret: this costs no call of the system.
+    return f"{random.getrandbits(128):032x}"

@@ -1,0 +1,159 @@
+"""Prometheus metrics of the service.
+
+Several processes that serve one port share theirs through files: ``serve --workers N`` sees to that, and
+another process manager sets ``PROMETHEUS_MULTIPROC_DIR`` to an empty folder before the processes start.
+Whichever process is asked then answers for all.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
+
+MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
+
+
+class Metrics:
+    """The metrics of one application. Labels take few values: routes are templates, not paths."""
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        self._requests = Histogram(
+            "payments_http_request_duration_seconds",
+            "Time from the head of a request to the end of its answer.",
+            ["method", "route", "status"],
+            registry=registry,
+            buckets=_SECONDS,
+        )
+        self._in_flight = Gauge(
+            "payments_http_requests_in_flight",
+            "Requests that are being served or wait for a connection.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self._rejected = Counter(
+            "payments_http_requests_rejected",
+            "Requests that were refused or given up for a limit.",
+            ["reason"],
+            registry=registry,
+        )
+        self._captures = Counter(
+            "payments_captures", "Captures that were decided, by outcome.", ["outcome"], registry=registry
+        )
+        self._replays = Counter(
+            "payments_capture_replays",
+            "Captures that were answered with the stored answer, by its outcome.",
+            ["outcome"],
+            registry=registry,
+        )
+        self._pool_wait = Histogram(
+            "payments_pool_wait_seconds",
+            "Time until a request got a connection to the database, or none.",
+            registry=registry,
+            buckets=_SECONDS,
+        )
+        self._lock_wait = Histogram(
+            "payments_lock_wait_seconds",
+            "Time of the round trip that locks a payment, the wait for others included.",
+            registry=registry,
+            buckets=_SECONDS,
+        )
+        self._conflicts = Counter(
+            "payments_transaction_conflicts",
+            "Transactions that the database took back because of others.",
+            registry=registry,
+        )
+        self._expired = Counter(
+            "payments_expired", "Payments that the background sweeper expired.", registry=registry
+        )
+
+    def request_began(self) -> None:
+        """A request has come."""
+        self._in_flight.inc()
+
+    def request_ended(self, method: str, route: str, status: str, seconds: float) -> None:
+        """A request has been answered, or has ended without an answer."""
+        self._in_flight.dec()
+        known = method if method in _METHODS else "other"
+        self._requests.labels(known, route, status).observe(seconds)
+
+    def rejected(self, reason: str) -> None:
+        """A request was refused or given up for a limit."""
+        self._rejected.labels(reason).inc()
+
+    def captured(self, outcome: str, replayed: bool) -> None:
+        """A capture was answered, by a decision or with the answer that is stored."""
+        (self._replays if replayed else self._captures).labels(outcome).inc()
+
+    def pool_wait(self, seconds: float) -> None:
+        """A request waited this long for a connection."""
+        self._pool_wait.observe(seconds)
+
+    def lock_wait(self, seconds: float) -> None:
+        """A request waited this long for a payment's lock and what is read under it."""
+        self._lock_wait.observe(seconds)
+
+    def conflict(self) -> None:
+        """The database took a transaction back."""
+        self._conflicts.inc()
+
+    def expired(self, payments: int) -> None:
+        """The sweeper expired some payments."""
+        self._expired.inc(payments)
+
+    def exposition(self) -> bytes:
+        """All of them as Prometheus text: of this process, or of all where several serve one port."""
+        folder = os.environ.get(MULTIPROCESS_VARIABLE)
+        if folder is None:
+            return generate_latest(self._registry)
+        _forget_the_dead(Path(folder))
+        shared = CollectorRegistry()
+        multiprocess.MultiProcessCollector(shared, folder)  # type: ignore[no-untyped-call]
+        return generate_latest(shared)
+
+
+@contextmanager
+def shared_between_processes() -> Iterator[None]:
+    """Within the block, processes that are started count together, unless the environment says where to."""
+    if MULTIPROCESS_VARIABLE in os.environ:
+        yield
+        return
+    with TemporaryDirectory(prefix="payments-core-metrics-") as folder:
+        os.environ[MULTIPROCESS_VARIABLE] = folder
+        try:
+            yield
+        finally:
+            del os.environ[MULTIPROCESS_VARIABLE]
+
+
+def _forget_the_dead(folder: Path) -> None:
+    """Requests in flight of a process that was killed are in flight no more."""
+    for file in folder.glob("gauge_live*_*.db"):
+        process = file.stem.rpartition("_")[2]
+        if process.isdigit() and not _is_alive(int(process)):
+            multiprocess.mark_process_dead(process, str(folder))  # type: ignore[no-untyped-call]
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # alive, and somebody else's
+    return True

@@ -1,0 +1,74 @@
+"""What the sessions of the service are: as whom they work, and how long they may take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+APPLICATION_NAME = "payments-core"
+_CONNECT_LIMIT_S = 10
+_HAS_TRANSACTION_TIMEOUT = 170_000
+
+
+class RoleError(RuntimeError):
+    """The database does not let this login work as the application; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Settings of a session, in force from its first statement: they travel with the start of the connection.
+
+    Attributes:
+        role: what the login works as; empty to stay who it is.
+        statement_timeout_ms: the longest statement.
+        lock_timeout_ms: the longest wait for one lock.
+        idle_in_transaction_timeout_ms: the longest silence within a transaction. PostgreSQL does not time
+            the silence after a Flush, with which psycopg ends its pipelines: this one alone is not enough.
+        transaction_timeout_ms: the longest transaction; PostgreSQL 17 and newer know it.
+    """
+
+    role: str
+    statement_timeout_ms: int
+    lock_timeout_ms: int
+    idle_in_transaction_timeout_ms: int
+    transaction_timeout_ms: int
+
+    def connection_parameters(self, dsn: str) -> dict[str, Any]:
+        """Parameters beside those of ``dsn``, whose own options have the last word.
+
+        Raises:
+            psycopg.ProgrammingError: if ``dsn`` is no connection string.
+        """
+        settings = {
+            "statement_timeout": self.statement_timeout_ms,
+            "lock_timeout": self.lock_timeout_ms,
+            "idle_in_transaction_session_timeout": self.idle_in_transaction_timeout_ms,
+        } | ({"role": self.role} if self.role else {})
+        options = [f"-c {name}={value}" for name, value in settings.items()]
+        own = conninfo_to_dict(dsn).get("options")
+        if own:
+            options.append(str(own))
+        return {"application_name": APPLICATION_NAME, "options": " ".join(options)}
+
+    async def prepare(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        """Make the settings of a new connection that older servers would not let it start with."""
+        if connection.info.server_version >= _HAS_TRANSACTION_TIMEOUT:
+            await connection.execute(f"SET transaction_timeout = {self.transaction_timeout_ms}".encode())
+
+    def require(self, dsn: str) -> None:
+        """See that a session can be had like this.
+
+        Raises:
+            RoleError: if it cannot.
+        """
+        parameters = self.connection_parameters(dsn)
+        try:
+            psycopg.connect(dsn, connect_timeout=_CONNECT_LIMIT_S, **parameters).close()
+        except psycopg.OperationalError as error:
+            raise RoleError(
+                f"{str(error).strip()}\nThe service works as the role {self.role}: let the login take it on "
+                f"(GRANT {self.role} TO <login>), or name another in PAYMENTS_DATABASE_ROLE"
+            ) from error
