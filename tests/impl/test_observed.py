@@ -20,7 +20,7 @@ import psycopg
 import pytest
 import structlog
 
-from payments_core.entrypoints.logs import configure_logs, describe_failure
+from payments_core.entrypoints.logs import configure_logs, describe_failure, name_request
 from payments_core.entrypoints.metrics import MULTIPROCESS_VARIABLE
 from payments_core.entrypoints.settings import Settings
 from payments_core.infrastructure.in_memory import InMemoryPaymentStore
@@ -89,7 +89,7 @@ async def test_an_error_that_was_answered_has_its_id_and_ends_there() -> None:
             raise RuntimeError("broken")
 
     async with guarded_over(Failing(lambda: NOON)) as service:
-        with structlog.testing.capture_logs([structlog.contextvars.merge_contextvars]) as logs:
+        with structlog.testing.capture_logs([name_request]) as logs:
             answer = await service.http.get(f"/payments/{uuid4()}", headers={"X-Request-ID": "mine"})
     problem(answer, 500, "internal_error")
     assert answer.headers["x-request-id"] == "mine"

@@ -4,11 +4,15 @@ import logging
 import sys
 import traceback
 from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import TextIO
 
 import psycopg
 import structlog
 from structlog.types import EventDict, WrappedLogger
+
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""The id of the request that is being served."""
 
 
 class _StandardError(logging.StreamHandler[TextIO]):
@@ -26,7 +30,7 @@ class _StandardError(logging.StreamHandler[TextIO]):
 def configure_logs(level: str) -> None:
     """Log JSON at ``level`` and above, with a UTC time; also what uvicorn and psycopg have to say."""
     named: list[structlog.types.Processor] = [
-        structlog.contextvars.merge_contextvars,
+        name_request,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -45,6 +49,14 @@ def configure_logs(level: str) -> None:
     others = [handler for handler in root.handlers if not isinstance(handler, _StandardError)]
     root.handlers = [*others, _StandardError(formatter)]
     root.setLevel(threshold)
+
+
+def name_request(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Say to which request an event belongs."""
+    current = request_id.get()
+    if current is not None:
+        event["request_id"] = current
+    return event
 
 
 def describe_failure(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -40,6 +40,7 @@ class Metrics:
             registry=registry,
             buckets=_SECONDS,
         )
+        self._observers: dict[tuple[str, str, str], Histogram] = {}
         self._in_flight = Gauge(
             "payments_http_requests_in_flight",
             "Requests that are being served or wait for a connection.",
@@ -90,7 +91,11 @@ class Metrics:
         """A request has been answered, or has ended without an answer."""
         self._in_flight.dec()
         known = method if method in _METHODS else "other"
-        self._requests.labels(known, route, status).observe(seconds)
+        labels = known, route, status
+        observer = self._observers.get(labels)
+        if observer is None:
+            observer = self._observers[labels] = self._requests.labels(*labels)
+        observer.observe(seconds)
 
     def rejected(self, reason: str) -> None:
         """A request was refused or given up for a limit."""

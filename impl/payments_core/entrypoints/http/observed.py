@@ -10,6 +10,7 @@ import structlog
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from payments_core.entrypoints.logs import request_id
 from payments_core.entrypoints.metrics import Metrics
 
 CAPTURE = "payments_core.capture"
@@ -51,17 +52,18 @@ class Observed:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = scope[REQUEST_ID] = _request_id(scope)
+        named_so = scope[REQUEST_ID] = _request_id(scope)
+        field = (b"x-request-id", named_so.encode())
         status = _NO_ANSWER
 
         async def named(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = str(message["status"])
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+                message["headers"] = [*message["headers"], field]
             await send(message)
 
-        bound = structlog.contextvars.bind_contextvars(request_id=request_id)
+        before = request_id.set(named_so)
         self._metrics.request_began()
         began = perf_counter()
         try:
@@ -71,7 +73,7 @@ class Observed:
                 raise
         finally:
             self._ended(scope, status, perf_counter() - began)
-            structlog.contextvars.reset_contextvars(**bound)
+            request_id.reset(before)
 
     def _ended(self, scope: Scope, status: str, seconds: float) -> None:
         route = self.routes.get(scope.get("endpoint"), _UNKNOWN_ROUTE)
