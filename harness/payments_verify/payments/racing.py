@@ -28,17 +28,18 @@ _REFUSED_IN = {"pending": "not_authorized", "captured": "already_captured", "fai
 
 @dataclass
 class Race:
-    """One payment that is raced for.
+    """The payments that are raced for.
 
     Attributes:
-        payment: its id.
-        expires_at: the end of its window, in µs; 0 while it has none.
+        payments: their ids.
+        ends: the end of each one's window, in µs; of one that has none yet, where it would be if it were
+            authorized when the race begins.
         now: where the database's clock stands, in µs.
     """
 
-    payment: str
-    expires_at: int = 0
-    now: int = 0
+    payments: tuple[str, ...]
+    ends: tuple[int, ...]
+    now: int
 
 
 @dataclass(frozen=True)
@@ -81,13 +82,13 @@ async def send(client: PaymentsClient, invocation: Invocation) -> Observation:
 
 async def _send_commands(process: Process, actor: Client, hands: Hands, race: Race) -> None:
     for command in actor.commands:
-        invocation = Invocation(command.f, {"payment": race.payment, **command.arguments})
+        invocation = Invocation(command.f, {"payment": race.payments[command.payment], **command.arguments})
         operation = process.begin(invocation)
         process.end(operation, await send(hands.client, invocation))
 
 
 async def _tick(process: Process, actor: Tick, hands: Hands, race: Race) -> None:
-    target = race.expires_at + actor.offset
+    target = race.ends[actor.payment] + actor.offset
     operation = process.begin(Invocation("clock", {"now": target}))
     await process.point(actor.name, TICK)
     # The clock does not go back: a tick to an instant that has passed leaves it where it is.
@@ -119,10 +120,10 @@ async def _hold(process: Process, leaving: Leaving, hands: Hands, race: Race) ->
 
 
 async def _void(process: Process, connection: psycopg.AsyncConnection, race: Race) -> None:
-    operation = process.begin(Invocation("fail", {"payment": race.payment, "reason": "voided"}))
+    operation = process.begin(Invocation("fail", {"payment": race.payments[0], "reason": "voided"}))
     await connection.execute("BEGIN")
-    row = await (await connection.execute(_LOCK, [race.payment])).fetchone()
-    voided = await connection.execute(_VOID, [race.payment])
+    row = await (await connection.execute(_LOCK, [race.payments[0]])).fetchone()
+    voided = await connection.execute(_VOID, [race.payments[0]])
     await connection.execute("COMMIT")
     if voided.rowcount == 1:
         process.end(operation, Observation("ok", {"outcome": "failed"}))
@@ -134,12 +135,12 @@ async def _void(process: Process, connection: psycopg.AsyncConnection, race: Rac
 async def _only_hold(
     process: Process, connection: psycopg.AsyncConnection, leaving: Leaving, race: Race
 ) -> None:
-    locking = process.begin(Invocation("lock", {"payment": race.payment}))
+    locking = process.begin(Invocation("lock", {"payment": race.payments[0]}))
     await connection.execute("BEGIN")
-    await connection.execute(_LOCK, [race.payment])
+    await connection.execute(_LOCK, [race.payments[0]])
     if leaving is Leaving.ROLLED_BACK:
-        await connection.execute(_VOID, [race.payment])
+        await connection.execute(_VOID, [race.payments[0]])
     process.end(locking, Observation("ok", {}))
-    unlocking = process.begin(Invocation("unlock", {"payment": race.payment}))
+    unlocking = process.begin(Invocation("unlock", {"payment": race.payments[0]}))
     await connection.execute("COMMIT" if leaving is Leaving.ONLY_LOCKED else "ROLLBACK")
     process.end(unlocking, Observation("ok", {}))

@@ -16,8 +16,8 @@ from payments_verify.interleavings.execution import Execution
 from payments_verify.interleavings.happens_before import Dependence
 from payments_verify.linearizability import Result, Verdict, check
 from payments_verify.payments.observations import Invocation, Observation
-from payments_verify.payments.scenario_program import Exchange, Raced
-from payments_verify.payments.spec import Payments, PaymentState
+from payments_verify.payments.race_program import Exchange, Raced
+from payments_verify.payments.spec import Payments, PaymentState, label_of
 from payments_verify.scheduler import Operation as RacedOperation
 
 _CHECK_BUDGET_S = 60.0
@@ -49,16 +49,27 @@ class Judge:
 
     def violation(self, execution: Execution) -> Violation | None:
         """What is wrong with a complete run; ``None`` if the model explains it."""
+        found = self.judge(execution)
+        return found if isinstance(found, Violation) else None
+
+    def judge(self, execution: Execution) -> Violation | Mapping[str, PaymentState]:
+        """What is wrong with a complete run; or where a linearization of it leaves each payment.
+
+        The last look at a payment leaves no choice: where there are several linearizations, all leave the
+        same record.
+        """
         raced: Raced = execution.result
         unanswered = _unanswered(raced)
         if unanswered is not None:
             return unanswered
+        states: Mapping[str, PaymentState] = {}
         for order in self.orders(execution):
             history, numbers = history_of(raced, order)
             result = check(Payments(), history, budget_seconds=_CHECK_BUDGET_S)
             if result.verdict is not Verdict.OK:
                 return _refuted(result, numbers)
-        return None
+            states = {payment: _end_of(result, payment) for payment in raced.payments}
+        return states
 
     def orders(self, execution: Execution) -> Iterator[Sequence[int]]:
         """The strictest orders of a run's steps: most operations are over before others begin."""
@@ -80,6 +91,11 @@ def _unanswered(raced: Raced) -> Violation | None:
             asked: Invocation = operation.value
             return Violation("I9", f"I9: {asked.f} {dict(asked.value)} got no definite answer: {what}", index)
     return None
+
+
+def _end_of(result: Result[PaymentState], payment: str) -> PaymentState:
+    part = next(part for part in result.parts if part.label == label_of(payment))
+    return part.order[-1].state
 
 
 def _refuted(result: Result[PaymentState], numbers: Mapping[int, int]) -> Violation:
