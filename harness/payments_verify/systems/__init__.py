@@ -5,7 +5,7 @@ Only these, and the bridge of the equivalence check, import ``payments_core``.
 
 from payments_core.infrastructure.embedded import EmbeddedPostgresError
 from payments_verify.systems.database import prepared_database
-from payments_verify.systems.gated import EXPLORING, gated_in_process
+from payments_verify.systems.gated import EXPLORING, gated_in_process, gated_service
 from payments_verify.systems.in_process import in_memory, in_process
 from payments_verify.systems.server import ServerError, servers
 
@@ -14,6 +14,7 @@ __all__ = [
     "EmbeddedPostgresError",
     "ServerError",
     "gated_in_process",
+    "gated_service",
     "in_memory",
     "in_process",
     "prepared_database",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import psycopg
 
@@ -21,6 +22,7 @@ from payments_verify.scheduler import Monitor, Turns
 from payments_verify.sql.catalog import Catalog
 from payments_verify.sql.footprints import is_scheduling_point
 from payments_verify.systems.asgi import ApplicationClient
+from payments_verify.systems.database import prepared_database
 
 EXPLORING = {"deadlock_timeout": "20ms"}
 """Settings of a server that is explored: a deadlock is an outcome, and need not be waited for long."""
@@ -53,6 +55,21 @@ async def gated_in_process(dsn: str, *, ours: bool = True) -> AsyncIterator[Gate
         client = PaymentsClient(ApplicationClient(create_app(store)))
         hands = Hands(client, clock.set, lambda: expire(100), lambda: _session(gate))
         yield GatedService("in process", hands, gate, monitor, Catalog.load(dsn), Turns(ours=ours))
+
+
+@asynccontextmanager
+async def gated_service(bin_dir: Path | None = None) -> AsyncIterator[GatedService]:
+    """The application behind a gate, with a database of its own on a server of its own.
+
+    Args:
+        bin_dir: the PostgreSQL to run; the embedded one, or the newest found, if not given.
+
+    Raises:
+        EmbeddedPostgresError: if no server can be started; the message says why and what to do.
+    """
+    with prepared_database(bin_dir, EXPLORING) as dsn:
+        async with gated_in_process(dsn) as service:
+            yield service
 
 
 async def _session(gate: Gate) -> psycopg.AsyncConnection:
