@@ -15,6 +15,7 @@ from uuid import uuid4
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import seed as use_seed
 from hypothesis import strategies as st
+from hypothesis.errors import FlakyFailure
 from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
@@ -292,7 +293,11 @@ def run_programs(
         seed: makes the run repeatable; ``None`` draws anew each time.
 
     Returns:
-        The mismatch, if there is one, with the shortest program found in its notes.
+        The mismatch, if there is one, with the shortest program found in its notes. One that does not come
+        again is one all the same.
+
+    Raises:
+        Flaky: A program did otherwise when it was run again, and no mismatch was seen.
     """
     if seed is not None:
         use_seed(seed)(machine)
@@ -312,4 +317,9 @@ def run_programs(
         )
     except MismatchError as mismatch:
         return mismatch
+    except FlakyFailure as flaky:
+        seen = next((each for each in flaky.exceptions if isinstance(each, MismatchError)), None)
+        if seen is None:
+            raise
+        return seen
     return None

@@ -185,7 +185,7 @@ class Races:
         assert problem is not None
         raise problem
 
-    async def minimized(
+    async def fewest_switches(
         self, before: Sequence[Before], actors: Sequence[Actor], failing: Execution, start: int
     ) -> tuple[Execution, Violation]:
         """Find a run of the same race that is wrong as well, with the fewest switches between actors.

@@ -11,9 +11,9 @@ from typing import TypeAlias
 from payments_verify.model_checks.contracts import check_contracts
 from payments_verify.model_checks.equivalence import check_equivalence
 from payments_verify.model_checks.state_graph import check_state_graph
-from payments_verify.payments.checks import machine_check, stress_check
+from payments_verify.payments.checks import machine_check, racing_check, stress_check
 from payments_verify.result import CheckResult
-from payments_verify.systems import in_memory, in_process, servers
+from payments_verify.systems import gated_in_process, in_memory, in_process, servers
 
 Run: TypeAlias = Callable[..., CheckResult]
 """Takes ``progress`` by name and returns what it found."""
@@ -69,6 +69,17 @@ def suite(dsn: str, effort: Effort, seed: int, histories: Path) -> Iterator[Plan
             f"stateful machine: {name}",
             partial(machine_check, name, system, examples=programs, steps=_STEPS_IN_A_PROGRAM, seed=seed),
         )
+    yield Planned(
+        "stateful machine with races",
+        partial(
+            racing_check,
+            "in process, PostgreSQL",
+            partial(gated_in_process, dsn),
+            examples=effort.programs // 4,
+            steps=_STEPS_IN_A_PROGRAM,
+            seed=seed,
+        ),
+    )
     yield Planned(
         "stress and linearizability",
         partial(
