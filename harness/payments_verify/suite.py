@@ -11,7 +11,7 @@ from typing import TypeAlias
 from payments_verify.model_checks.contracts import check_contracts
 from payments_verify.model_checks.equivalence import check_equivalence
 from payments_verify.model_checks.state_graph import check_state_graph
-from payments_verify.payments.checks import machine_check, stress_check
+from payments_verify.payments.checks import machine_check, racing_check, stress_check
 from payments_verify.payments.interleavings_check import interleavings_check
 from payments_verify.payments.scenarios import SCENARIOS
 from payments_verify.result import CheckResult
@@ -87,6 +87,17 @@ def suite(dsn: str, effort: Effort, seed: int, histories: Path, schedules: Path)
                 schedules / name.replace(", ", "-").replace(" ", "-"),
             ),
         )
+    yield Planned(
+        "stateful machine with races",
+        partial(
+            racing_check,
+            "in process, PostgreSQL",
+            partial(gated, dsn),
+            examples=effort.programs // 4,
+            steps=_STEPS_IN_A_PROGRAM,
+            seed=seed,
+        ),
+    )
     yield Planned(
         "stress and linearizability",
         partial(

@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 
 from payments_verify.payments.observations import Invocation, Observation
+from payments_verify.payments.race_program import Exchange, Raced
 from payments_verify.payments.scenario_history import violation_in
-from payments_verify.payments.scenario_program import Exchange, Raced
 from payments_verify.scheduler import Operation
 from tests.bench.bench_explore import ROOT
 from tests.bench.searches import EXPLORER, Search
@@ -47,7 +47,7 @@ def _raced(*events: tuple[FreeProcess, Invocation | Observation]) -> Raced:
         else:
             process.end(operations[process], event)
             done.append(operations[process])
-    return Raced("p", _WINDOW, (_CLOCK_AT_0, *_AUTHORIZED), tuple(done), (), ())
+    return Raced(("p",), (_CLOCK_AT_0, *_AUTHORIZED), tuple(done), (), 0, ())
 
 
 def _processes() -> tuple[FreeProcess, FreeProcess]:

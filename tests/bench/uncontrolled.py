@@ -21,9 +21,9 @@ from payments_core.entrypoints.wiring import make_pool, postgres_store
 from payments_verify.payments.holding import RowHolder
 from payments_verify.payments.machine import EPOCH
 from payments_verify.payments.observations import Invocation, Observation
+from payments_verify.payments.race_program import Exchange, Raced
 from payments_verify.payments.racing import Hands, Race, body_of, send
 from payments_verify.payments.scenario_history import Violation, violation_in
-from payments_verify.payments.scenario_program import Exchange, Raced
 from payments_verify.payments.scenarios import AMOUNT, WINDOW, Actor, Holder, Prepared, Scenario, Sweeper
 from payments_verify.payments.system import System
 from payments_verify.scheduler import Operation, Process
@@ -99,7 +99,7 @@ class Uncontrolled:
         return violation_in(raced, range(events))
 
     async def _race(self, arrivals: Arrivals) -> Raced:
-        race = Race(str(uuid4()), now=self._now)
+        race = Race((str(uuid4()),), (self._now + WINDOW,), self._now)
         before = await self._prepared(race)
         events = count()
         actors = self._scenario.actors
@@ -117,15 +117,15 @@ class Uncontrolled:
         if self._sweeps and after[0].observation.value["payment"]["state"] == "authorized":
             await self._exchange("fail", race, {"reason": "voided"})
         operations = tuple(operation for process in processes for operation in process.operations)
-        return Raced(race.payment, race.expires_at, tuple(before), operations, tuple(after), ())
+        return Raced(race.payments, tuple(before), operations, tuple(after), race.now, ())
 
     async def _prepared(self, race: Race) -> list[Exchange]:
         steps = _PREPARATION[: self._scenario.prepared.value]
         before = [await self._exchange(f, race, arguments) for f, arguments in steps]
         if self._scenario.prepared is Prepared.AUTHORIZED:
-            race.expires_at = before[-1].observation.value["payment"]["capture_expires_at"]
+            race.ends = (before[-1].observation.value["payment"]["capture_expires_at"],)
         if self._scenario.past_window:
-            race.now = race.expires_at
+            race.now = race.ends[0]
             await self._hands.set_clock(race.now)
             before.append(Exchange(Invocation("clock", {"now": race.now}), Observation("ok", {})))
         return before
@@ -137,7 +137,7 @@ class Uncontrolled:
             held = arrivals.held(self._rng)
             async with self._hands.holder() as holder:
                 await _until(at)
-                await hold(process, actor.leaving, holder, race.payment, held)
+                await hold(process, actor.leaving, holder, race.payments[0], held)
             return
         clients = self._system.clients
         hands = replace(self._hands, client=clients[process.index % len(clients)])
@@ -145,7 +145,7 @@ class Uncontrolled:
         await body_of(actor, hands, race)(process)
 
     async def _exchange(self, f: str, race: Race, arguments: dict[str, Any]) -> Exchange:
-        invocation = Invocation(f, {"payment": race.payment, **arguments})
+        invocation = Invocation(f, {"payment": race.payments[0], **arguments})
         return Exchange(invocation, await send(self._system.clients[0], invocation))
 
 

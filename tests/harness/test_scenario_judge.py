@@ -10,8 +10,8 @@ from payments_verify.interleavings.execution import Execution, Step
 from payments_verify.interleavings.footprint import EVERYTHING
 from payments_verify.payments import scenario_history
 from payments_verify.payments.observations import Invocation, Observation
+from payments_verify.payments.race_program import Exchange, Raced
 from payments_verify.payments.scenario_history import Judge, Violation
-from payments_verify.payments.scenario_program import Exchange, Raced
 from payments_verify.scheduler import Operation
 
 _CAPTURED = Observation("ok", {"outcome": "captured", "replayed": False})
@@ -36,7 +36,7 @@ def _run(first: Observation, second: Observation, payment: str = "p1") -> Execut
         for number, answer in enumerate((first, second))
     )
     steps = tuple(Step(number, "capture", EVERYTHING) for number in range(2))
-    return Execution(steps, True, Raced(payment, 60_000_000, before, operations, (), ()))
+    return Execution(steps, True, Raced((payment,), before, operations, (), 0, ()))
 
 
 def _done(outcome: str) -> Observation:

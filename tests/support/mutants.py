@@ -62,14 +62,16 @@ def _copy(package: ModuleType, target: Path, edits: Sequence[Edit]) -> None:
         edit.apply(target)
 
 
-def run_harness(mutant: Path, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+def run_harness(
+    mutant: Path, arguments: Sequence[str], limit_s: float = _RUN_LIMIT_S
+) -> subprocess.CompletedProcess[str]:
     """Run ``payments-verify`` against the mutant: its own process, and every process that it starts."""
     environment: Mapping[str, str] = {**os.environ, "PYTHONPATH": str(mutant), "COLUMNS": "200"}
     return subprocess.run(
         [sys.executable, "-m", "payments_verify", *arguments],
         capture_output=True,
         text=True,
-        timeout=_RUN_LIMIT_S,
+        timeout=limit_s,
         env=environment,
         check=False,
     )

@@ -6,17 +6,20 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from payments_verify.cli.running import finish, progress_bar
-from payments_verify.payments.checks import OpenSystem, machine_check, stress_check
+from payments_verify.payments.checks import OpenSystem, machine_check, racing_check, stress_check
 from payments_verify.systems import (
+    EXPLORING,
     CommandError,
     EmbeddedPostgresError,
     ServerError,
+    gated,
     in_memory,
     in_process,
     prepared_database,
@@ -67,13 +70,24 @@ def machine(
     examples: Annotated[int, typer.Option(min=1, help="Programs to try.")] = 200,
     steps: Annotated[int, typer.Option(min=1, help="Commands in a program, at most.")] = 20,
     seed: Annotated[int | None, typer.Option(help="Repeat a run; drawn anew if not given.")] = None,
+    races: Annotated[
+        bool, typer.Option("--races", help="Draw races too, with the order of their SQL statements.")
+    ] = False,
     postgres_bin: PostgresBin = None,
     as_json: Json = False,
 ) -> None:
     """Run the stateful machine: commands drawn by Hypothesis, each answer compared with the model's.
 
+    With --races, some commands are sent at once, and Hypothesis draws whose next SQL statement reaches the
+    database as well. What it finds it shrinks to the fewest clients, commands and switches between them, and
+    prints it as a test. This needs the service behind the gate, which is the one in process.
+
     Exit codes: 0 it holds; 1 a mismatch was found; 2 it could not run.
     """
+    if races:
+        if system is not SystemName.IN_PROCESS:
+            raise typer.BadParameter(f"the {system.value} system has no gate", param_hint="--races")
+        _race(examples, steps, seed, postgres_bin, as_json=as_json)
     with (
         could_not_run(),
         opened(system, postgres_bin) as open_system,
@@ -81,6 +95,25 @@ def machine(
     ):
         result = machine_check(
             system.value, open_system, examples=examples, steps=steps, seed=seed, progress=progress
+        )
+    finish([result], as_json=as_json)
+
+
+def _race(
+    examples: int, steps: int, seed: int | None, postgres_bin: Path | None, *, as_json: bool
+) -> NoReturn:
+    with (
+        could_not_run(),
+        prepared_database(postgres_bin, EXPLORING) as dsn,
+        progress_bar("races") as progress,
+    ):
+        result = racing_check(
+            "in process",
+            partial(gated, dsn),
+            examples=examples,
+            steps=steps,
+            seed=seed,
+            progress=progress,
         )
     finish([result], as_json=as_json)
 

@@ -7,13 +7,28 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any, TypeVar
 
-from payments_verify.payments.machine import run_machine
+import uvloop
+
+from payments_verify.interleavings.minimize import switches
+from payments_verify.payments.machine import Tally, run_machine
+from payments_verify.payments.oracle import MismatchError
+from payments_verify.payments.races import OpenService
+from payments_verify.payments.racing_machine import (
+    RaceMismatchError,
+    RaceTally,
+    contents,
+    run_racing_machine,
+)
 from payments_verify.payments.stress import stress
 from payments_verify.payments.system import System
 from payments_verify.result import CheckResult, Progress, Verdict
 
 OpenSystem = Callable[[], AbstractAsyncContextManager[System]]
+
+_MOST_REJECTED = 0.1
+_T = TypeVar("_T")
 
 
 def machine_check(
@@ -36,8 +51,6 @@ def machine_check(
         progress: is told of each program.
     """
     started = time.monotonic()
-    counterexample = None
-    verdict: Verdict = "holds"
     with asyncio.Runner() as runner:
         context = open_system()
         system = runner.run(_enter(context))
@@ -47,22 +60,99 @@ def machine_check(
             )
         finally:
             runner.run(_leave(context))
-    if failure is not None:
-        verdict = "violated"
-        counterexample = "\n".join([*getattr(failure, "__notes__", ()), f"{failure}"])
     return CheckResult(
         name=f"stateful machine: {name}",
         kind="differential",
         cases=tally.steps,
-        verdict=verdict,
+        verdict="holds" if failure is None else "violated",
         seconds=time.monotonic() - started,
-        details={
-            "examples": tally.examples,
-            "comparisons": tally.comparisons,
-            "outcomes": dict(sorted(tally.outcomes.items())),
-        },
-        counterexample=counterexample,
+        details=_exercised(tally),
+        counterexample=None if failure is None else _told(failure),
     )
+
+
+def racing_check(
+    name: str,
+    open_service: OpenService,
+    *,
+    examples: int,
+    steps: int,
+    seed: int | None,
+    progress: Progress | None = None,
+) -> CheckResult:
+    """Run the stateful machine with races against a service behind its gate.
+
+    Args:
+        name: the system's name in the result.
+        open_service: makes the service ready, behind its gate, and ends it.
+        examples: programs to try.
+        steps: commands and races in a program, at most.
+        seed: makes the run repeatable; ``None`` draws anew.
+        progress: is told of each program.
+    """
+    started = time.monotonic()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        context = open_service()
+        service = runner.run(_enter(context))
+        try:
+            tally, failure = run_racing_machine(
+                service, runner, examples=examples, steps=steps, seed=seed, progress=progress
+            )
+        finally:
+            runner.run(_leave(context))
+    problem = _told(failure) if failure is not None else _not_shown(tally)
+    verdict: Verdict = "holds" if problem is None else "could not run"
+    return CheckResult(
+        name=f"stateful machine with races: {name}",
+        kind="differential",
+        cases=tally.steps + tally.counts["commands"],
+        verdict="violated" if failure is not None else verdict,
+        seconds=time.monotonic() - started,
+        details={**_exercised(tally), "races": _raced(tally), "failing_race": _failing_race(failure)},
+        counterexample=problem,
+    )
+
+
+def _exercised(tally: Tally) -> dict[str, Any]:
+    return {
+        "examples": tally.examples,
+        "comparisons": tally.comparisons,
+        "outcomes": dict(sorted(tally.outcomes.items())),
+    }
+
+
+def _raced(tally: RaceTally) -> dict[str, Any]:
+    return {
+        "judged": tally.races,
+        "repeated": tally.repeated,
+        "rejected": tally.rejected,
+        **tally.counts,
+        "outcomes": dict(sorted(tally.race_outcomes.items())),
+    }
+
+
+def _failing_race(failure: MismatchError | None) -> dict[str, Any] | None:
+    if not isinstance(failure, RaceMismatchError):
+        return None
+    return {
+        **contents(failure.race.actors),
+        "switches": switches(failure.race.execution.schedule),
+        "schedule": failure.race.execution.schedule,
+        "program": failure.program,
+    }
+
+
+def _not_shown(tally: RaceTally) -> str | None:
+    """Why a run without a mismatch shows nothing; ``None`` if it does."""
+    if tally.unrepeatable:
+        return f"a program did otherwise when it was run again: {tally.problem}"
+    if tally.rejected > tally.races * _MOST_REJECTED:
+        return f"{tally.rejected} races could not be run and {tally.races} could; the last: {tally.problem}"
+    return None if tally.races else "no race was drawn: more programs are needed"
+
+
+def _told(failure: MismatchError) -> str:
+    return "\n".join([*getattr(failure, "__notes__", ()), f"{failure}"])
 
 
 def stress_check(
@@ -107,9 +197,9 @@ def stress_check(
     return asyncio.run(run())
 
 
-async def _enter(context: AbstractAsyncContextManager[System]) -> System:
+async def _enter(context: AbstractAsyncContextManager[_T]) -> _T:
     return await context.__aenter__()
 
 
-async def _leave(context: AbstractAsyncContextManager[System]) -> None:
+async def _leave(context: AbstractAsyncContextManager[object]) -> None:
     await context.__aexit__(None, None, None)

@@ -20,8 +20,9 @@ from payments_verify.interleavings.explore import explore
 from payments_verify.interleavings.ledger import Options
 from payments_verify.interleavings.source_dpor import SourceDPOR
 from payments_verify.interleavings.strategy import Plan
+from payments_verify.payments.race_program import Raced
 from payments_verify.payments.scenario_history import Judge, Violation
-from payments_verify.payments.scenario_program import Raced, ScenarioProgram
+from payments_verify.payments.scenario_program import ScenarioProgram
 from payments_verify.payments.scenarios import Client, Scenario
 from payments_verify.payments.system import GatedService
 from payments_verify.result import Verdict

@@ -19,6 +19,11 @@ from payments_model import (
 )
 from payments_verify.payments.observations import SUCCESSES, Invocation, attempts_of, view_of
 
+
+class MismatchError(AssertionError):
+    """A system answered otherwise than the model."""
+
+
 _REASONS = {reason.name.lower(): reason for reason in FailureReason}
 
 

@@ -23,19 +23,20 @@ _REFUSED_IN = {"pending": "not_authorized", "captured": "already_captured", "fai
 
 @dataclass
 class Race:
-    """One payment that is raced for.
+    """The payments that are raced for.
 
     Attributes:
-        payment: its id.
-        expires_at: the end of its window, in µs; 0 while it has none.
+        payments: their ids.
+        ends: the end of each one's window, in µs; of one that has none yet, where it would be if it were
+            authorized when the race begins.
         now: where the service's clock stands, in µs.
         patience: how often a client sends a command until it has a definite answer.
-        holder: a session outside the service, for whoever holds the lock from there.
+        holder: a session outside the service, for whoever holds the lock of the first payment from there.
     """
 
-    payment: str
-    expires_at: int = 0
-    now: int = 0
+    payments: tuple[str, ...]
+    ends: tuple[int, ...]
+    now: int
     patience: int = 1
     holder: holding.Holder | None = None
 
@@ -80,7 +81,7 @@ async def send(client: PaymentsClient, invocation: Invocation) -> Observation:
 
 async def _send_commands(process: Process, actor: Client, hands: Hands, race: Race) -> None:
     for command in actor.commands:
-        invocation = Invocation(command.f, {"payment": race.payment, **command.arguments})
+        invocation = Invocation(command.f, {"payment": race.payments[command.payment], **command.arguments})
         for _ in range(race.patience):
             operation = process.begin(invocation)
             process.end(operation, await send(hands.client, invocation))
@@ -89,7 +90,7 @@ async def _send_commands(process: Process, actor: Client, hands: Hands, race: Ra
 
 
 async def _tick(process: Process, actor: Tick, hands: Hands, race: Race) -> None:
-    target = race.expires_at + actor.offset
+    target = race.ends[actor.payment] + actor.offset
     operation = process.begin(Invocation("clock", {"now": target}))
     await process.point(actor.name, TICK)
     # The clock does not go back: a tick to an instant that has passed leaves it where it is.
@@ -120,8 +121,8 @@ async def _hold(process: Process, leaving: Leaving, race: Race) -> None:
 
 
 async def _void(process: Process, holder: holding.Holder, race: Race) -> None:
-    operation = process.begin(Invocation("fail", {"payment": race.payment, "reason": "voided"}))
-    state = await holder.lock(race.payment)
+    operation = process.begin(Invocation("fail", {"payment": race.payments[0], "reason": "voided"}))
+    state = await holder.lock(race.payments[0])
     voided = await holder.void()
     await holder.commit()
     if voided:
@@ -131,11 +132,11 @@ async def _void(process: Process, holder: holding.Holder, race: Race) -> None:
 
 
 async def _only_hold(process: Process, holder: holding.Holder, leaving: Leaving, race: Race) -> None:
-    locking = process.begin(Invocation("lock", {"payment": race.payment}))
-    await holder.lock(race.payment)
+    locking = process.begin(Invocation("lock", {"payment": race.payments[0]}))
+    await holder.lock(race.payments[0])
     if leaving is Leaving.ROLLED_BACK:
         await holder.void()
     process.end(locking, Observation("ok", {}))
-    unlocking = process.begin(Invocation("unlock", {"payment": race.payment}))
+    unlocking = process.begin(Invocation("unlock", {"payment": race.payments[0]}))
     await (holder.commit() if leaving is Leaving.ONLY_LOCKED else holder.roll_back())
     process.end(unlocking, Observation("ok", {}))

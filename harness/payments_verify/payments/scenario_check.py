@@ -20,8 +20,9 @@ from payments_verify.interleavings.parallel import Factory, explore_in_parallel
 from payments_verify.interleavings.report import NaiveCount, Report
 from payments_verify.interleavings.strategy import Plan, Strategy
 from payments_verify.payments import schedule_file
+from payments_verify.payments.race_program import Raced
 from payments_verify.payments.scenario_history import Judge, Violation
-from payments_verify.payments.scenario_program import Raced, ScenarioProgram
+from payments_verify.payments.scenario_program import ScenarioProgram
 from payments_verify.payments.scenarios import Scenario
 from payments_verify.payments.system import GatedService
 from payments_verify.result import Verdict

@@ -18,8 +18,8 @@ from payments_verify.interleavings.execution import Execution
 from payments_verify.interleavings.happens_before import Dependence
 from payments_verify.linearizability import Result, Verdict, check
 from payments_verify.payments.observations import Invocation, Observation
-from payments_verify.payments.scenario_program import Exchange, Raced
-from payments_verify.payments.spec import Payments, PaymentState
+from payments_verify.payments.race_program import Exchange, Raced
+from payments_verify.payments.spec import Payments, PaymentState, label_of
 from payments_verify.scheduler import Operation as RacedOperation
 
 _CHECK_BUDGET_S = 60.0
@@ -74,6 +74,20 @@ class Judge:
             self._explained.add(seen)
         return None
 
+    def judge(self, execution: Execution) -> Violation | Mapping[str, PaymentState]:
+        """What is wrong with a complete run; or where a linearization of it leaves each payment.
+
+        The last look at a payment leaves no choice: where there are several linearizations, all leave the
+        same record.
+        """
+        violation = self.violation(execution)
+        if violation is not None:
+            return violation
+        raced: Raced = execution.result
+        history, _ = history_of(raced, next(iter(self.orders(execution))))
+        result = check(Payments(), history, budget_seconds=_CHECK_BUDGET_S)
+        return {payment: _end_of(result, payment) for payment in raced.payments}
+
     def orders(self, execution: Execution) -> Iterator[Sequence[int]]:
         """The strictest orders of a run's steps: most operations are over before others begin."""
         operations = [
@@ -86,14 +100,16 @@ class Judge:
 
 
 def _seen(raced: Raced, order: Sequence[int]) -> bytes:
-    """All that a verdict depends on, without the payment's id."""
+    """All that a verdict depends on, without the payments' ids."""
     place: dict[int | None, int] = {step: position for position, step in enumerate(order)}
     operations = [
         (operation.value, operation.result, place.get(operation.first), place.get(operation.answered))
         for operation in raced.operations
     ]
     seen = msgspec.json.encode((raced.before, operations, raced.after))
-    return seen.replace(raced.payment.encode(), b"payment")
+    for number, payment in enumerate(raced.payments):
+        seen = seen.replace(payment.encode(), b"payment %d" % number)
+    return seen
 
 
 def violation_in(raced: Raced, order: Sequence[int]) -> Violation | None:
@@ -121,6 +137,11 @@ def _unanswered(raced: Raced, faults: bool) -> Violation | None:
             asked: Invocation = operation.value
             return Violation("I9", f"I9: {asked.f} {dict(asked.value)} got no definite answer: {what}", index)
     return None
+
+
+def _end_of(result: Result[PaymentState], payment: str) -> PaymentState:
+    part = next(part for part in result.parts if part.label == label_of(payment))
+    return part.order[-1].state
 
 
 def _refuted(result: Result[PaymentState], numbers: Mapping[int, int]) -> Violation:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from payments_verify.interleavings.execution import Execution
 from payments_verify.payments.observations import Invocation, Observation
+from payments_verify.payments.race_program import Raced
 from payments_verify.payments.scenario_history import Violation
-from payments_verify.payments.scenario_program import Raced
 from payments_verify.payments.scenarios import Scenario
 from payments_verify.scheduler import Operation
 from payments_verify.timeline.model import Timeline, TimelineOperation, from_execution

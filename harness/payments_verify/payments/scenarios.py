@@ -26,10 +26,17 @@ class Prepared(Enum):
 
 @dataclass(frozen=True)
 class Command:
-    """A command to the scenario's payment: its name, and its arguments but the payment."""
+    """A command: its name, its arguments but the payment, and which payment of the race it is for."""
 
     f: str
     arguments: Mapping[str, Any]
+    payment: int = 0
+
+    @property
+    def name(self) -> str:
+        """What it asks, for people."""
+        asked = " ".join([self.f, *(str(value) for value in self.arguments.values())])
+        return asked + (f" (payment {self.payment})" if self.payment else "")
 
 
 @dataclass(frozen=True)
@@ -41,10 +48,7 @@ class Client:
     @property
     def name(self) -> str:
         """Its commands, for people."""
-        return ", then ".join(
-            " ".join([command.f, *(str(value) for value in command.arguments.values())])
-            for command in self.commands
-        )
+        return ", then ".join(command.name for command in self.commands)
 
 
 class Leaving(Enum):
@@ -69,17 +73,19 @@ class Holder:
 
 @dataclass(frozen=True)
 class Tick:
-    """The database's clock moves to the end of the window and ``offset`` µs.
+    """The database's clock moves to the end of a payment's window and ``offset`` µs.
 
     Each tick is a process of its own: it happens at any point of the schedule.
     """
 
     offset: int = 0
+    payment: int = 0
 
     @property
     def name(self) -> str:
         """Where the clock goes, for people."""
-        return "clock to the window's end" + (f" {self.offset:+} µs" if self.offset else "")
+        whose = f" of payment {self.payment}" if self.payment else ""
+        return f"clock to the window's end{whose}" + (f" {self.offset:+} µs" if self.offset else "")
 
 
 @dataclass(frozen=True)
@@ -111,9 +117,9 @@ class Scenario:
     past_window: bool = False
 
 
-def capture(key: str, amount: int = AMOUNT) -> Command:
-    """A capture."""
-    return Command("capture", {"key": key, "amount": amount})
+def capture(key: str, amount: int = AMOUNT, payment: int = 0) -> Command:
+    """A capture of so many cents."""
+    return Command("capture", {"key": key, "amount": amount}, payment)
 
 
 def client(*commands: Command) -> Client:

@@ -57,6 +57,11 @@ class PaymentState:
         return " ".join(shown)
 
 
+def label_of(payment: str) -> str:
+    """The label of a payment's part of a history."""
+    return f"payment {payment}"
+
+
 class Payments:
     """The specification of one payment."""
 
@@ -78,7 +83,7 @@ class Payments:
         dated = {}
         for payment, part in parts.items():
             found = _instants_seen(part)
-            dated[f"payment {payment}"] = [
+            dated[label_of(payment)] = [
                 _dated(operation, limits[operation.called].earliest, limits[operation.called].latest, found)
                 for operation in sorted([*part, *everywhere], key=lambda each: each.called)
             ]

@@ -6,7 +6,7 @@ Only these, and the bridge of the equivalence check, import ``payments_core``.
 from payments_core.infrastructure.embedded import EmbeddedPostgresError
 from payments_verify.systems.command import CommandError
 from payments_verify.systems.database import prepared_database
-from payments_verify.systems.gated import EXPLORING, gated
+from payments_verify.systems.gated import EXPLORING, gated, gated_service
 from payments_verify.systems.gated_memory import IN_MEMORY, gated_in_memory
 from payments_verify.systems.in_process import in_memory, in_process
 from payments_verify.systems.server import ServerError, servers
@@ -21,6 +21,7 @@ __all__ = [
     "ServerError",
     "gated",
     "gated_in_memory",
+    "gated_service",
     "in_memory",
     "in_process",
     "prepared_database",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx
 
@@ -24,6 +25,7 @@ from payments_verify.sql.catalog import Catalog
 from payments_verify.sql.footprints import is_scheduling_point
 from payments_verify.systems.asgi import ApplicationClient
 from payments_verify.systems.command import running_command
+from payments_verify.systems.database import prepared_database
 from payments_verify.systems.quiet import only_errors_logged
 
 EXPLORING = {"deadlock_timeout": "50ms"}
@@ -86,3 +88,18 @@ async def _served(gate: Gate, pool: Pool, command: str | None) -> AsyncIterator[
         httpx.AsyncClient(base_url=url, timeout=_REQUEST_LIMIT_S) as http,
     ):
         yield PaymentsClient(http)
+
+
+@asynccontextmanager
+async def gated_service(bin_dir: Path | None = None) -> AsyncIterator[GatedService]:
+    """The application behind a gate, with a database of its own on a server of its own.
+
+    Args:
+        bin_dir: the PostgreSQL to run; the embedded one, or the newest found, if not given.
+
+    Raises:
+        EmbeddedPostgresError: if no server can be started; the message says why and what to do.
+    """
+    with prepared_database(bin_dir, EXPLORING) as dsn:
+        async with gated(dsn) as service:
+            yield service

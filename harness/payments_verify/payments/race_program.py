@@ -1,0 +1,246 @@
+"""A race as a program that a scheduler runs, each time with new payments.
+
+Commands that come one after the other bring the payments to where the race begins; then the actors race, one
+step at a time, as a chooser says; then each payment is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+from uuid import UUID, uuid4
+
+from payments_model import Pending, Record
+from payments_verify.gate import Fault
+from payments_verify.interleavings.execution import Chooser, DivergenceError, Execution, SchedulingError
+from payments_verify.payments.observations import Invocation, Observation
+from payments_verify.payments.oracle import answer
+from payments_verify.payments.racing import Race, body_of, send
+from payments_verify.payments.scenarios import WINDOW, Actor, Client, Command, Holder, Tick
+from payments_verify.payments.system import GatedService
+from payments_verify.scheduler import Conditions, Run
+from payments_verify.scheduler import Operation as RacedOperation
+
+
+@dataclass(frozen=True)
+class Wait:
+    """The database's clock moves on by so many µs."""
+
+    us: int
+
+
+Before: TypeAlias = Command | Wait
+"""What happens before a race, one after the other."""
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A command and its answer, outside the race."""
+
+    invocation: Invocation
+    observation: Observation
+
+
+@dataclass(frozen=True)
+class Raced:
+    """What a run of a race was.
+
+    Attributes:
+        payments: the ids of its payments.
+        before: the exchanges that prepared them.
+        operations: what the actors did.
+        after: the last look.
+        now: where the database's clock stood at the end, in µs.
+        strays: connections that sent statements while no process ran.
+    """
+
+    payments: tuple[str, ...]
+    before: tuple[Exchange, ...]
+    operations: tuple[RacedOperation, ...]
+    after: tuple[Exchange, ...]
+    now: int
+    strays: tuple[str, ...]
+
+    @property
+    def outcomes(self) -> tuple[Any, ...]:
+        """Every answer, without what is different in each run: ids, instants, bytes."""
+        raced = [_name(operation.result) for operation in self.operations]
+        return (*raced, *(_name(exchange.observation) for exchange in self.after))
+
+
+def _name(observation: Observation | None) -> Any:  # noqa: ANN401 - a word or a tuple of words
+    if observation is None:
+        return "no answer"
+    value = observation.value
+    if "payment" in value:
+        return value["outcome"], value["payment"]["state"]
+    if "attempts" in value:
+        return tuple(sorted((each["key"], each["outcome"]) for each in value["attempts"]))
+    return value.get("outcome", observation.kind) + (" again" if value.get("replayed") else "")
+
+
+def rehearse(before: Iterable[Before], start: int, payments: int = 1) -> tuple[tuple[Record, ...], int]:
+    """What the model stores of each payment, and where the clock stands, after some commands.
+
+    Args:
+        before: the commands.
+        start: where the clock stands when they begin, in µs.
+        payments: how many payments there are.
+    """
+    records, now = [Record()] * payments, start
+    for each in before:
+        if isinstance(each, Wait):
+            now += each.us
+        else:
+            asked = Invocation(each.f, each.arguments)
+            records[each.payment], _ = answer(records[each.payment], asked, now)
+    return tuple(records), now
+
+
+class RaceProgram:
+    """A race over one service.
+
+    Args:
+        before: what brings the payments to where the race begins.
+        actors: who races.
+        service: the service behind its gate.
+        start: where the database's clock stands when ``before`` begins, in µs.
+        start_is_read: whether it is known that some statement asks when its transaction began.
+        faults: what goes wrong at which statement of which actor.
+        patience: how often a client sends a command until it has a definite answer.
+
+    Attributes:
+        start_is_read: the same, as far as the runs have shown.
+        injected: how many faults were injected.
+        unready: how often a command outside a race got no definite answer.
+    """
+
+    def __init__(
+        self,
+        before: Sequence[Before],
+        actors: Sequence[Actor],
+        service: GatedService,
+        *,
+        start: int,
+        start_is_read: bool = False,
+        faults: Mapping[tuple[int, int], Fault] | None = None,
+        patience: int = 1,
+    ) -> None:
+        self.start_is_read = start_is_read
+        self._before = tuple(before)
+        self._actors = tuple(actors)
+        self._service = service
+        self._start = start
+        self.injected = 0
+        self.unready = 0
+        self._faults = faults or {}
+        self._patience = patience
+
+    @property
+    def processes(self) -> int:
+        """How many actors there are."""
+        return len(self._actors)
+
+    async def run(self, choose: Chooser) -> Execution:
+        """Run it once, with new payments; the result is a `Raced`.
+
+        Raises:
+            SchedulingError: A process came neither to its next step nor to its end.
+            DivergenceError: The run cannot be repeated: the database served those who waited out of turn, or
+                it came to light that a statement asks when its transaction began.
+        """
+        race = self._race()
+        before = [await self._prepare(each, race) for each in (Wait(0), *self._before)]
+        run = Run(
+            [(actor.name, body_of(actor, self._service.hands, race)) for actor in self._actors],
+            self._service.database,
+            limits=self._service.limits,
+            conditions=Conditions(
+                {UUID(payment): UUID(int=number) for number, payment in enumerate(race.payments)},
+                self.start_is_read,
+                self._faults,
+            ),
+        )
+        try:
+            execution = await self._beside_holder(run, race, choose)
+            self.injected += run.injected
+            self._require_known_start(run)
+        except (DivergenceError, SchedulingError):
+            await void(self._service, race.payments)
+            raise
+        after: list[Exchange] = []
+        if execution.complete:
+            looks = [(f, payment) for payment in race.payments for f in ("read", "attempts")]
+            after = [await self._exchange(f, payment, {}) for f, payment in looks]
+        else:
+            await void(self._service, race.payments)
+        raced = Raced(
+            race.payments,
+            tuple(before),
+            tuple(operation for process in run.processes for operation in process.operations),
+            tuple(after),
+            race.now,
+            tuple(run.strays),
+        )
+        return replace(execution, result=raced)
+
+    def _race(self) -> Race:
+        count = 1 + max(_payments_of(self._before, self._actors), default=0)
+        records, now = rehearse(self._before, self._start, count)
+        ids = tuple(str(uuid4()) for _ in records)
+        ends = tuple(_end_of_window(record, now) for record in records)
+        return Race(ids, ends, self._start, self._patience)
+
+    async def _prepare(self, each: Before, race: Race) -> Exchange:
+        if isinstance(each, Command):
+            return await self._exchange(each.f, race.payments[each.payment], each.arguments)
+        race.now += each.us
+        await self._service.hands.set_clock(race.now)
+        return Exchange(Invocation("clock", {"now": race.now}), Observation("ok", {}))
+
+    async def _beside_holder(self, run: Run, race: Race, choose: Chooser) -> Execution:
+        if not any(isinstance(actor, Holder) for actor in self._actors):
+            return await run(choose)
+        # Opened before the race: a new connection takes its time.
+        async with self._service.hands.holder() as race.holder:
+            return await run(choose)
+
+    async def _exchange(self, f: str, payment: str, arguments: Mapping[str, Any]) -> Exchange:
+        exchange = await _exchange(self._service, f, payment, arguments)
+        if exchange.observation.kind == "unknown":
+            self.unready += 1
+            raise SchedulingError(
+                f"outside the race, {f} got no definite answer: {dict(exchange.observation.value)}"
+            )
+        return exchange
+
+    def _require_known_start(self, run: Run) -> None:
+        if run.start_was_read and not self.start_is_read:
+            self.start_is_read = True
+            raise DivergenceError("a statement asks when its transaction began, so BEGIN reads the clock")
+
+
+async def void(service: GatedService, payments: Iterable[str]) -> None:
+    """Void what may still be authorized, so that no later sweep finds it."""
+    for payment in payments:
+        await _exchange(service, "fail", payment, {"reason": "voided"})
+
+
+async def _exchange(service: GatedService, f: str, payment: str, arguments: Mapping[str, Any]) -> Exchange:
+    invocation = Invocation(f, {"payment": payment, **arguments})
+    return Exchange(invocation, await send(service.hands.client, invocation))
+
+
+def _payments_of(before: Iterable[Before], actors: Iterable[Actor]) -> Iterable[int]:
+    for each in (*before, *actors):
+        match each:
+            case Command() | Tick():
+                yield each.payment
+            case Client():
+                yield from (command.payment for command in each.commands)
+
+
+def _end_of_window(record: Record, now: int) -> int:
+    payment = record.payment
+    return now + WINDOW if payment is None or isinstance(payment, Pending) else payment.capture_expires_at

@@ -1,0 +1,109 @@
+"""How races are drawn: what Hypothesis chooses, and what it shrinks to.
+
+A race is a list of entries, each a command with the number of the client that sends it, a tick of the clock,
+or a sweep; so one can be left out, or a command given to another client, without touching the others. The
+schedule is a list of stretches, each of which adds at most one switch that need not have been. Short lists
+are simple, and so are small numbers: shrinking leads to few commands, few clients and few switches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from hypothesis import strategies as st
+
+from payments_model import MAX_AMOUNT
+from payments_verify.interleavings.stretches import Stretch
+from payments_verify.payments.machine import KEYS, REASONS
+from payments_verify.payments.race_source import source_of
+from payments_verify.payments.scenarios import WINDOW, Actor, Client, Command, Sweeper, Tick
+
+Entry: TypeAlias = "tuple[int, Command] | Tick | Sweeper"
+"""A command and the number of its client, or what is an actor by itself."""
+
+_CLIENTS = 4
+_ENTRIES = 6
+"""As many as a race has at most: the judge tries every order in which its operations can end."""
+_STEPS = (*range(1, 13), *(1,) * 8, *(2,) * 3, *(3,) * 2, *(12,) * 10)
+"""How long stretches are: often short, and often more than a command takes."""
+_KINDS = (
+    *("capture",) * 8,
+    *("capture another amount", "fail", "read", "attempts", "authorize", "create", "create another amount"),
+    *("tick", "tick", "tick", "sweep", "sweep"),
+)
+_ARGUMENTS: Mapping[str, Mapping[str, st.SearchStrategy[Any]]] = {
+    "capture": {"key": KEYS},
+    "fail": {"reason": REASONS},
+    "authorize": {"window": st.just(WINDOW)},
+}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A race as it is drawn; its ``repr`` is what Hypothesis prints."""
+
+    actors: tuple[Actor, ...]
+    stretches: tuple[Stretch, ...]
+
+    def __repr__(self) -> str:
+        stretches = ", ".join(f"({stretch.other}, {stretch.steps})" for stretch in self.stretches)
+        return f"{', '.join(map(source_of, self.actors))}; stretches [{stretches}]"
+
+
+def races(amounts: Sequence[int], *, window_ends: bool = False) -> st.SearchStrategy[Drawn]:
+    """Races for payments.
+
+    Args:
+        amounts: what each payment amounts to, in cents.
+        window_ends: whether the clock comes to the end of the first one's window in any case.
+    """
+    if window_ends:
+        few = st.lists(_entries(amounts), min_size=1, max_size=_ENTRIES - 1)
+        entries = st.tuples(few, _ticks(st.just(0))).map(lambda drawn: [*drawn[0], drawn[1]])
+    else:
+        entries = st.lists(_entries(amounts), min_size=2, max_size=_ENTRIES)
+    stretch = st.builds(Stretch, st.integers(0, _CLIENTS - 1), st.sampled_from(_STEPS))
+    stretches = st.one_of(st.lists(stretch, max_size=6), st.lists(stretch, min_size=4, max_size=10))
+    return st.builds(Drawn, entries.map(actors_of), stretches.map(tuple))
+
+
+@st.composite
+def _entries(draw: st.DrawFn, amounts: Sequence[int]) -> Entry:
+    kind = draw(st.sampled_from(_KINDS))
+    if kind == "sweep":
+        return Sweeper()
+    which = st.sampled_from(range(len(amounts)))
+    if kind == "tick":
+        return draw(_ticks(which))
+    payment = draw(which)
+    client = draw(st.integers(0, _CLIENTS - 1))
+    amount = amounts[payment] % MAX_AMOUNT + 1 if kind.endswith("another amount") else amounts[payment]
+    f = kind.partition(" ")[0]
+    arguments = {name: draw(strategy) for name, strategy in _ARGUMENTS.get(f, {}).items()}
+    if f in ("capture", "create"):
+        arguments["amount"] = amount
+    return client, Command(f, arguments, payment)
+
+
+def _ticks(which: st.SearchStrategy[int]) -> st.SearchStrategy[Tick]:
+    return st.builds(Tick, st.sampled_from([0, -1, 1]), which)
+
+
+def actors_of(entries: Sequence[Entry]) -> tuple[Actor, ...]:
+    """Clients with their commands, in the order in which they come first; the others by themselves."""
+    places: dict[int, int] = {}
+    actors: list[Actor] = []
+    for entry in entries:
+        if isinstance(entry, Tick | Sweeper):
+            actors.append(entry)
+            continue
+        number, command = entry
+        known = actors[places[number]] if number in places else None
+        if isinstance(known, Client):
+            actors[places[number]] = Client((*known.commands, command))
+        else:
+            places[number] = len(actors)
+            actors.append(Client((command,)))
+    return tuple(actors)

@@ -1,0 +1,90 @@
+"""A race that the model does not explain, made as small as it can be.
+
+Hypothesis leaves out what it can, but each number that it draws may give the others another meaning: where
+two actors change places, the schedule is another. Here actors, commands and what comes before them are left
+out one at a time and the schedule is kept; then it is brought to the fewest switches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from payments_verify.interleavings.execution import DivergenceError, Execution, SchedulingError
+from payments_verify.interleavings.minimize import Follow
+from payments_verify.payments.race_program import Before
+from payments_verify.payments.races import Races
+from payments_verify.payments.scenario_history import Violation
+from payments_verify.payments.scenarios import Actor, Client
+
+Candidate: TypeAlias = "tuple[Sequence[Before], Sequence[Actor], Sequence[int]]"
+"""What comes before, who races, and the schedule."""
+
+
+@dataclass(frozen=True)
+class WrongRace:
+    """A race that the model does not explain.
+
+    Attributes:
+        before: what brought the payments to where it began.
+        actors: who raced.
+        execution: the run.
+        violation: what is wrong with it.
+        start: where the database's clock stood when ``before`` began, in µs.
+    """
+
+    before: tuple[Before, ...]
+    actors: tuple[Actor, ...]
+    execution: Execution
+    violation: Violation
+    start: int
+
+
+async def minimized(race: WrongRace, races: Races) -> WrongRace:
+    """A race that is wrong as well, and from which nothing more can be left out by itself.
+
+    A race that does not come out wrong when it is run again is left as it is.
+
+    Args:
+        race: the race.
+        races: runs races on the service.
+    """
+    smaller: WrongRace | None = race
+    while smaller is not None:
+        race = smaller
+        smaller = await _smaller(race, races)
+    try:
+        execution, violation = await races.fewest_switches(
+            race.before, race.actors, race.execution, race.start
+        )
+    except (DivergenceError, SchedulingError):
+        return race
+    return replace(race, execution=execution, violation=violation)
+
+
+async def _smaller(race: WrongRace, races: Races) -> WrongRace | None:
+    for before, actors, schedule in candidates(race.before, race.actors, race.execution.schedule):
+        try:
+            execution, judged = await races.run(before, actors, Follow(tuple(schedule)), race.start)
+        except (DivergenceError, SchedulingError):
+            continue
+        if isinstance(judged, Violation):
+            return WrongRace(tuple(before), tuple(actors), execution, judged, race.start)
+    return None
+
+
+def candidates(
+    before: Sequence[Before], actors: Sequence[Actor], schedule: Sequence[int]
+) -> Iterator[Candidate]:
+    """Yield what is left without one actor, without one command, and without one of what comes before."""
+    for index in range(len(actors)):
+        kept = [process - (process > index) for process in schedule if process != index]
+        yield before, [*actors[:index], *actors[index + 1 :]], kept
+    for index, actor in enumerate(actors):
+        if isinstance(actor, Client) and len(actor.commands) > 1:
+            for place in range(len(actor.commands)):
+                fewer = Client((*actor.commands[:place], *actor.commands[place + 1 :]))
+                yield before, [*actors[:index], fewer, *actors[index + 1 :]], schedule
+    for index in range(len(before)):
+        yield [*before[:index], *before[index + 1 :]], actors, schedule
