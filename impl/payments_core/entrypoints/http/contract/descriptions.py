@@ -93,6 +93,26 @@ DESCRIPTIONS = {
         "The capture asks for another amount than the authorized one. There are no partial captures.",
         "Capture exactly the authorized amount, under a new key.",
     ),
+    problems.UNAUTHORIZED: Description(
+        "The service is set up with tokens, and the request has none that it knows.",
+        "Send `Authorization: Bearer` and a token. Nothing was looked up.",
+    ),
+    problems.HEAD_TOO_LARGE: Description(
+        "The request line and the headers together are too large.",
+        "Send fewer or shorter headers; every valid request is far smaller.",
+    ),
+    problems.OVERLOADED: Description(
+        "As many requests are under way and waiting as this process takes on. Nothing was done.",
+        "Send the same request again, with the same key, after `Retry-After` seconds.",
+    ),
+    problems.DEADLINE_EXCEEDED: Description(
+        "The request was not done within its time. Whether it took effect is not known.",
+        "Send the same request again, with the same key, after `Retry-After` seconds.",
+    ),
+    problems.PAYMENT_BUSY: Description(
+        "Others held the payment for too long, or met this request there. Nothing was done.",
+        "Send the same request again, with the same key, after `Retry-After` seconds.",
+    ),
     problems.UNAVAILABLE: Description(
         "The service cannot answer now: the database cannot be reached, or lacks migrations.",
         "Send the same request again, with the same key, after `Retry-After` seconds.",

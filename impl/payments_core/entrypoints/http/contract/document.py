@@ -9,7 +9,14 @@ import msgspec
 from payments_core.entrypoints.http import documents, problems
 from payments_core.entrypoints.http.contract.descriptions import DESCRIPTIONS
 from payments_core.entrypoints.http.contract.fields import HEADERS, PARAMETERS
-from payments_core.entrypoints.http.contract.operations import EVERYWHERE, OPERATIONS, Answer, Link, Operation
+from payments_core.entrypoints.http.contract.operations import (
+    ANYWHERE,
+    EVERYWHERE,
+    OPERATIONS,
+    Answer,
+    Link,
+    Operation,
+)
 from payments_core.entrypoints.http.problems import ProblemType
 
 Json = dict[str, Any]
@@ -144,13 +151,19 @@ def _problems(operation: Operation) -> Json:
 
 
 def _everywhere(operation: Operation) -> tuple[ProblemType, ...]:
-    needs_database = operation.name not in {"isAlive", "getProblem"}
-    return EVERYWHERE if needs_database else ()
+    if operation.name in {"isAlive", "getProblem"}:
+        return ANYWHERE
+    if not operation.path.startswith("/payments"):
+        return EVERYWHERE
+    moves = operation.method != "get"
+    return (*EVERYWHERE, problems.UNAUTHORIZED, *([problems.PAYMENT_BUSY] if moves else []))
 
 
 def _problem_answer(operation: Operation, possible: list[ProblemType]) -> Json:
     names = [each.uri for each in possible]
-    headers = ["Retry-After"] if problems.UNAVAILABLE in possible else []
+    headers = ["Retry-After"] if problems.OVERLOADED in possible else []
+    if problems.UNAUTHORIZED in possible:
+        headers.append("WWW-Authenticate")
     decided = (
         set(possible) & set(problems.OF_OUTCOME.values()) if operation.name == "capturePayment" else set()
     )

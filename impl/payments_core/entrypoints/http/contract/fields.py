@@ -105,6 +105,11 @@ HEADERS: dict[str, Any] = {
         "schema": {"type": "integer", "minimum": 0},
         "example": 1,
     },
+    "WWW-Authenticate": {
+        "description": "That a bearer token is needed, and whether one was sent that is not known.",
+        "schema": _string(),
+        "example": 'Bearer realm="payments"',
+    },
     "X-Request-ID": {
         "description": "The id of the request, as the logs have it; never part of a stored answer.",
         "schema": _string(),

@@ -76,7 +76,10 @@ class Operation:
     problems: tuple[ProblemType, ...] = ()
 
 
-EVERYWHERE = (problems.UNAVAILABLE, problems.INTERNAL_ERROR)
+ANYWHERE = (problems.HEAD_TOO_LARGE, problems.OVERLOADED)
+"""What can happen to any request."""
+
+EVERYWHERE = (*ANYWHERE, problems.UNAVAILABLE, problems.DEADLINE_EXCEEDED, problems.INTERNAL_ERROR)
 """What can happen to any request that needs the database."""
 
 _BODY = (
