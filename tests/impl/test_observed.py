@@ -257,8 +257,9 @@ async def test_waits_are_measured(postgres: Kit) -> None:
 
 
 def test_several_processes_count_together(shared_database: Database, tmp_path: Path) -> None:
-    settings = {"DATABASE_URL": shared_database.app_dsn, "PAYMENTS_LOG_LEVEL": "info"}
+    settings = {"DATABASE_URL": shared_database.app_dsn, "TMPDIR": str(tmp_path)}
     with serving(tmp_path, ["--workers", "2"], **settings) as server:
+        assert len(list(tmp_path.glob("payments-core-metrics-*"))) == 1
 
         def create(_: int) -> int:
             return httpx.post(f"{server.url}/payments", json={"amount_cents": 5}, timeout=LIMIT_S).status_code
@@ -273,7 +274,7 @@ def test_several_processes_count_together(shared_database: Database, tmp_path: P
         assert waited is not None
         assert waited >= 60
         assert server.stop() == 0
-    assert not list(Path("/tmp").glob(f"payments-core-metrics-*{server.process.pid}"))
+    assert list(tmp_path.glob("payments-core-metrics-*")) == []
 
 
 @pytest.mark.anyio
