@@ -77,6 +77,10 @@ explore: $(STAMP) ## Every interleaving of the SQL statements of racing requests
 test: $(STAMP) ## Run the tests
 	@$(BIN)/pytest $(PYTEST_ARGS)
 
+.PHONY: test-long
+test-long: $(STAMP) ## Run the tests that take minutes each
+	@$(BIN)/pytest $(PYTEST_ARGS) -m long
+
 .PHONY: test-file
 test-file: $(STAMP) ## Run one test file or test: make test-file FILE=tests/model/test_step.py
 	@test -n "$(FILE)" || { echo "name the file: make test-file FILE=tests/..."; exit 2; }
