@@ -147,6 +147,7 @@ class Session:
         self._copying = False
         self._passing = False
         self._loses_answers = False
+        self._has_lost = False
         self._look_ahead: asyncio.TimerHandle | None = None
         self._looked_ahead = False
 
@@ -343,6 +344,8 @@ class Session:
     def deliver(self) -> None:
         """Give the client the answers that were kept, and keep no more."""
         self.keeps_answers = False
+        if self._has_lost:
+            self.cut()
         if self._kept and not self._loses_answers:
             self._client.write(b"".join(self._kept))
         self._kept.clear()
@@ -414,7 +417,9 @@ class Session:
             self.awaiting = None
         self._gate.observer.answered(statement)
         if self._loses_answers:
-            self.cut()
+            self._has_lost = True
+            if not self.keeps_answers:
+                self.cut()
 
 
 def _refused(unit: _Unit, sqlstate: str) -> _Unit:

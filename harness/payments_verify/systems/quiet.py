@@ -15,6 +15,8 @@ from payments_core.entrypoints.logs import configure_logs
 def only_errors_logged() -> Iterator[None]:
     """Log errors alone until the block ends, and then as before: a refusal is no news in a race."""
     before = structlog.get_config()
+    root = logging.getLogger()
+    handlers, root_level = root.handlers, root.level
     pool = logging.getLogger("psycopg.pool")
     level = pool.level
     configure_logs("error")
@@ -23,4 +25,6 @@ def only_errors_logged() -> Iterator[None]:
         yield
     finally:
         structlog.configure(**before)
+        root.handlers = handlers
+        root.setLevel(root_level)
         pool.setLevel(level)

@@ -5,7 +5,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextvars import ContextVar
-from typing import TextIO
+from typing import TextIO, cast
 
 import psycopg
 import structlog
@@ -13,6 +13,16 @@ from structlog.types import EventDict, WrappedLogger
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the request that is being served."""
+
+
+class _PresentStandardError:
+    """A file that is whatever standard error is at the time."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
 
 
 class _StandardError(logging.StreamHandler[TextIO]):
@@ -39,7 +49,7 @@ def configure_logs(level: str) -> None:
     structlog.configure(
         processors=[*named, *written],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(file=cast("TextIO", _PresentStandardError())),
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *written],

@@ -70,7 +70,12 @@ EXPECTED: list[tuple[str, list[Any], set[Access], set[Access], set[Rows], set[Ac
     ("LOCK_DUE", [10], {READ_CLOCK}, {lock(Lock.NO_KEY_UPDATE, "payments")}, set(), set()),
     ("APPLIED_MIGRATIONS", [], {read("_yoyo_migration")}, set(), set(), set()),
 ]
-CONTROLS = {"BEGIN": Kind.BEGIN, "COMMIT": Kind.COMMIT, "ROLLBACK": Kind.ROLLBACK}
+CONTROLS = {
+    "BEGIN": Kind.BEGIN,
+    "BEGIN_SERIALIZABLE": Kind.BEGIN,
+    "COMMIT": Kind.COMMIT,
+    "ROLLBACK": Kind.ROLLBACK,
+}
 
 
 @pytest.fixture(scope="module")
