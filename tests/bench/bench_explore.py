@@ -72,7 +72,7 @@ def main(
     Exit codes: 0 measured; 1 the explorer missed a bug, or something was wrong with a service that is not
     broken; 2 it could not be measured.
     """
-    console = Console()
+    console = Console(width=130)
     if quick:
         searches, rounds = 1, 2
     bugs = [name for name in BUGS if not bug or any(wanted in name for wanted in bug)]
