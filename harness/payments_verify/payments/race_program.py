@@ -136,6 +136,7 @@ class RaceProgram:
         self.unready = 0
         self._faults = faults or {}
         self._patience = patience
+        self._clock: int | None = None
 
     @property
     def processes(self) -> int:
@@ -162,6 +163,7 @@ class RaceProgram:
                 self._faults,
             ),
         )
+        self._clock = None
         try:
             execution = await self._beside_holder(run, race, choose)
             self.injected += run.injected
@@ -169,6 +171,7 @@ class RaceProgram:
         except (DivergenceError, SchedulingError):
             await void(self._service, race.payments)
             raise
+        self._clock = race.now
         after: list[Exchange] = []
         if execution.complete:
             looks = [(f, payment) for payment in race.payments for f in ("read", "attempts")]
@@ -196,7 +199,8 @@ class RaceProgram:
         if isinstance(each, Command):
             return await self._exchange(each.f, race.payments[each.payment], each.arguments)
         race.now += each.us
-        await self._service.hands.set_clock(race.now)
+        if race.now != self._clock:
+            await self._service.hands.set_clock(race.now)
         return Exchange(Invocation("clock", {"now": race.now}), Observation("ok", {}))
 
     async def _beside_holder(self, run: Run, race: Race, choose: Chooser) -> Execution:
