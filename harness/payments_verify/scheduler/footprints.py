@@ -9,11 +9,11 @@ from payments_verify.interleavings.execution import Pending
 from payments_verify.interleavings.footprint import EVERYTHING, NOTHING, Footprint, Mode, union
 from payments_verify.scheduler.conditions import Conditions
 from payments_verify.scheduler.process import Point, Process
-from payments_verify.scheduler.words import label_of
+from payments_verify.scheduler.words import one_line
 from payments_verify.sql.catalog import Catalog
 from payments_verify.sql.footprints import READ_CLOCK
 from payments_verify.sql.transactions import TransactionFootprint
-from payments_verify.sql.values import sent_forms
+from payments_verify.sql.values import renamed, sent_forms
 
 
 class StepFootprints:
@@ -48,7 +48,13 @@ class StepFootprints:
         own = self.of(parked)
         freed = _given_back(own)
         waking = [other.footprint for other in waiting if other.footprint.dependent(freed)]
-        return Pending(label_of(parked), union([own, *waking]) if waking else own)
+        return Pending(self.label(parked), union([own, *waking]) if waking else own)
+
+    def label(self, parked: HeldStatement | Point) -> str:
+        """What a step is: the same in each run, also where its text has values written into it."""
+        if isinstance(parked, Point):
+            return parked.label
+        return one_line(renamed(parked.sql, self._sent_names))
 
     def executed(self, statement: HeldStatement) -> Footprint:
         """What a statement that was answered has touched."""

@@ -26,7 +26,7 @@ from payments_verify.scheduler.database import GatedDatabase
 from payments_verify.scheduler.footprints import StepFootprints, lets_go
 from payments_verify.scheduler.process import Body, Process, State, current_process
 from payments_verify.scheduler.waiting import WAITING, Waiting
-from payments_verify.scheduler.words import details_of, label_of
+from payments_verify.scheduler.words import details_of
 
 _DEADLOCK_DETECTED = "40P01"
 
@@ -176,7 +176,7 @@ class Run:
 
     async def _step(self, process: Process) -> None:
         parked = process.parked.popleft()
-        process.footprint = self._footprints.of(parked)
+        process.footprint, label = self._footprints.of(parked), self._footprints.label(parked)
         process.begin_step(len(self._steps))
         process.state = State.RUNNING
         self._in_step = 1
@@ -196,7 +196,7 @@ class Run:
         self._running = None
         self._in_step = 0
         self._steps.append(
-            Step(process.index, label_of(parked), union(touched), blocked, tuple(woke), details_of(parked))
+            Step(process.index, label, union(touched), blocked, tuple(woke), details_of(parked))
         )
 
     async def _send(self, process: Process, statement: HeldStatement) -> None:

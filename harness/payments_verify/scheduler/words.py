@@ -17,7 +17,7 @@ def one_line(sql: str) -> str:
 
 
 def label_of(parked: HeldStatement | Point) -> str:
-    """What a step is: the same in each run."""
+    """What a step is."""
     return parked.label if isinstance(parked, Point) else one_line(parked.sql)
 
 

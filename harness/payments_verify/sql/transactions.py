@@ -9,6 +9,7 @@ from payments_verify.interleavings.footprint import EVERYTHING, NOTHING, Access,
 from payments_verify.sql.catalog import Catalog
 from payments_verify.sql.control import Control, Kind, Scope
 from payments_verify.sql.footprints import READ_CLOCK, StatementFootprint, statement_footprint
+from payments_verify.sql.values import renamed
 
 _UNDERSTOOD_LEVELS = ("", "read committed", "read uncommitted")  # to PostgreSQL they are one
 
@@ -23,7 +24,7 @@ class TransactionFootprint:
     Args:
         catalog: of the database.
         isolation: the isolation level that the connection begins with; the database's own if not given.
-        names: for values, as they are sent, those that footprints have in their place.
+        names: for values, as they are sent or written, those that footprints have in their place.
 
     Attributes:
         in_transaction: whether a transaction block is open.
@@ -96,6 +97,7 @@ class TransactionFootprint:
 
     def _statement(self, sql: str, values: Sequence[Bound]) -> StatementFootprint:
         if self._names:
+            sql = renamed(sql, self._names)
             values = [_named(value, self._names) for value in values]
         return statement_footprint(sql, values, self._catalog)
 

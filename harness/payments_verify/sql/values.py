@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import lru_cache
 from uuid import UUID
 
 from payments_verify.gate.wire import Bound
@@ -71,6 +72,7 @@ _UUID_OIDS = frozenset({0, 25, 705, 1043, 2950})
 _BYTES_OIDS = frozenset({0, 17})
 _INTEGER = re.compile(rb"\s*[+-]?[0-9]+\s*")
 _HEX = re.compile(rb"[0-9a-fA-F]{32}")
+_UUID = re.compile(r"\b[0-9a-fA-F]{8}(-?)[0-9a-fA-F]{4}\1[0-9a-fA-F]{4}\1[0-9a-fA-F]{4}\1[0-9a-fA-F]{12}\b")
 _SPECIAL_TIMES = re.compile(rb"now|today|tomorrow|yesterday", re.IGNORECASE)
 _LONGEST_TIME = 60
 
@@ -105,6 +107,21 @@ def sent_forms(names: Mapping[Hashable, Hashable]) -> dict[bytes, bytes]:
             for text in (str(one), one.hex):
                 forms[text.encode()] = forms[text.upper().encode()] = str(other).encode()
     return forms
+
+
+def renamed(sql: str, forms: Mapping[bytes, bytes]) -> str:
+    """A statement in whose text UUIDs have the names that these forms give them, see `sent_forms`."""
+    return _UUID.sub(lambda found: _named(found.group(), forms), sql) if _may_hold_uuid(sql) else sql
+
+
+@lru_cache(maxsize=4096)
+def _may_hold_uuid(sql: str) -> bool:
+    return _UUID.search(sql) is not None
+
+
+def _named(text: str, forms: Mapping[bytes, bytes]) -> str:
+    name = forms.get(text.encode())
+    return text if name is None else name.decode()
 
 
 def may_name_present(values: Sequence[Bound]) -> bool:

@@ -217,3 +217,12 @@ def test_an_id_that_is_new_in_each_run_has_a_name(catalog: Catalog, sent: Bound)
     assert transaction.pending("COMMIT") == of(RELEASED, UNHELD, PUBLISHED, CHECKED)
     other = transaction.pending(READ, all_bound([TWO]))
     assert other == of(read("payments", payment_id=TWO))
+
+
+@pytest.mark.parametrize("written", [str(NEW), str(NEW).upper(), NEW.hex])
+def test_an_id_that_is_written_into_the_text_has_a_name_too(catalog: Catalog, written: str) -> None:
+    transaction = TransactionFootprint(catalog, names=sent_forms({NEW: ONE}))
+    text = LOCK.replace("$1", f"'{written}'")
+    assert text != LOCK
+    assert transaction.pending(text) == transaction.pending(LOCK, ID)
+    assert transaction.pending(text.replace(written, str(TWO))) == transaction.pending(LOCK, all_bound([TWO]))
