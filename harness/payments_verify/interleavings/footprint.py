@@ -115,10 +115,16 @@ class Access:
     mode: Mode
     rows: Rows
     lock: Lock | None = None
+    _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        # Kept, because sets ask for it over and over, and that of an enumeration's member is slow.
+        object.__setattr__(self, "_hash", hash((self.mode, self.rows, self.lock)))
         if (self.mode in (Mode.LOCK, Mode.RELEASE)) != (self.lock is not None):
             raise ValueError(f"a lock and its release have a strength and nothing else has: {self}")
+
+    def __hash__(self) -> int:
+        return self._hash
 
     def renamed(self, names: Mapping[Hashable, Hashable]) -> Access:
         """The same access with other names for some values of columns."""
@@ -134,20 +140,22 @@ class Access:
 
     def conflicts(self, other: Access) -> bool:
         """Whether the order of the two can make a difference."""
-        modes = {self.mode, other.mode}
-        if modes not in _ORDERED:
+        if (self.mode, other.mode) not in _ORDERED:
             return False
         if self.lock is not None and other.lock is not None and not self.lock.conflicts(other.lock):
             return False
         return self.rows.overlap(other.rows)
 
 
-_ORDERED = (
-    {Mode.READ, Mode.PUBLISH},
-    {Mode.LOCK},
-    {Mode.LOCK, Mode.PUBLISH},
-    {Mode.LOCK, Mode.RELEASE},
-)
+_ORDERED = {
+    (Mode.READ, Mode.PUBLISH),
+    (Mode.PUBLISH, Mode.READ),
+    (Mode.LOCK, Mode.LOCK),
+    (Mode.LOCK, Mode.PUBLISH),
+    (Mode.PUBLISH, Mode.LOCK),
+    (Mode.LOCK, Mode.RELEASE),
+    (Mode.RELEASE, Mode.LOCK),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +182,10 @@ class Footprint:
         return not self.accesses and not self.everything
 
     def __or__(self, other: Footprint) -> Footprint:
+        if self is other or other.is_empty:
+            return self
+        if self.is_empty:
+            return other
         return Footprint(self.accesses | other.accesses, self.everything or other.everything)
 
     def renamed(self, names: Mapping[Hashable, Hashable]) -> Footprint:

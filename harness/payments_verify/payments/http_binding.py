@@ -82,7 +82,7 @@ def request_of(invocation: Invocation) -> Wire:
             raise BindingError(f"no request is known for the command {other!r}")
 
 
-def observe(invocation: Invocation, response: httpx.Response) -> Observation:
+def observe(invocation: Invocation, response: Response) -> Observation:
     """What an HTTP response says in the model's terms.
 
     Raises:
@@ -109,10 +109,10 @@ def _outcome(f: str, status: int, document: Mapping[str, Any]) -> Outcome:
     return _SUCCESS[f, status]
 
 
-def _seen(f: str, response: httpx.Response, document: Mapping[str, Any]) -> dict[str, Any]:
+def _seen(f: str, response: Response, document: Mapping[str, Any]) -> dict[str, Any]:
     if f == "capture":
         seen: dict[str, Any] = {
-            "replayed": response.headers.get("Idempotent-Replayed") == "true",
+            "replayed": response.headers.get("idempotent-replayed") == "true",
             "body": response.text,
         }
         decided = document.get("captured_at") or document.get("decided_at")
@@ -154,12 +154,32 @@ def instant(text: str) -> int:
     return (datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1)
 
 
+class Response(Protocol):
+    """A response: an ``httpx.Response``, or the like; its headers are found by name in lower case."""
+
+    @property
+    def status_code(self) -> int:
+        """The status."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The header fields."""
+
+    @property
+    def content(self) -> bytes:
+        """The body."""
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+
+
 class Http(Protocol):
     """What carries requests: an ``httpx.AsyncClient`` with its base URL and time limit, or the like."""
 
     def request(
         self, method: str, path: str, /, *, headers: Mapping[str, str], json: Mapping[str, Any] | None
-    ) -> Awaitable[httpx.Response]:
+    ) -> Awaitable[Response]:
         """Send a request; ``httpx.TransportError`` if there is no whole answer."""
 
 

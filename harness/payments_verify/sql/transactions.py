@@ -51,6 +51,7 @@ class TransactionFootprint:
         self._locks: set[Access] = set()
         self._writes: set[Rows] = set()
         self._at_end: set[Access] = set()
+        self._ends: dict[bool, Footprint] = {}
 
     def explain(self, sql: str) -> str:
         """Why a statement may do anything now; empty if it is understood."""
@@ -83,6 +84,7 @@ class TransactionFootprint:
 
     def add(self, statement: StatementFootprint) -> None:
         """Add a statement to the transaction."""
+        self._ends.clear()
         self._locks |= statement.locks
         self._writes |= statement.writes
         self._at_end |= statement.at_end
@@ -123,8 +125,15 @@ class TransactionFootprint:
     def _end_footprint(self, *, commit: bool) -> Footprint:
         if not self.in_transaction:
             return NOTHING
+        commit = commit and not self.failed
+        found = self._ends.get(commit)
+        if found is None:
+            found = self._ends[commit] = self._work_out_end(commit=commit)
+        return found
+
+    def _work_out_end(self, *, commit: bool) -> Footprint:
         footprint = self._released()
-        if commit and not self.failed:
+        if commit:
             publish = (Access(Mode.PUBLISH, rows) for rows in self._writes)
             footprint |= Footprint(frozenset(self._at_end).union(publish))
         return footprint
@@ -148,6 +157,7 @@ class TransactionFootprint:
             case _ if self.in_transaction and not self.failed:
                 self.add(statement)
         problem = statement.explain if control.kind is Kind.OTHER else _level_problem(control.isolation or "")
+        self._ends.clear()
         if control.scope is Scope.SESSION:
             self._session_problem = self._session_problem or problem
         elif control.scope is Scope.TRANSACTION and self.in_transaction:
@@ -166,6 +176,7 @@ class TransactionFootprint:
             if not self._has_savepoints:
                 self._locks.clear()
                 self._writes.clear()
+        self._ends.clear()
         return footprint
 
 

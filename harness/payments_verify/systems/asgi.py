@@ -3,11 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import msgspec
 from starlette.types import ASGIApp, Message
+
+
+@dataclass(frozen=True, slots=True)
+class ApplicationResponse:
+    """What an application answered.
+
+    Attributes:
+        status_code: the status.
+        headers: by name, in lower case.
+        content: the body.
+    """
+
+    status_code: int
+    headers: Mapping[str, str]
+    content: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.content.decode()
 
 
 class ApplicationClient:
@@ -22,7 +43,7 @@ class ApplicationClient:
 
     async def request(
         self, method: str, path: str, /, *, headers: Mapping[str, str], json: Mapping[str, Any] | None
-    ) -> httpx.Response:
+    ) -> ApplicationResponse:
         """Send a request and collect the response.
 
         Raises:
@@ -36,7 +57,8 @@ class ApplicationClient:
             error = raised
         if call.status is None:
             raise httpx.RemoteProtocolError("the application ended without a response") from error
-        return httpx.Response(call.status, headers=call.headers, content=bytes(call.content))
+        named = {name.decode("latin-1"): value.decode("latin-1") for name, value in call.headers}
+        return ApplicationResponse(call.status, named, bytes(call.content))
 
 
 class _Call:

@@ -90,7 +90,8 @@ def report(dsn: str, names: Callable[[UUID], dict[Hashable, Hashable]]) -> tuple
 
 def test_its_schedules_are_explored_to_the_end(dsn: str) -> None:
     found, labels = report(dsn, lambda note: {note: NAME})
-    assert found.complete and found.trustworthy
+    assert found.complete
+    assert found.trustworthy
     assert labels == {statement.format(NAME) for statement in STATEMENTS}
 
 
