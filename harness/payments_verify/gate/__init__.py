@@ -1,8 +1,8 @@
 """The gate: a proxy for PostgreSQL's wire protocol that holds each statement until it is released.
 
 A service connects to it instead of to its database, and is not changed: only its ``DATABASE_URL`` differs.
-``wire`` reads messages, ``faults`` says what can go wrong, ``session`` is one connection of the service,
-``proxy`` listens.
+``wire`` reads messages, ``units`` groups them, ``faults`` says what can go wrong, ``session`` is one
+connection, ``proxy`` listens.
 """
 
 from payments_verify.gate.faults import Fault

@@ -1,10 +1,6 @@
-"""One connection of the service: its messages grouped into statements, each held until it is released.
+"""One connection of the service: each of its statements is held until it is released.
 
-A *unit* is what goes to the server at once. One that carries a statement ends with its Query, or with its
-Execute; a Sync that follows the Execute belongs to it, for outside a transaction block that is the commit. In
-a pipeline each Execute gets a Flush instead, so that its answer comes before the next one goes: a pipeline
-interleaves as finely as separate statements do. Parse and Bind go with their Execute, because a statement's
-snapshot is taken at the Bind. Units without a statement pass.
+What a client sends goes on in units, each with at most one statement. Units without a statement pass.
 """
 
 from __future__ import annotations
@@ -12,20 +8,17 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from payments_verify.gate import wire
 from payments_verify.gate.faults import Fault, refusing_messages, refusing_query
+from payments_verify.gate.units import COPY, Unit, Units
 from payments_verify.gate.wire import Bound
 
 if TYPE_CHECKING:
     from payments_verify.gate.proxy import Gate
 
-_LOOK_AHEAD_S = 0.005
-"""How long an Execute outside a transaction block waits for what follows it."""
-
-_COPY = (wire.COPY_DATA, wire.COPY_DONE, wire.COPY_FAIL)
 _COPY_IN, _COPY_BOTH = b"GW"
 _ENDS_STATEMENT = (wire.COMMAND_COMPLETE, wire.EMPTY_QUERY, wire.PORTAL_SUSPENDED, wire.ERROR)
 
@@ -46,7 +39,7 @@ class HeldStatement:
     session: Session
     sql: str
     values: tuple[Bound, ...]
-    unit: _Unit
+    unit: Unit
     tag: str = ""
     error: Mapping[str, str] | None = None
     answered: bool = False
@@ -57,56 +50,11 @@ class HeldStatement:
 
 
 @dataclass(slots=True)
-class _Message:
-    kind: int
-    data: bytes
-    sql: str | None = None
-    values: tuple[Bound, ...] = ()
-
-
-@dataclass(slots=True)
-class _Unit:
-    data: bytes
-    with_sync: bool
-    sql: str | None = None
-    values: tuple[Bound, ...] = ()
-
-
-@dataclass(slots=True)
 class _Expected:
     """An answer that is still to come: it ends with ReadyForQuery, or with the statement itself."""
 
     with_sync: bool
     statement: HeldStatement | None
-
-
-@dataclass(slots=True)
-class _Prepared:
-    statements: dict[str, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
-    portals: dict[str, tuple[str, tuple[Bound, ...]]] = field(default_factory=dict)
-
-    def note(self, kind: int, data: bytes) -> tuple[str, tuple[Bound, ...]] | None:
-        """Remember what a message prepares; what an Execute or a Query runs."""
-        if kind == wire.PARSE:
-            name, sql, types = wire.parse_contents(data)
-            self.statements[name] = (sql, types)
-        elif kind == wire.BIND:
-            portal, name, formats, values = wire.bind_contents(data)
-            sql, types = self.statements.get(name, ("", ()))
-            self.portals[portal] = (sql, wire.bound_values(formats, values, types))
-        elif kind == wire.CLOSE:
-            what, name = wire.close_contents(data)
-            if what == "S":
-                self.statements.pop(name, None)
-            else:
-                self.portals.pop(name, None)
-        elif kind == wire.EXECUTE:
-            return self.portals.get(wire.first_string(data), ("", ()))
-        elif kind == wire.QUERY:
-            return wire.query_text(data), ()
-        elif kind == wire.FUNCTION_CALL:
-            return "function call", ()
-        return None
 
 
 class Session:
@@ -140,16 +88,13 @@ class Session:
         self._kept: list[bytes] = []
         self._from_client = wire.Frames()
         self._from_server = wire.Frames()
-        self._queue: deque[_Message] = deque()
-        self._prepared = _Prepared()
+        self._units = Units(self._pump)
         self._expected: deque[_Expected] = deque()
         self._skipping = False
         self._copying = False
         self._passing = False
         self._loses_answers = False
         self._has_lost = False
-        self._look_ahead: asyncio.TimerHandle | None = None
-        self._looked_ahead = False
 
     def __str__(self) -> str:
         return f"connection {self.number} (server process {self.pid})"
@@ -162,7 +107,7 @@ class Session:
     @property
     def idle(self) -> bool:
         """Whether nobody is in the middle of anything."""
-        return not (self.in_block or self.held or self.awaiting or self._queue or self._expected)
+        return not (self.in_block or self.held or self.awaiting or self._units or self._expected)
 
     # ---- from the client -------------------------------------------------------------------------
 
@@ -184,25 +129,23 @@ class Session:
         for kind, message in self._from_client.feed(data):
             if not self._established:
                 self._send(message)
-            elif self._copying and kind in _COPY:
+            elif self._copying and kind in COPY:
                 self._send(message)
                 self._copying = kind == wire.COPY_DATA
             else:
-                found = self._prepared.note(kind, message)
-                self._queue.append(_Message(kind, message, *(found or ())))
+                self._units.add(kind, message)
         self._pump()
 
     def client_lost(self) -> None:
         """The client has gone: what it had sent goes to the server, which finds out by itself."""
         if self.closed:
             return
-        if self._look_ahead is not None:
-            self._look_ahead.cancel()
+        self._units.expect_no_more()
         self._passing = True
         if self.held is not None:
             self.release(self.held)
         self.awaiting = None
-        self._looked_ahead = True
+        self._units.expect_no_more()
         self._pump()
         self._end()
         if self._server is not None:
@@ -249,7 +192,7 @@ class Session:
         else:
             self._client.abort()
 
-    def _send_statement(self, statement: HeldStatement, unit: _Unit) -> None:
+    def _send_statement(self, statement: HeldStatement, unit: Unit) -> None:
         self.awaiting = statement
         self._forward(unit, statement)
 
@@ -262,7 +205,7 @@ class Session:
 
     def _pump(self) -> None:
         while self.held is None and self.awaiting is None and not self.closed:
-            unit = self._next_unit()
+            unit = self._units.next(in_block=self.in_block)
             if unit is None:
                 return
             if unit.sql is None or self._skipping or self._passing or not self._gate.holds(self, unit.sql):
@@ -271,47 +214,7 @@ class Session:
             self.held = HeldStatement(self, unit.sql, unit.values, unit)
             self._gate.observer.held(self.held)
 
-    def _next_unit(self) -> _Unit | None:
-        for index, message in enumerate(self._queue):
-            if message.kind == wire.EXECUTE:
-                return self._unit_of_execute(index)
-            if message.kind in (wire.QUERY, wire.FUNCTION_CALL):
-                return self._take(index + 1, b"", with_sync=True)
-            if message.kind in (wire.SYNC, wire.FLUSH, wire.TERMINATE, *_COPY):
-                return self._take(index + 1, b"", with_sync=message.kind == wire.SYNC)
-        return None
-
-    def _unit_of_execute(self, index: int) -> _Unit | None:
-        if index + 1 < len(self._queue):
-            if self._queue[index + 1].kind == wire.SYNC:
-                return self._take(index + 2, b"", with_sync=True)
-        elif not self.in_block and not self._looked_ahead:
-            self._wait_for_more()
-            return None
-        return self._take(index + 1, wire.FLUSH_MESSAGE, with_sync=False)
-
-    def _take(self, count: int, suffix: bytes, *, with_sync: bool) -> _Unit:
-        if self._look_ahead is not None:
-            self._look_ahead.cancel()
-            self._look_ahead = None
-        self._looked_ahead = False
-        messages = [self._queue.popleft() for _ in range(count)]
-        carrier = next((message for message in messages if message.sql is not None), None)
-        data = b"".join(message.data for message in messages) + suffix
-        if carrier is None:
-            return _Unit(data, with_sync)
-        return _Unit(data, with_sync, carrier.sql, carrier.values)
-
-    def _wait_for_more(self) -> None:
-        def look_again() -> None:
-            self._look_ahead = None
-            self._looked_ahead = True
-            self._pump()
-
-        if self._look_ahead is None:
-            self._look_ahead = asyncio.get_running_loop().call_later(_LOOK_AHEAD_S, look_again)
-
-    def _forward(self, unit: _Unit, statement: HeldStatement | None) -> None:
+    def _forward(self, unit: Unit, statement: HeldStatement | None) -> None:
         if statement is not None or unit.with_sync:
             self._expected.append(_Expected(unit.with_sync, statement))
         if unit.with_sync:
@@ -369,8 +272,8 @@ class Session:
             self.pid = int.from_bytes(message[5:9], "big")
         elif kind in (_COPY_IN, _COPY_BOTH):
             self._copying = True
-            while self._queue and self._queue[0].kind in _COPY:
-                self._send(self._queue.popleft().data)
+            while (data := self._units.next_copy()) is not None:
+                self._send(data)
         elif self._expected and kind in _ENDS_STATEMENT:
             self._statement_ended(self._expected[0], kind, message)
 
@@ -422,9 +325,9 @@ class Session:
                 self.cut()
 
 
-def _refused(unit: _Unit, sqlstate: str) -> _Unit:
+def _refused(unit: Unit, sqlstate: str) -> Unit:
     """A unit in whose place the server is given one that it refuses."""
     if unit.data[0] in (wire.QUERY, wire.FUNCTION_CALL):
-        return _Unit(refusing_query(sqlstate), with_sync=True)
+        return Unit(refusing_query(sqlstate), with_sync=True)
     ending = wire.SYNC_MESSAGE if unit.with_sync else wire.FLUSH_MESSAGE
-    return _Unit(refusing_messages(sqlstate) + ending, unit.with_sync)
+    return Unit(refusing_messages(sqlstate) + ending, unit.with_sync)
