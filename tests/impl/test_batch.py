@@ -12,7 +12,8 @@ from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.types.numeric import Int8
 
 from payments_core.infrastructure.postgres import batch as batches
-from payments_core.infrastructure.postgres.batch import Batch, Connection
+from payments_core.infrastructure.postgres.batch import Batch
+from payments_core.infrastructure.postgres.connection import Connection
 from tests.support.postgres import Database
 
 pytestmark = pytest.mark.anyio
@@ -43,13 +44,13 @@ async def test_a_statement_is_prepared_once_for_a_connection(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits = []
-    original = connection.wait
+    original = connection.converse
 
     async def spy(generator: PQGen[object]) -> object:
         waits.append(generator)
         return await original(generator)
 
-    monkeypatch.setattr(connection, "wait", spy)
+    monkeypatch.setattr(connection, "converse", spy)
     for _ in range(3):
         batch = Batch(connection)
         batch.add("BEGIN")
@@ -62,7 +63,7 @@ async def test_a_statement_is_prepared_once_for_a_connection(
     prepared = await connection.execute(
         "SELECT statement, generic_plans + custom_plans FROM pg_prepared_statements ORDER BY statement"
     )
-    assert await prepared.fetchall() == [("BEGIN", 0), ("COMMIT", 0), ("SELECT $1::bigint + 1", 3)]
+    assert await prepared.fetchall() == [("BEGIN", 3), ("COMMIT", 3), ("SELECT $1::bigint + 1", 3)]
 
 
 async def test_a_rollback_leaves_what_is_prepared(connection: Connection) -> None:

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from payments_core.domain.payment import Payment
-from payments_core.infrastructure.postgres.batch import Row
+from payments_core.infrastructure.postgres.connection import Row
 from payments_core.infrastructure.postgres.rows import (
     InstantLoader,
     Timestamp,

@@ -1,5 +1,6 @@
 """Puts the parts together: settings to store to application, with its guards around it."""
 
+import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -22,7 +23,7 @@ from payments_core.entrypoints.metrics import Metrics
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.sweeper import sweeping
 from payments_core.infrastructure.postgres import statements as sql
-from payments_core.infrastructure.postgres.batch import Connection
+from payments_core.infrastructure.postgres.connection import Connection
 from payments_core.infrastructure.postgres.migrate import known
 from payments_core.infrastructure.postgres.rows import configure
 from payments_core.infrastructure.postgres.session import Session
@@ -158,4 +159,7 @@ def app_from_environment() -> ASGIApp:
     """The application as the environment says; what each worker process builds for itself, logs included."""
     settings = Settings()
     configure_logs(settings.log_level)
-    return postgres_app(settings)
+    app = postgres_app(settings)
+    # What is there by now stays: the garbage collector need not look at it again and again.
+    gc.freeze()
+    return app

@@ -8,32 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from itertools import count
-from typing import Any
 
-from psycopg import AsyncConnection, OperationalError
+from psycopg import OperationalError
 from psycopg.abc import PQGen
-from psycopg.adapt import PyFormat, Transformer
+from psycopg.adapt import PyFormat
 from psycopg.errors import error_from_result
 from psycopg.pq import ConnStatus, ExecStatus, Format, PipelineStatus
 from psycopg.pq.abc import PGconn, PGresult
 from psycopg.waiting import Ready, Wait
 
-Row = tuple[Any, ...]
-
-
-class Connection(AsyncConnection[Row]):
-    """A connection that remembers what is prepared on it.
-
-    It is to be opened with ``prepare_threshold=None``: psycopg deallocates everything after a rollback, if it
-    has prepared something of its own.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - the base class's
-        super().__init__(*args, **kwargs)
-        self.adaptation = Transformer(self)
-        self.prepared: dict[str, bytes] = {}
-        self.names = count(1)
+from payments_core.infrastructure.postgres.connection import Connection, Row
 
 
 class Reply:
@@ -110,14 +94,15 @@ class Batch:
         pgconn.enter_pipeline_mode()
         try:
             for query, parameters, _ in self._statements:
-                values = adaptation.dump_sequence(parameters, [PyFormat.BINARY] * len(parameters))
-                pgconn.send_query_prepared(
-                    prepared[query], values, param_formats=adaptation.formats, result_format=Format.BINARY
-                )
+                values = formats = None
+                if parameters:
+                    values = adaptation.dump_sequence(parameters, [PyFormat.BINARY] * len(parameters))
+                    formats = adaptation.formats
+                pgconn.send_query_prepared(prepared[query], values, formats, Format.BINARY)
             pgconn.pipeline_sync()
-            results = await connection.wait(_replies(pgconn))
+            results = await connection.converse(_replies(pgconn))
         finally:
-            _leave_pipeline_mode(pgconn)
+            _leave_pipeline_mode(connection)
         _require_success(connection, results)
         for (_, _, reply), result in zip(self._statements, results, strict=True):
             reply.receive(result)
@@ -136,9 +121,9 @@ class Batch:
             for query, name in named.items():
                 pgconn.send_prepare(name, _numbered(query))
             pgconn.pipeline_sync()
-            results = await connection.wait(_replies(pgconn))
+            results = await connection.converse(_replies(pgconn))
         finally:
-            _leave_pipeline_mode(pgconn)
+            _leave_pipeline_mode(connection)
         _require_success(connection, results)
         connection.prepared |= named
 
@@ -175,14 +160,15 @@ def _replies(pgconn: PGconn) -> PQGen[list[PGresult]]:
                 return found
 
 
-def _leave_pipeline_mode(pgconn: PGconn) -> None:
+def _leave_pipeline_mode(connection: Connection) -> None:
     """Whatever happened: a connection that still owes answers is of no use to the next request."""
+    pgconn = connection.pgconn
     if pgconn.status == ConnStatus.BAD or pgconn.pipeline_status == PipelineStatus.OFF:
         return
     try:
         pgconn.exit_pipeline_mode()
     except OperationalError:
-        pgconn.finish()
+        connection.abandon()
 
 
 def _require_success(connection: Connection, results: Sequence[PGresult]) -> None:

@@ -12,7 +12,7 @@ from psycopg.types.numeric import Int2, Int8
 from payments_core.domain.capture import Answer, CaptureAttempt, CaptureOutcome
 from payments_core.domain.payment import FailureReason, Payment, PaymentState
 from payments_core.domain.values import Instant
-from payments_core.infrastructure.postgres.batch import Row
+from payments_core.infrastructure.postgres.connection import Row
 
 _UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _POSTGRES_EPOCH = (datetime(2000, 1, 1, tzinfo=UTC) - _UNIX_EPOCH) // timedelta(microseconds=1)

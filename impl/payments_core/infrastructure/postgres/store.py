@@ -1,12 +1,12 @@
 """The ``PaymentStore`` on PostgreSQL: two round trips for a capture, the row's lock first."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from time import perf_counter
 from typing import Protocol
 from uuid import UUID
 
-from psycopg import ProgrammingError, errors
+from psycopg import Error, ProgrammingError, errors
 from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.types.numeric import Int8
 from psycopg_pool import AsyncConnectionPool
@@ -16,7 +16,8 @@ from payments_core.domain.capture import CaptureAttempt
 from payments_core.domain.payment import Payment
 from payments_core.domain.values import Amount, IdempotencyKey, Instant
 from payments_core.infrastructure.postgres import statements as sql
-from payments_core.infrastructure.postgres.batch import Batch, Connection, Reply, Row
+from payments_core.infrastructure.postgres.batch import Batch, Reply
+from payments_core.infrastructure.postgres.connection import Connection, Row
 from payments_core.infrastructure.postgres.rows import (
     attempt_insert,
     attempt_of,
@@ -65,6 +66,24 @@ class ObservedPool(AsyncConnectionPool[Connection]):
             return await super().getconn(timeout)
         finally:
             self.waits.pool_wait(perf_counter() - asked)
+
+    @asynccontextmanager
+    async def connection(self, timeout: float | None = None) -> AsyncIterator[Connection]:  # noqa: ASYNC109
+        """A connection for the block; what that leaves uncommitted is rolled back, also where it succeeds.
+
+        Only an explicit commit stores anything. The pool's own block would commit what is left.
+        """
+        connection = await self.getconn(timeout)
+        try:
+            yield connection
+        except BaseException:
+            with suppress(Error):  # a connection that cannot do even that is closed by the pool
+                await _roll_back(connection)
+            raise
+        else:
+            await _roll_back(connection)
+        finally:
+            await self.putconn(connection)
 
 
 class CommitFailed(RuntimeError):
@@ -147,7 +166,7 @@ class PostgresPaymentStore:
         self, payment_id: UUID, key: IdempotencyKey | None = None
     ) -> AsyncIterator["_LockedPayment | None"]:
         """Wait for the payment's lock, then read it, the key's attempt, and the clock, in that order."""
-        async with self._pool.connection() as connection, _rolled_back(connection):
+        async with self._pool.connection() as connection:
             batch = Batch(connection)
             batch.add(self._begin)
             locked = batch.add(sql.LOCK_PAYMENT, (payment_id,))
@@ -171,7 +190,7 @@ class PostgresPaymentStore:
     @asynccontextmanager
     async def lock_due(self, limit: int) -> AsyncIterator["_DuePayments"]:
         """Lock at most ``limit`` payments whose window has ended, passing over those locked by others."""
-        async with self._pool.connection() as connection, _rolled_back(connection):
+        async with self._pool.connection() as connection:
             batch = Batch(connection)
             batch.add(self._begin)
             due = batch.add(sql.LOCK_DUE, (Int8(limit),))
@@ -243,15 +262,9 @@ async def _commit(
         raise CommitFailed(f"the database answered {commit.tag!r} to COMMIT")
 
 
-@asynccontextmanager
-async def _rolled_back(connection: Connection) -> AsyncIterator[None]:
-    """Roll back what the block leaves uncommitted, so that only an explicit commit stores anything.
-
-    After an error or a cancellation, the pool's block around this one does so.
-    """
-    yield
-    if connection.info.transaction_status is not TransactionStatus.IDLE:
-        await connection.execute(sql.ROLLBACK)
+async def _roll_back(connection: Connection) -> None:
+    if connection.info.transaction_status is not TransactionStatus.IDLE and not connection.closed:
+        await connection.rollback()
 
 
 async def _execute(connection: Connection, query: str, parameters: Row = ()) -> Reply:
