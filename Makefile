@@ -42,7 +42,7 @@ $(STAMP): requirements.lock pyproject.toml $(filter build/%,$(UV))
 	@"$(UV)" pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# Only the figure of a benchmark needs it, so the environment that checks run in lacks it.
+# The figures, and the stack that the service is compared with: the environment that checks run in lacks them.
 $(BENCH_STAMP): requirements-bench.lock $(STAMP)
 	@"$(UV)" pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements-bench.lock
 	@touch $@
@@ -61,7 +61,7 @@ lock: $(filter build/%,$(UV)) ## Resolve the dependencies again and write the lo
 	  --no-emit-find-links --no-header --no-annotate - -o requirements-build.lock
 	"$(PYTHON)" -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["bench"], sep="\n")' \
 	  | "$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --no-emit-find-links --no-header --no-annotate - -o requirements-bench.lock
+	  --no-emit-find-links --no-header --no-annotate --constraint requirements.lock - -o requirements-bench.lock
 
 # ---- the main jobs ------------------------------------------------------------------------------
 
@@ -136,6 +136,10 @@ bench-checker: $(STAMP) ## Time the linearizability checker on the peer historie
 .PHONY: bench-explore
 bench-explore: $(BENCH_STAMP) ## Runs to a bug by schedule and by luck, and schedules a second (BENCH_ARGS=--quick)
 	@$(BIN)/python -m tests.bench.bench_explore $(BENCH_ARGS)
+
+.PHONY: bench-service
+bench-service: $(BENCH_STAMP) ## Captures a second beside pgbench and beside FastAPI + SQLAlchemy (BENCH_ARGS=--quick)
+	@$(BIN)/python -m tests.bench.bench_service $(BENCH_ARGS)
 
 # ---- containers ---------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from payments_core.infrastructure.embedded.binaries import find_binaries
 from payments_verify.cli.running import Report, progress_bar
 from payments_verify.systems import EXPLORING, prepared_database
 from tests.bench.arrivals import ARRIVALS
-from tests.bench.figure import RendererMissingError, draw
+from tests.bench.figure import RendererMissingError, chart, draw
 from tests.bench.isolation_tester import IsolationTesterError, find_isolation_tester
 from tests.bench.searches import EXPLORER, Search, Searched, by_how, median
 from tests.bench.speed import FOUR_CLIENTS, GATE, Pace, SpeedError, medians, paces, ratios
@@ -179,7 +179,7 @@ def _write(results: Results, json: Path, figure: Path, console: Console) -> None
     if not bugs:
         return
     try:
-        drawn = draw(bugs)
+        drawn = draw(chart(bugs))
     except RendererMissingError as error:
         console.print(f"no figure: {error}", highlight=False)
         return

@@ -102,11 +102,11 @@ def chart(searched: Sequence[Searched]) -> dict[str, Any]:
                 "encoding": {"text": {"field": "said"}, "color": {"value": MUTED}},
             },
         ],
-        "config": _CONFIG,
+        "config": CONFIG,
     }
 
 
-_CONFIG: dict[str, Any] = {
+CONFIG: dict[str, Any] = {
     "background": "transparent",
     "font": "Helvetica, Arial, sans-serif",
     # Room for readers whose font is wider than the renderer's.
@@ -141,8 +141,8 @@ def style() -> str:
     return f"<style>@media (prefers-color-scheme:dark){{{rules}}}</style>"
 
 
-def draw(searched: Sequence[Searched]) -> str:
-    """The figure as SVG, with its own style for light and dark.
+def draw(described: dict[str, Any]) -> str:
+    """A figure that is described in Vega-Lite, as SVG, with its own style for light and dark.
 
     Raises:
         RendererMissingError: the renderer is not installed.
@@ -151,8 +151,9 @@ def draw(searched: Sequence[Searched]) -> str:
         renderer = importlib.import_module(RENDERER)
     except ImportError:
         raise RendererMissingError(
-            "the figure is drawn by vl-convert-python, which `make bench-explore` installs"
+            "the figure is drawn by vl-convert-python, which `make bench-explore` and `make bench-service` "
+            "install"
         ) from None
-    svg: str = renderer.vegalite_to_svg(chart(searched))
+    svg: str = renderer.vegalite_to_svg(described)
     start = svg.index(">", svg.index("<svg")) + 1
     return svg[:start] + style() + svg[start:] + "\n"

@@ -46,7 +46,7 @@ def test_every_kind_of_search_has_a_colour_and_a_shape() -> None:
 def test_without_the_renderer_the_error_says_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(figure, "RENDERER", "no_such_renderer")
     with pytest.raises(figure.RendererMissingError, match="make bench-explore"):
-        figure.draw(_SEARCHED)
+        figure.draw(figure.chart(_SEARCHED))
 
 
 def test_the_drawn_figure_is_one_svg_with_its_own_style(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,7 +58,7 @@ def test_the_drawn_figure_is_one_svg_with_its_own_style(monkeypatch: pytest.Monk
             return '<svg xmlns="http://www.w3.org/2000/svg" width="1"><g/></svg>'
 
     monkeypatch.setattr(importlib, "import_module", lambda _name: Renderer)
-    root = ET.fromstring(figure.draw(_SEARCHED))
+    root = ET.fromstring(figure.draw(figure.chart(_SEARCHED)))
     style, group = root
     assert style.tag.endswith("style")
     assert "prefers-color-scheme:dark" in str(style.text)

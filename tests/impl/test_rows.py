@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
 
 from payments_core.domain.payment import Payment
-from payments_core.infrastructure.postgres.rows import InstantLoader, Row, configure, timestamp
+from payments_core.infrastructure.postgres.connection import Row
+from payments_core.infrastructure.postgres.rows import (
+    InstantLoader,
+    Timestamp,
+    TimestampDumper,
+    configure,
+    timestamp,
+)
 from payments_core.infrastructure.postgres.statements import PAYMENT_COLUMNS
 from tests.support.postgres import Database
 
@@ -68,10 +75,16 @@ async def test_other_connections_still_read_datetimes(
     assert not connection.closed
 
 
-def test_a_parameter_is_a_time_in_utc() -> None:
+def test_what_is_not_known_is_null() -> None:
     assert timestamp(None) is None
-    assert timestamp(0) == datetime(1970, 1, 1, tzinfo=UTC)
-    assert timestamp(YEAR_2255) == datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=YEAR_2255)
+
+
+@pytest.mark.parametrize("instant", INSTANTS)
+def test_dumping_counts_from_2000(instant: int) -> None:
+    parameter = timestamp(instant)
+    assert parameter is not None
+    dumped = TimestampDumper(Timestamp).dump(parameter)
+    assert dumped == (instant - YEAR_2000).to_bytes(8, "big", signed=True)
 
 
 def test_the_columns_are_the_entitys_fields() -> None:

@@ -12,8 +12,8 @@ from payments_core.domain.capture import CaptureOutcome
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
 from payments_core.infrastructure.postgres import statements as sql
+from payments_core.infrastructure.postgres.batch import Batch
 from payments_core.infrastructure.postgres.migrate import known
-from payments_core.infrastructure.postgres.rows import Row
 from payments_core.infrastructure.postgres.store import CommitFailed, PostgresPaymentStore
 from tests.support.payments import FULL, KEY, authorized, created, refusal, store_attempts, success
 from tests.support.postgres import Database
@@ -139,21 +139,21 @@ async def test_it_is_not_ready_where_it_may_not_look(database: Database) -> None
 # ---- statements ---------------------------------------------------------------------------------
 
 
-async def test_a_capture_reads_in_the_order_of_the_protocol(
+async def test_a_capture_is_two_round_trips_in_the_order_of_the_protocol(
     postgres: Kit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     payment = await authorized(postgres)
-    sent: list[bytes] = []
-    original = psycopg.AsyncCursor.execute
+    sent: list[list[str]] = []
+    original = Batch.send
 
-    async def spy(cursor: psycopg.AsyncCursor, query: bytes, parameters: Row = ()) -> psycopg.AsyncCursor:
-        sent.append(query)
-        return await original(cursor, query, parameters)
+    async def spy(batch: Batch) -> None:
+        sent.append([query for query, _, _ in batch._statements])
+        await original(batch)
 
-    monkeypatch.setattr(psycopg.AsyncCursor, "execute", spy)
+    monkeypatch.setattr(Batch, "send", spy)
     async with postgres.store.lock(payment.payment_id, KEY) as locked:
         assert locked is not None
         await locked.commit(payment=payment.capture(FULL, NOON), attempt=success(payment, NOON))
-    protocol = [sql.BEGIN, sql.LOCK_PAYMENT, sql.FIND_ATTEMPT, sql.READ_CLOCK]
-    protocol += [sql.UPDATE_PAYMENT, sql.INSERT_ATTEMPT, sql.COMMIT]
-    assert sent == [statement.encode() for statement in protocol]
+    reads = [sql.BEGIN, sql.LOCK_PAYMENT, sql.FIND_ATTEMPT, sql.READ_CLOCK]
+    writes = [sql.UPDATE_PAYMENT, sql.INSERT_ATTEMPT, sql.COMMIT]
+    assert sent == [reads, writes]

@@ -13,20 +13,9 @@ NO_ROW_LOCK = Edit(
     'FROM payments WHERE payment_id = %s FOR NO KEY UPDATE"',
     'FROM payments WHERE payment_id = %s"',
 )
-_LOCK_THEN_KEY = (
-    "                locked = await _execute(connection, sql.LOCK_PAYMENT, (payment_id,))\n"
-    "                known = None\n"
-    "                if key is not None:\n"
-    "                    known = await _execute(connection, sql.FIND_ATTEMPT, (payment_id, key.text))\n"
-)
-KEY_BEFORE_LOCK = Edit(
-    STORE,
-    _LOCK_THEN_KEY,
-    "                known = None\n"
-    "                if key is not None:\n"
-    "                    known = await _execute(connection, sql.FIND_ATTEMPT, (payment_id, key.text))\n"
-    "                locked = await _execute(connection, sql.LOCK_PAYMENT, (payment_id,))\n",
-)
+_LOCK = "            locked = batch.add(sql.LOCK_PAYMENT, (payment_id,))\n"
+_KEY = "            known = None if key is None else batch.add(sql.FIND_ATTEMPT, (payment_id, key.text))\n"
+KEY_BEFORE_LOCK = Edit(STORE, _LOCK + _KEY, _KEY + _LOCK)
 NO_CONSTRAINTS = Edit(
     f"{MIGRATIONS}/0999-weakened.sql",
     None,
@@ -46,9 +35,8 @@ CLOCK_IN_LOCKING_STATEMENT = (
     ),
     Edit(
         STORE,
-        "                None if attempt is None else attempt_of(attempt),\n"
-        "                await _instant(clock),\n",
-        "                None if attempt is None else attempt_of(attempt),\n                payment[-1],\n",
+        "attempt_of(attempt),\n                _instant(clock),\n",
+        "attempt_of(attempt),\n                payment[-1],\n",
     ),
 )
 LOCK_AND_LOOK_UP_IN_ONE = (
@@ -67,30 +55,27 @@ LOCK_AND_LOOK_UP_IN_ONE = (
     ),
     Edit(
         STORE,
-        _LOCK_THEN_KEY,
-        "                wanted = None if key is None else key.text\n"
-        "                locked = await _execute(connection, sql.LOCK_AND_FIND, (payment_id, wanted))\n",
+        _LOCK + _KEY,
+        "            wanted = None if key is None else key.text\n"
+        "            locked = batch.add(sql.LOCK_AND_FIND, (payment_id, wanted))\n",
     ),
     Edit(
         STORE,
-        "            attempt = None if known is None else await known.fetchone()\n",
+        "            attempt = None if known is None else known.row()\n",
         "            attempt = None if payment[10] is None else payment[10:]\n",
     ),
 )
-_UPDATES = (
-    "        updates = [await _execute(connection, sql.UPDATE_PAYMENT, payment_update(p))"
-    " for p in payments]\n"
-)
-_INSERT_AND_COMMIT = (
-    "        if attempt is not None:\n"
-    "            await _execute(connection, sql.INSERT_ATTEMPT, attempt_insert(attempt))\n"
-    "        commit = await _execute(connection, sql.COMMIT)\n"
-)
+_BATCH = "    batch = Batch(connection)\n"
+_UPDATES = "    updates = [batch.add(sql.UPDATE_PAYMENT, payment_update(p)) for p in payments]\n"
+_INSERT = "    if attempt is not None:\n        batch.add(sql.INSERT_ATTEMPT, attempt_insert(attempt))\n"
+_COMMIT = "    commit = batch.add(sql.COMMIT)\n"
+_INSERT_AND_COMMIT = _INSERT + _COMMIT
+_SEND = "    await batch.send()\n"
 COMMIT_BEFORE_UPDATE = (
     NO_CONSTRAINTS,
     Edit(STORE, _UPDATES + _INSERT_AND_COMMIT, _INSERT_AND_COMMIT + _UPDATES),
 )
-_ROW_COUNT_IGNORED = Edit(STORE, "update.rowcount != 1", "update.rowcount not in (0, 1)")
+_ROW_COUNT_IGNORED = Edit(STORE, "update.count != 1", "update.count not in (0, 1)")
 GUARDED_UPDATE_ROW_COUNT_IGNORED = (
     NO_ROW_LOCK,
     NO_CONSTRAINTS,
@@ -108,14 +93,17 @@ SWEEPER_WITHOUT_GUARD = (
 COMMIT_ERROR_SWALLOWED = (
     Edit(
         STORE,
-        "    async with connection.pipeline():\n" + _UPDATES + _INSERT_AND_COMMIT,
+        _BATCH + _UPDATES + _INSERT_AND_COMMIT + _SEND,
         "    try:\n"
         "        await _commit_all(connection, payments, attempt)\n"
         "    except OperationalError:\n"
         "        pass\n"
         "\n\n"
         "async def _commit_all(connection, payments, attempt):\n"
-        "    async with connection.pipeline():\n" + _UPDATES + _INSERT_AND_COMMIT,
+        + _BATCH
+        + _UPDATES
+        + _INSERT_AND_COMMIT
+        + _SEND,
     ),
     Edit(STORE, "from psycopg import ", "from psycopg import OperationalError\nfrom psycopg import "),
 )
@@ -123,9 +111,8 @@ KEY_COMMITTED_AFTER_CAPTURE = (
     NO_CONSTRAINTS,
     Edit(
         STORE,
-        _INSERT_AND_COMMIT,
-        "        commit = await _execute(connection, sql.COMMIT)\n"
-        "    if attempt is not None:\n"
+        _INSERT_AND_COMMIT + _SEND,
+        _COMMIT + _SEND + "    if attempt is not None:\n"
         "        await _execute(connection, sql.INSERT_ATTEMPT, attempt_insert(attempt))\n",
     ),
 )

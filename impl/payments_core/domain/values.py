@@ -77,5 +77,5 @@ class IdempotencyKey:
             raise InvalidValue(
                 f"an idempotency key has at most {MAX_KEY_LENGTH} characters, not {len(self.text)}"
             )
-        if not all(" " <= character <= "~" for character in self.text):
+        if not (self.text.isascii() and self.text.isprintable()):  # space to tilde
             raise InvalidValue("an idempotency key has visible ASCII characters and spaces only")

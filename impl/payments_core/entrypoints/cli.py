@@ -155,6 +155,7 @@ def _serve(listener: socket.socket, workers: int, log_level: str) -> None:
         ws="none",
         timeout_graceful_shutdown=_SHUTDOWN_LIMIT_S,
         server_header=False,
+        proxy_headers=False,  # nobody asks who the client is
     )
     typer.echo(f"serving on http://{shown}:{bound}")
     try:

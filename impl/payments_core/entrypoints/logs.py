@@ -1,12 +1,14 @@
 """Logs as JSON lines on standard error: ours, and those of the libraries."""
 
+import json
 import logging
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
+import msgspec
 import psycopg
 import structlog
 from structlog.types import EventDict, WrappedLogger
@@ -44,12 +46,12 @@ def configure_logs(level: str) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    written: list[structlog.types.Processor] = [describe_failure, structlog.processors.JSONRenderer()]
+    written: list[structlog.types.Processor] = [describe_failure, structlog.processors.JSONRenderer(as_json)]
     threshold = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[*named, *written],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.PrintLoggerFactory(file=cast("TextIO", _PresentStandardError())),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", _PresentStandardError())),
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *written],
@@ -67,6 +69,15 @@ def name_request(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
     if current is not None:
         event["request_id"] = current
     return event
+
+
+def as_json(event: EventDict, default: Callable[[Any], Any]) -> str:
+    """An event as JSON in ASCII. The quick encoder leaves other characters as they are, and they are few."""
+    try:
+        line = msgspec.json.encode(event, enc_hook=default)
+    except UnicodeEncodeError:  # half a character, as in the name of a file
+        return json.dumps(event, default=default)
+    return line.decode() if line.isascii() else json.dumps(event, default=default)
 
 
 def describe_failure(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

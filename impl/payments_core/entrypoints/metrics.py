@@ -62,6 +62,7 @@ class Metrics:
             ["outcome"],
             registry=registry,
         )
+        self._outcomes: dict[tuple[str, bool], Counter] = {}
         self._pool_wait = Histogram(
             "payments_pool_wait_seconds",
             "Time until a request got a connection to the database, or none.",
@@ -103,7 +104,12 @@ class Metrics:
 
     def captured(self, outcome: str, replayed: bool) -> None:
         """A capture was answered, by a decision or with the answer that is stored."""
-        (self._replays if replayed else self._captures).labels(outcome).inc()
+        key = outcome, replayed
+        counter = self._outcomes.get(key)
+        if counter is None:
+            counter = (self._replays if replayed else self._captures).labels(outcome)
+            self._outcomes[key] = counter
+        counter.inc()
 
     def pool_wait(self, seconds: float) -> None:
         """A request waited this long for a connection."""

@@ -1,9 +1,9 @@
 """Puts the parts together: settings to store to application, with its guards around it."""
 
+import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
-import psycopg
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,12 +23,12 @@ from payments_core.entrypoints.metrics import Metrics
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.sweeper import sweeping
 from payments_core.infrastructure.postgres import statements as sql
+from payments_core.infrastructure.postgres.connection import Connection
 from payments_core.infrastructure.postgres.migrate import known
-from payments_core.infrastructure.postgres.rows import Row, configure
+from payments_core.infrastructure.postgres.rows import configure
 from payments_core.infrastructure.postgres.session import Session
 from payments_core.infrastructure.postgres.store import (
     UNTOLD,
-    Connection,
     ObservedPool,
     Pool,
     PostgresPaymentStore,
@@ -65,11 +65,15 @@ def make_pool(settings: Settings, waits: Waits = UNTOLD) -> Pool:
 
     pool = ObservedPool(
         settings.database_url,
-        connection_class=psycopg.AsyncConnection[Row],
+        connection_class=Connection,
         min_size=min(settings.pool_min, settings.pool_max),
         max_size=settings.pool_max,
         timeout=settings.pool_timeout_s,
-        kwargs={"autocommit": True, **sessions.connection_parameters(settings.database_url)},
+        kwargs={
+            "autocommit": True,
+            "prepare_threshold": None,
+            **sessions.connection_parameters(settings.database_url),
+        },
         configure=prepare,
         reset=reset,
         open=False,
@@ -155,4 +159,7 @@ def app_from_environment() -> ASGIApp:
     """The application as the environment says; what each worker process builds for itself, logs included."""
     settings = Settings()
     configure_logs(settings.log_level)
-    return postgres_app(settings)
+    app = postgres_app(settings)
+    # What is there by now stays: the garbage collector need not look at it again and again.
+    gc.freeze()
+    return app

@@ -149,7 +149,8 @@ async def body(request: Request, shape: type[Body]) -> Body:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProblemRaised(problems.MALFORMED_JSON, f"the body is not JSON: {error}") from error
     # Of a field that is given twice, msgspec takes the last and other parsers the first: nobody means both.
-    json.loads(raw, object_pairs_hook=_require_distinct_fields)
+    if raw.count(b":") > 1:  # there is one for each field
+        json.loads(raw, object_pairs_hook=_require_distinct_fields)
     return parsed
 
 

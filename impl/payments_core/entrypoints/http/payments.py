@@ -45,11 +45,11 @@ class PaymentRoutes:
     def routes(self) -> list[Route]:
         """Path and method to endpoint."""
         one = "/payments/{payment_id}"
-        return [
+        return [  # tried in this order: what is asked most comes first
+            resource(f"{one}/captures", GET=self.list_captures, POST=self.capture_payment),
             resource("/payments", GET=self.list_payments, POST=self.create_payment),
             resource(one, GET=self.get_payment, PUT=self.put_payment),
             resource(f"{one}/authorize", POST=self.authorize_payment),
-            resource(f"{one}/captures", GET=self.list_captures, POST=self.capture_payment),
             resource(f"{one}/fail", POST=self.fail_payment),
         ]
 

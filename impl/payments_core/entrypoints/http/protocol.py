@@ -13,6 +13,41 @@ _HEAD_LIMIT_S = 10.0
 _SLACK = 4 * 1024  # the request's line and what surrounds the fields; the exact limit is the application's
 
 
+_HEAD, _INTERIM = b"HTTP/1.1 ", b"HTTP/1.1 1"
+
+
+class JoiningTransport:
+    """Keeps the head of an answer until its body comes, so that both are one system call and one packet.
+
+    Everything else it leaves to the transport.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head = b""
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the transport's
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Write, or keep for the next write or `flush`."""
+        if not self._head and data.startswith(_HEAD) and not data.startswith(_INTERIM):
+            self._head = data
+            return
+        self._transport.write(self._head + data)
+        self._head = b""
+
+    def flush(self) -> None:
+        """Write what is kept."""
+        if self._head:
+            self.write(b"")
+
+    def close(self) -> None:
+        """Write what is kept, and close."""
+        self.flush()
+        self._transport.close()
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """Ends a connection whose request's head does not end: in size (431), or in time.
 
@@ -27,7 +62,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected, and has some time to send the head of its first request."""
-        super().connection_made(transport)
+        self._joining = JoiningTransport(transport)
+        super().connection_made(self._joining)  # type: ignore[arg-type] # it is one in all that is asked of it
         self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -50,6 +86,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._stop_timer()
         super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """The answer is complete, if need be without a body."""
+        self._joining.flush()
+        super().on_response_complete()
 
     def on_message_complete(self) -> None:
         """The next that comes is the head of another request."""

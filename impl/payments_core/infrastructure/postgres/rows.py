@@ -1,18 +1,18 @@
 """Rows to entities and back. Instants travel as PostgreSQL's own integers: µs, exactly."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from psycopg import AsyncConnection
 from psycopg.abc import Buffer
-from psycopg.adapt import Loader
+from psycopg.adapt import Dumper, Loader
+from psycopg.postgres import types
 from psycopg.pq import Format
+from psycopg.types.numeric import Int2, Int8
 
 from payments_core.domain.capture import Answer, CaptureAttempt, CaptureOutcome
 from payments_core.domain.payment import FailureReason, Payment, PaymentState
 from payments_core.domain.values import Instant
-
-Row = tuple[Any, ...]
+from payments_core.infrastructure.postgres.connection import Row
 
 _UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _POSTGRES_EPOCH = (datetime(2000, 1, 1, tzinfo=UTC) - _UNIX_EPOCH) // timedelta(microseconds=1)
@@ -28,14 +28,30 @@ class InstantLoader(Loader):
         return int.from_bytes(data, "big", signed=True) + _POSTGRES_EPOCH
 
 
+class Timestamp(int):
+    """An instant as a statement's parameter: µs since 1970."""
+
+
+class TimestampDumper(Dumper):
+    """Writes an instant as a binary ``timestamptz``."""
+
+    format = Format.BINARY
+    oid = types["timestamptz"].oid
+
+    def dump(self, obj: Timestamp) -> bytes:
+        """The instant, in µs since 2000."""
+        return (obj - _POSTGRES_EPOCH).to_bytes(8, "big", signed=True)
+
+
 async def configure(connection: AsyncConnection[Row]) -> None:
-    """Make a new connection read instants as integers."""
+    """Make a new connection read and write instants as integers."""
     connection.adapters.register_loader("timestamptz", InstantLoader)
+    connection.adapters.register_dumper(Timestamp, TimestampDumper)
 
 
-def timestamp(instant: Instant | None) -> datetime | None:
+def timestamp(instant: Instant | None) -> Timestamp | None:
     """An instant as a statement's parameter."""
-    return None if instant is None else _UNIX_EPOCH + timedelta(microseconds=instant)
+    return None if instant is None else Timestamp(instant)
 
 
 def payment_of(row: Row) -> Payment:
@@ -61,7 +77,7 @@ def payment_update(payment: Payment) -> Row:
         timestamp(payment.authorized_at),
         timestamp(payment.capture_expires_at),
         timestamp(payment.captured_at),
-        payment.captured_amount_cents,
+        _cents(payment.captured_amount_cents),
         timestamp(payment.failed_at),
         payment.failure_reason and payment.failure_reason.value,
         payment.payment_id,
@@ -85,9 +101,13 @@ def attempt_insert(attempt: CaptureAttempt) -> Row:
     return (
         attempt.payment_id,
         attempt.key,
-        attempt.amount_cents,
+        Int8(attempt.amount_cents),
         attempt.outcome.value,
         timestamp(attempt.decided_at),
-        attempt.answer.status,
+        Int2(attempt.answer.status),
         attempt.answer.body,
     )
+
+
+def _cents(amount: int | None) -> Int8 | None:
+    return None if amount is None else Int8(amount)

@@ -1,13 +1,14 @@
 """The ``PaymentStore`` on PostgreSQL: two round trips for a capture, the row's lock first."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from time import perf_counter
 from typing import Protocol
 from uuid import UUID
 
-from psycopg import AsyncConnection, AsyncCursor, ProgrammingError, errors
+from psycopg import Error, ProgrammingError, errors
 from psycopg.pq import PipelineStatus, TransactionStatus
+from psycopg.types.numeric import Int8
 from psycopg_pool import AsyncConnectionPool
 
 from payments_core.application.dto import Created, Cursor, PaymentPage, PaymentSnapshot
@@ -15,8 +16,9 @@ from payments_core.domain.capture import CaptureAttempt
 from payments_core.domain.payment import Payment
 from payments_core.domain.values import Amount, IdempotencyKey, Instant
 from payments_core.infrastructure.postgres import statements as sql
+from payments_core.infrastructure.postgres.batch import Batch, Reply
+from payments_core.infrastructure.postgres.connection import Connection, Row
 from payments_core.infrastructure.postgres.rows import (
-    Row,
     attempt_insert,
     attempt_of,
     payment_of,
@@ -24,7 +26,6 @@ from payments_core.infrastructure.postgres.rows import (
     timestamp,
 )
 
-Connection = AsyncConnection[Row]
 Pool = AsyncConnectionPool[Connection]
 
 
@@ -65,6 +66,24 @@ class ObservedPool(AsyncConnectionPool[Connection]):
             return await super().getconn(timeout)
         finally:
             self.waits.pool_wait(perf_counter() - asked)
+
+    @asynccontextmanager
+    async def connection(self, timeout: float | None = None) -> AsyncIterator[Connection]:  # noqa: ASYNC109
+        """A connection for the block; what that leaves uncommitted is rolled back, also where it succeeds.
+
+        Only an explicit commit stores anything. The pool's own block would commit what is left.
+        """
+        connection = await self.getconn(timeout)
+        try:
+            yield connection
+        except BaseException:
+            with suppress(Error):  # a connection that cannot do even that is closed by the pool
+                await _roll_back(connection)
+            raise
+        else:
+            await _roll_back(connection)
+        finally:
+            await self.putconn(connection)
 
 
 class CommitFailed(RuntimeError):
@@ -108,7 +127,7 @@ class PostgresPaymentStore:
     async def create(self, payment_id: UUID, amount: Amount) -> Created:
         """Store a pending payment under this id, or find the one that has it."""
         async with self._pool.connection() as connection:
-            inserted = await _row(connection, sql.INSERT_PAYMENT, (payment_id, amount.cents))
+            inserted = await _row(connection, sql.INSERT_PAYMENT, (payment_id, Int8(amount.cents)))
             row = inserted or await _row(connection, sql.GET_PAYMENT, (payment_id,))
         if row is None:
             raise RuntimeError(f"payment {payment_id} conflicts with a row that cannot be read")
@@ -122,21 +141,22 @@ class PostgresPaymentStore:
 
     async def page(self, after: Cursor | None, limit: int) -> PaymentPage:
         """At most ``limit`` payments in order of creation, from after the cursor."""
-        async with self._pool.connection() as connection, connection.pipeline():
+        async with self._pool.connection() as connection:
+            batch = Batch(connection)
             if after is None:
-                found = await _execute(connection, sql.FIRST_PAGE, (limit + 1,))
+                found = batch.add(sql.FIRST_PAGE, (Int8(limit + 1),))
             else:
-                place = (timestamp(after.created_at), after.payment_id, limit + 1)
-                found = await _execute(connection, sql.NEXT_PAGE, place)
-            clock = await _execute(connection, sql.READ_CLOCK)
-            rows = await found.fetchall()
-            as_of = await _instant(clock)
+                place = (timestamp(after.created_at), after.payment_id, Int8(limit + 1))
+                found = batch.add(sql.NEXT_PAGE, place)
+            clock = batch.add(sql.READ_CLOCK)
+            await batch.send()
+            rows, as_of = found.rows(), _instant(clock)
         return PaymentPage.cut([payment_of(row) for row in rows], limit, as_of)
 
     async def attempts(self, payment_id: UUID) -> Sequence[CaptureAttempt] | None:
         """Every stored attempt, by decision time and key."""
         async with self._pool.connection() as connection:
-            rows = await (await _execute(connection, sql.LIST_ATTEMPTS, (payment_id,))).fetchall()
+            rows = (await _execute(connection, sql.LIST_ATTEMPTS, (payment_id,))).rows()
         if not rows:
             return None
         return [attempt_of(row) for row in rows if row[1] is not None]
@@ -146,38 +166,37 @@ class PostgresPaymentStore:
         self, payment_id: UUID, key: IdempotencyKey | None = None
     ) -> AsyncIterator["_LockedPayment | None"]:
         """Wait for the payment's lock, then read it, the key's attempt, and the clock, in that order."""
-        async with self._pool.connection() as connection, _rolled_back(connection):
+        async with self._pool.connection() as connection:
+            batch = Batch(connection)
+            batch.add(self._begin)
+            locked = batch.add(sql.LOCK_PAYMENT, (payment_id,))
+            known = None if key is None else batch.add(sql.FIND_ATTEMPT, (payment_id, key.text))
+            clock = batch.add(sql.READ_CLOCK)
             asked = perf_counter()
-            async with connection.pipeline():
-                await _execute(connection, self._begin)
-                locked = await _execute(connection, sql.LOCK_PAYMENT, (payment_id,))
-                known = None
-                if key is not None:
-                    known = await _execute(connection, sql.FIND_ATTEMPT, (payment_id, key.text))
-                clock = await _execute(connection, sql.READ_CLOCK)
+            await batch.send()
             self._waits.lock_wait(perf_counter() - asked)
-            payment = await locked.fetchone()
+            payment = locked.row()
             if payment is None:
                 yield None
                 return
-            attempt = None if known is None else await known.fetchone()
+            attempt = None if known is None else known.row()
             yield _LockedPayment(
                 connection,
                 payment_of(payment),
                 None if attempt is None else attempt_of(attempt),
-                await _instant(clock),
+                _instant(clock),
             )
 
     @asynccontextmanager
     async def lock_due(self, limit: int) -> AsyncIterator["_DuePayments"]:
         """Lock at most ``limit`` payments whose window has ended, passing over those locked by others."""
-        async with self._pool.connection() as connection, _rolled_back(connection):
-            async with connection.pipeline():
-                await _execute(connection, self._begin)
-                due = await _execute(connection, sql.LOCK_DUE, (limit,))
-                clock = await _execute(connection, sql.READ_CLOCK)
-            payments = [payment_of(row) for row in await due.fetchall()]
-            yield _DuePayments(connection, payments, await _instant(clock))
+        async with self._pool.connection() as connection:
+            batch = Batch(connection)
+            batch.add(self._begin)
+            due = batch.add(sql.LOCK_DUE, (Int8(limit),))
+            clock = batch.add(sql.READ_CLOCK)
+            await batch.send()
+            yield _DuePayments(connection, [payment_of(row) for row in due.rows()], _instant(clock))
 
     def is_conflict(self, error: Exception) -> bool:
         """Whether PostgreSQL rolled the transaction back for the sake of others: 40001 or 40P01.
@@ -198,7 +217,7 @@ class PostgresPaymentStore:
         """
         try:
             async with self._pool.connection(timeout=2) as connection:
-                rows = await (await _execute(connection, sql.APPLIED_MIGRATIONS)).fetchall()
+                rows = (await _execute(connection, sql.APPLIED_MIGRATIONS)).rows()
         except (errors.UndefinedTable, errors.InsufficientPrivilege):
             return False  # the migrations make the table, and the last of them lets the service read it
         return self._migrations <= {row[0] for row in rows}
@@ -230,40 +249,37 @@ class _DuePayments:
 async def _commit(
     connection: Connection, payments: Sequence[Payment], attempt: CaptureAttempt | None
 ) -> None:
-    async with connection.pipeline():
-        updates = [await _execute(connection, sql.UPDATE_PAYMENT, payment_update(p)) for p in payments]
-        if attempt is not None:
-            await _execute(connection, sql.INSERT_ATTEMPT, attempt_insert(attempt))
-        commit = await _execute(connection, sql.COMMIT)
-    if any(update.rowcount != 1 for update in updates):
+    batch = Batch(connection)
+    updates = [batch.add(sql.UPDATE_PAYMENT, payment_update(p)) for p in payments]
+    if attempt is not None:
+        batch.add(sql.INSERT_ATTEMPT, attempt_insert(attempt))
+    commit = batch.add(sql.COMMIT)
+    await batch.send()
+    if any(update.count != 1 for update in updates):
         raise RuntimeError("an update under the payment's lock did not find the payment")
     # PostgreSQL answers COMMIT of a failed transaction with ROLLBACK, and without an error.
-    if commit.statusmessage != sql.COMMIT:
-        raise CommitFailed(f"the database answered {commit.statusmessage!r} to COMMIT")
+    if commit.tag != sql.COMMIT:
+        raise CommitFailed(f"the database answered {commit.tag!r} to COMMIT")
 
 
-@asynccontextmanager
-async def _rolled_back(connection: Connection) -> AsyncIterator[None]:
-    """Roll back what the block leaves uncommitted, so that only an explicit commit stores anything.
-
-    After an error or a cancellation, the pool's block around this one does so.
-    """
-    yield
-    if connection.info.transaction_status is not TransactionStatus.IDLE:
-        await connection.execute(sql.ROLLBACK)
+async def _roll_back(connection: Connection) -> None:
+    if connection.info.transaction_status is not TransactionStatus.IDLE and not connection.closed:
+        await connection.rollback()
 
 
-async def _execute(connection: Connection, query: str, parameters: Row = ()) -> AsyncCursor[Row]:
-    cursor = connection.cursor(binary=True)
-    return await cursor.execute(query.encode(), parameters)
+async def _execute(connection: Connection, query: str, parameters: Row = ()) -> Reply:
+    batch = Batch(connection)
+    reply = batch.add(query, parameters)
+    await batch.send()
+    return reply
 
 
 async def _row(connection: Connection, query: str, parameters: Row) -> Row | None:
-    return await (await _execute(connection, query, parameters)).fetchone()
+    return (await _execute(connection, query, parameters)).row()
 
 
-async def _instant(cursor: AsyncCursor[Row]) -> Instant:
-    row = await cursor.fetchone()
+def _instant(clock: Reply) -> Instant:
+    row = clock.row()
     if row is None:
         raise RuntimeError("the database's clock gave no answer")
     instant: Instant = row[0]

@@ -1,0 +1,177 @@
+"""Statements that make one round trip: prepared, sent together, with binary parameters and results.
+
+psycopg's own pipeline makes a system call for each statement, and its cursors cost more than all else that a
+capture does here. This one uses the layer below them: libpq's pipeline mode, and psycopg's adaptation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+from psycopg import OperationalError
+from psycopg.abc import PQGen
+from psycopg.adapt import PyFormat
+from psycopg.errors import error_from_result
+from psycopg.pq import ConnStatus, ExecStatus, Format, PipelineStatus
+from psycopg.pq.abc import PGconn, PGresult
+from psycopg.waiting import Ready, Wait
+
+from payments_core.infrastructure.postgres.connection import Connection, Row
+
+
+class Reply:
+    """What came of a statement, once its batch has been sent."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._result: PGresult | None = None
+
+    def rows(self) -> list[Row]:
+        """Every row."""
+        result, adaptation = self._received(), self._connection.adaptation
+        adaptation.set_pgresult(result, format=Format.BINARY)
+        return adaptation.load_rows(0, result.ntuples, tuple)
+
+    def row(self) -> Row | None:
+        """The first row, if there is one."""
+        result, adaptation = self._received(), self._connection.adaptation
+        if result.ntuples == 0:
+            return None
+        adaptation.set_pgresult(result, format=Format.BINARY)
+        return adaptation.load_row(0, tuple)
+
+    @property
+    def count(self) -> int:
+        """How many rows the statement changed."""
+        return self._received().command_tuples or 0
+
+    @property
+    def tag(self) -> str:
+        """PostgreSQL's word for what it did, as in ``COMMIT``."""
+        return (self._received().command_status or b"").decode()
+
+    def receive(self, result: PGresult) -> None:
+        """Take the statement's result."""
+        self._result = result
+
+    def _received(self) -> PGresult:
+        assert self._result is not None, "the batch has not been sent"
+        return self._result
+
+
+class Batch:
+    """Statements for one round trip.
+
+    If one fails, those after it are not run. Outside a transaction, all of them are one.
+
+    Args:
+        connection: which nobody else uses meanwhile.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._statements: list[tuple[str, Row, Reply]] = []
+
+    def add(self, query: str, parameters: Row = ()) -> Reply:
+        """A statement whose parameters stand for its ``%s``, in order; integers as ``Int2``, ``Int8``."""
+        reply = Reply(self._connection)
+        self._statements.append((query, parameters, reply))
+        return reply
+
+    async def send(self) -> None:
+        """Run the statements in order, and return when the last is done.
+
+        Raises:
+            psycopg.Error: the first error of a statement; or the connection is lost.
+        """
+        connection = self._connection
+        prepared = connection.prepared
+        missing = {query for query, _, _ in self._statements if query not in prepared}
+        if missing:
+            await self._prepare(sorted(missing))
+        pgconn, adaptation = connection.pgconn, connection.adaptation
+        pgconn.enter_pipeline_mode()
+        try:
+            for query, parameters, _ in self._statements:
+                values = formats = None
+                if parameters:
+                    values = adaptation.dump_sequence(parameters, [PyFormat.BINARY] * len(parameters))
+                    formats = adaptation.formats
+                pgconn.send_query_prepared(prepared[query], values, formats, Format.BINARY)
+            pgconn.pipeline_sync()
+            results = await connection.converse(_replies(pgconn))
+        finally:
+            _leave_pipeline_mode(connection)
+        _require_success(connection, results)
+        for (_, _, reply), result in zip(self._statements, results, strict=True):
+            reply.receive(result)
+
+    async def _prepare(self, queries: Sequence[str]) -> None:
+        """Prepare statements: a round trip of its own, once for each connection.
+
+        A name is never used twice, so that one whose answer was not waited for is in nobody's way.
+        """
+        connection = self._connection
+        assert connection.prepare_threshold is None, "psycopg must not deallocate what is prepared here"
+        pgconn = connection.pgconn
+        named = {query: b"payments_%d" % next(connection.names) for query in queries}
+        pgconn.enter_pipeline_mode()
+        try:
+            for query, name in named.items():
+                pgconn.send_prepare(name, _numbered(query))
+            pgconn.pipeline_sync()
+            results = await connection.converse(_replies(pgconn))
+        finally:
+            _leave_pipeline_mode(connection)
+        _require_success(connection, results)
+        connection.prepared |= named
+
+
+@cache
+def _numbered(query: str) -> bytes:
+    """The statement with PostgreSQL's own placeholders."""
+    first, *others = query.split("%s")
+    return (first + "".join(f"${number}{part}" for number, part in enumerate(others, 1))).encode()
+
+
+def _replies(pgconn: PGconn) -> PQGen[list[PGresult]]:
+    """Send what waits to be sent, and receive what comes until the answer to the sync."""
+    while pgconn.flush():
+        ready = yield Wait.RW
+        if ready and ready & Ready.R:
+            pgconn.consume_input()
+    found: list[PGresult] = []
+    ended = 0
+    while True:
+        while pgconn.is_busy():
+            if (yield Wait.R):  # or else it was only woken to look
+                pgconn.consume_input()
+        result = pgconn.get_result()
+        if result is None:
+            ended += 1  # the results of one statement
+            if ended > len(found):
+                raise OperationalError("the connection to the database was lost")
+        elif result.status == ExecStatus.PIPELINE_SYNC:
+            return found
+        else:
+            found.append(result)
+            if pgconn.status == ConnStatus.BAD:
+                return found
+
+
+def _leave_pipeline_mode(connection: Connection) -> None:
+    """Whatever happened: a connection that still owes answers is of no use to the next request."""
+    pgconn = connection.pgconn
+    if pgconn.status == ConnStatus.BAD or pgconn.pipeline_status == PipelineStatus.OFF:
+        return
+    try:
+        pgconn.exit_pipeline_mode()
+    except OperationalError:
+        connection.abandon()
+
+
+def _require_success(connection: Connection, results: Sequence[PGresult]) -> None:
+    for result in results:
+        if result.status == ExecStatus.FATAL_ERROR:
+            raise error_from_result(result, encoding=connection.info.encoding)

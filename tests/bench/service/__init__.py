@@ -1,0 +1,1 @@
+"""What `make bench-service` measures the service with; see specs/benchmarks.md."""
