@@ -36,10 +36,12 @@ class ApplicationClient:
 
     Args:
         app: the application; its lifespan is the caller's.
+        headers: that every request has.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, headers: Mapping[str, str] | None = None) -> None:
         self._app = app
+        self._headers = dict(headers or {})
 
     async def request(
         self, method: str, path: str, /, *, headers: Mapping[str, str], json: Mapping[str, Any] | None
@@ -52,7 +54,9 @@ class ApplicationClient:
         call = _Call(b"" if json is None else msgspec.json.encode(json))
         error: Exception | None = None
         try:
-            await self._app(_scope(method, path, headers, call.body), call.receive, call.send)
+            await self._app(
+                _scope(method, path, self._headers | dict(headers), call.body), call.receive, call.send
+            )
         except Exception as raised:  # noqa: BLE001 - a server too lives on when a request fails
             error = raised
         if call.status is None:

@@ -9,10 +9,8 @@ from pathlib import Path
 import httpx
 
 from payments_core.application.use_cases import ExpirePayments
-from payments_core.entrypoints.http.app import create_app
-from payments_core.entrypoints.metrics import Metrics
 from payments_core.entrypoints.settings import Settings
-from payments_core.entrypoints.wiring import guarded, make_pool, postgres_store
+from payments_core.entrypoints.wiring import make_pool, postgres_store
 from payments_core.infrastructure.postgres.store import Pool
 from payments_verify.clock import DatabaseClock
 from payments_verify.gate import Gate
@@ -23,10 +21,10 @@ from payments_verify.payments.system import GatedService
 from payments_verify.scheduler import GatedDatabase, Limits, Monitor, Turns
 from payments_verify.sql.catalog import Catalog
 from payments_verify.sql.footprints import is_scheduling_point
-from payments_verify.systems.asgi import ApplicationClient
 from payments_verify.systems.command import running_command
 from payments_verify.systems.database import prepared_database
 from payments_verify.systems.quiet import only_errors_logged
+from payments_verify.systems.shipped import shipped
 
 EXPLORING = {"deadlock_timeout": "50ms"}
 """Settings of a server that is explored: a deadlock is an outcome, and need not be waited for long."""
@@ -49,16 +47,16 @@ async def gated(dsn: str, command: str | None = None, *, ours: bool = True) -> A
     Raises:
         CommandError: the command did not come to serve.
     """
-    async with (
-        Gate.open(dsn, is_scheduling_point) as gate,
-        Monitor.connect(dsn) as monitor,
-        DatabaseClock.connect(dsn) as clock,
-        _pool(gate, _CONNECTIONS if command is None else 2) as pool,
-        _served(gate, pool, command) as client,
-    ):
-        expire = ExpirePayments(postgres_store(pool))
-        hands = Hands(client, clock.set, lambda: expire(100), lambda: RowHolder.connect(gate.socket_dsn))
-        with only_errors_logged():
+    with only_errors_logged():
+        async with (
+            Gate.open(dsn, is_scheduling_point) as gate,
+            Monitor.connect(dsn) as monitor,
+            DatabaseClock.connect(dsn) as clock,
+            _pool(gate, _CONNECTIONS if command is None else 2) as pool,
+            _served(gate, pool, command) as client,
+        ):
+            expire = ExpirePayments(postgres_store(pool))
+            hands = Hands(client, clock.set, lambda: expire(100), lambda: RowHolder.connect(gate.socket_dsn))
             yield GatedService(
                 name="in process" if command is None else command,
                 hands=hands,
@@ -79,9 +77,7 @@ async def _pool(gate: Gate, connections: int) -> AsyncIterator[Pool]:
 @asynccontextmanager
 async def _served(gate: Gate, pool: Pool, command: str | None) -> AsyncIterator[PaymentsClient]:
     if command is None:
-        yield PaymentsClient(
-            ApplicationClient(guarded(create_app(postgres_store(pool)), Settings(), Metrics()))
-        )
+        yield shipped(postgres_store(pool))
         return
     async with (
         running_command(command, {"DATABASE_URL": gate.tcp_dsn}) as url,

@@ -9,15 +9,13 @@ from typing import TypeAlias
 from payments_core.application.ports import PaymentStore
 from payments_core.application.use_cases import ExpirePayments
 from payments_core.domain.values import Instant
-from payments_core.entrypoints.http.app import create_app
 from payments_core.infrastructure.in_memory import InMemoryPaymentStore
-from payments_verify.payments.http_binding import PaymentsClient
 from payments_verify.payments.racing import Hands
 from payments_verify.payments.system import GatedService
 from payments_verify.scheduler import Limits
-from payments_verify.systems.asgi import ApplicationClient
 from payments_verify.systems.quiet import only_errors_logged
 from payments_verify.systems.scheduled_store import ScheduledStore, StoreHolder
+from payments_verify.systems.shipped import shipped
 
 MakeStore: TypeAlias = Callable[[Callable[[], Instant]], PaymentStore]
 """Makes a store that decides by the given clock."""
@@ -43,7 +41,6 @@ async def gated_in_memory(make_store: MakeStore = InMemoryPaymentStore) -> Async
 
     store = ScheduledStore(make_store(lambda: instant[0]))
     expire = ExpirePayments(store)
-    client = PaymentsClient(ApplicationClient(create_app(store)))
-    hands = Hands(client, set_clock, lambda: expire(100), lambda: StoreHolder.open(store))
     with only_errors_logged():
+        hands = Hands(shipped(store), set_clock, lambda: expire(100), lambda: StoreHolder.open(store))
         yield GatedService(IN_MEMORY, hands, _LIMITS)

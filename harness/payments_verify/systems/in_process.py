@@ -9,14 +9,13 @@ import psycopg
 
 from payments_core.application.ports import PaymentStore
 from payments_core.application.use_cases import ExpirePayments
-from payments_core.entrypoints.http.app import create_app
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
 from payments_core.infrastructure.in_memory import InMemoryPaymentStore
 from payments_verify.clock import DatabaseClock
-from payments_verify.payments.http_binding import PaymentsClient
 from payments_verify.payments.system import System
-from payments_verify.systems.asgi import ApplicationClient
+from payments_verify.systems.quiet import only_errors_logged
+from payments_verify.systems.shipped import shipped
 
 _SWEEP_BATCH = 1_000
 
@@ -30,22 +29,23 @@ async def in_memory() -> AsyncIterator[System]:
         instant[0] = now
 
     store = InMemoryPaymentStore(lambda: instant[0])
-    client = PaymentsClient(ApplicationClient(create_app(store)))
-    yield System("in memory", (client,), set_clock, lambda: sweep_all(store))
+    with only_errors_logged():
+        yield System("in memory", (shipped(store),), set_clock, lambda: sweep_all(store))
 
 
 @asynccontextmanager
 async def in_process(dsn: str) -> AsyncIterator[System]:
     """The application over PostgreSQL, in this process; ``dsn`` has a clock that can be set."""
-    async with make_pool(Settings(database_url=dsn)) as pool, DatabaseClock.connect(dsn) as clock:
-        store = postgres_store(pool)
-        yield System(
-            "in process, PostgreSQL",
-            (PaymentsClient(ApplicationClient(create_app(store))),),
-            clock.set,
-            lambda: sweep_all(store),
-            lambda payment: row_lock(dsn, payment),
-        )
+    with only_errors_logged():
+        async with make_pool(Settings(database_url=dsn)) as pool, DatabaseClock.connect(dsn) as clock:
+            store = postgres_store(pool)
+            yield System(
+                "in process, PostgreSQL",
+                (shipped(store),),
+                clock.set,
+                lambda: sweep_all(store),
+                lambda payment: row_lock(dsn, payment),
+            )
 
 
 @asynccontextmanager
