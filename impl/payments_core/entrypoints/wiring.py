@@ -29,7 +29,6 @@ from payments_core.infrastructure.postgres.rows import configure
 from payments_core.infrastructure.postgres.session import Session
 from payments_core.infrastructure.postgres.store import (
     UNTOLD,
-    ObservedPool,
     Pool,
     PostgresPaymentStore,
     Waits,
@@ -63,7 +62,7 @@ def make_pool(settings: Settings, waits: Waits = UNTOLD) -> Pool:
         await configure(connection)
         await sessions.prepare(connection)
 
-    pool = ObservedPool(
+    pool = Pool(
         settings.database_url,
         connection_class=Connection,
         min_size=min(settings.pool_min, settings.pool_max),

@@ -48,11 +48,10 @@ class Database:
     """One database, for one run.
 
     Attributes:
-        dsn: its connection URL, of the superuser, over TCP.
+        dsn: its connection URL, of the superuser, by the Unix socket.
     """
 
-    def __init__(self, server: EmbeddedPostgres, dsn: str) -> None:
-        self.server = server
+    def __init__(self, dsn: str) -> None:
         self.dsn = dsn
 
     def add_authorized(self, first: int, payments: int) -> None:
@@ -116,7 +115,8 @@ def durable_server() -> Iterator[EmbeddedPostgres]:
 def database(server: EmbeddedPostgres, payments: int) -> Iterator[Database]:
     """A database with this many authorized payments, numbered from 0; dropped after the block."""
     name = f"bench_{next(_numbers)}"
-    made = Database(server, server.create_database(name, template=_TEMPLATE))
+    server.create_database(name, template=_TEMPLATE)
+    made = Database(server.dsn(name, unix_socket=True))
     try:
         made.add_authorized(0, payments)
         yield made

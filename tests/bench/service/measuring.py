@@ -31,7 +31,8 @@ from tests.bench.service.results import (
 )
 from tests.bench.service.servers import ALTERNATIVE, SERVICE, SESSIONS, TOKEN, Server, serving
 
-CONNECTIONS = 16
+CONNECTIONS = 10
+"""Clients of everybody: as many as a process has sessions, so that nobody waits for one."""
 WARM_UP_S = 2
 _SESSION_ENDS_S = 0.5
 _SERVERS = {ONE: (SERVICE, 1), TWO: (SERVICE, 2), OTHER_ONE: (ALTERNATIVE, 1), OTHER_TWO: (ALTERNATIVE, 2)}

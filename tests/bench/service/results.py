@@ -164,7 +164,8 @@ def growth(samples: Sequence[Sample]) -> float:
     late = [sample.memory for sample in samples if sample.captures >= last * 0.9]
     if not early or not late:
         raise ValueError("too few samples of the memory")
-    return statistics.median(late) / statistics.median(early) - 1
+    before = statistics.median(early)
+    return (statistics.median(late) - before) / before
 
 
 def size_cost(sized: Sequence[Sized]) -> float:
@@ -180,7 +181,7 @@ def size_cost(sized: Sequence[Sized]) -> float:
         payments: statistics.median(one.cost_us for one in sized if one.payments == payments)
         for payments in (few, many)
     }
-    return costs[many] / costs[few] - 1
+    return (costs[many] - costs[few]) / costs[few]
 
 
 def aims(results: Results) -> list[Aim]:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeVar
 from uuid import UUID
 
 import msgspec
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from payments_core.application.dto import Cursor
 from payments_core.domain.errors import InvalidValue
@@ -164,12 +164,17 @@ def _require_distinct_fields(fields: list[tuple[str, object]]) -> None:
 
 
 def _require_json(request: Request) -> None:
-    content_type = request.headers.get("content-type", "application/json")
-    if content_type.partition(";")[0].strip().lower() != "application/json":
+    content_type, encoding = b"application/json", b"identity"
+    for name, value in reversed(request.scope["headers"]):  # the first of several counts
+        if name == b"content-type":
+            content_type = value
+        elif name == b"content-encoding":
+            encoding = value
+    if content_type.partition(b";")[0].strip().lower() != b"application/json":
         raise ProblemRaised(
             problems.UNSUPPORTED_MEDIA_TYPE, "send the body as Content-Type: application/json"
         )
-    if request.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
+    if encoding.strip().lower() not in {b"", b"identity"}:
         raise ProblemRaised(
             problems.UNSUPPORTED_MEDIA_TYPE, "send the body as it is, without a Content-Encoding"
         )
@@ -177,15 +182,16 @@ def _require_json(request: Request) -> None:
 
 async def _read_limited(request: Request) -> bytes:
     chunks = bytearray()
-    try:
-        async for chunk in request.stream():
-            chunks += chunk
-            if len(chunks) > BODY_LIMIT:
-                raise ProblemRaised(problems.BODY_TOO_LARGE, f"a body has at most {BODY_LIMIT} bytes")
-    except ClientDisconnect as error:
-        # Nobody hears this answer; but it is the client's doing, and no failure of the service.
-        raise ProblemRaised(problems.MALFORMED_JSON, "the connection ended within the body") from error
-    return bytes(chunks)
+    while True:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            # Nobody hears this answer; but it is the client's doing, and no failure of the service.
+            raise ProblemRaised(problems.MALFORMED_JSON, "the connection ended within the body")
+        chunks += message.get("body", b"")
+        if len(chunks) > BODY_LIMIT:
+            raise ProblemRaised(problems.BODY_TOO_LARGE, f"a body has at most {BODY_LIMIT} bytes")
+        if not message.get("more_body", False):
+            return bytes(chunks)
 
 
 def page(request: Request) -> tuple[Cursor | None, int]:

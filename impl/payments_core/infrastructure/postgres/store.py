@@ -26,8 +26,6 @@ from payments_core.infrastructure.postgres.rows import (
     timestamp,
 )
 
-Pool = AsyncConnectionPool[Connection]
-
 
 class Waits(Protocol):
     """Told how long requests wait, in seconds, and of conflicts; for metrics."""
@@ -69,21 +67,24 @@ class ObservedPool(AsyncConnectionPool[Connection]):
 
     @asynccontextmanager
     async def connection(self, timeout: float | None = None) -> AsyncIterator[Connection]:  # noqa: ASYNC109
-        """A connection for the block; what that leaves uncommitted is rolled back, also where it succeeds.
-
-        Only an explicit commit stores anything. The pool's own block would commit what is left.
-        """
+        """A connection for the block. The pool's own block would commit what this leaves uncommitted."""
         connection = await self.getconn(timeout)
         try:
             yield connection
-        except BaseException:
-            with suppress(Error):  # a connection that cannot do even that is closed by the pool
-                await _roll_back(connection)
-            raise
-        else:
-            await _roll_back(connection)
+        finally:
+            await self.give_back(connection)
+
+    async def give_back(self, connection: Connection) -> None:
+        """Take a connection back; what is uncommitted is rolled back: only an explicit commit stores."""
+        try:
+            if connection.pgconn.transaction_status != TransactionStatus.IDLE and not connection.closed:
+                with suppress(Error):  # a connection that cannot do even that is closed by the pool
+                    await connection.rollback()
         finally:
             await self.putconn(connection)
+
+
+Pool = ObservedPool
 
 
 class CommitFailed(RuntimeError):
@@ -166,7 +167,8 @@ class PostgresPaymentStore:
         self, payment_id: UUID, key: IdempotencyKey | None = None
     ) -> AsyncIterator["_LockedPayment | None"]:
         """Wait for the payment's lock, then read it, the key's attempt, and the clock, in that order."""
-        async with self._pool.connection() as connection:
+        connection = await self._pool.getconn()
+        try:
             batch = Batch(connection)
             batch.add(self._begin)
             locked = batch.add(sql.LOCK_PAYMENT, (payment_id,))
@@ -186,6 +188,8 @@ class PostgresPaymentStore:
                 None if attempt is None else attempt_of(attempt),
                 _instant(clock),
             )
+        finally:
+            await self._pool.give_back(connection)
 
     @asynccontextmanager
     async def lock_due(self, limit: int) -> AsyncIterator["_DuePayments"]:
@@ -260,11 +264,6 @@ async def _commit(
     # PostgreSQL answers COMMIT of a failed transaction with ROLLBACK, and without an error.
     if commit.tag != sql.COMMIT:
         raise CommitFailed(f"the database answered {commit.tag!r} to COMMIT")
-
-
-async def _roll_back(connection: Connection) -> None:
-    if connection.info.transaction_status is not TransactionStatus.IDLE and not connection.closed:
-        await connection.rollback()
 
 
 async def _execute(connection: Connection, query: str, parameters: Row = ()) -> Reply:
