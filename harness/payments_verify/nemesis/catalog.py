@@ -23,6 +23,7 @@ _ALL: tuple[type[Fault], ...] = (
     network_faults.CutAll,
     network_faults.Refused,
     network_faults.Partition,
+    network_faults.BlackHole,
     network_faults.Stall,
     network_faults.Delay,
     database_faults.Terminated,

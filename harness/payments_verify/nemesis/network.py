@@ -69,6 +69,12 @@ class Network:
             link.cut(counted=True)
         return len(links)
 
+    def deaden(self) -> int:
+        """Let every connection of now swallow whatever comes, for good, without anybody being told."""
+        for link in self._links:
+            link.is_dead = True
+        return len(self._links)
+
     def resume(self) -> None:
         """Let everything flow again after ``stalled``."""
         self.stalled = False
@@ -117,7 +123,7 @@ class _Lane:
         self.to = to
         self._network = network
         self._pending: deque[tuple[float, bytes]] = deque()
-        self._timer: asyncio.TimerHandle | None = None
+        self._comes_again = False
 
     def carry(self, data: bytes) -> None:
         """Take bytes to carry."""
@@ -126,17 +132,26 @@ class _Lane:
 
     def flush(self) -> None:
         """Deliver what is due, and come again for the rest."""
-        if self._network.stalled or self.to is None:
+        if self._network.stalled or self.to is None or self.to.is_closing():
             return
         loop = asyncio.get_running_loop()
         while self._pending and self._pending[0][0] <= loop.time():
             self.to.write(self._pending.popleft()[1])
-        if self._pending and (self._timer is None or self._timer.when() <= loop.time()):
-            self._timer = loop.call_at(self._pending[0][0], self.flush)
+        if self._pending and not self._comes_again:
+            self._comes_again = True
+            loop.call_at(self._pending[0][0], self._come_again)
+
+    def _come_again(self) -> None:
+        self._comes_again = False
+        self.flush()
 
 
 class Link:
-    """A connection of the service, and the one to the server that belongs to it."""
+    """A connection of the service, and the one to the server that belongs to it.
+
+    Attributes:
+        is_dead: whether it swallows what comes.
+    """
 
     def __init__(self, network: Network, service: asyncio.Transport) -> None:
         self._network = network
@@ -144,6 +159,7 @@ class Link:
         self._to_server = _Lane(network, None)
         self._tail = b""
         self._is_cut = False
+        self.is_dead = False
         network.opened(self)
         self._connecting = asyncio.ensure_future(self._connect())
 
@@ -166,7 +182,7 @@ class Link:
     def received(self, data: bytes, *, from_service: bool) -> None:
         """Bytes have come from one side."""
         network = self._network
-        if self._is_cut:
+        if self._is_cut or self.is_dead:
             return
         if from_service and network.cut_requests > 0:
             network.cut_requests -= 1

@@ -100,6 +100,19 @@ class Partition(Fault):
         self.target.network.resume()
 
 
+class BlackHole(Fault):
+    """As when a router forgets its connections."""
+
+    name = "black hole"
+    about = "what is sent on open connections is swallowed for good, and nobody is told; new ones work"
+    side = "service"
+    hold_s = (0.1, 0.5)
+
+    async def inject(self) -> None:
+        """Swallow everything on the connections of now."""
+        self.effects = self.target.network.deaden()
+
+
 class Stall(Fault):
     """As before, but what was on the way arrives in the end."""
 
@@ -149,6 +162,5 @@ class Delay(Fault):
         self.effects = 1
 
     async def heal(self) -> None:
-        """As before; what is on the way keeps its time, and its order, so wait for it."""
-        await asyncio.sleep(0)
+        """As before; what is on the way keeps its time and its order."""
         self.target.network.delay_s = 0.0

@@ -17,8 +17,8 @@ from payments_verify.systems import SERVICE_LOGIN, Connection
 SETTLE_LIMIT_S = 20.0
 """How long a session may take to end what nobody waits for any more: the service's own limits, and some."""
 
-SERVE_LIMIT_S = 15.0
-"""How long the service may take to serve again by itself, once what was broken is repaired."""
+SERVE_LIMIT_S = 20.0
+"""How long the service may take to serve again by itself: a request's time here, 4 s, and what a driver waits for."""
 
 _PROBE_LIMIT_S = 1.0
 _BEAT_S = 0.02

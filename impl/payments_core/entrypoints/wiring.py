@@ -120,7 +120,13 @@ def _app(
             stack.callback(at_the_end)
             await stack.enter_async_context(pool)
             await stack.enter_async_context(
-                sweeping(store, settings.sweep_interval_s, settings.sweep_batch, metrics.expired)
+                sweeping(
+                    store,
+                    settings.sweep_interval_s,
+                    settings.sweep_batch,
+                    settings.request_timeout_s,
+                    metrics.expired,
+                )
             )
             stack.enter_context(drained(settings.drain_s))
             yield
