@@ -38,6 +38,7 @@ _ALL: tuple[type[Fault], ...] = (
     disk_faults.DiskFull,
     disk_faults.LogFull,
     failover.Failover,
+    failover.FailoverBehind,
     api_faults.Killed,
     api_faults.AllKilled,
     api_faults.ToldToEnd,

@@ -1,4 +1,4 @@
-"""Faults of the clocks: the database's, by which payments are decided, and the service's, which decides nothing."""
+"""Faults of the database's clock, by which payments are decided."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class _Signalled(Fault):
         """Signal about every second session at each beat."""
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
-        some = f"SELECT {self.function}(pid) AS done {SESSIONS} AND random() < 0.5"  # noqa: S608 - constants
+        some = f"SELECT {self.function}(pid) AS done {SESSIONS} AND random() < 0.5"
         query = f"SELECT count(*) FROM ({some}) AS signalled WHERE done"  # noqa: S608 - constants
         async with self.target.cluster.connect() as connection:
             while loop.time() < until:
@@ -111,7 +111,7 @@ class FullPool(Fault):
         """See how many wait for it in the end."""
         await asyncio.sleep(seconds)
         async with self.target.cluster.connect() as connection:
-            waiting = f"SELECT count(*) {SESSIONS} AND wait_event_type = 'Lock'"  # noqa: S608 - constants
+            waiting = f"SELECT count(*) {SESSIONS} AND wait_event_type = 'Lock'"
             self.effects = await count_of(connection, waiting, SERVICE_LOGIN)
 
     async def heal(self) -> None:

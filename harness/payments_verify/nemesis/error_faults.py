@@ -59,7 +59,7 @@ class TooManyConnections(Fault):
         """Shut the door, and send those out who are in."""
         async with self.target.cluster.connect() as connection:
             await connection.execute(f"ALTER ROLE {SERVICE_LOGIN} CONNECTION LIMIT 0".encode())
-            query = f"SELECT count(pg_terminate_backend(pid)) {SESSIONS}"  # noqa: S608 - constants
+            query = f"SELECT count(pg_terminate_backend(pid)) {SESSIONS}"
             self.effects = await count_of(connection, query, SERVICE_LOGIN)
 
     async def heal(self) -> None:

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from payments_verify.systems import Connection
 
+SQLSTATES = ("40001", "40P01", "57014")
+"""What can be raised; ``nemesis.armed`` holds the place in this list, from 1, or 0."""
+
+RAISED = "SELECT pg_sequence_last_value('nemesis.raised'::regclass)"
+"""How many errors have been raised, those of transactions that were rolled back included."""
+
 _MISFIRE = """
     CREATE SCHEMA IF NOT EXISTS nemesis;
     CREATE SEQUENCE IF NOT EXISTS nemesis.armed MINVALUE 0;
@@ -29,15 +35,11 @@ _TRIGGERS = """
 """
 
 
-SQLSTATES = ("40001", "40P01", "57014")
-RAISED = "SELECT pg_sequence_last_value('nemesis.raised'::regclass)"
-
-
 async def prepare(connection: Connection) -> None:
     """Give a database what errors are injected with: triggers that fail while a sequence says so.
 
-    The server raises them itself, before a row is written and at the commit, so that its transactions are left
-    as such an error leaves them. A sequence knows no snapshots, and arming it takes no lock.
+    The server raises them itself, before a row is written and at the commit, so that its transactions are
+    left as such an error leaves them. A sequence knows no snapshots, and arming it takes no lock.
     """
     await connection.execute(_MISFIRE.encode())
     await connection.execute(_TRIGGERS.encode())

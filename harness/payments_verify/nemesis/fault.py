@@ -16,7 +16,7 @@ Side: TypeAlias = Literal["database", "service"]
 class Fault(ABC):
     """One fault that is going to happen once.
 
-    It is injected, held for a while, healed, and put away. Whatever of this has begun ends within a limit, and
+    It is injected, held for a while, healed, and put away. Whatever of this has begun ends within a limit;
     healing and putting away happen even if the injection did not come to its end.
 
     Attributes:
@@ -51,7 +51,7 @@ class Fault(ABC):
         """Let it last."""
         await asyncio.sleep(seconds)
 
-    async def heal(self) -> None:
+    async def heal(self) -> None:  # noqa: B027 - most faults have nothing to heal
         """Put right what does not right itself; from here on the service has to recover."""
 
     async def clear(self) -> bool:

@@ -13,8 +13,8 @@ import msgspec
 from payments_verify.explain import explain, render
 from payments_verify.formats import load
 from payments_verify.history import HistoryError, Operation
-from payments_verify.linearizability import check
 from payments_verify.linearizability import Verdict as Linearizable
+from payments_verify.linearizability import check
 from payments_verify.nemesis.rows import DIRECTLY
 from payments_verify.nemesis.window import WindowReport
 from payments_verify.payments.spec import Payments
@@ -130,7 +130,7 @@ def _captured(operations: Sequence[Operation]) -> Mapping[str, set[str]]:
 
 
 def _stored(operations: Sequence[Operation]) -> Mapping[str, Counter[str]]:
-    """The keys of the successful captures that the database holds, by payment, for those that were looked at."""
+    """The keys of the successful captures that the database holds, for each payment that was looked at."""
     stored: dict[str, Counter[str]] = {}
     for operation in operations:
         value: Any = operation.value

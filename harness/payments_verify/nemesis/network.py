@@ -27,6 +27,7 @@ class Network:
         halve_requests: how many of the next messages are cut in half, with their connections after them.
         lose_commits: how many of the next answers to COMMIT are lost, with their connections.
         open: whether new connections are taken; otherwise they are closed at once.
+        is_deaf: whether what comes from the service is swallowed, while answers still go to it.
         stalled: whether nothing moves: bytes wait, connections stay.
         cuts: connections that were cut so far, by whatever of these.
     """
@@ -39,6 +40,7 @@ class Network:
         self.halve_requests = 0
         self.lose_commits = 0
         self.open = True
+        self.is_deaf = False
         self.stalled = False
         self.cuts = 0
         self._links: set[Link] = set()
@@ -182,7 +184,7 @@ class Link:
     def received(self, data: bytes, *, from_service: bool) -> None:
         """Bytes have come from one side."""
         network = self._network
-        if self._is_cut or self.is_dead:
+        if self._is_cut or self.is_dead or (from_service and network.is_deaf):
             return
         if from_service and network.cut_requests > 0:
             network.cut_requests -= 1

@@ -21,19 +21,25 @@ _FIELDS = {
     "captured": ("amount", "authorized_at", "capture_expires_at", "captured_at", "captured_amount"),
     "failed": ("amount", "authorized_at", "capture_expires_at", "failed_at", "reason"),
 }
-_COLUMNS = ("authorized_at", "capture_expires_at", "captured_at", "failed_at")
+_INSTANTS = ("authorized_at", "capture_expires_at", "captured_at", "failed_at")
+
+
+def _us(instant: str) -> str:
+    return f"(extract(epoch FROM {instant}) * 1000000)::bigint"
+
+
 _PAYMENTS = f"""
-    SELECT payment_id, state, amount_cents AS amount, captured_amount_cents AS captured_amount,
-           failure_reason AS reason, {", ".join(f"(extract(epoch FROM {c}) * 1000000)::bigint" for c in _COLUMNS)}
+    SELECT payment_id, state, amount_cents, captured_amount_cents, failure_reason,
+           {", ".join(map(_us, _INSTANTS))}
     FROM payments WHERE payment_id = ANY(%s)
 """  # noqa: S608 - constants
-_NAMES = ("state", "amount", "captured_amount", "reason", *_COLUMNS)
-_ATTEMPTS = """
-    SELECT payment_id, idempotency_key, amount_cents, outcome, (extract(epoch FROM decided_at) * 1000000)::bigint
+_NAMES = ("state", "amount", "captured_amount", "reason", *_INSTANTS)
+_ATTEMPTS = f"""
+    SELECT payment_id, idempotency_key, amount_cents, outcome, {_us("decided_at")}
     FROM capture_attempts WHERE payment_id = ANY(%s) ORDER BY idempotency_key
-"""
+"""  # noqa: S608 - constants
 _OUTCOMES = {"capture_window_expired": "window_expired"}
-_NOW = "SELECT (extract(epoch FROM payment_clock()) * 1000000)::bigint"
+_NOW = f"SELECT {_us('payment_clock()')}"
 _CAPTURED = "SELECT payment_id, count(*) FROM capture_attempts WHERE outcome = 'captured' GROUP BY payment_id"
 
 

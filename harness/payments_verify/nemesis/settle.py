@@ -12,21 +12,22 @@ import httpx
 
 from payments_verify.nemesis.database_faults import SESSIONS, count_of
 from payments_verify.nemesis.target import POOL_MAX, Target
-from payments_verify.systems import SERVICE_LOGIN, Connection
+from payments_verify.systems import SERVICE_LOGIN
 
 SETTLE_LIMIT_S = 20.0
 """How long a session may take to end what nobody waits for any more: the service's own limits, and some."""
 
 SERVE_LIMIT_S = 20.0
-"""How long the service may take to serve again by itself: a request's time here, 4 s, and what a driver waits for."""
+"""How long the service may take to serve again by itself once what was broken is repaired: a request's time,
+and the 10 s for which the driver waits for a dead connection's answer to a cancellation."""
 
 _PROBE_LIMIT_S = 1.0
 _BEAT_S = 0.02
 _IN_FLIGHT = re.compile(r"^payments_http_requests_in_flight (\S+)$", re.MULTILINE)
-_BUSY = f"SELECT count(*) {SESSIONS} AND state <> 'idle'"  # noqa: S608 - constants
+_BUSY = f"SELECT count(*) {SESSIONS} AND state <> 'idle'"
 _LOCKS = f"SELECT count(*) FROM pg_locks WHERE pid IN (SELECT pid {SESSIONS})"  # noqa: S608 - constants
-_OPEN = f"SELECT count(*) {SESSIONS}"  # noqa: S608 - constants
-_WAITING = f"SELECT count(*) {SESSIONS} AND wait_event_type = 'Lock'"  # noqa: S608 - constants
+_OPEN = f"SELECT count(*) {SESSIONS}"
+_WAITING = f"SELECT count(*) {SESSIONS} AND wait_event_type = 'Lock'"
 
 
 async def serve_again(carriers: Sequence[httpx.AsyncClient]) -> float | None:
@@ -66,8 +67,10 @@ async def _until_nothing(target: Target, query: str, complaint: str) -> str | No
     loop = asyncio.get_running_loop()
     deadline = loop.time() + SETTLE_LIMIT_S
     async with target.cluster.connect() as connection:
-        while (left := await count_of(connection, query, SERVICE_LOGIN)) and loop.time() < deadline:
+        left = await count_of(connection, query, SERVICE_LOGIN)
+        while left and loop.time() < deadline:
             await asyncio.sleep(_BEAT_S)
+            left = await count_of(connection, query, SERVICE_LOGIN)
     return f"I9: {left} {complaint}, for {SETTLE_LIMIT_S:g} s" if left else None
 
 
@@ -131,3 +134,4 @@ async def _finished(requests: Sequence[asyncio.Future[None]]) -> None:
     await asyncio.wait(requests, timeout=SETTLE_LIMIT_S)
     for request in requests:
         request.cancel()
+    await asyncio.gather(*requests, return_exceptions=True)

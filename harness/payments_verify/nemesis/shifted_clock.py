@@ -7,54 +7,53 @@ imported before the clock is shifted.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import runpy
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
-_DATETIME, _DATE = datetime.datetime, datetime.date
-_TIME, _TIME_NS, _GMTIME, _LOCALTIME = time.time, time.time_ns, time.gmtime, time.localtime
+_datetime: Any = dt.datetime
+_date: Any = dt.date
+_time, _time_ns, _gmtime, _localtime = time.time, time.time_ns, time.gmtime, time.localtime
 
 
 def shift(seconds: int) -> None:
     """Put this process' time of day ahead, or back if ``seconds`` is negative."""
-    delta = datetime.timedelta(seconds=seconds)
+    delta = dt.timedelta(seconds=seconds)
 
     class Likewise(type):
         # Values made by C code are of the original types, and have to pass for the shifted ones.
         def __instancecheck__(cls, instance: object) -> bool:
             return isinstance(instance, cls.__mro__[1])
 
-    class ShiftedDatetime(_DATETIME, metaclass=Likewise):
+    class ShiftedDatetime(_datetime, metaclass=Likewise):  # type: ignore[misc]
         @classmethod
-        def now(cls, tz: datetime.tzinfo | None = None) -> datetime.datetime:  # type: ignore[override]
-            return _DATETIME.now(tz) + delta
-
-        @classmethod
-        def utcnow(cls) -> datetime.datetime:  # type: ignore[override]
-            return _DATETIME.now(datetime.UTC).replace(tzinfo=None) + delta
+        def now(cls, tz: dt.tzinfo | None = None) -> dt.datetime:
+            shifted: dt.datetime = _datetime.now(tz) + delta
+            return shifted
 
         @classmethod
-        def today(cls) -> datetime.datetime:  # type: ignore[override]
-            return _DATETIME.now() + delta  # noqa: DTZ005 - what today() means
+        def utcnow(cls) -> dt.datetime:
+            return cls.now(dt.UTC).replace(tzinfo=None)
 
-    class ShiftedDate(_DATE, metaclass=Likewise):
         @classmethod
-        def today(cls) -> datetime.date:  # type: ignore[override]
-            return (_DATETIME.now() + delta).date()  # noqa: DTZ005 - what today() means
+        def today(cls) -> dt.datetime:
+            return cls.now()
 
-    def gmtime(at: float | None = None) -> time.struct_time:
-        return _GMTIME(_TIME() + seconds if at is None else at)
+    class ShiftedDate(_date, metaclass=Likewise):  # type: ignore[misc]
+        @classmethod
+        def today(cls) -> dt.date:
+            return ShiftedDatetime.now().date()
 
-    def localtime(at: float | None = None) -> time.struct_time:
-        return _LOCALTIME(_TIME() + seconds if at is None else at)
-
-    datetime.datetime = ShiftedDatetime  # type: ignore[misc]
-    datetime.date = ShiftedDate  # type: ignore[misc]
-    time.time = lambda: _TIME() + seconds
-    time.time_ns = lambda: _TIME_NS() + seconds * 1_000_000_000
-    time.gmtime, time.localtime = gmtime, localtime
+    module: Any = time
+    module.time = lambda: _time() + seconds
+    module.time_ns = lambda: _time_ns() + seconds * 1_000_000_000
+    module.gmtime = lambda at=None: _gmtime(_time() + seconds if at is None else at)
+    module.localtime = lambda at=None: _localtime(_time() + seconds if at is None else at)
+    module = dt
+    module.datetime, module.date = ShiftedDatetime, ShiftedDate
 
 
 def main() -> None:

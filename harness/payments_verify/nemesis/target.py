@@ -1,4 +1,4 @@
-"""The system that is hurt: two processes of the service, as shipped, on a durable database, with a way between."""
+"""The system that is hurt: two processes of the service, as shipped, and a durable database."""
 
 from __future__ import annotations
 
@@ -73,6 +73,7 @@ class Target:
             network = await stack.enter_async_context(Network.between(cluster.address))
             async with cluster.connect() as connection:
                 await prepare(connection)
+                await connection.execute(b"CHECKPOINT")  # what is prepared stays, whatever the settings
             token, accepted = make_token()
             environment = {
                 **_ENVIRONMENT,

@@ -5,8 +5,8 @@ sets (``clock``), and reads, which answer with the database's time of the look (
 run backwards, so an operation that was invoked after a read had answered was decided no earlier than that
 read's ``as_of``; one that had answered before a read was invoked, no later.
 
-Where the harness sets a running clock back (``clock_back``), this holds before and after, not across: what was
-learned before says nothing of what comes after, and an operation that was under way then has no bounds.
+Where the harness sets a running clock back (``clock_back``), this holds before and after, not across: what
+was learned before says nothing of what comes after, and an operation that was under way then has no bounds.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ class ApiProcess:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=self._output,
                 stderr=self._output,
-                start_new_session=True,  # the terminal's Ctrl-C is for the harness, which then ends it in order
+                start_new_session=True,  # the terminal's Ctrl-C is for the harness, which ends it in order
                 env={**os.environ, **self._environment},
             )
             self.pid = self._process.pid

@@ -1,7 +1,7 @@
-"""A durable PostgreSQL that may be hurt: stopped as in a crash, moved to another disk, replaced by its standby.
+"""A durable PostgreSQL that may be hurt: stopped as in a crash, moved elsewhere, replaced by its standby.
 
-Unlike the databases of the other checks, this one has ``fsync`` and ``synchronous_commit`` on, and its service
-logs in as an ordinary role, so that the server's limits hold for it.
+Unlike the databases of the other checks, this one has ``fsync`` and ``synchronous_commit`` on, and its
+service logs in as an ordinary role, so that the server's limits hold for it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from payments_core.infrastructure.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from payments_core.infrastructure.embedded.binaries import (
@@ -78,9 +79,8 @@ class Cluster:
         Raises:
             EmbeddedPostgresError: if it cannot be started.
         """
-        folder = Path(tempfile.mkdtemp(prefix="payments-cluster-"))
+        folder = _folder()
         try:
-            folder.chmod(0o711)  # the servers' account passes through
             cluster = cls(folder, bin_dir, settings or {})
             try:
                 await cluster._run(cluster._prepare)
@@ -143,14 +143,17 @@ class Cluster:
         """
         await self._run(self._primary.start)
 
-    async def add_standby(self) -> None:
+    async def add_standby(self, port: int) -> None:
         """Copy the primary while it serves, start the copy as its standby, and let commits wait for it.
+
+        Args:
+            port: where the standby reaches the primary: the primary's own port, or that of a proxy before it.
 
         Raises:
             EmbeddedPostgresError: if the copy cannot be made, or does not follow.
         """
         standby = self._site()
-        await self._run(lambda: self._copy_primary(standby))
+        await self._run(lambda: self._copy_primary(standby, port))
         self._standby = standby
         await self._run(standby.start)
         async with self.connect() as connection:
@@ -216,7 +219,7 @@ class Cluster:
             if server is not None:
                 server.stop("immediate")
 
-    def _copy_primary(self, standby: EmbeddedPostgres) -> None:
+    def _copy_primary(self, standby: EmbeddedPostgres, port: int) -> None:
         standby.folder.mkdir(mode=0o711)
         (standby.folder / "lock").touch(mode=0o600)  # marks a server's folder
         shutil.copy(self._primary.folder / "password", standby.folder / "password")
@@ -226,7 +229,7 @@ class Cluster:
         for path in (standby.folder / "password", data):
             self.account.own(path)
         programs = reachable_binaries(find_binaries(self._bin_dir), self.account)
-        source = f"{self._primary.dsn()}?application_name={STANDBY}"
+        source = make_conninfo(self._primary.dsn(), port=port, application_name=STANDBY)
         # Nothing here makes the machine itself crash, so that the copy need not wait for the disk.
         command = [str(programs / "pg_basebackup"), f"--pgdata={data}", f"--dbname={source}"]
         command += ["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--wal-method=stream"]
@@ -251,3 +254,10 @@ class Cluster:
             self._standby.stop("immediate")
             shutil.rmtree(self._standby.folder, ignore_errors=True)
             self._standby = None
+
+
+def _folder() -> Path:
+    """A new folder that the servers' account may pass through."""
+    folder = Path(tempfile.mkdtemp(prefix="payments-cluster-"))
+    folder.chmod(0o711)
+    return folder
