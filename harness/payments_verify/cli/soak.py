@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import signal
 import time
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -102,7 +103,7 @@ def soak(
     with could_not_run():
         try:
             _run(plan, where)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, asyncio.CancelledError):
             typer.echo(f"interrupted; what there is lies in {where}", err=True)
     _finish(where, as_json=as_json)
 
@@ -122,7 +123,12 @@ def _run(plan: Plan, folder: Path) -> None:
                 done, total = acknowledged, plan.captures
             progress(done, total, f"window {report.number}: {struck}; {acknowledged:,} captures")
 
-        runner.run(run_soak(plan, folder, on_window))
+        async def until_told_to_end() -> None:
+            running = asyncio.ensure_future(run_soak(plan, folder, on_window))
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
+            await running
+
+        runner.run(until_told_to_end())
 
 
 def _check(folder: Path, *, as_json: bool) -> NoReturn:

@@ -106,7 +106,7 @@ def _undecided(
 
 def _count(operations: Sequence[Operation]) -> Judgement:
     told, stored = _captured(operations), _stored(operations)
-    lost = sum(bool(keys - set(stored.get(payment, ()))) for payment, keys in told.items())
+    lost = sum(bool(keys - set(stored[payment])) for payment, keys in told.items() if payment in stored)
     doubled = {payment for payment, keys in told.items() if len(keys) > 1}
     doubled |= {payment for payment, keys in stored.items() if sum(keys.values()) > 1}
     return Judgement(
