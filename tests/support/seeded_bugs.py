@@ -189,3 +189,21 @@ BLIND_RETRY_AFTER_COMMIT = (
         "        self.payment = payment\n        self.pool = connection._pool\n",
     ),
 )
+REPLICATION_WARNING_IGNORED = (Edit(STORE, "    if warnings:\n", "    if False:\n"),)
+HOST_CLOCK = (
+    Edit(
+        STORE,
+        "                None if attempt is None else attempt_of(attempt),\n"
+        "                await _instant(clock),\n",
+        "                None if attempt is None else attempt_of(attempt),\n"
+        "                await _instant(clock) and time.time_ns() // 1000,\n",
+    ),
+    Edit(STORE, "from time import perf_counter\n", "import time\nfrom time import perf_counter\n"),
+)
+SWEEP_WITHOUT_LIMIT = (
+    Edit(
+        "entrypoints/sweeper.py",
+        "        async with asyncio.timeout(limit_s):\n            swept = len(await expire(batch))\n",
+        "        swept = len(await expire(batch))\n",
+    ),
+)
