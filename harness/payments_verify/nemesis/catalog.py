@@ -22,6 +22,7 @@ _ALL: tuple[type[Fault], ...] = (
     network_faults.LostCommit,
     network_faults.CutAll,
     network_faults.Refused,
+    network_faults.Outage,
     network_faults.Partition,
     network_faults.BlackHole,
     network_faults.Stall,

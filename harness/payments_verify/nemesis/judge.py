@@ -75,8 +75,13 @@ def _judge(history: Path) -> Judgement:
     report = msgspec.json.decode(history.with_suffix(".json").read_bytes(), type=WindowReport)
     operations = load(history).operations
     found = _count(operations)
-    result = check(Payments(), operations, budget_seconds=_BUDGET_S)
     problems = [*report.findings]
+    if not report.is_complete:
+        # Without the last look it is not known when that was decided of which nobody heard.
+        found.verdict = "violated" if problems else "could not run"
+        found.problem = "\n".join([f"{history}: the window did not come to its end", *problems])
+        return found
+    result = check(Payments(), operations, budget_seconds=_BUDGET_S)
     if found.lost or found.doubled:
         problems.append(f"I7, I1: {found.lost} acknowledged captures are lost, {found.doubled} doubled")
     if result.refuted is not None:
@@ -93,8 +98,6 @@ def _judge(history: Path) -> Judgement:
 def _undecided(
     report: WindowReport, operations: Sequence[Operation], verdict: Linearizable, reason: str
 ) -> str | None:
-    if not report.is_complete:
-        return "the window did not come to its end"
     if verdict is Linearizable.UNKNOWN:
         return reason
     troubles = [f"{each.fault}: {each.problem}" for each in report.incidents if each.problem is not None]

@@ -149,6 +149,14 @@ class Refused(Fault):
         self.target.network.open = True
 
 
+class Outage(Refused):
+    """Nobody gets through for longer than anybody waits."""
+
+    name = "long outage"
+    about = "connections to the database are cut and refused for 10 to 15 s"
+    hold_s = (10.0, 15.0)
+
+
 class Delay(Fault):
     """Everything takes longer."""
 

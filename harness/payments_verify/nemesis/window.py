@@ -96,9 +96,9 @@ class Pace:
         tail: after the last was repaired.
     """
 
-    lead: float = 0.8
+    lead: float = 1.0
     apart: float = 0.8
-    tail: float = 0.6
+    tail: float = 2.0
 
 
 def history_file(folder: Path, number: int) -> Path:

@@ -36,6 +36,10 @@ from payments_core.infrastructure.postgres.store import (
     reset,
 )
 
+# The pool doubles its waits for a database that is down, and would come late when it is back. Having given up
+# after this long it tries again, at once, for the next request that finds no connection.
+_RECONNECT_S = 1.0
+
 
 def session(settings: Settings) -> Session:
     """What the service's sessions with the database are."""
@@ -69,6 +73,7 @@ def make_pool(settings: Settings, waits: Waits = UNTOLD) -> Pool:
         min_size=min(settings.pool_min, settings.pool_max),
         max_size=settings.pool_max,
         timeout=settings.pool_timeout_s,
+        reconnect_timeout=_RECONNECT_S,
         kwargs={"autocommit": True, **sessions.connection_parameters(settings.database_url)},
         configure=prepare,
         reset=reset,
