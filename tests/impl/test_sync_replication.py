@@ -61,8 +61,8 @@ async def cancelling(dsn: str) -> AsyncIterator[list[int]]:
         async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
             while True:
                 for (pid,) in await (await connection.execute(WAITING)).fetchall():
-                    await connection.execute("SELECT pg_cancel_backend(%s)", [pid])
                     cancelled.append(pid)
+                    await connection.execute("SELECT pg_cancel_backend(%s)", [pid])
                 await asyncio.sleep(0.01)
 
     task = asyncio.create_task(cancel())
@@ -110,6 +110,20 @@ async def test_nor_is_a_repeated_answer(lonely: str) -> None:
         again = await capture(http, path)
     assert (again.status_code, again.content) == (201, first.content)
     assert again.headers["Idempotent-Replayed"] == "true"
+
+
+async def test_nor_is_a_refusal_for_what_is_on_one_server_only(lonely: str) -> None:
+    path = await authorized(lonely)
+    async with asyncio.timeout(LIMIT_S), client(lonely) as http, cancelling(lonely) as cancelled:
+        again = await http.post(f"{path}/authorize", json={"capture_window_seconds": 600})
+        assert (again.status_code, bool(cancelled)) == (503, True)
+    async with client(lonely, ALONE) as http:
+        again = await http.post(f"{path}/authorize", json={"capture_window_seconds": 600})
+        assert again.json()["type"] == "/problems/already_authorized"
+        assert (await capture(http, path)).status_code == 201
+    async with asyncio.timeout(LIMIT_S), client(lonely) as http, cancelling(lonely):
+        reused = {"json": {"amount_cents": 501}, "headers": {"Idempotency-Key": "k"}}
+        assert (await http.post(f"{path}/captures", **reused)).status_code == 503  # type: ignore[arg-type]
 
 
 async def test_nor_are_the_other_commands(lonely: str) -> None:

@@ -71,12 +71,20 @@ class FailoverBehind(Failover):
     about = "as failover; before it the standby hears nothing, and commits that wait for it are cancelled"
 
     _cancelled = 0
+    _usual = 0.0
+
+    async def inject(self) -> None:
+        """As before, but nobody creates the same twice at once: the second reads, and waits for no standby."""
+        self._usual = self.target.habits.disconnect
+        self.target.habits.disconnect = 0.0
+        await super().inject()
 
     async def _before_the_end(self) -> None:
         """Cancel those who wait. Nobody else may ask: reads would show what the standby does not have."""
         self._replication.stalled = True
         await asyncio.sleep(_WAITING_S)
         self.target.network.is_deaf = True
+        await asyncio.sleep(_BEAT_S)
         waiting = f"SELECT pg_cancel_backend(pid) AS done {SESSIONS} AND wait_event = 'SyncRep'"
         query = f"SELECT count(*) FROM ({waiting}) AS cancelled WHERE done"  # noqa: S608 - constants
         async with self.target.cluster.connect() as connection:
@@ -86,6 +94,7 @@ class FailoverBehind(Failover):
 
     async def heal(self) -> None:
         """As before, and hear the service again."""
+        self.target.habits.disconnect = self._usual
         self.target.network.is_deaf = False
         await super().heal()
 

@@ -48,7 +48,7 @@ class Incident(msgspec.Struct, kw_only=True):
         ended: when its repair began; where there is nothing to repair, when it was over.
         effects: how often it struck.
         served_again: how long after ``ended`` every process of the service made a payment again; ``None``
-            where another fault hid that.
+            where another fault may have been the reason.
         problem: why it could not be done as it should; ``None`` if it could.
     """
 
@@ -213,12 +213,12 @@ async def _happen(fault: Fault, incident: Incident, delay: float, seconds: float
 async def _recover(
     carriers: Sequence[httpx.AsyncClient], report: WindowReport, incidents: Sequence[Incident], began: float
 ) -> None:
-    """Wait until it serves again. The time is that of the fault whose repair began last."""
+    """Wait until it serves again. The time is that of a fault that was alone."""
     if await serve_again(carriers) is None:
         report.findings.append(f"I9: it did not serve again within {SERVE_LIMIT_S:g} s after the repair")
-    elif incidents:
-        last = max(incidents, key=lambda incident: incident.ended)
-        last.served_again = round(asyncio.get_running_loop().time() - began - last.ended, 3)
+    elif len(incidents) == 1:
+        (alone,) = incidents
+        alone.served_again = round(asyncio.get_running_loop().time() - began - alone.ended, 3)
 
 
 async def _clear(fault: Fault, incident: Incident) -> bool:

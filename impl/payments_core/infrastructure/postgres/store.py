@@ -12,6 +12,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from payments_core.application.dto import Created, Cursor, PaymentPage, PaymentSnapshot
 from payments_core.domain.capture import CaptureAttempt
+from payments_core.domain.errors import PaymentError
 from payments_core.domain.payment import Payment
 from payments_core.domain.values import Amount, IdempotencyKey, Instant
 from payments_core.infrastructure.postgres import statements as sql
@@ -277,9 +278,15 @@ async def _commit(
 async def _rolled_back(connection: Connection) -> AsyncIterator[None]:
     """Roll back what the block leaves uncommitted, so that only an explicit commit stores anything.
 
-    After an error or a cancellation, the pool's block around this one does so.
+    After an error or a cancellation, the pool's block around this one does so. A refusal is an answer,
+    though: it commits nothing, and so waits, like every commit, until what it was decided by is durable.
     """
-    yield
+    try:
+        yield
+    except PaymentError:
+        with _replicated(connection):
+            await _execute(connection, sql.COMMIT)
+        raise
     if connection.info.transaction_status is not TransactionStatus.IDLE:
         await connection.execute(sql.ROLLBACK)
 
