@@ -74,7 +74,7 @@ class FailoverBehind(Failover):
     _usual = 0.0
 
     async def inject(self) -> None:
-        """As before, but nobody creates the same twice at once: the second reads, and waits for no standby."""
+        """As before, but nobody creates the same twice at once: the second would wait for no standby."""
         self._usual = self.target.habits.disconnect
         self.target.habits.disconnect = 0.0
         await super().inject()
