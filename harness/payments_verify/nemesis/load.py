@@ -17,9 +17,7 @@ from itertools import count
 from typing import Any
 from uuid import UUID
 
-import httpx
-
-from payments_verify.payments.http_binding import BindingError, Http, PaymentsClient
+from payments_verify.payments.http_binding import BindingError, Http, PaymentsClient, Response
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.recorder import Recorder
 
@@ -84,11 +82,11 @@ class Watched:
 
     async def request(
         self, method: str, path: str, /, *, headers: Mapping[str, str], json: Mapping[str, Any] | None
-    ) -> httpx.Response:
+    ) -> Response:
         """Send a request; a 5xx has to be a 503 that says when to come again."""
         response = await self._http.request(method, path, headers=headers, json=json)
         if response.status_code >= 500 and not (
-            response.status_code == 503 and "Retry-After" in response.headers
+            response.status_code == 503 and "retry-after" in response.headers
         ):
             self._tally.find(f"I9: {method} {path} was answered with {response.status_code}: {response.text}")
         return response

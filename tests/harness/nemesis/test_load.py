@@ -17,7 +17,7 @@ from payments_verify.history import Operation, Outcome, parse
 from payments_verify.linearizability import Verdict, check
 from payments_verify.nemesis import load as load_module
 from payments_verify.nemesis.load import Habits, Load
-from payments_verify.payments.http_binding import Http
+from payments_verify.payments.http_binding import Http, Response
 from payments_verify.payments.observations import Invocation
 from payments_verify.payments.spec import Payments
 from payments_verify.recorder import Recorder
@@ -25,20 +25,20 @@ from payments_verify.systems.asgi import ApplicationClient
 
 LIMIT_S = 60
 _WORKING_S = 0.4
-Response = Callable[[], httpx.Response | None]
+Made = Callable[[], httpx.Response | None]
 
 
 class Fickle:
     """Carries requests to an application, and answers some of them otherwise, or not at all: ``None``."""
 
-    def __init__(self, http: Http, otherwise: Callable[[str], Response | None]) -> None:
+    def __init__(self, http: Http, otherwise: Callable[[str], Made | None]) -> None:
         self.http = http
         self.otherwise = otherwise
         self.requests = 0
 
     async def request(
         self, method: str, path: str, /, *, headers: Mapping[str, str], json: Mapping[str, Any] | None
-    ) -> httpx.Response:
+    ) -> Response:
         self.requests += 1
         made = self.otherwise(path)
         done = await self.http.request(method, path, headers=headers, json=json)
@@ -50,7 +50,7 @@ class Fickle:
         return answer
 
 
-def carriers(*otherwise: Callable[[str], Response | None]) -> list[Fickle]:
+def carriers(*otherwise: Callable[[str], Made | None]) -> list[Fickle]:
     """Processes of one service, each with its own way to go wrong."""
     http = ApplicationClient(create_app(InMemoryPaymentStore(lambda: 1_000_000_000)))
     return [Fickle(http, each) for each in otherwise]
@@ -84,7 +84,7 @@ def recorded(tmp_path: Path) -> tuple[Operation, ...]:
     return parse((tmp_path / "h.jsonl").read_bytes(), "h").operations
 
 
-def sometimes(what: Response) -> Callable[[str], Response | None]:
+def sometimes(what: Made) -> Callable[[str], Made | None]:
     rng = random.Random(2)
     return lambda _path: what if rng.random() < 0.4 else None
 
@@ -147,7 +147,7 @@ def test_a_key_that_never_gets_an_answer_is_stuck(tmp_path: Path, monkeypatch: p
 
 def test_clients_that_leave_do_not_wait_and_ask_again(tmp_path: Path) -> None:
     class Slow(Fickle):
-        async def request(self, *arguments: Any, **more: Any) -> httpx.Response:
+        async def request(self, *arguments: Any, **more: Any) -> Response:
             answer = await super().request(*arguments, **more)
             await asyncio.sleep(0.02)
             return answer
