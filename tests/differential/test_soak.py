@@ -51,7 +51,13 @@ def soak(mutant: Path, folder: Path, faults: Sequence[str], minutes: float, *mor
     return run.returncode, json.loads(run.stdout)
 
 
-@pytest.mark.parametrize("bug", BUGS)
+SLOWLY = {"blind retry after an ambiguous commit", "decides by the host's clock", "sweep without a limit"}
+"""The explorer finds the first in seconds; the others need half a minute each."""
+
+
+@pytest.mark.parametrize(
+    "bug", [pytest.param(bug, marks=pytest.mark.long) if bug in SLOWLY else bug for bug in BUGS]
+)
 def test_the_bug_is_found(bug: str, tmp_path: Path) -> None:
     broken = BUGS[bug]
     mutant = mutated_copy(tmp_path / "mutant", broken.edits)
