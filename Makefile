@@ -13,6 +13,8 @@ PYTEST_ARGS ?= -n 2
 VERIFY_ARGS ?=
 EXPLORE_ARGS ?=
 BENCH_ARGS ?=
+SOAK_ARGS ?=
+MINUTES ?= 10
 FUZZ_EXAMPLES ?= 300
 export UV_PYTHON_DOWNLOADS := never
 
@@ -72,6 +74,10 @@ verify: $(STAMP) ## The main job: model, differential machines, stress; table an
 .PHONY: explore
 explore: $(STAMP) ## Every interleaving of the SQL statements of racing requests (EXPLORE_ARGS=--list)
 	@$(BIN)/payments-verify explore $(EXPLORE_ARGS)
+
+.PHONY: soak
+soak: $(STAMP) ## Load the service while faults of all kinds happen (MINUTES=10, SOAK_ARGS=--list)
+	@$(BIN)/payments-verify soak --minutes $(MINUTES) $(SOAK_ARGS)
 
 .PHONY: test
 test: $(STAMP) ## Run the tests

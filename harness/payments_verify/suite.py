@@ -11,6 +11,7 @@ from typing import TypeAlias
 from payments_verify.model_checks.contracts import check_contracts
 from payments_verify.model_checks.equivalence import check_equivalence
 from payments_verify.model_checks.state_graph import check_state_graph
+from payments_verify.nemesis.check import soak_check
 from payments_verify.payments.checks import machine_check, racing_check, stress_check
 from payments_verify.payments.interleavings_check import interleavings_check
 from payments_verify.payments.scenarios import SCENARIOS
@@ -33,15 +34,19 @@ class Effort:
         programs: programs of the stateful machine, for the in-memory system; the others get fewer.
         rounds: rounds of stress.
         scenarios: scenarios whose every interleaving is run, by name.
+        soak_s: how long load runs under faults, in seconds.
     """
 
     programs: int
     rounds: int
     scenarios: tuple[str, ...]
+    soak_s: float
 
 
-FULL = Effort(programs=600, rounds=400, scenarios=tuple(SCENARIOS))
-QUICK = Effort(programs=60, rounds=40, scenarios=tuple(name for name in SCENARIOS if name != _LARGEST))
+FULL = Effort(programs=600, rounds=400, scenarios=tuple(SCENARIOS), soak_s=60)
+QUICK = Effort(
+    programs=60, rounds=40, scenarios=tuple(name for name in SCENARIOS if name != _LARGEST), soak_s=15
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,9 @@ class Planned:
     run: Run
 
 
-def suite(dsn: str, effort: Effort, seed: int, histories: Path, schedules: Path) -> Iterator[Planned]:
+def suite(
+    dsn: str, effort: Effort, seed: int, histories: Path, schedules: Path, bin_dir: Path | None = None
+) -> Iterator[Planned]:
     """The checks of the main job.
 
     Args:
@@ -61,6 +68,7 @@ def suite(dsn: str, effort: Effort, seed: int, histories: Path, schedules: Path)
         seed: draws what is drawn.
         histories: folder for the recorded histories.
         schedules: folder for the schedules of violations.
+        bin_dir: the PostgreSQL to run where a check needs a server of its own.
     """
     yield Planned("contracts (CrossHair)", check_contracts)
     yield Planned("model = domain (CrossHair)", check_equivalence)
@@ -108,4 +116,8 @@ def suite(dsn: str, effort: Effort, seed: int, histories: Path, schedules: Path)
             rounds=effort.rounds,
             seed=seed,
         ),
+    )
+    yield Planned(
+        "soak under faults",
+        partial(soak_check, histories / "soak", seconds=effort.soak_s, seed=seed, bin_dir=bin_dir),
     )

@@ -12,6 +12,7 @@ import pytest
 from payments_verify.gate import Fault
 from tests.support.mutants import Edit, mutated_copy, run_harness
 from tests.support.seeded_bugs import (
+    BLIND_RETRY_AFTER_COMMIT,
     COMMIT_BEFORE_UPDATE,
     COMMIT_ERROR_SWALLOWED,
     KEY_COMMITTED_AFTER_CAPTURE,
@@ -21,6 +22,7 @@ BUGS: dict[str, tuple[Sequence[Edit], Fault]] = {
     "error of COMMIT swallowed": (COMMIT_ERROR_SWALLOWED, Fault.CANCELLED),
     "key committed before the capture": (COMMIT_BEFORE_UPDATE, Fault.CUT_BEFORE),
     "key committed after the capture": (KEY_COMMITTED_AFTER_CAPTURE, Fault.CUT_AFTER),
+    "blind retry after an ambiguous commit": (BLIND_RETRY_AFTER_COMMIT, Fault.CUT_AFTER),
 }
 
 

@@ -13,6 +13,7 @@ from payments_verify.cli.faults import faults
 from payments_verify.cli.history import history
 from payments_verify.cli.model import model
 from payments_verify.cli.replay import replay
+from payments_verify.cli.soak import soak
 from payments_verify.cli.verify import verify
 
 app = typer.Typer(
@@ -29,6 +30,7 @@ app.command()(stress)
 app.command()(explore)
 app.command()(replay)
 app.command()(faults)
+app.command()(soak)
 app.command()(history)
 
 

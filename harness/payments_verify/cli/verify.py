@@ -47,7 +47,12 @@ def verify(
         version = _server_version(dsn)
         try:
             for planned in suite(
-                dsn, QUICK if quick else FULL, drawn, output / "histories", output / "schedules"
+                dsn,
+                QUICK if quick else FULL,
+                drawn,
+                output / "histories",
+                output / "schedules",
+                postgres_bin,
             ):
                 results.append(_run(planned))  # noqa: PERF401 - an interrupt keeps what is finished
         except KeyboardInterrupt:

@@ -10,6 +10,7 @@ An invocation is the name of a command and its arguments::
     attempts   {"payment": ID}
     sweep      {}
     clock      {"now": µs}      the database's clock is set; it stands still until the next
+    clock_back {"by": µs}       the database's clock, which runs, is set back
     lock       {"payment": ID}  somebody outside the service takes the payment's row lock
     unlock     {"payment": ID}  and gives it back
 

@@ -2,7 +2,7 @@
 
 Open is when an operation was decided, and, where its outcome is unknown, whether it was. The state therefore
 carries, beside the model's record, the latest instant decided under the payment's lock: decisions under one
-lock are made one after another, so their instants never go back along a linearization.
+lock are made one after another, so their instants never go back along a linearization, unless the clock does.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from payments_verify.payments.oracle import command_of
 from payments_verify.payments.timing import bounds
 from payments_verify.spec import SpecError, not_understood
 
-_KNOWN = "create, authorize, capture, fail, read, attempts, sweep, clock, lock, unlock"
+_KNOWN = "create, authorize, capture, fail, read, attempts, sweep, clock, clock_back, lock, unlock"
 _OBSERVING = frozenset({"read", "attempts", "clock"})
-_GLOBAL = frozenset({"sweep", "clock"})
+_GLOBAL = frozenset({"sweep", "clock", "clock_back"})
 _DECIDED_IN = {"authorize": "authorized_at", "fail": "failed_at", "sweep": "failed_at"}
 
 Value = Mapping[str, Any]
@@ -107,7 +107,7 @@ class Payments:
     def describe(self, operation: Operation) -> str:
         """The command and what was observed: ``capture k1 500 -> captured``."""
         value = _value(operation)
-        asked = [str(value[name]) for name in ("key", "amount", "reason", "now") if name in value]
+        asked = [str(value[name]) for name in ("key", "amount", "reason", "now", "by") if name in value]
         response: Any = operation.response
         if operation.outcome is history.Outcome.UNKNOWN:
             seen = "?"
@@ -326,6 +326,10 @@ def _clock(state: PaymentState, _operation: Operation) -> Iterator[PaymentState]
     yield state
 
 
+def _clock_back(state: PaymentState, _operation: Operation) -> Iterator[PaymentState]:
+    yield replace(state, decided=0)
+
+
 _STEPS: Mapping[str, Callable[[PaymentState, Operation], Iterator[PaymentState]]] = {
     "create": _decide,
     "authorize": _decide,
@@ -335,6 +339,7 @@ _STEPS: Mapping[str, Callable[[PaymentState, Operation], Iterator[PaymentState]]
     "attempts": _attempts,
     "sweep": _sweep,
     "clock": _clock,
+    "clock_back": _clock_back,
     "lock": _lock,
     "unlock": _unlock,
 }

@@ -4,6 +4,8 @@ Only these, and the bridge of the equivalence check, import ``payments_core``.
 """
 
 from payments_core.infrastructure.embedded import EmbeddedPostgresError
+from payments_verify.systems.api_process import ApiProcess, make_token
+from payments_verify.systems.cluster import SERVICE_LOGIN, Cluster, Connection
 from payments_verify.systems.command import CommandError
 from payments_verify.systems.database import prepared_database
 from payments_verify.systems.gated import EXPLORING, gated, gated_service
@@ -15,7 +17,11 @@ from payments_verify.systems.workers import MakeProgram
 __all__ = [
     "EXPLORING",
     "IN_MEMORY",
+    "SERVICE_LOGIN",
+    "ApiProcess",
+    "Cluster",
     "CommandError",
+    "Connection",
     "EmbeddedPostgresError",
     "MakeProgram",
     "ServerError",
@@ -24,6 +30,7 @@ __all__ = [
     "gated_service",
     "in_memory",
     "in_process",
+    "make_token",
     "prepared_database",
     "servers",
 ]

@@ -107,6 +107,8 @@ class CapturePayment:
                 raise PaymentNotFound(str(payment_id))
             if locked.attempt is not None:
                 locked.attempt.require_same_request(amount)
+                # There is nothing to store, but what it answers with has to be durable for it, too.
+                await locked.commit()
                 known = locked.attempt
                 return CaptureResult(known.answer, replayed=True, outcome=known.outcome)
             decision = decide_capture(locked.payment, key, amount, locked.now)

@@ -35,6 +35,10 @@ from payments_core.infrastructure.postgres.store import (
     reset,
 )
 
+# The pool doubles its waits for a database that is down, and would come late when it is back. Having given up
+# after this long it tries again, at once, for the next request that finds no connection.
+_RECONNECT_S = 1.0
+
 
 def session(settings: Settings) -> Session:
     """What the service's sessions with the database are."""
@@ -68,6 +72,7 @@ def make_pool(settings: Settings, waits: Waits = UNTOLD) -> Pool:
         min_size=min(settings.pool_min, settings.pool_max),
         max_size=settings.pool_max,
         timeout=settings.pool_timeout_s,
+        reconnect_timeout=_RECONNECT_S,
         kwargs={
             "autocommit": True,
             "prepare_threshold": None,
@@ -123,7 +128,13 @@ def _app(
             stack.callback(at_the_end)
             await stack.enter_async_context(pool)
             await stack.enter_async_context(
-                sweeping(store, settings.sweep_interval_s, settings.sweep_batch, metrics.expired)
+                sweeping(
+                    store,
+                    settings.sweep_interval_s,
+                    settings.sweep_batch,
+                    settings.request_timeout_s,
+                    metrics.expired,
+                )
             )
             stack.enter_context(drained(settings.drain_s))
             yield

@@ -168,10 +168,13 @@ class ServerFolder:
         return run
 
     def postmaster(self) -> tuple[int, bool] | None:
-        """The process id in `postmaster.pid` and whether that server accepts connections, or None."""
+        """The process id in `postmaster.pid` and whether that server accepts connections, or None.
+
+        A standby accepts them too, for reading.
+        """
         try:
             lines = (self.data / "postmaster.pid").read_text().splitlines()
-            return int(lines[0]), len(lines) >= 8 and lines[7].strip() == "ready"
+            return int(lines[0]), len(lines) >= 8 and lines[7].strip() in ("ready", "standby")
         except (FileNotFoundError, IndexError, ValueError):
             return None
 

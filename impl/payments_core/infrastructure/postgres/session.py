@@ -9,7 +9,14 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 APPLICATION_NAME = "payments-core"
-_CONNECT_LIMIT_S = 10
+# A server that went away without a word is noticed after about 20 s, and not after the system's two hours.
+_LIVELINESS = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
 _HAS_TRANSACTION_TIMEOUT = 170_000
 
 
@@ -37,7 +44,7 @@ class Session:
     transaction_timeout_ms: int
 
     def connection_parameters(self, dsn: str) -> dict[str, Any]:
-        """Parameters beside those of ``dsn``, whose own options have the last word.
+        """Parameters beside those of ``dsn``, whose own have the last word.
 
         Raises:
             psycopg.ProgrammingError: if ``dsn`` is no connection string.
@@ -48,10 +55,11 @@ class Session:
             "idle_in_transaction_session_timeout": self.idle_in_transaction_timeout_ms,
         } | ({"role": self.role} if self.role else {})
         options = [f"-c {name}={value}" for name, value in settings.items()]
-        own = conninfo_to_dict(dsn).get("options")
-        if own:
-            options.append(str(own))
-        return {"application_name": APPLICATION_NAME, "options": " ".join(options)}
+        own = conninfo_to_dict(dsn)
+        if own.get("options"):
+            options.append(str(own["options"]))
+        liveliness = {name: value for name, value in _LIVELINESS.items() if name not in own}
+        return {"application_name": APPLICATION_NAME, "options": " ".join(options), **liveliness}
 
     async def prepare(self, connection: psycopg.AsyncConnection[Any]) -> None:
         """Make the settings of a new connection that older servers would not let it start with."""
@@ -64,9 +72,8 @@ class Session:
         Raises:
             RoleError: if it cannot.
         """
-        parameters = self.connection_parameters(dsn)
         try:
-            psycopg.connect(dsn, connect_timeout=_CONNECT_LIMIT_S, **parameters).close()
+            psycopg.connect(dsn, **self.connection_parameters(dsn)).close()
         except psycopg.OperationalError as error:
             raise RoleError(
                 f"{str(error).strip()}\nThe service works as the role {self.role}: let the login take it on "

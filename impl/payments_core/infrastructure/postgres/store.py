@@ -1,18 +1,19 @@
 """The ``PaymentStore`` on PostgreSQL: two round trips for a capture, the row's lock first."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from time import perf_counter
 from typing import Protocol
 from uuid import UUID
 
-from psycopg import Error, ProgrammingError, errors
+from psycopg import Error, OperationalError, ProgrammingError, errors
 from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.types.numeric import Int8
 from psycopg_pool import AsyncConnectionPool
 
 from payments_core.application.dto import Created, Cursor, PaymentPage, PaymentSnapshot
 from payments_core.domain.capture import CaptureAttempt
+from payments_core.domain.errors import PaymentError
 from payments_core.domain.payment import Payment
 from payments_core.domain.values import Amount, IdempotencyKey, Instant
 from payments_core.infrastructure.postgres import statements as sql
@@ -91,6 +92,34 @@ class CommitFailed(RuntimeError):
     """The database did not confirm the commit: nothing was stored."""
 
 
+class NotReplicated(OperationalError):
+    """The commit is on this server, and perhaps on no other: it may be lost with it, or not."""
+
+
+@contextmanager
+def _replicated(connection: Connection) -> Iterator[None]:
+    """See that what the block commits was not given up while it waited for synchronous standbys.
+
+    Where somebody cancels that wait, PostgreSQL answers with success, and warns. Nothing else here does.
+
+    Raises:
+        NotReplicated: if it warned.
+    """
+    warnings: list[str | None] = []
+
+    def note(diagnostic: errors.Diagnostic) -> None:
+        if diagnostic.severity_nonlocalized == "WARNING":
+            warnings.append(diagnostic.message_primary)
+
+    connection.add_notice_handler(note)
+    try:
+        yield
+    finally:
+        connection.remove_notice_handler(note)
+    if warnings:
+        raise NotReplicated(f"the database warned at a commit: {warnings[0]}")
+
+
 async def reset(connection: Connection) -> None:
     """What the pool does with a connection that it takes back: make sure that it can be used again.
 
@@ -128,7 +157,8 @@ class PostgresPaymentStore:
     async def create(self, payment_id: UUID, amount: Amount) -> Created:
         """Store a pending payment under this id, or find the one that has it."""
         async with self._pool.connection() as connection:
-            inserted = await _row(connection, sql.INSERT_PAYMENT, (payment_id, Int8(amount.cents)))
+            with _replicated(connection):
+                inserted = await _row(connection, sql.INSERT_PAYMENT, (payment_id, Int8(amount.cents)))
             row = inserted or await _row(connection, sql.GET_PAYMENT, (payment_id,))
         if row is None:
             raise RuntimeError(f"payment {payment_id} conflicts with a row that cannot be read")
@@ -188,6 +218,11 @@ class PostgresPaymentStore:
                 None if attempt is None else attempt_of(attempt),
                 _instant(clock),
             )
+        except PaymentError:
+            # A refusal is an answer, too: it waits, like every commit, until what decided it is durable.
+            with _replicated(connection):
+                await _execute(connection, sql.COMMIT)
+            raise
         finally:
             await self._pool.give_back(connection)
 
@@ -237,7 +272,8 @@ class _LockedPayment:
         self.now = now
 
     async def commit(self, payment: Payment | None = None, attempt: CaptureAttempt | None = None) -> None:
-        await _commit(self._connection, [] if payment is None else [payment], attempt)
+        with _replicated(self._connection):
+            await _commit(self._connection, [] if payment is None else [payment], attempt)
 
 
 class _DuePayments:
@@ -247,7 +283,8 @@ class _DuePayments:
         self.now = now
 
     async def commit(self, payments: Sequence[Payment]) -> None:
-        await _commit(self._connection, payments, None)
+        with _replicated(self._connection):
+            await _commit(self._connection, payments, None)
 
 
 async def _commit(

@@ -1,0 +1,232 @@
+"""A TCP proxy between the service and its database that cuts, delays, swallows and redirects.
+
+It knows one thing about what passes: how PostgreSQL says that a COMMIT is done. That is enough to lose
+exactly that answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import cast
+
+COMMITTED = b"C\x00\x00\x00\x0bCOMMIT\x00"
+"""CommandComplete of a COMMIT, as the server sends it."""
+
+
+class Network:
+    """The way from the service to its database.
+
+    Attributes:
+        port: where it listens, on loopback.
+        upstream: where it leads to; connections that are open stay with the server they have.
+        delay_s: how long every byte is kept, in each direction.
+        cut_requests: how many of the next messages from the service are lost, with their connections.
+        halve_requests: how many of the next messages are cut in half, with their connections after them.
+        lose_commits: how many of the next answers to COMMIT are lost, with their connections.
+        open: whether new connections are taken; otherwise they are closed at once.
+        is_deaf: whether what comes from the service is swallowed, while answers still go to it.
+        stalled: whether nothing moves: bytes wait, connections stay.
+        cuts: connections that were cut so far, by whatever of these.
+    """
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.upstream = ("127.0.0.1", 0)
+        self.delay_s = 0.0
+        self.cut_requests = 0
+        self.halve_requests = 0
+        self.lose_commits = 0
+        self.open = True
+        self.is_deaf = False
+        self.stalled = False
+        self.cuts = 0
+        self._links: set[Link] = set()
+
+    @classmethod
+    @asynccontextmanager
+    async def between(cls, upstream: tuple[str, int]) -> AsyncIterator[Network]:
+        """A way to ``upstream``, until the block ends.
+
+        Raises:
+            OSError: if it cannot listen.
+        """
+        network = cls()
+        network.upstream = upstream
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: _End(network), "127.0.0.1", 0)
+        network.port = server.sockets[0].getsockname()[1]
+        try:
+            yield network
+        finally:
+            server.close()
+            network.cut_all()
+
+    def cut_all(self) -> int:
+        """Cut every connection now; how many there were."""
+        links = list(self._links)
+        for link in links:
+            link.cut(counted=True)
+        return len(links)
+
+    def deaden(self) -> int:
+        """Let every connection of now swallow whatever comes, for good, without anybody being told."""
+        for link in self._links:
+            link.is_dead = True
+        return len(self._links)
+
+    def resume(self) -> None:
+        """Let everything flow again after ``stalled``."""
+        self.stalled = False
+        for link in list(self._links):
+            link.flush()
+
+    def opened(self, link: Link) -> None:
+        """A connection of the service has come."""
+        self._links.add(link)
+
+    def closed(self, link: Link) -> None:
+        """A connection has ended."""
+        self._links.discard(link)
+
+
+class _End(asyncio.Protocol):
+    """One end of a connection; the service's end makes the link."""
+
+    def __init__(self, network: Network, link: Link | None = None) -> None:
+        self._network = network
+        self._link = link
+        self._is_service = link is None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        made = cast("asyncio.Transport", transport)
+        if self._link is not None:
+            self._link.connected(made)
+        elif not self._network.open:
+            made.abort()
+        else:
+            self._link = Link(self._network, made)
+
+    def data_received(self, data: bytes) -> None:
+        if self._link is not None:
+            self._link.received(data, from_service=self._is_service)
+
+    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        if self._link is not None:
+            self._link.lost(from_service=self._is_service)
+
+
+class _Lane:
+    """Carries bytes one way, in their order, not before they are due."""
+
+    def __init__(self, network: Network, to: asyncio.Transport | None) -> None:
+        self.to = to
+        self._network = network
+        self._pending: deque[tuple[float, bytes]] = deque()
+        self._comes_again = False
+
+    def carry(self, data: bytes) -> None:
+        """Take bytes to carry."""
+        self._pending.append((asyncio.get_running_loop().time() + self._network.delay_s, data))
+        self.flush()
+
+    def flush(self) -> None:
+        """Deliver what is due, and come again for the rest."""
+        if self._network.stalled or self.to is None or self.to.is_closing():
+            return
+        loop = asyncio.get_running_loop()
+        while self._pending and self._pending[0][0] <= loop.time():
+            self.to.write(self._pending.popleft()[1])
+        if self._pending and not self._comes_again:
+            self._comes_again = True
+            loop.call_at(self._pending[0][0], self._come_again)
+
+    def _come_again(self) -> None:
+        self._comes_again = False
+        self.flush()
+
+
+class Link:
+    """A connection of the service, and the one to the server that belongs to it.
+
+    Attributes:
+        is_dead: whether it swallows what comes.
+    """
+
+    def __init__(self, network: Network, service: asyncio.Transport) -> None:
+        self._network = network
+        self._to_service = _Lane(network, service)
+        self._to_server = _Lane(network, None)
+        self._tail = b""
+        self._is_cut = False
+        self.is_dead = False
+        network.opened(self)
+        self._connecting = asyncio.ensure_future(self._connect())
+
+    async def _connect(self) -> None:
+        loop = asyncio.get_running_loop()
+        host, port = self._network.upstream
+        try:
+            await loop.create_connection(lambda: _End(self._network, self), host, port)
+        except OSError:
+            self.cut()
+
+    def connected(self, server: asyncio.Transport) -> None:
+        """The server has taken the connection."""
+        if self._is_cut:
+            server.abort()
+            return
+        self._to_server.to = server
+        self.flush()
+
+    def received(self, data: bytes, *, from_service: bool) -> None:
+        """Bytes have come from one side."""
+        network = self._network
+        if self._is_cut or self.is_dead or (from_service and network.is_deaf):
+            return
+        if from_service and network.cut_requests > 0:
+            network.cut_requests -= 1
+            self.cut(counted=True)
+        elif from_service and network.halve_requests > 0 and len(data) > 1 and self._to_server.to is not None:
+            network.halve_requests -= 1
+            self._to_server.to.write(data[: len(data) // 2])
+            self.cut(counted=True, gently=True)
+        elif not from_service and self._is_commit(data) and network.lose_commits > 0:
+            network.lose_commits -= 1
+            self.cut(counted=True)
+        else:
+            (self._to_server if from_service else self._to_service).carry(data)
+
+    def _is_commit(self, data: bytes) -> bool:
+        seen = self._tail + data
+        self._tail = seen[-len(COMMITTED) + 1 :]
+        return COMMITTED in seen
+
+    def flush(self) -> None:
+        """Send on what had to wait."""
+        self._to_server.flush()
+        self._to_service.flush()
+
+    def cut(self, *, counted: bool = False, gently: bool = False) -> None:
+        """End both sides now; ``gently``: what was written to the server still reaches it."""
+        if self._is_cut:
+            return
+        self._is_cut = True
+        self._network.cuts += counted
+        self._network.closed(self)
+        if self._to_service.to is not None:
+            self._to_service.to.abort()
+        if self._to_server.to is not None:
+            self._to_server.to.close() if gently else self._to_server.to.abort()
+
+    def lost(self, *, from_service: bool) -> None:
+        """One side has ended, so the other ends as well, after what was sent to it."""
+        if self._is_cut:
+            return
+        self._is_cut = True
+        self._network.closed(self)
+        other = (self._to_server if from_service else self._to_service).to
+        if other is not None:
+            other.close()

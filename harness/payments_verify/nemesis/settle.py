@@ -1,0 +1,137 @@
+"""Whether all is well once nobody sends anything: no lock, no transaction, no lost connection."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from uuid import uuid4
+
+import httpx
+
+from payments_verify.nemesis.database_faults import SESSIONS, count_of
+from payments_verify.nemesis.target import POOL_MAX, Target
+from payments_verify.systems import SERVICE_LOGIN
+
+SETTLE_LIMIT_S = 20.0
+"""How long a session may take to end what nobody waits for any more: the service's own limits, and some."""
+
+SERVE_LIMIT_S = 20.0
+"""How long the service may take to serve again by itself once what was broken is repaired: a request's time,
+and the 10 s for which the driver waits for a dead connection's answer to a cancellation."""
+
+_PROBE_LIMIT_S = 1.0
+_BEAT_S = 0.02
+_IN_FLIGHT = re.compile(r"^payments_http_requests_in_flight (\S+)$", re.MULTILINE)
+_BUSY = f"SELECT count(*) {SESSIONS} AND state <> 'idle'"
+_LOCKS = f"SELECT count(*) FROM pg_locks WHERE pid IN (SELECT pid {SESSIONS})"  # noqa: S608 - constants
+_OPEN = f"SELECT count(*) {SESSIONS}"
+_WAITING = f"SELECT count(*) {SESSIONS} AND wait_event_type = 'Lock'"
+
+
+async def serve_again(carriers: Sequence[httpx.AsyncClient]) -> float | None:
+    """Wait until every process of the service makes a payment: the seconds, or ``None`` if one does not."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    served = await asyncio.gather(*(_served(http, began + SERVE_LIMIT_S) for http in carriers))
+    return loop.time() - began if all(served) else None
+
+
+async def _served(http: httpx.AsyncClient, deadline: float) -> bool:
+    loop = asyncio.get_running_loop()
+    while loop.time() < deadline:
+        try:
+            answer = await http.put(f"/payments/{uuid4()}", json={"amount_cents": 1}, timeout=_PROBE_LIMIT_S)
+        except httpx.TransportError:
+            pass
+        else:
+            if answer.status_code == 201:
+                return True
+        await asyncio.sleep(_BEAT_S)
+    return False
+
+
+async def left_behind(target: Target, carriers: Sequence[httpx.AsyncClient]) -> list[str]:
+    """What the service has not put away although nobody waits for anything: nothing, if all is well."""
+    found = [
+        await _until_nothing(target, _BUSY, "sessions are in a transaction, or at work, though nobody asks"),
+        await _until_nothing(target, _LOCKS, "locks are held though nobody asks"),
+        *[await _in_flight(http) for http in carriers],
+        await _incomplete_pool(target, carriers),
+    ]
+    return [each for each in found if each is not None]
+
+
+async def _until_nothing(target: Target, query: str, complaint: str) -> str | None:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + SETTLE_LIMIT_S
+    async with target.cluster.connect() as connection:
+        left = await count_of(connection, query, SERVICE_LOGIN)
+        while left and loop.time() < deadline:
+            await asyncio.sleep(_BEAT_S)
+            left = await count_of(connection, query, SERVICE_LOGIN)
+    return f"I9: {left} {complaint}, for {SETTLE_LIMIT_S:g} s" if left else None
+
+
+async def _in_flight(http: httpx.AsyncClient) -> str | None:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + SETTLE_LIMIT_S
+    while True:
+        text = (await http.get("/metrics")).text
+        found = _IN_FLIGHT.search(text)
+        # The request for the metrics is one of them.
+        if found is not None and float(found[1]) <= 1:
+            return None
+        if loop.time() > deadline:
+            shown = "no number of requests in flight" if found is None else f"{found[1]} requests in flight"
+            return f"I9: {http.base_url} shows {shown}, though nobody asks"
+        await asyncio.sleep(_BEAT_S)
+
+
+async def _incomplete_pool(target: Target, carriers: Sequence[httpx.AsyncClient]) -> str | None:
+    """See that each process can still use every connection of its pool, by letting as many requests wait."""
+    payment = str(uuid4())
+    await carriers[0].put(f"/payments/{payment}", json={"amount_cents": 1})
+    wanted = POOL_MAX * len(carriers)
+    async with AsyncExitStack() as stack:
+        connection = await stack.enter_async_context(target.cluster.connect())
+        await connection.execute(b"BEGIN")
+        await connection.execute(b"SELECT FROM payments WHERE payment_id = %s FOR UPDATE", [payment])
+        requests = [
+            asyncio.ensure_future(_wait_in_line(http, payment)) for http in carriers for _ in range(POOL_MAX)
+        ]
+        stack.push_async_callback(_finished, requests)
+        stack.push_async_callback(connection.execute, b"ROLLBACK")
+        most = await _most_waiting(target, wanted)
+    return (
+        None
+        if most >= wanted
+        else f"I9: of {wanted} connections of the pools only {most} can be used: the rest is lost"
+    )
+
+
+async def _most_waiting(target: Target, wanted: int) -> int:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + SERVE_LIMIT_S
+    most = 0
+    async with target.cluster.connect() as connection:
+        while most < wanted and loop.time() < deadline:
+            most = max(most, await count_of(connection, _WAITING, SERVICE_LOGIN))
+            await asyncio.sleep(_BEAT_S)
+    return most
+
+
+async def _wait_in_line(http: httpx.AsyncClient, payment: str) -> None:
+    """Wait for the payment's lock, again if it is given up: the pool may still be growing."""
+    while True:
+        answer = await http.post(f"/payments/{payment}/fail", json={"reason": "voided"})
+        if answer.status_code < 500:
+            return
+
+
+async def _finished(requests: Sequence[asyncio.Future[None]]) -> None:
+    await asyncio.wait(requests, timeout=SETTLE_LIMIT_S)
+    for request in requests:
+        request.cancel()
+    await asyncio.gather(*requests, return_exceptions=True)
