@@ -105,7 +105,7 @@ async def test_refusals_are_raised_with_their_type(payments: Any, front: Front) 
         with pytest.raises(Refused) as refused:
             await call()
         assert refused.value.problem.type == f"/problems/{problem}"
-        assert refused.value.problem.name == problem
+        assert (refused.value.problem.name, refused.value.replayed) == (problem, False)
     assert len(front.requests) == 8, "a refusal was asked for again"
 
 
@@ -161,7 +161,8 @@ async def test_a_refusal_whose_answer_is_lost_is_refused_for_the_same_reason(
     front.plan = [behaviour]
     with pytest.raises(Refused) as refused:
         await payments.capture(payment_id, 500, "second")
-    assert refused.value.problem.name == "already_captured"
+    assert (refused.value.problem.name, refused.value.replayed) == ("already_captured", True)
+    assert refused.value.problem.decided_at is not None
     assert len(await outcomes(store, payment_id)) == 2
 
 

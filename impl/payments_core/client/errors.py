@@ -34,12 +34,14 @@ class Refused(PaymentsError):
 
     Attributes:
         problem: why; decide by its ``type``.
+        replayed: whether the service had answered this key before: the answer was lost, or asked for again.
     """
 
     problem: Problem
 
-    def __init__(self, call: "Call[Any]", problem: Problem) -> None:
+    def __init__(self, call: "Call[Any]", problem: Problem, *, replayed: bool) -> None:
         super().__init__(call, f"{problem.status} {problem.type}: {problem.detail or problem.title}", problem)
+        self.replayed = replayed
 
 
 class Unavailable(PaymentsError):

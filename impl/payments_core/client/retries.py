@@ -92,6 +92,11 @@ class Reply:
     headers: Mapping[str, str]
     body: bytes
 
+    @property
+    def is_replay(self) -> bool:
+        """Whether it is the answer to an earlier request under the same key."""
+        return self.headers.get("idempotent-replayed") == "true"
+
 
 @dataclass(frozen=True, slots=True)
 class NoReply:
@@ -154,7 +159,8 @@ def exchange(
                 raise Unknown(
                     call, f"an attempt had no answer, and the next was refused: {found.type}", found
                 )
-            raise Refused(call, found)
+            assert isinstance(outcome, Reply)
+            raise Refused(call, found, replayed=outcome.is_replay)
         if not isinstance(found, _Indefinite):
             assert isinstance(outcome, Reply)
             return found, outcome

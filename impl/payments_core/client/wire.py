@@ -73,5 +73,5 @@ def capture_of(call: Call[CaptureDocument], document: CaptureDocument, reply: Re
         amount_cents=document.amount_cents,
         captured_at=document.captured_at,
         key=call.key,
-        replayed=reply.headers.get("idempotent-replayed") == "true",
+        replayed=reply.is_replay,
     )
