@@ -6,6 +6,8 @@ from tests.support.mutants import Edit
 
 STATEMENTS = "infrastructure/postgres/statements.py"
 STORE = "infrastructure/postgres/store.py"
+USE_CASES = "application/use_cases.py"
+ROUTES = "entrypoints/http/payments.py"
 MIGRATIONS = "infrastructure/postgres/migrations"
 
 NO_ROW_LOCK = Edit(
@@ -127,5 +129,113 @@ KEY_COMMITTED_AFTER_CAPTURE = (
         "        commit = await _execute(connection, sql.COMMIT)\n"
         "    if attempt is not None:\n"
         "        await _execute(connection, sql.INSERT_ATTEMPT, attempt_insert(attempt))\n",
+    ),
+)
+_DECIDED = (
+    "            moved = None if decision.payment == locked.payment else decision.payment\n"
+    "            await locked.commit(payment=moved, attempt=attempt)\n"
+)
+_CAPTURED_BY = (
+    "        result = request.scope[CAPTURE] = await self.capture(payment_id, key, wanted.amount)\n"
+    "        return _captured(result)\n"
+)
+RESPONSE_BEFORE_COMMIT = (
+    # As where a framework commits once the answer has been sent.
+    Edit(
+        USE_CASES,
+        _DECIDED,
+        "            moved = None if decision.payment == locked.payment else decision.payment\n"
+        "            await EARLY.get()(CaptureResult(attempt.answer, False, attempt.outcome))\n"
+        "            await locked.commit(payment=moved, attempt=attempt)\n",
+    ),
+    Edit(
+        USE_CASES,
+        "@dataclass(frozen=True, slots=True)\nclass CreatePayment:",
+        "from contextvars import ContextVar\n\nEARLY = ContextVar('EARLY')\n\n\n"
+        "@dataclass(frozen=True, slots=True)\nclass CreatePayment:",
+    ),
+    Edit(
+        ROUTES,
+        _CAPTURED_BY,
+        "        from payments_core.application.use_cases import EARLY\n"
+        "        sent = []\n"
+        "        async def early(result):\n"
+        "            sent.append(result)\n"
+        "            await _captured(result)(request.scope, request.receive, request._send)\n"
+        "        async def nothing(scope, receive, send): ...\n"
+        "        EARLY.set(early)\n"
+        "        try:\n"
+        "            result = await self.capture(payment_id, key, wanted.amount)\n"
+        "        except Exception:\n"
+        "            if not sent:\n"
+        "                raise\n"
+        "        return nothing if sent else _captured(result)\n",
+    ),
+)
+BLIND_RETRY_AFTER_LOST_COMMIT = (
+    # The second try decides anew, and does not look its own key up: what it finds is its own capture.
+    Edit(
+        USE_CASES,
+        "    @again_after_conflict\n"
+        "    async def __call__("
+        "self, payment_id: UUID, key: IdempotencyKey, amount: Amount) -> CaptureResult:\n",
+        "    async def __call__(self, payment_id, key, amount):\n"
+        "        try:\n"
+        "            return await self._once(payment_id, key, amount)\n"
+        "        except psycopg.OperationalError:\n"
+        "            pass\n"
+        "        async with self.store.lock(payment_id) as locked:\n"
+        "            decision = decide_capture(locked.payment, key, amount, locked.now)\n"
+        "            attempt = self._attempt(decision)\n"
+        "            if decision.payment != locked.payment:\n"
+        "                await locked.commit(payment=decision.payment, attempt=attempt)\n"
+        "            return CaptureResult(attempt.answer, replayed=False, outcome=attempt.outcome)\n\n"
+        "    @again_after_conflict\n"
+        "    async def _once(self, payment_id, key, amount):\n",
+    ),
+    Edit(USE_CASES, "from uuid import UUID\n", "from uuid import UUID\n\nimport psycopg\n"),
+)
+LOST_COMMIT_TAKEN_FOR_CONFLICT = Edit(
+    STORE,
+    "if not isinstance(error, errors.SerializationFailure | errors.DeadlockDetected):",
+    "if not isinstance(error, errors.OperationalError):",
+)
+RETRY_WITH_FIRST_READ = (
+    # The transaction is gone, and with it the lock and all that was read under it.
+    NO_CONSTRAINTS,
+    Edit(
+        STORE,
+        "    async with connection.pipeline():\n" + _UPDATES + _INSERT_AND_COMMIT,
+        "    try:\n"
+        "        await _write(connection, payments, attempt)\n"
+        "    except (errors.SerializationFailure, errors.DeadlockDetected):\n"
+        "        await connection.execute(sql.ROLLBACK)\n"
+        "        await connection.execute(sql.BEGIN)\n"
+        "        await _write(connection, payments, attempt)\n"
+        "\n\n"
+        "async def _write(connection, payments, attempt):\n"
+        "    async with connection.pipeline():\n" + _UPDATES + _INSERT_AND_COMMIT,
+    ),
+)
+TRANSIENT_ERROR_STORED = (
+    # As by a middleware that keeps whatever was answered under the key.
+    Edit(
+        ROUTES,
+        _CAPTURED_BY,
+        "        import psycopg\n"
+        "        if (payment_id, key) in _KEPT:\n"
+        "            return _KEPT[payment_id, key]\n"
+        "        try:\n"
+        "            result = await self.capture(payment_id, key, wanted.amount)\n"
+        "        except psycopg.OperationalError:\n"
+        "            _KEPT[payment_id, key] = problems.response(problems.UNAVAILABLE, 'not now')\n"
+        "            return _KEPT[payment_id, key]\n"
+        "        _KEPT[payment_id, key] = _captured(result)\n"
+        "        return _KEPT[payment_id, key]\n",
+    ),
+    Edit(
+        ROUTES,
+        "@dataclass(frozen=True)\nclass PaymentRoutes:",
+        "_KEPT = {}\n\n\n@dataclass(frozen=True)\nclass PaymentRoutes:",
     ),
 )

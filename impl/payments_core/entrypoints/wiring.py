@@ -69,7 +69,13 @@ def make_pool(settings: Settings, waits: Waits = UNTOLD) -> Pool:
         min_size=min(settings.pool_min, settings.pool_max),
         max_size=settings.pool_max,
         timeout=settings.pool_timeout_s,
-        kwargs={"autocommit": True, **sessions.connection_parameters(settings.database_url)},
+        # Each statement is prepared when it is first sent. By psycopg's default, when it comes for the sixth
+        # time, a pipeline that fails leaves it taken for prepared, and every later use is refused (26000).
+        kwargs={
+            "autocommit": True,
+            "prepare_threshold": 0,
+            **sessions.connection_parameters(settings.database_url),
+        },
         configure=prepare,
         reset=reset,
         open=False,
