@@ -15,6 +15,7 @@ from payments_core.domain.capture import CaptureAttempt
 from payments_core.domain.payment import Payment
 from payments_core.domain.values import Amount, IdempotencyKey, Instant
 from payments_core.infrastructure.postgres import statements as sql
+from payments_core.infrastructure.postgres.round_trips import to_its_end
 from payments_core.infrastructure.postgres.rows import (
     Row,
     attempt_insert,
@@ -26,6 +27,7 @@ from payments_core.infrastructure.postgres.rows import (
 
 Connection = AsyncConnection[Row]
 Pool = AsyncConnectionPool[Connection]
+Rows = AsyncCursor[Row]
 
 
 class Waits(Protocol):
@@ -122,21 +124,14 @@ class PostgresPaymentStore:
 
     async def page(self, after: Cursor | None, limit: int) -> PaymentPage:
         """At most ``limit`` payments in order of creation, from after the cursor."""
-        async with self._pool.connection() as connection, connection.pipeline():
-            if after is None:
-                found = await _execute(connection, sql.FIRST_PAGE, (limit + 1,))
-            else:
-                place = (timestamp(after.created_at), after.payment_id, limit + 1)
-                found = await _execute(connection, sql.NEXT_PAGE, place)
-            clock = await _execute(connection, sql.READ_CLOCK)
-            rows = await found.fetchall()
-            as_of = await _instant(clock)
+        async with self._pool.connection() as connection:
+            rows, as_of = await to_its_end(connection, _page(connection, after, limit))
         return PaymentPage.cut([payment_of(row) for row in rows], limit, as_of)
 
     async def attempts(self, payment_id: UUID) -> Sequence[CaptureAttempt] | None:
         """Every stored attempt, by decision time and key."""
         async with self._pool.connection() as connection:
-            rows = await (await _execute(connection, sql.LIST_ATTEMPTS, (payment_id,))).fetchall()
+            rows = await _rows(connection, sql.LIST_ATTEMPTS, (payment_id,))
         if not rows:
             return None
         return [attempt_of(row) for row in rows if row[1] is not None]
@@ -148,13 +143,7 @@ class PostgresPaymentStore:
         """Wait for the payment's lock, then read it, the key's attempt, and the clock, in that order."""
         async with self._pool.connection() as connection, _rolled_back(connection):
             asked = perf_counter()
-            async with connection.pipeline():
-                await _execute(connection, self._begin)
-                locked = await _execute(connection, sql.LOCK_PAYMENT, (payment_id,))
-                known = None
-                if key is not None:
-                    known = await _execute(connection, sql.FIND_ATTEMPT, (payment_id, key.text))
-                clock = await _execute(connection, sql.READ_CLOCK)
+            locked, known, clock = await to_its_end(connection, self._lock(connection, payment_id, key))
             self._waits.lock_wait(perf_counter() - asked)
             payment = await locked.fetchone()
             if payment is None:
@@ -168,16 +157,32 @@ class PostgresPaymentStore:
                 await _instant(clock),
             )
 
+    async def _lock(
+        self, connection: Connection, payment_id: UUID, key: IdempotencyKey | None
+    ) -> tuple[Rows, Rows | None, Rows]:
+        async with connection.pipeline():
+            await _execute(connection, self._begin)
+            locked = await _execute(connection, sql.LOCK_PAYMENT, (payment_id,))
+            known = None
+            if key is not None:
+                known = await _execute(connection, sql.FIND_ATTEMPT, (payment_id, key.text))
+            clock = await _execute(connection, sql.READ_CLOCK)
+        return locked, known, clock
+
     @asynccontextmanager
     async def lock_due(self, limit: int) -> AsyncIterator["_DuePayments"]:
         """Lock at most ``limit`` payments whose window has ended, passing over those locked by others."""
         async with self._pool.connection() as connection, _rolled_back(connection):
-            async with connection.pipeline():
-                await _execute(connection, self._begin)
-                due = await _execute(connection, sql.LOCK_DUE, (limit,))
-                clock = await _execute(connection, sql.READ_CLOCK)
+            due, clock = await to_its_end(connection, self._lock_due(connection, limit))
             payments = [payment_of(row) for row in await due.fetchall()]
             yield _DuePayments(connection, payments, await _instant(clock))
+
+    async def _lock_due(self, connection: Connection, limit: int) -> tuple[Rows, Rows]:
+        async with connection.pipeline():
+            await _execute(connection, self._begin)
+            due = await _execute(connection, sql.LOCK_DUE, (limit,))
+            clock = await _execute(connection, sql.READ_CLOCK)
+        return due, clock
 
     def is_conflict(self, error: Exception) -> bool:
         """Whether PostgreSQL rolled the transaction back for the sake of others: 40001 or 40P01.
@@ -198,7 +203,7 @@ class PostgresPaymentStore:
         """
         try:
             async with self._pool.connection(timeout=2) as connection:
-                rows = await (await _execute(connection, sql.APPLIED_MIGRATIONS)).fetchall()
+                rows = await _rows(connection, sql.APPLIED_MIGRATIONS)
         except (errors.UndefinedTable, errors.InsufficientPrivilege):
             return False  # the migrations make the table, and the last of them lets the service read it
         return self._migrations <= {row[0] for row in rows}
@@ -214,7 +219,9 @@ class _LockedPayment:
         self.now = now
 
     async def commit(self, payment: Payment | None = None, attempt: CaptureAttempt | None = None) -> None:
-        await _commit(self._connection, [] if payment is None else [payment], attempt)
+        await to_its_end(
+            self._connection, _commit(self._connection, [] if payment is None else [payment], attempt)
+        )
 
 
 class _DuePayments:
@@ -224,7 +231,7 @@ class _DuePayments:
         self.now = now
 
     async def commit(self, payments: Sequence[Payment]) -> None:
-        await _commit(self._connection, payments, None)
+        await to_its_end(self._connection, _commit(self._connection, payments, None))
 
 
 async def _commit(
@@ -250,7 +257,7 @@ async def _rolled_back(connection: Connection) -> AsyncIterator[None]:
     """
     yield
     if connection.info.transaction_status is not TransactionStatus.IDLE:
-        await connection.execute(sql.ROLLBACK)
+        await to_its_end(connection, connection.execute(sql.ROLLBACK))
 
 
 async def _execute(connection: Connection, query: str, parameters: Row = ()) -> AsyncCursor[Row]:
@@ -258,8 +265,25 @@ async def _execute(connection: Connection, query: str, parameters: Row = ()) -> 
     return await cursor.execute(query.encode(), parameters)
 
 
+async def _page(connection: Connection, after: Cursor | None, limit: int) -> tuple[list[Row], Instant]:
+    async with connection.pipeline():
+        if after is None:
+            found = await _execute(connection, sql.FIRST_PAGE, (limit + 1,))
+        else:
+            place = (timestamp(after.created_at), after.payment_id, limit + 1)
+            found = await _execute(connection, sql.NEXT_PAGE, place)
+        clock = await _execute(connection, sql.READ_CLOCK)
+        return await found.fetchall(), await _instant(clock)
+
+
+async def _rows(connection: Connection, query: str, parameters: Row = ()) -> list[Row]:
+    cursor = await to_its_end(connection, _execute(connection, query, parameters))
+    return await cursor.fetchall()
+
+
 async def _row(connection: Connection, query: str, parameters: Row) -> Row | None:
-    return await (await _execute(connection, query, parameters)).fetchone()
+    cursor = await to_its_end(connection, _execute(connection, query, parameters))
+    return await cursor.fetchone()
 
 
 async def _instant(cursor: AsyncCursor[Row]) -> Instant:
