@@ -130,8 +130,8 @@ typecheck: $(STAMP) ## mypy --strict
 	@$(BIN)/mypy
 
 .PHONY: fuzz
-fuzz: $(STAMP) ## Let schemathesis try the interface for longer (FUZZ_EXAMPLES=500)
-	@FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest tests/contract/test_schemathesis.py
+fuzz: $(STAMP) ## Bad input for longer: schemathesis by the contract, raw bytes on sockets (FUZZ_EXAMPLES=500)
+	@FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest -q -s tests/contract/test_raw_http.py tests/contract/test_schemathesis.py
 
 # ---- measurements -------------------------------------------------------------------------------
 

@@ -12,17 +12,72 @@ import pytest
 from payments_verify.gate import Fault
 from tests.support.mutants import Edit, mutated_copy, run_harness
 from tests.support.seeded_bugs import (
-    BLIND_RETRY_AFTER_COMMIT,
+    BLIND_RETRY_AFTER_LOST_COMMIT,
     COMMIT_BEFORE_UPDATE,
     COMMIT_ERROR_SWALLOWED,
     KEY_COMMITTED_AFTER_CAPTURE,
+    LOST_COMMIT_TAKEN_FOR_CONFLICT,
+    RESPONSE_BEFORE_COMMIT,
+    RETRY_WITH_FIRST_READ,
+    TRANSIENT_ERROR_STORED,
 )
 
-BUGS: dict[str, tuple[Sequence[Edit], Fault]] = {
-    "error of COMMIT swallowed": (COMMIT_ERROR_SWALLOWED, Fault.CANCELLED),
-    "key committed before the capture": (COMMIT_BEFORE_UPDATE, Fault.CUT_BEFORE),
-    "key committed after the capture": (KEY_COMMITTED_AFTER_CAPTURE, Fault.CUT_AFTER),
-    "blind retry after an ambiguous commit": (BLIND_RETRY_AFTER_COMMIT, Fault.CUT_AFTER),
+# The bug, the scenario and the fault that show it, and what the report says of it.
+BUGS: dict[str, tuple[Sequence[Edit], str, Fault, str]] = {
+    "error of COMMIT swallowed": (
+        COMMIT_ERROR_SWALLOWED,
+        "one-capture",
+        Fault.CANCELLED,
+        "not linearizable",
+    ),
+    "key committed before the capture": (
+        COMMIT_BEFORE_UPDATE,
+        "one-capture",
+        Fault.CUT_BEFORE,
+        "not linearizable",
+    ),
+    "key committed after the capture": (
+        KEY_COMMITTED_AFTER_CAPTURE,
+        "one-capture",
+        Fault.CUT_AFTER,
+        "not linearizable",
+    ),
+    "answer sent before COMMIT": (
+        RESPONSE_BEFORE_COMMIT,
+        "one-capture",
+        Fault.CUT_BEFORE,
+        "not linearizable",
+    ),
+    "blind retry after a lost COMMIT": (
+        BLIND_RETRY_AFTER_LOST_COMMIT,
+        "one-capture",
+        Fault.CUT_AFTER,
+        "not linearizable",
+    ),
+    "lost COMMIT taken for a conflict": (
+        (LOST_COMMIT_TAKEN_FOR_CONFLICT,),
+        "authorize-twice",
+        Fault.CUT_AFTER,
+        "not linearizable",
+    ),
+    "retry after 40001 with what was read before it": (
+        RETRY_WITH_FIRST_READ,
+        "different-keys",
+        Fault.SERIALIZATION_FAILURE,
+        "not linearizable",
+    ),
+    "retry after 40P01 with what was read before it": (
+        RETRY_WITH_FIRST_READ,
+        "different-keys",
+        Fault.DEADLOCK,
+        "not linearizable",
+    ),
+    "transient error stored under the key": (
+        TRANSIENT_ERROR_STORED,
+        "one-capture",
+        Fault.CUT_BEFORE,
+        "I9",
+    ),
 }
 
 
@@ -54,8 +109,19 @@ def test_racing_captures_survive_the_ambiguous_commit(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("bug", BUGS)
 def test_the_bug_is_found(bug: str, tmp_path: Path) -> None:
-    edits, fault = BUGS[bug]
+    edits, scenario, fault, says = BUGS[bug]
     mutant = mutated_copy(tmp_path / "mutant", edits)
-    code, (report,) = explored(mutant, "--scenario", "one-capture", "--fault", fault.value)
+    code, (report,) = explored(mutant, "--scenario", scenario, "--fault", fault.value)
     assert code == 1, report
     assert report["verdict"] == "violated"
+    assert says in report["problem"]
+
+
+@pytest.mark.parametrize(
+    ("scenario", "fault"), sorted({(scenario, fault.value) for _, scenario, fault, _ in BUGS.values()})
+)
+def test_the_same_fault_breaks_nothing_in_an_unbroken_copy(scenario: str, fault: str, tmp_path: Path) -> None:
+    copy = mutated_copy(tmp_path / "copy", ())
+    code, (report,) = explored(copy, "--scenario", scenario, "--fault", fault)
+    assert (code, report["verdict"]) == (0, "holds"), report
+    assert report["injected"] > 0

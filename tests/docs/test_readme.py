@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from payments_core.entrypoints.http.app import create_app
+from payments_core.infrastructure.in_memory import InMemoryPaymentStore
 from payments_verify.cli import app
 from payments_verify.cli.verify import _report
 from payments_verify.history import parse
@@ -18,7 +20,10 @@ from payments_verify.payments.spec import Payments
 from payments_verify.result import CheckResult
 from payments_verify.systems.server import server_process
 from tests.docs.pages import README, ROOT, blocks, names, rows, section
+from tests.support.misbehaving import Behaviour, Front
 from tests.support.postgres import Database
+from tests.support.stores import NOON
+from tests.support.threads import served
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "specs").rglob("*.md"))]
 _SCRIPT_LIMIT_S = 120
@@ -86,6 +91,19 @@ async def run_lines(dsn: str) -> str:
         printed, complaints = await asyncio.wait_for(shell.communicate(), _SCRIPT_LIMIT_S)
     assert (shell.returncode, complaints) == (0, b"")
     return printed.decode()
+
+
+def test_the_clients_example_captures_and_says_so_if_it_may_not(capsys: pytest.CaptureFixture[str]) -> None:
+    (example,) = [block for block in blocks(README, "python") if "PaymentsClient" in block]
+    assert "http://127.0.0.1:8000" in example
+    store = InMemoryPaymentStore(lambda: NOON)
+    with served(create_app(store)) as url, Front.before(url) as front:
+        program = example.replace("http://127.0.0.1:8000", front.url)
+        exec(compile(program, "README.md", "exec"), {})
+        assert capsys.readouterr().out == "captured at 2026-01-01 00:00:00.000001+00:00\n"
+        front.plan = [Behaviour.PASS, Behaviour.PASS, Behaviour.FORBIDDEN]
+        exec(compile(program, "README.md", "exec"), {})
+        assert capsys.readouterr().out == "no, for good: about:blank\n"
 
 
 def test_the_reports_keys_are_all_explained() -> None:

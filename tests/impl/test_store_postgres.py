@@ -114,6 +114,23 @@ def sessions_in_transaction(database: Database) -> int:
     return count
 
 
+@pytest.mark.parametrize("number", range(1, 9))
+async def test_a_pipeline_that_fails_at_its_nth_use_leaves_its_statements_usable(
+    clocked_database: Database, number: int
+) -> None:
+    """What the server passed over after an error is not taken for prepared, whenever that is."""
+    settings = Settings(database_url=clocked_database.app_dsn, pool_min=1, pool_max=1, lock_timeout_ms=50)
+    async with make_pool(settings) as pool:
+        store = postgres_store(pool)
+        for _ in range(number - 1):
+            await store.page(None, 1)
+        async with await psycopg.AsyncConnection.connect(clocked_database.dsn) as other:
+            await other.execute("LOCK TABLE payments IN ACCESS EXCLUSIVE MODE")
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                await store.page(None, 1)
+        await store.page(None, 1)
+
+
 # ---- ready --------------------------------------------------------------------------------------
 
 

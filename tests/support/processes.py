@@ -89,15 +89,24 @@ class Server:
 
 
 @contextmanager
-def serving(folder: Path, arguments: Sequence[str] = (), **variables: str) -> Iterator[Server]:
-    """``payments-core serve`` on a free port, with its output in ``folder``; ended with the block."""
+def serving(
+    folder: Path, arguments: Sequence[str] = (), module: str = "payments_core", **variables: str
+) -> Iterator[Server]:
+    """``payments-core serve`` on a free port, with its output in ``folder``; ended with the block.
+
+    Args:
+        folder: where its output goes.
+        arguments: more arguments of ``serve``.
+        module: what is run in its place, with the same arguments.
+        variables: its settings.
+    """
     output = folder / f"output-{time.monotonic_ns()}"
     with output.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "payments_core", "serve", "--port", "0", *arguments],
+            [sys.executable, "-m", module, "serve", "--port", "0", *arguments],
             stdout=file,
             stderr=file,
-            env=environment(PYTHONUNBUFFERED="1", **variables),
+            env=environment(**{"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(_ROOT)} | variables),
         )
     try:
         yield Server(process, output)

@@ -6,6 +6,8 @@ from tests.support.mutants import Edit
 
 STATEMENTS = "infrastructure/postgres/statements.py"
 STORE = "infrastructure/postgres/store.py"
+USE_CASES = "application/use_cases.py"
+ROUTES = "entrypoints/http/payments.py"
 MIGRATIONS = "infrastructure/postgres/migrations"
 
 NO_ROW_LOCK = Edit(
@@ -105,7 +107,6 @@ COMMIT_ERROR_SWALLOWED = (
         + _INSERT_AND_COMMIT
         + _SEND,
     ),
-    Edit(STORE, "from psycopg import ", "from psycopg import OperationalError\nfrom psycopg import "),
 )
 KEY_COMMITTED_AFTER_CAPTURE = (
     NO_CONSTRAINTS,
@@ -116,48 +117,41 @@ KEY_COMMITTED_AFTER_CAPTURE = (
         "        await _execute(connection, sql.INSERT_ATTEMPT, attempt_insert(attempt))\n",
     ),
 )
-_EARLY = """
-@asynccontextmanager
-async def _answered_early(pool):
-    connection = await pool.getconn()
-    try:
-        yield connection
-    except BaseException:
-        await connection.rollback()
-        await pool.putconn(connection)
-        raise
-    _LATE.add(asyncio.get_running_loop().create_task(_finish(pool, connection)))
-
-
+_LATE = """
 async def _finish(pool, connection):
     try:
         await asyncio.sleep(0.05)
-        if connection.info.transaction_status is not TransactionStatus.IDLE:
-            await connection.execute(sql.COMMIT)
+        if connection.pgconn.transaction_status != TransactionStatus.IDLE:
+            await _execute(connection, sql.COMMIT)
     finally:
         await pool.putconn(connection)
 
 
-_LATE = set()
+_UNDER_WAY = set()
 
 
 class PostgresPaymentStore:
 """
 ANSWER_BEFORE_COMMIT = (
     Edit(STORE, "\nfrom collections.abc import", "\nimport asyncio\nfrom collections.abc import"),
-    Edit(STORE, "\nclass PostgresPaymentStore:\n", _EARLY),
+    Edit(STORE, "\nclass PostgresPaymentStore:\n", _LATE),
     Edit(
         STORE,
-        "        async with self._pool.connection() as connection, _rolled_back(connection):\n"
-        "            asked = perf_counter()\n",
-        "        async with _answered_early(self._pool) as connection:\n            asked = perf_counter()\n",
+        "        finally:\n"
+        "            await self._pool.give_back(connection)\n\n"
+        "    @asynccontextmanager\n"
+        "    async def lock_due",
+        "        finally:\n"
+        "            late = _finish(self._pool, connection)\n"
+        "            _UNDER_WAY.add(asyncio.get_running_loop().create_task(late))\n\n"
+        "    @asynccontextmanager\n"
+        "    async def lock_due",
     ),
-    Edit(STORE, "        commit = await _execute(connection, sql.COMMIT)\n", ""),
-    Edit(STORE, "if commit.statusmessage != sql.COMMIT:", "if False:"),
+    Edit(STORE, _COMMIT, ""),
+    Edit(STORE, "if commit.tag != sql.COMMIT:", "if False:"),
 )
 BLIND_RETRY_AFTER_COMMIT = (
     NO_CONSTRAINTS,
-    Edit(STORE, "from psycopg import ", "from psycopg import OperationalError\nfrom psycopg import "),
     Edit(
         STORE,
         "        with _replicated(self._connection):\n"
@@ -181,9 +175,9 @@ HOST_CLOCK = (
     Edit(
         STORE,
         "                None if attempt is None else attempt_of(attempt),\n"
-        "                await _instant(clock),\n",
+        "                _instant(clock),\n",
         "                None if attempt is None else attempt_of(attempt),\n"
-        "                await _instant(clock) and time.time_ns() // 1000,\n",
+        "                _instant(clock) and time.time_ns() // 1000,\n",
     ),
     Edit(STORE, "from time import perf_counter\n", "import time\nfrom time import perf_counter\n"),
 )
@@ -192,5 +186,112 @@ SWEEP_WITHOUT_LIMIT = (
         "entrypoints/sweeper.py",
         "        async with asyncio.timeout(limit_s):\n            swept = len(await expire(batch))\n",
         "        swept = len(await expire(batch))\n",
+    ),
+)
+_DECIDED = (
+    "            moved = None if decision.payment == locked.payment else decision.payment\n"
+    "            await locked.commit(payment=moved, attempt=attempt)\n"
+)
+_CAPTURED_BY = (
+    "        result = request.scope[CAPTURE] = await self.capture(payment_id, key, wanted.amount)\n"
+    "        return _captured(result)\n"
+)
+RESPONSE_BEFORE_COMMIT = (
+    # As where a framework commits once the answer has been sent.
+    Edit(
+        USE_CASES,
+        _DECIDED,
+        "            moved = None if decision.payment == locked.payment else decision.payment\n"
+        "            await EARLY.get()(CaptureResult(attempt.answer, False, attempt.outcome))\n"
+        "            await locked.commit(payment=moved, attempt=attempt)\n",
+    ),
+    Edit(
+        USE_CASES,
+        "@dataclass(frozen=True, slots=True)\nclass CreatePayment:",
+        "from contextvars import ContextVar\n\nEARLY = ContextVar('EARLY')\n\n\n"
+        "@dataclass(frozen=True, slots=True)\nclass CreatePayment:",
+    ),
+    Edit(
+        ROUTES,
+        _CAPTURED_BY,
+        "        from payments_core.application.use_cases import EARLY\n"
+        "        sent = []\n"
+        "        async def early(result):\n"
+        "            sent.append(result)\n"
+        "            await _captured(result)(request.scope, request.receive, request._send)\n"
+        "        async def nothing(scope, receive, send): ...\n"
+        "        EARLY.set(early)\n"
+        "        try:\n"
+        "            result = await self.capture(payment_id, key, wanted.amount)\n"
+        "        except Exception:\n"
+        "            if not sent:\n"
+        "                raise\n"
+        "        return nothing if sent else _captured(result)\n",
+    ),
+)
+BLIND_RETRY_AFTER_LOST_COMMIT = (
+    # The second try decides anew, and does not look its own key up: what it finds is its own capture.
+    Edit(
+        USE_CASES,
+        "    @again_after_conflict\n"
+        "    async def __call__("
+        "self, payment_id: UUID, key: IdempotencyKey, amount: Amount) -> CaptureResult:\n",
+        "    async def __call__(self, payment_id, key, amount):\n"
+        "        try:\n"
+        "            return await self._once(payment_id, key, amount)\n"
+        "        except psycopg.OperationalError:\n"
+        "            pass\n"
+        "        async with self.store.lock(payment_id) as locked:\n"
+        "            decision = decide_capture(locked.payment, key, amount, locked.now)\n"
+        "            attempt = self._attempt(decision)\n"
+        "            if decision.payment != locked.payment:\n"
+        "                await locked.commit(payment=decision.payment, attempt=attempt)\n"
+        "            return CaptureResult(attempt.answer, replayed=False, outcome=attempt.outcome)\n\n"
+        "    @again_after_conflict\n"
+        "    async def _once(self, payment_id, key, amount):\n",
+    ),
+    Edit(USE_CASES, "from uuid import UUID\n", "from uuid import UUID\n\nimport psycopg\n"),
+)
+LOST_COMMIT_TAKEN_FOR_CONFLICT = Edit(
+    STORE,
+    "if not isinstance(error, errors.SerializationFailure | errors.DeadlockDetected):",
+    "if not isinstance(error, errors.OperationalError):",
+)
+RETRY_WITH_FIRST_READ = (
+    # The transaction is gone, and with it the lock and all that was read under it.
+    NO_CONSTRAINTS,
+    Edit(
+        STORE,
+        _BATCH + _UPDATES + _INSERT_AND_COMMIT + _SEND,
+        "    try:\n"
+        "        await _write(connection, payments, attempt)\n"
+        "    except (errors.SerializationFailure, errors.DeadlockDetected):\n"
+        "        await _execute(connection, sql.ROLLBACK)\n"
+        "        await _execute(connection, sql.BEGIN)\n"
+        "        await _write(connection, payments, attempt)\n"
+        "\n\n"
+        "async def _write(connection, payments, attempt):\n" + _BATCH + _UPDATES + _INSERT_AND_COMMIT + _SEND,
+    ),
+)
+TRANSIENT_ERROR_STORED = (
+    # As by a middleware that keeps whatever was answered under the key.
+    Edit(
+        ROUTES,
+        _CAPTURED_BY,
+        "        import psycopg\n"
+        "        if (payment_id, key) in _KEPT:\n"
+        "            return _KEPT[payment_id, key]\n"
+        "        try:\n"
+        "            result = await self.capture(payment_id, key, wanted.amount)\n"
+        "        except psycopg.OperationalError:\n"
+        "            _KEPT[payment_id, key] = problems.response(problems.UNAVAILABLE, 'not now')\n"
+        "            return _KEPT[payment_id, key]\n"
+        "        _KEPT[payment_id, key] = _captured(result)\n"
+        "        return _KEPT[payment_id, key]\n",
+    ),
+    Edit(
+        ROUTES,
+        "@dataclass(frozen=True)\nclass PaymentRoutes:",
+        "_KEPT = {}\n\n\n@dataclass(frozen=True)\nclass PaymentRoutes:",
     ),
 )

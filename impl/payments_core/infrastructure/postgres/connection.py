@@ -7,6 +7,7 @@ are seven system calls, and a capture waits twice.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from itertools import count
 from typing import Any, TypeVar
 
@@ -14,12 +15,13 @@ from psycopg import AsyncConnection
 from psycopg.abc import PQGen
 from psycopg.adapt import Transformer
 from psycopg.pq import ConnStatus
-from psycopg.waiting import Ready, Wait
+from psycopg.waiting import Ready, Wait, wait_async
 
 Row = tuple[Any, ...]
 Result = TypeVar("Result")
 
-_CANCEL_LIMIT_S = 5.0
+_ASK_AGAIN_S = 0.05
+_PATIENCE_S = 5.0
 
 
 class Connection(AsyncConnection[Row]):
@@ -43,7 +45,7 @@ class Connection(AsyncConnection[Row]):
         self._arrival: asyncio.Future[None] | None = None
 
     async def converse(self, generator: PQGen[Result]) -> Result:
-        """Run a generator that waits for the server, as ``wait`` does, and with the same care when cancelled.
+        """Run a generator that waits for the server. If the caller is cancelled, end it in the database.
 
         Raises:
             psycopg.Error: of the generator.
@@ -54,16 +56,16 @@ class Connection(AsyncConnection[Row]):
             while wanted == Wait.R:
                 await self._arrived()
                 wanted = generator.send(Ready.R)
+            self._unwatch()
+            result = await wait_async(generator, self.pgconn.socket)  # more than the socket took: rare
         except StopIteration as ended:
             result = ended.value
-            return result
         except asyncio.CancelledError:
             await self._give_up(generator)
             raise
         finally:
             if self.pgconn.status == ConnStatus.BAD:
                 self._unwatch()  # libpq has closed the socket, and its number may soon be another's
-        result = await self.wait(generator)  # there was more to send than the socket took: a rare case
         return result
 
     async def wait(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the base class's
@@ -82,12 +84,28 @@ class Connection(AsyncConnection[Row]):
         self.pgconn.finish()
 
     async def _give_up(self, generator: PQGen[Any]) -> None:
-        """Have the server end the statement, and hear it out."""
-        try:
-            await self.cancel_safe(timeout=_CANCEL_LIMIT_S)
-            await self.wait(generator, timeout=_CANCEL_LIMIT_S)
-        except BaseException:  # noqa: BLE001 - whatever it is, the cancellation is what the caller hears of
+        """End what runs in the database. Who cancels again, as a scope does at each await, waits too."""
+        self._unwatch()
+        ending = asyncio.create_task(self._end(generator))
+        while not ending.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.shield(ending)
+
+    async def _end(self, generator: PQGen[Any]) -> None:
+        """Ask for the end until it has come: PostgreSQL drops a request that comes between two statements."""
+        hearing = asyncio.create_task(wait_async(generator, self.pgconn.socket))
+        clock = asyncio.get_running_loop().time
+        limit = clock() + _PATIENCE_S
+        while not hearing.done() and clock() < limit:
+            with suppress(Exception):  # it is asked again
+                await self.cancel_safe(timeout=_PATIENCE_S)
+            await asyncio.wait([hearing], timeout=_ASK_AGAIN_S)
+        if not hearing.done():
+            hearing.cancel()
+            await asyncio.wait([hearing])
             self.abandon()
+        elif not hearing.cancelled():
+            hearing.exception()  # of the statement that was ended, or of the connection: nobody asks
 
     async def _arrived(self) -> None:
         """Wait until there is something to receive, or may be."""

@@ -1,0 +1,172 @@
+"""The client for code that blocks."""
+
+import random
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Literal, Self, TypeVar
+from uuid import UUID
+
+import httpx
+import msgspec
+
+from payments_core.client import requests
+from payments_core.client.documents import Capture, CaptureAttempt, Payment
+from payments_core.client.requests import Call
+from payments_core.client.retries import NoReply, Policy, Reply, Wait, exchange
+from payments_core.client.wire import (
+    LIMITS,
+    AnswerTooLargeError,
+    Collected,
+    capture_of,
+    no_reply,
+    timeouts,
+)
+
+Answer = TypeVar("Answer", bound=msgspec.Struct)
+
+
+class PaymentsClient:
+    """A client of one service, to be used by any number of threads, and closed at the end.
+
+    The deadline is looked at between the parts of a body. A server that sends the head of its answer byte by
+    byte can hold a call beyond it; `AsyncPaymentsClient` ends that too.
+
+    Args:
+        base_url: where the service is, as in ``http://127.0.0.1:8000``.
+        token: the bearer token, if the service wants one.
+        policy: how long commands are tried.
+        transport: carries the requests; a pool of connections if not given.
+        clock: a clock that is never set, in seconds.
+        sleep: waits, in seconds.
+        draw: a number between two, at random.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        token: str | None = None,
+        policy: Policy | None = None,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
+        draw: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self._policy = policy or Policy()
+        self._clock = clock
+        self._sleep = sleep
+        self._draw = draw
+        headers = requests.authorization(token)
+        self._http = httpx.Client(base_url=base_url, headers=headers, transport=transport, limits=LIMITS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def create(self, amount_cents: int, payment_id: UUID | None = None) -> Payment:
+        """Create a payment, under an id of your own if given; with one, it may be called again.
+
+        Raises:
+            Refused: among others, the id is taken by a payment of another amount.
+            Unavailable: nothing was done.
+            Unknown: it may have been created; call again with the ``payment_id`` of the error.
+        """
+        return self._call(requests.create(amount_cents, payment_id))[0]
+
+    def authorize(self, payment_id: UUID, window_s: int) -> Payment:
+        """Authorize a payment, to be captured within ``window_s`` seconds.
+
+        Raises:
+            Refused: among others, it is not pending.
+            Unavailable: nothing was done.
+            Unknown: it may have been authorized; read it.
+        """
+        return self._call(requests.authorize(payment_id, window_s))[0]
+
+    def capture(self, payment_id: UUID, amount_cents: int, key: str | None = None) -> Capture:
+        """Capture a payment in full, once at most, whatever happens on the way.
+
+        Args:
+            payment_id: the payment.
+            amount_cents: exactly the authorized amount, in cents.
+            key: names this intent; the same again for the same intent. A new one if not given: a program that
+                must not lose it makes one by `new_key`, stores it, and then captures.
+
+        Raises:
+            Refused: it was decided against, for good.
+            Unavailable: nothing was done.
+            Unknown: it may have been captured; call again with the ``key`` of the error.
+            ValueError: the key is none.
+        """
+        call = requests.capture(payment_id, amount_cents, key)
+        return capture_of(call, *self._call(call))
+
+    def fail(self, payment_id: UUID, reason: Literal["declined", "voided"]) -> Payment:
+        """Decline or void an authorized payment.
+
+        Raises:
+            Refused: among others, it is not authorized.
+            Unavailable: nothing was done.
+            Unknown: it may have failed; read it.
+        """
+        return self._call(requests.fail(payment_id, reason))[0]
+
+    def read(self, payment_id: UUID) -> Payment:
+        """The payment as it stands.
+
+        Raises:
+            Refused: among others, there is no such payment.
+            Unavailable: there was no answer.
+        """
+        return self._call(requests.read(payment_id))[0]
+
+    def captures(self, payment_id: UUID) -> tuple[CaptureAttempt, ...]:
+        """Every stored attempt to capture a payment, by decision time and key.
+
+        Raises:
+            Refused: among others, there is no such payment.
+            Unavailable: there was no answer.
+        """
+        return self._call(requests.captures(payment_id))[0].captures
+
+    def _call(self, call: Call[Answer]) -> tuple[Answer, Reply]:
+        steps = exchange(call, self._policy, self._clock, self._draw)
+        outcome: Reply | NoReply | None = None
+        while True:
+            try:
+                step = steps.send(outcome)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+            if isinstance(step, Wait):
+                self._sleep(step.seconds)
+                outcome = None
+            else:
+                outcome = self._attempt(call, step.limit_s)
+
+    def _attempt(self, call: Call[Answer], limit_s: float) -> Reply | NoReply:
+        end = self._clock() + limit_s
+        try:
+            with self._http.stream(
+                call.method,
+                call.path,
+                content=call.body,
+                headers=call.headers,
+                timeout=timeouts(limit_s),
+            ) as response:
+                collected = Collected(response)
+                for part in response.iter_bytes():
+                    collected.add(part)
+                    if self._clock() >= end:
+                        return NoReply("no whole answer in time")
+                return collected.reply()
+        except (httpx.TransportError, httpx.DecodingError, AnswerTooLargeError) as error:
+            return no_reply(error)

@@ -1,0 +1,32 @@
+"""``payments-core`` as it is, but for a signal at which it tells how many tasks it has.
+
+``PROTOCOL_LIMITS`` in the environment shortens time limits of the protocol, as in ``_HEAD_LIMIT_S=1``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from types import FrameType
+
+from payments_core.entrypoints.cli import main
+from payments_core.entrypoints.http import protocol
+
+
+def tell(_signal: int, _frame: FrameType | None) -> None:
+    try:
+        names = sorted(task.get_coro().__qualname__ for task in asyncio.all_tasks())  # type: ignore[union-attr]
+    except RuntimeError:  # between two iterations of the loop
+        names = ["?"]
+    sys.stderr.write(f"tasks {len(names)}: {', '.join(names)}\n")
+
+
+if __name__ == "__main__":
+    for limit in os.environ.get("PROTOCOL_LIMITS", "").split():
+        name, _, seconds = limit.partition("=")
+        assert hasattr(protocol, name)
+        setattr(protocol, name, float(seconds))
+    signal.signal(signal.SIGUSR1, tell)
+    main()
