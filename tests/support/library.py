@@ -14,6 +14,7 @@ from payments_model import Outcome
 from payments_verify.payments.http_binding import _PROBLEMS, PaymentsClient, instant
 from payments_verify.payments.observations import Invocation, Observation, answered
 from payments_verify.payments.system import GatedService
+from payments_verify.systems.asgi import ApplicationClient
 
 POLICY = Policy(deadline_s=60, attempt_s=30, first_wait_s=0.001, longest_wait_s=0.01)
 
@@ -56,8 +57,14 @@ async def captured(library: AsyncPaymentsClient, invocation: Invocation) -> Obse
 def with_library(service: GatedService) -> GatedService:
     """A service of the harness, captured by the library; retries follow at once."""
     http = service.hands.client.http
-    transport = httpx.ASGITransport(http._app)  # type: ignore[attr-defined]
-    library = AsyncPaymentsClient("http://payments", policy=POLICY, transport=transport, sleep=soon)
+    assert isinstance(http, ApplicationClient)
+    library = AsyncPaymentsClient(
+        "http://payments",
+        token=http.headers["Authorization"].removeprefix("Bearer "),
+        policy=POLICY,
+        transport=httpx.ASGITransport(http.app),
+        sleep=soon,
+    )
     return replace(service, hands=replace(service.hands, client=LibraryClient(http, library)))
 
 

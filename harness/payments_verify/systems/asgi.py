@@ -40,8 +40,8 @@ class ApplicationClient:
     """
 
     def __init__(self, app: ASGIApp, headers: Mapping[str, str] | None = None) -> None:
-        self._app = app
-        self._headers = dict(headers or {})
+        self.app = app
+        self.headers = dict(headers or {})
 
     async def request(
         self, method: str, path: str, /, *, headers: Mapping[str, str], json: Mapping[str, Any] | None
@@ -54,8 +54,8 @@ class ApplicationClient:
         call = _Call(b"" if json is None else msgspec.json.encode(json))
         error: Exception | None = None
         try:
-            await self._app(
-                _scope(method, path, self._headers | dict(headers), call.body), call.receive, call.send
+            await self.app(
+                _scope(method, path, self.headers | dict(headers), call.body), call.receive, call.send
             )
         except Exception as raised:  # noqa: BLE001 - a server too lives on when a request fails
             error = raised
