@@ -84,7 +84,7 @@ test: $(STAMP) ## Run the tests
 	@$(BIN)/pytest $(PYTEST_ARGS)
 
 .PHONY: test-long
-test-long: $(STAMP) ## Run the tests that take minutes each
+test-long: $(BENCH_STAMP) ## Run the tests that take minutes each
 	@$(BIN)/pytest $(PYTEST_ARGS) -m long
 
 .PHONY: test-file

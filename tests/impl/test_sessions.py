@@ -144,14 +144,16 @@ async def test_a_statement_that_takes_too_long_is_ended(postgres: Kit, clocked_d
         assert (await service.http.post(url, json={"capture_window_seconds": 5})).status_code == 200
 
 
+@pytest.mark.parametrize("limit", ["idle_in_transaction_timeout_ms", "transaction_timeout_ms"])
 async def test_a_session_that_idles_in_a_transaction_is_ended_and_replaced(
-    postgres: Kit, clocked_database: Database
+    postgres: Kit, clocked_database: Database, limit: str
 ) -> None:
     payment = await created(postgres)
-    async with make_pool(settings(clocked_database)) as pool:
+    limits = {"idle_in_transaction_timeout_ms": 60_000, "transaction_timeout_ms": 60_000, limit: 300}
+    async with make_pool(settings(clocked_database, **limits)) as pool:
         async with pool.connection() as connection:
-            if connection.info.server_version < 170_000:
-                pytest.skip("before PostgreSQL 17 only the silence is limited, and not reliably")
+            if limit == "transaction_timeout_ms" and connection.info.server_version < 170_000:
+                pytest.skip("before PostgreSQL 17 only the silence is limited")
         store = postgres_store(pool)
 
         async def idle() -> None:

@@ -32,8 +32,8 @@ class Session:
         role: what the login works as; empty to stay who it is.
         statement_timeout_ms: the longest statement.
         lock_timeout_ms: the longest wait for one lock.
-        idle_in_transaction_timeout_ms: the longest silence within a transaction. PostgreSQL does not time
-            the silence after a Flush, with which psycopg ends its pipelines: this one alone is not enough.
+        idle_in_transaction_timeout_ms: the longest silence within a transaction. PostgreSQL times the
+            silence after a Sync, with which each batch ends, and not that after a Flush.
         transaction_timeout_ms: the longest transaction; PostgreSQL 17 and newer know it.
     """
 
