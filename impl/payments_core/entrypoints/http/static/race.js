@@ -1,7 +1,7 @@
 // The page to race captures on: what its three buttons do.
 
-import { capture, createAuthorized, read, Refused, useToken } from "./client.js";
-import { showPayment, showWindow, untilEnd } from "./payment.js";
+import { advanceClock, capture, createAuthorized, read, Refused, useToken } from "./client.js";
+import { duration, isOpen, showPayment, showWindow, untilEnd } from "./payment.js";
 import { draw, prepare } from "./timeline.js";
 
 const LATE_WINDOW_S = 3;
@@ -30,6 +30,18 @@ on("late", async () => {
   }
   await race(LATE_REQUESTS, "late");
 });
+
+// Only the page of a demonstration has this form.
+if (element("advance")) {
+  on("advance", async () => {
+    if (!isOpen()) await authorize(Number(element("window").value));
+    prepare(namesOf(LATE_REQUESTS, "late"), "waits");
+    const ahead = await advanceClock(Math.ceil(untilEnd() / 1000));
+    element("ahead").textContent = duration(ahead * 1_000_000);
+    showPayment(await read(payment.id));
+    await race(LATE_REQUESTS, "late");
+  });
+}
 
 async function authorize(seconds) {
   const authorized = await createAuthorized(Number(element("amount").value), seconds, showPayment);
