@@ -33,14 +33,18 @@ on("late", async () => {
 
 // Only the page of a demonstration has this form.
 if (element("advance")) {
+  moveClock(0).catch(() => {}); // without a token it is not known yet
   on("advance", async () => {
     if (!isOpen()) await authorize(Number(element("window").value));
     prepare(namesOf(LATE_REQUESTS, "late"), "waits");
-    const ahead = await advanceClock(Math.ceil(untilEnd() / 1000));
-    element("ahead").textContent = duration(ahead * 1_000_000);
+    await moveClock(Math.ceil(untilEnd() / 1000));
     showPayment(await read(payment.id));
     await race(LATE_REQUESTS, "late");
   });
+}
+
+async function moveClock(seconds) {
+  element("ahead").textContent = duration((await advanceClock(seconds)) * 1_000_000);
 }
 
 async function authorize(seconds) {
