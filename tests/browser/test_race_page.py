@@ -33,6 +33,13 @@ def server(shared_database: Database, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="module")
+def demonstration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("demonstration")
+    with serving(folder, ["--demo"], PAYMENTS_LOG_LEVEL="warning") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     # Chromium has no sandbox for root, and in containers none for others either.
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
@@ -185,6 +192,42 @@ def test_who_comes_too_late_is_refused(opened: Opened, shared_database: Database
     opened.expect_state("authorized")
     expect(opened.page.locator("#remaining")).to_have_text("ended")
     assert attempts(shared_database, opened.payment_id) == {"capture_window_expired": 3}
+
+
+def test_the_clock_of_a_demonstration_is_moved_past_the_window(
+    browser: Browser, demonstration: Server, scheme: str
+) -> None:
+    for page in _opened(browser, demonstration, DESK, scheme):
+        page.authorize()
+        page.page.get_by_role("button", name="Move the clock").click()
+        page.expect_verdict("0 captured, 3 refused")
+        page.expect_state("authorized")
+        expect(page.page.locator("#remaining")).to_have_text("ended")
+        assert page.lanes() == {"refused": 3}
+        expect(page.page.locator("#lanes .outcome").first).to_contain_text("window expired")
+        expect(page.page.locator("#ahead")).to_have_text(re.compile(r"^\d+ min \d\d s$"))
+        # Without a payment whose window is open it makes one; the clock goes on from where it stands.
+        page.page.get_by_role("button", name="Move the clock").click()
+        page.expect_verdict("0 captured, 3 refused")
+        page.authorize()
+        page.race(5, "different")
+        page.expect_verdict("1 captured, 4 refused")
+        assert contrast(page.page, "#advance p") > 4.5
+
+
+def test_the_page_of_a_demonstration_fits_a_phone(
+    browser: Browser, demonstration: Server, scheme: str
+) -> None:
+    for page in _opened(browser, demonstration, PHONE, scheme):
+        page.page.get_by_role("button", name="Move the clock").click()
+        page.expect_verdict("0 captured, 3 refused")
+        assert page.overflow() == 0
+
+
+def test_without_a_demonstration_there_is_nothing_to_move(opened: Opened) -> None:
+    expect(opened.page.get_by_role("button", name="Miss the window")).to_be_visible()
+    expect(opened.page.get_by_role("button", name="Move the clock")).to_have_count(0)
+    assert opened.page.locator("#advance").count() == 0
 
 
 def test_the_clock_of_the_device_makes_no_difference(opened: Opened) -> None:

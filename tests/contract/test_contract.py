@@ -18,6 +18,8 @@ from payments_core.entrypoints.http.contract import markdown_pages, openapi, ope
 from payments_core.entrypoints.http.contract.descriptions import DESCRIPTIONS
 from payments_core.entrypoints.http.contract.operations import OPERATIONS
 from payments_core.entrypoints.http.problems import ProblemType
+from payments_core.entrypoints.metrics import Metrics
+from payments_core.entrypoints.wiring import exposition
 from payments_core.infrastructure.in_memory import InMemoryPaymentStore
 from tests.support.processes import invoke
 
@@ -57,7 +59,7 @@ def test_the_commands_write_them(tmp_path: Path) -> None:
 def test_every_route_is_an_operation() -> None:
     served = {
         (method.lower(), route.path)
-        for route in create_app(InMemoryPaymentStore(lambda: 0)).routes
+        for route in create_app(InMemoryPaymentStore(lambda: 0), routes=[exposition(Metrics())]).routes
         if isinstance(route, Route) and route.path not in PAGES
         for method in (route.methods or set()) - {"HEAD", "OPTIONS"}
     }
@@ -165,3 +167,11 @@ def broken(schema: dict[str, Any], value: object) -> list[str]:
     """What of a value is not as the schema says."""
     whole = {"components": DOCUMENT["components"], "allOf": [schema]}
     return [error.message for error in jsonschema_rs.Draft202012Validator(whole).iter_errors(value)]
+
+
+def test_every_operation_takes_a_request_id_and_every_answer_has_one() -> None:
+    operations = [item[each] for item in DOCUMENT["paths"].values() for each in set(item) - {"parameters"}]
+    assert len(operations) == len(OPERATIONS)
+    for operation in operations:
+        assert {"$ref": "#/components/parameters/X-Request-ID"} in operation["parameters"]
+    assert all("X-Request-ID" in response["headers"] for response in responses())

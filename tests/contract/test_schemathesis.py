@@ -34,6 +34,7 @@ def test_the_service_keeps_its_contract(shared_database: Database, tmp_path: Pat
         assert "Traceback" not in server.printed
     assert operations_tested(tried.stdout) == len(OPERATIONS)
     assert links_covered(tried.stdout) >= 10
+    sys.stdout.write(f"\nschemathesis: {cases(tried.stdout)}\n")  # `make fuzz` shows it
 
 
 @dataclass
@@ -82,6 +83,12 @@ def operations_tested(printed: str) -> int:
     """How many operations schemathesis says it tested."""
     (count,) = re.findall(r"^ +Tested: (\d+)$", printed, re.MULTILINE)
     return int(count)
+
+
+def cases(printed: str) -> str:
+    """What schemathesis says of how many requests it made."""
+    (line,) = re.findall(r"^ *(\d+ generated.*)$", printed, re.MULTILINE)
+    return str(line)
 
 
 def links_covered(printed: str) -> int:

@@ -14,6 +14,8 @@ import payments_core.infrastructure.postgres.migrate
 from payments_core.entrypoints.http import problems
 from payments_core.entrypoints.http.app import create_app
 from payments_core.entrypoints.http.problems import ProblemType
+from payments_core.entrypoints.metrics import Metrics
+from payments_core.entrypoints.wiring import exposition
 from payments_core.infrastructure.in_memory import InMemoryPaymentStore
 from payments_model import LEGAL_MOVES, RECORDED, Outcome
 from payments_verify.model_checks.contracts import discover
@@ -106,7 +108,7 @@ def test_the_routes() -> None:
     requests = [name.partition("?")[0].split(" ") for cell in cells for name in names(cell) if "/" in name]
     served = {
         (method, route.path.replace("{payment_id}", "{id}"))
-        for route in create_app(InMemoryPaymentStore(lambda: 0)).routes
+        for route in create_app(InMemoryPaymentStore(lambda: 0), routes=[exposition(Metrics())]).routes
         if isinstance(route, Route)
         for method in (route.methods or set()) - {"HEAD", "OPTIONS"}
     }

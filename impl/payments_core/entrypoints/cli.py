@@ -26,7 +26,12 @@ from payments_core.entrypoints.logs import configure_logs
 from payments_core.entrypoints.metrics import shared_between_processes
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store, session
-from payments_core.infrastructure.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from payments_core.infrastructure.embedded import (
+    EmbeddedPostgres,
+    EmbeddedPostgresError,
+    demo_clock,
+    temporary_postgres,
+)
 from payments_core.infrastructure.postgres.migrate import MigrationError, migrate, pending
 from payments_core.infrastructure.postgres.session import RoleError
 
@@ -51,17 +56,26 @@ def serve(
     data: Annotated[
         Path | None, typer.Option(help="Folder of the embedded database; kept between runs.")
     ] = None,
+    demo: Annotated[
+        bool,
+        typer.Option(
+            "--demo", help="A throw-away database whose clock the page can move on.  [PAYMENTS_DEMO]"
+        ),
+    ] = False,
 ) -> None:
     """Serve HTTP, on DATABASE_URL or, where that is not set, on an embedded PostgreSQL."""
     settings = _settings()
     configure_logs(settings.log_level)
     address = host or settings.host
+    is_demo = demo or settings.demo
     _require_safety(address, settings)
+    if is_demo:
+        _require_demo_alone(address, settings, data)
     for ending in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ending, _end)
-    with _database(settings, data) as dsn:
+    with _demo_database() if is_demo else _database(settings, data) as dsn:
         # Workers are fresh processes, and read their settings from the environment.
-        os.environ["DATABASE_URL"] = dsn
+        os.environ |= {"DATABASE_URL": dsn, "PAYMENTS_DEMO": "yes" if is_demo else "no"}
         listener = _listen(address, settings.port if port is None else port)
         _serve(listener, workers, settings.log_level)
 
@@ -135,6 +149,20 @@ def _database(settings: Settings, data: Path | None) -> Iterator[str]:
             dsn = server.dsn()
             migrate(dsn)
             typer.echo(f"embedded PostgreSQL {server.version}, data in {server.folder}")
+            yield dsn
+    except EmbeddedPostgresError as error:
+        _stop(str(error))
+
+
+@contextmanager
+def _demo_database() -> Iterator[str]:
+    """A database that nobody else has, with a clock that can be moved, and removed at the end."""
+    try:
+        with temporary_postgres() as server:
+            dsn = server.dsn()
+            migrate(dsn)
+            demo_clock.install(dsn)
+            typer.echo(f"demonstration: embedded PostgreSQL {server.version}, removed at the end")
             yield dsn
     except EmbeddedPostgresError as error:
         _stop(str(error))
@@ -228,6 +256,16 @@ def _require_safety(host: str, settings: Settings) -> None:
     )
 
 
+def _require_demo_alone(host: str, settings: Settings, data: Path | None) -> None:
+    """Stop where a clock that can be moved could decide about anything that matters."""
+    if settings.database_url is not None:
+        _stop("a demonstration moves the clock of its database, and so has its own: unset DATABASE_URL")
+    if data is not None:
+        _stop("a demonstration keeps nothing, and its clock can be moved: leave --data out")
+    if not _is_loopback(host):
+        _stop(f"a demonstration serves loopback addresses only, and {host} is none")
+
+
 def _is_loopback(host: str) -> bool:
     """Whether a name stands for addresses of this machine alone; one that stands for none cannot be bound."""
     try:
@@ -243,10 +281,13 @@ def _require_schema(settings: Settings, dsn: str) -> None:
         missing = pending(dsn)
         if not missing:
             session(settings).require(dsn)
+        is_demo = demo_clock.is_installed(dsn)
     except (psycopg.Error, RoleError) as error:
         _stop(f"DATABASE_URL cannot be used: {error}")
     if missing:
         _stop(f"the database lacks {', '.join(missing)}; run: payments-core migrate")
+    if is_demo:
+        _stop("the clock of this database can be moved: it was made for a demonstration, and decides nothing")
 
 
 def _database_url(settings: Settings) -> str:

@@ -33,6 +33,7 @@ class Settings(BaseSettings):
         drain_s: how long a process that was told to end still serves, not ready any more, in seconds.
         sweep_interval_s: how often a process expires payments, in seconds; 0 for never.
         sweep_batch: payments that the sweeper locks at a time.
+        demo: serve a throw-away database whose clock the page can move on; loopback only.
         tracing: send OpenTelemetry traces, where the ``OTEL_*`` variables say.
         log_level: least level that is logged.
     """
@@ -59,6 +60,7 @@ class Settings(BaseSettings):
     drain_s: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     sweep_interval_s: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     sweep_batch: int = Field(default=100, ge=1)
+    demo: bool = False
     tracing: bool = False
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
 

@@ -3,6 +3,7 @@
 import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -14,6 +15,7 @@ from payments_core.entrypoints import metrics as prometheus
 from payments_core.entrypoints import tokens
 from payments_core.entrypoints.http.app import create_app
 from payments_core.entrypoints.http.authentication import Authenticated
+from payments_core.entrypoints.http.demo import clock_route
 from payments_core.entrypoints.http.limits import Admission, Deadline, HeadLimit
 from payments_core.entrypoints.http.observed import QUIET, Observed, templates
 from payments_core.entrypoints.http.resources import resource
@@ -22,6 +24,7 @@ from payments_core.entrypoints.logs import configure_logs
 from payments_core.entrypoints.metrics import Metrics
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.sweeper import sweeping
+from payments_core.infrastructure.embedded import demo_clock
 from payments_core.infrastructure.postgres import statements as sql
 from payments_core.infrastructure.postgres.connection import Connection
 from payments_core.infrastructure.postgres.migrate import known
@@ -139,7 +142,24 @@ def _app(
             stack.enter_context(drained(settings.drain_s))
             yield
 
-    return guarded(create_app(store, opened, draining, [exposition(metrics)]), settings, metrics)
+    routes = [exposition(metrics), *_demo_routes(settings)]
+    return guarded(create_app(store, opened, draining, routes, is_demo=settings.demo), settings, metrics)
+
+
+def _demo_routes(settings: Settings) -> list[Route]:
+    """The hand on the clock of a demonstration.
+
+    Raises:
+        ValueError: if the database is not one that was started for a demonstration.
+    """
+    if not settings.demo:
+        return []
+    dsn = settings.database_url
+    if dsn is None or not demo_clock.is_installed(dsn):
+        raise ValueError(
+            "PAYMENTS_DEMO is for a database that was started for it: payments-core serve --demo"
+        )
+    return [clock_route(partial(demo_clock.advance, dsn))]
 
 
 def guarded(app: Starlette, settings: Settings, metrics: Metrics) -> Observed:

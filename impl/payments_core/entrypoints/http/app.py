@@ -36,6 +36,8 @@ def create_app(
     lifespan: Lifespan | None = None,
     draining: Callable[[], bool] = lambda: False,
     routes: Sequence[BaseRoute] = (),
+    *,
+    is_demo: bool = False,
 ) -> Starlette:
     """The application over ``store``.
 
@@ -44,6 +46,7 @@ def create_app(
         lifespan: entered before the first request is served.
         draining: whether the process is about to end, and wants no new requests.
         routes: more routes.
+        is_demo: whether the page is that of a demonstration, see ``demo``.
     """
 
     async def healthz(_request: Request) -> Response:
@@ -69,7 +72,7 @@ def create_app(
             *PaymentRoutes.over(store).routes(),
             resource("/healthz", GET=healthz),
             resource("/readyz", GET=readyz),
-            *pages.routes(),
+            *pages.routes(is_demo=is_demo),
             *routes,
         ],
         exception_handlers=_HANDLERS,

@@ -1,6 +1,7 @@
 """What people look at: the demo page, the contract, the problem types. From our own files, kept in memory."""
 
 import hashlib
+import re
 from functools import cache
 from importlib import resources
 
@@ -30,10 +31,14 @@ _SECURITY = {
 }
 
 
-def routes() -> list[Route]:
-    """The pages and the files that they need."""
+# The part of the page that only a demonstration has, whose clock can be moved.
+_DEMO = re.compile(rb"<!-- demo -->\n(.*?)<!-- /demo -->\n", re.DOTALL)
+
+
+def routes(*, is_demo: bool = False) -> list[Route]:
+    """The pages and the files that they need; in a demonstration with what moves its clock."""
     return [
-        *(resource(path, GET=_constant(*page)) for path, page in _pages().items()),
+        *(resource(path, GET=_constant(*page)) for path, page in _pages(is_demo).items()),
         resource("/static/{name}", GET=_file),
         resource("/problems/{name}", GET=_problem),
     ]
@@ -46,10 +51,10 @@ def _files() -> dict[str, bytes]:
 
 
 @cache
-def _pages() -> dict[str, tuple[bytes, str]]:
+def _pages(is_demo: bool) -> dict[str, tuple[bytes, str]]:
     """Content and media type of what is the same for everybody, by path."""
     return {
-        "/": (_files()["index.html"], HTML),
+        "/": (_DEMO.sub(rb"\1" if is_demo else b"", _files()["index.html"]), HTML),
         "/docs": (docs_page(openapi()), HTML),
         "/openapi.json": (openapi_json(), JSON),
     }

@@ -83,15 +83,14 @@ def _resolved(document: Json, item: Json) -> Json:
 
 
 def _parameters(document: Json, parameters: list[Json]) -> str:
-    if not parameters:
-        return ""
     rows = "".join(
         f"<dt><code>{escape(each['name'])}</code> <small>{each['in']}"
         f"{', required' if each.get('required') else ''}</small></dt><dd>{inline(each['description'])}"
         f"<small>{_constraints(each['schema'])}</small></dd>"
         for each in (_resolved(document, item) for item in parameters)
+        if each["name"] != "X-Request-ID"
     )
-    return f"<h4>Parameters</h4><dl>{rows}</dl>"
+    return f"<h4>Parameters</h4><dl>{rows}</dl>" if rows else ""
 
 
 def _answer(document: Json, status: str, answer: Json) -> str:
@@ -99,8 +98,8 @@ def _answer(document: Json, status: str, answer: Json) -> str:
     own = [name for name in answer["headers"] if name != "X-Request-ID"]
     if own:
         parts.append(f"<p>Headers: {', '.join(f'<code>{escape(name)}</code>' for name in own)}</p>")
-    for media, content in answer.get("content", {}).items():
-        parts += [_media(content)] if media == "application/json" else [_problems(document, content)]
+    for content in answer.get("content", {}).values():
+        parts += [_media(content)] if "example" in content else [_problems(document, content)]
     opened = " open" if status[0] == "2" else ""
     first = answer["description"].partition(". ")[0].rstrip(".")
     return (
@@ -121,7 +120,8 @@ def _problems(document: Json, content: Json) -> str:
 
 
 def _media(content: Json) -> str:
-    shown = json.dumps(content["example"], indent=2, ensure_ascii=False)
+    example = content["example"]
+    shown = example if isinstance(example, str) else json.dumps(example, indent=2, ensure_ascii=False)
     return f"<p>{_type(content['schema'])}</p><pre><code>{escape(shown)}</code></pre>"
 
 

@@ -32,7 +32,7 @@ _INFO = {
         " was granted.\n\n"
         "Every answer is JSON, whatever `Accept` says. Every path knows `OPTIONS`, and `HEAD` where it knows"
         " `GET`. Errors are problem documents (RFC 9457): decide by `type`. After a 5xx, or no answer at all,"
-        " send the same request again."
+        " send the same request again. A request may bring an `X-Request-ID`, and every answer has one."
     ),
 }
 _TAGS = [
@@ -41,7 +41,7 @@ _TAGS = [
         "name": "Captures",
         "description": "At most one succeeds; every decided request is stored under its key.",
     },
-    {"name": "About the service", "description": "Health, and what the problem types mean."},
+    {"name": "About the service", "description": "Health, metrics, and what the problem types mean."},
 ]
 
 
@@ -104,8 +104,7 @@ def _operation(operation: Operation) -> Json:
         "tags": [operation.tag],
         "summary": operation.summary,
     }
-    if operation.parameters:
-        described["parameters"] = [_ref("parameters", name) for name in operation.parameters]
+    described["parameters"] = [_ref("parameters", name) for name in (*operation.parameters, "X-Request-ID")]
     if operation.body is not None:
         described["requestBody"] = {
             "required": True,
@@ -125,6 +124,10 @@ def _answer(answer: Answer) -> Json:
     described: Json = {"description": answer.description, "headers": _headers(answer.headers)}
     if answer.document is not None:
         described["content"] = {"application/json": _content(answer.document, answer.example)}
+    if answer.text is not None:
+        assert isinstance(answer.example, bytes)
+        shown = {"schema": {"type": "string"}, "example": answer.example.decode()}
+        described["content"] = {answer.text: shown}
     if answer.links:
         described["links"] = {link.operation: _link(link) for link in answer.links}
     return described
@@ -153,6 +156,8 @@ def _problems(operation: Operation) -> Json:
 def _everywhere(operation: Operation) -> tuple[ProblemType, ...]:
     if operation.name in {"isAlive", "getProblem"}:
         return ANYWHERE
+    if operation.name == "getMetrics":
+        return (*ANYWHERE, problems.UNAUTHORIZED)
     if not operation.path.startswith("/payments"):
         return EVERYWHERE
     moves = operation.method != "get"

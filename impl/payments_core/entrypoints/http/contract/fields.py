@@ -63,6 +63,16 @@ PARAMETERS: dict[str, Any] = {
         "schema": _string(),
         "example": _TAG,
     },
+    "X-Request-ID": {
+        "name": "X-Request-ID",
+        "in": "header",
+        "description": (
+            "A name for the request, by which the logs find it; it comes back in the answer. Taken over if it"
+            " has 1 to 64 letters, digits and `._~:-`, and begins with a letter or digit; else it gets one."
+        ),
+        "schema": _string(),
+        "example": "req-8c2f5a1e",
+    },
 }
 
 HEADERS: dict[str, Any] = {
@@ -112,7 +122,7 @@ HEADERS: dict[str, Any] = {
     },
     "X-Request-ID": {
         "description": "The id of the request, as the logs have it; never part of a stored answer.",
-        "schema": _string(),
+        "schema": _string(pattern="^[A-Za-z0-9][A-Za-z0-9._~:-]{0,63}$"),
         "example": "req-8c2f5a1e",
     },
 }

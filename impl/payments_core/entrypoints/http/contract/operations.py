@@ -35,6 +35,7 @@ class Answer:
         description: when it is answered.
         document: the type of the body; ``None`` if there is none.
         example: a body.
+        text: the media type of a body that is no JSON; ``None`` if it is, or if there is none.
         headers: names of headers beside those that every answer may have.
         links: where this answer leads to.
     """
@@ -43,6 +44,7 @@ class Answer:
     description: str
     document: type[msgspec.Struct] | None = None
     example: msgspec.Struct | bytes | None = None
+    text: str | None = None
     headers: tuple[str, ...] = ()
     links: tuple[Link, ...] = ()
 
@@ -82,6 +84,7 @@ ANYWHERE = (problems.HEAD_TOO_LARGE, problems.OVERLOADED)
 EVERYWHERE = (*ANYWHERE, problems.UNAVAILABLE, problems.DEADLINE_EXCEEDED, problems.INTERNAL_ERROR)
 """What can happen to any request that needs the database."""
 
+METRICS_EXAMPLE = b'payments_captures_total{outcome="captured"} 1.0\n'
 _BODY = (
     problems.MALFORMED_JSON,
     problems.INVALID_REQUEST,
@@ -104,7 +107,7 @@ _NOT_MODIFIED = Answer(
 def _payment(
     status: int, description: str, example: documents.Payment, links: tuple[Link, ...], *headers: str
 ) -> Answer:
-    return Answer(status, description, documents.Payment, example, headers, links)
+    return Answer(status, description, documents.Payment, example, headers=headers, links=links)
 
 
 OPERATIONS = (
@@ -120,8 +123,8 @@ OPERATIONS = (
                 "A page. `next`, and the link of relation `next`, lead to the following one.",
                 documents.PaymentPage,
                 examples.PAGE,
-                ("ETag", "Cache-Control", "Link"),
-                (Link("getPayment", {"payment_id": "$response.body#/payments/0/id"}),),
+                headers=("ETag", "Cache-Control", "Link"),
+                links=(Link("getPayment", {"payment_id": "$response.body#/payments/0/id"}),),
             ),
             _NOT_MODIFIED,
         ),
@@ -219,8 +222,8 @@ OPERATIONS = (
                 "Captured. A retry with the same key gets the same bytes, with `Idempotent-Replayed: true`.",
                 documents.Capture,
                 examples.CAPTURE,
-                ("Idempotent-Replayed",),
-                (
+                headers=("Idempotent-Replayed",),
+                links=(
                     Link("getPayment", _SAME),
                     Link("listCaptures", _SAME),
                     Link("capturePayment", _SAME, {"amount_cents": "$response.body#/amount_cents"}),
@@ -251,7 +254,7 @@ OPERATIONS = (
                 "The attempts, by decision time and key.",
                 documents.CaptureAttempts,
                 examples.ATTEMPTS,
-                ("ETag", "Cache-Control"),
+                headers=("ETag", "Cache-Control"),
             ),
             _NOT_MODIFIED,
         ),
@@ -270,7 +273,7 @@ OPERATIONS = (
                 "The description.",
                 documents.ProblemDescription,
                 described(problems.ALREADY_CAPTURED),
-                ("ETag", "Cache-Control", "Vary"),
+                headers=("ETag", "Cache-Control", "Vary"),
             ),
             _NOT_MODIFIED,
         ),
@@ -291,5 +294,20 @@ OPERATIONS = (
         "About the service",
         "Whether requests can be served: the database is there, with every migration",
         (Answer(200, "They can.", documents.Ready, documents.Ready()),),
+    ),
+    Operation(
+        "getMetrics",
+        "get",
+        "/metrics",
+        "About the service",
+        "Metrics for Prometheus; with a token, where the service is set up with tokens",
+        (
+            Answer(
+                200,
+                "The metrics, in the text format of Prometheus.",
+                text="text/plain",
+                example=METRICS_EXAMPLE,
+            ),
+        ),
     ),
 )

@@ -49,6 +49,12 @@ export async function createAuthorized(cents, seconds, shown) {
   return authorized;
 }
 
+// Move the clock of a demonstration on; by how many seconds it is ahead then.
+export async function advanceClock(seconds) {
+  const answer = await expect(200, send("POST", "/demo/clock", { advance_seconds: seconds }));
+  return answer.document.ahead_seconds;
+}
+
 export function read(id) {
   return expect(200, send("GET", `/payments/${id}`));
 }

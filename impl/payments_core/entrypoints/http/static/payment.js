@@ -34,6 +34,10 @@ export function untilEnd() {
   return clock ? Math.max(0, remaining() / 1000) : 0;
 }
 
+export function isOpen() {
+  return clock?.state === "authorized" && remaining() > 0;
+}
+
 export function showWindow() {
   if (!clock) return;
   const output = element("remaining");
@@ -58,7 +62,7 @@ function microseconds(instant) {
   return Date.parse(`${instant.slice(0, 19)}Z`) * 1000 + Number(instant.slice(20, 26));
 }
 
-function duration(us) {
+export function duration(us) {
   const tenths = Math.ceil(us / 100_000);
   const seconds = tenths / 10;
   if (seconds < 60) return `${seconds.toFixed(1)} s`;

@@ -1,7 +1,7 @@
 // The page to race captures on: what its three buttons do.
 
-import { capture, createAuthorized, read, Refused, useToken } from "./client.js";
-import { showPayment, showWindow, untilEnd } from "./payment.js";
+import { advanceClock, capture, createAuthorized, read, Refused, useToken } from "./client.js";
+import { duration, isOpen, showPayment, showWindow, untilEnd } from "./payment.js";
 import { draw, prepare } from "./timeline.js";
 
 const LATE_WINDOW_S = 3;
@@ -30,6 +30,22 @@ on("late", async () => {
   }
   await race(LATE_REQUESTS, "late");
 });
+
+// Only the page of a demonstration has this form.
+if (element("advance")) {
+  moveClock(0).catch(() => {}); // without a token it is not known yet
+  on("advance", async () => {
+    if (!isOpen()) await authorize(Number(element("window").value));
+    prepare(namesOf(LATE_REQUESTS, "late"), "waits");
+    await moveClock(Math.ceil(untilEnd() / 1000));
+    showPayment(await read(payment.id));
+    await race(LATE_REQUESTS, "late");
+  });
+}
+
+async function moveClock(seconds) {
+  element("ahead").textContent = duration((await advanceClock(seconds)) * 1_000_000);
+}
 
 async function authorize(seconds) {
   const authorized = await createAuthorized(Number(element("amount").value), seconds, showPayment);
