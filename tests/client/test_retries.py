@@ -151,6 +151,7 @@ INDEFINITE: dict[str, Reply | NoReply] = {
     "503 of the service": OVERLOADED,
     "503 of a proxy": reply(503),
     "504": reply(504),
+    "a refusal that cannot be read": Reply(409, {}, b'{"type": "/problems/already_capt'),
     "a success that cannot be read": Reply(201, {}, b'{"payment_id": "' + str(PAYMENT).encode()),
     "a success of another shape": reply(201, {"outcome": "captured"}),
     "a success that says something else": Reply(201, {}, CAPTURED.body.replace(b"captured", b"lost", 1)),

@@ -20,6 +20,9 @@ from payments_core.client.requests import Call
 
 Answer = TypeVar("Answer", bound=msgspec.Struct)
 
+# Refusals that are stored under a key have these. Without its type nobody knows what was refused.
+_WITH_DECISIONS = frozenset({409, 422})
+_UNNAMED = Problem().type
 # 408 and 429 say that the request was not taken on, but not who says so.
 _NOT_YET = frozenset({408, 429})
 # These say of themselves that nothing was done.
@@ -188,6 +191,8 @@ def _judge(call: Call[Answer], outcome: Reply | NoReply) -> Answer | Problem | _
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return _Indefinite(f"a {outcome.status} that cannot be read", may_be_done=True)
     problem = _problem(outcome)
+    if outcome.status in _WITH_DECISIONS and problem.type == _UNNAMED:
+        return _Indefinite(f"a {outcome.status} that cannot be read", may_be_done=True)
     if 400 <= outcome.status < 500 and outcome.status not in _NOT_YET:
         return problem
     return _Indefinite(
