@@ -21,7 +21,7 @@ from payments_verify.nemesis.catalog import FAULTS
 from payments_verify.nemesis.report import SoakReport, histories, judge_rest, summed_up
 from payments_verify.nemesis.soak import Plan
 from payments_verify.nemesis.soak import soak as run_soak
-from payments_verify.nemesis.window import WindowReport
+from payments_verify.nemesis.window import Pace, WindowReport
 from payments_verify.result import EXIT_CODES
 
 FOLDER = Path("build/soak")
@@ -60,6 +60,9 @@ def soak(
     folder: Annotated[
         Path | None, typer.Option(help="Where to save histories; build/soak/SEED if not given.")
     ] = None,
+    after: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, help="How long clients go on after each repair.")
+    ] = Pace().tail,
     server_setting: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="A setting of the database server; may be repeated."),
@@ -97,6 +100,7 @@ def soak(
         captures,
         _names(faults),
         drawn,
+        Pace(tail=after),
         settings=_settings(server_setting),
         bin_dir=postgres_bin,
     )

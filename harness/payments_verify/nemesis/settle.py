@@ -12,6 +12,7 @@ import httpx
 
 from payments_verify.nemesis.database_faults import SESSIONS, count_of
 from payments_verify.nemesis.target import POOL_MAX, Target
+from payments_verify.payments.http_binding import Http
 from payments_verify.systems import SERVICE_LOGIN
 
 SETTLE_LIMIT_S = 20.0
@@ -23,6 +24,8 @@ and the 10 s for which the driver waits for a dead connection's answer to a canc
 
 _PROBE_LIMIT_S = 1.0
 _BEAT_S = 0.02
+_CHEAP = {"amount_cents": 1}
+_VOID = {"reason": "voided"}
 _IN_FLIGHT = re.compile(r"^payments_http_requests_in_flight (\S+)$", re.MULTILINE)
 _BUSY = f"SELECT count(*) {SESSIONS} AND state <> 'idle'"
 _LOCKS = f"SELECT count(*) FROM pg_locks WHERE pid IN (SELECT pid {SESSIONS})"  # noqa: S608 - constants
@@ -30,7 +33,7 @@ _OPEN = f"SELECT count(*) {SESSIONS}"
 _WAITING = f"SELECT count(*) {SESSIONS} AND wait_event_type = 'Lock'"
 
 
-async def serve_again(carriers: Sequence[httpx.AsyncClient]) -> float | None:
+async def serve_again(carriers: Sequence[Http]) -> float | None:
     """Wait until every process of the service makes a payment: the seconds, or ``None`` if one does not."""
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -38,12 +41,13 @@ async def serve_again(carriers: Sequence[httpx.AsyncClient]) -> float | None:
     return loop.time() - began if all(served) else None
 
 
-async def _served(http: httpx.AsyncClient, deadline: float) -> bool:
+async def _served(http: Http, deadline: float) -> bool:
     loop = asyncio.get_running_loop()
     while loop.time() < deadline:
         try:
-            answer = await http.put(f"/payments/{uuid4()}", json={"amount_cents": 1}, timeout=_PROBE_LIMIT_S)
-        except httpx.TransportError:
+            async with asyncio.timeout(_PROBE_LIMIT_S):
+                answer = await http.request("PUT", f"/payments/{uuid4()}", headers={}, json=_CHEAP)
+        except (httpx.TransportError, TimeoutError):
             pass
         else:
             if answer.status_code == 201:
@@ -52,7 +56,7 @@ async def _served(http: httpx.AsyncClient, deadline: float) -> bool:
     return False
 
 
-async def left_behind(target: Target, carriers: Sequence[httpx.AsyncClient]) -> list[str]:
+async def left_behind(target: Target, carriers: Sequence[Http]) -> list[str]:
     """What the service has not put away although nobody waits for anything: nothing, if all is well."""
     found = [
         await _until_nothing(target, _BUSY, "sessions are in a transaction, or at work, though nobody asks"),
@@ -74,25 +78,25 @@ async def _until_nothing(target: Target, query: str, complaint: str) -> str | No
     return f"I9: {left} {complaint}, for {SETTLE_LIMIT_S:g} s" if left else None
 
 
-async def _in_flight(http: httpx.AsyncClient) -> str | None:
+async def _in_flight(http: Http) -> str | None:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + SETTLE_LIMIT_S
     while True:
-        text = (await http.get("/metrics")).text
+        text = (await http.request("GET", "/metrics", headers={}, json=None)).text
         found = _IN_FLIGHT.search(text)
         # The request for the metrics is one of them.
         if found is not None and float(found[1]) <= 1:
             return None
         if loop.time() > deadline:
             shown = "no number of requests in flight" if found is None else f"{found[1]} requests in flight"
-            return f"I9: {http.base_url} shows {shown}, though nobody asks"
+            return f"I9: a process shows {shown}, though nobody asks"
         await asyncio.sleep(_BEAT_S)
 
 
-async def _incomplete_pool(target: Target, carriers: Sequence[httpx.AsyncClient]) -> str | None:
+async def _incomplete_pool(target: Target, carriers: Sequence[Http]) -> str | None:
     """See that each process can still use every connection of its pool, by letting as many requests wait."""
     payment = str(uuid4())
-    await carriers[0].put(f"/payments/{payment}", json={"amount_cents": 1})
+    await carriers[0].request("PUT", f"/payments/{payment}", headers={}, json=_CHEAP)
     wanted = POOL_MAX * len(carriers)
     async with AsyncExitStack() as stack:
         connection = await stack.enter_async_context(target.cluster.connect())
@@ -122,10 +126,10 @@ async def _most_waiting(target: Target, wanted: int) -> int:
     return most
 
 
-async def _wait_in_line(http: httpx.AsyncClient, payment: str) -> None:
+async def _wait_in_line(http: Http, payment: str) -> None:
     """Wait for the payment's lock, again if it is given up: the pool may still be growing."""
     while True:
-        answer = await http.post(f"/payments/{payment}/fail", json={"reason": "voided"})
+        answer = await http.request("POST", f"/payments/{payment}/fail", headers={}, json=_VOID)
         if answer.status_code < 500:
             return
 

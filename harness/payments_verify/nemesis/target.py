@@ -7,9 +7,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
-
 from payments_verify.nemesis.error_triggers import prepare
+from payments_verify.nemesis.http import Carrier
 from payments_verify.nemesis.load import Habits, Load
 from payments_verify.nemesis.network import Network
 from payments_verify.systems import ApiProcess, Cluster, make_token
@@ -84,19 +83,8 @@ class Target:
             yield cls(cluster, network, tuple(apis), token)
 
     @asynccontextmanager
-    async def carriers(self) -> AsyncIterator[tuple[httpx.AsyncClient, ...]]:
+    async def carriers(self) -> AsyncIterator[tuple[Carrier, ...]]:
         """What carries requests to each process of the service, until the block ends."""
         async with AsyncExitStack() as stack:
-            limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
-            headers = {"Authorization": f"Bearer {self.token}"}
-            made = [
-                httpx.AsyncClient(
-                    base_url=api.url,
-                    timeout=_REQUEST_LIMIT_S,
-                    limits=limits,
-                    headers=headers,
-                    trust_env=False,
-                )
-                for api in self.apis
-            ]
-            yield tuple([await stack.enter_async_context(each) for each in made])
+            to = [Carrier.to(api.url, self.token, _REQUEST_LIMIT_S) for api in self.apis]
+            yield tuple([await stack.enter_async_context(each) for each in to])

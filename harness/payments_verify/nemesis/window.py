@@ -24,6 +24,7 @@ from payments_verify.nemesis.load import Load, Tally
 from payments_verify.nemesis.rows import look
 from payments_verify.nemesis.settle import SERVE_LIMIT_S, left_behind, serve_again
 from payments_verify.nemesis.target import Target
+from payments_verify.payments.http_binding import Http
 from payments_verify.payments.spec import Payments
 from payments_verify.recorder import Recorder
 from payments_verify.systems import EmbeddedPostgresError, ServerError
@@ -151,7 +152,7 @@ async def play(
 @asynccontextmanager
 async def _working(
     target: Target,
-    carriers: Sequence[httpx.AsyncClient],
+    carriers: Sequence[Http],
     recorder: Recorder,
     rng: random.Random,
     tally: Tally,
@@ -169,7 +170,7 @@ async def _working(
 async def _strike(
     target: Target,
     plan: Sequence[type[Fault]],
-    carriers: Sequence[httpx.AsyncClient],
+    carriers: Sequence[Http],
     report: WindowReport,
     rng: random.Random,
     pace: Pace,
@@ -211,7 +212,7 @@ async def _happen(fault: Fault, incident: Incident, delay: float, seconds: float
 
 
 async def _recover(
-    carriers: Sequence[httpx.AsyncClient], report: WindowReport, incidents: Sequence[Incident], began: float
+    carriers: Sequence[Http], report: WindowReport, incidents: Sequence[Incident], began: float
 ) -> None:
     """Wait until it serves again. The time is that of a fault that was alone."""
     if await serve_again(carriers) is None:

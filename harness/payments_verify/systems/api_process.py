@@ -136,7 +136,8 @@ class ApiProcess:
         return os.pread(self._output.fileno(), most, max(0, size - most)).decode(errors="replace")
 
     async def _answers(self) -> bool:
-        async with httpx.AsyncClient(timeout=_PROBE_LIMIT_S) as http:
+        # Of a context for TLS, which it does not need, httpx would make a new one each time.
+        async with httpx.AsyncClient(timeout=_PROBE_LIMIT_S, verify=False, trust_env=False) as http:  # noqa: S501
             with suppress(httpx.TransportError):
                 return (await http.get(f"{self.url}/readyz")).status_code == 200
         return False
