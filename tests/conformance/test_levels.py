@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.mutants import Edit, mutated_copy, run_harness
-from tests.support.seeded_bugs import COMMIT_ERROR_SWALLOWED, NO_ROW_LOCK, SWEEPER_WITHOUT_GUARD
+from tests.support.seeded_bugs import COMMIT_ERROR_SWALLOWED, NO_ROW_LOCK, STORE
 
 CLI = f"{sys.executable} -m payments_core"
 COMMAND = f"{CLI} migrate >/dev/null && exec {CLI} serve --port $PORT"
@@ -23,13 +23,24 @@ STATE_BEFORE_KEY = Edit(
     "if locked.attempt is not None:",
     'if locked.attempt is not None and locked.payment.state == "authorized":',
 )
+# No client of the stress creates what another is creating.
+LOOKED_UP_THEN_CREATED = Edit(
+    STORE,
+    "            inserted = await _row(connection, sql.INSERT_PAYMENT, (payment_id, amount.cents))\n"
+    "            row = inserted or await _row(connection, sql.GET_PAYMENT, (payment_id,))\n",
+    "            row = await _row(connection, sql.GET_PAYMENT, (payment_id,))\n"
+    "            inserted = None\n"
+    "            if row is None:\n"
+    "                inserted = await _row(connection, sql.INSERT_PAYMENT, (payment_id, amount.cents))\n"
+    "                row = inserted\n",
+)
 
 # The level that is the first to fail, what breaks it, and what the counterexample says.
 BROKEN: dict[int, tuple[Sequence[Edit], str]] = {
     1: ((WINDOW_END_INSIDE,), "window_expired"),
-    2: ((STATE_BEFORE_KEY,), "expected"),
+    2: ((STATE_BEFORE_KEY,), "capture"),
     3: ((NO_ROW_LOCK,), "capture"),
-    4: (SWEEPER_WITHOUT_GUARD, "capture-and-sweep"),
+    4: ((LOOKED_UP_THEN_CREATED,), "create-twice"),
     5: (COMMIT_ERROR_SWALLOWED, "one-capture"),
 }
 

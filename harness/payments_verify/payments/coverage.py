@@ -112,6 +112,8 @@ def why_not(scenario: Scenario, binding: Binding, traits: Traits) -> str | None:
                 lacks = "clock"
             case Sweeper() if binding.sweep is None:
                 lacks = "sweep"
+            case Sweeper() if not traits.sweeps:
+                lacks = "sweep.request or sweep.sql: how long a command takes to start is nobody's to say"
             case Sweeper() if "fail" not in traits.commands:
                 lacks = "commands.fail, to clear away what a sweep could find"
         if lacks is not None:
