@@ -110,18 +110,22 @@ def why_not(scenario: Scenario, binding: Binding, traits: Traits) -> str | None:
                 lacks = _lacks_for_holding(actor, binding)
             case Tick() if not traits.moves_clock:
                 lacks = "clock"
-            case Sweeper() if binding.sweep is None:
-                lacks = "sweep"
-            case Sweeper() if not traits.sweeps:
-                lacks = "sweep.request or sweep.sql: how long a command takes to start is nobody's to say"
-            case Sweeper() if "fail" not in traits.commands:
-                lacks = "commands.fail, to clear away what a sweep could find"
+            case Sweeper():
+                lacks = _lacks_for_sweeping(traits)
         if lacks is not None:
             return lacks
     if scenario.past_window and not traits.moves_clock:
         return "clock"
     if scenario.prepared is Prepared.NOTHING and not traits.chooses_ids:
         return "ids.chosen_by = 'client'"
+    return None
+
+
+def _lacks_for_sweeping(traits: Traits) -> str | None:
+    if not traits.sweeps:
+        return "sweep.request or sweep.sql: how long a command takes to start is nobody's to say"
+    if "fail" not in traits.commands:
+        return "commands.fail, to clear away what a sweep could find"
     return None
 
 

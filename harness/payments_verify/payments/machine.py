@@ -7,7 +7,7 @@ stored attempts, and the bytes that each used key repeats.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -16,7 +16,7 @@ from uuid import uuid4
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import seed as use_seed
 from hypothesis import strategies as st
-from hypothesis.errors import FlakyFailure
+from hypothesis.errors import Flaky, FlakyFailure
 from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
@@ -367,9 +367,19 @@ def run_programs(
         )
     except MismatchError as mismatch:
         return mismatch
-    except FlakyFailure as flaky:
-        seen = next((each for each in flaky.exceptions if isinstance(each, MismatchError)), None)
+    except Flaky as flaky:
+        seen = next((each for each in _behind(flaky) if isinstance(each, MismatchError)), None)
         if seen is None:
             raise
         return seen
     return None
+
+
+def _behind(flaky: Flaky) -> Iterator[BaseException]:
+    """What a program raised that did otherwise when it was run again."""
+    if isinstance(flaky, FlakyFailure):
+        yield from flaky.exceptions
+    error: BaseException | None = flaky
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
