@@ -20,6 +20,9 @@ export UV_PYTHON_DOWNLOADS := never
 
 STAMP := $(VENV)/.synced
 BENCH_STAMP := $(VENV)/.bench
+PEERS := tests/peers
+TUTORIAL_STAMP := build/peers/tutorial/.synced
+INVOICES_STAMP := $(PEERS)/invoices/node_modules/.package-lock.json
 
 .PHONY: help
 help: ## List the targets
@@ -49,6 +52,27 @@ $(BENCH_STAMP): requirements-bench.lock $(STAMP)
 	@"$(UV)" pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements-bench.lock
 	@touch $@
 
+# Services that are not ours have environments of their own.
+$(TUTORIAL_STAMP): $(PEERS)/tutorial/requirements.lock $(STAMP)
+	@test -x build/peers/tutorial/bin/python || "$(UV)" venv --quiet --python $(BIN)/python build/peers/tutorial
+	@"$(UV)" pip sync --quiet --python build/peers/tutorial/bin/python --require-hashes $<
+	@touch $@
+
+.PHONY: node
+node:
+	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null && command -v npm >/dev/null \
+	  || { echo "Node 20 or newer and its npm are needed for $(PEERS)/invoices, and are not on the PATH"; exit 2; } >&2
+
+$(INVOICES_STAMP): $(PEERS)/invoices/package-lock.json | node
+	@cd $(PEERS)/invoices && npm ci --silent --no-audit --no-fund
+	@touch $@
+
+.PHONY: peer-node
+peer-node: $(INVOICES_STAMP) ## Install the service in JavaScript that conformance is tried on (needs Node 20)
+
+.PHONY: peer-tutorial
+peer-tutorial: $(TUTORIAL_STAMP) ## Install the service over FastAPI and SQLAlchemy that conformance is tried on
+
 .PHONY: sync
 sync: $(STAMP) ## Make the virtual environment match the lock file
 
@@ -58,6 +82,9 @@ lock: $(filter build/%,$(UV)) ## Resolve the dependencies again and write the lo
 	  --no-emit-find-links --no-header --extra verify --extra dev pyproject.toml -o requirements.lock
 	"$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-emit-find-links --no-header pyproject.toml -o requirements-service.lock
+	"$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-header --no-annotate $(PEERS)/tutorial/requirements.in \
+	  -o $(PEERS)/tutorial/requirements.lock
 	"$(PYTHON)" -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 	  | "$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-emit-find-links --no-header --no-annotate - -o requirements-build.lock
@@ -86,6 +113,10 @@ test: $(STAMP) ## Run the tests
 .PHONY: test-long
 test-long: $(BENCH_STAMP) ## Run the tests that take minutes each
 	@$(BIN)/pytest $(PYTEST_ARGS) -m long
+
+.PHONY: test-peers
+test-peers: $(STAMP) $(INVOICES_STAMP) $(TUTORIAL_STAMP) ## Examine services that are not ours (needs Node 20)
+	@$(BIN)/pytest -m peers tests/conformance
 
 .PHONY: test-file
 test-file: $(STAMP) ## Run one test file or test: make test-file FILE=tests/model/test_step.py

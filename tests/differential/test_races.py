@@ -22,9 +22,8 @@ from payments_verify.interleavings.execution import DivergenceError, SchedulingE
 from payments_verify.interleavings.minimize import Follow, switches
 from payments_verify.interleavings.strategy import Continuation
 from payments_verify.payments.checks import _not_shown, racing_check
-from payments_verify.payments.http_binding import PaymentsClient
 from payments_verify.payments.machine import EPOCH
-from payments_verify.payments.observations import Invocation, Observation
+from payments_verify.payments.observations import Invocation, Observation, Sender
 from payments_verify.payments.oracle import MismatchError
 from payments_verify.payments.races import (
     OpenService,
@@ -172,7 +171,7 @@ def test_a_race_may_be_written_by_hand(open_service: OpenService) -> None:
 class Optimist:
     """A client that takes every refused capture for a success."""
 
-    def __init__(self, client: PaymentsClient) -> None:
+    def __init__(self, client: Sender) -> None:
         self._client = client
 
     async def send(self, invocation: Invocation) -> Observation:

@@ -7,6 +7,7 @@ from io import TextIOWrapper
 
 import typer
 
+from payments_verify.cli.conformance import conformance
 from payments_verify.cli.differential import machine, stress
 from payments_verify.cli.explore import explore
 from payments_verify.cli.faults import faults
@@ -32,6 +33,7 @@ app.command()(replay)
 app.command()(faults)
 app.command()(soak)
 app.command()(history)
+app.command()(conformance)
 
 
 @app.callback()

@@ -13,12 +13,14 @@ from typing import Annotated, NoReturn
 import typer
 
 from payments_verify.cli.running import finish, progress_bar
+from payments_verify.payments.binding import BindingFileError
 from payments_verify.payments.checks import OpenSystem, machine_check, racing_check, stress_check
 from payments_verify.systems import (
     EXPLORING,
     CommandError,
     EmbeddedPostgresError,
     ServerError,
+    SweepError,
     gated,
     in_memory,
     in_process,
@@ -141,11 +143,14 @@ def stress(
     finish([result], as_json=as_json)
 
 
+_NOT_READY = (EmbeddedPostgresError, ServerError, CommandError, SweepError, BindingFileError, OSError)
+
+
 @contextmanager
 def could_not_run() -> Iterator[None]:
     """End with exit code 2 and a message where a system cannot be made ready."""
     try:
         yield
-    except (EmbeddedPostgresError, ServerError, CommandError, OSError) as error:
+    except _NOT_READY as error:
         typer.echo(f"payments-verify: {error}", err=True)
         raise typer.Exit(2) from error

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -12,17 +13,20 @@ import msgspec
 import typer
 import uvloop
 
+from payments_verify.cli.conformance import BindingFile, read_binding
 from payments_verify.cli.differential import Command, Json, PostgresBin, could_not_run
 from payments_verify.cli.explored import ExploredSystem, explored, require_database, system_of
 from payments_verify.cli.running import Report, progress_bar
 from payments_verify.interleavings.execution import DivergenceError, Execution, SchedulingError
 from payments_verify.interleavings.replay import replay as replay_schedule
 from payments_verify.payments import schedule_file
+from payments_verify.payments.fault_check import PATIENCE
 from payments_verify.payments.interleavings_check import OpenGated
 from payments_verify.payments.scenario_history import Judge, Violation
 from payments_verify.payments.scenario_program import ScenarioProgram
 from payments_verify.payments.scenario_timeline import timeline_of
-from payments_verify.payments.scenarios import SCENARIOS
+from payments_verify.payments.scenarios import NAMED
+from payments_verify.systems import StartedService, empty_databases
 from payments_verify.timeline import html, svg, text
 
 
@@ -45,6 +49,7 @@ def replay(
         ExploredSystem | None, typer.Option(help="The system to run; FILE says it.", show_default=False)
     ] = None,
     command: Command = None,
+    binding: BindingFile = None,
     postgres_bin: PostgresBin = None,
     as_json: Json = False,
 ) -> None:
@@ -60,13 +65,26 @@ def replay(
         raise typer.Exit(2) from error
     with (
         could_not_run(),
-        explored(made_for, command, postgres_bin) as open_service,
+        _opened(made_for, command, binding, postgres_bin) as open_service,
         progress_bar("replay") as progress,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         runs = runner.run(_replay(open_service, schedule, times, progress))
     pictures = _draw(schedule, runs, output or file.parent, file.name.split(".")[0])
     _report(schedule, runs, pictures, width=width, as_json=as_json)
+
+
+@contextmanager
+def _opened(
+    system: ExploredSystem, command: str | None, binding: Path | None, bin_dir: Path | None
+) -> Iterator[OpenGated]:
+    """The service: one with a binding makes its own schema, on an empty database."""
+    if command is None or binding is None:
+        with explored(system, command, bin_dir) as open_service:
+            yield open_service
+        return
+    with empty_databases(bin_dir) as new_database:
+        yield StartedService(command, read_binding(binding), new_database).gated
 
 
 def _system(
@@ -93,10 +111,13 @@ def _system(
 async def _replay(
     open_service: OpenGated, schedule: schedule_file.SavedSchedule, times: int, progress: Report
 ) -> list[_Replayed]:
-    judge = Judge()
+    faults = {(each.process, each.statement): each.fault for each in schedule.faults}
+    judge = Judge(faults=bool(faults))
     runs = []
     async with open_service() as service:
-        program = ScenarioProgram(SCENARIOS[schedule.scenario], service)
+        program = ScenarioProgram(
+            NAMED[schedule.scenario], service, faults=faults, patience=PATIENCE if faults else 1
+        )
         await program.prepare()
         for number in range(times):
             try:
@@ -126,7 +147,7 @@ def _draw(
     shown = _shown(runs)
     if shown is None or shown.execution is None:
         return []
-    timeline = timeline_of(SCENARIOS[schedule.scenario], schedule.service, shown.execution, shown.violation)
+    timeline = timeline_of(NAMED[schedule.scenario], schedule.service, shown.execution, shown.violation)
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{stem}.svg", folder / f"{stem}.html"]
     paths[0].write_text(svg.render(timeline))
@@ -164,7 +185,7 @@ def _report(
     else:
         if shown is not None and shown.execution is not None:
             timeline = timeline_of(
-                SCENARIOS[schedule.scenario], schedule.service, shown.execution, shown.violation
+                NAMED[schedule.scenario], schedule.service, shown.execution, shown.violation
             )
             typer.echo(text.render(timeline, width))
         for problem in dict.fromkeys(not_run):

@@ -23,6 +23,7 @@ from payments_verify.payments.racing_machine import (
 )
 from payments_verify.payments.stress import stress
 from payments_verify.payments.system import System
+from payments_verify.payments.window_check import check_windows
 from payments_verify.result import CheckResult, Progress, Verdict
 
 OpenSystem = Callable[[], AbstractAsyncContextManager[System]]
@@ -39,6 +40,7 @@ def machine_check(
     steps: int,
     seed: int | None,
     progress: Progress | None = None,
+    reuses_keys: bool = True,
 ) -> CheckResult:
     """Run the stateful machine against a system.
 
@@ -49,6 +51,7 @@ def machine_check(
         steps: commands in a program, at most.
         seed: makes the run repeatable; ``None`` draws anew.
         progress: is told of each program.
+        reuses_keys: whether keys are used again.
     """
     started = time.monotonic()
     with asyncio.Runner() as runner:
@@ -56,7 +59,13 @@ def machine_check(
         system = runner.run(_enter(context))
         try:
             tally, failure = run_machine(
-                system, runner, examples=examples, steps=steps, seed=seed, progress=progress
+                system,
+                runner,
+                examples=examples,
+                steps=steps,
+                seed=seed,
+                progress=progress,
+                reuses_keys=reuses_keys,
             )
         finally:
             runner.run(_leave(context))
@@ -68,6 +77,35 @@ def machine_check(
         seconds=time.monotonic() - started,
         details=_exercised(tally),
         counterexample=None if failure is None else _told(failure),
+    )
+
+
+def windows_check(name: str, open_system: OpenSystem) -> CheckResult:
+    """Check the two sides of a capture window, and the sweep, on one payment at a time.
+
+    Args:
+        name: the system's name in the result.
+        open_system: makes the system ready and ends it.
+    """
+    started = time.monotonic()
+
+    async def run() -> tuple[int, Verdict, str | None]:
+        async with open_system() as system:
+            try:
+                return await check_windows(system), "holds", None
+            except MismatchError as mismatch:
+                return 1, "violated", str(mismatch)
+            except TimeoutError as late:
+                return 0, "could not run", str(late)
+
+    cases, verdict, problem = asyncio.run(run())
+    return CheckResult(
+        name=f"capture windows: {name}",
+        kind="differential",
+        cases=cases,
+        verdict=verdict,
+        seconds=time.monotonic() - started,
+        counterexample=problem,
     )
 
 

@@ -9,7 +9,7 @@ effect, at any point, or never; but each answer that was given stays true.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -50,6 +50,8 @@ class FaultReport:
         unready: how often the service was not ready for the next run when it was asked at once.
         seconds: how long it took.
         violation: what was wrong with the first wrong run.
+        execution: that run.
+        place: the client and the statement that were hurt in it.
         problem: why something could not be run.
     """
 
@@ -65,6 +67,8 @@ class FaultReport:
     unready: int = 0
     seconds: float = 0.0
     violation: Violation | None = None
+    execution: Execution | None = None
+    place: tuple[int, int] | None = None
     problem: str | None = None
 
     @property
@@ -128,6 +132,8 @@ async def _explore_place(report: FaultReport, service: GatedService, place: tupl
     def take(execution: Execution, _plan: Plan) -> bool:
         runs.append(execution.result)
         report.violation = judge.violation(execution)
+        if report.violation is not None:
+            report.execution, report.place = execution, place
         return report.violation is not None
 
     explored = await explore(
@@ -161,15 +167,21 @@ def _count(report: FaultReport, raced: Raced) -> None:
         and answer.value.get("outcome") == "captured"
         and not answer.value.get("replayed")
     ]
-    stored = [
-        attempt
-        for exchange in raced.after
-        for attempt in exchange.observation.value.get("attempts", ())
-        if attempt["outcome"] == "captured"
-    ]
+    stored = list(_captures_stored(raced))
     report.unanswered += sum(
         operation.result is None or operation.result.kind == "unknown" for operation in raced.operations
     )
     report.acknowledged += len(acknowledged)
     report.lost += max(0, len(acknowledged) - len(stored))
     report.doubled += len(stored) > 1 or len(acknowledged) > 1
+
+
+def _captures_stored(raced: Raced) -> Iterator[Mapping[str, Any]]:
+    """The successful captures that the last look shows: the attempts, or the payments where it shows none."""
+    seen = [exchange.observation.value for exchange in raced.after]
+    if any("attempts" in value for value in seen):
+        attempts = (attempt for value in seen for attempt in value.get("attempts", ()))
+        yield from (attempt for attempt in attempts if attempt.get("outcome", "captured") == "captured")
+    else:
+        payments = (value["payment"] for value in seen if "payment" in value)
+        yield from (payment for payment in payments if payment["state"] == "captured")

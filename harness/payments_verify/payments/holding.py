@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import psycopg
@@ -31,39 +32,61 @@ class Holder(Protocol):
         """Undo what was done, and give the lock back."""
 
 
+@dataclass(frozen=True)
+class RowStatements:
+    """How a payment's row is held in a schema; ``%s`` is the payment's id.
+
+    Attributes:
+        lock: locks the row, and has the payment's state as its first column.
+        void: voids the payment if it is authorized; ``None`` where that is not known.
+        states: the model's names of the states, by the schema's.
+        id_of: the schema's id of a payment.
+    """
+
+    lock: str = _LOCK
+    void: str | None = _VOID
+    states: Mapping[str, str] = field(default_factory=dict)
+    id_of: Callable[[str], str] = str
+
+
 class RowHolder:
     """A session on PostgreSQL.
 
     Args:
         connection: in autocommit mode, used by nobody else.
+        statements: of the schema.
     """
 
-    def __init__(self, connection: psycopg.AsyncConnection) -> None:
+    def __init__(self, connection: psycopg.AsyncConnection, statements: RowStatements | None = None) -> None:
         self._connection = connection
+        self._statements = statements or RowStatements()
         self._payment = ""
 
     @classmethod
     @asynccontextmanager
-    async def connect(cls, dsn: str) -> AsyncIterator[RowHolder]:
+    async def connect(cls, dsn: str, statements: RowStatements | None = None) -> AsyncIterator[RowHolder]:
         """Open a connection of the holder's own."""
         connection = await psycopg.AsyncConnection.connect(dsn, autocommit=True)
         try:
-            yield cls(connection)
+            yield cls(connection, statements)
         finally:
             await connection.close()
 
     async def lock(self, payment: str) -> str:
         """Begin a transaction and lock the payment's row."""
-        self._payment = payment
+        self._payment = self._statements.id_of(payment)
         await self._connection.execute("BEGIN")
-        row = await (await self._connection.execute(_LOCK, [payment])).fetchone()
+        lock = self._statements.lock.encode()
+        row = await (await self._connection.execute(lock, [self._payment])).fetchone()
         assert row is not None
-        state: str = row[0]
-        return state
+        state = str(row[0])
+        return self._statements.states.get(state, state)
 
     async def void(self) -> bool:
         """Update the row."""
-        return (await self._connection.execute(_VOID, [self._payment])).rowcount == 1
+        assert self._statements.void is not None
+        voiding = await self._connection.execute(self._statements.void.encode(), [self._payment])
+        return voiding.rowcount == 1
 
     async def commit(self) -> None:
         """Commit the transaction."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import uvloop
 
 from payments_verify.interleavings.source_dpor import SourceDPOR
+from payments_verify.payments.pictures import draw
 from payments_verify.payments.scenario_check import Explored, explore_scenario
 from payments_verify.payments.scenarios import Scenario
 from payments_verify.payments.system import GatedService
@@ -59,10 +60,65 @@ def interleavings_check(
     )
 
 
+def drawn_interleavings_check(
+    name: str,
+    open_service: OpenGated,
+    scenarios: Sequence[Scenario],
+    folder: Path,
+    *,
+    replay: str,
+    progress: Progress = no_progress,
+) -> CheckResult:
+    """Explore scenarios by source-DPOR up to the first that is violated, and draw that.
+
+    Args:
+        name: the service's name in the result.
+        open_service: makes the service and its gate ready, and ends them.
+        scenarios: what is raced.
+        folder: where the schedule of a violation and its pictures are written.
+        replay: the command line that runs a schedule's file again, but for the file.
+        progress: is told of each schedule.
+
+    Returns:
+        ``holds`` only if every scenario was explored to its end and every run explained by the model.
+    """
+    started = time.monotonic()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        found = runner.run(_explore(open_service, scenarios, folder, progress, to_the_first=True))
+    return CheckResult(
+        name=f"every interleaving, {len(scenarios)} scenarios: {name}",
+        kind="interleavings",
+        cases=sum(each.report.schedules for each in found),
+        verdict=_verdict(found),
+        seconds=time.monotonic() - started,
+        details={
+            "complete": all(each.report.complete for each in found),
+            "scenarios": [each.as_json() for each in found],
+        },
+        counterexample=_drawn(found, name, replay) if _verdict(found) != "holds" else None,
+    )
+
+
+def _drawn(found: Sequence[Explored], name: str, replay: str) -> str:
+    last = next((each for each in found if each.problem is not None), None)
+    if last is None:
+        return "no scenario can be run"
+    lines = [f"{last.scenario.name}: {last.problem}"]
+    if last.violation is not None and last.execution is not None and last.schedule is not None:
+        picture = draw(last.scenario, name, last.execution, last.violation, last.schedule)
+        lines += ["", picture, "", f"run it again: {replay} {last.schedule}"]
+    return "\n".join(lines)
+
+
 async def _explore(
-    open_service: OpenGated, scenarios: Sequence[Scenario], folder: Path, progress: Progress
+    open_service: OpenGated,
+    scenarios: Sequence[Scenario],
+    folder: Path,
+    progress: Progress,
+    *,
+    to_the_first: bool = False,
 ) -> list[Explored]:
-    found = []
+    found: list[Explored] = []
     async with open_service() as service:
         for number, scenario in enumerate(scenarios):
 
@@ -70,6 +126,8 @@ async def _explore(
                 progress(number, len(scenarios), f"{name}: {count} schedules")
 
             found.append(await explore_scenario(scenario, service, SourceDPOR, folder, on_run=on_run))
+            if to_the_first and found[-1].verdict != "holds":
+                break
     return found
 
 

@@ -7,15 +7,16 @@ stored attempts, and the bytes that each used key repeats.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 from uuid import uuid4
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import seed as use_seed
 from hypothesis import strategies as st
-from hypothesis.errors import FlakyFailure
+from hypothesis.errors import Flaky, FlakyFailure
 from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
@@ -28,9 +29,11 @@ from hypothesis.stateful import (
 )
 
 from payments_model import MAX_AMOUNT, Authorized, Expire, Outcome, Record, apply
+from payments_verify.payments.http_binding import BindingError
 from payments_verify.payments.observations import Invocation, attempts_of
 from payments_verify.payments.oracle import MismatchError, answer, difference
 from payments_verify.payments.system import System
+from payments_verify.payments.traits import MALFORMED_AMOUNTS, Traits
 from payments_verify.result import Progress
 
 EPOCH = 1_900_000_000_000_000
@@ -38,7 +41,7 @@ EPOCH = 1_900_000_000_000_000
 
 _SECOND = 1_000_000
 AMOUNTS = st.sampled_from([1, 500, 501, MAX_AMOUNT])
-_MALFORMED_AMOUNTS = st.sampled_from([0, -1, MAX_AMOUNT + 1, 2**63, True, 1.5, "1", None])
+_MALFORMED_AMOUNTS = st.sampled_from(MALFORMED_AMOUNTS)
 KEYS = st.sampled_from(["k1", "k2", "K1", "k 1"])
 _WINDOWS = st.sampled_from([1, 2, 60, 2_678_400]).map(lambda seconds: seconds * _SECOND)
 PAYMENTS = 3  # as many as an example uses at a time, because each step looks at all of them
@@ -71,12 +74,22 @@ class Tally:
         self.on_example()
 
 
+def _where(has: Callable[[Traits], bool]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Only for a service that has what the rule needs."""
+    return precondition(lambda machine: has(machine.system.traits))
+
+
 class PaymentMachine(RuleBasedStateMachine):
-    """Commands to one system, checked against the model. Subclasses name the system and the runner."""
+    """Commands to one system, checked against the model. Subclasses name the system and the runner.
+
+    Attributes:
+        reuses_keys: whether a key is used more than once for a payment.
+    """
 
     system: System
     runner: asyncio.Runner
     tally: Tally
+    reuses_keys = True
 
     payments = Bundle("payments")
 
@@ -85,6 +98,7 @@ class PaymentMachine(RuleBasedStateMachine):
         self.now = EPOCH
         self.records: dict[str, Record] = {}
         self.bodies: dict[tuple[str, str], str] = {}
+        self._keys = count()
         self.tally.begin_example()
         self.runner.run(self.system.set_clock(self.now))
 
@@ -99,67 +113,79 @@ class PaymentMachine(RuleBasedStateMachine):
         """Create a payment under a new id."""
         return self._create(amount)
 
+    @_where(lambda traits: traits.chooses_ids)
     @rule(payment=payments, amount=AMOUNTS)
     def create_again(self, payment: str, amount: int) -> None:
         """Create under an id that is taken."""
-        self.perform("create", payment, amount=amount)
+        self.perform("create", payment, amount=min(amount, self.system.traits.max_amount))
 
     @rule(payment=payments, window=_WINDOWS)
     def authorize(self, payment: str, window: int) -> None:
         """Authorize."""
-        self.perform("authorize", payment, window=window)
+        self.perform("authorize", payment, window=self.system.traits.window(window))
 
     @rule(payment=payments, key=KEYS)
     def capture(self, payment: str, key: str) -> None:
         """Capture the authorized amount."""
         stored = self.records[payment].payment
         assert stored is not None
-        self.perform("capture", payment, key=key, amount=stored.amount)
+        self.perform("capture", payment, key=self._key(key), amount=stored.amount)
 
     @rule(payment=payments, key=KEYS)
     def capture_another_amount(self, payment: str, key: str) -> None:
         """Capture an amount that is not the authorized one."""
         stored = self.records[payment].payment
         assert stored is not None
-        self.perform("capture", payment, key=key, amount=stored.amount % MAX_AMOUNT + 1)
+        amount = stored.amount % self.system.traits.max_amount + 1
+        self.perform("capture", payment, key=self._key(key), amount=amount)
 
+    @precondition(lambda self: self.reuses_keys)
     @rule(data=st.data(), payment=payments, other_amount=st.booleans())
     def capture_again(self, data: st.DataObject, payment: str, other_amount: bool) -> None:
         """Use a key that has been used: for the same request, or for another."""
         attempts = attempts_of(self.records[payment])
         if attempts:
             used = data.draw(st.sampled_from(attempts))
-            amount = used["amount"] % MAX_AMOUNT + 1 if other_amount else used["amount"]
+            another = used["amount"] % self.system.traits.max_amount + 1
+            amount = another if other_amount else used["amount"]
             self.perform("capture", payment, key=used["key"], amount=amount)
 
+    @_where(lambda traits: "fail" in traits.commands)
     @rule(payment=payments, reason=REASONS)
     def fail(self, payment: str, reason: str) -> None:
         """Decline or void."""
-        self.perform("fail", payment, reason=reason)
+        self.perform("fail", payment, reason=self.system.traits.reason(reason))
 
     @rule(payment=payments, key=KEYS, amount=_MALFORMED_AMOUNTS)
     def malformed(self, payment: str, key: str, amount: Any) -> None:  # noqa: ANN401 - anything
         """What is no amount is neither captured nor created: refused, and nothing is stored."""
-        self.refused_as_malformed("capture", payment, key=key, amount=amount)
-        unknown = str(uuid4())
-        self.refused_as_malformed("create", unknown, amount=amount)
-        self._expect_nothing(unknown, key)
+        traits = self.system.traits
+        if traits.is_malformed(amount):
+            self.refused_as_malformed("capture", payment, key=self._key(key), amount=amount)
+            if traits.chooses_ids:
+                self.refused_as_malformed("create", str(uuid4()), amount=amount)
 
-    def _expect_nothing(self, payment: str, key: str) -> None:
-        """Every command on an id that does not exist."""
-        self.records[payment] = Record()
-        self.perform("capture", payment, key=key, amount=1)
-        self.perform("authorize", payment, window=_SECOND)
-        self.perform("fail", payment, reason="voided")
-        self.perform("read", payment)
-        self.perform("attempts", payment)
-        del self.records[payment]
+    @_where(lambda traits: traits.finds_unknown)
+    @rule(key=KEYS)
+    def unknown_payment(self, key: str) -> None:
+        """No command finds a payment that was never created."""
+        unknown = str(uuid4())
+        self.records[unknown] = Record()
+        traits = self.system.traits
+        self.perform("capture", unknown, key=key, amount=1)
+        self.perform("authorize", unknown, window=traits.window(_SECOND))
+        if "fail" in traits.commands:
+            self.perform("fail", unknown, reason=traits.reason("voided"))
+        for look in traits.looks:
+            self.perform(look, unknown)
+        del self.records[unknown]
 
     @rule(payment=consumes(payments))
     def forget(self, payment: str) -> None:
         """Use the payment no more, to keep the checks after each step few."""
         del self.records[payment]
 
+    @_where(lambda traits: traits.moves_clock)
     @rule(step=st.integers(1, 20 * _SECOND))
     def let_time_pass(self, step: int) -> None:
         """Move the database's clock on."""
@@ -173,16 +199,19 @@ class PaymentMachine(RuleBasedStateMachine):
         if stored.capture_expires_at + offset >= self.now:
             self.set_clock(stored.capture_expires_at + offset)
 
+    @_where(lambda traits: traits.moves_clock)
     @rule(payment=payments, key=KEYS, offset=_AROUND)
     def capture_at_the_end_of_the_window(self, payment: str, key: str, offset: int | None) -> None:
         """Capture in the window's last µs, at its end, or 1 µs after."""
         self.move_to_the_end_of_the_window(payment, offset)
         self.capture(payment, key)
 
+    @_where(lambda traits: traits.sweeps and traits.moves_clock)
     @rule(payment=payments, offset=_AROUND)
     def sweep(self, payment: str, offset: int | None) -> None:
         """Expire everything that is due, around the end of a window."""
         self.move_to_the_end_of_the_window(payment, offset)
+        assert self.system.sweep is not None
         self.runner.run(self.system.sweep())
         for each, record in self.records.items():
             self.records[each], done = apply(record, Expire(), self.now)
@@ -193,8 +222,10 @@ class PaymentMachine(RuleBasedStateMachine):
     def everything_visible_agrees(self) -> None:
         """Every payment, its attempts, and each used key's answer are the model's."""
         for payment in self.records:
-            self.perform("read", payment, is_step=False)
-            self.perform("attempts", payment, is_step=False)
+            for look in self.system.traits.looks:
+                self.perform(look, payment, is_step=False)
+        if not self.reuses_keys:
+            return
         for payment, key in list(self.bodies):
             attempt = self.records[payment].attempt(key) if payment in self.records else None
             if attempt is not None:
@@ -203,7 +234,7 @@ class PaymentMachine(RuleBasedStateMachine):
     def authorized(self, amount: int) -> str:
         """Create and authorize a payment."""
         payment = self._create(amount)
-        self.perform("authorize", payment, window=60 * _SECOND)
+        self.perform("authorize", payment, window=self.system.traits.window(60 * _SECOND))
         return payment
 
     def set_clock(self, now: int) -> None:
@@ -234,15 +265,27 @@ class PaymentMachine(RuleBasedStateMachine):
     def _create(self, amount: int) -> str:
         payment = str(uuid4())
         self.records[payment] = Record()
-        self.perform("create", payment, amount=amount)
+        self.perform("create", payment, amount=min(amount, self.system.traits.max_amount))
         return payment
 
+    def _key(self, key: str) -> str:
+        return key if self.reuses_keys else f"{key} {next(self._keys)}"
+
     def _send(self, invocation: Invocation) -> Mapping[str, Any]:
-        return self.runner.run(self.system.clients[0].send(invocation)).value
+        try:
+            observed = self.runner.run(self.system.clients[0].send(invocation))
+        except BindingError as error:
+            raise MismatchError(str(error)) from None
+        if observed.kind == "unknown":
+            raise MismatchError(
+                f"{invocation.f} {dict(invocation.value)} got no definite answer: {dict(observed.value)}"
+            )
+        return observed.value
 
     def _compare(self, invocation: Invocation, expected: Mapping[str, Any], seen: Mapping[str, Any]) -> None:
         self.tally.comparisons += 1
-        wrong = difference(expected, seen)
+        traits = self.system.traits
+        wrong = difference(traits.visible(invocation.f, expected), traits.visible(invocation.f, seen))
         body = seen.get("body")
         if wrong is None and "decided_at" in expected:
             place = (invocation.value["payment"], invocation.value["key"])
@@ -264,6 +307,7 @@ def run_machine(
     steps: int,
     seed: int | None = None,
     progress: Progress | None = None,
+    reuses_keys: bool = True,
 ) -> tuple[Tally, MismatchError | None]:
     """Run the machine against a system until it has shown ``examples`` programs or found a mismatch.
 
@@ -274,6 +318,7 @@ def run_machine(
         steps: commands in a program, at most.
         seed: makes the run repeatable; ``None`` draws anew each time.
         progress: is told of each program as it begins.
+        reuses_keys: whether keys are used again; if not, nothing is repeated.
 
     Returns:
         What was exercised, and the mismatch if there is one, with the shortest program found in its notes.
@@ -281,7 +326,8 @@ def run_machine(
     tally = Tally()
     if progress is not None:
         tally.on_example = lambda: progress(tally.examples, examples, f"{tally.steps} commands")
-    machine = type("Machine", (PaymentMachine,), {"system": system, "runner": runner, "tally": tally})
+    attributes = {"system": system, "runner": runner, "tally": tally, "reuses_keys": reuses_keys}
+    machine = type("Machine", (PaymentMachine,), attributes)
     return tally, run_programs(machine, examples=examples, steps=steps, seed=seed)
 
 
@@ -321,9 +367,19 @@ def run_programs(
         )
     except MismatchError as mismatch:
         return mismatch
-    except FlakyFailure as flaky:
-        seen = next((each for each in flaky.exceptions if isinstance(each, MismatchError)), None)
+    except Flaky as flaky:
+        seen = next((each for each in _behind(flaky) if isinstance(each, MismatchError)), None)
         if seen is None:
             raise
         return seen
     return None
+
+
+def _behind(flaky: Flaky) -> Iterator[BaseException]:
+    """What a program raised that did otherwise when it was run again."""
+    if isinstance(flaky, FlakyFailure):
+        yield from flaky.exceptions
+    error: BaseException | None = flaky
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

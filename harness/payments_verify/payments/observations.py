@@ -18,6 +18,9 @@ An answer names the model's outcome, and what could be seen with it::
 
     {"outcome": "captured", "replayed": false, "decided_at": µs, "body": TEXT}
     {"outcome": "read", "payment": {"state": "authorized", ...}, "as_of": µs}
+
+Where a service says the same for several outcomes, ``also`` has the others: ``{"outcome": "already_captured",
+"also": ["payment_failed"]}``. What an answer leaves out is not compared.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import Enum
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from payments_model import Outcome, Payment, Record, state_of
 
@@ -72,6 +75,13 @@ class Observation:
     value: Mapping[str, Any]
 
 
+class Sender(Protocol):
+    """A client that sends commands to a service."""
+
+    async def send(self, invocation: Invocation, /) -> Observation:
+        """Send a command once."""
+
+
 def answered(outcome: Outcome, **seen: Any) -> Observation:  # noqa: ANN401 - any JSON value
     """A definite answer with this outcome."""
     return Observation("ok" if outcome in SUCCESSES else "fail", {"outcome": outcome.name.lower(), **seen})
@@ -97,3 +107,9 @@ def attempts_of(record: Record) -> list[View]:
         }
         for key, attempt in sorted(record.attempts, key=lambda pair: pair[0])
     ]
+
+
+def outcomes_in(answer: Mapping[str, Any]) -> frozenset[str]:
+    """The names of the outcomes that an answer may stand for; none if it has no outcome."""
+    named = answer.get("outcome")
+    return frozenset() if named is None else frozenset([named, *answer.get("also", ())])

@@ -6,7 +6,7 @@ step at a time, as a chooser says; then each payment is looked at.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 from uuid import UUID, uuid4
@@ -158,7 +158,7 @@ class RaceProgram:
             self._service.database,
             limits=self._service.limits,
             conditions=Conditions(
-                {UUID(payment): UUID(int=number) for number, payment in enumerate(race.payments)},
+                self._names(race),
                 self.start_is_read,
                 self._faults,
             ),
@@ -174,7 +174,7 @@ class RaceProgram:
         self._clock = race.now
         after: list[Exchange] = []
         if execution.complete:
-            looks = [(f, payment) for payment in race.payments for f in ("read", "attempts")]
+            looks = [(f, payment) for payment in race.payments for f in self._service.hands.traits.looks]
             after = [await self._exchange(f, payment, {}) for f, payment in looks]
         else:
             await void(self._service, race.payments)
@@ -187,6 +187,10 @@ class RaceProgram:
             tuple(run.strays),
         )
         return replace(execution, result=raced)
+
+    def _names(self, race: Race) -> Mapping[Hashable, Hashable]:
+        ids = (self._service.hands.id_of(payment) for payment in race.payments)
+        return {UUID(each): UUID(int=number) for number, each in enumerate(ids)}
 
     def _race(self) -> Race:
         count = 1 + max(_payments_of(self._before, self._actors), default=0)
@@ -226,9 +230,11 @@ class RaceProgram:
 
 
 async def void(service: GatedService, payments: Iterable[str]) -> None:
-    """Void what may still be authorized, so that no later sweep finds it."""
+    """Void what may still be authorized, so that no later sweep finds it; where it can be voided."""
+    if "fail" not in service.hands.traits.commands:
+        return
     for payment in payments:
-        await _exchange(service, "fail", payment, {"reason": "voided"})
+        await _exchange(service, "fail", payment, {"reason": service.hands.traits.reason("voided")})
 
 
 async def _exchange(service: GatedService, f: str, payment: str, arguments: Mapping[str, Any]) -> Exchange:

@@ -9,9 +9,10 @@ from typing import Any
 
 from payments_verify.interleavings.footprint import Access, Footprint, Lock, Mode, Rows
 from payments_verify.payments import holding
-from payments_verify.payments.http_binding import BindingError, PaymentsClient
-from payments_verify.payments.observations import Invocation, Observation
+from payments_verify.payments.http_binding import BindingError
+from payments_verify.payments.observations import Invocation, Observation, Sender
 from payments_verify.payments.scenarios import Actor, Client, Holder, Leaving, Sweeper, Tick
+from payments_verify.payments.traits import EVERYTHING, Traits
 from payments_verify.scheduler import Body, Process
 
 CLOCK = Rows("clock")
@@ -50,12 +51,16 @@ class Hands:
         set_clock: moves the clock by which the service decides, in µs.
         sweep_batch: runs one batch of the sweep.
         holder: opens a session outside the service, whose steps are scheduled too.
+        traits: what can be asked of the service, and seen.
+        id_of: the id that the service has given a payment, where the client does not choose it.
     """
 
-    client: PaymentsClient
+    client: Sender
     set_clock: Callable[[int], Coroutine[Any, Any, object]]
     sweep_batch: Callable[[], Coroutine[Any, Any, object]]
     holder: Callable[[], AbstractAsyncContextManager[holding.Holder]]
+    traits: Traits = EVERYTHING
+    id_of: Callable[[str], str] = str
 
 
 def body_of(actor: Actor, hands: Hands, race: Race) -> Body:
@@ -71,7 +76,7 @@ def body_of(actor: Actor, hands: Hands, race: Race) -> Body:
             return lambda process: _sweep(process, hands)
 
 
-async def send(client: PaymentsClient, invocation: Invocation) -> Observation:
+async def send(client: Sender, invocation: Invocation) -> Observation:
     """Send a command; an answer that cannot be read is none."""
     try:
         return await client.send(invocation)

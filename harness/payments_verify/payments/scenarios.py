@@ -239,6 +239,9 @@ ONE_CAPTURE = Scenario(
 SCENARIOS: Mapping[str, Scenario] = {scenario.name: scenario for scenario in _ALL}
 """Every scenario, by name, in the order in which they are run."""
 
+NAMED: Mapping[str, Scenario] = {**SCENARIOS, ONE_CAPTURE.name: ONE_CAPTURE}
+"""Every scenario that a schedule may be of."""
+
 FAULT_SCENARIOS = (
     ONE_CAPTURE,
     SCENARIOS["same-key-twice"],

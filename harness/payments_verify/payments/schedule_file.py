@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
+from payments_verify.gate import Fault
 from payments_verify.interleavings.execution import Execution
-from payments_verify.payments.scenarios import SCENARIOS, Scenario
+from payments_verify.payments.scenarios import NAMED, Scenario
 
 FORMAT_NAME = "payments-verify-schedule"
 FORMAT_VERSION = 1
@@ -29,6 +30,14 @@ class SavedStep(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
     woke: tuple[int, ...] = ()
 
 
+class SavedFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What goes wrong at a statement of a process; statements are counted from 0."""
+
+    process: int
+    statement: int
+    fault: Fault
+
+
 class SavedSchedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A schedule of a scenario, and what was found.
 
@@ -41,6 +50,7 @@ class SavedSchedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         steps: what the steps were.
         actors: the processes' names.
         violation: what was wrong, for people; empty if nothing was.
+        faults: what goes wrong; clients that got no definite answer then ask again.
     """
 
     format: str = FORMAT_NAME
@@ -51,6 +61,7 @@ class SavedSchedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     steps: tuple[SavedStep, ...]
     actors: tuple[str, ...]
     violation: str = ""
+    faults: tuple[SavedFault, ...] = ()
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -58,7 +69,13 @@ class SavedSchedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         return tuple(step.label for step in self.steps)
 
 
-def saved(scenario: Scenario, service: str, execution: Execution, violation: str) -> SavedSchedule:
+def saved(
+    scenario: Scenario,
+    service: str,
+    execution: Execution,
+    violation: str,
+    faults: tuple[SavedFault, ...] = (),
+) -> SavedSchedule:
     """The schedule of an execution."""
     return SavedSchedule(
         scenario=scenario.name,
@@ -77,6 +94,7 @@ def saved(scenario: Scenario, service: str, execution: Execution, violation: str
         ),
         actors=tuple(actor.name for actor in scenario.actors),
         violation=violation,
+        faults=faults,
     )
 
 
@@ -112,11 +130,11 @@ def _require_runnable(path: Path, schedule: SavedSchedule) -> None:
         raise ScheduleError(
             f"{path}: version {schedule.version} is not supported; this reads version {FORMAT_VERSION}"
         )
-    if schedule.scenario not in SCENARIOS:
+    if schedule.scenario not in NAMED:
         raise ScheduleError(
-            f"{path}: no scenario is named {schedule.scenario!r}; there are {', '.join(SCENARIOS)}"
+            f"{path}: no scenario is named {schedule.scenario!r}; there are {', '.join(NAMED)}"
         )
-    processes = len(SCENARIOS[schedule.scenario].actors)
+    processes = len(NAMED[schedule.scenario].actors)
     if not all(0 <= process < processes for process in schedule.schedule):
         raise ScheduleError(f"{path}: {schedule.scenario} has processes 0 to {processes - 1} and no others")
     if schedule.steps and len(schedule.steps) != len(schedule.schedule):

@@ -15,7 +15,7 @@ from typing import Any
 from payments_model import Authorized, Command, Expire, Outcome, Record, apply, state_of
 from payments_verify import history
 from payments_verify.history import Operation
-from payments_verify.payments.observations import OUTCOME_NAMED, attempts_of, view_of
+from payments_verify.payments.observations import attempts_of, outcomes_in, view_of
 from payments_verify.payments.oracle import command_of
 from payments_verify.payments.timing import bounds
 from payments_verify.spec import SpecError, not_understood
@@ -153,8 +153,12 @@ def _payment(operation: Operation) -> str:
 def _dated(operation: Operation, earliest: int, latest: int, found: Mapping[str, set[int]]) -> Operation:
     value = _value(operation)
     kind = f"key {value['key']}" if operation.f == "capture" else _DECIDED_IN.get(operation.f, "")
-    instants = found.get(kind) or (found.get("captured_at") if operation.f == "capture" else None)
-    dated: dict[str, Any] = {"earliest": earliest, "latest": latest, "instants": sorted(instants or ())}
+    instants = set(found.get(kind, ()))
+    if operation.f == "capture" and not instants:
+        instants |= found.get("captured_at", set())
+    if operation.f == "authorize":
+        instants |= {end - value["window"] for end in found.get("capture_expires_at", set())}
+    dated: dict[str, Any] = {"earliest": earliest, "latest": latest, "instants": sorted(instants)}
     return replace(operation, value=dict(value) | dated)
 
 
@@ -167,7 +171,8 @@ def _instants_seen(part: Iterable[Operation]) -> dict[str, set[int]]:
             if name.endswith("_at"):
                 found[name].add(instant)
         for attempt in answer.get("attempts", ()):
-            found[f"key {attempt['key']}"].add(attempt["decided_at"])
+            if "decided_at" in attempt:
+                found[f"key {attempt['key']}"].add(attempt["decided_at"])
         if "decided_at" in answer:
             found[f"key {_value(operation)['key']}"].add(answer["decided_at"])
     return found
@@ -201,7 +206,7 @@ def _possible(state: PaymentState, operation: Operation, seen: int | None) -> It
     else:
         payment = state.record.payment
         ends = [payment.capture_expires_at] if isinstance(payment, Authorized) else []
-        candidates = [earliest, *ends]
+        candidates = [*value["instants"], earliest, *ends]
     for instant in dict.fromkeys(candidates):
         if earliest <= instant <= value["latest"]:
             yield instant
@@ -215,6 +220,8 @@ def _decide(state: PaymentState, operation: Operation) -> Iterator[PaymentState]
     if answer.get("replayed"):
         yield from _replay(state, operation)
         return
+    if operation.f == "capture" and "outcome" in answer and "replayed" not in answer:
+        yield from _replay(state, operation)
     for now in _possible(state, operation, _instant_seen(operation)):
         record, done = apply(state.record, _command(operation), now, _key(operation))
         if operation.outcome is history.Outcome.UNKNOWN:
@@ -242,11 +249,16 @@ def _instant_seen(operation: Operation) -> int | None:
 
 def _agrees(operation: Operation, record: Record, outcome: Outcome, replayed: bool) -> bool:
     answer: Any = operation.response
-    if OUTCOME_NAMED.get(answer.get("outcome")) is not outcome or replayed:
+    if outcome.name.lower() not in outcomes_in(answer) or replayed:
         return False
     return "payment" not in answer or (
-        record.payment is not None and answer["payment"] == view_of(record.payment)
+        record.payment is not None and _shows(answer["payment"], view_of(record.payment))
     )
+
+
+def _shows(seen: Value, stored: Value) -> bool:
+    """Whether all that is seen is so. A service may show less than there is."""
+    return all(name in stored and stored[name] == value for name, value in seen.items())
 
 
 def _with_body(state: PaymentState, operation: Operation) -> Iterator[PaymentState]:
@@ -265,7 +277,7 @@ def _replay(state: PaymentState, operation: Operation) -> Iterator[PaymentState]
     if (
         stored is not None
         and stored.amount == _value(operation)["amount"]
-        and stored.outcome is OUTCOME_NAMED.get(answer["outcome"])
+        and stored.outcome.name.lower() in outcomes_in(answer)
         and stored.decided_at == answer.get("decided_at", stored.decided_at)
     ):
         yield from _with_body(state, operation)
@@ -280,7 +292,7 @@ def _read(state: PaymentState, operation: Operation) -> Iterator[PaymentState]:
     elif payment is None or "payment" not in answer:
         if payment is None and answer.get("outcome") == "not_found":
             yield state
-    elif answer["payment"] == view_of(payment) and (
+    elif _shows(answer["payment"], view_of(payment)) and (
         value["earliest"] <= answer.get("as_of", value["earliest"]) <= value["latest"]
     ):
         yield state
@@ -293,8 +305,11 @@ def _attempts(state: PaymentState, operation: Operation) -> Iterator[PaymentStat
     elif state.record.payment is None:
         if answer.get("outcome") == "not_found":
             yield state
-    elif sorted(answer.get("attempts", ()), key=lambda each: each["key"]) == attempts_of(state.record):
-        yield state
+    else:
+        seen = sorted(answer.get("attempts", ()), key=lambda each: each["key"])
+        stored = attempts_of(state.record)
+        if len(seen) == len(stored) and all(map(_shows, seen, stored)):
+            yield state
 
 
 def _sweep(state: PaymentState, operation: Operation) -> Iterator[PaymentState]:

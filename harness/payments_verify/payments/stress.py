@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -21,11 +21,12 @@ from uuid import UUID
 
 from payments_verify.explain import explain, render
 from payments_verify.linearizability import Verdict, check
-from payments_verify.payments.http_binding import BindingError, PaymentsClient
+from payments_verify.payments.http_binding import BindingError
 from payments_verify.payments.machine import EPOCH
-from payments_verify.payments.observations import Invocation, Observation
+from payments_verify.payments.observations import Invocation, Observation, Sender
 from payments_verify.payments.spec import Payments
 from payments_verify.payments.system import System
+from payments_verify.payments.traits import Traits
 from payments_verify.recorder import Recorder
 
 _SECOND = 1_000_000
@@ -111,18 +112,21 @@ async def _round(system: System, path: Path, rng: random.Random, load: Load, rep
         await played.play(load)
         operations = recorder.history().operations
     report.operations += len(operations)
-    if report.violation is None:
-        result = check(Payments(), operations, budget_seconds=_CHECK_BUDGET_S)
-        if result.refuted is not None:
-            shown = render(explain(Payments(), result.refuted))
-            report.violation = f"{path}: not linearizable\n{shown}"
-        elif result.verdict is Verdict.UNKNOWN:
-            report.undecided = f"{path}: {result.reason}"
+    result = check(Payments(), operations, budget_seconds=_CHECK_BUDGET_S)
+    if result.refuted is not None:
+        shown = render(explain(Payments(), result.refuted))
+        unanswered = "" if report.violation is None else f"\n\n{report.violation}"
+        report.violation = f"{path}: not linearizable\n{shown}{unanswered}"
+    elif report.violation is not None:
+        report.violation += f"\nin {path}"
+    elif result.verdict is Verdict.UNKNOWN:
+        report.undecided = f"{path}: {result.reason}"
 
 
 class _Round:
     def __init__(self, system: System, recorder: Recorder, rng: random.Random, report: StressReport) -> None:
         self._system = system
+        self._traits = system.traits
         self._recorder = recorder
         self._rng = rng
         self._report = report
@@ -145,22 +149,29 @@ class _Round:
             self._now = max(self._now, self._eve)
             await self._set_clock(self._now)
         plans = [list(self._plan(amounts, load)) for _ in range(load.clients)]
-        background = [asyncio.create_task(self._move_clock())]
+        background = []
+        if self._traits.moves_clock:
+            background.append(asyncio.create_task(self._move_clock()))
         if held is not None and self._system.hold is not None:
             background.append(await self._hold(held, self._system.hold))
-        if self._rng.random() < 0.5:
-            background.append(asyncio.create_task(self._sweep()))
+        # A sweep that is a process of its own takes as long as many rounds.
+        chance = 0.5 if self._traits.sweeps else 0.1
+        if self._rng.random() < chance and self._system.sweep is not None:
+            background.append(asyncio.create_task(self._sweep(self._system.sweep)))
         clients = self._system.clients
         await asyncio.gather(*(self._client(clients[i % len(clients)], plan) for i, plan in enumerate(plans)))
         self._over = True
         await asyncio.gather(*background)
-        await self._client(clients[0], [Invocation(f, {"payment": p}) for p in amounts for f in _LOOKS])
+        await self._client(
+            clients[0], [Invocation(f, {"payment": p}) for p in amounts for f in self._traits.looks]
+        )
 
     async def _begin(self, payment: str, amount: int) -> None:
         """Most payments are created and authorized before the race; the others race from the start."""
         steps = [Invocation("create", {"payment": payment, "amount": amount})]
-        if self._rng.random() < 0.8:
-            window = self._rng.choice([1, 2, 30]) * _SECOND
+        # When it was authorized while the clock moved is not known of a service that does not say.
+        if self._rng.random() < 0.8 or not self._traits.dates_authorizations:
+            window = self._traits.window(self._rng.choice([1, 2, 30]) * _SECOND)
             steps.append(Invocation("authorize", {"payment": payment, "window": window}))
             # A race that begins in the last instants of the window is where time and locks meet.
             self._eve = max(self._eve, self._now + window - 1)
@@ -169,12 +180,12 @@ class _Round:
     def _plan(self, amounts: dict[str, int], load: Load) -> Iterator[Invocation]:
         for _ in range(load.commands):
             payment, amount = self._rng.choice(list(amounts.items()))
-            command = _draw(self._rng, payment, amount)
+            command = _draw(self._rng, payment, amount, self._traits)
             yield command
             if command.f == "capture" and self._rng.random() < load.repeat:
                 yield command
 
-    async def _client(self, client: PaymentsClient, plan: Sequence[Invocation]) -> None:
+    async def _client(self, client: Sender, plan: Sequence[Invocation]) -> None:
         process = next(self._processes)
         for invocation in plan:
             self._recorder.invoke(process, invocation.f, dict(invocation.value))
@@ -185,7 +196,7 @@ class _Round:
             if observed.kind == "unknown":
                 process = next(self._processes)
 
-    async def _observe(self, client: PaymentsClient, invocation: Invocation) -> Observation:
+    async def _observe(self, client: Sender, invocation: Invocation) -> Observation:
         """Send it. Nothing is broken on purpose here, so that no answer or a 5xx is a violation (I9)."""
         try:
             observed = await client.send(invocation)
@@ -198,6 +209,8 @@ class _Round:
         return observed
 
     async def _set_clock(self, now: int) -> None:
+        if not self._traits.moves_clock:
+            return
         process = next(self._processes)
         self._recorder.invoke(process, "clock", {"now": now})
         await self._system.set_clock(now)
@@ -225,29 +238,29 @@ class _Round:
 
         return asyncio.create_task(release())
 
-    async def _sweep(self) -> None:
+    async def _sweep(self, sweep: Callable[[], Awaitable[object]]) -> None:
         while not self._over:
             await asyncio.sleep(self._rng.uniform(0, 0.03))
             process = next(self._processes)
             self._recorder.invoke(process, "sweep", {})
-            await self._system.sweep()
+            await sweep()
             self._recorder.respond(process, "ok", {})
 
 
-_LOOKS = ("read", "attempts")
+_WEIGHTS = {"capture": 60, "read": 15, "attempts": 5, "fail": 5, "authorize": 10, "create": 5}
 
 
-def _draw(rng: random.Random, payment: str, amount: int) -> Invocation:
-    kind = rng.choices(
-        ["capture", "read", "attempts", "fail", "authorize", "create"], weights=[60, 15, 5, 5, 10, 5]
-    )[0]
+def _draw(rng: random.Random, payment: str, amount: int, traits: Traits) -> Invocation:
+    known = traits.commands if traits.chooses_ids else traits.commands - {"create"}
+    weights = [weight if f in known else 0 for f, weight in _WEIGHTS.items()]
+    kind = rng.choices(list(_WEIGHTS), weights=weights)[0]
     value: dict[str, Any] = {"payment": payment}
     if kind == "capture":
         value |= {"key": rng.choice(_KEYS), "amount": amount if rng.random() < 0.85 else amount + 1}
     elif kind == "fail":
-        value["reason"] = rng.choice(["declined", "voided"])
+        value["reason"] = traits.reason(rng.choice(["declined", "voided"]))
     elif kind == "authorize":
-        value["window"] = rng.choice([1, 2, 30]) * _SECOND
+        value["window"] = traits.window(rng.choice([1, 2, 30]) * _SECOND)
     elif kind == "create":
         value["amount"] = amount
     return Invocation(kind, value)

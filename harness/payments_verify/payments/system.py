@@ -7,8 +7,9 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from payments_verify.payments.http_binding import PaymentsClient
+from payments_verify.payments.observations import Sender
 from payments_verify.payments.racing import Hands
+from payments_verify.payments.traits import EVERYTHING, Traits
 from payments_verify.scheduler import GatedDatabase, Limits
 
 
@@ -20,16 +21,18 @@ class System:
         name: what it is, for people.
         clients: one for each process that serves.
         set_clock: sets the clock by which it decides, in µs UTC; the clock then stands still.
-        sweep: expires every payment that is due.
+        sweep: expires every payment that is due; ``None`` where the harness cannot.
         hold: takes a payment's lock from outside the service, and gives it back with nothing changed;
             ``None`` where the harness cannot.
+        traits: what can be asked of it, and seen.
     """
 
     name: str
-    clients: tuple[PaymentsClient, ...]
+    clients: tuple[Sender, ...]
     set_clock: Callable[[int], Coroutine[Any, Any, object]]
-    sweep: Callable[[], Coroutine[Any, Any, object]]
+    sweep: Callable[[], Coroutine[Any, Any, object]] | None
     hold: Callable[[str], AbstractAsyncContextManager[object]] | None = None
+    traits: Traits = EVERYTHING
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ Only these, and the bridge of the equivalence check, import ``payments_core``.
 
 from payments_core.infrastructure.embedded import EmbeddedPostgresError
 from payments_verify.systems.api_process import ApiProcess, make_token
+from payments_verify.systems.bound import StartedService, SweepError, empty_databases, service_at
 from payments_verify.systems.cluster import SERVICE_LOGIN, Cluster, Connection
 from payments_verify.systems.command import CommandError
 from payments_verify.systems.database import prepared_database
@@ -12,6 +13,7 @@ from payments_verify.systems.gated import EXPLORING, gated, gated_service
 from payments_verify.systems.gated_memory import IN_MEMORY, gated_in_memory
 from payments_verify.systems.in_process import in_memory, in_process
 from payments_verify.systems.server import ServerError, servers
+from payments_verify.systems.subjects import started_subject, subject_at
 from payments_verify.systems.workers import MakeProgram
 
 __all__ = [
@@ -25,6 +27,9 @@ __all__ = [
     "EmbeddedPostgresError",
     "MakeProgram",
     "ServerError",
+    "StartedService",
+    "SweepError",
+    "empty_databases",
     "gated",
     "gated_in_memory",
     "gated_service",
@@ -33,4 +38,7 @@ __all__ = [
     "make_token",
     "prepared_database",
     "servers",
+    "service_at",
+    "started_subject",
+    "subject_at",
 ]

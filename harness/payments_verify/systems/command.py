@@ -24,17 +24,20 @@ class CommandError(RuntimeError):
 
 
 @asynccontextmanager
-async def running_command(command: str, environment: Mapping[str, str]) -> AsyncIterator[str]:
+async def running_command(
+    command: str, environment: Mapping[str, str], ready: str = "/readyz"
+) -> AsyncIterator[str]:
     """Run a command until the block ends, and give the URL at which it serves.
 
     It gets ``PORT``, a free port of this machine, and ``HOST``, 127.0.0.1, and is expected to serve there;
     the shell expands both in the command: ``my-service --port $PORT``. It is ready when it answers
-    ``GET /readyz`` with anything below 500, a 404 included. At the end it gets SIGTERM, and SIGKILL if that
-    does not help.
+    a GET of ``ready`` with anything below 500, a 404 included. At the end it gets SIGTERM, and SIGKILL if
+    that does not help.
 
     Args:
         command: for the shell.
         environment: what it gets beside the harness's own environment.
+        ready: the path that is asked for.
 
     Raises:
         CommandError: it ended, or did not answer within a minute.
@@ -51,21 +54,21 @@ async def running_command(command: str, environment: Mapping[str, str]) -> Async
             env={**os.environ, **environment, "HOST": "127.0.0.1", "PORT": str(port)},
         )
         try:
-            await _await_ready(process, url, command, output)
+            await _await_ready(process, url, ready, command, output)
             yield url
         finally:
             await _end(process)
 
 
 async def _await_ready(
-    process: asyncio.subprocess.Process, url: str, command: str, output: IO[bytes]
+    process: asyncio.subprocess.Process, url: str, ready: str, command: str, output: IO[bytes]
 ) -> None:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _START_LIMIT_S
     async with httpx.AsyncClient(timeout=_PROBE_LIMIT_S) as http:
         while loop.time() < deadline and process.returncode is None:
             with contextlib.suppress(httpx.TransportError):
-                if (await http.get(f"{url}/readyz")).status_code < 500:
+                if (await http.get(f"{url}{ready}")).status_code < 500:
                     return
             await asyncio.sleep(0.05)
     ended = "" if process.returncode is None else f" (it ended with {process.returncode})"

@@ -1,0 +1,189 @@
+"""`payments-verify conformance`: how much of what is right a service of somebody else's does."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from payments_verify.cli.differential import PostgresBin, could_not_run
+from payments_verify.cli.running import progress_bar
+from payments_verify.payments import binding as binding_file
+from payments_verify.payments.binding import Binding
+from payments_verify.payments.conformance import (
+    FULL,
+    LEVELS,
+    QUICK,
+    Conformance,
+    LevelResult,
+    Subject,
+    examine,
+)
+from payments_verify.result import Progress
+from payments_verify.systems import started_subject, subject_at
+
+FOLDER = Path("build/conformance")
+_BLACK_BOX = 3
+_STYLE = {"holds": "green", "violated": "bold red", "could not run": "yellow", "not run": "dim"}
+
+BindingFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--binding",
+        metavar="FILE",
+        show_default=False,
+        help="How the service's HTTP says what the model says; 'default' for this repository's interface.",
+    ),
+]
+
+
+def conformance(
+    url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", show_default=False, help="A service that runs: levels 1 to 3."),
+    ] = None,
+    command: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CMD",
+            show_default=False,
+            help="Start the service with this shell command; it gets DATABASE_URL (an empty database),"
+            " HOST and PORT: all levels.",
+        ),
+    ] = None,
+    binding: BindingFile = None,
+    level: Annotated[
+        int | None,
+        typer.Option(min=1, max=max(LEVELS), show_default=False, help="Stop after this level."),
+    ] = None,
+    first: Annotated[
+        int, typer.Option("--from", min=1, max=max(LEVELS), help="Leave out the levels below this one.")
+    ] = 1,
+    quick: Annotated[bool, typer.Option("--quick", help="Try less of what cannot be exhausted.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Repeats what is drawn; drawn anew if not given.")] = None,
+    output: Annotated[Path, typer.Option(help="Folder for histories, schedules and pictures.")] = FOLDER,
+    show_binding: Annotated[
+        bool, typer.Option("--show-binding", help="Print the default binding file, to begin one with.")
+    ] = False,
+    postgres_bin: PostgresBin = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the verdict as JSON and nothing else.")
+    ] = False,
+) -> None:
+    """Examine a service of your own, in any language: which of five levels it reaches, and why not the next.
+
+    1 sequential, 2 idempotent, 3 safe under real concurrency, 4 safe under every interleaving of its SQL
+    statements, 5 safe when something goes wrong at any of them.
+
+    Exit codes: 0 every level asked for holds; 1 one is violated; 2 one could not be decided.
+    """
+    if show_binding:
+        typer.echo(binding_file.default_text(), nl=False)
+        return
+    drawn = secrets.randbelow(1_000_000) if seed is None else seed
+    trials = QUICK if quick else FULL
+    with could_not_run(), examined(url, command, binding, postgres_bin, quick=quick) as subject:
+        asked = level or (_BLACK_BOX if subject.gated is None else max(LEVELS))
+        if first > asked:
+            raise typer.BadParameter(f"{first} lies above the last level, {asked}", param_hint="--from")
+        with progress_bar("conformance") as progress:
+            found = examine(
+                subject,
+                trials,
+                folder=output,
+                seed=drawn,
+                level=asked,
+                first=first,
+                on_level=lambda number: _titled(progress, number),
+            )
+    _report(found, drawn, as_json=as_json)
+
+
+@contextmanager
+def examined(
+    url: str | None, command: str | None, binding: Path | None, postgres_bin: Path | None, *, quick: bool
+) -> Iterator[Subject]:
+    """The service that the options name, ready to be opened.
+
+    Raises:
+        typer.BadParameter: they name none, or two.
+        typer.Exit: the binding file is none.
+    """
+    if (url is None) == (command is None):
+        raise typer.BadParameter("name the service by one of the two", param_hint="--url / --command")
+    bound = read_binding(binding)
+    if url is not None:
+        yield subject_at(url, bound)
+        return
+    assert command is not None
+    with started_subject(command, bound, postgres_bin, quick=quick, binding_file=binding) as subject:
+        yield subject
+
+
+def read_binding(file: Path | None) -> Binding:
+    """The binding of a file; the default one for none, and for the name ``default``.
+
+    Raises:
+        typer.Exit: it is no binding: the message is printed, and the exit code 2.
+    """
+    if file is None or file == Path("default"):
+        return binding_file.default_binding()
+    try:
+        return binding_file.load(file)
+    except binding_file.BindingFileError as error:
+        typer.echo(f"payments-verify: {error}", err=True)
+        raise typer.Exit(2) from error
+
+
+def _titled(progress: Progress, number: int) -> Progress:
+    return lambda done, total, text: progress(done, total, f"level {number}, {LEVELS[number]}: {text}")
+
+
+def _report(found: Conformance, seed: int, *, as_json: bool) -> NoReturn:
+    if as_json:
+        content = msgspec.json.encode({**found.as_json(), "seed": seed})
+        typer.echo(msgspec.json.format(content).decode())
+    else:
+        show(found, seed, Console(soft_wrap=True))
+    raise typer.Exit(found.exit_code)
+
+
+def show(found: Conformance, seed: int, console: Console) -> None:
+    """Print the table of levels, the counterexample of the first that fails, and what was not checked."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("level")
+    table.add_column("verdict")
+    table.add_column("cases", justify="right")
+    table.add_column("seconds", justify="right")
+    table.add_column("")
+    for result in found.levels:
+        ran = result.verdict != "not run"
+        table.add_row(
+            f"{result.level} {LEVELS[result.level]}",
+            f"[{_STYLE[result.verdict]}]{result.verdict}[/]",
+            f"{result.cases:,}" if ran else "",
+            f"{result.seconds:.1f}" if ran else "",
+            result.reason or "",
+        )
+    console.print(table)
+    for result in found.levels:
+        if result.counterexample is not None:
+            console.print(f"\n[bold]level {result.level}, {LEVELS[result.level]}[/]: {result.verdict}")
+            console.print(_failing(result), markup=False, highlight=False, soft_wrap=True)
+    if found.unchecked:
+        console.print("\n[bold]not checked[/]")
+        for each in found.unchecked:
+            console.print(f"  {each}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"\n{found.subject}: level {found.reached}, seed {seed}", markup=False, highlight=False)
+
+
+def _failing(result: LevelResult) -> str:
+    check = next(check for check in result.checks if check.counterexample)
+    return f"{check.name}\n{check.counterexample}"

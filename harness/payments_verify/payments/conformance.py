@@ -1,0 +1,282 @@
+"""Conformance: how much of what is right a service does, in levels, each a superset of those before it.
+
+1. sequential: one command after the other, each with a key of its own, is answered as the model answers.
+2. idempotent: a key that is used again gets the stored answer, or is refused for another request.
+3. concurrent: what clients see who race for real is linearizable.
+4. every interleaving: so it is in every order of the SQL statements of the scenarios' requests.
+5. faults: so it is when something goes wrong at any statement, and clients ask again.
+
+The first level that does not hold ends the run, with its counterexample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from payments_verify.payments.checks import OpenSystem, machine_check, stress_check, windows_check
+from payments_verify.payments.faults_check import FaultPlan, faults_check
+from payments_verify.payments.interleavings_check import OpenGated, drawn_interleavings_check
+from payments_verify.payments.scenarios import Scenario
+from payments_verify.result import CheckResult, Progress, no_progress
+
+LEVELS = {
+    1: "sequential",
+    2: "idempotent",
+    3: "concurrent",
+    4: "every interleaving",
+    5: "faults",
+}
+"""The levels and their names."""
+
+LevelVerdict = Literal["holds", "violated", "could not run", "not run"]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The service that is examined.
+
+    Attributes:
+        name: what it is, for people.
+        system: opens it, to be spoken to.
+        gated: opens it behind a gate; ``None`` where the harness does not start it.
+        scenarios: what is raced behind the gate.
+        fault_scenarios: in which of them something goes wrong, and what.
+        unchecked: what is not checked, and why.
+        replay: the command line that runs a schedule's file again, but for the file.
+    """
+
+    name: str
+    system: OpenSystem
+    gated: OpenGated | None
+    scenarios: Sequence[Scenario]
+    fault_scenarios: Sequence[FaultPlan]
+    unchecked: Sequence[str]
+    replay: str = "payments-verify replay"
+
+
+@dataclass(frozen=True)
+class Trials:
+    """How much of what cannot be exhausted is tried.
+
+    Attributes:
+        programs: programs of the stateful machine, at each of the first two levels.
+        steps: commands in a program, at most.
+        rounds: rounds of stress.
+    """
+
+    programs: int
+    rounds: int
+    steps: int = 15
+
+
+FULL = Trials(programs=150, rounds=150)
+QUICK = Trials(programs=30, rounds=30)
+
+
+@dataclass(frozen=True)
+class LevelResult:
+    """What became of a level.
+
+    Attributes:
+        level: its number.
+        verdict: what became of it.
+        checks: what was run for it.
+        reason: why it was not run.
+    """
+
+    level: int
+    verdict: LevelVerdict
+    checks: tuple[CheckResult, ...] = ()
+    reason: str | None = None
+
+    @property
+    def cases(self) -> int:
+        """How many cases the verdict rests on."""
+        return sum(check.cases for check in self.checks)
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return sum(check.seconds for check in self.checks)
+
+    @property
+    def counterexample(self) -> str | None:
+        """What is wrong, or why there is no verdict."""
+        return next((check.counterexample for check in self.checks if check.counterexample), None)
+
+    def as_json(self) -> dict[str, Any]:
+        """The result as plain data."""
+        return {
+            "level": self.level,
+            "name": LEVELS[self.level],
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "cases": self.cases,
+            "seconds": round(self.seconds, 3),
+            "counterexample": self.counterexample,
+            "checks": [check.as_json() for check in self.checks],
+        }
+
+
+@dataclass(frozen=True)
+class Conformance:
+    """The verdict on a service.
+
+    Attributes:
+        subject: the service.
+        asked: the levels that were asked for.
+        levels: every level, those that were not run included.
+        unchecked: what was not checked, and why.
+    """
+
+    subject: str
+    asked: range
+    levels: tuple[LevelResult, ...]
+    unchecked: tuple[str, ...] = field(default=())
+
+    @property
+    def reached(self) -> int:
+        """The highest level that holds with all below it; 0 for none."""
+        held = 0
+        for result in self.levels:
+            if result.verdict != "holds":
+                break
+            held = result.level
+        return held
+
+    @property
+    def exit_code(self) -> int:
+        """0 if every level that was asked for holds, 1 if one is violated, 2 if one has no verdict."""
+        verdicts = {result.verdict for result in self.levels if result.level in self.asked}
+        if "violated" in verdicts:
+            return 1
+        return 0 if verdicts == {"holds"} else 2
+
+    def as_json(self) -> dict[str, Any]:
+        """The verdict as plain data."""
+        return {
+            "format": "payments-verify-conformance",
+            "version": 1,
+            "service": self.subject,
+            "level": self.reached,
+            "asked": list(self.asked),
+            "exit_code": self.exit_code,
+            "levels": [result.as_json() for result in self.levels],
+            "unchecked": list(self.unchecked),
+        }
+
+
+def examine(
+    subject: Subject,
+    trials: Trials,
+    *,
+    folder: Path,
+    seed: int,
+    level: int,
+    first: int = 1,
+    on_level: Callable[[int], Progress] = lambda _level: no_progress,
+) -> Conformance:
+    """Examine a service level by level, up to the first that does not hold.
+
+    Args:
+        subject: the service.
+        trials: how much to try.
+        folder: for histories, schedules and pictures.
+        seed: draws what is drawn.
+        level: the highest level to try.
+        first: the lowest; those below it are not run, and nothing is said of them.
+        on_level: is told of each level as it begins, and gives what its progress is told to.
+    """
+    results: list[LevelResult] = []
+    stopped: str | None = None
+    for number in LEVELS:
+        if number < first:
+            results.append(LevelResult(number, "not run", reason="it was left out"))
+            continue
+        if stopped is None and number > level:
+            stopped = "it was not asked for"
+        if stopped is not None:
+            results.append(LevelResult(number, "not run", reason=stopped))
+            continue
+        result = examine_level(subject, trials, number, folder=folder, seed=seed, progress=on_level(number))
+        results.append(result)
+        if result.verdict != "holds":
+            stopped = f"level {number} does not hold"
+    return Conformance(subject.name, range(first, level + 1), tuple(results), tuple(subject.unchecked))
+
+
+def examine_level(
+    subject: Subject,
+    trials: Trials,
+    level: int,
+    *,
+    folder: Path,
+    seed: int,
+    progress: Progress = no_progress,
+) -> LevelResult:
+    """Examine a service at one level alone.
+
+    Args:
+        subject: the service.
+        trials: how much to try.
+        level: the level.
+        folder: for histories, schedules and pictures.
+        seed: draws what is drawn.
+        progress: is told how far it has come.
+    """
+    if level > 3 and subject.gated is None:
+        return LevelResult(level, "not run", reason="it needs the service's database: start it by --command")
+    checks: list[CheckResult] = []
+    for run in _checks(subject, trials, level, folder, seed, progress):
+        checks.append(run())
+        if checks[-1].verdict != "holds":
+            return LevelResult(level, checks[-1].verdict, tuple(checks))
+    return LevelResult(level, "holds", tuple(checks))
+
+
+def _checks(
+    subject: Subject, trials: Trials, level: int, folder: Path, seed: int, progress: Progress
+) -> Iterator[Callable[[], CheckResult]]:
+    match level:
+        case 1 | 2:
+            yield lambda: machine_check(
+                "keys used once" if level == 1 else "keys used again",
+                subject.system,
+                examples=trials.programs,
+                steps=trials.steps,
+                seed=seed,
+                progress=progress,
+                reuses_keys=level == 2,
+            )
+            if level == 1:
+                yield lambda: windows_check(subject.name, subject.system)
+        case 3:
+            histories = folder / "histories"
+            yield lambda: stress_check(
+                subject.name, subject.system, histories, rounds=trials.rounds, seed=seed, progress=progress
+            )
+        case 4:
+            assert subject.gated is not None
+            opened = subject.gated
+            yield lambda: drawn_interleavings_check(
+                subject.name,
+                opened,
+                subject.scenarios,
+                folder / "schedules",
+                replay=subject.replay,
+                progress=progress,
+            )
+        case 5:
+            assert subject.gated is not None
+            opened = subject.gated
+            yield lambda: faults_check(
+                subject.name,
+                opened,
+                subject.fault_scenarios,
+                folder / "schedules",
+                replay=subject.replay,
+                progress=progress,
+            )

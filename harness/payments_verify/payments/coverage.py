@@ -1,0 +1,137 @@
+"""What a binding lets the harness check of a service, and what not: nothing is left out in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from payments_verify.payments.binding import Binding
+from payments_verify.payments.scenarios import Client, Holder, Leaving, Prepared, Scenario, Sweeper, Tick
+from payments_verify.payments.traits import ATTEMPT_FIELDS, PAYMENT_FIELDS, Traits
+
+_SECOND = 1_000_000
+
+
+def traits_of(binding: Binding, *, moves_clock: bool) -> Traits:
+    """What can be asked of a service with a binding, and seen.
+
+    Args:
+        binding: the service's interface.
+        moves_clock: whether the harness moves the service's clock.
+    """
+    view, attempts = binding.payment, binding.attempts
+    fields = {name for name in PAYMENT_FIELDS if getattr(view, name) is not None}
+    stored = {name for name in ATTEMPT_FIELDS if attempts is not None and getattr(attempts, name) is not None}
+    fail = binding.commands.get("fail")
+    # Over HTTP or as SQL it takes no time; a command takes a process each time.
+    sweeps = binding.sweep is not None and binding.sweep.command is None
+    return Traits(
+        commands=frozenset(binding.commands),
+        shown=frozenset(f for f, command in binding.commands.items() if command.shows_payment),
+        payment_fields=frozenset(fields),
+        attempt_fields=frozenset(stored),
+        as_of=view.as_of is not None,
+        replayed=binding.capture.replayed is not None,
+        decided_at=bool(binding.capture.decided_at),
+        moves_clock=moves_clock,
+        sweeps=sweeps,
+        chooses_ids=binding.ids.chosen_by == "client",
+        finds_unknown=all("not_found" in binding.outcomes_of(f) for f in binding.commands if f != "create"),
+        reasons=tuple(fail.reasons) if fail is not None else ("voided",),
+        malformed=binding.malformed_amounts,
+        max_amount=binding.limits.max_amount,
+        max_window=binding.limits.max_window_seconds * _SECOND,
+    )
+
+
+def unchecked(binding: Binding, traits: Traits, *, has_database: bool) -> Iterator[str]:
+    """What is not checked of a service, and why, for people."""
+    yield from _unchecked_commands(binding, traits)
+    missing = sorted(PAYMENT_FIELDS - traits.payment_fields)
+    if missing:
+        yield f"payment fields that the binding does not name: {', '.join(missing)}"
+    if "attempts" in traits.commands and ATTEMPT_FIELDS - traits.attempt_fields:
+        hidden = ", ".join(sorted(ATTEMPT_FIELDS - traits.attempt_fields))
+        yield f"fields of stored attempts that the binding does not name: {hidden}"
+    if not traits.as_of:
+        yield "payment.as_of: reads do not say when they looked, so they bear no witness to the time rule"
+    if not traits.replayed:
+        yield "capture.replayed: that a repeated answer says that it is one"
+    if not traits.decided_at:
+        yield "capture.decided_at: the instant of a capture's decision"
+    if binding.capture.body != "same bytes":
+        yield "capture.body: that a repeated answer has the same bytes"
+    yield from _unchecked_time(binding, traits, has_database=has_database)
+
+
+def _unchecked_commands(binding: Binding, traits: Traits) -> Iterator[str]:
+    if "fail" not in traits.commands:
+        yield "commands.fail: declining and voiding"
+    elif len(traits.reasons) < 2:
+        yield f"commands.fail.reasons: reasons but {traits.reasons[0]}"
+    if "attempts" not in traits.commands:
+        yield "commands.attempts: what is stored under each key"
+    if not traits.chooses_ids:
+        yield "ids.chosen_by: creating again under an id that is taken"
+    if not traits.malformed:
+        yield "outcome malformed: no answer stands for it, so amounts that are none are not sent"
+    if not traits.finds_unknown:
+        yield "outcome not_found: not every command answers it, so unknown payments are not asked for"
+    own = [(f"commands.{f}", answer) for f, each in binding.commands.items() for answer in each.answers]
+    for where, answer in [*own, *(("answers", answer) for answer in binding.answers)]:
+        if len(answer.outcomes) > 1:
+            yield f"{where}: {', '.join(answer.outcomes)} are one answer, and not told apart"
+
+
+def _unchecked_time(binding: Binding, traits: Traits, *, has_database: bool) -> Iterator[str]:
+    if not traits.moves_clock:
+        yield (
+            "the clock cannot be moved: windows are tested by waiting, not in their last µs, and instants are"
+            " not compared with the model's"
+        )
+    if binding.sweep is None:
+        yield "sweep: expiring payments whose window has ended"
+    elif binding.sweep.request is None and not has_database:
+        yield "sweep: expiring payments; over --url it needs sweep.request"
+    if binding.lock is None:
+        yield "lock.hold: captures that wait for a lock that is held outside the service"
+    elif not has_database:
+        yield "lock.hold: captures that wait for a lock that is held outside the service; it needs --command"
+
+
+def why_not(scenario: Scenario, binding: Binding, traits: Traits) -> str | None:
+    """Why a scenario cannot be run on a service; ``None`` if it can."""
+    for actor in scenario.actors:
+        lacks = None
+        match actor:
+            case Client():
+                lacking = {command.f for command in actor.commands} - traits.commands
+                lacks = f"commands.{min(lacking)}" if lacking else None
+            case Holder():
+                lacks = _lacks_for_holding(actor, binding)
+            case Tick() if not traits.moves_clock:
+                lacks = "clock"
+            case Sweeper():
+                lacks = _lacks_for_sweeping(traits)
+        if lacks is not None:
+            return lacks
+    if scenario.past_window and not traits.moves_clock:
+        return "clock"
+    if scenario.prepared is Prepared.NOTHING and not traits.chooses_ids:
+        return "ids.chosen_by = 'client'"
+    return None
+
+
+def _lacks_for_sweeping(traits: Traits) -> str | None:
+    if not traits.sweeps:
+        return "sweep.request or sweep.sql: how long a command takes to start is nobody's to say"
+    if "fail" not in traits.commands:
+        return "commands.fail, to clear away what a sweep could find"
+    return None
+
+
+def _lacks_for_holding(actor: Holder, binding: Binding) -> str | None:
+    if binding.lock is None:
+        return "lock.hold"
+    if binding.lock.void is None and actor.leaving is not Leaving.ONLY_LOCKED:
+        return "lock.void"
+    return None

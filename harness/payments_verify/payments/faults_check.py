@@ -1,0 +1,105 @@
+"""Faults in many scenarios as one check, up to the first that the model does not explain."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvloop
+
+from payments_verify.gate import Fault
+from payments_verify.payments.fault_check import FaultReport, explore_fault
+from payments_verify.payments.interleavings_check import OpenGated
+from payments_verify.payments.pictures import draw, write_hurt
+from payments_verify.payments.scenarios import Scenario
+from payments_verify.payments.schedule_file import SavedFault
+from payments_verify.payments.system import GatedService
+from payments_verify.result import CheckResult, Progress, Verdict, no_progress
+
+
+@dataclass(frozen=True)
+class FaultPlan:
+    """A scenario, and what goes wrong in it, one at a time."""
+
+    scenario: Scenario
+    faults: tuple[Fault, ...] = tuple(Fault)
+
+
+def faults_check(
+    name: str,
+    open_service: OpenGated,
+    plans: Sequence[FaultPlan],
+    folder: Path,
+    *,
+    replay: str,
+    progress: Progress = no_progress,
+) -> CheckResult:
+    """Inject each fault at each statement of each client, in every interleaving.
+
+    Args:
+        name: the service's name in the result.
+        open_service: makes the service and its gate ready, and ends them.
+        plans: what goes wrong where.
+        folder: where the schedule of a violation and its pictures are written.
+        replay: the command line that runs a schedule's file again, but for the file.
+        progress: is told how far it has come.
+
+    Returns:
+        ``holds`` only if every place was explored to its end, and every run explained by the model.
+    """
+    started = time.monotonic()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        found, problem = runner.run(_explore(open_service, plans, folder, replay, progress))
+    verdicts = {report.verdict for report in found}
+    verdict: Verdict = "violated" if "violated" in verdicts else "could not run"
+    if verdicts == {"holds"}:
+        verdict = "holds"
+    return CheckResult(
+        name=f"faults at every statement: {name}",
+        kind="faults",
+        cases=sum(report.injected for report in found),
+        verdict=verdict,
+        seconds=time.monotonic() - started,
+        details={"faults": [report.as_json() for report in found]},
+        counterexample=problem if verdict != "holds" else None,
+    )
+
+
+async def _explore(
+    open_service: OpenGated, plans: Sequence[FaultPlan], folder: Path, replay: str, progress: Progress
+) -> tuple[list[FaultReport], str]:
+    found: list[FaultReport] = []
+    pairs = [(plan.scenario, fault) for plan in plans for fault in plan.faults]
+    async with open_service() as service:
+        for number, (scenario, fault) in enumerate(pairs):
+
+            def on_run(text: str, number: int = number) -> None:
+                progress(number, len(pairs), text)
+
+            report = await explore_fault(scenario, fault, service, on_run=on_run)
+            found.append(report)
+            if report.verdict != "holds":
+                return found, _told(report, service, folder, replay)
+    return found, "there is no scenario in which something could go wrong"
+
+
+def _told(report: FaultReport, service: GatedService, folder: Path, replay: str) -> str:
+    what = f"{report.scenario.name}, {report.fault.value}"
+    if report.violation is None or report.execution is None or report.place is None:
+        return f"{what}: {report.problem or 'no statement of it was reached'}"
+    process, statement = report.place
+    fault = SavedFault(process, statement, report.fault)
+    file = write_hurt(report.scenario, service.name, report.execution, report.violation, fault, folder)
+    picture = draw(report.scenario, service.name, report.execution, report.violation, file)
+    return "\n".join(
+        [
+            f"{what} at statement {statement} of client {process}: {report.violation.explanation}",
+            "",
+            picture,
+            "",
+            f"run it again: {replay} {file}",
+        ]
+    )

@@ -1,0 +1,120 @@
+"""What can be asked of a service, and what can be seen of it: of one of others, less than everything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from payments_model import MAX_AMOUNT
+
+COMMANDS = frozenset({"create", "authorize", "capture", "fail", "read", "attempts"})
+PAYMENT_FIELDS = frozenset(
+    {
+        "state",
+        "amount",
+        "authorized_at",
+        "capture_expires_at",
+        "captured_at",
+        "captured_amount",
+        "failed_at",
+        "reason",
+    }
+)
+ATTEMPT_FIELDS = frozenset({"key", "amount", "outcome", "decided_at"})
+MALFORMED_AMOUNTS: tuple[Any, ...] = (0, -1, MAX_AMOUNT + 1, 2**63, True, 1.5, "1", None)
+"""What is no amount."""
+
+_REAL_WINDOW = 3_600_000_000
+"""A window that does not end while a check runs, in µs."""
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What a service has. What it lacks is neither sent nor compared.
+
+    Attributes:
+        commands: the commands that it knows.
+        shown: the commands whose success shows the payment.
+        payment_fields: what is shown of a payment.
+        attempt_fields: what is shown of a stored attempt.
+        as_of: whether an answer that shows a payment says when the service looked.
+        replayed: whether a capture's answer says that it is a repeated one.
+        decided_at: whether a capture's answer says when it was decided.
+        moves_clock: whether the harness moves the service's clock; if not, time is the real one.
+        sweeps: whether the harness can run the sweep, and as often as it likes.
+        chooses_ids: whether the client chooses a payment's id.
+        finds_unknown: whether a capture of a payment that does not exist is sent.
+        reasons: the reasons for which a payment can be failed.
+        malformed: what is no amount, and refused as such.
+        max_amount: the largest amount, in cents.
+        max_window: the longest capture window, in µs.
+    """
+
+    commands: frozenset[str] = COMMANDS
+    shown: frozenset[str] = COMMANDS - {"capture", "attempts"}
+    payment_fields: frozenset[str] = PAYMENT_FIELDS
+    attempt_fields: frozenset[str] = ATTEMPT_FIELDS
+    as_of: bool = True
+    replayed: bool = True
+    decided_at: bool = True
+    moves_clock: bool = True
+    sweeps: bool = True
+    chooses_ids: bool = True
+    finds_unknown: bool = True
+    reasons: tuple[str, ...] = ("declined", "voided")
+    malformed: tuple[Any, ...] = MALFORMED_AMOUNTS
+    max_amount: int = MAX_AMOUNT
+    max_window: int = 2_678_400_000_000
+
+    @property
+    def dates_authorizations(self) -> bool:
+        """Whether it can be seen when a payment was authorized."""
+        return bool(self.payment_fields & {"authorized_at", "capture_expires_at"})
+
+    @property
+    def looks(self) -> tuple[str, ...]:
+        """The commands that show a payment and change nothing."""
+        return tuple(f for f in ("read", "attempts") if f in self.commands)
+
+    def window(self, window: int) -> int:
+        """The window to ask for instead of this one, in µs: allowed, and none that ends by itself."""
+        return min(window if self.moves_clock else max(window, _REAL_WINDOW), self.max_window)
+
+    def reason(self, reason: str) -> str:
+        """The reason to give instead of this one."""
+        return reason if reason in self.reasons else self.reasons[0]
+
+    def is_malformed(self, amount: object) -> bool:
+        """Whether the service refuses this as no amount; ``True`` is not 1 here."""
+        return any(type(each) is type(amount) and each == amount for each in self.malformed)
+
+    def visible(self, f: str, answer: Mapping[str, Any]) -> dict[str, Any]:
+        """The part of an answer that is compared with the model's.
+
+        Instants are compared where the harness moves the clock: only then it knows them.
+        """
+        seen = dict(answer)
+        kept = {"replayed": self.replayed, "decided_at": self.decided_at and self.moves_clock}
+        for name in (name for name, wanted in kept.items() if not wanted):
+            seen.pop(name, None)
+        if f not in self.shown or not (self.as_of and self.moves_clock):
+            seen.pop("as_of", None)
+        if f not in self.shown:
+            seen.pop("payment", None)
+        elif "payment" in seen:
+            seen["payment"] = self._compared(seen["payment"], self.payment_fields)
+        if "attempts" in seen:
+            seen["attempts"] = [self._compared(each, self.attempt_fields) for each in seen["attempts"]]
+        return seen
+
+    def _compared(self, fields: Mapping[str, Any], shown: frozenset[str]) -> dict[str, Any]:
+        return {
+            name: value
+            for name, value in fields.items()
+            if name in shown and (self.moves_clock or not name.endswith("_at"))
+        }
+
+
+EVERYTHING = Traits()
+"""What this repository's service has, and a service that its HTTP interface was copied from."""

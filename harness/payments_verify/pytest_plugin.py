@@ -1,0 +1,194 @@
+"""The harness from a test suite of another project: `pytest --payments-url URL` or `--payments-command CMD`.
+
+The plugin adds options, and nothing else until one of the two is given. Then it adds tests beside those that
+pytest finds: one for each level, and at level 4 one for each scenario. Each fails with its counterexample;
+what the binding keeps from being checked stands in the header of the report. JUnit reports are pytest's own.
+
+Fixtures: ``payments_subject`` is the service as `payments_verify.payments.conformance` takes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from payments_verify.payments.conformance import LevelResult, Subject
+
+_SUBJECT = pytest.StashKey["Opened"]()
+_BLACK_BOX = (1, 2, 3)
+
+
+@dataclass
+class Opened:
+    """The service of a session, opened when it is first asked for."""
+
+    config: pytest.Config
+    stack: ExitStack
+    subject: Subject | None = None
+
+    def __call__(self) -> Subject:
+        """The service; with a database server of the harness's own where the harness starts it."""
+        if self.subject is None:
+            self.subject = self.stack.enter_context(_open(self.config))
+        return self.subject
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options."""
+    group = parser.getgroup("payments", "a payment capture service, compared with the formal model")
+    group.addoption("--payments-url", metavar="URL", help="a service that runs: levels 1 to 3")
+    group.addoption(
+        "--payments-command", metavar="CMD", help="start the service with this command: all levels"
+    )
+    group.addoption("--payments-binding", metavar="FILE", help="how its HTTP says what the model says")
+    group.addoption("--payments-level", metavar="N", type=int, help="the last level to examine")
+    group.addoption("--payments-quick", action="store_true", help="try less of what cannot be exhausted")
+    group.addoption("--payments-seed", metavar="N", type=int, default=0, help="draws what is drawn")
+    group.addoption(
+        "--payments-output", metavar="DIR", default="build/conformance", help="for histories and pictures"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Take part only where a service is named.
+
+    Raises:
+        UsageError: two are named, or the binding file is none.
+    """
+    url, command = config.getoption("--payments-url"), config.getoption("--payments-command")
+    if url is not None and command is not None:
+        raise pytest.UsageError("name the service by one of --payments-url and --payments-command")
+    if url is not None or command is not None:
+        _binding(config)
+        config.stash[_SUBJECT] = Opened(config, ExitStack())
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End what was opened."""
+    opened = config.stash.get(_SUBJECT, None)
+    if opened is not None:
+        opened.stack.close()
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """What is examined, and what cannot be."""
+    opened = config.stash.get(_SUBJECT, None)
+    if opened is None:
+        return []
+    subject = opened()
+    return [f"payments: {subject.name}", *(f"payments, not checked: {each}" for each in subject.unchecked)]
+
+
+def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> None:
+    """Add the tests of the service."""
+    opened = session.config.stash.get(_SUBJECT, None)
+    if opened is not None:
+        collector = Conformance.from_parent(session, name="payments")
+        items.extend(collector.collect())
+
+
+@pytest.fixture(scope="session")
+def payments_subject(request: pytest.FixtureRequest) -> Subject:
+    """The service that is examined; the test is an error where none is named."""
+    opened = request.config.stash.get(_SUBJECT, None)
+    if opened is None:
+        raise pytest.UsageError("name a service: --payments-url URL or --payments-command CMD")
+    return opened()
+
+
+class Conformance(pytest.Collector):
+    """The tests of a service: one for each level, and for each scenario."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """The tests up to the level asked for, in their order."""
+        subject = self.config.stash[_SUBJECT]()
+        levels = _BLACK_BOX if subject.gated is None else (*_BLACK_BOX, 4, 5)
+        last = self.config.getoption("--payments-level") or levels[-1]
+        if last not in levels:
+            raise pytest.UsageError(
+                f"--payments-level: there are {levels[0]} to {levels[-1]} for this service"
+            )
+        for level in levels[:last]:
+            if level == 4:
+                for scenario in subject.scenarios:
+                    name = f"level-4[{scenario.name}]"
+                    only = replace(subject, scenarios=(scenario,))
+                    yield LevelItem.from_parent(self, name=name, level=level, subject=only)
+            else:
+                yield LevelItem.from_parent(self, name=f"level-{level}", level=level, subject=subject)
+
+
+class LevelItem(pytest.Item):
+    """One level, or one scenario of it."""
+
+    def __init__(self, *, level: int, subject: Subject, **arguments: Any) -> None:  # noqa: ANN401 - pytest's
+        super().__init__(**arguments)
+        self._level = level
+        self._subject = subject
+
+    def runtest(self) -> None:
+        """Examine the level.
+
+        Raises:
+            NotConformingError: it does not hold.
+        """
+        from payments_verify.payments.conformance import FULL, QUICK, examine_level  # noqa: PLC0415 - see _open
+
+        result = examine_level(
+            self._subject,
+            QUICK if self.config.getoption("--payments-quick") else FULL,
+            self._level,
+            folder=Path(self.config.getoption("--payments-output")),
+            seed=self.config.getoption("--payments-seed"),
+        )
+        if result.verdict != "holds":
+            raise NotConformingError(result)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:  # noqa: ANN401
+        """The counterexample alone; anything else as pytest shows it."""
+        if isinstance(excinfo.value, NotConformingError):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        """Where it is, for reports."""
+        return Path("payments"), None, self.name
+
+
+class NotConformingError(AssertionError):
+    """A level does not hold; the message is the counterexample."""
+
+    def __init__(self, result: LevelResult) -> None:
+        super().__init__(f"{result.verdict}: {result.reason or result.counterexample}")
+
+
+def _binding(config: pytest.Config) -> Any:  # noqa: ANN401 - imported late, see _open
+    from payments_verify.payments.binding import BindingFileError, default_binding, load  # noqa: PLC0415
+
+    file = config.getoption("--payments-binding")
+    try:
+        return default_binding() if file is None else load(Path(file))
+    except BindingFileError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def _open(config: pytest.Config) -> Any:  # noqa: ANN401 - a context manager of a Subject
+    # Imported late: a suite that names no service loads nothing of the harness.
+    from payments_verify.systems import started_subject, subject_at  # noqa: PLC0415
+
+    url, binding = config.getoption("--payments-url"), _binding(config)
+    if url is not None:
+        return nullcontext(subject_at(url, binding))
+    file = config.getoption("--payments-binding")
+    return started_subject(
+        config.getoption("--payments-command"),
+        binding,
+        quick=config.getoption("--payments-quick"),
+        binding_file=None if file is None else Path(file),
+    )

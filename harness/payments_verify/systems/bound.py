@@ -1,0 +1,266 @@
+"""Services of others, with a binding: one that runs somewhere, and one that a command starts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+
+from payments_core.infrastructure.embedded import temporary_postgres
+from payments_verify import clock
+from payments_verify.gate import Gate
+from payments_verify.payments.binding import Binding
+from payments_verify.payments.bound_client import BoundClient, Names, from_environment, written_instant
+from payments_verify.payments.coverage import traits_of
+from payments_verify.payments.holding import RowHolder, RowStatements
+from payments_verify.payments.racing import Hands
+from payments_verify.payments.system import GatedService, System
+from payments_verify.payments.traits import Traits
+from payments_verify.scheduler import GatedDatabase, Limits, Monitor, Turns
+from payments_verify.sql.catalog import Catalog
+from payments_verify.sql.footprints import is_scheduling_point
+from payments_verify.systems.command import CommandError, running_command
+from payments_verify.systems.gated import EXPLORING
+
+_REQUEST_LIMIT_S = 60.0
+_SWEEP_LIMIT_S = 60.0
+_IDLE_LIMIT_S = 1.0
+"""Sooner than any server closes an idle connection: a request must not meet that."""
+
+Do = Callable[[], Coroutine[Any, Any, object]]
+SetClock = Callable[[int], Coroutine[Any, Any, object]]
+
+
+class SweepError(RuntimeError):
+    """The sweep that a binding names failed; the message says how."""
+
+
+@dataclass(frozen=True)
+class StartedService:
+    """A service that the harness starts, each time over a new and empty database.
+
+    Attributes:
+        command: the shell command, see `running_command`.
+        binding: its interface.
+        new_database: makes an empty database, and gives its connection string.
+    """
+
+    command: str
+    binding: Binding
+    new_database: Callable[[], str]
+
+    @property
+    def traits(self) -> Traits:
+        """What can be asked of it, and seen."""
+        return traits_of(self.binding, moves_clock=self.binding.clock.by != "none")
+
+    @asynccontextmanager
+    async def system(self) -> AsyncIterator[System]:
+        """The service as it is: its statements go to the database directly.
+
+        Raises:
+            CommandError: the command did not come to serve.
+        """
+        dsn = self.new_database()
+        async with AsyncExitStack() as stack:
+            url, set_clock = await self._start(stack, dsn, dsn)
+            http = await stack.enter_async_context(_http(url, self.binding))
+            client = BoundClient(http, self.binding, Names(), self.traits.dates_authorizations)
+            sweep = await self._sweep(stack, http, dsn)
+            yield System(
+                self.command, (client,), set_clock, sweep, self._hold(dsn, client.id_of), traits=self.traits
+            )
+
+    @asynccontextmanager
+    async def gated(self) -> AsyncIterator[GatedService]:
+        """The service behind a gate.
+
+        Raises:
+            CommandError: the command did not come to serve.
+        """
+        dsn = self.new_database()
+        async with AsyncExitStack() as stack:
+            gate = await stack.enter_async_context(Gate.open(dsn, is_scheduling_point))
+            monitor = await stack.enter_async_context(Monitor.connect(dsn))
+            url, set_clock = await self._start(stack, gate.tcp_dsn, dsn)
+            http = await stack.enter_async_context(_http(url, self.binding))
+            # Where time is the real one, what is said of it cannot be compared with the model's.
+            dated = self.traits.moves_clock and self.traits.dates_authorizations
+            client = BoundClient(http, self.binding, Names(), dated)
+            statements = _row_statements(self.binding, client.id_of)
+            hands = Hands(
+                client,
+                set_clock,
+                await self._sweep(stack, http, gate.socket_dsn) or _nothing,
+                lambda: RowHolder.connect(gate.socket_dsn, statements),
+                self.traits,
+                client.id_of,
+            )
+            catalog = Catalog.load(dsn, self.binding.clock.function)
+            yield GatedService(
+                name=self.command,
+                hands=hands,
+                limits=Limits(),
+                database=GatedDatabase(gate, monitor, catalog, Turns(ours=True)),
+            )
+
+    async def _start(self, stack: AsyncExitStack, dsn: str, direct: str) -> tuple[str, SetClock]:
+        """Start the service on ``dsn``, and take its clock in hand."""
+        by, function = self.binding.clock.by, self.binding.clock.function
+        if by == "database":
+            clock.install(direct, function)  # for the sessions that the service opens as it starts
+        ready = self.binding.service.ready
+        url = await stack.enter_async_context(running_command(self.command, {"DATABASE_URL": dsn}, ready))
+        if by == "database":
+            clock.install(direct, function)  # for the function that the service has made
+            return url, (await stack.enter_async_context(clock.DatabaseClock.connect(direct))).set
+        if by == "none":
+            return url, _leave_the_clock
+        assert self.binding.clock.set is not None
+        statement = self.binding.clock.set.replace("%", "%%").replace("{now}", "%s").encode()
+        connection = await stack.enter_async_context(await _connected(direct))
+
+        async def set_clock(now: int) -> None:
+            await connection.execute(statement, [written_instant(now)])
+
+        return url, set_clock
+
+    async def _sweep(self, stack: AsyncExitStack, http: httpx.AsyncClient, dsn: str) -> Do | None:
+        sweep = self.binding.sweep
+        if sweep is None:
+            return None
+        if sweep.request is not None:
+            return _sweep_by_request(http, sweep.request)
+        if sweep.sql is not None:
+            connection = await stack.enter_async_context(await _connected(dsn))
+            statement = sweep.sql.encode()
+            return lambda: connection.execute(statement)
+        assert sweep.command is not None
+        return _sweep_by_command(sweep.command, dsn)
+
+    def _hold(self, dsn: str, id_of: Callable[[str], str]) -> Callable[[str], Any] | None:
+        if self.binding.lock is None:
+            return None
+        statements = _row_statements(self.binding, id_of)
+
+        @asynccontextmanager
+        async def hold(payment: str) -> AsyncIterator[None]:
+            async with RowHolder.connect(dsn, statements) as holder:
+                await holder.lock(payment)
+                yield
+                await holder.roll_back()
+
+        return hold
+
+
+@asynccontextmanager
+async def service_at(url: str, binding: Binding) -> AsyncIterator[System]:
+    """A service that runs somewhere; nothing of it but its HTTP interface is touched.
+
+    Raises:
+        CommandError: nothing answers at the URL.
+    """
+    async with _http(url, binding) as http:
+        try:
+            await http.get(binding.service.ready)
+        except httpx.TransportError as error:
+            raise CommandError(f"nothing answers at {url}: {type(error).__name__} {error}") from None
+        traits = traits_of(binding, moves_clock=False)
+        client = BoundClient(http, binding, Names(), traits.dates_authorizations)
+        request = binding.sweep.request if binding.sweep is not None else None
+        sweep = None if request is None else _sweep_by_request(http, request)
+        yield System(url, (client,), _leave_the_clock, sweep, traits=traits)
+
+
+@contextmanager
+def empty_databases(bin_dir: Path | None = None) -> Iterator[Callable[[], str]]:
+    """A server of the harness's own, and what makes an empty database on it.
+
+    Args:
+        bin_dir: the PostgreSQL to run; the embedded one, or the newest found, if not given.
+
+    Raises:
+        EmbeddedPostgresError: if no server can be started; the message says why and what to do.
+    """
+    numbers = count(1)
+    with temporary_postgres(bin_dir=bin_dir, settings=EXPLORING) as server:
+        yield lambda: server.create_database(f"conformance_{next(numbers)}")
+
+
+@asynccontextmanager
+async def _http(url: str, binding: Binding) -> AsyncIterator[httpx.AsyncClient]:
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=_IDLE_LIMIT_S)
+    headers = from_environment(binding.service.headers)
+    async with httpx.AsyncClient(
+        base_url=url, timeout=_REQUEST_LIMIT_S, limits=limits, headers=headers
+    ) as http:
+        yield http
+
+
+def _row_statements(binding: Binding, id_of: Callable[[str], str]) -> RowStatements | None:
+    if binding.lock is None:
+        return None
+    void = binding.lock.void
+    return RowStatements(
+        _with_id(binding.lock.hold),
+        None if void is None else _with_id(void),
+        binding.payment.states,
+        id_of,
+    )
+
+
+def _with_id(statement: str) -> str:
+    return statement.replace("%", "%%").replace("{payment}", "%s")
+
+
+def _sweep_by_request(http: httpx.AsyncClient, request: str) -> Do:
+    method, _, path = request.partition(" ")
+
+    async def sweep() -> None:
+        response = await http.request(method, path)
+        if response.status_code >= 400:
+            raise SweepError(f"{request} answered {response.status_code}: {response.text}")
+
+    return sweep
+
+
+def _sweep_by_command(command: str, dsn: str) -> Do:
+    async def sweep() -> None:
+        process = await asyncio.create_subprocess_shell(
+            command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env={**os.environ, "DATABASE_URL": dsn},
+        )
+        try:
+            printed, _ = await asyncio.wait_for(process.communicate(), _SWEEP_LIMIT_S)
+        except TimeoutError:
+            process.kill()
+            raise SweepError(f"{command!r} did not end within {_SWEEP_LIMIT_S:g} s") from None
+        if process.returncode:
+            raise SweepError(
+                f"{command!r} ended with {process.returncode}: {printed.decode(errors='replace')}"
+            )
+
+    return sweep
+
+
+async def _connected(dsn: str) -> psycopg.AsyncConnection:
+    return await psycopg.AsyncConnection.connect(dsn, autocommit=True)
+
+
+async def _leave_the_clock(_now: int) -> None:
+    return None
+
+
+async def _nothing() -> None:
+    return None

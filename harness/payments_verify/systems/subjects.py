@@ -1,0 +1,88 @@
+"""Services to be examined for conformance, with what can be run on each, and what not."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from payments_verify.gate import Fault
+from payments_verify.payments.binding import Binding
+from payments_verify.payments.conformance import Subject
+from payments_verify.payments.coverage import traits_of, unchecked, why_not
+from payments_verify.payments.faults_check import FaultPlan
+from payments_verify.payments.scenarios import FAULT_SCENARIOS, ONE_CAPTURE, SCENARIOS
+from payments_verify.systems.bound import StartedService, empty_databases, service_at
+
+_LARGEST = "four-captures"
+
+
+def subject_at(url: str, binding: Binding) -> Subject:
+    """A service that runs somewhere: the first three levels.
+
+    Args:
+        url: where.
+        binding: its interface.
+    """
+    traits = traits_of(binding, moves_clock=False)
+    return Subject(
+        name=url,
+        system=partial(service_at, url, binding),
+        gated=None,
+        scenarios=(),
+        fault_scenarios=(),
+        unchecked=list(unchecked(binding, traits, has_database=False)),
+    )
+
+
+@contextmanager
+def started_subject(
+    command: str,
+    binding: Binding,
+    bin_dir: Path | None = None,
+    *,
+    quick: bool = False,
+    binding_file: Path | None = None,
+) -> Iterator[Subject]:
+    """A service that a command starts, with a database server of the harness's own: every level.
+
+    Args:
+        command: the shell command, see `running_command`.
+        binding: its interface.
+        bin_dir: the PostgreSQL to run; the embedded one, or the newest found, if not given.
+        quick: whether to leave out what takes longest.
+        binding_file: where the binding was read, for the command line that replays a schedule.
+
+    Raises:
+        EmbeddedPostgresError: if no server can be started; the message says why and what to do.
+    """
+    with empty_databases(bin_dir) as new_database:
+        service = StartedService(command, binding, new_database)
+        traits = service.traits
+        reasons = [(each, why_not(each, binding, traits)) for each in SCENARIOS.values()]
+        left_out = list(unchecked(binding, traits, has_database=True))
+        left_out += [
+            f"scenario {each.name} (levels 4 and 5): the binding lacks {why}" for each, why in reasons if why
+        ]
+        runnable = [each for each, why in reasons if why is None]
+        plans = [FaultPlan(each) for each in FAULT_SCENARIOS if why_not(each, binding, traits) is None]
+        if quick:
+            runnable = [each for each in runnable if each.name != _LARGEST]
+            plans = [FaultPlan(ONE_CAPTURE), FaultPlan(SCENARIOS["same-key-twice"], (Fault.CUT_AFTER,))]
+            left_out.append(f"scenario {_LARGEST} (level 4), and faults in most races (level 5): --quick")
+        followed = binding.ids.kind == "uuid"
+        if not followed:
+            left_out.append("levels 4 and 5: only ids that are UUIDs can be followed in statements")
+        again = ["payments-verify", "replay", "--command", command]
+        again += ["--binding", "default" if binding_file is None else str(binding_file)]
+        yield Subject(
+            name=command,
+            system=service.system,
+            gated=service.gated if followed else None,
+            scenarios=runnable,
+            fault_scenarios=plans,
+            unchecked=left_out,
+            replay=shlex.join(again),
+        )

@@ -1,0 +1,272 @@
+"""Binding files: the default one says what the built-in binding says, and a wrong one is told where."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from payments_verify.payments.binding import (
+    Binding,
+    BindingFileError,
+    Values,
+    default_binding,
+    default_text,
+    load,
+    parse,
+)
+from payments_verify.payments.bound_client import BoundClient, from_environment
+from payments_verify.payments.checks import machine_check
+from payments_verify.payments.coverage import traits_of, unchecked, why_not
+from payments_verify.payments.http_binding import BindingError, PaymentsClient, observe, request_of
+from payments_verify.payments.observations import Invocation, Observation
+from payments_verify.payments.scenarios import SCENARIOS
+from payments_verify.payments.system import System
+from payments_verify.payments.traits import EVERYTHING
+from payments_verify.systems import in_memory
+
+PAYMENT = "0b4ad7f8-6a3c-4f0e-9a58-0d6c2f1f3a11"
+
+
+@dataclass
+class Both:
+    """Asks by the built-in binding, and requires that the default file's binding reads the same."""
+
+    http: Any
+    bound: BoundClient
+    compared: int = 0
+
+    async def send(self, invocation: Invocation) -> Observation:
+        method, path, headers, body = request_of(invocation)
+        assert (method, path, dict(headers), body) == self.bound.request_of(invocation)
+        response = await self.http.request(method, path, headers=headers, json=body)
+        seen = observe(invocation, response)
+        assert self.bound.observe(invocation, response) == seen
+        self.compared += 1
+        return seen
+
+
+def test_the_default_file_reads_every_answer_as_the_built_in_binding_does() -> None:
+    both: list[Both] = []
+
+    @asynccontextmanager
+    async def compared() -> AsyncIterator[System]:
+        async with in_memory() as system:
+            (client,) = system.clients
+            assert isinstance(client, PaymentsClient)
+            both.append(Both(client.http, BoundClient(client.http, default_binding())))
+            yield replace(system, clients=(both[-1],))
+
+    result = machine_check("both", compared, examples=50, steps=20, seed=1)
+    assert result.counterexample is None
+    assert both[0].compared > 1_000
+    seen = set(result.details["outcomes"])
+    assert {"create -> exists", "capture -> captured (replayed)", "fail -> failed"} <= seen
+    refusals = (
+        "already_captured",
+        "key_reused",
+        "malformed",
+        "not_found",
+        "window_expired",
+        "amount_mismatch",
+    )
+    assert {f"capture -> {refusal}" for refusal in refusals} <= seen
+
+
+def test_the_default_file_leaves_nothing_unchecked() -> None:
+    binding = default_binding()
+    traits = traits_of(binding, moves_clock=True)
+    assert replace(traits, sweeps=True) == EVERYTHING
+    assert not traits.sweeps  # by a command, which takes a process each time
+    assert list(unchecked(binding, traits, has_database=True)) == []
+    not_raced = [name for name, scenario in SCENARIOS.items() if why_not(scenario, binding, traits)]
+    assert not_raced == ["capture-and-sweep", "two-sweepers"]
+    assert {why_not(scenario, binding, EVERYTHING) for scenario in SCENARIOS.values()} == {None}
+
+
+WRONG = {
+    "an unknown key": (
+        'amount_cents = "{amount}"',
+        'amount_cents = "{amuont}"',
+        "commands.create.body.amount_",
+    ),
+    "an unknown section": ("[capture]", "[captures]", "captures"),
+    "an unknown field": ('as_of = "as_of"', 'as_off = "as_of"', "as_off"),
+    "an unknown outcome": ('outcome = "exists"', 'outcome = "exist"', "commands.create.answers[1].outcome"),
+    "a wrong type": ("status = 409", 'status = "409"', "answers[2].status"),
+    "a status without a verdict": ("status = 404", "status = 500", "answers[1].status"),
+    "no method": ('request = "PUT /payments', 'request = "/payments', "commands.create.request"),
+    "an unknown command": ("[commands.fail]", "[commands.void]", "commands.void"),
+    "a command that is needed": ("[commands.capture]", "[commands.capturing]", "commands.capture"),
+    "an unknown state": (
+        'captured = "captured", failed',
+        'captured = "paid", failed',
+        "payment.states.captured",
+    ),
+    "no word of success": (
+        'status = 201, outcome = "captured"',
+        'status = 201, outcome = "read"',
+        "commands.capture",
+    ),
+    "half a clock": ('by = "database"', 'by = "sql"', "clock.set"),
+    "an unknown clock": ('by = "database"', 'by = "moon"', "clock.by"),
+    "a lock of every row": ("payment_id = {payment} FOR", "true FOR", "lock.hold"),
+    "two sweeps": ('command = "payments-core sweep"', 'command = "x"\nsql = "y"', "sweep"),
+    "half of the attempts": ("[commands.attempts]", "[commands.attempt]", "commands.attempt"),
+    "another version": ("version = 1", "version = 2", "version"),
+    "no TOML": ("[payment]", "[payment", "not TOML"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_is_wrong_with_a_file_is_said_with_its_key(wrong: str) -> None:
+    before, after, key = WRONG[wrong]
+    assert before in default_text()
+    with pytest.raises(BindingFileError, match=r"^mine\.toml: ") as raised:
+        parse(default_text().replace(before, after, 1), "mine.toml")
+    assert key in str(raised.value)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(BindingFileError, match=r"none\.toml: cannot be read"):
+        load(tmp_path / "none.toml")
+
+
+def bound(**changes: Any) -> BoundClient:
+    binding = default_binding()
+    return BoundClient(httpx.AsyncClient(), _changed(binding, **changes))
+
+
+def _changed(binding: Binding, **changes: Any) -> Binding:
+    return msgspec.structs.replace(binding, **changes)
+
+
+@pytest.mark.parametrize(
+    ("values", "asked", "body"),
+    [
+        (Values(amount="decimal text"), ("create", {"amount": 505}), {"amount_cents": "5.05"}),
+        (Values(amount="decimal number"), ("create", {"amount": 505}), {"amount_cents": 5.05}),
+        (Values(amount="decimal text"), ("create", {"amount": -1}), {"amount_cents": "-0.01"}),
+        (
+            Values(window="milliseconds"),
+            ("authorize", {"window": 2_000_000}),
+            {"capture_window_seconds": 2_000},
+        ),
+    ],
+)
+def test_values_are_written_as_the_service_takes_them(
+    values: Values, asked: tuple[str, dict[str, Any]], body: dict[str, Any]
+) -> None:
+    f, arguments = asked
+    assert bound(values=values).request_of(Invocation(f, {"payment": PAYMENT, **arguments}))[3] == body
+
+
+def answer(client: BoundClient, f: str, status: int, document: Any, **arguments: Any) -> Observation:
+    return client.observe(
+        Invocation(f, {"payment": PAYMENT, **arguments}), httpx.Response(status, json=document)
+    )
+
+
+def test_keys_that_must_be_uuids_are_told_apart_and_found_again() -> None:
+    client = bound(values=Values(key="uuid"))
+    written = [
+        client.request_of(Invocation("capture", {"payment": PAYMENT, "key": key, "amount": 1}))[2][
+            "Idempotency-Key"
+        ]
+        for key in ("k1", "K1")
+    ]
+    assert len(set(written)) == 2
+    stored = {"idempotency_key": written[1], "amount_cents": 1, "outcome": "captured"}
+    stored["decided_at"] = "2030-01-01T00:00:00Z"
+    (seen,) = answer(client, "attempts", 200, {"captures": [stored]}).value["attempts"]
+    assert seen["key"] == "K1"
+
+
+def test_an_id_that_the_service_chooses_is_used_from_then_on() -> None:
+    text = default_text().replace('chosen_by = "client"', 'chosen_by = "service"')
+    text = text.replace('request = "PUT /payments/{payment}"', 'request = "POST /payments"\nid = "data.id"')
+    text = text.replace('kind = "uuid"', 'kind = "integer"').replace(
+        "[commands.create]", "[commands.create]\n", 1
+    )
+    text = text.replace("shows_payment = true", "shows_payment = false", 1)
+    client = BoundClient(httpx.AsyncClient(), parse(text, "mine.toml"))
+    read = Invocation("read", {"payment": PAYMENT})
+    assert int(client.request_of(read)[1].rsplit("/", 1)[1]) > 9_000_000_000_000
+    assert answer(client, "create", 201, {"data": {"id": 7}}, amount=1).value == {"outcome": "created"}
+    assert client.request_of(read)[1] == "/payments/7"
+    assert client.id_of(PAYMENT) == "7"
+
+
+def test_an_answer_that_stands_for_several_outcomes() -> None:
+    text = default_text().replace(
+        'outcome = "already_captured"', 'outcome = ["already_captured", "payment_failed"]'
+    )
+    client = BoundClient(httpx.AsyncClient(), parse(text, "mine.toml"))
+    problem = {"type": "/problems/already_captured", "status": 409}
+    seen = answer(client, "capture", 409, problem, key="k", amount=1).value
+    assert (seen["outcome"], seen["also"]) == ("already_captured", ["payment_failed"])
+    binding = parse(text, "mine.toml")
+    told = list(unchecked(binding, traits_of(binding, moves_clock=True), has_database=True))
+    assert told == ["answers: already_captured, payment_failed are one answer, and not told apart"]
+
+
+@pytest.mark.parametrize(
+    ("f", "status", "document"),
+    [
+        ("capture", 418, {}),
+        ("capture", 409, {"type": "/problems/other", "status": 409}),
+        ("read", 200, {"state": "pending"}),
+        ("read", 200, {"state": "gone", "amount_cents": 1}),
+        ("attempts", 200, {}),
+    ],
+)
+def test_an_answer_that_the_binding_does_not_know_is_none(f: str, status: int, document: Any) -> None:
+    with pytest.raises(BindingError, match="cannot be read"):
+        answer(bound(), f, status, document, key="k", amount=1)
+
+
+def test_a_server_error_is_no_definite_answer() -> None:
+    assert answer(bound(), "capture", 500, {}, key="k", amount=1).kind == "unknown"
+
+
+def test_headers_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKEN_OF_MINE", "secret")
+    assert from_environment({"Authorization": "Bearer ${TOKEN_OF_MINE}"}) == {
+        "Authorization": "Bearer secret"
+    }
+    monkeypatch.delenv("TOKEN_OF_MINE")
+    with pytest.raises(BindingFileError, match="TOKEN_OF_MINE"):
+        from_environment({"Authorization": "Bearer ${TOKEN_OF_MINE}"})
+
+
+LACKING = {
+    "[commands.fail]": ("commands.fail", "capture-and-void"),
+    "[lock]": ("lock.hold", "window-closes-behind-lock"),
+    "[sweep]": ("sweep", "two-sweepers"),
+}
+
+
+@pytest.mark.parametrize("section", LACKING)
+def test_what_is_left_out_is_said_not_to_be_checked(section: str) -> None:
+    what, scenario = LACKING[section]
+    text = without(default_text(), section)
+    binding = parse(text, "mine.toml")
+    traits = traits_of(binding, moves_clock=True)
+    assert any(each.startswith(what) for each in unchecked(binding, traits, has_database=True))
+    reason = why_not(SCENARIOS[scenario], binding, traits)
+    assert reason is not None
+    assert reason.startswith(what)
+
+
+def without(text: str, section: str) -> str:
+    """The text without a section: up to the next one."""
+    begin = text.index(section)
+    ends = [text.find(mark, begin + 1) for mark in ("\n[", "\n# ----")]
+    end = min((each for each in ends if each > 0), default=len(text))
+    return text[:begin] + text[end:]

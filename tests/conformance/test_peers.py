@@ -1,0 +1,113 @@
+"""Services that are not ours, with schemas and interfaces of their own, examined by their binding files.
+
+``charges`` (Starlette and psycopg) needs nothing that the harness lacks, and is examined in each run of the
+tests. ``invoices`` (JavaScript on Node) and ``tutorial`` (FastAPI and SQLAlchemy) are installed and examined
+by `make test-peers`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from payments_verify.cli import app
+from payments_verify.interleavings.source_dpor import SourceDPOR
+from payments_verify.payments.binding import load
+from payments_verify.payments.checks import machine_check, windows_check
+from payments_verify.payments.scenario_check import Explored, explore_scenario
+from payments_verify.payments.scenarios import SCENARIOS
+from payments_verify.systems import StartedService, empty_databases
+from tests.docs.pages import ROOT
+from tests.support.postgres import chosen_bin_dir
+
+PEERS = ROOT / "tests" / "peers"
+CHARGES = f"exec {sys.executable} {PEERS}/charges/app.py"
+BINDING = PEERS / "charges" / "binding.toml"
+TUTORIAL = f"exec {ROOT}/build/peers/tutorial/bin/python {PEERS}/tutorial/app.py"
+INVOICES = f"exec node {PEERS}/invoices/server.js"
+
+
+def examined(command: str, binding: Path, folder: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
+    options = ["--command", command, "--binding", str(binding), "--quick", "--seed", "1", "--json"]
+    run = CliRunner().invoke(app, ["conformance", *options, "--output", str(folder), *arguments])
+    assert run.stdout, run.stderr
+    return run.exit_code, json.loads(run.stdout)
+
+
+def explored(command: str, scenario: str, folder: Path) -> Explored:
+    async def main() -> Explored:
+        service = StartedService(command, load(BINDING), new_database)
+        async with service.gated() as gated:
+            return await explore_scenario(SCENARIOS[scenario], gated, SourceDPOR, folder)
+
+    with empty_databases(chosen_bin_dir()) as new_database:
+        return asyncio.run(main())
+
+
+def test_charges_are_right_one_after_the_other() -> None:
+    with empty_databases(chosen_bin_dir()) as new_database:
+        service = StartedService(CHARGES, load(BINDING), new_database)
+        machine = machine_check("charges", service.system, examples=15, steps=10, seed=1)
+        windows = windows_check("charges", service.system)
+    assert (machine.verdict, windows.verdict) == ("holds", "holds"), (machine, windows)
+    outcomes = machine.details["outcomes"]
+    assert outcomes["capture -> captured (replayed)"] > 0
+    assert windows.cases > 10
+
+
+def test_charges_without_a_lock_fail_under_real_concurrency_with_a_picture(tmp_path: Path) -> None:
+    code, report = examined(CHARGES, BINDING, tmp_path, "--from", "3", "--level", "3")
+    assert code == 1
+    counterexample = report["levels"][2]["counterexample"]
+    assert "not linearizable" in counterexample
+    assert "time goes to the right" in counterexample
+    assert any(each.startswith("commands.attempts: ") for each in report["unchecked"])
+    assert any(each.startswith("payment.as_of: ") for each in report["unchecked"])
+
+
+def test_two_captures_of_a_charge_without_a_lock_both_succeed(tmp_path: Path) -> None:
+    found = explored(CHARGES, "different-keys", tmp_path)
+    assert found.verdict == "violated"
+    assert found.problem is not None
+    assert "already_captured" in found.problem
+    # What was found is replayed by the command line, over another new database.
+    arguments = ["replay", str(found.schedule), "--command", CHARGES, "--binding", str(BINDING)]
+    replayed = CliRunner().invoke(app, arguments)
+    assert replayed.exit_code == 1, replayed.output
+    assert "UPDATE charge" in replayed.stdout
+
+
+@pytest.mark.parametrize("scenario", ["different-keys", "same-key-twice", "capture-and-sweep"])
+def test_charges_with_a_lock_are_right_in_every_interleaving(
+    scenario: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHARGES_LOCKED", "1")
+    found = explored(CHARGES, scenario, tmp_path)
+    assert found.verdict == "holds", found.problem
+    assert found.report.schedules > 1
+
+
+@pytest.mark.long
+def test_charges_with_a_lock_reach_the_highest_level(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHARGES_LOCKED", "1")
+    code, report = examined(CHARGES, BINDING, tmp_path)
+    assert (code, report["level"]) == (0, 5), report
+
+
+@pytest.mark.peers
+def test_invoices_reach_the_highest_level(tmp_path: Path) -> None:
+    code, report = examined(INVOICES, PEERS / "invoices" / "binding.toml", tmp_path)
+    assert (code, report["level"]) == (0, 5), report
+
+
+@pytest.mark.peers
+def test_the_tutorials_service_fails_under_real_concurrency_with_a_picture(tmp_path: Path) -> None:
+    code, report = examined(TUTORIAL, PEERS / "tutorial" / "binding.toml", tmp_path)
+    assert (code, report["level"]) == (1, 2), report
+    assert "time goes to the right" in report["levels"][2]["counterexample"]

@@ -1,0 +1,218 @@
+"""A service that is not ours: charges, with an interface and a schema of its own, over Starlette and psycopg.
+
+As it stands it reads, decides, and writes, and has no lock: right for one client, and right for one that asks
+again. `CHARGES_LOCKED=1` makes it lock the charge before it looks at anything.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import uvicorn
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+LOCK = " FOR UPDATE" if os.environ.get("CHARGES_LOCKED") else ""
+SCHEMA = """
+    CREATE TABLE IF NOT EXISTS charge (
+        id         uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+        total      numeric(14, 2) NOT NULL,
+        status     text NOT NULL DEFAULT 'new',
+        valid_till timestamptz,
+        paid       numeric(14, 2)
+    );
+    CREATE TABLE IF NOT EXISTS capture_request (
+        charge_id uuid NOT NULL REFERENCES charge,
+        token     text NOT NULL,
+        total     numeric(14, 2) NOT NULL,
+        status    int NOT NULL,
+        answer    text NOT NULL,
+        PRIMARY KEY (charge_id, token)
+    )
+"""
+
+Connection = AsyncConnection[DictRow]
+pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+    os.environ.get("DATABASE_URL", ""),
+    min_size=8,
+    max_size=8,
+    open=False,
+    connection_class=AsyncConnection[DictRow],
+    kwargs={"row_factory": dict_row},
+)
+
+
+class Refused(Exception):
+    def __init__(self, status: int, code: str) -> None:
+        super().__init__(code)
+        self.status = status
+        self.code = code
+
+
+async def refused(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    return JSONResponse({"error": error.code}, error.status)
+
+
+async def body_of(request: Request, *names: str) -> dict[str, Any]:
+    body = await request.json()
+    if not isinstance(body, dict) or set(body) != set(names):
+        raise Refused(400, "bad_request")
+    return body
+
+
+def total_of(written: object) -> Decimal:
+    try:
+        total = Decimal(written) if isinstance(written, str) else Decimal(0)
+    except InvalidOperation:
+        total = Decimal(0)
+    if not Decimal(0) < total < Decimal(10) ** 9:
+        raise Refused(400, "bad_amount")
+    return total
+
+
+async def found(connection: Connection, request: Request, lock: str = "") -> DictRow:
+    rows = await connection.execute(
+        b"SELECT id, total, status, valid_till, paid FROM charge WHERE id = %s" + lock.encode(),
+        [request.path_params["id"]],
+    )
+    charge = await rows.fetchone()
+    if charge is None:
+        raise Refused(404, "no_such_charge")
+    return charge
+
+
+def shown(charge: DictRow) -> dict[str, Any]:
+    till: datetime | None = charge["valid_till"]
+    return {
+        "id": str(charge["id"]),
+        "total": str(charge["total"]),
+        "status": charge["status"],
+        "valid_till": till and till.isoformat(),
+        "paid": charge["paid"] and str(charge["paid"]),
+    }
+
+
+async def create(request: Request) -> Response:
+    total = total_of((await body_of(request, "total"))["total"])
+    async with pool.connection() as connection:
+        rows = await connection.execute("INSERT INTO charge (total) VALUES (%s) RETURNING *", [total])
+        charge = await rows.fetchone()
+    assert charge is not None
+    return JSONResponse({"charge": shown(charge)}, 201)
+
+
+async def authorize(request: Request) -> Response:
+    body = await body_of(request, "valid_for_ms")
+    async with pool.connection() as connection:
+        charge = await found(connection, request, LOCK)
+        if charge["status"] != "new":
+            raise Refused(409, f"is_{charge['status']}")
+        rows = await connection.execute(
+            "UPDATE charge SET status = 'authorized',"
+            " valid_till = clock_timestamp() + %s * interval '1 millisecond' WHERE id = %s RETURNING *",
+            [body["valid_for_ms"], charge["id"]],
+        )
+        authorized = await rows.fetchone()
+    assert authorized is not None
+    return JSONResponse({"charge": shown(authorized)})
+
+
+async def capture(request: Request) -> Response:
+    total = total_of((await body_of(request, "total"))["total"])
+    token = request.headers["x-request-token"]
+    async with pool.connection() as connection:
+        charge = await found(connection, request, LOCK)
+        rows = await connection.execute(
+            "SELECT total, status, answer FROM capture_request WHERE charge_id = %s AND token = %s",
+            [charge["id"], token],
+        )
+        known = await rows.fetchone()
+        if known is not None and known["total"] != total:
+            raise Refused(422, "token_was_used")
+        if known is not None:
+            return Response(known["answer"], known["status"], {"x-again": "yes"}, "application/json")
+        answer = await decided(connection, charge, total)
+        await connection.execute(
+            "INSERT INTO capture_request VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+            [charge["id"], token, total, answer.status_code, bytes(answer.body).decode()],
+        )
+    return answer
+
+
+async def decided(connection: Connection, charge: DictRow, total: Decimal) -> Response:
+    rows = await connection.execute("SELECT clock_timestamp() AS now")
+    clock = await rows.fetchone()
+    assert clock is not None
+    if charge["status"] != "authorized":
+        return JSONResponse({"error": f"is_{charge['status']}"}, 409)
+    if clock["now"] >= charge["valid_till"]:
+        return JSONResponse({"error": "too_late"}, 409)
+    if total != charge["total"]:
+        return JSONResponse({"error": "another_total"}, 409)
+    await connection.execute(
+        "UPDATE charge SET status = 'paid', paid = %s WHERE id = %s", [total, charge["id"]]
+    )
+    return JSONResponse({"status": "paid"})
+
+
+async def cancel(request: Request) -> Response:
+    async with pool.connection() as connection:
+        charge = await found(connection, request, LOCK)
+        if charge["status"] != "authorized":
+            raise Refused(409, f"is_{charge['status']}")
+        rows = await connection.execute(
+            "UPDATE charge SET status = 'cancelled' WHERE id = %s RETURNING *", [charge["id"]]
+        )
+        cancelled = await rows.fetchone()
+    assert cancelled is not None
+    return JSONResponse({"charge": shown(cancelled)})
+
+
+async def read(request: Request) -> Response:
+    async with pool.connection() as connection:
+        return JSONResponse({"charge": shown(await found(connection, request))})
+
+
+async def expire(_request: Request) -> Response:
+    async with pool.connection() as connection:
+        await connection.execute(
+            "UPDATE charge SET status = 'cancelled'"
+            " WHERE status = 'authorized' AND valid_till <= clock_timestamp()"
+        )
+    return Response(status_code=204)
+
+
+@asynccontextmanager
+async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+    async with await AsyncConnection.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+        await connection.execute(SCHEMA.encode())
+    async with pool:
+        yield
+
+
+app = Starlette(
+    routes=[
+        Route("/charges", create, methods=["POST"]),
+        Route("/charges/{id:uuid}", read),
+        Route("/charges/{id:uuid}/authorization", authorize, methods=["POST"]),
+        Route("/charges/{id:uuid}/capture", capture, methods=["POST"]),
+        Route("/charges/{id:uuid}/cancel", cancel, methods=["POST"]),
+        Route("/jobs/expire", expire, methods=["POST"]),
+    ],
+    exception_handlers={Refused: refused},
+    lifespan=lifespan,
+)
+
+if __name__ == "__main__":
+    uvicorn.run(app, host=os.environ["HOST"], port=int(os.environ["PORT"]), log_level="warning")
