@@ -24,15 +24,18 @@ STATE_BEFORE_KEY = Edit(
     'if locked.attempt is not None and locked.payment.state == "authorized":',
 )
 # No client of the stress creates what another is creating.
+_INSERT = (
+    "                "
+    "inserted = await _row(connection, sql.INSERT_PAYMENT, (payment_id, Int8(amount.cents)))\n"
+)
 LOOKED_UP_THEN_CREATED = Edit(
     STORE,
-    "            inserted = await _row(connection, sql.INSERT_PAYMENT, (payment_id, amount.cents))\n"
-    "            row = inserted or await _row(connection, sql.GET_PAYMENT, (payment_id,))\n",
+    "            with _replicated(connection):\n"
+    + _INSERT
+    + "            row = inserted or await _row(connection, sql.GET_PAYMENT, (payment_id,))\n",
     "            row = await _row(connection, sql.GET_PAYMENT, (payment_id,))\n"
     "            inserted = None\n"
-    "            if row is None:\n"
-    "                inserted = await _row(connection, sql.INSERT_PAYMENT, (payment_id, amount.cents))\n"
-    "                row = inserted\n",
+    "            if row is None:\n" + _INSERT + "                row = inserted\n",
 )
 
 # The level that is the first to fail, what breaks it, and what the counterexample says.
@@ -51,8 +54,8 @@ def own_programs_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
 
 
-def examined(copy: Path, folder: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
-    options = ["--command", COMMAND, "--quick", "--seed", "1", "--output", str(folder), "--json"]
+def examined(copy: Path, folder: Path, *arguments: str, seed: int = 1) -> tuple[int, dict[str, Any]]:
+    options = ["--command", COMMAND, "--quick", "--seed", str(seed), "--output", str(folder), "--json"]
     run = run_harness(copy, ["conformance", *options, *arguments], limit_s=600)
     assert run.stdout, run.stderr
     return run.returncode, json.loads(run.stdout)
@@ -66,7 +69,11 @@ def verdicts(report: dict[str, Any]) -> list[str]:
 def test_the_level_alone_finds_what_breaks_it(level: int, tmp_path: Path) -> None:
     edits, told = BROKEN[level]
     copy = mutated_copy(tmp_path / "mutant", edits)
-    code, report = examined(copy, tmp_path / "found", "--from", str(level), "--level", str(level))
+    for seed in range(1, 6):  # the races of level 3 are luck, and a busy machine has little of it
+        only = ("--from", str(level), "--level", str(level))
+        code, report = examined(copy, tmp_path / "found", *only, seed=seed)
+        if code == 1 or level != 3:
+            break
     others = [each for number, each in enumerate(verdicts(report), start=1) if number != level]
     assert (verdicts(report)[level - 1], set(others)) == ("violated", {"not run"}), report
     assert code == 1

@@ -53,7 +53,7 @@ def system(name: str, dsn: str) -> OpenSystem:
 
 @pytest.mark.parametrize(
     ("name", "examples", "seen"),
-    [("in memory", 200, COMMON), ("in process", 80, CORE), ("server", 60, CORE)],
+    [("in memory", 200, COMMON), ("in process", 80, CORE), ("server", 90, CORE)],
 )
 def test_every_answer_is_the_models(name: str, examples: int, seen: Sequence[str], dsn: str) -> None:
     result = machine_check(name, system(name, dsn), examples=examples, steps=20, seed=2)

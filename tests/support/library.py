@@ -56,7 +56,9 @@ async def captured(library: AsyncPaymentsClient, invocation: Invocation) -> Obse
 
 def with_library(service: GatedService) -> GatedService:
     """A service of the harness, captured by the library; retries follow at once."""
-    http = service.hands.client.http
+    client = service.hands.client
+    assert isinstance(client, PaymentsClient)
+    http = client.http
     assert isinstance(http, ApplicationClient)
     library = AsyncPaymentsClient(
         "http://payments",
