@@ -71,12 +71,10 @@ class FailoverBehind(Failover):
     about = "as failover; before it the standby hears nothing, and commits that wait for it are cancelled"
 
     _cancelled = 0
-    _usual = 0.0
 
     async def inject(self) -> None:
         """As before, but nobody creates the same twice at once: the second would wait for no standby."""
-        self._usual = self.target.habits.disconnect
-        self.target.habits.disconnect = 0.0
+        self.target.habits.stay = True
         await super().inject()
 
     async def _before_the_end(self) -> None:
@@ -94,7 +92,7 @@ class FailoverBehind(Failover):
 
     async def heal(self) -> None:
         """As before, and hear the service again."""
-        self.target.habits.disconnect = self._usual
+        self.target.habits.stay = False
         self.target.network.is_deaf = False
         await super().heal()
 

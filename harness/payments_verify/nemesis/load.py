@@ -39,11 +39,13 @@ class Habits:
         clients: payments that are under way at a time.
         disconnect: the share of requests whose client closes the connection without having waited.
         early: the share of captures that are sent a second time before the first was answered.
+        stay: whether for now they all wait for their answers, whatever ``disconnect`` says.
     """
 
     clients: int = 12
     disconnect: float = 0.01
     early: float = 0.05
+    stay: bool = False
 
 
 @dataclass
@@ -249,7 +251,7 @@ class Load:
         return observed
 
     async def _send(self, number: int, invocation: Invocation) -> Observation:
-        if self._rng.random() >= self._habits.disconnect:
+        if self._habits.stay or self._rng.random() >= self._habits.disconnect:
             return await self._balancer.send(number, invocation)
         request = asyncio.ensure_future(self._balancer.send(number, invocation))
         done, _ = await asyncio.wait({request}, timeout=self._rng.uniform(0, 0.01))

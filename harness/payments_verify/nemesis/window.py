@@ -20,7 +20,7 @@ import msgspec
 import psycopg
 
 from payments_verify.nemesis.fault import Fault
-from payments_verify.nemesis.load import Load, Tally
+from payments_verify.nemesis.load import Habits, Load, Tally
 from payments_verify.nemesis.rows import look
 from payments_verify.nemesis.settle import SERVE_LIMIT_S, left_behind, serve_again
 from payments_verify.nemesis.target import Target
@@ -157,6 +157,7 @@ async def _working(
     rng: random.Random,
     tally: Tally,
 ) -> AsyncIterator[Load]:
+    target.habits = Habits()
     load = Load(carriers, recorder, target.habits, rng, tally)
     target.load = load
     load.start()

@@ -152,8 +152,11 @@ def test_clients_that_leave_do_not_wait_and_ask_again(tmp_path: Path) -> None:
             await asyncio.sleep(0.02)
             return answer
 
-    slow = [Slow(each.http, well) for each in carriers(well)]
-    load = play(tmp_path, [*slow], Habits(clients=4, disconnect=0.5))
+    def slow() -> list[Fickle]:
+        return [Slow(each.http, well) for each in carriers(well)]
+
+    assert play(tmp_path, slow(), Habits(clients=4, disconnect=0.5, stay=True)).tally.unknown == 0
+    load = play(tmp_path, slow(), Habits(clients=4, disconnect=0.5))
     assert load.tally.disconnects == load.tally.unknown > 0
     assert load.tally.findings == []
     assert check(Payments(), recorded(tmp_path)).verdict is Verdict.OK
