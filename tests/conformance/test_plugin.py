@@ -1,4 +1,4 @@
-"""The pytest plugin, in a suite of somebody else's: it adds options, and tests only where a service is named."""
+"""The pytest plugin, in a suite of somebody else's: options, and tests only where a service is named."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ def suite(folder: Path, *arguments: str, code: str = SUITE) -> subprocess.Comple
 
 
 def test_it_does_nothing_where_no_service_is_named(tmp_path: Path) -> None:
-    code = "import sys\n\ndef test_nothing_is_loaded():\n    assert 'payments_verify.systems' not in sys.modules\n"
+    code = (
+        "import sys\n\ndef test_nothing_is_loaded():\n"
+        "    assert 'payments_verify.systems' not in sys.modules\n"
+    )
     run = suite(tmp_path, code=code)
     assert run.returncode == 0, run.stdout
     assert "1 passed" in run.stdout
