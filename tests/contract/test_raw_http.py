@@ -229,7 +229,8 @@ def test_whatever_is_sent_it_answers_or_closes_and_serves_the_next(watched: Watc
     tried = watched.tried - before
     assert tried >= EXAMPLES
     # What came back shows that all layers were reached: the parser, the limits, the application.
-    assert {400, 404} <= set(watched.statuses)
+    assert 400 in watched.statuses
+    assert {200, 201} & set(watched.statuses)
     record_tried(tried, watched.statuses)
 
 
