@@ -252,7 +252,7 @@ def test_by_keyboard_alone(opened: Opened) -> None:
     assert opened.page.evaluate("document.activeElement.textContent") == "Race"
     opened.page.keyboard.press("Space")
     opened.expect_verdict("1 captured, 4 refused")
-    assert opened.page.evaluate("document.activeElement.textContent") == "Race"
+    opened.page.wait_for_function("document.activeElement.textContent === 'Race'")
 
 
 def test_everything_to_act_on_has_a_name(opened: Opened) -> None:
