@@ -132,9 +132,10 @@ serve: $(STAMP) ## Run the service on an embedded PostgreSQL (or on DATABASE_URL
 	@$(BIN)/payments-core serve
 
 .PHONY: specs
-specs: $(STAMP) ## Write specs/openapi.json and specs/problems from the code
+specs: $(STAMP) ## Write what is made of specs/: tables, the picture of the states, openapi.json, problems
 	@$(BIN)/payments-core openapi > specs/openapi.json
 	@$(BIN)/payments-core problems specs/problems
+	@$(BIN)/payments-verify specs
 
 # ---- checks -------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from payments_verify.interleavings.parallel import worker_resources
 from payments_verify.payments.scenario_program import ScenarioProgram
-from payments_verify.payments.scenarios import SCENARIOS
+from payments_verify.payments.scenarios import NAMED
 from payments_verify.payments.system import GatedService
 from payments_verify.systems.database import prepared_database
 from payments_verify.systems.gated import EXPLORING, gated
@@ -46,7 +46,7 @@ class MakeProgram:
     async def __call__(self) -> ScenarioProgram:
         """The program, over the worker's service, which is made ready for the first of them."""
         service = await _service(replace(self, scenario=""))
-        program = ScenarioProgram(SCENARIOS[self.scenario], service)
+        program = ScenarioProgram(NAMED[self.scenario], service)
         await program.prepare()
         return program
 
