@@ -15,6 +15,7 @@ from payments_verify.cli.history import history
 from payments_verify.cli.model import model
 from payments_verify.cli.replay import replay
 from payments_verify.cli.soak import soak
+from payments_verify.cli.static import static
 from payments_verify.cli.verify import verify
 
 app = typer.Typer(
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 app.command()(verify)
 app.command()(model)
+app.command()(static)
 app.command()(machine)
 app.command()(stress)
 app.command()(explore)
