@@ -14,6 +14,7 @@ VERIFY_ARGS ?=
 EXPLORE_ARGS ?=
 BENCH_ARGS ?=
 SOAK_ARGS ?=
+MUTANTS_ARGS ?=
 MINUTES ?= 10
 FUZZ_EXAMPLES ?= 300
 export UV_PYTHON_DOWNLOADS := never
@@ -105,6 +106,10 @@ explore: $(STAMP) ## Every interleaving of the SQL statements of racing requests
 .PHONY: soak
 soak: $(STAMP) ## Load the service while faults of all kinds happen (MINUTES=10, SOAK_ARGS=--list)
 	@$(BIN)/payments-verify soak --minutes $(MINUTES) $(SOAK_ARGS)
+
+.PHONY: mutants
+mutants: $(STAMP) ## Build known bugs into copies of the service, and see which technique finds which (MUTANTS_ARGS=--list)
+	@$(BIN)/payments-verify mutants $(MUTANTS_ARGS)
 
 .PHONY: test
 test: $(STAMP) ## Run the tests

@@ -13,6 +13,7 @@ from payments_verify.cli.explore import explore
 from payments_verify.cli.faults import faults
 from payments_verify.cli.history import history
 from payments_verify.cli.model import model
+from payments_verify.cli.mutants import mutants
 from payments_verify.cli.replay import replay
 from payments_verify.cli.soak import soak
 from payments_verify.cli.static import static
@@ -36,6 +37,7 @@ app.command()(faults)
 app.command()(soak)
 app.command()(history)
 app.command()(conformance)
+app.command()(mutants)
 
 
 @app.callback()
