@@ -60,7 +60,12 @@ class Probe:
 
 CONSTRAINTS = (
     Probe("I1", "an amount of nothing", (), CREATE.replace("500", "0")),
-    Probe("I1", "less captured than authorized", AUTHORIZED, CAPTURE.replace("500", "499")),
+    Probe(
+        "I1",
+        "less captured than authorized",
+        (*AUTHORIZED, attempt(amount=499)),
+        CAPTURE.replace("500", "499"),
+    ),
     Probe("I1", "two successful captures of one payment", CAPTURED, attempt(key="k2")),
     Probe("I2", "a payment that begins as failed", (), _BORN_FAILED),
     Probe("I2", "a captured payment that fails", CAPTURED, _TO_FAILED),
