@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from payments_verify.mutants.catalogue import Catalogue, TechniqueName
+from payments_verify.mutants.catalogue import Catalogue, Mutant, TechniqueName
 from payments_verify.mutants.edit import mutated_copy
 from payments_verify.mutants.techniques import Technique
 from payments_verify.mutants.trial import arguments_of
@@ -65,34 +65,32 @@ def planned(
         all_techniques: whether a mutant is tried by those that are not expected to find it, too.
         salt: whatever else a result depends on.
     """
-    wanted = {name: each for name, each in techniques.items() if not only or name in only}
+    wanted = [each for name, each in techniques.items() if not only or name in only]
+    mutants = [catalogue[row] for row in trees if row != UNMUTATED]
     found = []
     for row, tree in trees.items():
-        for technique in wanted.values():
-            for narrowed in _budgets(catalogue, row, technique, all_techniques=all_techniques):
-                arguments = arguments_of(technique, narrowed)
-                found.append(Planned(row, technique, arguments, _key(tree, technique, arguments, salt)))
+        for technique in wanted:
+            if row != UNMUTATED:
+                budgets = _budgets([catalogue[row]], technique, all_techniques=all_techniques)
+            elif technique.covers_all:
+                budgets = [None]
+            else:
+                # What a mutant is looked for with has to say nothing about the code as it is.
+                budgets = [None, *_budgets(mutants, technique, all_techniques=all_techniques)]
+            commands = dict.fromkeys(arguments_of(technique, narrowed) for narrowed in budgets)
+            found += [Planned(row, technique, each, _key(tree, technique, each, salt)) for each in commands]
     return found
 
 
 def _budgets(
-    catalogue: Catalogue, row: str, technique: Technique, *, all_techniques: bool
-) -> Iterator[tuple[str, ...] | None]:
-    if row != UNMUTATED:
-        mutant = catalogue[row]
-        if all_techniques or technique.name in mutant.expected:
-            yield mutant.arguments.get(technique.name)
-        return
-    yield None
-    if not technique.covers_all:
-        # What a mutant is looked for with has to say nothing about the code as it is.
-        yield from sorted(
-            {
-                each.arguments[technique.name]
-                for each in catalogue.values()
-                if technique.name in each.arguments
-            }
-        )
+    mutants: Sequence[Mutant], technique: Technique, *, all_techniques: bool
+) -> list[tuple[str, ...] | None]:
+    """What a technique tries of a mutant; or, of the code as it is, all that it tries of these mutants."""
+    return [
+        mutant.arguments.get(technique.name)
+        for mutant in mutants
+        if all_techniques or technique.name in mutant.expected
+    ]
 
 
 def _key(tree: Path, technique: Technique, arguments: tuple[str, ...], salt: str) -> str:
