@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from payments_verify.cli.differential import Json, PostgresBin, could_not_run
 from payments_verify.cli.running import finish, progress_bar
-from payments_verify.static_checks.check import static_check
-from payments_verify.systems import shipped_parts
+from payments_verify.systems import shipped_static_check
 
 
 def static(postgres_bin: PostgresBin = None, as_json: Json = False) -> None:
@@ -16,6 +15,6 @@ def static(postgres_bin: PostgresBin = None, as_json: Json = False) -> None:
 
     Exit codes: 0 everything holds; 1 a violation was found; 2 it could not run.
     """
-    with could_not_run(), shipped_parts(postgres_bin) as shipped, progress_bar("static") as progress:
-        result = static_check("this repository's service", shipped, progress=progress)
+    with could_not_run(), progress_bar("static") as progress:
+        result = shipped_static_check(postgres_bin, progress=progress)
     finish([result], as_json=as_json)

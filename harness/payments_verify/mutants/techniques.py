@@ -121,7 +121,7 @@ def techniques(scenarios: Sequence[str]) -> Mapping[TechniqueName, Technique]:
         Technique(
             "machine",
             ("machine", "--system", "in-process", "--steps", "20", "--seed", "1"),
-            ("--examples", "60"),
+            ("--examples", "250"),
             150,
             "programs",
             lambda results: int(results[0]["examples"]),

@@ -15,7 +15,8 @@ from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import guarded, make_pool
 from payments_core.infrastructure.postgres import statements
 from payments_verify.payments.http_binding import PaymentsClient
-from payments_verify.static_checks.check import Shipped
+from payments_verify.result import CheckResult, Progress, no_progress
+from payments_verify.static_checks.check import Shipped, static_check
 from payments_verify.systems.asgi import ApplicationClient
 from payments_verify.systems.database import migrated_database
 
@@ -54,6 +55,16 @@ def shipped_parts(bin_dir: Path | None = None) -> Iterator[Shipped]:
             },
             sources=[file for layer in _DECIDING for file in sorted((_PACKAGE / layer).rglob("*.py"))],
         )
+
+
+def shipped_static_check(bin_dir: Path | None = None, *, progress: Progress = no_progress) -> CheckResult:
+    """Look at this repository's service, see `static_check`.
+
+    Raises:
+        EmbeddedPostgresError: if no server can be started; the message says why and what to do.
+    """
+    with shipped_parts(bin_dir) as shipped:
+        return static_check("this repository's service", shipped, progress=progress)
 
 
 async def _session(dsn: str) -> dict[str, str]:
