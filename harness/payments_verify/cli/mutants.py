@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import msgspec
 import typer
@@ -24,7 +24,7 @@ from rich.table import Table
 
 from payments_verify.cli.differential import Json, PostgresBin
 from payments_verify.cli.running import progress_bar
-from payments_verify.mutants.catalogue import Catalogue, CatalogueError, TechniqueName, load
+from payments_verify.mutants.catalogue import Catalogue, CatalogueError, load
 from payments_verify.mutants.edit import EditError
 from payments_verify.mutants.matrix import Kept, run_all
 from payments_verify.mutants.picture import render, text_of
@@ -39,7 +39,17 @@ KEPT = Path("build/mutants")
 OUTPUT = Path("build/report")
 
 _STYLES = {"killed": "green", "survived": "dim", "not tried": "dim", "not yet": "yellow"}
-TechniqueOption = StrEnum("TechniqueOption", {name.upper(): name for name in get_args(TechniqueName)})
+
+
+class TechniqueOption(StrEnum):
+    """The techniques."""
+
+    STATIC = "static"
+    MODEL = "model"
+    MACHINE = "machine"
+    EXPLORATION = "exploration"
+    FAULTS = "faults"
+    STRESS = "stress"
 
 
 def mutants(
@@ -112,7 +122,7 @@ def _named(known: Catalogue, only: Sequence[str]) -> list[str]:
 def _run(
     known: Catalogue,
     names: Sequence[str],
-    only: Sequence[TechniqueName],
+    only: Sequence[str],
     *,
     all_techniques: bool,
     workers: int,

@@ -7,10 +7,12 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from payments_verify.cli.mutants import TechniqueOption
+from payments_verify.mutants.catalogue import TechniqueName
 from tests.support.mutants import CATALOGUE, mutated_copy, run_harness
 
 REAL = Path(__file__).parents[2] / "mutants"
@@ -121,6 +123,10 @@ def test_a_technique_kills_and_says_after_how_much(
     assert 1 <= cell["size"] <= 60
     assert cell["tries"] >= 1
     assert 0 < cell["seconds"] < cell["wall_seconds"]
+
+
+def test_every_technique_can_be_chosen() -> None:
+    assert [each.value for each in TechniqueOption] == list(get_args(TechniqueName))
 
 
 def test_the_list_names_every_mutant(copy: Path, tmp_path: Path) -> None:
