@@ -110,8 +110,9 @@ def _rules(module: ModuleType) -> Iterator[tuple[Sequence[str], str]]:
     for function in ast.parse(inspect.getsource(module)).body:
         if isinstance(function, ast.FunctionDef):
             for node in ast.walk(function):
-                is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
-                if is_text and node is not _docstring(function) and (ids := ids_of(str(node.value))):
+                text = node.value if isinstance(node, ast.Constant) else None
+                is_said = isinstance(text, str) and node is not _docstring(function)
+                if is_said and (ids := ids_of(str(text))):
                     yield ids, function.name.lstrip("_")
 
 
