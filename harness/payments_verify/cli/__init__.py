@@ -16,11 +16,8 @@ from payments_verify.cli.model import model
 from payments_verify.cli.mutants import mutants
 from payments_verify.cli.replay import replay
 from payments_verify.cli.soak import soak
-<<<<<<< HEAD
 from payments_verify.cli.specs import specs
-=======
 from payments_verify.cli.static import static
->>>>>>> part-mutants
 from payments_verify.cli.verify import verify
 
 app = typer.Typer(
@@ -41,11 +38,8 @@ app.command()(faults)
 app.command()(soak)
 app.command()(history)
 app.command()(conformance)
-<<<<<<< HEAD
 app.command()(specs)
-=======
 app.command()(mutants)
->>>>>>> part-mutants
 
 
 @app.callback()
