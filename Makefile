@@ -25,6 +25,7 @@ BENCH_STAMP := $(VENV)/.bench
 MUTATION_STAMP := $(VENV)/.mutation
 PEERS := tests/peers
 TUTORIAL_STAMP := build/peers/tutorial/.synced
+SITE_STAMP := build/site/.synced
 INVOICES_STAMP := $(PEERS)/invoices/node_modules/.package-lock.json
 
 .PHONY: help
@@ -60,6 +61,12 @@ $(MUTATION_STAMP): requirements-mutation.lock $(STAMP)
 	@"$(UV)" pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements-mutation.lock
 	@touch $@
 
+# The site's generator has one of its own.
+$(SITE_STAMP): tools/site/requirements.lock $(STAMP)
+	@test -x build/site/venv/bin/python || "$(UV)" venv --quiet --python $(BIN)/python build/site/venv
+	@"$(UV)" pip sync --quiet --python build/site/venv/bin/python --require-hashes $<
+	@touch $@
+
 # Services that are not ours have environments of their own.
 $(TUTORIAL_STAMP): $(PEERS)/tutorial/requirements.lock $(STAMP)
 	@test -x build/peers/tutorial/bin/python || "$(UV)" venv --quiet --python $(BIN)/python build/peers/tutorial
@@ -93,6 +100,8 @@ lock: $(filter build/%,$(UV)) ## Resolve the dependencies again and write the lo
 	"$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-emit-find-links --no-header --no-annotate $(PEERS)/tutorial/requirements.in \
 	  -o $(PEERS)/tutorial/requirements.lock
+	"$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-header --no-annotate tools/site/requirements.in -o tools/site/requirements.lock
 	"$(PYTHON)" -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 	  | "$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-emit-find-links --no-header --no-annotate - -o requirements-build.lock
@@ -155,6 +164,13 @@ specs: $(STAMP) ## Write what is made of specs/: tables, the picture of the stat
 	@$(BIN)/payments-core openapi > specs/openapi.json
 	@$(BIN)/payments-core problems specs/problems
 	@$(BIN)/payments-verify specs
+
+.PHONY: docs
+docs: $(SITE_STAMP) ## Build the specification as a site that loads nothing from elsewhere (build/site/html)
+	@build/site/venv/bin/python tools/site/assemble.py
+	@NO_MKDOCS_2_WARNING=1 build/site/venv/bin/mkdocs build --quiet --config-file build/site/mkdocs.yml
+	@build/site/venv/bin/python tools/site/check.py
+	@echo "the site: build/site/html/index.html"
 
 # ---- checks -------------------------------------------------------------------------------------
 
