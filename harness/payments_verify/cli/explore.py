@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import multiprocessing
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from enum import StrEnum
@@ -24,6 +23,7 @@ from payments_verify.cli.differential import Command, Json, PostgresBin, could_n
 from payments_verify.cli.explored import ExploredSystem, System, explored, require_database
 from payments_verify.cli.running import Report, progress_bar, verdict_text
 from payments_verify.interleavings.exhaustive import Bounded, Naive
+from payments_verify.interleavings.parallel import prepare_workers
 from payments_verify.interleavings.randomized import PCT, Random
 from payments_verify.interleavings.report import NaiveCount
 from payments_verify.interleavings.source_dpor import SourceDPOR
@@ -38,7 +38,7 @@ from payments_verify.payments.scenario_check import (
 )
 from payments_verify.payments.scenarios import ONE_CAPTURE, SCENARIOS, Scenario
 from payments_verify.result import EXIT_CODES
-from payments_verify.systems import MakeProgram
+from payments_verify.systems import MakeProgram, local_processes
 
 SCHEDULES = Path("build/schedules")
 _STEPS_IN_A_RUN = 20
@@ -140,7 +140,7 @@ def explore(
         could_not_run(),
         explored(system, command, postgres_bin) as open_service,
         progress_bar("explore") as progress,
-        _workers(workers, executor, program) as side_by_side,
+        _workers(workers, executor, program, wanted[0]) as side_by_side,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         explore_one = partial(
@@ -178,18 +178,19 @@ async def _explore(
 
 
 @contextmanager
-def _workers(count: int, executor: str | None, program: MakeProgram) -> Iterator[Workers | None]:
+def _workers(
+    count: int, executor: str | None, program: MakeProgram, first: Scenario
+) -> Iterator[Workers | None]:
     """The workers that were asked for; none for one process and no executor."""
     if executor is None and count == 1:
         yield None
         return
     with ExitStack() as stack:
         if executor is None:
-            # Forked, a worker would inherit this process's event loop and its database.
-            context = multiprocessing.get_context("spawn")
-            pool: Executor = stack.enter_context(ProcessPoolExecutor(count, mp_context=context))
+            pool: Executor = stack.enter_context(local_processes(count))
         else:
             pool = _named_executor(executor)
+        prepare_workers(pool, replace(program, scenario=first.name), count)
         yield Workers(pool, lambda name: replace(program, scenario=name), in_flight=2 * count)
 
 

@@ -20,6 +20,7 @@ import threading
 from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, Future
+from contextlib import AsyncExitStack
 from typing import Any, TypeAlias
 
 from payments_verify.interleavings.execution import Program
@@ -85,16 +86,68 @@ class _Sender:
         return [self._executor.submit(run_in_worker, self._factory, job.plan) for _ in range(1 + job.twice)]
 
 
-class _Local(threading.local):
+class _Worker:
     """What a worker's thread keeps between runs: the loop, and the programs that live in it."""
 
     def __init__(self) -> None:
         self.runner = asyncio.Runner()
-        atexit.register(self.runner.close)  # closes what programs have left open in the loop
+        self.resources = AsyncExitStack()
         self.programs: dict[bytes, Program] = {}
+        atexit.register(self._close)
+
+    def _close(self) -> None:
+        with self.runner as runner:
+            runner.run(self.resources.aclose())
+
+    async def program(self, factory: bytes) -> Program:
+        program = self.programs.get(factory)
+        if program is None:
+            made: Any = pickle.loads(factory)()  # noqa: S301 - sent by the coordinator
+            program = self.programs[factory] = await made if inspect.isawaitable(made) else made
+        return program
+
+
+class _Local(threading.local):
+    worker: _Worker | None = None
 
 
 _local = _Local()
+
+
+def _this_worker() -> _Worker:
+    if _local.worker is None:
+        _local.worker = _Worker()
+    return _local.worker
+
+
+def worker_resources() -> AsyncExitStack:
+    """What a program has opened in this worker's thread, and is closed, last first, when its process ends."""
+    return _this_worker().resources
+
+
+def prepare_workers(executor: Executor, factory: Factory, count: int) -> None:
+    """Have workers make their programs now, side by side, and not when the first plan reaches them.
+
+    A worker that cannot do it says so when it is given a plan.
+
+    Args:
+        executor: the workers.
+        factory: what makes a worker's program.
+        count: how many of them.
+    """
+    pickled = pickle.dumps(factory)
+    for _ in range(count):
+        executor.submit(prepare_worker, pickled)
+
+
+def prepare_worker(factory: bytes) -> None:
+    """Make this thread's program.
+
+    Args:
+        factory: the pickled factory.
+    """
+    worker = _this_worker()
+    worker.runner.run(worker.program(factory))
 
 
 def run_in_worker(factory: bytes, plan: Plan) -> Outcome:
@@ -104,12 +157,9 @@ def run_in_worker(factory: bytes, plan: Plan) -> Outcome:
         factory: the pickled factory.
         plan: the plan.
     """
-    return _local.runner.run(_run(factory, plan))
+    worker = _this_worker()
+    return worker.runner.run(_run(worker, factory, plan))
 
 
-async def _run(factory: bytes, plan: Plan) -> Outcome:
-    program = _local.programs.get(factory)
-    if program is None:
-        made: Any = pickle.loads(factory)()  # noqa: S301 - sent by the coordinator
-        program = _local.programs[factory] = await made if inspect.isawaitable(made) else made
-    return await attempt(program, plan)
+async def _run(worker: _Worker, factory: bytes, plan: Plan) -> Outcome:
+    return await attempt(await worker.program(factory), plan)

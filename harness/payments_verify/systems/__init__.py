@@ -14,7 +14,7 @@ from payments_verify.systems.gated_memory import IN_MEMORY, gated_in_memory
 from payments_verify.systems.in_process import in_memory, in_process
 from payments_verify.systems.server import ServerError, servers
 from payments_verify.systems.subjects import started_subject, subject_at
-from payments_verify.systems.workers import MakeProgram
+from payments_verify.systems.workers import MakeProgram, local_processes
 
 __all__ = [
     "EXPLORING",
@@ -35,6 +35,7 @@ __all__ = [
     "gated_service",
     "in_memory",
     "in_process",
+    "local_processes",
     "make_token",
     "prepared_database",
     "servers",

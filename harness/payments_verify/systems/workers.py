@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import atexit
+import multiprocessing
 import threading
-from contextlib import ExitStack
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from payments_verify.interleavings.parallel import worker_resources
 from payments_verify.payments.scenario_program import ScenarioProgram
 from payments_verify.payments.scenarios import SCENARIOS
 from payments_verify.payments.system import GatedService
@@ -21,11 +22,8 @@ class _Opened(threading.local):
 
     def __init__(self) -> None:
         self.services: dict[MakeProgram, GatedService] = {}
-        self.contexts: list[object] = []
 
 
-_servers = ExitStack()
-atexit.register(_servers.close)
 _opened = _Opened()
 
 
@@ -53,14 +51,19 @@ class MakeProgram:
         return program
 
 
+def local_processes(count: int) -> ProcessPoolExecutor:
+    """An executor of so many processes of this machine."""
+    # Forked, a worker would inherit this process's event loop and its database.
+    return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"))
+
+
 async def _service(kind: MakeProgram) -> GatedService:
     if kind not in _opened.services:
+        resources = worker_resources()
         if kind.in_memory:
             context = gated_in_memory()
         else:
-            dsn = _servers.enter_context(prepared_database(kind.bin_dir, EXPLORING))
+            dsn = resources.enter_context(prepared_database(kind.bin_dir, EXPLORING))
             context = gated(dsn, kind.command)
-        _opened.services[kind] = await context.__aenter__()
-        # Kept open: it ends with the worker's process.
-        _opened.contexts.append(context)
+        _opened.services[kind] = await resources.enter_async_context(context)
     return _opened.services[kind]
