@@ -13,6 +13,7 @@ from payments_verify.cli.explore import explore
 from payments_verify.cli.faults import faults
 from payments_verify.cli.history import history
 from payments_verify.cli.model import model
+from payments_verify.cli.practice import practice
 from payments_verify.cli.replay import replay
 from payments_verify.cli.soak import soak
 from payments_verify.cli.verify import verify
@@ -34,6 +35,7 @@ app.command()(faults)
 app.command()(soak)
 app.command()(history)
 app.command()(conformance)
+app.add_typer(practice, name="practice")
 
 
 @app.callback()
