@@ -14,12 +14,15 @@ VERIFY_ARGS ?=
 EXPLORE_ARGS ?=
 BENCH_ARGS ?=
 SOAK_ARGS ?=
+MUTANTS_ARGS ?=
+MUTATION_ARGS ?=
 MINUTES ?= 10
 FUZZ_EXAMPLES ?= 300
 export UV_PYTHON_DOWNLOADS := never
 
 STAMP := $(VENV)/.synced
 BENCH_STAMP := $(VENV)/.bench
+MUTATION_STAMP := $(VENV)/.mutation
 PEERS := tests/peers
 TUTORIAL_STAMP := build/peers/tutorial/.synced
 INVOICES_STAMP := $(PEERS)/invoices/node_modules/.package-lock.json
@@ -50,6 +53,11 @@ $(STAMP): requirements.lock pyproject.toml $(filter build/%,$(UV))
 # The figures, and the stack that the service is compared with: the environment that checks run in lacks them.
 $(BENCH_STAMP): requirements-bench.lock $(STAMP)
 	@"$(UV)" pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements-bench.lock
+	@touch $@
+
+# What generates mutants of the rules.
+$(MUTATION_STAMP): requirements-mutation.lock $(STAMP)
+	@"$(UV)" pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements-mutation.lock
 	@touch $@
 
 # Services that are not ours have environments of their own.
@@ -91,6 +99,9 @@ lock: $(filter build/%,$(UV)) ## Resolve the dependencies again and write the lo
 	"$(PYTHON)" -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["bench"], sep="\n")' \
 	  | "$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-emit-find-links --no-header --no-annotate --constraint requirements.lock - -o requirements-bench.lock
+	"$(PYTHON)" -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["mutation"], sep="\n")' \
+	  | "$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-header --no-annotate --constraint requirements.lock - -o requirements-mutation.lock
 
 # ---- the main jobs ------------------------------------------------------------------------------
 
@@ -105,6 +116,14 @@ explore: $(STAMP) ## Every interleaving of the SQL statements of racing requests
 .PHONY: soak
 soak: $(STAMP) ## Load the service while faults of all kinds happen (MINUTES=10, SOAK_ARGS=--list)
 	@$(BIN)/payments-verify soak --minutes $(MINUTES) $(SOAK_ARGS)
+
+.PHONY: mutants
+mutants: $(STAMP) ## Build known bugs into copies of the service, and see which technique finds which (MUTANTS_ARGS=--list)
+	@$(BIN)/payments-verify mutants $(MUTANTS_ARGS)
+
+.PHONY: mutation
+mutation: $(MUTATION_STAMP) ## Generated mutants of the model and the domain: noticed, or argued away (MUTATION_ARGS="--minutes 5")
+	@$(BIN)/python -m tests.mutation $(MUTATION_ARGS)
 
 .PHONY: test
 test: $(STAMP) ## Run the tests
@@ -132,9 +151,10 @@ serve: $(STAMP) ## Run the service on an embedded PostgreSQL (or on DATABASE_URL
 	@$(BIN)/payments-core serve
 
 .PHONY: specs
-specs: $(STAMP) ## Write specs/openapi.json and specs/problems from the code
+specs: $(STAMP) ## Write what is made of specs/: tables, the picture of the states, openapi.json, problems
 	@$(BIN)/payments-core openapi > specs/openapi.json
 	@$(BIN)/payments-core problems specs/problems
+	@$(BIN)/payments-verify specs
 
 # ---- checks -------------------------------------------------------------------------------------
 

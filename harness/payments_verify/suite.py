@@ -16,7 +16,14 @@ from payments_verify.payments.checks import machine_check, racing_check, stress_
 from payments_verify.payments.interleavings_check import interleavings_check
 from payments_verify.payments.scenarios import SCENARIOS
 from payments_verify.result import CheckResult
-from payments_verify.systems import gated, gated_in_memory, in_memory, in_process, servers
+from payments_verify.systems import (
+    gated,
+    gated_in_memory,
+    in_memory,
+    in_process,
+    servers,
+    shipped_static_check,
+)
 
 Run: TypeAlias = Callable[..., CheckResult]
 """Takes ``progress`` by name and returns what it found."""
@@ -73,6 +80,7 @@ def suite(
     yield Planned("contracts (CrossHair)", check_contracts)
     yield Planned("model = domain (CrossHair)", check_equivalence)
     yield Planned("bounded model, exhaustively", check_state_graph)
+    yield Planned("schema and statements", partial(shipped_static_check, bin_dir))
     systems = (
         ("in memory", in_memory, effort.programs),
         ("in process, PostgreSQL", partial(in_process, dsn), effort.programs // 2),

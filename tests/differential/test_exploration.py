@@ -107,6 +107,7 @@ def test_every_scenario_has_a_count() -> None:
     assert set(CLASSES) == set(SCENARIOS)
 
 
+@pytest.mark.invariant("I10")
 @pytest.mark.parametrize("name", CLASSES)
 def test_every_interleaving_is_explained(dsn: str, name: str, tmp_path: Path) -> None:
     found = explored(dsn, name, tmp_path)
@@ -116,6 +117,7 @@ def test_every_interleaving_is_explained(dsn: str, name: str, tmp_path: Path) ->
     assert (found.report.schedules, found.report.abandoned) == (CLASSES[name], 0)
 
 
+@pytest.mark.invariant("I10")
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_the_reduction_leaves_no_outcome_out(dsn: str, name: str, tmp_path: Path) -> None:
     every = explored(dsn, name, tmp_path, Naive)

@@ -1,4 +1,4 @@
-"""Bugs that real services have had, as edits of this one: the catalogue's, and some that only a soak finds."""
+"""Bugs that real services have had, as edits of this one: the catalogue's, and more that a soak finds."""
 
 from __future__ import annotations
 

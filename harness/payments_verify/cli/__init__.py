@@ -13,9 +13,12 @@ from payments_verify.cli.explore import explore
 from payments_verify.cli.faults import faults
 from payments_verify.cli.history import history
 from payments_verify.cli.model import model
+from payments_verify.cli.mutants import mutants
 from payments_verify.cli.practice import practice
 from payments_verify.cli.replay import replay
 from payments_verify.cli.soak import soak
+from payments_verify.cli.specs import specs
+from payments_verify.cli.static import static
 from payments_verify.cli.verify import verify
 
 app = typer.Typer(
@@ -27,6 +30,7 @@ app = typer.Typer(
 )
 app.command()(verify)
 app.command()(model)
+app.command()(static)
 app.command()(machine)
 app.command()(stress)
 app.command()(explore)
@@ -35,6 +39,8 @@ app.command()(faults)
 app.command()(soak)
 app.command()(history)
 app.command()(conformance)
+app.command()(specs)
+app.command()(mutants)
 app.add_typer(practice, name="practice")
 
 

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from payments_verify.cli.differential import Command, Json, PostgresBin, could_not_run
-from payments_verify.cli.explored import ExploredSystem, System, explored, require_database
+from payments_verify.cli.explored import ExploredSystem, StopAtFirst, System, explored, require_database
 from payments_verify.cli.running import Report, progress_bar, verdict_text
 from payments_verify.executors import open_executor
 from payments_verify.interleavings.exhaustive import Bounded, Naive
@@ -114,6 +114,7 @@ def explore(
         int, typer.Option(min=0, help="Run every so-manieth schedule twice, to see that it does the same.")
     ] = RERUN_EVERY,
     output: Annotated[Path, typer.Option(help="Folder for the schedules of violations.")] = SCHEDULES,
+    stop_at_first: StopAtFirst = False,
     list_scenarios: Annotated[
         bool, typer.Option("--list", help="List the scenarios and what each looks for.")
     ] = False,
@@ -151,7 +152,7 @@ def explore(
             workers=side_by_side,
             rerun_every=rerun,
         )
-        runner.run(_explore(open_service, wanted, explore_one, found, progress))
+        runner.run(_explore(open_service, wanted, explore_one, found, progress, stop_at_first))
     if as_json:
         encoded = msgspec.json.encode([each.as_json() for each in found])
         typer.echo(msgspec.json.format(encoded).decode())
@@ -167,6 +168,7 @@ async def _explore(
     explore_one: Callable[..., Awaitable[Explored]],
     found: list[Explored],
     progress: Report,
+    stop_at_first: bool,
 ) -> None:
     async with open_service() as service:
         for number, scenario in enumerate(scenarios):
@@ -175,6 +177,8 @@ async def _explore(
                 progress(number, len(scenarios), f"{name}: {count} schedules")
 
             found.append(await explore_one(scenario, service, on_run=on_run))
+            if stop_at_first and found[-1].violation is not None:
+                return
 
 
 @contextmanager
