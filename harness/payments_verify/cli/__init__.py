@@ -7,6 +7,7 @@ from io import TextIOWrapper
 
 import typer
 
+from payments_verify.cli.alarms import false_alarms
 from payments_verify.cli.conformance import conformance
 from payments_verify.cli.differential import machine, stress
 from payments_verify.cli.explore import explore
@@ -41,6 +42,7 @@ app.command()(history)
 app.command()(conformance)
 app.command()(specs)
 app.command()(mutants)
+app.command()(false_alarms)
 app.add_typer(practice, name="practice")
 
 
