@@ -17,6 +17,8 @@ SOAK_ARGS ?=
 MUTANTS_ARGS ?=
 MUTATION_ARGS ?=
 MINUTES ?= 10
+RUNS ?= 50
+ALARMS_ARGS ?=
 FUZZ_EXAMPLES ?= 300
 export UV_PYTHON_DOWNLOADS := never
 
@@ -121,6 +123,10 @@ verify: $(STAMP) ## The main job: model, differential machines, stress; table an
 .PHONY: explore
 explore: $(STAMP) ## Every interleaving of the SQL statements of racing requests (EXPLORE_ARGS=--list)
 	@$(BIN)/payments-verify explore $(EXPLORE_ARGS)
+
+.PHONY: false-alarms
+false-alarms: $(STAMP) ## Everything that has chance in it, again and again on the service as it is (RUNS=50, ALARMS_ARGS="--minutes 5")
+	@$(BIN)/payments-verify false-alarms --runs $(RUNS) $(ALARMS_ARGS)
 
 .PHONY: soak
 soak: $(STAMP) ## Load the service while faults of all kinds happen (MINUTES=10, SOAK_ARGS=--list)

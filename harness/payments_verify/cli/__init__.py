@@ -7,6 +7,7 @@ from io import TextIOWrapper
 
 import typer
 
+from payments_verify.cli.alarms import false_alarms
 from payments_verify.cli.conformance import conformance
 from payments_verify.cli.differential import machine, stress
 from payments_verify.cli.explore import explore
@@ -14,6 +15,7 @@ from payments_verify.cli.faults import faults
 from payments_verify.cli.history import history
 from payments_verify.cli.model import model
 from payments_verify.cli.mutants import mutants
+from payments_verify.cli.practice import practice
 from payments_verify.cli.replay import replay
 from payments_verify.cli.soak import soak
 from payments_verify.cli.specs import specs
@@ -40,6 +42,8 @@ app.command()(history)
 app.command()(conformance)
 app.command()(specs)
 app.command()(mutants)
+app.command()(false_alarms)
+app.add_typer(practice, name="practice")
 
 
 @app.callback()

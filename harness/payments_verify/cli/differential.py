@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from payments_verify.cli.running import finish, progress_bar
+from payments_verify.executors import ExecutorError
 from payments_verify.payments.binding import BindingFileError
 from payments_verify.payments.checks import OpenSystem, machine_check, racing_check, stress_check
 from payments_verify.systems import (
@@ -143,7 +144,15 @@ def stress(
     finish([result], as_json=as_json)
 
 
-_NOT_READY = (EmbeddedPostgresError, ServerError, CommandError, SweepError, BindingFileError, OSError)
+_NOT_READY = (
+    EmbeddedPostgresError,
+    ServerError,
+    CommandError,
+    SweepError,
+    BindingFileError,
+    ExecutorError,
+    OSError,
+)
 
 
 @contextmanager

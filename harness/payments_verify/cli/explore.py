@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
@@ -22,6 +21,7 @@ from rich.table import Table
 from payments_verify.cli.differential import Command, Json, PostgresBin, could_not_run
 from payments_verify.cli.explored import ExploredSystem, StopAtFirst, System, explored, require_database
 from payments_verify.cli.running import Report, progress_bar, verdict_text
+from payments_verify.executors import open_executor
 from payments_verify.interleavings.exhaustive import Bounded, Naive
 from payments_verify.interleavings.parallel import prepare_workers
 from payments_verify.interleavings.randomized import PCT, Random
@@ -36,7 +36,7 @@ from payments_verify.payments.scenario_check import (
     Workers,
     explore_scenario,
 )
-from payments_verify.payments.scenarios import ONE_CAPTURE, SCENARIOS, Scenario
+from payments_verify.payments.scenarios import NAMED, SCENARIOS, Scenario
 from payments_verify.result import EXIT_CODES
 from payments_verify.systems import MakeProgram, local_processes
 
@@ -55,19 +55,18 @@ class StrategyName(StrEnum):
 
 
 def scenarios_named(names: Sequence[str]) -> list[Scenario]:
-    """The scenarios of these names; all of them for none.
+    """The scenarios of these names; for none all but those that are too large for each run.
 
     Raises:
         typer.BadParameter: if there is none of a name.
     """
-    known = {**SCENARIOS, ONE_CAPTURE.name: ONE_CAPTURE}
-    unknown = [name for name in names if name not in known]
+    unknown = [name for name in names if name not in NAMED]
     if unknown:
         raise typer.BadParameter(
-            f"no scenario is named {', '.join(unknown)}; there are {', '.join(SCENARIOS)}",
+            f"no scenario is named {', '.join(unknown)}; there are {', '.join(NAMED)}",
             param_hint="--scenario",
         )
-    return [known[name] for name in names] or list(SCENARIOS.values())
+    return [NAMED[name] for name in names] or list(SCENARIOS.values())
 
 
 def strategy_maker(name: StrategyName, *, runs: int, seed: int, bound: int, depth: int) -> MakeStrategy:
@@ -105,9 +104,10 @@ def explore(
     executor: Annotated[
         str | None,
         typer.Option(
-            metavar="MODULE:FUNCTION",
+            metavar="dask://HOST:PORT",
             show_default=False,
-            help="What gives the workers' concurrent.futures.Executor, a Dask client's for instance.",
+            help="Workers elsewhere: those of a Dask scheduler (the extra 'dask'), or of the"
+            " concurrent.futures.Executor that a function gives, MODULE:FUNCTION.",
         ),
     ] = None,
     rerun: Annotated[
@@ -193,23 +193,10 @@ def _workers(
         if executor is None:
             pool: Executor = stack.enter_context(local_processes(count))
         else:
-            pool = _named_executor(executor)
+            opened = stack.enter_context(open_executor(executor))
+            pool, count = opened.executor, opened.workers or count
         prepare_workers(pool, replace(program, scenario=first.name), count)
         yield Workers(pool, lambda name: replace(program, scenario=name), in_flight=2 * count)
-
-
-def _named_executor(name: str) -> Executor:
-    module, _, function = name.partition(":")
-    try:
-        made = getattr(importlib.import_module(module), function)()
-    except Exception as error:  # whatever somebody else's function raises
-        raise typer.BadParameter(f"{name!r} gives no executor: {error}", param_hint="--executor") from error
-    if not isinstance(made, Executor):
-        raise typer.BadParameter(
-            f"{name!r} gives a {type(made).__name__}, which is no concurrent.futures.Executor",
-            param_hint="--executor",
-        )
-    return made
 
 
 def show_explored(found: Sequence[Explored], console: Console) -> None:

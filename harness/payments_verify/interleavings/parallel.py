@@ -18,10 +18,10 @@ import inspect
 import pickle
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Executor, Future
 from contextlib import AsyncExitStack
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from payments_verify.interleavings.execution import Program
 from payments_verify.interleavings.ledger import Job, Ledger, OnExecution, Options, Outcome, attempt
@@ -30,6 +30,8 @@ from payments_verify.interleavings.strategy import Plan, Strategy
 
 Factory: TypeAlias = Callable[[], Program | Awaitable[Program]]
 """Makes a worker's program, once in each of its threads; it must be possible to pickle it."""
+
+T = TypeVar("T")
 
 
 def explore_in_parallel(
@@ -93,10 +95,14 @@ class _Worker:
         self.runner = asyncio.Runner()
         self.resources = AsyncExitStack()
         self.programs: dict[bytes, Program] = {}
-        atexit.register(self._close)
+        self._running = threading.Lock()  # held while the loop runs: what ends it may be another thread
 
-    def _close(self) -> None:
-        with self.runner as runner:
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        with self._running:
+            return self.runner.run(coroutine)
+
+    def close(self) -> None:
+        with self._running, self.runner as runner:
             runner.run(self.resources.aclose())
 
     async def program(self, factory: bytes) -> Program:
@@ -107,17 +113,26 @@ class _Worker:
         return program
 
 
-class _Local(threading.local):
-    worker: _Worker | None = None
-
-
-_local = _Local()
+_workers: dict[int, _Worker] = {}
 
 
 def _this_worker() -> _Worker:
-    if _local.worker is None:
-        _local.worker = _Worker()
-    return _local.worker
+    thread = threading.get_ident()
+    if thread not in _workers:
+        _workers[thread] = _Worker()
+        atexit.register(close_workers)
+    return _workers[thread]
+
+
+def close_workers() -> None:
+    """Close what the workers of this process have opened, when the schedules that they run have ended.
+
+    It happens of itself when the process ends; one that goes on, a cluster's, has to be asked. What is sent
+    to it afterwards makes its program anew.
+    """
+    while _workers:
+        _, worker = _workers.popitem()
+        worker.close()
 
 
 def worker_resources() -> AsyncExitStack:
@@ -147,7 +162,7 @@ def prepare_worker(factory: bytes) -> None:
         factory: the pickled factory.
     """
     worker = _this_worker()
-    worker.runner.run(worker.program(factory))
+    worker.run(worker.program(factory))
 
 
 def run_in_worker(factory: bytes, plan: Plan) -> Outcome:
@@ -158,7 +173,7 @@ def run_in_worker(factory: bytes, plan: Plan) -> Outcome:
         plan: the plan.
     """
     worker = _this_worker()
-    return worker.runner.run(_run(worker, factory, plan))
+    return worker.run(_run(worker, factory, plan))
 
 
 async def _run(worker: _Worker, factory: bytes, plan: Plan) -> Outcome:

@@ -7,8 +7,10 @@ stored attempts, and the bytes that each used key repeats.
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -367,19 +369,21 @@ def run_programs(
     if seed is not None:
         use_seed(seed)(machine)
     try:
-        run_state_machine_as_test(
-            machine,
-            settings=settings(
-                max_examples=examples,
-                stateful_step_count=steps,
-                deadline=None,
-                database=None,
-                print_blob=False,
-                phases=(Phase.generate, Phase.shrink),
-                report_multiple_bugs=False,
-                suppress_health_check=list(HealthCheck),
-            ),
-        )
+        # Hypothesis prints what did not come again; standard output may have to be JSON and nothing else.
+        with redirect_stdout(sys.stderr):
+            run_state_machine_as_test(
+                machine,
+                settings=settings(
+                    max_examples=examples,
+                    stateful_step_count=steps,
+                    deadline=None,
+                    database=None,
+                    print_blob=False,
+                    phases=(Phase.generate, Phase.shrink),
+                    report_multiple_bugs=False,
+                    suppress_health_check=list(HealthCheck),
+                ),
+            )
     except MismatchError as mismatch:
         return mismatch
     except Flaky as flaky:

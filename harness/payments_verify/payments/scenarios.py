@@ -260,7 +260,17 @@ ONE_CAPTURE = Scenario(
 SCENARIOS: Mapping[str, Scenario] = {scenario.name: scenario for scenario in _ALL}
 """Every scenario, by name, in the order in which they are run."""
 
-NAMED: Mapping[str, Scenario] = {**SCENARIOS, ONE_CAPTURE.name: ONE_CAPTURE}
+LARGER = tuple(
+    Scenario(
+        f"{name}-captures",
+        f"Among {name} captures more than one succeeds.",
+        tuple(client(capture(f"k{each}")) for each in range(1, count + 1)),
+    )
+    for name, count in (("five", 5), ("six", 6))
+)
+"""Races for a cluster: thousands of classes of schedules, and hundreds of thousands."""
+
+NAMED: Mapping[str, Scenario] = {**SCENARIOS, **{each.name: each for each in (ONE_CAPTURE, *LARGER)}}
 """Every scenario that a schedule may be of."""
 
 FAULT_SCENARIOS = (

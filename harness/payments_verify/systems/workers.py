@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
-import threading
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from payments_verify.interleavings.parallel import worker_resources
 from payments_verify.payments.scenario_program import ScenarioProgram
@@ -16,15 +17,8 @@ from payments_verify.systems.database import prepared_database
 from payments_verify.systems.gated import EXPLORING, gated
 from payments_verify.systems.gated_memory import gated_in_memory
 
-
-class _Opened(threading.local):
-    """What a worker's thread, and its event loop, keep from one schedule to the next."""
-
-    def __init__(self) -> None:
-        self.services: dict[MakeProgram, GatedService] = {}
-
-
-_opened = _Opened()
+# What is open in a worker's thread, and closed with its resources.
+_opened: WeakKeyDictionary[AsyncExitStack, dict[MakeProgram, GatedService]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -58,12 +52,13 @@ def local_processes(count: int) -> ProcessPoolExecutor:
 
 
 async def _service(kind: MakeProgram) -> GatedService:
-    if kind not in _opened.services:
-        resources = worker_resources()
+    resources = worker_resources()
+    services = _opened.setdefault(resources, {})
+    if kind not in services:
         if kind.in_memory:
             context = gated_in_memory()
         else:
             dsn = resources.enter_context(prepared_database(kind.bin_dir, EXPLORING))
             context = gated(dsn, kind.command)
-        _opened.services[kind] = await resources.enter_async_context(context)
-    return _opened.services[kind]
+        services[kind] = await resources.enter_async_context(context)
+    return services[kind]
