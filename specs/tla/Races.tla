@@ -37,8 +37,8 @@ ReadWhileCaptured == Race(<<CaptureBy("k1"), Client(<<[f |-> "read"], [f |-> "re
 CaptureDuringAuthorize == Race(<<Authorizes, CaptureBy("k1")>>)
 RetryWhileUnderWay == Race(<<CaptureBy("k1"), Client(<<CaptureOf("k1", Price), CaptureOf("k1", Price)>>)>>)
 
-TwoSweepers == Race(<<Sweeps, Ticks(0), Sweeps>>)
+SweepsAndTick == Race(<<Sweeps, Ticks(0), Sweeps>>)
 
 \* More of it together.
-Everything == Race(<<CaptureBy("k1"), CaptureBy("k1"), CaptureBy("k2"), Void, Ticks(0)>>)
+Everything == Race(<<CaptureBy("k1"), CaptureBy("k1"), CaptureBy("k2"), Ticks(0)>>)
 =============================================================================

@@ -11,8 +11,8 @@ from payments_verify.tla.tlc import Tlc
 from payments_verify.tla.values import render
 
 _JUDGE = """\
-If the specification was changed on purpose, check that each difference follows from that change, and write the
-new numbers into specs/tla/models.toml. If not, the change that caused it is a mistake."""
+If the specification was changed on purpose, check that each difference follows from that change, and write
+the new numbers into specs/tla/models.toml. If not, the change that caused it is a mistake."""
 
 
 def check_model(tlc: Tlc, model: Model) -> CheckResult:

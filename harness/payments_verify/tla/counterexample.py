@@ -1,14 +1,15 @@
 """TLC's counterexample as a schedule that runs against a real database, through the gate.
 
-A step of the specification is a statement that the gate holds, but for one: that a statement which waited goes on
-is no step of its own behind the gate; there it belongs to the step that let it go on. Weakened models therefore
-let waiters go on at once and in turn, as the gate does, and these steps are left out here.
+A step of the specification is a statement that the gate holds, but for one: that a statement which waited goes
+on is no step of its own behind the gate; there it belongs to the step that let it go on. Weakened models
+therefore let waiters go on at once and in turn, as the gate does, and these steps are left out here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from payments_verify.payments.scenarios import NAMED
 from payments_verify.payments.schedule_file import SavedSchedule
@@ -51,7 +52,9 @@ def counterexample(model: Model, found: Found) -> Counterexample:
         NoScheduleError: nothing is violated, the model is no scenario's, or the run has faults.
     """
     if found.violated is None:
-        raise NoScheduleError(f"{model.name}: {found.error or 'everything holds, so there is no counterexample'}")
+        raise NoScheduleError(
+            f"{model.name}: {found.error or 'everything holds, so there is no counterexample'}"
+        )
     if model.scenario not in NAMED:
         raise NoScheduleError(f"{model.name}: it models no scenario, so nothing could run its schedule")
     actors = tuple(actor.name for actor in NAMED[model.scenario].actors)
@@ -71,15 +74,20 @@ def counterexample(model: Model, found: Found) -> Counterexample:
             actors=actors,
             violation=f"TLC: {found.violated} does not hold in {model.name}",
         ),
-        tuple(tuple(each["outcome"] for each in _by_process(at_the_end, process)) for process in range(len(actors))),
+        tuple(
+            tuple(each["outcome"] for each in _by_process(at_the_end, process))
+            for process in range(len(actors))
+        ),
     )
 
 
 def _schedule(model: Model, trace: Sequence[TracedState]) -> list[int]:
     schedule = []
-    for before, after in zip(trace, trace[1:], strict=False):
+    for before, after in pairwise(trace):
         if after.action in _FAULTS:
-            raise NoScheduleError(f"{model.name}: the run has a fault ({after.action}), which no schedule has")
+            raise NoScheduleError(
+                f"{model.name}: the run has a fault ({after.action}), which no schedule has"
+            )
         if after.action not in _NO_STATEMENT:
             schedule.append(_mover(before, after))
     return schedule

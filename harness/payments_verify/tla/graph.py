@@ -1,9 +1,9 @@
 """The sequential specification and the Python model have one state graph.
 
-TLC prints every edge of ``Payments`` within the bounds of the Python model's exploration, and each is read as a
-state, a command with its answer, and the state after it, in the model's own types. The two graphs must then be
-equal: the same states, and from each the same answer and the same next state for every command. That is an
-isomorphism, and one that keeps every name.
+TLC prints every edge of ``Payments`` within the bounds of the Python model's exploration, and each is read as
+a state, a command with its answer, and the state after it, in the model's own types. The two graphs must then
+be equal: the same states, and from each the same answer and the same next state for every command. That is
+an isomorphism, and one that keeps every name.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from typing import TypeAlias
 
 from payments_model import (
@@ -103,11 +103,13 @@ class PrintedGraph:
         self.edges.setdefault(after, {})
         answered = (outcome, replayed, after)
         if answers.setdefault(label, answered) != answered:
-            raise GraphError(f"two answers to {_asked(label)} at {before.now}, {describe_record(before.record)}")
+            raise GraphError(
+                f"two answers to {_asked(label)} at {before.now}, {describe_record(before.record)}"
+            )
         self.count += 1
 
 
-@lru_cache(maxsize=None)
+@cache
 def _node(text: str) -> Node:
     payment, attempts, now = parse(text)
     stored = frozenset(
@@ -128,7 +130,7 @@ def _payment(fields: Mapping[str, Value]) -> Payment | None:
     return payment
 
 
-@lru_cache(maxsize=None)
+@cache
 def _label(text: str) -> tuple[Label, Outcome | None, bool]:
     last = parse(text)
     asked = last["command"]
@@ -206,7 +208,10 @@ def check_graph(tlc: Tlc, apply_command: Apply = apply, *, progress: Progress = 
             progress(printed.count, max(total, printed.count), "edges")
 
     found = tlc.run(
-        tlc.specification / f"{MODULE}.tla", tlc.specification / f"{MODULE}.cfg", deadlocks=False, on_printed=take
+        tlc.specification / f"{MODULE}.tla",
+        tlc.specification / f"{MODULE}.cfg",
+        deadlocks=False,
+        on_printed=take,
     )
     differing = list(differences(model, printed.edges)) if found.error is None else []
     counterexample = found.error

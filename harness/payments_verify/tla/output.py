@@ -54,7 +54,7 @@ class Found:
         states: distinct states.
         generated: states generated, the initial ones included: one more than transitions, for one of them.
         depth: states on the longest of the shortest ways, both ends included.
-        violated: what was violated: an invariant's or a property's name, or ``deadlock``; ``None`` if nothing.
+        violated: the violated property's name, or ``deadlock``; ``None`` if nothing is.
         trace: the counterexample, from an initial state.
         error: why there is no verdict; ``None`` if there is one.
     """
@@ -116,7 +116,11 @@ class Listener:
     def _errors(self) -> str:
         errors = [text for _, kind, text in self._messages if kind == _ERROR_CLASS]
         # What is wrong with a module, its parser says outside of any message.
-        stray = [line for line in self._stray if line.strip() and not line.startswith(("Parsing", "Semantic processing"))]
+        stray = [
+            line
+            for line in self._stray
+            if line.strip() and not line.startswith(("Parsing", "Semantic processing"))
+        ]
         return "\n".join([*errors, *stray]) or "TLC ended without a verdict"
 
 

@@ -48,7 +48,12 @@ class Tlc:
     limit_s: float = 900.0
 
     def run(
-        self, module: Path, configuration: Path, *, deadlocks: bool = True, on_printed: OnPrinted | None = None
+        self,
+        module: Path,
+        configuration: Path,
+        *,
+        deadlocks: bool = True,
+        on_printed: OnPrinted | None = None,
     ) -> Found:
         """Check one model.
 
@@ -109,9 +114,7 @@ class Tlc:
         return listener.found()
 
 
-def find_tlc(
-    specification: Path = SPECIFICATION, *, jar: Path | None = None, workers: int = 1
-) -> Tlc:
+def find_tlc(specification: Path = SPECIFICATION, *, jar: Path | None = None, workers: int = 1) -> Tlc:
     """The TLC of this machine.
 
     Args:

@@ -1,7 +1,7 @@
 """Values of TLA+ as TLC prints them, and as a module has them.
 
-A string, a whole number and a boolean are Python's; a sequence is a tuple, a set a frozenset; a record and any
-other function is a `Function`, a record's with names for keys.
+A string, a whole number and a boolean are Python's; a sequence is a tuple, a set a frozenset; a record and
+any other function is a `Function`, a record's with names for keys.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ class Function(dict[Value, Value]):
 
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(frozenset(self.items()))
+
 
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -84,23 +85,23 @@ class _Reader:
         self._advance()
 
     def value(self) -> Value:
-        kind, token = self._kind, self._token
+        kind, text = self._kind, self._token
         self._advance()
         match kind:
             case "string":
-                return unquoted(token)
+                return unquoted(text)
             case "number":
-                return int(token)
+                return int(text)
             case "name":
-                return _WORDS.get(token, token)
-            case "mark" if token in _CLOSING:
-                items = self._items(_CLOSING[token])
-                return tuple(items) if token == "<<" else frozenset(items)
-            case "mark" if token == "[":
+                return _WORDS.get(text, text)
+            case "mark" if text in _CLOSING:
+                items = self._items(_CLOSING[text])
+                return tuple(items) if text == "<<" else frozenset(items)
+            case "mark" if text == "[":
                 return self._record()
-            case "mark" if token == "(":
+            case "mark" if text == "(":
                 return self._function()
-        raise ValueSyntaxError(f"no value begins with {token!r} in {self._text!r}")
+        raise ValueSyntaxError(f"no value begins with {text!r} in {self._text!r}")
 
     def expect_end(self) -> None:
         if self._kind is not None:
