@@ -1,7 +1,7 @@
 """TLC's counterexample as a schedule that runs against a real database, through the gate.
 
-A step of the specification is a statement that the gate holds, but for one: that a statement which waited goes
-on is no step of its own behind the gate; there it belongs to the step that let it go on. Weakened models
+A step of the specification is a statement that the gate holds, but for one: that a statement which waited
+goes on is no step of its own behind the gate; there it belongs to the step that let it go on. Weakened models
 therefore let waiters go on at once and in turn, as the gate does, and these steps are left out here.
 """
 
