@@ -13,6 +13,7 @@ from payments_verify.cli import app
 from payments_verify.cli.tla import modelled
 from payments_verify.payments.scenarios import SCENARIOS, Command, Scenario, Tick, client
 from payments_verify.systems import gated_service
+from payments_verify.tla.behaviours import count_behaviours
 from payments_verify.tla.models import read_models
 from payments_verify.tla.races import NotModelledError, Protocol, programs_of, protocol_of
 from payments_verify.tla.recorded import statement_of, validate
@@ -51,6 +52,32 @@ def test_every_run_is_a_behaviour_of_the_specification(name: str, recorded: dict
     result = check_runs(tlc(), SCENARIOS[name], recorded[name])
     assert result.verdict == "holds", result.counterexample
     assert result.details["accepted"] == result.cases == RECORDED[name]
+
+
+@pytest.mark.parametrize("name", ["same-key-twice", "different-keys"])
+def test_there_are_no_more_behaviours_than_schedules(name: str) -> None:
+    tlc()
+    result = CliRunner().invoke(
+        app, ["tla", "traces", "--every", "--scenario", name, "--specification", str(FOLDER), "--json"]
+    )
+    assert result.exit_code == 0, result.output
+    (check,) = json.loads(result.stdout)
+    assert check["accepted"] == check["behaviours"] == check["cases"] == 66
+
+
+def test_a_specification_with_more_behaviours_than_schedules_is_a_failure(recorded: dict[str, Runs]) -> None:
+    result = check_runs(tlc(), SCENARIOS["same-key-twice"], recorded["same-key-twice"], every=True)
+    assert result.verdict == "violated"
+    assert result.counterexample == "6 schedules were run, and the specification has 66 behaviours"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("name", "behaviours"),
+    [("different-keys-and-tick", 852), ("three-captures", 14_940), ("four-captures", 7_509_960)],
+)
+def test_how_many_behaviours_there_are(name: str, behaviours: int) -> None:
+    assert count_behaviours(tlc(), SCENARIOS[name]) == behaviours
 
 
 Events = list[Function]
