@@ -155,11 +155,11 @@ mutation: $(MUTATION_STAMP) ## Generated mutants of the model and the domain: no
 	@$(BIN)/python -m tests.mutation $(MUTATION_ARGS)
 
 .PHONY: test
-test: $(STAMP) ## Run the tests
+test: $(TLA_STAMP) ## Run the tests
 	@$(BIN)/pytest $(PYTEST_ARGS)
 
 .PHONY: test-long
-test-long: $(BENCH_STAMP) ## Run the tests that take minutes each
+test-long: $(BENCH_STAMP) $(TLA_STAMP) ## Run the tests that take minutes each
 	@$(BIN)/pytest $(PYTEST_ARGS) -m long
 
 .PHONY: test-peers
@@ -167,12 +167,12 @@ test-peers: $(STAMP) $(INVOICES_STAMP) $(TUTORIAL_STAMP) ## Examine services tha
 	@$(BIN)/pytest -m peers tests/conformance
 
 .PHONY: test-file
-test-file: $(STAMP) ## Run one test file or test: make test-file FILE=tests/model/test_step.py
+test-file: $(TLA_STAMP) ## Run one test file or test: make test-file FILE=tests/model/test_step.py
 	@test -n "$(FILE)" || { echo "name the file: make test-file FILE=tests/..."; exit 2; }
 	@$(BIN)/pytest $(FILE)
 
 .PHONY: test-coverage
-test-coverage: $(STAMP) ## Run the tests with branch coverage (page in build/coverage)
+test-coverage: $(TLA_STAMP) ## Run the tests with branch coverage (page in build/coverage)
 	@$(BIN)/pytest $(PYTEST_ARGS) --cov --cov-report=term --cov-report=html:build/coverage
 
 .PHONY: serve

@@ -454,8 +454,9 @@ I10 == [][\A p \in Processes :
             Requests(p) /\ at[p] = "commit" /\ at'[p] # "commit" /\ (stored' # stored \/ answers'[p] # answers[p])
                 => Linearized(p)]_vars
 
-I11 == [][row' # row => \E p \in Processes : at[p] = "commit" /\ at'[p] # "commit" /\
-            Requests(p) => Decision(p, sees[p]).outcome \in {"authorized", "captured", "failed"}]_vars
+I11 == [][row' # row => \A p \in Processes :
+            Requests(p) /\ at[p] = "commit" /\ at'[p] # "commit" =>
+                Decision(p, sees[p]).outcome \in {"authorized", "captured", "failed"}]_vars
 
 \* Every request is eventually answered.
 EveryRequestAnswered == \A p \in Processes : (at[p] # "done") ~> (at[p] = "done")

@@ -19,6 +19,9 @@ from payments_verify.cli.differential import Command, Json, PostgresBin, could_n
 from payments_verify.cli.explore import SCHEDULES, scenarios_named
 from payments_verify.cli.explored import ExploredSystem, explored
 from payments_verify.cli.running import Report, finish, interrupted, progress_bar
+from payments_verify.interleavings.exhaustive import Naive
+from payments_verify.interleavings.source_dpor import SourceDPOR
+from payments_verify.interleavings.strategy import Strategy
 from payments_verify.payments import schedule_file
 from payments_verify.payments.interleavings_check import OpenGated
 from payments_verify.payments.scenarios import SCENARIOS, Scenario
@@ -197,6 +200,9 @@ def traces(
             metavar="MODEL", help="Hold them against the protocol of this model.", show_default=False
         ),
     ] = None,
+    every: Annotated[
+        bool, typer.Option("--every", help="Run every schedule; the specification must have no more.")
+    ] = False,
     specification: Specification = SPECIFICATION,
     jar: Jar = None,
     command: Command = None,
@@ -207,7 +213,7 @@ def traces(
 
     Of every class of schedules of a scenario one is run, as `payments-verify explore` does. Without
     --scenario, every scenario that the specification has, but for four-captures, whose 672 runs must be
-    asked for.
+    asked for. With --every each schedule is run, and the specification must have exactly as many behaviours.
 
     Exit codes: 0 all runs are behaviours of it; 1 one is not; 2 it could not run.
     """
@@ -225,10 +231,10 @@ def traces(
             progress_bar("record") as progress,
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
-            recorded = runner.run(_record(open_service, wanted, progress))
+            recorded = runner.run(_record(open_service, wanted, Naive if every else SourceDPOR, progress))
         results = _run(
             [
-                (each.name, partial(check_runs, tlc, each, runs, held_against))
+                (each.name, partial(check_runs, tlc, each, runs, held_against, every=every))
                 for each, runs in zip(wanted, recorded, strict=True)
             ]
         )
@@ -245,7 +251,12 @@ def modelled() -> list[Scenario]:
     return [scenario for scenario in found if scenario.name != _LARGEST]
 
 
-async def _record(open_service: OpenGated, scenarios: Sequence[Scenario], progress: Report) -> list[Runs]:
+async def _record(
+    open_service: OpenGated,
+    scenarios: Sequence[Scenario],
+    make_strategy: Callable[[], Strategy],
+    progress: Report,
+) -> list[Runs]:
     recorded = []
     async with open_service() as service:
         for number, scenario in enumerate(scenarios):
@@ -253,5 +264,5 @@ async def _record(open_service: OpenGated, scenarios: Sequence[Scenario], progre
             def on_run(count: int, number: int = number, name: str = scenario.name) -> None:
                 progress(number, len(scenarios), f"{name}: {count} schedules")
 
-            recorded.append(await record(scenario, service, on_run=on_run))
+            recorded.append(await record(scenario, service, make_strategy, on_run=on_run))
     return recorded

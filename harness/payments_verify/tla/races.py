@@ -30,6 +30,21 @@ _PREPARED = {Prepared.CREATED: "PendingPayment", Prepared.AUTHORIZED: "Authorize
 _TICKS = (-1, 0)
 """Where the clock goes, in µs from the window's end: one instant of the specification is one µs."""
 
+_CONFIGURATION = """\
+SPECIFICATION {specification}
+CONSTANTS
+    MinAmount = 1
+    MaxAmount = 1000
+    MaxWindow = 1000
+    Programs <- ScenarioPrograms
+    Prepared <- {prepared}
+    Locking = {locking}
+    LookUp = {look_up}
+    Clock = {clock}
+    Constraints = {constraints}
+    EagerWake = TRUE
+    MaxFaults = 0
+"""
 _CONSTANT = re.compile(r"^\s*(\w+) = (.+?)\s*$", re.MULTILINE)
 
 
@@ -58,6 +73,27 @@ def protocol_of(configuration: Path) -> Protocol:
     """The protocol of a model of races."""
     constants = dict(_CONSTANT.findall(configuration.read_text()))
     return Protocol(*(parse(constants[name]) for name in ("Locking", "LookUp", "Clock", "Constraints")))
+
+
+def configuration(scenario: Scenario, protocol: Protocol, specification: str) -> str:
+    """The configuration of a race behind the gate: waiters go on at once and in turn, and nothing goes wrong.
+
+    Args:
+        scenario: what is raced; a module defines its processes as ``ScenarioPrograms``.
+        protocol: the protocol of the service.
+        specification: the name of the formula that says what a behaviour is.
+
+    Raises:
+        NotModelledError: the specification does not have this scenario.
+    """
+    return _CONFIGURATION.format(
+        specification=specification,
+        prepared=prepared_of(scenario),
+        locking=render(protocol.locking),
+        look_up=render(protocol.look_up),
+        clock=render(protocol.clock),
+        constraints=render(protocol.constraints),
+    )
 
 
 def prepared_of(scenario: Scenario) -> str:

@@ -19,7 +19,7 @@ from payments_verify.interleavings.execution import Execution, Step
 from payments_verify.payments.race_program import Raced
 from payments_verify.payments.scenarios import Client, Scenario
 from payments_verify.scheduler import Operation
-from payments_verify.tla.races import NotModelledError, Protocol, prepared_of, programs_of
+from payments_verify.tla.races import NotModelledError, Protocol, configuration, programs_of
 from payments_verify.tla.tlc import Tlc
 from payments_verify.tla.values import Function, Value, parse, render, unquoted
 
@@ -42,26 +42,10 @@ _ROWS = re.compile(r"(?:SELECT|UPDATE|INSERT 0) (\d+)")
 _UNSEEN = -1
 _NONE = Function(outcome="none")
 _DONE = Function(outcome="done", replayed=False)
-_CONFIGURATION = """\
-SPECIFICATION RecordedSpec
-CONSTANTS
-    MinAmount = 1
-    MaxAmount = 1000
-    MaxWindow = 1000
-    Programs <- RecordedPrograms
-    Executions <- RecordedExecutions
-    Prepared <- {prepared}
-    Locking = {locking}
-    LookUp = "{look_up}"
-    Clock = "{clock}"
-    Constraints = {constraints}
-    EagerWake = TRUE
-    MaxFaults = 0
-"""
 _MODULE = """\
 ---- MODULE RecordedRuns ----
 EXTENDS Recorded
-RecordedPrograms == {programs}
+ScenarioPrograms == {programs}
 RecordedExecutions == <<
 {executions}
 >>
@@ -192,23 +176,16 @@ def validate(
         NotModelledError: the specification does not have this scenario, or TLC could make nothing of a run.
         TlcError: TLC could not be run.
     """
-    protocol = protocol or Protocol()
     texts = ["  " + render(tuple(events)) for events in runs]
     module = _MODULE.format(programs=programs_of(scenario), executions=",\n".join(texts))
-    values: Mapping[str, Value] = {
-        "prepared": prepared_of(scenario),
-        "locking": render(protocol.locking),
-        "look_up": protocol.look_up,
-        "clock": protocol.clock,
-        "constraints": render(protocol.constraints),
-    }
+    constants = configuration(scenario, protocol or Protocol(), "RecordedSpec")
     followed = _Followed()
     with tempfile.TemporaryDirectory(prefix="payments-recorded-") as folder:
         path = Path(folder) / "RecordedRuns.tla"
         path.write_text(module)
-        configuration = path.with_suffix(".cfg")
-        configuration.write_text(_CONFIGURATION.format(**values))
-        found = tlc.run(path, configuration, deadlocks=False, on_printed=followed.take)
+        values = path.with_suffix(".cfg")
+        values.write_text(f"{constants}    Executions <- RecordedExecutions\n")
+        found = tlc.run(path, values, deadlocks=False, on_printed=followed.take)
     if found.error is not None:
         raise NotModelledError(f"{scenario.name}: {found.error}")
     return [Trace(events, followed.furthest.get(number, 0)) for number, events in enumerate(runs, 1)]

@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from payments_verify.interleavings.execution import Execution
 from payments_verify.interleavings.explore import explore
 from payments_verify.interleavings.source_dpor import SourceDPOR
-from payments_verify.interleavings.strategy import Plan
+from payments_verify.interleavings.strategy import Plan, Strategy
 from payments_verify.payments.scenario_program import ScenarioProgram
 from payments_verify.payments.scenarios import Scenario
 from payments_verify.payments.system import GatedService
 from payments_verify.result import CheckResult
+from payments_verify.tla.behaviours import count_behaviours
 from payments_verify.tla.races import NotModelledError, Protocol
 from payments_verify.tla.recorded import events_of, validate
 from payments_verify.tla.tlc import Tlc
@@ -23,9 +24,19 @@ Runs = Sequence[Sequence[Function]]
 
 
 async def record(
-    scenario: Scenario, service: GatedService, *, on_run: Callable[[int], object] = lambda _runs: None
+    scenario: Scenario,
+    service: GatedService,
+    make_strategy: Callable[[], Strategy] = SourceDPOR,
+    *,
+    on_run: Callable[[int], object] = lambda _runs: None,
 ) -> Runs:
-    """Run one schedule of each class of a scenario, and record it; whether a run is right is not asked.
+    """Run and record schedules of a scenario; whether a run is right is not asked.
+
+    Args:
+        scenario: what is raced.
+        service: the service behind its gate.
+        make_strategy: makes the strategy: which schedules are run; by default, one of each class.
+        on_run: is told how many have been run.
 
     Raises:
         NotModelledError: the exploration did not come to its end, or the specification lacks a statement.
@@ -40,7 +51,7 @@ async def record(
             on_run(len(runs))
             return False
 
-        report = await explore(program, SourceDPOR(), on_execution=take)
+        report = await explore(program, make_strategy(), on_execution=take)
         if not (report.divergences and program.start_is_read):
             break
         # It came to light on the way that BEGIN reads the clock: what was run before did not know.
@@ -50,8 +61,17 @@ async def record(
     return runs
 
 
-def check_runs(tlc: Tlc, scenario: Scenario, runs: Runs, protocol: Protocol | None = None) -> CheckResult:
+def check_runs(
+    tlc: Tlc, scenario: Scenario, runs: Runs, protocol: Protocol | None = None, *, every: bool = False
+) -> CheckResult:
     """Look for a behaviour of the specification for each recorded run of a scenario.
+
+    Args:
+        tlc: where to look.
+        scenario: what was raced.
+        runs: the events of each run.
+        protocol: what they are held against; the service's own protocol if not given.
+        every: whether these are the runs of every schedule: then there must be as many behaviours.
 
     Returns:
         ``holds`` if there is one for each; the cases are the runs.
@@ -68,12 +88,19 @@ def check_runs(tlc: Tlc, scenario: Scenario, runs: Runs, protocol: Protocol | No
         counterexample = "\n".join(
             [f"{len(rejected)} of {len(traces)} runs are rejected; the first:", *rejected[:1]]
         )
+    behaviours = count_behaviours(tlc, scenario, protocol) if every else None
+    if counterexample is None and every and behaviours != len({tuple(events) for events in runs}):
+        counterexample = f"{len(runs)} schedules were run, and the specification has {behaviours} behaviours"
     return CheckResult(
         name=f"TLA+: recorded runs of {scenario.name}",
         kind="tla-traces",
         cases=len(traces),
-        verdict="holds" if counterexample is None else "violated" if rejected else "could not run",
+        verdict="holds" if counterexample is None else "violated" if traces else "could not run",
         seconds=time.perf_counter() - started,
-        details={"scenario": scenario.name, "accepted": len(traces) - len(rejected)},
+        details={
+            "scenario": scenario.name,
+            "accepted": len(traces) - len(rejected),
+            "behaviours": behaviours,
+        },
         counterexample=counterexample,
     )
