@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from payments_verify.interleavings.source_dpor import SourceDPOR
 from payments_verify.payments.scenario_check import Explored, Workers, explore_scenario
 from payments_verify.payments.scenarios import SCENARIOS
 from payments_verify.systems import EXPLORING, MakeProgram, gated, prepared_database
+from tests.docs.pages import ROOT
 from tests.support.postgres import chosen_bin_dir
 
 SCENARIO = "capture-and-sweep"
@@ -89,6 +91,22 @@ def test_the_command_explores_there_and_once_more(cluster: LocalCluster) -> None
         assert done.exit_code == 0, done.output
         found = [(each["scenario"], each["schedules"]) for each in json.loads(done.stdout)]
         assert found == [("create-twice", 2), ("same-key-twice", 6)]
+
+
+def test_mutants_are_tried_there(cluster: LocalCluster, tmp_path: Path) -> None:
+    """The copy that a mutant is built into goes there, and what the technique says comes back."""
+    catalogue = tmp_path / "catalogue"
+    catalogue.mkdir()
+    shutil.copy(ROOT / "tests" / "mutants" / "no-constraints.toml", catalogue)
+    folders = ["--catalogue", catalogue, "--kept", tmp_path / "kept", "--output", tmp_path / "report"]
+    arguments = ["mutants", *map(str, folders), "--technique", "static", "--json"]
+    done = CliRunner().invoke(app, [*arguments, "--executor", named(cluster)])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["unmutated"]["cells"]["static"]["state"] == "survived"
+    (mutant,) = found["mutants"]
+    assert mutant["cells"]["static"]["state"] == "killed"
+    assert "two successful captures" in mutant["cells"]["static"]["evidence"]
 
 
 def test_what_is_sent_twice_is_done_twice(cluster: LocalCluster) -> None:

@@ -17,7 +17,7 @@ from payments_verify.suite import Effort
 from tests.support.mutants import Edit, mutated_copy, run_harness
 from tests.support.postgres import chosen_bin_dir
 
-LITTLE = Effort(programs=6, rounds=2, scenarios=("create-twice",), soak_s=2)
+LITTLE = Effort(programs=40, rounds=2, scenarios=("create-twice",), soak_s=2)
 WINDOW_END_INSIDE = Edit("domain/capture.py", "now >= capture_expires_at", "now > capture_expires_at")
 VIOLATED = Problem("stress", "violated", "two captures succeed")
 NOT_RUN = Problem("faults", "could not run", "nobody comes to rest")
@@ -115,6 +115,7 @@ def test_another_line_of_code_is_other_sources(tmp_path: Path) -> None:
     assert [len(json.loads(each.stdout)) for each in found] == [1, 0]
 
 
+@pytest.mark.long
 def test_a_run_has_everything_that_has_chance_in_it(tmp_path: Path) -> None:
     run = run_once(
         sources="now",

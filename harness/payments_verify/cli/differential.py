@@ -45,6 +45,16 @@ Command = Annotated[
         help="Start the service with this shell command; it gets DATABASE_URL, HOST and PORT.",
     ),
 ]
+ExecutorName = Annotated[
+    str | None,
+    typer.Option(
+        "--executor",
+        metavar="dask://HOST:PORT",
+        show_default=False,
+        help="Workers elsewhere: those of a Dask scheduler (the extra 'dask'), or of the"
+        " concurrent.futures.Executor that a function gives, MODULE:FUNCTION.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print a list of results and nothing else.")]
 
 

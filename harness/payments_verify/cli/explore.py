@@ -18,7 +18,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from payments_verify.cli.differential import Command, Json, PostgresBin, could_not_run
+from payments_verify.cli.differential import Command, ExecutorName, Json, PostgresBin, could_not_run
 from payments_verify.cli.explored import ExploredSystem, StopAtFirst, System, explored, require_database
 from payments_verify.cli.running import Report, progress_bar, verdict_text
 from payments_verify.executors import open_executor
@@ -101,15 +101,7 @@ def explore(
     workers: Annotated[
         int, typer.Option(min=1, help="Processes that run schedules side by side, each with a database.")
     ] = 1,
-    executor: Annotated[
-        str | None,
-        typer.Option(
-            metavar="dask://HOST:PORT",
-            show_default=False,
-            help="Workers elsewhere: those of a Dask scheduler (the extra 'dask'), or of the"
-            " concurrent.futures.Executor that a function gives, MODULE:FUNCTION.",
-        ),
-    ] = None,
+    executor: ExecutorName = None,
     rerun: Annotated[
         int, typer.Option(min=0, help="Run every so-manieth schedule twice, to see that it does the same.")
     ] = RERUN_EVERY,

@@ -9,10 +9,11 @@ import signal
 import tempfile
 import textwrap
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -22,15 +23,18 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from payments_verify.cli.differential import Json, PostgresBin
+from payments_verify.cli.differential import ExecutorName, Json, PostgresBin
 from payments_verify.cli.running import progress_bar
+from payments_verify.executors import ExecutorError, open_executor
 from payments_verify.mutants.catalogue import Catalogue, CatalogueError, load
 from payments_verify.mutants.edit import EditError
+from payments_verify.mutants.elsewhere import Elsewhere
 from payments_verify.mutants.matrix import Kept, run_all
 from payments_verify.mutants.picture import render, text_of
 from payments_verify.mutants.plan import UNMUTATED, Planned, copies, planned
 from payments_verify.mutants.report import Cell, Matrix, matrix
 from payments_verify.mutants.techniques import techniques
+from payments_verify.mutants.trial import Trial, run_trial
 from payments_verify.suite import QUICK
 
 PACKAGE = "payments_core"
@@ -66,6 +70,7 @@ def mutants(
         ),
     ] = False,
     workers: Annotated[int, typer.Option(min=1, help="Trials that run side by side.")] = 2,
+    executor: ExecutorName = None,
     minutes: Annotated[
         float | None, typer.Option(min=0, help="Begin no trial after this time; run it again to go on.")
     ] = None,
@@ -98,12 +103,13 @@ def mutants(
             [each.value for each in technique or []],
             all_techniques=all_techniques,
             workers=workers,
+            executor=executor,
             minutes=minutes,
             kept=Kept(kept / "trials", fresh=fresh),
             left_behind=kept / "left-behind",
             bin_dir=postgres_bin,
         )
-    except (CatalogueError, EditError, OSError) as error:
+    except (CatalogueError, EditError, ExecutorError, OSError) as error:
         typer.echo(f"payments-verify: {error}", err=True)
         raise typer.Exit(2) from error
     _write(found, seconds, output, as_json=as_json)
@@ -126,6 +132,7 @@ def _run(
     *,
     all_techniques: bool,
     workers: int,
+    executor: str | None,
     minutes: float | None,
     kept: Kept,
     left_behind: Path,
@@ -139,6 +146,7 @@ def _run(
         tempfile.TemporaryDirectory(prefix="payments-mutants-") as folder,
         progress_bar("mutants") as progress,
         _terminated_as_interrupted(),
+        _where(executor, workers) as (make_trial, side_by_side),
     ):
         trees = copies(_package(), Path(folder), known, names)
         plan = planned(known, trees, columns, all_techniques=all_techniques, salt=str(bin_dir or ""))
@@ -151,12 +159,22 @@ def _run(
             trees,
             kept,
             left_behind,
-            workers=workers,
-            bin_dir=bin_dir,
+            workers=side_by_side,
+            make_trial=partial(make_trial, bin_dir=bin_dir),
             seconds=None if minutes is None else minutes * 60,
             on_trial=on_trial,
         )
         return matrix(known, list(trees), columns, plan, done), time.monotonic() - started
+
+
+@contextmanager
+def _where(executor: str | None, workers: int) -> Iterator[tuple[Callable[..., Trial], int]]:
+    """What makes a trial, and how many run side by side."""
+    if executor is None:
+        yield run_trial, workers
+        return
+    with open_executor(executor) as opened:
+        yield Elsewhere(opened.executor, QUICK.scenarios), opened.workers or workers
 
 
 def _about(seconds: float) -> str:

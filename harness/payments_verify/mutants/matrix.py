@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from payments_verify.mutants.plan import Planned
-from payments_verify.mutants.trial import Interrupted, Trial, run_trial
+from payments_verify.mutants.trial import Interrupted, Trial
 
 OnTrial = Callable[[int, int, Planned, float], None]
 """Is told how many trials are done, of how many, the last, and the seconds that the others may take."""
@@ -59,7 +59,7 @@ def run_all(
     left_behind: Path,
     *,
     workers: int,
-    bin_dir: Path | None = None,
+    make_trial: Callable[..., Trial],
     seconds: float | None = None,
     on_trial: OnTrial = lambda *_: None,
 ) -> dict[str, Trial]:
@@ -73,7 +73,7 @@ def run_all(
         kept: earlier results, and where new ones go.
         left_behind: where schedules and histories go.
         workers: how many run side by side.
-        bin_dir: the PostgreSQL to run.
+        make_trial: makes one, as `run_trial` does, but for the PostgreSQL to run, which it knows.
         seconds: begin none after so long.
         on_trial: is told of each.
     """
@@ -87,9 +87,7 @@ def run_all(
     def begin(each: Planned, executor: ThreadPoolExecutor) -> None:
         place = left_behind / each.row.strip("()").replace(" ", "-") / each.technique.name
         tree = trees[each.row]
-        started = executor.submit(
-            run_trial, each.technique, each.arguments, tree, place, bin_dir=bin_dir, stop=stop
-        )
+        started = executor.submit(make_trial, each.technique, each.arguments, tree, place, stop=stop)
         running[started] = each
 
     with ThreadPoolExecutor(workers) as executor:
