@@ -15,6 +15,8 @@ import payments_model
 from payments_verify.mutants.catalogue import load
 from payments_verify.mutants.edit import Edit
 
+__all__ = ["CATALOGUE", "Edit", "mutated_copy", "mutated_model", "run_harness"]
+
 CATALOGUE = load(Path(__file__).parents[1] / "mutants")
 """The bugs that `payments-verify mutants` looks for."""
 
