@@ -43,7 +43,7 @@ def render(matrix: Matrix) -> str:
     groups = list(_groups(matrix))
     columns = list(matrix.techniques)
     rows = sum(len(names) + 1 for _, names in groups)
-    width = 2 * _MARGIN + _NAMES + _COLUMN * len(columns)
+    width = 2 * _MARGIN + max(_NAMES + _COLUMN * len(columns), sum(_LEGEND_WIDTHS))
     height = _ABOVE + _ROW * rows + _GAP * len(groups) + 56
     root = svg.root(width, height, f"Kill matrix: {matrix.verdict_text}", "matrix")
     ET.SubElement(root, "style").text = STYLE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from payments_verify.mutants.catalogue import TechniqueName
@@ -89,11 +90,11 @@ def _stress_kill(results: Results) -> Kill:
     return Kill(found["rounds"], found["seconds"], found["operations"], "operations")
 
 
-def _schedule_kill(results: Results) -> Kill:
+def _schedule_kill(results: Results, unit: str = "switches") -> Kill:
     before, found = _first(results)
     seconds = sum(result["seconds"] for result in before) + found["seconds_to_violation"]
     tries = _schedules(before) + found["schedules_to_violation"]
-    return Kill(tries, round(seconds, 3), found["switches"], "switches")
+    return Kill(tries, round(seconds, 3), found[unit], unit)
 
 
 def _unless_all(names: Sequence[str]) -> tuple[str, ...]:
@@ -144,7 +145,7 @@ def techniques(scenarios: Sequence[str]) -> Mapping[TechniqueName, Technique]:
             180,
             "schedules",
             _schedules,
-            _schedule_kill,
+            partial(_schedule_kill, unit="statements"),
             covers_all=False,
         ),
         Technique(

@@ -18,7 +18,6 @@ from payments_verify.gate import Fault
 from payments_verify.interleavings.execution import Execution
 from payments_verify.interleavings.explore import explore
 from payments_verify.interleavings.ledger import Options
-from payments_verify.interleavings.minimize import switches
 from payments_verify.interleavings.source_dpor import SourceDPOR
 from payments_verify.interleavings.strategy import Plan
 from payments_verify.payments.race_program import Raced
@@ -100,7 +99,7 @@ class FaultReport:
             "unready": self.unready,
             "schedules_to_violation": None if self.violation is None else self.tries,
             "seconds_to_violation": rounded(self.seconds_to_violation),
-            "switches": None if self.execution is None else switches(self.execution.schedule),
+            "statements": None if self.execution is None else len(self.execution.schedule),
             "seconds": round(self.seconds, 3),
             "problem": self.violation.explanation if self.violation is not None else self.problem,
         }

@@ -234,15 +234,18 @@ WRONG = {
     "seconds_to_violation": 0.5,
     "seconds": 9.0,
     "switches": 4,
+    "statements": 9,
     "problem": "not linearizable",
 }
 
 
-@pytest.mark.parametrize("technique", ["exploration", "faults"])
-def test_tries_before_the_violated_scenario_count(technique: TechniqueName) -> None:
+@pytest.mark.parametrize(
+    ("technique", "size", "unit"), [("exploration", 4, "switches"), ("faults", 9, "statements")]
+)
+def test_tries_before_the_violated_scenario_count(technique: TechniqueName, size: int, unit: str) -> None:
     found = told(technique, 1, [SCHEDULES, WRONG])
-    assert (found.state, found.tries, found.seconds, found.size) == ("killed", 9, 1.5, 4)
-    assert (found.unit, found.evidence) == ("switches", "not linearizable")
+    assert (found.state, found.tries, found.seconds, found.size) == ("killed", 9, 1.5, size)
+    assert (found.unit, found.evidence) == (unit, "not linearizable")
     survived = told(technique, 0, [SCHEDULES, SCHEDULES])
     assert (survived.state, survived.tries, survived.size) == ("survived", 14, None)
 
