@@ -24,7 +24,7 @@ from tests.docs.pages import SPECIFICATION, names, rows, section
 
 MIGRATIONS = Path(payments_core.infrastructure.postgres.migrate.__file__).parent / "migrations"
 INVARIANTS = {
-    number: re.findall(rf"^### I{number}\. .*$", SPECIFICATION, re.MULTILINE) for number in range(1, 12)
+    number: re.findall(rf"^### I{number}\. .*$", SPECIFICATION, re.MULTILINE) for number in range(1, 13)
 }
 COMMENT = re.compile(
     r"COMMENT ON (?:CONSTRAINT|TRIGGER|INDEX|FUNCTION) (\w+).*?\bIS\s+'((?:I\d+(?:, )?)+):", re.DOTALL

@@ -21,12 +21,13 @@ KEY_BEFORE_LOCK = Edit(STORE, _LOCK + _KEY, _KEY + _LOCK)
 NO_CONSTRAINTS = Edit(
     f"{MIGRATIONS}/0999-weakened.sql",
     None,
-    "-- depends: 0003-application-role\n"
+    "-- depends: 0004-events\n"
     "ALTER TABLE capture_attempts DROP CONSTRAINT capture_attempts_pkey;\n"
     "DROP INDEX one_captured_attempt;\n"
     "DROP TRIGGER legal_moves ON payments;\n"
     "DROP TRIGGER capture_has_attempt ON payments;\n"
-    "DROP TRIGGER attempt_has_capture ON capture_attempts;\n",
+    "DROP TRIGGER attempt_has_capture ON capture_attempts;\n"
+    "ALTER TABLE payment_events DROP CONSTRAINT payment_events_pkey;\n",
 )
 TRANSACTION_START = Edit(STATEMENTS, '"SELECT payment_clock()"', '"SELECT now()"')
 CLOCK_IN_LOCKING_STATEMENT = (
@@ -68,7 +69,7 @@ LOCK_AND_LOOK_UP_IN_ONE = (
     ),
 )
 _BATCH = "    batch = Batch(connection)\n"
-_UPDATES = "    updates = [batch.add(sql.UPDATE_PAYMENT, payment_update(p)) for p in payments]\n"
+_UPDATES = "    updates = [batch.add(update, payment_update(p)) for p in payments]\n"
 _INSERT = "    if attempt is not None:\n        batch.add(sql.INSERT_ATTEMPT, attempt_insert(attempt))\n"
 _COMMIT = "    commit = batch.add(sql.COMMIT)\n"
 _INSERT_AND_COMMIT = _INSERT + _COMMIT

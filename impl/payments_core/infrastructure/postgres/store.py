@@ -290,8 +290,11 @@ class _DuePayments:
 async def _commit(
     connection: Connection, payments: Sequence[Payment], attempt: CaptureAttempt | None
 ) -> None:
+    update = (
+        sql.MOVE_PAYMENT if attempt is None else sql.UPDATE_PAYMENT
+    )  # the attempt's event is the capture's
     batch = Batch(connection)
-    updates = [batch.add(sql.UPDATE_PAYMENT, payment_update(p)) for p in payments]
+    updates = [batch.add(update, payment_update(p)) for p in payments]
     if attempt is not None:
         batch.add(sql.INSERT_ATTEMPT, attempt_insert(attempt))
     commit = batch.add(sql.COMMIT)
