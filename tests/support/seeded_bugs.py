@@ -69,7 +69,7 @@ LOCK_AND_LOOK_UP_IN_ONE = (
     ),
 )
 _BATCH = "    batch = Batch(connection)\n"
-_UPDATES = "    updates = [batch.add(update, payment_update(p)) for p in payments]\n"
+_UPDATES = "    updates = [batch.add(_update(attempt), payment_update(p)) for p in payments]\n"
 _INSERT = "    if attempt is not None:\n        batch.add(sql.INSERT_ATTEMPT, attempt_insert(attempt))\n"
 _COMMIT = "    commit = batch.add(sql.COMMIT)\n"
 _INSERT_AND_COMMIT = _INSERT + _COMMIT

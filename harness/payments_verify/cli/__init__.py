@@ -7,6 +7,7 @@ from io import TextIOWrapper
 
 import typer
 
+from payments_verify.cli.audit import audit
 from payments_verify.cli.conformance import conformance
 from payments_verify.cli.differential import machine, stress
 from payments_verify.cli.explore import explore
@@ -34,6 +35,7 @@ app.command()(faults)
 app.command()(soak)
 app.command()(history)
 app.command()(conformance)
+app.command()(audit)
 
 
 @app.callback()
