@@ -37,7 +37,8 @@ def examine(past: Past) -> tuple[Replay, list[Finding]]:
     problems += _of_rows_alone(past)
     if found.problem is None:
         problems += _compared(past, found)
-    return found, list({(each.rule, each.what): each for each in problems}.values())
+    # Of several that are about one thing the first says most: rows that contradict themselves do so anyway.
+    return found, list({each.what: each for each in reversed(problems)}.values())[::-1]
 
 
 def _agrees(past: Past, found: Replay) -> bool:

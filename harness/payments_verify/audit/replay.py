@@ -13,6 +13,7 @@ from payments_model import (
     Create,
     Expire,
     Fail,
+    FailureReason,
     Outcome,
     Payment,
     step,
@@ -81,11 +82,11 @@ def command_of(event: EventRow) -> Command | None:
     if outcome == "authorized":
         expires_at = event.capture_expires_at
         return None if expires_at is None else Authorize(expires_at - event.decided_at)
-    if outcome == "expired":
-        return Expire()
-    if outcome == "failed":
+    if outcome in ("failed", "expired"):
         reason = REASONS.get(event.failure_reason or "")
-        return None if reason is None else Fail(reason)
+        if reason is None or (outcome == "expired") != (reason is FailureReason.EXPIRED):
+            return None
+        return Expire() if outcome == "expired" else Fail(reason)
     if amount is None or outcome not in OUTCOMES:
         return None
     if outcome == "created":
