@@ -14,10 +14,14 @@ from psycopg.conninfo import make_conninfo
 from typer.testing import CliRunner
 
 from payments_core.application.use_cases import AuthorizePayment, CapturePayment, ExpirePayments, FailPayment
+from payments_core.domain import capture as deciding
+from payments_core.domain.capture import CaptureOutcome
 from payments_core.domain.payment import FailureReason
 from payments_core.domain.values import SECOND, Amount, CaptureWindow, IdempotencyKey
 from payments_core.entrypoints.http.views import capture_answer
 from payments_core.infrastructure.embedded import EmbeddedPostgres
+from payments_core.infrastructure.postgres import statements
+from payments_core.infrastructure.postgres.migrate import migrate
 from payments_verify import clock
 from payments_verify.audit import AuditError, audit
 from payments_verify.audit import run as running
@@ -164,11 +168,11 @@ def test_findings_beyond_the_limit_are_counted(copied: Database) -> None:
 def test_shares_cover_every_payment_once(copied: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     bounds = reading._BOUNDS.replace(str(reading.SLICE), "1")
     monkeypatch.setattr(reading, "_BOUNDS", bounds)
-    told: list[tuple[int, int]] = []
-    found = audit(copied.dsn, workers=3, progress=lambda done, total, _text: told.append((done, total)))
+    told: list[tuple[int, int, str]] = []
+    found = audit(copied.dsn, workers=3, progress=lambda *each: told.append(each))
     assert (found.verdict, found.counts.payments) == ("holds", 6)
     assert len(told) == 7
-    assert told[-1] == (6, 6)
+    assert told[-1] == (6, 6, "6 of 6 payments, about 0 s left")
     whole = audit(copied.dsn, workers=1).counts
     assert found.counts == whole
     # events and attempts of payments that are gone lie in some share, too
@@ -193,6 +197,45 @@ async def test_no_false_alarm_while_the_service_works(kit: Kit, database: Databa
     assert min(await asyncio.gather(*loads)) > 0
     assert [each.findings for each in audited] == [[], [], [], []]
     assert audited[-1].counts.payments > audited[0].counts.payments  # there was something to see
+
+
+def test_a_reconstructed_past_is_sound(copied: Database) -> None:
+    before = audit(copied.dsn).counts
+    with psycopg.connect(copied.dsn) as owner:
+        owner.execute("DROP TABLE payment_events")
+        owner.execute("DELETE FROM _yoyo_migration WHERE migration_id = '0004-events'")
+    assert migrate(copied.dsn) == ["0004-events"]
+    found = audit(copied.dsn)
+    assert found.verdict == "holds"
+    assert found.counts.events == found.counts.reconstructed == before.events
+    assert "of them reconstructed by a migration" in CliRunner().invoke(app, ["audit", copied.dsn]).stdout
+
+
+async def test_a_service_that_forgets_an_event(
+    kit: Kit, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(statements, "MOVE_PAYMENT", statements.UPDATE_PAYMENT)
+    payment_id = (await kit.store.create(uuid4(), Amount(500))).snapshot.payment.payment_id
+    await AuthorizePayment(kit.store)(payment_id, CaptureWindow(SECOND))
+    found = await asyncio.to_thread(audit, database.dsn)
+    assert [(each.rule, each.what, each.expected, each.found) for each in found.findings] == [
+        ("I12", "payments.state", "pending", "authorized")
+    ]
+
+
+async def test_a_service_that_decides_wrongly(
+    kit: Kit, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> CaptureOutcome:
+        return CaptureOutcome.AMOUNT_MISMATCH
+
+    monkeypatch.setattr(deciding, "capture_outcome", refused)
+    payment_id = (await kit.store.create(uuid4(), Amount(500))).snapshot.payment.payment_id
+    await capture(kit, payment_id, "key")
+    found = await asyncio.to_thread(audit, database.dsn)
+    assert [(each.rule, each.what, each.expected, each.found) for each in found.findings] == [
+        ("I10", "event 2", "not_authorized", "amount_mismatch")
+    ]
 
 
 def test_all_workers_see_one_snapshot(copied: Database) -> None:
