@@ -21,6 +21,7 @@ from tests.support.rows import (
     WINDOW,
     Row,
     attempt,
+    event,
     in_one_transaction,
     insert,
     payment,
@@ -116,6 +117,17 @@ def test_attempts_stay(owner: psycopg.Connection, statement: str) -> None:
     with pytest.raises(psycopg.errors.IntegrityConstraintViolation) as error:
         owner.execute(statement.encode())
     assert violated(error) == "attempts_stay"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["DELETE FROM payment_events", "TRUNCATE payment_events", "UPDATE payment_events SET amount_cents = 1"],
+)
+def test_events_stay(owner: psycopg.Connection, statement: str) -> None:
+    insert(owner, "payment_events", event())
+    with pytest.raises(psycopg.errors.IntegrityConstraintViolation) as error:
+        owner.execute(statement.encode())
+    assert violated(error) == "events_stay"
 
 
 # ---- payment and attempt together ----------------------------------------------------------------
@@ -217,6 +229,11 @@ def test_the_application_can_do_its_work(application: psycopg.Connection) -> Non
         "DELETE FROM capture_attempts",
         "UPDATE capture_attempts SET body = ''",
         "TRUNCATE capture_attempts",
+        "DELETE FROM payment_events",
+        "UPDATE payment_events SET amount_cents = 1",
+        "TRUNCATE payment_events",
+        "SELECT idempotency_key FROM payment_events",
+        "ALTER TABLE payment_events DISABLE TRIGGER ALL",
         "ALTER TABLE payments DISABLE TRIGGER ALL",
         "ALTER TABLE payments ADD COLUMN fee bigint",
         "DROP TABLE capture_attempts",

@@ -8,6 +8,7 @@ from io import TextIOWrapper
 import typer
 
 from payments_verify.cli.alarms import false_alarms
+from payments_verify.cli.audit import audit
 from payments_verify.cli.conformance import conformance
 from payments_verify.cli.differential import machine, stress
 from payments_verify.cli.explore import explore
@@ -46,6 +47,7 @@ app.command()(mutants)
 app.command()(false_alarms)
 app.add_typer(practice, name="practice")
 app.add_typer(tla, name="tla")
+app.command()(audit)
 
 
 @app.callback()

@@ -197,6 +197,8 @@ def _last_verdict(report: SoakReport) -> Verdict:
             f"I7, I1: in the end {run.lost} of {run.acknowledged} acknowledged captures are lost, "
             f"{run.doubled} doubled"
         )
+    report.problems += [f"the audit found: {each}" for each in run.damaged]
+    if run.lost or run.doubled or run.damaged:
         return "violated"
     return "holds" if report.windows else "could not run"
 

@@ -18,6 +18,7 @@ import httpx
 import msgspec
 import psycopg
 
+from payments_verify.audit import AuditError, audit
 from payments_verify.nemesis.catalog import FAULTS
 from payments_verify.nemesis.fault import Fault
 from payments_verify.nemesis.judge import Judgement, judge
@@ -48,6 +49,7 @@ class RunReport(msgspec.Struct, kw_only=True):
         acknowledged: captures that were acknowledged.
         lost: of these, those that the database did not have in the end, read directly after everything.
         doubled: payments that had more than one successful capture in the end.
+        damaged: what the audit of the database found in the end.
         is_complete: whether it came to its end, the last look included.
         problem: why it did not.
     """
@@ -61,6 +63,7 @@ class RunReport(msgspec.Struct, kw_only=True):
     acknowledged: int = 0
     lost: int = 0
     doubled: int = 0
+    damaged: list[str] = []
     is_complete: bool = False
     problem: str | None = None
 
@@ -137,7 +140,11 @@ async def _play_windows(
                 judging.append(executor.submit(judge, history_file(folder, run.windows)))
             if report.findings or any(_violated(each) for each in judging if each.done()):
                 break
-        await _last_look(target, acknowledged, run)
+        try:
+            await _last_look(target, acknowledged, run)
+        except AuditError as error:
+            run.problem = f"the audit could not run: {error}"
+            return
         await asyncio.to_thread(wait, judging)
     run.is_complete = True
 
@@ -148,12 +155,14 @@ def _violated(judging: Future[Judgement]) -> bool:
 
 
 async def _last_look(target: Target, acknowledged: set[str], run: RunReport) -> None:
-    """See whether everything that was ever acknowledged is there, once."""
+    """See whether everything that was ever acknowledged is there, once; and audit every payment's past."""
     missing = set(acknowledged)
     async for payment, number in captured(target.cluster):
         missing.discard(payment)
         run.doubled += number > 1
     run.lost = len(missing)
+    audited = await asyncio.to_thread(audit, target.cluster.dsn)
+    run.damaged = [str(each) for each in audited.findings]
 
 
 def drawn(kinds: Sequence[type[Fault]], rng: random.Random) -> Iterator[list[type[Fault]]]:

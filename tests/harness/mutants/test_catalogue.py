@@ -96,7 +96,8 @@ def test_a_mutant_fits_the_code_and_can_be_imported(name: str, tmp_path: Path) -
 def test_the_invariants_are_those_of_the_specification() -> None:
     stated = set(re.findall(r"^### (I\d+)\.", SPECIFICATION.read_text(), re.MULTILINE))
     broken = {invariant for mutant in CATALOGUE.values() for invariant in mutant.breaks}
-    assert broken == stated == {f"I{number}" for number in range(1, 12)}
+    of_the_audit_alone = {"I12"}  # the techniques ask over HTTP, where nobody sees an event
+    assert broken == stated - of_the_audit_alone == {f"I{number}" for number in range(1, 12)}
 
 
 def test_every_technique_is_the_one_that_something_is_for() -> None:

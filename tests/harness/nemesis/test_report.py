@@ -51,6 +51,15 @@ def test_the_last_look_counts(tmp_path: Path) -> None:
     assert (report.verdict, report.lost, report.doubled) == ("violated", 2, 1)
 
 
+def test_the_audit_counts(tmp_path: Path) -> None:
+    window(tmp_path, 1, GOOD)
+    run(tmp_path, damaged=["I12  payment p, event 2: expected an event, found event 3"])
+    judge_rest(tmp_path)
+    report = summed_up(tmp_path)
+    assert report.verdict == "violated"
+    assert report.problems == ["the audit found: I12  payment p, event 2: expected an event, found event 3"]
+
+
 def test_a_soak_that_was_broken_off_has_no_verdict(tmp_path: Path) -> None:
     window(tmp_path, 1, GOOD)
     judge_rest(tmp_path)
