@@ -7,15 +7,12 @@ run is a line of a file. Runs of other sources are left alone there, and do not 
 
 from __future__ import annotations
 
-import hashlib
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import msgspec
@@ -31,7 +28,6 @@ from payments_verify.result import CheckResult, Progress, Verdict, no_progress
 from payments_verify.suite import Effort, Planned, suite
 from payments_verify.systems import EXPLORING, gated, prepared_database, started_subject
 
-_PACKAGES = ("payments_model", "payments_core", "payments_verify")
 _FAULTS = (FaultPlan(ONE_CAPTURE), FaultPlan(SCENARIOS["same-key-twice"], (Fault.CUT_AFTER,)))
 _BLACK_BOX = (1, 2, 3)
 
@@ -70,24 +66,6 @@ class AlarmRun(msgspec.Struct, frozen=True, kw_only=True):
         """``violated`` is an alarm."""
         verdicts = {problem.verdict for problem in self.problems}
         return "violated" if "violated" in verdicts else "could not run" if verdicts else "holds"
-
-
-def sources_hash() -> str:
-    """A hash of the packages, as they are imported."""
-    digest = hashlib.sha256()
-    for package in _PACKAGES:
-        for name, file in sorted(_files(resources.files(package), package)):
-            digest.update(f"{name}\0".encode())
-            digest.update(file.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def _files(folder: Traversable, name: str) -> Iterator[tuple[str, Traversable]]:
-    for each in folder.iterdir():
-        if each.is_dir() and each.name != "__pycache__":
-            yield from _files(each, f"{name}/{each.name}")
-        elif each.is_file():
-            yield f"{name}/{each.name}", each
 
 
 def server_version(bin_dir: Path | None) -> str:

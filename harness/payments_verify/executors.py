@@ -22,6 +22,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from payments_verify.interleavings.parallel import close_workers
+from payments_verify.sources import sources_hash
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -127,7 +128,8 @@ def _usable(client: Client, name: str) -> int:
 
 def installation() -> str:
     """What a worker has to have in common with who sends it work."""
-    return f"payments-core {version('payments-core')} on Python {platform.python_version()}"
+    code = f"payments-core {version('payments-core')} ({sources_hash()})"
+    return f"{code} on Python {platform.python_version()}"
 
 
 async def _close() -> None:

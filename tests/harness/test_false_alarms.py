@@ -11,8 +11,9 @@ import msgspec
 import pytest
 from typer.testing import CliRunner, Result
 
-from payments_verify.alarms import AlarmRun, Problem, read_runs, run_once, server_version, sources_hash
+from payments_verify.alarms import AlarmRun, Problem, read_runs, run_once, server_version
 from payments_verify.cli import alarms, app
+from payments_verify.sources import sources_hash
 from payments_verify.suite import Effort
 from tests.support.mutants import Edit, mutated_copy, run_harness
 from tests.support.postgres import chosen_bin_dir

@@ -13,10 +13,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from payments_verify.alarms import AlarmRun, read_runs, run_once, server_version, sources_hash
+from payments_verify.alarms import AlarmRun, read_runs, run_once, server_version
 from payments_verify.cli.differential import could_not_run
 from payments_verify.cli.running import Report, progress_bar
 from payments_verify.result import Progress
+from payments_verify.sources import sources_hash
 from payments_verify.suite import QUICK
 
 OUTPUT = Path("build/false-alarms")
