@@ -420,8 +420,8 @@ I4 == \A c \in Definite :
         IN  known # NoAttempt => ((c.answer.outcome = "key_reused") <=> (known.amount # c.command.amount))
 
 \* `granted' is when the lock was granted: a later time than the protocol can have read before it.
-I5 == /\ \A a \in Successes : WindowOpen(row, a.decided_at) /\ WindowOpen(row, a.granted)
-      /\ row.state = "failed" /\ row.reason = "expired" => ~WindowOpen(row, row.failed_at)
+I5 == /\ \A a \in Successes : a.decided_at < row.capture_expires_at /\ a.granted < row.capture_expires_at
+      /\ row.state = "failed" /\ row.reason = "expired" => row.failed_at >= row.capture_expires_at
 
 I6 == row.state = "captured" <=> Successes # {}
 

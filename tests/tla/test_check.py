@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +22,7 @@ MODELS = read_models(FOLDER)
 QUICK = ("same-key-twice", "read-while-captured", "weakened-clock-in-lock")
 
 PROPERTIES = ("I2", "I8", "I10", "I11", "EveryRequestAnswered")
-"""Of steps and of behaviours; the others are of states."""
+"""Of steps and of behaviours; the others are of states, I3 and I4 in the protocol."""
 
 # What is broken, the model that shows it, the one property that is looked at, and what TLC finds.
 BROKEN: dict[str, tuple[Change, str, str, str]] = {
@@ -118,9 +119,52 @@ BROKEN: dict[str, tuple[Change, str, str, str]] = {
 }
 
 
-def look_only_at(property_: str, configuration: Path) -> None:
+# The same of the sequential machine.
+BROKEN_RULES: dict[str, tuple[Change, str]] = {
+    "a captured payment is captured again": (
+        Change(
+            "Rules",
+            'IF payment.state # "authorized" THEN Refusal(payment)\n',
+            'IF payment.state \\notin {"authorized", "captured"} THEN Refusal(payment)\n',
+        ),
+        "I1",
+    ),
+    "a failed payment is authorized again": (
+        Change("Rules", 'state # "pending" THEN', 'state \\notin {"pending", "failed"} THEN'),
+        "I2",
+    ),
+    "a known key is decided anew": (
+        Change("Rules", "    ELSE IF attempt # NoAttempt\n", "    ELSE IF FALSE\n"),
+        "I3",
+    ),
+    "a key is taken for every request": (
+        Change("Rules", "IF attempt.amount = amount THEN", "IF TRUE THEN"),
+        "I4",
+    ),
+    "the end of the window counts as inside": (
+        Change("Rules", "t < payment.capture_expires_at", "t <= payment.capture_expires_at"),
+        "I5",
+    ),
+    "the success is not stored": (
+        Change(
+            "Rules",
+            "                  Attempt(amount, outcome, t), outcome)",
+            '  IF outcome = "captured" THEN NoAttempt ELSE Attempt(amount, outcome, t), outcome)',
+        ),
+        "I6",
+    ),
+    "a refusal moves the payment": (
+        Change(
+            "Rules", 'Step(IF outcome = "captured"', 'Step(IF outcome \\in {"captured", "amount_mismatch"}'
+        ),
+        "I11",
+    ),
+}
+
+
+def look_only_at(property_: str, configuration: Path, properties: Sequence[str] = PROPERTIES) -> None:
     constants, _, _ = configuration.read_text().partition("INVARIANTS")
-    kind = "PROPERTIES" if property_ in PROPERTIES else "INVARIANTS"
+    kind = "PROPERTIES" if property_ in properties else "INVARIANTS"
     configuration.write_text(f"{constants}{kind} {property_}\n")
 
 
@@ -146,6 +190,16 @@ def test_a_broken_protocol_breaks_a_property(bug: str, tmp_path: Path) -> None:
     result = check_model(tlc(broken), MODELS[name])
     assert result.verdict == "violated", result.counterexample
     assert result.details["violated"] == violated
+
+
+@pytest.mark.parametrize("bug", BROKEN_RULES)
+def test_a_broken_rule_breaks_a_property(bug: str, tmp_path: Path) -> None:
+    change, property_ = BROKEN_RULES[bug]
+    broken = changed(tmp_path, change)
+    look_only_at(property_, broken / MODELS["payments"].configuration, ("I2", "I3", "I4", "I11"))
+    result = check_model(tlc(broken), MODELS["payments"])
+    assert result.verdict == "violated", result.counterexample
+    assert result.details["violated"] == property_
 
 
 @pytest.mark.parametrize("count", ["states", "generated", "depth"])
