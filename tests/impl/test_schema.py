@@ -163,6 +163,7 @@ def test_a_coherent_attempt_is_accepted(unguarded: psycopg.Connection, outcome: 
     assert unguarded.execute(stored, [row["payment_id"]]).fetchone() == (key, outcome)
 
 
+@pytest.mark.invariant("I3")
 def test_one_row_per_payment_and_one_attempt_per_key(unguarded: psycopg.Connection) -> None:
     row = payment()
     insert(unguarded, "payments", row)
@@ -177,6 +178,7 @@ def test_one_row_per_payment_and_one_attempt_per_key(unguarded: psycopg.Connecti
     assert violated(error) == "capture_attempts_pkey"
 
 
+@pytest.mark.invariant("I1")
 def test_one_successful_attempt_per_payment(unguarded: psycopg.Connection) -> None:
     payment_id = uuid4()
     insert(unguarded, "capture_attempts", attempt(payment_id))

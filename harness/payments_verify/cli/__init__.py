@@ -7,6 +7,7 @@ from io import TextIOWrapper
 
 import typer
 
+from payments_verify.cli.alarms import false_alarms
 from payments_verify.cli.audit import audit
 from payments_verify.cli.conformance import conformance
 from payments_verify.cli.differential import machine, stress
@@ -14,8 +15,13 @@ from payments_verify.cli.explore import explore
 from payments_verify.cli.faults import faults
 from payments_verify.cli.history import history
 from payments_verify.cli.model import model
+from payments_verify.cli.mutants import mutants
+from payments_verify.cli.practice import practice
 from payments_verify.cli.replay import replay
 from payments_verify.cli.soak import soak
+from payments_verify.cli.specs import specs
+from payments_verify.cli.static import static
+from payments_verify.cli.tla import app as tla
 from payments_verify.cli.verify import verify
 
 app = typer.Typer(
@@ -27,6 +33,7 @@ app = typer.Typer(
 )
 app.command()(verify)
 app.command()(model)
+app.command()(static)
 app.command()(machine)
 app.command()(stress)
 app.command()(explore)
@@ -36,6 +43,11 @@ app.command()(soak)
 app.command()(history)
 app.command()(conformance)
 app.command()(audit)
+app.command()(specs)
+app.command()(mutants)
+app.command()(false_alarms)
+app.add_typer(practice, name="practice")
+app.add_typer(tla, name="tla")
 
 
 @app.callback()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
+from concurrent.futures import BrokenExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -127,7 +129,8 @@ def summed_up(folder: Path) -> SoakReport:
     for history in histories(folder):
         judgement, window = kept(history), _window_of(history)
         if judgement is None or window is None:
-            judgement = Judgement(verdict="could not run", problem=f"{history}: not judged")
+            problem = f"{history}: not judged; `payments-verify soak --check {folder}` judges it"
+            judgement = Judgement(verdict="could not run", problem=problem)
         verdicts.add(judgement.verdict)
         if judgement.problem is not None:
             report.problems.append(judgement.problem)
@@ -142,9 +145,12 @@ def summed_up(folder: Path) -> SoakReport:
 
 
 def judge_rest(folder: Path, on_judged: Callable[[int, int], object] = lambda _done, _total: None) -> None:
-    """Judge every window of a folder that has no judgement yet, and keep the judgements beside them."""
+    """Judge every window of a folder that has no judgement yet, and keep the judgements beside them.
+
+    If the process that judges is killed, what is left stays without a judgement.
+    """
     waiting = [history for history in histories(folder) if kept(history) is None]
-    with judges() as executor:
+    with judges() as executor, suppress(BrokenExecutor):
         for done, _ in enumerate(executor.map(judge, waiting), 1):
             on_judged(done, len(waiting))
 

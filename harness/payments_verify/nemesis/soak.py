@@ -8,8 +8,8 @@ import random
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -124,8 +124,7 @@ async def _play_windows(
     draws = drawn([FAULTS[name] for name in run.faults], rng)
     deadline = time.monotonic() + plan.seconds
     acknowledged: set[str] = set()
-    judging: list[asyncio.Future[Judgement]] = []
-    loop = asyncio.get_running_loop()
+    judging: list[Future[Judgement]] = []
     with judges() as executor:
         while time.monotonic() < deadline and (plan.captures is None or len(acknowledged) < plan.captures):
             run.windows += 1
@@ -137,19 +136,22 @@ async def _play_windows(
             acknowledged |= told
             run.acknowledged = len(acknowledged)
             on_window(report, len(acknowledged))
-            path = history_file(folder, run.windows)
-            judging.append(loop.run_in_executor(executor, judge, path))
-            if report.findings or any(
-                each.done() and each.result().verdict == "violated" for each in judging
-            ):
+            with suppress(BrokenExecutor):  # the judge has died: what it owes is judged at the end
+                judging.append(executor.submit(judge, history_file(folder, run.windows)))
+            if report.findings or any(_violated(each) for each in judging if each.done()):
                 break
         try:
             await _last_look(target, acknowledged, run)
         except AuditError as error:
             run.problem = f"the audit could not run: {error}"
             return
-        await asyncio.gather(*judging)
+        await asyncio.to_thread(wait, judging)
     run.is_complete = True
+
+
+def _violated(judging: Future[Judgement]) -> bool:
+    """Whether a window is known to be wrong; nothing is known of it if its judge has died."""
+    return judging.exception() is None and judging.result().verdict == "violated"
 
 
 async def _last_look(target: Target, acknowledged: set[str], run: RunReport) -> None:

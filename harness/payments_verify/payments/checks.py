@@ -21,7 +21,7 @@ from payments_verify.payments.racing_machine import (
     contents,
     run_racing_machine,
 )
-from payments_verify.payments.stress import stress
+from payments_verify.payments.stress import StressReport, stress
 from payments_verify.payments.system import System
 from payments_verify.payments.window_check import check_windows
 from payments_verify.result import CheckResult, Progress, Verdict
@@ -75,7 +75,7 @@ def machine_check(
         cases=tally.steps,
         verdict="holds" if failure is None else "violated",
         seconds=time.monotonic() - started,
-        details=_exercised(tally),
+        details={**_exercised(tally), "violation": _first(tally)},
         counterexample=None if failure is None else _told(failure),
     )
 
@@ -159,6 +159,14 @@ def _exercised(tally: Tally) -> dict[str, Any]:
     }
 
 
+def _first(tally: Tally) -> dict[str, Any] | None:
+    """When the first mismatch came, and how many commands the shortest program has that shows it."""
+    if tally.first is None:
+        return None
+    examples, seconds = tally.first
+    return {"examples": examples, "seconds": round(seconds, 3), "commands": tally.program}
+
+
 def _raced(tally: RaceTally) -> dict[str, Any]:
     return {
         "judged": tally.races,
@@ -228,11 +236,17 @@ def stress_check(
                 "seed": seed,
                 "outcomes": dict(sorted(found.outcomes.items())),
                 "histories": str(folder),
+                "violation": None if found.violation is None else _last_round(found),
             },
             counterexample=found.violation or found.undecided,
         )
 
     return asyncio.run(run())
+
+
+def _last_round(found: StressReport) -> dict[str, Any]:
+    """The rounds and seconds up to the violation, and the operations of the history that shows it."""
+    return {"rounds": found.rounds, "seconds": round(found.seconds, 3), "operations": found.wrong}
 
 
 async def _enter(context: AbstractAsyncContextManager[_T]) -> _T:

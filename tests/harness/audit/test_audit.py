@@ -91,6 +91,7 @@ def damage(database: Database, *statements: str) -> None:
             assert owner.execute(statement.encode()).rowcount != 0, statement
 
 
+@pytest.mark.invariant("I12")
 async def test_what_the_service_left_is_sound(kit: Kit, database: Database) -> None:
     await work(kit, 12)
     code, found = await asyncio.to_thread(report, database)
@@ -181,6 +182,7 @@ def test_shares_cover_every_payment_once(copied: Database, monkeypatch: pytest.M
     assert (found.counts.payments, found.counts.events, found.counts.rules) == (0, whole.events, {"I2": 6})
 
 
+@pytest.mark.invariant("I12")
 async def test_no_false_alarm_while_the_service_works(kit: Kit, database: Database) -> None:
     done = asyncio.Event()
 
@@ -211,6 +213,7 @@ def test_a_reconstructed_past_is_sound(copied: Database) -> None:
     assert "of them reconstructed by a migration" in CliRunner().invoke(app, ["audit", copied.dsn]).stdout
 
 
+@pytest.mark.invariant("I12")
 async def test_a_service_that_forgets_an_event(
     kit: Kit, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
