@@ -14,13 +14,14 @@ from payments_verify.cli.faults import faults
 from payments_verify.cli.history import history
 from payments_verify.cli.model import model
 from payments_verify.cli.replay import replay
+from payments_verify.cli.report import report
+from payments_verify.cli.running import interrupt_on_termination
 from payments_verify.cli.soak import soak
 from payments_verify.cli.verify import verify
 
 app = typer.Typer(
     name="payments-verify",
-    no_args_is_help=True,
-    add_completion=False,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -34,11 +35,30 @@ app.command()(faults)
 app.command()(soak)
 app.command()(history)
 app.command()(conformance)
+app.command()(report)
+
+
+_EXPLAINED = """\
+payments-verify compares implementations of payment capture with a formal model: at most one capture,
+whatever races, however often it is asked, whatever breaks on the way.
+
+Three commands to start with:
+
+  payments-verify verify --quick     is everything right here? two minutes; then open build/report/index.html
+  payments-verify explore --list     which races are run in every order of their SQL statements
+  payments-verify history FILE       is what your own clients saw possible at all?
+
+All commands: payments-verify --help. Completion in your shell: payments-verify --install-completion.
+"""
 
 
 @app.callback()
-def root() -> None:
+def root(context: typer.Context) -> None:
     """Compare implementations of payment capture with the formal model."""
+    if context.invoked_subcommand is None:
+        typer.echo(_EXPLAINED, nl=False)
+        # Whoever wanted a verdict has none.
+        raise typer.Exit(2)
 
 
 def main() -> None:
@@ -47,4 +67,5 @@ def main() -> None:
         # a history's strings and a file's name may hold what the terminal's encoding has no character for
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    interrupt_on_termination()
     app(prog_name="payments-verify")

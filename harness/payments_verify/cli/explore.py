@@ -22,7 +22,7 @@ from rich.table import Table
 
 from payments_verify.cli.differential import Command, Json, PostgresBin, could_not_run
 from payments_verify.cli.explored import ExploredSystem, System, explored, require_database
-from payments_verify.cli.running import Report, progress_bar, verdict_text
+from payments_verify.cli.running import Report, kept_when_interrupted, progress_bar, verdict_text, worst
 from payments_verify.interleavings.exhaustive import Bounded, Naive
 from payments_verify.interleavings.randomized import PCT, Random
 from payments_verify.interleavings.report import NaiveCount
@@ -138,6 +138,7 @@ def explore(
     found: list[Explored] = []
     with (
         could_not_run(),
+        kept_when_interrupted() as whole,
         explored(system, command, postgres_bin) as open_service,
         progress_bar("explore") as progress,
         _workers(workers, executor, program) as side_by_side,
@@ -157,8 +158,7 @@ def explore(
         typer.echo(msgspec.json.format(encoded).decode())
     else:
         show_explored(found, Console(soft_wrap=True))
-    codes = {EXIT_CODES[each.verdict] for each in found}
-    raise typer.Exit(1 if 1 in codes else max(codes, default=2))
+    raise typer.Exit(worst({EXIT_CODES[each.verdict] for each in found}, whole=whole()))
 
 
 async def _explore(

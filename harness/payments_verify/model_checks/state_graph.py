@@ -59,6 +59,7 @@ class Graph:
             no transition.
         transitions: how many edges were followed.
         outcomes: how often each answer was given.
+        edges: how often each command led from which state of a payment to which, with which answer.
         broken: the first violation, as a program; ``None`` if there is none.
         complete: whether everything was explored.
     """
@@ -66,6 +67,7 @@ class Graph:
     reached: dict[Node, tuple[int, Node | None, Transition | None]] = field(default_factory=dict)
     transitions: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
+    edges: Counter[str] = field(default_factory=Counter)
     broken: str | None = None
     complete: bool = False
 
@@ -76,10 +78,7 @@ class Graph:
 
     def states_by_payment(self) -> dict[str, int]:
         """How many states have no payment, and how many have one in each of its states."""
-        found = Counter(
-            "none" if node.record.payment is None else state_of(node.record.payment).name.lower()
-            for node in self.reached
-        )
+        found = Counter(_state(node.record) for node in self.reached)
         return {name: found[name] for name in ("none", *(state.name.lower() for state in State))}
 
     def way_to(self, node: Node | None) -> list[Transition]:
@@ -143,6 +142,7 @@ def _edges(
             return
         transition = Transition(node.record, command, key, node.now, record, done)
         graph.outcomes[outcome_name(done)] += 1
+        graph.edges[_edge(transition)] += 1
         if broken := broken_rules(transition):
             graph.broken = _program("\n".join(broken), graph.way_to(node), describe(transition))
             return
@@ -150,6 +150,16 @@ def _edges(
     if node.now < last_instant:
         graph.transitions += 1
         yield Node(node.record, node.now + 1), None
+
+
+def _edge(transition: Transition) -> str:
+    """Its two states, its command and its answer: ``"authorized | capture | captured | captured"``."""
+    command, answer = type(transition.command).__name__.lower(), outcome_name(transition.done)
+    return " | ".join([_state(transition.before), command, answer, _state(transition.after)])
+
+
+def _state(record: Record) -> str:
+    return "none" if record.payment is None else state_of(record.payment).name.lower()
 
 
 def _program(broken: str, way: list[Transition], last: str) -> str:
@@ -200,6 +210,7 @@ def check_state_graph(
             "depth": graph.depth,
             "outcomes": dict(sorted(graph.outcomes.items())),
             "states_by_payment": graph.states_by_payment(),
+            "exercised": dict(sorted(graph.edges.items())),
         },
         counterexample=counterexample,
     )

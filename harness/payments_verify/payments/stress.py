@@ -21,6 +21,8 @@ from uuid import UUID
 
 from payments_verify.explain import explain, render
 from payments_verify.linearizability import Verdict, check
+from payments_verify.payments.drawings import Drawing, refuted
+from payments_verify.payments.exercised import of_parts
 from payments_verify.payments.http_binding import BindingError
 from payments_verify.payments.machine import EPOCH
 from payments_verify.payments.observations import Invocation, Observation, Sender
@@ -63,6 +65,8 @@ class StressReport:
         violation: the first violation, explained; ``None`` if there was none.
         undecided: why a history could not be decided within its limits; ``None`` if all were.
         histories: the files.
+        exercised: the model's transitions in the histories' linearizations.
+        drawings: the attempt to linearize a history that is not linearizable, for a page.
     """
 
     rounds: int = 0
@@ -71,6 +75,8 @@ class StressReport:
     violation: str | None = None
     undecided: str | None = None
     histories: list[Path] = field(default_factory=list)
+    exercised: Counter[str] = field(default_factory=Counter)
+    drawings: list[Drawing] = field(default_factory=list)
 
 
 async def stress(
@@ -113,7 +119,9 @@ async def _round(system: System, path: Path, rng: random.Random, load: Load, rep
         operations = recorder.history().operations
     report.operations += len(operations)
     result = check(Payments(), operations, budget_seconds=_CHECK_BUDGET_S)
+    report.exercised.update(of_parts(result.parts))
     if result.refuted is not None:
+        report.drawings.append(refuted(str(path), result.refuted, operations))
         shown = render(explain(Payments(), result.refuted))
         unanswered = "" if report.violation is None else f"\n\n{report.violation}"
         report.violation = f"{path}: not linearizable\n{shown}{unanswered}"
