@@ -62,6 +62,15 @@ def progress_bar(title: str, *, shown: bool = True, console: Console | None = No
         yield report
 
 
+def was_interrupted(error: BaseException | None) -> bool:
+    """Whether an error is an interrupt, or came up while one ended what was under way."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt | asyncio.CancelledError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 @contextmanager
 def interruptible(what_is_left: str) -> Iterator[None]:
     """Let an interrupt end the block, once it has ended what it started, with a message and exit code 2.
@@ -74,7 +83,9 @@ def interruptible(what_is_left: str) -> Iterator[None]:
     """
     try:
         yield
-    except (KeyboardInterrupt, asyncio.CancelledError):
+    except BaseException as error:
+        if not was_interrupted(error):
+            raise
         typer.echo(f"interrupted; {what_is_left}", err=True)
         raise typer.Exit(2) from None
 
@@ -89,7 +100,9 @@ def kept_when_interrupted() -> Iterator[Callable[[], bool]]:
     whole = True
     try:
         yield lambda: whole
-    except (KeyboardInterrupt, asyncio.CancelledError):
+    except BaseException as error:
+        if not was_interrupted(error):
+            raise
         whole = False
         typer.echo("interrupted; this is what was finished", err=True)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import platform
 import secrets
@@ -19,7 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from payments_verify.cli.differential import PostgresBin, could_not_run
-from payments_verify.cli.running import interrupted, progress_bar, show
+from payments_verify.cli.running import interrupted, progress_bar, show, was_interrupted
 from payments_verify.report.page import write as write_page
 from payments_verify.report.saved import REPORT_FILE, REPORT_FORMAT, REPORT_VERSION
 from payments_verify.result import CheckResult, worst_exit_code
@@ -58,7 +57,9 @@ def verify(
                 planned = list(suite(dsn, effort, drawn, *folders, postgres_bin))
                 for each in planned:
                     results.append(_run(each, len(results), len(planned), pace))
-        except (KeyboardInterrupt, asyncio.CancelledError):
+        except BaseException as error:
+            if not was_interrupted(error):
+                raise
             typer.echo("interrupted; the report has what was finished", err=True)
             results.append(interrupted())
     report = _report(results, drawn, quick, version, time.monotonic() - started)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import threading
-from contextlib import ExitStack
+from contextlib import AbstractAsyncContextManager, ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +22,6 @@ class _Opened(threading.local):
 
     def __init__(self) -> None:
         self.services: dict[MakeProgram, GatedService] = {}
-        self.contexts: list[object] = []
 
 
 _servers = ExitStack()
@@ -53,6 +53,11 @@ class MakeProgram:
         return program
 
 
+def _close(loop: asyncio.AbstractEventLoop, context: AbstractAsyncContextManager[GatedService]) -> None:
+    if not loop.is_closed():
+        loop.run_until_complete(context.__aexit__(None, None, None))
+
+
 async def _service(kind: MakeProgram) -> GatedService:
     if kind not in _opened.services:
         if kind.in_memory:
@@ -61,6 +66,6 @@ async def _service(kind: MakeProgram) -> GatedService:
             dsn = _servers.enter_context(prepared_database(kind.bin_dir, EXPLORING))
             context = gated(dsn, kind.command)
         _opened.services[kind] = await context.__aenter__()
-        # Kept open: it ends with the worker's process.
-        _opened.contexts.append(context)
+        # Kept open: it ends with the worker's process, before its loop and its server do.
+        atexit.register(_close, asyncio.get_running_loop(), context)
     return _opened.services[kind]
