@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from payments_verify.report import parts
@@ -10,81 +10,63 @@ from payments_verify.report.saved import Saved
 from payments_verify.timeline.markup import Content, Element, tag
 
 _TITLE = "Kill matrix"
-_KILLED = frozenset({"killed", "caught", "found", "violated", "detected"})
-_SURVIVED = frozenset({"survived", "missed", "holds", "not found"})
+_COMMAND = "payments-verify mutants"
 
 
 def kills(report: Saved) -> Element:
     """The matrix, or plainly that it was not made."""
     if report.mutants is None:
-        return parts.section(
-            "mutants",
-            _TITLE,
-            parts.note(
-                "Not run. ",
-                tag("code", "payments-verify mutants"),
-                " puts known bugs into copies of the service, and tells which technique notices which.",
-            ),
-        )
-    mutants: Sequence[Mapping[str, Any]] = report.mutants.get("mutants", ())
-    found = [_killed_by(each) for each in mutants]
-    techniques = list(report.mutants.get("techniques", ())) or list(
-        dict.fromkeys(technique for results in found for technique in results)
+        says = " puts known bugs into copies of the service, and tells which technique notices which."
+        return parts.section("mutants", _TITLE, parts.note("Not run. ", tag("code", _COMMAND), says))
+    return parts.section("mutants", _TITLE, *_matrix(report.mutants))
+
+
+def _matrix(found: Mapping[str, Any]) -> Iterator[Element]:
+    names = [each["name"] for each in found["techniques"]]
+    yield parts.figures(
+        [
+            ("killed", f"{found['killed']} of {found['total']}"),
+            ("survivors", ", ".join(found["survivors"]) or "none"),
+            ("false alarms", ", ".join(found["false_alarms"]) or "none"),
+            ("verdict", found["verdict"]),
+        ]
     )
-    names = [_name(each) if isinstance(each, Mapping) else str(each) for each in techniques]
-    rows = [
-        (
-            _name(mutant),
-            _about(mutant),
-            *(_cell(results.get(technique)) for technique in names),
-            f"{sum(verdict in _KILLED for verdict in results.values())}",
-        )
-        for mutant, results in zip(mutants, found, strict=True)
-    ]
-    killed = sum(any(verdict in _KILLED for verdict in results.values()) for results in found)
-    return parts.section(
-        "mutants",
-        _TITLE,
-        parts.note(
-            f"{killed} of {len(mutants)} bugs put into copies of the service are noticed by at least"
-            " one technique."
-        ),
-        parts.table(("bug", "", *names, "noticed by"), rows, right=(2 + len(names),)),
+    yield parts.note(
+        "A row is a bug, put into a copy of the service or the model; a column is a technique. A number is"
+        " what the technique tried until it noticed; a dot is one that did not, and was not expected to."
     )
+    rows = [_row("the code as it is", "", found["unmutated"], names)]
+    rows += [_row(each["name"], each["stands_for"], each, names) for each in found["mutants"]]
+    yield parts.table(("bug", "what it stands for", *names, ""), rows)
 
 
-def _killed_by(mutant: Mapping[str, Any]) -> dict[str, str]:
-    """What each technique said of a mutant: a word for each, or the names of those that noticed it."""
-    for name in ("results", "verdicts", "techniques", "killed_by"):
-        found = mutant.get(name)
-        if isinstance(found, Mapping):
-            return {str(technique): _word(verdict) for technique, verdict in found.items()}
-        if isinstance(found, list | tuple):
-            return {str(technique): "killed" for technique in found}
-    return {}
+def _row(name: str, about: str, row: Mapping[str, Any], names: list[str]) -> tuple[Content, ...]:
+    is_mutated = name != "the code as it is"
+    cells = [_cell(row["cells"].get(each, {"state": "not tried"}), is_mutated=is_mutated) for each in names]
+    verdict = row["verdict"]
+    good = (verdict == "killed") == is_mutated and verdict in ("killed", "survived")
+    bad = verdict in ("killed", "survived") and not good
+    class_ = "verdict-good" if good else "verdict-bad" if bad else "verdict-open"
+    return (name, about, *cells, tag("span", verdict, class_=class_))
 
 
-def _word(verdict: object) -> str:
-    if isinstance(verdict, Mapping):
-        verdict = verdict.get("verdict", verdict.get("status", verdict.get("killed")))
-    if isinstance(verdict, bool):
-        return "killed" if verdict else "survived"
-    return "not run" if verdict is None else str(verdict)
+def _cell(cell: Mapping[str, Any], *, is_mutated: bool) -> Element:
+    state, expected = cell["state"], cell.get("expected", False)
+    if state == "killed":
+        tries = cell.get("tries")
+        class_ = "verdict-good" if is_mutated else "verdict-bad"
+        mark = "✓" if tries is None else f"✓ {tries:,}"
+        return tag("span", mark, class_=class_, title=_about(cell))
+    if state == "survived" and not expected:
+        return tag("span", "·", class_="never", title="did not notice")
+    if state == "not tried":
+        return tag("span", "–", class_="never", title=state)
+    class_ = "verdict-bad" if expected and state == "survived" else "verdict-open"
+    return tag("span", state, class_=class_, title="should have noticed" if expected else state)
 
 
-def _name(mutant: Mapping[str, Any]) -> str:
-    return str(next((mutant[each] for each in ("name", "id", "title") if each in mutant), "?"))
-
-
-def _about(mutant: Mapping[str, Any]) -> str:
-    return str(next((mutant[each] for each in ("about", "title", "what", "anomaly") if each in mutant), ""))
-
-
-def _cell(verdict: str | None) -> Content:
-    if verdict is None or verdict == "not run":
-        return tag("span", "–", class_="never", title="not run")
-    if verdict in _KILLED:
-        return tag("span", "✓", class_="verdict-good", title="noticed")
-    if verdict in _SURVIVED:
-        return tag("span", "·", class_="never", title="not noticed")
-    return tag("span", verdict, class_="verdict-open")
+def _about(cell: Mapping[str, Any]) -> str:
+    said = [f"noticed in {cell['seconds']:.1f} s" if cell.get("seconds") is not None else "noticed"]
+    if cell.get("size") is not None:
+        said.append(f"the counterexample has {cell['size']} {cell.get('unit')}")
+    return "; ".join(said)
