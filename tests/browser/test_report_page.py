@@ -88,7 +88,7 @@ def test_it_opens_without_a_complaint_and_fits(
         "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     )
     assert wider == 0
-    expect(opened.page.get_by_role("status")).to_contain_text(str(REPORTS[name]["verdict"]))
+    expect(opened.page.locator(".banner")).to_contain_text(str(REPORTS[name]["verdict"]))
     ground = opened.page.evaluate("getComputedStyle(document.body).backgroundColor")
     red_, green_, blue = (int(each) for each in ground.removeprefix("rgb(").removesuffix(")").split(","))
     assert (red_ + green_ + blue < 3 * 80) is (scheme == "dark")
@@ -101,7 +101,7 @@ def test_what_would_be_a_complaint_is_heard(browser: Browser, tmp_path: Path) ->
         render(of_json(green(), "")).replace("</main>", "<img src='http://127.0.0.1:9/x'/></main>")
     )
     opened = Opened(browser, file, 800, "light")
-    expect(opened.page.get_by_role("status")).to_be_visible()
+    expect(opened.page.locator(".banner")).to_be_visible()
     assert any("Content Security Policy" in each for each in opened.said)
     opened.context.close()
 

@@ -54,6 +54,11 @@ class StrategyName(StrEnum):
     RANDOM = "random"
 
 
+def scenario_names(incomplete: str) -> list[str]:
+    """The names that a shell completes."""
+    return [name for name in SCENARIOS if name.startswith(incomplete)]
+
+
 def scenarios_named(names: Sequence[str]) -> list[Scenario]:
     """The scenarios of these names; all of them for none.
 
@@ -87,7 +92,10 @@ def strategy_maker(name: StrategyName, *, runs: int, seed: int, bound: int, dept
 
 def explore(
     scenario: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Only this scenario; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Only this scenario; may be repeated.", autocompletion=scenario_names
+        ),
     ] = None,
     strategy: Annotated[StrategyName, typer.Option(help="How schedules are chosen.")] = StrategyName.DPOR,
     runs: Annotated[int, typer.Option(min=1, help="Schedules, for pct and random.")] = 100,

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from payments_verify.cli.differential import Command, Json, PostgresBin, could_not_run
-from payments_verify.cli.explore import scenarios_named
+from payments_verify.cli.explore import scenario_names, scenarios_named
 from payments_verify.cli.running import Report, kept_when_interrupted, progress_bar, verdict_text, worst
 from payments_verify.gate import Fault
 from payments_verify.payments.fault_check import FaultReport, explore_fault
@@ -24,7 +24,10 @@ from payments_verify.systems import EXPLORING, gated, prepared_database
 
 def faults(
     scenario: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Only this scenario; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Only this scenario; may be repeated.", autocompletion=scenario_names
+        ),
     ] = None,
     fault: Annotated[list[Fault] | None, typer.Option(help="Only this fault; may be repeated.")] = None,
     command: Command = None,

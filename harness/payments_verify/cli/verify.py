@@ -47,7 +47,7 @@ def verify(
     results: list[CheckResult] = []
     version = "not started"
     with could_not_run():
-        output.mkdir(parents=True, exist_ok=True)
+        _make(output)
         pace = Pace.read(output / REPORT_FILE, quick=quick)
         try:
             with prepared_database(postgres_bin, EXPLORING) as dsn:
@@ -102,6 +102,15 @@ class Pace:
         """What a check and all after it will take, for people; empty if that is not known."""
         left = sum(self.seconds[number:])
         return f" (about {left:.0f} s to the end of it all)" if left else ""
+
+
+def _make(output: Path) -> None:
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(
+            f"cannot write to {output}: {error.strerror}; name another folder with --output"
+        ) from error
 
 
 def _write(output: Path, report: dict[str, Any]) -> Path:

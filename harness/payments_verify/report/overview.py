@@ -41,7 +41,6 @@ def heading(report: Saved) -> Iterator[Element]:
         tag("strong", report.verdict),
         f"{interrupted} {holding} of {len(report.checks)} checks hold.",
         class_=f"banner {kind}",
-        role="status",
     )
     machine = report.machine
     yield parts.figures(
