@@ -131,7 +131,7 @@ def violation_in(raced: Raced, order: Sequence[int]) -> Violation | None:
 def _judged(raced: Raced, order: Sequence[int]) -> Violation | Result[PaymentState]:
     history, numbers = history_of(raced, order)
     result = check(Payments(), history, budget_seconds=_CHECK_BUDGET_S)
-    return result if result.verdict is Verdict.OK else _refuted(result, numbers)
+    return result if result.verdict is Verdict.OK else _refuted(result, history, numbers)
 
 
 def _unanswered(raced: Raced, faults: bool) -> Violation | None:
@@ -155,7 +155,9 @@ def _end_of(result: Result[PaymentState], payment: str) -> PaymentState:
     return part.order[-1].state
 
 
-def _refuted(result: Result[PaymentState], numbers: Mapping[int, int]) -> Violation:
+def _refuted(
+    result: Result[PaymentState], history: Sequence[Operation], numbers: Mapping[int, int]
+) -> Violation:
     if result.refuted is None:
         return Violation("I10", f"the history could not be decided: {result.reason}")
     explanation = explain(Payments(), result.refuted)
@@ -164,7 +166,7 @@ def _refuted(result: Result[PaymentState], numbers: Mapping[int, int]) -> Violat
     if blocked is not None:
         expected = blocked.expected
         number = numbers.get(blocked.operation.called)
-    drawing = refuted("the attempt to linearize the run", result.refuted)
+    drawing = refuted("the attempt to linearize the run", result.refuted, history)
     return Violation("I10", f"not linearizable\n{render(explanation)}", number, expected, drawing)
 
 

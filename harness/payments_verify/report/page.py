@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from payments_verify.report import kills, model, overview, tried
-from payments_verify.report.saved import PAGE_FILE, Saved, read
+from payments_verify.report.saved import PAGE_FILE, REPORT_FILE, ReportError, Saved, read
 from payments_verify.timeline import html as schedule_page
 from payments_verify.timeline.markup import Element, document, tag
 
@@ -71,9 +71,17 @@ def write(folder: Path) -> Path:
         The page's file.
 
     Raises:
-        ReportError: There is no report.
+        ReportError: There is no report, or it has not what a report has.
         OSError: The page cannot be written.
     """
+    report = read(folder)
+    try:
+        text = render(report)
+    except (KeyError, TypeError, ValueError) as error:
+        problem = f"{type(error).__name__}: {error}"
+        raise ReportError(
+            f"{folder / REPORT_FILE}: what it has is not understood ({problem}); run `make verify` again"
+        ) from error
     page = folder / PAGE_FILE
-    page.write_text(render(read(folder)), encoding="utf-8")
+    page.write_text(text, encoding="utf-8")
     return page

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -43,8 +43,61 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     more: dict[str, Any] = {}
 
 
+class Cell(msgspec.Struct, frozen=True, kw_only=True):
+    """What a technique said of a mutant.
+
+    Attributes:
+        state: ``killed``, ``survived``, or why neither is known.
+        expected: Whether it should have noticed.
+        tries: How much it tried until it did.
+        seconds: How long that took.
+        size: The size of its counterexample.
+        unit: What the size counts.
+    """
+
+    state: str
+    expected: bool = False
+    tries: int | None = None
+    seconds: float | None = None
+    size: int | None = None
+    unit: str | None = None
+
+
+class MutantRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What all techniques said of a mutant, or of the code as it is."""
+
+    verdict: str
+    cells: dict[str, Cell]
+    name: str = ""
+    stands_for: str = ""
+
+
+class Technique(msgspec.Struct, frozen=True, kw_only=True):
+    """A column of the kill matrix."""
+
+    name: str
+
+
+class Mutants(msgspec.Struct, frozen=True, kw_only=True):
+    """The kill matrix, as ``payments-verify mutants`` writes it."""
+
+    format: Literal["payments-verify-mutants"]
+    version: Literal[1]
+    verdict: str
+    killed: int
+    total: int
+    survivors: tuple[str, ...]
+    false_alarms: tuple[str, ...]
+    techniques: tuple[Technique, ...]
+    unmutated: MutantRow
+    mutants: tuple[MutantRow, ...]
+
+
 class Saved(msgspec.Struct, frozen=True, kw_only=True):
-    """A report; see the README for what each of its keys means."""
+    """A report; see the README for what each of its keys means.
+
+    ``mutants`` is the kill matrix beside it, or why that cannot be read.
+    """
 
     format: str
     version: int
@@ -57,7 +110,7 @@ class Saved(msgspec.Struct, frozen=True, kw_only=True):
     interrupted: bool = False
     machine: dict[str, Any] = {}
     checks: tuple[Check, ...] = ()
-    mutants: dict[str, Any] | None = None
+    mutants: Mutants | str | None = None
 
     def of_kind(self, *kinds: str) -> Iterator[Check]:
         """The checks of some kinds."""
@@ -74,17 +127,25 @@ def read(folder: Path) -> Saved:
         ReportError: There is none, or it is none.
     """
     report = _json(folder / REPORT_FILE, "run `make verify` first, or name the folder that it wrote to")
-    mutants = folder / MUTANTS_FILE
-    if mutants.exists():
-        report = {**report, "mutants": _json(mutants, "remove it, or write it again")}
-    return of_json(report, str(folder / REPORT_FILE))
+    saved = of_json(report, str(folder / REPORT_FILE))
+    return msgspec.structs.replace(saved, mutants=_mutants(folder / MUTANTS_FILE))
+
+
+def _mutants(file: Path) -> Mutants | str | None:
+    """Whatever is wrong with it, the report is not."""
+    if not file.exists():
+        return None
+    try:
+        return msgspec.convert(_json(file, "write it again"), Mutants)
+    except (ReportError, msgspec.ValidationError) as error:
+        return f"{file.name} cannot be shown: {error}"
 
 
 def of_json(report: dict[str, Any], source: str) -> Saved:
     """The report that some JSON is.
 
     Args:
-        report: The content of a ``report.json``, perhaps with ``mutants``.
+        report: The content of a ``report.json``.
         source: Where it comes from, for messages.
 
     Raises:

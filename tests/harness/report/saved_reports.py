@@ -164,6 +164,8 @@ def mutants() -> dict[str, Any]:
         return {**about, "verdict": verdict, "cells": {"machine": machine, "exploration": exploration}}
 
     return {
+        "format": "payments-verify-mutants",
+        "version": 1,
         "verdict": "a mutant survives",
         "killed": 1,
         "total": 2,

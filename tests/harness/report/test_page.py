@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from payments_verify.cli import app
-from payments_verify.report.page import render
+from payments_verify.report.page import render, write
 from payments_verify.report.saved import ReportError, of_json, read
 from tests.harness.report.reading import Page
 from tests.harness.report.saved_reports import green, mutants, red
@@ -26,7 +26,13 @@ def page_of(report: dict[str, Any]) -> tuple[str, Page]:
     return text, Page(text)
 
 
-REPORTS = [green(), red(), red(MARKUP), {**green(), "mutants": mutants()}, {**green(), "checks": []}]
+REPORTS: list[dict[str, Any]] = [
+    green(),
+    red(),
+    red(MARKUP),
+    {**green(), "mutants": mutants()},
+    {**green(), "checks": []},
+]
 NAMES = ["green", "red", "hostile", "mutants", "empty"]
 every_report = pytest.mark.parametrize("report", REPORTS, ids=NAMES)
 
@@ -139,7 +145,24 @@ def test_it_is_made_again_from_what_was_saved(tmp_path: Path) -> None:
     page = tmp_path / "index.html"
     assert result.stdout == f"written: {page}\n"
     assert page.read_text() == render(of_json({**red(), "mutants": mutants()}, ""))
-    assert read(tmp_path).mutants == mutants()
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"{}", b'{"format": "payments-verify-mutants"}'])
+def test_a_matrix_that_cannot_be_read_is_said_and_the_rest_is_shown(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_bytes(msgspec.json.encode(green()))
+    (tmp_path / "mutants.json").write_bytes(content)
+    page = Page(write(tmp_path).read_text())
+    assert "mutants.json cannot be shown: " in page.text
+    assert "everything holds" in page.text
+
+
+def test_a_report_without_what_a_page_needs_is_refused(tmp_path: Path) -> None:
+    report = green()
+    del report["checks"][5]["faults"][0]["lost"]
+    (tmp_path / "report.json").write_bytes(msgspec.json.encode(report))
+    result = CliRunner().invoke(app, ["report", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "what it has is not understood (KeyError: 'lost'); run `make verify` again" in result.stderr
 
 
 @pytest.mark.parametrize(
