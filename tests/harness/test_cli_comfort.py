@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
 from payments_core.entrypoints.cli import app as core
 from payments_verify.cli import app as verify
-from payments_verify.cli.running import progress_bar
+from payments_verify.cli.running import interruptible, progress_bar, was_interrupted
+from payments_verify.cli.verify import Pace
 from payments_verify.payments.scenarios import SCENARIOS
 from tests.docs.pages import ROOT
 from tests.harness.small_specs import OURS
@@ -147,3 +151,34 @@ def test_a_folder_that_cannot_be_written_to_is_said_with_what_to_do(tmp_path: Pa
 
 def test_the_readme_tells_of_completion() -> None:
     assert "payments-verify --install-completion" in (ROOT / "README.md").read_text()
+
+
+def test_verify_knows_from_the_last_run_what_is_left(tmp_path: Path) -> None:
+    file = tmp_path / "report.json"
+    assert Pace.read(file, quick=True).left(0) == ""
+    last = {"quick": True, "interrupted": False, "checks": [{"seconds": each} for each in (40.0, 2.5, 17.0)]}
+    file.write_bytes(msgspec.json.encode(last))
+    assert Pace.read(file, quick=True).left(1) == " (about 20 s to the end of it all)"
+    assert Pace.read(file, quick=False) == Pace()
+    file.write_bytes(msgspec.json.encode({**last, "interrupted": True}))
+    assert Pace.read(file, quick=True) == Pace()
+    for content in (b"{", b"{}", b"[]", b'{"quick": true, "interrupted": false, "checks": [{}]}'):
+        file.write_bytes(content)
+        assert Pace.read(file, quick=True) == Pace()
+
+
+def interrupted_while_it_ends() -> None:
+    try:
+        signal.default_int_handler(signal.SIGINT, None)
+    except KeyboardInterrupt:
+        raise RuntimeError("while ending") from None
+
+
+def test_an_error_that_an_interrupt_brought_about_counts_as_one() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        interrupted_while_it_ends()
+    assert was_interrupted(caught.value)
+    assert was_interrupted(asyncio.CancelledError())
+    assert not was_interrupted(RuntimeError("on its own"))
+    with pytest.raises(RuntimeError, match="on its own"), interruptible("nothing"):
+        raise RuntimeError("on its own")
