@@ -97,6 +97,7 @@ class Attempt:
         order: Their indices in the order: a linearization, or a longest linearizable prefix.
         moments: The place before the first of the order, and that after each.
         other_states: The other states that prefixes as long as this one end in.
+        standard: What `Candidate.expected` is.
     """
 
     spec: str
@@ -110,6 +111,7 @@ class Attempt:
     order: tuple[int, ...]
     moments: tuple[Moment, ...]
     other_states: tuple[str, ...] = ()
+    standard: str = "the model answers"
 
     @property
     def blocked(self) -> tuple[Candidate, ...]:

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from payments_model import RECORDED, Command, Outcome, Record, State, Step, apply, state_of
+from payments_verify.model_checks.program_drawing import drawing
 from payments_verify.model_checks.state_graph_bounds import EXPECTED, Bounds, Expected
 from payments_verify.model_checks.state_graph_rules import Transition, broken_rules, describe
 from payments_verify.result import CheckResult, Progress, Verdict, no_progress
@@ -61,6 +62,7 @@ class Graph:
         outcomes: how often each answer was given.
         edges: how often each command led from which state of a payment to which, with which answer.
         broken: the first violation, as a program; ``None`` if there is none.
+        drawing: the same for a page to draw.
         complete: whether everything was explored.
     """
 
@@ -69,6 +71,7 @@ class Graph:
     outcomes: Counter[str] = field(default_factory=Counter)
     edges: Counter[str] = field(default_factory=Counter)
     broken: str | None = None
+    drawing: Mapping[str, Any] | None = None
     complete: bool = False
 
     @property
@@ -136,15 +139,19 @@ def _edges(
             record, done = apply_command(node.record, command, node.now, key)
         except Exception as error:  # noqa: BLE001 - the model answers everything; its contracts raise as well
             asked = f"at {node.now}: {command}" + ("" if key is None else f" under key {key}")
-            graph.broken = _program(
-                f"every command has an answer: {type(error).__name__}: {error}", graph.way_to(node), asked
-            )
+            problem = f"{type(error).__name__}: {error}"
+            rule = f"every command has an answer: {problem}"
+            graph.broken = _program(rule, graph.way_to(node), asked)
+            graph.drawing = drawing(graph.way_to(node), asked, problem, rule)
             return
         transition = Transition(node.record, command, key, node.now, record, done)
         graph.outcomes[outcome_name(done)] += 1
         graph.edges[_edge(transition)] += 1
         if broken := broken_rules(transition):
-            graph.broken = _program("\n".join(broken), graph.way_to(node), describe(transition))
+            rule, last = "\n".join(broken), describe(transition)
+            graph.broken = _program(rule, graph.way_to(node), last)
+            answer = outcome_name(done)
+            graph.drawing = drawing(graph.way_to(node), last.partition("\n")[0], answer, rule)
             return
         yield Node(record, node.now), transition
     if node.now < last_instant:
@@ -213,6 +220,7 @@ def check_state_graph(
             "exercised": dict(sorted(graph.edges.items())),
         },
         counterexample=counterexample,
+        timelines=() if graph.drawing is None else (graph.drawing,),
     )
 
 

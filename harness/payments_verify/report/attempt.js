@@ -1,7 +1,7 @@
 // Walks along the order of an attempt: the arrow keys, the buttons and the pointer choose an operation.
 "use strict";
 for (const figure of document.querySelectorAll("figure.attempt")) {
-  const { linearizable, order, blocked, calls, moments } = JSON.parse(
+  const { standard, linearizable, order, blocked, calls, moments } = JSON.parse(
     figure.querySelector("script[type='application/json']").textContent,
   );
   const bars = new Map(Array.from(figure.querySelectorAll("g.call"), (bar) => [Number(bar.dataset.call), bar]));
@@ -27,7 +27,7 @@ for (const figure of document.querySelectorAll("figure.attempt")) {
   const offered = (moment, chosen) => {
     const table = element("table");
     const head = table.createTHead().insertRow();
-    for (const name of ["", "could come next", "the model answers", ""]) head.append(element("th", name));
+    for (const name of ["", "could come next", standard, ""]) head.append(element("th", name));
     const body = table.createTBody();
     for (const { call, expected, fits } of moment.next) {
       const row = body.insertRow();
@@ -66,7 +66,7 @@ for (const figure of document.querySelectorAll("figure.attempt")) {
       line(list, "state after", moments[at + 1].state);
     } else if (blocked.includes(call)) {
       const { expected } = moments[at].next.find((each) => each.call === call);
-      line(list, "the model answers", expected, "model");
+      line(list, standard, expected, "model");
     } else {
       line(list, "in the order", "not: it was called later, or never answered");
     }

@@ -83,7 +83,7 @@ def _failure(attempt: Attempt) -> Element | None:
         )
         for number, each in enumerate(attempt.blocked)
     ]
-    head = [tag("th", name, scope="col") for name in ("", "client", "observed", "the model answers")]
+    head = [tag("th", name, scope="col") for name in ("", "client", "observed", attempt.standard)]
     others = (
         f" Nor in the other states that prefixes as long as this end in: {', '.join(attempt.other_states)}."
     )
@@ -146,6 +146,7 @@ def _in_full(attempt: Attempt) -> Element:
 def _content(attempt: Attempt) -> dict[str, object]:
     """What the script shows: by operation and by place of the order."""
     return {
+        "standard": attempt.standard,
         "linearizable": attempt.is_linearizable,
         "order": attempt.order,
         "blocked": [each.call for each in attempt.blocked],

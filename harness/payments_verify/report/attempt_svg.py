@@ -69,7 +69,7 @@ def hint(attempt: Attempt, number: int) -> str:
     blocked = {each.call: each for each in attempt.blocked}
     if number in blocked:
         lines.append(f"state before: {attempt.moments[-1].state}")
-        lines.append(f"the model answers {blocked[number].expected}")
+        lines.append(f"{attempt.standard} {blocked[number].expected}")
     return "\n".join(lines)
 
 
