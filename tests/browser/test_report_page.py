@@ -88,6 +88,10 @@ def test_it_opens_without_a_complaint_and_fits(
         "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     )
     assert wider == 0
+    # The names stand beside their lanes.
+    heights = "all => all.map(e => e.getBoundingClientRect().height)"
+    pairs = opened.page.locator(".lanes svg").evaluate_all(heights)
+    assert pairs[::2] == pairs[1::2]
     expect(opened.page.locator(".banner")).to_contain_text(str(REPORTS[name]["verdict"]))
     ground = opened.page.evaluate("getComputedStyle(document.body).backgroundColor")
     red_, green_, blue = (int(each) for each in ground.removeprefix("rgb(").removesuffix(")").split(","))

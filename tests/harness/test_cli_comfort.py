@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -21,6 +22,7 @@ from payments_core.entrypoints.cli import app as core
 from payments_verify.cli import app as verify
 from payments_verify.cli.running import interruptible, progress_bar, was_interrupted
 from payments_verify.cli.verify import Pace
+from payments_verify.history import History
 from payments_verify.payments.scenarios import SCENARIOS
 from tests.docs.pages import ROOT
 from tests.harness.small_specs import OURS
@@ -182,3 +184,19 @@ def test_an_error_that_an_interrupt_brought_about_counts_as_one() -> None:
     assert not was_interrupted(RuntimeError("on its own"))
     with pytest.raises(RuntimeError, match="on its own"), interruptible("nothing"):
         raise RuntimeError("on its own")
+
+
+def test_an_interrupt_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit) as caught, interruptible("outer"), interruptible("inner"):
+        raise KeyboardInterrupt
+    assert caught.value.exit_code == 2
+    assert capsys.readouterr().err == "interrupted; inner\n"
+
+
+def test_an_interrupt_is_no_violation_whatever_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(*_arguments: object) -> History:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["payments_verify.cli.history"], "load", load)
+    result = CliRunner().invoke(verify, ["history", str(OURS[0])])
+    assert (result.exit_code, result.stderr) == (2, "interrupted; no verdict\n")

@@ -6,6 +6,7 @@ import sys
 from io import TextIOWrapper
 
 import typer
+from typer.core import TyperGroup
 
 from payments_verify.cli.conformance import conformance
 from payments_verify.cli.differential import machine, stress
@@ -15,12 +16,23 @@ from payments_verify.cli.history import history
 from payments_verify.cli.model import model
 from payments_verify.cli.replay import replay
 from payments_verify.cli.report import report
-from payments_verify.cli.running import interrupt_on_termination
+from payments_verify.cli.running import interrupt_on_termination, interruptible
 from payments_verify.cli.soak import soak
 from payments_verify.cli.verify import verify
 
+
+class _Commands(TyperGroup):
+    """Commands of which none ends with 1, a violation, because it was interrupted."""
+
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
+        """Run the command."""
+        with interruptible("no verdict"):
+            return super().invoke(ctx)
+
+
 app = typer.Typer(
     name="payments-verify",
+    cls=_Commands,
     invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

@@ -83,6 +83,8 @@ def interruptible(what_is_left: str) -> Iterator[None]:
     """
     try:
         yield
+    except typer.Exit:
+        raise
     except BaseException as error:
         if not was_interrupted(error):
             raise
