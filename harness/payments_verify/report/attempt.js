@@ -133,7 +133,8 @@ for (const figure of document.querySelectorAll("figure.attempt")) {
   show(null);
   if (!linearizable && blocked.length > 0) {
     const bar = bars.get(blocked[0]).querySelector("rect");
-    scroll.scrollLeft = Number(bar.getAttribute("x")) - scroll.clientWidth / 2;
+    const answered = Number(bar.getAttribute("x")) + Number(bar.getAttribute("width"));
+    scroll.scrollLeft = answered - 0.8 * scroll.clientWidth;
     show(blocked[0], { scrolls: false });
   }
 }
