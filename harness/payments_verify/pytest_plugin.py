@@ -1,17 +1,20 @@
 """The harness from a test suite of another project: `pytest --payments-url URL` or `--payments-command CMD`.
 
 The plugin adds options, and nothing else until one of the two is given. Then it adds tests beside those that
-pytest finds: one for each level, and at level 4 one for each scenario. Each fails with its counterexample;
-what the binding keeps from being checked stands in the header of the report. JUnit reports are pytest's own.
+pytest finds: one for each of the first three levels, and at levels 4 and 5 one for each scenario. Each fails
+with its counterexample; what the binding keeps from being checked stands in the header of the report. JUnit
+reports are pytest's own; each test has as properties how many cases it rests on, and the seed.
 
-Fixtures: ``payments_subject`` is the service as `payments_verify.payments.conformance` takes it.
+Fixtures: ``payments_subject`` is the service as `payments_verify.payments.conformance` takes it, and
+``payments_examine`` examines it at one level with the options of the command line.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,8 +92,25 @@ def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.It
     """Add the tests of the service."""
     opened = session.config.stash.get(_SUBJECT, None)
     if opened is not None:
-        collector = Conformance.from_parent(session, name="payments")
-        items.extend(collector.collect())
+        collector = Conformance.from_parent(
+            session, name="payments", levels=_levels(session.config, opened())
+        )
+        report = session.config.hook.pytest_make_collect_report(collector=collector)
+        session.config.hook.pytest_collectreport(report=report)  # so that they are counted
+        items.extend(report.result)
+
+
+def _levels(config: pytest.Config, subject: Subject) -> tuple[int, ...]:
+    """The levels to be examined.
+
+    Raises:
+        UsageError: the last is none that there is for the service.
+    """
+    levels = _BLACK_BOX if subject.gated is None else (*_BLACK_BOX, 4, 5)
+    last = config.getoption("--payments-level") or levels[-1]
+    if last not in levels:
+        raise pytest.UsageError(f"--payments-level: there are {levels[0]} to {levels[-1]} for this service")
+    return levels[:last]
 
 
 @pytest.fixture(scope="session")
@@ -102,26 +122,37 @@ def payments_subject(request: pytest.FixtureRequest) -> Subject:
     return opened()
 
 
+@pytest.fixture(scope="session")
+def payments_examine(pytestconfig: pytest.Config, payments_subject: Subject) -> Callable[[int], LevelResult]:
+    """Examines the service at one level, as the options say, and gives the result."""
+    return partial(_examined, pytestconfig, payments_subject)
+
+
 class Conformance(pytest.Collector):
     """The tests of a service: one for each level, and for each scenario."""
+
+    def __init__(self, *, levels: tuple[int, ...], **arguments: Any) -> None:  # noqa: ANN401 - pytest's
+        super().__init__(**arguments)
+        self._levels = levels
 
     def collect(self) -> Iterator[pytest.Item]:
         """The tests up to the level asked for, in their order."""
         subject = self.config.stash[_SUBJECT]()
-        levels = _BLACK_BOX if subject.gated is None else (*_BLACK_BOX, 4, 5)
-        last = self.config.getoption("--payments-level") or levels[-1]
-        if last not in levels:
-            raise pytest.UsageError(
-                f"--payments-level: there are {levels[0]} to {levels[-1]} for this service"
-            )
-        for level in levels[:last]:
-            if level == 4:
-                for scenario in subject.scenarios:
-                    name = f"level-4[{scenario.name}]"
-                    only = replace(subject, scenarios=(scenario,))
-                    yield LevelItem.from_parent(self, name=name, level=level, subject=only)
-            else:
-                yield LevelItem.from_parent(self, name=f"level-{level}", level=level, subject=subject)
+        for level in self._levels:
+            for name, part in _parts(subject, level):
+                yield LevelItem.from_parent(self, name=name, level=level, subject=part)
+
+
+def _parts(subject: Subject, level: int) -> Iterator[tuple[str, Subject]]:
+    """What is a test of its own at a level: the level, or each of its scenarios."""
+    if level == 4:
+        for scenario in subject.scenarios:
+            yield f"level-4[{scenario.name}]", replace(subject, scenarios=(scenario,))
+    elif level == 5:
+        for plan in subject.fault_scenarios:
+            yield f"level-5[{plan.scenario.name}]", replace(subject, fault_scenarios=(plan,))
+    else:
+        yield f"level-{level}", subject
 
 
 class LevelItem(pytest.Item):
@@ -138,15 +169,9 @@ class LevelItem(pytest.Item):
         Raises:
             NotConformingError: it does not hold.
         """
-        from payments_verify.payments.conformance import FULL, QUICK, examine_level  # noqa: PLC0415 - see _open
-
-        result = examine_level(
-            self._subject,
-            QUICK if self.config.getoption("--payments-quick") else FULL,
-            self._level,
-            folder=Path(self.config.getoption("--payments-output")),
-            seed=self.config.getoption("--payments-seed"),
-        )
+        result = _examined(self.config, self._subject, self._level)
+        seed = self.config.getoption("--payments-seed")
+        self.user_properties += [("payments_cases", result.cases), ("payments_seed", seed)]
         if result.verdict != "holds":
             raise NotConformingError(result)
 
@@ -166,6 +191,18 @@ class NotConformingError(AssertionError):
 
     def __init__(self, result: LevelResult) -> None:
         super().__init__(f"{result.verdict}: {result.reason or result.counterexample}")
+
+
+def _examined(config: pytest.Config, subject: Subject, level: int) -> LevelResult:
+    from payments_verify.payments.conformance import FULL, QUICK, examine_level  # noqa: PLC0415 - see _open
+
+    return examine_level(
+        subject,
+        QUICK if config.getoption("--payments-quick") else FULL,
+        level,
+        folder=Path(config.getoption("--payments-output")),
+        seed=config.getoption("--payments-seed"),
+    )
 
 
 def _binding(config: pytest.Config) -> Any:  # noqa: ANN401 - imported late, see _open

@@ -28,38 +28,47 @@ Condition: TypeAlias = Callable[[Payment | None, Attempt | None, int, int], bool
 
 
 def _malformed(_payment: Payment | None, _recorded: Attempt | None, amount: int, _now: int) -> bool:
+    """The amount is malformed."""
     return not MIN_AMOUNT <= amount <= MAX_AMOUNT
 
 
 def _no_such_payment(payment: Payment | None, _recorded: Attempt | None, _amount: int, _now: int) -> bool:
+    """There is no such payment."""
     return payment is None
 
 
 def _key_reused(_payment: Payment | None, recorded: Attempt | None, amount: int, _now: int) -> bool:
+    """The key is known, and the request differs."""
     return recorded is not None and recorded.amount != amount
 
 
 def _pending(payment: Payment | None, _recorded: Attempt | None, _amount: int, _now: int) -> bool:
+    """The payment is pending."""
     return isinstance(payment, Pending)
 
 
 def _captured(payment: Payment | None, _recorded: Attempt | None, _amount: int, _now: int) -> bool:
+    """The payment is captured."""
     return isinstance(payment, Captured)
 
 
 def _failed(payment: Payment | None, _recorded: Attempt | None, _amount: int, _now: int) -> bool:
+    """The payment has failed."""
     return isinstance(payment, Failed)
 
 
 def _window_closed(payment: Payment | None, _recorded: Attempt | None, _amount: int, now: int) -> bool:
+    """Now is at or after `capture_expires_at`."""
     return isinstance(payment, Authorized) and not window_open(payment, now)
 
 
 def _amount_differs(payment: Payment | None, _recorded: Attempt | None, amount: int, _now: int) -> bool:
+    """The amount is not the authorized amount."""
     return payment is not None and payment.amount != amount
 
 
 def _always(_payment: Payment | None, _recorded: Attempt | None, _amount: int, _now: int) -> bool:
+    """None of these."""
     return True
 
 

@@ -7,6 +7,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import msgspec
@@ -14,18 +15,20 @@ import msgspec
 from payments_verify.interleavings.execution import Execution
 from payments_verify.interleavings.exhaustive import Naive
 from payments_verify.interleavings.explore import explore
+from payments_verify.interleavings.parallel import prepare_workers
 from payments_verify.interleavings.source_dpor import SourceDPOR
 from payments_verify.interleavings.strategy import Plan, Strategy
-from payments_verify.payments.scenario_check import explore_scenario
+from payments_verify.payments.scenario_check import Workers, explore_scenario
 from payments_verify.payments.scenarios import SCENARIOS
 from payments_verify.payments.system import GatedService
 from payments_verify.scheduler import GatedDatabase, Monitor
-from payments_verify.systems import gated
+from payments_verify.systems import MakeProgram, gated, local_processes
 from tests.bench import isolation_tester
 from tests.bench.raw_sessions import SESSIONS, SETUP, STEPS, RawSessions, raw_sessions, session
 
 TWO_CLIENTS = ("different-keys", "same-key-twice", "capture-and-void")
 FOUR_CLIENTS = "four-captures"
+WORKERS = 2
 GATE, TESTER = "bare SQL, gate", "bare SQL, isolation tester"
 
 Told = Callable[[str], object]
@@ -100,16 +103,25 @@ async def paces(dsn: str, tester: Path | None, rounds: int, *, four: bool, tell:
         IsolationTesterError: the isolation tester failed.
     """
     found: list[Pace] = []
-    async with gated(dsn) as service, raw_sessions(_database(service), dsn) as raw:
+    async with (
+        gated(dsn) as service,
+        raw_sessions(_database(service), dsn) as raw,
+        AsyncExitStack() as stack,
+    ):
+        executor = stack.enter_context(local_processes(WORKERS))
+        workers = Workers(executor, MakeProgram, in_flight=2 * WORKERS)
+        prepare_workers(executor, MakeProgram(TWO_CLIENTS[0]), WORKERS)
         for number in range(rounds + 1):
             tell(f"speed, round {number} of {rounds}")
             timed = [await _scenario(name, service, Naive) for name in TWO_CLIENTS]
+            timed += [await _scenario(name, service, Naive, workers) for name in TWO_CLIENTS]
             timed += await _bare(raw, _database(service).monitor, tester, dsn)
             # In the first round every statement is analysed, and caches are filled.
             found += timed if number else []
         if four:
             tell(f"speed, {FOUR_CLIENTS}")
-            found.append(await _scenario(FOUR_CLIENTS, service, SourceDPOR))
+            for each in (None, workers):
+                found.append(await _scenario(FOUR_CLIENTS, service, SourceDPOR, each))
     return found
 
 
@@ -118,16 +130,20 @@ def _database(service: GatedService) -> GatedDatabase:
     return service.database
 
 
-async def _scenario(name: str, service: GatedService, make: Callable[[], Strategy]) -> Pace:
+async def _scenario(
+    name: str, service: GatedService, make: Callable[[], Strategy], workers: Workers | None = None
+) -> Pace:
     monitor = _database(service).monitor
     before = monitor.seconds
     with tempfile.TemporaryDirectory() as folder:
-        explored = await explore_scenario(SCENARIOS[name], service, make, Path(folder), rerun_every=0)
+        explored = await explore_scenario(
+            SCENARIOS[name], service, make, Path(folder), workers=workers, rerun_every=0
+        )
     if explored.verdict != "holds":
         raise SpeedError(f"{name}: {explored.verdict}: {explored.problem}")
     report = explored.report
     return Pace(
-        name=name,
+        name=name if workers is None else f"{name}, {WORKERS} workers",
         schedules=report.schedules + report.abandoned,
         seconds=explored.seconds,
         asking=monitor.seconds - before,

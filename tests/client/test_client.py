@@ -296,6 +296,7 @@ async def test_in_process_with_a_token() -> None:
         assert token not in str(refused.value)
 
 
+@pytest.mark.invariant("I1")
 async def test_many_clients_of_one_payment() -> None:
     store = InMemoryPaymentStore(lambda: NOON)
     transport = httpx.ASGITransport(create_app(store))

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from payments_verify.systems import empty_databases
+from payments_verify.systems.command import running_command
 from tests.docs.pages import ROOT
+from tests.support.postgres import chosen_bin_dir
 
 CHARGES = f"exec {sys.executable} {ROOT}/tests/peers/charges/app.py"
 BINDING = ROOT / "tests" / "peers" / "charges" / "binding.toml"
@@ -45,9 +50,13 @@ def test_each_level_and_each_scenario_is_a_test(tmp_path: Path) -> None:
     options = ["--payments-command", CHARGES, "--payments-binding", str(BINDING), "--payments-quick"]
     run = suite(tmp_path, *options, "--collect-only", "-q")
     assert run.returncode == 0, run.stdout + run.stderr
-    for name in ("level-1", "level-2", "level-3", "level-4[same-key-twice]", "level-5", "test_of_theirs"):
+    for name in ("level-1", "level-2", "level-3", "level-4[same-key-twice]", "test_of_theirs"):
         assert name in run.stdout
+    assert "level-5[one-capture]" in run.stdout
+    assert "level-5[same-key-twice]" in run.stdout
     assert "level-4[create-twice]" not in run.stdout  # the service chooses ids
+    number = run.stdout.count("level-") + run.stdout.count("test_of_theirs")
+    assert f"{number} tests collected" in run.stdout
     last = suite(tmp_path, *options, "--payments-level", "2", "--collect-only", "-q").stdout
     assert "level-2" in last
     assert "level-3" not in last
@@ -63,6 +72,47 @@ def test_a_failure_is_the_counterexample_and_a_junit_report_has_it(tmp_path: Pat
     report = (tmp_path / "report.xml").read_text()
     assert 'name="level-4[different-keys]"' in report
     assert "already_captured" in report
+    assert '<property name="payments_cases" value="2"' in report
+    assert '<property name="payments_seed" value="0"' in report
+
+
+def test_a_test_of_theirs_examines_the_service_as_the_options_say(tmp_path: Path) -> None:
+    code = """
+def test_level(payments_subject, payments_examine):
+    assert payments_subject.gated is not None
+    result = payments_examine(4)
+    assert (result.level, result.verdict) == (4, "violated")
+    assert "not linearizable" in result.counterexample
+"""
+    options = ["--payments-command", CHARGES, "--payments-binding", str(BINDING), "--payments-quick"]
+    run = suite(tmp_path, *options, "-k", "test_level", code=code)
+    assert run.returncode == 0, run.stdout + run.stderr
+    without = suite(tmp_path, code=code)
+    assert without.returncode == 1
+    assert "name a service: --payments-url URL or --payments-command CMD" in without.stdout
+
+
+def test_a_running_service_is_examined_at_its_url(tmp_path: Path) -> None:
+    async def examined(dsn: str) -> subprocess.CompletedProcess[str]:
+        async with running_command(CHARGES, {"DATABASE_URL": dsn}, "/charges") as url:
+            options = ["--payments-url", url, "--payments-binding", str(BINDING), "--payments-quick"]
+            options += ["--payments-level", "1", "--junitxml=report.xml", "-v"]
+            return await asyncio.to_thread(suite, tmp_path, *options)
+
+    with empty_databases(chosen_bin_dir()) as new_database:
+        run = asyncio.run(examined(new_database()))
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "collected 2 items" in run.stdout
+    assert "payments::level-1 PASSED" in run.stdout
+    report = (tmp_path / "report.xml").read_text()
+    assert 'tests="2"' in report
+    assert 'name="level-1"' in report
+
+
+def test_the_page_names_the_options_that_there_are(tmp_path: Path) -> None:
+    named = set(re.findall(r"--payments-\w+", (ROOT / "specs" / "conformance.md").read_text()))
+    there = set(re.findall(r"--payments-\w+", suite(tmp_path, "--help").stdout))
+    assert named == there - {"--payments-output"}
 
 
 @pytest.mark.parametrize(

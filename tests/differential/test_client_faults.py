@@ -158,6 +158,7 @@ async def raced(plans: Sequence[tuple[str, Sequence[Behaviour]]], folder: Path) 
     return check(Payments(), operations).verdict, sum(each["outcome"] == "captured" for each in attempts)
 
 
+@pytest.mark.invariant("I1")
 @settings(deadline=None, max_examples=60)
 @given(plans=PLANS)
 def test_any_clients_under_any_faults_end_with_one_capture(

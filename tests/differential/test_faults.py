@@ -87,6 +87,7 @@ def explored(mutant: Path, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
     return run.returncode, json.loads(run.stdout)
 
 
+@pytest.mark.invariant("I7")
 def test_a_capture_survives_every_fault_at_every_statement(tmp_path: Path) -> None:
     code, reports = explored(mutated_copy(tmp_path / "copy", ()), "--scenario", "one-capture")
     assert code == 0, reports
@@ -98,6 +99,7 @@ def test_a_capture_survives_every_fault_at_every_statement(tmp_path: Path) -> No
         assert (report["lost"], report["doubled"]) == (0, 0)
 
 
+@pytest.mark.invariant("I7")
 def test_racing_captures_survive_the_ambiguous_commit(tmp_path: Path) -> None:
     copy = mutated_copy(tmp_path / "copy", ())
     code, (report,) = explored(copy, "--scenario", "same-key-twice", "--fault", Fault.CUT_AFTER.value)

@@ -97,6 +97,7 @@ def open_service() -> Iterator[OpenService]:
         yield partial(gated, dsn)
 
 
+@pytest.mark.invariant("I10")
 def test_races_on_the_service_are_explained(open_service: OpenService) -> None:
     result = racing_check("the service", open_service, examples=120, steps=12, seed=2)
     assert result.counterexample is None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.mutants import Edit, mutated_copy, run_harness
+from tests.support.mutants import CATALOGUE, mutated_copy, run_harness
 from tests.support.seeded_bugs import KEY_BEFORE_LOCK, NO_CONSTRAINTS, NO_ROW_LOCK, TRANSACTION_START
 
 RACES = {
@@ -17,34 +17,10 @@ RACES = {
 }
 
 SEQUENTIAL = {
-    "window's end counts as inside": (
-        Edit("domain/capture.py", "now >= capture_expires_at", "now > capture_expires_at"),
-    ),
-    "replay rebuilt from the payment's current row": (
-        Edit(
-            "application/use_cases.py",
-            "return CaptureResult(known.answer, replayed=True, outcome=known.outcome)",
-            "return CaptureResult(\n"
-            "    self.write_answer(decide_capture(locked.payment, key, amount, locked.now)),\n"
-            "    replayed=True,\n"
-            "    outcome=known.outcome,\n"
-            ")",
-        ),
-    ),
-    "state checked before the key": (
-        Edit(
-            "application/use_cases.py",
-            "if locked.attempt is not None:",
-            'if locked.attempt is not None and locked.payment.state == "authorized":',
-        ),
-    ),
-    "refusal not stored": (
-        Edit(
-            "application/use_cases.py",
-            "await locked.commit(payment=moved, attempt=attempt)",
-            "await locked.commit(payment=moved, attempt=attempt if moved else None)",
-        ),
-    ),
+    "window's end counts as inside": CATALOGUE.edits("window-end-inclusive"),
+    "replay rebuilt from the payment's current row": CATALOGUE.edits("replay-rebuilt-from-current-row"),
+    "state checked before the key": CATALOGUE.edits("state-checked-before-key"),
+    "refusal not stored": CATALOGUE.edits("refusal-not-stored"),
 }
 
 

@@ -84,6 +84,7 @@ def test_the_service_as_it_is_survives_the_faults_that_show_the_bugs(tmp_path: P
     assert json.loads(again.stdout) == report
 
 
+@pytest.mark.invariant("I7")
 @pytest.mark.long
 def test_the_service_as_it_is_survives_everything(tmp_path: Path) -> None:
     copy = mutated_copy(tmp_path / "copy", ())

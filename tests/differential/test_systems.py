@@ -51,6 +51,7 @@ def system(name: str, dsn: str) -> OpenSystem:
     return systems[name]
 
 
+@pytest.mark.invariant("I8")
 @pytest.mark.parametrize(
     ("name", "examples", "seen"),
     [("in memory", 200, COMMON), ("in process", 80, CORE), ("server", 90, CORE)],
@@ -64,6 +65,7 @@ def test_every_answer_is_the_models(name: str, examples: int, seen: Sequence[str
     assert result.details["comparisons"] > 10 * examples
 
 
+@pytest.mark.invariant("I10")
 def test_histories_of_races_on_two_processes_are_linearizable(dsn: str, tmp_path: Path) -> None:
     rounds = 20
     result = stress_check("two", partial(servers, dsn, 2), tmp_path, rounds=rounds, seed=3, progress=None)

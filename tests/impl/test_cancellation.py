@@ -106,6 +106,7 @@ async def cancelled_everywhere(
     raise AssertionError
 
 
+@pytest.mark.invariant("I6")
 @pytest.mark.parametrize("again", [False, True], ids=["once", "at every step"])
 async def test_a_capture_is_stored_whole_or_not_at_all(postgres: Kit, monitor: Monitor, again: bool) -> None:
     payments: list[Payment] = []
@@ -231,6 +232,7 @@ async def processes(store: PostgresPaymentStore) -> set[int]:
         return {connection.info.backend_pid for connection in connections}
 
 
+@pytest.mark.invariant("I9")
 async def test_a_capture_that_is_given_up_at_any_moment(
     postgres: Kit, patient: PostgresPaymentStore, monitor: Monitor
 ) -> None:
@@ -266,6 +268,7 @@ async def test_a_capture_that_waits_for_a_connection(postgres: Kit, monitor: Mon
     await every_connection_works(postgres, monitor)
 
 
+@pytest.mark.invariant("I9")
 @pytest.mark.parametrize("again", [False, True], ids=["once", "at every step"])
 @pytest.mark.parametrize(
     "name", ["create", "get", "page", "attempts", "authorize", "fail", "expire", "ready"]
@@ -313,6 +316,7 @@ async def test_a_batch_expires_whole_or_not_at_all(postgres: Kit, monitor: Monit
         assert moved in {0, due}
 
 
+@pytest.mark.invariant("I9")
 async def test_a_connection_is_not_lost_while_it_is_given_back(postgres: Kit, monitor: Monitor) -> None:
     payment = await created(postgres)
     leave = asyncio.Event()

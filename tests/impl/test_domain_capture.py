@@ -38,6 +38,7 @@ PRECEDENCE: list[tuple[Rule, CaptureOutcome]] = [
 ]
 
 
+@pytest.mark.invariant("Precedence")
 @pytest.mark.parametrize(
     ("state", "now", "requested"),
     list(product(PaymentState, [AUTHORIZED_AT, EXPIRES_AT - 1, EXPIRES_AT, EXPIRES_AT + 1], [499, 500, 501])),
@@ -60,6 +61,7 @@ def test_a_success_moves_the_payment() -> None:
     assert (decision.key, decision.amount_cents, decision.decided_at) == (KEY, 500, EXPIRES_AT - 1)
 
 
+@pytest.mark.invariant("I11")
 @pytest.mark.parametrize(
     ("payment", "cents", "now", "outcome"),
     [

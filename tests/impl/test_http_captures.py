@@ -14,6 +14,7 @@ pytestmark = pytest.mark.anyio
 NOON_TEXT = "2026-01-01T00:00:00.000001Z"
 
 
+@pytest.mark.invariant("I3")
 async def test_capturing_and_asking_again(api: Api) -> None:
     path = await api.authorized()
     first = await api.capture(path)
@@ -36,6 +37,7 @@ async def test_capturing_and_asking_again(api: Api) -> None:
     assert payment["captured_amount_cents"] == 500
 
 
+@pytest.mark.invariant("I3")
 async def test_refused_captures_are_answered_again_as_well(api: Api) -> None:
     pending, captured = await api.created(), await api.authorized()
     failed, authorized = await api.authorized(), await api.authorized(1)
@@ -64,6 +66,7 @@ async def test_refused_captures_are_answered_again_as_well(api: Api) -> None:
         assert again.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.invariant("I4")
 async def test_a_key_for_another_request(api: Api) -> None:
     path = await api.authorized()
     await api.capture(path, cents=501)
@@ -74,6 +77,7 @@ async def test_a_key_for_another_request(api: Api) -> None:
     assert await api.kit.contents() == before
 
 
+@pytest.mark.invariant("I4")
 async def test_requests_are_compared_by_value(api: Api) -> None:
     path = await api.authorized()
     headers = {"Idempotency-Key": "key"}
@@ -111,6 +115,7 @@ async def test_the_stored_attempts(api: Api) -> None:
     }
 
 
+@pytest.mark.invariant("I1")
 async def test_ten_captures_at_once(api: Api) -> None:
     path = await api.authorized()
     answers = await asyncio.gather(*(api.capture(path, f"{n}") for n in range(10)))

@@ -84,6 +84,7 @@ def test_tags_are_compared_weakly(fields: list[str], known: bool) -> None:
     assert is_known('"a"', fields) is known
 
 
+@pytest.mark.invariant("I8")
 async def test_nobody_on_the_way_keeps_a_look(api: Api) -> None:
     path = await api.created()
     for each in (path, f"{path}/captures", "/payments"):

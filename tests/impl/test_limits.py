@@ -88,6 +88,7 @@ async def test_a_request_that_is_cancelled_or_fails_makes_room(memory: Kit) -> N
 # ---- how long -----------------------------------------------------------------------------------
 
 
+@pytest.mark.invariant("I9")
 @pytest.mark.anyio
 async def test_a_request_beyond_its_deadline_stores_nothing_and_holds_nothing(
     clocked_database: Database, postgres: Kit

@@ -17,7 +17,7 @@ from payments_core.infrastructure.postgres.migrate import MigrationError, migrat
 from tests.support.postgres import Database, chosen_bin_dir
 
 REPOSITORY = Path(__file__).parents[2]
-ALL = ["0001-payments", "0002-guards", "0003-application-role"]
+ALL = ["0001-payments", "0002-guards", "0003-application-role", "0004-events"]
 
 
 def tables(dsn: str) -> set[str]:
@@ -39,7 +39,7 @@ def test_an_empty_database_gets_everything_once(empty_database: Database) -> Non
     assert migrate(empty_database.dsn) == ALL
     assert pending(empty_database.dsn) == []
     assert migrate(empty_database.dsn) == []
-    assert tables(empty_database.dsn) == {"payments", "capture_attempts"}
+    assert tables(empty_database.dsn) == {"payments", "capture_attempts", "payment_events"}
 
 
 def test_rolled_back_nothing_is_left_and_it_applies_again(database: Database) -> None:

@@ -41,6 +41,7 @@ async def create(store: PostgresPaymentStore) -> None:
     await store.create(uuid4(), Amount(500))
 
 
+@pytest.mark.invariant("I9")
 async def test_it_serves_soon_after_a_long_outage(database: Database) -> None:
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(LIMIT_S), store_behind(database) as (store, network):

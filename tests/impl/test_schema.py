@@ -13,6 +13,7 @@ from tests.support.postgres import Database
 from tests.support.rows import (
     AUTHORIZED,
     CAPTURE,
+    EVENTS,
     EXPIRES,
     INSIDE,
     MICROSECOND,
@@ -21,6 +22,7 @@ from tests.support.rows import (
     WINDOW,
     Row,
     attempt,
+    event,
     insert,
     payment,
     state_of,
@@ -81,6 +83,43 @@ ATTEMPT_VIOLATIONS: list[tuple[str, str, Row]] = [
     ("status_of_outcome", "already_captured", {"status": 422}),
 ]
 
+EVENT_VIOLATIONS: list[tuple[str, Row]] = [
+    ("created_first", event(event_number=0)),
+    ("created_first", event(event_number=2)),
+    ("created_first", event("authorized", event_number=-1)),
+    ("event_of_outcome", event("probably", event_number=2)),
+    ("event_of_outcome", event(amount_cents=None)),
+    ("event_of_outcome", event(idempotency_key="key")),
+    ("event_of_outcome", event("authorized", capture_expires_at=None)),
+    ("event_of_outcome", event("authorized", amount_cents=500)),
+    ("event_of_outcome", event("failed", failure_reason=None)),
+    ("event_of_outcome", event("expired", capture_expires_at=EXPIRES)),
+    *(
+        ("event_of_outcome", event(outcome, **{name: None}))
+        for outcome in STATUS
+        for name in ("amount_cents", "idempotency_key", "answer_sha256")
+    ),
+    ("event_of_outcome", event("captured", failure_reason="voided")),
+]
+
+
+@pytest.mark.parametrize(("constraint", "row"), EVENT_VIOLATIONS)
+def test_an_event_that_contradicts_itself(unguarded: psycopg.Connection, constraint: str, row: Row) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation) as error:
+        insert(unguarded, "payment_events", row)
+    assert violated(error) == constraint
+
+
+@pytest.mark.parametrize("outcome", EVENTS)
+def test_an_event_of_each_outcome_is_accepted_once_under_its_number(
+    unguarded: psycopg.Connection, outcome: str
+) -> None:
+    row = event(outcome)
+    insert(unguarded, "payment_events", row)
+    with pytest.raises(psycopg.errors.UniqueViolation) as error:
+        insert(unguarded, "payment_events", row)
+    assert violated(error) == "payment_events_pkey"
+
 
 @pytest.mark.parametrize(("constraint", "row"), PAYMENT_VIOLATIONS)
 def test_a_payment_that_contradicts_itself(unguarded: psycopg.Connection, constraint: str, row: Row) -> None:
@@ -124,6 +163,7 @@ def test_a_coherent_attempt_is_accepted(unguarded: psycopg.Connection, outcome: 
     assert unguarded.execute(stored, [row["payment_id"]]).fetchone() == (key, outcome)
 
 
+@pytest.mark.invariant("I3")
 def test_one_row_per_payment_and_one_attempt_per_key(unguarded: psycopg.Connection) -> None:
     row = payment()
     insert(unguarded, "payments", row)
@@ -138,6 +178,7 @@ def test_one_row_per_payment_and_one_attempt_per_key(unguarded: psycopg.Connecti
     assert violated(error) == "capture_attempts_pkey"
 
 
+@pytest.mark.invariant("I1")
 def test_one_successful_attempt_per_payment(unguarded: psycopg.Connection) -> None:
     payment_id = uuid4()
     insert(unguarded, "capture_attempts", attempt(payment_id))
@@ -156,7 +197,7 @@ def test_an_attempt_needs_its_payment(owner: psycopg.Connection) -> None:
 def test_every_constraint_is_tried_above_and_names_its_invariant(owner: psycopg.Connection) -> None:
     rows = owner.execute("""
         SELECT conname, obj_description(oid, 'pg_constraint') FROM pg_constraint
-        WHERE conrelid IN ('payments'::regclass, 'capture_attempts'::regclass)
+        WHERE conrelid IN ('payments'::regclass, 'capture_attempts'::regclass, 'payment_events'::regclass)
           AND contype IN ('c', 'p', 'u', 'f', 'x')
         UNION ALL
         SELECT tgname, obj_description(oid, 'pg_trigger') FROM pg_trigger
@@ -166,6 +207,7 @@ def test_every_constraint_is_tried_above_and_names_its_invariant(owner: psycopg.
         WHERE indisunique AND NOT indisprimary AND relnamespace = 'public'::regnamespace
     """).fetchall()
     tried = {name for name, _ in PAYMENT_VIOLATIONS} | {name for name, _, _ in ATTEMPT_VIOLATIONS}
+    tried |= {name for name, _ in EVENT_VIOLATIONS} | {"payment_events_pkey", "events_stay"}
     tried |= {"payments_pkey", "capture_attempts_pkey", "one_captured_attempt", "attempt_of_payment"}
     tried |= {"born_pending", "legal_moves", "facts_stay", "payments_stay", "attempts_stay"}
     tried |= {"capture_has_attempt", "attempt_has_capture"}
@@ -178,9 +220,12 @@ def test_every_unique_index_starts_with_the_payment(owner: psycopg.Connection) -
     rows = owner.execute("""
         SELECT indexrelid::regclass::text, attname FROM pg_index
         JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0]
-        WHERE indisunique AND indrelid IN ('payments'::regclass, 'capture_attempts'::regclass)
+        WHERE indisunique
+          AND indrelid IN ('payments'::regclass, 'capture_attempts'::regclass, 'payment_events'::regclass)
     """).fetchall()
-    assert {name for name, _ in rows} == {"payments_pkey", "capture_attempts_pkey", "one_captured_attempt"}
+    assert {name for name, _ in rows} == {
+        *("payments_pkey", "capture_attempts_pkey", "one_captured_attempt", "payment_events_pkey")
+    }
     assert {column for _, column in rows} == {"payment_id"}
 
 

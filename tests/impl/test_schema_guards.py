@@ -21,6 +21,7 @@ from tests.support.rows import (
     WINDOW,
     Row,
     attempt,
+    event,
     in_one_transaction,
     insert,
     payment,
@@ -47,6 +48,7 @@ def application(shared_database: Database) -> Iterator[psycopg.Connection]:
 # ---- moves --------------------------------------------------------------------------------------
 
 
+@pytest.mark.invariant("I2")
 @pytest.mark.parametrize("state", ["authorized", "captured", "failed"])
 def test_a_payment_starts_as_pending(owner: psycopg.Connection, state: str) -> None:
     with pytest.raises(psycopg.errors.IntegrityConstraintViolation, match="starts as pending") as error:
@@ -54,6 +56,7 @@ def test_a_payment_starts_as_pending(owner: psycopg.Connection, state: str) -> N
     assert violated(error) == "born_pending"
 
 
+@pytest.mark.invariant("I2")
 @pytest.mark.parametrize(("old", "new"), list(product(SHAPES, SHAPES)))
 def test_only_legal_moves_happen(owner: psycopg.Connection, old: str, new: str) -> None:
     row = payment(old)
@@ -71,6 +74,7 @@ def test_only_legal_moves_happen(owner: psycopg.Connection, old: str, new: str) 
         assert violated(error) == "legal_moves"
 
 
+@pytest.mark.invariant("I2")
 @pytest.mark.parametrize(
     "change",
     [
@@ -92,6 +96,7 @@ def test_what_was_recorded_stays(owner: psycopg.Connection, change: Row) -> None
     update(owner, row["payment_id"], failed)
 
 
+@pytest.mark.invariant("I2")
 @pytest.mark.parametrize("statement", ["DELETE FROM payments", "TRUNCATE payments CASCADE"])
 def test_payments_stay(owner: psycopg.Connection, statement: str) -> None:
     insert(owner, "payments", payment())
@@ -100,6 +105,7 @@ def test_payments_stay(owner: psycopg.Connection, statement: str) -> None:
     assert violated(error) == "payments_stay"
 
 
+@pytest.mark.invariant("I3")
 @pytest.mark.parametrize(
     "statement",
     ["DELETE FROM capture_attempts", "TRUNCATE capture_attempts", "UPDATE capture_attempts SET body = 'x'"],
@@ -111,6 +117,17 @@ def test_attempts_stay(owner: psycopg.Connection, statement: str) -> None:
     with pytest.raises(psycopg.errors.IntegrityConstraintViolation) as error:
         owner.execute(statement.encode())
     assert violated(error) == "attempts_stay"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["DELETE FROM payment_events", "TRUNCATE payment_events", "UPDATE payment_events SET amount_cents = 1"],
+)
+def test_events_stay(owner: psycopg.Connection, statement: str) -> None:
+    insert(owner, "payment_events", event())
+    with pytest.raises(psycopg.errors.IntegrityConstraintViolation) as error:
+        owner.execute(statement.encode())
+    assert violated(error) == "events_stay"
 
 
 # ---- payment and attempt together ----------------------------------------------------------------
@@ -138,6 +155,7 @@ def test_a_capture_and_its_attempt_in_one_transaction(
     assert state_of(owner, authorized) == "captured"
 
 
+@pytest.mark.invariant("I6")
 @pytest.mark.parametrize(
     "wrong_attempt", [None, {"outcome": "amount_mismatch", "status": 422}], ids=["none", "a refusal"]
 )
@@ -153,6 +171,7 @@ def test_a_capture_without_its_attempt_does_not_commit(
     assert state_of(owner, authorized) == "authorized"
 
 
+@pytest.mark.invariant("I1")
 def test_a_capture_with_an_attempt_of_another_amount_does_not_commit(
     owner: psycopg.Connection, authorized: UUID
 ) -> None:
@@ -166,6 +185,7 @@ def test_a_capture_with_an_attempt_of_another_amount_does_not_commit(
     assert state_of(owner, authorized) == "authorized"
 
 
+@pytest.mark.invariant("I6")
 @pytest.mark.parametrize("end", ["nothing", "a failure"])
 def test_a_successful_attempt_without_a_capture_does_not_commit(
     owner: psycopg.Connection, authorized: UUID, end: str
@@ -209,6 +229,11 @@ def test_the_application_can_do_its_work(application: psycopg.Connection) -> Non
         "DELETE FROM capture_attempts",
         "UPDATE capture_attempts SET body = ''",
         "TRUNCATE capture_attempts",
+        "DELETE FROM payment_events",
+        "UPDATE payment_events SET amount_cents = 1",
+        "TRUNCATE payment_events",
+        "SELECT idempotency_key FROM payment_events",
+        "ALTER TABLE payment_events DISABLE TRIGGER ALL",
         "ALTER TABLE payments DISABLE TRIGGER ALL",
         "ALTER TABLE payments ADD COLUMN fee bigint",
         "DROP TABLE capture_attempts",

@@ -1,4 +1,4 @@
-"""The schema shards by ``payment_id`` unchanged: both tables hash-partitioned, and the suites run on that."""
+"""The schema shards by ``payment_id`` unchanged: its tables hash-partitioned, and the suites run on that."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from payments_core.infrastructure.embedded import EmbeddedPostgres
-from tests.support.partitioned import PARTITIONS, TABLES, migrate_partitioned, partitioned
+from tests.support.partitioned import MIGRATIONS, PARTITIONS, TABLES, migrate_partitioned, partitioned
 from tests.support.postgres import PARTITIONED_VARIABLE, Database
 from tests.support.rows import attempt, insert, payment
 
@@ -28,6 +28,7 @@ NAMES_OF_ANOTHER_SHAPE = (
     # An index and a unique constraint have names of their own on each partition.
     "test_one_row_per_payment_and_one_attempt_per_key",
     "test_one_successful_attempt_per_payment",
+    "test_an_event_of_each_outcome_is_accepted_once_under_its_number",
     "test_every_constraint_is_tried_above_and_names_its_invariant",
     # PostgreSQL counts updates for each partition.
     "test_updates_are_heap_only_and_an_index_on_state_would_end_that",
@@ -38,7 +39,7 @@ NAMES_OF_ANOTHER_SHAPE = (
 def sharded(
     postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Database]:
-    """A database whose two tables are partitioned."""
+    """A database whose tables are partitioned."""
     name = "sharded"
     dsn = postgres_server.create_database(name)
     try:
@@ -77,7 +78,7 @@ def test_use_cases_and_http_hold_at_serializable() -> None:
     assert run_suites(suites, {"PAYMENTS_ISOLATION": "serializable"}) > 50
 
 
-def test_both_tables_are_partitioned_by_payment_id(sharded: Database) -> None:
+def test_every_table_is_partitioned_by_payment_id(sharded: Database) -> None:
     with psycopg.connect(sharded.dsn) as owner:
         for table in TABLES:
             key = owner.execute("SELECT pg_get_partkeydef(%s::regclass)", [table]).fetchone()
@@ -116,7 +117,7 @@ def test_every_unique_index_holds_across_the_table(sharded: Database) -> None:
                 [list(TABLES)],
             ).fetchall()
         ]
-        assert len(definitions) == 3
+        assert len(definitions) == 4
         assert all("btree (payment_id" in each for each in definitions)
         row = payment(payment_id=uuid4())
         insert(owner, "payments", row)
@@ -131,9 +132,11 @@ def test_every_unique_index_holds_across_the_table(sharded: Database) -> None:
         owner.rollback()
 
 
-def test_what_the_transformation_changes() -> None:
-    original = (ROOT / "impl/payments_core/infrastructure/postgres/migrations/0001-payments.sql").read_text()
-    without = re.sub(r"^CREATE TABLE \w+_\d PARTITION OF .*\n", "", partitioned(original), flags=re.MULTILINE)
+@pytest.mark.parametrize("name", MIGRATIONS)
+def test_what_the_transformation_changes(name: str) -> None:
+    original = (ROOT / "impl/payments_core/infrastructure/postgres/migrations" / name).read_text()
+    changed = partitioned(original, MIGRATIONS[name])
+    without = re.sub(r"^CREATE TABLE \w+_\d PARTITION OF .*\n", "", changed, flags=re.MULTILINE)
     assert without.replace(") PARTITION BY HASH (payment_id);", ");") == original.replace(
         ") WITH (fillfactor = 70);", ");"
     )

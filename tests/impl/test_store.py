@@ -47,6 +47,7 @@ async def test_many_creators_of_one_payment(kit: Kit) -> None:
     assert {each.snapshot.payment for each in made} == {winner}
 
 
+@pytest.mark.invariant("I8")
 async def test_a_look_says_when_it_was(kit: Kit) -> None:
     payment = await created(kit)
     for now in (NOON + 1, NOON + 2, NOON - 5):
@@ -132,6 +133,7 @@ async def test_attempts_are_in_order_of_decision_then_key(kit: Kit) -> None:
     assert {each.payment_id for each in found} == {payment.payment_id}
 
 
+@pytest.mark.invariant("I3")
 async def test_an_attempt_is_kept_as_it_was(kit: Kit) -> None:
     payment = await created(kit)
     attempt = refusal(payment, " ~\"\\'%s key ", NOON + 3)

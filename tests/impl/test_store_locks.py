@@ -19,6 +19,7 @@ A_MOMENT_S = 0.05
 LIMIT_S = 20
 
 
+@pytest.mark.invariant("I6")
 async def test_payment_and_attempt_are_stored_together(kit: Kit) -> None:
     payment = await authorized(kit)
     moved, attempt = payment.capture(Amount(500), NOON), success(payment, NOON)
@@ -31,6 +32,7 @@ async def test_payment_and_attempt_are_stored_together(kit: Kit) -> None:
     )
 
 
+@pytest.mark.invariant("I11")
 async def test_leaving_without_a_commit_stores_nothing(kit: Kit) -> None:
     payment = await authorized(kit)
     before = await kit.contents()
@@ -90,6 +92,7 @@ async def test_the_second_waits_and_reads_everything_after_its_wait(kit: Kit) ->
     assert await asyncio.wait_for(waiting, LIMIT_S) == (moved, attempt, NOON + 11)
 
 
+@pytest.mark.invariant("I5")
 async def test_the_second_reads_the_clock_after_its_wait_even_if_nothing_was_committed(kit: Kit) -> None:
     payment = await authorized(kit)
 
@@ -222,6 +225,7 @@ async def test_the_due_are_not_read_before_a_waiter_has_moved_them(kit: Kit) -> 
     assert kept.failure_reason is winner
 
 
+@pytest.mark.invariant("I5")
 async def test_a_window_ends_at_its_microsecond(kit: Kit) -> None:
     payment = await authorized(kit, CaptureWindow(7))
     await kit.set_clock(NOON + 6)

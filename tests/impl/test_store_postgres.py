@@ -40,6 +40,7 @@ async def test_a_capture_whose_key_is_taken_does_not_move_the_payment(postgres: 
     await still_serves(postgres)
 
 
+@pytest.mark.invariant("I6")
 async def test_half_a_capture_does_not_commit(postgres: Kit) -> None:
     payment = await authorized(postgres)
     before = await postgres.contents()
@@ -71,6 +72,7 @@ async def test_a_batch_of_which_one_is_refused_stores_none(postgres: Kit) -> Non
     await still_serves(postgres)
 
 
+@pytest.mark.invariant("I7")
 async def test_a_commit_that_the_database_answers_with_rollback_is_an_error(postgres: Kit) -> None:
     payment = await authorized(postgres)
     async with postgres.store.lock(payment.payment_id) as locked:
@@ -92,6 +94,7 @@ async def test_a_commit_that_finds_no_payment_is_an_error(postgres: Kit) -> None
     await still_serves(postgres)
 
 
+@pytest.mark.invariant("I9")
 async def test_no_session_is_left_in_a_transaction(postgres: Kit, clocked_database: Database) -> None:
     payment = await authorized(postgres)
     async with postgres.store.lock(payment.payment_id, KEY):

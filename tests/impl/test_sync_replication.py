@@ -87,6 +87,7 @@ async def capture(http: httpx.AsyncClient, path: str) -> httpx.Response:
     return await http.post(f"{path}/captures", json={"amount_cents": 500}, headers={"Idempotency-Key": "k"})
 
 
+@pytest.mark.invariant("I7")
 async def test_a_capture_that_is_on_one_server_only_is_not_acknowledged(lonely: str) -> None:
     path = await authorized(lonely)
     async with asyncio.timeout(LIMIT_S), client(lonely) as http, cancelling(lonely) as cancelled:
@@ -97,6 +98,7 @@ async def test_a_capture_that_is_on_one_server_only_is_not_acknowledged(lonely: 
     assert "Retry-After" in answer.headers
 
 
+@pytest.mark.invariant("I7")
 async def test_nor_is_a_repeated_answer(lonely: str) -> None:
     path = await authorized(lonely)
     async with client(lonely, ALONE) as http:
@@ -112,6 +114,7 @@ async def test_nor_is_a_repeated_answer(lonely: str) -> None:
     assert again.headers["Idempotent-Replayed"] == "true"
 
 
+@pytest.mark.invariant("I7")
 async def test_nor_is_a_refusal_for_what_is_on_one_server_only(lonely: str) -> None:
     path = await authorized(lonely)
     async with asyncio.timeout(LIMIT_S), client(lonely) as http, cancelling(lonely) as cancelled:

@@ -75,6 +75,7 @@ async def test_reading(kit: Kit) -> None:
     assert attempt.answer == result.answer
 
 
+@pytest.mark.invariant("I11")
 async def test_nothing_is_done_to_a_payment_that_does_not_exist(kit: Kit) -> None:
     payment_id = uuid4()
     requests = [
@@ -93,6 +94,7 @@ async def test_nothing_is_done_to_a_payment_that_does_not_exist(kit: Kit) -> Non
 # ---- authorize and fail -------------------------------------------------------------------------
 
 
+@pytest.mark.invariant("I5")
 async def test_authorizing_is_at_the_databases_time(kit: Kit) -> None:
     payment = await created(kit)
     await kit.set_clock(NOON + 3)
@@ -112,6 +114,7 @@ async def test_failing_is_at_the_databases_time(kit: Kit, reason: FailureReason)
     assert (await kit.contents()).payments == {payment.payment_id: snapshot.payment}
 
 
+@pytest.mark.invariant("I2")
 @pytest.mark.parametrize("state", [s for s in PaymentState if s is not PaymentState.PENDING])
 async def test_only_a_pending_payment_is_authorized(kit: Kit, state: PaymentState) -> None:
     payment = await in_state(kit, state)
@@ -122,6 +125,7 @@ async def test_only_a_pending_payment_is_authorized(kit: Kit, state: PaymentStat
     assert await kit.contents() == before
 
 
+@pytest.mark.invariant("I2")
 @pytest.mark.parametrize("state", [s for s in PaymentState if s is not PaymentState.AUTHORIZED])
 async def test_only_an_authorized_payment_fails(kit: Kit, state: PaymentState) -> None:
     payment = await in_state(kit, state)
@@ -148,6 +152,7 @@ async def test_a_capture_moves_the_payment_and_stores_its_answer(kit: Kit) -> No
     assert (attempt.decided_at, attempt.answer) == (NOON + 3, result.answer)
 
 
+@pytest.mark.invariant("I11")
 @pytest.mark.parametrize(
     ("state", "cents", "after", "outcome"),
     [
@@ -176,12 +181,14 @@ async def test_a_refused_capture_is_stored_and_moves_nothing(
     assert attempt.answer == result.answer
 
 
+@pytest.mark.invariant("I5")
 async def test_the_last_microsecond_of_the_window_counts(kit: Kit) -> None:
     payment = await authorized(kit, SHORT)
     await kit.set_clock(NOON + SECOND - 1)
     assert (await capture(kit, payment.payment_id)).answer.status == 201
 
 
+@pytest.mark.invariant("I3")
 async def test_a_retry_gets_the_same_bytes_whatever_happened_since(kit: Kit) -> None:
     payment = await created(kit)
     refused = await capture(kit, payment.payment_id, "early")
@@ -196,6 +203,7 @@ async def test_a_retry_gets_the_same_bytes_whatever_happened_since(kit: Kit) -> 
     assert await kit.contents() == before
 
 
+@pytest.mark.invariant("I4")
 async def test_a_key_is_not_for_another_amount(kit: Kit) -> None:
     payment = await authorized(kit)
     await capture(kit, payment.payment_id, cents=501)
@@ -252,6 +260,7 @@ async def test_expiring_takes_a_batch_of_the_due_at_a_time(kit: Kit) -> None:
     assert contents.attempts == {}
 
 
+@pytest.mark.invariant("I2")
 async def test_an_expired_payment_refuses_what_comes_after(kit: Kit) -> None:
     payment = await authorized(kit, SHORT)
     await kit.set_clock(NOON + SECOND)

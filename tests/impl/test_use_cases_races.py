@@ -29,6 +29,7 @@ async def capture(kit: Kit, payment_id: UUID, key: str, cents: int = 500) -> Cap
     return await CapturePayment(kit.store, capture_answer)(payment_id, IdempotencyKey(key), Amount(cents))
 
 
+@pytest.mark.invariant("I1")
 async def test_of_many_captures_one_succeeds(kit: Kit) -> None:
     payment = await authorized(kit)
     async with asyncio.timeout(LIMIT_S):
@@ -42,6 +43,7 @@ async def test_of_many_captures_one_succeeds(kit: Kit) -> None:
     assert contents.payments == {payment.payment_id: payment.capture(Amount(500), NOON)}
 
 
+@pytest.mark.invariant("I3")
 async def test_of_many_captures_with_one_key_one_is_decided(kit: Kit) -> None:
     payment = await authorized(kit)
     async with asyncio.timeout(LIMIT_S):
@@ -52,6 +54,7 @@ async def test_of_many_captures_with_one_key_one_is_decided(kit: Kit) -> None:
     assert len((await kit.contents()).attempts) == 1
 
 
+@pytest.mark.invariant("I4")
 async def test_of_many_amounts_under_one_key_one_is_decided(kit: Kit) -> None:
     payment = await authorized(kit)
     async with asyncio.timeout(LIMIT_S):
@@ -66,6 +69,7 @@ async def test_of_many_amounts_under_one_key_one_is_decided(kit: Kit) -> None:
     assert len((await kit.contents()).attempts) == 1
 
 
+@pytest.mark.invariant("I3")
 async def test_the_second_of_two_with_one_key_waits_and_answers_as_the_first(kit: Kit) -> None:
     payment = await authorized(kit)
     async with asyncio.timeout(LIMIT_S):
@@ -81,6 +85,7 @@ async def test_the_second_of_two_with_one_key_waits_and_answers_as_the_first(kit
     assert sorted(result.replayed for result in results) == [False, True]
 
 
+@pytest.mark.invariant("I5")
 async def test_a_capture_that_waited_past_the_window_is_too_late(kit: Kit) -> None:
     payment = await authorized(kit, SHORT)
     async with asyncio.timeout(LIMIT_S):
@@ -111,6 +116,7 @@ async def test_captures_and_failures_race(kit: Kit) -> None:
         assert (state, status) in {(PaymentState.CAPTURED, 201), (PaymentState.FAILED, 409)}
 
 
+@pytest.mark.invariant("I9")
 async def test_sweepers_share_the_work(kit: Kit) -> None:
     payments = {(await authorized(kit, SHORT)).payment_id for _ in range(RACERS)}
     await kit.set_clock(NOON + SECOND)

@@ -89,6 +89,7 @@ REQUESTS = [
 ]
 
 
+@pytest.mark.invariant("Precedence")
 @pytest.mark.parametrize("name", PRECEDENCE)
 def test_the_earlier_of_two_conditions_is_the_answer(name: str) -> None:
     payment, recorded, amount, now, expected = PRECEDENCE[name]
@@ -123,6 +124,7 @@ def test_the_table_has_the_order_that_the_specification_gives() -> None:
     ]
 
 
+@pytest.mark.invariant("I5")
 @pytest.mark.parametrize(
     ("now", "outcome"),
     [
@@ -138,6 +140,7 @@ def test_the_end_of_the_window_is_too_late(now: int, outcome: Outcome) -> None:
     assert (done.payment != AUTHORIZED) == (outcome is Outcome.CAPTURED)
 
 
+@pytest.mark.invariant("I1")
 def test_a_success_takes_the_whole_amount_at_the_instant_of_the_decision() -> None:
     done = capture(AUTHORIZED, None, AMOUNT, INSIDE)
     captured = Captured(
@@ -151,6 +154,7 @@ def test_the_limits_of_an_amount_are_well_formed(amount: int) -> None:
     assert capture(AUTHORIZED, None, amount, INSIDE).outcome is not Outcome.MALFORMED
 
 
+@pytest.mark.invariant("I3")
 def test_a_known_key_repeats_its_answer_in_every_state_and_at_every_instant() -> None:
     replays = 0
     for payment, recorded, amount, now in REQUESTS:

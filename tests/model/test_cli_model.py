@@ -71,7 +71,7 @@ def invoke(
     monkeypatch: pytest.MonkeyPatch, checks: list[Callable[..., CheckResult]], *options: str
 ) -> Result:
     module = importlib.import_module("payments_verify.cli.model")
-    monkeypatch.setattr(module, "CHECKS", [("a check", check) for check in checks])
+    monkeypatch.setattr(module, "CHECKS", {number: ("a check", check) for number, check in enumerate(checks)})
     return CliRunner().invoke(app, ["model", *options])
 
 

@@ -65,6 +65,7 @@ def test_each_shape_names_its_state(shape: str) -> None:
     assert state_of(payment) is STATES[shape]
 
 
+@pytest.mark.invariant("I2")
 def test_three_moves_and_staying_are_legal() -> None:
     legal = {(before, after) for before, after in product(State, State) if legal_move(before, after)}
     assert legal == {
@@ -75,6 +76,7 @@ def test_three_moves_and_staying_are_legal() -> None:
     }
 
 
+@pytest.mark.invariant("I2")
 def test_nothing_leaves_a_terminal_state_and_every_other_state_can_be_left() -> None:
     assert set(TERMINAL) == set(State) - {before for before, _ in LEGAL_MOVES}
 

@@ -79,6 +79,7 @@ SOUND: dict[str, Record] = {
 }
 
 
+@pytest.mark.invariant("I6")
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_record_is_said_to_be(name: str) -> None:
     record, why = BROKEN[name]

@@ -125,6 +125,7 @@ def test_every_way_is_a_program_that_leads_to_its_state_and_is_no_longer_than_it
         assert graph.reached[node][0] == len(way) + node.now
 
 
+@pytest.mark.invariant("I2")
 def test_terminal_states_stay_on_every_edge(graph: Graph) -> None:
     terminal = [
         node.record for node in graph.reached if node.record.payment and _state(node.record) in TERMINAL
@@ -135,6 +136,7 @@ def test_terminal_states_stay_on_every_edge(graph: Graph) -> None:
             assert apply(record, command, 2, key)[0].payment == record.payment
 
 
+@pytest.mark.invariant("I5")
 def test_captures_are_decided_just_before_at_and_after_the_end_of_the_window(graph: Graph) -> None:
     decided: dict[int, set[Outcome]] = {-1: set(), 0: set(), 1: set()}
     for record, _ in graph.reached:

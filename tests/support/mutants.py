@@ -7,37 +7,20 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
 import payments_core
 import payments_model
+from payments_verify.mutants.catalogue import load
+from payments_verify.mutants.edit import Edit
+
+__all__ = ["CATALOGUE", "Edit", "mutated_copy", "mutated_model", "run_harness"]
+
+CATALOGUE = load(Path(__file__).parents[1] / "mutants")
+"""The bugs that `payments-verify mutants` looks for."""
 
 _RUN_LIMIT_S = 240
-
-
-@dataclass(frozen=True)
-class Edit:
-    """One change of a file: ``anchor``, which must stand in it exactly once, becomes ``replacement``.
-
-    With no anchor the file is new.
-    """
-
-    file: str
-    anchor: str | None
-    replacement: str
-
-    def apply(self, package: Path) -> None:
-        path = package / self.file
-        if self.anchor is None:
-            assert not path.exists(), f"{self.file} exists already"
-            path.write_text(self.replacement)
-            return
-        source = path.read_text()
-        found = source.count(self.anchor)
-        assert found == 1, f"{self.file}: the anchor stands {found} times in it, not once: {self.anchor!r}"
-        path.write_text(source.replace(self.anchor, self.replacement))
 
 
 def mutated_copy(folder: Path, edits: Sequence[Edit], package: ModuleType = payments_core) -> Path:

@@ -1,27 +1,30 @@
-"""The shipped schema with both tables hash-partitioned by ``payment_id``; nothing else is changed."""
+"""The shipped schema with its tables hash-partitioned by ``payment_id``; nothing else is changed."""
 
 from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import payments_core.infrastructure.postgres.migrate as shipped
 from payments_core.infrastructure.postgres.migrate import migrate
 
 PARTITIONS = 4
-TABLES = ("payments", "capture_attempts")
+TABLES = ("payments", "capture_attempts", "payment_events")
 _END = {
     # Storage parameters belong to the partitions: PostgreSQL takes none for the table above them.
     "payments": ") WITH (fillfactor = 70);\n",
     "capture_attempts": ");\n",
+    "payment_events": ");\n",
 }
-_FIRST = "0001-payments.sql"
+MIGRATIONS = {"0001-payments.sql": TABLES[:2], "0004-events.sql": TABLES[2:]}
+"""The migrations that make tables, and which."""
 
 
-def partitioned(sql: str) -> str:
-    """The first migration, its two tables partitioned."""
-    for table in TABLES:
+def partitioned(sql: str, tables: Sequence[str]) -> str:
+    """A migration, its tables partitioned."""
+    for table in tables:
         start = sql.index(f"CREATE TABLE {table} (")
         end = sql.index(_END[table], start)
         storage = re.sub(r"^\)|;\n$", "", _END[table])
@@ -36,12 +39,12 @@ def partitioned(sql: str) -> str:
 
 
 def migrate_partitioned(dsn: str, folder: Path) -> None:
-    """Apply the shipped migrations, the first of them partitioned."""
+    """Apply the shipped migrations, those that make tables partitioned."""
     original = shipped._MIGRATIONS
     copy = folder / "migrations"
     shutil.copytree(original, copy)
-    first = copy / _FIRST
-    first.write_text(partitioned(first.read_text()))
+    for name, tables in MIGRATIONS.items():
+        (copy / name).write_text(partitioned((copy / name).read_text(), tables))
     shipped._MIGRATIONS = copy
     try:
         migrate(dsn)

@@ -44,6 +44,17 @@ STATUS = {
     "amount_mismatch": 422,
 }
 
+EVENTS: dict[str, Row] = {
+    "created": {"amount_cents": 500},
+    "authorized": {"capture_expires_at": EXPIRES},
+    "failed": {"failure_reason": "voided"},
+    "expired": {"failure_reason": "expired"},
+    **{
+        outcome: {"amount_cents": 500, "idempotency_key": "key", "answer_sha256": bytes(32)}
+        for outcome in STATUS
+    },
+}
+
 
 def payment(shape: str = "pending", **changes: object) -> Row:
     """A row of payments of 500 cents in the shape of a state, with changes."""
@@ -63,6 +74,17 @@ def attempt(payment_id: UUID, outcome: str = "captured", **changes: object) -> R
         "decided_at": INSIDE,
     }
     return row | changes
+
+
+def event(outcome: str = "created", **changes: object) -> Row:
+    """A row of payment_events, the first of its payment if that is its creation, with changes."""
+    row: Row = {
+        "payment_id": uuid4(),
+        "event_number": 1 if outcome == "created" else 2,
+        "outcome": outcome,
+        "decided_at": AUTHORIZED,
+    }
+    return row | EVENTS.get(outcome, EVENTS["captured"]) | changes
 
 
 def insert(connection: psycopg.Connection, table: str, row: Row) -> None:

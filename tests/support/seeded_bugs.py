@@ -1,122 +1,30 @@
-"""Bugs that real services have had, as edits of this one, and where each shows."""
+"""Bugs that real services have had, as edits of this one: the catalogue's, and more that a soak finds."""
 
 from __future__ import annotations
 
-from tests.support.mutants import Edit
+from tests.support.mutants import CATALOGUE, Edit
 
-STATEMENTS = "infrastructure/postgres/statements.py"
 STORE = "infrastructure/postgres/store.py"
-USE_CASES = "application/use_cases.py"
-ROUTES = "entrypoints/http/payments.py"
-MIGRATIONS = "infrastructure/postgres/migrations"
 
-NO_ROW_LOCK = Edit(
-    STATEMENTS,
-    'FROM payments WHERE payment_id = %s FOR NO KEY UPDATE"',
-    'FROM payments WHERE payment_id = %s"',
-)
-_LOCK = "            locked = batch.add(sql.LOCK_PAYMENT, (payment_id,))\n"
-_KEY = "            known = None if key is None else batch.add(sql.FIND_ATTEMPT, (payment_id, key.text))\n"
-KEY_BEFORE_LOCK = Edit(STORE, _LOCK + _KEY, _KEY + _LOCK)
-NO_CONSTRAINTS = Edit(
-    f"{MIGRATIONS}/0999-weakened.sql",
-    None,
-    "-- depends: 0003-application-role\n"
-    "ALTER TABLE capture_attempts DROP CONSTRAINT capture_attempts_pkey;\n"
-    "DROP INDEX one_captured_attempt;\n"
-    "DROP TRIGGER legal_moves ON payments;\n"
-    "DROP TRIGGER capture_has_attempt ON payments;\n"
-    "DROP TRIGGER attempt_has_capture ON capture_attempts;\n",
-)
-TRANSACTION_START = Edit(STATEMENTS, '"SELECT payment_clock()"', '"SELECT now()"')
-CLOCK_IN_LOCKING_STATEMENT = (
-    Edit(
-        STATEMENTS,
-        'LOCK_PAYMENT = f"SELECT {PAYMENT_COLUMNS} FROM',
-        'LOCK_PAYMENT = f"SELECT {PAYMENT_COLUMNS}, payment_clock() FROM',
-    ),
-    Edit(
-        STORE,
-        "attempt_of(attempt),\n                _instant(clock),\n",
-        "attempt_of(attempt),\n                payment[-1],\n",
-    ),
-)
-LOCK_AND_LOOK_UP_IN_ONE = (
-    Edit(
-        STATEMENTS,
-        'READ_CLOCK = "SELECT payment_clock()"',
-        'READ_CLOCK = "SELECT payment_clock()"\n'
-        'LOCK_AND_FIND = f"""\n'
-        "    WITH locked AS (\n"
-        "        SELECT {PAYMENT_COLUMNS} FROM payments WHERE payment_id = %s FOR NO KEY UPDATE)\n"
-        "    SELECT locked.*, attempt.payment_id, idempotency_key, attempt.amount_cents, outcome,\n"
-        "           decided_at, status, body\n"
-        "    FROM locked LEFT JOIN capture_attempts AS attempt\n"
-        "      ON attempt.payment_id = locked.payment_id AND idempotency_key = %s\n"
-        '"""',
-    ),
-    Edit(
-        STORE,
-        _LOCK + _KEY,
-        "            wanted = None if key is None else key.text\n"
-        "            locked = batch.add(sql.LOCK_AND_FIND, (payment_id, wanted))\n",
-    ),
-    Edit(
-        STORE,
-        "            attempt = None if known is None else known.row()\n",
-        "            attempt = None if payment[10] is None else payment[10:]\n",
-    ),
-)
-_BATCH = "    batch = Batch(connection)\n"
-_UPDATES = "    updates = [batch.add(sql.UPDATE_PAYMENT, payment_update(p)) for p in payments]\n"
-_INSERT = "    if attempt is not None:\n        batch.add(sql.INSERT_ATTEMPT, attempt_insert(attempt))\n"
+(NO_ROW_LOCK,) = CATALOGUE.edits("no-row-lock")
+(KEY_BEFORE_LOCK,) = CATALOGUE.edits("unique-violation-answered-500")
+(NO_CONSTRAINTS,) = CATALOGUE.edits("no-constraints")
+(TRANSACTION_START,) = CATALOGUE.edits("now-for-the-clock")
+(LOST_COMMIT_TAKEN_FOR_CONFLICT,) = CATALOGUE.edits("lost-commit-taken-for-conflict")
+CLOCK_IN_LOCKING_STATEMENT = CATALOGUE.edits("clock-in-the-locking-statement")
+LOCK_AND_LOOK_UP_IN_ONE = CATALOGUE.edits("lock-and-look-up-in-one-statement")
+COMMIT_BEFORE_UPDATE = CATALOGUE.edits("key-committed-before-capture")
+GUARDED_UPDATE_ROW_COUNT_IGNORED = CATALOGUE.edits("guarded-update-row-count-ignored")
+SWEEPER_WITHOUT_GUARD = CATALOGUE.edits("sweeper-without-guard")
+COMMIT_ERROR_SWALLOWED = CATALOGUE.edits("commit-error-swallowed")
+KEY_COMMITTED_AFTER_CAPTURE = CATALOGUE.edits("key-committed-after-capture")
+RESPONSE_BEFORE_COMMIT = CATALOGUE.edits("response-before-commit")
+BLIND_RETRY_AFTER_LOST_COMMIT = CATALOGUE.edits("blind-retry-after-lost-commit")
+RETRY_WITH_FIRST_READ = CATALOGUE.edits("retry-with-the-first-read")
+TRANSIENT_ERROR_STORED = CATALOGUE.edits("transient-error-stored")
+HOST_CLOCK = CATALOGUE.edits("application-clock")
+
 _COMMIT = "    commit = batch.add(sql.COMMIT)\n"
-_INSERT_AND_COMMIT = _INSERT + _COMMIT
-_SEND = "    await batch.send()\n"
-COMMIT_BEFORE_UPDATE = (
-    NO_CONSTRAINTS,
-    Edit(STORE, _UPDATES + _INSERT_AND_COMMIT, _INSERT_AND_COMMIT + _UPDATES),
-)
-_ROW_COUNT_IGNORED = Edit(STORE, "update.count != 1", "update.count not in (0, 1)")
-GUARDED_UPDATE_ROW_COUNT_IGNORED = (
-    NO_ROW_LOCK,
-    NO_CONSTRAINTS,
-    Edit(
-        STATEMENTS,
-        '    WHERE payment_id = %s\n"""\nINSERT_ATTEMPT',
-        "    WHERE payment_id = %s AND state IN ('pending', 'authorized')\n\"\"\"\nINSERT_ATTEMPT",
-    ),
-    _ROW_COUNT_IGNORED,
-)
-SWEEPER_WITHOUT_GUARD = (
-    NO_CONSTRAINTS,
-    Edit(STATEMENTS, "    LIMIT %s\n    FOR NO KEY UPDATE SKIP LOCKED\n", "    LIMIT %s\n"),
-)
-COMMIT_ERROR_SWALLOWED = (
-    Edit(
-        STORE,
-        _BATCH + _UPDATES + _INSERT_AND_COMMIT + _SEND,
-        "    try:\n"
-        "        await _commit_all(connection, payments, attempt)\n"
-        "    except OperationalError:\n"
-        "        pass\n"
-        "\n\n"
-        "async def _commit_all(connection, payments, attempt):\n"
-        + _BATCH
-        + _UPDATES
-        + _INSERT_AND_COMMIT
-        + _SEND,
-    ),
-)
-KEY_COMMITTED_AFTER_CAPTURE = (
-    NO_CONSTRAINTS,
-    Edit(
-        STORE,
-        _INSERT_AND_COMMIT + _SEND,
-        _COMMIT + _SEND + "    if attempt is not None:\n"
-        "        await _execute(connection, sql.INSERT_ATTEMPT, attempt_insert(attempt))\n",
-    ),
-)
 _LATE = """
 async def _finish(pool, connection):
     try:
@@ -171,127 +79,10 @@ BLIND_RETRY_AFTER_COMMIT = (
     ),
 )
 REPLICATION_WARNING_IGNORED = (Edit(STORE, "    if warnings:\n", "    if False:\n"),)
-HOST_CLOCK = (
-    Edit(
-        STORE,
-        "                None if attempt is None else attempt_of(attempt),\n"
-        "                _instant(clock),\n",
-        "                None if attempt is None else attempt_of(attempt),\n"
-        "                _instant(clock) and time.time_ns() // 1000,\n",
-    ),
-    Edit(STORE, "from time import perf_counter\n", "import time\nfrom time import perf_counter\n"),
-)
 SWEEP_WITHOUT_LIMIT = (
     Edit(
         "entrypoints/sweeper.py",
         "        async with asyncio.timeout(limit_s):\n            swept = len(await expire(batch))\n",
         "        swept = len(await expire(batch))\n",
-    ),
-)
-_DECIDED = (
-    "            moved = None if decision.payment == locked.payment else decision.payment\n"
-    "            await locked.commit(payment=moved, attempt=attempt)\n"
-)
-_CAPTURED_BY = (
-    "        result = request.scope[CAPTURE] = await self.capture(payment_id, key, wanted.amount)\n"
-    "        return _captured(result)\n"
-)
-RESPONSE_BEFORE_COMMIT = (
-    # As where a framework commits once the answer has been sent.
-    Edit(
-        USE_CASES,
-        _DECIDED,
-        "            moved = None if decision.payment == locked.payment else decision.payment\n"
-        "            await EARLY.get()(CaptureResult(attempt.answer, False, attempt.outcome))\n"
-        "            await locked.commit(payment=moved, attempt=attempt)\n",
-    ),
-    Edit(
-        USE_CASES,
-        "@dataclass(frozen=True, slots=True)\nclass CreatePayment:",
-        "from contextvars import ContextVar\n\nEARLY = ContextVar('EARLY')\n\n\n"
-        "@dataclass(frozen=True, slots=True)\nclass CreatePayment:",
-    ),
-    Edit(
-        ROUTES,
-        _CAPTURED_BY,
-        "        from payments_core.application.use_cases import EARLY\n"
-        "        sent = []\n"
-        "        async def early(result):\n"
-        "            sent.append(result)\n"
-        "            await _captured(result)(request.scope, request.receive, request._send)\n"
-        "        async def nothing(scope, receive, send): ...\n"
-        "        EARLY.set(early)\n"
-        "        try:\n"
-        "            result = await self.capture(payment_id, key, wanted.amount)\n"
-        "        except Exception:\n"
-        "            if not sent:\n"
-        "                raise\n"
-        "        return nothing if sent else _captured(result)\n",
-    ),
-)
-BLIND_RETRY_AFTER_LOST_COMMIT = (
-    # The second try decides anew, and does not look its own key up: what it finds is its own capture.
-    Edit(
-        USE_CASES,
-        "    @again_after_conflict\n"
-        "    async def __call__("
-        "self, payment_id: UUID, key: IdempotencyKey, amount: Amount) -> CaptureResult:\n",
-        "    async def __call__(self, payment_id, key, amount):\n"
-        "        try:\n"
-        "            return await self._once(payment_id, key, amount)\n"
-        "        except psycopg.OperationalError:\n"
-        "            pass\n"
-        "        async with self.store.lock(payment_id) as locked:\n"
-        "            decision = decide_capture(locked.payment, key, amount, locked.now)\n"
-        "            attempt = self._attempt(decision)\n"
-        "            if decision.payment != locked.payment:\n"
-        "                await locked.commit(payment=decision.payment, attempt=attempt)\n"
-        "            return CaptureResult(attempt.answer, replayed=False, outcome=attempt.outcome)\n\n"
-        "    @again_after_conflict\n"
-        "    async def _once(self, payment_id, key, amount):\n",
-    ),
-    Edit(USE_CASES, "from uuid import UUID\n", "from uuid import UUID\n\nimport psycopg\n"),
-)
-LOST_COMMIT_TAKEN_FOR_CONFLICT = Edit(
-    STORE,
-    "if not isinstance(error, errors.SerializationFailure | errors.DeadlockDetected):",
-    "if not isinstance(error, errors.OperationalError):",
-)
-RETRY_WITH_FIRST_READ = (
-    # The transaction is gone, and with it the lock and all that was read under it.
-    NO_CONSTRAINTS,
-    Edit(
-        STORE,
-        _BATCH + _UPDATES + _INSERT_AND_COMMIT + _SEND,
-        "    try:\n"
-        "        await _write(connection, payments, attempt)\n"
-        "    except (errors.SerializationFailure, errors.DeadlockDetected):\n"
-        "        await _execute(connection, sql.ROLLBACK)\n"
-        "        await _execute(connection, sql.BEGIN)\n"
-        "        await _write(connection, payments, attempt)\n"
-        "\n\n"
-        "async def _write(connection, payments, attempt):\n" + _BATCH + _UPDATES + _INSERT_AND_COMMIT + _SEND,
-    ),
-)
-TRANSIENT_ERROR_STORED = (
-    # As by a middleware that keeps whatever was answered under the key.
-    Edit(
-        ROUTES,
-        _CAPTURED_BY,
-        "        import psycopg\n"
-        "        if (payment_id, key) in _KEPT:\n"
-        "            return _KEPT[payment_id, key]\n"
-        "        try:\n"
-        "            result = await self.capture(payment_id, key, wanted.amount)\n"
-        "        except psycopg.OperationalError:\n"
-        "            _KEPT[payment_id, key] = problems.response(problems.UNAVAILABLE, 'not now')\n"
-        "            return _KEPT[payment_id, key]\n"
-        "        _KEPT[payment_id, key] = _captured(result)\n"
-        "        return _KEPT[payment_id, key]\n",
-    ),
-    Edit(
-        ROUTES,
-        "@dataclass(frozen=True)\nclass PaymentRoutes:",
-        "_KEPT = {}\n\n\n@dataclass(frozen=True)\nclass PaymentRoutes:",
     ),
 )

@@ -82,7 +82,7 @@ def empty(dsn: str) -> None:
     """Delete every payment; as a replica would, because the schema's triggers refuse it."""
     with psycopg.connect(dsn) as connection:
         connection.execute("SET session_replication_role = replica")
-        connection.execute("TRUNCATE payments, capture_attempts")
+        connection.execute("TRUNCATE payments, capture_attempts, payment_events")
 
 
 def stored(dsn: str) -> Contents:

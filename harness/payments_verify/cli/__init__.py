@@ -8,16 +8,23 @@ from io import TextIOWrapper
 import typer
 from typer.core import TyperGroup
 
+from payments_verify.cli.alarms import false_alarms
+from payments_verify.cli.audit import audit
 from payments_verify.cli.conformance import conformance
 from payments_verify.cli.differential import machine, stress
 from payments_verify.cli.explore import explore
 from payments_verify.cli.faults import faults
 from payments_verify.cli.history import history
 from payments_verify.cli.model import model
+from payments_verify.cli.mutants import mutants
+from payments_verify.cli.practice import practice
 from payments_verify.cli.replay import replay
 from payments_verify.cli.report import report
 from payments_verify.cli.running import interrupt_on_termination, interruptible
 from payments_verify.cli.soak import soak
+from payments_verify.cli.specs import specs
+from payments_verify.cli.static import static
+from payments_verify.cli.tla import app as tla
 from payments_verify.cli.verify import verify
 
 
@@ -39,6 +46,7 @@ app = typer.Typer(
 )
 app.command()(verify)
 app.command()(model)
+app.command()(static)
 app.command()(machine)
 app.command()(stress)
 app.command()(explore)
@@ -48,6 +56,12 @@ app.command()(soak)
 app.command()(history)
 app.command()(conformance)
 app.command()(report)
+app.command()(specs)
+app.command()(mutants)
+app.command()(false_alarms)
+app.add_typer(practice, name="practice")
+app.add_typer(tla, name="tla")
+app.command()(audit)
 
 
 _EXPLAINED = """\

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -93,15 +93,9 @@ def conformance(
         asked = level or (_BLACK_BOX if subject.gated is None else max(LEVELS))
         if first > asked:
             raise typer.BadParameter(f"{first} lies above the last level, {asked}", param_hint="--from")
-        with interruptible("no verdict"), progress_bar("conformance") as progress:
+        with interruptible("no verdict"), progressing("conformance") as on_level:
             found = examine(
-                subject,
-                trials,
-                folder=output,
-                seed=drawn,
-                level=asked,
-                first=first,
-                on_level=lambda number: _titled(progress, number),
+                subject, trials, folder=output, seed=drawn, level=asked, first=first, on_level=on_level
             )
     _report(found, drawn, as_json=as_json)
 
@@ -142,8 +136,15 @@ def read_binding(file: Path | None) -> Binding:
         raise typer.Exit(2) from error
 
 
-def _titled(progress: Progress, number: int) -> Progress:
-    return lambda done, total, text: progress(done, total, f"level {number}, {LEVELS[number]}: {text}")
+@contextmanager
+def progressing(title: str) -> Iterator[Callable[[int], Progress]]:
+    """Show how far levels have come; the block gets what is told of each level as it begins."""
+    with progress_bar(title) as progress:
+        yield (
+            lambda number: (
+                lambda done, total, text: progress(done, total, f"level {number}, {LEVELS[number]}: {text}")
+            )
+        )
 
 
 def _report(found: Conformance, seed: int, *, as_json: bool) -> NoReturn:

@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from payments_verify.cli.running import finish, interruptible, progress_bar
+from payments_verify.executors import ExecutorError
 from payments_verify.payments.binding import BindingFileError
 from payments_verify.payments.checks import OpenSystem, machine_check, racing_check, stress_check
 from payments_verify.systems import (
@@ -42,6 +43,16 @@ Command = Annotated[
         metavar="CMD",
         show_default=False,
         help="Start the service with this shell command; it gets DATABASE_URL, HOST and PORT.",
+    ),
+]
+ExecutorName = Annotated[
+    str | None,
+    typer.Option(
+        "--executor",
+        metavar="dask://HOST:PORT",
+        show_default=False,
+        help="Workers elsewhere: those of a Dask scheduler (the extra 'dask'), or of the"
+        " concurrent.futures.Executor that a function gives, MODULE:FUNCTION.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print a list of results and nothing else.")]
@@ -146,7 +157,15 @@ def stress(
     finish([result], as_json=as_json)
 
 
-_NOT_READY = (EmbeddedPostgresError, ServerError, CommandError, SweepError, BindingFileError, OSError)
+_NOT_READY = (
+    EmbeddedPostgresError,
+    ServerError,
+    CommandError,
+    SweepError,
+    BindingFileError,
+    ExecutorError,
+    OSError,
+)
 
 
 @contextmanager

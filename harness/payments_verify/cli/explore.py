@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
-import multiprocessing
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from enum import StrEnum
@@ -20,10 +18,12 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from payments_verify.cli.differential import Command, Json, PostgresBin, could_not_run
-from payments_verify.cli.explored import ExploredSystem, System, explored, require_database
+from payments_verify.cli.differential import Command, ExecutorName, Json, PostgresBin, could_not_run
+from payments_verify.cli.explored import ExploredSystem, StopAtFirst, System, explored, require_database
 from payments_verify.cli.running import Report, kept_when_interrupted, progress_bar, verdict_text, worst
+from payments_verify.executors import open_executor
 from payments_verify.interleavings.exhaustive import Bounded, Naive
+from payments_verify.interleavings.parallel import prepare_workers
 from payments_verify.interleavings.randomized import PCT, Random
 from payments_verify.interleavings.report import NaiveCount
 from payments_verify.interleavings.source_dpor import SourceDPOR
@@ -36,9 +36,9 @@ from payments_verify.payments.scenario_check import (
     Workers,
     explore_scenario,
 )
-from payments_verify.payments.scenarios import ONE_CAPTURE, SCENARIOS, Scenario
+from payments_verify.payments.scenarios import NAMED, SCENARIOS, Scenario
 from payments_verify.result import EXIT_CODES
-from payments_verify.systems import MakeProgram
+from payments_verify.systems import MakeProgram, local_processes
 
 SCHEDULES = Path("build/schedules")
 _STEPS_IN_A_RUN = 20
@@ -60,19 +60,18 @@ def scenario_names(incomplete: str) -> list[str]:
 
 
 def scenarios_named(names: Sequence[str]) -> list[Scenario]:
-    """The scenarios of these names; all of them for none.
+    """The scenarios of these names; for none all but those that are too large for each run.
 
     Raises:
         typer.BadParameter: if there is none of a name.
     """
-    known = {**SCENARIOS, ONE_CAPTURE.name: ONE_CAPTURE}
-    unknown = [name for name in names if name not in known]
+    unknown = [name for name in names if name not in NAMED]
     if unknown:
         raise typer.BadParameter(
-            f"no scenario is named {', '.join(unknown)}; there are {', '.join(SCENARIOS)}",
+            f"no scenario is named {', '.join(unknown)}; there are {', '.join(NAMED)}",
             param_hint="--scenario",
         )
-    return [known[name] for name in names] or list(SCENARIOS.values())
+    return [NAMED[name] for name in names] or list(SCENARIOS.values())
 
 
 def strategy_maker(name: StrategyName, *, runs: int, seed: int, bound: int, depth: int) -> MakeStrategy:
@@ -110,18 +109,12 @@ def explore(
     workers: Annotated[
         int, typer.Option(min=1, help="Processes that run schedules side by side, each with a database.")
     ] = 1,
-    executor: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODULE:FUNCTION",
-            show_default=False,
-            help="What gives the workers' concurrent.futures.Executor, a Dask client's for instance.",
-        ),
-    ] = None,
+    executor: ExecutorName = None,
     rerun: Annotated[
         int, typer.Option(min=0, help="Run every so-manieth schedule twice, to see that it does the same.")
     ] = RERUN_EVERY,
     output: Annotated[Path, typer.Option(help="Folder for the schedules of violations.")] = SCHEDULES,
+    stop_at_first: StopAtFirst = False,
     list_scenarios: Annotated[
         bool, typer.Option("--list", help="List the scenarios and what each looks for.")
     ] = False,
@@ -149,7 +142,7 @@ def explore(
         kept_when_interrupted() as whole,
         explored(system, command, postgres_bin) as open_service,
         progress_bar("explore") as progress,
-        _workers(workers, executor, program) as side_by_side,
+        _workers(workers, executor, program, wanted[0]) as side_by_side,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         explore_one = partial(
@@ -160,7 +153,7 @@ def explore(
             workers=side_by_side,
             rerun_every=rerun,
         )
-        runner.run(_explore(open_service, wanted, explore_one, found, progress))
+        runner.run(_explore(open_service, wanted, explore_one, found, progress, stop_at_first))
     if as_json:
         encoded = msgspec.json.encode([each.as_json() for each in found])
         typer.echo(msgspec.json.format(encoded).decode())
@@ -175,6 +168,7 @@ async def _explore(
     explore_one: Callable[..., Awaitable[Explored]],
     found: list[Explored],
     progress: Report,
+    stop_at_first: bool,
 ) -> None:
     async with open_service() as service:
         for number, scenario in enumerate(scenarios):
@@ -183,36 +177,26 @@ async def _explore(
                 progress(number, len(scenarios), f"{name}: {count} schedules")
 
             found.append(await explore_one(scenario, service, on_run=on_run))
+            if stop_at_first and found[-1].violation is not None:
+                return
 
 
 @contextmanager
-def _workers(count: int, executor: str | None, program: MakeProgram) -> Iterator[Workers | None]:
+def _workers(
+    count: int, executor: str | None, program: MakeProgram, first: Scenario
+) -> Iterator[Workers | None]:
     """The workers that were asked for; none for one process and no executor."""
     if executor is None and count == 1:
         yield None
         return
     with ExitStack() as stack:
         if executor is None:
-            # Forked, a worker would inherit this process's event loop and its database.
-            context = multiprocessing.get_context("spawn")
-            pool: Executor = stack.enter_context(ProcessPoolExecutor(count, mp_context=context))
+            pool: Executor = stack.enter_context(local_processes(count))
         else:
-            pool = _named_executor(executor)
+            opened = stack.enter_context(open_executor(executor))
+            pool, count = opened.executor, opened.workers or count
+        prepare_workers(pool, replace(program, scenario=first.name), count)
         yield Workers(pool, lambda name: replace(program, scenario=name), in_flight=2 * count)
-
-
-def _named_executor(name: str) -> Executor:
-    module, _, function = name.partition(":")
-    try:
-        made = getattr(importlib.import_module(module), function)()
-    except Exception as error:  # whatever somebody else's function raises
-        raise typer.BadParameter(f"{name!r} gives no executor: {error}", param_hint="--executor") from error
-    if not isinstance(made, Executor):
-        raise typer.BadParameter(
-            f"{name!r} gives a {type(made).__name__}, which is no concurrent.futures.Executor",
-            param_hint="--executor",
-        )
-    return made
 
 
 def show_explored(found: Sequence[Explored], console: Console) -> None:

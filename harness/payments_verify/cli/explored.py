@@ -28,6 +28,11 @@ System = Annotated[
 ]
 
 
+StopAtFirst = Annotated[
+    bool, typer.Option("--stop-at-first", help="Leave out what comes after the first violation.")
+]
+
+
 def require_database(system: ExploredSystem, command: str | None) -> None:
     """Refuse a command for a service that is run in memory.
 

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from payments_verify.cli.differential import Command, Json, PostgresBin, could_not_run
 from payments_verify.cli.explore import scenario_names, scenarios_named
+from payments_verify.cli.explored import StopAtFirst
 from payments_verify.cli.running import Report, kept_when_interrupted, progress_bar, verdict_text, worst
 from payments_verify.gate import Fault
 from payments_verify.payments.fault_check import FaultReport, explore_fault
@@ -31,6 +32,7 @@ def faults(
     ] = None,
     fault: Annotated[list[Fault] | None, typer.Option(help="Only this fault; may be repeated.")] = None,
     command: Command = None,
+    stop_at_first: StopAtFirst = False,
     postgres_bin: PostgresBin = None,
     as_json: Json = False,
 ) -> None:
@@ -49,7 +51,7 @@ def faults(
         progress_bar("faults") as progress,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        runner.run(_explore(dsn, command, wanted, fault or list(Fault), found, progress))
+        runner.run(_explore(dsn, command, wanted, fault or list(Fault), found, progress, stop_at_first))
     if as_json:
         encoded = msgspec.json.encode([each.as_json() for each in found])
         typer.echo(msgspec.json.format(encoded).decode())
@@ -65,6 +67,7 @@ async def _explore(
     kinds: Sequence[Fault],
     found: list[FaultReport],
     progress: Report,
+    stop_at_first: bool,
 ) -> None:
     total = len(scenarios) * len(kinds)
     async with gated(dsn, command) as service:
@@ -75,6 +78,8 @@ async def _explore(
                         scenario, kind, service, on_run=lambda text: progress(len(found), total, text)
                     )
                 )
+                if stop_at_first and found[-1].violation is not None:
+                    return
 
 
 def _show(found: Sequence[FaultReport], console: Console) -> None:

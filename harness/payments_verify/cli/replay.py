@@ -161,6 +161,17 @@ def _shown(runs: Sequence[_Replayed]) -> _Replayed | None:
     return next((run for run in complete if run.violation is not None), complete[0] if complete else None)
 
 
+def _answers(schedule: schedule_file.SavedSchedule, shown: _Replayed | None) -> list[list[str]]:
+    """What each process was answered in the run that is shown; ``unknown`` for nothing definite."""
+    answers: list[list[str]] = [[] for _ in NAMED[schedule.scenario].actors]
+    if shown is not None and shown.execution is not None:
+        for operation in shown.execution.result.operations:
+            result = operation.result
+            word = "unknown" if result is None else result.value.get("outcome", result.kind)
+            answers[operation.process].append(word)
+    return answers
+
+
 def _report(
     schedule: schedule_file.SavedSchedule,
     runs: Sequence[_Replayed],
@@ -179,6 +190,7 @@ def _report(
             "violations": wrong,
             "not_run": not_run,
             "explanation": shown.violation.explanation if shown is not None and shown.violation else None,
+            "answers": _answers(schedule, shown),
             "pictures": [str(path) for path in pictures],
         }
         typer.echo(msgspec.json.format(msgspec.json.encode(result)).decode())

@@ -92,7 +92,7 @@ def _end(execution: Execution, operation: Operation) -> int:
         raise ValueError(f"steps {operation.first} and {operation.last} are not both of process {process}")
     if not steps[operation.last].blocked:
         return operation.last
-    for index in range(operation.last + 1, len(steps)):
+    for index in range(operation.last, len(steps)):  # it may end by itself, at a limit of its wait
         if process in steps[index].woke:
             return index
     raise ValueError(f"step {operation.last} of process {process} is never woken")

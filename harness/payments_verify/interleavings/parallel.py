@@ -18,9 +18,10 @@ import inspect
 import pickle
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Executor, Future
-from typing import Any, TypeAlias
+from contextlib import AsyncExitStack
+from typing import Any, TypeAlias, TypeVar
 
 from payments_verify.interleavings.execution import Program
 from payments_verify.interleavings.ledger import Job, Ledger, OnExecution, Options, Outcome, attempt
@@ -29,6 +30,8 @@ from payments_verify.interleavings.strategy import Plan, Strategy
 
 Factory: TypeAlias = Callable[[], Program | Awaitable[Program]]
 """Makes a worker's program, once in each of its threads; it must be possible to pickle it."""
+
+T = TypeVar("T")
 
 
 def explore_in_parallel(
@@ -85,16 +88,81 @@ class _Sender:
         return [self._executor.submit(run_in_worker, self._factory, job.plan) for _ in range(1 + job.twice)]
 
 
-class _Local(threading.local):
+class _Worker:
     """What a worker's thread keeps between runs: the loop, and the programs that live in it."""
 
     def __init__(self) -> None:
         self.runner = asyncio.Runner()
-        atexit.register(self.runner.close)  # closes what programs have left open in the loop
+        self.resources = AsyncExitStack()
         self.programs: dict[bytes, Program] = {}
+        self._running = threading.Lock()  # held while the loop runs: what ends it may be another thread
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        with self._running:
+            return self.runner.run(coroutine)
+
+    def close(self) -> None:
+        with self._running, self.runner as runner:
+            runner.run(self.resources.aclose())
+
+    async def program(self, factory: bytes) -> Program:
+        program = self.programs.get(factory)
+        if program is None:
+            made: Any = pickle.loads(factory)()  # noqa: S301 - sent by the coordinator
+            program = self.programs[factory] = await made if inspect.isawaitable(made) else made
+        return program
 
 
-_local = _Local()
+_workers: dict[int, _Worker] = {}
+
+
+def _this_worker() -> _Worker:
+    thread = threading.get_ident()
+    if thread not in _workers:
+        _workers[thread] = _Worker()
+        atexit.register(close_workers)
+    return _workers[thread]
+
+
+def close_workers() -> None:
+    """Close what the workers of this process have opened, when the schedules that they run have ended.
+
+    It happens of itself when the process ends; one that goes on, a cluster's, has to be asked. What is sent
+    to it afterwards makes its program anew.
+    """
+    while _workers:
+        _, worker = _workers.popitem()
+        worker.close()
+
+
+def worker_resources() -> AsyncExitStack:
+    """What a program has opened in this worker's thread, and is closed, last first, when its process ends."""
+    return _this_worker().resources
+
+
+def prepare_workers(executor: Executor, factory: Factory, count: int) -> None:
+    """Have workers make their programs now, side by side, and not when the first plan reaches them.
+
+    A worker that cannot do it says so when it is given a plan.
+
+    Args:
+        executor: the workers.
+        factory: what makes a worker's program.
+        count: how many of them.
+    """
+    pickled = pickle.dumps(factory)
+    for _ in range(count):
+        executor.submit(prepare_worker, pickled)
+
+
+def prepare_worker(factory: bytes) -> None:
+    """Make this thread's program.
+
+    Args:
+        factory: the pickled factory.
+    """
+    worker = _this_worker()
+    worker.run(worker.program(factory))
 
 
 def run_in_worker(factory: bytes, plan: Plan) -> Outcome:
@@ -104,12 +172,9 @@ def run_in_worker(factory: bytes, plan: Plan) -> Outcome:
         factory: the pickled factory.
         plan: the plan.
     """
-    return _local.runner.run(_run(factory, plan))
+    worker = _this_worker()
+    return worker.run(_run(worker, factory, plan))
 
 
-async def _run(factory: bytes, plan: Plan) -> Outcome:
-    program = _local.programs.get(factory)
-    if program is None:
-        made: Any = pickle.loads(factory)()  # noqa: S301 - sent by the coordinator
-        program = _local.programs[factory] = await made if inspect.isawaitable(made) else made
-    return await attempt(program, plan)
+async def _run(worker: _Worker, factory: bytes, plan: Plan) -> Outcome:
+    return await attempt(await worker.program(factory), plan)

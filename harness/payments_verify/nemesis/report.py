@@ -5,6 +5,8 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import BrokenExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -133,7 +135,8 @@ def summed_up(folder: Path) -> SoakReport:
     for history in histories(folder):
         judgement, window = kept(history), _window_of(history)
         if judgement is None or window is None:
-            judgement = Judgement(verdict="could not run", problem=f"{history}: not judged")
+            problem = f"{history}: not judged; `payments-verify soak --check {folder}` judges it"
+            judgement = Judgement(verdict="could not run", problem=problem)
         verdicts.add(judgement.verdict)
         if judgement.problem is not None:
             report.problems.append(judgement.problem)
@@ -151,9 +154,12 @@ def summed_up(folder: Path) -> SoakReport:
 
 
 def judge_rest(folder: Path, on_judged: Callable[[int, int], object] = lambda _done, _total: None) -> None:
-    """Judge every window of a folder that has no judgement yet, and keep the judgements beside them."""
+    """Judge every window of a folder that has no judgement yet, and keep the judgements beside them.
+
+    If the process that judges is killed, what is left stays without a judgement.
+    """
     waiting = [history for history in histories(folder) if kept(history) is None]
-    with judges() as executor:
+    with judges() as executor, suppress(BrokenExecutor):
         for done, _ in enumerate(executor.map(judge, waiting), 1):
             on_judged(done, len(waiting))
 
@@ -200,6 +206,8 @@ def _last_verdict(report: SoakReport) -> Verdict:
             f"I7, I1: in the end {run.lost} of {run.acknowledged} acknowledged captures are lost, "
             f"{run.doubled} doubled"
         )
+    report.problems += [f"the audit found: {each}" for each in run.damaged]
+    if run.lost or run.doubled or run.damaged:
         return "violated"
     return "holds" if report.windows else "could not run"
 

@@ -8,8 +8,8 @@ import random
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -18,6 +18,7 @@ import httpx
 import msgspec
 import psycopg
 
+from payments_verify.audit import AuditError, audit
 from payments_verify.nemesis.catalog import FAULTS
 from payments_verify.nemesis.fault import Fault
 from payments_verify.nemesis.judge import Judgement, judge
@@ -48,6 +49,7 @@ class RunReport(msgspec.Struct, kw_only=True):
         acknowledged: captures that were acknowledged.
         lost: of these, those that the database did not have in the end, read directly after everything.
         doubled: payments that had more than one successful capture in the end.
+        damaged: what the audit of the database found in the end.
         is_complete: whether it came to its end, the last look included.
         problem: why it did not.
     """
@@ -61,6 +63,7 @@ class RunReport(msgspec.Struct, kw_only=True):
     acknowledged: int = 0
     lost: int = 0
     doubled: int = 0
+    damaged: list[str] = []
     is_complete: bool = False
     problem: str | None = None
 
@@ -121,8 +124,7 @@ async def _play_windows(
     draws = drawn([FAULTS[name] for name in run.faults], rng)
     deadline = time.monotonic() + plan.seconds
     acknowledged: set[str] = set()
-    judging: list[asyncio.Future[Judgement]] = []
-    loop = asyncio.get_running_loop()
+    judging: list[Future[Judgement]] = []
     with judges() as executor:
         while time.monotonic() < deadline and (plan.captures is None or len(acknowledged) < plan.captures):
             run.windows += 1
@@ -134,24 +136,33 @@ async def _play_windows(
             acknowledged |= told
             run.acknowledged = len(acknowledged)
             on_window(report, len(acknowledged))
-            path = history_file(folder, run.windows)
-            judging.append(loop.run_in_executor(executor, judge, path))
-            if report.findings or any(
-                each.done() and each.result().verdict == "violated" for each in judging
-            ):
+            with suppress(BrokenExecutor):  # the judge has died: what it owes is judged at the end
+                judging.append(executor.submit(judge, history_file(folder, run.windows)))
+            if report.findings or any(_violated(each) for each in judging if each.done()):
                 break
-        await _last_look(target, acknowledged, run)
-        await asyncio.gather(*judging)
+        try:
+            await _last_look(target, acknowledged, run)
+        except AuditError as error:
+            run.problem = f"the audit could not run: {error}"
+            return
+        await asyncio.to_thread(wait, judging)
     run.is_complete = True
 
 
+def _violated(judging: Future[Judgement]) -> bool:
+    """Whether a window is known to be wrong; nothing is known of it if its judge has died."""
+    return judging.exception() is None and judging.result().verdict == "violated"
+
+
 async def _last_look(target: Target, acknowledged: set[str], run: RunReport) -> None:
-    """See whether everything that was ever acknowledged is there, once."""
+    """See whether everything that was ever acknowledged is there, once; and audit every payment's past."""
     missing = set(acknowledged)
     async for payment, number in captured(target.cluster):
         missing.discard(payment)
         run.doubled += number > 1
     run.lost = len(missing)
+    audited = await asyncio.to_thread(audit, target.cluster.dsn)
+    run.damaged = [str(each) for each in audited.findings]
 
 
 def drawn(kinds: Sequence[type[Fault]], rng: random.Random) -> Iterator[list[type[Fault]]]:

@@ -23,7 +23,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _KEYS = UUID("5f3c1f04-8b0e-4a83-9c5f-9e1f2d6a7b10")
 _WHOLE = re.compile(r"\{(\w+)\}")
 _WINDOW_UNITS = {"seconds": 1_000_000, "milliseconds": 1_000, "microseconds": 1}
-_NO_SUCH_ID = 9_000_000_000_000
+_NO_SUCH_ID = 2_000_000_000
+"""Where ids begin that no service has given out, and that an integer of 32 bits still holds."""
 _ABSENT = object()
 _FIELDS: Mapping[str, tuple[str, ...]] = {
     "pending": ("amount",),
@@ -119,7 +120,7 @@ class BoundClient:
         """An id of the right kind that names nothing."""
         if self.binding.ids.kind == "uuid":
             return payment
-        return str(_NO_SUCH_ID + UUID(payment).int % 1_000_000)
+        return str(_NO_SUCH_ID + UUID(payment).int % 100_000_000)
 
     def _written(self, name: str, value: Any) -> Any:  # noqa: ANN401 - any JSON value
         values = self.binding.values

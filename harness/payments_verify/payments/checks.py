@@ -24,7 +24,7 @@ from payments_verify.payments.racing_machine import (
     run_racing_machine,
 )
 from payments_verify.payments.scenario_timeline import race_timeline
-from payments_verify.payments.stress import stress
+from payments_verify.payments.stress import StressReport, stress
 from payments_verify.payments.system import System
 from payments_verify.payments.window_check import check_windows
 from payments_verify.result import CheckResult, Progress, Verdict
@@ -78,7 +78,7 @@ def machine_check(
         cases=tally.steps,
         verdict="holds" if failure is None else "violated",
         seconds=time.monotonic() - started,
-        details=_exercised(tally),
+        details={**_exercised(tally), "violation": _first(tally)},
         counterexample=None if failure is None else _told(failure),
         timelines=_drawings(failure, name),
     )
@@ -176,6 +176,14 @@ def _exercised(tally: Tally) -> dict[str, Any]:
     }
 
 
+def _first(tally: Tally) -> dict[str, Any] | None:
+    """When the first mismatch came, and how many commands the shortest program has that shows it."""
+    if tally.first is None:
+        return None
+    examples, seconds = tally.first
+    return {"examples": examples, "seconds": round(seconds, 3), "commands": tally.program}
+
+
 def _raced(tally: RaceTally) -> dict[str, Any]:
     return {
         "judged": tally.races,
@@ -246,12 +254,18 @@ def stress_check(
                 "outcomes": dict(sorted(found.outcomes.items())),
                 "exercised": written(found.exercised),
                 "histories": str(folder),
+                "violation": None if found.violation is None else _last_round(found),
             },
             counterexample=found.violation or found.undecided,
             timelines=found.drawings,
         )
 
     return asyncio.run(run())
+
+
+def _last_round(found: StressReport) -> dict[str, Any]:
+    """The rounds and seconds up to the violation, and the operations of the history that shows it."""
+    return {"rounds": found.rounds, "seconds": round(found.seconds, 3), "operations": found.wrong}
 
 
 async def _enter(context: AbstractAsyncContextManager[_T]) -> _T:

@@ -21,6 +21,7 @@ from payments_verify.interleavings.ledger import Options
 from payments_verify.interleavings.source_dpor import SourceDPOR
 from payments_verify.interleavings.strategy import Plan
 from payments_verify.payments.race_program import Raced
+from payments_verify.payments.scenario_check import rounded
 from payments_verify.payments.scenario_history import Judge, Violation
 from payments_verify.payments.scenario_program import ScenarioProgram
 from payments_verify.payments.scenarios import Client, Scenario
@@ -52,6 +53,8 @@ class FaultReport:
         violation: what was wrong with the first wrong run.
         execution: that run.
         place: the client and the statement that were hurt in it.
+        tries: schedules that were judged, up to that run.
+        seconds_to_violation: how long that took.
         problem: why something could not be run.
     """
 
@@ -69,6 +72,8 @@ class FaultReport:
     violation: Violation | None = None
     execution: Execution | None = None
     place: tuple[int, int] | None = None
+    tries: int = 0
+    seconds_to_violation: float | None = None
     problem: str | None = None
 
     @property
@@ -92,6 +97,9 @@ class FaultReport:
             "lost": self.lost,
             "doubled": self.doubled,
             "unready": self.unready,
+            "schedules_to_violation": None if self.violation is None else self.tries,
+            "seconds_to_violation": rounded(self.seconds_to_violation),
+            "statements": None if self.execution is None else len(self.execution.schedule),
             "seconds": round(self.seconds, 3),
             "problem": self.violation.explanation if self.violation is not None else self.problem,
         }
@@ -116,6 +124,8 @@ async def explore_fault(
         for statement in count():
             on_run(f"{scenario.name}, {fault.value}, client {process}, statement {statement}")
             reached = await _explore_place(report, service, (process, statement))
+            if report.violation is not None:
+                report.seconds_to_violation = time.perf_counter() - started
             if report.violation is not None or report.problem is not None or not reached:
                 break
     report.seconds = time.perf_counter() - started
@@ -131,6 +141,7 @@ async def _explore_place(report: FaultReport, service: GatedService, place: tupl
 
     def take(execution: Execution, _plan: Plan) -> bool:
         runs.append(execution.result)
+        report.tries += 1
         report.violation = judge.violation(execution)
         if report.violation is not None:
             report.execution, report.place = execution, place

@@ -41,7 +41,7 @@ _SUCCESS = {
     ("read", 200): Outcome.READ,
     ("attempts", 200): Outcome.READ,
 }
-_CAPTURE_OUTCOMES = {"captured": Outcome.CAPTURED} | _PROBLEMS
+CAPTURE_OUTCOMES = {"captured": Outcome.CAPTURED} | _PROBLEMS
 _FIELDS = {
     "pending": ("amount",),
     "authorized": ("amount", "authorized_at", "capture_expires_at"),
@@ -128,7 +128,7 @@ def _attempt(stored: Mapping[str, Any]) -> View:
     return {
         "key": stored["idempotency_key"],
         "amount": stored["amount_cents"],
-        "outcome": _CAPTURE_OUTCOMES[stored["outcome"]].name.lower(),
+        "outcome": CAPTURE_OUTCOMES[stored["outcome"]].name.lower(),
         "decided_at": instant(stored["decided_at"]),
     }
 

@@ -7,8 +7,11 @@ stored attempts, and the bytes that each used key repeats.
 from __future__ import annotations
 
 import asyncio
+import sys
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -30,13 +33,14 @@ from hypothesis.stateful import (
 )
 
 from payments_model import MAX_AMOUNT, Authorized, Expire, Outcome, Record, apply
+from payments_verify.history import Operation
 from payments_verify.payments.exercised import transition
 from payments_verify.payments.http_binding import BindingError
 from payments_verify.payments.observations import Invocation, attempts_of
 from payments_verify.payments.oracle import MismatchError, answer, difference
 from payments_verify.payments.system import System
 from payments_verify.payments.trace import Trace
-from payments_verify.payments.traits import MALFORMED_AMOUNTS, Traits
+from payments_verify.payments.traits import EVERYTHING, Traits
 from payments_verify.result import Progress
 
 EPOCH = 1_900_000_000_000_000
@@ -44,7 +48,7 @@ EPOCH = 1_900_000_000_000_000
 
 _SECOND = 1_000_000
 AMOUNTS = st.sampled_from([1, 500, 501, MAX_AMOUNT])
-_MALFORMED_AMOUNTS = st.sampled_from(MALFORMED_AMOUNTS)
+_MALFORMED_AMOUNTS = st.sampled_from(EVERYTHING.malformed)
 KEYS = st.sampled_from(["k1", "k2", "K1", "k 1"])
 _WINDOWS = st.sampled_from([1, 2, 60, 2_678_400]).map(lambda seconds: seconds * _SECOND)
 PAYMENTS = 3  # as many as an example uses at a time, because each step looks at all of them
@@ -64,6 +68,9 @@ class Tally:
         outcomes: how often each command had each outcome.
         exercised: how often each transition of the model was taken.
         on_example: called when a program begins.
+        began: when the run began, on this process's monotonic clock, in seconds.
+        program: commands of the program that is run, or was run last: the shortest, once one has failed.
+        first: programs and seconds up to the first mismatch; ``None`` without one.
     """
 
     examples: int = 0
@@ -72,11 +79,20 @@ class Tally:
     outcomes: dict[str, int] = field(default_factory=dict)
     exercised: Counter[str] = field(default_factory=Counter)
     on_example: Callable[[], None] = lambda: None
+    began: float = field(default_factory=time.monotonic)
+    program: int = 0
+    first: tuple[int, float] | None = None
 
     def begin_example(self) -> None:
         """Count a program that begins."""
         self.examples += 1
+        self.program = 0
         self.on_example()
+
+    def mismatch(self, what: str, operations: Sequence[Operation] = ()) -> MismatchError:
+        """A mismatch, to be raised; when the first came is kept."""
+        self.first = self.first or (self.examples, time.monotonic() - self.began)
+        return MismatchError(what, operations)
 
 
 def _where(has: Callable[[Traits], bool]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -258,6 +274,7 @@ class PaymentMachine(RuleBasedStateMachine):
             MismatchError: if they differ.
         """
         invocation = Invocation(f, {"payment": payment, **arguments})
+        self.tally.program += is_step
         before = self.records[payment]
         self.records[payment], expected = answer(before, invocation, self.now)
         seen = self._send(invocation)
@@ -272,6 +289,7 @@ class PaymentMachine(RuleBasedStateMachine):
     def refused_as_malformed(self, f: str, payment: str, **arguments: Any) -> None:  # noqa: ANN401
         """Send a command that must be refused as malformed, whatever the state."""
         invocation = Invocation(f, {"payment": payment, **arguments})
+        self.tally.program += 1
         self._compare(invocation, {"outcome": "malformed"}, self._send(invocation))
         record = self.records.get(payment, Record())
         self.tally.exercised[transition(record, f, "malformed", record)] += 1
@@ -291,9 +309,9 @@ class PaymentMachine(RuleBasedStateMachine):
         try:
             observed = self.runner.run(self.system.clients[0].send(invocation))
         except BindingError as error:
-            raise MismatchError(str(error)) from None
+            raise self.tally.mismatch(str(error)) from None
         if observed.kind == "unknown":
-            raise MismatchError(
+            raise self.tally.mismatch(
                 f"{invocation.f} {dict(invocation.value)} got no definite answer: {dict(observed.value)}"
             )
         return observed.value
@@ -309,7 +327,9 @@ class PaymentMachine(RuleBasedStateMachine):
             wrong = None if first == body else f"body: first answered {first!r}, now {body!r}"
         if wrong is not None:
             self.trace.add(invocation.f, invocation.value, seen)
-            raise MismatchError(f"{invocation.f} {dict(invocation.value)}: {wrong}", self.trace.operations())
+            raise self.tally.mismatch(
+                f"{invocation.f} {dict(invocation.value)}: {wrong}", self.trace.operations()
+            )
 
     def _count(self, f: str, outcome: str) -> None:
         name = f"{f} -> {outcome}"
@@ -369,19 +389,21 @@ def run_programs(
     if seed is not None:
         use_seed(seed)(machine)
     try:
-        run_state_machine_as_test(
-            machine,
-            settings=settings(
-                max_examples=examples,
-                stateful_step_count=steps,
-                deadline=None,
-                database=None,
-                print_blob=False,
-                phases=(Phase.generate, Phase.shrink),
-                report_multiple_bugs=False,
-                suppress_health_check=list(HealthCheck),
-            ),
-        )
+        # Hypothesis prints what did not come again; standard output may have to be JSON and nothing else.
+        with redirect_stdout(sys.stderr):
+            run_state_machine_as_test(
+                machine,
+                settings=settings(
+                    max_examples=examples,
+                    stateful_step_count=steps,
+                    deadline=None,
+                    database=None,
+                    print_blob=False,
+                    phases=(Phase.generate, Phase.shrink),
+                    report_multiple_bugs=False,
+                    suppress_health_check=list(HealthCheck),
+                ),
+            )
     except MismatchError as mismatch:
         return mismatch
     except Flaky as flaky:

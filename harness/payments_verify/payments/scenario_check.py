@@ -60,6 +60,7 @@ class Explored:
         outcomes: how often each combination of answers was seen.
         violation: what was wrong with the first wrong run; ``None`` if all were explained.
         schedules_to_violation: how many schedules had been run when it was found.
+        seconds_to_violation: how long that took.
         execution: the run with the fewest switches that is wrong.
         schedule: its file.
         strays: statements that were sent while no process ran: they were not scheduled.
@@ -72,6 +73,7 @@ class Explored:
     outcomes: Mapping[Any, int] = field(default_factory=dict)
     violation: Violation | None = None
     schedules_to_violation: int | None = None
+    seconds_to_violation: float | None = None
     execution: Execution | None = None
     schedule: Path | None = None
     strays: int = 0
@@ -106,6 +108,7 @@ class Explored:
             "outcomes": len(self.outcomes),
             "problem": self.problem,
             "schedules_to_violation": self.schedules_to_violation,
+            "seconds_to_violation": rounded(self.seconds_to_violation),
             "switches": None if self.execution is None else switches(self.execution.schedule),
             "schedule": None if self.schedule is None else str(self.schedule),
             **self.report.as_json(),
@@ -161,12 +164,18 @@ async def explore_scenario(
         exploration.outcomes,
         exploration.violation,
         exploration.runs if exploration.violation is not None else None,
+        None if exploration.found is None else exploration.found - started,
         exploration.execution,
         path,
         exploration.strays,
         exploration.exercised,
         time.perf_counter() - started,
     )
+
+
+def rounded(seconds: float | None) -> float | None:
+    """Seconds as reports show them."""
+    return None if seconds is None else round(seconds, 3)
 
 
 def _outcomes(raced: Raced) -> Any:  # noqa: ANN401 - whatever can be compared
@@ -182,6 +191,7 @@ class _Exploration:
         self.execution: Execution | None = None
         self.runs = 0
         self.strays = 0
+        self.found: float | None = None
         self._scenario = scenario
         self._on_run = on_run
         self._judge = Judge()
@@ -228,6 +238,7 @@ class _Exploration:
         self.violation = self._judge.violation(execution)
         if self.violation is not None:
             self.execution = execution
+            self.found = time.perf_counter()
         return self.violation is not None
 
 

@@ -108,6 +108,7 @@ class Scenario:
         actors: who takes part; each is a process of the schedule.
         prepared: how far the payment has come before.
         past_window: whether the clock stands at the window's end when the race begins.
+        invariants: the ids of those that a service with the anomaly breaks; and always I10.
     """
 
     name: str
@@ -115,6 +116,7 @@ class Scenario:
     actors: tuple[Actor, ...]
     prepared: Prepared = Prepared.AUTHORIZED
     past_window: bool = False
+    invariants: tuple[str, ...] = ()
 
 
 def capture(key: str, amount: int = AMOUNT, payment: int = 0) -> Command:
@@ -137,95 +139,113 @@ _ALL = (
         "same-key-twice",
         "A client that has heard nothing sends its capture again: it is decided twice.",
         (client(capture("k1")), client(capture("k1"))),
+        invariants=("I3", "I10"),
     ),
     Scenario(
         "different-keys",
         "Two captures with keys of their own both succeed.",
         (client(capture("k1")), client(capture("k2"))),
+        invariants=("I1", "I6", "I10"),
     ),
     Scenario(
         "different-keys-and-tick",
         "The window closes while two captures race: one is decided by the time of before it waited.",
         (client(capture("k1")), client(capture("k2")), Tick()),
+        invariants=("I1", "I5", "I10"),
     ),
     Scenario(
         "three-captures",
         "A third capture overtakes the second in the queue for the lock, and what the first left is lost.",
         (client(capture("k1")), client(capture("k2")), client(capture("k3"))),
+        invariants=("I1", "I10"),
     ),
     Scenario(
         "same-key-different-amounts",
         "One key is accepted for two requests.",
         (client(capture("k1")), client(capture("k1", AMOUNT + 1))),
+        invariants=("I4", "I10"),
     ),
     Scenario(
         "capture-and-void",
         "A payment is captured and voided.",
         (client(capture("k1")), client(VOID)),
+        invariants=("I2", "I10", "I11"),
     ),
     Scenario(
         "capture-and-sweep",
         "A payment is captured, and then expired by a sweep that had seen it authorized.",
         (client(capture("k1")), Tick(), Sweeper()),
+        invariants=("I2", "I5", "I10"),
     ),
     Scenario(
         "two-sweepers",
         "Two sweeps expire one payment, or wait for each other.",
         (Sweeper(), Sweeper()),
         past_window=True,
+        invariants=("I9", "I10"),
     ),
     Scenario(
         "authorize-twice",
         "A second authorization moves the window.",
         (client(AUTHORIZE), client(AUTHORIZE)),
         prepared=Prepared.CREATED,
+        invariants=("I2", "I10", "I11"),
     ),
     Scenario(
         "window-closes-behind-update",
         "A capture waits for a session that voids the payment while the window closes, and succeeds.",
         (client(capture("k1")), Holder(Leaving.VOIDED), Tick()),
+        invariants=("I2", "I5", "I10"),
     ),
     Scenario(
         "window-closes-behind-lock",
         "A capture waits for a session that only locks while the window closes, and succeeds all the same.",
         (client(capture("k1")), Holder(Leaving.ONLY_LOCKED), Tick()),
+        invariants=("I5", "I10"),
     ),
     Scenario(
         "window-closes-behind-rollback",
         "A capture waits for a session that rolls back while the window closes, and succeeds all the same.",
         (client(capture("k1")), Holder(Leaving.ROLLED_BACK), Tick()),
+        invariants=("I5", "I10"),
     ),
     Scenario(
         "capture-and-ticks",
         "A capture in the last µs of the window is refused, or one at its end succeeds.",
         (client(capture("k1")), Tick(-1), Tick()),
+        invariants=("I5", "I10"),
     ),
     Scenario(
         "read-while-captured",
         "A read shows a state that never was, or goes back behind one that an earlier read has shown.",
         (client(capture("k1")), client(READ, READ), Tick()),
+        invariants=("I8", "I10"),
     ),
     Scenario(
         "create-twice",
         "Two creations under one id make two payments, or fail.",
         (client(CREATE), client(CREATE)),
         prepared=Prepared.NOTHING,
+        invariants=("I2", "I9", "I10"),
     ),
     Scenario(
         "capture-during-authorize",
         "A capture succeeds on a payment that was not authorized when it was decided.",
         (client(AUTHORIZE), client(capture("k1"))),
         prepared=Prepared.CREATED,
+        invariants=("I2", "I10"),
     ),
     Scenario(
         "retry-while-under-way",
         "A client gives up waiting and repeats its capture on another connection, then once more.",
         (client(capture("k1")), client(capture("k1"), capture("k1"))),
+        invariants=("I3", "I9", "I10"),
     ),
     Scenario(
         "four-captures",
         "Among four captures more than one succeeds.",
         (client(capture("k1")), client(capture("k2")), client(capture("k3")), client(capture("k4"))),
+        invariants=("I1", "I10"),
     ),
 )
 
@@ -233,13 +253,24 @@ ONE_CAPTURE = Scenario(
     "one-capture",
     "A capture that was answered is lost, or one that was not heard is made twice.",
     (client(capture("k1")),),
+    invariants=("I7", "I10"),
 )
 """No race: for faults, which need none."""
 
 SCENARIOS: Mapping[str, Scenario] = {scenario.name: scenario for scenario in _ALL}
 """Every scenario, by name, in the order in which they are run."""
 
-NAMED: Mapping[str, Scenario] = {**SCENARIOS, ONE_CAPTURE.name: ONE_CAPTURE}
+LARGER = tuple(
+    Scenario(
+        f"{name}-captures",
+        f"Among {name} captures more than one succeeds.",
+        tuple(client(capture(f"k{each}")) for each in range(1, count + 1)),
+    )
+    for name, count in (("five", 5), ("six", 6))
+)
+"""Races for a cluster: thousands of classes of schedules, and hundreds of thousands."""
+
+NAMED: Mapping[str, Scenario] = {**SCENARIOS, **{each.name: each for each in (ONE_CAPTURE, *LARGER)}}
 """Every scenario that a schedule may be of."""
 
 FAULT_SCENARIOS = (

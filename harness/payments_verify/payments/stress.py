@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -67,6 +68,9 @@ class StressReport:
         histories: the files.
         exercised: the model's transitions in the histories' linearizations.
         drawings: the attempt to linearize a history that is not linearizable, for a page.
+        wrong: operations of the part of a history that is not linearizable; of the whole, if it is only that
+            one got no answer.
+        seconds: how long it took.
     """
 
     rounds: int = 0
@@ -77,6 +81,8 @@ class StressReport:
     histories: list[Path] = field(default_factory=list)
     exercised: Counter[str] = field(default_factory=Counter)
     drawings: list[Drawing] = field(default_factory=list)
+    wrong: int = 0
+    seconds: float = 0.0
 
 
 async def stress(
@@ -99,11 +105,13 @@ async def stress(
         progress: is told of each finished round.
     """
     report = StressReport()
+    started = time.perf_counter()
     for number in range(rounds):
         path = folder / f"stress-{seed}-{number:04}.jsonl"
         rng = random.Random(f"{seed}/{number}")  # noqa: S311 - draws a workload, keeps no secret
         await _round(system, path, rng, load or Load(), report)
         report.rounds += 1
+        report.seconds = time.perf_counter() - started
         if progress is not None:
             progress(report.rounds, rounds, f"{report.operations} operations")
         if report.violation is not None:
@@ -123,10 +131,12 @@ async def _round(system: System, path: Path, rng: random.Random, load: Load, rep
     if result.refuted is not None:
         report.drawings.append(refuted(str(path), result.refuted, operations))
         shown = render(explain(Payments(), result.refuted))
+        report.wrong = len(result.refuted.operations)
         unanswered = "" if report.violation is None else f"\n\n{report.violation}"
         report.violation = f"{path}: not linearizable\n{shown}{unanswered}"
     elif report.violation is not None:
         report.violation += f"\nin {path}"
+        report.wrong = len(operations)
     elif result.verdict is Verdict.UNKNOWN:
         report.undecided = f"{path}: {result.reason}"
 

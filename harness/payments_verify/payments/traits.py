@@ -24,6 +24,8 @@ PAYMENT_FIELDS = frozenset(
 ATTEMPT_FIELDS = frozenset({"key", "amount", "outcome", "decided_at"})
 MALFORMED_AMOUNTS: tuple[Any, ...] = (0, -1, MAX_AMOUNT + 1, 2**63, True, 1.5, "1", None)
 """What is no amount."""
+_NO_AMOUNT_HERE = (*MALFORMED_AMOUNTS, 1e3)
+"""The same for this repository's service; where a language has one type of numbers, 1e3 is 1000."""
 
 _REAL_WINDOW = 3_600_000_000
 """A window that does not end while a check runs, in µs."""
@@ -63,7 +65,7 @@ class Traits:
     chooses_ids: bool = True
     finds_unknown: bool = True
     reasons: tuple[str, ...] = ("declined", "voided")
-    malformed: tuple[Any, ...] = MALFORMED_AMOUNTS
+    malformed: tuple[Any, ...] = _NO_AMOUNT_HERE
     max_amount: int = MAX_AMOUNT
     max_window: int = 2_678_400_000_000
 

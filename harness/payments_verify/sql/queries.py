@@ -64,9 +64,29 @@ class Analysis:
         self._common = {name_of(node.args["alias"].this) for node in self.tree.find_all(exp.CTE)}
         if hidden := self._common & catalog.names.keys():
             raise NotUnderstoodError(f"its WITH clause hides {', '.join(sorted(hidden))}")
+        self._returned: dict[Place, tuple[Comparison, Term]] = {}
         self._done: set[int] = set()
         self._tables = {id(node): self._table(node) for node in self.tree.find_all(exp.Table)}
         check_names(tokens, [table for table in self._tables.values() if table], catalog)
+
+    def returned(self, node: exp.Expr, table: Table, row: Mapping[str, Term | None]) -> None:
+        """Note the values that are known of every row that a part of the WITH clause writes and returns.
+
+        Only under plain names: another expression, or a name that the statement gives to something else as
+        well, may mean any value.
+        """
+        part, returning = node.parent, node.args.get("returning")
+        if not isinstance(part, exp.CTE) or part.args["alias"].columns or returning is None:
+            return
+        name = name_of(part.args["alias"].this)
+        if sum(alias.name == name for alias in self.tree.find_all(exp.TableAlias)) > 1:
+            return
+        shown = {item.name for item in returning.expressions if isinstance(item, exp.Column)}
+        if any(isinstance(item, exp.Star) for item in returning.expressions):
+            shown |= row.keys()
+        for column in shown & row.keys():
+            if term := row[column]:
+                self._returned[name, column] = (table.columns[column].comparison, term)
 
     def read_queries(self) -> None:
         """Add what every SELECT reads and locks, and every table that nothing else accounts for."""
@@ -129,7 +149,7 @@ class Analysis:
     def term(self, node: exp.Expr | None, comparison: Comparison) -> Term | None:
         """The term that an expression is, where it meets a column that compares so."""
         match node:
-            case exp.Paren():
+            case exp.Paren() | exp.Alias():
                 return self.term(node.this, comparison)
             case exp.Cast() if type(node) is exp.Cast:
                 target = node.args["to"]
@@ -138,7 +158,7 @@ class Analysis:
             case exp.Null():
                 return Term()
             case exp.Column():
-                return self._column_term(node)
+                return self._column_term(node, comparison)
             case exp.Literal():
                 return self._constant(node)
         return None
@@ -149,12 +169,15 @@ class Analysis:
             return Term(constant=Bound(0, 0, token.text.encode())) if token.exact else None
         return Term(constant=Bound(0, _INT8, node.this.encode())) if node.is_int else None
 
-    def _column_term(self, node: exp.Column) -> Term | None:
+    def _column_term(self, node: exp.Column, comparison: Comparison) -> Term | None:
         name = node.name
         parameter = _PARAMETER.fullmatch(name)
         if parameter and not node.table and node.this.quoted:
             return Term(int(parameter.group(1)) - 1, repeated=self._uses[parameter.group(1)] > 1)
-        return self._known.get((node.table, name))
+        if term := self._known.get((node.table, name)):
+            return term
+        compared, returned = self._returned.get((node.table or _only_source(node), name), (None, None))
+        return returned if compared is comparison else None
 
     def _table(self, node: exp.Table) -> Table | None:
         if isinstance(node.parent, exp.Lock) or not isinstance(node.this, exp.Identifier):
@@ -235,6 +258,19 @@ def _tables_in(parts: Iterable[object]) -> Iterable[exp.Table]:
             yield from _tables_in(part.args.get("joins") or [])
         elif isinstance(part, (exp.From, exp.Join)):
             yield from _tables_in([part.this])
+
+
+def _only_source(node: exp.Column) -> str:
+    """The name in the FROM clause of a column's query, if that is all that stands there."""
+    select = node.parent_select
+    source = select.args.get("from_") if isinstance(select, exp.Select) else None
+    if source is None or select is None or select.args.get("joins") or not isinstance(source.this, exp.Table):
+        return ""
+    table = source.this
+    is_plain = isinstance(table.this, exp.Identifier) and not (
+        table.args.get("alias") or table.args.get("db") or table.args.get("joins")
+    )
+    return str(table.name) if is_plain else ""
 
 
 def _alias(node: exp.Table, table: Table) -> str:

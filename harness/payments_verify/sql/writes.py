@@ -34,15 +34,17 @@ def plan_statement(analysis: Analysis) -> Plan:
     Raises:
         NotUnderstoodError: It holds something that is not understood.
     """
-    writes = list(analysis.tree.find_all(exp.Insert, exp.Update, exp.Delete))
-    for node in writes:
+    # Those of the WITH clause in their order, and the statement itself last: it may use what they return.
+    writes = list(analysis.tree.find_all(exp.Insert, exp.Update, exp.Delete, bfs=False))
+    for node in sorted(writes, key=lambda node: node is analysis.tree):
         match node:
             case exp.Insert():
-                _Insert(analysis, node).plan()
+                table, known = _Insert(analysis, node).plan()
             case exp.Update():
-                _plan_update(analysis, node)
+                table, known = _plan_update(analysis, node)
             case exp.Delete():
-                _plan_delete(analysis, node)
+                table, known = _plan_delete(analysis, node)
+        analysis.returned(node, table, known)
     analysis.read_queries()
     return analysis.plan
 
@@ -63,15 +65,22 @@ class _Insert:
         self._listed = names
         self._altered = assigned_columns(self._table, "INSERT", analysis.catalog)
 
-    def plan(self) -> None:
+    def plan(self) -> tuple[Table, Row]:
+        """Add it to the plan; returns the values known of every row that it writes, and their table."""
         table, plan = self._table, self._analysis.plan
-        for row in self._rows():
+        rows = list(self._rows())
+        for row in rows:
             known = {name: term for name, term in row.items() if name not in self._altered}
             plan.writes.append(RowsPlan.of_table(table, known))
             plan.locks += [_claim(self._analysis.catalog, table, index, known) for index in table.indexes]
             plan.locks += [_reference(self._analysis, foreign, known) for foreign in table.foreign_keys]
             fire(self._analysis.catalog, plan, table, "INSERT", new=known)
             self._plan_conflict(known)
+        return table, known if len(rows) == 1 and not self._may_update() else {}
+
+    def _may_update(self) -> bool:
+        conflict = self._node.args.get("conflict")
+        return conflict is not None and bool(conflict.expressions)
 
     def _rows(self) -> Iterable[Row]:
         source = self._node.args.get("expression")
@@ -79,6 +88,8 @@ class _Insert:
             return [self._row([])]
         if isinstance(source, exp.Values):
             return [self._row(list(_items(values))) for values in source.expressions]
+        if isinstance(source, exp.Select) and not any(item.is_star for item in source.expressions):
+            return [self._row(source.expressions)]
         unknown: list[exp.Expr | None] = [None] * len(self._listed or self._table.columns)
         return [self._row(unknown)]
 
@@ -132,14 +143,14 @@ class _Insert:
         return ()
 
 
-def _plan_update(analysis: Analysis, node: exp.Update) -> None:
+def _plan_update(analysis: Analysis, node: exp.Update) -> tuple[Table, Row]:
     table = _target(analysis, node.this)
     known = _restrict_target(analysis, node, node.args.get("from_"))
-    _plan_change(analysis, table, known, _changes(analysis, table, node.expressions))
+    return table, _plan_change(analysis, table, known, _changes(analysis, table, node.expressions))
 
 
-def _plan_change(analysis: Analysis, table: Table, known: Row, changes: Row) -> None:
-    """Update the rows with the ``known`` values, of which ``changes`` become others."""
+def _plan_change(analysis: Analysis, table: Table, known: Row, changes: Row) -> Row:
+    """Update the rows with the ``known`` values; returns what is known of them after the ``changes``."""
     plan = analysis.plan
     assigned = assigned_columns(table, "UPDATE", analysis.catalog)
     altered = changes.keys() | assigned
@@ -159,9 +170,10 @@ def _plan_change(analysis: Analysis, table: Table, known: Row, changes: Row) -> 
         if altered & set(foreign.referenced_columns):
             _plan_check_of_references(analysis, foreign, known)
     fire(analysis.catalog, plan, table, "UPDATE", new=new, old=known, changed=frozenset(altered))
+    return new
 
 
-def _plan_delete(analysis: Analysis, node: exp.Delete) -> None:
+def _plan_delete(analysis: Analysis, node: exp.Delete) -> tuple[Table, Row]:
     table = _target(analysis, node.this)
     known = _restrict_target(analysis, node, *(node.args.get("using") or []))
     plan = analysis.plan
@@ -173,6 +185,7 @@ def _plan_delete(analysis: Analysis, node: exp.Delete) -> None:
     for foreign in table.referenced_by:
         _plan_check_of_references(analysis, foreign, known)
     fire(analysis.catalog, plan, table, "DELETE", old=known)
+    return table, known
 
 
 def _restrict_target(analysis: Analysis, node: exp.Update | exp.Delete, *others: object) -> Row:

@@ -13,8 +13,9 @@ from payments_verify.systems.gated import EXPLORING, gated, gated_service
 from payments_verify.systems.gated_memory import IN_MEMORY, gated_in_memory
 from payments_verify.systems.in_process import in_memory, in_process
 from payments_verify.systems.server import ServerError, servers
+from payments_verify.systems.shipped import shipped_static_check
 from payments_verify.systems.subjects import started_subject, subject_at
-from payments_verify.systems.workers import MakeProgram
+from payments_verify.systems.workers import MakeProgram, local_processes
 
 __all__ = [
     "EXPLORING",
@@ -35,10 +36,12 @@ __all__ = [
     "gated_service",
     "in_memory",
     "in_process",
+    "local_processes",
     "make_token",
     "prepared_database",
     "servers",
     "service_at",
+    "shipped_static_check",
     "started_subject",
     "subject_at",
 ]

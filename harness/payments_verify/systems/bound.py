@@ -32,8 +32,6 @@ from payments_verify.systems.gated import EXPLORING
 
 _REQUEST_LIMIT_S = 60.0
 _SWEEP_LIMIT_S = 60.0
-_IDLE_LIMIT_S = 1.0
-"""Sooner than any server closes an idle connection: a request must not meet that."""
 
 Do = Callable[[], Coroutine[Any, Any, object]]
 SetClock = Callable[[int], Coroutine[Any, Any, object]]
@@ -197,7 +195,8 @@ def empty_databases(bin_dir: Path | None = None) -> Iterator[Callable[[], str]]:
 
 @asynccontextmanager
 async def _http(url: str, binding: Binding) -> AsyncIterator[httpx.AsyncClient]:
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=_IDLE_LIMIT_S)
+    # A server may close a connection after an error, and the next request on it would have no answer.
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     headers = from_environment(binding.service.headers)
     async with httpx.AsyncClient(
         base_url=url, timeout=_REQUEST_LIMIT_S, limits=limits, headers=headers

@@ -58,7 +58,8 @@ class Cluster:
         self.account: Account = server_account()
         self.settings = {**_SETTINGS, **settings}
         self._folder = folder
-        self._bin_dir = bin_dir
+        # Found once: a standby of another version could not follow.
+        self._bin_dir = find_binaries(bin_dir)
         self._password = secrets.token_urlsafe(16)
         self._sites = 0
         self._primary = self._site()
@@ -228,7 +229,7 @@ class Cluster:
         data.mkdir(mode=0o700)
         for path in (standby.folder / "password", data):
             self.account.own(path)
-        programs = reachable_binaries(find_binaries(self._bin_dir), self.account)
+        programs = reachable_binaries(self._bin_dir, self.account)
         source = make_conninfo(self._primary.dsn(), port=port, application_name=STANDBY)
         # Nothing here makes the machine itself crash, so that the copy need not wait for the disk.
         command = [str(programs / "pg_basebackup"), f"--pgdata={data}", f"--dbname={source}"]

@@ -29,9 +29,18 @@ def prepared_database(
     Raises:
         EmbeddedPostgresError: if no server can be started; the message says why and what to do.
     """
+    with migrated_database(bin_dir, settings) as dsn:
+        clock.install(dsn)
+        yield dsn
+
+
+@contextmanager
+def migrated_database(
+    bin_dir: Path | None = None, settings: Mapping[str, str] | None = None
+) -> Iterator[str]:
+    """The same, with the clock that the migrations give it."""
     with temporary_postgres(bin_dir=bin_dir, settings=settings) as server:
         server.create_database(_NAME)
         dsn = server.dsn(_NAME, unix_socket=True)
         migrate(dsn)
-        clock.install(dsn)
         yield dsn

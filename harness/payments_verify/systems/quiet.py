@@ -7,19 +7,39 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import structlog
+from structlog.types import EventDict, WrappedLogger
 
 from payments_core.entrypoints.logs import configure_logs
 
 
+class _Once:
+    """Lets an event pass that is not like one before it: of the same name, with the same exception."""
+
+    def __init__(self) -> None:
+        self._seen: set[tuple[object, object]] = set()
+
+    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        told = event.get("event"), event.get("exception")
+        if told in self._seen:
+            raise structlog.DropEvent
+        self._seen.add(told)
+        return event
+
+
 @contextmanager
 def only_errors_logged() -> Iterator[None]:
-    """Log errors alone until the block ends, and then as before: a refusal is no news in a race."""
+    """Log errors alone, each once, until the block ends, and then as before.
+
+    A refusal is no news in a race, nor is the error that a broken service answers in every other schedule.
+    """
     before = structlog.get_config()
     root = logging.getLogger()
     handlers, root_level = root.handlers, root.level
     pool = logging.getLogger("psycopg.pool")
     level = pool.level
     configure_logs("error")
+    *processors, rendering = structlog.get_config()["processors"]
+    structlog.configure(processors=[*processors, _Once(), rendering])
     pool.setLevel(logging.ERROR)  # that it discards what was cut is no news either
     try:
         yield

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-import atexit
-import threading
-from contextlib import AbstractAsyncContextManager, ExitStack
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
+from payments_verify.interleavings.parallel import worker_resources
 from payments_verify.payments.scenario_program import ScenarioProgram
-from payments_verify.payments.scenarios import SCENARIOS
+from payments_verify.payments.scenarios import NAMED
 from payments_verify.payments.system import GatedService
 from payments_verify.systems.database import prepared_database
 from payments_verify.systems.gated import EXPLORING, gated
 from payments_verify.systems.gated_memory import gated_in_memory
 
-
-class _Opened(threading.local):
-    """What a worker's thread, and its event loop, keep from one schedule to the next."""
-
-    def __init__(self) -> None:
-        self.services: dict[MakeProgram, GatedService] = {}
-
-
-_servers = ExitStack()
-atexit.register(_servers.close)
-_opened = _Opened()
+# What is open in a worker's thread, and closed with its resources.
+_opened: WeakKeyDictionary[AsyncExitStack, dict[MakeProgram, GatedService]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -48,24 +40,25 @@ class MakeProgram:
     async def __call__(self) -> ScenarioProgram:
         """The program, over the worker's service, which is made ready for the first of them."""
         service = await _service(replace(self, scenario=""))
-        program = ScenarioProgram(SCENARIOS[self.scenario], service)
+        program = ScenarioProgram(NAMED[self.scenario], service)
         await program.prepare()
         return program
 
 
-def _close(loop: asyncio.AbstractEventLoop, context: AbstractAsyncContextManager[GatedService]) -> None:
-    if not loop.is_closed():
-        loop.run_until_complete(context.__aexit__(None, None, None))
+def local_processes(count: int) -> ProcessPoolExecutor:
+    """An executor of so many processes of this machine."""
+    # Forked, a worker would inherit this process's event loop and its database.
+    return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"))
 
 
 async def _service(kind: MakeProgram) -> GatedService:
-    if kind not in _opened.services:
+    resources = worker_resources()
+    services = _opened.setdefault(resources, {})
+    if kind not in services:
         if kind.in_memory:
             context = gated_in_memory()
         else:
-            dsn = _servers.enter_context(prepared_database(kind.bin_dir, EXPLORING))
+            dsn = resources.enter_context(prepared_database(kind.bin_dir, EXPLORING))
             context = gated(dsn, kind.command)
-        _opened.services[kind] = await context.__aenter__()
-        # Kept open: it ends with the worker's process, before its loop and its server do.
-        atexit.register(_close, asyncio.get_running_loop(), context)
-    return _opened.services[kind]
+        services[kind] = await resources.enter_async_context(context)
+    return services[kind]

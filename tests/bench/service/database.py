@@ -29,6 +29,14 @@ _INSERT = f"""
     SELECT {_ID}, {AMOUNT_CENTS}, 'authorized', '{AUTHORIZED_AT}', '{AUTHORIZED_AT}', '{EXPIRES_AT}'
     FROM generate_series(%s::bigint, %s::bigint) AS n
 """
+_INSERT_EVENTS = f"""
+    INSERT INTO payment_events
+        (payment_id, event_number, outcome, decided_at, amount_cents, capture_expires_at)
+    SELECT {_ID}, number, outcome, '{AUTHORIZED_AT}', amount_cents, expires_at
+    FROM generate_series(%s::bigint, %s::bigint) AS n,
+         (VALUES (1, 'created', {AMOUNT_CENTS}, NULL), (2, 'authorized', NULL, '{EXPIRES_AT}'::timestamptz))
+             AS event (number, outcome, amount_cents, expires_at)
+"""
 _numbers = count(1)
 
 
@@ -62,12 +70,13 @@ class Database:
         with psycopg.connect(self.dsn) as connection:
             connection.execute("SET session_replication_role = replica")
             connection.execute(_INSERT, (first, first + payments - 1))
+            connection.execute(_INSERT_EVENTS, (first, first + payments - 1))
         self.settle()
 
     def settle(self) -> None:
         """Let nothing of what was done before be done during the run."""
         with psycopg.connect(self.dsn, autocommit=True) as connection:
-            connection.execute("VACUUM (ANALYZE) payments, capture_attempts")
+            connection.execute("VACUUM (ANALYZE) payments, capture_attempts, payment_events")
             connection.execute("CHECKPOINT")
 
     def captured(self) -> int:

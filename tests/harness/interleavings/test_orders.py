@@ -139,6 +139,16 @@ def test_no_operation_is_a_run_as_it_was() -> None:
     assert real_time_orders(execution, []) == [RealTimeOrder(frozenset(), (0, 1))]
 
 
+def test_a_wait_that_ends_by_itself_ends_the_operation() -> None:
+    """As at a limit of the wait: nobody comes after it whose step lets it go on."""
+    execution = Execution((Step(1, "a"), Step(0, "b", blocked=True, woke=(0,))), complete=True)
+    operations = [Operation(1, 0, 0), Operation(0, 1, 1)]
+    assert [order.pairs for order in real_time_orders(execution, operations)] == [
+        frozenset({(0, 1)}),
+        frozenset({(1, 0)}),
+    ]
+
+
 @pytest.mark.parametrize(
     ("operation", "message"),
     [

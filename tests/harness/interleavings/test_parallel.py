@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import multiprocessing
+import os
 import pickle
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +19,7 @@ import pytest
 from payments_verify.interleavings.execution import Execution, Program, Step
 from payments_verify.interleavings.exhaustive import Bounded, Naive
 from payments_verify.interleavings.ledger import Options
-from payments_verify.interleavings.parallel import explore_in_parallel
+from payments_verify.interleavings.parallel import explore_in_parallel, prepare_workers, worker_resources
 from payments_verify.interleavings.randomized import PCT
 from payments_verify.interleavings.report import Report
 from payments_verify.interleavings.source_dpor import SourceDPOR
@@ -152,3 +156,34 @@ def test_plans_can_be_pickled(name: str) -> None:
     plan = STRATEGIES[name]().next()
     assert plan is not None
     assert pickle.loads(pickle.dumps(plan)) == plan
+
+
+def _closing(folder: Path) -> Program:
+    async def close() -> None:
+        await asyncio.sleep(0)  # the worker's loop must still run
+        (folder / f"closed-{os.getpid()}").touch()
+
+    (folder / f"made-{os.getpid()}").touch()
+    worker_resources().push_async_callback(close)
+    return captures("a", "b")
+
+
+def _wait_for(count: int, folder: Path, pattern: str) -> None:
+    deadline = time.monotonic() + 60
+    while len(list(folder.glob(pattern))) < count:
+        assert time.monotonic() < deadline, f"{count} of {pattern}: {list(folder.iterdir())}"
+        time.sleep(0.01)
+
+
+def test_workers_are_prepared_before_the_first_plan_and_close_what_they_opened(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    factory = functools.partial(_closing, tmp_path)
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        prepare_workers(pool, factory, 2)
+        _wait_for(1, tmp_path, "made-*")
+        report, _ = in_parallel(pool, factory, SourceDPOR())
+    assert report.complete
+    made = {path.name.removeprefix("made-") for path in tmp_path.glob("made-*")}
+    assert made == {path.name.removeprefix("closed-") for path in tmp_path.glob("closed-*")}
+    assert capfd.readouterr().err == ""

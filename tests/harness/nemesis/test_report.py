@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
+import pytest
+
+from payments_verify.nemesis import report as module
 from payments_verify.nemesis.judge import kept
 from payments_verify.nemesis.report import histories, judge_rest, summed_up
 from payments_verify.nemesis.window import Incident
@@ -46,6 +51,15 @@ def test_the_last_look_counts(tmp_path: Path) -> None:
     assert (report.verdict, report.lost, report.doubled) == ("violated", 2, 1)
 
 
+def test_the_audit_counts(tmp_path: Path) -> None:
+    window(tmp_path, 1, GOOD)
+    run(tmp_path, damaged=["I12  payment p, event 2: expected an event, found event 3"])
+    judge_rest(tmp_path)
+    report = summed_up(tmp_path)
+    assert report.verdict == "violated"
+    assert report.problems == ["the audit found: I12  payment p, event 2: expected an event, found event 3"]
+
+
 def test_a_soak_that_was_broken_off_has_no_verdict(tmp_path: Path) -> None:
     window(tmp_path, 1, GOOD)
     judge_rest(tmp_path)
@@ -84,3 +98,22 @@ def test_judging_is_resumed_where_it_was_left(tmp_path: Path) -> None:
     assert before is not None
     assert again is not None
     assert (again.verdict, again.operations) == (before.verdict, before.operations)
+
+
+def _die(_history: Path) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_judge_that_is_killed_leaves_windows_without_a_verdict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window(tmp_path, 1, GOOD)
+    run(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "judge", _die)
+        judge_rest(tmp_path)
+    report = summed_up(tmp_path)
+    assert (report.verdict, report.windows) == ("could not run", 1)
+    assert f"soak --check {tmp_path}" in report.problems[0]
+    judge_rest(tmp_path)
+    assert summed_up(tmp_path).verdict == "holds"

@@ -74,9 +74,23 @@ def window(
     return path
 
 
-def run(folder: Path, *faults: str, is_complete: bool = True, lost: int = 0, doubled: int = 0) -> None:
+def run(
+    folder: Path,
+    *faults: str,
+    is_complete: bool = True,
+    lost: int = 0,
+    doubled: int = 0,
+    damaged: Sequence[str] = (),
+) -> None:
     """Save what the soak as a whole says."""
-    report = RunReport(seed=1, faults=list(faults), is_complete=is_complete, lost=lost, doubled=doubled)
+    report = RunReport(
+        seed=1,
+        faults=list(faults),
+        is_complete=is_complete,
+        lost=lost,
+        doubled=doubled,
+        damaged=list(damaged),
+    )
     (folder / RUN_FILE).write_bytes(msgspec.json.encode(report))
 
 

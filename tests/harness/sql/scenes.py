@@ -23,6 +23,16 @@ class Scene:
 
 
 _UPSERT = "INSERT INTO owner (id) VALUES ($1) ON CONFLICT (id) DO UPDATE SET n = owner.n + 1 RETURNING n"
+_MADE = """
+    WITH made AS (INSERT INTO owner (id, email) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING *)
+    INSERT INTO item SELECT id, id, email, 0 FROM made
+"""
+_MOVED = """
+    WITH moved AS (UPDATE owner SET n = n + 1 WHERE id = $1 RETURNING id, n)
+    INSERT INTO item
+    SELECT $2, id, 'other', (SELECT coalesce(max(i.n), 0) + 1 FROM item AS i WHERE i.owner_id = moved.id)
+    FROM moved
+"""
 ACCOUNTS = Scene(
     schema="""
         CREATE TABLE owner (id bigint PRIMARY KEY, email text UNIQUE, n bigint NOT NULL DEFAULT 0);
@@ -83,6 +93,14 @@ ACCOUNTS = Scene(
         ("INSERT INTO item VALUES ($1, $2, $3, 0)", "id id tag"),
         ("INSERT INTO item SELECT $1, id, 'other' FROM owner WHERE id = $2", "id id"),
         ("WITH gone AS (DELETE FROM item WHERE id = $1 RETURNING n) SELECT * FROM gone", "id"),
+        (
+            _MADE,
+            "id email",
+        ),
+        (
+            _MOVED,
+            "id id",
+        ),
     ],
     values={"id": [1, 2, 3], "email": ["a", "b", "c"], "tag": ["main", "other"]},
 )

@@ -14,6 +14,7 @@ from tests.support.postgres import Database
 
 LOCK, FIND = numbered(service.LOCK_PAYMENT), numbered(service.FIND_ATTEMPT)
 UPDATE, INSERT = numbered(service.UPDATE_PAYMENT), numbered(service.INSERT_ATTEMPT)
+MOVE = numbered(service.MOVE_PAYMENT)
 READ_CLOCK, GET, LIST = service.READ_CLOCK, numbered(service.GET_PAYMENT), numbered(service.LIST_ATTEMPTS)
 CREATE, DUE = numbered(service.INSERT_PAYMENT), numbered(service.LOCK_DUE)
 WITHOUT_LOCK = LOCK.replace(" FOR NO KEY UPDATE", "")
@@ -41,6 +42,10 @@ def update(payment: object) -> Call:
 
 def insert(payment: object, key: str, outcome: str = "captured") -> Call:
     return INSERT, [payment, key, 500, outcome, "2026-01-01", 201, "body"]
+
+
+def move(payment: object) -> Call:
+    return MOVE, ["failed", None, None, None, None, "2026-01-01", "voided", payment]
 
 
 def create(payment: object) -> Call:
@@ -104,8 +109,14 @@ TABLE: list[tuple[list[Call], list[Call], bool]] = [
     ([update(ONE)], [create(TWO)], False),
     ([insert(ONE, "a")], [insert(ONE, "a")], True),
     ([insert(ONE, "a")], [insert(ONE, "b")], True),  # both may be the one captured attempt
-    ([insert(ONE, "a")], [insert(ONE, "b", "already_captured")], False),
+    ([insert(ONE, "a")], [insert(ONE, "b", "already_captured")], True),  # which event comes first
+    ([insert(ONE, "a")], [move(ONE)], True),
+    ([insert(ONE, "a")], [create(ONE)], True),
     ([insert(ONE, "a")], [insert(TWO, "a")], False),
+    ([insert(ONE, "a")], [move(TWO)], False),
+    ([move(ONE)], [move(TWO)], False),
+    ([move(ONE), COMMIT], [get(ONE)], True),
+    ([move(ONE), COMMIT], [find(ONE, "a")], False),
     ([create(ONE)], [create(ONE)], True),
     ([create(ONE)], [create(TWO)], False),
     ([create(ONE)], [create(ONE), COMMIT], True),
@@ -131,7 +142,7 @@ TABLE: list[tuple[list[Call], list[Call], bool]] = [
 def _described(calls: list[Call]) -> str:
     names = {
         LOCK: "lock", FIND: "find", UPDATE: "update", INSERT: "insert", READ_CLOCK: "clock", GET: "get",
-        LIST: "list", CREATE: "create", DUE: "due",
+        MOVE: "move", LIST: "list", CREATE: "create", DUE: "due",
     }  # fmt: skip
     return ",".join(
         names.get(sql, sql) + "".join(f"-{value}"[-2:] for value in values if value in (ONE, TWO, "a", "b"))

@@ -179,6 +179,9 @@ def test_what_is_not_understood_depends_on_everything(catalog: Catalog, sql: str
 
 
 E = {"id": 1}
+_INSERTED = "INSERT INTO folded VALUES ($1, 'a')"
+_MADE = {lock(Lock.UPDATE, "folded_pkey", id=1), lock(Lock.UPDATE, "folded_name")}
+_ANY_CHILD = {Rows("folded", {"id": 1}), Rows("child")}
 UNDERSTOOD: list[tuple[str, list[Any], set[Access], set[Access], set[Rows]]] = [
     ("SELECT * FROM ACCOUNT WHERE ID = $1", [1], {read("account", id=1)}, set(), set()),
     ("SELECT * FROM public.account a WHERE (1 = a.id) AND n > 3", [], {read("account", id=1)}, set(), set()),
@@ -333,6 +336,83 @@ UNDERSTOOD: list[tuple[str, list[Any], set[Access], set[Access], set[Rows]]] = [
             lock(Lock.UPDATE, "folded_name"),
         },
         {Rows("folded", {"id": 1})},
+    ),
+    (  # what the first part writes and returns, the second part writes
+        f"WITH made AS ({_INSERTED} RETURNING *) INSERT INTO child SELECT made.id, id FROM made",
+        [1],
+        set(),
+        _MADE | {lock(Lock.UPDATE, "child_pkey", id=1), lock(Lock.KEY_SHARE, "account", id=1)},
+        {Rows("folded", {"id": 1}), Rows("child", {"id": 1, "account_id": 1})},
+    ),
+    (
+        """
+        WITH done AS (UPDATE folded SET name = $2 WHERE id = $1 RETURNING id)
+        INSERT INTO child SELECT id, (SELECT max(n) FROM entry WHERE account_id = done.id) FROM done
+        """,
+        [1, "a"],
+        {read("entry", account_id=1)},
+        {
+            lock(Lock.NO_KEY_UPDATE, "folded", id=1),
+            lock(Lock.KEY_SHARE, "folded_pkey", id=1),
+            lock(Lock.UPDATE, "folded_name"),
+            lock(Lock.UPDATE, "child_pkey", id=1),
+            lock(Lock.KEY_SHARE, "account"),
+        },
+        {Rows("folded", {"id": 1}), Rows("child", {"id": 1})},
+    ),
+    *[
+        (
+            sql,
+            [1],
+            set(),
+            _MADE | {lock(Lock.UPDATE, "child_pkey"), lock(Lock.KEY_SHARE, "account")},
+            _ANY_CHILD,
+        )
+        for sql in (  # under the same name, but not the same value
+            f"WITH made AS ({_INSERTED} RETURNING id + 1 AS id) INSERT INTO child SELECT id, id FROM made",
+            f"WITH made (name, id) AS ({_INSERTED} RETURNING *) INSERT INTO child SELECT id, id FROM made",
+            f"""
+            WITH made AS ({_INSERTED} RETURNING *)
+            INSERT INTO child SELECT made.id, made.id FROM (SELECT 2 AS id) AS made
+            """,
+            f"WITH made AS ({_INSERTED} RETURNING id) INSERT INTO child SELECT x.id, x.id FROM made AS x",
+            f"""
+            WITH made AS ({_INSERTED} RETURNING *)
+            INSERT INTO child SELECT id, id FROM made CROSS JOIN LATERAL (SELECT name) AS n
+            """,
+        )
+    ],
+    (  # the row that is there may have another name
+        """
+        WITH made AS (
+            INSERT INTO folded VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET name = 'b' RETURNING *)
+        INSERT INTO account (email) SELECT name FROM made
+        """,
+        ["a"],
+        {lock(Lock.UPDATE, "sequence of account.id")},
+        _MADE
+        | {
+            lock(Lock.KEY_SHARE, "folded_pkey", id=1),
+            lock(Lock.NO_KEY_UPDATE, "folded", id=1),
+            lock(Lock.UPDATE, "account_pkey"),
+            lock(Lock.UPDATE, "account_email_key"),
+        },
+        {Rows("folded", {"id": 1}), Rows("account")},
+    ),
+    (  # and a trigger may have given it another slug
+        """
+        WITH made AS (INSERT INTO moved VALUES (1, 'A') RETURNING slug)
+        INSERT INTO account (email) SELECT slug FROM made
+        """,
+        [],
+        {lock(Lock.UPDATE, "sequence of account.id")},
+        {
+            lock(Lock.UPDATE, "moved_pkey", id=1),
+            lock(Lock.UPDATE, "moved_slug_key"),
+            lock(Lock.UPDATE, "account_pkey"),
+            lock(Lock.UPDATE, "account_email_key"),
+        },
+        {Rows("moved", {"id": 1}), Rows("account")},
     ),
     (
         "UPDATE entry SET n = account.version FROM account WHERE account.id = account_id AND entry.id = $1",

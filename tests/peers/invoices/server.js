@@ -36,6 +36,8 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 pg.types.setTypeParser(pg.types.builtins.INT8, Number);
 const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL, min: 8, max: 8, idleTimeoutMillis: 0 });
 pool.on("error", () => {}); // a connection that was cut while idle is replaced
+// One that is cut while it is used fails its query, and then says so itself: unheard, that would end the process.
+pool.on("connect", (client) => client.on("error", () => {}));
 
 class Refusal extends Error {
   constructor(code, why) {
@@ -91,6 +93,7 @@ async function wall(client) {
 async function draft(ref, body) {
   if (!isCents(body?.cents)) throw new Refusal(400, "cents");
   const client = await pool.connect();
+  let broken;
   try {
     const made = await client.query(
       "INSERT INTO billing.invoice (ref, cents) VALUES ($1, $2) ON CONFLICT (ref) DO NOTHING RETURNING *",
@@ -101,8 +104,11 @@ async function draft(ref, body) {
       : await client.query("SELECT * FROM billing.invoice WHERE ref = $1", [ref]);
     if (rows[0].cents !== body.cents) throw new Refusal(409, "taken");
     return [made.rows.length ? 201 : 200, view(rows[0], await wall(client))];
+  } catch (error) {
+    if (!(error instanceof Refusal)) broken = error;
+    throw error;
   } finally {
-    client.release();
+    client.release(broken);
   }
 }
 

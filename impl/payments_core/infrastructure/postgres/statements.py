@@ -22,6 +22,12 @@ FIND_ATTEMPT = (
 )
 READ_CLOCK = "SELECT payment_clock()"
 
+# A decision and its event are one statement. The number is read in the snapshot of that statement, which is
+# taken after the payment's lock was granted; what is numbered without the lock, the primary key refuses.
+_NEXT_EVENT = (
+    "(SELECT coalesce(max(event_number), 0) + 1 FROM payment_events AS event"
+    " WHERE event.payment_id = {}.payment_id)"
+)
 UPDATE_PAYMENT = """
     UPDATE payments
     SET state = %s, authorized_at = %s, capture_expires_at = %s, captured_at = %s,
@@ -29,15 +35,38 @@ UPDATE_PAYMENT = """
     WHERE payment_id = %s
 """
 INSERT_ATTEMPT = f"""
+    WITH attempt AS (
     INSERT INTO capture_attempts ({ATTEMPT_COLUMNS})
     VALUES (%s, %s, %s, %s, %s, %s, %s)
+    RETURNING *)
+    INSERT INTO payment_events
+        (payment_id, event_number, outcome, decided_at, amount_cents, idempotency_key, answer_sha256)
+    SELECT payment_id, {_NEXT_EVENT.format("attempt")},
+           outcome, decided_at, amount_cents, idempotency_key, sha256(body)
+    FROM attempt
+"""
+MOVE_PAYMENT = f"""
+    WITH moved AS ({UPDATE_PAYMENT}
+    RETURNING *)
+    INSERT INTO payment_events
+        (payment_id, event_number, outcome, decided_at, capture_expires_at, failure_reason)
+    SELECT payment_id, {_NEXT_EVENT.format("moved")},
+           CASE WHEN failure_reason = 'expired' THEN failure_reason ELSE state END,
+           coalesce(failed_at, authorized_at),
+           CASE WHEN state = 'authorized' THEN capture_expires_at END, failure_reason
+    FROM moved
 """
 
 INSERT_PAYMENT = f"""
+    WITH created AS (
     INSERT INTO payments (payment_id, amount_cents, created_at)
     VALUES (%s, %s, payment_clock())
     ON CONFLICT (payment_id) DO NOTHING
-    RETURNING {PAYMENT_COLUMNS}, created_at
+    RETURNING *),
+    event AS (
+    INSERT INTO payment_events (payment_id, event_number, outcome, decided_at, amount_cents)
+    SELECT payment_id, 1, 'created', created_at, amount_cents FROM created)
+    SELECT {PAYMENT_COLUMNS}, created_at FROM created
 """
 GET_PAYMENT = f"SELECT {PAYMENT_COLUMNS}, payment_clock() FROM payments WHERE payment_id = %s"
 FIRST_PAGE = f"SELECT {PAYMENT_COLUMNS} FROM payments ORDER BY created_at, payment_id LIMIT %s"

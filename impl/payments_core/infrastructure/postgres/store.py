@@ -291,7 +291,7 @@ async def _commit(
     connection: Connection, payments: Sequence[Payment], attempt: CaptureAttempt | None
 ) -> None:
     batch = Batch(connection)
-    updates = [batch.add(sql.UPDATE_PAYMENT, payment_update(p)) for p in payments]
+    updates = [batch.add(_update(attempt), payment_update(p)) for p in payments]
     if attempt is not None:
         batch.add(sql.INSERT_ATTEMPT, attempt_insert(attempt))
     commit = batch.add(sql.COMMIT)
@@ -301,6 +301,11 @@ async def _commit(
     # PostgreSQL answers COMMIT of a failed transaction with ROLLBACK, and without an error.
     if commit.tag != sql.COMMIT:
         raise CommitFailed(f"the database answered {commit.tag!r} to COMMIT")
+
+
+def _update(attempt: CaptureAttempt | None) -> str:
+    """The statement that moves a payment: the event of a capture comes with its attempt."""
+    return sql.MOVE_PAYMENT if attempt is None else sql.UPDATE_PAYMENT
 
 
 async def _execute(connection: Connection, query: str, parameters: Row = ()) -> Reply:

@@ -1,0 +1,188 @@
+"""Everything that has chance in it, again and again on the service as it is: each violation is a false alarm.
+
+A run is the checks of the main job that are no proofs, a fault at each statement of two races, and the
+service as somebody else's: started by a command, and examined by its binding up to level 3. What became of a
+run is a line of a file. Runs of other sources are left alone there, and do not count.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import psycopg
+
+from payments_verify.gate import Fault
+from payments_verify.payments.binding import Sweep, default_binding
+from payments_verify.payments.conformance import QUICK as TRIALS
+from payments_verify.payments.conformance import Subject, examine_level
+from payments_verify.payments.faults_check import FaultPlan, faults_check
+from payments_verify.payments.scenarios import ONE_CAPTURE, SCENARIOS
+from payments_verify.result import CheckResult, Progress, Verdict, no_progress
+from payments_verify.suite import Effort, Planned, suite
+from payments_verify.systems import EXPLORING, gated, prepared_database, started_subject
+
+_FAULTS = (FaultPlan(ONE_CAPTURE), FaultPlan(SCENARIOS["same-key-twice"], (Fault.CUT_AFTER,)))
+_BLACK_BOX = (1, 2, 3)
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """A check of a run that does not hold."""
+
+    check: str
+    verdict: Verdict
+    counterexample: str
+
+
+class AlarmRun(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one run.
+
+    Attributes:
+        sources: a hash of the code that ran.
+        postgres: the server's version.
+        seed: draws what is drawn.
+        finished_at: when it ended, UTC.
+        seconds: how long it took.
+        cases: how many cases each check rests on, by its name.
+        problems: the checks that do not hold.
+    """
+
+    sources: str
+    postgres: str
+    seed: int
+    finished_at: str
+    seconds: float
+    cases: dict[str, int]
+    problems: list[Problem]
+
+    @property
+    def verdict(self) -> Verdict:
+        """``violated`` is an alarm."""
+        verdicts = {problem.verdict for problem in self.problems}
+        return "violated" if "violated" in verdicts else "could not run" if verdicts else "holds"
+
+
+def server_version(bin_dir: Path | None) -> str:
+    """The version of the PostgreSQL in a folder; of the one that is run where none is named.
+
+    Raises:
+        EmbeddedPostgresError: if it cannot be started; the message says why and what to do.
+    """
+    with prepared_database(bin_dir) as dsn, psycopg.connect(dsn) as connection:
+        row = connection.execute("SHOW server_version").fetchone()
+    assert row is not None
+    return str(row[0]).split(" ", maxsplit=1)[0]
+
+
+def read_runs(file: Path, sources: str) -> list[AlarmRun]:
+    """The runs of these sources that a file has.
+
+    Raises:
+        ValueError: a line is no run.
+    """
+    lines = file.read_bytes().splitlines() if file.exists() else []
+    try:
+        runs = [msgspec.json.decode(line, type=AlarmRun) for line in lines]
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"{file} has a line that is no run ({error}): remove it, or the file") from None
+    return [run for run in runs if run.sources == sources]
+
+
+def run_once(
+    *,
+    sources: str,
+    postgres: str,
+    bin_dir: Path | None,
+    seed: int,
+    effort: Effort,
+    folder: Path,
+    on_check: Callable[[str], Progress] = lambda _title: no_progress,
+) -> AlarmRun:
+    """Run everything once.
+
+    Args:
+        sources: a hash of the code, to be kept with the run.
+        postgres: the server's version, to be kept with the run.
+        bin_dir: the PostgreSQL to run; the embedded one, or the newest found, if not given.
+        seed: draws what is drawn.
+        effort: how much to try.
+        folder: for histories and schedules.
+        on_check: is told of each check as it begins, and gives what its progress is told to.
+
+    Raises:
+        EmbeddedPostgresError: if no server can be started; the message says why and what to do.
+    """
+    started = time.monotonic()
+    results: list[CheckResult] = []
+    with prepared_database(bin_dir, EXPLORING) as dsn:
+        for planned in _with_chance(dsn, effort, seed, folder, bin_dir):
+            results.append(planned.run(progress=on_check(planned.title)))  # noqa: PERF401 - one after the other
+    results += _as_somebody_elses(bin_dir, seed, folder, on_check)
+    return AlarmRun(
+        sources=sources,
+        postgres=postgres,
+        seed=seed,
+        finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=round(time.monotonic() - started, 1),
+        cases={result.name: result.cases for result in results},
+        problems=_problems(results),
+    )
+
+
+def _with_chance(
+    dsn: str, effort: Effort, seed: int, folder: Path, bin_dir: Path | None
+) -> Iterator[Planned]:
+    histories, schedules = folder / "histories", folder / "schedules"
+    for planned in suite(dsn, effort, seed, histories, schedules, bin_dir):
+        if not planned.is_proof:
+            yield planned
+    yield Planned(
+        "faults",
+        partial(
+            faults_check,
+            "in process, PostgreSQL",
+            partial(gated, dsn),
+            _FAULTS,
+            schedules,
+            replay="payments-verify replay",
+        ),
+    )
+
+
+def _as_somebody_elses(
+    bin_dir: Path | None, seed: int, folder: Path, on_check: Callable[[str], Progress]
+) -> list[CheckResult]:
+    """The service, started by a command and examined by its binding."""
+    cli = f"{sys.executable} -m payments_core"
+    binding = msgspec.structs.replace(default_binding(), sweep=Sweep(command=f"{cli} sweep"))
+    command = f"{cli} migrate >/dev/null && exec {cli} serve --port $PORT"
+    with started_subject(command, binding, bin_dir, quick=True) as subject:
+        return [
+            result
+            for level in _BLACK_BOX
+            for result in _examined(subject, level, seed, folder, on_check(f"conformance, level {level}"))
+        ]
+
+
+def _examined(
+    subject: Subject, level: int, seed: int, folder: Path, progress: Progress
+) -> Sequence[CheckResult]:
+    found = examine_level(subject, TRIALS, level, folder=folder, seed=seed, progress=progress)
+    return [
+        replace(result, name=f"conformance, level {level}: {result.name.partition(':')[0]}")
+        for result in found.checks
+    ]
+
+
+def _problems(results: Sequence[CheckResult]) -> list[Problem]:
+    return [
+        Problem(result.name, result.verdict, result.counterexample)
+        for result in results
+        if result.counterexample is not None
+    ]

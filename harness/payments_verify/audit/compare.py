@@ -1,0 +1,205 @@
+"""A payment's rows, held to what its events lead to, and to the rules that hold of rows alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from payments_model import (
+    Attempt,
+    Authorized,
+    Captured,
+    Failed,
+    FailureReason,
+    Outcome,
+    Payment,
+    Pending,
+    Record,
+    State,
+    state_of,
+    violations,
+)
+from payments_verify.audit.replay import Replay, replay
+from payments_verify.audit.report import Finding, finding
+from payments_verify.audit.rows import CAPTURES, REASONS, STATES, AttemptRow, Past, PaymentRow, name_of
+from payments_verify.audit.rules import rule_of_state
+
+_FIELDS = ("authorized_at", "capture_expires_at", "captured_at", "captured_amount_cents", "failed_at")
+_STATUS = {Outcome.CAPTURED: 201, Outcome.AMOUNT_MISMATCH: 422}
+_REFUSED_STATUS = 409
+
+
+def examine(past: Past) -> tuple[Replay, list[Finding]]:
+    """Replay a payment's past, and compare what is stored with what comes of it."""
+    found = replay(past.events)
+    if found.problem is None and _agrees(past, found):
+        return found, []
+    problems = [] if found.problem is None else [found.problem]
+    problems += _of_rows_alone(past)
+    if found.problem is None:
+        problems += _compared(past, found)
+    # Of several that are about one thing the first says most: rows that contradict themselves do so anyway.
+    return found, list({each.what: each for each in reversed(problems)}.values())[::-1]
+
+
+def _agrees(past: Past, found: Replay) -> bool:
+    """Whether nothing differs: then the rows are sound, because all that the model reaches is."""
+    row = past.payment
+    return (
+        row is not None
+        and row == row_of(row.payment_id, found)
+        and len(past.attempts) == len(found.answers)
+        and all(not _attempt_differs(attempt, found) for attempt in past.attempts)
+    )
+
+
+def payment_of(row: PaymentRow) -> Payment | None:
+    """A row as the model's payment; ``None`` if it lacks what its state has."""
+    state, amount = STATES.get(row.state), row.amount_cents
+    if state is State.PENDING:
+        return Pending(amount)
+    authorized_at, expires_at = row.authorized_at, row.capture_expires_at
+    if state is None or authorized_at is None or expires_at is None:
+        return None
+    if state is State.AUTHORIZED:
+        return Authorized(amount, authorized_at, expires_at)
+    if state is State.CAPTURED and row.captured_at is not None and row.captured_amount_cents is not None:
+        return Captured(amount, authorized_at, expires_at, row.captured_at, row.captured_amount_cents)
+    reason = REASONS.get(row.failure_reason or "")
+    if state is State.FAILED and row.failed_at is not None and reason is not None:
+        return Failed(amount, authorized_at, expires_at, row.failed_at, reason)
+    return None
+
+
+def row_of(payment_id: bytes, found: Replay) -> PaymentRow | None:
+    """The row that a payment's events lead to; ``None`` if they create none."""
+    payment = found.payment
+    if payment is None or found.created_at is None:
+        return None
+    state = state_of(payment)
+    authorized = None if isinstance(payment, Pending) else payment
+    captured = payment if isinstance(payment, Captured) else None
+    failed = payment if isinstance(payment, Failed) else None
+    return PaymentRow(
+        payment_id,
+        payment.amount,
+        found.created_at,
+        state.name.lower(),
+        None if authorized is None else authorized.authorized_at,
+        None if authorized is None else authorized.capture_expires_at,
+        None if captured is None else captured.captured_at,
+        None if captured is None else captured.captured_amount,
+        None if failed is None else failed.failed_at,
+        None if failed is None else failed.reason.name.lower(),
+    )
+
+
+def _attempt_differs(row: AttemptRow, found: Replay) -> bool:
+    attempt, event = found.attempts.get(row.idempotency_key), found.answers.get(row.idempotency_key)
+    return (
+        attempt is None
+        or event is None
+        or attempt.outcome is not CAPTURES.get(row.outcome)
+        or attempt.amount != row.amount_cents
+        or attempt.decided_at != row.decided_at
+        or event.answer_sha256 != row.answer_sha256
+        or row.status != _STATUS.get(attempt.outcome, _REFUSED_STATUS)
+    )
+
+
+def _of_rows_alone(past: Past) -> Iterator[Finding]:
+    """What the rows say against themselves, by the model."""
+    row = past.payment
+    if row is None:
+        return
+    payment = payment_of(row)
+    if payment is None:
+        given = ", ".join(name for name in (*_FIELDS, "failure_reason") if getattr(row, name) is not None)
+        yield finding("I6", row.payment_id, "payments", f"all that {row.state} has", given or None)
+        return
+    yield from _impossible(payment, row)
+    attempts = frozenset(
+        (each.idempotency_key, Attempt(each.amount_cents, CAPTURES[each.outcome], each.decided_at))
+        for each in past.attempts
+        if each.outcome in CAPTURES
+    )
+    for violation in violations(Record(payment, attempts)):
+        rule, _, why = violation.partition(": ")
+        yield finding(rule, row.payment_id, "payments and capture_attempts", "what the model allows", why)
+
+
+def _impossible(payment: Payment, row: PaymentRow) -> Iterator[Finding]:
+    """The values that contradict each other, under the rule that they break."""
+
+    def found(rule: str, column: str, expected: object) -> Finding:
+        return finding(rule, row.payment_id, f"payments.{column}", expected, getattr(row, column))
+
+    if isinstance(payment, Captured):
+        if payment.captured_amount != payment.amount:
+            yield found("I1", "captured_amount_cents", payment.amount)
+        if payment.captured_at >= payment.capture_expires_at:
+            yield found("I5", "captured_at", f"before {payment.capture_expires_at}")
+    if (
+        isinstance(payment, Failed)
+        and payment.reason is FailureReason.EXPIRED
+        and payment.failed_at < payment.capture_expires_at
+    ):
+        yield found("I5", "failed_at", f"{payment.capture_expires_at} or later")
+
+
+def _compared(past: Past, found: Replay) -> Iterator[Finding]:
+    """Every difference between the rows and what the events lead to."""
+    payment_id, row = past.payment_id, past.payment
+    expected = row_of(payment_id, found)
+    if row is None:
+        yield finding("I2", payment_id, "payments", "the payment that its events create", None)
+    elif expected is None:
+        yield finding("I12", payment_id, "payment_events", f"what made it {row.state}", None)
+    else:
+        yield from _columns(expected, row)
+    if expected is not None:
+        yield from _attempts(past.attempts, payment_id, found)
+
+
+def _columns(expected: PaymentRow, row: PaymentRow) -> Iterator[Finding]:
+    led_to, is_in = STATES[expected.state], STATES.get(row.state)
+    rules = dict.fromkeys(("amount_cents", "created_at"), "I2")
+    if led_to is not is_in:
+        yield finding(
+            rule_of_state(led_to, is_in), row.payment_id, "payments.state", expected.state, row.state
+        )
+    if led_to is is_in or State.PENDING not in (led_to, is_in):
+        rules |= dict.fromkeys(("authorized_at", "capture_expires_at"), "I2")
+    if led_to is is_in:
+        rules |= {
+            "captured_at": "I2",
+            "captured_amount_cents": "I1",
+            "failed_at": "I2",
+            "failure_reason": "I2",
+        }
+    for column, rule in rules.items():
+        should, does = getattr(expected, column), getattr(row, column)
+        if should != does:
+            yield finding(rule, row.payment_id, f"payments.{column}", should, does)
+
+
+def _attempts(rows: Sequence[AttemptRow], payment_id: bytes, found: Replay) -> Iterator[Finding]:
+    stored = {row.idempotency_key: row for row in rows}
+    for key, attempt in found.attempts.items():
+        where, row = f"capture_attempts, key {key!r}", stored.pop(key, None)
+        if row is None:
+            rule = "I6" if attempt.outcome is Outcome.CAPTURED else "I3"
+            yield finding(rule, payment_id, where, name_of(attempt.outcome), None)
+            continue
+        answer = found.answers[key].answer_sha256
+        for column, should, does in (
+            ("outcome", name_of(attempt.outcome), row.outcome),
+            ("amount_cents", attempt.amount, row.amount_cents),
+            ("decided_at", attempt.decided_at, row.decided_at),
+            ("status", _STATUS.get(attempt.outcome, _REFUSED_STATUS), row.status),
+            ("SHA-256 of the body", answer, row.answer_sha256),
+        ):
+            if should != does:
+                yield finding("I3", payment_id, f"{where}, {column}", should, does)
+    for key, row in stored.items():
+        where = f"payment_events, key {key!r}"
+        yield finding("I12", payment_id, where, f"an event: {row.outcome}", None)

@@ -1,0 +1,101 @@
+"""An audit: one snapshot, some processes that each examine a share of it, one report."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import time
+from collections.abc import Callable
+
+import msgspec
+import psycopg
+
+from payments_verify.audit.report import AuditError, AuditReport
+from payments_verify.audit.snapshot import Snapshot, address, taken
+from payments_verify.audit.worker import Done, Task
+from payments_verify.result import Progress, no_progress
+
+WORKER = "payments_verify.audit.worker"
+_LONGEST_LINE = 1 << 26
+
+
+def audit(dsn: str, *, workers: int = 2, limit: int = 20, progress: Progress = no_progress) -> AuditReport:
+    """Replay every payment of a database through the model, and compare it with its rows. Writes nothing.
+
+    All sessions see one snapshot, so that a service under load is audited as it was at one instant. While
+    it lasts, the database keeps row versions that are newer than the snapshot from being vacuumed.
+
+    Args:
+        dsn: the connection string of a role that may read the three tables.
+        workers: how many processes examine payments.
+        limit: how many findings to tell in full; all are counted.
+        progress: is told of each share that is done.
+
+    Raises:
+        AuditError: if there is no verdict; the message says why.
+    """
+    began = time.monotonic()
+    where = address(dsn)
+    try:
+        with taken(dsn) as snapshot:
+            report = AuditReport(where, snapshot.as_of)
+            asyncio.run(_run(dsn, snapshot, report, workers, limit, progress))
+    except psycopg.Error as error:
+        raise AuditError(f"the database cannot be read: {str(error).strip()}") from error
+    report.findings = sorted(report.findings, key=lambda each: each.payment)[:limit]
+    report.seconds = time.monotonic() - began
+    return report
+
+
+async def _run(
+    dsn: str, snapshot: Snapshot, report: AuditReport, workers: int, limit: int, progress: Progress
+) -> None:
+    began = time.monotonic()
+
+    def on_done(done: Done) -> None:
+        report.counts.add(done.counts)
+        report.findings += done.findings
+        report.peak_mib = max(report.peak_mib, done.peak_mib)
+        found = f", {report.found:,} findings" if report.found else ""
+        audited, total = report.counts.payments, snapshot.payments
+        left = (time.monotonic() - began) * (total - audited) / max(audited, 1)
+        progress(audited, total, f"{audited:,} of {total:,} payments{found}, about {left:.0f} s left")
+
+    # Each takes every so many-th share, so that payments of one time, and of one size, are spread over all.
+    shares = [share for worker in range(workers) if (share := snapshot.parts[worker::workers])]
+    try:
+        async with asyncio.TaskGroup() as group:
+            for share in shares:
+                group.create_task(_work(Task(dsn, snapshot.name, list(share), limit), on_done))
+    except* AuditError as errors:
+        raise errors.exceptions[0] from None
+
+
+async def _work(task: Task, on_done: Callable[[Done], None]) -> None:
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-O", "-m", WORKER),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        limit=_LONGEST_LINE,
+        start_new_session=True,  # the terminal's interrupt comes to this process alone, which ends the child
+    )
+    try:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        assert child.stderr is not None
+        child.stdin.write(msgspec.json.encode(task))
+        child.stdin.close()
+        done = 0
+        async for line in child.stdout:
+            on_done(msgspec.json.decode(line, type=Done))
+            done += 1
+        complaints = (await child.stderr.read()).decode(errors="replace").strip()
+        if await child.wait() != 0 or done != len(task.parts):
+            raise AuditError(f"a worker could not go on: {complaints or f'it ended with {child.returncode}'}")
+    finally:
+        if child.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                child.kill()
+            await child.wait()

@@ -1,0 +1,84 @@
+"""`payments-verify audit`: every payment of a live database, replayed through the model."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+
+from payments_verify.audit import AuditError, AuditReport
+from payments_verify.audit import audit as run_audit
+from payments_verify.audit.rules import RULES
+from payments_verify.cli.running import progress_bar, verdict_text
+from payments_verify.result import EXIT_CODES
+
+
+def audit(
+    database_url: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATABASE_URL",
+            envvar="DATABASE_URL",
+            show_default=False,
+            show_envvar=False,
+            help="The service's database, for a role that may read its tables;"
+            " from the environment variable DATABASE_URL if not given.",
+        ),
+    ],
+    workers: Annotated[
+        int, typer.Option(min=1, max=64, help="How many processes examine payments side by side.")
+    ] = 2,
+    limit: Annotated[
+        int, typer.Option(min=0, help="How many findings to tell in full; all are counted.")
+    ] = 20,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the report as JSON and nothing else.")
+    ] = False,
+) -> None:
+    """Replay the recorded past of every payment in a database through the model, and compare its rows.
+
+    Reads one snapshot in a read-only transaction and writes nothing, so it may run beside the service. Each
+    payment's events have to be steps of the model, and the rows have to be what the events lead to; what is
+    not is named with the invariant that it breaks.
+
+    Exit codes: 0 everything holds; 1 a violation was found; 2 it could not run.
+    """
+    try:
+        with progress_bar("audit") as progress:
+            report = run_audit(database_url, workers=workers, limit=limit, progress=progress)
+    except AuditError as error:
+        typer.echo(f"payments-verify: {error}", err=True)
+        raise typer.Exit(2) from error
+    except KeyboardInterrupt:
+        typer.echo("interrupted; an audit that is not whole has no verdict", err=True)
+        raise typer.Exit(2) from None
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(report.as_json())).decode())
+    else:
+        _show(report, Console(soft_wrap=True))
+    raise typer.Exit(EXIT_CODES[report.verdict])
+
+
+def _show(report: AuditReport, console: Console) -> None:
+    for each in report.findings:
+        console.print(str(each), markup=False, highlight=False)
+    if report.found > len(report.findings):
+        console.print(f"... and {report.found - len(report.findings):,} more findings")
+    counts = report.counts
+    for rule, number in sorted(counts.rules.items(), key=lambda item: int(item[0][1:])):
+        console.print(f"{number:,} × {rule}: {RULES[rule]}", markup=False, highlight=False)
+    if counts.clock_back:
+        console.print(
+            f"{counts.clock_back:,} decisions are dated before the one that they follow: the database's clock"
+            " stepped back, or was read before the lock was granted",
+            highlight=False,
+        )
+    made = f", {counts.reconstructed:,} of them reconstructed by a migration" if counts.reconstructed else ""
+    console.print(
+        f"{counts.payments:,} payments, {counts.attempts:,} attempts, {counts.events:,} events{made}, of"
+        f" {report.database} as of {report.as_of}; {report.seconds:.1f} s",
+        highlight=False,
+    )
+    console.print(verdict_text(report.verdict))

@@ -1,0 +1,265 @@
+"""`payments-verify mutants`: which technique finds which bug, measured on broken copies of the service."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import signal
+import tempfile
+import textwrap
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from payments_verify.cli.differential import ExecutorName, Json, PostgresBin
+from payments_verify.cli.running import progress_bar
+from payments_verify.executors import ExecutorError, open_executor
+from payments_verify.mutants.catalogue import Catalogue, CatalogueError, load
+from payments_verify.mutants.edit import EditError
+from payments_verify.mutants.elsewhere import Elsewhere
+from payments_verify.mutants.matrix import Kept, run_all
+from payments_verify.mutants.picture import render, text_of
+from payments_verify.mutants.plan import UNMUTATED, Planned, copies, planned
+from payments_verify.mutants.report import Cell, Matrix, matrix
+from payments_verify.mutants.techniques import techniques
+from payments_verify.mutants.trial import Trial, run_trial
+from payments_verify.suite import QUICK
+
+PACKAGE = "payments_core"
+CATALOGUE = Path("tests/mutants")
+KEPT = Path("build/mutants")
+OUTPUT = Path("build/report")
+
+_STYLES = {"killed": "green", "survived": "dim", "not tried": "dim", "not yet": "yellow"}
+
+
+class TechniqueOption(StrEnum):
+    """The techniques."""
+
+    STATIC = "static"
+    MODEL = "model"
+    MACHINE = "machine"
+    EXPLORATION = "exploration"
+    FAULTS = "faults"
+    STRESS = "stress"
+
+
+def mutants(
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only this mutant; may be repeated.")
+    ] = None,
+    technique: Annotated[
+        list[TechniqueOption] | None, typer.Option(help="Only this technique; may be repeated.")
+    ] = None,
+    all_techniques: Annotated[
+        bool,
+        typer.Option(
+            "--all-techniques", help="Try a mutant by techniques that are not expected to find it, too."
+        ),
+    ] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Trials that run side by side.")] = 2,
+    executor: ExecutorName = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0, help="Begin no trial after this time; run it again to go on.")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget the results of earlier runs.")] = False,
+    list_mutants: Annotated[bool, typer.Option("--list", help="Show the mutants and end.")] = False,
+    catalogue: Annotated[Path, typer.Option(help="Folder of the mutants.")] = CATALOGUE,
+    kept: Annotated[Path, typer.Option(help="Folder where results are kept.")] = KEPT,
+    output: Annotated[Path, typer.Option(help="Folder for mutants.json and mutants.svg.")] = OUTPUT,
+    postgres_bin: PostgresBin = None,
+    as_json: Json = False,
+) -> None:
+    """Build each bug of the catalogue into a copy of the service, and see which technique finds it.
+
+    The code as it is goes through every technique in the same run. Each trial is a process with a time limit;
+    its result is kept under a hash of the sources and the command, so that a run that was ended goes on where
+    it was.
+
+    Exit codes: 0 every mutant is killed, and the code as it is survives; 1 a mutant survives, or the code as
+    it is does not; 2 the matrix is not complete, or it could not run.
+    """
+    try:
+        known = load(catalogue)
+        names = _named(known, only or [])
+        if list_mutants:
+            _list(known, names, Console(soft_wrap=True))
+            raise typer.Exit
+        found, seconds = _run(
+            known,
+            names,
+            [each.value for each in technique or []],
+            all_techniques=all_techniques,
+            workers=workers,
+            executor=executor,
+            minutes=minutes,
+            kept=Kept(kept / "trials", fresh=fresh),
+            left_behind=kept / "left-behind",
+            bin_dir=postgres_bin,
+        )
+    except (CatalogueError, EditError, ExecutorError, OSError) as error:
+        typer.echo(f"payments-verify: {error}", err=True)
+        raise typer.Exit(2) from error
+    _write(found, seconds, output, as_json=as_json)
+    raise typer.Exit(found.exit_code)
+
+
+def _named(known: Catalogue, only: Sequence[str]) -> list[str]:
+    unknown = [name for name in only if name not in known]
+    if unknown:
+        raise typer.BadParameter(
+            f"no mutant is named {', '.join(unknown)}; --list shows what there is", param_hint="--only"
+        )
+    return [name for name in known if not only or name in only]
+
+
+def _run(
+    known: Catalogue,
+    names: Sequence[str],
+    only: Sequence[str],
+    *,
+    all_techniques: bool,
+    workers: int,
+    executor: str | None,
+    minutes: float | None,
+    kept: Kept,
+    left_behind: Path,
+    bin_dir: Path | None,
+) -> tuple[Matrix, float]:
+    """The matrix, and how long it took."""
+    available = techniques(QUICK.scenarios)
+    columns = {name: each for name, each in available.items() if not only or name in only}
+    started = time.monotonic()
+    with (
+        tempfile.TemporaryDirectory(prefix="payments-mutants-") as folder,
+        progress_bar("mutants") as progress,
+        _terminated_as_interrupted(),
+        _where(executor, workers) as (make_trial, side_by_side),
+    ):
+        trees = copies(_package(), Path(folder), known, names)
+        plan = planned(known, trees, columns, all_techniques=all_techniques, salt=str(bin_dir or ""))
+
+        def on_trial(done: int, total: int, last: Planned, left: float) -> None:
+            progress(done, total, f"{done} of {total}, {last.row}: {last.technique.name}; {_about(left)}")
+
+        done = run_all(
+            plan,
+            trees,
+            kept,
+            left_behind,
+            workers=side_by_side,
+            make_trial=partial(make_trial, bin_dir=bin_dir),
+            seconds=None if minutes is None else minutes * 60,
+            on_trial=on_trial,
+        )
+        return matrix(known, list(trees), columns, plan, done), time.monotonic() - started
+
+
+@contextmanager
+def _where(executor: str | None, workers: int) -> Iterator[tuple[Callable[..., Trial], int]]:
+    """What makes a trial, and how many run side by side."""
+    if executor is None:
+        yield run_trial, workers
+        return
+    with open_executor(executor) as opened:
+        yield Elsewhere(opened.executor, QUICK.scenarios), opened.workers or workers
+
+
+def _about(seconds: float) -> str:
+    return f"about {max(1, round(seconds / 60))} min left" if seconds else "the last ones"
+
+
+def _package() -> Path:
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None or spec.origin is None:
+        raise CatalogueError(f"the package {PACKAGE} is not installed")
+    return Path(spec.origin).parent
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Whoever tells this process to end lets it end what it has started."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _write(found: Matrix, seconds: float, output: Path, *, as_json: bool) -> None:
+    report: dict[str, Any] = {
+        **found.as_json(),
+        "seconds": round(seconds, 1),
+        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {
+            "python": platform.python_version(),
+            "cores": os.cpu_count(),
+            "system": platform.platform(),
+        },
+    }
+    output.mkdir(parents=True, exist_ok=True)
+    path = output / "mutants.json"
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
+    path.with_suffix(".svg").write_text(render(found) + "\n", encoding="utf-8")
+    if as_json:
+        typer.echo(path.read_text())
+        return
+    _show(found, Console(soft_wrap=True))
+    typer.echo(f"\n{found.verdict_text}; report: {path}, picture: {path.with_suffix('.svg')}")
+
+
+def _show(found: Matrix, console: Console) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("mutant", no_wrap=True)
+    for name in found.techniques:
+        table.add_column(name, no_wrap=True)
+    for row, cells in found.rows.items():
+        table.add_row(row, *(_styled(row, cell) for cell in cells.values()))
+    console.print(table)
+    console.print("\ntries · seconds · size of the smallest counterexample", style="dim")
+    for row in found.survivors:
+        console.print(f"[bold red]survives[/]: {row}: {found.catalogue[row].stands_for.strip()}")
+    for name in found.false_alarms:
+        trial = found.rows[UNMUTATED][name].trial
+        console.print(f"[bold red]false alarm[/]: {name}")
+        console.print("" if trial is None else trial.evidence, markup=False, highlight=False)
+    for row, name in found.missed:
+        console.print(f"[yellow]not found by {name}[/]: {row}: {found.rows[row][name].state}")
+    for row in found.unfinished:
+        reasons = [cell.trial.evidence for cell in found.rows[row].values() if cell.trial is not None]
+        why = next((reason for reason in reasons if reason), "")
+        console.print(f"[yellow]not known yet[/]: {row}", highlight=False)
+        if why:
+            console.print(textwrap.indent(why, "  "), markup=False, highlight=False)
+
+
+def _styled(row: str, cell: Cell) -> str:
+    wrong = cell.state == "killed" if row == UNMUTATED else cell.state == "survived" and cell.expected
+    style = "bold red" if wrong else _STYLES.get(cell.state, "yellow")
+    return f"[{style}]{text_of(cell)}[/]" if text_of(cell) else ""
+
+
+def _list(known: Catalogue, names: Sequence[str], console: Console) -> None:
+    for name in names:
+        mutant = known[name]
+        console.print(
+            f"[bold]{name}[/]  {mutant.category}; breaks {', '.join(mutant.breaks)}", highlight=False
+        )
+        console.print(textwrap.indent(mutant.stands_for.strip(), "  "), markup=False, highlight=False)
+        console.print(f"  to be found by: {', '.join(mutant.expected)}", highlight=False)

@@ -1,0 +1,96 @@
+"""`payments-verify practice`: an exercise, for interviews and teaching."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+
+from payments_verify.cli.conformance import progressing, read_binding, show
+from payments_verify.cli.differential import PostgresBin, could_not_run
+from payments_verify.payments.conformance import FULL, LEVELS, QUICK, Conformance, examine
+from payments_verify.practice import BINDING, PracticeError, command_of, write_skeleton
+from payments_verify.systems import started_subject
+
+practice = typer.Typer(
+    no_args_is_help=True,
+    help="An exercise: a capture service that is wrong, to be made right level by level.",
+)
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The exercise's folder.")]
+
+
+@practice.command()
+def new(folder: Folder) -> None:
+    """Write the exercise to a new folder: a service, its schema, its binding, and a README with the stages.
+
+    Exit codes: 0 written; 2 the folder has something in it, or cannot be written.
+    """
+    try:
+        written = write_skeleton(folder)
+    except PracticeError as error:
+        raise _refused(error) from error
+    for path in written:
+        typer.echo(path)
+    typer.echo(f"\nread {folder / 'README.md'}, then: payments-verify practice check {folder}")
+
+
+@practice.command()
+def check(
+    folder: Folder = Path(),
+    level: Annotated[int, typer.Option(min=1, max=max(LEVELS), help="Stop after this level.")] = max(LEVELS),
+    full: Annotated[bool, typer.Option("--full", help="Try more of what cannot be exhausted.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Repeats what is drawn; drawn anew if not given.")] = None,
+    output: Annotated[Path, typer.Option(help="Folder for histories, schedules and pictures.")] = Path(
+        "build/practice"
+    ),
+    postgres_bin: PostgresBin = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the verdict as JSON and nothing else.")
+    ] = False,
+) -> None:
+    """Examine the exercise's service: which level it reaches, and the first counterexample.
+
+    Exit codes: 0 every level asked for holds; 1 one is violated; 2 one could not be decided.
+    """
+    drawn = secrets.randbelow(1_000_000) if seed is None else seed
+    try:
+        command = command_of(folder)
+    except PracticeError as error:
+        raise _refused(error) from error
+    binding = folder / BINDING
+    with (
+        could_not_run(),
+        started_subject(
+            command, read_binding(binding), postgres_bin, quick=not full, binding_file=binding
+        ) as subject,
+        progressing("practice") as on_level,
+    ):
+        trials = FULL if full else QUICK
+        found = examine(subject, trials, folder=output, seed=drawn, level=level, on_level=on_level)
+    if as_json:
+        content = msgspec.json.encode({**found.as_json(), "seed": drawn})
+        typer.echo(msgspec.json.format(content).decode())
+    else:
+        console = Console(soft_wrap=True)
+        show(found, drawn, console)
+        console.print(_what_next(found), markup=False, highlight=False)
+    raise typer.Exit(found.exit_code)
+
+
+def _what_next(found: Conformance) -> str:
+    reached = f"reached: level {found.reached} of {max(LEVELS)}"
+    if found.exit_code == 0 and found.reached == max(LEVELS):
+        return f"{reached}; nothing more is known to be wrong"
+    if found.exit_code == 0:
+        return f"{reached}, as far as was asked"
+    return f"{reached}; next: stage {found.reached + 1} of README.md, for {LEVELS[found.reached + 1]!r}"
+
+
+def _refused(error: PracticeError) -> typer.Exit:
+    typer.echo(f"payments-verify: {error}", err=True)
+    return typer.Exit(2)

@@ -1,0 +1,20 @@
+"""`payments-verify static`: what can be seen of the service without sending it a request."""
+
+from __future__ import annotations
+
+from payments_verify.cli.differential import Json, PostgresBin, could_not_run
+from payments_verify.cli.running import finish, progress_bar
+from payments_verify.systems import shipped_static_check
+
+
+def static(postgres_bin: PostgresBin = None, as_json: Json = False) -> None:
+    """Look at what no run shows: what the schema refuses, what sessions are, how statements lock.
+
+    The migrated database is asked to do what would break each invariant, and has to refuse it; everything is
+    rolled back. The service's statements are held to the rules of locking, and its sources to its one clock.
+
+    Exit codes: 0 everything holds; 1 a violation was found; 2 it could not run.
+    """
+    with could_not_run(), progress_bar("static") as progress:
+        result = shipped_static_check(postgres_bin, progress=progress)
+    finish([result], as_json=as_json)

@@ -1,0 +1,98 @@
+"""Everything that is made: the blocks of pages by name, and whole files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from payments_verify.pages.blocks import code, fill, table
+from payments_verify.pages.diagram import state_diagram
+from payments_verify.pages.precedence import precedence_table
+from payments_verify.pages.sources import SPECIFICATION, Sources
+from payments_verify.pages.traceability import evidence_of, matrix
+from payments_verify.pages.transitions import moves, transition_table
+from payments_verify.payments.http_binding import CAPTURE_OUTCOMES
+from payments_verify.systems.problems import Problem
+from payments_verify.systems.schema import Schema
+
+DIAGRAM = "specs/figures/states.svg"
+_CREATED = 201
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the pages should say.
+
+    Attributes:
+        blocks: the texts between the comments of specs/specification.md, by name.
+        diagram: the picture of the states.
+    """
+
+    blocks: Mapping[str, str]
+    diagram: str
+
+    def files(self, root: Path) -> Mapping[Path, str]:
+        """What each file of a checkout should hold.
+
+        Raises:
+            PageError: the page's blocks cannot be told apart, or name nothing that is made.
+        """
+        page = root / SPECIFICATION
+        return {
+            page: fill(page.read_text(encoding="utf-8"), self.blocks),
+            root / DIAGRAM: self.diagram + "\n",
+        }
+
+
+def make(sources: Sources, statuses: Mapping[str, str]) -> Made:
+    """Make everything.
+
+    Args:
+        sources: what it is made from.
+        statuses: what CrossHair found out about each contract, by its text.
+    """
+    names = {outcome: name for name, outcome in CAPTURE_OUTCOMES.items()}
+    statuses_of_problems = {problem.name: problem.status for problem in sources.problems}
+    blocks = {
+        "transitions": transition_table(),
+        "precedence": precedence_table(names, statuses_of_problems | {"captured": _CREATED}),
+        "data-model": data_model(sources.schema),
+        "problem-types": _problems(sources.problems),
+        "traceability": matrix(sources),
+    }
+    blocks |= {f"evidence-{id_}": evidence_of(sources, id_, statuses) for id_ in sources.invariants}
+    return Made(blocks, state_diagram(moves()))
+
+
+def data_model(schema: Schema) -> str:
+    """The tables with their columns, and what the database itself refuses."""
+    parts = []
+    for each in schema.tables:
+        rows = [
+            (
+                f"`{c.name}`",
+                f"`{c.type}`",
+                "" if c.required else "may be null",
+                code([c.default]) if c.default else "",
+            )
+            for c in each.columns
+        ]
+        guards = [
+            (f"`{guard.name}`", guard.comment)
+            for guard in schema.guards
+            if guard.table == each.name and guard.comment
+        ]
+        parts += [
+            f"**`{each.name}`**. {each.comment}",
+            table(("column", "type", "", "default"), rows),
+            table((f"guard of `{each.name}`", "what it holds"), guards),
+        ]
+    return "\n\n".join(parts)
+
+
+def _problems(problems: Sequence[Problem]) -> str:
+    return table(
+        ("problem type", "status", "when"),
+        [(f"[`{each.name}`](problems/{each.name}.md)", str(each.status), each.when) for each in problems],
+    )

@@ -1,0 +1,114 @@
+"""What the schema has to refuse: for each invariant, rows and statements that would break it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ROLE = "payments_app"
+"""What the service works as."""
+
+_ID = "'00000000-0000-4000-8000-000000000001'"
+_BEGAN, _INSIDE, _ENDED = (f"'2030-01-01 12:{minute}:00+00'" for minute in ("00", "05", "10"))
+
+CREATE = f"INSERT INTO payments (payment_id, amount_cents) VALUES ({_ID}, 500)"
+_BORN_FAILED = (
+    "INSERT INTO payments"
+    " (payment_id, amount_cents, state, authorized_at, capture_expires_at, failed_at, failure_reason)"
+    f" VALUES ({_ID}, 500, 'failed', {_BEGAN}, {_ENDED}, {_INSIDE}, 'voided')"
+)
+AUTHORIZE = (
+    f"UPDATE payments SET state = 'authorized', authorized_at = {_BEGAN}, capture_expires_at = {_ENDED}"
+)
+CAPTURE = f"UPDATE payments SET state = 'captured', captured_at = {_INSIDE}, captured_amount_cents = 500"
+FAIL = f"UPDATE payments SET state = 'failed', failed_at = {_INSIDE}, failure_reason = 'voided'"
+_TO_FAILED = f"{FAIL}, captured_at = NULL, captured_amount_cents = NULL"
+_TO_CAPTURED = f"{CAPTURE}, failed_at = NULL, failure_reason = NULL"
+
+
+def attempt(outcome: str = "captured", key: str = "k1", amount: int = 500, status: int = 201) -> str:
+    """The statement that stores an attempt."""
+    return (
+        "INSERT INTO capture_attempts"
+        " (payment_id, idempotency_key, amount_cents, outcome, status, body, decided_at)"
+        f" VALUES ({_ID}, '{key}', {amount}, '{outcome}', {status}, '{{}}', {_INSIDE})"
+    )
+
+
+_REFUSED = attempt("already_captured", "k2", status=409)
+AUTHORIZED = (CREATE, AUTHORIZE)
+CAPTURED = (*AUTHORIZED, CAPTURE, attempt())
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Something that the schema has to refuse.
+
+    Attributes:
+        invariant: the invariant that it would break.
+        what: the schema's fault if it does not, for people.
+        before: legal statements that come first, in the same transaction.
+        forbidden: the statement that has to be refused, at once or at commit.
+        right: whether it is the role's rights that have to forbid it, and not a constraint.
+    """
+
+    invariant: str
+    what: str
+    before: tuple[str, ...]
+    forbidden: str
+    right: bool = False
+
+
+CONSTRAINTS = (
+    Probe("I1", "an amount of nothing", (), CREATE.replace("500", "0")),
+    Probe(
+        "I1",
+        "less captured than authorized",
+        (*AUTHORIZED, attempt(amount=499)),
+        CAPTURE.replace("500", "499"),
+    ),
+    Probe("I1", "two successful captures of one payment", CAPTURED, attempt(key="k2")),
+    Probe("I2", "a payment that begins as failed", (), _BORN_FAILED),
+    Probe("I2", "a captured payment that fails", CAPTURED, _TO_FAILED),
+    Probe("I2", "a failed payment that is captured", (*AUTHORIZED, FAIL, attempt()), _TO_CAPTURED),
+    Probe("I2", "a captured payment that is captured again", CAPTURED, CAPTURE),
+    Probe("I2", "a pending payment that fails", (CREATE,), FAIL),
+    Probe("I2", "an amount that changes", (CREATE,), f"{AUTHORIZE}, amount_cents = 501"),
+    Probe(
+        "I2", "a window that moves", AUTHORIZED, f"{FAIL}, capture_expires_at = {_ENDED}::timestamptz + '1s'"
+    ),
+    Probe("I2", "a payment that is deleted", (CREATE,), "DELETE FROM payments"),
+    Probe("I3", "two attempts under one key", (*CAPTURED, _REFUSED), _REFUSED),
+    Probe("I3", "a stored answer that changes", CAPTURED, "UPDATE capture_attempts SET body = 'x'"),
+    Probe("I3", "a stored answer that is deleted", (*CAPTURED, _REFUSED), "DELETE FROM capture_attempts"),
+    Probe("I3", "an empty key", AUTHORIZED, attempt("amount_mismatch", "", 1, 422)),
+    Probe(
+        "I3",
+        "a status that the outcome does not have",
+        CAPTURED,
+        attempt("already_captured", "k2", status=200),
+    ),
+    Probe("I4", "a malformed request that is stored", AUTHORIZED, attempt("amount_mismatch", "k2", 0, 422)),
+    Probe("I5", "a capture at the window's end", (*AUTHORIZED, attempt()), CAPTURE.replace(_INSIDE, _ENDED)),
+    Probe("I5", "an expiry before the window's end", AUTHORIZED, FAIL.replace("voided", "expired")),
+    Probe("I5", "a window without a length", (CREATE,), AUTHORIZE.replace(_ENDED, _BEGAN)),
+    Probe("I6", "a capture without an attempt", AUTHORIZED, CAPTURE),
+    Probe("I6", "a successful attempt without a capture", AUTHORIZED, attempt()),
+    Probe("I6", "an attempt of no payment", (), attempt("not_authorized", status=409)),
+    Probe("I11", "an attempt with an outcome that there is not", AUTHORIZED, attempt("perhaps", status=409)),
+)
+"""What nobody may do."""
+
+RIGHTS = (
+    Probe("I2", "the service may delete payments", (), "DELETE FROM payments", right=True),
+    Probe("I2", "the service may empty tables", (), "TRUNCATE capture_attempts", right=True),
+    Probe("I2", "the service may change amounts", (), "UPDATE payments SET amount_cents = 1", right=True),
+    Probe("I3", "the service may rewrite answers", (), "UPDATE capture_attempts SET body = 'x'", right=True),
+    Probe("I3", "the service may delete answers", (), "DELETE FROM capture_attempts", right=True),
+    Probe(
+        "I2", "the service may turn guards off", (), "ALTER TABLE payments DISABLE TRIGGER USER", right=True
+    ),
+)
+"""What the service's role may not do."""
+
+LEGAL = (CAPTURED, (*AUTHORIZED, FAIL), (*CAPTURED, _REFUSED))
+"""What the service's role has to be allowed to do: a schema that refuses everything holds nothing up."""

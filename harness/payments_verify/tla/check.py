@@ -1,0 +1,82 @@
+"""TLC on a model: what it finds must be what was expected, to the last state."""
+
+from __future__ import annotations
+
+import time
+
+from payments_verify.result import CheckResult, Verdict
+from payments_verify.tla.models import Model, counts
+from payments_verify.tla.output import Found
+from payments_verify.tla.tlc import Tlc
+from payments_verify.tla.values import render
+
+_JUDGE = """\
+If the specification was changed on purpose, check that each difference follows from that change, and write
+the new numbers into specs/tla/models.toml. If not, the change that caused it is a mistake."""
+
+
+def check_model(tlc: Tlc, model: Model) -> CheckResult:
+    """Check a model, and compare what TLC finds with what the table says.
+
+    Returns:
+        ``holds`` if exactly the expected is found: every property, or the expected violation, and the exact
+        counts; the cases are the distinct states. ``could not run`` if TLC came to no verdict.
+
+    Raises:
+        TlcError: TLC could not be run.
+    """
+    started = time.perf_counter()
+    found = tlc.run(
+        tlc.specification / f"{model.module}.tla",
+        tlc.specification / model.configuration,
+        deadlocks=model.deadlocks,
+    )
+    verdict, counterexample = _judged(model, found)
+    return CheckResult(
+        name=f"TLA+: {model.name}",
+        kind="tla",
+        cases=found.states,
+        verdict=verdict,
+        seconds=time.perf_counter() - started,
+        details={"generated": found.generated, "depth": found.depth, "violated": found.violated},
+        counterexample=counterexample,
+    )
+
+
+def _judged(model: Model, found: Found) -> tuple[Verdict, str | None]:
+    if found.error is not None:
+        return "could not run", found.error
+    if (found.violated or "") != model.violates:
+        if found.violated is None:
+            return "violated", f"expected: a violation of {model.violates}; found: everything holds"
+        return "violated", f"{found.violated}\n\n{described(found)}"
+    counted = {"states": found.states, "generated": found.generated, "depth": found.depth}
+    differing = [
+        f"counts: {name}: expected {expected:,}, found {counted[name]:,}"
+        for name, expected in counts(model).items()
+        if counted[name] != expected
+    ]
+    if differing:
+        return "violated", "\n".join([*differing, _JUDGE])
+    return "holds", None
+
+
+def described(found: Found) -> str:
+    """A counterexample for people: each step, and what it changed."""
+    lines: list[str] = []
+    before: dict[str, object] = {}
+    for number, state in enumerate(found.trace):
+        lines.append(f"{number}. {state.action}")
+        lines += [
+            f"     {name} = {_shown(value)}"
+            for name, value in sorted(state.variables.items())
+            if name not in before or before[name] != value
+        ]
+        before = dict(state.variables)
+    return "\n".join(lines)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict) and not all(isinstance(key, str) for key in value):
+        return "; ".join(f"{key}: {render(each)}" for key, each in value.items())
+    return render(value)

@@ -1,0 +1,106 @@
+"""Recording runs of scenarios through the gate, and holding them against the specification."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from payments_verify.interleavings.execution import Execution
+from payments_verify.interleavings.explore import explore
+from payments_verify.interleavings.source_dpor import SourceDPOR
+from payments_verify.interleavings.strategy import Plan, Strategy
+from payments_verify.payments.scenario_program import ScenarioProgram
+from payments_verify.payments.scenarios import Scenario
+from payments_verify.payments.system import GatedService
+from payments_verify.result import CheckResult
+from payments_verify.tla.behaviours import count_behaviours
+from payments_verify.tla.races import NotModelledError, Protocol
+from payments_verify.tla.recorded import events_of, validate
+from payments_verify.tla.tlc import Tlc
+from payments_verify.tla.values import Function
+
+Runs = Sequence[Sequence[Function]]
+"""Recorded runs, as events."""
+
+
+async def record(
+    scenario: Scenario,
+    service: GatedService,
+    make_strategy: Callable[[], Strategy] = SourceDPOR,
+    *,
+    on_run: Callable[[int], object] = lambda _runs: None,
+) -> Runs:
+    """Run and record schedules of a scenario; whether a run is right is not asked.
+
+    Args:
+        scenario: what is raced.
+        service: the service behind its gate.
+        make_strategy: makes the strategy: which schedules are run; by default, one of each class.
+        on_run: is told how many have been run.
+
+    Raises:
+        NotModelledError: the exploration did not come to its end, or the specification lacks a statement.
+    """
+    program = ScenarioProgram(scenario, service)
+    await program.prepare()
+    for _ in range(2):
+        runs: list[Sequence[Function]] = []
+
+        def take(execution: Execution, _plan: Plan, runs: list[Sequence[Function]] = runs) -> bool:
+            runs.append(events_of(scenario, execution))
+            on_run(len(runs))
+            return False
+
+        report = await explore(program, make_strategy(), on_execution=take)
+        if not (report.divergences and program.start_is_read):
+            break
+        # It came to light on the way that BEGIN reads the clock: what was run before did not know.
+    if not (report.complete and report.trustworthy):
+        reasons = [*report.divergences, *report.nondeterminism] or ["not everything was run"]
+        raise NotModelledError(f"{scenario.name}: {'; '.join(reasons)}")
+    return runs
+
+
+def check_runs(
+    tlc: Tlc, scenario: Scenario, runs: Runs, protocol: Protocol | None = None, *, every: bool = False
+) -> CheckResult:
+    """Look for a behaviour of the specification for each recorded run of a scenario.
+
+    Args:
+        tlc: where to look.
+        scenario: what was raced.
+        runs: the events of each run.
+        protocol: what they are held against; the service's own protocol if not given.
+        every: whether these are the runs of every schedule: then there must be as many behaviours.
+
+    Returns:
+        ``holds`` if there is one for each; the cases are the runs.
+
+    Raises:
+        NotModelledError: the specification does not have this scenario, or TLC could make nothing of a run.
+        TlcError: TLC could not be run.
+    """
+    started = time.perf_counter()
+    traces = validate(tlc, scenario, runs, protocol)
+    rejected = [trace.problem for trace in traces if trace.problem is not None]
+    counterexample = None
+    if rejected or not traces:
+        counterexample = "\n".join(
+            [f"{len(rejected)} of {len(traces)} runs are rejected; the first:", *rejected[:1]]
+        )
+    behaviours = count_behaviours(tlc, scenario, protocol) if every else None
+    if counterexample is None and every and behaviours != len({tuple(events) for events in runs}):
+        counterexample = f"{len(runs)} schedules were run, and the specification has {behaviours} behaviours"
+    return CheckResult(
+        name=f"TLA+: recorded runs of {scenario.name}",
+        kind="tla-traces",
+        cases=len(traces),
+        verdict="holds" if counterexample is None else "violated" if traces else "could not run",
+        seconds=time.perf_counter() - started,
+        details={
+            "scenario": scenario.name,
+            "accepted": len(traces) - len(rejected),
+            "behaviours": behaviours,
+        },
+        counterexample=counterexample,
+    )

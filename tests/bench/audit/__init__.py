@@ -1,0 +1,1 @@
+"""How long an audit of many payments takes, and how much memory it needs."""

@@ -1,0 +1,106 @@
+"""What cosmic-ray's session says, and which survivors have been argued away by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+
+@dataclass(frozen=True, order=True)
+class Change:
+    """A generated mutant, by what it changes; that does not move with the lines above it.
+
+    Attributes:
+        module: the file.
+        was: the line as it is, without its indent.
+        becomes: the line as it was changed.
+    """
+
+    module: str
+    was: str
+    becomes: str
+
+    def __str__(self) -> str:
+        return f"{self.module}\n    - {self.was}\n    + {self.becomes}"
+
+
+class _Argued(msgspec.Struct, forbid_unknown_fields=True):
+    module: str
+    was: str
+    becomes: str
+    why: str
+
+
+class _Survivors(msgspec.Struct, forbid_unknown_fields=True):
+    survivor: list[_Argued] = []
+
+
+@dataclass(frozen=True)
+class Session:
+    """What came of a session.
+
+    Attributes:
+        killed: how many mutants a test noticed.
+        skipped: how many were left out by their operator.
+        waiting: how many have not been tried.
+        survived: those that no test noticed.
+        broken: problems of the tool with a mutant.
+    """
+
+    killed: int
+    skipped: int
+    waiting: int
+    survived: Sequence[Change]
+    broken: Sequence[str]
+
+
+def argued(path: Path) -> Mapping[Change, str]:
+    """The survivors that are no faults of the tests, and for each why.
+
+    Raises:
+        msgspec.MsgspecError: if the file does not say what it should.
+        ValueError: if one has no reason.
+    """
+    listed = msgspec.toml.decode(path.read_bytes(), type=_Survivors).survivor
+    for each in listed:
+        if not each.why.strip():
+            raise ValueError(f"{path}: no reason is given for {each.was!r}")
+    return {Change(each.module, each.was, each.becomes): each.why.strip() for each in listed}
+
+
+def summed_up(dump: Iterable[str]) -> Session:
+    """Read what ``cosmic-ray dump`` prints: a line for each mutant, with its result or ``null``."""
+    killed = skipped = waiting = 0
+    survived: list[Change] = []
+    broken: list[str] = []
+    for line in dump:
+        item, result = msgspec.json.decode(line)
+        module = item["mutations"][0]["module_path"]
+        if result is None:
+            waiting += 1
+        elif result["worker_outcome"] == "skipped":
+            skipped += 1
+        elif result["test_outcome"] == "survived":
+            survived.append(change_in(module, result["diff"]))
+        elif result["test_outcome"] == "killed":
+            killed += 1
+        else:
+            broken.append(f"{module}: {_problem(result)}")
+    return Session(killed, skipped, waiting, sorted(survived), broken)
+
+
+def change_in(module: str, diff: str) -> Change:
+    """The change that a unified diff shows."""
+    lines = [line for line in diff.splitlines() if not line.startswith(("---", "+++"))]
+    was, becomes = (
+        " ".join(line[1:].strip() for line in lines if line.startswith(sign)) for sign in ("-", "+")
+    )
+    return Change(module, was, becomes)
+
+
+def _problem(result: Mapping[str, Any]) -> str:
+    return f"{result['worker_outcome']}, {result['test_outcome']}: {result['output'] or ''}"[:500]
