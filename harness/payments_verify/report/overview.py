@@ -21,6 +21,7 @@ KINDS = {
     "interleavings": "every order of steps",
     "linearizability": "histories of racing clients",
     "faults": "histories under faults",
+    "static": "the code's statements and the schema, read",
     "interrupted": "was not run",
 }
 """How each kind of check looks for what is wrong."""
