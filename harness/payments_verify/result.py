@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -28,6 +28,7 @@ class CheckResult:
         seconds: Wall-clock time.
         details: More, by kind; names and values that JSON can express.
         counterexample: The evidence of a violation, or why there is no verdict; ``None`` if it holds.
+        timelines: The same evidence for a page to draw, as plain data; empty where nothing happens in time.
 
     Raises:
         ValueError: if a name in ``details`` is one of the fields' own, or if a check that does not hold
@@ -41,9 +42,12 @@ class CheckResult:
     seconds: float
     details: Mapping[str, Any] = field(default_factory=dict)
     counterexample: str | None = None
+    timelines: Sequence[Mapping[str, Any]] = ()
 
     def __post_init__(self) -> None:
-        taken = {"name", "kind", "cases", "verdict", "seconds", "counterexample"} & set(self.details)
+        taken = {"name", "kind", "cases", "verdict", "seconds", "counterexample", "timelines"} & set(
+            self.details
+        )
         if taken:
             raise ValueError(
                 f"details of check {self.name!r} repeat the result's own fields: {sorted(taken)}"
@@ -67,6 +71,7 @@ class CheckResult:
             "verdict": self.verdict,
             "seconds": round(self.seconds, 3),
             "counterexample": self.counterexample,
+            "timelines": list(self.timelines),
             **self.details,
         }
 

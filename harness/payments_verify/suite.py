@@ -42,17 +42,23 @@ class Effort:
         rounds: rounds of stress.
         scenarios: scenarios whose every interleaving is run, by name.
         soak_s: how long load runs under faults, in seconds.
+        probes: random schedules from which the number of all schedules of a scenario is estimated.
     """
 
     programs: int
     rounds: int
     scenarios: tuple[str, ...]
     soak_s: float
+    probes: int
 
 
-FULL = Effort(programs=600, rounds=400, scenarios=tuple(SCENARIOS), soak_s=60)
+FULL = Effort(programs=600, rounds=400, scenarios=tuple(SCENARIOS), soak_s=60, probes=100)
 QUICK = Effort(
-    programs=60, rounds=40, scenarios=tuple(name for name in SCENARIOS if name != _LARGEST), soak_s=15
+    programs=60,
+    rounds=40,
+    scenarios=tuple(name for name in SCENARIOS if name != _LARGEST),
+    soak_s=15,
+    probes=20,
 )
 
 
@@ -108,6 +114,7 @@ def suite(
                 service,
                 [SCENARIOS[each] for each in effort.scenarios],
                 schedules / name.replace(", ", "-").replace(" ", "-"),
+                probes=effort.probes,
             ),
         )
     yield Planned(

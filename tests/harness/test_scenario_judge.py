@@ -8,10 +8,12 @@ import pytest
 
 from payments_verify.interleavings.execution import Execution, Step
 from payments_verify.interleavings.footprint import EVERYTHING
+from payments_verify.linearizability import Result
 from payments_verify.payments import scenario_history
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.race_program import Exchange, Raced
 from payments_verify.payments.scenario_history import Judge, Violation
+from payments_verify.payments.spec import PaymentState
 from payments_verify.scheduler import Operation
 
 _CAPTURED = Observation("ok", {"outcome": "captured", "replayed": False})
@@ -45,13 +47,13 @@ def _done(outcome: str) -> Observation:
 
 def test_a_run_that_is_like_an_explained_one_is_not_checked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     judge, checked = Judge(), list[Raced]()
-    check = scenario_history._unexplained
+    check = scenario_history._judged
 
-    def counted(raced: Raced, order: Sequence[int]) -> Violation | None:
+    def counted(raced: Raced, order: Sequence[int]) -> Violation | Result[PaymentState]:
         checked.append(raced)
         return check(raced, order)
 
-    monkeypatch.setattr(scenario_history, "_unexplained", counted)
+    monkeypatch.setattr(scenario_history, "_judged", counted)
     for payment in ("p1", "p2", "p3"):
         assert judge.violation(_run(_CAPTURED, _REFUSED, payment)) is None
     assert len(checked) == 1

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
+import msgspec
 import pytest
 
 from payments_model import (
@@ -19,6 +21,7 @@ from payments_model import (
     apply,
     state_of,
 )
+from payments_verify.attempt import Attempt
 from payments_verify.model_checks.state_graph import Graph, Node, check_state_graph, explore
 from payments_verify.model_checks.state_graph_bounds import (
     EXPECTED_DEPTH,
@@ -190,6 +193,27 @@ def test_the_shortest_program_to_an_answer_that_is_missing() -> None:
     found = check_state_graph(broken(reading_what_is_captured_raises))
     assert found.counterexample is not None
     assert found.counterexample.endswith("\n4. at 0: Read()")
+
+
+@pytest.mark.parametrize(
+    ("model", "last", "rule"),
+    [
+        (captured_to_failed, "-> FAILED", "I2: captured is terminal, and the payment changed"),
+        (reading_what_is_captured_raises, "at 0: Read()", "every command has an answer: "),
+    ],
+)
+def test_the_shortest_program_is_drawn_as_well(model: Any, last: str, rule: str) -> None:
+    (drawing,) = check_state_graph(broken(model)).timelines
+    attempt = msgspec.convert(drawing["attempt"], Attempt)
+    assert [attempt.calls[each].text for each in attempt.order][:2] == [
+        "at 0: Create(amount=1) -> CREATED",
+        "at 0: Authorize(window=1) -> AUTHORIZED",
+    ]
+    (blocked,) = attempt.blocked
+    assert attempt.calls[blocked.call].text.endswith(last)
+    assert blocked.expected.startswith(rule)
+    assert attempt.standard == "the rule that is broken"
+    assert "Captured(" in attempt.moments[-1].state
 
 
 # ---- size and reach -----------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import sys
 from io import TextIOWrapper
 
 import typer
+from typer.core import TyperGroup
 
 from payments_verify.cli.alarms import false_alarms
 from payments_verify.cli.audit import audit
@@ -18,16 +19,28 @@ from payments_verify.cli.model import model
 from payments_verify.cli.mutants import mutants
 from payments_verify.cli.practice import practice
 from payments_verify.cli.replay import replay
+from payments_verify.cli.report import report
+from payments_verify.cli.running import interrupt_on_termination, interruptible
 from payments_verify.cli.soak import soak
 from payments_verify.cli.specs import specs
 from payments_verify.cli.static import static
 from payments_verify.cli.tla import app as tla
 from payments_verify.cli.verify import verify
 
+
+class _Commands(TyperGroup):
+    """Commands of which none ends with 1, a violation, because it was interrupted."""
+
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
+        """Run the command."""
+        with interruptible("no verdict"):
+            return super().invoke(ctx)
+
+
 app = typer.Typer(
     name="payments-verify",
-    no_args_is_help=True,
-    add_completion=False,
+    cls=_Commands,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -43,6 +56,7 @@ app.command()(soak)
 app.command()(history)
 app.command()(conformance)
 app.command()(audit)
+app.command()(report)
 app.command()(specs)
 app.command()(mutants)
 app.command()(false_alarms)
@@ -50,9 +64,27 @@ app.add_typer(practice, name="practice")
 app.add_typer(tla, name="tla")
 
 
+_EXPLAINED = """\
+payments-verify compares implementations of payment capture with a formal model: at most one capture,
+whatever races, however often it is asked, whatever breaks on the way.
+
+Three commands to start with:
+
+  payments-verify verify --quick     is everything right here? two minutes; then open build/report/index.html
+  payments-verify explore --list     which races are run in every order of their SQL statements
+  payments-verify history FILE       is what your own clients saw possible at all?
+
+All commands: payments-verify --help. Completion in your shell: payments-verify --install-completion.
+"""
+
+
 @app.callback()
-def root() -> None:
+def root(context: typer.Context) -> None:
     """Compare implementations of payment capture with the formal model."""
+    if context.invoked_subcommand is None:
+        typer.echo(_EXPLAINED, nl=False)
+        # Whoever wanted a verdict has none.
+        raise typer.Exit(2)
 
 
 def main() -> None:
@@ -61,4 +93,5 @@ def main() -> None:
         # a history's strings and a file's name may hold what the terminal's encoding has no character for
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    interrupt_on_termination()
     app(prog_name="payments-verify")

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from payments_verify.cli.differential import PostgresBin, could_not_run
-from payments_verify.cli.running import progress_bar
+from payments_verify.cli.running import interruptible, progress_bar
 from payments_verify.payments import binding as binding_file
 from payments_verify.payments.binding import Binding
 from payments_verify.payments.conformance import (
@@ -93,7 +93,7 @@ def conformance(
         asked = level or (_BLACK_BOX if subject.gated is None else max(LEVELS))
         if first > asked:
             raise typer.BadParameter(f"{first} lies above the last level, {asked}", param_hint="--from")
-        with progressing("conformance") as on_level:
+        with interruptible("no verdict"), progressing("conformance") as on_level:
             found = examine(
                 subject, trials, folder=output, seed=drawn, level=asked, first=first, on_level=on_level
             )

@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from payments_verify.cli.running import finish, progress_bar
+from payments_verify.cli.running import finish, interruptible, progress_bar
 from payments_verify.executors import ExecutorError
 from payments_verify.payments.binding import BindingFileError
 from payments_verify.payments.checks import OpenSystem, machine_check, racing_check, stress_check
@@ -103,6 +103,7 @@ def machine(
         _race(examples, steps, seed, postgres_bin, as_json=as_json)
     with (
         could_not_run(),
+        interruptible("no mismatch was found before"),
         opened(system, postgres_bin) as open_system,
         progress_bar(system.value) as progress,
     ):
@@ -117,6 +118,7 @@ def _race(
 ) -> NoReturn:
     with (
         could_not_run(),
+        interruptible("no mismatch was found before"),
         prepared_database(postgres_bin, EXPLORING) as dsn,
         progress_bar("races") as progress,
     ):
@@ -146,6 +148,7 @@ def stress(
     drawn = secrets.randbelow(1_000_000) if seed is None else seed
     with (
         could_not_run(),
+        interruptible(f"the histories so far lie in {histories}, each judged but the last"),
         opened(SystemName.SERVER, postgres_bin, processes) as open_system,
         progress_bar("stress") as progress,
     ):

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from payments_verify.cli.differential import Command, ExecutorName, Json, PostgresBin, could_not_run
 from payments_verify.cli.explored import ExploredSystem, StopAtFirst, System, explored, require_database
-from payments_verify.cli.running import Report, progress_bar, verdict_text
+from payments_verify.cli.running import Report, kept_when_interrupted, progress_bar, verdict_text, worst
 from payments_verify.executors import open_executor
 from payments_verify.interleavings.exhaustive import Bounded, Naive
 from payments_verify.interleavings.parallel import prepare_workers
@@ -52,6 +52,11 @@ class StrategyName(StrEnum):
     BOUNDED = "bounded"
     PCT = "pct"
     RANDOM = "random"
+
+
+def scenario_names(incomplete: str) -> list[str]:
+    """The names that a shell completes."""
+    return [name for name in SCENARIOS if name.startswith(incomplete)]
 
 
 def scenarios_named(names: Sequence[str]) -> list[Scenario]:
@@ -86,7 +91,10 @@ def strategy_maker(name: StrategyName, *, runs: int, seed: int, bound: int, dept
 
 def explore(
     scenario: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Only this scenario; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Only this scenario; may be repeated.", autocompletion=scenario_names
+        ),
     ] = None,
     strategy: Annotated[StrategyName, typer.Option(help="How schedules are chosen.")] = StrategyName.DPOR,
     runs: Annotated[int, typer.Option(min=1, help="Schedules, for pct and random.")] = 100,
@@ -131,6 +139,7 @@ def explore(
     found: list[Explored] = []
     with (
         could_not_run(),
+        kept_when_interrupted() as whole,
         explored(system, command, postgres_bin) as open_service,
         progress_bar("explore") as progress,
         _workers(workers, executor, program, wanted[0]) as side_by_side,
@@ -150,8 +159,7 @@ def explore(
         typer.echo(msgspec.json.format(encoded).decode())
     else:
         show_explored(found, Console(soft_wrap=True))
-    codes = {EXIT_CODES[each.verdict] for each in found}
-    raise typer.Exit(1 if 1 in codes else max(codes, default=2))
+    raise typer.Exit(worst({EXIT_CODES[each.verdict] for each in found}, whole=whole()))
 
 
 async def _explore(

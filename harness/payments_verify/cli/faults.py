@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from payments_verify.cli.differential import Command, Json, PostgresBin, could_not_run
-from payments_verify.cli.explore import scenarios_named
+from payments_verify.cli.explore import scenario_names, scenarios_named
 from payments_verify.cli.explored import StopAtFirst
-from payments_verify.cli.running import Report, progress_bar, verdict_text
+from payments_verify.cli.running import Report, kept_when_interrupted, progress_bar, verdict_text, worst
 from payments_verify.gate import Fault
 from payments_verify.payments.fault_check import FaultReport, explore_fault
 from payments_verify.payments.scenarios import FAULT_SCENARIOS, Scenario
@@ -25,7 +25,10 @@ from payments_verify.systems import EXPLORING, gated, prepared_database
 
 def faults(
     scenario: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Only this scenario; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Only this scenario; may be repeated.", autocompletion=scenario_names
+        ),
     ] = None,
     fault: Annotated[list[Fault] | None, typer.Option(help="Only this fault; may be repeated.")] = None,
     command: Command = None,
@@ -43,6 +46,7 @@ def faults(
     found: list[FaultReport] = []
     with (
         could_not_run(),
+        kept_when_interrupted() as whole,
         prepared_database(postgres_bin, EXPLORING) as dsn,
         progress_bar("faults") as progress,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
@@ -53,8 +57,7 @@ def faults(
         typer.echo(msgspec.json.format(encoded).decode())
     else:
         _show(found, Console(soft_wrap=True))
-    codes = {EXIT_CODES[each.verdict] for each in found}
-    raise typer.Exit(1 if 1 in codes else max(codes, default=2))
+    raise typer.Exit(worst({EXIT_CODES[each.verdict] for each in found}, whole=whole()))
 
 
 async def _explore(

@@ -11,10 +11,14 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 import typer
 
+from payments_verify.attempt import Attempt, attempt_of
+from payments_verify.cli.running import progress_bar
 from payments_verify.explain import Explanation, explain, render
 from payments_verify.formats import FORMATS, load
 from payments_verify.history import History, HistoryError
 from payments_verify.linearizability import DEFAULT_MAX_ENTRIES, Result, Verdict, check
+from payments_verify.report import history_page
+from payments_verify.report.history_page import MOST_DRAWN, Drawn
 from payments_verify.spec import Spec, SpecError
 from payments_verify.specs import SPECS, spec_named
 
@@ -92,6 +96,14 @@ def history(
             help="Give up with unknown above N remembered configurations (about 250 bytes each).",
         ),
     ] = DEFAULT_MAX_ENTRIES,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PAGE",
+            show_default=False,
+            help="Draw the histories, and write them as one page that loads nothing.",
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a list of {file, verdict, seconds, ...} and nothing else.")
     ] = False,
@@ -105,12 +117,19 @@ def history(
     """
     if not budget > 0:
         raise typer.BadParameter(f"{budget} is not a positive number of seconds", param_hint="--budget")
-    reports = []
-    for path in files:
-        report = _report(path, spec, None if format_name == AUTO else format_name, budget, memory)
-        reports.append(report)
-        if not as_json:
-            _print(report)
+    reports: list[FileReport] = []
+    drawn: list[Drawn] = []
+    read_as = None if format_name == AUTO else format_name
+    with progress_bar("history", shown=len(files) > 1) as progress:
+        for path in files:
+            progress(len(reports), len(files), path.name)
+            report, attempts = _report(path, spec, read_as, budget, memory, draws=html is not None)
+            reports.append(report)
+            drawn.append(_drawn(report, attempts))
+            if not as_json:
+                _print(report)
+    if html is not None:
+        _write(html, drawn)
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(reports)).decode())
     raise typer.Exit(exit_code([report.verdict for report in reports]))
@@ -131,8 +150,8 @@ def exit_code(verdicts: Sequence[FileVerdict]) -> int:
 
 
 def _report(
-    path: Path, spec_name: str | None, format_name: str | None, budget: float, memory: int
-) -> FileReport:
+    path: Path, spec_name: str | None, format_name: str | None, budget: float, memory: int, *, draws: bool
+) -> tuple[FileReport, tuple[Attempt, ...]]:
     started = time.monotonic()
     name = str(path).encode(errors="backslashreplace").decode()
     try:
@@ -146,9 +165,43 @@ def _report(
     except OSError as error:
         reason = f"{name}: cannot be read: {error.strerror}"
     else:
-        return _checked(name, time.monotonic() - started, loaded, spec, result)
+        report = _checked(name, time.monotonic() - started, loaded, spec, result)
+        return report, _attempts(spec, loaded, result) if draws else ()
     reason = reason.encode(errors="backslashreplace").decode()
-    return FileReport(file=name, verdict="error", seconds=round(time.monotonic() - started, 6), reason=reason)
+    seconds = round(time.monotonic() - started, 6)
+    return FileReport(file=name, verdict="error", seconds=seconds, reason=reason), ()
+
+
+def _attempts(spec: Spec[Any], loaded: History, result: Result[Any]) -> tuple[Attempt, ...]:
+    """What is drawn: the part that is refuted; of a linearizable history its first parts."""
+    if result.refuted is not None:
+        return (attempt_of(spec, result.refuted, loaded.operations),)
+    if result.verdict is not Verdict.OK:
+        return ()
+    return tuple(attempt_of(spec, part, loaded.operations) for part in result.parts[:MOST_DRAWN])
+
+
+def _drawn(report: FileReport, attempts: tuple[Attempt, ...]) -> Drawn:
+    return Drawn(
+        file=report.file,
+        verdict=report.verdict,
+        seconds=report.seconds,
+        spec=report.spec,
+        operations=report.operations,
+        parts=report.parts,
+        reason=report.reason,
+        attempts=attempts,
+    )
+
+
+def _write(page: Path, drawn: Sequence[Drawn]) -> None:
+    try:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(history_page.render(drawn), encoding="utf-8")
+    except OSError as error:
+        typer.echo(f"payments-verify: {page}: cannot be written: {error.strerror}", err=True)
+        raise typer.Exit(EXIT_UNDECIDED) from error
+    typer.echo(f"drawn: {page}", err=True)
 
 
 def _spec_for(loaded: History, name: str | None) -> Spec[Any]:

@@ -6,6 +6,7 @@ import os
 import platform
 import secrets
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,67 +15,108 @@ import msgspec
 import psycopg
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from payments_verify.cli.differential import PostgresBin, could_not_run
-from payments_verify.cli.running import interrupted, progress_bar, show
+from payments_verify.cli.running import interrupted, progress_bar, show, was_interrupted
+from payments_verify.report.page import write as write_page
+from payments_verify.report.saved import REPORT_FILE, REPORT_FORMAT, REPORT_VERSION
 from payments_verify.result import CheckResult, worst_exit_code
 from payments_verify.suite import FULL, QUICK, Planned, suite
 from payments_verify.systems import EXPLORING, prepared_database
 
-REPORT_FORMAT = "payments-verify-report"
-REPORT_VERSION = 1
 OUTPUT = Path("build/report")
 
 
 def verify(
     quick: Annotated[bool, typer.Option("--quick", help="Try less of what cannot be exhausted.")] = False,
     seed: Annotated[int | None, typer.Option(help="Draws what is drawn; drawn anew if not given.")] = None,
-    output: Annotated[Path, typer.Option(help="Folder for report.json and histories.")] = Path(
-        "build/report"
-    ),
+    output: Annotated[Path, typer.Option(help="Folder for the report and histories.")] = OUTPUT,
     postgres_bin: PostgresBin = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report and nothing else.")] = False,
 ) -> None:
     """Run every check: the model, the service against it, and races against both.
+
+    Writes report.json, and index.html, a page that shows it. Ctrl-C ends what was started, and leaves a
+    report of what was finished.
 
     Exit codes: 0 everything holds; 1 a violation was found; 2 something could not run.
     """
     drawn = secrets.randbelow(1_000_000) if seed is None else seed
     started = time.monotonic()
     results: list[CheckResult] = []
-    output.mkdir(parents=True, exist_ok=True)
-    with could_not_run(), prepared_database(postgres_bin, EXPLORING) as dsn:
-        version = _server_version(dsn)
+    version = "not started"
+    with could_not_run():
+        _make(output)
+        pace = Pace.read(output / REPORT_FILE, quick=quick)
         try:
-            for planned in suite(
-                dsn,
-                QUICK if quick else FULL,
-                drawn,
-                output / "histories",
-                output / "schedules",
-                postgres_bin,
-            ):
-                results.append(_run(planned))  # noqa: PERF401 - an interrupt keeps what is finished
-        except KeyboardInterrupt:
+            with prepared_database(postgres_bin, EXPLORING) as dsn:
+                version = _server_version(dsn)
+                effort = QUICK if quick else FULL
+                folders = output / "histories", output / "schedules"
+                planned = list(suite(dsn, effort, drawn, *folders, postgres_bin))
+                for each in planned:
+                    results.append(_run(each, len(results), len(planned), pace))
+        except BaseException as error:
+            if not was_interrupted(error):
+                raise
             typer.echo("interrupted; the report has what was finished", err=True)
             results.append(interrupted())
     report = _report(results, drawn, quick, version, time.monotonic() - started)
-    path = output / "report.json"
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
+    page = _write(output, report)
     if as_json:
-        typer.echo(path.read_text())
+        typer.echo((output / REPORT_FILE).read_text())
     else:
         console = Console(soft_wrap=True)
         show(results, console)
-        console.print(f"\n{report['verdict']}, in {report['seconds']:.0f} s, seed {drawn}; report: {path}")
+        console.print(f"\n{report['verdict']}, in {report['seconds']:.0f} s, seed {drawn}; report: {page}")
     raise typer.Exit(worst_exit_code(results))
 
 
-def _run(planned: Planned) -> CheckResult:
-    with progress_bar(planned.title) as progress:
+def _run(planned: Planned, number: int, total: int, pace: Pace) -> CheckResult:
+    title = f"[{number + 1}/{total}] {planned.title}{pace.left(number)}"
+    with progress_bar(escape(title)) as progress:
         result = planned.run(progress=progress)
     typer.echo(f"{result.name}: {result.verdict} ({result.seconds:.1f} s)", err=True)
     return result
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long each check took the last time, in seconds; empty where that is not known."""
+
+    seconds: tuple[float, ...] = ()
+
+    @classmethod
+    def read(cls, file: Path, *, quick: bool) -> Pace:
+        """The pace of a report, if there is one of a whole run with the same effort."""
+        try:
+            last = msgspec.json.decode(file.read_bytes())
+            if last["quick"] != quick or last["interrupted"]:
+                return cls()
+            return cls(tuple(float(check["seconds"]) for check in last["checks"]))
+        except (OSError, msgspec.DecodeError, ValueError, TypeError, KeyError):
+            return cls()
+
+    def left(self, number: int) -> str:
+        """What a check and all after it will take, for people; empty if that is not known."""
+        left = sum(self.seconds[number:])
+        return f" (about {left:.0f} s to the end of it all)" if left else ""
+
+
+def _make(output: Path) -> None:
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(
+            f"cannot write to {output}: {error.strerror}; name another folder with --output"
+        ) from error
+
+
+def _write(output: Path, report: dict[str, Any]) -> Path:
+    """Write the report, and the page that shows it; the page's file."""
+    (output / REPORT_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(report)))
+    return write_page(output)
 
 
 def _server_version(dsn: str) -> str:
@@ -88,6 +130,9 @@ def _report(
     results: list[CheckResult], seed: int, quick: bool, postgres: str, seconds: float
 ) -> dict[str, Any]:
     verdict = {0: "everything holds", 1: "a violation was found", 2: "something could not run"}
+    broken_off = any(result.kind == "interrupted" for result in results)
+    if broken_off:
+        verdict[2] = "interrupted"
     return {
         "format": REPORT_FORMAT,
         "version": REPORT_VERSION,
@@ -97,6 +142,7 @@ def _report(
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "seed": seed,
         "quick": quick,
+        "interrupted": broken_off,
         "machine": {
             "python": platform.python_version(),
             "postgres": postgres,

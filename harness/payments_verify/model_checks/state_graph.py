@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from payments_model import RECORDED, Command, Outcome, Record, State, Step, apply, state_of
+from payments_verify.model_checks.program_drawing import drawing
 from payments_verify.model_checks.state_graph_bounds import EXPECTED, Bounds, Expected
 from payments_verify.model_checks.state_graph_rules import Transition, broken_rules, describe
 from payments_verify.result import CheckResult, Progress, Verdict, no_progress
@@ -59,14 +60,18 @@ class Graph:
             no transition.
         transitions: how many edges were followed.
         outcomes: how often each answer was given.
+        edges: how often each command led from which state of a payment to which, with which answer.
         broken: the first violation, as a program; ``None`` if there is none.
+        drawing: the same for a page to draw.
         complete: whether everything was explored.
     """
 
     reached: dict[Node, tuple[int, Node | None, Transition | None]] = field(default_factory=dict)
     transitions: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
+    edges: Counter[str] = field(default_factory=Counter)
     broken: str | None = None
+    drawing: Mapping[str, Any] | None = None
     complete: bool = False
 
     @property
@@ -76,10 +81,7 @@ class Graph:
 
     def states_by_payment(self) -> dict[str, int]:
         """How many states have no payment, and how many have one in each of its states."""
-        found = Counter(
-            "none" if node.record.payment is None else state_of(node.record.payment).name.lower()
-            for node in self.reached
-        )
+        found = Counter(_state(node.record) for node in self.reached)
         return {name: found[name] for name in ("none", *(state.name.lower() for state in State))}
 
     def way_to(self, node: Node | None) -> list[Transition]:
@@ -137,19 +139,34 @@ def _edges(
             record, done = apply_command(node.record, command, node.now, key)
         except Exception as error:  # noqa: BLE001 - the model answers everything; its contracts raise as well
             asked = f"at {node.now}: {command}" + ("" if key is None else f" under key {key}")
-            graph.broken = _program(
-                f"every command has an answer: {type(error).__name__}: {error}", graph.way_to(node), asked
-            )
+            problem = f"{type(error).__name__}: {error}"
+            rule = f"every command has an answer: {problem}"
+            graph.broken = _program(rule, graph.way_to(node), asked)
+            graph.drawing = drawing(graph.way_to(node), asked, problem, rule)
             return
         transition = Transition(node.record, command, key, node.now, record, done)
         graph.outcomes[outcome_name(done)] += 1
+        graph.edges[_edge(transition)] += 1
         if broken := broken_rules(transition):
-            graph.broken = _program("\n".join(broken), graph.way_to(node), describe(transition))
+            rule, last = "\n".join(broken), describe(transition)
+            graph.broken = _program(rule, graph.way_to(node), last)
+            answer = outcome_name(done)
+            graph.drawing = drawing(graph.way_to(node), last.partition("\n")[0], answer, rule)
             return
         yield Node(record, node.now), transition
     if node.now < last_instant:
         graph.transitions += 1
         yield Node(node.record, node.now + 1), None
+
+
+def _edge(transition: Transition) -> str:
+    """Its two states, its command and its answer: ``"authorized | capture | captured | captured"``."""
+    command, answer = type(transition.command).__name__.lower(), outcome_name(transition.done)
+    return " | ".join([_state(transition.before), command, answer, _state(transition.after)])
+
+
+def _state(record: Record) -> str:
+    return "none" if record.payment is None else state_of(record.payment).name.lower()
 
 
 def _program(broken: str, way: list[Transition], last: str) -> str:
@@ -200,8 +217,10 @@ def check_state_graph(
             "depth": graph.depth,
             "outcomes": dict(sorted(graph.outcomes.items())),
             "states_by_payment": graph.states_by_payment(),
+            "exercised": dict(sorted(graph.edges.items())),
         },
         counterexample=counterexample,
+        timelines=() if graph.drawing is None else (graph.drawing,),
     )
 
 

@@ -13,6 +13,7 @@ from payments_verify.nemesis.catalog import SLICE
 from payments_verify.nemesis.report import SoakReport, judge_rest, summed_up
 from payments_verify.nemesis.soak import Plan, soak
 from payments_verify.nemesis.window import Pace, WindowReport
+from payments_verify.payments.exercised import written
 from payments_verify.result import CheckResult, Progress, no_progress
 
 _PACE = Pace(lead=0.4, apart=0.5, tail=0.4)
@@ -54,6 +55,7 @@ def soak_check(
         counterexample=None
         if report.verdict == "holds"
         else "\n".join(report.problems) or "no window was run",
+        timelines=report.drawings,
     )
 
 
@@ -65,5 +67,6 @@ def _details(report: SoakReport, seed: int, folder: Path) -> dict[str, object]:
         "lost": report.lost,
         "doubled": report.doubled,
         "faults": [each.as_json() for each in report.faults],
+        "exercised": written(report.exercised),
         "histories": str(folder),
     }

@@ -17,6 +17,8 @@ from payments_verify.linearizability import Verdict as Linearizable
 from payments_verify.linearizability import check
 from payments_verify.nemesis.rows import DIRECTLY
 from payments_verify.nemesis.window import WindowReport
+from payments_verify.payments.drawings import refuted
+from payments_verify.payments.exercised import of_parts, written
 from payments_verify.payments.spec import Payments
 from payments_verify.result import Verdict
 from payments_verify.spec import SpecError
@@ -35,6 +37,8 @@ class Judgement(msgspec.Struct, kw_only=True):
         doubled: payments with more than one successful capture, stored or told (I1).
         seconds: how long the check took.
         problem: what is wrong, or why there is no verdict; ``None`` if all holds.
+        exercised: the model's transitions in the linearization.
+        drawing: the attempt to linearize the history, for a page, where it is not linearizable.
     """
 
     verdict: Verdict
@@ -44,6 +48,8 @@ class Judgement(msgspec.Struct, kw_only=True):
     doubled: int = 0
     seconds: float = 0.0
     problem: str | None = None
+    exercised: dict[str, int] = {}
+    drawing: dict[str, Any] | None = None
 
 
 def judgement_file(history: Path) -> Path:
@@ -82,10 +88,12 @@ def _judge(history: Path) -> Judgement:
         found.problem = "\n".join([f"{history}: the window did not come to its end", *problems])
         return found
     result = check(Payments(), operations, budget_seconds=_BUDGET_S)
+    found.exercised = written(of_parts(result.parts))
     if found.lost or found.doubled:
         problems.append(f"I7, I1: {found.lost} acknowledged captures are lost, {found.doubled} doubled")
     if result.refuted is not None:
         problems.append("not linearizable\n" + render(explain(Payments(), result.refuted)))
+        found.drawing = dict(refuted(str(history), result.refuted, operations))
     undecided = _undecided(report, operations, result.verdict, result.reason)
     if problems:
         found.verdict = "violated"

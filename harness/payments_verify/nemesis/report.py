@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import suppress
@@ -19,6 +20,7 @@ from payments_verify.result import Verdict
 
 REPORT_FORMAT = "payments-verify-soak"
 REPORT_VERSION = 1
+_MOST_DRAWN = 5
 
 
 @dataclass
@@ -89,6 +91,8 @@ class SoakReport:
         lost: acknowledged captures that the database did not have, at the end of their window or of it all.
         doubled: payments captured more than once.
         problems: what is wrong, or has no verdict.
+        exercised: the model's transitions in the linearizations of all windows.
+        drawings: the attempts to linearize the windows that are not linearizable, for a page.
         verdict: what follows from all of it.
     """
 
@@ -101,6 +105,8 @@ class SoakReport:
     lost: int = 0
     doubled: int = 0
     problems: list[str] = field(default_factory=list)
+    exercised: Counter[str] = field(default_factory=Counter)
+    drawings: list[dict[str, Any]] = field(default_factory=list)
     verdict: Verdict = "could not run"
 
     def as_json(self) -> dict[str, Any]:
@@ -134,6 +140,9 @@ def summed_up(folder: Path) -> SoakReport:
         verdicts.add(judgement.verdict)
         if judgement.problem is not None:
             report.problems.append(judgement.problem)
+        if judgement.drawing is not None and len(report.drawings) < _MOST_DRAWN:
+            report.drawings.append(judgement.drawing)
+        report.exercised.update(judgement.exercised)
         if window is not None:
             _add(report, tallies, window, judgement)
     verdicts.add(_last_verdict(report))

@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 import uvloop
 
 from payments_verify.interleavings.minimize import switches
+from payments_verify.payments.drawings import Drawing, of_history, schedule
+from payments_verify.payments.exercised import written
 from payments_verify.payments.machine import Tally, run_machine
 from payments_verify.payments.oracle import MismatchError
 from payments_verify.payments.races import OpenService
@@ -21,6 +23,7 @@ from payments_verify.payments.racing_machine import (
     contents,
     run_racing_machine,
 )
+from payments_verify.payments.scenario_timeline import race_timeline
 from payments_verify.payments.stress import StressReport, stress
 from payments_verify.payments.system import System
 from payments_verify.payments.window_check import check_windows
@@ -77,6 +80,7 @@ def machine_check(
         seconds=time.monotonic() - started,
         details={**_exercised(tally), "violation": _first(tally)},
         counterexample=None if failure is None else _told(failure),
+        timelines=_drawings(failure, name),
     )
 
 
@@ -148,7 +152,19 @@ def racing_check(
         seconds=time.monotonic() - started,
         details={**_exercised(tally), "races": _raced(tally), "failing_race": _failing_race(failure)},
         counterexample=problem,
+        timelines=_drawings(failure, name),
     )
+
+
+def _drawings(failure: MismatchError | None, service: str) -> tuple[Drawing, ...]:
+    """The shortest program, or the race, that ended with a mismatch."""
+    if isinstance(failure, RaceMismatchError):
+        violation = failure.race.violation
+        race = schedule(race_timeline(failure.race, service))
+        return (race,) if violation.drawing is None else (race, violation.drawing)
+    if failure is None or not failure.operations:
+        return ()
+    return of_history(f"the shortest program found: {service}", failure.operations)
 
 
 def _exercised(tally: Tally) -> dict[str, Any]:
@@ -156,6 +172,7 @@ def _exercised(tally: Tally) -> dict[str, Any]:
         "examples": tally.examples,
         "comparisons": tally.comparisons,
         "outcomes": dict(sorted(tally.outcomes.items())),
+        "exercised": written(tally.exercised),
     }
 
 
@@ -235,10 +252,12 @@ def stress_check(
                 "rounds": found.rounds,
                 "seed": seed,
                 "outcomes": dict(sorted(found.outcomes.items())),
+                "exercised": written(found.exercised),
                 "histories": str(folder),
                 "violation": None if found.violation is None else _last_round(found),
             },
             counterexample=found.violation or found.undecided,
+            timelines=found.drawings,
         )
 
     return asyncio.run(run())

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import uvloop
 
 from payments_verify.interleavings.source_dpor import SourceDPOR
+from payments_verify.payments.drawings import Drawing, schedule
+from payments_verify.payments.exercised import written
 from payments_verify.payments.pictures import draw
 from payments_verify.payments.scenario_check import Explored, explore_scenario
+from payments_verify.payments.scenario_timeline import timeline_of
 from payments_verify.payments.scenarios import Scenario
 from payments_verify.payments.system import GatedService
 from payments_verify.result import CheckResult, Progress, Verdict, no_progress
@@ -26,6 +30,7 @@ def interleavings_check(
     scenarios: Sequence[Scenario],
     folder: Path,
     *,
+    probes: int = 0,
     progress: Progress = no_progress,
 ) -> CheckResult:
     """Explore scenarios by source-DPOR, each to completion.
@@ -35,6 +40,7 @@ def interleavings_check(
         open_service: makes the service and its gate ready, and ends them.
         scenarios: what is raced.
         folder: where schedules of violations are written.
+        probes: random schedules from which the number of all is estimated, for each; 0 for no estimate.
         progress: is told of each schedule.
 
     Returns:
@@ -43,7 +49,7 @@ def interleavings_check(
     """
     started = time.monotonic()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        found = runner.run(_explore(open_service, scenarios, folder, progress))
+        found = runner.run(_explore(open_service, scenarios, folder, progress, probes=probes))
     problems = [f"{each.scenario.name}: {each.problem}" for each in found if each.problem is not None]
     problems += [f"replay it: payments-verify replay {each.schedule}" for each in found if each.schedule]
     return CheckResult(
@@ -52,11 +58,9 @@ def interleavings_check(
         cases=sum(each.report.schedules for each in found),
         verdict=_verdict(found),
         seconds=time.monotonic() - started,
-        details={
-            "complete": all(each.report.complete for each in found),
-            "scenarios": [each.as_json() for each in found],
-        },
+        details=_details(found),
         counterexample="\n".join(problems) or None,
+        timelines=[drawing for each in found for drawing in _drawings(each, name)],
     )
 
 
@@ -91,12 +95,29 @@ def drawn_interleavings_check(
         cases=sum(each.report.schedules for each in found),
         verdict=_verdict(found),
         seconds=time.monotonic() - started,
-        details={
-            "complete": all(each.report.complete for each in found),
-            "scenarios": [each.as_json() for each in found],
-        },
+        details=_details(found),
         counterexample=_drawn(found, name, replay) if _verdict(found) != "holds" else None,
+        timelines=[drawing for each in found for drawing in _drawings(each, name)],
     )
+
+
+def _details(found: Sequence[Explored]) -> dict[str, object]:
+    exercised: Counter[str] = Counter()
+    for each in found:
+        exercised.update(each.exercised)
+    return {
+        "complete": all(each.report.complete for each in found),
+        "scenarios": [each.as_json() for each in found],
+        "exercised": written(exercised),
+    }
+
+
+def _drawings(explored: Explored, service: str) -> Iterator[Drawing]:
+    """The wrong run, statement by statement, and the attempt to linearize it."""
+    if explored.violation is not None and explored.execution is not None:
+        yield schedule(timeline_of(explored.scenario, service, explored.execution, explored.violation))
+        if explored.violation.drawing is not None:
+            yield explored.violation.drawing
 
 
 def _drawn(found: Sequence[Explored], name: str, replay: str) -> str:
@@ -116,6 +137,7 @@ async def _explore(
     folder: Path,
     progress: Progress,
     *,
+    probes: int = 0,
     to_the_first: bool = False,
 ) -> list[Explored]:
     found: list[Explored] = []
@@ -125,7 +147,9 @@ async def _explore(
             def on_run(count: int, number: int = number, name: str = scenario.name) -> None:
                 progress(number, len(scenarios), f"{name}: {count} schedules")
 
-            found.append(await explore_scenario(scenario, service, SourceDPOR, folder, on_run=on_run))
+            found.append(
+                await explore_scenario(scenario, service, SourceDPOR, folder, probes=probes, on_run=on_run)
+            )
             if to_the_first and found[-1].verdict != "holds":
                 break
     return found

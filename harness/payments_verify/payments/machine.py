@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from itertools import count
@@ -32,10 +33,13 @@ from hypothesis.stateful import (
 )
 
 from payments_model import MAX_AMOUNT, Authorized, Expire, Outcome, Record, apply
+from payments_verify.history import Operation
+from payments_verify.payments.exercised import transition
 from payments_verify.payments.http_binding import BindingError
 from payments_verify.payments.observations import Invocation, attempts_of
 from payments_verify.payments.oracle import MismatchError, answer, difference
 from payments_verify.payments.system import System
+from payments_verify.payments.trace import Trace
 from payments_verify.payments.traits import EVERYTHING, Traits
 from payments_verify.result import Progress
 
@@ -62,6 +66,7 @@ class Tally:
         steps: commands sent by rules.
         comparisons: answers compared with the model's, those of the checks after each step included.
         outcomes: how often each command had each outcome.
+        exercised: how often each transition of the model was taken.
         on_example: called when a program begins.
         began: when the run began, on this process's monotonic clock, in seconds.
         program: commands of the program that is run, or was run last: the shortest, once one has failed.
@@ -72,6 +77,7 @@ class Tally:
     steps: int = 0
     comparisons: int = 0
     outcomes: dict[str, int] = field(default_factory=dict)
+    exercised: Counter[str] = field(default_factory=Counter)
     on_example: Callable[[], None] = lambda: None
     began: float = field(default_factory=time.monotonic)
     program: int = 0
@@ -83,10 +89,10 @@ class Tally:
         self.program = 0
         self.on_example()
 
-    def mismatch(self, what: str) -> MismatchError:
+    def mismatch(self, what: str, operations: Sequence[Operation] = ()) -> MismatchError:
         """A mismatch, to be raised; when the first came is kept."""
         self.first = self.first or (self.examples, time.monotonic() - self.began)
-        return MismatchError(what)
+        return MismatchError(what, operations)
 
 
 def _where(has: Callable[[Traits], bool]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -113,6 +119,7 @@ class PaymentMachine(RuleBasedStateMachine):
         self.now = EPOCH
         self.records: dict[str, Record] = {}
         self.bodies: dict[tuple[str, str], str] = {}
+        self.trace = Trace()
         self._keys = count()
         self.tally.begin_example()
         self.runner.run(self.system.set_clock(self.now))
@@ -228,10 +235,12 @@ class PaymentMachine(RuleBasedStateMachine):
         self.move_to_the_end_of_the_window(payment, offset)
         assert self.system.sweep is not None
         self.runner.run(self.system.sweep())
+        self.trace.add("sweep", {}, {})
         for each, record in self.records.items():
             self.records[each], done = apply(record, Expire(), self.now)
             if done.outcome is Outcome.EXPIRED:
                 self._count("expire", done.outcome.name.lower())
+                self.tally.exercised[transition(record, "expire", "expired", self.records[each])] += 1
 
     @invariant()
     def everything_visible_agrees(self) -> None:
@@ -256,6 +265,7 @@ class PaymentMachine(RuleBasedStateMachine):
         """Set the database's clock, in µs."""
         self.now = now
         self.runner.run(self.system.set_clock(now))
+        self.trace.add("clock", {"now": now}, {"now": now})
 
     def perform(self, f: str, payment: str, *, is_step: bool = True, **arguments: Any) -> None:  # noqa: ANN401
         """Send a command and compare the answer with the model's.
@@ -265,17 +275,24 @@ class PaymentMachine(RuleBasedStateMachine):
         """
         invocation = Invocation(f, {"payment": payment, **arguments})
         self.tally.program += is_step
-        self.records[payment], expected = answer(self.records[payment], invocation, self.now)
-        self._compare(invocation, expected, self._send(invocation))
+        before = self.records[payment]
+        self.records[payment], expected = answer(before, invocation, self.now)
+        seen = self._send(invocation)
+        self._compare(invocation, expected, seen)
+        outcome = expected["outcome"] + (" (replayed)" if expected.get("replayed") else "")
+        self.tally.exercised[transition(before, f, outcome, self.records[payment])] += 1
         self.tally.steps += is_step
         if is_step:
-            self._count(f, expected["outcome"] + (" (replayed)" if expected.get("replayed") else ""))
+            self.trace.add(f, invocation.value, seen)
+            self._count(f, outcome)
 
     def refused_as_malformed(self, f: str, payment: str, **arguments: Any) -> None:  # noqa: ANN401
         """Send a command that must be refused as malformed, whatever the state."""
         invocation = Invocation(f, {"payment": payment, **arguments})
         self.tally.program += 1
         self._compare(invocation, {"outcome": "malformed"}, self._send(invocation))
+        record = self.records.get(payment, Record())
+        self.tally.exercised[transition(record, f, "malformed", record)] += 1
         self.tally.steps += 1
         self._count(f, "malformed")
 
@@ -309,7 +326,10 @@ class PaymentMachine(RuleBasedStateMachine):
             first = self.bodies.setdefault(place, str(body))
             wrong = None if first == body else f"body: first answered {first!r}, now {body!r}"
         if wrong is not None:
-            raise self.tally.mismatch(f"{invocation.f} {dict(invocation.value)}: {wrong}")
+            self.trace.add(invocation.f, invocation.value, seen)
+            raise self.tally.mismatch(
+                f"{invocation.f} {dict(invocation.value)}: {wrong}", self.trace.operations()
+            )
 
     def _count(self, f: str, outcome: str) -> None:
         name = f"{f} -> {outcome}"

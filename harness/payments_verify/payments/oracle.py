@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from payments_model import (
@@ -17,11 +17,21 @@ from payments_model import (
     Record,
     apply,
 )
+from payments_verify.history import Operation
 from payments_verify.payments.observations import SUCCESSES, Invocation, attempts_of, outcomes_in, view_of
 
 
 class MismatchError(AssertionError):
-    """A system answered otherwise than the model."""
+    """A system answered otherwise than the model.
+
+    Attributes:
+        operations: what was asked and answered up to there, one after the other; empty where that is not
+            known, or is not what went wrong.
+    """
+
+    def __init__(self, message: str, operations: Sequence[Operation] = ()) -> None:
+        self.operations = operations
+        super().__init__(message)
 
 
 _REASONS = {reason.name.lower(): reason for reason in FailureReason}

@@ -184,6 +184,7 @@ class RacingMachine(PaymentMachine):
         self, names: Sequence[str], execution: Execution, ends: Mapping[str, PaymentState]
     ) -> None:
         self._has_raced = True
+        self.trace.miss()
         self.now = execution.result.now
         self.bodies = {place: body for place, body in self.bodies.items() if place[0] not in names}
         for name, payment in zip(names, execution.result.payments, strict=True):

@@ -64,6 +64,7 @@ class Explored:
         execution: the run with the fewest switches that is wrong.
         schedule: its file.
         strays: statements that were sent while no process ran: they were not scheduled.
+        exercised: the model's transitions in the histories that were explained.
         seconds: how long it took, minimization included.
     """
 
@@ -76,6 +77,7 @@ class Explored:
     execution: Execution | None = None
     schedule: Path | None = None
     strays: int = 0
+    exercised: Mapping[str, int] = field(default_factory=dict)
     seconds: float = 0.0
 
     @property
@@ -166,6 +168,7 @@ async def explore_scenario(
         exploration.execution,
         path,
         exploration.strays,
+        exploration.exercised,
         time.perf_counter() - started,
     )
 
@@ -218,6 +221,11 @@ class _Exploration:
             return
         self.execution = minimal.execution
         self.violation = self._judge.violation(minimal.execution)
+
+    @property
+    def exercised(self) -> Mapping[str, int]:
+        """The model's transitions in what was explained."""
+        return self._judge.exercised
 
     def _is_wrong(self, execution: Execution) -> bool:
         return execution.complete and self._judge.violation(execution) is not None

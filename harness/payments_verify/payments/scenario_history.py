@@ -6,6 +6,7 @@ but they differ in which operation was over before which began. The run is judge
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ from payments_verify.interleavings import orders
 from payments_verify.interleavings.execution import Execution
 from payments_verify.interleavings.happens_before import Dependence
 from payments_verify.linearizability import Result, Verdict, check
+from payments_verify.payments.drawings import Drawing, refuted
+from payments_verify.payments.exercised import of_parts
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.race_program import Exchange, Raced
 from payments_verify.payments.spec import Payments, PaymentState, label_of
@@ -35,12 +38,14 @@ class Violation:
         operation: the index of the operation that cannot be explained, among the run's; ``None`` if it is
             not one of them.
         expected: what the model would have answered to it.
+        drawing: the attempt to linearize the run's history, for a page; ``None`` if there was none.
     """
 
     invariant: str
     explanation: str
     operation: int | None = None
     expected: str | None = None
+    drawing: Drawing | None = None
 
 
 class Judge:
@@ -51,12 +56,16 @@ class Judge:
     Args:
         faults: whether something was broken on purpose: then a command may go without an answer, as long as
             its client got one in the end.
+
+    Attributes:
+        exercised: the model's transitions in the histories that were explained, each history once.
     """
 
     def __init__(self, *, faults: bool = False) -> None:
         self._faults = faults
         self._dependence = Dependence()
         self._explained: set[bytes] = set()
+        self.exercised: Counter[str] = Counter()
 
     def violation(self, execution: Execution) -> Violation | None:
         """What is wrong with a complete run; ``None`` if the model explains it."""
@@ -68,10 +77,11 @@ class Judge:
             seen = _seen(raced, order)
             if seen in self._explained:
                 continue
-            violation = _unexplained(raced, order)
-            if violation is not None:
-                return violation
+            judged = _judged(raced, order)
+            if isinstance(judged, Violation):
+                return judged
             self._explained.add(seen)
+            self.exercised.update(of_parts(judged.parts))
         return None
 
     def judge(self, execution: Execution) -> Violation | Mapping[str, PaymentState]:
@@ -114,13 +124,14 @@ def _seen(raced: Raced, order: Sequence[int]) -> bytes:
 
 def violation_in(raced: Raced, order: Sequence[int]) -> Violation | None:
     """What is wrong with a run whose steps were taken in this order, and in which nothing was broken."""
-    return _unanswered(raced, faults=False) or _unexplained(raced, order)
+    judged = _unanswered(raced, faults=False) or _judged(raced, order)
+    return judged if isinstance(judged, Violation) else None
 
 
-def _unexplained(raced: Raced, order: Sequence[int]) -> Violation | None:
+def _judged(raced: Raced, order: Sequence[int]) -> Violation | Result[PaymentState]:
     history, numbers = history_of(raced, order)
     result = check(Payments(), history, budget_seconds=_CHECK_BUDGET_S)
-    return None if result.verdict is Verdict.OK else _refuted(result, numbers)
+    return result if result.verdict is Verdict.OK else _refuted(result, history, numbers)
 
 
 def _unanswered(raced: Raced, faults: bool) -> Violation | None:
@@ -144,7 +155,9 @@ def _end_of(result: Result[PaymentState], payment: str) -> PaymentState:
     return part.order[-1].state
 
 
-def _refuted(result: Result[PaymentState], numbers: Mapping[int, int]) -> Violation:
+def _refuted(
+    result: Result[PaymentState], history: Sequence[Operation], numbers: Mapping[int, int]
+) -> Violation:
     if result.refuted is None:
         return Violation("I10", f"the history could not be decided: {result.reason}")
     explanation = explain(Payments(), result.refuted)
@@ -153,7 +166,8 @@ def _refuted(result: Result[PaymentState], numbers: Mapping[int, int]) -> Violat
     if blocked is not None:
         expected = blocked.expected
         number = numbers.get(blocked.operation.called)
-    return Violation("I10", f"not linearizable\n{render(explanation)}", number, expected)
+    drawing = refuted("the attempt to linearize the run", result.refuted, history)
+    return Violation("I10", f"not linearizable\n{render(explanation)}", number, expected, drawing)
 
 
 def history_of(raced: Raced, order: Sequence[int]) -> tuple[tuple[Operation, ...], Mapping[int, int]]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from payments_verify.interleavings.execution import Execution
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.race_program import Raced
 from payments_verify.payments.scenario_history import Violation
-from payments_verify.payments.scenarios import Scenario
+from payments_verify.payments.scenarios import Actor, Scenario
+from payments_verify.payments.wrong_race import WrongRace
 from payments_verify.scheduler import Operation
 from payments_verify.timeline.model import Timeline, TimelineOperation, from_execution
 
@@ -22,6 +25,34 @@ def timeline_of(
         execution: the run.
         violation: what is wrong with it, if anything is.
     """
+    return _timeline(
+        execution,
+        scenario.actors,
+        title=scenario.name,
+        subtitle=f"{scenario.anomaly} ({service})",
+        violation=violation,
+    )
+
+
+def race_timeline(race: WrongRace, service: str) -> Timeline:
+    """The timeline of a race that was drawn.
+
+    Args:
+        race: the race.
+        service: what was run, for people.
+    """
+    return _timeline(
+        race.execution,
+        race.actors,
+        title="a race that was drawn",
+        subtitle=f"made as small as it can be ({service})",
+        violation=race.violation,
+    )
+
+
+def _timeline(
+    execution: Execution, actors: Sequence[Actor], *, title: str, subtitle: str, violation: Violation | None
+) -> Timeline:
     raced: Raced = execution.result
     wrong = violation.operation if violation is not None else None
     operations = [
@@ -30,9 +61,9 @@ def timeline_of(
     ]
     return from_execution(
         execution,
-        [actor.name for actor in scenario.actors],
-        title=scenario.name,
-        subtitle=f"{scenario.anomaly} ({service})",
+        [actor.name for actor in actors],
+        title=title,
+        subtitle=subtitle,
         operations=operations,
         verdict="the model explains this run" if violation is None else f"violated: {violation.invariant}",
         explanation="" if violation is None else violation.explanation,

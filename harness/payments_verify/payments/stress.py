@@ -22,6 +22,8 @@ from uuid import UUID
 
 from payments_verify.explain import explain, render
 from payments_verify.linearizability import Verdict, check
+from payments_verify.payments.drawings import Drawing, refuted
+from payments_verify.payments.exercised import of_parts
 from payments_verify.payments.http_binding import BindingError
 from payments_verify.payments.machine import EPOCH
 from payments_verify.payments.observations import Invocation, Observation, Sender
@@ -64,6 +66,8 @@ class StressReport:
         violation: the first violation, explained; ``None`` if there was none.
         undecided: why a history could not be decided within its limits; ``None`` if all were.
         histories: the files.
+        exercised: the model's transitions in the histories' linearizations.
+        drawings: the attempt to linearize a history that is not linearizable, for a page.
         wrong: operations of the part of a history that is not linearizable; of the whole, if it is only that
             one got no answer.
         seconds: how long it took.
@@ -75,6 +79,8 @@ class StressReport:
     violation: str | None = None
     undecided: str | None = None
     histories: list[Path] = field(default_factory=list)
+    exercised: Counter[str] = field(default_factory=Counter)
+    drawings: list[Drawing] = field(default_factory=list)
     wrong: int = 0
     seconds: float = 0.0
 
@@ -121,7 +127,9 @@ async def _round(system: System, path: Path, rng: random.Random, load: Load, rep
         operations = recorder.history().operations
     report.operations += len(operations)
     result = check(Payments(), operations, budget_seconds=_CHECK_BUDGET_S)
+    report.exercised.update(of_parts(result.parts))
     if result.refuted is not None:
+        report.drawings.append(refuted(str(path), result.refuted, operations))
         shown = render(explain(Payments(), result.refuted))
         report.wrong = len(result.refuted.operations)
         unanswered = "" if report.violation is None else f"\n\n{report.violation}"

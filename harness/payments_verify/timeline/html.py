@@ -9,8 +9,10 @@ from base64 import b64encode
 from hashlib import sha256
 from html import escape
 from importlib import resources
+from xml.etree import ElementTree as ET
 
 from payments_verify.timeline import svg
+from payments_verify.timeline.markup import Element, tag
 from payments_verify.timeline.model import Timeline
 from payments_verify.timeline.visible import one_line, visible
 
@@ -43,17 +45,6 @@ _PAGE = """\
 </body>
 </html>
 """
-_FIGURE = """\
-<figure class="schedule">
-<div class="scroll" tabindex="0" role="region" aria-label="the schedule">{drawing}</div>
-<figcaption><ul class="legend">{legend}</ul></figcaption>
-<div class="walk" hidden="hidden">
-<div class="buttons"><button type="button">← previous</button><button type="button">next →</button>
-<button type="button">show all</button><output></output></div>
-<pre aria-live="polite"></pre>
-</div>
-</figure>
-"""
 
 
 def render(timeline: Timeline) -> str:
@@ -70,14 +61,14 @@ def render(timeline: Timeline) -> str:
         title=_text(one_line(timeline.title)),
         style=STYLE,
         heading=_heading(timeline),
-        figure=figure(timeline),
+        figure=ET.tostring(figure(timeline), encoding="unicode"),
         explanation=_optional("pre", "explanation", timeline.explanation),
         steps=_steps(timeline),
         script=SCRIPT,
     )
 
 
-def figure(timeline: Timeline) -> str:
+def figure(timeline: Timeline) -> Element:
     """The drawing, its legend and its buttons, for a page that has `STYLE` and `SCRIPT`.
 
     Args:
@@ -86,10 +77,28 @@ def figure(timeline: Timeline) -> str:
     Returns:
         A ``figure`` element. A page may have several.
     """
-    legend = "".join(
-        f"<li>{svg.swatch(class_)}{_text(meaning)}</li>" for class_, meaning in svg.legend(timeline).items()
+    entries = (tag("li", svg.swatch(each), meaning) for each, meaning in svg.legend(timeline).items())
+    buttons = (tag("button", name, type="button") for name in ("← previous", "next →", "show all"))
+    return tag(
+        "figure",
+        tag(
+            "div",
+            svg.drawn(timeline),
+            class_="scroll",
+            tabindex=0,
+            role="region",
+            aria_label="the schedule",
+        ),
+        tag("figcaption", tag("ul", entries, class_="legend")),
+        tag(
+            "div",
+            tag("div", buttons, tag("output"), class_="buttons"),
+            tag("pre", aria_live="polite"),
+            class_="walk",
+            hidden=True,
+        ),
+        class_="schedule",
     )
-    return _FIGURE.format(drawing=svg.drawing(timeline), legend=legend)
 
 
 def _heading(timeline: Timeline) -> str:

@@ -37,7 +37,8 @@ for (const figure of document.querySelectorAll("figure.schedule")) {
   });
   document.addEventListener("keydown", (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
-    const chosen = document.activeElement?.closest("figure.schedule") ?? document.querySelector("figure.schedule");
+    const alone = document.querySelectorAll("figure").length === 1 ? figure : null;
+    const chosen = document.activeElement?.closest("figure") ?? alone;
     const action = { ArrowLeft: () => go(-1), ArrowRight: () => go(1), Escape: () => show(null) }[event.key];
     if (chosen !== figure || action === undefined) return;
     event.preventDefault();

@@ -73,12 +73,17 @@ def drawing(timeline: Timeline) -> str:
         timeline: What is drawn.
 
     Returns:
-        An ``svg`` element.
+        The text of an ``svg`` element.
     """
+    return svg.write(drawn(timeline))
+
+
+def drawn(timeline: Timeline) -> Element:
+    """The same as an element."""
     geometry = Geometry(timeline)
     root = svg.root(geometry.width, geometry.height, timeline.title)
     _draw(root, geometry)
-    return svg.write(root)
+    return root
 
 
 def legend(timeline: Timeline) -> dict[str, str]:
@@ -90,12 +95,12 @@ def legend(timeline: Timeline) -> dict[str, str]:
     return found
 
 
-def swatch(class_: str) -> str:
+def swatch(class_: str) -> Element:
     """A small ``svg`` element: a box of a class of the legend."""
     root = svg.root(22, 14, class_, "timeline swatch")
     root.set("aria-hidden", "true")
     _swatch(root, class_, 0, 0)
-    return svg.write(root)
+    return root
 
 
 def hint(timeline: Timeline, number: int) -> str:

@@ -35,15 +35,32 @@ from payments_core.infrastructure.embedded import (
 from payments_core.infrastructure.postgres.migrate import MigrationError, migrate, pending
 from payments_core.infrastructure.postgres.session import RoleError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(invoke_without_command=True, pretty_exceptions_enable=False)
 
 _FACTORY = "payments_core.entrypoints.wiring:app_from_environment"
 _SHUTDOWN_LIMIT_S = 10
 
 
+_EXPLAINED = """\
+payments-core serves single-capture payments over HTTP: at most one capture of each, whatever races.
+
+Three commands to start with:
+
+  payments-core serve --demo    try it: a page at http://127.0.0.1:8000/, a database that is thrown away
+  payments-core migrate         make or update the schema of DATABASE_URL
+  payments-core serve           serve DATABASE_URL; without it, an embedded PostgreSQL whose data is kept
+
+All commands: payments-core --help. Completion in your shell: payments-core --install-completion.
+"""
+
+
 @app.callback()
-def payments_core() -> None:
+def payments_core(context: typer.Context) -> None:
     """Single-capture payments: at most one capture, whatever races. Settings come from the environment."""
+    if context.invoked_subcommand is None:
+        typer.echo(_EXPLAINED, nl=False)
+        # Nothing was served.
+        raise typer.Exit(2)
 
 
 @app.command()
@@ -303,4 +320,4 @@ def _stop(message: str) -> NoReturn:
 
 def main() -> None:
     """Run the command line."""
-    app()
+    app(prog_name="payments-core")

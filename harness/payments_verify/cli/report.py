@@ -1,0 +1,31 @@
+"""`payments-verify report`: the page of a report, from what was saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from payments_verify.report import page
+from payments_verify.report.saved import ReportError
+
+FOLDER = Path("build/report")
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where report.json is.")] = FOLDER,
+) -> None:
+    """Write index.html again from the report.json in a folder, and from what lies beside it.
+
+    Exit codes: 0 it was written; 2 it could not be.
+    """
+    try:
+        written = page.write(folder)
+    except ReportError as error:
+        typer.echo(f"payments-verify: {error}", err=True)
+        raise typer.Exit(2) from error
+    except OSError as error:
+        typer.echo(f"payments-verify: {error.filename}: cannot be written: {error.strerror}", err=True)
+        raise typer.Exit(2) from error
+    typer.echo(f"written: {written}")

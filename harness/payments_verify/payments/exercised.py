@@ -1,0 +1,64 @@
+"""Which transitions of the model something has exercised: state, command, outcome, and the state after.
+
+A transition is written ``"authorized | capture | captured | captured"``. Of concurrent histories it is the
+linearization that says in which state an operation took effect.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from payments_model import Outcome, Record, state_of
+from payments_verify.history import Operation
+from payments_verify.history import Outcome as Learned
+from payments_verify.linearizability import Part, Verdict
+from payments_verify.payments.spec import PaymentState
+
+SEPARATOR = " | "
+_COMMANDS = {"attempts": "read", "sweep": "expire"}
+_COUNTED = frozenset({"create", "authorize", "capture", "fail", "read", "attempts"})
+
+
+def transition(before: Record, command: str, outcome: str, after: Record) -> str:
+    """A transition as it is written."""
+    return SEPARATOR.join([state_name(before), _COMMANDS.get(command, command), outcome, state_name(after)])
+
+
+def state_name(record: Record) -> str:
+    """The state of a record's payment; ``"none"`` where there is none."""
+    return "none" if record.payment is None else state_of(record.payment).name.lower()
+
+
+def of_parts(parts: Iterable[Part[PaymentState]]) -> Counter[str]:
+    """The transitions of linearizations; a sweep that passed a payment over is none, nor is no answer."""
+    found: Counter[str] = Counter()
+    for part in parts:
+        if part.verdict is not Verdict.OK:
+            continue
+        before = Record()
+        for step in part.order:
+            after = step.state.record
+            outcome = _outcome(step.operation, before, after)
+            if outcome is not None:
+                found[transition(before, step.operation.f, outcome, after)] += 1
+            before = after
+    return found
+
+
+def _outcome(operation: Operation, before: Record, after: Record) -> str | None:
+    if operation.f == "sweep":
+        return None if before == after else Outcome.EXPIRED.name.lower()
+    if operation.f not in _COUNTED or operation.outcome is Learned.UNKNOWN:
+        return None
+    answer: Any = operation.response
+    if not isinstance(answer, Mapping) or "also" in answer:
+        return None
+    again = " (replayed)" if answer.get("replayed") else ""
+    return f"{answer.get('outcome', 'ok')}{again}"
+
+
+def written(found: Counter[str]) -> dict[str, int]:
+    """The transitions for a report, in order."""
+    return dict(sorted(found.items()))

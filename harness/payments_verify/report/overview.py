@@ -1,0 +1,119 @@
+"""The top of the page: the verdict, what was checked and how much, and each violation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from payments_verify.attempt import Attempt
+from payments_verify.report import attempt_figure, parts
+from payments_verify.report.saved import Check, Saved
+from payments_verify.timeline import html as schedule_page
+from payments_verify.timeline.markup import Element, tag
+from payments_verify.timeline.model import Timeline
+
+KINDS = {
+    "contracts": "CrossHair, on all paths",
+    "equivalence": "CrossHair, on all paths",
+    "exploration": "every state of the bounded model",
+    "differential": "drawn programs, each answer compared",
+    "interleavings": "every order of steps",
+    "linearizability": "histories of racing clients",
+    "faults": "histories under faults",
+    "static": "the code's statements and the schema, read",
+    "interrupted": "was not run",
+}
+"""How each kind of check looks for what is wrong."""
+
+
+def heading(report: Saved) -> Iterator[Element]:
+    """The title, the verdict and where it comes from."""
+    yield tag("h1", "payments-core: what was verified")
+    kind = {0: "good", 1: "bad"}.get(report.exit_code, "open")
+    interrupted = (
+        " Interrupted: what was finished is here, the rest did not run." if report.interrupted else ""
+    )
+    holding = sum(check.verdict == "holds" for check in report.checks)
+    mark = {"good": "✓", "bad": "✗", "open": "?"}[kind]
+    yield tag(
+        "p",
+        tag("span", mark, class_="mark", aria_hidden="true"),
+        tag("strong", report.verdict),
+        f"{interrupted} {holding} of {len(report.checks)} checks hold.",
+        class_=f"banner {kind}",
+    )
+    machine = report.machine
+    yield parts.figures(
+        [
+            ("finished", report.finished_at),
+            ("took", f"{report.seconds:,.0f} s"),
+            ("effort", "quick: less of what cannot be exhausted" if report.quick else "full"),
+            ("seed", str(report.seed)),
+            ("machine", f"{machine.get('cores')} cores, {machine.get('system')}"),
+            ("Python", str(machine.get("python"))),
+            ("PostgreSQL", str(machine.get("postgres"))),
+        ]
+    )
+
+
+def checks(report: Saved) -> Element:
+    """What was checked and how much."""
+    rows = [
+        (
+            tag("a", check.name, href=f"#violation-{place}") if check.counterexample else check.name,
+            KINDS.get(check.kind, check.kind),
+            parts.number(check.cases),
+            parts.verdict(check.verdict),
+            f"{check.seconds:.1f}",
+        )
+        for place, check in enumerate(report.checks)
+    ]
+    return parts.section(
+        "checks",
+        "What was checked",
+        parts.note(
+            "Cases are conditions, paths, transitions, commands, schedules or operations, whatever the check"
+            " is about."
+        ),
+        parts.table(("check", "how", "cases", "verdict", "seconds"), rows, right=(2, 4)),
+    )
+
+
+def violations(report: Saved) -> Element | None:
+    """Each check that does not hold, with its evidence; None if all do."""
+    found = [
+        _violation(place, check)
+        for place, check in enumerate(report.checks)
+        if check.counterexample is not None
+    ]
+    if not found:
+        return None
+    title = "Violations" if report.exit_code == 1 else "Without a verdict"
+    return parts.section("violations", title, found)
+
+
+def _violation(place: int, check: Check) -> Element:
+    evidence = parts.text(check.counterexample or "")
+    return tag(
+        "article",
+        tag("h3", check.name, " ", parts.verdict(check.verdict)),
+        [_drawing(each) for each in check.timelines],
+        parts.folded("The same as text", evidence) if check.timelines else evidence,
+        id=f"violation-{place}",
+        class_="violation",
+    )
+
+
+def _drawing(drawing: dict[str, object]) -> Element:
+    title = tag("h4", str(drawing.get("title", "")))
+    if drawing.get("kind") == "schedule":
+        timeline = msgspec.convert(drawing["timeline"], Timeline)
+        return tag(
+            "div",
+            title,
+            tag("p", timeline.subtitle, class_="note") if timeline.subtitle else None,
+            tag("p", timeline.verdict, class_="verdict violated") if timeline.verdict else None,
+            schedule_page.figure(timeline),
+        )
+    return tag("div", title, attempt_figure.figure(msgspec.convert(drawing["attempt"], Attempt)))

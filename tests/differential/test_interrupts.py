@@ -1,0 +1,110 @@
+"""Ctrl-C: what was finished stays, what was started ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.descendants import Process, descendants, still_running, wait_until
+
+START_LIMIT_S = 90.0
+END_LIMIT_S = 60.0
+
+COMMANDS = {
+    "explore": (["explore", "--scenario", "four-captures"], "postgres"),
+    "workers": (["explore", "--scenario", "four-captures", "--workers", "2"], "spawn_main"),
+    "faults": (["faults"], "postgres"),
+    "machine": (["machine", "--system", "server", "--examples", "100000"], "payments_core serve"),
+    "races": (["machine", "--races", "--examples", "100000"], "postgres"),
+    "stress": (["stress", "--rounds", "100000"], "payments_core serve"),
+    "soak": (["soak", "--minutes", "10"], "payments_core serve"),
+    "model": (["model"], "crosshair_worker"),
+}
+
+
+@contextmanager
+def started(arguments: Sequence[str], folder: Path) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "payments_verify", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+
+
+def interrupted(
+    process: subprocess.Popen[str], child: str, ending: signal.Signals = signal.SIGINT
+) -> tuple[str, set[Process]]:
+    """Interrupt a command once it has a child of this name; what it complained of, and who is left."""
+
+    def has_child() -> bool:
+        assert process.poll() is None, process.communicate()
+        return any(child in each.command for each in descendants(process.pid))
+
+    wait_until(has_child, START_LIMIT_S, f"a child {child!r}")
+    time.sleep(1)
+    seen = descendants(process.pid)
+    assert seen
+    process.send_signal(ending)
+    _, complaints = process.communicate(timeout=END_LIMIT_S)
+    deadline = time.monotonic() + 5
+    while still_running(seen) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return complaints, still_running(seen)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_leaves_nothing_behind_and_says_that_it_was_interrupted(name: str, tmp_path: Path) -> None:
+    arguments, child = COMMANDS[name]
+    with started(arguments, tmp_path) as process:
+        complaints, left = interrupted(process, child)
+    assert left == set()
+    assert "interrupted" in complaints
+    assert "Traceback" not in complaints
+    assert process.returncode == 2
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_verify_leaves_a_report_of_what_was_finished(ending: signal.Signals, tmp_path: Path) -> None:
+    with started(["verify", "--quick", "--seed", "1", "--output", "out"], tmp_path) as process:
+        complaints, left = interrupted(process, "crosshair_worker", ending)
+    assert left == set()
+    assert process.returncode == 2, complaints
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["interrupted"] is True
+    assert (report["verdict"], report["exit_code"]) == ("interrupted", 2)
+    assert report["checks"][-1]["kind"] == "interrupted"
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert "Interrupted: what was finished is here, the rest did not run." in page
+
+
+def test_who_is_left_is_found() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'])"],
+        stdin=subprocess.PIPE,
+    ) as parent:
+        wait_until(lambda: bool(descendants(parent.pid)), 20, "a child")
+        seen = descendants(parent.pid)
+        parent.kill()
+        parent.wait()
+        assert still_running(seen) == seen
+        assert parent.stdin is not None
+        parent.stdin.close()
+        wait_until(lambda: not still_running(seen), 20, "the child's end")

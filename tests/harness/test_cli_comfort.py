@@ -1,0 +1,202 @@
+"""What makes the command lines pleasant: they explain themselves, complete, and show progress."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+import typer
+from rich.console import Console
+from typer.testing import CliRunner
+
+from payments_core.entrypoints.cli import app as core
+from payments_verify.cli import app as verify
+from payments_verify.cli.running import interruptible, progress_bar, was_interrupted
+from payments_verify.cli.verify import Pace
+from payments_verify.history import History
+from payments_verify.payments.scenarios import SCENARIOS
+from tests.docs.pages import ROOT
+from tests.harness.small_specs import OURS
+
+APPS = {"payments-verify": verify, "payments-core": core}
+MODULES = {"payments-verify": "payments_verify", "payments-core": "payments_core"}
+_LIMIT_S = 180
+
+
+@pytest.mark.parametrize("name", APPS)
+def test_without_an_argument_it_explains_itself(name: str) -> None:
+    result = CliRunner().invoke(APPS[name], [])
+    assert result.exit_code == 2
+    shown = re.findall(rf"^  {name} (\S+)", result.stdout, re.MULTILINE)
+    assert len(shown) == 3
+    for command in shown:
+        assert CliRunner().invoke(APPS[name], [command, "--help"]).exit_code == 0
+    for option in ("--help", "--install-completion"):
+        assert f"{name} {option}" in result.stdout
+        assert option in CliRunner().invoke(APPS[name], ["--help"]).stdout
+
+
+def completed(name: str, words: str) -> list[str]:
+    variable = f"_{name.upper().replace('-', '_')}_COMPLETE"
+    run = subprocess.run(
+        [sys.executable, "-m", MODULES[name]],
+        env={
+            **os.environ,
+            variable: "complete_bash",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(len(words.split(" ")) - 1),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_LIMIT_S,
+    )
+    return run.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "expected"),
+    [
+        ("payments-verify", "payments-verify ver", ["verify"]),
+        ("payments-verify", "payments-verify history --ht", ["--html"]),
+        ("payments-verify", "payments-verify explore --scenario three", ["three-captures"]),
+        ("payments-core", "payments-core mig", ["migrate"]),
+    ],
+)
+def test_a_shell_completes(name: str, words: str, expected: list[str]) -> None:
+    assert completed(name, words) == expected
+
+
+def test_every_scenario_is_completed() -> None:
+    assert completed("payments-verify", "payments-verify faults --scenario ") == list(SCENARIOS)
+
+
+@pytest.mark.parametrize("name", APPS)
+def test_the_shell_is_told_how(name: str) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", MODULES[name], "--show-completion", "bash"],
+        env={**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_LIMIT_S,
+    )
+    assert run.returncode == 0, run.stderr
+    assert f"_{name.upper().replace('-', '_')}_COMPLETE=complete_bash" in run.stdout
+
+
+def test_progress_has_an_estimate() -> None:
+    shown = io.StringIO()
+    console = Console(file=shown, force_terminal=True, width=120)
+    with progress_bar("counting", console=console) as progress:
+        for done in range(1, 60):
+            progress(done, 100, f"{done} things")
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.getvalue())
+    assert "counting" in text
+    assert re.search(r"0:00:0\d left +0:00:0\d", text)
+
+
+def test_where_nobody_looks_nothing_is_shown() -> None:
+    shown = io.StringIO()
+    with progress_bar("counting", console=Console(file=shown)) as progress:
+        progress(1, 2, "half")
+    assert shown.getvalue() == ""
+
+
+LONG = {
+    "machine": ["machine", "--system", "in-memory", "--examples", "60"],
+    "explore": ["explore", "--system", "in-memory"],
+    "stress": ["stress", "--rounds", "6"],
+    "faults": ["faults", "--scenario", "different-keys", "--fault", "cut before"],
+    "history": ["history", *map(str, OURS)],
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_a_long_command_shows_how_far_it_is(name: str, tmp_path: Path) -> None:
+    master, slave = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "payments_verify", *LONG[name]],
+        stdout=subprocess.DEVNULL,
+        stderr=slave,
+        cwd=tmp_path,
+        env={**os.environ, "COLUMNS": "160", "TERM": "xterm"},
+    ) as process:
+        os.close(slave)
+        shown = b""
+        try:
+            while chunk := os.read(master, 65_536):
+                shown += chunk
+        except OSError:  # the other end is closed
+            pass
+    os.close(master)
+    assert process.returncode in (0, 1)
+    assert " left " in shown.decode(errors="replace")
+
+
+def test_a_folder_that_cannot_be_written_to_is_said_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = CliRunner().invoke(verify, ["verify", "--output", str(tmp_path / "file" / "out")])
+    assert result.exit_code == 2
+    assert "cannot write to" in result.stderr
+    assert "name another folder with --output" in result.stderr
+
+
+def test_the_readme_tells_of_completion() -> None:
+    assert "payments-verify --install-completion" in (ROOT / "README.md").read_text()
+
+
+def test_verify_knows_from_the_last_run_what_is_left(tmp_path: Path) -> None:
+    file = tmp_path / "report.json"
+    assert Pace.read(file, quick=True).left(0) == ""
+    last = {"quick": True, "interrupted": False, "checks": [{"seconds": each} for each in (40.0, 2.5, 17.0)]}
+    file.write_bytes(msgspec.json.encode(last))
+    assert Pace.read(file, quick=True).left(1) == " (about 20 s to the end of it all)"
+    assert Pace.read(file, quick=False) == Pace()
+    file.write_bytes(msgspec.json.encode({**last, "interrupted": True}))
+    assert Pace.read(file, quick=True) == Pace()
+    for content in (b"{", b"{}", b"[]", b'{"quick": true, "interrupted": false, "checks": [{}]}'):
+        file.write_bytes(content)
+        assert Pace.read(file, quick=True) == Pace()
+
+
+def interrupted_while_it_ends() -> None:
+    try:
+        signal.default_int_handler(signal.SIGINT, None)
+    except KeyboardInterrupt:
+        raise RuntimeError("while ending") from None
+
+
+def test_an_error_that_an_interrupt_brought_about_counts_as_one() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        interrupted_while_it_ends()
+    assert was_interrupted(caught.value)
+    assert was_interrupted(asyncio.CancelledError())
+    assert not was_interrupted(RuntimeError("on its own"))
+    with pytest.raises(RuntimeError, match="on its own"), interruptible("nothing"):
+        raise RuntimeError("on its own")
+
+
+def test_an_interrupt_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit) as caught, interruptible("outer"), interruptible("inner"):
+        raise KeyboardInterrupt
+    assert caught.value.exit_code == 2
+    assert capsys.readouterr().err == "interrupted; inner\n"
+
+
+def test_an_interrupt_is_no_violation_whatever_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(*_arguments: object) -> History:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["payments_verify.cli.history"], "load", load)
+    result = CliRunner().invoke(verify, ["history", str(OURS[0])])
+    assert (result.exit_code, result.stderr) == (2, "interrupted; no verdict\n")
