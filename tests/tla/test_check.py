@@ -13,9 +13,11 @@ import pytest
 from typer.testing import CliRunner
 
 from payments_verify.cli import app
-from payments_verify.tla.check import check_model
+from payments_verify.tla.check import check_model, described
 from payments_verify.tla.models import ModelsError, read_models
+from payments_verify.tla.output import Found, TracedState
 from payments_verify.tla.tlc import TlcError, find_tlc
+from payments_verify.tla.values import Function
 from tests.support.tla import FOLDER, Change, changed, tlc
 
 MODELS = read_models(FOLDER)
@@ -223,6 +225,29 @@ def test_a_specification_that_cannot_be_read_has_no_verdict(tmp_path: Path) -> N
     result = check_model(tlc(broken), MODELS["same-key-twice"])
     assert result.verdict == "could not run"
     assert "Parse Error" in str(result.counterexample)
+
+
+def test_a_counterexample_shows_what_each_step_changes() -> None:
+    first = {
+        "at": Function({0: "begin", 1: "begin"}),
+        "row": Function(state="authorized", amount=5),
+        "queue": (),
+    }
+    second = {**first, "at": Function({0: "lock", 1: "begin"})}
+    third = {**second, "row": Function(state="captured", amount=5), "queue": (1,)}
+    trace = (TracedState("Initial", first), TracedState("Begin", second), TracedState("Commit", third))
+    assert described(Found(violated="I1", trace=trace)).splitlines() == [
+        "0. Initial",
+        '     at[0] = "begin"',
+        '     at[1] = "begin"',
+        "     queue = <<>>",
+        '     row = [state |-> "authorized", amount |-> 5]',
+        "1. Begin",
+        '     at[0] = "lock"',
+        "2. Commit",
+        "     queue = <<1>>",
+        '     row.state = "captured"',
+    ]
 
 
 def test_every_configuration_is_a_model() -> None:
