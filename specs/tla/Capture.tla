@@ -459,8 +459,8 @@ I11 == [][row' # row => \A p \in Processes :
             Requests(p) /\ at[p] = "commit" /\ at'[p] # "commit" =>
                 Decision(p, sees[p]).outcome \in {"authorized", "captured", "failed"}]_vars
 
-\* Every request is eventually answered.
-EveryRequestAnswered == \A p \in Processes : (at[p] # "done") ~> (at[p] = "done")
+\* Every request is eventually answered.  A process is done when all of its requests are, and stays so.
+EveryRequestAnswered == <>AllDone
 
 \* The same for weakened protocols, so that a counterexample is a whole run, which can be run again.
 I1AtTheEnd == AllDone => I1
