@@ -32,7 +32,7 @@ def check_model(tlc: Tlc, model: Model) -> CheckResult:
         tlc.specification / model.configuration,
         deadlocks=model.deadlocks,
     )
-    verdict, counterexample = _judged(model, found)
+    verdict, counterexample = judged(model, found)
     return CheckResult(
         name=f"TLA+: {model.name}",
         kind="tla",
@@ -44,7 +44,8 @@ def check_model(tlc: Tlc, model: Model) -> CheckResult:
     )
 
 
-def _judged(model: Model, found: Found) -> tuple[Verdict, str | None]:
+def judged(model: Model, found: Found) -> tuple[Verdict, str | None]:
+    """What it means that TLC has found this in a model, and what is wrong, if anything is."""
     if found.error is not None:
         return "could not run", found.error
     if (found.violated or "") != model.violates:
