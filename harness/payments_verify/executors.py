@@ -101,7 +101,7 @@ def _connected(name: str) -> Client:
         return Client(address, timeout=_CONNECT_LIMIT_S, set_as_default=False)
     except (OSError, ValueError) as error:
         raise ExecutorError(
-            f"no Dask scheduler answers at {address} ({error or type(error).__name__});"
+            f"no Dask scheduler answers at {address} ({str(error) or type(error).__name__});"
             " start one: dask scheduler --host HOST --port PORT"
         ) from None
 

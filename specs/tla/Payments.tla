@@ -66,8 +66,9 @@ TypeOK ==
 I1 == /\ Cardinality(Successes) <= 1
       /\ \A k \in Successes : attempts[k].amount = payment.amount
 
-I5 == /\ payment.state = "captured" => WindowOpen(payment, payment.captured_at)
-      /\ payment.state = "failed" /\ payment.reason = "expired" => ~WindowOpen(payment, payment.failed_at)
+I5 == /\ payment.state = "captured" => payment.captured_at < payment.capture_expires_at
+      /\ payment.state = "failed" /\ payment.reason = "expired" =>
+            payment.failed_at >= payment.capture_expires_at
 
 I6 == /\ payment.state = "captured" <=> Successes # {}
       /\ payment.state = "captured" => payment.captured_amount = payment.amount

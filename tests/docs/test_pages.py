@@ -70,8 +70,8 @@ def replace_comment(guard: Guard) -> Guard:
 def test_an_excuse_for_what_is_not_empty_and_an_unknown_id_are_told(sources: Sources) -> None:
     excused = replace(sources, excuses={**sources.excuses, "I3": {"tests": "none needed"}})
     assert "is explained as empty" in str(gaps(excused)[0])
-    unknown = replace(sources, tests={**sources.tests, "I99": ["a"]})
-    assert [str(gap) for gap in gaps(unknown)] == ["I99, tests: the specification has no such invariant"]
+    unknown = replace(sources, tests={**sources.tests, "I13": ["a"]})
+    assert [str(gap) for gap in gaps(unknown)] == ["I13, tests: the specification has no such invariant"]
 
 
 def test_evidence_names_what_it_is(sources: Sources, statuses: dict[str, str]) -> None:

@@ -30,7 +30,8 @@ def drawn(text: str) -> list[str]:
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
     start = next(index for index, line in enumerate(lines) if line.startswith("    > capture k1"))
     end = next(index for index, line in enumerate(lines) if line.startswith("!!"))
-    return [re.sub(r'("legal_moves": ).*', r"\1...", line) for line in lines[start : end + 1]]
+    shown = [re.sub(r'("legal_moves": ).*', r"\1...", line) for line in lines[start : end + 1]]
+    return [re.sub(r"=+$", "==", line) for line in shown]
 
 
 @pytest.fixture(scope="module")

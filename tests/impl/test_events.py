@@ -72,6 +72,7 @@ async def fail(kit: Kit, payment_id: UUID, reason: FailureReason = FailureReason
         await FailPayment(kit.store)(payment_id, reason)
 
 
+@pytest.mark.invariant("I12")
 async def test_the_past_of_a_captured_payment(postgres: Kit, clocked_database: Database) -> None:
     payment_id = (await created(postgres)).payment_id
     await postgres.set_clock(NOON + 1)
@@ -143,6 +144,7 @@ async def test_what_decides_nothing_leaves_no_event(postgres: Kit, clocked_datab
         assert owner.execute("SELECT count(DISTINCT payment_id) FROM payment_events").fetchone() == (1,)
 
 
+@pytest.mark.invariant("I12")
 async def test_events_of_requests_that_race_are_numbered_without_a_gap(
     postgres: Kit, clocked_database: Database
 ) -> None:
@@ -157,6 +159,7 @@ async def test_events_of_requests_that_race_are_numbered_without_a_gap(
     assert sorted(row[6] for row in found if row[6]) == sorted(f"{number}" for number in range(12))
 
 
+@pytest.mark.invariant("I12")
 async def test_a_decision_without_its_event_does_not_commit(
     postgres: Kit, clocked_database: Database
 ) -> None:
@@ -196,6 +199,7 @@ def older(empty_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     return empty_database
 
 
+@pytest.mark.invariant("I12")
 async def test_the_past_of_older_payments_is_reconstructed(older: Database) -> None:
     rows = {
         "pending": payment(),

@@ -119,6 +119,7 @@ def test_attempts_stay(owner: psycopg.Connection, statement: str) -> None:
     assert violated(error) == "attempts_stay"
 
 
+@pytest.mark.invariant("I12")
 @pytest.mark.parametrize(
     "statement",
     ["DELETE FROM payment_events", "TRUNCATE payment_events", "UPDATE payment_events SET amount_cents = 1"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,16 +13,18 @@ import pytest
 from typer.testing import CliRunner
 
 from payments_verify.cli import app
-from payments_verify.tla.check import check_model
+from payments_verify.tla.check import check_model, described
 from payments_verify.tla.models import ModelsError, read_models
+from payments_verify.tla.output import Found, TracedState
 from payments_verify.tla.tlc import TlcError, find_tlc
+from payments_verify.tla.values import Function
 from tests.support.tla import FOLDER, Change, changed, tlc
 
 MODELS = read_models(FOLDER)
 QUICK = ("same-key-twice", "read-while-captured", "weakened-clock-in-lock")
 
 PROPERTIES = ("I2", "I8", "I10", "I11", "EveryRequestAnswered")
-"""Of steps and of behaviours; the others are of states."""
+"""Of steps and of behaviours; the others are of states, I3 and I4 in the protocol."""
 
 # What is broken, the model that shows it, the one property that is looked at, and what TLC finds.
 BROKEN: dict[str, tuple[Change, str, str, str]] = {
@@ -110,7 +113,7 @@ BROKEN: dict[str, tuple[Change, str, str, str]] = {
         "deadlock",
     ),
     "one process is not served": (
-        Change("Capture", "\\A p \\in Processes : WF_vars(Runs(p))", "WF_vars(Runs(0))"),
+        Change("Capture", "WF_vars(\\E p \\in Processes : Runs(p))", "WF_vars(Runs(0))"),
         "same-key-twice",
         "EveryRequestAnswered",
         "a temporal property is violated",
@@ -118,9 +121,52 @@ BROKEN: dict[str, tuple[Change, str, str, str]] = {
 }
 
 
-def look_only_at(property_: str, configuration: Path) -> None:
+# The same of the sequential machine.
+BROKEN_RULES: dict[str, tuple[Change, str]] = {
+    "a captured payment is captured again": (
+        Change(
+            "Rules",
+            'IF payment.state # "authorized" THEN Refusal(payment)\n',
+            'IF payment.state \\notin {"authorized", "captured"} THEN Refusal(payment)\n',
+        ),
+        "I1",
+    ),
+    "a failed payment is authorized again": (
+        Change("Rules", 'state # "pending" THEN', 'state \\notin {"pending", "failed"} THEN'),
+        "I2",
+    ),
+    "a known key is decided anew": (
+        Change("Rules", "    ELSE IF attempt # NoAttempt\n", "    ELSE IF FALSE\n"),
+        "I3",
+    ),
+    "a key is taken for every request": (
+        Change("Rules", "IF attempt.amount = amount THEN", "IF TRUE THEN"),
+        "I4",
+    ),
+    "the end of the window counts as inside": (
+        Change("Rules", "t < payment.capture_expires_at", "t <= payment.capture_expires_at"),
+        "I5",
+    ),
+    "the success is not stored": (
+        Change(
+            "Rules",
+            "                  Attempt(amount, outcome, t), outcome)",
+            '  IF outcome = "captured" THEN NoAttempt ELSE Attempt(amount, outcome, t), outcome)',
+        ),
+        "I6",
+    ),
+    "a refusal moves the payment": (
+        Change(
+            "Rules", 'Step(IF outcome = "captured"', 'Step(IF outcome \\in {"captured", "amount_mismatch"}'
+        ),
+        "I11",
+    ),
+}
+
+
+def look_only_at(property_: str, configuration: Path, properties: Sequence[str] = PROPERTIES) -> None:
     constants, _, _ = configuration.read_text().partition("INVARIANTS")
-    kind = "PROPERTIES" if property_ in PROPERTIES else "INVARIANTS"
+    kind = "PROPERTIES" if property_ in properties else "INVARIANTS"
     configuration.write_text(f"{constants}{kind} {property_}\n")
 
 
@@ -148,6 +194,16 @@ def test_a_broken_protocol_breaks_a_property(bug: str, tmp_path: Path) -> None:
     assert result.details["violated"] == violated
 
 
+@pytest.mark.parametrize("bug", BROKEN_RULES)
+def test_a_broken_rule_breaks_a_property(bug: str, tmp_path: Path) -> None:
+    change, property_ = BROKEN_RULES[bug]
+    broken = changed(tmp_path, change)
+    look_only_at(property_, broken / MODELS["payments"].configuration, ("I2", "I3", "I4", "I11"))
+    result = check_model(tlc(broken), MODELS["payments"])
+    assert result.verdict == "violated", result.counterexample
+    assert result.details["violated"] == property_
+
+
 @pytest.mark.parametrize("count", ["states", "generated", "depth"])
 def test_a_count_that_drifts_is_a_failure(count: str) -> None:
     model = MODELS["capture-during-authorize"]
@@ -169,6 +225,29 @@ def test_a_specification_that_cannot_be_read_has_no_verdict(tmp_path: Path) -> N
     result = check_model(tlc(broken), MODELS["same-key-twice"])
     assert result.verdict == "could not run"
     assert "Parse Error" in str(result.counterexample)
+
+
+def test_a_counterexample_shows_what_each_step_changes() -> None:
+    first = {
+        "at": Function({0: "begin", 1: "begin"}),
+        "row": Function(state="authorized", amount=5),
+        "queue": (),
+    }
+    second = {**first, "at": Function({0: "lock", 1: "begin"})}
+    third = {**second, "row": Function(state="captured", amount=5), "queue": (1,)}
+    trace = (TracedState("Initial", first), TracedState("Begin", second), TracedState("Commit", third))
+    assert described(Found(violated="I1", trace=trace)).splitlines() == [
+        "0. Initial",
+        '     at[0] = "begin"',
+        '     at[1] = "begin"',
+        "     queue = <<>>",
+        '     row = [state |-> "authorized", amount |-> 5]',
+        "1. Begin",
+        '     at[0] = "lock"',
+        "2. Commit",
+        "     queue = <<1>>",
+        '     row.state = "captured"',
+    ]
 
 
 def test_every_configuration_is_a_model() -> None:

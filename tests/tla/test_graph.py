@@ -56,6 +56,7 @@ def test_the_graphs_are_the_same(specified: Graph) -> None:
     assert not list(differences(small_model(), specified))
 
 
+@pytest.mark.long
 def test_the_python_graph_is_the_one_that_is_explored() -> None:
     graph = model_graph()
     assert (len(graph), sum(map(len, graph.values()))) == (EXPECTED.states, EXPECTED.transitions)

@@ -180,7 +180,10 @@ BUGS: dict[str, tuple[Sequence[Edit], str, str]] = {
 }
 
 
-@pytest.mark.parametrize("bug", BUGS)
+@pytest.mark.parametrize(
+    "bug",
+    ["no row lock", *(pytest.param(bug, marks=pytest.mark.long) for bug in BUGS if bug != "no row lock")],
+)
 def test_runs_of_a_bug_are_behaviours_of_its_own_protocol_alone(bug: str, tmp_path: Path) -> None:
     tlc()
     edits, scenario, model = BUGS[bug]

@@ -75,22 +75,19 @@ def row_of(payment_id: bytes, found: Replay) -> PaymentRow | None:
     payment = found.payment
     if payment is None or found.created_at is None:
         return None
-    state = state_of(payment)
-    authorized = None if isinstance(payment, Pending) else payment
-    captured = payment if isinstance(payment, Captured) else None
-    failed = payment if isinstance(payment, Failed) else None
-    return PaymentRow(
-        payment_id,
-        payment.amount,
-        found.created_at,
-        state.name.lower(),
-        None if authorized is None else authorized.authorized_at,
-        None if authorized is None else authorized.capture_expires_at,
-        None if captured is None else captured.captured_at,
-        None if captured is None else captured.captured_amount,
-        None if failed is None else failed.failed_at,
-        None if failed is None else failed.reason.name.lower(),
+    state = state_of(payment).name.lower()
+    begins: int | None = None
+    expires_at: int | None = None
+    if not isinstance(payment, Pending):
+        begins, expires_at = payment.authorized_at, payment.capture_expires_at
+    row = PaymentRow(
+        payment_id, payment.amount, found.created_at, state, begins, expires_at, None, None, None, None
     )
+    if isinstance(payment, Captured):
+        return row._replace(captured_at=payment.captured_at, captured_amount_cents=payment.captured_amount)
+    if isinstance(payment, Failed):
+        return row._replace(failed_at=payment.failed_at, failure_reason=payment.reason.name.lower())
+    return row
 
 
 def _attempt_differs(row: AttemptRow, found: Replay) -> bool:

@@ -55,13 +55,13 @@ app.command()(faults)
 app.command()(soak)
 app.command()(history)
 app.command()(conformance)
+app.command()(audit)
 app.command()(report)
 app.command()(specs)
 app.command()(mutants)
 app.command()(false_alarms)
 app.add_typer(practice, name="practice")
 app.add_typer(tla, name="tla")
-app.command()(audit)
 
 
 _EXPLAINED = """\

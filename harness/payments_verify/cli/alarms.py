@@ -52,7 +52,8 @@ def false_alarms(
     Exit codes: 0 all runs were made and hold; 1 a check has found a violation; 2 runs are missing, or one
     could not run.
     """
-    folders = postgres_bin or [None, *([SYSTEM_POSTGRES] if SYSTEM_POSTGRES.is_dir() else [])]
+    found = [SYSTEM_POSTGRES] if SYSTEM_POSTGRES.is_dir() else []
+    folders: Sequence[Path | None] = postgres_bin or [None, *found]
     file, sources = output / "runs.jsonl", sources_hash()
     output.mkdir(parents=True, exist_ok=True)
     ends = None if minutes is None else time.monotonic() + minutes * 60

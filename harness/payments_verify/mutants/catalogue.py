@@ -14,7 +14,7 @@ from payments_verify.mutants.edit import Edit
 TechniqueName: TypeAlias = Literal["static", "model", "machine", "exploration", "faults", "stress"]
 Category: TypeAlias = Literal["locking", "idempotency", "time", "transaction", "input", "schema"]
 
-_INVARIANT = re.compile(r"I([1-9]|1[01])")
+_INVARIANT = re.compile(r"I([1-9]|1[012])")
 
 
 class CatalogueError(ValueError):
@@ -128,6 +128,6 @@ def _problem(mutant: Mutant, stem: str) -> str | None:
         return "there are no edits"
     unknown = [each for each in mutant.breaks if _INVARIANT.fullmatch(each) is None]
     if unknown or not mutant.breaks:
-        return f"breaks names no invariant of I1 to I11: {', '.join(unknown) or 'it is empty'}"
+        return f"breaks names no invariant of I1 to I12: {', '.join(unknown) or 'it is empty'}"
     useless = [edit.file for edit in mutant.edits if edit.find == edit.replace]
     return f"an edit of {useless[0]} changes nothing" if useless else None

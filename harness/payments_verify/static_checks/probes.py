@@ -21,6 +21,10 @@ AUTHORIZE = (
 )
 CAPTURE = f"UPDATE payments SET state = 'captured', captured_at = {_INSIDE}, captured_amount_cents = 500"
 FAIL = f"UPDATE payments SET state = 'failed', failed_at = {_INSIDE}, failure_reason = 'voided'"
+EVENT = (
+    "INSERT INTO payment_events (payment_id, event_number, outcome, decided_at, amount_cents)"
+    f" VALUES ({_ID}, 1, 'created', {_BEGAN}, 500)"
+)
 _TO_FAILED = f"{FAIL}, captured_at = NULL, captured_amount_cents = NULL"
 _TO_CAPTURED = f"{CAPTURE}, failed_at = NULL, failure_reason = NULL"
 
@@ -95,6 +99,11 @@ CONSTRAINTS = (
     Probe("I6", "a successful attempt without a capture", AUTHORIZED, attempt()),
     Probe("I6", "an attempt of no payment", (), attempt("not_authorized", status=409)),
     Probe("I11", "an attempt with an outcome that there is not", AUTHORIZED, attempt("perhaps", status=409)),
+    Probe("I2", "a payment that is created twice", (EVENT,), EVENT.replace(", 1,", ", 2,")),
+    Probe("I12", "two events of one number", (EVENT,), EVENT),
+    Probe("I12", "an event without what was decided", (), EVENT.replace("500", "NULL")),
+    Probe("I12", "an event that changes", (EVENT,), "UPDATE payment_events SET amount_cents = 501"),
+    Probe("I12", "an event that is deleted", (EVENT,), "DELETE FROM payment_events"),
 )
 """What nobody may do."""
 
@@ -105,10 +114,14 @@ RIGHTS = (
     Probe("I3", "the service may rewrite answers", (), "UPDATE capture_attempts SET body = 'x'", right=True),
     Probe("I3", "the service may delete answers", (), "DELETE FROM capture_attempts", right=True),
     Probe(
+        "I12", "the service may rewrite events", (), "UPDATE payment_events SET amount_cents = 1", right=True
+    ),
+    Probe("I12", "the service may delete events", (), "DELETE FROM payment_events", right=True),
+    Probe(
         "I2", "the service may turn guards off", (), "ALTER TABLE payments DISABLE TRIGGER USER", right=True
     ),
 )
 """What the service's role may not do."""
 
-LEGAL = (CAPTURED, (*AUTHORIZED, FAIL), (*CAPTURED, _REFUSED))
+LEGAL = (CAPTURED, (*AUTHORIZED, FAIL), (*CAPTURED, _REFUSED), (EVENT,))
 """What the service's role has to be allowed to do: a schema that refuses everything holds nothing up."""

@@ -71,7 +71,9 @@ class Tlc:
                 raise TlcError(f"{file} is not there; run this from the root of the repository")
         with tempfile.TemporaryDirectory(prefix="payments-tlc-") as scratch:
             command = [
-                *(self.java, "-XX:+UseParallelGC", f"-Djava.io.tmpdir={scratch}"),
+                # A run lasts seconds: the quick compiler alone takes a third of the time of both.
+                *(self.java, "-XX:TieredStopAtLevel=1", "-XX:+UseParallelGC"),
+                f"-Djava.io.tmpdir={scratch}",
                 *(f"-DTLA-Library={self.specification.resolve()}", "-cp", str(self.jar), "tlc2.TLC"),
                 *("-tool", "-workers", str(self.workers), "-metadir", scratch),
                 *(() if deadlocks else ("-deadlock",)),

@@ -24,7 +24,7 @@ BEGIN
         WHERE NOT tgisinternal AND tgparentid = 0
     LOOP EXECUTE format('DROP TRIGGER %I ON %s', found.tgname, found.place); END LOOP;
     FOR found IN SELECT conname, conrelid::regclass AS place FROM pg_constraint
-        WHERE conrelid IN ('payments'::regclass, 'capture_attempts'::regclass)
+        WHERE conrelid IN ('payments'::regclass, 'capture_attempts'::regclass, 'payment_events'::regclass)
           AND contype IN ('c', 'f', 'p') AND conparentid = 0 ORDER BY contype = 'p'
     LOOP EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', found.place, found.conname); END LOOP;
     DROP INDEX one_captured_attempt;
@@ -51,6 +51,7 @@ def test_a_schema_that_refuses_nothing_is_seen_by_every_probe(database: Database
         EVERYTHING,
         f"ALTER TABLE payments OWNER TO {ROLE}",
         f"ALTER TABLE capture_attempts OWNER TO {ROLE}",
+        f"ALTER TABLE payment_events OWNER TO {ROLE}",
     )
     problems = check_schema(database.dsn).problems
     assert len(problems) == len(CONSTRAINTS) + len(RIGHTS)
