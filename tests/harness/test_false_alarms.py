@@ -18,7 +18,7 @@ from payments_verify.suite import Effort
 from tests.support.mutants import Edit, mutated_copy, run_harness
 from tests.support.postgres import chosen_bin_dir
 
-LITTLE = Effort(programs=40, rounds=2, scenarios=("create-twice",), soak_s=2)
+LITTLE = Effort(programs=40, rounds=2, scenarios=("create-twice",), soak_s=2, probes=5)
 WINDOW_END_INSIDE = Edit("domain/capture.py", "now >= capture_expires_at", "now > capture_expires_at")
 VIOLATED = Problem("stress", "violated", "two captures succeed")
 NOT_RUN = Problem("faults", "could not run", "nobody comes to rest")

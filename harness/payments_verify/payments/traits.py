@@ -24,7 +24,7 @@ PAYMENT_FIELDS = frozenset(
 ATTEMPT_FIELDS = frozenset({"key", "amount", "outcome", "decided_at"})
 MALFORMED_AMOUNTS: tuple[Any, ...] = (0, -1, MAX_AMOUNT + 1, 2**63, True, 1.5, "1", None)
 """What is no amount."""
-_NO_AMOUNT_HERE = (*MALFORMED_AMOUNTS, 1e3)
+_NO_AMOUNT_HERE = (*MALFORMED_AMOUNTS[:-1], 1e3, None)
 """The same for this repository's service; where a language has one type of numbers, 1e3 is 1000."""
 
 _REAL_WINDOW = 3_600_000_000
