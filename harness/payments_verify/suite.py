@@ -49,7 +49,7 @@ class Effort:
     rounds: int
     scenarios: tuple[str, ...]
     soak_s: float
-    probes: int
+    probes: int = 0
 
 
 FULL = Effort(programs=600, rounds=400, scenarios=tuple(SCENARIOS), soak_s=60, probes=100)

@@ -22,7 +22,7 @@ VARIABLES run,    \* which one is followed
 
 Event == events[done + 1]
 
-\* What could not be seen, as the answer of a statement that had to wait, is -1.
+\* What could not be seen, as the rows of a statement that had to wait, is -1; nor is it seen whether that failed.
 Rows(p) ==
     CASE Event.statement = "lock" -> IF sees'[p].row = NoPayment THEN 0 ELSE 1
       [] Event.statement = "due" -> IF sees'[p].row = NoPayment THEN 0 ELSE 1
@@ -33,7 +33,7 @@ Rows(p) ==
 \* The effects of the step are those that were seen.
 Fits(p) ==
     /\ Event.waits <=> \E i \in DOMAIN queue' : queue'[i] = p
-    /\ Event.failed <=> (sees'[p].broken /\ ~sees[p].broken)
+    /\ Event.statement # "wake" => (Event.failed <=> (sees'[p].broken /\ ~sees[p].broken))
     /\ ~Event.failed /\ Event.rows # -1 /\ Rows(p) # -1 => Event.rows = Rows(p)
     /\ (answers'[p] # answers[p]) <=> Event.answers
     /\ Event.answers => \A part \in DOMAIN Event.answer :

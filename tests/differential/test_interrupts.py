@@ -16,8 +16,8 @@ import pytest
 
 from tests.support.descendants import Process, descendants, still_running, wait_until
 
-START_LIMIT_S = 90.0
-END_LIMIT_S = 60.0
+START_LIMIT_S = 180.0
+END_LIMIT_S = 120.0
 
 COMMANDS = {
     "explore": (["explore", "--scenario", "four-captures"], "postgres"),

@@ -21,7 +21,7 @@ from tests.harness.report.reading import Page
 from tests.support.mutants import Edit, mutated_copy, run_harness
 from tests.support.seeded_bugs import NO_CONSTRAINTS, NO_ROW_LOCK
 
-_LIMIT_S = 240
+_LIMIT_S = 600
 WINDOWS_END = Edit("domain/capture.py", "now >= capture_expires_at", "now > capture_expires_at")
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+HISTORIES = (ROOT / "specs" / "checking-histories.md").read_text()
+REPORT = (ROOT / "specs" / "report.md").read_text()
 SPECIFICATION = (ROOT / "specs" / "specification.md").read_text()
 
 

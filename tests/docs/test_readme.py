@@ -19,7 +19,7 @@ from payments_verify.linearizability import Verdict, check
 from payments_verify.payments.spec import Payments
 from payments_verify.result import CheckResult
 from payments_verify.systems.server import server_process
-from tests.docs.pages import README, ROOT, blocks, names, rows, section
+from tests.docs.pages import HISTORIES, README, REPORT, ROOT, blocks, names, rows, section
 from tests.support.misbehaving import Behaviour, Front
 from tests.support.postgres import Database
 from tests.support.stores import NOON
@@ -57,7 +57,7 @@ def test_only_times_may_differ() -> None:
 
 
 def test_the_history_to_copy_is_one_that_a_correct_service_can_have() -> None:
-    (example,) = blocks(README, "json")
+    (example,) = blocks(HISTORIES, "json")
     assert verdict_on(example) is Verdict.OK
     both = example.replace(
         '{"type": "unknown", "process": 1, "f": "capture"}',
@@ -67,7 +67,7 @@ def test_the_history_to_copy_is_one_that_a_correct_service_can_have() -> None:
 
 
 def verdict_on(text: str) -> Verdict:
-    return check(Payments(), parse(text.encode(), "README.md").operations).verdict
+    return check(Payments(), parse(text.encode(), "checking-histories.md").operations).verdict
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl, which the lines call, is not installed")
@@ -107,7 +107,7 @@ def test_the_clients_example_captures_and_says_so_if_it_may_not(capsys: pytest.C
 
 
 def test_the_reports_keys_are_all_explained() -> None:
-    explained = section(README, "## Exit codes and the report")
+    explained = section(REPORT, "## Keys")
     report = _report([HOLDS], seed=1, quick=True, postgres="18", seconds=1.0)
     assert {*report, *report["machine"]} <= set(names(explained))
     table = {names(row[0])[0] for row in rows(explained) if row[0].startswith("`")}

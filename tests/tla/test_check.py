@@ -13,9 +13,11 @@ import pytest
 from typer.testing import CliRunner
 
 from payments_verify.cli import app
-from payments_verify.tla.check import check_model
+from payments_verify.tla.check import check_model, described, judged
 from payments_verify.tla.models import ModelsError, read_models
+from payments_verify.tla.output import Found, TracedState
 from payments_verify.tla.tlc import TlcError, find_tlc
+from payments_verify.tla.values import Function
 from tests.support.tla import FOLDER, Change, changed, tlc
 
 MODELS = read_models(FOLDER)
@@ -111,7 +113,7 @@ BROKEN: dict[str, tuple[Change, str, str, str]] = {
         "deadlock",
     ),
     "one process is not served": (
-        Change("Capture", "\\A p \\in Processes : WF_vars(Runs(p))", "WF_vars(Runs(0))"),
+        Change("Capture", "WF_vars(\\E p \\in Processes : Runs(p))", "WF_vars(Runs(0))"),
         "same-key-twice",
         "EveryRequestAnswered",
         "a temporal property is violated",
@@ -202,20 +204,28 @@ def test_a_broken_rule_breaks_a_property(bug: str, tmp_path: Path) -> None:
     assert result.details["violated"] == property_
 
 
+@pytest.fixture(scope="module")
+def found() -> Found:
+    """What TLC finds in a model that holds."""
+    model, runner = MODELS["capture-during-authorize"], tlc()
+    return runner.run(FOLDER / f"{model.module}.tla", FOLDER / model.configuration)
+
+
 @pytest.mark.parametrize("count", ["states", "generated", "depth"])
-def test_a_count_that_drifts_is_a_failure(count: str) -> None:
+def test_a_count_that_drifts_is_a_failure(count: str, found: Found) -> None:
     model = MODELS["capture-during-authorize"]
+    assert judged(model, found) == ("holds", None)
     wrong = msgspec.structs.replace(model, **{count: getattr(model, count) + 1})
-    result = check_model(tlc(), wrong)
-    assert result.verdict == "violated"
-    assert f"counts: {count}: expected" in str(result.counterexample)
+    verdict, counterexample = judged(wrong, found)
+    assert verdict == "violated"
+    assert f"counts: {count}: expected" in str(counterexample)
 
 
-def test_a_weakened_protocol_that_shows_nothing_is_a_failure() -> None:
+def test_a_weakened_protocol_that_shows_nothing_is_a_failure(found: Found) -> None:
     sound = msgspec.structs.replace(MODELS["capture-during-authorize"], violates="I1AtTheEnd")
-    result = check_model(tlc(), sound)
-    assert result.verdict == "violated"
-    assert "found: everything holds" in str(result.counterexample)
+    verdict, counterexample = judged(sound, found)
+    assert verdict == "violated"
+    assert "found: everything holds" in str(counterexample)
 
 
 def test_a_specification_that_cannot_be_read_has_no_verdict(tmp_path: Path) -> None:
@@ -223,6 +233,29 @@ def test_a_specification_that_cannot_be_read_has_no_verdict(tmp_path: Path) -> N
     result = check_model(tlc(broken), MODELS["same-key-twice"])
     assert result.verdict == "could not run"
     assert "Parse Error" in str(result.counterexample)
+
+
+def test_a_counterexample_shows_what_each_step_changes() -> None:
+    first = {
+        "at": Function({0: "begin", 1: "begin"}),
+        "row": Function(state="authorized", amount=5),
+        "queue": (),
+    }
+    second = {**first, "at": Function({0: "lock", 1: "begin"})}
+    third = {**second, "row": Function(state="captured", amount=5), "queue": (1,)}
+    trace = (TracedState("Initial", first), TracedState("Begin", second), TracedState("Commit", third))
+    assert described(Found(violated="I1", trace=trace)).splitlines() == [
+        "0. Initial",
+        '     at[0] = "begin"',
+        '     at[1] = "begin"',
+        "     queue = <<>>",
+        '     row = [state |-> "authorized", amount |-> 5]',
+        "1. Begin",
+        '     at[0] = "lock"',
+        "2. Commit",
+        "     queue = <<1>>",
+        '     row.state = "captured"',
+    ]
 
 
 def test_every_configuration_is_a_model() -> None:

@@ -18,7 +18,13 @@ PAGES = SITE / "pages"
 SECTIONS = {
     "Start": ["README.md", "specs/tutorial.md", "CONTRIBUTING.md", "CHANGELOG.md"],
     "Specification": ["specs/specification.md", "specs/tla/README.md", "specs/README.md"],
-    "Use": ["specs/conformance.md", "specs/operations.md", "specs/beyond-one-machine.md"],
+    "Use": [
+        "specs/report.md",
+        "specs/checking-histories.md",
+        "specs/conformance.md",
+        "specs/operations.md",
+        "specs/beyond-one-machine.md",
+    ],
     "Figures": ["specs/benchmarks.md"],
     "Problem types": ["specs/problems/README.md"],
     "Decisions": ["specs/adr/*.md"],

@@ -76,7 +76,8 @@ def row_of(payment_id: bytes, found: Replay) -> PaymentRow | None:
     if payment is None or found.created_at is None:
         return None
     state = state_of(payment).name.lower()
-    begins, expires_at = (None, None)
+    begins: int | None = None
+    expires_at: int | None = None
     if not isinstance(payment, Pending):
         begins, expires_at = payment.authorized_at, payment.capture_expires_at
     row = PaymentRow(

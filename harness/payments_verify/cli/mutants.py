@@ -42,6 +42,7 @@ CATALOGUE = Path("tests/mutants")
 KEPT = Path("build/mutants")
 OUTPUT = Path("build/report")
 
+_WIDTH = 150  # a narrow terminal breaks lines; a cell that is cut says nothing
 _STYLES = {"killed": "green", "survived": "dim", "not tried": "dim", "not yet": "yellow"}
 
 
@@ -220,7 +221,9 @@ def _write(found: Matrix, seconds: float, output: Path, *, as_json: bool) -> Non
     if as_json:
         typer.echo(path.read_text())
         return
-    _show(found, Console(soft_wrap=True))
+    console = Console(soft_wrap=True)
+    console.width = max(console.width, _WIDTH)
+    _show(found, console)
     typer.echo(f"\n{found.verdict_text}; report: {path}, picture: {path.with_suffix('.svg')}")
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Mapping
 
 from payments_verify.result import CheckResult, Verdict
 from payments_verify.tla.models import Model, counts
 from payments_verify.tla.output import Found
 from payments_verify.tla.tlc import Tlc
-from payments_verify.tla.values import render
+from payments_verify.tla.values import Function, Value, render
 
 _JUDGE = """\
 If the specification was changed on purpose, check that each difference follows from that change, and write
@@ -31,7 +32,7 @@ def check_model(tlc: Tlc, model: Model) -> CheckResult:
         tlc.specification / model.configuration,
         deadlocks=model.deadlocks,
     )
-    verdict, counterexample = _judged(model, found)
+    verdict, counterexample = judged(model, found)
     return CheckResult(
         name=f"TLA+: {model.name}",
         kind="tla",
@@ -43,7 +44,8 @@ def check_model(tlc: Tlc, model: Model) -> CheckResult:
     )
 
 
-def _judged(model: Model, found: Found) -> tuple[Verdict, str | None]:
+def judged(model: Model, found: Found) -> tuple[Verdict, str | None]:
+    """What it means that TLC has found this in a model, and what is wrong, if anything is."""
     if found.error is not None:
         return "could not run", found.error
     if (found.violated or "") != model.violates:
@@ -64,19 +66,25 @@ def _judged(model: Model, found: Found) -> tuple[Verdict, str | None]:
 def described(found: Found) -> str:
     """A counterexample for people: each step, and what it changed."""
     lines: list[str] = []
-    before: dict[str, object] = {}
+    before: Mapping[str, Value] = {}
     for number, state in enumerate(found.trace):
         lines.append(f"{number}. {state.action}")
-        lines += [
-            f"     {name} = {_shown(value)}"
-            for name, value in sorted(state.variables.items())
-            if name not in before or before[name] != value
-        ]
-        before = dict(state.variables)
+        for name, value in sorted(state.variables.items()):
+            lines += [f"     {change}" for change in _changes(name, before.get(name), value)]
+        before = state.variables
     return "\n".join(lines)
 
 
-def _shown(value: object) -> str:
-    if isinstance(value, dict) and not all(isinstance(key, str) for key in value):
-        return "; ".join(f"{key}: {render(each)}" for key, each in value.items())
-    return render(value)
+def _changes(path: str, before: Value, after: Value) -> Iterator[str]:
+    """What is different in a value, part by part where it still has the same parts."""
+    if before == after:
+        return
+    by_process = isinstance(after, Function) and not all(isinstance(key, str) for key in after)
+    if by_process or (
+        isinstance(after, Function) and isinstance(before, Function) and after.keys() == before.keys()
+    ):
+        for key, value in after.items():
+            part = f"{path}.{key}" if isinstance(key, str) else f"{path}[{render(key)}]"
+            yield from _changes(part, None if before is None else before[key], value)
+    else:
+        yield f"{path} = {render(after)}"

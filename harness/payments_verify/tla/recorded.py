@@ -27,13 +27,14 @@ _STATEMENTS = (
     ("begin", re.compile(r"BEGIN\b")),
     ("commit", re.compile(r"COMMIT\b")),
     ("rollback", re.compile(r"ROLLBACK\b")),
+    # A statement that moves a payment or stores an attempt writes its event, too.
+    ("update", re.compile(r"(WITH \w+ AS \( ?)?UPDATE payments\b")),
+    ("insert", re.compile(r"(WITH \w+ AS \( ?)?INSERT INTO capture_attempts\b")),
     ("due", re.compile(r"SELECT .* FROM payments .*\bSKIP LOCKED\b")),
     ("find", re.compile(r"SELECT .* FROM capture_attempts\b")),
     ("read", re.compile(r"SELECT .*payment_clock\(\) FROM payments WHERE (?!.*\bFOR\b)")),
     ("lock", re.compile(r"(SELECT|WITH) .* FROM payments\b")),
     ("clock", re.compile(r"SELECT (payment_clock|now)\(\)")),
-    ("update", re.compile(r"UPDATE payments\b")),
-    ("insert", re.compile(r"INSERT INTO capture_attempts\b")),
     ("tick", re.compile(r"clock to the window's end\b")),
 )
 """The statements of the specification, and the texts by which each is known; the first that fits."""
