@@ -27,7 +27,7 @@ _LEGEND = {
     "unknown": "no verdict",
     "untried": "not tried",
 }
-_LEGEND_WIDTHS = (430.0, 180.0, 110.0, 120.0, 90.0)
+_LEGEND_WIDTHS = (430.0, 200.0, 110.0, 120.0, 90.0)
 
 
 def text_of(cell: Cell) -> str:
