@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,8 @@ def started(arguments: Sequence[str], folder: Path) -> Iterator[subprocess.Popen
         text=True,
         cwd=folder,
         env={**os.environ, "COLUMNS": "200"},
+        # What a shell has put in the background ignores SIGINT, and so does all that it starts.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     try:
         yield process
