@@ -70,7 +70,7 @@ whatever races, however often it is asked, whatever breaks on the way.
 
 Three commands to start with:
 
-  payments-verify verify --quick     is everything right here? two minutes; then open build/report/index.html
+  payments-verify verify --quick     is everything right here? 3 minutes; then open build/report/index.html
   payments-verify explore --list     which races are run in every order of their SQL statements
   payments-verify history FILE       is what your own clients saw possible at all?
 
