@@ -99,11 +99,12 @@ def _connected(name: str) -> Client:
     address = f"tcp://{name.removeprefix(_DASK)}"
     try:
         return Client(address, timeout=_CONNECT_LIMIT_S, set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise ExecutorError(
-            f"no Dask scheduler answers at {address} ({str(error) or type(error).__name__});"
-            " start one: dask scheduler --host HOST --port PORT"
-        ) from None
+    except (OSError, ValueError, asyncio.CancelledError) as error:
+        found = str(error) or type(error).__name__
+    # Raised by itself: that time has ended an attempt is no interrupt.
+    raise ExecutorError(
+        f"no Dask scheduler answers at {address} ({found}); start one: dask scheduler --host HOST --port PORT"
+    )
 
 
 def _usable(client: Client, name: str) -> int:
