@@ -33,7 +33,9 @@ COMMANDS = {
 
 
 @contextmanager
-def started(arguments: Sequence[str], folder: Path) -> Iterator[subprocess.Popen[str]]:
+def started(
+    arguments: Sequence[str], folder: Path, at_interrupt: signal.Handlers = signal.SIG_DFL
+) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         [sys.executable, "-m", "payments_verify", *arguments],
         stdout=subprocess.PIPE,
@@ -42,7 +44,7 @@ def started(arguments: Sequence[str], folder: Path) -> Iterator[subprocess.Popen
         cwd=folder,
         env={**os.environ, "COLUMNS": "200"},
         # What a shell has put in the background ignores SIGINT, and so does all that it starts.
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+        preexec_fn=partial(signal.signal, signal.SIGINT, at_interrupt),  # noqa: PLW1509
     )
     try:
         yield process
@@ -78,6 +80,17 @@ def test_a_command_leaves_nothing_behind_and_says_that_it_was_interrupted(name: 
     arguments, child = COMMANDS[name]
     with started(arguments, tmp_path) as process:
         complaints, left = interrupted(process, child)
+    assert left == set()
+    assert "interrupted" in complaints
+    assert "Traceback" not in complaints
+    assert process.returncode == 2
+
+
+@pytest.mark.parametrize("name", ["explore", "stress", "model"])
+def test_a_command_in_the_background_ends_when_it_is_told_to(name: str, tmp_path: Path) -> None:
+    arguments, child = COMMANDS[name]
+    with started(arguments, tmp_path, signal.SIG_IGN) as process:
+        complaints, left = interrupted(process, child, signal.SIGTERM)
     assert left == set()
     assert "interrupted" in complaints
     assert "Traceback" not in complaints

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
-import signal
 import tempfile
 import textwrap
 import time
@@ -15,7 +14,6 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any
 
 import msgspec
@@ -146,7 +144,6 @@ def _run(
     with (
         tempfile.TemporaryDirectory(prefix="payments-mutants-") as folder,
         progress_bar("mutants") as progress,
-        _terminated_as_interrupted(),
         _where(executor, workers) as (make_trial, side_by_side),
     ):
         trees = copies(_package(), Path(folder), known, names)
@@ -187,20 +184,6 @@ def _package() -> Path:
     if spec is None or spec.origin is None:
         raise CatalogueError(f"the package {PACKAGE} is not installed")
     return Path(spec.origin).parent
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """Whoever tells this process to end lets it end what it has started."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _write(found: Matrix, seconds: float, output: Path, *, as_json: bool) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from types import FrameType
 from typing import NoReturn
 
 import msgspec
@@ -116,7 +117,13 @@ def worst(codes: set[int], *, whole: bool) -> int:
 
 def interrupt_on_termination() -> None:
     """Let SIGTERM end a command as Ctrl-C does: with what was finished, and without what was started."""
-    signal.signal(signal.SIGTERM, lambda _signal, _frame: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(_signal: int, frame: FrameType | None) -> None:
+    # Who was started in the background ignores SIGINT: there raising it would do nothing.
+    handler = signal.getsignal(signal.SIGINT)
+    (handler if callable(handler) else signal.default_int_handler)(signal.SIGINT, frame)
 
 
 def verdict_text(verdict: Verdict) -> str:

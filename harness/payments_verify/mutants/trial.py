@@ -132,7 +132,7 @@ def _await(process: subprocess.Popen[bytes], deadline: float, stop: threading.Ev
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End a process and all that it started: first so that it stops its servers itself."""
-    for signal_, to_all in ((signal.SIGINT, False), (signal.SIGTERM, True), (signal.SIGKILL, True)):
+    for signal_, to_all in ((signal.SIGTERM, False), (signal.SIGTERM, True), (signal.SIGKILL, True)):
         with suppress(ProcessLookupError):
             if to_all:
                 os.killpg(process.pid, signal_)
