@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,21 +57,16 @@ def machine_check(
         reuses_keys: whether keys are used again.
     """
     started = time.monotonic()
-    with asyncio.Runner() as runner:
-        context = open_system()
-        system = runner.run(_enter(context))
-        try:
-            tally, failure = run_machine(
-                system,
-                runner,
-                examples=examples,
-                steps=steps,
-                seed=seed,
-                progress=progress,
-                reuses_keys=reuses_keys,
-            )
-        finally:
-            runner.run(_leave(context))
+    with asyncio.Runner() as runner, _opened(open_system(), runner) as system:
+        tally, failure = run_machine(
+            system,
+            runner,
+            examples=examples,
+            steps=steps,
+            seed=seed,
+            progress=progress,
+            reuses_keys=reuses_keys,
+        )
     return CheckResult(
         name=f"stateful machine: {name}",
         kind="differential",
@@ -133,15 +128,13 @@ def racing_check(
         progress: is told of each program.
     """
     started = time.monotonic()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        context = open_service()
-        service = runner.run(_enter(context))
-        try:
-            tally, failure = run_racing_machine(
-                service, runner, examples=examples, steps=steps, seed=seed, progress=progress
-            )
-        finally:
-            runner.run(_leave(context))
+    with (
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        _opened(open_service(), runner) as service,
+    ):
+        tally, failure = run_racing_machine(
+            service, runner, examples=examples, steps=steps, seed=seed, progress=progress
+        )
     problem = _told(failure) if failure is not None else _not_shown(tally)
     verdict: Verdict = "holds" if problem is None else "could not run"
     return CheckResult(
@@ -268,9 +261,12 @@ def _last_round(found: StressReport) -> dict[str, Any]:
     return {"rounds": found.rounds, "seconds": round(found.seconds, 3), "operations": found.wrong}
 
 
-async def _enter(context: AbstractAsyncContextManager[_T]) -> _T:
-    return await context.__aenter__()
-
-
-async def _leave(context: AbstractAsyncContextManager[object]) -> None:
-    await context.__aexit__(None, None, None)
+@contextmanager
+def _opened(context: AbstractAsyncContextManager[_T], runner: asyncio.Runner) -> Iterator[_T]:
+    """What the context opens in the runner's loop, for as long as the block runs."""
+    # The stack knows of it at once: an interrupt as it comes to be open must not leave it so.
+    stack = AsyncExitStack()
+    try:
+        yield runner.run(stack.enter_async_context(context))
+    finally:
+        runner.run(stack.aclose())
