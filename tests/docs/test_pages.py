@@ -64,7 +64,7 @@ def test_contracts_and_constraints_that_go_leave_gaps_too(sources: Sources) -> N
 
 
 def replace_comment(guard: Guard) -> Guard:
-    return Guard(guard.table, guard.name, guard.definition, "says nothing")
+    return Guard(guard.table, guard.name, "says nothing")
 
 
 def test_an_excuse_for_what_is_not_empty_and_an_unknown_id_are_told(sources: Sources) -> None:

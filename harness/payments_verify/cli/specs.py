@@ -46,7 +46,10 @@ def specs(
         files = make(sources, statuses).files(root)
         wrong = [str(gap) for gap in gaps(sources)]
         wrong += [f"{text}: {status}" for text, status in statuses.items() if status != _CONFIRMED]
-        wrong += _differences(files) if check else _written(files)
+        if check:
+            wrong += _differences(files)
+        else:
+            _write(files)
     except (PageError, SourcesError, OSError) as error:
         typer.echo(f"payments-verify: {error}", err=True)
         raise typer.Exit(2) from None
@@ -65,11 +68,10 @@ def _decided() -> Mapping[str, str]:
     return {finding["text"]: finding["status"] for finding in result.details["conditions"]}
 
 
-def _written(files: Mapping[Path, str]) -> list[str]:
+def _write(files: Mapping[Path, str]) -> None:
     for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    return []
 
 
 def _differences(files: Mapping[Path, str]) -> list[str]:

@@ -9,7 +9,7 @@ import msgspec
 import psycopg
 from psycopg.rows import dict_row
 
-from payments_verify.systems.database import prepared_database
+from payments_verify.systems.database import migrated_database
 
 # The migrations' own book-keeping is none of the specification's.
 _OURS = "!~ '^_?yoyo'"
@@ -17,8 +17,7 @@ _TABLES = f"""
     SELECT relname AS name, coalesce(obj_description(oid, 'pg_class'), '') AS comment,
            (SELECT jsonb_agg(jsonb_build_object(
                        'name', attname, 'type', format_type(atttypid, atttypmod), 'required', attnotnull,
-                       'default', coalesce(pg_get_expr(adbin, adrelid), ''),
-                       'comment', coalesce(col_description(attrelid, attnum), ''))
+                       'default', coalesce(pg_get_expr(adbin, adrelid), ''))
                    ORDER BY attnum)
             FROM pg_attribute LEFT JOIN pg_attrdef ON (adrelid, adnum) = (attrelid, attnum)
             WHERE attrelid = pg_class.oid AND attnum > 0 AND NOT attisdropped) AS columns
@@ -28,23 +27,23 @@ _TABLES = f"""
     ORDER BY oid
 """  # noqa: S608 - built from constants
 _GUARDS = f"""
-    SELECT conrelid::regclass::text AS table, conname AS name, pg_get_constraintdef(oid) AS definition,
+    SELECT conrelid::regclass::text AS table, conname AS name,
            coalesce(obj_description(oid, 'pg_constraint'), '') AS comment, 1 AS rank, oid
     FROM pg_constraint
     WHERE connamespace = 'public'::regnamespace AND contype IN ('c', 'f', 'p', 'u') AND conparentid = 0
       AND conrelid::regclass::text {_OURS}
   UNION ALL
-    SELECT indrelid::regclass::text, relname, pg_get_indexdef(indexrelid),
+    SELECT indrelid::regclass::text, relname,
            coalesce(obj_description(indexrelid, 'pg_class'), ''), 2, indexrelid
     FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
     WHERE relnamespace = 'public'::regnamespace
       AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)
   UNION ALL
-    SELECT tgrelid::regclass::text, tgname, pg_get_triggerdef(oid),
+    SELECT tgrelid::regclass::text, tgname,
            coalesce(obj_description(oid, 'pg_trigger'), ''), 3, oid
     FROM pg_trigger WHERE NOT tgisinternal
   UNION ALL
-    SELECT '', proname, 'FUNCTION ' || proname || '()',
+    SELECT '', proname,
            coalesce(obj_description(oid, 'pg_proc'), ''), 4, oid
     FROM pg_proc WHERE pronamespace = 'public'::regnamespace
   ORDER BY rank, oid
@@ -52,13 +51,12 @@ _GUARDS = f"""
 
 
 class Column(msgspec.Struct, frozen=True):
-    """A column: its type as SQL, whether it is ``NOT NULL``, its default and its comment."""
+    """A column: its type as SQL, whether it is ``NOT NULL``, and its default."""
 
     name: str
     type: str
     required: bool
     default: str
-    comment: str
 
 
 class Table(msgspec.Struct, frozen=True):
@@ -75,13 +73,11 @@ class Guard(msgspec.Struct, frozen=True):
     Attributes:
         table: whose it is; empty for a function.
         name: its name.
-        definition: its SQL.
         comment: the ids of the invariants that it holds, a colon and what it says; or what it is for.
     """
 
     table: str
     name: str
-    definition: str
     comment: str
 
 
@@ -101,7 +97,7 @@ def read_schema(bin_dir: Path | None = None) -> Schema:
     Raises:
         EmbeddedPostgresError: if no server can be started; the message says why and what to do.
     """
-    with prepared_database(bin_dir) as dsn, psycopg.connect(dsn, row_factory=dict_row) as connection:
+    with migrated_database(bin_dir) as dsn, psycopg.connect(dsn, row_factory=dict_row) as connection:
         tables = connection.execute(_TABLES).fetchall()
         guards: Sequence[object] = connection.execute(_GUARDS).fetchall()
     return Schema(msgspec.convert(tables, tuple[Table, ...]), msgspec.convert(guards, tuple[Guard, ...]))
