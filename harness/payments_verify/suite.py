@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,13 @@ from payments_verify.systems import (
 
 Run: TypeAlias = Callable[..., CheckResult]
 """Takes ``progress`` by name and returns what it found."""
+
+MODEL_CHECKS: Mapping[str, tuple[str, Run]] = {
+    "contracts": ("contracts (CrossHair)", check_contracts),
+    "equivalence": ("model = domain (CrossHair)", check_equivalence),
+    "exploration": ("bounded model, exhaustively", check_state_graph),
+}
+"""What needs the model and the domain's rules alone, by kind, each with the title it has while it runs."""
 
 _STEPS_IN_A_PROGRAM = 20
 _SERVER_PROCESSES = 2
@@ -90,9 +97,8 @@ def suite(
         schedules: folder for the schedules of violations.
         bin_dir: the PostgreSQL to run where a check needs a server of its own.
     """
-    yield Planned("contracts (CrossHair)", check_contracts, is_proof=True)
-    yield Planned("model = domain (CrossHair)", check_equivalence, is_proof=True)
-    yield Planned("bounded model, exhaustively", check_state_graph, is_proof=True)
+    for title, check in MODEL_CHECKS.values():
+        yield Planned(title, check, is_proof=True)
     yield Planned("schema and statements", partial(shipped_static_check, bin_dir), is_proof=True)
     systems = (
         ("in memory", in_memory, effort.programs),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated
 
@@ -10,10 +9,8 @@ import typer
 
 from payments_verify.cli.differential import Json
 from payments_verify.cli.running import finish, interrupted, progress_bar
-from payments_verify.model_checks.contracts import check_contracts
-from payments_verify.model_checks.equivalence import check_equivalence
-from payments_verify.model_checks.state_graph import check_state_graph
 from payments_verify.result import CheckResult
+from payments_verify.suite import MODEL_CHECKS
 
 
 class CheckName(StrEnum):
@@ -24,11 +21,7 @@ class CheckName(StrEnum):
     EXPLORATION = "exploration"
 
 
-CHECKS: dict[CheckName, tuple[str, Callable[..., CheckResult]]] = {
-    CheckName.CONTRACTS: ("contracts (CrossHair)", check_contracts),
-    CheckName.EQUIVALENCE: ("model = domain (CrossHair)", check_equivalence),
-    CheckName.EXPLORATION: ("bounded model, exhaustively", check_state_graph),
-}
+CHECKS = {name: MODEL_CHECKS[name] for name in CheckName}
 """Each with the title it has while it runs."""
 
 
