@@ -232,12 +232,12 @@ def test_every_contract_is_shown_an_answer_that_breaks_it(rule: Rule) -> None:
 
 @pytest.mark.parametrize("rule", list(REST))
 def test_a_payment_that_cannot_be_is_no_argument(rule: Rule) -> None:
-    assert rule(AUTHORIZED, *REST[rule])
-    with pytest.raises(ViolationError):
+    assert isinstance(rule(AUTHORIZED, *REST[rule]), Step)
+    with pytest.raises(ViolationError, match=r"\bpayment is None or coherent\(payment\)"):
         rule(replace(AUTHORIZED, capture_expires_at=START), *REST[rule])
 
 
 @pytest.mark.parametrize("attempt", [SUCCESS, Attempt(0, Outcome.AMOUNT_MISMATCH, INSIDE)])
 def test_an_attempt_that_cannot_be_is_no_argument(attempt: Attempt) -> None:
-    with pytest.raises(ViolationError):
+    with pytest.raises(ViolationError, match=r"\bcoherent_attempt\(payment=payment, recorded=recorded\)"):
         capture(AUTHORIZED, attempt, AMOUNT, INSIDE)

@@ -87,7 +87,7 @@ SOUND: dict[str, Record] = {
 
 @pytest.mark.invariant("I6")
 @pytest.mark.parametrize("name", BROKEN)
-def test_all_that_a_broken_record_breaks_is_said(name: str) -> None:
+def test_a_broken_record_is_said_to_be(name: str) -> None:
     record, found = BROKEN[name]
     assert violations(record) == found
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
+
+_NOTICED = re.compile(r"^(FAILED|ERROR) tests/", re.MULTILINE)
+"""How pytest's summary names a test that failed, or a file of tests that could not be imported."""
 
 
 @dataclass(frozen=True, order=True)
@@ -48,7 +53,8 @@ class Session:
         skipped: how many were left out by their operator.
         waiting: how many have not been tried.
         survived: those that no test noticed.
-        broken: problems of the tool with a mutant.
+        broken: those of which nothing is known: the tool failed, or no test failed and the run did, as when
+            its time was up.
     """
 
     killed: int
@@ -56,6 +62,30 @@ class Session:
     waiting: int
     survived: Sequence[Change]
     broken: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a session and the arguments come to.
+
+    Attributes:
+        unargued: the survivors that are not argued away. An argument is for one mutant: of two that make the
+            same change of the same line at two places, one is left.
+        stale: what is argued away, and does not survive.
+    """
+
+    unargued: Sequence[Change]
+    stale: Sequence[Change]
+    exit_code: Literal[0, 1, 2]
+
+
+def judged(found: Session, reasons: Mapping[Change, str]) -> Verdict:
+    """Hold what survived against what is argued away; what is stale is known once all were tried."""
+    unargued = sorted((Counter(found.survived) - Counter(set(reasons))).elements())
+    stale = [] if found.waiting else [change for change in reasons if change not in found.survived]
+    if unargued or stale:
+        return Verdict(unargued, stale, 1)
+    return Verdict(unargued, stale, 2 if found.waiting or found.broken else 0)
 
 
 def argued(path: Path) -> Mapping[Change, str]:
@@ -86,7 +116,7 @@ def summed_up(dump: Iterable[str]) -> Session:
             skipped += 1
         elif result["test_outcome"] == "survived":
             survived.append(change_in(module, result["diff"]))
-        elif result["test_outcome"] == "killed":
+        elif result["test_outcome"] == "killed" and _NOTICED.search(result["output"]):
             killed += 1
         else:
             broken.append(f"{module}: {_problem(result)}")
