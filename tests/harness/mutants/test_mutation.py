@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import json
+import tomllib
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 import msgspec
@@ -136,6 +140,20 @@ def test_a_survivor_without_a_reason_is_not_argued_away(tmp_path: Path) -> None:
     path.write_text(entry.replace("why", "because").format("x"))
     with pytest.raises(msgspec.ValidationError, match="because"):
         argued(path)
+
+
+def test_bars_join_types_alone_as_the_operators_that_are_left_out_suppose() -> None:
+    config = tomllib.loads((ROOT / "tests" / "mutation" / "mutation.toml").read_text())["cosmic-ray"]
+    joined = 0
+    for folder in map(Path, config["module-path"]):
+        for path in (ROOT / folder).rglob("*.py"):
+            module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts[1:]))
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+                    value = eval(ast.unparse(node), vars(module))
+                    assert isinstance(value, UnionType), f"{path}:{node.lineno}: {ast.unparse(node)}"
+                    joined += 1
+    assert joined > 20
 
 
 def test_what_is_argued_away_stands_in_the_code() -> None:
