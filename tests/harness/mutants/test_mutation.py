@@ -29,14 +29,14 @@ DIFF = """--- mutation diff ---
 +    if now > end:
          return
 """
-CHANGE = Change("model/payments_model/capture.py", "if now >= end:", "if now > end:")
+CHANGE = Change("model/payments_model/capture.py", "if now >= end:", "if now > end:", 12)
 FAILED = (
     "F\nshort test summary info\nFAILED tests/model/test_capture.py::test_late - assert 1\n1 failed in 0.1s\n"
 )
 
 
 def line(outcome: str | None, worker: str = "normal", output: str = FAILED) -> str:
-    item = {"mutations": [{"module_path": "model/payments_model/capture.py"}]}
+    item = {"mutations": [{"module_path": CHANGE.module, "start_pos": [12, 8]}]}
     result: Any = {"worker_outcome": worker, "test_outcome": outcome, "output": output, "diff": DIFF}
     return json.dumps([item, None if worker == "waiting" else result])
 
@@ -107,7 +107,7 @@ def test_every_mutant_is_noticed_or_argued_away_or_the_session_fails(
     ("outcome", "exit_code", "said"),
     [
         ("killed", 0, "1 noticed, 0 argued away, 0 survive, 0 left out by their operator, 0 not tried yet"),
-        ("survived", 1, f"survives: {CHANGE}"),
+        ("survived", 1, f"survives: {CHANGE.module}:12\n    - if now >= end:\n    + if now > end:\n"),
         ("incompetent", 2, f"could not be tried: {CHANGE.module}"),
     ],
 )
@@ -126,7 +126,7 @@ def test_the_command_ends_as_it_says(
 
 def test_a_change_of_several_lines_is_one() -> None:
     diff = DIFF.replace("-    if now >= end:", "-    if (now\n-        >= end):")
-    assert change_in("m", diff) == Change("m", "if (now >= end):", "if now > end:")
+    assert change_in("m", diff, 1) == Change("m", "if (now >= end):", "if now > end:")
 
 
 def test_a_survivor_without_a_reason_is_not_argued_away(tmp_path: Path) -> None:
