@@ -159,7 +159,7 @@ test: $(TLA_STAMP) ## Run the tests
 	@$(BIN)/pytest $(PYTEST_ARGS)
 
 .PHONY: test-long
-test-long: $(BENCH_STAMP) $(TLA_STAMP) ## Run the tests that take minutes each
+test-long: $(BENCH_STAMP) $(TLA_STAMP) $(MUTATION_STAMP) ## Run the tests that take minutes each
 	@$(BIN)/pytest $(PYTEST_ARGS) -m long
 
 .PHONY: test-peers

@@ -1,7 +1,7 @@
 """What a command may answer, and what a capture leaves under its key."""
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, auto
 
 from payments_model.payment import Payment
 
@@ -9,25 +9,25 @@ from payments_model.payment import Payment
 class Outcome(Enum):
     """The answer to a command. The first group are successes; the others change no payment (I11)."""
 
-    CREATED = 1
-    EXISTS = 2
-    AUTHORIZED = 3
-    CAPTURED = 4
-    FAILED = 5
-    EXPIRED = 6
-    READ = 7
+    CREATED = auto()
+    EXISTS = auto()
+    AUTHORIZED = auto()
+    CAPTURED = auto()
+    FAILED = auto()
+    EXPIRED = auto()
+    READ = auto()
 
-    MALFORMED = 10
-    NOT_FOUND = 11
-    ID_CONFLICT = 12
-    KEY_REUSED = 13
-    NOT_AUTHORIZED = 14
-    ALREADY_AUTHORIZED = 15
-    ALREADY_CAPTURED = 16
-    PAYMENT_FAILED = 17
-    WINDOW_EXPIRED = 18
-    WINDOW_OPEN = 19
-    AMOUNT_MISMATCH = 20
+    MALFORMED = auto()
+    NOT_FOUND = auto()
+    ID_CONFLICT = auto()
+    KEY_REUSED = auto()
+    NOT_AUTHORIZED = auto()
+    ALREADY_AUTHORIZED = auto()
+    ALREADY_CAPTURED = auto()
+    PAYMENT_FAILED = auto()
+    WINDOW_EXPIRED = auto()
+    WINDOW_OPEN = auto()
+    AMOUNT_MISMATCH = auto()
 
 
 RECORDED = (

@@ -10,7 +10,7 @@ solver can decide it for all values.
 """
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, auto
 from typing import TypeAlias
 
 MIN_AMOUNT = 1
@@ -26,18 +26,18 @@ MAX_WINDOW = 31 * 24 * 60 * 60 * 1_000_000
 class State(Enum):
     """Where a payment stands. ``CAPTURED`` and ``FAILED`` are terminal."""
 
-    PENDING = 1
-    AUTHORIZED = 2
-    CAPTURED = 3
-    FAILED = 4
+    PENDING = auto()
+    AUTHORIZED = auto()
+    CAPTURED = auto()
+    FAILED = auto()
 
 
 class FailureReason(Enum):
     """Why a payment failed: the issuer declined, the merchant voided, or the capture window closed."""
 
-    DECLINED = 1
-    VOIDED = 2
-    EXPIRED = 3
+    DECLINED = auto()
+    VOIDED = auto()
+    EXPIRED = auto()
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def apply(record: Record, command: Command, now: int, key: str | None = None) ->
     done = step(record.payment, recorded, command, now)
     attempts = record.attempts
     if key is not None and recorded is None and done.attempt is not None:
-        attempts = attempts | {(key, done.attempt)}
+        attempts = attempts.union([(key, done.attempt)])
     return replace(record, payment=done.payment, attempts=attempts), done
 
 

@@ -50,6 +50,16 @@ def test_the_first_rule_that_applies_is_the_outcome(state: PaymentState, now: in
     assert capture_outcome(state, expires_at, 500, requested, now) is expected
 
 
+@pytest.mark.parametrize(
+    ("state", "expires_at"), [(PaymentState.PENDING, EXPIRES_AT), (PaymentState.AUTHORIZED, None)]
+)
+def test_a_payment_that_is_pending_or_has_no_window_is_not_authorized(
+    state: PaymentState, expires_at: int | None
+) -> None:
+    outcome = capture_outcome(state, expires_at, 500, 500, AUTHORIZED_AT)
+    assert outcome is CaptureOutcome.NOT_AUTHORIZED
+
+
 def test_every_outcome_is_in_the_precedence_once() -> None:
     assert sorted(outcome for _, outcome in PRECEDENCE) == sorted(CaptureOutcome)
 

@@ -1,10 +1,16 @@
-"""Value objects take every value in range and no other, and say which one was wrong."""
+"""Value objects take every value in range and no other, say which one was wrong, and stay as they are."""
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError, fields, replace
+from typing import Any
+from uuid import UUID
+
 import pytest
 
+from payments_core.domain.capture import Answer, CaptureAttempt, CaptureDecision, CaptureOutcome
 from payments_core.domain.errors import InvalidValue, PaymentError
+from payments_core.domain.payment import Payment
 from payments_core.domain.values import (
     MAX_AMOUNT_CENTS,
     MAX_KEY_LENGTH,
@@ -14,6 +20,16 @@ from payments_core.domain.values import (
     CaptureWindow,
     IdempotencyKey,
 )
+
+PAYMENT = Payment(UUID(int=7), 500, 1)
+ANSWER = Answer(201, b"{}")
+KEY = IdempotencyKey("key")
+VALUES = [
+    *(Amount(500), CaptureWindow(1), KEY, PAYMENT, ANSWER),
+    CaptureDecision(PAYMENT, KEY, 500, CaptureOutcome.NOT_AUTHORIZED, 1),
+    CaptureAttempt(UUID(int=7), "key", 500, CaptureOutcome.NOT_AUTHORIZED, 1, ANSWER),
+]
+every_value = pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
 
 VISIBLE = "".join(map(chr, range(0x20, 0x7F)))
 
@@ -77,3 +93,16 @@ def test_other_keys_are_refused(text: str, problem: str) -> None:
 
 def test_an_invalid_value_is_an_error_about_payments() -> None:
     assert issubclass(InvalidValue, PaymentError)
+
+
+@every_value
+def test_a_value_is_equal_to_another_of_the_same_fields(value: Any) -> None:
+    assert replace(value) == value
+    assert len({replace(value), value}) == 1
+
+
+@every_value
+def test_a_value_cannot_be_changed_in_place_and_has_its_fields_alone(value: Any) -> None:
+    with pytest.raises(FrozenInstanceError):
+        setattr(value, fields(value)[0].name, None)
+    assert not hasattr(value, "__dict__")

@@ -16,7 +16,7 @@ from payments_model import (
     Step,
 )
 from payments_model.lifecycle import authorize, create, expire, fail, read
-from tests.model.shapes import AMOUNT, AUTHORIZED, END, INSIDE, OTHER, PENDING, SHAPES, START
+from tests.model.shapes import AMOUNT, AUTHORIZED, END, INSIDE, PENDING, SHAPES, START
 
 REFUSAL = {
     "none": Outcome.NOT_FOUND,
@@ -42,7 +42,8 @@ def test_create(amount: int) -> None:
 @pytest.mark.parametrize("payment", EXISTING)
 def test_create_again_is_a_retry_or_a_conflict(payment: Payment) -> None:
     assert create(payment, AMOUNT) == Step(payment, None, Outcome.EXISTS)
-    assert create(payment, OTHER) == Step(payment, None, Outcome.ID_CONFLICT)
+    for other in (AMOUNT - 1, AMOUNT + 1):
+        assert create(payment, other) == Step(payment, None, Outcome.ID_CONFLICT)
 
 
 @every_shape

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from itertools import product
 
 import pytest
@@ -11,6 +12,7 @@ from payments_model import (
     LEGAL_MOVES,
     MAX_AMOUNT,
     MAX_WINDOW,
+    MIN_AMOUNT,
     TERMINAL,
     FailureReason,
     Payment,
@@ -56,6 +58,12 @@ COHERENT: dict[str, Payment] = {
     "voided inside the window": replace(DECLINED, reason=FailureReason.VOIDED),
     **{name: shape for name, shape in SHAPES.items() if shape is not None},
 }
+
+
+def test_the_limits_are_those_of_the_specification() -> None:
+    assert (MIN_AMOUNT, MAX_AMOUNT) == (1, 999_999_999_999)
+    assert timedelta(days=31) == MAX_WINDOW * timedelta(microseconds=1)
+    assert isinstance(MAX_WINDOW, int)
 
 
 @pytest.mark.parametrize("shape", STATES)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
+
+_NOTICED = re.compile(r"^(FAILED|ERROR) tests/", re.MULTILINE)
+"""How pytest's summary names a test that failed, or a file of tests that could not be imported."""
 
 
 @dataclass(frozen=True, order=True)
@@ -18,14 +22,17 @@ class Change:
         module: the file.
         was: the line as it is, without its indent.
         becomes: the line as it was changed.
+        row: the number of the line, to find it; two changes are equal without it.
     """
 
     module: str
     was: str
     becomes: str
+    row: int = field(default=0, compare=False)
 
     def __str__(self) -> str:
-        return f"{self.module}\n    - {self.was}\n    + {self.becomes}"
+        place = f"{self.module}:{self.row}" if self.row else self.module
+        return f"{place}\n    - {self.was}\n    + {self.becomes}"
 
 
 class _Argued(msgspec.Struct, forbid_unknown_fields=True):
@@ -48,7 +55,8 @@ class Session:
         skipped: how many were left out by their operator.
         waiting: how many have not been tried.
         survived: those that no test noticed.
-        broken: problems of the tool with a mutant.
+        broken: those of which nothing is known: the tool failed, or no test failed and the run did, as when
+            its time was up.
     """
 
     killed: int
@@ -56,6 +64,36 @@ class Session:
     waiting: int
     survived: Sequence[Change]
     broken: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a session and the arguments come to.
+
+    Attributes:
+        unargued: the survivors that are not argued away. An argument is for one mutant: of two that make the
+            same change of the same line at two places, one is left.
+        stale: what is argued away, and does not survive.
+    """
+
+    unargued: Sequence[Change]
+    stale: Sequence[Change]
+    exit_code: Literal[0, 1, 2]
+
+
+def judged(found: Session, reasons: Mapping[Change, str]) -> Verdict:
+    """Hold what survived against what is argued away; what is stale is known once all were tried."""
+    left = set(reasons)
+    unargued = []
+    for change in found.survived:
+        if change in left:
+            left.remove(change)
+        else:
+            unargued.append(change)
+    stale = [] if found.waiting else [change for change in reasons if change not in found.survived]
+    if unargued or stale:
+        return Verdict(unargued, stale, 1)
+    return Verdict(unargued, stale, 2 if found.waiting or found.broken else 0)
 
 
 def argued(path: Path) -> Mapping[Change, str]:
@@ -79,27 +117,28 @@ def summed_up(dump: Iterable[str]) -> Session:
     broken: list[str] = []
     for line in dump:
         item, result = msgspec.json.decode(line)
-        module = item["mutations"][0]["module_path"]
+        [mutation] = item["mutations"]
+        module = mutation["module_path"]
         if result is None:
             waiting += 1
         elif result["worker_outcome"] == "skipped":
             skipped += 1
         elif result["test_outcome"] == "survived":
-            survived.append(change_in(module, result["diff"]))
-        elif result["test_outcome"] == "killed":
+            survived.append(change_in(module, result["diff"], mutation["start_pos"][0]))
+        elif result["test_outcome"] == "killed" and _NOTICED.search(result["output"]):
             killed += 1
         else:
             broken.append(f"{module}: {_problem(result)}")
     return Session(killed, skipped, waiting, sorted(survived), broken)
 
 
-def change_in(module: str, diff: str) -> Change:
-    """The change that a unified diff shows."""
+def change_in(module: str, diff: str, row: int) -> Change:
+    """The change that a unified diff shows, of this line."""
     lines = [line for line in diff.splitlines() if not line.startswith(("---", "+++"))]
     was, becomes = (
         " ".join(line[1:].strip() for line in lines if line.startswith(sign)) for sign in ("-", "+")
     )
-    return Change(module, was, becomes)
+    return Change(module, was, becomes, row)
 
 
 def _problem(result: Mapping[str, Any]) -> str:
