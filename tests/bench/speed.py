@@ -7,7 +7,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractContextManager, AsyncExitStack
 from pathlib import Path
 
 import msgspec
@@ -23,6 +23,7 @@ from payments_verify.payments.scenarios import SCENARIOS
 from payments_verify.payments.system import GatedService
 from payments_verify.scheduler import GatedDatabase, Monitor
 from payments_verify.systems import MakeProgram, gated, local_processes
+from payments_verify.systems.one_core import on_one_core
 from tests.bench import isolation_tester
 from tests.bench.raw_sessions import SESSIONS, SETUP, STEPS, RawSessions, raw_sessions, session
 
@@ -104,7 +105,7 @@ async def paces(dsn: str, tester: Path | None, rounds: int, *, four: bool, tell:
     """
     found: list[Pace] = []
     async with (
-        gated(dsn) as service,
+        gated(dsn, one_core=False) as service,
         raw_sessions(_database(service), dsn) as raw,
         AsyncExitStack() as stack,
     ):
@@ -113,16 +114,26 @@ async def paces(dsn: str, tester: Path | None, rounds: int, *, four: bool, tell:
         prepare_workers(executor, MakeProgram(TWO_CLIENTS[0]), WORKERS)
         for number in range(rounds + 1):
             tell(f"speed, round {number} of {rounds}")
-            timed = [await _scenario(name, service, Naive) for name in TWO_CLIENTS]
+            with _on_one_core(service):
+                timed = [await _scenario(name, service, Naive) for name in TWO_CLIENTS]
+                ours, orders = await _bare(raw, _database(service).monitor)
+            timed += [ours] if tester is None else [ours, await _tested(tester, dsn, ours, orders)]
             timed += [await _scenario(name, service, Naive, workers) for name in TWO_CLIENTS]
-            timed += await _bare(raw, _database(service).monitor, tester, dsn)
             # In the first round every statement is analysed, and caches are filled.
             found += timed if number else []
         if four:
             tell(f"speed, {FOUR_CLIENTS}")
-            for each in (None, workers):
-                found.append(await _scenario(FOUR_CLIENTS, service, SourceDPOR, each))
+            with _on_one_core(service):
+                found.append(await _scenario(FOUR_CLIENTS, service, SourceDPOR))
+            found.append(await _scenario(FOUR_CLIENTS, service, SourceDPOR, workers))
     return found
+
+
+def _on_one_core(service: GatedService) -> AbstractContextManager[int | None]:
+    """Schedules are run in this process, as `gated` runs them; those of workers are on cores of their own."""
+    database = _database(service)
+    sessions = [session.pid for session in database.gate.sessions]
+    return on_one_core([database.monitor.pid, *sessions])
 
 
 def _database(service: GatedService) -> GatedDatabase:
@@ -150,8 +161,8 @@ async def _scenario(
     )
 
 
-async def _bare(raw: RawSessions, monitor: Monitor, tester: Path | None, dsn: str) -> list[Pace]:
-    """The same statements in the same orders, first through the gate, then by the tester."""
+async def _bare(raw: RawSessions, monitor: Monitor) -> tuple[Pace, Sequence[Sequence[int]]]:
+    """Bare SQL through the gate, and the orders in which it was run."""
     executions: list[Execution] = []
 
     def take(execution: Execution, _plan: Plan) -> None:
@@ -162,23 +173,24 @@ async def _bare(raw: RawSessions, monitor: Monitor, tester: Path | None, dsn: st
     seconds = time.perf_counter() - started
     if not (report.exhaustive and report.trustworthy):
         raise SpeedError(f"the exploration of bare SQL is incomplete: {report.divergences}")
-    ours = Pace(
+    pace = Pace(
         name=GATE,
         schedules=report.schedules,
         seconds=seconds,
         waits=sum(step.blocked for execution in executions for step in execution.steps),
         asking=monitor.seconds - before,
     )
-    if tester is None:
-        return [ours]
+    return pace, [execution.schedule for execution in executions]
+
+
+async def _tested(tester: Path, dsn: str, ours: Pace, orders: Sequence[Sequence[int]]) -> Pace:
+    """The same statements in the same orders, by the isolation tester."""
     sessions = [session(number) for number in range(1, SESSIONS + 1)]
-    orders = [execution.schedule for execution in executions]
     specification = isolation_tester.spec(SETUP, sessions, STEPS, orders)
     tested = await asyncio.to_thread(isolation_tester.run, tester, dsn, specification)
-    theirs = Pace(name=TESTER, schedules=tested.permutations, seconds=tested.seconds, waits=tested.waits)
-    if (ours.schedules, ours.waits) != (theirs.schedules, theirs.waits):
+    if (ours.schedules, ours.waits) != (tested.permutations, tested.waits):
         raise SpeedError(
             f"the gate ran {ours.schedules} schedules with {ours.waits} waits, and the isolation tester "
-            f"{theirs.schedules} with {theirs.waits}: they did not do the same"
+            f"{tested.permutations} with {tested.waits}: they did not do the same"
         )
-    return [ours, theirs]
+    return Pace(name=TESTER, schedules=tested.permutations, seconds=tested.seconds, waits=tested.waits)

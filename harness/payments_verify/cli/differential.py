@@ -16,12 +16,12 @@ from payments_verify.cli.running import finish, interruptible, progress_bar
 from payments_verify.executors import ExecutorError
 from payments_verify.payments.binding import BindingFileError
 from payments_verify.payments.checks import OpenSystem, machine_check, racing_check, stress_check
+from payments_verify.payments.system import SweepError
 from payments_verify.systems import (
     EXPLORING,
     CommandError,
     EmbeddedPostgresError,
     ServerError,
-    SweepError,
     gated,
     in_memory,
     in_process,

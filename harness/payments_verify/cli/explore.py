@@ -140,9 +140,9 @@ def explore(
     with (
         could_not_run(),
         kept_when_interrupted() as whole,
-        explored(system, command, postgres_bin) as open_service,
-        progress_bar("explore") as progress,
         _workers(workers, executor, program, wanted[0]) as side_by_side,
+        explored(system, command, postgres_bin, by_workers=side_by_side is not None) as open_service,
+        progress_bar("explore") as progress,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         explore_one = partial(

@@ -52,10 +52,19 @@ def system_of(service: str) -> ExploredSystem:
 
 
 @contextmanager
-def explored(system: ExploredSystem, command: str | None, bin_dir: Path | None) -> Iterator[OpenGated]:
-    """A way to open a service, with a database behind it where it needs one."""
+def explored(
+    system: ExploredSystem, command: str | None, bin_dir: Path | None, *, by_workers: bool = False
+) -> Iterator[OpenGated]:
+    """A way to open a service, with a database behind it where it needs one.
+
+    Args:
+        system: where the scheduler holds it back.
+        command: the command that starts it; ``None`` for the application in this process.
+        bin_dir: the PostgreSQL to run; the embedded one, or the newest found, if not given.
+        by_workers: whether its schedules are run by other processes.
+    """
     if system is ExploredSystem.IN_MEMORY:
         yield gated_in_memory
         return
     with prepared_database(bin_dir, EXPLORING) as dsn:
-        yield partial(gated, dsn, command)
+        yield partial(gated, dsn, command, one_core=not by_workers)

@@ -28,7 +28,7 @@ from payments_verify.payments.http_binding import BindingError
 from payments_verify.payments.machine import EPOCH
 from payments_verify.payments.observations import Invocation, Observation, Sender
 from payments_verify.payments.spec import Payments
-from payments_verify.payments.system import System
+from payments_verify.payments.system import SweepError, System
 from payments_verify.payments.traits import Traits
 from payments_verify.recorder import Recorder
 
@@ -261,8 +261,20 @@ class _Round:
             await asyncio.sleep(self._rng.uniform(0, 0.03))
             process = next(self._processes)
             self._recorder.invoke(process, "sweep", {})
-            await sweep()
-            self._recorder.respond(process, "ok", {})
+            try:
+                await sweep()
+            except SweepError:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever a sweep raises is its answer, as a request's is
+                self._failed(process, f"{type(error).__name__}: {error}")
+            else:
+                self._recorder.respond(process, "ok", {})
+
+    def _failed(self, process: int, error: str) -> None:
+        """A sweep that fails where nothing was broken on purpose has no definite answer, either (I9)."""
+        self._recorder.respond(process, "unknown", {"error": error})
+        if self._report.violation is None:
+            self._report.violation = f"I9: a sweep failed: {error}"
 
 
 _WEIGHTS = {"capture": 60, "read": 15, "attempts": 5, "fail": 5, "authorize": 10, "create": 5}

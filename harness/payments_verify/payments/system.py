@@ -13,6 +13,10 @@ from payments_verify.payments.traits import EVERYTHING, Traits
 from payments_verify.scheduler import GatedDatabase, Limits
 
 
+class SweepError(RuntimeError):
+    """The sweep of somebody else's service cannot be run as the harness was told; the message says how."""
+
+
 @dataclass(frozen=True)
 class System:
     """A running service.

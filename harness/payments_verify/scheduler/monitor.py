@@ -38,6 +38,11 @@ class Monitor:
         ) as connection:
             yield cls(connection)
 
+    @property
+    def pid(self) -> int:
+        """The server process of its own connection."""
+        return self._connection.info.backend_pid
+
     async def terminate(self, pid: int) -> None:
         """End a server process, as an administrator does."""
         await self._cursor.execute(b"SELECT pg_terminate_backend($1)", [pid])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from time import monotonic
 
 from payments_verify.interleavings.execution import DivergenceError, SchedulingError
 from payments_verify.scheduler.conditions import Limits
@@ -82,7 +83,7 @@ class Waiting:
         deadline = self._deadline()
         for pid in dying:
             while self._database is not None and await self._database.monitor.is_alive(pid):
-                if asyncio.get_running_loop().time() > deadline:
+                if monotonic() > deadline:
                     raise SchedulingError(f"server process {pid} lives on after its connection has closed")
         return bool(dying)
 
@@ -92,7 +93,7 @@ class Waiting:
             self.turns.go_on(_pid(process))
             deadline = self._deadline()
             while process.waiting is not None and not await self._waits_for_lock(process):
-                if asyncio.get_running_loop().time() > deadline:
+                if monotonic() > deadline:
                     raise SchedulingError(self._no_progress(process))
 
     def require_in_turn(self, free: Process, step: int) -> None:
@@ -123,15 +124,14 @@ class Waiting:
         if self._database is None:
             what = "everybody waits, and nobody can let another go on"
             raise SchedulingError(who_waits(what, self._processes, None))
-        loop = asyncio.get_running_loop()
-        deadline, alone_until = self._deadline(), loop.time() + _VICTIM_LOOKS_S
+        deadline, alone_until = self._deadline(), monotonic() + _VICTIM_LOOKS_S
         self.turns.stop(_pid(process) for process in self._queue[1:])
         waiting = [process for process in self._processes if process.state in WAITING]
         while not any(process.parked or process.ended or _was_answered(process) for process in waiting):
             await waiting[0].change(_POLL_S)
-            if loop.time() > alone_until:
+            if monotonic() > alone_until:
                 self.turns.all_go_on()
-            if loop.time() > deadline:
+            if monotonic() > deadline:
                 raise SchedulingError(self._no_progress(None))
 
     async def _settle_at_gate(self, process: Process, may_block: bool) -> None:
@@ -148,7 +148,7 @@ class Waiting:
             elif (quiet := quiet + 1) > self._limits.stall:
                 process.state = State.STALLED
                 return
-            if asyncio.get_running_loop().time() > deadline:
+            if monotonic() > deadline:
                 raise SchedulingError(self._no_progress(process))
 
     async def _is_blocked(self, process: Process) -> bool:
@@ -167,7 +167,7 @@ class Waiting:
         return bool(await self._database.monitor.blocked([_pid(process)], pids))
 
     def _deadline(self) -> float:
-        return asyncio.get_running_loop().time() + self._limits.step
+        return monotonic() + self._limits.step
 
     def _no_progress(self, process: Process | None) -> str:
         what = f"no progress within {self._limits.step:g} s" + (f" of {process}" if process else "")

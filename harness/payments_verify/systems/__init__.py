@@ -5,7 +5,7 @@ Only these, and the bridge of the equivalence check, import ``payments_core``.
 
 from payments_core.infrastructure.embedded import EmbeddedPostgresError
 from payments_verify.systems.api_process import ApiProcess, make_token
-from payments_verify.systems.bound import StartedService, SweepError, empty_databases, service_at
+from payments_verify.systems.bound import StartedService, empty_databases, service_at
 from payments_verify.systems.cluster import SERVICE_LOGIN, Cluster, Connection
 from payments_verify.systems.command import CommandError
 from payments_verify.systems.database import prepared_database
@@ -29,7 +29,6 @@ __all__ = [
     "MakeProgram",
     "ServerError",
     "StartedService",
-    "SweepError",
     "empty_databases",
     "gated",
     "gated_in_memory",

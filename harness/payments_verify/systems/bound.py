@@ -22,7 +22,7 @@ from payments_verify.payments.bound_client import BoundClient, Names, from_envir
 from payments_verify.payments.coverage import traits_of
 from payments_verify.payments.holding import RowHolder, RowStatements
 from payments_verify.payments.racing import Hands
-from payments_verify.payments.system import GatedService, System
+from payments_verify.payments.system import GatedService, SweepError, System
 from payments_verify.payments.traits import Traits
 from payments_verify.scheduler import GatedDatabase, Limits, Monitor, Turns
 from payments_verify.sql.catalog import Catalog
@@ -35,10 +35,6 @@ _SWEEP_LIMIT_S = 60.0
 
 Do = Callable[[], Coroutine[Any, Any, object]]
 SetClock = Callable[[int], Coroutine[Any, Any, object]]
-
-
-class SweepError(RuntimeError):
-    """The sweep that a binding names failed; the message says how."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
 import httpx
@@ -23,6 +23,7 @@ from payments_verify.sql.catalog import Catalog
 from payments_verify.sql.footprints import is_scheduling_point
 from payments_verify.systems.command import running_command
 from payments_verify.systems.database import prepared_database
+from payments_verify.systems.one_core import on_one_core
 from payments_verify.systems.quiet import only_errors_logged
 from payments_verify.systems.shipped import shipped
 
@@ -35,7 +36,9 @@ _CONNECTIONS = 8
 
 
 @asynccontextmanager
-async def gated(dsn: str, command: str | None = None, *, ours: bool = True) -> AsyncIterator[GatedService]:
+async def gated(
+    dsn: str, command: str | None = None, *, ours: bool = True, one_core: bool = True
+) -> AsyncIterator[GatedService]:
     """A service over a gate in front of ``dsn``, which has a clock that can be set.
 
     Args:
@@ -43,6 +46,8 @@ async def gated(dsn: str, command: str | None = None, *, ours: bool = True) -> A
         command: the shell command that starts the service, see `running_command`; ``None`` for the
             application in this process.
         ours: whether the database's server is one that the harness has started on this machine.
+        one_core: whether schedules are run here, one after the other: then all that takes turns is kept on
+            one core, which is faster. Not where others run them and this process hands them out.
 
     Raises:
         CommandError: the command did not come to serve.
@@ -51,6 +56,7 @@ async def gated(dsn: str, command: str | None = None, *, ours: bool = True) -> A
         async with (
             Gate.open(dsn, is_scheduling_point) as gate,
             Monitor.connect(dsn) as monitor,
+            _kept_together(monitor, ours and one_core),
             DatabaseClock.connect(dsn) as clock,
             _pool(gate, _CONNECTIONS if command is None else 2) as pool,
             _served(gate, pool, command) as client,
@@ -63,6 +69,12 @@ async def gated(dsn: str, command: str | None = None, *, ours: bool = True) -> A
                 limits=Limits(),
                 database=GatedDatabase(gate, monitor, Catalog.load(dsn), Turns(ours=ours)),
             )
+
+
+@asynccontextmanager
+async def _kept_together(monitor: Monitor, wanted: bool) -> AsyncIterator[None]:
+    with on_one_core([monitor.pid]) if wanted else nullcontext():
+        yield
 
 
 @asynccontextmanager

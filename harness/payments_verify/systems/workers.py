@@ -16,6 +16,7 @@ from payments_verify.payments.system import GatedService
 from payments_verify.systems.database import prepared_database
 from payments_verify.systems.gated import EXPLORING, gated
 from payments_verify.systems.gated_memory import gated_in_memory
+from payments_verify.systems.one_core import allowed_cores, run_anywhere
 
 # What is open in a worker's thread, and closed with its resources.
 _opened: WeakKeyDictionary[AsyncExitStack, dict[MakeProgram, GatedService]] = WeakKeyDictionary()
@@ -48,7 +49,12 @@ class MakeProgram:
 def local_processes(count: int) -> ProcessPoolExecutor:
     """An executor of so many processes of this machine."""
     # Forked, a worker would inherit this process's event loop and its database.
-    return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"))
+    return ProcessPoolExecutor(
+        count,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=run_anywhere,
+        initargs=(allowed_cores(),),
+    )
 
 
 async def _service(kind: MakeProgram) -> GatedService:

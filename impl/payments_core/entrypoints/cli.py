@@ -164,7 +164,8 @@ def _database(settings: Settings, data: Path | None) -> Iterator[str]:
     try:
         with EmbeddedPostgres(data) as server:
             dsn = server.dsn()
-            migrate(dsn)
+            for applied in migrate(dsn):
+                typer.echo(f"applied {applied}")
             typer.echo(f"embedded PostgreSQL {server.version}, data in {server.folder}")
             yield dsn
     except EmbeddedPostgresError as error:

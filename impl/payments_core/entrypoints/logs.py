@@ -61,6 +61,8 @@ def configure_logs(level: str) -> None:
     others = [handler for handler in root.handlers if not isinstance(handler, _StandardError)]
     root.handlers = [*others, _StandardError(formatter)]
     root.setLevel(threshold)
+    # It tells of each statement of each migration; which were applied is said by who applies them.
+    logging.getLogger("yoyo").setLevel(max(threshold, logging.WARNING))
 
 
 def name_request(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -53,6 +53,9 @@ class Session:
             "statement_timeout": self.statement_timeout_ms,
             "lock_timeout": self.lock_timeout_ms,
             "idle_in_transaction_session_timeout": self.idle_in_transaction_timeout_ms,
+            # The plan of a prepared statement is kept. One that reads all of a table, because that is new and
+            # small, would go on to do so when it has millions of rows.
+            "enable_seqscan": "off",
         } | ({"role": self.role} if self.role else {})
         options = [f"-c {name}={value}" for name, value in settings.items()]
         own = conninfo_to_dict(dsn)

@@ -1,0 +1,45 @@
+"""What stress makes of a sweep that fails."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from payments_verify.payments.stress import StressReport, stress
+from payments_verify.payments.system import SweepError
+from payments_verify.systems import in_memory
+
+
+def _stressed(folder: Path, error: Exception | None) -> StressReport:
+    async def sweep() -> None:
+        if error is not None:
+            raise error
+
+    async def played() -> StressReport:
+        async with in_memory() as system:
+            return await stress(replace(system, sweep=sweep), folder, rounds=8, seed=1)
+
+    return asyncio.run(played())
+
+
+def test_a_sweep_that_fails_is_a_violation_and_ends_the_run(tmp_path: Path) -> None:
+    report = _stressed(tmp_path, ZeroDivisionError("by a batch of none"))
+    assert report.violation is not None
+    assert "I9: a sweep failed: ZeroDivisionError: by a batch of none" in report.violation
+    assert report.rounds < 8
+    events = report.histories[-1].read_text().splitlines()
+    assert any('"f":"sweep"' in event and "by a batch of none" in event for event in events)
+
+
+def test_a_sweep_that_is_quiet_is_none(tmp_path: Path) -> None:
+    report = _stressed(tmp_path, None)
+    assert report.violation is None
+    assert report.rounds == 8
+
+
+def test_a_sweep_that_cannot_be_asked_for_accuses_nobody(tmp_path: Path) -> None:
+    with pytest.raises(SweepError, match="no such command"):
+        _stressed(tmp_path, SweepError("no such command"))
