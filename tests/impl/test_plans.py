@@ -6,10 +6,13 @@ import psycopg
 import pytest
 
 from payments_core.entrypoints.settings import Settings
-from payments_core.entrypoints.wiring import session
+from payments_core.entrypoints.wiring import make_pool
 from payments_core.infrastructure.postgres import statements
 from payments_core.infrastructure.postgres.batch import _numbered
+from payments_core.infrastructure.postgres.connection import Connection
 from tests.support.postgres import Database
+
+pytestmark = pytest.mark.anyio
 
 STATEMENTS = {
     name: text
@@ -22,38 +25,43 @@ is due would cost each capture its HOT update, for a sweep that nobody waits for
 READS_NOTHING = {"INSERT_PAYMENT"}
 
 
-def plan(connection: psycopg.Connection, statement: str) -> str:
+async def plan(connection: Connection, statement: str) -> str:
     """The plan that is kept for a prepared statement: the one for any parameters."""
-    connection.execute("DEALLOCATE ALL")
-    connection.execute("SET plan_cache_mode = force_generic_plan")
-    connection.execute(b"PREPARE statement AS " + _numbered(statement))
+    await connection.execute("SET plan_cache_mode = force_generic_plan")
+    await connection.execute(b"PREPARE statement AS " + _numbered(statement))
     nothing = ", ".join(["NULL"] * statement.count("%s"))
     executed = f"EXECUTE statement({nothing})" if nothing else "EXECUTE statement"
-    rows = connection.execute(f"EXPLAIN {executed}".encode()).fetchall()
+    rows = await (await connection.execute(f"EXPLAIN {executed}".encode())).fetchall()
     return "\n".join(row[0] for row in rows)
 
 
-def planned(database: Database, statement: str, *, as_the_service: bool) -> str:
-    parameters = session(Settings()).connection_parameters(database.dsn) if as_the_service else {}
+async def planned(database: Database, statement: str, options: str = "") -> str:
+    """The plan that the service's sessions keep, with more options of theirs."""
     with psycopg.connect(database.dsn, autocommit=True) as owner:
         owner.execute("VACUUM (ANALYZE) payments, capture_attempts, payment_events")
-    with psycopg.connect(database.dsn, **parameters) as connection:
-        return plan(connection, statement)
+    settings = Settings(database_url=f"{database.dsn}?options={options}", pool_min=1, pool_max=1)
+    async with make_pool(settings) as pool, pool.connection() as connection:
+        return await plan(connection, statement)
 
 
 @pytest.mark.parametrize("name", sorted(STATEMENTS.keys() - WHOLE))
-def test_no_statement_reads_the_whole_of_an_empty_table(database: Database, name: str) -> None:
-    found = planned(database, STATEMENTS[name], as_the_service=True)
+async def test_no_statement_reads_the_whole_of_an_empty_table(database: Database, name: str) -> None:
+    found = await planned(database, STATEMENTS[name])
     assert "Seq Scan" not in found, found
     assert "Index" in found or name in READS_NOTHING, found
 
 
-def test_left_to_itself_the_database_would(database: Database) -> None:
-    found = planned(database, statements.FIND_ATTEMPT, as_the_service=False)
+async def test_left_to_itself_the_database_would(database: Database) -> None:
+    found = await planned(database, statements.FIND_ATTEMPT, "-c%20enable_seqscan%3Don")
     assert "Seq Scan on capture_attempts" in found
 
 
-def test_every_statement_that_reads_is_looked_at() -> None:
+@pytest.mark.parametrize("name", sorted(STATEMENTS))
+async def test_no_plan_is_compiled(database: Database, name: str) -> None:
+    assert "JIT" not in await planned(database, STATEMENTS[name])
+
+
+async def test_every_statement_that_reads_is_looked_at() -> None:
     assert {"LOCK_PAYMENT", "FIND_ATTEMPT", "INSERT_ATTEMPT", "MOVE_PAYMENT", "NEXT_PAGE"} <= (
         STATEMENTS.keys() - WHOLE
     )

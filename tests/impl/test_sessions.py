@@ -51,12 +51,17 @@ async def test_the_settings_of_a_session(clocked_database: Database) -> None:
         "idle_in_transaction_session_timeout": "300ms",
         "application_name": "payments-core",
         "role": "payments_app",
+        "enable_seqscan": "off",
+        "jit": "off",
     }.items():
         assert await shown(clocked_database, name) == value
     assert await shown(clocked_database, "role", database_role="") == "none"
     own = f"{clocked_database.dsn}?options=-c%20lock_timeout%3D42ms"
     assert await shown(clocked_database, "lock_timeout", database_url=own) == "42ms"
     assert await shown(clocked_database, "statement_timeout", database_url=own) == "300ms"
+    own = f"{clocked_database.dsn}?options=-c%20enable_seqscan%3Don"
+    assert await shown(clocked_database, "enable_seqscan", database_url=own) == "on"
+    assert await shown(clocked_database, "jit", database_url=own) == "off"
 
 
 FORBIDDEN = [

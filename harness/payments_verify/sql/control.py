@@ -61,9 +61,11 @@ class Control:
 _SETTINGS = words(
     """
     application_name bytea_output client_min_messages datestyle deadlock_timeout
-    default_transaction_deferrable default_transaction_read_only extra_float_digits
-    idle_in_transaction_session_timeout idle_session_timeout intervalstyle jit lock_timeout plan_cache_mode
-    role search_path session statement_timeout synchronous_commit time timezone transaction_timeout work_mem
+    default_transaction_deferrable default_transaction_read_only enable_bitmapscan enable_hashjoin
+    enable_indexonlyscan enable_indexscan enable_mergejoin enable_nestloop enable_seqscan enable_sort
+    extra_float_digits idle_in_transaction_session_timeout idle_session_timeout intervalstyle jit
+    lock_timeout plan_cache_mode random_page_cost role search_path session statement_timeout
+    synchronous_commit time timezone transaction_timeout work_mem
     """
 )
 # Settings that are harmless with one value.

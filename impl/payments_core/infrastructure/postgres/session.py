@@ -17,6 +17,7 @@ _LIVELINESS = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
 }
+_OLDEST = 150_000  # that the service runs on; other databases call themselves older, and know other settings
 _HAS_TRANSACTION_TIMEOUT = 170_000
 
 
@@ -53,9 +54,6 @@ class Session:
             "statement_timeout": self.statement_timeout_ms,
             "lock_timeout": self.lock_timeout_ms,
             "idle_in_transaction_session_timeout": self.idle_in_transaction_timeout_ms,
-            # The plan of a prepared statement is kept. One that reads all of a table, because that is new and
-            # small, would go on to do so when it has millions of rows.
-            "enable_seqscan": "off",
         } | ({"role": self.role} if self.role else {})
         options = [f"-c {name}={value}" for name, value in settings.items()]
         own = conninfo_to_dict(dsn)
@@ -65,9 +63,25 @@ class Session:
         return {"application_name": APPLICATION_NAME, "options": " ".join(options), **liveliness}
 
     async def prepare(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        """Make the settings of a new connection that older servers would not let it start with."""
-        if connection.info.server_version >= _HAS_TRANSACTION_TIMEOUT:
-            await connection.execute(f"SET transaction_timeout = {self.transaction_timeout_ms}".encode())
+        """Make the settings of a new connection that other servers would not let it start with."""
+        version = connection.info.server_version
+        settings = {name: value for name, (since, value) in self._later().items() if version >= since}
+        own = connection.info.get_parameters().get("options", "")
+        made = [f"SET {name} = {value}" for name, value in settings.items() if f" {name}=" not in f" {own}"]
+        if made:
+            await connection.execute("; ".join(made).encode())
+
+    def _later(self) -> dict[str, tuple[int, str]]:
+        """Settings by name: the version of PostgreSQL that may be asked for them, and their value."""
+        return {
+            # The plan of a prepared statement is kept. One that reads all of a table, because that is new and
+            # small, would go on to do so when it has millions of rows.
+            "enable_seqscan": (_OLDEST, "off"),
+            # What costs too much has its plan compiled, each time; up to PostgreSQL 17 a scan that is not
+            # wanted, and has to be, costs any amount.
+            "jit": (_OLDEST, "off"),
+            "transaction_timeout": (_HAS_TRANSACTION_TIMEOUT, str(self.transaction_timeout_ms)),
+        }
 
     def require(self, dsn: str) -> None:
         """See that a session can be had like this.
