@@ -30,6 +30,10 @@ def test_every_state_has_a_refusal() -> None:
     assert set(REFUSAL_IN_STATE) == set(PaymentState)
 
 
+def test_states_have_stable_names() -> None:
+    assert {state.value for state in PaymentState} == {"pending", "authorized", "captured", "failed"}
+
+
 def test_failure_reasons_have_stable_names() -> None:
     assert {reason.value for reason in FailureReason} == {"declined", "voided", "expired"}
 

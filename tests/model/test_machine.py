@@ -246,7 +246,12 @@ def test_no_program_breaks_an_invariant_and_every_answer_is_given() -> None:
 )
 def test_the_machine_notices_a_broken_model(name: str) -> None:
     effort = settings(
-        EFFORT, max_examples=1_000, database=None, derandomize=True, phases=[Phase.generate], print_blob=False
+        EFFORT,
+        max_examples=10_000,
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        print_blob=False,
     )
     with pytest.raises(AssertionError):
         run(MUTANTS[name][0], effort)

@@ -22,7 +22,14 @@ SETTING = Setting(
     ROOT,
     ROOT / "build" / "mutation",
     "tests/mutation/mutation.toml",
-    ("model", "impl", "tests/model", "tests/impl", "tests/support", "pyproject.toml"),
+    (
+        "model",
+        "impl/payments_core/__init__.py",
+        "impl/payments_core/domain",
+        "tests/model",
+        *(f"tests/impl/test_domain_{about}.py" for about in ("capture", "errors", "payment", "values")),
+        "pyproject.toml",
+    ),
 )
 
 

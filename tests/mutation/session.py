@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import shutil
 import signal
 import sqlite3
@@ -83,7 +84,7 @@ def _prepare(setting: Setting, *, fresh: bool) -> None:
     if is_known:
         return
     config = tomllib.loads((setting.copy / _CONFIG).read_text())["cosmic-ray"]
-    _output(config["test-command"].split(), setting)  # on the code as it is
+    _output(shlex.split(config["test-command"]), setting)  # on the code as it is
     _output([str(TOOL), "init", _CONFIG, _SESSION], setting)
     _output([f"{TOOL.parent}/cr-filter-operators", _SESSION, _CONFIG], setting)
     mark.write_text(now)
