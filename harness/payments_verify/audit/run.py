@@ -68,8 +68,12 @@ async def _run(
         async with asyncio.TaskGroup() as group:
             for share in shares:
                 group.create_task(_work(Task(dsn, snapshot.name, list(share), limit), on_done))
-    except* AuditError as errors:
-        raise errors.exceptions[0] from None
+    except BaseExceptionGroup as errors:
+        # Not `except*`: in Python 3.11.2 what is raised in it becomes a group again.
+        refusals, others = errors.split(AuditError)
+        if refusals is None or others is not None:
+            raise
+        raise refusals.exceptions[0] from None
 
 
 async def _work(task: Task, on_done: Callable[[Done], None]) -> None:
