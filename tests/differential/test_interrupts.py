@@ -20,6 +20,32 @@ from tests.support.descendants import Process, descendants, still_running, wait_
 START_LIMIT_S = 180.0
 END_LIMIT_S = 120.0
 
+IN_THE_BACKGROUND = """
+import asyncio, os, signal, time
+from payments_verify.cli.running import interrupt_on_termination
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+interrupt_on_termination()
+
+def callback():
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.1)
+    except BaseException:
+        print("in the middle of a callback")
+
+async def main():
+    os.kill(os.getpid(), signal.SIGINT)
+    await asyncio.sleep(0.1)
+    print("SIGINT is ignored")
+    asyncio.get_running_loop().call_soon(callback)
+    await asyncio.sleep(60)
+
+try:
+    asyncio.run(main())
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
 COMMANDS = {
     "explore": (["explore", "--scenario", "four-captures"], "postgres"),
     "workers": (["explore", "--scenario", "four-captures", "--workers", "2"], "spawn_main"),
@@ -95,6 +121,13 @@ def test_a_command_in_the_background_ends_when_it_is_told_to(name: str, tmp_path
     assert "interrupted" in complaints
     assert "Traceback" not in complaints
     assert process.returncode == 2
+
+
+def test_the_loop_of_a_command_in_the_background_is_interrupted_between_callbacks() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IN_THE_BACKGROUND], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stdout.splitlines() == ["SIGINT is ignored", "interrupted"]
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])

@@ -117,11 +117,15 @@ def worst(codes: set[int], *, whole: bool) -> int:
 
 def interrupt_on_termination() -> None:
     """Let SIGTERM end a command as Ctrl-C does: with what was finished, and without what was started."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # Started in the background. A loop takes an interrupt between two callbacks if SIGINT has Python's
+        # own handler, and else in the middle of one, where it may be lost. Blocked, it is ignored as before.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _interrupt)
 
 
 def _interrupt(_signal: int, frame: FrameType | None) -> None:
-    # Who was started in the background ignores SIGINT: there raising it would do nothing.
     handler = signal.getsignal(signal.SIGINT)
     (handler if callable(handler) else signal.default_int_handler)(signal.SIGINT, frame)
 
