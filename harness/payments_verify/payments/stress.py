@@ -220,11 +220,16 @@ class _Round:
             observed = await client.send(invocation)
         except BindingError as error:
             observed = Observation("unknown", {"error": str(error)})
-        if observed.kind == "unknown" and self._report.violation is None:
-            self._report.violation = (
-                f"I9: {invocation.f} {dict(invocation.value)} got no definite answer: {dict(observed.value)}"
+        if observed.kind == "unknown":
+            self._unanswered(
+                f"{invocation.f} {dict(invocation.value)} got no definite answer: {dict(observed.value)}"
             )
         return observed
+
+    def _unanswered(self, problem: str) -> None:
+        """Note a violation of I9; of several the first is told."""
+        if self._report.violation is None:
+            self._report.violation = f"I9: {problem}"
 
     async def _set_clock(self, now: int) -> None:
         if not self._traits.moves_clock:
@@ -266,15 +271,11 @@ class _Round:
             except SweepError:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever a sweep raises is its answer, as a request's is
-                self._failed(process, f"{type(error).__name__}: {error}")
+                problem = f"{type(error).__name__}: {error}"
+                self._recorder.respond(process, "unknown", {"error": problem})
+                self._unanswered(f"a sweep failed: {problem}")
             else:
                 self._recorder.respond(process, "ok", {})
-
-    def _failed(self, process: int, error: str) -> None:
-        """A sweep that fails where nothing was broken on purpose has no definite answer, either (I9)."""
-        self._recorder.respond(process, "unknown", {"error": error})
-        if self._report.violation is None:
-            self._report.violation = f"I9: a sweep failed: {error}"
 
 
 _WEIGHTS = {"capture": 60, "read": 15, "attempts": 5, "fail": 5, "authorize": 10, "create": 5}
