@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,8 +67,8 @@ class Session:
         """Make the settings of a new connection that other servers would not let it start with."""
         version = connection.info.server_version
         settings = {name: value for name, (since, value) in self._later().items() if version >= since}
-        own = connection.info.get_parameters().get("options", "")
-        made = [f"SET {name} = {value}" for name, value in settings.items() if f" {name}=" not in f" {own}"]
+        given = connection.info.get_parameters().get("options", "")
+        made = [f"SET {name} = {value}" for name, value in settings.items() if not _sets(given, name)]
         if made:
             await connection.execute("; ".join(made).encode())
 
@@ -96,3 +97,8 @@ class Session:
                 f"{str(error).strip()}\nThe service works as the role {self.role}: let the login take it on "
                 f"(GRANT {self.role} TO <login>), or name another in PAYMENTS_DATABASE_ROLE"
             ) from error
+
+
+def _sets(options: str, name: str) -> bool:
+    """Whether a connection's options make a setting: ``-c name=…``, ``-cname=…`` or ``--name=…``."""
+    return re.search(rf"(?:-c\s*|--){name.replace('_', '[-_]')}=", options) is not None
