@@ -26,7 +26,8 @@ from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
 from payments_core.infrastructure.postgres import connection as connections
 from payments_core.infrastructure.postgres.connection import Connection
-from payments_core.infrastructure.postgres.store import Pool, PostgresPaymentStore
+from payments_core.infrastructure.postgres.pool import Pool
+from payments_core.infrastructure.postgres.store import PostgresPaymentStore
 from tests.support.cancelling import Cancellation, Request
 from tests.support.payments import FULL, KEY, LONG, SHORT, authorized, created
 from tests.support.postgres import Database
@@ -333,7 +334,9 @@ async def test_a_connection_is_not_lost_while_it_is_given_back(postgres: Kit, mo
             leave.set()
             await asyncio.sleep(A_MOMENT_S)
             task.cancel()
-            await asyncio.wait([task], timeout=LIMIT_S)
+            await asyncio.sleep(A_MOMENT_S)
+        await asyncio.wait_for(asyncio.wait([task]), LIMIT_S)
+        assert task.cancelled()
         leave.clear()
     await every_connection_works(postgres, monitor)
 
@@ -379,7 +382,7 @@ async def test_a_connection_in_pipeline_mode_is_not_used_again(postgres: Kit, mo
     for _ in range(2 * POOL):
         connection = await pool.getconn()
         connection.pgconn.enter_pipeline_mode()
-        await pool.putconn(connection)
+        await pool.give_back(connection)
     await every_connection_works(postgres, monitor)
 
 

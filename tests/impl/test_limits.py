@@ -7,6 +7,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
@@ -159,6 +160,88 @@ async def test_a_timeout_of_the_inside_is_no_deadline() -> None:
 
     with pytest.raises(TimeoutError, match="something else"):
         await Deadline(failing, 5, lambda _: None)({"type": "http"}, receive, send)
+
+
+class Requests:
+    """Requests that take as long as each is told, behind one deadline."""
+
+    def __init__(self, seconds: float) -> None:
+        self.deadline = Deadline(self._serve, seconds, lambda _: None)
+        self.ended: dict[str, tuple[int, float]] = {}
+
+    async def _serve(self, scope: Any, _receive: object, send: Any) -> None:
+        await asyncio.sleep(scope["takes"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def send(self, name: str, takes: float) -> None:
+        """One request; its status, and how long it took in seconds."""
+        began = time.monotonic()
+
+        async def answered(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                self.ended[name] = message["status"], time.monotonic() - began
+
+        await self.deadline({"type": "http", "takes": takes}, receive, answered)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is left of what was served."""
+        return not self.deadline._due and self.deadline._timer is None
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {"use_uvloop": used}) for used in (False, True)])
+async def test_requests_that_overlap_are_each_due_in_their_time() -> None:
+    requests = Requests(0.3)
+    running = []
+    for number in range(6):
+        takes = 0.01 if number % 2 else 10.0
+        running.append(asyncio.create_task(requests.send(f"{number}", takes)))
+        await asyncio.sleep(0.05)
+    await asyncio.wait_for(asyncio.gather(*running), LIMIT_S)
+    assert [requests.ended[f"{number}"][0] for number in range(6)] == [503, 200] * 3
+    assert all(seconds >= 0.29 for status, seconds in requests.ended.values() if status == 503)
+    assert requests.is_idle
+
+
+@pytest.mark.anyio
+async def test_a_request_that_is_cancelled_leaves_no_deadline_behind() -> None:
+    requests = Requests(5)
+    running = [asyncio.create_task(requests.send(f"{number}", 10)) for number in range(3)]
+    await asyncio.sleep(0)
+    assert not requests.is_idle
+    for task in running:
+        task.cancel()
+    await asyncio.wait(running)
+    assert (requests.is_idle, requests.ended) == (True, {})
+
+
+def test_a_deadline_serves_one_loop_after_another() -> None:
+    requests = Requests(0.05)
+    for number in range(2):
+        asyncio.run(requests.send(f"{number}", 10))
+    assert [status for status, _ in requests.ended.values()] == [503, 503]
+
+
+@pytest.mark.anyio
+async def test_an_answer_that_begins_as_the_deadline_comes_is_finished() -> None:
+    sent: list[str] = []
+    deadline: Deadline
+
+    async def served(_scope: object, _receive: object, send: Any) -> None:
+        deadline._due = dict.fromkeys(deadline._due, 0.0)
+        deadline._expire()  # at the loop's next turn the request is over
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await asyncio.sleep(0.05)
+        await send({"type": "http.response.body", "body": b"whole"})
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+
+    deadline = Deadline(served, LIMIT_S, lambda _: None)
+    await deadline({"type": "http"}, receive, send)
+    assert sent == ["http.response.start", "http.response.body"]
 
 
 def test_a_lock_timeout_beyond_the_deadline_is_refused() -> None:

@@ -11,7 +11,7 @@ import httpx
 from payments_core.application.use_cases import ExpirePayments
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
-from payments_core.infrastructure.postgres.store import Pool
+from payments_core.infrastructure.postgres.pool import Pool
 from payments_verify.clock import DatabaseClock
 from payments_verify.gate import Gate
 from payments_verify.payments.holding import RowHolder

@@ -21,7 +21,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from payments_core.entrypoints.http.observed import REQUEST_ID
-from payments_core.infrastructure.postgres.store import Waits
+from payments_core.infrastructure.postgres.pool import Waits
 
 _SECOND_NS = 1_000_000_000
 

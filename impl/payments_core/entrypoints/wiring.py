@@ -28,15 +28,10 @@ from payments_core.infrastructure.embedded import demo_clock
 from payments_core.infrastructure.postgres import statements as sql
 from payments_core.infrastructure.postgres.connection import Connection
 from payments_core.infrastructure.postgres.migrate import known
+from payments_core.infrastructure.postgres.pool import UNTOLD, Pool, Waits
 from payments_core.infrastructure.postgres.rows import configure
 from payments_core.infrastructure.postgres.session import Session
-from payments_core.infrastructure.postgres.store import (
-    UNTOLD,
-    Pool,
-    PostgresPaymentStore,
-    Waits,
-    reset,
-)
+from payments_core.infrastructure.postgres.store import PostgresPaymentStore
 
 # The pool doubles its waits for a database that is down, and would come late when it is back. Having given up
 # after this long it tries again, at once, for the next request that finds no connection.
@@ -84,7 +79,6 @@ def make_pool(settings: Settings, waits: Waits = UNTOLD) -> Pool:
             **sessions.connection_parameters(settings.database_url),
         },
         configure=prepare,
-        reset=reset,
         open=False,
     )
     pool.waits = waits

@@ -24,8 +24,6 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._~:-]{0,63}")
 _UNKNOWN_ROUTE = "unmatched"
 _NO_ANSWER = "none"
 
-_log = structlog.get_logger()
-
 
 class Observed:
     """Names every request, and tells of it once it has ended.
@@ -46,6 +44,8 @@ class Observed:
         self._app = app
         self.routes = routes
         self._metrics = metrics
+        # Bound once, as logs are configured by now: each event on the module's would be a logger of its own.
+        self._log = structlog.get_logger().bind()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -83,7 +83,7 @@ class Observed:
         if capture is not None:
             self._metrics.captured(capture.outcome.value, capture.replayed)
             told = {"outcome": capture.outcome.value, "replayed": capture.replayed}
-        write = _log.debug if route in QUIET else _log.info
+        write = self._log.debug if route in QUIET else self._log.info
         write(
             "request",
             method=scope["method"],

@@ -111,14 +111,14 @@ def idempotency_key(request: Request) -> IdempotencyKey:
     Raises:
         ProblemRaised: if the header is missing, repeated, or no key.
     """
-    headers = request.headers.getlist("idempotency-key")
-    if not headers:
+    found = [value for name, value in request.scope["headers"] if name == b"idempotency-key"]
+    if not found:
         raise ProblemRaised(
             problems.KEY_MISSING, "send an Idempotency-Key header, a new key for each new capture"
         )
-    if len(headers) > 1:
+    if len(found) > 1:
         raise ProblemRaised(problems.KEY_MALFORMED, "send the Idempotency-Key header once")
-    text = headers[0].strip(" \t")  # not every HTTP parser does
+    text = found[0].decode("latin-1").strip(" \t")  # not every HTTP parser does
     if text.startswith('"'):
         quoted = _QUOTED_KEY.fullmatch(text)
         if quoted is None:

@@ -36,6 +36,10 @@ class JoiningTransport:
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the transport's
         return getattr(self._transport, name)
 
+    def is_closing(self) -> bool:
+        """Whether it is closed, or about to be."""
+        return self._transport.is_closing()
+
     def write(self, data: bytes) -> None:
         """Write, or keep for the next write or `flush`."""
         if not self._head and data.startswith(_HEAD) and not data.startswith(_INTERIM):
@@ -94,12 +98,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what has come, unless it is more than a request has."""
-        if self._in_head and self._arrival is None:
-            self._expect_within(_HEAD_LIMIT_S)
         self._message_bytes += len(data)
         super().data_received(data)
         if self.transport.is_closing():
             return
+        self._expect_the_rest()
         if self._in_head and self._message_bytes > MAX_HEAD_BYTES + _SLACK:
             self._refuse(_TOO_LARGE)
         elif self._message_bytes > _MAX_MESSAGE_BYTES or len(self.pipeline) > _MAX_PIPELINED:
@@ -108,7 +111,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head is complete; the rest has its own time."""
         self._in_head = False
-        self._expect_within(_BODY_LIMIT_S)
+        self._expect_nothing()
         super().on_headers_complete()
         if self.cycle is not None:
             self._unanswered.append(self.cycle)
@@ -160,8 +163,13 @@ class BoundedProtocol(HttpToolsProtocol):
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 
+    def _expect_the_rest(self) -> None:
+        """Give what has begun to come its time, which a request that came at once does not need."""
+        if self._message_bytes == 0 or self._arrival is not None:
+            return
+        self._expect_within(_HEAD_LIMIT_S if self._in_head else _BODY_LIMIT_S)
+
     def _expect_within(self, seconds: float) -> None:
-        self._expect_nothing()
         self._arrival = self.loop.call_later(seconds, self._too_late)
 
     def _expect_nothing(self) -> None:

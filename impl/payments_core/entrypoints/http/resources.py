@@ -8,6 +8,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 JSON = "application/json"
 
@@ -27,10 +28,19 @@ def resource(path: str, **methods: Endpoint) -> Route:
 
     methods["OPTIONS"] = options
 
-    async def endpoint(request: Request) -> Response:
-        return await methods[request.method](request)
+    return Route(path, _Resource(methods), methods=list(methods))
 
-    return Route(path, endpoint, methods=list(methods))
+
+class _Resource:
+    """Answers by method. To a function of its own Starlette would add a second handler of errors."""
+
+    def __init__(self, methods: Mapping[str, Endpoint]) -> None:
+        self._methods = methods
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
+        response = await self._methods[scope["method"]](request)
+        await response(scope, receive, send)
 
 
 def written(

@@ -19,6 +19,11 @@ from psycopg.waiting import Ready, Wait
 
 from payments_core.infrastructure.postgres.connection import Connection, Row
 
+# Looked up once: each is asked for many times in a capture.
+_BINARY = Format.BINARY
+_END_OF_BATCH, _FAILED = ExecStatus.PIPELINE_SYNC, ExecStatus.FATAL_ERROR
+_BROKEN, _NO_PIPELINE = ConnStatus.BAD, PipelineStatus.OFF
+
 
 class Reply:
     """What came of a statement, once its batch has been sent."""
@@ -30,7 +35,7 @@ class Reply:
     def rows(self) -> list[Row]:
         """Every row."""
         result, adaptation = self._received(), self._connection.adaptation
-        adaptation.set_pgresult(result, format=Format.BINARY)
+        adaptation.set_pgresult(result, format=_BINARY)
         return adaptation.load_rows(0, result.ntuples, tuple)
 
     def row(self) -> Row | None:
@@ -38,7 +43,7 @@ class Reply:
         result, adaptation = self._received(), self._connection.adaptation
         if result.ntuples == 0:
             return None
-        adaptation.set_pgresult(result, format=Format.BINARY)
+        adaptation.set_pgresult(result, format=_BINARY)
         return adaptation.load_row(0, tuple)
 
     @property
@@ -87,18 +92,18 @@ class Batch:
         """
         connection = self._connection
         prepared = connection.prepared
-        missing = {query for query, _, _ in self._statements if query not in prepared}
+        missing = [query for query, _, _ in self._statements if query not in prepared]
         if missing:
-            await self._prepare(sorted(missing))
+            await self._prepare(sorted(set(missing)))
         pgconn, adaptation = connection.pgconn, connection.adaptation
         pgconn.enter_pipeline_mode()
         try:
             for query, parameters, _ in self._statements:
                 values = formats = None
                 if parameters:
-                    values = adaptation.dump_sequence(parameters, [PyFormat.BINARY] * len(parameters))
-                    formats = adaptation.formats
-                pgconn.send_query_prepared(prepared[query], values, formats, Format.BINARY)
+                    wanted, formats = _formats(len(parameters))
+                    values = adaptation.dump_sequence(parameters, wanted)
+                pgconn.send_query_prepared(prepared[query], values, formats, _BINARY)
             pgconn.pipeline_sync()
             results = await connection.converse(_replies(pgconn))
         finally:
@@ -129,6 +134,12 @@ class Batch:
 
 
 @cache
+def _formats(parameters: int) -> tuple[Sequence[PyFormat], Sequence[Format]]:
+    """Binary for so many parameters: as the driver is asked for it, and as the server is told."""
+    return (PyFormat.BINARY,) * parameters, (_BINARY,) * parameters
+
+
+@cache
 def _numbered(query: str) -> bytes:
     """The statement with PostgreSQL's own placeholders."""
     first, *others = query.split("%s")
@@ -152,18 +163,18 @@ def _replies(pgconn: PGconn) -> PQGen[list[PGresult]]:
             ended += 1  # the results of one statement
             if ended > len(found):
                 raise OperationalError("the connection to the database was lost")
-        elif result.status == ExecStatus.PIPELINE_SYNC:
+        elif result.status == _END_OF_BATCH:
             return found
         else:
             found.append(result)
-            if pgconn.status == ConnStatus.BAD:
+            if pgconn.status == _BROKEN:
                 return found
 
 
 def _leave_pipeline_mode(connection: Connection) -> None:
     """Whatever happened: a connection that still owes answers is of no use to the next request."""
     pgconn = connection.pgconn
-    if pgconn.status == ConnStatus.BAD or pgconn.pipeline_status == PipelineStatus.OFF:
+    if pgconn.status == _BROKEN or pgconn.pipeline_status == _NO_PIPELINE:
         return
     try:
         pgconn.exit_pipeline_mode()
@@ -173,5 +184,5 @@ def _leave_pipeline_mode(connection: Connection) -> None:
 
 def _require_success(connection: Connection, results: Sequence[PGresult]) -> None:
     for result in results:
-        if result.status == ExecStatus.FATAL_ERROR:
+        if result.status == _FAILED:
             raise error_from_result(result, encoding=connection.info.encoding)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 from itertools import count
 from typing import Any, TypeVar
 
 from psycopg import AsyncConnection
 from psycopg.abc import PQGen
 from psycopg.adapt import Transformer
+from psycopg.errors import Diagnostic
 from psycopg.pq import ConnStatus
 from psycopg.waiting import Ready, Wait, wait_async
 
@@ -34,6 +36,7 @@ class Connection(AsyncConnection[Row]):
         adaptation: of values to parameters, and of results to values.
         prepared: the names of the statements that are prepared.
         names: numbers for names that have not been used.
+        warnings: of the server, which whoever asks for them clears.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - the base class's
@@ -41,7 +44,10 @@ class Connection(AsyncConnection[Row]):
         self.adaptation = Transformer(self)
         self.prepared: dict[str, bytes] = {}
         self.names = count(1)
+        self.warnings: list[str | None] = []
+        self.add_notice_handler(partial(_note_warning, self.warnings))
         self._watched: int | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._arrival: asyncio.Future[None] | None = None
 
     async def converse(self, generator: PQGen[Result]) -> Result:
@@ -109,7 +115,9 @@ class Connection(AsyncConnection[Row]):
 
     async def _arrived(self) -> None:
         """Wait until there is something to receive, or may be."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
+        if loop is None:  # asked for once: up to Python 3.11 that is a call of the system
+            loop = self._loop = asyncio.get_running_loop()
         self._arrival = loop.create_future()
         if self._watched is None:
             self._watched = self.pgconn.socket
@@ -127,3 +135,8 @@ class Connection(AsyncConnection[Row]):
         if self._watched is not None:
             asyncio.get_running_loop().remove_reader(self._watched)
             self._watched = None
+
+
+def _note_warning(warnings: list[str | None], diagnostic: Diagnostic) -> None:
+    if diagnostic.severity_nonlocalized == "WARNING":
+        warnings.append(diagnostic.message_primary)

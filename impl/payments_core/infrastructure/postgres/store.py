@@ -1,15 +1,13 @@
 """The ``PaymentStore`` on PostgreSQL: two round trips for a capture, the row's lock first."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from time import perf_counter
-from typing import Protocol
+from types import TracebackType
 from uuid import UUID
 
-from psycopg import Error, OperationalError, ProgrammingError, errors
-from psycopg.pq import PipelineStatus, TransactionStatus
+from psycopg import OperationalError, errors
 from psycopg.types.numeric import Int8
-from psycopg_pool import AsyncConnectionPool
 
 from payments_core.application.dto import Created, Cursor, PaymentPage, PaymentSnapshot
 from payments_core.domain.capture import CaptureAttempt
@@ -19,6 +17,7 @@ from payments_core.domain.values import Amount, IdempotencyKey, Instant
 from payments_core.infrastructure.postgres import statements as sql
 from payments_core.infrastructure.postgres.batch import Batch, Reply
 from payments_core.infrastructure.postgres.connection import Connection, Row
+from payments_core.infrastructure.postgres.pool import UNTOLD, Pool, Waits
 from payments_core.infrastructure.postgres.rows import (
     attempt_insert,
     attempt_of,
@@ -26,66 +25,6 @@ from payments_core.infrastructure.postgres.rows import (
     payment_update,
     timestamp,
 )
-
-
-class Waits(Protocol):
-    """Told how long requests wait, in seconds, and of conflicts; for metrics."""
-
-    def pool_wait(self, seconds: float) -> None:
-        """For a connection, got or not."""
-
-    def lock_wait(self, seconds: float) -> None:
-        """For the round trip that locks a payment."""
-
-    def conflict(self) -> None:
-        """A transaction was taken back because of others."""
-
-
-class _Untold:
-    def pool_wait(self, seconds: float) -> None: ...
-
-    def lock_wait(self, seconds: float) -> None: ...
-
-    def conflict(self) -> None: ...
-
-
-UNTOLD: Waits = _Untold()
-"""For who wants no metrics."""
-
-
-class ObservedPool(AsyncConnectionPool[Connection]):
-    """A pool that tells how long requests wait for its connections."""
-
-    waits: Waits = UNTOLD
-
-    async def getconn(self, timeout: float | None = None) -> Connection:  # noqa: ASYNC109 - the pool's
-        """A connection, at most ``timeout`` seconds later."""
-        asked = perf_counter()
-        try:
-            return await super().getconn(timeout)
-        finally:
-            self.waits.pool_wait(perf_counter() - asked)
-
-    @asynccontextmanager
-    async def connection(self, timeout: float | None = None) -> AsyncIterator[Connection]:  # noqa: ASYNC109
-        """A connection for the block. The pool's own block would commit what this leaves uncommitted."""
-        connection = await self.getconn(timeout)
-        try:
-            yield connection
-        finally:
-            await self.give_back(connection)
-
-    async def give_back(self, connection: Connection) -> None:
-        """Take a connection back; what is uncommitted is rolled back: only an explicit commit stores."""
-        try:
-            if connection.pgconn.transaction_status != TransactionStatus.IDLE and not connection.closed:
-                with suppress(Error):  # a connection that cannot do even that is closed by the pool
-                    await connection.rollback()
-        finally:
-            await self.putconn(connection)
-
-
-Pool = ObservedPool
 
 
 class CommitFailed(RuntimeError):
@@ -96,51 +35,33 @@ class NotReplicated(OperationalError):
     """The commit is on this server, and perhaps on no other: it may be lost with it, or not."""
 
 
-@contextmanager
-def _replicated(connection: Connection) -> Iterator[None]:
-    """See that what the block commits was not given up while it waited for synchronous standbys.
+class _replicated:  # noqa: N801 - a context manager
+    """Sees that what its block commits was not given up while it waited for synchronous standbys.
 
     Where somebody cancels that wait, PostgreSQL answers with success, and warns. Nothing else here does.
 
     Raises:
         NotReplicated: if it warned.
     """
-    warnings: list[str | None] = []
 
-    def note(diagnostic: errors.Diagnostic) -> None:
-        if diagnostic.severity_nonlocalized == "WARNING":
-            warnings.append(diagnostic.message_primary)
+    __slots__ = ("_warnings",)
 
-    connection.add_notice_handler(note)
-    try:
-        yield
-    finally:
-        connection.remove_notice_handler(note)
-    if warnings:
-        raise NotReplicated(f"the database warned at a commit: {warnings[0]}")
+    def __init__(self, connection: Connection) -> None:
+        self._warnings = connection.warnings
 
+    def __enter__(self) -> None:
+        self._warnings.clear()
 
-async def reset(connection: Connection) -> None:
-    """What the pool does with a connection that it takes back: make sure that it can be used again.
-
-    A request that was cancelled may leave it in pipeline mode, where the next statement would seem to
-    succeed, yet wait for a sync that never comes, and not be committed.
-
-    Because it has this to do, the pool takes connections back in tasks of its own. In the task of a request
-    it would lose the connection for good if that request were cancelled in this very moment.
-
-    Raises:
-        psycopg.ProgrammingError: if it is in pipeline mode; the pool then closes it.
-    """
-    if connection.info.pipeline_status is not PipelineStatus.OFF:
-        raise ProgrammingError("the connection was given back in pipeline mode")
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._warnings and kind is None:
+            raise NotReplicated(f"the database warned at a commit: {self._warnings[0]}")
 
 
 class PostgresPaymentStore:
     """Payments in PostgreSQL.
 
     Args:
-        pool: open connections in autocommit mode, set up by ``rows.configure`` and given back by ``reset``.
+        pool: open connections in autocommit mode, set up by ``rows.configure``.
         migrations: ids of the migrations that this code needs.
         begin: the statement that begins a transaction.
         waits: told how long requests wait.
@@ -192,39 +113,9 @@ class PostgresPaymentStore:
             return None
         return [attempt_of(row) for row in rows if row[1] is not None]
 
-    @asynccontextmanager
-    async def lock(
-        self, payment_id: UUID, key: IdempotencyKey | None = None
-    ) -> AsyncIterator["_LockedPayment | None"]:
+    def lock(self, payment_id: UUID, key: IdempotencyKey | None = None) -> "_Lock":
         """Wait for the payment's lock, then read it, the key's attempt, and the clock, in that order."""
-        connection = await self._pool.getconn()
-        try:
-            batch = Batch(connection)
-            batch.add(self._begin)
-            locked = batch.add(sql.LOCK_PAYMENT, (payment_id,))
-            known = None if key is None else batch.add(sql.FIND_ATTEMPT, (payment_id, key.text))
-            clock = batch.add(sql.READ_CLOCK)
-            asked = perf_counter()
-            await batch.send()
-            self._waits.lock_wait(perf_counter() - asked)
-            payment = locked.row()
-            if payment is None:
-                yield None
-                return
-            attempt = None if known is None else known.row()
-            yield _LockedPayment(
-                connection,
-                payment_of(payment),
-                None if attempt is None else attempt_of(attempt),
-                _instant(clock),
-            )
-        except PaymentError:
-            # A refusal is an answer, too: it waits, like every commit, until what decided it is durable.
-            with _replicated(connection):
-                await _execute(connection, sql.COMMIT)
-            raise
-        finally:
-            await self._pool.give_back(connection)
+        return _Lock(self._pool, self._begin, self._waits, payment_id, key)
 
     @asynccontextmanager
     async def lock_due(self, limit: int) -> AsyncIterator["_DuePayments"]:
@@ -260,6 +151,59 @@ class PostgresPaymentStore:
         except (errors.UndefinedTable, errors.InsufficientPrivilege):
             return False  # the migrations make the table, and the last of them lets the service read it
         return self._migrations <= {row[0] for row in rows}
+
+
+class _Lock:
+    """A transaction that holds a payment's lock: a generator in its place would cost a capture more."""
+
+    __slots__ = ("_begin", "_connection", "_key", "_payment_id", "_pool", "_waits")
+
+    def __init__(
+        self, pool: Pool, begin: str, waits: Waits, payment_id: UUID, key: IdempotencyKey | None
+    ) -> None:
+        self._pool = pool
+        self._begin = begin
+        self._waits = waits
+        self._payment_id = payment_id
+        self._key = key
+
+    async def __aenter__(self) -> "_LockedPayment | None":
+        connection = self._connection = await self._pool.getconn()
+        payment_id, key = self._payment_id, self._key
+        try:
+            batch = Batch(connection)
+            batch.add(self._begin)
+            locked = batch.add(sql.LOCK_PAYMENT, (payment_id,))
+            known = None if key is None else batch.add(sql.FIND_ATTEMPT, (payment_id, key.text))
+            clock = batch.add(sql.READ_CLOCK)
+            asked = perf_counter()
+            await batch.send()
+            self._waits.lock_wait(perf_counter() - asked)
+            payment = locked.row()
+            if payment is None:
+                return None
+            attempt = None if known is None else known.row()
+            return _LockedPayment(
+                connection,
+                payment_of(payment),
+                None if attempt is None else attempt_of(attempt),
+                _instant(clock),
+            )
+        except BaseException:
+            await self._pool.give_back(connection)
+            raise
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        connection = self._connection
+        try:
+            if isinstance(error, PaymentError):
+                # A refusal is an answer, too: it waits, like every commit, until what decided it is durable.
+                with _replicated(connection):
+                    await _execute(connection, sql.COMMIT)
+        finally:
+            await self._pool.give_back(connection)
 
 
 class _LockedPayment:
