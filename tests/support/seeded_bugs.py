@@ -41,19 +41,14 @@ _UNDER_WAY = set()
 class PostgresPaymentStore:
 """
 ANSWER_BEFORE_COMMIT = (
-    Edit(STORE, "\nfrom collections.abc import", "\nimport asyncio\nfrom collections.abc import"),
+    Edit(STORE, "\nfrom collections.abc import", "\nimport asyncio\nfrom psycopg.pq import TransactionStatus\nfrom collections.abc import"),
     Edit(STORE, "\nclass PostgresPaymentStore:\n", _LATE),
     Edit(
         STORE,
-        "        finally:\n"
-        "            await self._pool.give_back(connection)\n\n"
-        "    @asynccontextmanager\n"
-        "    async def lock_due",
+        "        finally:\n            await self._pool.give_back(connection)\n",
         "        finally:\n"
         "            late = _finish(self._pool, connection)\n"
-        "            _UNDER_WAY.add(asyncio.get_running_loop().create_task(late))\n\n"
-        "    @asynccontextmanager\n"
-        "    async def lock_due",
+        "            _UNDER_WAY.add(asyncio.get_running_loop().create_task(late))\n",
     ),
     Edit(STORE, _COMMIT, ""),
     Edit(STORE, "if commit.tag != sql.COMMIT:", "if False:"),
@@ -62,7 +57,7 @@ BLIND_RETRY_AFTER_COMMIT = (
     NO_CONSTRAINTS,
     Edit(
         STORE,
-        "        with _replicated(self._connection):\n"
+        "        with _Replicated(self._connection):\n"
         "            await _commit(self._connection, [] if payment is None else [payment], attempt)\n",
         "        payments = [] if payment is None else [payment]\n"
         "        try:\n"
@@ -78,7 +73,7 @@ BLIND_RETRY_AFTER_COMMIT = (
         "        self.payment = payment\n        self.pool = connection._pool\n",
     ),
 )
-REPLICATION_WARNING_IGNORED = (Edit(STORE, "    if warnings:\n", "    if False:\n"),)
+REPLICATION_WARNING_IGNORED = (Edit(STORE, "if self._warnings and kind is None:", "if False:"),)
 SWEEP_WITHOUT_LIMIT = (
     Edit(
         "entrypoints/sweeper.py",

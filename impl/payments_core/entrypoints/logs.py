@@ -6,7 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from typing import Any, TextIO, cast
+from typing import Any, BinaryIO, TextIO, cast
 
 import msgspec
 import psycopg
@@ -18,13 +18,13 @@ request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 
 class _PresentStandardError:
-    """A file that is whatever standard error is at the time."""
+    """A file of bytes that is whatever standard error is at the time."""
 
-    def write(self, text: str) -> int:
-        return sys.stderr.write(text)
+    def write(self, line: bytes) -> int:
+        return sys.stderr.buffer.write(line)
 
     def flush(self) -> None:
-        sys.stderr.flush()
+        sys.stderr.buffer.flush()
 
 
 class _StandardError(logging.StreamHandler[TextIO]):
@@ -46,15 +46,18 @@ def configure_logs(level: str) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    written: list[structlog.types.Processor] = [describe_failure, structlog.processors.JSONRenderer(as_json)]
     threshold = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
-        processors=[*named, *written],
+        processors=[*named, describe_failure, structlog.processors.JSONRenderer(as_json_bytes)],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", _PresentStandardError())),
+        logger_factory=structlog.BytesLoggerFactory(file=cast("BinaryIO", _PresentStandardError())),
     )
     formatter = structlog.stdlib.ProcessorFormatter(
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *written],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            describe_failure,
+            structlog.processors.JSONRenderer(as_json),
+        ],
         foreign_pre_chain=[*named, structlog.stdlib.add_logger_name],
     )
     root = logging.getLogger()
@@ -73,13 +76,18 @@ def name_request(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
     return event
 
 
-def as_json(event: EventDict, default: Callable[[Any], Any]) -> str:
+def as_json_bytes(event: EventDict, default: Callable[[Any], Any]) -> bytes:
     """An event as JSON in ASCII. The quick encoder leaves other characters as they are, and they are few."""
     try:
         line = msgspec.json.encode(event, enc_hook=default)
     except UnicodeEncodeError:  # half a character, as in the name of a file
-        return json.dumps(event, default=default)
-    return line.decode() if line.isascii() else json.dumps(event, default=default)
+        return json.dumps(event, default=default).encode()
+    return line if line.isascii() else json.dumps(event, default=default).encode()
+
+
+def as_json(event: EventDict, default: Callable[[Any], Any]) -> str:
+    """The same as text."""
+    return as_json_bytes(event, default).decode()
 
 
 def describe_failure(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -35,7 +35,7 @@ class NotReplicated(OperationalError):
     """The commit is on this server, and perhaps on no other: it may be lost with it, or not."""
 
 
-class _replicated:  # noqa: N801 - a context manager
+class _Replicated:
     """Sees that what its block commits was not given up while it waited for synchronous standbys.
 
     Where somebody cancels that wait, PostgreSQL answers with success, and warns. Nothing else here does.
@@ -78,7 +78,7 @@ class PostgresPaymentStore:
     async def create(self, payment_id: UUID, amount: Amount) -> Created:
         """Store a pending payment under this id, or find the one that has it."""
         async with self._pool.connection() as connection:
-            with _replicated(connection):
+            with _Replicated(connection):
                 inserted = await _row(connection, sql.INSERT_PAYMENT, (payment_id, Int8(amount.cents)))
             row = inserted or await _row(connection, sql.GET_PAYMENT, (payment_id,))
         if row is None:
@@ -200,7 +200,7 @@ class _Lock:
         try:
             if isinstance(error, PaymentError):
                 # A refusal is an answer, too: it waits, like every commit, until what decided it is durable.
-                with _replicated(connection):
+                with _Replicated(connection):
                     await _execute(connection, sql.COMMIT)
         finally:
             await self._pool.give_back(connection)
@@ -216,7 +216,7 @@ class _LockedPayment:
         self.now = now
 
     async def commit(self, payment: Payment | None = None, attempt: CaptureAttempt | None = None) -> None:
-        with _replicated(self._connection):
+        with _Replicated(self._connection):
             await _commit(self._connection, [] if payment is None else [payment], attempt)
 
 
@@ -227,7 +227,7 @@ class _DuePayments:
         self.now = now
 
     async def commit(self, payments: Sequence[Payment]) -> None:
-        with _replicated(self._connection):
+        with _Replicated(self._connection):
             await _commit(self._connection, payments, None)
 
 
