@@ -41,7 +41,11 @@ _UNDER_WAY = set()
 class PostgresPaymentStore:
 """
 ANSWER_BEFORE_COMMIT = (
-    Edit(STORE, "\nfrom collections.abc import", "\nimport asyncio\nfrom psycopg.pq import TransactionStatus\nfrom collections.abc import"),
+    Edit(
+        STORE,
+        "\nfrom collections.abc import",
+        "\nimport asyncio\nfrom psycopg.pq import TransactionStatus\nfrom collections.abc import",
+    ),
     Edit(STORE, "\nclass PostgresPaymentStore:\n", _LATE),
     Edit(
         STORE,
