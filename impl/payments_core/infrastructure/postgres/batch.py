@@ -28,6 +28,8 @@ _BROKEN, _NO_PIPELINE = ConnStatus.BAD, PipelineStatus.OFF
 class Reply:
     """What came of a statement, once its batch has been sent."""
 
+    __slots__ = ("_connection", "_result")
+
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._result: PGresult | None = None
@@ -73,6 +75,8 @@ class Batch:
     Args:
         connection: which nobody else uses meanwhile.
     """
+
+    __slots__ = ("_connection", "_statements")
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

@@ -207,6 +207,8 @@ class _Lock:
 
 
 class _LockedPayment:
+    __slots__ = ("_connection", "attempt", "now", "payment")
+
     def __init__(
         self, connection: Connection, payment: Payment, attempt: CaptureAttempt | None, now: Instant
     ) -> None:
