@@ -9,9 +9,11 @@ import structlog
 from psycopg_pool import PoolClosed, PoolTimeout
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
 
 from payments_core.application.ports import PaymentStore
 from payments_core.domain.errors import (
@@ -29,6 +31,14 @@ Lifespan = Callable[[], AbstractAsyncContextManager[None]]
 
 _log = structlog.get_logger()
 _RETRY_AFTER_SECONDS = "1"
+
+
+class _Application(Starlette):
+    """Starlette without its outermost middleware, for errors without a handler: here every error has one."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """What a request goes through."""
+        return ExceptionMiddleware(self.router, handlers=self.exception_handlers, debug=False)
 
 
 def create_app(
@@ -67,7 +77,7 @@ def create_app(
             async with lifespan():
                 yield
 
-    app = Starlette(
+    app = _Application(
         routes=[
             *PaymentRoutes.over(store).routes(),
             resource("/healthz", GET=healthz),
