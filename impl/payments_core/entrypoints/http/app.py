@@ -38,7 +38,7 @@ class _Application(Starlette):
 
     def build_middleware_stack(self) -> ASGIApp:
         """What a request goes through."""
-        return ExceptionMiddleware(self.router, handlers=self.exception_handlers, debug=False)
+        return ExceptionMiddleware(self.router, handlers=self.exception_handlers)
 
 
 def create_app(

@@ -19,6 +19,8 @@ from psycopg.errors import Diagnostic
 from psycopg.pq import ConnStatus
 from psycopg.waiting import Ready, Wait, wait_async
 
+from payments_core.infrastructure.postgres.finishing import ended
+
 Row = tuple[Any, ...]
 Result = TypeVar("Result")
 
@@ -92,10 +94,7 @@ class Connection(AsyncConnection[Row]):
     async def _give_up(self, generator: PQGen[Any]) -> None:
         """End what runs in the database. Who cancels again, as a scope does at each await, waits too."""
         self._unwatch()
-        ending = asyncio.create_task(self._end(generator))
-        while not ending.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.shield(ending)
+        await ended(asyncio.create_task(self._end(generator)))
 
     async def _end(self, generator: PQGen[Any]) -> None:
         """Ask for the end until it has come: PostgreSQL drops a request that comes between two statements."""
