@@ -33,6 +33,8 @@ from tests.bench.service.servers import ALTERNATIVE, SERVICE, SESSIONS, TOKEN, S
 
 CONNECTIONS = 10
 """Clients of everybody: as many as a process has sessions, so that nobody waits for one."""
+OPEN_CONNECTIONS = 64
+"""Where clients come at a rate: so many that hardly one waits for another's to be free."""
 WARM_UP_S = 2
 _SESSION_ENDS_S = 0.5
 _SERVERS = {ONE: (SERVICE, 1), TWO: (SERVICE, 2), OTHER_ONE: (ALTERNATIVE, 1), OTHER_TWO: (ALTERNATIVE, 2)}
@@ -126,7 +128,7 @@ def _served(postgres: EmbeddedPostgres, name: str, seconds: float) -> Run:
 def _pgbench(postgres: EmbeddedPostgres, name: str, seconds: float) -> Run:
     each = int((WARM_UP_S + seconds) * _TRANSACTIONS_PER_SECOND) // SESSIONS
     with database(postgres, each * SESSIONS) as stored:
-        warm = each // 8
+        warm = WARM_UP_S * _TRANSACTIONS_PER_SECOND // SESSIONS
         script = pgbench.script(_PIPELINES[name], 0, each)
         before = pgbench.run(stored.dsn, script, seconds=WARM_UP_S, clients=SESSIONS)
         script = pgbench.script(_PIPELINES[name], warm, each)
@@ -150,25 +152,18 @@ def _pgbench(postgres: EmbeddedPostgres, name: str, seconds: float) -> Run:
 
 
 def half_load(postgres: EmbeddedPostgres, rate: float, seconds: float) -> HalfLoad:
-    """Send captures at a rate.
+    """Send captures at a rate, by as many clients as it takes: `OPEN_CONNECTIONS`.
 
     Raises:
         LoadError: something failed.
     """
-    each = int(4 * rate * seconds / CONNECTIONS) + 10
     warm = WARM_UP_S * _PAYMENTS_PER_SECOND
-    with database(postgres, warm + each * CONNECTIONS) as stored, serving(SERVICE, stored.dsn) as server:
+    payments = warm + int(2 * rate * seconds) + 100
+    with database(postgres, payments) as stored, serving(SERVICE, stored.dsn) as server:
         _capture(server, WARM_UP_S, 0)
-        arguments = [TOKEN, str(warm), f"{rate:.3f}", str(CONNECTIONS), str(each)]
+        arguments = [TOKEN, str(warm), f"{rate:.3f}"]
         with used(postgres, server) as usage:
-            load = send(
-                server.url,
-                "paced.lua",
-                arguments,
-                seconds=seconds,
-                connections=CONNECTIONS,
-                threads=CONNECTIONS,
-            )
+            load = send(server.url, "paced.lua", arguments, seconds=seconds, connections=OPEN_CONNECTIONS)
     return HalfLoad(
         rate=rate,
         captures=load.requests,

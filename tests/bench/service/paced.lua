@@ -1,10 +1,11 @@
--- wrk: captures at a given rate, whether or not the server keeps up; one connection for each thread.
--- Arguments: the folder of this file, the token, the number of the first payment, captures a second, threads,
--- how many payments there are for each thread.
+-- wrk: captures at a given rate, whether or not the server keeps up; one thread, many connections.
+-- Arguments: the folder of this file, the token, the number of the first payment, captures a second.
 --
--- Each thread decides beforehand when to send (a Poisson process, in whole milliseconds, as wrk's timer has
--- them). A latency is from that instant to the answer. What is sent late because the answer before it was
--- late, or because the timer was, is late from the client's point of view (no coordinated omission).
+-- When to send is drawn beforehand (a Poisson process, in whole milliseconds, as wrk's timer has them), and
+-- whichever connection is free sends next: clients that are as many as they like do not wait for each other.
+-- A latency is from that instant to the answer. What is sent late because no connection was free, or because
+-- the timer was, is late from the client's point of view (no coordinated omission).
+-- Which answer is whose says the id of the request, which comes back with it.
 
 local ffi = require("ffi")
 ffi.cdef [[
@@ -15,57 +16,56 @@ ffi.cdef [[
 local captures
 local number
 local between
-local due
+local arrival
 local found
+local due = {}
+local asked = 0
+local sent = 0
+local thread
 latencies = {}
-local threads = {}
 
 local function now()
   ffi.C.clock_gettime(0, found)
   return tonumber(found.seconds) * 1000 + tonumber(found.nanoseconds) / 1e6
 end
 
-local function following()
-  return math.floor(due - between * math.log(1 - math.random()))
-end
-
-function setup(thread)
-  table.insert(threads, thread)
-  thread:set("index", #threads - 1)
+function setup(only)
+  thread = only
 end
 
 function init(arguments)
   found = ffi.new("bench_time")
   captures = dofile(arguments[1] .. "/payments.lua")
   captures.token = arguments[2]
-  number = tonumber(arguments[3]) + index * tonumber(arguments[6])
-  between = 1000 * tonumber(arguments[5]) / tonumber(arguments[4])
-  math.randomseed(1 + index)
-  due = math.floor(now())
-  due = following()
+  number = tonumber(arguments[3])
+  between = 1000 / tonumber(arguments[4])
+  math.randomseed(1)
+  arrival = now()
 end
 
 function delay()
-  return math.max(0, due - math.floor(now()))
+  arrival = arrival - between * math.log(1 - math.random())
+  asked = asked + 1
+  due[asked] = math.floor(arrival)
+  return math.max(0, due[asked] - math.floor(now()))
 end
 
 function request()
+  if asked == 0 then
+    return captures.request(number)  -- wrk looks at one, and does not send it
+  end
+  sent = sent + 1
   number = number + 1
-  return captures.request(number - 1)
+  return captures.request(number - 1, { ["X-Request-ID"] = tostring(sent) })
 end
 
-function response()
-  latencies[#latencies + 1] = math.floor((now() - due) * 1000)
-  due = following()
+function response(status, headers)
+  local answered = tonumber(headers["x-request-id"])
+  latencies[#latencies + 1] = math.floor((now() - due[answered]) * 1000)
+  due[answered] = nil
 end
 
 function done(summary)
   captures = dofile(os.getenv("BENCH_SCRIPTS") .. "/payments.lua")
-  local all = {}
-  for _, thread in ipairs(threads) do
-    for _, latency in ipairs(thread:get("latencies")) do
-      all[#all + 1] = tostring(latency)
-    end
-  end
-  captures.report(summary, ',"latencies":[' .. table.concat(all, ",") .. "]")
+  captures.report(summary, ',"latencies":[' .. table.concat(thread:get("latencies"), ",") .. "]")
 end

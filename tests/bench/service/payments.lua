@@ -8,12 +8,11 @@ function captures.id(number)
   return string.format("%08d-0000-0000-0000-000000000000", scattered)
 end
 
-function captures.request(number)
-  local headers = {
-    ["Authorization"] = "Bearer " .. captures.token,
-    ["Content-Type"] = "application/json",
-    ["Idempotency-Key"] = string.format("order-%d-capture", number),
-  }
+function captures.request(number, headers)
+  headers = headers or {}
+  headers["Authorization"] = "Bearer " .. captures.token
+  headers["Content-Type"] = "application/json"
+  headers["Idempotency-Key"] = string.format("order-%d-capture", number)
   return wrk.format("POST", "/payments/" .. captures.id(number) .. "/captures", headers, '{"amount_cents":1000}')
 end
 
