@@ -20,12 +20,13 @@ import psycopg
 import pytest
 import structlog
 
-from payments_core.entrypoints.logs import configure_logs, describe_failure, name_request
+from payments_core.entrypoints.logs import configure_logs, describe_failure, stamp
 from payments_core.entrypoints.metrics import MULTIPROCESS_VARIABLE
 from payments_core.entrypoints.settings import Settings
+from payments_core.entrypoints.wiring import postgres_app
 from payments_core.infrastructure.in_memory import InMemoryPaymentStore
 from payments_core.infrastructure.postgres.store import PostgresPaymentStore
-from tests.support.api import problem
+from tests.support.api import problem, running
 from tests.support.guarded import guarded_over, sample_of
 from tests.support.postgres import Database
 from tests.support.processes import Server, serving
@@ -89,7 +90,7 @@ async def test_an_error_that_was_answered_has_its_id_and_ends_there() -> None:
             raise RuntimeError("broken")
 
     async with guarded_over(Failing(lambda: NOON)) as service:
-        with structlog.testing.capture_logs([name_request]) as logs:
+        with structlog.testing.capture_logs([stamp]) as logs:
             answer = await service.http.get(f"/payments/{uuid4()}", headers={"X-Request-ID": "mine"})
     problem(answer, 500, "internal_error")
     assert answer.headers["x-request-id"] == "mine"
@@ -201,6 +202,35 @@ def test_what_libraries_log_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     (line,) = [json.loads(each) for each in capsys.readouterr().err.splitlines()]
     assert (line["event"], line["level"]) == ("error connecting in 'pool-1': refused", "warning")
     assert line["logger"] == "psycopg.pool"
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_the_last_requests_before_the_end_have_their_lines(
+    shared_database: Database, tmp_path: Path, workers: str
+) -> None:
+    with serving(tmp_path, ["--workers", workers], DATABASE_URL=shared_database.app_dsn) as server:
+        for number in range(9):
+            named = {"X-Request-ID": f"last-{number}"}
+            assert httpx.get(f"{server.url}/payments", headers=named, timeout=LIMIT_S).status_code == 200
+        assert server.stop() == 0
+        told = [line for line in server.printed.splitlines() if '"request"' in line]
+    assert [json.loads(line)["request_id"] for line in told] == [f"last-{number}" for number in range(9)]
+
+
+@pytest.mark.anyio
+async def test_what_waits_is_written_when_the_application_ends(
+    shared_database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept, level = list(logging.getLogger().handlers), logging.getLogger().level
+    try:
+        configure_logs("info")
+        async with running(postgres_app(Settings(database_url=shared_database.app_dsn))):
+            structlog.get_logger().info("the last words")
+        assert json.loads(capsys.readouterr().err)["event"] == "the last words"
+    finally:
+        logging.getLogger().handlers[:] = kept
+        logging.getLogger().setLevel(level)
+        structlog.reset_defaults()
 
 
 # ---- metrics ------------------------------------------------------------------------------------

@@ -6,33 +6,33 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from typing import Any, BinaryIO, TextIO, cast
+from datetime import UTC, datetime
+from typing import Any, TextIO
 
 import msgspec
 import psycopg
 import structlog
 from structlog.types import EventDict, WrappedLogger
 
+from payments_core.entrypoints.lines import Lines
+
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the request that is being served."""
 
-
-class _PresentStandardError:
-    """A file of bytes that is whatever standard error is at the time."""
-
-    def write(self, line: bytes) -> int:
-        return sys.stderr.buffer.write(line)
-
-    def flush(self) -> None:
-        sys.stderr.buffer.flush()
+_LINES = Lines()
 
 
 class _StandardError(logging.StreamHandler[TextIO]):
-    """Writes to whatever standard error is at the time."""
+    """Writes to whatever standard error is at the time, after the lines that wait."""
 
     def __init__(self, formatter: logging.Formatter) -> None:
         logging.Handler.__init__(self)
         self.setFormatter(formatter)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record of a library."""
+        _LINES.flush()
+        super().emit(record)
 
     @property
     def stream(self) -> TextIO:  # type: ignore[override] # an attribute of the base class
@@ -41,16 +41,11 @@ class _StandardError(logging.StreamHandler[TextIO]):
 
 def configure_logs(level: str) -> None:
     """Log JSON at ``level`` and above, with a UTC time; also what uvicorn and psycopg have to say."""
-    named: list[structlog.types.Processor] = [
-        name_request,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
     threshold = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
-        processors=[*named, describe_failure, structlog.processors.JSONRenderer(as_json_bytes)],
+        processors=[stamp, describe_failure, structlog.processors.JSONRenderer(as_json_bytes)],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.BytesLoggerFactory(file=cast("BinaryIO", _PresentStandardError())),
+        logger_factory=lambda *_: _LINES,
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         processors=[
@@ -58,7 +53,7 @@ def configure_logs(level: str) -> None:
             describe_failure,
             structlog.processors.JSONRenderer(as_json),
         ],
-        foreign_pre_chain=[*named, structlog.stdlib.add_logger_name],
+        foreign_pre_chain=[stamp, structlog.stdlib.add_logger_name],
     )
     root = logging.getLogger()
     others = [handler for handler in root.handlers if not isinstance(handler, _StandardError)]
@@ -68,11 +63,18 @@ def configure_logs(level: str) -> None:
     logging.getLogger("yoyo").setLevel(max(threshold, logging.WARNING))
 
 
-def name_request(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Say to which request an event belongs."""
+def flush() -> None:
+    """Write the lines that wait for others."""
+    _LINES.flush()
+
+
+def stamp(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Say of an event which request it belongs to, its level, and when it was."""
     current = request_id.get()
     if current is not None:
         event["request_id"] = current
+    event["level"] = method
+    event["timestamp"] = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     return event
 
 
