@@ -320,6 +320,7 @@ async def test_a_batch_expires_whole_or_not_at_all(postgres: Kit, monitor: Monit
 @pytest.mark.invariant("I9")
 async def test_a_connection_is_not_lost_while_it_is_given_back(postgres: Kit, monitor: Monitor) -> None:
     payment = await created(postgres)
+    pool: Pool = postgres.store._pool  # type: ignore[attr-defined]
     leave = asyncio.Event()
 
     async def request() -> None:
@@ -329,14 +330,16 @@ async def test_a_connection_is_not_lost_while_it_is_given_back(postgres: Kit, mo
     for _ in range(2 * POOL):
         task = asyncio.create_task(request())
         await asyncio.sleep(A_MOMENT_S)
-        # Somebody else is busy with the pool just when the request gives its connection back.
-        async with postgres.store._pool._lock:  # type: ignore[attr-defined]
+        # One waits, and another is busy with the pool, just when the request gives its connection back.
+        async with pool._lock:
+            waiting = asyncio.create_task(pool.getconn())
             leave.set()
             await asyncio.sleep(A_MOMENT_S)
             task.cancel()
             await asyncio.sleep(A_MOMENT_S)
         await asyncio.wait_for(asyncio.wait([task]), LIMIT_S)
         assert task.cancelled()
+        await pool.give_back(await asyncio.wait_for(waiting, LIMIT_S))
         leave.clear()
     await every_connection_works(postgres, monitor)
 
