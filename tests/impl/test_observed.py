@@ -10,7 +10,10 @@ import os
 import re
 import signal
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -20,6 +23,7 @@ import psycopg
 import pytest
 import structlog
 
+from payments_core.entrypoints.http import observed
 from payments_core.entrypoints.logs import configure_logs, describe_failure, stamp
 from payments_core.entrypoints.metrics import MULTIPROCESS_VARIABLE
 from payments_core.entrypoints.settings import Settings
@@ -34,6 +38,7 @@ from tests.support.rows import AUTHORIZED, insert, payment, update
 from tests.support.stores import NOON, Kit, stored
 
 LIMIT_S = 30.0
+LATE_S = observed._LATE_S
 KEY = "key-that-nobody-may-see"
 TOKEN = "pay_token-that-nobody-may-see"
 TOKEN_HASH = hashlib.sha256(TOKEN.encode()).hexdigest()
@@ -92,6 +97,7 @@ async def test_an_error_that_was_answered_has_its_id_and_ends_there() -> None:
     async with guarded_over(Failing(lambda: NOON)) as service:
         with structlog.testing.capture_logs([stamp]) as logs:
             answer = await service.http.get(f"/payments/{uuid4()}", headers={"X-Request-ID": "mine"})
+            await asyncio.sleep(5 * LATE_S)
     problem(answer, 500, "internal_error")
     assert answer.headers["x-request-id"] == "mine"
     assert [(each["event"], each["request_id"]) for each in logs] == [
@@ -188,17 +194,24 @@ def test_a_chain_of_failures_is_described_whole_without_values() -> None:
     assert describe_failure(None, "", {"event": "x", "exc_info": None}) == {"event": "x"}
 
 
-def test_what_libraries_log_is_json(capsys: pytest.CaptureFixture[str]) -> None:
-    kept, level = list(logging.getLogger().handlers), logging.getLogger().level
+@contextmanager
+def logging_at(level: str) -> Iterator[None]:
+    """Within the block logs are as the service has them."""
+    kept, before = list(logging.getLogger().handlers), logging.getLogger().level
     try:
-        configure_logs("warning")
+        configure_logs(level)
+        yield
+    finally:
+        logging.getLogger().handlers[:] = kept
+        logging.getLogger().setLevel(before)
+        structlog.reset_defaults()
+
+
+def test_what_libraries_log_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+    with logging_at("warning"):
         configure_logs("warning")
         logging.getLogger("psycopg.pool").warning("error connecting in %r: %s", "pool-1", "refused")
         logging.getLogger("psycopg.pool").info("too fine")
-    finally:
-        logging.getLogger().handlers[:] = kept
-        logging.getLogger().setLevel(level)
-        structlog.reset_defaults()
     (line,) = [json.loads(each) for each in capsys.readouterr().err.splitlines()]
     assert (line["event"], line["level"]) == ("error connecting in 'pool-1': refused", "warning")
     assert line["logger"] == "psycopg.pool"
@@ -218,19 +231,51 @@ def test_the_last_requests_before_the_end_have_their_lines(
 
 
 @pytest.mark.anyio
-async def test_what_waits_is_written_when_the_application_ends(
-    shared_database: Database, capsys: pytest.CaptureFixture[str]
+async def test_requests_are_told_of_together_each_as_it_was(
+    memory: Kit, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    kept, level = list(logging.getLogger().handlers), logging.getLogger().level
-    try:
-        configure_logs("info")
-        async with running(postgres_app(Settings(database_url=shared_database.app_dsn))):
-            structlog.get_logger().info("the last words")
-        assert json.loads(capsys.readouterr().err)["event"] == "the last words"
-    finally:
-        logging.getLogger().handlers[:] = kept
-        logging.getLogger().setLevel(level)
-        structlog.reset_defaults()
+    with logging_at("info"):
+        async with guarded_over(memory.store) as service:
+            for number in range(5):
+                named = {"X-Request-ID": f"mine-{number}"}
+                began = datetime.now(UTC)
+                await service.http.get("/payments", headers=named)
+                ended = datetime.now(UTC)
+                structlog.get_logger().info("another", began=str(began), ended=str(ended))
+            await asyncio.sleep(5 * LATE_S)
+        lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    others = [line for line in lines if line["event"] == "another"]
+    requests = [line for line in lines if line["event"] == "request"]
+    assert [line["request_id"] for line in requests] == [f"mine-{number}" for number in range(5)]
+    assert {"request_id"} & {key for line in others for key in line} == set()
+    for request, other in zip(requests, others, strict=True):
+        began, at, ended = map(datetime.fromisoformat, (other["began"], request["timestamp"], other["ended"]))
+        assert began <= at <= ended
+
+
+@pytest.mark.anyio
+async def test_many_requests_wait_for_nobody(memory: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observed, "_LATE_S", 1000 * LIMIT_S)
+    async with guarded_over(memory.store) as service:
+        with structlog.testing.capture_logs([stamp]) as logs:
+            for _ in range(250):
+                await service.http.get("/payments")
+    assert len(logs) == 200
+
+
+@pytest.mark.anyio
+async def test_what_is_untold_is_told_when_the_application_ends(
+    shared_database: Database, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observed, "_LATE_S", 1000 * LIMIT_S)
+    with logging_at("info"):
+        app = postgres_app(Settings(database_url=shared_database.app_dsn))
+        async with running(app):
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://payments") as http:
+                await http.get("/payments", headers={"X-Request-ID": "the-last"})
+        lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [line["request_id"] for line in lines if line["event"] == "request"] == ["the-last"]
 
 
 # ---- metrics ------------------------------------------------------------------------------------
@@ -267,6 +312,20 @@ async def test_captures_by_outcome_and_replays(memory: Kit) -> None:
 
 
 @pytest.mark.anyio
+async def test_what_nobody_looks_at_is_counted_all_the_same(memory: Kit) -> None:
+    async with guarded_over(memory.store) as service:
+        metrics = service.metrics
+        for _ in range(2_500):
+            metrics.lock_wait(0.5)
+        assert len(metrics._noted) == 500
+        assert service.metric("payments_lock_wait_seconds_sum") == 1250
+        await service.http.get("/payments")
+        assert metrics._noted
+        await asyncio.sleep(5 * LATE_S)
+        assert metrics._noted == []  # another process may be asked, which knows what has been counted
+
+
+@pytest.mark.anyio
 async def test_waits_are_measured(postgres: Kit) -> None:
     store = postgres.store
     assert isinstance(store, PostgresPaymentStore)
@@ -297,6 +356,7 @@ def test_several_processes_count_together(shared_database: Database, tmp_path: P
         with ThreadPoolExecutor(8) as clients:
             assert set(clients.map(create, range(60))) == {201}
         name = 'payments_http_request_duration_seconds_count{method="POST",route="/payments",status="201"}'
+        time.sleep(10 * LATE_S)
         pages = [httpx.get(f"{server.url}/metrics", timeout=LIMIT_S).text for _ in range(6)]
         assert {sample_of(page, name) for page in pages} == {60}
         assert {sample_of(page, "payments_http_requests_in_flight") for page in pages} == {1}

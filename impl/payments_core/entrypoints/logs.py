@@ -21,18 +21,16 @@ request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 _LINES = Lines()
 
+together = _LINES.together
+"""Within this context all events are one write."""
+
 
 class _StandardError(logging.StreamHandler[TextIO]):
-    """Writes to whatever standard error is at the time, after the lines that wait."""
+    """Writes to whatever standard error is at the time."""
 
     def __init__(self, formatter: logging.Formatter) -> None:
         logging.Handler.__init__(self)
         self.setFormatter(formatter)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write a record of a library."""
-        _LINES.flush()
-        super().emit(record)
 
     @property
     def stream(self) -> TextIO:  # type: ignore[override] # an attribute of the base class
@@ -63,18 +61,16 @@ def configure_logs(level: str) -> None:
     logging.getLogger("yoyo").setLevel(max(threshold, logging.WARNING))
 
 
-def flush() -> None:
-    """Write the lines that wait for others."""
-    _LINES.flush()
-
-
 def stamp(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """Say of an event which request it belongs to, its level, and when it was."""
-    current = request_id.get()
-    if current is not None:
-        event["request_id"] = current
+    """Say of an event which request it belongs to, its level, and when it was; what it says itself counts."""
+    if "request_id" not in event:
+        current = request_id.get()
+        if current is not None:
+            event["request_id"] = current
     event["level"] = method
-    event["timestamp"] = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    seconds = event.get("timestamp")
+    now = datetime.now(UTC) if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    event["timestamp"] = now.isoformat(timespec="microseconds").replace("+00:00", "Z")
     return event
 
 

@@ -11,8 +11,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from payments_core.entrypoints import logs, tokens
 from payments_core.entrypoints import metrics as prometheus
+from payments_core.entrypoints import tokens
 from payments_core.entrypoints.http.app import create_app
 from payments_core.entrypoints.http.authentication import Authenticated
 from payments_core.entrypoints.http.demo import clock_route
@@ -20,6 +20,7 @@ from payments_core.entrypoints.http.limits import Admission, Deadline, HeadLimit
 from payments_core.entrypoints.http.observed import QUIET, Observed, templates
 from payments_core.entrypoints.http.resources import resource
 from payments_core.entrypoints.lifecycle import drained, draining
+from payments_core.entrypoints.logs import configure_logs
 from payments_core.entrypoints.metrics import Metrics
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.sweeper import sweeping
@@ -123,7 +124,6 @@ def _app(
     @asynccontextmanager
     async def opened() -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            stack.callback(logs.flush)  # whom a signal ends does not come to its exit
             stack.callback(at_the_end)
             await stack.enter_async_context(pool)
             await stack.enter_async_context(
@@ -184,7 +184,7 @@ def exposition(metrics: Metrics) -> Route:
 def app_from_environment() -> ASGIApp:
     """The application as the environment says; what each worker process builds for itself, logs included."""
     settings = Settings()
-    logs.configure_logs(settings.log_level)
+    configure_logs(settings.log_level)
     app = postgres_app(settings)
     # What is there by now stays: the garbage collector need not look at it again and again. A request leaves
     # hardly anything to collect that is not freed at once, so that it need not look for that often, either.
