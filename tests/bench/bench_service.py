@@ -39,9 +39,9 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
     """How much is measured.
 
     Attributes:
-        rounds: of the contestants, and with few and many payments.
+        rounds: of the contestants and of half load, and with few and many payments.
         seconds: of each run.
-        half_loads: runs at half load, of `half_seconds` each.
+        half_seconds: of each run at half load.
         memory: captures over which the memory is looked at.
         few, many: payments that are stored.
         sized: captures with few and with many payments stored.
@@ -49,7 +49,6 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
 
     rounds: int
     seconds: int
-    half_loads: int
     half_seconds: int
     memory: int
     few: int
@@ -60,16 +59,13 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
 FULL = Scale(
     rounds=5,
     seconds=8,
-    half_loads=3,
-    half_seconds=20,
+    half_seconds=12,
     memory=200_000,
     few=3_000,
     many=3_000_000,
     sized=2_500,
 )
-QUICK = Scale(
-    rounds=1, seconds=2, half_loads=1, half_seconds=4, memory=8_000, few=1_500, many=30_000, sized=1_000
-)
+QUICK = Scale(rounds=1, seconds=2, half_seconds=4, memory=8_000, few=1_500, many=30_000, sized=1_000)
 
 
 class UnavailableError(RuntimeError):
@@ -151,9 +147,7 @@ def _measured(scale: Scale, parts: set[Part]) -> Results:
     with progress_bar("bench") as progress, durable_server() as postgres:
         results.postgres = postgres.version
         if "speed" in parts:
-            _speed(results, postgres, scale, progress)
-        if "half" in parts:
-            _half(results, postgres, scale, progress)
+            _speed(results, postgres, scale, progress, at_half_load="half" in parts)
         if "lives" in parts:
             progress(0, 1, "lives of payments")
             results.lifecycle = measuring.lifecycle(postgres, scale.seconds)
@@ -166,26 +160,25 @@ def _measured(scale: Scale, parts: set[Part]) -> Results:
     return results
 
 
-def _speed(results: Results, postgres: EmbeddedPostgres, scale: Scale, progress: Report) -> None:
-    """Every contestant in each round, each time in another order."""
+def _speed(
+    results: Results, postgres: EmbeddedPostgres, scale: Scale, progress: Report, *, at_half_load: bool
+) -> None:
+    """Every contestant in each round, each time in another order; in the end half of what it has come to."""
     progress(0, 1, "do the two stacks answer the same?")
     measuring.require_agreement(postgres)
-    total, done = scale.rounds * len(CONTESTANTS), count(1)
+    total, done = scale.rounds * (len(CONTESTANTS) + at_half_load), count(1)
     for number in range(scale.rounds):
         turn = number % len(CONTESTANTS)
         for name in (*CONTESTANTS[turn:], *CONTESTANTS[:turn]):
             found = measuring.run(postgres, name, scale.seconds)
             results.runs.append(found)
             progress(next(done), total, f"{name}: {found.per_second:,.0f} captures a second")
-
-
-def _half(results: Results, postgres: EmbeddedPostgres, scale: Scale, progress: Report) -> None:
-    whole = median(results.runs, ONE, lambda run: run.per_second)
-    assert whole is not None, "it has run, or an error would have been raised"
-    for number in range(scale.half_loads):
-        results.half_loads.append(measuring.half_load(postgres, whole / 2, scale.half_seconds))
-        p99 = results.half_loads[-1].p99
-        progress(number + 1, scale.half_loads, f"half load: p99 {p99 / 1e3:.1f} ms")
+        if at_half_load:
+            whole = median(results.runs, ONE, lambda run: run.per_second)
+            assert whole is not None, "it has run, or an error would have been raised"
+            half = measuring.half_load(postgres, whole / 2, scale.half_seconds)
+            results.half_loads.append(half)
+            progress(next(done), total, f"half load: p99 {half.p99 / 1e3:.1f} ms")
 
 
 def _size(results: Results, postgres: EmbeddedPostgres, scale: Scale, progress: Report) -> None:
