@@ -119,7 +119,6 @@ class Observed:
         with together():
             for ended in untold:
                 self._tell(*ended)
-        self._metrics.count()
 
     def _tell(self, scope: Scope, route: str, status: str, seconds: float, at: float) -> None:
         capture = scope.get(CAPTURE)
