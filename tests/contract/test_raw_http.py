@@ -361,6 +361,21 @@ def slow_sender(hasty: Watched, name: str = "trailers without an end", limit_s: 
     assert [status for status in connection.statuses() if status != 413] == []
 
 
+def test_a_body_that_ends_after_its_answer_does_not_keep_the_connection(hasty: Watched) -> None:
+    late_end(hasty)
+
+
+def late_end(hasty: Watched, limit_s: float = LIMIT_S) -> None:
+    connection = hasty.connect()
+    connection.send(b"POST /nowhere HTTP/1.1\r\nHost: payments\r\nContent-Length: 2\r\n\r\n")
+    end = time.monotonic() + limit_s
+    while not connection.statuses() and time.monotonic() < end:
+        connection.read(0.05)
+    connection.send(b"{}")
+    assert connection.await_end(limit_s)
+    assert connection.statuses() == [404]
+
+
 def test_a_client_that_does_not_read_is_ended(hasty: Watched) -> None:
     slow_reader(hasty)
 
@@ -386,6 +401,10 @@ BROKEN: dict[str, tuple[Edit, Callable[[Watched], object]]] = {
     "no time for a request to arrive": (
         Edit(PROTOCOL, "call_later(seconds, self._too_late)", "call_later(1e6, self._too_late)"),
         lambda server: slow_sender(server, limit_s=5),
+    ),
+    "no time for what comes after an early answer": (
+        Edit(PROTOCOL, "if self._message_bytes == 0 and not is_answered:", "if self._message_bytes == 0:"),
+        lambda server: late_end(server, limit_s=8),
     ),
     "no time for an answer to be read": (
         Edit(PROTOCOL, "if is_unread and self._was_unread:", "if False:"),
