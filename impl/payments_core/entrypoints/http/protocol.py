@@ -167,8 +167,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """Give what has begun to come its time, which a request that came at once does not need."""
         if self._arrival is not None:
             return
-        is_answered = self.cycle is not None and self.cycle.response_complete
-        if self._message_bytes == 0 and not is_answered:  # its answer will begin the time of the next
+        is_whole = self._message_bytes == 0
+        if is_whole and not self.cycle.response_complete:  # its answer will begin the time of the next
             return
         self._expect_within(_HEAD_LIMIT_S if self._in_head else _BODY_LIMIT_S)
 
