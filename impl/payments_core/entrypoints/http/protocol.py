@@ -122,6 +122,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = True
         self._message_bytes = 0
         self._expect_nothing()
+        if self.cycle.response_complete:  # or else its answer will begin the time of the next
+            self._expect_within(_HEAD_LIMIT_S)
 
     def on_response_complete(self) -> None:
         """The oldest request has been answered, if need be without a body."""
@@ -165,10 +167,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _expect_the_rest(self) -> None:
         """Give what has begun to come its time, which a request that came at once does not need."""
-        if self._arrival is not None:
-            return
-        is_whole = self._message_bytes == 0
-        if is_whole and not self.cycle.response_complete:  # its answer will begin the time of the next
+        if self._message_bytes == 0 or self._arrival is not None:
             return
         self._expect_within(_HEAD_LIMIT_S if self._in_head else _BODY_LIMIT_S)
 
