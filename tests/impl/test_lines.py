@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import select
 import sys
+import threading
 
 import pytest
 
@@ -86,3 +87,26 @@ def test_no_write_is_more_than_a_pipe_takes_in_one_piece(monkeypatch: pytest.Mon
         b"x" * (select.PIPE_BUF + 1) + b"\n"
     ]
     assert len(error.writes) < 50
+
+
+def test_threads_lose_no_line_of_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = record(monkeypatch)
+    lines = Lines()
+    told = [[b"%d %d" % (thread, number) for number in range(5_000)] for thread in range(4)]
+
+    def tell(mine: list[bytes]) -> None:
+        for line in mine:
+            lines.info(line)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=tell, args=[mine]) for mine in told]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    written = b"".join(error.writes).splitlines()
+    assert [[line for line in written if line.startswith(b"%d " % thread)] for thread in range(4)] == told

@@ -2,14 +2,19 @@
 
 import select
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 class Lines:
-    """Writes lines to whatever standard error is at the time; a logger for structlog to wrap."""
+    """Writes lines to whatever standard error is at the time; a logger for structlog to wrap.
+
+    Several threads may use it.
+    """
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._waiting: list[bytes] = []
         self._size = 0
         self._are_together = False
@@ -17,12 +22,13 @@ class Lines:
     def info(self, line: bytes) -> None:
         """Write it: at once, or at the end of the block that tells it together with others."""
         size = len(line) + 1
-        if self._size + size > select.PIPE_BUF:
-            self._write()
-        self._waiting.append(line)
-        self._size += size
-        if not self._are_together:
-            self._write()
+        with self._lock:
+            if self._size + size > select.PIPE_BUF:
+                self._write()
+            self._waiting.append(line)
+            self._size += size
+            if not self._are_together:
+                self._write()
 
     debug = warning = error = critical = info
 
@@ -37,8 +43,9 @@ class Lines:
         try:
             yield
         finally:
-            self._are_together = False
-            self._write()
+            with self._lock:
+                self._are_together = False
+                self._write()
 
     def _write(self) -> None:
         if not self._waiting:
