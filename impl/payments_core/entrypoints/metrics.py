@@ -5,10 +5,9 @@ another process manager sets ``PROMETHEUS_MULTIPROC_DIR`` to an empty folder bef
 Whichever process is asked then answers for all.
 """
 
-import asyncio
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,24 +21,27 @@ from prometheus_client import (
     multiprocess,
 )
 
+from payments_core.entrypoints.bulk import Bulk
+
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-_LATE_S = 0.01
 _NOTED_AT_MOST = 1_000
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
+
+_Note = tuple[Callable[..., object], tuple[object, ...]]
 
 
 class Metrics:
     """The metrics of one application. Labels take few values: routes are templates, not paths.
 
-    What is told is noted, and counted together with what else was: one by one, between other work, the same
-    takes the processor several times as long. That is 10 ms later at most, and before this process is asked.
+    What is told is noted, and counted together with what else was: 10 ms later at most, and before this
+    process is asked.
     """
 
     def __init__(self) -> None:
-        self._noted: list[tuple[Callable[..., object], tuple[object, ...]]] = []
+        self._noted: Bulk[_Note] = Bulk(_count, _NOTED_AT_MOST)
         self._registry = registry = CollectorRegistry()
         self._requests = Histogram(
             "payments_http_request_duration_seconds",
@@ -124,19 +126,8 @@ class Metrics:
         """The sweeper expired some payments."""
         self._note(self._expired.inc, payments)
 
-    def count(self) -> None:
-        """Count what has been noted."""
-        noted, self._noted = self._noted, []
-        for counting, arguments in noted:
-            counting(*arguments)
-
     def _note(self, counting: Callable[..., object], *arguments: object) -> None:
-        if not self._noted:
-            with suppress(RuntimeError):  # without an event loop it is counted when somebody looks
-                asyncio.get_running_loop().call_later(_LATE_S, self.count)
-        self._noted.append((counting, arguments))
-        if len(self._noted) >= _NOTED_AT_MOST:
-            self.count()
+        self._noted.add((counting, arguments))
 
     def _count_request(self, method: str, route: str, status: str, seconds: float) -> None:
         self._in_flight.dec()
@@ -157,7 +148,7 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """All of them as Prometheus text: of this process, or of all where several serve one port."""
-        self.count()
+        self._noted.flush()
         folder = os.environ.get(MULTIPROCESS_VARIABLE)
         if folder is None:
             return generate_latest(self._registry)
@@ -165,6 +156,11 @@ class Metrics:
         shared = CollectorRegistry()
         multiprocess.MultiProcessCollector(shared, folder)  # type: ignore[no-untyped-call]
         return generate_latest(shared)
+
+
+def _count(noted: list[_Note]) -> None:
+    for counting, arguments in noted:
+        counting(*arguments)
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Each request gets an id, a line in the log and its place in the metrics. The outermost middleware."""
 
-import asyncio
 import random
 import re
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ import structlog
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from payments_core.entrypoints.bulk import Bulk
 from payments_core.entrypoints.logs import request_id, together
 from payments_core.entrypoints.metrics import Metrics
 
@@ -24,7 +24,6 @@ QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._~:-]{0,63}")
 _UNKNOWN_ROUTE = "unmatched"
 _NO_ANSWER = "none"
-_LATE_S = 0.01
 _UNTOLD_AT_MOST = 100
 
 
@@ -41,8 +40,7 @@ class _Ended(NamedTuple):
 class Observed:
     """Names every request, counts it when it ends, and tells of it soon afterwards.
 
-    Several are told of together, 10 ms late at most: one by one, between other work, the same takes the
-    processor several times as long.
+    Several are told of together, 10 ms late at most.
 
     The id is the client's ``X-Request-ID`` if that is 1 to 64 letters, digits and ``._~:-``, and else a new
     one. It is a header of the answer and a field of every log line, and no part of any body: a replay gives
@@ -62,7 +60,7 @@ class Observed:
         self._metrics = metrics
         # Bound once, as logs are configured by now: each event on the module's would be a logger of its own.
         self._log = structlog.get_logger().bind()
-        self._untold: list[_Ended] = []
+        self._untold = Bulk(self._tell_all, _UNTOLD_AT_MOST)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -97,7 +95,7 @@ class Observed:
 
         async def sent(message: Message) -> None:
             if message["type"] == "lifespan.shutdown.complete":
-                self._tell_all()
+                self._untold.flush()
             await send(message)
 
         await self._app(scope, receive, sent)
@@ -108,14 +106,9 @@ class Observed:
         capture = scope.get(CAPTURE)
         if capture is not None:
             self._metrics.captured(capture.outcome.value, capture.replayed)
-        if not self._untold:
-            asyncio.get_running_loop().call_later(_LATE_S, self._tell_all)
-        self._untold.append(_Ended(scope, route, status, seconds, time()))
-        if len(self._untold) >= _UNTOLD_AT_MOST:
-            self._tell_all()
+        self._untold.add(_Ended(scope, route, status, seconds, time()))
 
-    def _tell_all(self) -> None:
-        untold, self._untold = self._untold, []
+    def _tell_all(self, untold: list[_Ended]) -> None:
         with together():
             for ended in untold:
                 self._tell(*ended)
