@@ -22,7 +22,7 @@ END_LIMIT_S = 120.0
 
 IN_THE_BACKGROUND = """
 import asyncio, os, signal, time
-from payments_verify.cli.running import interrupt_on_termination
+from payments_verify.cli.interrupts import interrupt_on_termination
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 interrupt_on_termination()
 
@@ -42,6 +42,26 @@ async def main():
 
 try:
     asyncio.run(main())
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+IN_A_COLLECTION = """
+import gc, os, signal, time
+from payments_verify.cli.interrupts import interrupt_on_termination
+interrupt_on_termination()
+
+def callback(phase, info):
+    gc.callbacks.remove(callback)
+    os.kill(os.getpid(), signal.{signal})
+    print("never reached")
+
+gc.callbacks.append(callback)
+try:
+    gc.collect()
+    print("collected")
+    time.sleep(20)
+    print("went on")
 except KeyboardInterrupt:
     print("interrupted")
 """
@@ -128,6 +148,26 @@ def test_the_loop_of_a_command_in_the_background_is_interrupted_between_callback
         [sys.executable, "-c", IN_THE_BACKGROUND], capture_output=True, text=True, timeout=30, check=True
     )
     assert done.stdout.splitlines() == ["SIGINT is ignored", "interrupted"]
+
+
+@pytest.mark.parametrize("ending", ["SIGINT", "SIGTERM"])
+def test_an_interrupt_that_python_cannot_raise_where_it_falls_comes_again(ending: str) -> None:
+    script = IN_A_COLLECTION.format(signal=ending)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.splitlines() == ["collected", "interrupted"]
+    assert done.stderr == ""
+
+
+def test_what_else_python_cannot_raise_is_told_as_before() -> None:
+    script = IN_A_COLLECTION.format(signal="SIGINT").replace("os.kill(os.getpid(), signal.SIGINT)", "1 / 0")
+    script = script.replace("time.sleep(20)", "")
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.splitlines() == ["collected", "went on"]
+    assert "ZeroDivisionError" in done.stderr
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])

@@ -20,7 +20,8 @@ from typer.testing import CliRunner
 
 from payments_core.entrypoints.cli import app as core
 from payments_verify.cli import app as verify
-from payments_verify.cli.running import interruptible, progress_bar, was_interrupted
+from payments_verify.cli.interrupts import interruptible, was_interrupted
+from payments_verify.cli.running import progress_bar
 from payments_verify.cli.verify import Pace
 from payments_verify.history import History
 from payments_verify.payments.scenarios import SCENARIOS

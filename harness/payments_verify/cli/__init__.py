@@ -15,12 +15,12 @@ from payments_verify.cli.differential import machine, stress
 from payments_verify.cli.explore import explore
 from payments_verify.cli.faults import faults
 from payments_verify.cli.history import history
+from payments_verify.cli.interrupts import interrupt_on_termination, interruptible
 from payments_verify.cli.model import model
 from payments_verify.cli.mutants import mutants
 from payments_verify.cli.practice import practice
 from payments_verify.cli.replay import replay
 from payments_verify.cli.report import report
-from payments_verify.cli.running import interrupt_on_termination, interruptible
 from payments_verify.cli.soak import soak
 from payments_verify.cli.specs import specs
 from payments_verify.cli.static import static

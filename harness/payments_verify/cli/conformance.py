@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from payments_verify.cli.differential import PostgresBin, could_not_run
-from payments_verify.cli.running import interruptible, progress_bar
+from payments_verify.cli.interrupts import interruptible
+from payments_verify.cli.running import progress_bar
 from payments_verify.payments import binding as binding_file
 from payments_verify.payments.binding import Binding
 from payments_verify.payments.conformance import (

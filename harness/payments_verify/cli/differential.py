@@ -12,7 +12,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from payments_verify.cli.running import finish, interruptible, progress_bar
+from payments_verify.cli.interrupts import interruptible
+from payments_verify.cli.running import finish, progress_bar
 from payments_verify.executors import ExecutorError
 from payments_verify.payments.binding import BindingFileError
 from payments_verify.payments.checks import OpenSystem, machine_check, racing_check, stress_check

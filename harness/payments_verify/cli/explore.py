@@ -20,7 +20,8 @@ from rich.table import Table
 
 from payments_verify.cli.differential import Command, ExecutorName, Json, PostgresBin, could_not_run
 from payments_verify.cli.explored import ExploredSystem, StopAtFirst, System, explored, require_database
-from payments_verify.cli.running import Report, kept_when_interrupted, progress_bar, verdict_text, worst
+from payments_verify.cli.interrupts import kept_when_interrupted
+from payments_verify.cli.running import Report, progress_bar, verdict_text, worst
 from payments_verify.executors import open_executor
 from payments_verify.interleavings.exhaustive import Bounded, Naive
 from payments_verify.interleavings.parallel import prepare_workers

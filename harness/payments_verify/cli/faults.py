@@ -15,7 +15,8 @@ from rich.table import Table
 from payments_verify.cli.differential import Command, Json, PostgresBin, could_not_run
 from payments_verify.cli.explore import scenario_names, scenarios_named
 from payments_verify.cli.explored import StopAtFirst
-from payments_verify.cli.running import Report, kept_when_interrupted, progress_bar, verdict_text, worst
+from payments_verify.cli.interrupts import kept_when_interrupted
+from payments_verify.cli.running import Report, progress_bar, verdict_text, worst
 from payments_verify.gate import Fault
 from payments_verify.payments.fault_check import FaultReport, explore_fault
 from payments_verify.payments.scenarios import FAULT_SCENARIOS, Scenario

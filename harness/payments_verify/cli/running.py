@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from types import FrameType
 from typing import NoReturn
 
 import msgspec
@@ -63,71 +60,9 @@ def progress_bar(title: str, *, shown: bool = True, console: Console | None = No
         yield report
 
 
-def was_interrupted(error: BaseException | None) -> bool:
-    """Whether an error is an interrupt, or came up while one ended what was under way."""
-    while error is not None:
-        if isinstance(error, KeyboardInterrupt | asyncio.CancelledError):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-@contextmanager
-def interruptible(what_is_left: str) -> Iterator[None]:
-    """Let an interrupt end the block, once it has ended what it started, with a message and exit code 2.
-
-    Args:
-        what_is_left: what there is of the work.
-
-    Raises:
-        typer.Exit: it was interrupted.
-    """
-    try:
-        yield
-    except typer.Exit:
-        raise
-    except BaseException as error:
-        if not was_interrupted(error):
-            raise
-        typer.echo(f"interrupted; {what_is_left}", err=True)
-        raise typer.Exit(2) from None
-
-
-@contextmanager
-def kept_when_interrupted() -> Iterator[Callable[[], bool]]:
-    """Let an interrupt end the block, but not the command, which then shows what was finished.
-
-    Yields:
-        Says, after the block, whether it came to its end.
-    """
-    whole = True
-    try:
-        yield lambda: whole
-    except BaseException as error:
-        if not was_interrupted(error):
-            raise
-        whole = False
-        typer.echo("interrupted; this is what was finished", err=True)
-
-
 def worst(codes: set[int], *, whole: bool) -> int:
     """The exit code of several: 1 if one is, else 2 if one is, or if not all was done."""
     return 1 if 1 in codes else max({*codes, 0 if whole else 2} if codes else {2})
-
-
-def interrupt_on_termination() -> None:
-    """Let SIGTERM end a command as Ctrl-C does: with what was finished, and without what was started."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        # Started in the background. A loop takes an interrupt between two callbacks if SIGINT has Python's
-        # own handler, and else in the middle of one, where it may be lost. Blocked, it is ignored as before.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, _interrupt)
-
-
-def _interrupt(_signal: int, frame: FrameType | None) -> None:
-    handler = signal.getsignal(signal.SIGINT)
-    (handler if callable(handler) else signal.default_int_handler)(signal.SIGINT, frame)
 
 
 def verdict_text(verdict: Verdict) -> str:

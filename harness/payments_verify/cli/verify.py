@@ -18,7 +18,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from payments_verify.cli.differential import PostgresBin, could_not_run
-from payments_verify.cli.running import interrupted, progress_bar, show, was_interrupted
+from payments_verify.cli.interrupts import was_interrupted
+from payments_verify.cli.running import interrupted, progress_bar, show
 from payments_verify.report.page import write as write_page
 from payments_verify.report.saved import REPORT_FILE, REPORT_FORMAT, REPORT_VERSION
 from payments_verify.result import CheckResult, worst_exit_code
