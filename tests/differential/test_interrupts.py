@@ -49,6 +49,7 @@ except KeyboardInterrupt:
 IN_A_COLLECTION = """
 import gc, os, signal, time
 from payments_verify.cli.interrupts import interrupt_on_termination
+signal.signal(signal.SIGINT, signal.default_int_handler)
 interrupt_on_termination()
 
 def callback(phase, info):
