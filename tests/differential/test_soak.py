@@ -52,8 +52,8 @@ def soak(mutant: Path, folder: Path, faults: Sequence[str], minutes: float, *mor
     return run.returncode, json.loads(run.stdout)
 
 
-SLOWLY = {"blind retry after an ambiguous commit", "decides by the host's clock", "sweep without a limit"}
-"""The explorer finds the first in seconds; the others need half a minute each."""
+SLOWLY = {"decides by the host's clock", "sweep without a limit"}
+"""Half a minute each, and more."""
 
 
 @pytest.mark.parametrize(

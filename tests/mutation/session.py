@@ -17,6 +17,7 @@ import time
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
@@ -117,7 +118,13 @@ def _try(setting: Setting, report: Report, minutes: float | None) -> None:
     with TemporaryFile("w+") as said:
         command = [str(TOOL), "exec", _CONFIG, _SESSION]
         with subprocess.Popen(
-            command, cwd=setting.copy, env=_environment(setting), stdout=said, stderr=said
+            command,
+            cwd=setting.copy,
+            env=_environment(setting),
+            stdout=said,
+            stderr=said,
+            # In the background SIGINT is ignored, also by what is started there, and ends nothing.
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         ) as process:
             try:
                 is_done = _watch(process, setting, report, ends)

@@ -67,14 +67,9 @@ BLIND_RETRY_AFTER_COMMIT = (
         "        try:\n"
         "            await _commit(self._connection, payments, attempt)\n"
         "        except OperationalError:\n"
-        "            async with self.pool.connection() as connection:\n"
+        "            async with self._connection._pool.connection() as connection:\n"
         "                await _execute(connection, sql.BEGIN)\n"
         "                await _commit(connection, payments, attempt)\n",
-    ),
-    Edit(
-        STORE,
-        "        self.payment = payment\n",
-        "        self.payment = payment\n        self.pool = connection._pool\n",
     ),
 )
 REPLICATION_WARNING_IGNORED = (Edit(STORE, "if self._warnings and kind is None:", "if False:"),)

@@ -69,9 +69,14 @@ class Tally:
     outcomes: Counter[str] = field(default_factory=Counter)
     findings: list[str] = field(default_factory=list)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether so much is wrong already that no more is noted, nor waited for."""
+        return len(self.findings) >= _MOST_FINDINGS
+
     def find(self, what: str) -> None:
         """Note something that may not happen."""
-        if len(self.findings) < _MOST_FINDINGS:
+        if not self.is_full:
             self.findings.append(what)
 
 
@@ -171,7 +176,7 @@ class Load:
         self._recorder.respond(process, observation.kind, dict(observation.value))
 
     async def _work(self) -> None:
-        while not self._finishing and len(self.tally.findings) < _MOST_FINDINGS:
+        while not self._finishing and not self.tally.is_full:
             await self._payment()
 
     async def _payment(self) -> None:
@@ -217,11 +222,11 @@ class Load:
         await self._ask(invocation)
 
     async def _ask(self, invocation: Invocation) -> None:
-        """Send a command until it has a definite answer."""
+        """Send a command until it has a definite answer, or so much is wrong that the service is given up."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + PATIENCE_S
         wait = _FIRST_WAIT_S
-        while (await self._once(invocation)).kind == "unknown":
+        while (await self._once(invocation)).kind == "unknown" and not self.tally.is_full:
             if loop.time() > deadline:
                 self.tally.find(
                     f"I9: {invocation.f} {dict(invocation.value)} is stuck since {PATIENCE_S:g} s"

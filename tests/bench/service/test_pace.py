@@ -42,6 +42,8 @@ def answering(pause: float) -> Iterator[str]:
                     % fields[b"X-Request-ID"]
                 )
         except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
             writer.close()
 
     def stand_still() -> None:

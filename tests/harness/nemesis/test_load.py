@@ -145,6 +145,13 @@ def test_a_key_that_never_gets_an_answer_is_stuck(tmp_path: Path, monkeypatch: p
     assert "stuck" in load.tally.findings[0]
 
 
+def test_a_service_that_is_wrong_again_and_again_is_given_up(tmp_path: Path) -> None:
+    broken = carriers(lambda path: (lambda: httpx.Response(500)) if path.endswith("/authorize") else None)
+    load = play(tmp_path, broken, Habits(disconnect=0, early=0))  # and does not wait for its patience to end
+    assert load.tally.is_full
+    assert all("answered with 500" in each for each in load.tally.findings)
+
+
 def test_clients_that_leave_do_not_wait_and_ask_again(tmp_path: Path) -> None:
     class Slow(Fickle):
         async def request(self, *arguments: Any, **more: Any) -> Response:
