@@ -146,28 +146,27 @@ def test_a_command_in_the_background_ends_when_it_is_told_to(name: str, tmp_path
     assert process.returncode == 2
 
 
-def test_the_loop_of_a_command_in_the_background_is_interrupted_between_callbacks() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", IN_THE_BACKGROUND], capture_output=True, text=True, timeout=30, check=True
+def ended(script: str, limit_s: float) -> subprocess.CompletedProcess[str]:
+    """What a script printed that came to its end in time."""
+    return subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=limit_s, check=True
     )
+
+
+def test_the_loop_of_a_command_in_the_background_is_interrupted_between_callbacks() -> None:
+    done = ended(IN_THE_BACKGROUND, 30)
     assert done.stdout.splitlines() == ["SIGINT is ignored", "interrupted"]
 
 
 @pytest.mark.parametrize("ending", ["SIGINT", "SIGTERM"])
 def test_an_interrupt_that_python_cannot_raise_where_it_falls_comes_again(ending: str) -> None:
-    script = IN_A_COLLECTION.format(fall=f"os.kill(os.getpid(), signal.{ending})", wait_s=20)
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
-    )
+    done = ended(IN_A_COLLECTION.format(fall=f"os.kill(os.getpid(), signal.{ending})", wait_s=20), 60)
     assert done.stdout.splitlines() == ["in the middle of a callback", "interrupted"]
     assert done.stderr == ""
 
 
 def test_what_else_python_cannot_raise_is_told_as_before() -> None:
-    script = IN_A_COLLECTION.format(fall="1 / 0", wait_s=0)
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
-    )
+    done = ended(IN_A_COLLECTION.format(fall="1 / 0", wait_s=0), 60)
     assert done.stdout.splitlines() == ["in the middle of a callback", "went on"]
     assert "ZeroDivisionError" in done.stderr
 

@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 
 import pytest
 
@@ -31,7 +31,7 @@ def answering(pause: float) -> Iterator[str]:
         if not began.is_set():
             began.set()
             loop.call_later(SECONDS / 2, stand_still)
-        try:
+        with closing(writer), suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 fields = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:] if line)
@@ -41,10 +41,6 @@ def answering(pause: float) -> Iterator[str]:
                     b"HTTP/1.1 201 \r\nx-request-id: %s\r\ncontent-length: 0\r\n\r\n"
                     % fields[b"X-Request-ID"]
                 )
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
 
     def stand_still() -> None:
         paused.clear()
