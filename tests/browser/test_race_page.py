@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.support.postgres import Database
 from tests.support.processes import Server, serving
 from tests.support.stores import stored
+from tests.support.tools import CHROMIUM_NAMES, require_tool
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-if CHROMIUM is None:
-    pytest.skip("Chromium, which shows the page, is not installed", allow_module_level=True)
+CHROMIUM = require_tool(*CHROMIUM_NAMES, purpose="which shows the page")
 
-from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: E402 - not without a browser
 
 LIMIT_MS = 30_000
 PHONE = {"width": 390, "height": 844}

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from payments_verify.report.page import render
 from payments_verify.report.saved import of_json
 from tests.harness.report.saved_reports import green, mutants, red
 from tests.harness.timeline.hostile import MARKUP
+from tests.support.tools import CHROMIUM_NAMES, require_tool
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-if CHROMIUM is None:
-    pytest.skip("Chromium, which shows the page, is not installed", allow_module_level=True)
+CHROMIUM = require_tool(*CHROMIUM_NAMES, purpose="which shows the page")
 
-from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: E402 - not without a browser
 
 WIDTHS = {"wide": 1280, "narrow": 390}
 REPORTS = {
