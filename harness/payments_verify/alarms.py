@@ -65,7 +65,7 @@ class AlarmRun(msgspec.Struct, frozen=True, kw_only=True):
     def verdict(self) -> Verdict:
         """``violated`` is an alarm."""
         verdicts = {problem.verdict for problem in self.problems}
-        return "violated" if "violated" in verdicts else "could not run" if verdicts else "holds"
+        return "violated" if "violated" in verdicts else "no verdict" if verdicts else "holds"
 
 
 def server_version(bin_dir: Path | None) -> str:

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-Verdict: TypeAlias = Literal["holds", "violated", "could not run"]
-"""``could not run`` is every end without a verdict: an absent tool, a limit reached, a proof not found."""
+Verdict: TypeAlias = Literal["holds", "violated", "no verdict"]
+"""``no verdict`` is every end without a verdict: an absent tool, a limit reached, a proof not found."""
 
 Progress: TypeAlias = Callable[[int, int, str], None]
 """Called as ``progress(done, total, text)`` while a check runs; ``text`` names what was just done."""
 
-EXIT_CODES: Mapping[Verdict, int] = {"holds": 0, "violated": 1, "could not run": 2}
+EXIT_CODES: Mapping[Verdict, int] = {"holds": 0, "violated": 1, "no verdict": 2}
 """The exit code of a command that ran one check."""
 
 

@@ -270,13 +270,13 @@ def test_where_races_cannot_be_run_nothing_holds(
 
     monkeypatch.setattr(Races, "run", run)
     result = racing_check("none", open_service, examples=20, steps=12, seed=1)
-    assert result.verdict == "could not run"
+    assert result.verdict == "no verdict"
     assert "and 0 could; the last: nobody comes to rest" in str(result.counterexample)
     assert result.details["races"]["rejected"] > 0
 
 
 @pytest.mark.parametrize(
-    ("seen", "verdict"), [(MismatchError("once"), "violated"), (KeyError("once"), "could not run")]
+    ("seen", "verdict"), [(MismatchError("once"), "violated"), (KeyError("once"), "no verdict")]
 )
 def test_what_does_not_come_again_is_told_all_the_same(
     seen: Exception, verdict: str, open_service: OpenService, monkeypatch: pytest.MonkeyPatch

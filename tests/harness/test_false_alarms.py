@@ -21,7 +21,7 @@ from tests.support.postgres import chosen_bin_dir
 LITTLE = Effort(programs=40, rounds=2, scenarios=("create-twice",), soak_s=2, probes=5)
 WINDOW_END_INSIDE = Edit("domain/capture.py", "now >= capture_expires_at", "now > capture_expires_at")
 VIOLATED = Problem("stress", "violated", "two captures succeed")
-NOT_RUN = Problem("faults", "could not run", "nobody comes to rest")
+NOT_RUN = Problem("faults", "no verdict", "nobody comes to rest")
 
 
 def alarm_run(*problems: Problem, sources: str = "now", postgres: str = "18.1", seed: int = 1) -> AlarmRun:

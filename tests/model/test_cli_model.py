@@ -80,8 +80,8 @@ def invoke(
     [
         (("holds", "holds"), 0),
         (("holds", "violated"), 1),
-        (("holds", "could not run"), 2),
-        (("could not run", "violated"), 1),
+        (("holds", "no verdict"), 2),
+        (("no verdict", "violated"), 1),
     ],
 )
 def test_exit_codes(verdicts: tuple[Verdict, ...], code: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,4 +104,4 @@ def test_json_is_a_list_of_results_and_nothing_else(monkeypatch: pytest.MonkeyPa
 def test_an_interrupt_keeps_what_is_finished_and_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
     result = invoke(monkeypatch, [ended("holds"), interrupt, ended("violated")], "--json")
     assert result.exit_code == 2
-    assert [each["verdict"] for each in json.loads(result.stdout)] == ["holds", "could not run"]
+    assert [each["verdict"] for each in json.loads(result.stdout)] == ["holds", "no verdict"]

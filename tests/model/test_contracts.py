@@ -222,7 +222,7 @@ def test_a_confirmed_package_holds(package: Package) -> None:
 )
 def test_what_is_not_confirmed_is_no_success(source: str, text: str, package: Package) -> None:
     result = check_contracts(package(a=source), seconds=2)
-    assert (result.verdict, result.exit_code) == ("could not run", 2)
+    assert (result.verdict, result.exit_code) == ("no verdict", 2)
     assert statuses(result) == {text: "not confirmed"}
     assert result.details["confirmed"] == 0
     assert text in str(result.counterexample)
@@ -231,19 +231,19 @@ def test_what_is_not_confirmed_is_no_success(source: str, text: str, package: Pa
 
 def test_one_of_many_that_is_not_confirmed_is_no_success(package: Package) -> None:
     result = check_contracts(package(a=ADDS + "    return n + 1\n", b=UNDECIDABLE), seconds=2)
-    assert result.verdict == "could not run"
+    assert result.verdict == "no verdict"
     assert (result.details["confirmed"], result.details["total"]) == (1, 2)
 
 
 def test_a_package_without_contracts_is_no_success(package: Package) -> None:
     name = package(a="def f(n: int) -> int:\n    return n\n")
     result = check_contracts(name)
-    assert (result.verdict, result.cases) == ("could not run", 0)
+    assert (result.verdict, result.cases) == ("no verdict", 0)
     assert result.counterexample == f"{name} has no such contract"
 
 
 def test_a_selection_of_nothing_is_no_success() -> None:
-    assert check_contracts(select=lambda _condition: False).verdict == "could not run"
+    assert check_contracts(select=lambda _condition: False).verdict == "no verdict"
 
 
 @pytest.mark.parametrize(
@@ -257,13 +257,13 @@ def test_a_selection_of_nothing_is_no_success() -> None:
 def test_a_package_that_cannot_be_imported_is_no_success(source: str, error: str, package: Package) -> None:
     name = package(a=source)
     result = check_contracts(name)
-    assert (result.verdict, result.exit_code) == ("could not run", 2)
+    assert (result.verdict, result.exit_code) == ("no verdict", 2)
     assert str(result.counterexample).startswith(f"{name} cannot be imported: {error}")
 
 
 def test_a_package_that_is_not_there_is_no_success() -> None:
     result = check_contracts("no_package_of_this_name")
-    assert result.verdict == "could not run"
+    assert result.verdict == "no verdict"
     assert "no_package_of_this_name cannot be imported: ModuleNotFoundError" in str(result.counterexample)
 
 

@@ -122,7 +122,7 @@ def test_a_domain_that_differs_is_a_violation_with_the_arguments(
 
 def test_too_little_time_is_no_success() -> None:
     result = check_equivalence(select=lambda name: name == "capture", seconds=0.01)
-    assert (result.verdict, result.exit_code) == ("could not run", 2)
+    assert (result.verdict, result.exit_code) == ("no verdict", 2)
     [found] = result.details["rules"]
     assert not (found["exhausted"] and found["confirmed"])
     assert "capture: not shown equal; diffbehavior: " in str(result.counterexample)
@@ -134,7 +134,7 @@ def test_a_domain_that_cannot_be_imported_is_no_success(
     broken = Edit(CAPTURE, "from uuid import UUID\n", "from uuid import UUID, nothing\n")
     monkeypatch.setenv("PYTHONPATH", str(mutated_copy(tmp_path, [broken])))
     result = check_equivalence(select=lambda name: name == "expire")
-    assert result.verdict == "could not run"
+    assert result.verdict == "no verdict"
     assert "cannot import it: ImportError: cannot import name 'nothing' from 'uuid'" in str(
         result.counterexample
     )
@@ -142,4 +142,4 @@ def test_a_domain_that_cannot_be_imported_is_no_success(
 
 def test_no_rule_is_no_success() -> None:
     result = check_equivalence(select=lambda _name: False)
-    assert (result.verdict, result.counterexample) == ("could not run", "no rule was named")
+    assert (result.verdict, result.counterexample) == ("no verdict", "no rule was named")

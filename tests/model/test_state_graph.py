@@ -291,7 +291,7 @@ def test_with_one_key_no_answer_that_needs_another_could_be_repeated() -> None:
 
 def test_a_model_without_end_gets_no_verdict() -> None:
     found = check_state_graph(bounds=Bounds(max_states=100))
-    assert found.verdict == "could not run"
+    assert found.verdict == "no verdict"
     assert found.counterexample == "more than 100 states: the model does not stay within the bounds"
 
 

@@ -231,7 +231,7 @@ def test_a_weakened_protocol_that_shows_nothing_is_a_failure(found: Found) -> No
 def test_a_specification_that_cannot_be_read_has_no_verdict(tmp_path: Path) -> None:
     broken = changed(tmp_path, Change("Rules", "EXTENDS Integers", "EXTENDS"))
     result = check_model(tlc(broken), MODELS["same-key-twice"])
-    assert result.verdict == "could not run"
+    assert result.verdict == "no verdict"
     assert "Parse Error" in str(result.counterexample)
 
 

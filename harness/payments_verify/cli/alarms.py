@@ -132,7 +132,7 @@ def _report(done: Sequence[AlarmRun], versions: Sequence[str], runs: int, *, as_
         typer.echo(msgspec.json.format(msgspec.json.encode(list(done))).decode())
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("PostgreSQL", "runs", "hold", "alarms", "could not run", "cases", "minutes"):
+    for name in ("PostgreSQL", "runs", "hold", "alarms", "no verdict", "cases", "minutes"):
         table.add_column(name, justify="left" if name == "PostgreSQL" else "right")
     for version in versions:
         mine = [run for run in done if run.postgres == version]
@@ -140,7 +140,7 @@ def _report(done: Sequence[AlarmRun], versions: Sequence[str], runs: int, *, as_
         table.add_row(
             version,
             f"{len(mine)} of {runs}",
-            *(str(verdicts.count(verdict)) for verdict in ("holds", "violated", "could not run")),
+            *(str(verdicts.count(verdict)) for verdict in ("holds", "violated", "no verdict")),
             f"{sum(sum(run.cases.values()) for run in mine):,}",
             f"{sum(run.seconds for run in mine) / 60:.0f}",
         )

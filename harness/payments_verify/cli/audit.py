@@ -43,7 +43,7 @@ def audit(
     payment's events have to be steps of the model, and the rows have to be what the events lead to; what is
     not is named with the invariant that it breaks.
 
-    Exit codes: 0 everything holds; 1 a violation was found; 2 it could not run.
+    Exit codes: 0 everything holds; 1 a violation was found; 2 no verdict.
     """
     try:
         with progress_bar("audit") as progress:

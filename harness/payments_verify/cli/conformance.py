@@ -32,7 +32,7 @@ from payments_verify.systems import started_subject, subject_at
 
 FOLDER = Path("build/conformance")
 _BLACK_BOX = 3
-_STYLE = {"holds": "green", "violated": "bold red", "could not run": "yellow", "not run": "dim"}
+_STYLE = {"holds": "green", "violated": "bold red", "no verdict": "yellow", "not run": "dim"}
 
 BindingFile = Annotated[
     Path | None,

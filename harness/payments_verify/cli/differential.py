@@ -96,7 +96,7 @@ def machine(
     database as well. What it finds it shrinks to the fewest clients, commands and switches between them, and
     prints it as a test. This needs the service behind the gate, which is the one in process.
 
-    Exit codes: 0 it holds; 1 a mismatch was found; 2 it could not run.
+    Exit codes: 0 it holds; 1 a mismatch was found; 2 no verdict.
     """
     if races:
         if system is not SystemName.IN_PROCESS:
@@ -144,7 +144,7 @@ def stress(
 ) -> None:
     """Race clients against server processes, and check every history for linearizability.
 
-    Exit codes: 0 it holds; 1 a violation was found; 2 it could not run.
+    Exit codes: 0 it holds; 1 a violation was found; 2 no verdict.
     """
     drawn = secrets.randbelow(1_000_000) if seed is None else seed
     with (

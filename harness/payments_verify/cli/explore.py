@@ -128,7 +128,7 @@ def explore(
     differ only in the order of independent steps, and says whether it came to the end. A violation is written
     as a schedule that `payments-verify replay` runs again.
 
-    Exit codes: 0 every run is explained; 1 a violation was found; 2 it could not run, or not to the end.
+    Exit codes: 0 every run is explained; 1 a violation was found; 2 no verdict: it could not run to its end.
     """
     wanted = scenarios_named(scenario or [])
     if list_scenarios:

@@ -41,7 +41,7 @@ def faults(
 
     Clients that get no definite answer send the same command again, with the same key, until they get one.
 
-    Exit codes: 0 every run is explained; 1 a violation was found; 2 it could not run, or not to the end.
+    Exit codes: 0 every run is explained; 1 a violation was found; 2 no verdict: it could not run to its end.
     """
     wanted = scenarios_named(scenario) if scenario else list(FAULT_SCENARIOS)
     found: list[FaultReport] = []

@@ -23,7 +23,7 @@ from payments_verify.result import CheckResult, Verdict, worst_exit_code
 
 Report = Callable[[int, int, str], None]
 
-_STYLE = {"holds": "green", "violated": "bold red", "could not run": "yellow"}
+_STYLE = {"holds": "green", "violated": "bold red", "no verdict": "yellow"}
 
 
 @contextmanager
@@ -92,7 +92,7 @@ def interrupted() -> CheckResult:
         name="the rest",
         kind="interrupted",
         cases=0,
-        verdict="could not run",
+        verdict="no verdict",
         seconds=0.0,
         counterexample="interrupted before it ran",
     )

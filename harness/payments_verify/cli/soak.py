@@ -81,7 +81,7 @@ def soak(
     acknowledged capture lost, none made twice, nothing left behind. Ctrl-C ends everything and leaves what
     there is.
 
-    Exit codes: 0 everything holds; 1 a violation was found; 2 it could not run, or not to its end.
+    Exit codes: 0 everything holds; 1 a violation was found; 2 no verdict: it could not run to its end.
     """
     if list_faults:
         _list(Console(soft_wrap=True))

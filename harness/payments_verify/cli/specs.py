@@ -37,7 +37,7 @@ def specs(
     and the catalogue of mutants. CrossHair decides the contracts anew, which takes about a minute.
 
     Exit codes: 0 written, or up to date; 1 with --check, a page differs; and always, an invariant that
-    nothing of some kind holds, unexplained; or a contract that is not confirmed. 2 it could not run.
+    nothing of some kind holds, unexplained; or a contract that is not confirmed. 2 no verdict.
     """
     try:
         with could_not_run():

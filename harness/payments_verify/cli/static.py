@@ -13,7 +13,7 @@ def static(postgres_bin: PostgresBin = None, as_json: Json = False) -> None:
     The migrated database is asked to do what would break each invariant, and has to refuse it; everything is
     rolled back. The service's statements are held to the rules of locking, and its sources to its one clock.
 
-    Exit codes: 0 everything holds; 1 a violation was found; 2 it could not run.
+    Exit codes: 0 everything holds; 1 a violation was found; 2 no verdict.
     """
     with could_not_run(), progress_bar("static") as progress:
         result = shipped_static_check(postgres_bin, progress=progress)

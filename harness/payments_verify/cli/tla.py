@@ -102,7 +102,7 @@ def check(
     A weakened model must show its anomaly. `graph` is the comparison of the sequential state graph with that
     of the Python model.
 
-    Exit codes: 0 everything is as expected; 1 it is not; 2 it could not run, as without Java.
+    Exit codes: 0 everything is as expected; 1 it is not; 2 no verdict, as without Java.
     """
     with could_run():
         wanted = models_named(specification, [name for name in names or [] if name != GRAPH])
@@ -215,7 +215,7 @@ def traces(
     --scenario, every scenario that the specification has, but for four-captures, whose 672 runs must be
     asked for. With --every each schedule is run, and the specification must have exactly as many behaviours.
 
-    Exit codes: 0 all runs are behaviours of it; 1 one is not; 2 it could not run.
+    Exit codes: 0 all runs are behaviours of it; 1 one is not; 2 no verdict.
     """
     with could_run(), could_not_run():
         wanted = scenarios_named(scenario) if scenario else modelled()

@@ -41,7 +41,7 @@ def verify(
     Writes report.json, and index.html, a page that shows it. Ctrl-C ends what was started, and leaves a
     report of what was finished.
 
-    Exit codes: 0 everything holds; 1 a violation was found; 2 something could not run.
+    Exit codes: 0 everything holds; 1 a violation was found; 2 no verdict on something, and no violation.
     """
     drawn = secrets.randbelow(1_000_000) if seed is None else seed
     started = time.monotonic()
@@ -130,7 +130,7 @@ def _server_version(dsn: str) -> str:
 def _report(
     results: list[CheckResult], seed: int, quick: bool, postgres: str, seconds: float
 ) -> dict[str, Any]:
-    verdict = {0: "everything holds", 1: "a violation was found", 2: "something could not run"}
+    verdict = {0: "everything holds", 1: "a violation was found", 2: "no verdict"}
     broken_off = any(result.kind == "interrupted" for result in results)
     if broken_off:
         verdict[2] = "interrupted"

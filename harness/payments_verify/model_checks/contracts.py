@@ -117,7 +117,7 @@ def check_contracts(
         progress: called after each condition.
 
     Returns:
-        ``holds`` if each is confirmed, ``violated`` if one is refuted, else ``could not run``. The details
+        ``holds`` if each is confirmed, ``violated`` if one is refuted, else ``no verdict``. The details
         are ``confirmed``, ``total`` and ``conditions``: for each, what was found.
     """
     started = time.perf_counter()
@@ -186,7 +186,7 @@ def _job(batch: Sequence[Condition], seconds: float) -> Job:
 
 def _result(package: str, findings: Sequence[Finding], seconds: float, no_conditions: str) -> CheckResult:
     statuses = Counter(finding.status for finding in findings)
-    verdict: Verdict = "could not run"
+    verdict: Verdict = "no verdict"
     if statuses["refuted"]:
         verdict = "violated"
     elif findings and statuses["confirmed"] == len(findings):

@@ -54,7 +54,7 @@ class RuleFinding:
         """``holds`` if the rule is shown equal in both ways, ``violated`` if either found a difference."""
         if self.differences or self.agreement.status == "refuted":
             return "violated"
-        return "holds" if self.exhausted and self.agreement.status == "confirmed" else "could not run"
+        return "holds" if self.exhausted and self.agreement.status == "confirmed" else "no verdict"
 
     def as_json(self) -> dict[str, Any]:
         """The finding as one JSON object."""
@@ -76,7 +76,7 @@ class RuleFinding:
                 f"    the model {difference['first']}",
                 f"    the domain {difference['second']}",
             ]
-        if self.verdict == "could not run":
+        if self.verdict == "no verdict":
             ended = self.problem or ("all paths followed" if self.exhausted else "not all paths followed")
             lines.append(f"{self.rule}: not shown equal; diffbehavior: {ended}, {self.paths} paths")
         return "\n".join([*lines, f"  the contract: {self.agreement.status}: {self.agreement.message}"])
@@ -157,7 +157,7 @@ def _compare(
 
 def _result(findings: Sequence[RuleFinding], seconds: float, nothing: str) -> CheckResult:
     verdicts = {finding.verdict for finding in findings}
-    verdict: Verdict = "could not run"
+    verdict: Verdict = "no verdict"
     if "violated" in verdicts:
         verdict = "violated"
     elif verdicts == {"holds"}:

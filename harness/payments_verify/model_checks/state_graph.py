@@ -191,7 +191,7 @@ def check_state_graph(
 
     Returns:
         ``holds`` if no rule is broken, every state of a payment and every answer is reached, and the graph
-        has exactly the expected size; the cases are the transitions. ``could not run`` if there is no end.
+        has exactly the expected size; the cases are the transitions. ``no verdict`` if there is no end.
     """
     started = time.perf_counter()
     bounds = bounds or Bounds()
@@ -199,7 +199,7 @@ def check_state_graph(
     counterexample = graph.broken
     verdict: Verdict = "holds"
     if counterexample is None and not graph.complete:
-        verdict = "could not run"
+        verdict = "no verdict"
         counterexample = f"more than {bounds.max_states:,} states: the model does not stay within the bounds"
     elif counterexample is None:
         counterexample = "\n".join([*unreached(graph), *differences(graph, expected)]) or None

@@ -44,7 +44,7 @@ class Kept:
 
     def put(self, key: str, trial: Trial) -> None:
         """Keep a result. Without a verdict it is not kept: the reason may be gone the next time."""
-        if trial.state == "could not run":
+        if trial.state == "no verdict":
             return
         path = self._folder / f"{key}.json"
         partial = path.with_suffix(".partial")

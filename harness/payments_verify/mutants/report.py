@@ -16,9 +16,9 @@ VERSION = 1
 
 CellState: TypeAlias = State | Literal["not tried", "not yet"]
 """``not tried``: not of the plan. ``not yet``: of the plan, and the run ended before."""
-RowVerdict: TypeAlias = Literal["killed", "survived", "not yet", "could not run"]
+RowVerdict: TypeAlias = Literal["killed", "survived", "not yet", "no verdict"]
 
-_WORST: Sequence[State] = ("killed", "could not run", "timed out", "survived")
+_WORST: Sequence[State] = ("killed", "no verdict", "timed out", "survived")
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Matrix:
             (row, name)
             for row in self.mutants
             for name, cell in self.rows[row].items()
-            if cell.expected and cell.state in ("survived", "timed out", "could not run")
+            if cell.expected and cell.state in ("survived", "timed out", "no verdict")
         ]
 
     @property
@@ -93,7 +93,7 @@ class Matrix:
     @property
     def unfinished(self) -> list[str]:
         """Rows of which not everything is known that has to be."""
-        return [row for row in self.rows if self.verdict(row) in ("not yet", "could not run")]
+        return [row for row in self.rows if self.verdict(row) in ("not yet", "no verdict")]
 
     @property
     def exit_code(self) -> int:
@@ -118,14 +118,14 @@ class Matrix:
             # It survives only where every technique came to its end.
             if "killed" in states:
                 return "killed"
-            if states & {"could not run", "timed out"}:
-                return "could not run"
+            if states & {"no verdict", "timed out"}:
+                return "no verdict"
             return "not yet" if "not yet" in states or not states else "survived"
         if "killed" in states:
             return "killed"
         if "not yet" in states or not states:
             return "not yet"
-        return "could not run" if states == {"could not run"} else "survived"
+        return "no verdict" if states == {"no verdict"} else "survived"
 
     def as_json(self) -> dict[str, Any]:
         """The matrix as plain data, without when and where it was made."""

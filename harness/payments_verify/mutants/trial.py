@@ -19,7 +19,7 @@ import msgspec
 from payments_verify.mutants.catalogue import TechniqueName
 from payments_verify.mutants.techniques import Kill, Technique
 
-State: TypeAlias = Literal["killed", "survived", "timed out", "could not run"]
+State: TypeAlias = Literal["killed", "survived", "timed out", "no verdict"]
 
 _POLL_S = 0.1
 _GRACE_S = 20.0
@@ -167,7 +167,7 @@ def _told(
         why = "\n".join(_problem(result) for result in results if result["verdict"] != "holds")
     except (msgspec.MsgspecError, KeyError, TypeError, StopIteration) as error:
         why = f"exit code {code}, and a report that cannot be read: {error!r}\n{complained[-_EVIDENCE:]}"
-    return _without_verdict(technique, arguments, "could not run", wall, why or f"exit code {code}")
+    return _without_verdict(technique, arguments, "no verdict", wall, why or f"exit code {code}")
 
 
 def _killed(

@@ -63,7 +63,7 @@ def judge(history: Path) -> Judgement:
     try:
         found = _judge(history)
     except (HistoryError, SpecError, OSError, msgspec.MsgspecError) as error:
-        found = Judgement(verdict="could not run", problem=f"{history}: {error}")
+        found = Judgement(verdict="no verdict", problem=f"{history}: {error}")
     found.seconds = round(time.monotonic() - began, 3)
     judgement_file(history).write_bytes(msgspec.json.format(msgspec.json.encode(found)))
     return found
@@ -84,7 +84,7 @@ def _judge(history: Path) -> Judgement:
     problems = [*report.findings]
     if not report.is_complete:
         # Without the last look it is not known when that was decided of which nobody heard.
-        found.verdict = "violated" if problems else "could not run"
+        found.verdict = "violated" if problems else "no verdict"
         found.problem = "\n".join([f"{history}: the window did not come to its end", *problems])
         return found
     result = check(Payments(), operations, budget_seconds=_BUDGET_S)
@@ -98,7 +98,7 @@ def _judge(history: Path) -> Judgement:
     if problems:
         found.verdict = "violated"
     elif undecided:
-        found.verdict, problems = "could not run", [undecided]
+        found.verdict, problems = "no verdict", [undecided]
     found.problem = f"{history}: " + "\n".join(problems) if problems else None
     return found
 

@@ -107,7 +107,7 @@ class SoakReport:
     problems: list[str] = field(default_factory=list)
     exercised: Counter[str] = field(default_factory=Counter)
     drawings: list[dict[str, Any]] = field(default_factory=list)
-    verdict: Verdict = "could not run"
+    verdict: Verdict = "no verdict"
 
     def as_json(self) -> dict[str, Any]:
         """The report as plain data."""
@@ -136,7 +136,7 @@ def summed_up(folder: Path) -> SoakReport:
         judgement, window = kept(history), _window_of(history)
         if judgement is None or window is None:
             problem = f"{history}: not judged; `payments-verify soak --check {folder}` judges it"
-            judgement = Judgement(verdict="could not run", problem=problem)
+            judgement = Judgement(verdict="no verdict", problem=problem)
         verdicts.add(judgement.verdict)
         if judgement.problem is not None:
             report.problems.append(judgement.problem)
@@ -149,7 +149,7 @@ def summed_up(folder: Path) -> SoakReport:
     order = [] if report.run is None else report.run.faults
     known = {name: place for place, name in enumerate(order)}
     report.faults = sorted(tallies.values(), key=lambda tally: known.get(tally.name, len(known)))
-    report.verdict = next(each for each in ("violated", "could not run", "holds") if each in verdicts)
+    report.verdict = next(each for each in ("violated", "no verdict", "holds") if each in verdicts)
     return report
 
 
@@ -199,7 +199,7 @@ def _last_verdict(report: SoakReport) -> Verdict:
     if run is None or not run.is_complete:
         because = "" if run is None or run.problem is None else f": {run.problem}"
         report.problems.append(f"the soak did not come to its end{because}")
-        return "could not run"
+        return "no verdict"
     report.lost, report.doubled = max(report.lost, run.lost), max(report.doubled, run.doubled)
     if run.lost or run.doubled:
         report.problems.append(
@@ -209,7 +209,7 @@ def _last_verdict(report: SoakReport) -> Verdict:
     report.problems += [f"the audit found: {each}" for each in run.damaged]
     if run.lost or run.doubled or run.damaged:
         return "violated"
-    return "holds" if report.windows else "could not run"
+    return "holds" if report.windows else "no verdict"
 
 
 def _run_of(folder: Path) -> RunReport | None:

@@ -95,7 +95,7 @@ def windows_check(name: str, open_system: OpenSystem) -> CheckResult:
             except MismatchError as mismatch:
                 return 1, "violated", str(mismatch)
             except TimeoutError as late:
-                return 0, "could not run", str(late)
+                return 0, "no verdict", str(late)
 
     cases, verdict, problem = asyncio.run(run())
     return CheckResult(
@@ -136,7 +136,7 @@ def racing_check(
             service, runner, examples=examples, steps=steps, seed=seed, progress=progress
         )
     problem = _told(failure) if failure is not None else _not_shown(tally)
-    verdict: Verdict = "holds" if problem is None else "could not run"
+    verdict: Verdict = "holds" if problem is None else "no verdict"
     return CheckResult(
         name=f"stateful machine with races: {name}",
         kind="differential",
@@ -232,7 +232,7 @@ def stress_check(
             found = await stress(system, folder, rounds=rounds, seed=seed, progress=progress)
         verdict: Verdict = "holds"
         if found.undecided is not None:
-            verdict = "could not run"
+            verdict = "no verdict"
         if found.violation is not None:
             verdict = "violated"
         return CheckResult(

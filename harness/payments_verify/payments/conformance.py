@@ -31,7 +31,7 @@ LEVELS = {
 }
 """The levels and their names."""
 
-LevelVerdict = Literal["holds", "violated", "could not run", "not run"]
+LevelVerdict = Literal["holds", "violated", "no verdict", "not run"]
 
 
 @dataclass(frozen=True)

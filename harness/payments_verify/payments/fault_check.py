@@ -81,7 +81,7 @@ class FaultReport:
         """``holds`` if every place was explored to its end, and every run explained."""
         if self.violation is not None:
             return "violated"
-        return "holds" if self.problem is None and self.places else "could not run"
+        return "holds" if self.problem is None and self.places else "no verdict"
 
     def as_json(self) -> dict[str, Any]:
         """The report as plain data."""

@@ -54,7 +54,7 @@ def faults_check(
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         found, problem = runner.run(_explore(open_service, plans, folder, replay, progress))
     verdicts = {report.verdict for report in found}
-    verdict: Verdict = "violated" if "violated" in verdicts else "could not run"
+    verdict: Verdict = "violated" if "violated" in verdicts else "no verdict"
     if verdicts == {"holds"}:
         verdict = "holds"
     return CheckResult(

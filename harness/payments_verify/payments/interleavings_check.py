@@ -159,4 +159,4 @@ def _verdict(found: Sequence[Explored]) -> Verdict:
     verdicts = {each.verdict for each in found}
     if "violated" in verdicts:
         return "violated"
-    return "holds" if verdicts == {"holds"} else "could not run"
+    return "holds" if verdicts == {"holds"} else "no verdict"

@@ -86,7 +86,7 @@ class Explored:
         if self.violation is not None:
             return "violated"
         whole = self.report.complete and self.report.trustworthy and self.report.schedules > 0
-        return "holds" if whole and not self.strays else "could not run"
+        return "holds" if whole and not self.strays else "no verdict"
 
     @property
     def problem(self) -> str | None:

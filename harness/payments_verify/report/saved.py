@@ -26,7 +26,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
         name: What was checked.
         kind: The method.
         cases: How many cases the verdict rests on.
-        verdict: ``holds``, ``violated`` or ``could not run``.
+        verdict: ``holds``, ``violated`` or ``no verdict``.
         seconds: Wall-clock time.
         counterexample: The evidence, or why there is no verdict; None if it holds.
         timelines: The evidence as data to draw.

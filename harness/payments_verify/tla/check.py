@@ -21,7 +21,7 @@ def check_model(tlc: Tlc, model: Model) -> CheckResult:
 
     Returns:
         ``holds`` if exactly the expected is found: every property, or the expected violation, and the exact
-        counts; the cases are the distinct states. ``could not run`` if TLC came to no verdict.
+        counts; the cases are the distinct states. ``no verdict`` if TLC came to no verdict.
 
     Raises:
         TlcError: TLC could not be run.
@@ -47,7 +47,7 @@ def check_model(tlc: Tlc, model: Model) -> CheckResult:
 def judged(model: Model, found: Found) -> tuple[Verdict, str | None]:
     """What it means that TLC has found this in a model, and what is wrong, if anything is."""
     if found.error is not None:
-        return "could not run", found.error
+        return "no verdict", found.error
     if (found.violated or "") != model.violates:
         if found.violated is None:
             return "violated", f"expected: a violation of {model.violates}; found: everything holds"

@@ -191,7 +191,7 @@ def check_graph(tlc: Tlc, apply_command: Apply = apply, *, progress: Progress = 
     """Compare the graph that TLC prints with the Python model's.
 
     Returns:
-        ``holds`` if they are equal; the cases are the edges. ``could not run`` if TLC came to no end.
+        ``holds`` if they are equal; the cases are the edges. ``no verdict`` if TLC came to no end.
 
     Raises:
         TlcError: TLC could not be run.
@@ -221,7 +221,7 @@ def check_graph(tlc: Tlc, apply_command: Apply = apply, *, progress: Progress = 
         name="TLA+: its state graph is the Python model's",
         kind="tla",
         cases=printed.count,
-        verdict="holds" if counterexample is None else "violated" if differing else "could not run",
+        verdict="holds" if counterexample is None else "violated" if differing else "no verdict",
         seconds=time.perf_counter() - started,
         details={"states": len(printed.edges), "model_states": len(model), "model_edges": total},
         counterexample=counterexample,

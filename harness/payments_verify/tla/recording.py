@@ -95,7 +95,7 @@ def check_runs(
         name=f"TLA+: recorded runs of {scenario.name}",
         kind="tla-traces",
         cases=len(traces),
-        verdict="holds" if counterexample is None else "violated" if traces else "could not run",
+        verdict="holds" if counterexample is None else "violated" if traces else "no verdict",
         seconds=time.perf_counter() - started,
         details={
             "scenario": scenario.name,

@@ -112,7 +112,7 @@ def test_the_code_as_it_is_killed_is_a_false_alarm(tmp_path: Path) -> None:
     assert "alarm" in render(found)
 
 
-@pytest.mark.parametrize("state", ["could not run", "timed out"])
+@pytest.mark.parametrize("state", ["no verdict", "timed out"])
 def test_the_code_as_it_is_has_to_come_through_every_technique(state: State, tmp_path: Path) -> None:
     states: dict[tuple[str, TechniqueName], State] = {
         ("a", "machine"): "killed",
@@ -123,7 +123,7 @@ def test_the_code_as_it_is_has_to_come_through_every_technique(state: State, tmp
 
 
 def test_a_mutant_that_could_not_be_tried_is_none_that_survives(tmp_path: Path) -> None:
-    found = made(catalogue(a=["machine"]), tmp_path, {("a", "machine"): "could not run"})
+    found = made(catalogue(a=["machine"]), tmp_path, {("a", "machine"): "no verdict"})
     assert (found.exit_code, found.survivors, found.unfinished) == (2, [], ["a"])
 
 
@@ -258,7 +258,7 @@ def test_tries_before_the_violated_scenario_count(technique: TechniqueName, size
         (1, []),
         (0, []),
         (0, [WRONG]),
-        (2, [{**SCHEDULES, "verdict": "could not run", "problem": "no database"}]),
+        (2, [{**SCHEDULES, "verdict": "no verdict", "problem": "no database"}]),
         (2, b""),
         (-9, b""),
         (1, [{"verdict": "violated"}]),
@@ -266,7 +266,7 @@ def test_tries_before_the_violated_scenario_count(technique: TechniqueName, size
 )
 def test_only_a_report_that_says_violated_is_a_kill(code: int, results: Any) -> None:
     found = told("exploration", code, results)
-    assert found.state == "could not run"
+    assert found.state == "no verdict"
     assert found.evidence
 
 
@@ -297,7 +297,7 @@ def test_a_trial_can_be_told_to_end(tmp_path: Path) -> None:
 def test_results_are_kept_and_forgotten(tmp_path: Path) -> None:
     kept = Kept(tmp_path)
     kept.put("a", trial("killed"))
-    kept.put("b", trial("could not run"))
+    kept.put("b", trial("no verdict"))
     assert Kept(tmp_path).get("a") == trial("killed")
     assert (kept.get("b"), kept.get("c")) == (None, None)  # what kept it from running may be gone
     (tmp_path / "d.json").write_text("{")

@@ -79,7 +79,7 @@ def test_a_finding_of_the_window(tmp_path: Path) -> None:
 
 def test_what_was_not_looked_at_is_not_lost_but_has_no_verdict(tmp_path: Path) -> None:
     found = judged(tmp_path, [*BEGUN, capture("p")])
-    assert (found.verdict, found.lost) == ("could not run", 0)
+    assert (found.verdict, found.lost) == ("no verdict", 0)
     assert found.problem is not None
     assert "not asked about 1" in found.problem
 
@@ -87,16 +87,16 @@ def test_what_was_not_looked_at_is_not_lost_but_has_no_verdict(tmp_path: Path) -
 def test_a_look_through_the_service_does_not_count_as_a_direct_one(tmp_path: Path) -> None:
     seen = [(f, {"payment": "p"}, kind, answer) for f, _, kind, answer in rows("p", "k1")]
     found = judged(tmp_path, [*BEGUN, capture("p"), *seen])
-    assert found.verdict == "could not run"
+    assert found.verdict == "no verdict"
 
 
 def test_a_window_that_did_not_end(tmp_path: Path) -> None:
-    assert judge(window(tmp_path, 1, GOOD, is_complete=False)).verdict == "could not run"
+    assert judge(window(tmp_path, 1, GOOD, is_complete=False)).verdict == "no verdict"
 
 
 def test_a_fault_that_could_not_be_injected(tmp_path: Path) -> None:
     found = judge(window(tmp_path, 1, GOOD, Incident(fault="disk full", problem="no tmpfs")))
-    assert found.verdict == "could not run"
+    assert found.verdict == "no verdict"
     assert found.problem is not None
     assert "no tmpfs" in found.problem
 
@@ -104,4 +104,4 @@ def test_a_fault_that_could_not_be_injected(tmp_path: Path) -> None:
 def test_a_file_that_is_no_history(tmp_path: Path) -> None:
     path = window(tmp_path, 1, GOOD)
     path.write_text("nothing of the kind\n")
-    assert judge(path).verdict == "could not run"
+    assert judge(path).verdict == "no verdict"

@@ -63,23 +63,23 @@ def test_the_audit_counts(tmp_path: Path) -> None:
 def test_a_soak_that_was_broken_off_has_no_verdict(tmp_path: Path) -> None:
     window(tmp_path, 1, GOOD)
     judge_rest(tmp_path)
-    assert summed_up(tmp_path).verdict == "could not run"
+    assert summed_up(tmp_path).verdict == "no verdict"
     run(tmp_path, is_complete=False)
-    assert summed_up(tmp_path).verdict == "could not run"
+    assert summed_up(tmp_path).verdict == "no verdict"
     run(tmp_path)
     assert summed_up(tmp_path).verdict == "holds"
 
 
 def test_a_soak_without_windows_has_no_verdict(tmp_path: Path) -> None:
     run(tmp_path)
-    assert summed_up(tmp_path).verdict == "could not run"
+    assert summed_up(tmp_path).verdict == "no verdict"
 
 
 def test_a_window_that_is_not_judged_has_no_verdict(tmp_path: Path) -> None:
     window(tmp_path, 1, GOOD)
     run(tmp_path)
     report = summed_up(tmp_path)
-    assert report.verdict == "could not run"
+    assert report.verdict == "no verdict"
     assert "not judged" in report.problems[0]
 
 
@@ -113,7 +113,7 @@ def test_a_judge_that_is_killed_leaves_windows_without_a_verdict(
         patched.setattr(module, "judge", _die)
         judge_rest(tmp_path)
     report = summed_up(tmp_path)
-    assert (report.verdict, report.windows) == ("could not run", 1)
+    assert (report.verdict, report.windows) == ("no verdict", 1)
     assert f"soak --check {tmp_path}" in report.problems[0]
     judge_rest(tmp_path)
     assert summed_up(tmp_path).verdict == "holds"
