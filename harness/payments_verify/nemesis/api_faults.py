@@ -7,11 +7,10 @@ import signal
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
-import httpx
-
 from payments_verify.nemesis import shifted_clock
 from payments_verify.nemesis.fault import Fault
 from payments_verify.systems import ApiProcess
+from payments_verify.systems.http_client import http_client
 
 _ASKED_S = 10.0
 _ROUGHLY_S = 120
@@ -108,7 +107,7 @@ class HostClockOff(Fault):
         await self._api.end()
         shift = self.rng.choice([-1, 1]) * self.rng.randint(1, 12) * 3600
         await self._api.start((str(Path(shifted_clock.__file__)), str(shift)))
-        async with httpx.AsyncClient(timeout=_ASKED_S) as http:
+        async with http_client(limit_s=_ASKED_S) as http:
             date = (await http.get(f"{self._api.url}/healthz")).headers["Date"]
             right = (await http.get(f"{self._other().url}/healthz")).headers["Date"]
         seen = (parsedate_to_datetime(date) - parsedate_to_datetime(right)).total_seconds()

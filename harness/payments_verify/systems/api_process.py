@@ -15,6 +15,7 @@ from typing import IO
 import httpx
 
 from payments_core.entrypoints import tokens
+from payments_verify.systems.http_client import http_client
 from payments_verify.systems.server import ServerError
 
 _START_LIMIT_S = 90.0
@@ -136,8 +137,7 @@ class ApiProcess:
         return os.pread(self._output.fileno(), most, max(0, size - most)).decode(errors="replace")
 
     async def _answers(self) -> bool:
-        # Of a context for TLS, which it does not need, httpx would make a new one each time.
-        async with httpx.AsyncClient(timeout=_PROBE_LIMIT_S, verify=False, trust_env=False) as http:  # noqa: S501
+        async with http_client(limit_s=_PROBE_LIMIT_S) as http:
             with suppress(httpx.TransportError):
                 return (await http.get(f"{self.url}/readyz")).status_code == 200
         return False

@@ -29,6 +29,7 @@ from payments_verify.sql.catalog import Catalog
 from payments_verify.sql.footprints import is_scheduling_point
 from payments_verify.systems.command import CommandError, running_command
 from payments_verify.systems.gated import EXPLORING
+from payments_verify.systems.http_client import http_client
 
 _REQUEST_LIMIT_S = 60.0
 _SWEEP_LIMIT_S = 60.0
@@ -192,11 +193,8 @@ def empty_databases(bin_dir: Path | None = None) -> Iterator[Callable[[], str]]:
 @asynccontextmanager
 async def _http(url: str, binding: Binding) -> AsyncIterator[httpx.AsyncClient]:
     # A server may close a connection after an error, and the next request on it would have no answer.
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     headers = from_environment(binding.service.headers)
-    async with httpx.AsyncClient(
-        base_url=url, timeout=_REQUEST_LIMIT_S, limits=limits, headers=headers
-    ) as http:
+    async with http_client(url, limit_s=_REQUEST_LIMIT_S, headers=headers) as http:
         yield http
 
 

@@ -14,6 +14,8 @@ from typing import IO
 
 import httpx
 
+from payments_verify.systems.http_client import http_client
+
 _START_LIMIT_S = 60.0
 _STOP_LIMIT_S = 15.0
 _PROBE_LIMIT_S = 2.0
@@ -65,7 +67,7 @@ async def _await_ready(
 ) -> None:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _START_LIMIT_S
-    async with httpx.AsyncClient(timeout=_PROBE_LIMIT_S) as http:
+    async with http_client(limit_s=_PROBE_LIMIT_S) as http:
         while loop.time() < deadline and process.returncode is None:
             with contextlib.suppress(httpx.TransportError):
                 if (await http.get(f"{url}{ready}")).status_code < 500:

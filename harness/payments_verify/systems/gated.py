@@ -6,8 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
-import httpx
-
 from payments_core.application.use_cases import ExpirePayments
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
@@ -23,6 +21,7 @@ from payments_verify.sql.catalog import Catalog
 from payments_verify.sql.footprints import is_scheduling_point
 from payments_verify.systems.command import running_command
 from payments_verify.systems.database import prepared_database
+from payments_verify.systems.http_client import http_client
 from payments_verify.systems.one_core import on_one_core
 from payments_verify.systems.quiet import only_errors_logged
 from payments_verify.systems.shipped import shipped
@@ -93,7 +92,7 @@ async def _served(gate: Gate, pool: Pool, command: str | None) -> AsyncIterator[
         return
     async with (
         running_command(command, {"DATABASE_URL": gate.tcp_dsn}) as url,
-        httpx.AsyncClient(base_url=url, timeout=_REQUEST_LIMIT_S) as http,
+        http_client(url, limit_s=_REQUEST_LIMIT_S, connections_kept=20) as http,
     ):
         yield PaymentsClient(http)
 

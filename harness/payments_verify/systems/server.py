@@ -19,6 +19,7 @@ from payments_core.entrypoints.wiring import make_pool, postgres_store
 from payments_verify.clock import DatabaseClock
 from payments_verify.payments.http_binding import PaymentsClient
 from payments_verify.payments.system import System
+from payments_verify.systems.http_client import http_client
 from payments_verify.systems.in_process import row_lock, sweep_all
 
 _START_LIMIT_S = 30.0
@@ -103,7 +104,7 @@ def _printed(output: IO[bytes]) -> bytes:
 
 
 async def _answers(url: str) -> bool:
-    async with httpx.AsyncClient(timeout=1.0) as http:
+    async with http_client(limit_s=1.0) as http:
         try:
             return (await http.get(f"{url}/readyz")).status_code == 200
         except httpx.TransportError:
@@ -123,9 +124,6 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 @asynccontextmanager
 async def _client(url: str, token: str) -> AsyncIterator[PaymentsClient]:
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
     headers = {"Authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(
-        base_url=url, timeout=_REQUEST_LIMIT_S, limits=limits, headers=headers
-    ) as http:
+    async with http_client(url, limit_s=_REQUEST_LIMIT_S, headers=headers, connections_kept=100) as http:
         yield PaymentsClient(http)
