@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 import signal
 import socket
-from contextlib import AbstractAsyncContextManager
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from http.client import HTTPConnection
 from pathlib import Path
 
 import httpx
@@ -12,13 +18,15 @@ import pytest
 from starlette.applications import Starlette
 
 from payments_core.entrypoints.http.app import create_app
+from payments_core.entrypoints.serving import ServingError, bound, serve
 from payments_core.infrastructure.in_memory import InMemoryPaymentStore
 from tests.support.postgres import Database
-from tests.support.processes import invoke, run, serving
+from tests.support.processes import environment, invoke, run, serving
 from tests.support.stores import stored
 
 UNREACHABLE = "postgresql://nobody@127.0.0.1:1/none"
 REQUEST_LIMIT_S = 20.0
+SLOW_START_S = 3.0
 
 
 def create(url: str) -> str:
@@ -107,6 +115,49 @@ def test_the_settings_of_the_environment(shared_database: Database, tmp_path: Pa
         create(server.url)
 
 
+def test_every_address_of_a_name_is_served(shared_database: Database, tmp_path: Path) -> None:
+    with serving(tmp_path, ["--host", "localhost"], DATABASE_URL=shared_database.app_dsn) as server:
+        urls = re.findall(r"^serving on (\S+)$", server.printed, re.MULTILINE)
+        assert len(urls) == len({address[0] for *_, address in socket.getaddrinfo("localhost", 0)})
+        assert {url.rpartition(":")[2] for url in urls} == {str(server.port)}
+        for url in urls:
+            create(url)
+
+
+# ---- when it says so ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_who_connects_once_it_says_so_is_served(shared_database: Database, workers: str) -> None:
+    command = [sys.executable, "-c", program("slow_app"), "serve", "--port", "0", "--workers", workers]
+    settings = environment(PYTHONPATH=str(Path(__file__).parents[2]), DATABASE_URL=shared_database.dsn)
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=settings
+    ) as process:
+        try:
+            assert process.stdout is not None
+            said = process.stdout.readline().decode()
+            address = said.strip().rpartition("//")[2]
+            with closing(HTTPConnection(address, timeout=0.9 * SLOW_START_S)) as connection:
+                connection.request("GET", "/healthz")
+                assert connection.getresponse().status == 200
+        finally:
+            process.terminate()
+            said_more = process.communicate(timeout=REQUEST_LIMIT_S)[0]
+    assert said_more == b""
+
+
+def slow_app() -> Starlette:
+    """An application that takes its time to start."""
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        await asyncio.sleep(SLOW_START_S)
+        yield
+
+    return create_app(InMemoryPaymentStore(lambda: 0), lifespan)
+
+
 # ---- what it refuses ----------------------------------------------------------------------------
 
 
@@ -186,13 +237,68 @@ def test_a_host_that_is_none(shared_database: Database) -> None:
     assert "Traceback" not in ended.stderr
 
 
+def test_a_host_whose_name_cannot_be_encoded(shared_database: Database) -> None:
+    ended = invoke(["serve", "--port", "0", "--host", "a..b"], {"DATABASE_URL": shared_database.dsn})
+    assert ended.exit_code == 2
+    assert "cannot listen on a..b:0" in ended.stderr
+
+
+def test_an_address_that_is_not_of_this_machine() -> None:
+    ended = invoke(["serve", "--port", "0", "--host", "192.0.2.1"], {"DATABASE_URL": UNREACHABLE})
+    assert ended.exit_code == 2
+    assert "cannot listen on 192.0.2.1:0: this machine has no such address" in ended.stderr
+
+
+@pytest.mark.parametrize("host", ["", "0", "0.0.0.0", "::"])
+@pytest.mark.parametrize("demo", [[], ["--demo"]], ids=["", "demo"])
+def test_every_interface_without_tokens(host: str, demo: list[str]) -> None:
+    settings = {} if demo else {"DATABASE_URL": UNREACHABLE}
+    ended = invoke(["serve", "--port", "0", *demo], settings | {"PAYMENTS_HOST": host})
+    assert ended.exit_code == 2
+    assert "serves loopback addresses only" in ended.stderr
+
+
+def test_a_port_at_which_somebody_else_begins_to_listen_meanwhile() -> None:
+    with bound("127.0.0.1", 0) as ours, socket.socket() as theirs:
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        theirs.bind(ours[0].getsockname())
+        theirs.listen()
+        with pytest.raises(ServingError, match="Address already in use"):
+            serve(ours, 1, "info")
+
+
+def test_of_several_addresses_those_that_there_are_are_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    def resolved(*_: object, **__: object) -> list[tuple[object, ...]]:
+        addresses = ["127.0.0.1", "192.0.2.1", "127.0.0.2", "127.0.0.1"]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, 0)) for each in addresses]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)
+    with bound("several.test", 0) as listeners:
+        names = [each.getsockname() for each in listeners]
+        assert [address for address, _ in names] == ["127.0.0.1", "127.0.0.2"]
+        assert len({port for _, port in names}) == 1
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.2", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ServingError, match="choose another --port"), bound("several.test", port):
+            pass
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_an_application_that_does_not_start(shared_database: Database, workers: str) -> None:
-    program = f"from payments_core.entrypoints import cli; cli._FACTORY = '{__name__}:broken_app'; cli.main()"
     settings = {"DATABASE_URL": shared_database.dsn}
-    ended = run(["serve", "--port", "0", "--workers", workers], settings, program)
+    ended = run(["serve", "--port", "0", "--workers", workers], settings, program("broken_app"))
     assert ended.returncode == 2
     assert ended.stderr.rstrip().endswith("payments-core: the server could not start; the log above says why")
+
+
+def program(factory: str) -> str:
+    """``payments-core`` with another application, which is made by a function of this module."""
+    return f"""if __name__ == "__main__":
+        from payments_core.entrypoints import cli, serving
+        serving.FACTORY = "{__name__}:{factory}"
+        cli.main()"""
 
 
 def broken_app() -> Starlette:

@@ -5,7 +5,7 @@ import ipaddress
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,16 +14,11 @@ from typing import Annotated, NoReturn
 
 import psycopg
 import typer
-import uvicorn
 from pydantic import ValidationError
-from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors import Multiprocess
 
-from payments_core.entrypoints import sweeper, tokens
+from payments_core.entrypoints import serving, sweeper, tokens
 from payments_core.entrypoints.http.contract import markdown_pages, openapi_json
-from payments_core.entrypoints.http.protocol import BoundedProtocol
 from payments_core.entrypoints.logs import configure_logs
-from payments_core.entrypoints.metrics import shared_between_processes
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store, session
 from payments_core.infrastructure.embedded import (
@@ -36,9 +31,6 @@ from payments_core.infrastructure.postgres.migrate import MigrationError, migrat
 from payments_core.infrastructure.postgres.session import RoleError
 
 app = typer.Typer(invoke_without_command=True, pretty_exceptions_enable=False)
-
-_FACTORY = "payments_core.entrypoints.wiring:app_from_environment"
-_SHUTDOWN_LIMIT_S = 10
 
 
 _EXPLAINED = """\
@@ -83,18 +75,22 @@ def serve(
     """Serve HTTP, on DATABASE_URL or, where that is not set, on an embedded PostgreSQL."""
     settings = _settings()
     configure_logs(settings.log_level)
-    address = host or settings.host
+    address = settings.host if host is None else host
     is_demo = demo or settings.demo
-    _require_safety(address, settings)
+    is_protected = _require_usable_tokens(settings)
     if is_demo:
-        _require_demo_alone(address, settings, data)
-    for ending in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(ending, _end)
-    with _demo_database() if is_demo else _database(settings, data) as dsn:
-        # Workers are fresh processes, and read their settings from the environment.
-        os.environ |= {"DATABASE_URL": dsn, "PAYMENTS_DEMO": "yes" if is_demo else "no"}
-        listener = _listen(address, settings.port if port is None else port)
-        _serve(listener, workers, settings.log_level)
+        _require_demo_alone(settings, data)
+    try:
+        with serving.bound(address, settings.port if port is None else port) as listeners:
+            _require_loopback(listeners, settings, is_protected=is_protected, is_demo=is_demo)
+            for ending in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(ending, _end)
+            with _demo_database() if is_demo else _database(settings, data) as dsn:
+                # Workers are fresh processes, and read their settings from the environment.
+                os.environ |= {"DATABASE_URL": dsn, "PAYMENTS_DEMO": "yes" if is_demo else "no"}
+                serving.serve(listeners, workers, settings.log_level)
+    except serving.ServingError as error:
+        _stop(str(error))
 
 
 @app.command(name="migrate")
@@ -186,59 +182,9 @@ def _demo_database() -> Iterator[str]:
         _stop(str(error))
 
 
-def _serve(listener: socket.socket, workers: int, log_level: str) -> None:
-    address, bound = listener.getsockname()[:2]
-    shown = f"[{address}]" if ":" in address else address
-    config = uvicorn.Config(
-        _FACTORY,
-        factory=True,
-        workers=workers,
-        log_level=log_level,
-        log_config=None,
-        access_log=False,
-        loop="uvloop",
-        http=BoundedProtocol,
-        ws="none",
-        timeout_graceful_shutdown=_SHUTDOWN_LIMIT_S,
-        server_header=False,
-        proxy_headers=False,  # nobody asks who the client is
-    )
-    typer.echo(f"serving on http://{shown}:{bound}")
-    try:
-        _run(config, listener)
-    except SystemExit as ended:
-        if ended.code == STARTUP_FAILURE:
-            _stop("the server could not start; the log above says why")
-        raise
-
-
-def _run(config: uvicorn.Config, listener: socket.socket) -> None:
-    if config.workers == 1:
-        uvicorn.Server(config).run(sockets=[listener])
-        return
-    with shared_between_processes():
-        supervisor = Multiprocess(config, [listener])
-        supervisor.run()
-    if any(worker.exitcode == STARTUP_FAILURE for worker in supervisor.processes):
-        raise SystemExit(STARTUP_FAILURE)
-
-
 def _end(_signal: int, _frame: FrameType | None) -> NoReturn:
     """End in order: also where uvicorn, once it has shut down, raises the signal that ended it again."""
     raise SystemExit(0)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        _stop(f"cannot listen on {host}:{port}: {error.strerror}; choose another --port or --host")
-    listener.set_inheritable(True)
-    return listener
 
 
 def _settings() -> Settings:
@@ -256,41 +202,47 @@ def _variable(location: tuple[int | str, ...]) -> str:
     return f"{field if field.isupper() else f'PAYMENTS_{field.upper()}'}: "
 
 
-def _require_safety(host: str, settings: Settings) -> None:
-    """Stop where anybody could reach the service without a token, or the tokens cannot be used."""
+def _require_usable_tokens(settings: Settings) -> bool:
+    """Stop unless what the settings ask for can be used; whether there are tokens."""
     try:
         accepted = tokens.load(settings.tokens, settings.tokens_file)
     except tokens.TokensError as error:
         _stop(str(error))
     if settings.tracing and find_spec("opentelemetry") is None:
         _stop("PAYMENTS_TRACING needs OpenTelemetry: pip install 'payments-core[otel]'")
-    if accepted or settings.allow_unauthenticated or _is_loopback(host):
+    return bool(accepted)
+
+
+def _require_loopback(
+    listeners: Sequence[socket.socket], settings: Settings, *, is_protected: bool, is_demo: bool
+) -> None:
+    """Stop where others could reach what is for this machine alone. What was bound counts, not its name."""
+    reachable = [bound for bound in (each.getsockname()[0] for each in listeners) if not _is_loopback(bound)]
+    if not reachable:
+        return
+    shown = reachable[0]
+    if is_demo:
+        _stop(f"a demonstration serves loopback addresses only, and {shown} is none")
+    if is_protected or settings.allow_unauthenticated:
         return
     _stop(
-        f"without tokens it serves loopback addresses only, and {host} is none. Either make a token "
+        f"without tokens it serves loopback addresses only, and {shown} is none. Either make a token "
         "(payments-core token) and put its hash into PAYMENTS_TOKENS or the file PAYMENTS_TOKENS_FILE, "
         "or serve 127.0.0.1; or, if nobody can reach it who may not take money, set "
         "PAYMENTS_ALLOW_UNAUTHENTICATED=yes, which is dangerous"
     )
 
 
-def _require_demo_alone(host: str, settings: Settings, data: Path | None) -> None:
+def _require_demo_alone(settings: Settings, data: Path | None) -> None:
     """Stop where a clock that can be moved could decide about anything that matters."""
     if settings.database_url is not None:
         _stop("a demonstration moves the clock of its database, and so has its own: unset DATABASE_URL")
     if data is not None:
         _stop("a demonstration keeps nothing, and its clock can be moved: leave --data out")
-    if not _is_loopback(host):
-        _stop(f"a demonstration serves loopback addresses only, and {host} is none")
 
 
-def _is_loopback(host: str) -> bool:
-    """Whether a name stands for addresses of this machine alone; one that stands for none cannot be bound."""
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError:
-        return True
-    return all(ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback for *_, address in found)
+def _is_loopback(address: str) -> bool:
+    return ipaddress.ip_address(address.partition("%")[0]).is_loopback
 
 
 def _require_schema(settings: Settings, dsn: str) -> None:
