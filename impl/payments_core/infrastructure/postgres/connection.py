@@ -7,12 +7,13 @@ are seven system calls, and a capture waits twice.
 from __future__ import annotations
 
 import asyncio
+import select
 from contextlib import suppress
 from functools import partial
 from itertools import count
 from typing import Any, TypeVar
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, OperationalError
 from psycopg.abc import PQGen
 from psycopg.adapt import Transformer
 from psycopg.errors import Diagnostic
@@ -38,7 +39,7 @@ class Connection(AsyncConnection[Row]):
         adaptation: of values to parameters, and of results to values.
         prepared: the names of the statements that are prepared.
         names: numbers for names that have not been used.
-        warnings: of the server, which whoever asks for them clears.
+        warnings: of the server, and its last words, which whoever asks for them clears.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - the base class's
@@ -48,9 +49,26 @@ class Connection(AsyncConnection[Row]):
         self.names = count(1)
         self.warnings: list[str | None] = []
         self.add_notice_handler(partial(_note_warning, self.warnings))
+        self._incoming = select.poll()
+        self._incoming.register(self.pgconn.socket, select.POLLIN)
         self._watched: int | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._arrival: asyncio.Future[None] | None = None
+
+    def has_ended(self) -> bool:
+        """Whether the session is over, as far as this end was told: asked while nobody uses it.
+
+        What comes then, without having been asked for, is of no interest; but the server warns before it
+        lets go of a session in a crash, and says why it ends one otherwise.
+        """
+        self.warnings.clear()
+        try:
+            while self._incoming.poll(0):
+                self.pgconn.consume_input()
+                self.pgconn.is_busy()  # reads what has come
+        except OperationalError:
+            return True
+        return bool(self.warnings)
 
     async def converse(self, generator: PQGen[Result]) -> Result:
         """Run a generator that waits for the server. If the caller is cancelled, end it in the database.
@@ -64,6 +82,9 @@ class Connection(AsyncConnection[Row]):
             while wanted == Wait.R:
                 await self._arrived()
                 wanted = generator.send(Ready.R)
+                while wanted == Wait.R and self._incoming.poll(0):
+                    # All of it now: uvloop tells of a socket in error once, and then watches it no more.
+                    wanted = generator.send(Ready.R)
             self._unwatch()
             result = await wait_async(generator, self.pgconn.socket)  # more than the socket took: rare
         except StopIteration as ended:
@@ -137,5 +158,5 @@ class Connection(AsyncConnection[Row]):
 
 
 def _note_warning(warnings: list[str | None], diagnostic: Diagnostic) -> None:
-    if diagnostic.severity_nonlocalized == "WARNING":
+    if diagnostic.severity_nonlocalized in {"WARNING", "FATAL"}:
         warnings.append(diagnostic.message_primary)

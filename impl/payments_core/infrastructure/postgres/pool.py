@@ -60,14 +60,24 @@ class Pool(AsyncConnectionPool[Connection]):
         self._returns: set[asyncio.Task[None]] = set()
 
     async def getconn(self, timeout: float | None = None) -> Connection:  # noqa: ASYNC109 - the pool's
-        """A connection, at most ``timeout`` seconds later."""
-        if self._at_hand:
-            self.waits.pool_wait(0.0)
-            return self._at_hand.popleft()
+        """A connection whose session lives, at most ``timeout`` seconds later.
+
+        The server may have ended any number of them meanwhile, all at once where it was restarted. Those are
+        given up before anything is sent: nothing that might have been done is asked for a second time.
+        """
+        while self._at_hand:
+            connection = self._at_hand.popleft()
+            if not connection.has_ended():
+                self.waits.pool_wait(0.0)
+                return connection
+            await self._discard(connection)
         asked = perf_counter()
         self._waiting_for_one += 1
+        until = asked + (self.timeout if timeout is None else timeout)
         try:
-            return await super().getconn(timeout)
+            while (connection := await super().getconn(until - perf_counter())).has_ended():
+                await self._discard(connection)
+            return connection
         finally:
             self._waiting_for_one -= 1
             self.waits.pool_wait(perf_counter() - asked)
@@ -100,6 +110,11 @@ class Pool(AsyncConnectionPool[Connection]):
                 await to_its_end(self.putconn(connection))
             else:
                 self._keep(connection)
+
+    async def _discard(self, connection: Connection) -> None:
+        """Have the pool put another in its place."""
+        connection.abandon()
+        await to_its_end(self.putconn(connection))
 
     async def close(self, timeout: float = 5.0) -> None:  # noqa: ASYNC109 - the pool's
         """Close the pool, and its connections: what is in use, as soon as it is given back."""
