@@ -234,6 +234,10 @@ bench-explore: $(BENCH_STAMP) ## Runs to a bug by schedule and by luck, and sche
 bench-service: $(BENCH_STAMP) ## Captures a second beside pgbench and beside FastAPI + SQLAlchemy (BENCH_ARGS=--quick)
 	@$(BIN)/python -m tests.bench.bench_service $(BENCH_ARGS)
 
+.PHONY: bench-attacks
+bench-attacks: $(BENCH_STAMP) ## Valid captures while somebody attacks: how many are answered, and how soon (BENCH_ARGS=--help)
+	@$(BIN)/python -m tests.bench.bench_attacks $(BENCH_ARGS)
+
 .PHONY: bench-audit
 bench-audit: $(STAMP) ## Seed a million payments and audit them: seconds and memory (BENCH_ARGS=--quick)
 	@$(BIN)/python -m tests.bench.bench_audit $(BENCH_ARGS)

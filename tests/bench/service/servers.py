@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx
 
@@ -61,20 +62,36 @@ COMMANDS: Mapping[str, Callable[[int, int], Sequence[str]]] = {SERVICE: service,
 
 
 @contextmanager
-def serving(name: str, dsn: str, workers: int = 1) -> Iterator[Server]:
+def serving(
+    name: str,
+    dsn: str,
+    workers: int = 1,
+    commands: Mapping[str, Callable[[int, int], Sequence[str]]] = COMMANDS,
+    variables: Mapping[str, str] = MappingProxyType({}),
+    files: int | None = None,
+) -> Iterator[Server]:
     """Serve from a database with a number of processes; ended with the block.
 
     The service is as it is shipped, its token asked for and its log written to a file.
+
+    Args:
+        name: of a command.
+        dsn: the database.
+        workers: processes.
+        commands: that there are.
+        variables: more of its environment.
+        files: how many it may have open; None for as many as this process.
 
     Raises:
         ServerError: it does not start.
     """
     port = free_port()
     settings = {k: v for k, v in os.environ.items() if not k.startswith(("PAYMENTS_", "PG"))}
-    settings |= {"DATABASE_URL": dsn, "PAYMENTS_TOKENS": _DIGEST}
+    settings |= {"DATABASE_URL": dsn, "PAYMENTS_TOKENS": _DIGEST, **variables}
+    limit = [] if files is None else ["prlimit", f"--nofile={files}"]
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
-            COMMANDS[name](port, workers), stdout=output, stderr=output, env=settings, cwd=ROOT
+            [*limit, *commands[name](port, workers)], stdout=output, stderr=output, env=settings, cwd=ROOT
         )
         try:
             url = f"http://127.0.0.1:{port}"
