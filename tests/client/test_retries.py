@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -13,8 +14,9 @@ from hypothesis import strategies as st
 
 from payments_core.client import Policy, Refused, Unavailable, Unknown, requests
 from payments_core.client.documents import CaptureDocument
+from payments_core.client.replies import NoReply, Reply
 from payments_core.client.requests import Call
-from payments_core.client.retries import NoReply, Reply, Send, Wait, exchange, retry_after
+from payments_core.client.retries import Send, Wait, exchange, retry_after
 from payments_core.entrypoints.http import problems
 from payments_core.entrypoints.http.problems import ProblemType
 
@@ -27,8 +29,12 @@ def capture() -> Call[CaptureDocument]:
     return requests.capture(PAYMENT, 500, "key")
 
 
+JSON, PROBLEM = {"content-type": "application/json"}, {"content-type": "application/problem+json"}
+
+
 def reply(status: int, body: object = None, **headers: str) -> Reply:
-    return Reply(status, {k.replace("_", "-"): v for k, v in headers.items()}, json.dumps(body).encode())
+    fields = {k.replace("_", "-"): v for k, v in headers.items()}
+    return Reply(status, (JSON if status < 300 else PROBLEM) | fields, json.dumps(body).encode())
 
 
 def refusal(kind: ProblemType, **headers: str) -> Reply:
@@ -119,7 +125,12 @@ def test_a_success_is_asked_for_once() -> None:
     assert (done.sent, done.waits) == ([0.0], [])
 
 
-DEFINITE = [each for each in vars(problems).values() if isinstance(each, ProblemType) and each.status < 500]
+NOT_OF_A_CAPTURE = {"payment_id_conflict", "already_authorized"}
+DEFINITE = [
+    each
+    for each in vars(problems).values()
+    if isinstance(each, ProblemType) and each.status < 500 and each.name not in NOT_OF_A_CAPTURE
+]
 
 
 @pytest.mark.parametrize("kind", DEFINITE, ids=lambda kind: kind.name)
@@ -134,7 +145,7 @@ def test_a_refusal_is_asked_for_once(kind: ProblemType) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"type": 7}', b"\xff", b"null"])
 def test_a_refusal_without_a_problem_is_one_of_no_type(body: bytes) -> None:
-    done = tried(capture(), [Reply(403, {}, body)])
+    done = tried(capture(), [Reply(403, PROBLEM, body)])
     assert isinstance(done.result, Refused)
     assert (done.result.problem.type, done.result.problem.status) == ("about:blank", 403)
 
@@ -151,11 +162,11 @@ INDEFINITE: dict[str, Reply | NoReply] = {
     "503 of the service": OVERLOADED,
     "503 of a proxy": reply(503),
     "504": reply(504),
-    "a refusal that cannot be read": Reply(409, {}, b'{"type": "/problems/already_capt'),
-    "a success that cannot be read": Reply(201, {}, b'{"payment_id": "' + str(PAYMENT).encode()),
+    "a refusal that cannot be read": Reply(409, PROBLEM, b'{"type": "/problems/already_capt'),
+    "a success that cannot be read": Reply(201, JSON, b'{"payment_id": "' + str(PAYMENT).encode()),
     "a success of another shape": reply(201, {"outcome": "captured"}),
-    "a success that says something else": Reply(201, {}, CAPTURED.body.replace(b"captured", b"lost", 1)),
-    "another success": Reply(200, {}, CAPTURED.body),
+    "a success that says something else": Reply(201, JSON, CAPTURED.body.replace(b"captured", b"lost", 1)),
+    "another success": Reply(200, JSON, CAPTURED.body),
     "a redirection": reply(307, location="http://elsewhere"),
 }
 
@@ -257,6 +268,9 @@ def test_an_attempt_has_its_own_limit_and_what_is_left() -> None:
     assert done.took == pytest.approx(30)
 
 
+DATE = "Fri, 02 Jan 2026 12:00:00 GMT"
+
+
 @pytest.mark.parametrize(
     ("headers", "seconds"),
     [
@@ -271,6 +285,11 @@ def test_an_attempt_has_its_own_limit_and_what_is_left() -> None:
         ({"retry-after": "Fri, 02 Jan 2026 12:00:09 GMT", "date": "Fri, 02 Jan 2026 12:00:00 GMT"}, 9),
         ({"retry-after": "Fri, 02 Jan 2026 12:00:00 GMT", "date": "Fri, 02 Jan 2026 12:00:09 GMT"}, 0),
         ({"retry-after": "Fri, 02 Jan 2026 12:00:09 GMT"}, 0),
+        ({"retry-after": f"Fri, 02 Jan {'9' * 20} 12:00:00 GMT", "date": DATE}, 0),
+        ({"retry-after": f"Fri, 02 Jan 2026 {'9' * 20}:00:00 GMT", "date": DATE}, 0),
+        ({"retry-after": f"Fri, 02 Jan 2026 12:00:00 +{'9' * 20}", "date": DATE}, 0),
+        ({"retry-after": DATE, "date": f"Fri, 02 Jan {'9' * 20} 12:00:00 GMT"}, 0),
+        ({"retry-after": f"{'x' * 100_000}"}, 0),
         ({"retry-after": "Fri, 02 Jan 2026 12:00:09 GMT", "date": "noon"}, 0),
         ({"retry-after": "Fri, 02 Jan 2026 12:00:09", "date": "Fri, 02 Jan 2026 12:00:00 GMT"}, 0),
     ],
@@ -338,6 +357,21 @@ def test_a_key_is_made_if_none_is_given() -> None:
 def test_a_key_that_is_none_is_not_sent(key: str) -> None:
     with pytest.raises(ValueError, match="1 to 255 visible ASCII"):
         requests.capture(PAYMENT, 500, key)
+
+
+@pytest.mark.parametrize("payment_id", ["../x", str(PAYMENT), "7\r\nX: y", 7])
+def test_an_id_that_is_none_is_not_sent(payment_id: Any) -> None:
+    calls: list[Callable[[], object]] = [
+        lambda: requests.create(500, payment_id),
+        lambda: requests.authorize(payment_id, 60),
+        lambda: requests.capture(payment_id, 500, "key"),
+        lambda: requests.fail(payment_id, "voided"),
+        lambda: requests.read(payment_id),
+        lambda: requests.captures(payment_id),
+    ]
+    for call in calls:
+        with pytest.raises(TypeError, match="UUID"):
+            call()
 
 
 @pytest.mark.parametrize("token", ["", "se cret", "secret\r\nX: y", "clé"])

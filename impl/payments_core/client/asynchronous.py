@@ -2,8 +2,10 @@
 
 import asyncio
 import random
+import ssl
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from types import TracebackType
 from typing import Literal, Self, TypeVar
 from uuid import UUID
@@ -13,16 +15,10 @@ import msgspec
 
 from payments_core.client import requests
 from payments_core.client.documents import Capture, CaptureAttempt, Payment
+from payments_core.client.replies import NoReply, Reply
 from payments_core.client.requests import Call
-from payments_core.client.retries import NoReply, Policy, Reply, Wait, exchange
-from payments_core.client.wire import (
-    LIMITS,
-    AnswerTooLargeError,
-    Collected,
-    capture_of,
-    no_reply,
-    timeouts,
-)
+from payments_core.client.retries import Policy, Wait, exchange
+from payments_core.client.wire import LIMITS, TOO_LATE, Collected, Requests, capture_of, no_reply, trusted
 
 Answer = TypeVar("Answer", bound=msgspec.Struct)
 
@@ -36,10 +32,14 @@ class AsyncPaymentsClient:
         base_url: where the service is, as in ``http://127.0.0.1:8000``.
         token: the bearer token, if the service wants one.
         policy: how long commands are tried.
+        tls: whom to trust; certifi's roots if not given.
         transport: carries the requests; a pool of connections if not given.
         clock: a clock that is never set, in seconds.
         sleep: waits, in seconds.
         draw: a number between two, at random.
+
+    Raises:
+        ValueError: the URL or the token is none.
     """
 
     def __init__(
@@ -48,6 +48,7 @@ class AsyncPaymentsClient:
         token: str | None = None,
         policy: Policy | None = None,
         *,
+        tls: ssl.SSLContext | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
@@ -57,8 +58,10 @@ class AsyncPaymentsClient:
         self._clock = clock
         self._sleep = sleep
         self._draw = draw
-        headers = requests.authorization(token)
-        self._http = httpx.AsyncClient(base_url=base_url, headers=headers, transport=transport, limits=LIMITS)
+        self._requests = Requests(base_url, token)
+        self._http = transport or httpx.AsyncHTTPTransport(
+            tls or trusted(is_encrypted=self._requests.is_encrypted), trust_env=False, limits=LIMITS
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -113,21 +116,15 @@ class AsyncPaymentsClient:
 
     async def _attempt(self, call: Call[Answer], limit_s: float) -> Reply | NoReply:
         try:
-            async with (
-                asyncio.timeout(limit_s),
-                self._http.stream(
-                    call.method,
-                    call.path,
-                    content=call.body,
-                    headers=call.headers,
-                    timeout=timeouts(limit_s),
-                ) as response,
-            ):
-                collected = Collected(response)
-                async for part in response.aiter_bytes():
-                    collected.add(part)
+            async with asyncio.timeout(limit_s):
+                response = await self._http.handle_async_request(self._requests.request(call, limit_s))
+                async with aclosing(response):
+                    assert isinstance(response.stream, httpx.AsyncByteStream)
+                    collected = Collected(response, call.largest_answer)
+                    async for part in response.stream:
+                        collected.add(part)
                 return collected.reply()
         except TimeoutError:
-            return NoReply("no whole answer in time")
-        except (httpx.TransportError, httpx.DecodingError, AnswerTooLargeError) as error:
+            return TOO_LATE
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, what was sent is in doubt
             return no_reply(error)

@@ -1,8 +1,10 @@
 """The client for code that blocks."""
 
 import random
+import ssl
 import time
 from collections.abc import Callable
+from contextlib import closing
 from types import TracebackType
 from typing import Literal, Self, TypeVar
 from uuid import UUID
@@ -11,17 +13,12 @@ import httpx
 import msgspec
 
 from payments_core.client import requests
+from payments_core.client.deadline import DeadlineTransport
 from payments_core.client.documents import Capture, CaptureAttempt, Payment
+from payments_core.client.replies import NoReply, Reply
 from payments_core.client.requests import Call
-from payments_core.client.retries import NoReply, Policy, Reply, Wait, exchange
-from payments_core.client.wire import (
-    LIMITS,
-    AnswerTooLargeError,
-    Collected,
-    capture_of,
-    no_reply,
-    timeouts,
-)
+from payments_core.client.retries import Policy, Wait, exchange
+from payments_core.client.wire import TOO_LATE, Collected, Requests, capture_of, no_reply, trusted
 
 Answer = TypeVar("Answer", bound=msgspec.Struct)
 
@@ -29,17 +26,24 @@ Answer = TypeVar("Answer", bound=msgspec.Struct)
 class PaymentsClient:
     """A client of one service, to be used by any number of threads, and closed at the end.
 
-    The deadline is looked at between the parts of a body. A server that sends the head of its answer byte by
-    byte can hold a call beyond it; `AsyncPaymentsClient` ends that too.
+    It takes nothing from the environment: no proxy, no certificates, no password. A proxy is asked for by
+    ``transport=httpx.HTTPTransport(proxy=...)``, roots of one's own by ``tls``. It follows no redirection and
+    keeps no cookies. Whatever a server answers, a command ends by its deadline, as a success that fits what
+    was asked or as a `PaymentsError`; only the resolution of the host's name takes the time that the system
+    gives it, and with a transport of your own the deadline is looked at between the parts of a body.
 
     Args:
         base_url: where the service is, as in ``http://127.0.0.1:8000``.
         token: the bearer token, if the service wants one.
         policy: how long commands are tried.
+        tls: whom to trust; certifi's roots if not given.
         transport: carries the requests; a pool of connections if not given.
         clock: a clock that is never set, in seconds.
         sleep: waits, in seconds.
         draw: a number between two, at random.
+
+    Raises:
+        ValueError: the URL or the token is none.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class PaymentsClient:
         token: str | None = None,
         policy: Policy | None = None,
         *,
+        tls: ssl.SSLContext | None = None,
         transport: httpx.BaseTransport | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
@@ -57,8 +62,8 @@ class PaymentsClient:
         self._clock = clock
         self._sleep = sleep
         self._draw = draw
-        headers = requests.authorization(token)
-        self._http = httpx.Client(base_url=base_url, headers=headers, transport=transport, limits=LIMITS)
+        self._requests = Requests(base_url, token)
+        self._http = transport or DeadlineTransport(tls or trusted(is_encrypted=self._requests.is_encrypted))
 
     def __enter__(self) -> Self:
         return self
@@ -155,18 +160,13 @@ class PaymentsClient:
     def _attempt(self, call: Call[Answer], limit_s: float) -> Reply | NoReply:
         end = self._clock() + limit_s
         try:
-            with self._http.stream(
-                call.method,
-                call.path,
-                content=call.body,
-                headers=call.headers,
-                timeout=timeouts(limit_s),
-            ) as response:
-                collected = Collected(response)
-                for part in response.iter_bytes():
+            with closing(self._http.handle_request(self._requests.request(call, limit_s))) as response:
+                assert isinstance(response.stream, httpx.SyncByteStream)
+                collected = Collected(response, call.largest_answer)
+                for part in response.stream:
                     collected.add(part)
                     if self._clock() >= end:
-                        return NoReply("no whole answer in time")
+                        return TOO_LATE
                 return collected.reply()
-        except (httpx.TransportError, httpx.DecodingError, AnswerTooLargeError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, what was sent is in doubt
             return no_reply(error)

@@ -8,6 +8,8 @@ from payments_core.client.documents import Problem
 if TYPE_CHECKING:
     from payments_core.client.requests import Call
 
+_LONGEST_MESSAGE = 500  # characters
+
 
 class PaymentsError(Exception):
     """A command that did not succeed.
@@ -21,7 +23,7 @@ class PaymentsError(Exception):
     """
 
     def __init__(self, call: "Call[Any]", message: str, problem: Problem | None) -> None:
-        super().__init__(f"{call.command} of payment {call.payment_id}: {message}")
+        super().__init__(f"{call.command} of payment {call.payment_id}: {_on_one_line(message)}")
         self.command: str = call.command
         self.payment_id: UUID = call.payment_id
         self.key: str | None = call.key
@@ -54,3 +56,9 @@ class Unknown(PaymentsError):
     A capture is taken up again by the same call with this ``key``, now or in a week: it is not carried out
     twice. After an authorization or a failure, read the payment.
     """
+
+
+def _on_one_line(message: str) -> str:
+    """A message that quotes an answer, fit for a log: an answer may have line ends, or be long."""
+    printable = "".join(each if each.isprintable() else " " for each in message[:_LONGEST_MESSAGE])
+    return printable if len(message) <= _LONGEST_MESSAGE else f"{printable}…"

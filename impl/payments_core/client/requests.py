@@ -1,13 +1,15 @@
 """The requests of the commands, and what may be done with each when its answer is lost."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Generic, Literal, TypeVar
 from uuid import UUID, uuid4
 
 import msgspec
 
-from payments_core.client.documents import CaptureAttempts, CaptureDocument, Payment
+from payments_core.client.documents import CaptureAttempts, CaptureDocument, Payment, expect
 
 Answer = TypeVar("Answer", bound=msgspec.Struct)
 
@@ -31,10 +33,12 @@ class Call(Generic[Answer]):
         path: where it is sent.
         successes: the statuses of a success.
         answer: the type of a success's body.
+        hold: holds a success's document, and its status, against what was asked; raises `UnbelievableError`.
         body: the request's JSON; ``None`` if it has none.
         key: the idempotency key of a capture.
         is_repeatable: whether it may be sent again although it may have been carried out.
         has_effect: whether it changes anything.
+        largest_answer: how many bytes of an answer are read.
         request_id: names all its attempts in the service's log.
     """
 
@@ -44,10 +48,12 @@ class Call(Generic[Answer]):
     path: str
     successes: tuple[int, ...]
     answer: type[Answer]
+    hold: Callable[[Answer, int], None]
     body: bytes | None = None
     key: str | None = None
     is_repeatable: bool = True
     has_effect: bool = True
+    largest_answer: int = 64 * 1024
     request_id: str = field(default_factory=lambda: uuid4().hex)
 
     @property
@@ -63,15 +69,31 @@ class Call(Generic[Answer]):
 
 def create(amount_cents: int, payment_id: UUID | None) -> Call[Payment]:
     """Create a payment under an id of the client's own, so that it may be sent again."""
-    chosen = payment_id or uuid4()
-    return Call("create", chosen, "PUT", _path(chosen), (200, 201), Payment, _amount(amount_cents))
+    chosen = uuid4() if payment_id is None else payment_id
+
+    def hold(payment: Payment, status: int) -> None:
+        expect("id", payment.id, chosen)
+        expect("amount_cents", payment.amount_cents, amount_cents)
+        if status == 201:
+            expect("state", payment.state, "pending")
+
+    return Call("create", chosen, "PUT", _path(chosen), (200, 201), Payment, hold, _amount(amount_cents))
 
 
 def authorize(payment_id: UUID, window_s: int) -> Call[Payment]:
     """Authorize a payment: has no key, so a lost answer is not asked for again."""
     body = msgspec.json.encode({"capture_window_seconds": window_s})
     path = _path(payment_id, "/authorize")
-    return Call("authorize", payment_id, "POST", path, (200,), Payment, body, is_repeatable=False)
+
+    def hold(payment: Payment, _status: int) -> None:
+        expect("id", payment.id, payment_id)
+        expect("state", payment.state, "authorized")
+        assert payment.capture_expires_at is not None
+        assert payment.authorized_at is not None
+        window = payment.capture_expires_at - payment.authorized_at
+        expect("the capture window in µs", window // timedelta(microseconds=1), window_s * 1_000_000)
+
+    return Call("authorize", payment_id, "POST", path, (200,), Payment, hold, body, is_repeatable=False)
 
 
 def capture(payment_id: UUID, amount_cents: int, key: str | None) -> Call[CaptureDocument]:
@@ -83,28 +105,54 @@ def capture(payment_id: UUID, amount_cents: int, key: str | None) -> Call[Captur
     chosen = new_key() if key is None else key
     if not _KEY.fullmatch(chosen):
         raise ValueError("an idempotency key has 1 to 255 visible ASCII characters and spaces")
-    path = _path(payment_id, "/captures")
-    return Call(
-        "capture", payment_id, "POST", path, (201,), CaptureDocument, _amount(amount_cents), key=chosen
-    )
+    path, body = _path(payment_id, "/captures"), _amount(amount_cents)
+
+    def hold(document: CaptureDocument, _status: int) -> None:
+        expect("payment_id", document.payment_id, payment_id)
+        expect("amount_cents", document.amount_cents, amount_cents)
+
+    return Call("capture", payment_id, "POST", path, (201,), CaptureDocument, hold, body, key=chosen)
 
 
 def fail(payment_id: UUID, reason: Literal["declined", "voided"]) -> Call[Payment]:
     """Fail a payment: has no key, so a lost answer is not asked for again."""
     body = msgspec.json.encode({"reason": reason})
     path = _path(payment_id, "/fail")
-    return Call("fail", payment_id, "POST", path, (200,), Payment, body, is_repeatable=False)
+
+    def hold(payment: Payment, _status: int) -> None:
+        expect("id", payment.id, payment_id)
+        expect("state", payment.state, "failed")
+        expect("failure_reason", payment.failure_reason, reason)
+
+    return Call("fail", payment_id, "POST", path, (200,), Payment, hold, body, is_repeatable=False)
 
 
 def read(payment_id: UUID) -> Call[Payment]:
     """Read a payment."""
-    return Call("read", payment_id, "GET", _path(payment_id), (200,), Payment, has_effect=False)
+
+    def hold(payment: Payment, _status: int) -> None:
+        expect("id", payment.id, payment_id)
+
+    return Call("read", payment_id, "GET", _path(payment_id), (200,), Payment, hold, has_effect=False)
 
 
 def captures(payment_id: UUID) -> Call[CaptureAttempts]:
     """Read every stored attempt to capture a payment."""
-    path = _path(payment_id, "/captures")
-    return Call("captures", payment_id, "GET", path, (200,), CaptureAttempts, has_effect=False)
+
+    def hold(_attempts: CaptureAttempts, _status: int) -> None:
+        """An attempt does not say whose it is."""
+
+    return Call(
+        "captures",
+        payment_id,
+        "GET",
+        _path(payment_id, "/captures"),
+        (200,),
+        CaptureAttempts,
+        hold,
+        has_effect=False,
+        largest_answer=4 * 1024 * 1024,
+    )
 
 
 def authorization(token: str | None) -> dict[str, str]:
@@ -121,6 +169,8 @@ def authorization(token: str | None) -> dict[str, str]:
 
 
 def _path(payment_id: UUID, action: str = "") -> str:
+    if not isinstance(payment_id, UUID):
+        raise TypeError(f"payment_id is a uuid.UUID, not a {type(payment_id).__name__}")
     return f"/payments/{payment_id}{action}"
 
 

@@ -16,32 +16,13 @@ import msgspec
 
 from payments_core.client.documents import Problem
 from payments_core.client.errors import Refused, Unavailable, Unknown
+from payments_core.client.replies import Indefinite, NoReply, Reply, decides, judge
 from payments_core.client.requests import Call
 
 Answer = TypeVar("Answer", bound=msgspec.Struct)
 
-# Refusals that are stored under a key have these. Without its type nobody knows what was refused.
-_WITH_DECISIONS = frozenset({409, 422})
-_UNNAMED = Problem().type
-# 408 and 429 say that the request was not taken on, but not who says so.
-_NOT_YET = frozenset({408, 429})
-# These say of themselves that nothing was done.
-_NOTHING_DONE = frozenset({"overloaded", "payment_busy"})
-# These are decided by all that was ever sent under the key, earlier attempts included. Others, a 401 say, are
-# about the one request that they answer.
-_DECIDED = frozenset(
-    {
-        "payment_not_found",
-        "payment_id_conflict",
-        "idempotency_key_reused",
-        "not_authorized",
-        "already_captured",
-        "payment_failed",
-        "capture_window_expired",
-        "amount_mismatch",
-    }
-)
 _LARGEST_POWER = 30
+_LONGEST_FIELD = 64  # characters of a number or a date
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,50 +68,6 @@ class Wait:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A whole HTTP response; the names of its header fields are in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def is_replay(self) -> bool:
-        """Whether it is the answer to an earlier request under the same key."""
-        return self.headers.get("idempotent-replayed") == "true"
-
-
-@dataclass(frozen=True, slots=True)
-class NoReply:
-    """No whole response.
-
-    Attributes:
-        reason: why.
-        was_sent: whether anything of the request may have arrived.
-    """
-
-    reason: str
-    was_sent: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class _Indefinite:
-    """No definite answer: the command may be sent again.
-
-    Attributes:
-        reason: what there was instead.
-        may_be_done: whether it may have been carried out.
-        retry_after: how long to wait at least, in seconds.
-        problem: what was said.
-    """
-
-    reason: str
-    may_be_done: bool
-    retry_after: float = 0.0
-    problem: Problem | None = None
-
-
 Exchange: TypeAlias = Generator[Send | Wait, Reply | NoReply | None, tuple[Answer, Reply]]
 """What is to be done next; is sent the outcome of each `Send`, and returns the answer."""
 
@@ -156,60 +93,31 @@ def exchange(
     for attempt in count():
         outcome = yield Send(min(policy.attempt_s, end - clock()))
         assert outcome is not None
-        found = _judge(call, outcome)
+        found = judge(call, outcome)
         if isinstance(found, Problem):
-            if in_doubt and found.name not in _DECIDED:
+            if in_doubt and not decides(found):
                 raise Unknown(
                     call, f"an attempt had no answer, and the next was refused: {found.type}", found
                 )
             assert isinstance(outcome, Reply)
             raise Refused(call, found, replayed=outcome.is_replay)
-        if not isinstance(found, _Indefinite):
+        if not isinstance(found, Indefinite):
             assert isinstance(outcome, Reply)
             return found, outcome
         in_doubt |= found.may_be_done and call.has_effect
-        wait = found.retry_after + draw(0.0, policy.longest_wait(attempt))
+        asked = retry_after(outcome.headers) if isinstance(outcome, Reply) else 0.0
+        wait = asked + draw(0.0, policy.longest_wait(attempt))
         if (in_doubt and not call.is_repeatable) or clock() + wait >= end:
             _give_up(call, found, attempt + 1, in_doubt)
         yield Wait(wait)
     raise AssertionError
 
 
-def _give_up(call: Call[Answer], last: _Indefinite, attempts: int, in_doubt: bool) -> NoReturn:
+def _give_up(call: Call[Answer], last: Indefinite, attempts: int, in_doubt: bool) -> NoReturn:
     tried = f"{attempts} attempt{'s' if attempts > 1 else ''}, the last of which got {last.reason}"
     if in_doubt:
         raise Unknown(call, f"it may have been carried out: {tried}", last.problem)
     raise Unavailable(call, f"nothing was done: {tried}", last.problem)
-
-
-def _judge(call: Call[Answer], outcome: Reply | NoReply) -> Answer | Problem | _Indefinite:
-    if isinstance(outcome, NoReply):
-        return _Indefinite(outcome.reason, outcome.was_sent)
-    if outcome.status in call.successes:
-        try:
-            return msgspec.json.decode(outcome.body, type=call.answer)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            return _Indefinite(f"a {outcome.status} that cannot be read", may_be_done=True)
-    problem = _problem(outcome)
-    if outcome.status in _WITH_DECISIONS and problem.type == _UNNAMED:
-        return _Indefinite(f"a {outcome.status} that cannot be read", may_be_done=True)
-    if 400 <= outcome.status < 500 and outcome.status not in _NOT_YET:
-        return problem
-    return _Indefinite(
-        f"{outcome.status} {problem.type}",
-        may_be_done=problem.name not in _NOTHING_DONE,
-        retry_after=retry_after(outcome.headers),
-        problem=problem,
-    )
-
-
-def _problem(reply: Reply) -> Problem:
-    """The problem in an answer; one without a type if it has none, as those of proxies."""
-    try:
-        found = msgspec.json.decode(reply.body, type=Problem)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        found = Problem()
-    return msgspec.structs.replace(found, status=reply.status)
 
 
 def retry_after(headers: Mapping[str, str]) -> float:
@@ -217,12 +125,12 @@ def retry_after(headers: Mapping[str, str]) -> float:
 
     A date is compared with the answer's own ``Date``: the clocks of two machines are not.
     """
-    text = headers.get("retry-after", "").strip()
+    text = headers.get("retry-after", "").strip()[:_LONGEST_FIELD]
     if text.isascii() and text.isdigit():
         return float(text)
     try:
         until = parsedate_to_datetime(text)
-        now = parsedate_to_datetime(headers.get("date", ""))
+        now = parsedate_to_datetime(headers.get("date", "")[:_LONGEST_FIELD])
         return max(0.0, (until - now).total_seconds())
-    except (ValueError, TypeError):  # none that is a date, or one of the two without a zone
+    except (ValueError, TypeError, OverflowError, IndexError):  # no date, or one of the two without a zone
         return 0.0

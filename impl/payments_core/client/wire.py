@@ -1,23 +1,71 @@
-"""What both clients do with httpx."""
+"""What both clients do with httpx: requests go to its transports directly.
 
+Its clients would follow the environment's proxies, certificates and passwords, keep cookies, and unpack what
+was compressed. None of that has a place between a program and its payments.
+"""
+
+import ssl
+from collections.abc import Mapping
+from typing import Any
+
+import certifi
+import httpcore
 import httpx
 
 from payments_core.client.documents import Capture, CaptureDocument
-from payments_core.client.requests import Call
-from payments_core.client.retries import NoReply, Reply
+from payments_core.client.replies import NoReply, Reply
+from payments_core.client.requests import Call, authorization
 
-MAX_ANSWER_BYTES = 16 * 1024 * 1024
-"""Larger answers are cut; the largest that the service gives is a list of all attempts of one payment."""
-
-LIMITS = httpx.Limits(keepalive_expiry=2.0)
+LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=2.0)
 """An idle connection is closed before the server closes it (after 5 s), and a request is lost in between."""
 
-_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
-_MISUSED = (httpx.UnsupportedProtocol, httpx.LocalProtocolError)
+TOO_LATE = NoReply("no whole answer in time")
+
+_NEVER_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpcore.ConnectError,
+    httpcore.ConnectTimeout,
+    httpcore.PoolTimeout,
+)
+_LARGEST_PORT = 65_535
 
 
-class AnswerTooLargeError(Exception):
-    """The answer has more bytes than any that the service gives."""
+class UnreadableError(Exception):
+    """The answer is encoded, or has more bytes than any that the service gives."""
+
+
+class Requests:
+    """Makes the requests of one client.
+
+    Args:
+        base_url: where the service is.
+        token: the bearer token, if the service wants one.
+
+    Raises:
+        ValueError: the URL or the token is none; neither is shown.
+    """
+
+    def __init__(self, base_url: str, token: str | None) -> None:
+        self._base = _checked(base_url)
+        self._fields = {"User-Agent": "payments-core", "Accept": "*/*", **authorization(token)}
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether they go over TLS."""
+        return self._base.startswith("https:")
+
+    def request(self, call: Call[Any], limit_s: float) -> httpx.Request:
+        """The request of one attempt, which may take so many seconds."""
+        limit = httpx.Timeout(max(limit_s, 0.001))  # for each thing that it waits for
+        return httpx.Request(
+            call.method,
+            self._base + call.path,
+            headers={**self._fields, **call.headers},
+            content=call.body,
+            extensions={"timeout": limit.as_dict()},
+        )
 
 
 class Collected:
@@ -25,44 +73,47 @@ class Collected:
 
     Args:
         response: its head.
+        largest: how many bytes its body may have.
+
+    Raises:
+        UnreadableError: it is encoded, which was not asked for, and can be small and grow.
     """
 
-    def __init__(self, response: httpx.Response) -> None:
-        self._response = response
+    def __init__(self, response: httpx.Response, largest: int) -> None:
+        self._status = response.status_code
+        self._fields: Mapping[str, str] = {k.lower(): v for k, v in response.headers.items()}
+        self._largest = largest
         self._body = bytearray()
+        encoding = self._fields.get("content-encoding", "identity")
+        if encoding.lower() != "identity":
+            raise UnreadableError
 
     def add(self, part: bytes) -> None:
         """More of the body.
 
         Raises:
-            AnswerTooLargeError: it is too much.
+            UnreadableError: it is too much.
         """
+        if len(self._body) + len(part) > self._largest:
+            raise UnreadableError
         self._body += part
-        if len(self._body) > MAX_ANSWER_BYTES:
-            raise AnswerTooLargeError
 
     def reply(self) -> Reply:
         """The answer, which is whole."""
-        response = self._response
-        return Reply(
-            response.status_code, {k.lower(): v for k, v in response.headers.items()}, bytes(self._body)
-        )
-
-
-def timeouts(limit_s: float) -> httpx.Timeout:
-    """For each thing that an attempt waits for, as long as the attempt may take."""
-    return httpx.Timeout(max(limit_s, 0.001))
+        return Reply(self._status, self._fields, bytes(self._body))
 
 
 def no_reply(error: Exception) -> NoReply:
-    """Why there was no whole answer.
-
-    Raises:
-        httpx.TransportError: the client was used wrongly; trying again would not help.
-    """
-    if isinstance(error, _MISUSED):
-        raise error
+    """Why there was no whole answer."""
     return NoReply(f"no answer ({type(error).__name__})", was_sent=not isinstance(error, _NEVER_SENT))
+
+
+def trusted(*, is_encrypted: bool) -> ssl.SSLContext:
+    """Whom to trust: certifi's roots. It reads no variables, as ``ssl.create_default_context`` does."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if is_encrypted:
+        tls.load_verify_locations(certifi.where())
+    return tls
 
 
 def capture_of(call: Call[CaptureDocument], document: CaptureDocument, reply: Reply) -> Capture:
@@ -75,3 +126,16 @@ def capture_of(call: Call[CaptureDocument], document: CaptureDocument, reply: Re
         key=call.key,
         replayed=reply.is_replay,
     )
+
+
+def _checked(base_url: str) -> str:
+    error = ValueError("base_url is http:// or https://, a host, and perhaps a port and a path")
+    try:
+        url = httpx.URL(base_url)
+        url.host.encode("idna")
+    except (httpx.InvalidURL, UnicodeError, TypeError):
+        raise error from None
+    is_whole = url.scheme in {"http", "https"} and url.host and (url.port or 0) <= _LARGEST_PORT
+    if not is_whole or url.userinfo or url.query or url.fragment:
+        raise error
+    return str(url).rstrip("/")
