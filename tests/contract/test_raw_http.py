@@ -22,7 +22,16 @@ from tests.support.guarded import sample_of
 from tests.support.mutants import Edit, mutated_copy
 from tests.support.postgres import Database
 from tests.support.processes import Server, serving
-from tests.support.raw_http import Connection, Sent, capture, conversations, new_path, request, smuggling
+from tests.support.raw_http import (
+    AS_JSON,
+    Connection,
+    Sent,
+    capture,
+    conversations,
+    new_path,
+    request,
+    smuggling,
+)
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "10")) * 10
 LIMIT_S = 60.0
@@ -261,7 +270,7 @@ def test_the_hidden_request_is_one_that_works(watched: Watched) -> None:
     victim = watched.authorized()
     body = b"0\r\n\r\n" + capture(victim)
     connection = watched.converse(
-        Sent((request(b"POST", b"/payments", [b"Transfer-Encoding: chunked"]) + body,))
+        Sent((request(b"POST", b"/payments", [AS_JSON, b"Transfer-Encoding: chunked"]) + body,))
     )
     connection.read(0.5)
     assert connection.statuses() == [400, 201]
@@ -331,7 +340,7 @@ def hang_up_again_and_again(watched: Watched) -> None:
 
 # ---- how long -----------------------------------------------------------------------------------
 
-HEAD = b"POST /payments HTTP/1.1\r\nHost: payments\r\nContent-Type: application/json\r\n"
+HEAD = b"POST /payments HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 SLOW = {
     "nothing at all": (b"", b""),
     "a head, byte by byte": (b"GET /payments HTTP/1.1\r\nX-Slow: ", b"x"),
@@ -367,7 +376,7 @@ def test_a_body_that_ends_after_its_answer_does_not_keep_the_connection(hasty: W
 
 def late_end(hasty: Watched, limit_s: float = LIMIT_S) -> None:
     connection = hasty.connect()
-    connection.send(b"POST /nowhere HTTP/1.1\r\nHost: payments\r\nContent-Length: 2\r\n\r\n")
+    connection.send(b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n")
     end = time.monotonic() + limit_s
     while not connection.statuses() and time.monotonic() < end:
         connection.read(0.05)

@@ -128,7 +128,7 @@ def test_another_service_has_neither_route_nor_button(shared_database: Database,
             {"PAYMENTS_ALLOW_UNAUTHENTICATED": "yes"},
             "loopback addresses only, and 0.0.0.0 is none",
         ),
-        (["--demo", "--host", "0.0.0.0"], {}, "without tokens"),
+        (["--demo", "--host", "0.0.0.0"], {}, "loopback addresses only, and 0.0.0.0 is none"),
     ],
 )
 def test_what_is_no_place_for_a_demonstration(

@@ -14,6 +14,8 @@ from tests.support.bad_input import BAD_REQUESTS, BODY_LIMIT, GOOD, BadRequest, 
 
 pytestmark = pytest.mark.anyio
 
+AS_JSON = {"Content-Type": "application/json"}
+
 
 async def refused(api: Api, path: str, bad: BadRequest) -> None:
     """Send the request and check its answer."""
@@ -70,7 +72,7 @@ class Chunks:
 async def test_a_body_of_unknown_length_is_not_read_to_its_end(api: Api) -> None:
     before = await api.kit.contents()
     body = Chunks(pieces=10_000)
-    answer = await api.http.post("/payments", content=body)
+    answer = await api.http.post("/payments", content=body, headers=AS_JSON)
     problem(answer, 413, "body_too_large")
     assert "content-length" not in answer.request.headers
     assert await api.kit.contents() == before
@@ -78,7 +80,7 @@ async def test_a_body_of_unknown_length_is_not_read_to_its_end(api: Api) -> None
 
 async def test_the_largest_body(api: Api) -> None:
     content = GOOD + b" " * (BODY_LIMIT - len(GOOD))
-    assert (await api.http.post("/payments", content=content)).status_code == 201
+    assert (await api.http.post("/payments", content=content, headers=AS_JSON)).status_code == 201
 
 
 async def test_a_good_request_after_the_bad_ones(api: Api) -> None:

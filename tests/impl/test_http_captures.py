@@ -80,7 +80,7 @@ async def test_a_key_for_another_request(api: Api) -> None:
 @pytest.mark.invariant("I4")
 async def test_requests_are_compared_by_value(api: Api) -> None:
     path = await api.authorized()
-    headers = {"Idempotency-Key": "key"}
+    headers = {"Idempotency-Key": "key", "Content-Type": "application/json"}
     first = await api.http.post(f"{path}/captures", content=b'{"amount_cents":500}', headers=headers)
     again = await api.http.post(
         f"{path}/captures", content=b'{ "amount\\u005fcents" : 500 }\n', headers=headers

@@ -71,14 +71,14 @@ async def test_the_application_as_it_is_wired(clocked_database: Database) -> Non
     transport = httpx.ASGITransport(app)
     async with (
         running(app),
-        httpx.AsyncClient(transport=transport, base_url="http://payments") as http,
+        httpx.AsyncClient(transport=transport, base_url="http://localhost") as http,
     ):
         assert (await http.get("/readyz")).status_code == 200
         made = await http.post("/payments", json={"amount_cents": 5})
         ids = {str(each) for each in stored(clocked_database.dsn).payments}
         assert made.json()["id"] in ids
     with capture_logs() as logs:
-        async with httpx.AsyncClient(transport=transport, base_url="http://payments") as http:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
             problem(await http.get("/readyz"), 503, "unavailable")
     assert [log["error"] for log in logs if log["event"] != "request"] == ["PoolClosed"]
 
@@ -88,7 +88,7 @@ async def test_an_empty_database_is_not_ready(empty_database: Database) -> None:
     transport = httpx.ASGITransport(app)
     async with (
         running(app),
-        httpx.AsyncClient(transport=transport, base_url="http://payments") as http,
+        httpx.AsyncClient(transport=transport, base_url="http://localhost") as http,
     ):
         document = problem(await http.get("/readyz"), 503, "unavailable")
     assert "payments-core migrate" in document["detail"]

@@ -46,8 +46,8 @@ def authorized(server: Server) -> str:
 def request(method: str, path: str, body: bytes, *headers: bytes) -> bytes:
     """A request as it goes over the wire; the server closes the connection after its answer."""
     length = b"Content-Length: %d" % len(body)
-    lines = [f"{method} {path} HTTP/1.1".encode(), b"Host: payments", b"Connection: close", length, *headers]
-    return b"\r\n".join([*lines, b"", body])
+    fields = [b"Host: localhost", b"Connection: close", b"Content-Type: application/json", length, *headers]
+    return b"\r\n".join([f"{method} {path} HTTP/1.1".encode(), *fields, b"", body])
 
 
 def exchange(server: Server, raw: bytes) -> tuple[int, dict[str, str], bytes]:
@@ -112,7 +112,8 @@ def test_a_body_that_is_too_large(server: Server, shared_database: Database, aut
     key = b"Idempotency-Key: key"
     status, _, body = exchange(server, request("POST", f"{authorized}/captures", large, key))
     assert (status, json.loads(body)["type"]) == (413, "/problems/body_too_large")
-    head = f"POST {authorized}/captures HTTP/1.1\r\nHost: payments\r\nConnection: close\r\n".encode()
+    head = f"POST {authorized}/captures HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n".encode()
+    head += b"Content-Type: application/json\r\n"
     chunks = b"".join(b"400\r\n" + b" " * 1024 + b"\r\n" for _ in range(20))
     chunked = head + key + b"\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n"
     status, _, body = exchange(server, chunked)

@@ -272,7 +272,7 @@ async def test_what_is_untold_is_told_when_the_application_ends(
         app = postgres_app(Settings(database_url=shared_database.app_dsn))
         async with running(app):
             transport = httpx.ASGITransport(app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://payments") as http:
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
                 await http.get("/payments", headers={"X-Request-ID": "the-last"})
         lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert [line["request_id"] for line in lines if line["event"] == "request"] == ["the-last"]

@@ -125,12 +125,16 @@ def test_the_command_prints_a_token_and_its_hash() -> None:
     assert hashlib.sha256(made.encode()).hexdigest() == digest
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "2001:db8::1"])
-def test_without_tokens_it_serves_loopback_only(host: str) -> None:
-    ended = invoke(["serve", "--port", "0", "--host", host], {"DATABASE_URL": "postgresql://nowhere"})
+@pytest.mark.parametrize(
+    ("host", "bound"), [("0.0.0.0", "0.0.0.0"), ("::", "::"), ("0", "0.0.0.0 (0)"), ("::0", ":: (::0)")]
+)
+@pytest.mark.parametrize("is_option", [True, False], ids=["--host", "PAYMENTS_HOST"])
+def test_without_tokens_it_serves_loopback_only(host: str, bound: str, *, is_option: bool) -> None:
+    options, variables = (["--host", host], {}) if is_option else ([], {"PAYMENTS_HOST": host})
+    ended = invoke(["serve", "--port", "0", *options], {"DATABASE_URL": "postgresql://nowhere", **variables})
     assert ended.exit_code == 2
     assert ended.stderr.startswith(
-        f"payments-core: without tokens it serves loopback addresses only, and {host}"
+        f"payments-core: without tokens it serves loopback addresses only, and {bound} is none"
     )
     for way in (
         "payments-core token",
@@ -139,6 +143,16 @@ def test_without_tokens_it_serves_loopback_only(host: str) -> None:
         "PAYMENTS_ALLOW_UNAUTHENTICATED",
     ):
         assert way in ended.stderr
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+@pytest.mark.parametrize(
+    "variables", [{"PAYMENTS_TOKENS": ONE_HASH}, {"PAYMENTS_ALLOW_UNAUTHENTICATED": "yes"}], ids=str
+)
+def test_a_demonstration_serves_loopback_only(host: str, variables: dict[str, str]) -> None:
+    ended = invoke(["serve", "--demo", "--port", "0", "--host", host], variables)
+    assert ended.exit_code == 2
+    assert f"a demonstration serves loopback addresses only, and {host} is none" in ended.stderr
 
 
 @pytest.mark.parametrize("variables", [{"PAYMENTS_TOKENS": ONE}, {"PAYMENTS_TOKENS_FILE": "/nowhere/tokens"}])

@@ -41,7 +41,7 @@ async def test_a_request_is_a_span_of_the_callers_trace(postgres: Kit) -> None:
     store._waits = TracedWaits(metrics, tracer)
     app = guarded(create_app(store), Settings(), metrics)
     transport = httpx.ASGITransport(Traced(app, app.routes, tracer))
-    async with httpx.AsyncClient(transport=transport, base_url="http://payments") as http:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
         path = f"/payments/{uuid4()}"
         await http.put(path, json={"amount_cents": 500})
         await http.post(f"{path}/authorize", json={"capture_window_seconds": 600})

@@ -253,6 +253,9 @@ def _bodies_as_a_whole() -> Iterator[BadRequest]:
                 "application/json",
                 [(b"content-type", content_type), *KEY],
             )
+        yield BadRequest(
+            f"{method} {path} without a type", method, path, GOOD, 415, "unsupported_media_type", "json", KEY
+        )
 
 
 def _precedence() -> Iterator[BadRequest]:

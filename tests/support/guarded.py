@@ -41,5 +41,5 @@ async def guarded_over(store: PaymentStore, settings: Settings | None = None) ->
     metrics = Metrics()
     app = guarded(create_app(store, routes=[exposition(metrics)]), settings or Settings(), metrics)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://payments") as http:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
         yield Guarded(http, metrics)

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 _STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 _HEAD_END = b"\r\n\r\n"
 GOOD = b'{"amount_cents":500}'
+AS_JSON = b"Content-Type: application/json"
+CHUNKED = b"Transfer-Encoding: chunked"
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,9 @@ class Sent:
 
 def request(method: bytes, target: bytes, fields: Sequence[bytes] = (), body: bytes | None = None) -> bytes:
     """A request as it goes over the wire, with a length that is right."""
-    lines = [method + b" " + target + b" HTTP/1.1", b"Host: payments", *fields]
+    lines = [method + b" " + target + b" HTTP/1.1", b"Host: localhost", *fields]
     if body is not None:
-        lines += [b"Content-Type: application/json", b"Content-Length: %d" % len(body)]
+        lines += [AS_JSON, b"Content-Length: %d" % len(body)]
     return b"\r\n".join(lines) + _HEAD_END + (body or b"")
 
 
@@ -173,7 +175,8 @@ def heads(draw: st.DrawFn) -> bytes:
     fields = draw(st.lists(FIELDS, max_size=5))
     flood = draw(st.sampled_from([0] * 6 + [101, 3_000]))
     separator = draw(SEPARATORS)
-    return separator.join([line, *fields, *[b"X-Flood: f"] * flood]) + draw(
+    host = draw(st.sampled_from([[b"Host: localhost"]] * 6 + [[]]))
+    return separator.join([line, *host, *fields, *[b"X-Flood: f"] * flood]) + draw(
         st.sampled_from([separator * 2, _HEAD_END])
     )
 
@@ -203,7 +206,9 @@ ONE = st.one_of(
     st.builds(lambda head, body: head + body, heads(), BODIES),
     mutated(),
     st.builds(
-        lambda fields, body: request(b"POST", b"/payments", [b"Transfer-Encoding: chunked", *fields]) + body,
+        lambda fields, body: (
+            request(b"POST", b"/payments", [AS_JSON, b"Transfer-Encoding: chunked", *fields]) + body
+        ),
         st.lists(FIELDS, max_size=2),
         CHUNKS,
     ),
@@ -325,7 +330,7 @@ def smuggling(hidden: bytes) -> Iterator[tuple[str, bytes]]:
     """Requests of which two servers may disagree where they end; ``hidden`` is a request in their bodies."""
 
     def post(*fields: bytes, body: bytes, end: bytes = b"\r\n") -> bytes:
-        lines = [b"POST /payments HTTP/1.1", b"Host: payments", b"Content-Type: application/json", *fields]
+        lines = [b"POST /payments HTTP/1.1", b"Host: localhost", b"Content-Type: application/json", *fields]
         return end.join(lines) + end * 2 + body
 
     chunked = b"0\r\n\r\n" + hidden

@@ -1,7 +1,6 @@
 """The command line: ``payments-core serve | migrate | sweep | token | openapi | problems``."""
 
 import asyncio
-import ipaddress
 import os
 import signal
 import socket
@@ -17,6 +16,7 @@ import typer
 from pydantic import ValidationError
 
 from payments_core.entrypoints import serving, sweeper, tokens
+from payments_core.entrypoints.addresses import is_loopback
 from payments_core.entrypoints.http.contract import markdown_pages, openapi_json
 from payments_core.entrypoints.logs import configure_logs
 from payments_core.entrypoints.settings import Settings
@@ -73,15 +73,16 @@ def serve(
     ] = False,
 ) -> None:
     """Serve HTTP, on DATABASE_URL or, where that is not set, on an embedded PostgreSQL."""
+    if host is not None:
+        os.environ["PAYMENTS_HOST"] = host
     settings = _settings()
     configure_logs(settings.log_level)
-    address = settings.host if host is None else host
     is_demo = demo or settings.demo
     is_protected = _require_usable_tokens(settings)
     if is_demo:
         _require_demo_alone(settings, data)
     try:
-        with serving.bound(address, settings.port if port is None else port) as listeners:
+        with serving.bound(settings.host, settings.port if port is None else port) as listeners:
             _require_loopback(listeners, settings, is_protected=is_protected, is_demo=is_demo)
             for ending in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(ending, _end)
@@ -217,10 +218,10 @@ def _require_loopback(
     listeners: Sequence[socket.socket], settings: Settings, *, is_protected: bool, is_demo: bool
 ) -> None:
     """Stop where others could reach what is for this machine alone. What was bound counts, not its name."""
-    reachable = [bound for bound in (each.getsockname()[0] for each in listeners) if not _is_loopback(bound)]
+    reachable = [bound for bound in (each.getsockname()[0] for each in listeners) if not is_loopback(bound)]
     if not reachable:
         return
-    shown = reachable[0]
+    shown = reachable[0] if settings.host in {"", reachable[0]} else f"{reachable[0]} ({settings.host})"
     if is_demo:
         _stop(f"a demonstration serves loopback addresses only, and {shown} is none")
     if is_protected or settings.allow_unauthenticated:
@@ -239,10 +240,6 @@ def _require_demo_alone(settings: Settings, data: Path | None) -> None:
         _stop("a demonstration moves the clock of its database, and so has its own: unset DATABASE_URL")
     if data is not None:
         _stop("a demonstration keeps nothing, and its clock can be moved: leave --data out")
-
-
-def _is_loopback(address: str) -> bool:
-    return ipaddress.ip_address(address.partition("%")[0]).is_loopback
 
 
 def _require_schema(settings: Settings, dsn: str) -> None:

@@ -21,10 +21,12 @@ class Settings(BaseSettings):
         idle_in_transaction_timeout_ms: after this long PostgreSQL ends a session that idles in a transaction.
         transaction_timeout_ms: after this long PostgreSQL 17 and newer end a transaction and its session.
         host: address to listen on.
+        allowed_hosts: names that ``Host`` may have where there are no tokens, separated by commas; ``host``,
+            ``localhost`` and loopback addresses always may.
         port: TCP port to listen on, 0 for a free one.
         tokens: SHA-256 hashes of the bearer tokens, in hex, separated by commas.
         tokens_file: a file of such hashes, one a line; after ``#`` stands a comment.
-        allow_unauthenticated: serve every address without tokens. Dangerous: whoever reaches it may capture.
+        allow_unauthenticated: serve every machine without tokens. Dangerous: whoever reaches it may capture.
         pool_min: connections kept open per process.
         pool_max: connections per process at most.
         pool_timeout_s: how long a request waits for a connection, in seconds.
@@ -48,6 +50,7 @@ class Settings(BaseSettings):
     idle_in_transaction_timeout_ms: int = Field(default=10_000, ge=1)
     transaction_timeout_ms: int = Field(default=15_000, ge=1)
     host: str = "127.0.0.1"
+    allowed_hosts: str = ""
     port: int = Field(default=8000, ge=0, le=65535)
     tokens: str = ""
     tokens_file: Path | None = None

@@ -14,11 +14,12 @@ from starlette.types import ASGIApp
 from payments_core.entrypoints import metrics as prometheus
 from payments_core.entrypoints import tokens
 from payments_core.entrypoints.http.app import create_app
-from payments_core.entrypoints.http.authentication import Authenticated
+from payments_core.entrypoints.http.authentication import Authenticated, is_open
 from payments_core.entrypoints.http.demo import clock_route
 from payments_core.entrypoints.http.limits import Admission, Deadline, HeadLimit
 from payments_core.entrypoints.http.observed import QUIET, Observed, templates
 from payments_core.entrypoints.http.resources import resource
+from payments_core.entrypoints.http.sources import Sources, Unprotected
 from payments_core.entrypoints.lifecycle import drained, draining
 from payments_core.entrypoints.logs import configure_logs
 from payments_core.entrypoints.metrics import Metrics
@@ -167,9 +168,16 @@ def guarded(app: Starlette, settings: Settings, metrics: Metrics) -> Observed:
     accepted = tokens.load(settings.tokens, settings.tokens_file)
     inner: ASGIApp = Deadline(app, settings.request_timeout_s, metrics.rejected)
     inner = Authenticated(inner, accepted)
+    inner = Sources(inner, None if accepted and not settings.demo else _unprotected(settings))
     inner = HeadLimit(inner, metrics.rejected)
     inner = Admission(inner, settings.max_requests, QUIET, metrics.rejected)
     return Observed(inner, templates(app), metrics)
+
+
+def _unprotected(settings: Settings) -> Unprotected:
+    listed = (settings.host, *settings.allowed_hosts.split(","))
+    names = frozenset(name.strip().lower() for name in listed if name.strip())
+    return Unprotected(names, is_open, any_address=settings.allow_unauthenticated and not settings.demo)
 
 
 def exposition(metrics: Metrics) -> Route:

@@ -24,7 +24,7 @@ class Authenticated:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http" or not self._tokens or _is_open(scope["path"]):
+        if scope["type"] != "http" or not self._tokens or is_open(scope["path"]):
             await self._app(scope, receive, send)
             return
         presented = _presented(scope)
@@ -40,7 +40,8 @@ class Authenticated:
         await refusal(scope, receive, send)
 
 
-def _is_open(path: str) -> bool:
+def is_open(path: str) -> bool:
+    """Whether what a path leads to is the same for everybody."""
     return path in OPEN_PATHS or path.startswith(OPEN_FOLDERS)
 
 

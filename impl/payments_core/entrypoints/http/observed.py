@@ -25,6 +25,8 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._~:-]{0,63}")
 _UNKNOWN_ROUTE = "unmatched"
 _NO_ANSWER = "none"
 _UNTOLD_AT_MOST = 100
+# No browser takes an answer for something else than it says, a script for example.
+_NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 
 
 class _Ended(NamedTuple):
@@ -75,7 +77,7 @@ class Observed:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = str(message["status"])
-                message["headers"] = [*message["headers"], field]
+                message["headers"] = [*message["headers"], field, _NO_SNIFFING]
             await send(message)
 
         before = request_id.set(named_so)

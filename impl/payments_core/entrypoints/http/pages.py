@@ -26,7 +26,6 @@ CONTENT_SECURITY_POLICY = (
 )
 _SECURITY = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-    "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
 

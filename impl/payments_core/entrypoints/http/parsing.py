@@ -164,17 +164,18 @@ def _require_distinct_fields(fields: list[tuple[str, object]]) -> None:
 
 
 def _require_json(request: Request) -> None:
-    content_type, encoding = b"application/json", b"identity"
-    for name, value in reversed(request.scope["headers"]):  # the first of several counts
+    types, encodings = [], []
+    for name, value in request.scope["headers"]:
         if name == b"content-type":
-            content_type = value
+            types.append(value.partition(b";")[0].strip().lower())
         elif name == b"content-encoding":
-            encoding = value
-    if content_type.partition(b";")[0].strip().lower() != b"application/json":
+            encodings.append(value.strip().lower())
+    # Without this a browser would send a body for a page of another site, and ask nobody (a simple request).
+    if types != [b"application/json"]:
         raise ProblemRaised(
             problems.UNSUPPORTED_MEDIA_TYPE, "send the body as Content-Type: application/json"
         )
-    if encoding.strip().lower() not in {b"", b"identity"}:
+    if any(each not in {b"", b"identity"} for each in encodings):
         raise ProblemRaised(
             problems.UNSUPPORTED_MEDIA_TYPE, "send the body as it is, without a Content-Encoding"
         )

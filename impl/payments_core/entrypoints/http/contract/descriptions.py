@@ -51,7 +51,7 @@ DESCRIPTIONS = {
         f"The body has more than {BODY_LIMIT // 1024} KiB.", "Send less; every valid request is far smaller."
     ),
     problems.UNSUPPORTED_MEDIA_TYPE: Description(
-        "The body is declared to be something other than JSON, or to be compressed.",
+        "The body is not declared to be JSON, or is compressed.",
         "Send `Content-Type: application/json` and no `Content-Encoding`.",
     ),
     problems.NO_RESOURCE: Description(
@@ -92,6 +92,24 @@ DESCRIPTIONS = {
     problems.AMOUNT_MISMATCH: Description(
         "The capture asks for another amount than the authorized one. There are no partial captures.",
         "Capture exactly the authorized amount, under a new key.",
+    ),
+    problems.INVALID_HOST: Description(
+        "The request does not say once, as a name or an address, which host it is for.",
+        "Send one `Host` header, as every HTTP library does.",
+    ),
+    problems.FOREIGN_HOST: Description(
+        "The service has no tokens, and the `Host` is neither `localhost`, nor a loopback address, nor a name"
+        " of its own. A page can give this machine a name of its own (DNS rebinding).",
+        "Call the service by `127.0.0.1` or `localhost`, or set it up with tokens, or with the name.",
+    ),
+    problems.FOREIGN_ORIGIN: Description(
+        "The service has no tokens, and a browser says that a page of another origin sent the request.",
+        "Call the service from a program or from its own pages, or set it up with tokens.",
+    ),
+    problems.NOT_LOCAL: Description(
+        "The service has no tokens, and the request comes from another machine, or to an address"
+        " that others reach.",
+        "Set the service up with tokens, or call it from its own machine. Nothing was looked up.",
     ),
     problems.UNAUTHORIZED: Description(
         "The service is set up with tokens, and the request has none that it knows.",

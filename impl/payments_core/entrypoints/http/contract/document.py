@@ -21,6 +21,8 @@ from payments_core.entrypoints.http.problems import ProblemType
 
 Json = dict[str, Any]
 
+_GUARDED = (problems.UNAUTHORIZED, problems.FOREIGN_ORIGIN)
+
 _INFO = {
     "title": "payments-core",
     "version": "1",
@@ -157,11 +159,11 @@ def _everywhere(operation: Operation) -> tuple[ProblemType, ...]:
     if operation.name in {"isAlive", "getProblem"}:
         return ANYWHERE
     if operation.name == "getMetrics":
-        return (*ANYWHERE, problems.UNAUTHORIZED)
+        return (*ANYWHERE, *_GUARDED)
     if not operation.path.startswith("/payments"):
         return EVERYWHERE
     moves = operation.method != "get"
-    return (*EVERYWHERE, problems.UNAUTHORIZED, *([problems.PAYMENT_BUSY] if moves else []))
+    return (*EVERYWHERE, *_GUARDED, *([problems.PAYMENT_BUSY] if moves else []))
 
 
 def _problem_answer(operation: Operation, possible: list[ProblemType]) -> Json:

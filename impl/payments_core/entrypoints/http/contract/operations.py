@@ -78,7 +78,13 @@ class Operation:
     problems: tuple[ProblemType, ...] = ()
 
 
-ANYWHERE = (problems.HEAD_TOO_LARGE, problems.OVERLOADED)
+ANYWHERE = (
+    problems.HEAD_TOO_LARGE,
+    problems.OVERLOADED,
+    problems.INVALID_HOST,
+    problems.FOREIGN_HOST,
+    problems.NOT_LOCAL,
+)
 """What can happen to any request."""
 
 EVERYWHERE = (*ANYWHERE, problems.UNAVAILABLE, problems.DEADLINE_EXCEEDED, problems.INTERNAL_ERROR)
