@@ -17,6 +17,7 @@ readers, no verdict depends on it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -42,7 +43,7 @@ class Outcome(StrEnum):
 
     Attributes:
         OK: A definite answer: the operation took effect, between its invocation and its response.
-        FAIL: A definite refusal. Its content is an observation: it constrains the state it was given in.
+        FAIL: A definite refusal. What it says of the state it was given in is for the `Spec` to say.
         UNKNOWN: No answer (a timeout, a lost connection, the end of the recording). The operation may take
             effect at any point after its invocation, or never.
     """
@@ -287,8 +288,18 @@ def _require_supported(header: Header, where: str) -> None:
 
 def _decode(line: bytes, kind: type[_T], where: str) -> _T:
     try:
-        return msgspec.json.decode(line, type=kind)
+        decoded = msgspec.json.decode(line, type=kind)
+        json.loads(line, object_pairs_hook=_require_distinct)  # msgspec keeps the last of two in silence
+        return decoded
     except RecursionError:
         raise HistoryError(f"{where}: the JSON is nested too deeply") from None
     except (msgspec.DecodeError, ValueError) as error:
         raise HistoryError(f"{where}: not a valid {kind.__name__.lower()}: {error}") from None
+
+
+def _require_distinct(members: list[tuple[str, Any]]) -> None:
+    seen: set[str] = set()
+    for name, _ in members:
+        if name in seen:
+            raise ValueError(f"the member {name!r} stands twice in an object")
+        seen.add(name)

@@ -116,7 +116,7 @@ def test_a_header_may_name_a_specification_that_there_is_not(tmp_path: Path) -> 
     path.write_text('{"format": "payments-verify-history", "version": 1, "spec": "queue"}')
     result = run(str(path))
     assert result.exit_code == 2
-    assert "no specification is named 'queue'; there are cas-register, kv" in result.stderr
+    assert "no specification is named 'queue'; there are cas-register, etcd, kv" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def test_our_histories_have_the_verdict_in_their_name(path: Path) -> None:
 
 def test_our_histories_cover_both_specifications_and_verdicts() -> None:
     kinds = {tuple(path.stem.rsplit("-ok-", 1)[0].rsplit("-bad-", 1)[0:1]) for path in OURS}
-    assert kinds == {("cas-register",), ("kv",)}
+    assert kinds == {("cas-register",), ("etcd",), ("kv",)}
     for prefix in ("cas-register-ok-", "cas-register-bad-", "kv-ok-", "kv-bad-"):
         assert sum(path.name.startswith(prefix) for path in OURS) >= 3
 

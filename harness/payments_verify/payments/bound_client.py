@@ -16,7 +16,7 @@ import msgspec
 
 from payments_model import Outcome
 from payments_verify.payments.binding import Answer, Binding, BindingFileError, CommandBinding, Flag
-from payments_verify.payments.http_binding import BindingError, Http, Response, Wire, instant
+from payments_verify.payments.http_binding import BindingError, Http, Response, Wire, instant, whole
 from payments_verify.payments.observations import OUTCOME_NAMED, Invocation, Observation, View, answered
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -236,7 +236,7 @@ class BoundClient:
 
     def _amount(self, value: Any) -> Any:  # noqa: ANN401 - any JSON value
         if self.binding.values.amount == "cents":
-            return value
+            return whole(value)
         try:
             cents = Decimal(str(value)).scaleb(2)
         except InvalidOperation:
@@ -246,7 +246,9 @@ class BoundClient:
         return int(cents)
 
     def _instant(self, value: Any) -> int:  # noqa: ANN401 - any JSON value
-        return instant(value) if self.binding.values.instant == "rfc3339" else int(value)
+        if self.binding.values.instant == "rfc3339":
+            return instant(value)
+        return int(value) if isinstance(value, str) else whole(value)
 
 
 def written_instant(us: int) -> datetime:

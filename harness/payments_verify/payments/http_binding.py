@@ -127,7 +127,7 @@ def _seen(f: str, response: Response, document: Mapping[str, Any]) -> dict[str, 
 def _attempt(stored: Mapping[str, Any]) -> View:
     return {
         "key": stored["idempotency_key"],
-        "amount": stored["amount_cents"],
+        "amount": whole(stored["amount_cents"]),
         "outcome": CAPTURE_OUTCOMES[stored["outcome"]].name.lower(),
         "decided_at": instant(stored["decided_at"]),
     }
@@ -145,8 +145,24 @@ def _view(document: Mapping[str, Any]) -> View:
     stray = [name for name in others if document[_NAMES.get(name, name)] is not None]
     if stray:
         raise ValueError(f"a {state} payment has no {', '.join(sorted(stray))}")
-    dated = {name: instant(value) if name.endswith("_at") else value for name, value in wanted.items()}
-    return {"state": state} | dated
+    return {"state": state} | {name: _field(name, value) for name, value in wanted.items()}
+
+
+def _field(name: str, value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    if name.endswith("_at"):
+        return instant(value)
+    return value if name == "reason" else whole(value)
+
+
+def whole(value: Any) -> int:  # noqa: ANN401 - any JSON value
+    """A whole number as JSON has it: 1000.0 is 1000, and ``true`` is none.
+
+    Raises:
+        ValueError: it is no whole number.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+        raise ValueError(f"{value!r} is no whole number")
+    return int(value)
 
 
 def instant(text: str) -> int:

@@ -17,10 +17,9 @@ from payments_verify import history
 from payments_verify.history import Operation
 from payments_verify.payments.observations import attempts_of, outcomes_in, view_of
 from payments_verify.payments.oracle import command_of
+from payments_verify.payments.shapes import require_types
 from payments_verify.payments.timing import bounds
-from payments_verify.spec import SpecError, not_understood
 
-_KNOWN = "create, authorize, capture, fail, read, attempts, sweep, clock, clock_back, lock, unlock"
 _OBSERVING = frozenset({"read", "attempts", "clock"})
 _GLOBAL = frozenset({"sweep", "clock", "clock_back"})
 _DECIDED_IN = {"authorize": "authorized_at", "fail": "failed_at", "sweep": "failed_at"}
@@ -72,11 +71,13 @@ class Payments:
 
         A sweep is not one atomic step but one for each payment, so it stands in the part of every payment.
         """
+        for operation in operations:
+            require_types(operation)
         limits = bounds(operations)
         parts: dict[str, list[Operation]] = defaultdict(list)
         for operation in operations:
             if operation.f not in _GLOBAL:
-                parts[_payment(operation)].append(operation)
+                parts[_value(operation)["payment"]].append(operation)
         if not parts:
             return {"clock": list(operations)} if operations else {}
         everywhere = [operation for operation in operations if operation.f in _GLOBAL]
@@ -135,19 +136,8 @@ class Payments:
 
 
 def _value(operation: Operation) -> Value:
-    if not isinstance(operation.value, Mapping):
-        raise not_understood(Payments.name, operation, _KNOWN)
+    assert isinstance(operation.value, Mapping)  # shapes has seen to it
     return operation.value
-
-
-def _payment(operation: Operation) -> str:
-    value = _value(operation)
-    if operation.f not in _STEPS or not isinstance(value.get("payment"), str):
-        raise not_understood(Payments.name, operation, _KNOWN)
-    answer = operation.response
-    if operation.outcome is not history.Outcome.UNKNOWN and not isinstance(answer, Mapping):
-        raise not_understood(Payments.name, operation, _KNOWN)
-    return str(value["payment"])
 
 
 def _dated(operation: Operation, earliest: int, latest: int, found: Mapping[str, set[int]]) -> Operation:
@@ -179,10 +169,7 @@ def _instants_seen(part: Iterable[Operation]) -> dict[str, set[int]]:
 
 
 def _command(operation: Operation) -> Command:
-    try:
-        return command_of(operation.f, _value(operation))
-    except KeyError as missing:
-        raise SpecError(f"payments: {operation.f} lacks {missing}: {dict(_value(operation))}") from None
+    return command_of(operation.f, _value(operation))
 
 
 def _key(operation: Operation) -> str | None:

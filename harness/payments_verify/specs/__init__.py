@@ -7,11 +7,12 @@ from typing import Any
 
 from payments_verify.payments.spec import Payments
 from payments_verify.spec import Spec, SpecError
-from payments_verify.specs.cas_register import CasRegister
+from payments_verify.specs.cas_register import CasRegister, EtcdRegister
 from payments_verify.specs.kv import KeyValue
 
 SPECS: dict[str, Callable[[], Spec[Any]]] = {
     CasRegister.name: CasRegister,
+    EtcdRegister.name: EtcdRegister,
     KeyValue.name: KeyValue,
     Payments.name: Payments,
 }

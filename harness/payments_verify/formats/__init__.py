@@ -1,0 +1,94 @@
+"""Reads history files: our own format, and those of other checkers and their test data.
+
+- `ours`: JSON Lines, see `payments_verify.history`.
+- `jepsen`: the log or the `history.txt` of a Jepsen test of compare-and-set registers. Maps to `cas-register`.
+- `edn`: the `history.edn` of such a test, likewise.
+- `porcupine`: the key-value logs among the test data of the porcupine checker. Maps to `kv`.
+
+A file may be compressed with gzip. Its text is UTF-8, or UTF-16 with a byte-order mark; lines end as they like.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+from payments_verify.formats.jepsen import is_log, parse_edn, parse_jepsen
+from payments_verify.formats.porcupine import parse_porcupine
+from payments_verify.history import History, HistoryError, parse
+
+FORMATS: dict[str, Callable[[bytes, str], History]] = {
+    "ours": parse,
+    "jepsen": parse_jepsen,
+    "edn": parse_edn,
+    "porcupine": parse_porcupine,
+}
+"""The reader of every format, by its name."""
+
+_JSON = re.compile(rb'\s*\{\s*["}]')
+_EDN = re.compile(rb"(?:[\s,]|;[^\n]*)*(?:#_|#jepsen|[\[(]?(?:[\s,]|;[^\n]*)*(?:\{\s*[:,;}]|#jepsen|#_|[\])]|$))")
+_KEY = re.compile(rb"[{\s,]:key[\s,]")
+
+
+def detect(data: bytes, source: str) -> str:
+    """Tell the format of a file by its content.
+
+    Args:
+        data: The content of the file.
+        source: The name of the file, for messages.
+
+    Returns:
+        A key of `FORMATS`.
+
+    Raises:
+        HistoryError: The content is like none of them.
+    """
+    start = data.lstrip()
+    if not start:
+        raise HistoryError(f"{source}: the file is empty; it is like no history format ({', '.join(FORMATS)})")
+    if _JSON.match(data):
+        return "ours"
+    if _EDN.match(data):
+        return "porcupine" if _KEY.search(data.partition(b"}")[0]) else "edn"
+    if is_log(data):
+        return "jepsen"
+    raise HistoryError(
+        f"{source}: the content starts with {start[:20]!r}; it is like no history format ({', '.join(FORMATS)})"
+    )
+
+
+def load(path: Path, format_name: str | None = None) -> History:
+    """Read a history file.
+
+    Args:
+        path: The file.
+        format_name: A key of `FORMATS`, or None to tell by the content.
+
+    Returns:
+        The history.
+
+    Raises:
+        HistoryError: The file is not a history of that format; says the line and what was wrong.
+        OSError: The file cannot be read.
+    """
+    source = str(path)
+    data = _text(path.read_bytes(), source)
+    return FORMATS[format_name or detect(data, source)](data, source)
+
+
+def _text(data: bytes, source: str) -> bytes:
+    """A file's text in UTF-8, without a byte-order mark, its lines ended by a line feed."""
+    if data.startswith(b"\x1f\x8b"):
+        try:
+            data = gzip.decompress(data)
+        except (OSError, EOFError, zlib.error) as error:
+            raise HistoryError(f"{source}: compressed with gzip, and damaged: {error}") from None
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        try:
+            data = data.decode("utf-16").encode()
+        except UnicodeError as error:
+            raise HistoryError(f"{source}: its byte-order mark says UTF-16, and it is not: {error}") from None
+    return data.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")

@@ -1,0 +1,285 @@
+"""Reads what a Jepsen test of compare-and-set registers writes: its log, `history.txt` and `history.edn`.
+
+An operation of a log is ``PROCESS :TYPE :F VALUE``, alone on its line or after what a logger puts before it
+(``INFO  jepsen.util -``, an instant, a thread's name); an error may stand after the value. An operation of
+`history.edn` is a map, ``{:process 0, :type :invoke, :f :read, :value nil}``, with its keys in any order.
+
+- Operations of the nemesis are left out: they are no client's. So are lines of a log that have no operation.
+- What a `:fail` or an `:info` says of a value does not matter.
+- A value ``[K V]``, for a compare-and-set ``[K [FROM TO]]``, is one of the register K of several.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Literal, TypeAlias
+
+from payments_verify.formats import edn
+from payments_verify.formats.edn import EdnError, Form, Keyword, Map, Tagged
+from payments_verify.history import Event, History, HistoryError, Json, lines_of, pair
+
+Kind: TypeAlias = Literal["invoke", "ok", "fail", "unknown"]
+
+_KINDS: Mapping[str, Kind] = {"invoke": "invoke", "ok": "ok", "fail": "fail", "info": "unknown"}
+_NEMESIS = Keyword("nemesis")
+_KNOWN = "read nil|N, write N, cas [N N]"
+_KEYWORD = r""":[^\s,;"()\[\]{}]+"""
+_OPERATION = re.compile(
+    r"(?P<prefix>\s*INFO\s+jepsen\.util\s+-\s+||.*?\s)"
+    rf"(?P<process>-?\d{{1,18}}|:nemesis|{_KEYWORD}(?=\s+:(?:invoke|ok|fail|info)\s))"
+    rf"\s+(?P<kind>{_KEYWORD})\s+(?P<f>{_KEYWORD})(?P<rest>\s.*)?",
+    re.ASCII,
+)
+_MEANT_AS_ONE = re.compile(
+    r"\s*(-?\d+|:\S+)(\s+:.*|\s*)|.*\bjepsen\.util\b.*|(.*\s)?:(invoke|ok|fail|info)(\s+:.*|\s*)", re.ASCII
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An invocation or a completion as it is written, in EDN's forms."""
+
+    process: Form
+    kind: Form
+    f: Form
+    value: Form = None
+    time: Form = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Argument:
+    """What is read, written, or compared and set; the register's key where there are several."""
+
+    content: Json
+    key: Json = None
+
+    @property
+    def json(self) -> Json:
+        return self.content if self.key is None else {"key": self.key, "value": self.content}
+
+
+@dataclass(slots=True)
+class _Clients:
+    """Makes events of entries, and refuses those of which it is open what they mean."""
+
+    _invoked: dict[int, tuple[str, _Argument]] = field(default_factory=dict)
+    _first: _Argument | None = None
+
+    def event(self, entry: Entry) -> Event:
+        """The event of a client's entry.
+
+        Raises:
+            HistoryError: it is none of a test of registers; says what was wrong.
+        """
+        process, f = entry.process, _name(entry.f)
+        kind = _KINDS.get(_name(entry.kind))
+        if type(process) is not int or process < 0:
+            raise HistoryError(f"process {edn.shown(process)} is neither a number nor {edn.shown(_NEMESIS)}")
+        if kind is None:
+            raise HistoryError(f"type {_name(entry.kind)!r} is none of {', '.join(_KINDS)}")
+        argument = self._argument(f, entry.value, matters=kind in ("invoke", "ok"))
+        if kind == "invoke":
+            self._invoked[process] = f, argument
+        else:
+            self._require_what_was_asked(f, *self._invoked.pop(process, ("", argument)), kind, argument)
+        if f == "read" and kind != "ok":
+            argument = _Argument(None, argument.key)
+        time = entry.time if type(entry.time) is int else None
+        return Event(kind, process, f, argument.json, time)
+
+    def _argument(self, f: str, form: Form, *, matters: bool) -> _Argument:
+        try:
+            found = _argument(f, form)
+        except ValueError:
+            if matters or f not in _COMMANDS:
+                raise HistoryError(f"{f!r} {edn.shown(form)!r} is none of {_KNOWN}") from None
+            return _Argument(None)
+        self._first = self._first or (found if matters else None)
+        if matters and self._first is not None and (found.key is None) != (self._first.key is None):
+            raise HistoryError(f"{f} {edn.shown(form)}: one of several registers, or all are one? Others differ")
+        return found
+
+    def _require_what_was_asked(
+        self, f: str, asked_f: str, asked: _Argument, kind: Kind, answered: _Argument
+    ) -> None:
+        """An answer is to what was asked. A read may say in advance what it will have read."""
+        if kind != "ok" or f != asked_f:
+            return
+        expected = _Argument(answered.content, asked.key) if f == "read" and asked.content is None else asked
+        if answered != expected:
+            raise HistoryError(
+                f"{f} is invoked with {expected.json!r} and answers {answered.json!r}: which was it?"
+            )
+
+
+def _name(form: Form) -> str:
+    return form.name if isinstance(form, Keyword) else edn.shown(form)
+
+
+def _argument(f: str, form: Form) -> _Argument:
+    """What an operation's value says.
+
+    Raises:
+        ValueError: nothing that such a command takes.
+    """
+    of_one = _COMMANDS.get(f)
+    if of_one is None:
+        raise ValueError(f)
+    try:
+        return _Argument(of_one(form))
+    except ValueError:
+        if not isinstance(form, tuple) or len(form) != 2 or form[0] is None:
+            raise
+        return _Argument(of_one(form[1]), _content(form[0]))
+
+
+def _content(form: Form) -> Json:
+    """A register's content, or its key."""
+    if form is None or isinstance(form, str) or type(form) is int:
+        return form
+    if isinstance(form, Keyword):
+        return edn.shown(form)
+    raise ValueError(form)
+
+
+def _contents(form: Form) -> Json:
+    if not isinstance(form, tuple) or len(form) != 2:
+        raise ValueError(form)
+    return [_content(form[0]), _content(form[1])]
+
+
+_COMMANDS: Mapping[str, Callable[[Form], Json]] = {"read": _content, "write": _content, "cas": _contents}
+
+
+def _events(entries: Iterable[tuple[int, Entry]], source: str) -> Iterator[tuple[int, Event]]:
+    clients = _Clients()
+    for number, entry in entries:
+        if entry.process == _NEMESIS:
+            continue
+        try:
+            event = clients.event(entry)
+        except HistoryError as error:
+            raise HistoryError(f"{source}:{number}: {error}") from None
+        yield number, event
+
+
+# ---- logs ----------------------------------------------------------------------------------------
+
+
+def is_log(data: bytes) -> bool:
+    """Whether a line has an operation, or was to have one."""
+    lines = (line.decode(errors="backslashreplace") for _, line in lines_of(data))
+    return any(_OPERATION.fullmatch(line) or _MEANT_AS_ONE.fullmatch(line) for line in lines)
+
+
+def parse_jepsen(data: bytes, source: str) -> History:
+    """Read a Jepsen test's log, or its `history.txt`.
+
+    Args:
+        data: The content of the file.
+        source: The name of the file, for messages.
+
+    Returns:
+        The history, for the `cas-register` specification.
+
+    Raises:
+        HistoryError: The bytes are not such a log; says the line and what was wrong.
+    """
+    entries = list(_log_entries(data, source))
+    if not entries:
+        raise HistoryError(f"{source}: no line reads `INFO  jepsen.util - PROCESS :TYPE :F VALUE`")
+    return _history(entries, source, "jepsen")
+
+
+def _log_entries(data: bytes, source: str) -> Iterator[tuple[int, Entry]]:
+    stands_alone = False
+    others: list[int] = []
+    for number, line in lines_of(data):
+        text = line.decode(errors="backslashreplace")
+        found = _OPERATION.fullmatch(text.rstrip())
+        try:
+            if found is not None:
+                stands_alone |= not found["prefix"].strip()
+                yield number, _log_entry(found)
+            elif _MEANT_AS_ONE.fullmatch(text):
+                raise HistoryError(f"{text.strip()!r} lacks something of PROCESS :TYPE :F VALUE")
+            else:
+                others.append(number)
+        except HistoryError as error:
+            raise HistoryError(f"{source}:{number}: {error}") from None
+        if stands_alone and others:
+            raise HistoryError(
+                f"{source}:{others[0]}: no operation, and in this file operations stand alone on their lines"
+            )
+
+
+def _log_entry(found: re.Match[str]) -> Entry:
+    kind, f = Keyword(found["kind"][1:]), Keyword(found["f"][1:])
+    process = found["process"]
+    who: Form = Keyword(process[1:]) if process.startswith(":") else int(process)
+    if who == _NEMESIS:
+        return Entry(who, kind, f)
+    # what comes with a failure is free text
+    value = _value_of_failure if kind.name in ("fail", "info") else _value
+    return Entry(who, kind, f, value((found["rest"] or "").strip()))
+
+
+@lru_cache
+def _value(text: str) -> Form:
+    found = [form for _, form in edn.forms(text)]
+    if len(found) != 1:
+        raise HistoryError(f"{text!r} is not one value")
+    return found[0]
+
+
+@lru_cache
+def _value_of_failure(text: str) -> Form:
+    try:
+        return next((form for _, form in edn.forms(text)), None)
+    except EdnError:
+        return None
+
+
+# ---- history.edn ---------------------------------------------------------------------------------
+
+
+def parse_edn(data: bytes, source: str) -> History:
+    """Read a Jepsen test's `history.edn`: maps, or a vector of maps.
+
+    Args:
+        data: The content of the file.
+        source: The name of the file, for messages.
+
+    Returns:
+        The history, for the `cas-register` specification.
+
+    Raises:
+        HistoryError: The bytes are not such a history; says the line and what was wrong.
+    """
+    return _history(_edn_entries(edn.elements_of_file(data, source), source), source, "edn")
+
+
+def _edn_entries(elements: Iterable[tuple[int, Form]], source: str) -> Iterator[tuple[int, Entry]]:
+    last = -1
+    for number, form in elements:
+        op = form.form if isinstance(form, Tagged) and form.tag.startswith("jepsen.") else form
+        if not isinstance(op, Map):
+            raise HistoryError(f"{source}:{number}: {edn.shown(form)[:60]} is no operation")
+        missing = [name for name in ("process", "type", "f") if op.get(name) is None]
+        if missing:
+            raise HistoryError(f"{source}:{number}: the operation has no :{missing[0]}")
+        index = op.get("index")
+        if type(index) is int and index <= last:
+            raise HistoryError(f"{source}:{number}: its :index is {index}, and one before it has {last}")
+        last = index if type(index) is int else last
+        yield number, Entry(op.get("process"), op.get("type"), op.get("f"), op.get("value"), op.get("time"))
+
+
+def _history(entries: Iterable[tuple[int, Entry]], source: str, format_name: str) -> History:
+    operations = pair(_events(entries, source), source)
+    if not operations:
+        raise HistoryError(f"{source}: it has no operation of a client")
+    return History(operations, spec="cas-register", format=format_name)

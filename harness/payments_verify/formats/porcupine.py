@@ -1,0 +1,52 @@
+"""Reads the key-value logs among the test data of the porcupine checker: a map in EDN a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from payments_verify.formats import edn
+from payments_verify.formats.edn import Form, Keyword, Map
+from payments_verify.history import Event, History, HistoryError, Json, pair
+
+_KINDS = {Keyword("invoke"): "invoke", Keyword("ok"): "ok"}
+_COMMANDS = {Keyword(f): f for f in ("get", "put", "append")}
+
+
+def parse_porcupine(data: bytes, source: str) -> History:
+    """Read such a log.
+
+    Args:
+        data: The content of the file.
+        source: The name of the file, for messages.
+
+    Returns:
+        The history, for the `kv` specification.
+
+    Raises:
+        HistoryError: The bytes are not such a log; says the line and what was wrong.
+    """
+    return History(pair(_events(data, source), source), spec="kv", format="porcupine")
+
+
+def _events(data: bytes, source: str) -> Iterator[tuple[int, Event]]:
+    for number, form in edn.elements_of_file(data, source):
+        event = _event(form)
+        if event is None:
+            raise HistoryError(
+                f"{source}:{number}: expected "
+                '{:process P, :type :invoke|:ok, :f :get|:put|:append, :key "K", :value nil|"V"}'
+            )
+        yield number, event
+
+
+def _event(form: Form) -> Event | None:
+    if not isinstance(form, Map):
+        return None
+    process, kind, f = form.get("process"), _KINDS.get(form.get("type")), _COMMANDS.get(form.get("f"))
+    key, value = form.get("key"), form.get("value")
+    if type(process) is not int or process < 0 or kind is None or f is None or not isinstance(key, str):
+        return None
+    if not isinstance(value, str | None):
+        return None
+    content: dict[str, Json] = {"key": key} if value is None else {"key": key, "value": value}
+    return Event("invoke" if kind == "invoke" else "ok", process, f, content)

@@ -1,0 +1,118 @@
+"""The types of what a history holds of payments: an amount is a whole number, and neither `true` nor `1000.0`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from payments_verify.history import Operation, Outcome
+from payments_verify.payments.observations import OUTCOME_NAMED
+from payments_verify.spec import not_understood
+
+_Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+_OutcomeName = Annotated[str, msgspec.Meta(pattern=f"^({'|'.join(OUTCOME_NAMED)})?$")]
+
+
+class _Arguments(msgspec.Struct, frozen=True):
+    pass
+
+
+class _OfPayment(_Arguments, frozen=True):
+    payment: str
+
+
+class _Create(_OfPayment, frozen=True):
+    amount: _Int64
+
+
+class _Authorize(_OfPayment, frozen=True):
+    window: _Int64
+
+
+class _Capture(_OfPayment, frozen=True):
+    key: str
+    amount: _Int64
+
+
+class _Fail(_OfPayment, frozen=True):
+    reason: Literal["declined", "voided"]
+
+
+class _Clock(_Arguments, frozen=True):
+    now: _Int64
+
+
+class _ClockBack(_Arguments, frozen=True):
+    by: _Int64
+
+
+class _Attempt(msgspec.Struct, frozen=True):
+    key: str
+    amount: _Int64 = 0
+    outcome: _OutcomeName = ""
+    decided_at: _Int64 = 0
+
+
+class _View(msgspec.Struct, frozen=True):
+    state: Literal["pending", "authorized", "captured", "failed"] = "pending"
+    amount: _Int64 = 0
+    authorized_at: _Int64 = 0
+    capture_expires_at: _Int64 = 0
+    captured_at: _Int64 = 0
+    captured_amount: _Int64 = 0
+    failed_at: _Int64 = 0
+    reason: Literal["declined", "voided", "expired"] = "declined"
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    outcome: _OutcomeName = ""
+    also: list[_OutcomeName] = []
+    replayed: bool = False
+    decided_at: _Int64 = 0
+    body: str = ""
+    payment: _View = _View()
+    attempts: list[_Attempt] = []
+    as_of: _Int64 = 0
+
+
+_ARGUMENTS: Mapping[str, type[_Arguments]] = {
+    "create": _Create,
+    "authorize": _Authorize,
+    "capture": _Capture,
+    "fail": _Fail,
+    "read": _OfPayment,
+    "attempts": _OfPayment,
+    "lock": _OfPayment,
+    "unlock": _OfPayment,
+    "sweep": _Arguments,
+    "clock": _Clock,
+    "clock_back": _ClockBack,
+}
+_SHOWN = frozenset({"read", "attempts"})
+_DECIDED = frozenset({"create", "authorize", "capture", "fail"})
+
+
+def require_types(operation: Operation) -> None:
+    """Require that an operation is one of payments, each value of its type.
+
+    Raises:
+        SpecError: it is not; says which operation, and which value.
+    """
+    known = ", ".join(_ARGUMENTS)
+    try:
+        if operation.f in _ARGUMENTS:
+            msgspec.convert(operation.value, _ARGUMENTS[operation.f])
+            if operation.outcome is not Outcome.UNKNOWN and operation.f in _SHOWN | _DECIDED:
+                _require_answer(operation.response, names_outcome=operation.f in _DECIDED)
+            return
+    except msgspec.ValidationError as error:
+        known += f": {error}"
+    raise not_understood("payments", operation, known)
+
+
+def _require_answer(answer: Any, *, names_outcome: bool) -> None:  # noqa: ANN401 - any JSON value
+    msgspec.convert(answer, _Answer)
+    if names_outcome and not answer.get("outcome"):
+        raise msgspec.ValidationError("the answer names no outcome")
