@@ -15,6 +15,7 @@ import msgspec
 from payments_verify.history import Operation
 from payments_verify.linearizability import Part, Verdict
 from payments_verify.spec import S, Spec
+from payments_verify.visible import one_line
 
 SHOWN = 300
 """How many operations of the order are kept: those placed last."""
@@ -156,19 +157,19 @@ def attempt_of(
     ]
     return Attempt(
         spec=spec.name,
-        label=part.label,
+        label=one_line(part.label),
         is_linearizable=part.verdict is Verdict.OK,
         answered=sum(operation.returned is not None for operation in part.operations),
         explained=sum(step.operation.returned is not None for step in part.order),
         hidden=hidden,
         later=later,
         calls=tuple(
-            _call(spec.describe(each), originals.get(each.called, each), places.get(number))
+            _call(one_line(spec.describe(each)), originals.get(each.called, each), places.get(number))
             for number, each in enumerate(kept)
         ),
         order=tuple(order),
         moments=tuple(_moments(spec, states, kept, order)),
-        other_states=tuple(map(repr, part.ends[1:])),
+        other_states=tuple(one_line(repr(each)) for each in part.ends[1:]),
     )
 
 
@@ -202,7 +203,7 @@ def _moments(
 ) -> Iterator[Moment]:
     left: Mapping[int, Operation] = dict(enumerate(kept))
     for place, state in enumerate(states):
-        yield Moment(repr(state), tuple(_candidates(spec, state, left)))
+        yield Moment(one_line(repr(state)), tuple(_candidates(spec, state, left)))
         if place < len(order):
             left = {number: each for number, each in left.items() if number != order[place]}
 
@@ -218,7 +219,7 @@ def _candidates(spec: Spec[S], state: S, left: Mapping[int, Operation]) -> Itera
         unanswered += operation.returned is None
         if operation.called < horizon and (operation.returned is not None or unanswered <= _UNANSWERED):
             fits = bool(spec.step(state, operation))
-            expected = "" if operation.returned is None else spec.expected(state, operation)
+            expected = "" if operation.returned is None else one_line(spec.expected(state, operation))
             yield Candidate(number, expected, fits)
 
 

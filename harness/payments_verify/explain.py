@@ -14,6 +14,7 @@ from payments_verify.history import Operation
 from payments_verify.lanes import Bar, draw
 from payments_verify.linearizability import Part, Verdict
 from payments_verify.spec import S, Spec
+from payments_verify.visible import one_line
 
 _SHOWN = 8
 _STATE_WIDTH = 60
@@ -103,15 +104,16 @@ def explain(spec: Spec[S], part: Part[S]) -> Explanation:
     blocked = [operation for operation in next_ones if operation.returned is not None]
     return Explanation(
         spec=spec.name,
-        label=part.label,
+        label=one_line(part.label),
         answered=sum(operation.returned is not None for operation in part.operations),
         initial=repr(spec.initial()),
         prefix=tuple(
-            Placed(step.operation, spec.describe(step.operation), repr(step.state)) for step in part.order
+            Placed(step.operation, one_line(spec.describe(step.operation)), one_line(repr(step.state)))
+            for step in part.order
         ),
-        state=repr(state),
+        state=one_line(repr(state)),
         blocked=tuple(
-            Blocked(operation, spec.describe(operation), spec.expected(state, operation))
+            Blocked(operation, one_line(spec.describe(operation)), one_line(spec.expected(state, operation)))
             for operation in sorted(blocked, key=lambda one: one.returned or 0)
         ),
         optional=tuple(
@@ -119,7 +121,7 @@ def explain(spec: Spec[S], part: Part[S]) -> Explanation:
             for operation in next_ones
             if operation.returned is None and not spec.observes(operation)
         ),
-        other_states=tuple(map(repr, part.ends[1:])),
+        other_states=tuple(one_line(repr(each)) for each in part.ends[1:]),
     )
 
 

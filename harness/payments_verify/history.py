@@ -290,11 +290,11 @@ def _decode(line: bytes, kind: type[_T], where: str) -> _T:
     try:
         decoded = msgspec.json.decode(line, type=kind)
         json.loads(line, object_pairs_hook=_require_distinct)  # msgspec keeps the last of two in silence
-        return decoded
     except RecursionError:
         raise HistoryError(f"{where}: the JSON is nested too deeply") from None
     except (msgspec.DecodeError, ValueError) as error:
         raise HistoryError(f"{where}: not a valid {kind.__name__.lower()}: {error}") from None
+    return decoded
 
 
 def _require_distinct(members: list[tuple[str, Any]]) -> None:

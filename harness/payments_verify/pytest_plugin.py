@@ -190,7 +190,9 @@ class NotConformingError(AssertionError):
     """A level does not hold; the message is the counterexample."""
 
     def __init__(self, result: LevelResult) -> None:
-        super().__init__(f"{result.verdict}: {result.reason or result.counterexample}")
+        from payments_verify.visible import visible  # noqa: PLC0415 - see _open
+
+        super().__init__(visible(f"{result.verdict}: {result.reason or result.counterexample}"))
 
 
 def _examined(config: pytest.Config, subject: Subject, level: int) -> LevelResult:

@@ -61,7 +61,8 @@ def checked(path: Path, verdict: str) -> Sample:
     started = time.perf_counter()
     history = load(path)
     read = time.perf_counter()
-    result = check(spec_named(history.spec or ""), history.operations)
+    spec = spec_named("etcd" if history.format == "jepsen" else history.spec or "")
+    result = check(spec, history.operations)
     done = time.perf_counter()
     if result.verdict != verdict:
         raise ValueError(f"{path}: {result.verdict}, and it is known to be {verdict}")

@@ -270,3 +270,20 @@ def without(text: str, section: str) -> str:
     ends = [text.find(mark, begin + 1) for mark in ("\n[", "\n# ----")]
     end = min((each for each in ends if each > 0), default=len(text))
     return text[:begin] + text[end:]
+
+
+@pytest.mark.parametrize(("shown", "read"), [("500", 500), ("500.0", 500), ("true", None), ('"500"', None)])
+def test_an_amount_is_a_whole_number_and_true_is_none(shown: str, read: int | None) -> None:
+    answer = (
+        f'{{"payment_id": "{PAYMENT}", "state": "pending", "amount_cents": {shown}, "authorized_at": null,'
+        ' "capture_expires_at": null, "captured_at": null, "captured_amount_cents": null, "failed_at": null,'
+        ' "failure_reason": null, "as_of": "2026-01-01T00:00:00Z"}'
+    )
+    response = httpx.Response(200, content=answer.encode())
+    for observed in (observe, BoundClient(httpx.AsyncClient(), default_binding()).observe):
+        if read is None:
+            with pytest.raises(BindingError, match="no whole number"):
+                observed(Invocation("read", {"payment": PAYMENT}), response)
+        else:
+            seen = observed(Invocation("read", {"payment": PAYMENT}), response)
+            assert seen.value["payment"]["amount"] == read

@@ -9,7 +9,7 @@ from typing import Any
 
 from payments_verify.history import Json, Operation, Outcome
 from payments_verify.spec import Spec
-from payments_verify.specs.cas_register import CasRegister
+from payments_verify.specs.cas_register import CasRegister, EtcdRegister
 from payments_verify.specs.kv import KeyValue
 from tests.harness.brute_force import random_history, random_outcome
 
@@ -106,7 +106,7 @@ class WholeStore:
         return self._one.expected(dict(state).get("a", ""), operation)
 
 
-class CautiousRegister(CasRegister):
+class CautiousRegister(EtcdRegister):
     """A register that does not tell which operations only observe."""
 
     def observes(self, operation: Operation) -> bool:
@@ -119,7 +119,8 @@ OURS = sorted((Path(__file__).parent / "histories").glob("*.jsonl"))
 
 SMALL: dict[str, tuple[Spec[Any], Any]] = {
     "cas-register": (CasRegister(), register_history),
-    "cas-register without hints": (CautiousRegister(), register_history),
+    "etcd without hints": (CautiousRegister(), register_history),
+    "etcd": (EtcdRegister(), register_history),
     "dice": (Dice(), dice_history),
     "kv": (KeyValue(), kv_history),
 }

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from payments_verify.formats import FORMATS, detect, load, parse_jepsen, parse_porcupine
+from payments_verify.formats import FORMATS, detect, load
+from payments_verify.formats.jepsen import parse_jepsen
+from payments_verify.formats.porcupine import parse_porcupine
 from payments_verify.history import HistoryError, Operation, Outcome
 from tests.harness.peers import needs_peers, peer_verdicts
 from tests.harness.small_specs import OURS

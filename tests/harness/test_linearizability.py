@@ -174,7 +174,7 @@ def test_hints_and_partitions_change_no_verdict_on_peer_histories() -> None:
     for path, verdict in peer_verdicts().items():
         if path.name != "c10-bad.txt":  # too hard as one object
             operations = load(path).operations
-            spec = WholeStore() if path.parent.name == "kv" else SMALL["cas-register without hints"][0]
+            spec = WholeStore() if path.parent.name == "kv" else SMALL["etcd without hints"][0]
             assert check(spec, operations, max_entries=200_000).verdict == verdict, path.name
 
 

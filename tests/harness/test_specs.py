@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import Any
 
 import pytest
 
 from payments_verify import spec as spec_module
-from payments_verify.history import Outcome
+from payments_verify.history import Operation, Outcome
 from payments_verify.linearizability import check
+from payments_verify.payments.spec import Payments
 from payments_verify.spec import Spec, SpecError
 from payments_verify.specs import SPECS, spec_named
-from payments_verify.specs.cas_register import CasRegister
+from payments_verify.specs.cas_register import CasRegister, EtcdRegister
 from payments_verify.specs.kv import KeyValue
 from tests.harness.brute_force import operation
 
@@ -26,7 +28,7 @@ OK, FAIL, UNKNOWN = (Outcome.OK, None), (Outcome.FAIL, None), (Outcome.UNKNOWN, 
         (CasRegister(), "x", "read", None, (Outcome.OK, None), "read -> nil", "'x'"),
         (CasRegister(), 1, "read", None, FAIL, "read -> fail", "1"),
         (CasRegister(), 1, "write", 2, OK, "write 2 -> ok", "ok"),
-        (CasRegister(), 1, "cas", [1, None], FAIL, "cas [1, nil] -> fail", "ok"),
+        (EtcdRegister(), 1, "cas", [1, None], FAIL, "cas [1, nil] -> fail", "ok"),
         (CasRegister(), 2, "cas", [1, 2], OK, "cas [1, 2] -> ok", "fail"),
         (CasRegister(), 2, "cas", [1, 2], UNKNOWN, "cas [1, 2] -> ?", "fail"),
         (KeyValue(), "ab", "get", {"key": "k"}, (Outcome.OK, {"value": "b"}), 'get -> "b"', '"ab"'),
@@ -62,3 +64,40 @@ def test_the_example_in_the_documentation_is_a_specification(seen: int, verdict:
         operation(2, "read", None, (Outcome.OK, seen), (3, 4)),
     ]
     assert check(names["Counter"](), operations).verdict == verdict
+
+
+def created(amount: Any, **more: Any) -> list[Operation]:
+    answer = (Outcome.OK, {"outcome": "created", **more})
+    return [operation(0, "create", {"payment": "p", "amount": amount}, answer, (0, 1))]
+
+
+INT64 = 2**63
+
+
+@pytest.mark.parametrize(
+    ("history", "said"),
+    [
+        (created(True), "Expected `int`, got `bool` - at `$.amount`"),
+        (created(1000.0), "Expected `int`, got `float` - at `$.amount`"),
+        (created("1000"), "Expected `int`, got `str` - at `$.amount`"),
+        (created(INT64), "Expected `int` <= 9223372036854775807 - at `$.amount`"),
+        (created(1, as_of=1.0), "Expected `int`, got `float` - at `$.as_of`"),
+        (created(1, payment={"state": "pending", "amount": True}), "got `bool` - at `$.payment.amount`"),
+        (created(1, outcome="made"), "at `$.outcome`"),
+        (created(1, outcome=""), "the answer names no outcome"),
+        ([operation(0, "capture", {"payment": "p", "amount": 1}, UNKNOWN, (0, None))], "field `key`"),
+        ([operation(0, "fail", {"payment": "p", "reason": "?"}, UNKNOWN, (0, None))], "at `$.reason`"),
+        ([operation(0, "clock", {"now": True}, OK, (0, 1))], "at `$.now`"),
+        ([operation(0, "read", {"payment": 1}, UNKNOWN, (0, None))], "at `$.payment`"),
+        ([operation(0, "refund", {"payment": "p"}, UNKNOWN, (0, None))], "known are create, "),
+    ],
+)
+def test_a_value_of_another_type_is_refused_by_name(history: list[Operation], said: str) -> None:
+    with pytest.raises(SpecError, match=re.escape(said)) as refused:
+        check(Payments(), history)
+    assert f"process 0, event 1: '{history[0].f}'" in str(refused.value)
+
+
+def test_amounts_at_the_edge_of_64_bits_are_read() -> None:
+    assert check(Payments(), created(INT64 - 1)).verdict == "illegal"
+    assert check(Payments(), created(1000)).verdict == "ok"

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from payments_verify.alarms import AlarmRun, read_runs, run_once, server_version
 from payments_verify.cli.differential import could_not_run
-from payments_verify.cli.running import Report, progress_bar
+from payments_verify.cli.running import Report, print_error, print_json, print_text, progress_bar
 from payments_verify.result import Progress
 from payments_verify.sources import sources_hash
 from payments_verify.suite import QUICK
@@ -88,7 +88,7 @@ def _read(file: Path, sources: str) -> list[AlarmRun]:
     try:
         return read_runs(file, sources)
     except ValueError as error:
-        typer.echo(f"payments-verify: {error}", err=True)
+        print_error(error)
         raise typer.Exit(2) from error
 
 
@@ -129,7 +129,7 @@ def _say(run: AlarmRun) -> None:
 
 def _report(done: Sequence[AlarmRun], versions: Sequence[str], runs: int, *, as_json: bool) -> None:
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(list(done))).decode())
+        print_json(list(done))
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("PostgreSQL", "runs", "hold", "alarms", "no verdict", "cases", "minutes"):
@@ -149,4 +149,4 @@ def _report(done: Sequence[AlarmRun], versions: Sequence[str], runs: int, *, as_
     for run in done:
         for problem in run.problems:
             console.print(f"\nPostgreSQL {run.postgres}, seed {run.seed}: {problem.check}: {problem.verdict}")
-            console.print(problem.counterexample, markup=False, highlight=False)
+            print_text(console, problem.counterexample)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import msgspec
 import typer
 from rich.console import Console
 
 from payments_verify.audit import AuditError, AuditReport
 from payments_verify.audit import audit as run_audit
 from payments_verify.audit.rules import RULES
-from payments_verify.cli.running import progress_bar, verdict_text
+from payments_verify.cli.running import print_error, print_json, print_text, progress_bar, verdict_text
 from payments_verify.result import EXIT_CODES
 
 
@@ -49,13 +48,13 @@ def audit(
         with progress_bar("audit") as progress:
             report = run_audit(database_url, workers=workers, limit=limit, progress=progress)
     except AuditError as error:
-        typer.echo(f"payments-verify: {error}", err=True)
+        print_error(error)
         raise typer.Exit(2) from error
     except KeyboardInterrupt:
         typer.echo("interrupted; an audit that is not whole has no verdict", err=True)
         raise typer.Exit(2) from None
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(report.as_json())).decode())
+        print_json(report.as_json())
     else:
         _show(report, Console(soft_wrap=True))
     raise typer.Exit(EXIT_CODES[report.verdict])
@@ -63,7 +62,7 @@ def audit(
 
 def _show(report: AuditReport, console: Console) -> None:
     for each in report.findings:
-        console.print(str(each), markup=False, highlight=False)
+        print_text(console, str(each))
     if report.found > len(report.findings):
         console.print(f"... and {report.found - len(report.findings):,} more findings")
     counts = report.counts

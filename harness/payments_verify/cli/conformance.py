@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, NoReturn
 
-import msgspec
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from payments_verify.cli.differential import PostgresBin, could_not_run
 from payments_verify.cli.interrupts import interruptible
-from payments_verify.cli.running import progress_bar
+from payments_verify.cli.running import print_error, print_json, print_text, progress_bar
 from payments_verify.payments import binding as binding_file
 from payments_verify.payments.binding import Binding
 from payments_verify.payments.conformance import (
@@ -29,6 +29,7 @@ from payments_verify.payments.conformance import (
 )
 from payments_verify.result import Progress
 from payments_verify.systems import started_subject, subject_at
+from payments_verify.visible import one_line
 
 FOLDER = Path("build/conformance")
 _BLACK_BOX = 3
@@ -133,7 +134,7 @@ def read_binding(file: Path | None) -> Binding:
     try:
         return binding_file.load(file)
     except binding_file.BindingFileError as error:
-        typer.echo(f"payments-verify: {error}", err=True)
+        print_error(error)
         raise typer.Exit(2) from error
 
 
@@ -150,8 +151,7 @@ def progressing(title: str) -> Iterator[Callable[[int], Progress]]:
 
 def _report(found: Conformance, seed: int, *, as_json: bool) -> NoReturn:
     if as_json:
-        content = msgspec.json.encode({**found.as_json(), "seed": seed})
-        typer.echo(msgspec.json.format(content).decode())
+        print_json({**found.as_json(), "seed": seed})
     else:
         show(found, seed, Console(soft_wrap=True))
     raise typer.Exit(found.exit_code)
@@ -172,18 +172,18 @@ def show(found: Conformance, seed: int, console: Console) -> None:
             f"[{_STYLE[result.verdict]}]{result.verdict}[/]",
             f"{result.cases:,}" if ran else "",
             f"{result.seconds:.1f}" if ran else "",
-            result.reason or "",
+            escape(one_line(result.reason or "")),
         )
     console.print(table)
     for result in found.levels:
         if result.counterexample is not None:
             console.print(f"\n[bold]level {result.level}, {LEVELS[result.level]}[/]: {result.verdict}")
-            console.print(_failing(result), markup=False, highlight=False, soft_wrap=True)
+            print_text(console, _failing(result))
     if found.unchecked:
         console.print("\n[bold]not checked[/]")
         for each in found.unchecked:
-            console.print(f"  {each}", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"\n{found.subject}: level {found.reached}, seed {seed}", markup=False, highlight=False)
+            print_text(console, f"  {each}")
+    print_text(console, f"\n{found.subject}: level {found.reached}, seed {seed}")
 
 
 def _failing(result: LevelResult) -> str:

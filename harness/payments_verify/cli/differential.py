@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from payments_verify.cli.interrupts import interruptible
-from payments_verify.cli.running import finish, progress_bar
+from payments_verify.cli.running import finish, print_error, progress_bar
 from payments_verify.executors import ExecutorError
 from payments_verify.payments.binding import BindingFileError
 from payments_verify.payments.checks import OpenSystem, machine_check, racing_check, stress_check
@@ -175,5 +175,5 @@ def could_not_run() -> Iterator[None]:
     try:
         yield
     except _NOT_READY as error:
-        typer.echo(f"payments-verify: {error}", err=True)
+        print_error(error)
         raise typer.Exit(2) from error

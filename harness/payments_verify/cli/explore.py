@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 import uvloop
 from rich.console import Console
@@ -21,7 +20,7 @@ from rich.table import Table
 from payments_verify.cli.differential import Command, ExecutorName, Json, PostgresBin, could_not_run
 from payments_verify.cli.explored import ExploredSystem, StopAtFirst, System, explored, require_database
 from payments_verify.cli.interrupts import kept_when_interrupted
-from payments_verify.cli.running import Report, progress_bar, verdict_text, worst
+from payments_verify.cli.running import Report, print_json, print_text, progress_bar, verdict_text, worst
 from payments_verify.executors import open_executor
 from payments_verify.interleavings.exhaustive import Bounded, Naive
 from payments_verify.interleavings.parallel import prepare_workers
@@ -156,8 +155,7 @@ def explore(
         )
         runner.run(_explore(open_service, wanted, explore_one, found, progress, stop_at_first))
     if as_json:
-        encoded = msgspec.json.encode([each.as_json() for each in found])
-        typer.echo(msgspec.json.format(encoded).decode())
+        print_json([each.as_json() for each in found])
     else:
         show_explored(found, Console(soft_wrap=True))
     raise typer.Exit(worst({EXIT_CODES[each.verdict] for each in found}, whole=whole()))
@@ -218,7 +216,7 @@ def show_explored(found: Sequence[Explored], console: Console) -> None:
     for each in found:
         if each.problem is not None:
             console.print(f"\n[bold]{each.scenario.name}[/]: {each.verdict}")
-            console.print(each.problem, markup=False, highlight=False, soft_wrap=True)
+            print_text(console, each.problem)
         if each.schedule is not None:
             console.print(f"run it again: payments-verify replay {each.schedule}", highlight=False)
 

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Sequence
 from typing import Annotated
 
-import msgspec
 import typer
 import uvloop
 from rich.console import Console
@@ -16,7 +15,7 @@ from payments_verify.cli.differential import Command, Json, PostgresBin, could_n
 from payments_verify.cli.explore import scenario_names, scenarios_named
 from payments_verify.cli.explored import StopAtFirst
 from payments_verify.cli.interrupts import kept_when_interrupted
-from payments_verify.cli.running import Report, progress_bar, verdict_text, worst
+from payments_verify.cli.running import Report, print_json, print_text, progress_bar, verdict_text, worst
 from payments_verify.gate import Fault
 from payments_verify.payments.fault_check import FaultReport, explore_fault
 from payments_verify.payments.scenarios import FAULT_SCENARIOS, Scenario
@@ -54,8 +53,7 @@ def faults(
     ):
         runner.run(_explore(dsn, command, wanted, fault or list(Fault), found, progress, stop_at_first))
     if as_json:
-        encoded = msgspec.json.encode([each.as_json() for each in found])
-        typer.echo(msgspec.json.format(encoded).decode())
+        print_json([each.as_json() for each in found])
     else:
         _show(found, Console(soft_wrap=True))
     raise typer.Exit(worst({EXIT_CODES[each.verdict] for each in found}, whole=whole()))
@@ -99,4 +97,4 @@ def _show(found: Sequence[FaultReport], console: Console) -> None:
         problem = each.violation.explanation if each.violation is not None else each.problem
         if problem is not None:
             console.print(f"\n[bold]{each.scenario.name}, {each.fault.value}[/]: {each.verdict}")
-            console.print(problem, markup=False, highlight=False, soft_wrap=True)
+            print_text(console, problem)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ import msgspec
 import typer
 
 from payments_verify.attempt import Attempt, attempt_of
-from payments_verify.cli.running import progress_bar
+from payments_verify.cli.running import print_error, print_json, progress_bar
 from payments_verify.explain import Explanation, explain, render
 from payments_verify.formats import FORMATS, load
 from payments_verify.history import History, HistoryError
@@ -21,6 +20,7 @@ from payments_verify.report import history_page
 from payments_verify.report.history_page import MOST_DRAWN, Drawn
 from payments_verify.spec import Spec, SpecError
 from payments_verify.specs import SPECS, spec_named
+from payments_verify.visible import escaped, visible
 
 AUTO = "auto"
 EXIT_OK, EXIT_ILLEGAL, EXIT_UNDECIDED = 0, 1, 2
@@ -131,7 +131,7 @@ def history(
     if html is not None:
         _write(html, drawn)
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(reports)).decode())
+        print_json(reports)
     raise typer.Exit(exit_code([report.verdict for report in reports]))
 
 
@@ -153,7 +153,7 @@ def _report(
     path: Path, spec_name: str | None, format_name: str | None, budget: float, memory: int, *, draws: bool
 ) -> tuple[FileReport, tuple[Attempt, ...]]:
     started = time.monotonic()
-    name = str(path).encode(errors="backslashreplace").decode()
+    name = escaped(str(path))
     try:
         loaded = load(path, format_name)
         spec = _spec_for(loaded, spec_name)
@@ -167,7 +167,7 @@ def _report(
     else:
         report = _checked(name, time.monotonic() - started, loaded, spec, result)
         return report, _attempts(spec, loaded, result) if draws else ()
-    reason = reason.encode(errors="backslashreplace").decode()
+    reason = escaped(reason)
     seconds = round(time.monotonic() - started, 6)
     return FileReport(file=name, verdict="error", seconds=seconds, reason=reason), ()
 
@@ -199,9 +199,9 @@ def _write(page: Path, drawn: Sequence[Drawn]) -> None:
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(history_page.render(drawn), encoding="utf-8")
     except OSError as error:
-        typer.echo(f"payments-verify: {page}: cannot be written: {error.strerror}", err=True)
+        print_error(f"{page}: cannot be written: {error.strerror}")
         raise typer.Exit(EXIT_UNDECIDED) from error
-    typer.echo(f"drawn: {page}", err=True)
+    typer.echo(visible(f"drawn: {page}"), err=True)
 
 
 def _spec_for(loaded: History, name: str | None) -> Spec[Any]:
@@ -233,7 +233,7 @@ def _checked(name: str, seconds: float, loaded: History, spec: Spec[Any], result
 
 def _print(report: FileReport) -> None:
     if report.verdict == "error":
-        typer.echo(f"error: {report.reason}", file=sys.stderr)
+        typer.echo(f"error: {report.reason}", err=True)
         return
     typer.echo(f"{report.file}: {report.verdict} ({report.seconds:.3f} s)")
     if report.reason:

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from payments_verify.cli.differential import ExecutorName, Json, PostgresBin
-from payments_verify.cli.running import progress_bar
+from payments_verify.cli.running import print_error, progress_bar
 from payments_verify.executors import ExecutorError, open_executor
 from payments_verify.mutants.catalogue import Catalogue, CatalogueError, load
 from payments_verify.mutants.edit import EditError
@@ -109,7 +109,7 @@ def mutants(
             bin_dir=postgres_bin,
         )
     except (CatalogueError, EditError, ExecutorError, OSError) as error:
-        typer.echo(f"payments-verify: {error}", err=True)
+        print_error(error)
         raise typer.Exit(2) from error
     _write(found, seconds, output, as_json=as_json)
     raise typer.Exit(found.exit_code)

@@ -6,12 +6,12 @@ import secrets
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 from rich.console import Console
 
 from payments_verify.cli.conformance import progressing, read_binding, show
 from payments_verify.cli.differential import PostgresBin, could_not_run
+from payments_verify.cli.running import print_error, print_json
 from payments_verify.payments.conformance import FULL, LEVELS, QUICK, Conformance, examine
 from payments_verify.practice import BINDING, PracticeError, command_of, write_skeleton
 from payments_verify.systems import started_subject
@@ -73,8 +73,7 @@ def check(
         trials = FULL if full else QUICK
         found = examine(subject, trials, folder=output, seed=drawn, level=level, on_level=on_level)
     if as_json:
-        content = msgspec.json.encode({**found.as_json(), "seed": drawn})
-        typer.echo(msgspec.json.format(content).decode())
+        print_json({**found.as_json(), "seed": drawn})
     else:
         console = Console(soft_wrap=True)
         show(found, drawn, console)
@@ -92,5 +91,5 @@ def _what_next(found: Conformance) -> str:
 
 
 def _refused(error: PracticeError) -> typer.Exit:
-    typer.echo(f"payments-verify: {error}", err=True)
+    print_error(error)
     return typer.Exit(2)

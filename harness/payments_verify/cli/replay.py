@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 import uvloop
 
 from payments_verify.cli.conformance import BindingFile, read_binding
 from payments_verify.cli.differential import Command, Json, PostgresBin, could_not_run
 from payments_verify.cli.explored import ExploredSystem, explored, require_database, system_of
-from payments_verify.cli.running import Report, progress_bar
+from payments_verify.cli.running import Report, print_error, print_json, progress_bar
 from payments_verify.interleavings.execution import DivergenceError, Execution, SchedulingError
 from payments_verify.interleavings.replay import replay as replay_schedule
 from payments_verify.payments import schedule_file
@@ -61,7 +60,7 @@ def replay(
         schedule = schedule_file.read(file)
         made_for = _system(file, schedule, system, command)
     except schedule_file.ScheduleError as error:
-        typer.echo(f"payments-verify: {error}", err=True)
+        print_error(error)
         raise typer.Exit(2) from error
     with (
         could_not_run(),
@@ -193,7 +192,7 @@ def _report(
             "answers": _answers(schedule, shown),
             "pictures": [str(path) for path in pictures],
         }
-        typer.echo(msgspec.json.format(msgspec.json.encode(result)).decode())
+        print_json(result)
     else:
         if shown is not None and shown.execution is not None:
             timeline = timeline_of(

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from payments_verify.cli.running import print_error
 from payments_verify.report import page
 from payments_verify.report.saved import ReportError
 
@@ -23,7 +24,7 @@ def report(
     try:
         written = page.write(folder)
     except ReportError as error:
-        typer.echo(f"payments-verify: {error}", err=True)
+        print_error(error)
         raise typer.Exit(2) from error
     except OSError as error:
         typer.echo(f"payments-verify: {error.filename}: cannot be written: {error.strerror}", err=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     Progress,
@@ -20,6 +21,7 @@ from rich.progress import (
 from rich.table import Table
 
 from payments_verify.result import CheckResult, Verdict, worst_exit_code
+from payments_verify.visible import in_json, one_line, visible
 
 Report = Callable[[int, int, str], None]
 
@@ -78,12 +80,28 @@ def show(results: Sequence[CheckResult], console: Console) -> None:
     table.add_column("verdict")
     table.add_column("seconds", justify="right")
     for result in results:
-        table.add_row(result.name, f"{result.cases:,}", verdict_text(result.verdict), f"{result.seconds:.1f}")
+        name = escape(one_line(result.name))
+        table.add_row(name, f"{result.cases:,}", verdict_text(result.verdict), f"{result.seconds:.1f}")
     console.print(table)
     for result in results:
         if result.counterexample is not None:
-            console.print(f"\n[bold]{result.name}[/]: {result.verdict}")
-            console.print(result.counterexample, markup=False, highlight=False, soft_wrap=True)
+            console.print(f"\n[bold]{escape(one_line(result.name))}[/]: {result.verdict}")
+            print_text(console, result.counterexample)
+
+
+def print_text(console: Console, text: str) -> None:
+    """Print text that others may have written: none of it is markup, and no byte moves the cursor."""
+    console.print(visible(text), markup=False, highlight=False, soft_wrap=True)
+
+
+def print_error(problem: object) -> None:
+    """Print why there is no verdict, on standard error; what it quotes moves no cursor."""
+    typer.echo(visible(f"payments-verify: {problem}"), err=True)
+
+
+def print_json(value: Any) -> None:  # noqa: ANN401 - whatever msgspec encodes
+    """Print a value as JSON, and nothing that moves the cursor."""
+    typer.echo(in_json(msgspec.json.format(msgspec.json.encode(value)).decode()))
 
 
 def interrupted() -> CheckResult:
@@ -101,8 +119,7 @@ def interrupted() -> CheckResult:
 def finish(results: Sequence[CheckResult], *, as_json: bool) -> NoReturn:
     """Print the results and leave with their exit code: 0 all hold, 1 one is violated, 2 could not run."""
     if as_json:
-        encoded = msgspec.json.encode([result.as_json() for result in results])
-        typer.echo(msgspec.json.format(encoded).decode())
+        print_json([result.as_json() for result in results])
     else:
         show(results, Console(soft_wrap=True))
     raise typer.Exit(worst_exit_code(list(results)))

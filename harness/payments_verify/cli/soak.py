@@ -9,14 +9,13 @@ import time
 from pathlib import Path
 from typing import Annotated, NoReturn
 
-import msgspec
 import typer
 import uvloop
 from rich.console import Console
 from rich.table import Table
 
 from payments_verify.cli.differential import Json, PostgresBin, could_not_run
-from payments_verify.cli.running import progress_bar, verdict_text
+from payments_verify.cli.running import print_json, print_text, progress_bar, verdict_text
 from payments_verify.nemesis.catalog import FAULTS
 from payments_verify.nemesis.report import SoakReport, histories, judge_rest, summed_up
 from payments_verify.nemesis.soak import Plan
@@ -146,7 +145,7 @@ def _finish(folder: Path, *, as_json: bool) -> NoReturn:
         judge_rest(folder, lambda done, total: progress(done, total, f"{done} of {total}"))
     report = summed_up(folder)
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(report.as_json())).decode())
+        print_json(report.as_json())
     else:
         _show(report, folder, Console(soft_wrap=True))
     raise typer.Exit(EXIT_CODES[report.verdict])
@@ -184,7 +183,7 @@ def _show(report: SoakReport, folder: Path, console: Console) -> None:
     for name, reason in (report.run.absent if report.run is not None else {}).items():
         console.print(f"[yellow]{name}: could not run here: {reason}[/]")
     for problem in report.problems[:_PROBLEMS_SHOWN]:
-        console.print(f"\n{problem}", markup=False, highlight=False, soft_wrap=True)
+        print_text(console, f"\n{problem}")
     if len(report.problems) > _PROBLEMS_SHOWN:
         console.print(f"\n... and {len(report.problems) - _PROBLEMS_SHOWN} more problems")
     seconds = "" if report.run is None else f" in {report.run.seconds:.0f} s, seed {report.run.seed}"

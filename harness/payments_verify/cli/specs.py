@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from payments_verify.cli.differential import PostgresBin, could_not_run
-from payments_verify.cli.running import progress_bar
+from payments_verify.cli.running import print_error, progress_bar
 from payments_verify.model_checks.contracts import check_contracts
 from payments_verify.pages import PageError, Sources, SourcesError, make
 from payments_verify.pages.traceability import gaps
@@ -51,7 +51,7 @@ def specs(
         else:
             _write(files)
     except (PageError, SourcesError, OSError) as error:
-        typer.echo(f"payments-verify: {error}", err=True)
+        print_error(error)
         raise typer.Exit(2) from None
     for each in wrong:
         typer.echo(each, err=True)

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 import uvloop
 from rich.console import Console
@@ -18,7 +17,7 @@ from rich.table import Table
 from payments_verify.cli.differential import Command, Json, PostgresBin, could_not_run
 from payments_verify.cli.explore import SCHEDULES, scenarios_named
 from payments_verify.cli.explored import ExploredSystem, explored
-from payments_verify.cli.running import Report, finish, interrupted, progress_bar
+from payments_verify.cli.running import Report, finish, interrupted, print_error, print_json, progress_bar
 from payments_verify.interleavings.exhaustive import Naive
 from payments_verify.interleavings.source_dpor import SourceDPOR
 from payments_verify.interleavings.strategy import Strategy
@@ -65,7 +64,7 @@ def could_run() -> Iterator[None]:
     try:
         yield
     except (TlcError, ModelsError, GraphError, NoScheduleError, NotModelledError) as error:
-        typer.echo(f"payments-verify: {error}", err=True)
+        print_error(error)
         raise typer.Exit(2) from error
 
 
@@ -182,7 +181,7 @@ def counterexample(
             "schedule": str(path),
             "answers": made.answers,
         }
-        typer.echo(msgspec.json.format(msgspec.json.encode(result)).decode())
+        print_json(result)
     else:
         typer.echo(f"{made.violated} does not hold in {name}:\n\n{described(found)}\n")
         typer.echo(f"the schedule, of {made.schedule.scenario}: {path}")

@@ -1,11 +1,11 @@
 """Reads history files: our own format, and those of other checkers and their test data.
 
 - `ours`: JSON Lines, see `payments_verify.history`.
-- `jepsen`: the log or the `history.txt` of a Jepsen test of compare-and-set registers. Maps to `cas-register`.
+- `jepsen`: the log, or the `history.txt`, of a Jepsen test of compare-and-set registers: `cas-register`.
 - `edn`: the `history.edn` of such a test, likewise.
-- `porcupine`: the key-value logs among the test data of the porcupine checker. Maps to `kv`.
+- `porcupine`: the key-value logs among the test data of the porcupine checker: `kv`.
 
-A file may be compressed with gzip. Its text is UTF-8, or UTF-16 with a byte-order mark; lines end as they like.
+A file may be compressed with gzip. Its text is UTF-8, or UTF-16 with a byte-order mark.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ FORMATS: dict[str, Callable[[bytes, str], History]] = {
 """The reader of every format, by its name."""
 
 _JSON = re.compile(rb'\s*\{\s*["}]')
-_EDN = re.compile(rb"(?:[\s,]|;[^\n]*)*(?:#_|#jepsen|[\[(]?(?:[\s,]|;[^\n]*)*(?:\{\s*[:,;}]|#jepsen|#_|[\])]|$))")
+_BLANK = rb"(?:[\s,]|;[^\n]*)*"
+_EDN = re.compile(_BLANK + rb"[\[(]?" + _BLANK + rb"(?:\{\s*[:,;}#]|#jepsen|#_|[\])]|$)")
 _KEY = re.compile(rb"[{\s,]:key[\s,]")
 
 
@@ -46,18 +47,15 @@ def detect(data: bytes, source: str) -> str:
     Raises:
         HistoryError: The content is like none of them.
     """
-    start = data.lstrip()
-    if not start:
-        raise HistoryError(f"{source}: the file is empty; it is like no history format ({', '.join(FORMATS)})")
     if _JSON.match(data):
         return "ours"
-    if _EDN.match(data):
+    if data.strip() and _EDN.match(data):
         return "porcupine" if _KEY.search(data.partition(b"}")[0]) else "edn"
     if is_log(data):
         return "jepsen"
-    raise HistoryError(
-        f"{source}: the content starts with {start[:20]!r}; it is like no history format ({', '.join(FORMATS)})"
-    )
+    start = data.lstrip()[:20]
+    what = "the file is empty" if not start else f"the content starts with {start!r}"
+    raise HistoryError(f"{source}: {what}; it is like no history format ({', '.join(FORMATS)})")
 
 
 def load(path: Path, format_name: str | None = None) -> History:

@@ -1,11 +1,12 @@
 """Reads EDN, Clojure's notation for data, form by form, each with the line that it begins on.
 
-The reader on PyPI (edn-format) keeps the last of two equal keys in silence, tells no lines, and stops at every
-tagged literal that it was not told of: each could change a verdict or hide where a file is wrong.
+The reader on PyPI (edn-format) keeps the last of two equal keys in silence, tells no lines, and stops at each
+tagged literal that it was not told of: that could change a verdict, or hide where a file is wrong.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -142,26 +143,21 @@ def _read(text: str, *, enters: bool) -> Iterator[tuple[int, Form]]:
 def shown(form: Form) -> str:
     """A form as it could be written."""
     match form:
-        case None:
-            return "nil"
-        case bool():
-            return str(form).lower()
-        case Keyword(name):
-            return f":{name}"
         case Map(pairs):
-            return "{" + ", ".join(f"{shown(key)} {shown(value)}" for key, value in pairs) + "}"
+            text = "{" + ", ".join(f"{shown(key)} {shown(value)}" for key, value in pairs) + "}"
         case Set(elements):
-            return "#{" + " ".join(map(shown, elements)) + "}"
-        case Tagged(tag, inner):
-            return f"#{tag} {shown(inner)}"
-        case Other(text):
-            return text
+            text = "#{" + " ".join(map(shown, elements)) + "}"
         case tuple():
-            return "[" + " ".join(map(shown, form)) + "]"
-        case str():
-            return '"' + form.replace("\\", "\\\\").replace('"', '\\"') + '"'
+            text = "[" + " ".join(map(shown, form)) + "]"
+        case Tagged(tag, inner):
+            text = f"#{tag} {shown(inner)}"
+        case Keyword(name):
+            text = f":{name}"
+        case Other(written):
+            text = written
         case _:
-            return str(form)
+            text = "nil" if form is None else json.dumps(form, ensure_ascii=False)
+    return text
 
 
 class _Reader:

@@ -99,7 +99,8 @@ class _Clients:
             return _Argument(None)
         self._first = self._first or (found if matters else None)
         if matters and self._first is not None and (found.key is None) != (self._first.key is None):
-            raise HistoryError(f"{f} {edn.shown(form)}: one of several registers, or all are one? Others differ")
+            others = "one register" if self._first.key is None else "several registers, [K V]"
+            raise HistoryError(f"{f} {edn.shown(form)}: the operations before are of {others}")
         return found
 
     def _require_what_was_asked(
@@ -200,23 +201,22 @@ def _log_entries(data: bytes, source: str) -> Iterator[tuple[int, Entry]]:
     for number, line in lines_of(data):
         text = line.decode(errors="backslashreplace")
         found = _OPERATION.fullmatch(text.rstrip())
-        try:
-            if found is not None:
-                stands_alone |= not found["prefix"].strip()
-                yield number, _log_entry(found)
-            elif _MEANT_AS_ONE.fullmatch(text):
-                raise HistoryError(f"{text.strip()!r} lacks something of PROCESS :TYPE :F VALUE")
-            else:
-                others.append(number)
-        except HistoryError as error:
-            raise HistoryError(f"{source}:{number}: {error}") from None
+        if found is not None:
+            stands_alone |= not found["prefix"].strip()
+            yield number, _log_entry(found, f"{source}:{number}")
+        elif _MEANT_AS_ONE.fullmatch(text):
+            raise HistoryError(
+                f"{source}:{number}: {text.strip()!r} lacks something of PROCESS :TYPE :F VALUE"
+            )
+        else:
+            others.append(number)
         if stands_alone and others:
             raise HistoryError(
                 f"{source}:{others[0]}: no operation, and in this file operations stand alone on their lines"
             )
 
 
-def _log_entry(found: re.Match[str]) -> Entry:
+def _log_entry(found: re.Match[str], where: str) -> Entry:
     kind, f = Keyword(found["kind"][1:]), Keyword(found["f"][1:])
     process = found["process"]
     who: Form = Keyword(process[1:]) if process.startswith(":") else int(process)
@@ -224,7 +224,10 @@ def _log_entry(found: re.Match[str]) -> Entry:
         return Entry(who, kind, f)
     # what comes with a failure is free text
     value = _value_of_failure if kind.name in ("fail", "info") else _value
-    return Entry(who, kind, f, value((found["rest"] or "").strip()))
+    try:
+        return Entry(who, kind, f, value((found["rest"] or "").strip()))
+    except HistoryError as error:
+        raise HistoryError(f"{where}: {error}") from None
 
 
 @lru_cache

@@ -8,8 +8,8 @@ from payments_verify.formats import edn
 from payments_verify.formats.edn import Form, Keyword, Map
 from payments_verify.history import Event, History, HistoryError, Json, pair
 
-_KINDS = {Keyword("invoke"): "invoke", Keyword("ok"): "ok"}
-_COMMANDS = {Keyword(f): f for f in ("get", "put", "append")}
+_KINDS: dict[Form, str] = {Keyword("invoke"): "invoke", Keyword("ok"): "ok"}
+_COMMANDS: dict[Form, str] = {Keyword(f): f for f in ("get", "put", "append")}
 
 
 def parse_porcupine(data: bytes, source: str) -> History:

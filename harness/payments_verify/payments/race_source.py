@@ -11,7 +11,7 @@ from payments_verify.payments.race_program import Before, Wait
 from payments_verify.payments.scenarios import Actor, Client, Command, Holder, Sweeper, Tick
 from payments_verify.scheduler import Operation
 from payments_verify.timeline.gist import gist
-from payments_verify.timeline.visible import clipped, one_line
+from payments_verify.visible import clipped, one_line
 
 _WIDTH = 90
 """Columns for an expression and its comment, beside indentation."""

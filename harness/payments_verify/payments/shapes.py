@@ -1,4 +1,4 @@
-"""The types of what a history holds of payments: an amount is a whole number, and neither `true` nor `1000.0`."""
+"""The types of what a history holds of payments: an amount is a whole number, not `true`, not `1000.0`."""
 
 from __future__ import annotations
 

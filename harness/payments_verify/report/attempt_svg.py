@@ -8,7 +8,7 @@ from payments_verify.attempt import Attempt, Call
 from payments_verify.report.places import Scale, by_event, by_time, lanes
 from payments_verify.timeline import elements as svg
 from payments_verify.timeline.elements import CHARACTER, Element
-from payments_verify.timeline.visible import clipped, one_line
+from payments_verify.visible import clipped, one_line
 
 LANE = 46
 _TOP = 26

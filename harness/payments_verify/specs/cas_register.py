@@ -84,10 +84,12 @@ class CasRegister:
 
     def _of_one(self, operation: Operation) -> tuple[int | str | None, Operation]:
         """The key of the register that an operation is of, and the operation without it."""
-        key, of_one = None, operation
+        key: int | str | None = None
+        of_one = operation
         match operation.value:
-            case {"key": int() | str() as key, "value": value} if not isinstance(key, bool):
-                of_one = replace(operation, value=value, response=_of_key(key, operation))
+            case {"key": int() | str() as named, "value": value} if not isinstance(named, bool):
+                key = named
+                of_one = replace(operation, value=value, response=_of_key(named, operation))
         if not _is_known(of_one):
             raise not_understood(self.name, operation, _KNOWN)
         return key, of_one
@@ -110,7 +112,7 @@ class EtcdRegister(CasRegister):
 
 
 def _of_key(key: int | str, operation: Operation) -> Json:
-    """The response without its key; of another register, and so none that a read can have, if it has another."""
+    """The response without its key; as it is, and so none that a read can have, if that is another."""
     match operation.response:
         case {"key": answered, "value": value} if answered == key and type(answered) is type(key):
             return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
-from payments_verify.timeline.visible import visible
+from payments_verify.visible import visible
 
 NAMESPACE = "http://www.w3.org/2000/svg"
 CHARACTER = 7.0

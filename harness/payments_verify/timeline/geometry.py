@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from payments_verify.timeline.elements import CHARACTER
 from payments_verify.timeline.model import Timeline
 from payments_verify.timeline.rows import Row, RowKind, model_answers, outcome, rows, short
-from payments_verify.timeline.visible import one_line
+from payments_verify.visible import one_line
 
 MARGIN = 16
 _GUTTER = 24

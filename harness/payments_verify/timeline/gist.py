@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from payments_verify.timeline.visible import one_line
+from payments_verify.visible import one_line
 
 
 class Kind(IntEnum):

@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 from payments_verify.timeline import svg
 from payments_verify.timeline.markup import Element, tag
 from payments_verify.timeline.model import Timeline
-from payments_verify.timeline.visible import one_line, visible
+from payments_verify.visible import one_line, visible
 
 _FILES = resources.files(__package__)
 STYLE = svg.STYLE + _FILES.joinpath("page.css").read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import TypeAlias
 from xml.etree import ElementTree as ET
 
-from payments_verify.timeline.visible import one_line, visible
+from payments_verify.visible import in_json, one_line, visible
 
 Element: TypeAlias = ET.Element
 Content: TypeAlias = "Element | str | int | Iterable[Content] | None"
@@ -73,7 +73,7 @@ def document(title: str, body: Iterable[Content], style: str, script: str) -> st
 def data(json: bytes) -> Element:
     """Data for the page's script, as JSON; it is never run."""
     found = ET.Element("script", {"type": "application/json"})
-    found.text = json.decode().replace("<", "\\u003c")
+    found.text = in_json(json.decode()).replace("<", "\\u003c")
     return found
 
 

@@ -9,7 +9,7 @@ from enum import Enum
 
 from payments_verify.timeline.gist import Gist, Kind, gist
 from payments_verify.timeline.model import Timeline, TimelineOperation, TimelineStep
-from payments_verify.timeline.visible import one_line
+from payments_verify.visible import one_line
 
 _COUNTED = re.compile(r"(?:SELECT|INSERT 0|UPDATE|DELETE|MERGE|COPY|FETCH) (\d+)")
 

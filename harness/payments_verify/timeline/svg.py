@@ -17,7 +17,7 @@ from payments_verify.timeline.geometry import MARGIN, Geometry
 from payments_verify.timeline.gist import Kind
 from payments_verify.timeline.model import Timeline
 from payments_verify.timeline.rows import PARTS, Row, RowKind, details, model_answers, outcome, short
-from payments_verify.timeline.visible import clipped, one_line, visible
+from payments_verify.visible import clipped, one_line, visible
 
 STYLE = resources.files(__package__).joinpath("svg.css").read_text(encoding="utf-8")
 """The style of the picture, all of it below the class ``timeline``."""

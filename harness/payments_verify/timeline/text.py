@@ -21,7 +21,7 @@ from payments_verify.timeline.gist import Kind
 from payments_verify.timeline.line import Line
 from payments_verify.timeline.model import Timeline
 from payments_verify.timeline.rows import PARTS, Row, RowKind, model_answers, outcome, rows, short
-from payments_verify.timeline.visible import clipped, one_line, visible
+from payments_verify.visible import clipped, one_line, visible
 
 WIDTH = 100
 _GAP = 2

@@ -15,7 +15,7 @@ import pytest
 
 from payments_verify.timeline import elements, html, svg
 from payments_verify.timeline.model import Lane, Timeline, TimelineOperation, TimelineStep
-from payments_verify.timeline.visible import one_line, visible
+from payments_verify.visible import one_line, visible
 from tests.harness.timeline.examples import CLOCK, UPDATE, blocked, lost_update
 from tests.harness.timeline.hostile import MARKUP, hostile
 

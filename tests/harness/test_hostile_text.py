@@ -1,0 +1,132 @@
+"""Text of others is shown, not obeyed: no byte of it moves a cursor, turns the writing or ends a line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from payments_verify.cli import app, running
+from payments_verify.cli.conformance import show
+from payments_verify.payments.conformance import Conformance, LevelResult
+from payments_verify.pytest_plugin import NotConformingError
+from payments_verify.result import CheckResult
+
+# a line break, a colour, the cursor's home, C1's CSI, a bidi override, a bell, a delete, markup of rich
+HOSTILE = "a\n\x1b[31m\x1b[H\x9b2J\u202egpj\x07\x7f[/bold][link"
+
+
+def assert_harmless(text: str) -> None:
+    assert [one for one in text if not one.isprintable() and one != "\n"] == []
+    assert not any(line.startswith(("\x1b", "[31m")) for line in text.splitlines())
+
+
+def history(*events: tuple[str, int, str, Any], spec: str) -> str:
+    header = {"format": "payments-verify-history", "version": 1, "spec": spec}
+    lines = [{"type": kind, "process": process, "f": f, "value": value} for kind, process, f, value in events]
+    return "\n".join(json.dumps(each) for each in [header, *lines])
+
+
+def captured_twice() -> str:
+    of = {"payment": HOSTILE}
+    events: list[tuple[str, int, str, Any]] = []
+    for f, arguments, outcome in (
+        ("create", {"amount": 1}, "created"),
+        ("authorize", {"window": 10**9}, "authorized"),
+        ("capture", {"amount": 1, "key": HOSTILE}, "captured"),
+        ("capture", {"amount": 1, "key": HOSTILE + "2"}, "captured"),
+    ):
+        answer = {"outcome": outcome, **({"body": HOSTILE} if f == "capture" else {})}
+        events += [("invoke", 0, f, of | arguments), ("ok", 0, f, answer)]
+    return history(*events, spec="payments")
+
+
+def stale(spec: str, write: str, read: str) -> str:
+    key = {"key": HOSTILE}
+    full = key | {"value": HOSTILE}
+    seen = key | {"value": HOSTILE + HOSTILE}
+    asked = key if spec == "kv" else key | {"value": None}
+    return history(
+        ("invoke", 0, write, full),
+        ("ok", 0, write, full),
+        ("invoke", 1, read, asked),
+        ("ok", 1, read, seen),
+        spec=spec,
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (captured_twice(), 1),
+        (stale("kv", "put", "get"), 1),
+        (stale("cas-register", "write", "read"), 1),
+        (stale("etcd", "write", "read"), 1),
+        (history(spec=HOSTILE), 2),
+        (history(("invoke", 0, HOSTILE, {}), spec="payments"), 2),
+        (history(("invoke", 0, "create", {"payment": HOSTILE, "amount": True}), spec="payments"), 2),
+        (json.dumps({"type": HOSTILE}), 2),
+        (json.dumps({HOSTILE: 1}), 2),
+        (HOSTILE, 2),
+        (f"0 :invoke :write {HOSTILE!r}x", 2),
+        (f"0 :invoke :write \x1b[31m\u202e\n{HOSTILE}", 2),
+        ("{:process 0, :type :invoke, :f :\x9b, :value \x1b}", 2),
+    ],
+)
+def test_a_history_and_its_files_name_are_shown_and_not_obeyed(
+    content: str, code: int, tmp_path: Path
+) -> None:
+    path = tmp_path / HOSTILE.replace("/", "")
+    path.write_text(content)
+    for arguments in ([], ["--html", str(tmp_path / f"p{HOSTILE.replace('/', '')}")], ["--json"]):
+        result = CliRunner().invoke(app, ["history", str(path), *arguments])
+        assert result.exit_code == code, result.output
+        assert_harmless(result.stdout)
+        assert_harmless(result.stderr)
+    assert json.loads(result.stdout)[0]["verdict"] == ("illegal" if code == 1 else "error")
+    (page,) = [each for each in tmp_path.iterdir() if each.name.startswith("p")]
+    assert_harmless(page.read_text())
+
+
+def wrong() -> CheckResult:
+    return CheckResult(
+        HOSTILE, "differential", 1, "violated", 1.0, counterexample=f"{HOSTILE}\nand a second line"
+    )
+
+
+def test_results_are_shown_and_not_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
+    running.show([wrong()], Console(file=sys.stdout))
+    found = Conformance(
+        HOSTILE,
+        range(1, 3),
+        (LevelResult(1, "violated", (wrong(),)), LevelResult(2, "not run", reason=HOSTILE)),
+        (HOSTILE,),
+    )
+    show(found, 1, Console(file=sys.stdout))
+    running.print_json(found.as_json())
+    running.print_error(HOSTILE)
+    seen = capsys.readouterr()
+    assert "and a second line" in seen.out
+    assert "[/bold][link" in seen.out
+    assert_harmless(seen.out)
+    assert_harmless(seen.err)
+    assert "\\u009b" in seen.out  # as JSON has it
+
+
+def test_what_a_service_prints_is_shown_and_not_obeyed(tmp_path: Path) -> None:
+    command = r"printf 'no\033[31m\302\233port\342\200\256\n' >&2; exit 3"
+    run = CliRunner().invoke(app, ["conformance", "--command", command, "--output", str(tmp_path)])
+    assert run.exit_code == 2
+    assert r"\x1b[31m" in run.output
+    assert_harmless(run.output)
+
+
+def test_a_failure_in_a_report_of_junit_is_shown_and_not_obeyed() -> None:
+    message = str(NotConformingError(LevelResult(1, "violated", (wrong(),))))
+    assert r"\x1b[31m" in message
+    assert_harmless(message)
