@@ -23,10 +23,11 @@ from payments_core.domain.payment import FailureReason, Payment
 from payments_core.domain.values import SECOND
 from payments_core.entrypoints.http.views import capture_answer
 from payments_core.entrypoints.settings import Settings
-from payments_core.entrypoints.wiring import make_pool, postgres_store
+from payments_core.entrypoints.wiring import contention, make_pool, postgres_store
 from payments_core.infrastructure.postgres import connection as connections
 from payments_core.infrastructure.postgres.connection import Connection
 from payments_core.infrastructure.postgres.pool import Pool
+from payments_core.infrastructure.postgres.readiness import Readiness
 from payments_core.infrastructure.postgres.store import PostgresPaymentStore
 from tests.support.cancelling import Cancellation, Request
 from tests.support.payments import FULL, KEY, LONG, SHORT, authorized, created
@@ -348,7 +349,7 @@ class PoolOfOnesOwn(PostgresPaymentStore):
     """A store that keeps its connections itself, and does not ask in what state one comes back."""
 
     def __init__(self, pool: Pool) -> None:
-        super().__init__(pool, frozenset())
+        super().__init__(pool, Readiness(pool, frozenset()), contention(pool, Settings()))
         self._free: list[Connection] = []
         opened, self._pool = pool, self  # type: ignore[assignment]
         self._opened = opened

@@ -14,7 +14,8 @@ from payments_core.entrypoints.wiring import make_pool, postgres_store
 from payments_core.infrastructure.postgres import statements as sql
 from payments_core.infrastructure.postgres.batch import Batch
 from payments_core.infrastructure.postgres.migrate import known
-from payments_core.infrastructure.postgres.store import CommitFailed, PostgresPaymentStore
+from payments_core.infrastructure.postgres.readiness import Readiness
+from payments_core.infrastructure.postgres.store import CommitFailed
 from tests.support.payments import FULL, KEY, authorized, created, refusal, store_attempts, success
 from tests.support.postgres import Database
 from tests.support.stores import NOON, POOL, Kit
@@ -139,9 +140,9 @@ async def test_a_pipeline_that_fails_at_its_nth_use_leaves_its_statements_usable
 
 async def test_it_is_not_ready_without_a_migration_it_needs(clocked_database: Database) -> None:
     async with make_pool(Settings(database_url=clocked_database.app_dsn, pool_min=1)) as pool:
-        assert await PostgresPaymentStore(pool, frozenset(known())).ready() is True
-        assert await PostgresPaymentStore(pool, frozenset([*known(), "9999-next"])).ready() is False
-        assert await PostgresPaymentStore(pool, frozenset(known()[:1])).ready() is True
+        assert await Readiness(pool, frozenset(known()))() is True
+        assert await Readiness(pool, frozenset([*known(), "9999-next"]))() is False
+        assert await Readiness(pool, frozenset(known()[:1]))() is True
 
 
 async def test_it_is_not_ready_on_an_empty_database(empty_database: Database) -> None:

@@ -22,10 +22,9 @@ SERVE_LIMIT_S = 20.0
 """How long the service may take to serve again by itself once what was broken is repaired: a request's time,
 and the 10 s for which the driver waits for a dead connection's answer to a cancellation."""
 
+_CHEAP = {"amount_cents": 1}
 _PROBE_LIMIT_S = 1.0
 _BEAT_S = 0.02
-_CHEAP = {"amount_cents": 1}
-_VOID = {"reason": "voided"}
 _IN_FLIGHT = re.compile(r"^payments_http_requests_in_flight (\S+)$", re.MULTILINE)
 _BUSY = f"SELECT count(*) {SESSIONS} AND state <> 'idle'"
 _LOCKS = f"SELECT count(*) FROM pg_locks WHERE pid IN (SELECT pid {SESSIONS})"  # noqa: S608 - constants
@@ -95,16 +94,13 @@ async def _in_flight(http: Http) -> str | None:
 
 async def _incomplete_pool(target: Target, carriers: Sequence[Http]) -> str | None:
     """See that each process can still use every connection of its pool, by letting as many requests wait."""
-    payment = str(uuid4())
-    await carriers[0].request("PUT", f"/payments/{payment}", headers={}, json=_CHEAP)
     wanted = POOL_MAX * len(carriers)
     async with AsyncExitStack() as stack:
         connection = await stack.enter_async_context(target.cluster.connect())
         await connection.execute(b"BEGIN")
-        await connection.execute(b"SELECT FROM payments WHERE payment_id = %s FOR UPDATE", [payment])
-        requests = [
-            asyncio.ensure_future(_wait_in_line(http, payment)) for http in carriers for _ in range(POOL_MAX)
-        ]
+        # Of one payment, or for locks of payments, a service may have a bound on how many of them wait.
+        await connection.execute(b"LOCK TABLE payments IN ACCESS EXCLUSIVE MODE")
+        requests = [asyncio.ensure_future(_wait_in_line(http)) for http in carriers for _ in range(POOL_MAX)]
         stack.push_async_callback(_finished, requests)
         stack.push_async_callback(connection.execute, b"ROLLBACK")
         most = await _most_waiting(target, wanted)
@@ -126,10 +122,10 @@ async def _most_waiting(target: Target, wanted: int) -> int:
     return most
 
 
-async def _wait_in_line(http: Http, payment: str) -> None:
-    """Wait for the payment's lock, again if it is given up: the pool may still be growing."""
+async def _wait_in_line(http: Http) -> None:
+    """Wait for the table, again if it is given up: the pool may still be growing."""
     while True:
-        answer = await http.request("POST", f"/payments/{payment}/fail", headers={}, json=_VOID)
+        answer = await http.request("GET", f"/payments/{uuid4()}", headers={}, json=None)
         if answer.status_code < 500:
             return
 

@@ -58,6 +58,7 @@ def check_statements(statements: Mapping[str, str]) -> Findings:
             problems.append(f"I10: a statement is not understood: {name}: {error}")
     for name, tree in trees.items():
         problems += [f"{rule.says}: {name}" for rule in _RULES if rule.broken_by(tree)]
+    problems += [f"I9: NOWAIT refuses whoever comes second: {name}" for name in _that_never_wait(trees)]
     if not any(_locks_one_payment(tree) for tree in trees.values()):
         problems.append("I1: no statement locks a payment's row for update")
     return Findings(len(statements), problems)
@@ -76,6 +77,17 @@ def _of_control(rest: str) -> Iterator[str]:
 
 def _locks(tree: exp.Expr) -> list[exp.Lock]:
     return list(tree.find_all(exp.Lock))
+
+
+def _that_never_wait(trees: Mapping[str, exp.Expr]) -> Iterator[str]:
+    """The statements with NOWAIT that there is not without it as well, for whoever is refused."""
+    for name, tree in trees.items():
+        if any(lock.args.get("wait") is True for lock in _locks(tree)):
+            waiting = tree.copy()
+            for lock in _locks(waiting):
+                lock.set("wait", None)
+            if waiting not in trees.values():
+                yield name
 
 
 def _locks_one_payment(tree: exp.Expr) -> bool:
@@ -150,10 +162,6 @@ _RULES = (
     _Rule(
         "I9: rows that are going to be written are locked in a mode that others share",
         lambda tree: any(not lock.args.get("update") for lock in _locks(tree)),
-    ),
-    _Rule(
-        "I9: NOWAIT refuses whoever comes second",
-        lambda tree: any(lock.args.get("wait") is True for lock in _locks(tree)),
     ),
     _Rule("I9: several rows are locked in no order, and waited for", _locks_many_without_order),
     _Rule("I3: a stored attempt is rewritten", _rewrites_attempts),

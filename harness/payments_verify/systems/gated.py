@@ -30,8 +30,8 @@ EXPLORING = {"deadlock_timeout": "50ms"}
 """Settings of a server that is explored: a deadlock is an outcome, and need not be waited for long."""
 
 _REQUEST_LIMIT_S = 60.0
-_CONNECTIONS = 8
-"""As many as the largest scenario has processes, so that none waits for a connection."""
+_CONNECTIONS = 16
+"""Twice as many as the largest scenario has processes: half of them may be used for one payment at once."""
 
 
 @asynccontextmanager

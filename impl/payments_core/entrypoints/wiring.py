@@ -28,8 +28,10 @@ from payments_core.entrypoints.sweeper import sweeping
 from payments_core.infrastructure.embedded import demo_clock
 from payments_core.infrastructure.postgres import statements as sql
 from payments_core.infrastructure.postgres.connection import Connection
+from payments_core.infrastructure.postgres.contention import Contention
 from payments_core.infrastructure.postgres.migrate import known
 from payments_core.infrastructure.postgres.pool import UNTOLD, Pool, Waits
+from payments_core.infrastructure.postgres.readiness import Readiness
 from payments_core.infrastructure.postgres.rows import configure
 from payments_core.infrastructure.postgres.session import Session
 from payments_core.infrastructure.postgres.store import PostgresPaymentStore
@@ -52,8 +54,8 @@ def session(settings: Settings) -> Session:
     )
 
 
-def make_pool(settings: Settings, waits: Waits = UNTOLD) -> Pool:
-    """A pool of connections to ``settings.database_url``, not yet open.
+def make_pool(settings: Settings, waits: Waits = UNTOLD, size: int | None = None) -> Pool:
+    """A pool of connections to ``settings.database_url``, not yet open; of ``size``, or as the settings say.
 
     Raises:
         ValueError: if the settings name no database.
@@ -70,8 +72,8 @@ def make_pool(settings: Settings, waits: Waits = UNTOLD) -> Pool:
     pool = Pool(
         settings.database_url,
         connection_class=Connection,
-        min_size=min(settings.pool_min, settings.pool_max),
-        max_size=settings.pool_max,
+        min_size=size or min(settings.pool_min, settings.pool_max),
+        max_size=size or settings.pool_max,
         timeout=settings.pool_timeout_s,
         reconnect_timeout=_RECONNECT_S,
         kwargs={
@@ -87,12 +89,33 @@ def make_pool(settings: Settings, waits: Waits = UNTOLD) -> Pool:
 
 
 def postgres_store(
-    pool: Pool, settings: Settings | None = None, waits: Waits = UNTOLD
+    pool: Pool, settings: Settings | None = None, waits: Waits = UNTOLD, own: Pool | None = None
 ) -> PostgresPaymentStore:
-    """The store over ``pool``, which needs every migration that this version ships."""
-    serializable = (settings or Settings()).isolation == "serializable"
-    begin = sql.BEGIN_SERIALIZABLE if serializable else sql.BEGIN
-    return PostgresPaymentStore(pool, frozenset(known()), begin, waits)
+    """The store over ``pool``, which needs every migration that this version ships.
+
+    Args:
+        pool: gives requests their connections.
+        settings: of the service; the environment's, if not given.
+        waits: told how long requests wait.
+        own: gives the connection over which it is asked whether the database can be used.
+    """
+    settings = settings or Settings()
+    begin = sql.BEGIN_SERIALIZABLE if settings.isolation == "serializable" else sql.BEGIN
+    readiness = Readiness(own or pool, frozenset(known()))
+    return PostgresPaymentStore(pool, readiness, contention(pool, settings), begin, waits)
+
+
+def contention(pool: Pool, settings: Settings) -> Contention:
+    """Who waits for payments may have half of the connections, and half of the requests.
+
+    A request that waits without a connection has to have the time to wait for the lock afterwards.
+    """
+    time_left_s = settings.request_timeout_s - settings.lock_timeout_ms / 1000
+    return Contention(
+        connections=max(1, pool.max_size // 2),
+        requests=max(1, settings.max_requests // 2),
+        patience_s=min(settings.pool_timeout_s, time_left_s / 2),
+    )
 
 
 def postgres_app(settings: Settings) -> ASGIApp:
@@ -119,14 +142,15 @@ def _traced_app(settings: Settings, metrics: Metrics) -> ASGIApp:
 def _app(
     settings: Settings, metrics: Metrics, waits: Waits, at_the_end: Callable[[], None] = lambda: None
 ) -> Observed:
-    pool = make_pool(settings, waits)
-    store = postgres_store(pool, settings, waits)
+    pool, own = make_pool(settings, waits), make_pool(settings, size=1)
+    store = postgres_store(pool, settings, waits, own)
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.callback(at_the_end)
             await stack.enter_async_context(pool)
+            await stack.enter_async_context(own)
             await stack.enter_async_context(
                 sweeping(
                     store,

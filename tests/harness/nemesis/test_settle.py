@@ -53,13 +53,8 @@ class Service:
             return httpx.Response(200, text=f"payments_http_requests_in_flight {self.in_flight}\n")
         payment = request.url.path.split("/")[2]
         async with self.free, service_session(self.dsn) as connection:
-            if request.method == "PUT":
-                await connection.execute(
-                    "INSERT INTO payments (payment_id, amount_cents) VALUES (%s, 1)", [payment]
-                )
-                return httpx.Response(201)
-            await connection.execute("SELECT FROM payments WHERE payment_id = %s FOR UPDATE", [payment])
-            return httpx.Response(409)
+            await connection.execute("SELECT FROM payments WHERE payment_id = %s", [payment])
+            return httpx.Response(404)
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ REFUSED_VALUES = [ONE, "key", 500, "amount_mismatch", "2026-01-01", 422, "body"]
 # name, values, what it reads, what it locks, what its commit makes visible, what else its commit does
 EXPECTED: list[tuple[str, list[Any], set[Access], set[Access], set[Rows], set[Access]]] = [
     ("LOCK_PAYMENT", [ONE], set(), {lock(Lock.NO_KEY_UPDATE, "payments", **P)}, set(), set()),
+    ("LOCK_FREE_PAYMENT", [ONE], set(), {lock(Lock.NO_KEY_UPDATE, "payments", **P)}, set(), set()),
     ("FIND_ATTEMPT", [ONE, "key"], {read("capture_attempts", **PK)}, set(), set(), set()),
     ("READ_CLOCK", [], {READ_CLOCK}, set(), set(), set()),
     (

@@ -18,6 +18,7 @@ LOCK = {"LOCK": "SELECT state FROM payments WHERE payment_id = %s FOR NO KEY UPD
     [
         "SELECT payment_clock()",
         "SELECT state FROM payments WHERE payment_id = %s FOR UPDATE",
+        f"{LOCK['LOCK']} NOWAIT",
         "SELECT state FROM payments WHERE state = 'x' FOR UPDATE SKIP LOCKED",
         "SELECT state FROM payments WHERE state = 'x' ORDER BY payment_id FOR UPDATE",
         "SELECT state, payment_clock() FROM payments WHERE payment_id = %s",
@@ -50,7 +51,7 @@ def test_what_is_allowed(statement: str) -> None:
             "SELECT state FROM payments WHERE payment_id = %s FOR SHARE",
             "I9: rows that are going to be written",
         ),
-        ("SELECT state FROM payments WHERE payment_id = %s FOR UPDATE NOWAIT", "I9: NOWAIT"),
+        ("SELECT amount_cents FROM payments WHERE payment_id = %s FOR UPDATE NOWAIT", "I9: NOWAIT"),
         (
             "SELECT state FROM payments WHERE state = 'x' FOR UPDATE",
             "I9: several rows are locked in no order",

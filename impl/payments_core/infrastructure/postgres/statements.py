@@ -17,6 +17,7 @@ ROLLBACK = "ROLLBACK"
 # The order of these three is the protocol. Each is a statement of its own, because a statement that waits
 # for a lock goes on with the snapshot, and often the clock, from before the wait.
 LOCK_PAYMENT = f"SELECT {PAYMENT_COLUMNS} FROM payments WHERE payment_id = %s FOR NO KEY UPDATE"
+LOCK_FREE_PAYMENT = f"{LOCK_PAYMENT} NOWAIT"
 FIND_ATTEMPT = (
     f"SELECT {ATTEMPT_COLUMNS} FROM capture_attempts WHERE payment_id = %s AND idempotency_key = %s"
 )

@@ -17,7 +17,9 @@ from payments_core.domain.values import Amount, IdempotencyKey, Instant
 from payments_core.infrastructure.postgres import statements as sql
 from payments_core.infrastructure.postgres.batch import Batch, Reply
 from payments_core.infrastructure.postgres.connection import Connection, Row
+from payments_core.infrastructure.postgres.contention import Contention
 from payments_core.infrastructure.postgres.pool import UNTOLD, Pool, Waits
+from payments_core.infrastructure.postgres.readiness import Readiness
 from payments_core.infrastructure.postgres.rows import (
     attempt_insert,
     attempt_of,
@@ -62,25 +64,36 @@ class PostgresPaymentStore:
 
     Args:
         pool: open connections in autocommit mode, set up by ``rows.configure``.
-        migrations: ids of the migrations that this code needs.
+        readiness: asks whether the database can be used.
+        contention: bounds what requests for held payments take from others.
         begin: the statement that begins a transaction.
         waits: told how long requests wait.
     """
 
     def __init__(
-        self, pool: Pool, migrations: frozenset[str], begin: str = sql.BEGIN, waits: Waits = UNTOLD
+        self,
+        pool: Pool,
+        readiness: Readiness,
+        contention: Contention,
+        begin: str = sql.BEGIN,
+        waits: Waits = UNTOLD,
     ) -> None:
         self._pool = pool
-        self._migrations = migrations
+        self._readiness = readiness
+        self._contention = contention
         self._begin = begin
         self._waits = waits
 
     async def create(self, payment_id: UUID, amount: Amount) -> Created:
         """Store a pending payment under this id, or find the one that has it."""
-        async with self._pool.connection() as connection:
-            with _Replicated(connection):
-                inserted = await _row(connection, sql.INSERT_PAYMENT, (payment_id, Int8(amount.cents)))
-            row = inserted or await _row(connection, sql.GET_PAYMENT, (payment_id,))
+        turn = await self._contention.turn(payment_id)
+        try:
+            async with self._pool.connection() as connection:
+                with _Replicated(connection):
+                    inserted = await _row(connection, sql.INSERT_PAYMENT, (payment_id, Int8(amount.cents)))
+                row = inserted or await _row(connection, sql.GET_PAYMENT, (payment_id,))
+        finally:
+            turn.release()
         if row is None:
             raise RuntimeError(f"payment {payment_id} conflicts with a row that cannot be read")
         return Created(_snapshot(row), is_new=inserted is not None)
@@ -115,7 +128,7 @@ class PostgresPaymentStore:
 
     def lock(self, payment_id: UUID, key: IdempotencyKey | None = None) -> "_Lock":
         """Wait for the payment's lock, then read it, the key's attempt, and the clock, in that order."""
-        return _Lock(self._pool, self._begin, self._waits, payment_id, key)
+        return _Lock(self._pool, self._begin, self._waits, self._contention, payment_id, key)
 
     @asynccontextmanager
     async def lock_due(self, limit: int) -> AsyncIterator["_DuePayments"]:
@@ -145,39 +158,50 @@ class PostgresPaymentStore:
         Raises:
             psycopg.OperationalError: if it does not answer.
         """
-        try:
-            async with self._pool.connection(timeout=2) as connection:
-                rows = (await _execute(connection, sql.APPLIED_MIGRATIONS)).rows()
-        except (errors.UndefinedTable, errors.InsufficientPrivilege):
-            return False  # the migrations make the table, and the last of them lets the service read it
-        return self._migrations <= {row[0] for row in rows}
+        return await self._readiness()
 
 
 class _Lock:
     """A transaction that holds a payment's lock: a generator in its place would cost a capture more."""
 
-    __slots__ = ("_begin", "_connection", "_key", "_payment_id", "_pool", "_waits")
+    __slots__ = ("_begin", "_connection", "_contention", "_key", "_payment_id", "_pool", "_turn", "_waits")
 
     def __init__(
-        self, pool: Pool, begin: str, waits: Waits, payment_id: UUID, key: IdempotencyKey | None
+        self,
+        pool: Pool,
+        begin: str,
+        waits: Waits,
+        contention: Contention,
+        payment_id: UUID,
+        key: IdempotencyKey | None,
     ) -> None:
         self._pool = pool
         self._begin = begin
         self._waits = waits
+        self._contention = contention
         self._payment_id = payment_id
         self._key = key
 
     async def __aenter__(self) -> "_LockedPayment | None":
+        turn = self._turn = await self._contention.turn(self._payment_id)
+        try:
+            return await self._contention.again_when_held(self._enter)
+        except BaseException:
+            turn.release()
+            raise
+
+    async def _enter(self) -> "_LockedPayment | None":
         connection = self._connection = await self._pool.getconn()
         payment_id, key = self._payment_id, self._key
         try:
             batch = Batch(connection)
             batch.add(self._begin)
-            locked = batch.add(sql.LOCK_PAYMENT, (payment_id,))
+            locked = batch.add(self._contention.locking_statement(), (payment_id,))
             known = None if key is None else batch.add(sql.FIND_ATTEMPT, (payment_id, key.text))
             clock = batch.add(sql.READ_CLOCK)
             asked = perf_counter()
-            await batch.send()
+            with self._contention.locking():
+                await batch.send()
             self._waits.lock_wait(perf_counter() - asked)
             payment = locked.row()
             if payment is None:
@@ -203,7 +227,10 @@ class _Lock:
                 with _Replicated(connection):
                     await _execute(connection, sql.COMMIT)
         finally:
-            await self._pool.give_back(connection)
+            try:
+                await self._pool.give_back(connection)
+            finally:
+                self._turn.release()
 
 
 class _LockedPayment:

@@ -1,0 +1,118 @@
+"""What requests for payments that are held may take from requests for others: a share, and no more.
+
+A request that waits for a lock in PostgreSQL has a connection. Without a bound, those who want one payment
+have all of them, and until its holder lets go nobody can use another payment.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from time import perf_counter
+from typing import TypeVar
+from uuid import UUID
+from weakref import WeakValueDictionary
+
+from psycopg import errors
+
+from payments_core.infrastructure.postgres.statements import LOCK_FREE_PAYMENT, LOCK_PAYMENT
+
+Result = TypeVar("Result")
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.01, 0.32
+
+
+class PaymentHeld(errors.LockNotAvailable):
+    """Others hold the payment, and there is no room to wait for it. Nothing was done."""
+
+
+class Contention:
+    """Who waits for payments, in this process.
+
+    Args:
+        connections: that transactions of one payment may use at once, and that may wait for locks at once,
+            whatever they are of.
+        requests: that may wait without a connection at once; those beyond are refused.
+        patience_s: how long a request waits without a connection, in seconds.
+    """
+
+    def __init__(self, connections: int, requests: int, patience_s: float) -> None:
+        self._connections = connections
+        self._requests = requests
+        self._patience_s = patience_s
+        self._turns: WeakValueDictionary[UUID, asyncio.Semaphore] = WeakValueDictionary()
+        self._locking = 0
+        self._waiting = 0
+
+    async def turn(self, payment_id: UUID) -> asyncio.Semaphore:
+        """Wait for one of the payment's turns, which the caller has to release.
+
+        Raises:
+            PaymentHeld: if none comes in time, or too many requests wait already.
+        """
+        turn = self._turns.get(payment_id)
+        if turn is None:
+            turn = self._turns[payment_id] = asyncio.Semaphore(self._connections)
+        if not turn.locked():
+            await turn.acquire()  # at once
+            return turn
+        with self._place():
+            try:
+                async with asyncio.timeout(self._patience_s):
+                    await turn.acquire()
+            except TimeoutError:
+                raise PaymentHeld("others have had the payment's turns for too long") from None
+        return turn
+
+    def locking_statement(self) -> str:
+        """The statement that locks a payment: one that waits, unless as many wait as may."""
+        return LOCK_PAYMENT if self._locking < self._connections else LOCK_FREE_PAYMENT
+
+    @contextmanager
+    def locking(self) -> Iterator[None]:
+        """Around the round trip of a `locking_statement`.
+
+        Raises:
+            PaymentHeld: if the statement was not to wait, and would have had to.
+        """
+        may_wait = self._locking < self._connections
+        self._locking += may_wait
+        try:
+            yield
+        except errors.LockNotAvailable as error:
+            if may_wait:
+                raise
+            raise PaymentHeld("the payment is locked, and as many wait for locks as may") from error
+        finally:
+            self._locking -= may_wait
+
+    async def again_when_held(self, enter: Callable[[], Awaitable[Result]]) -> Result:
+        """Call ``enter`` until it is not refused with `PaymentHeld`, with pauses between.
+
+        Raises:
+            PaymentHeld: if it goes on for too long, or too many requests wait already.
+        """
+        try:
+            return await enter()
+        except PaymentHeld:
+            pass
+        with self._place():
+            limit, pause = perf_counter() + self._patience_s, _FIRST_PAUSE_S
+            while True:
+                await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - no secret
+                try:
+                    return await enter()
+                except PaymentHeld:
+                    if perf_counter() > limit:
+                        raise
+                pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        if self._waiting >= self._requests:
+            raise PaymentHeld("as many requests wait for payments as may")
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1

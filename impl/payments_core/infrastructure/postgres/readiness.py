@@ -1,0 +1,69 @@
+"""Whether the database can be used, asked over a connection that no request can take away."""
+
+import asyncio
+from time import perf_counter
+
+from psycopg import OperationalError, errors
+
+from payments_core.infrastructure.postgres import statements as sql
+from payments_core.infrastructure.postgres.batch import Batch
+from payments_core.infrastructure.postgres.pool import Pool
+
+FRESH_S = 1.0
+"""How long the answer that the database can be used is given again without asking, in seconds."""
+PATIENCE_S = 2.0
+"""How long the database has to answer, in seconds."""
+
+
+class Readiness:
+    """Asks the database for its migrations: one question at a time, whoever waits for the answer.
+
+    Args:
+        pool: gives the connection; one of its own, so that the busy connections of requests are no answer.
+        migrations: ids of the migrations that this code needs.
+    """
+
+    def __init__(self, pool: Pool, migrations: frozenset[str]) -> None:
+        self._pool = pool
+        self._migrations = migrations
+        self._question: asyncio.Task[bool] | None = None
+        self._fresh_until = 0.0
+
+    async def __call__(self) -> bool:
+        """Whether the database has every migration that this code needs.
+
+        Raises:
+            psycopg.OperationalError: if it does not answer.
+        """
+        if perf_counter() < self._fresh_until and not self._pool.closed:
+            return True
+        question = self._question
+        if question is None or question.done():
+            question = self._question = asyncio.create_task(self._ask())
+            question.add_done_callback(_forget_error)
+        await asyncio.wait([question], timeout=PATIENCE_S)
+        if not question.done():
+            question.cancel()  # its connection is closed meanwhile, and the next question has another
+            raise OperationalError("the database has not answered in time")
+        if question.cancelled():
+            raise OperationalError("the database had not answered in time")
+        return question.result()
+
+    async def _ask(self) -> bool:
+        try:
+            async with self._pool.connection(timeout=PATIENCE_S) as connection:
+                batch = Batch(connection)
+                applied = batch.add(sql.APPLIED_MIGRATIONS)
+                await batch.send()
+        except (errors.UndefinedTable, errors.InsufficientPrivilege):
+            return False  # the migrations make the table, and the last of them lets the service read it
+        is_ready = self._migrations <= {row[0] for row in applied.rows()}
+        if is_ready:
+            self._fresh_until = perf_counter() + FRESH_S
+        return is_ready
+
+
+def _forget_error(question: asyncio.Task[bool]) -> None:
+    """Whoever waited has been told; where nobody did, nobody asks."""
+    if not question.cancelled():
+        question.exception()
