@@ -93,9 +93,10 @@ def test_a_capture_survives_every_fault_at_every_statement(tmp_path: Path) -> No
     assert code == 0, reports
     assert [report["fault"] for report in reports] == [fault.value for fault in Fault]
     for report in reports:
-        # A capture has seven statements, and each of them was hurt.
-        assert report["places"] == 7
-        assert report["injected"] >= 7
+        # A capture has seven statements, and each of them was hurt: only BEGIN meets no other transaction.
+        conflict = Fault(report["fault"]).is_conflict
+        assert report["places"] == (6 if conflict else 7)
+        assert report["injected"] >= report["places"]
         assert (report["lost"], report["doubled"]) == (0, 0)
 
 

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from enum import Enum
+
+from payments_verify.gate import wire
+from payments_verify.gate.units import Unit
 
 
 class Fault(Enum):
@@ -18,7 +23,7 @@ class Fault(Enum):
         CANCELLED: the server refuses the statement with 57014, as after a cancel request or a time limit.
         SERIALIZATION_FAILURE: with 40001.
         DEADLOCK: with 40P01.
-        TOO_MANY_CONNECTIONS: with 53300, and closes the connection.
+        TOO_MANY_CONNECTIONS: the connection is cut, and the next one is refused with 53300.
     """
 
     CUT_BEFORE = "cut before"
@@ -35,25 +40,92 @@ class Fault(Enum):
         """Whether the server itself refuses the statement, and the connection lives on."""
         return self in (Fault.CANCELLED, Fault.SERIALIZATION_FAILURE, Fault.DEADLOCK)
 
+    @property
+    def is_conflict(self) -> bool:
+        """Whether only transactions that meet at a lock, or cannot be serialized, are refused so."""
+        return self in (Fault.SERIALIZATION_FAILURE, Fault.DEADLOCK)
 
-def refusing_messages(sqlstate: str) -> bytes:
-    """Parse, Bind and Execute of a statement that fails with ``sqlstate`` in the server itself.
 
-    Sent in a statement's place, they leave the transaction in the state that such an error leaves it in,
-    which an answer made up by the gate would not.
+_MESSAGES = {
+    Fault.CANCELLED: "canceling statement due to user request",
+    Fault.SERIALIZATION_FAILURE: "could not serialize access due to concurrent update",
+    Fault.DEADLOCK: "deadlock detected",
+    Fault.TOO_MANY_CONNECTIONS: "sorry, too many clients already",
+}
+_FAILING = "SELECT 1/0"
+_NO_PORTAL = b"payments_gate_refuses"
+_OURS = b"payments_gate_before"
+
+
+def error_of(fault: Fault) -> bytes:
+    """The ErrorResponse with which the server tells of a fault."""
+    severity = "FATAL" if fault is Fault.TOO_MANY_CONNECTIONS else "ERROR"
+    return wire.error_message(fault.value, _MESSAGES[fault], severity)
+
+
+@dataclass(slots=True)
+class Refusal:
+    """How the server's answer to a statement becomes that to a statement which it refused.
+
+    Attributes:
+        fault: what the client is told.
+        codes: the errors that stand for it.
+        hidden: the kinds of the answers that come first and are not the client's, in their order.
     """
-    sql = f"DO $$ BEGIN RAISE EXCEPTION 'injected' USING ERRCODE = '{sqlstate}'; END $$".encode()
-    parse = b"\x00" + sql + b"\x00" + struct.pack("!H", 0)
-    bind = b"\x00\x00" + struct.pack("!HHH", 0, 0, 0)
-    execute = b"\x00" + struct.pack("!i", 0)
-    return b"".join(_message(kind, body) for kind, body in ((b"P", parse), (b"B", bind), (b"E", execute)))
+
+    fault: Fault
+    codes: frozenset[str] = frozenset({"22012", "34000"})
+    hidden: list[int] = field(default_factory=list)
+
+    def shown(self, answers: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+        """What the client is shown of the server's answers."""
+        for kind, message in answers:
+            if self.hidden and kind == self.hidden[0]:
+                self.hidden.pop(0)
+            elif kind == wire.ERROR and wire.error_fields(message).get("C") in self.codes:
+                yield kind, error_of(self.fault)
+            else:
+                yield kind, message
 
 
-def refusing_query(sqlstate: str) -> bytes:
-    """The same as a simple Query."""
-    sql = f"DO $$ BEGIN RAISE EXCEPTION 'injected' USING ERRCODE = '{sqlstate}'; END $$".encode()
-    return _message(b"Q", sql + b"\x00")
+def refused(unit: Unit, fault: Fault, before: str) -> tuple[Unit, Refusal]:
+    """A unit that the server refuses in another's place, and what its answer becomes.
+
+    The error is the server's own, so that it leaves the transaction, the statements that the client has
+    prepared, and the rest of a pipeline as any error does. It only gets another name.
+
+    Args:
+        unit: the unit, with a statement.
+        fault: what the client is told.
+        before: SQL that the server executes first, of which the client is told nothing: ``ROLLBACK`` in the
+            place of a COMMIT, for a transaction that fails there is over.
+    """
+    *rest, (kind, message) = [each for each in wire.Frames().feed(unit.data) if each[0] not in _ENDS]
+    ending = b"".join(each for kind, each in wire.Frames().feed(unit.data) if kind in _ENDS)
+    first = b"".join(each for _, each in rest)
+    if kind != wire.EXECUTE:
+        failing = f"{before}; {_FAILING}" if before else _FAILING
+        query = wire.message(b"Q", failing.encode() + b"\x00")
+        hidden = [wire.COMMAND_COMPLETE] if before else []
+        return Unit(first + query + ending, unit.with_sync), Refusal(fault, hidden=hidden)
+    limit = message[-4:]
+    execute = wire.message(b"E", _NO_PORTAL + b"\x00" + limit)
+    data = (_executed(before) if before else b"") + first + execute + ending
+    hidden = list(b"12C3") if before else []
+    return Unit(data, unit.with_sync), Refusal(fault, hidden=hidden)
 
 
-def _message(kind: bytes, body: bytes) -> bytes:
-    return kind + struct.pack("!i", len(body) + 4) + body
+_ENDS = (wire.SYNC, wire.FLUSH)
+
+
+def _executed(sql: str) -> bytes:
+    """Parse, Bind, Execute and Close of a statement, under names that no client uses."""
+    name = _OURS + b"\x00"
+    return b"".join(
+        (
+            wire.message(b"P", name + sql.encode() + b"\x00" + struct.pack("!H", 0)),
+            wire.message(b"B", name + name + struct.pack("!HHH", 0, 0, 0)),
+            wire.message(b"E", name + struct.pack("!i", 0)),
+            wire.message(b"C", b"S" + name),
+        )
+    )

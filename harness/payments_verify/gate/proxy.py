@@ -14,6 +14,7 @@ from urllib.parse import quote
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from payments_verify.gate import wire
+from payments_verify.gate.faults import Fault, error_of
 from payments_verify.gate.session import HeldStatement, Session
 
 _PORT = 5432  # names the Unix socket; no TCP port of that number is used
@@ -61,6 +62,7 @@ class Gate:
         sessions: the open connections.
         socket_dsn: how a service on this machine connects through a Unix socket.
         tcp_dsn: how any service connects, through TCP on loopback.
+        refuses_next: whether the next connection is refused, as by a server that has too many.
     """
 
     def __init__(self, dsn: str, is_scheduling_point: Callable[[str], bool]) -> None:
@@ -68,6 +70,7 @@ class Gate:
         self.sessions: list[Session] = []
         self.socket_dsn = ""
         self.tcp_dsn = ""
+        self.refuses_next = False
         self._upstream = _Upstream.of(dsn)
         self._dsn = dsn
         self._is_scheduling_point = is_scheduling_point
@@ -211,6 +214,11 @@ class _ClientSide(asyncio.Protocol):
                 self._transport.write(wire.REFUSE_ENCRYPTION)
             elif code == wire.CANCEL_REQUEST:
                 self._gate.cancel_request(startup)
+                self._transport.close()
+                return
+            elif self._gate.refuses_next:
+                self._gate.refuses_next = False
+                self._transport.write(error_of(Fault.TOO_MANY_CONNECTIONS))
                 self._transport.close()
                 return
             else:

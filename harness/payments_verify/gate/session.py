@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from payments_verify.gate import wire
-from payments_verify.gate.faults import Fault, refusing_messages, refusing_query
+from payments_verify.gate.faults import Fault, Refusal, refused
 from payments_verify.gate.units import COPY, Unit, Units
 from payments_verify.gate.wire import Bound
 
@@ -44,9 +44,9 @@ class HeldStatement:
     error: Mapping[str, str] | None = None
     answered: bool = False
 
-    def release(self, fault: Fault | None = None) -> None:
-        """Let it go to the server, or to the fault that befalls it."""
-        self.session.release(self, fault)
+    def release(self, fault: Fault | None = None, before: str = "") -> None:
+        """Let it go to the server, or to the fault that befalls it, see `Session.release`."""
+        self.session.release(self, fault, before)
 
 
 @dataclass(slots=True)
@@ -95,6 +95,7 @@ class Session:
         self._passing = False
         self._loses_answers = False
         self._has_lost = False
+        self._refusal: Refusal | None = None
 
     def __str__(self) -> str:
         return f"connection {self.number} (server process {self.pid})"
@@ -151,13 +152,14 @@ class Session:
         if self._server is not None:
             self._server.close()
 
-    def release(self, statement: HeldStatement, fault: Fault | None = None) -> None:
+    def release(self, statement: HeldStatement, fault: Fault | None = None, before: str = "") -> None:
         """Send a held statement to the server.
 
         Args:
             statement: the statement.
             fault: what goes wrong with it. For ``TERMINATED`` the server process has to be ended by the
                 caller, who can ask the server for that; here nothing is sent.
+            before: what the server executes before it refuses the statement, see `refused`.
 
         Raises:
             ValueError: if it is not held.
@@ -177,20 +179,22 @@ class Session:
                 self._send(statement.unit.data[: len(statement.unit.data) // 2])
                 self.cut()
             case Fault.TOO_MANY_CONNECTIONS:
-                self._client.write(wire.error_message(fault.value, "too many connections (injected)"))
-                self.cut(after_what_was_written=True)
+                self._gate.refuses_next = True
+                self.cut()
             case _:
-                self._send_statement(statement, _refused(statement.unit, fault.value))
+                unit, self._refusal = refused(statement.unit, fault, before)
+                self._send_statement(statement, unit)
 
-    def cut(self, *, after_what_was_written: bool = False) -> None:
+    def rename_error(self, code: str, fault: Fault) -> None:
+        """Tell the client of a fault if the server ends the statement that it executes with this error."""
+        self._refusal = Refusal(fault, frozenset({code}))
+
+    def cut(self) -> None:
         """Cut the connection on both sides."""
         self._end()
         if self._server is not None:
             self._server.close()
-        if after_what_was_written:
-            self._client.close()
-        else:
-            self._client.abort()
+        self._client.abort()
 
     def _send_statement(self, statement: HeldStatement, unit: Unit) -> None:
         self.awaiting = statement
@@ -237,12 +241,17 @@ class Session:
         """
         if self.closed:
             return
+        answers = list(self._shown(self._from_server.feed(data)))
+        shown = b"".join(message for _, message in answers)
         if self.keeps_answers:
-            self._kept.append(data)
-        elif not self._loses_answers:
-            self._client.write(data)
-        for kind, message in self._from_server.feed(data):
+            self._kept.append(shown)
+        elif shown and not self._loses_answers:
+            self._client.write(shown)
+        for kind, message in answers:
             self._answer(kind, message)
+
+    def _shown(self, answers: Iterator[tuple[int, bytes]]) -> Iterable[tuple[int, bytes]]:
+        return answers if self._refusal is None else self._refusal.shown(answers)
 
     def deliver(self) -> None:
         """Give the client the answers that were kept, and keep no more."""
@@ -316,6 +325,7 @@ class Session:
         if statement is None:
             return
         statement.answered = True
+        self._refusal = None
         if self.awaiting is statement:
             self.awaiting = None
         self._gate.observer.answered(statement)
@@ -323,11 +333,3 @@ class Session:
             self._has_lost = True
             if not self.keeps_answers:
                 self.cut()
-
-
-def _refused(unit: Unit, sqlstate: str) -> Unit:
-    """A unit in whose place the server is given one that it refuses."""
-    if unit.data[0] in (wire.QUERY, wire.FUNCTION_CALL):
-        return Unit(refusing_query(sqlstate), with_sync=True)
-    ending = wire.SYNC_MESSAGE if unit.with_sync else wire.FLUSH_MESSAGE
-    return Unit(refusing_messages(sqlstate) + ending, unit.with_sync)

@@ -177,13 +177,18 @@ def error_fields(message: bytes) -> dict[str, str]:
     return {chr(part[0]): part[1:].decode(errors="replace") for part in parts if part}
 
 
-def error_message(code: str, text: str) -> bytes:
-    """An ErrorResponse of severity FATAL, as a server sends one before it closes a connection."""
+def error_message(code: str, text: str, severity: str = "FATAL") -> bytes:
+    """An ErrorResponse; a server closes the connection after one of severity FATAL."""
     fields = b"".join(
         letter + value.encode() + b"\x00"
-        for letter, value in ((b"S", "FATAL"), (b"V", "FATAL"), (b"C", code), (b"M", text))
+        for letter, value in ((b"S", severity), (b"V", severity), (b"C", code), (b"M", text))
     )
-    return b"E" + struct.pack("!i", 4 + len(fields) + 1) + fields + b"\x00"
+    return message(b"E", fields + b"\x00")
+
+
+def message(kind: bytes, body: bytes) -> bytes:
+    """A message of a type."""
+    return kind + struct.pack("!i", 4 + len(body)) + body
 
 
 def _string(message: bytes, position: int) -> tuple[str, int]:

@@ -159,7 +159,7 @@ async def _explore_place(report: FaultReport, service: GatedService, place: tupl
         )
         return False
     if not program.injected:
-        return False
+        return program.passed_over > 0
     for raced in runs:
         _count(report, raced)
     report.unready += program.unready

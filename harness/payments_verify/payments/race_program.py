@@ -113,6 +113,7 @@ class RaceProgram:
     Attributes:
         start_is_read: the same, as far as the runs have shown.
         injected: how many faults were injected.
+        passed_over: how many statements were not hurt because PostgreSQL does not do it there.
         unready: how often a command outside a race got no definite answer.
     """
 
@@ -133,6 +134,7 @@ class RaceProgram:
         self._service = service
         self._start = start
         self.injected = 0
+        self.passed_over = 0
         self.unready = 0
         self._faults = faults or {}
         self._patience = patience
@@ -167,6 +169,7 @@ class RaceProgram:
         try:
             execution = await self._beside_holder(run, race, choose)
             self.injected += run.injected
+            self.passed_over += run.passed_over
             self._require_known_start(run)
         except (DivergenceError, SchedulingError):
             await void(self._service, race.payments)

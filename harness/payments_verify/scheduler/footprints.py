@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from payments_verify.gate import HeldStatement, Session
+from payments_verify.gate import Fault, HeldStatement, Session
 from payments_verify.interleavings.execution import Pending
 from payments_verify.interleavings.footprint import EVERYTHING, NOTHING, Footprint, Mode, union
 from payments_verify.scheduler.conditions import Conditions
@@ -68,6 +68,23 @@ class StepFootprints:
         transaction = self._transactions.pop(session, None)
         return NOTHING if transaction is None else transaction.end(commit=False)
 
+    def fault_at(self, statement: HeldStatement) -> Fault | None:
+        """What goes wrong at a statement; nothing that does not happen there on PostgreSQL."""
+        owner = statement.session.owner
+        if not isinstance(owner, Process):
+            return None
+        fault = self._conditions.faults.get((owner.index, owner.statements))
+        transaction = self._transaction(statement.session)
+        if fault is None or not fault.is_refusal:
+            return fault
+        if fault.is_conflict and not transaction.can_conflict(statement.sql, statement.values):
+            return None
+        return None if transaction.failed else fault
+
+    def before_refusal(self, statement: HeldStatement) -> str:
+        """What the server does before it refuses a statement: at a COMMIT it rolls back."""
+        return "ROLLBACK" if self._transaction(statement.session).is_commit(statement.sql) else ""
+
     def may_block(self, process: Process, others: Sequence[Process]) -> bool:
         """Whether a lock that a process's statement takes may be held by one of the others."""
         mine = process.footprint
@@ -84,8 +101,7 @@ class StepFootprints:
     def _of(self, parked: HeldStatement | Point) -> Footprint:
         if isinstance(parked, Point):
             return parked.footprint.renamed(self._conditions.names)
-        owner = parked.session.owner
-        if isinstance(owner, Process) and (owner.index, owner.statements) in self._conditions.faults:
+        if self.fault_at(parked) is not None:
             return EVERYTHING
         footprint = self._transaction(parked.session).pending(parked.sql, parked.values)
         if self._conditions.start_is_read and _begins(parked.sql):

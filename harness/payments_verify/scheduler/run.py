@@ -44,6 +44,7 @@ class Run:
         processes: the processes, with what they did.
         strays: connections that sent statements while no process ran; those were not held.
         injected: how many faults were injected.
+        passed_over: how many statements were not hurt because PostgreSQL does not do it there.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Run:
     ) -> None:
         self.strays: list[str] = []
         self.injected = 0
+        self.passed_over = 0
         self._bodies = bodies
         self._database = database
         self._limits = limits or Limits()
@@ -201,9 +203,12 @@ class Run:
 
     async def _send(self, process: Process, statement: HeldStatement) -> None:
         """Let a statement go, or let happen to it what is to happen."""
-        fault = self._conditions.faults.get((process.index, process.statements))
+        planned = (process.index, process.statements) in self._conditions.faults
+        fault = self._footprints.fault_at(statement)
+        before = self._footprints.before_refusal(statement)
         process.statements += 1
         if fault is None:
+            self.passed_over += planned
             statement.release()
             return
         self.injected += 1
@@ -212,7 +217,7 @@ class Run:
             assert self._database is not None
             await self._database.monitor.terminate(statement.session.pid)
         if not statement.session.closed:
-            statement.release(fault)
+            statement.release(fault, before)
 
     async def _settle(self, process: Process) -> None:
         await self._waiting.settle(
@@ -264,6 +269,7 @@ class Run:
         gate = None if self._database is None else self._database.gate
         if gate is not None:
             gate.observer = PassAll()
+            gate.refuses_next = False
         self._waiting.turns.all_go_on()
         for process in self.processes:
             process.free_running = True

@@ -48,17 +48,19 @@ class Control:
         kind: what it is.
         isolation: the isolation level that it sets, if it does.
         scope: how long that level, or what is not understood, stays in force.
+        frees_locks: whether it gives back the advisory locks that the session holds.
     """
 
     kind: Kind
     isolation: str | None = None
     scope: Scope | None = None
+    frees_locks: bool = False
 
 
 # Settings that decide how long a session waits, how it plans or how it prints. The search path is one,
 # because names are only understood where all schemas together leave no choice; the role, because every role
 # that may run a statement sees the same (tables with row security are not understood).
-_SETTINGS = words(
+HARMLESS_SETTINGS = words(
     """
     application_name bytea_output client_min_messages datestyle deadlock_timeout
     default_transaction_deferrable default_transaction_read_only enable_bitmapscan enable_hashjoin
@@ -80,7 +82,12 @@ _KINDS = {
     **dict.fromkeys(("commit", "end"), Kind.COMMIT),
     **dict.fromkeys(("rollback", "abort"), Kind.ROLLBACK),
     **dict.fromkeys(("savepoint", "release"), Kind.SAVEPOINT),
-    **dict.fromkeys(("show", "deallocate"), Kind.SESSION),
+    **dict.fromkeys(("show", "deallocate", "discard", "close", "unlisten"), Kind.SESSION),
+}
+_FREE_LOCKS = {
+    ("discard", "all"),
+    ("select", "pg_advisory_unlock_all", "(", ")"),
+    ("select", "pg_catalog", ".", "pg_advisory_unlock_all", "(", ")"),
 }
 _LASTING = words("alter call comment create do drop grant import prepare reassign revoke")
 
@@ -95,6 +102,8 @@ def classify(tokens: Sequence[Token]) -> Control:
         return _end(kind, rest)
     if verb in ("set", "reset"):
         return _set(rest)
+    if (verb, *rest) in _FREE_LOCKS:
+        return Control(Kind.SESSION, frees_locks=True)
     return Control(kind, scope=Scope.SESSION if verb in _LASTING else None)
 
 
@@ -126,7 +135,7 @@ def _setting(rest: Sequence[str]) -> Control:
     if name in ("transaction_isolation", "default_transaction_isolation") and value not in ("", "default"):
         scope = Scope.TRANSACTION if name == "transaction_isolation" else Scope.SESSION
         return Control(Kind.SESSION, value, scope)
-    harmless = name in _SETTINGS or value in _VALUES.get(name, ()) or value in ("", "default")
+    harmless = name in HARMLESS_SETTINGS or value in _VALUES.get(name, ()) or value in ("", "default")
     # A name with a dot is an extension's or the application's own.
     if harmless or others[:1] == ["."]:
         return Control(Kind.SESSION)

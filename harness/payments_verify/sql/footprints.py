@@ -11,9 +11,10 @@ from payments_verify.interleavings.footprint import Access, Lock, Mode, Rows
 from payments_verify.sql.catalog import Catalog
 from payments_verify.sql.control import Control, Kind, classify
 from payments_verify.sql.functions import Effects
+from payments_verify.sql.housekeeping import is_housekeeping
 from payments_verify.sql.plan import LockPlan, NotUnderstoodError, Plan
 from payments_verify.sql.queries import Analysis
-from payments_verify.sql.tokens import ScanError, Token, TokenKind, scan, statements
+from payments_verify.sql.tokens import ScanError, Token, scan, statements
 from payments_verify.sql.values import may_name_present
 from payments_verify.sql.writes import plan_statement
 
@@ -84,24 +85,12 @@ def statement_footprint(sql: str, values: Sequence[Bound], catalog: Catalog) -> 
 
 @lru_cache(maxsize=4096)
 def is_scheduling_point(sql: str) -> bool:
-    """Whether a statement is worth holding back.
-
-    Not worth it is what a client sends because of its caches and pools rather than because of a request: an
-    empty statement, ``DEALLOCATE``, ``SHOW`` and ``SET`` of settings that change no answer, and ``SELECT`` of
-    one number.
-    """
+    """Whether a statement is worth holding back: not an empty one, nor housekeeping."""
     try:
         parts = statements(scan(sql))
     except ScanError:
         return True
-    return not all(_is_housekeeping(part) for part in parts)
-
-
-def _is_housekeeping(tokens: Sequence[Token]) -> bool:
-    if len(tokens) == 2 and tokens[0].is_word("select"):
-        return tokens[1].kind is TokenKind.NUMBER
-    control = classify(tokens)
-    return control.kind is Kind.SESSION and control.isolation is None
+    return not all(map(is_housekeeping, parts))
 
 
 @lru_cache(maxsize=4096)

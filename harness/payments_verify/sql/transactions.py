@@ -39,6 +39,7 @@ class TransactionFootprint:
         self._catalog = catalog
         self._names = names
         self._session_problem = _level_problem(isolation or catalog.isolation)
+        self._holds_advisory_locks = False
         self._start(in_transaction=False)
 
     def _start(self, *, in_transaction: bool) -> None:
@@ -74,9 +75,31 @@ class TransactionFootprint:
         if failed:
             return self._fail(statement)
         footprint = self._footprint(statement)
+        self._holds_advisory_locks |= statement.everything and "advisory" in sql.lower()
         for control in statement.controls:
             self._follow(control, statement)
         return footprint
+
+    def can_conflict(self, sql: str, values: Sequence[Bound] = ()) -> bool:
+        """Whether a statement may end with 40001 or 40P01: it, or its transaction, holds or waits for locks.
+
+        What only begins or undoes a transaction cannot, nor can a lone read after a COMMIT.
+        """
+        statement = self._statement(sql, values)
+        problem = self._session_problem or self._problem or self._end_problem
+        held = self.in_transaction and bool(problem or self._locks)
+        match _kind(statement):
+            case _ if self.failed:
+                return False
+            case Kind.COMMIT:
+                return held
+            case Kind.QUERY | Kind.OTHER:
+                return held or bool(problem or statement.explain or statement.locks or statement.at_end)
+        return False
+
+    def is_commit(self, sql: str) -> bool:
+        """Whether a statement ends the open transaction well: one that fails there is over."""
+        return self.in_transaction and _kind(self._statement(sql, ())) is Kind.COMMIT
 
     def begin(self) -> None:
         """Begin a transaction: at ``BEGIN``, or at the first statement of a pipeline that ends with Sync."""
@@ -104,6 +127,8 @@ class TransactionFootprint:
         return statement_footprint(sql, values, self._catalog)
 
     def _footprint(self, statement: StatementFootprint) -> Footprint:
+        if self._holds_advisory_locks and any(control.frees_locks for control in statement.controls):
+            return EVERYTHING
         match _kind(statement):
             case Kind.COMMIT | Kind.ROLLBACK as kind:
                 return self._end_footprint(commit=kind is Kind.COMMIT)
