@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -282,6 +282,28 @@ async def test_an_endless_answer_is_cut(make_client: Callable[..., Any]) -> None
     await client.close()
 
 
+async def test_an_answer_in_any_number_of_parts_is_cut(make_client: Callable[..., Any]) -> None:
+    taken = []
+
+    class OneByOne(httpx.SyncByteStream, httpx.AsyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            for n in range(60_000):
+                taken.append(n)
+                yield b" "
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            for part in self:
+                yield part
+
+    transport = httpx.MockTransport(lambda _request: httpx.Response(201, stream=OneByOne()))
+    policy = Policy(deadline_s=60, first_wait_s=60, longest_wait_s=60)
+    client = make_client("http://payments", policy, transport=transport, draw=lambda _low, high: high)
+    with pytest.raises(Unknown, match="UnreadableError"):
+        await client.capture(uuid4(), 500)
+    await client.close()
+    assert len(taken) < 5_000
+
+
 async def test_an_answer_that_cannot_be_unpacked_is_none(make_client: Callable[..., Any]) -> None:
     packed = {"Content-Encoding": "gzip"}
     transport = httpx.MockTransport(
@@ -306,6 +328,7 @@ async def test_an_answer_that_cannot_be_unpacked_is_none(make_client: Callable[.
         "http://payments:99999",
         f"http://secret{'a' * 64}",
         "http://secret\r\n",
+        "http://secret..payments",
     ],
 )
 async def test_a_url_that_is_none_is_not_taken_nor_shown(make_client: Callable[..., Any], url: str) -> None:

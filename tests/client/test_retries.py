@@ -299,7 +299,7 @@ def test_retry_after(headers: dict[str, str], seconds: float) -> None:
 
 
 @pytest.mark.parametrize("name", ["deadline_s", "attempt_s", "first_wait_s", "longest_wait_s"])
-@pytest.mark.parametrize("seconds", [0, -1, float("nan")])
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), 86_401])
 def test_a_limit_that_is_none(name: str, seconds: float) -> None:
     with pytest.raises(ValueError, match=name):
         Policy(**{name: seconds})

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import gzip
 import socket
+import ssl
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from itertools import chain, repeat
 
@@ -26,7 +27,8 @@ class HostileServer:
         requests: the heads of the requests that came.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self.shape: Shape = lambda: [b""]
@@ -36,9 +38,9 @@ class HostileServer:
 
     @classmethod
     @contextmanager
-    def opened(cls) -> Iterator[HostileServer]:
-        """A server that serves until the block ends."""
-        server = cls()
+    def opened(cls, tls: ssl.SSLContext | None = None) -> Iterator[HostileServer]:
+        """A server that serves until the block ends, over TLS if it has a context."""
+        server = cls(tls)
         server._threads[0].start()
         try:
             yield server
@@ -59,7 +61,10 @@ class HostileServer:
 
     def _answer(self, connection: socket.socket) -> None:
         connection.settimeout(0.5)
-        with connection, suppress(OSError):  # the client has gone
+        with suppress(OSError), ExitStack() as stack:  # the client has gone
+            stack.enter_context(connection)
+            if self._tls is not None:
+                connection = stack.enter_context(self._tls.wrap_socket(connection, server_side=True))
             self.requests.append(connection.recv(65_536))
             for part in self.shape():
                 if self._ended.is_set():
@@ -126,6 +131,7 @@ SHAPES: dict[str, Shape] = {
     "chunks in drips": lambda: chain([head(201, _JSON, _CHUNKED)], drip(b"1\r\n \r\n" * 60_000)),
     "an endless body": endless(head(201, _JSON), _BIG),
     "an endless body in chunks": endless(head(201, _JSON, _CHUNKED), b"4000\r\n" + _BIG + b"\r\n"),
+    "chunks of one byte": endless(head(201, _JSON, _CHUNKED), b"1\r\n \r\n" * 1_000),
     "an endless size of a chunk": endless(head(201, _JSON, _CHUNKED), b"0" * 1_000),
     "an endless extension of a chunk": endless(head(201, _JSON, _CHUNKED) + b"1;x=", _BIG),
     "a chunk of any size": lambda: [head(201, _JSON, _CHUNKED), b"f" * 19 + b"\r\n", b"{}"],

@@ -151,7 +151,7 @@ def captures(payment_id: UUID) -> Call[CaptureAttempts]:
         CaptureAttempts,
         hold,
         has_effect=False,
-        largest_answer=4 * 1024 * 1024,
+        largest_answer=1024 * 1024,
     )
 
 

@@ -22,6 +22,7 @@ from payments_core.client.requests import Call
 Answer = TypeVar("Answer", bound=msgspec.Struct)
 
 _LARGEST_POWER = 30
+_DAY_S = 86_400
 _LONGEST_FIELD = 64  # characters of a number or a date
 
 
@@ -36,7 +37,7 @@ class Policy:
         longest_wait_s: where the doubling ends.
 
     Raises:
-        ValueError: one of them is not positive.
+        ValueError: one of them is not positive, or more than a day.
     """
 
     deadline_s: float = 30.0
@@ -46,8 +47,8 @@ class Policy:
 
     def __post_init__(self) -> None:
         for name in ("deadline_s", "attempt_s", "first_wait_s", "longest_wait_s"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is a positive number of seconds, not {getattr(self, name)}")
+            if not 0 < getattr(self, name) <= _DAY_S:
+                raise ValueError(f"{name} is a number of seconds, at most a day, not {getattr(self, name)}")
 
     def longest_wait(self, attempt: int) -> float:
         """The bound of the wait after an attempt, counted from 0."""

@@ -30,10 +30,11 @@ _NEVER_SENT = (
     httpcore.PoolTimeout,
 )
 _LARGEST_PORT = 65_535
+_MOST_PARTS = 4_096
 
 
 class UnreadableError(Exception):
-    """The answer is encoded, or has more bytes than any that the service gives."""
+    """The answer is encoded, or has more bytes, or in more parts, than any that the service gives."""
 
 
 class Requests:
@@ -58,7 +59,9 @@ class Requests:
 
     def request(self, call: Call[Any], limit_s: float) -> httpx.Request:
         """The request of one attempt, which may take so many seconds."""
-        limit = httpx.Timeout(max(limit_s, 0.001))  # for each thing that it waits for
+        most = max(limit_s, 0.001)
+        # Nothing was sent where no connection came, and that is to be known before the time is up.
+        limit = httpx.Timeout(most, connect=0.9 * most, pool=0.9 * most)
         return httpx.Request(
             call.method,
             self._base + call.path,
@@ -84,6 +87,7 @@ class Collected:
         self._fields: Mapping[str, str] = {k.lower(): v for k, v in response.headers.items()}
         self._largest = largest
         self._body = bytearray()
+        self._parts = 0
         encoding = self._fields.get("content-encoding", "identity")
         if encoding.lower() != "identity":
             raise UnreadableError
@@ -92,9 +96,10 @@ class Collected:
         """More of the body.
 
         Raises:
-            UnreadableError: it is too much.
+            UnreadableError: it is too much, or comes in so many parts that to look at them takes long.
         """
-        if len(self._body) + len(part) > self._largest:
+        self._parts += 1
+        if len(self._body) + len(part) > self._largest or self._parts > _MOST_PARTS:
             raise UnreadableError
         self._body += part
 
@@ -132,7 +137,7 @@ def _checked(base_url: str) -> str:
     error = ValueError("base_url is http:// or https://, a host, and perhaps a port and a path")
     try:
         url = httpx.URL(base_url)
-        url.host.encode("idna")
+        url.raw_host.decode().encode("idna")  # as the resolution of names will, and fail for one too long
     except (httpx.InvalidURL, UnicodeError, TypeError):
         raise error from None
     is_whole = url.scheme in {"http", "https"} and url.host and (url.port or 0) <= _LARGEST_PORT
