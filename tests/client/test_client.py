@@ -369,6 +369,20 @@ async def test_in_process_with_a_token() -> None:
         assert token not in str(refused.value)
 
 
+async def test_a_token_that_may_read_does_not_capture() -> None:
+    token, digest = make()
+    store = InMemoryPaymentStore(lambda: NOON)
+    async with guarded_over(store, Settings(tokens=f"read:{digest}")) as service:
+        transport = service.http._transport
+        async with AsyncPaymentsClient("http://payments", token, transport=transport) as payments:
+            with pytest.raises(Refused, match="send a token of the scope write") as refused:
+                await payments.capture(uuid4(), 500)
+            assert refused.value.problem.name == "insufficient_scope"
+            with pytest.raises(Refused) as read:
+                await payments.read(uuid4())
+            assert read.value.problem.name == "payment_not_found"
+
+
 @pytest.mark.invariant("I1")
 async def test_many_clients_of_one_payment() -> None:
     store = InMemoryPaymentStore(lambda: NOON)

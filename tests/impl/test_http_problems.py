@@ -37,6 +37,7 @@ CONTRACT = {
     "foreign_host": 421,
     "foreign_origin": 403,
     "not_local": 403,
+    "insufficient_scope": 403,
     "head_too_large": 431,
     "overloaded": 503,
     "deadline_exceeded": 503,

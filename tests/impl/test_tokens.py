@@ -9,13 +9,15 @@ import pytest
 
 from payments_core.entrypoints import tokens
 from payments_core.entrypoints.settings import Settings
-from payments_core.entrypoints.tokens import Tokens, TokensError
+from payments_core.entrypoints.tokens import Tokens, TokenScope, TokensError
 from tests.support.api import problem
 from tests.support.guarded import guarded_over
 from tests.support.postgres import Database
 from tests.support.processes import invoke, serving
 from tests.support.stores import Kit
 
+ALL = frozenset(TokenScope)
+READ, WRITE, METRICS = TokenScope
 ONE, OTHER = "pay_one", "pay_other"
 ONE_HASH, OTHER_HASH = (hashlib.sha256(each.encode()).hexdigest() for each in (ONE, OTHER))
 PAYMENT = "/payments/00000000-0000-4000-8000-000000000001"
@@ -28,25 +30,55 @@ def test_several_are_accepted_and_others_are_not(tmp_path: Path) -> None:
     file = tmp_path / "tokens"
     file.write_text(f"# clients\n\n  {OTHER_HASH.upper()}  # the shop\n")
     loaded = tokens.load(f" {ONE_HASH} ", file)
-    assert [loaded.accept(each.encode()) for each in (ONE, OTHER)] == [True, True]
+    assert [loaded.scopes_of(each.encode()) for each in (ONE, OTHER)] == [ALL, ALL]
     wrong = ["", "pay_on", "pay_one ", "PAY_ONE", "pay_onf", ONE_HASH]
-    assert not any(loaded.accept(each.encode()) for each in wrong)
+    assert {loaded.scopes_of(each.encode()) for each in wrong} == {None}
 
 
 def test_none_are_none() -> None:
     assert not tokens.load("", None)
-    assert not Tokens().accept(b"")
+    assert Tokens().scopes_of(b"") is None
 
 
 def test_what_is_made_is_accepted_and_is_new_each_time() -> None:
     made, digest = tokens.make()
-    assert tokens.load(digest, None).accept(made.encode())
+    assert tokens.load(digest, None).scopes_of(made.encode()) == ALL
     assert len({tokens.make()[0] for _ in range(100)}) == 100
     assert made.startswith("pay_")
     assert len(made) == 4 + 43
 
 
-@pytest.mark.parametrize("listed", [ONE, f"{ONE_HASH},", f"{ONE_HASH},{OTHER_HASH[:-1]}", "x" * 64])
+@pytest.mark.parametrize(
+    ("prefix", "scopes"),
+    [("", ALL), ("read:", {READ}), ("metrics+read:", {READ, METRICS}), ("write:", {WRITE})],
+)
+def test_a_token_is_for_what_stands_before_its_hash(
+    prefix: str, scopes: frozenset[TokenScope], tmp_path: Path
+) -> None:
+    assert tokens.load(f"{OTHER_HASH},{prefix}{ONE_HASH}", None).scopes_of(ONE.encode()) == scopes
+    (tmp_path / "tokens").write_text(f"{prefix}{ONE_HASH} # the shop\n")
+    assert tokens.load("", tmp_path / "tokens").scopes_of(ONE.encode()) == scopes
+
+
+def test_one_token_has_the_same_scopes_everywhere(tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_text(f"read:{ONE_HASH.upper()}\n")
+    assert tokens.load(f"read:{ONE_HASH}", tmp_path / "tokens").scopes_of(ONE.encode()) == frozenset({READ})
+    for other in (f"{ONE_HASH}", f"read+write:{ONE_HASH}"):
+        with pytest.raises(TokensError, match="line 1: the same token stands before with other scopes"):
+            tokens.load(other, tmp_path / "tokens")
+
+
+NO_ENTRIES = [
+    *(ONE, f"{ONE_HASH},", f"{ONE_HASH},{OTHER_HASH[:-1]}", "x" * 64),
+    *(
+        f"{scopes}:{ONE_HASH}"
+        for scopes in ("", "admin", "READ", "read write", "read,write", "read+", "+", ONE)
+    ),
+    f"{ONE_HASH}:read",
+]
+
+
+@pytest.mark.parametrize("listed", NO_ENTRIES)
 def test_an_entry_that_is_no_hash_is_refused_and_not_repeated(listed: str, tmp_path: Path) -> None:
     with pytest.raises(TokensError, match=r"PAYMENTS_TOKENS, entry \d: .*payments-core token") as raised:
         tokens.load(listed, None)
@@ -119,10 +151,16 @@ async def test_health_needs_none(memory: Kit) -> None:
 # ---- the command line ---------------------------------------------------------------------------
 
 
-def test_the_command_prints_a_token_and_its_hash() -> None:
-    printed = invoke(["token"], {}).stdout
-    (_, made), (_, digest) = (line.split() for line in printed.splitlines())
-    assert hashlib.sha256(made.encode()).hexdigest() == digest
+@pytest.mark.parametrize("scopes", [(), (READ,), (METRICS, WRITE), (READ, READ)], ids=str)
+def test_the_command_prints_a_token_and_its_entry(scopes: tuple[TokenScope, ...]) -> None:
+    printed = invoke(["token", *(f"--scope={each}" for each in scopes)], {}).stdout
+    (_, made), (_, entry) = (line.split() for line in printed.splitlines())
+    assert hashlib.sha256(made.encode()).hexdigest() in entry
+    assert tokens.load(entry, None).scopes_of(made.encode()) == (frozenset(scopes) or ALL)
+
+
+def test_the_command_knows_no_other_scope() -> None:
+    assert invoke(["token", "--scope", "admin"], {}).exit_code == 2
 
 
 @pytest.mark.parametrize(

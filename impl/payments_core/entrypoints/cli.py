@@ -120,11 +120,16 @@ def sweep(
 
 
 @app.command()
-def token() -> None:
-    """Make a bearer token. The client keeps it; the service is told its hash, and nobody keeps it here."""
+def token(
+    scope: Annotated[
+        list[tokens.TokenScope] | None,
+        typer.Option(help="What it is for, once for each; without: everything."),
+    ] = None,
+) -> None:
+    """Make a bearer token. The client keeps it; the service is told the entry, and nobody keeps it here."""
     made, digest = tokens.make()
-    typer.echo(f"token   {made}")
-    typer.echo(f"sha256  {digest}")
+    typer.echo(f"token  {made}")
+    typer.echo(f"entry  {tokens.entry(digest, scope or ())}")
 
 
 @app.command(name="openapi")

@@ -24,8 +24,8 @@ class Settings(BaseSettings):
         allowed_hosts: names that ``Host`` may have where there are no tokens, separated by commas; ``host``,
             ``localhost`` and loopback addresses always may.
         port: TCP port to listen on, 0 for a free one.
-        tokens: SHA-256 hashes of the bearer tokens, in hex, separated by commas.
-        tokens_file: a file of such hashes, one a line; after ``#`` stands a comment.
+        tokens: SHA-256 hashes of the bearer tokens, in hex, separated by commas; before each, its scopes.
+        tokens_file: a file of the same, one a line; after ``#`` stands a comment.
         allow_unauthenticated: serve every machine without tokens. Dangerous: whoever reaches it may capture.
         pool_min: connections kept open per process.
         pool_max: connections per process at most.

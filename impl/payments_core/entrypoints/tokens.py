@@ -1,16 +1,27 @@
-"""Bearer tokens: made here, kept by clients; the service knows their hashes only."""
+"""Bearer tokens: made here, kept by clients; the service knows their hashes only, and what each is for."""
 
 import hashlib
-import hmac
 import re
 import secrets
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 _PREFIX = "pay_"  # so that scanners for leaked secrets can find one
 _RANDOM_BYTES = 32
-_HASH = re.compile(r"[0-9a-fA-F]{64}")
+
+
+class TokenScope(StrEnum):
+    """What a token is for."""
+
+    READ = "read"
+    WRITE = "write"
+    METRICS = "metrics"
+
+
+_SCOPES = "|".join(TokenScope)
+_ENTRY = re.compile(rf"(?:((?:{_SCOPES})(?:\+(?:{_SCOPES}))*):)?([0-9a-fA-F]{{64}})")
 
 
 class TokensError(ValueError):
@@ -22,47 +33,51 @@ class Tokens:
     """The tokens that are accepted.
 
     Attributes:
-        digests: the SHA-256 digest of each. A plain hash will do: what is hashed has 256 random bits.
+        scopes: of each, by its SHA-256 digest. A plain hash will do: what is hashed has 256 random bits.
     """
 
-    digests: tuple[bytes, ...] = ()
+    scopes: Mapping[bytes, frozenset[TokenScope]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         """Whether there is any, and so whether one is asked for."""
-        return bool(self.digests)
+        return bool(self.scopes)
 
-    def accept(self, token: bytes) -> bool:
-        """Whether this is one of them. It takes as long for a token that is nearly right as for any other."""
-        presented = hashlib.sha256(token).digest()
-        accepted = False
-        for digest in self.digests:
-            accepted |= hmac.compare_digest(presented, digest)
-        return accepted
+    def scopes_of(self, token: bytes) -> frozenset[TokenScope] | None:
+        """What a token is for; ``None`` if it is not accepted. Time tells nothing of a hash."""
+        return self.scopes.get(hashlib.sha256(token).digest())
 
 
 def load(listed: str, file: Path | None) -> Tokens:
-    """The tokens whose hashes are listed, separated by commas, and those in a file, one a line.
+    """The tokens that are listed, separated by commas, and those in a file, one a line.
+
+    Each stands there as ``read+write:`` and its hash, with the scopes that it has; a hash alone has all.
 
     Raises:
-        TokensError: the file cannot be read or has none, or an entry is no hash.
+        TokensError: the file cannot be read or has none, or an entry is no hash, or differs from another.
     """
     entries = [
         (f"PAYMENTS_TOKENS, entry {number}", entry.strip())
         for number, entry in enumerate(listed.split(","), 1)
     ]
-    digests = _digests(entries if listed.strip() else [])
+    entries = entries if listed.strip() else []
     if file is not None:
-        kept = _digests(_lines(file))
+        kept = _lines(file)
         if not kept:
             raise TokensError(f"PAYMENTS_TOKENS_FILE: {file} has no token; make one: payments-core token")
-        digests += kept
-    return Tokens(digests)
+        entries += kept
+    return Tokens(_scopes(entries))
 
 
 def make() -> tuple[str, str]:
     """A new token, and its hash in hex."""
     token = _PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
     return token, hashlib.sha256(token.encode()).hexdigest()
+
+
+def entry(digest: str, scopes: Iterable[TokenScope]) -> str:
+    """How a token is listed, by its hash; without scopes it has all."""
+    listed = "+".join(sorted(set(scopes)))
+    return f"{listed}:{digest}" if listed else digest
 
 
 def _lines(file: Path) -> list[tuple[str, str]]:
@@ -76,10 +91,17 @@ def _lines(file: Path) -> list[tuple[str, str]]:
     return [(place, entry) for place, entry in found if entry]
 
 
-def _digests(entries: Iterable[tuple[str, str]]) -> tuple[bytes, ...]:
+def _scopes(entries: Iterable[tuple[str, str]]) -> dict[bytes, frozenset[TokenScope]]:
+    scopes: dict[bytes, frozenset[TokenScope]] = {}
     for place, entry in entries:
-        if not _HASH.fullmatch(entry):
+        found = _ENTRY.fullmatch(entry)
+        if found is None:
             raise TokensError(
-                f"{place}: a token's SHA-256 hash has 64 hexadecimal digits; make one: payments-core token"
+                f"{place}: a token's SHA-256 hash has 64 hexadecimal digits, and what it is for before it, "
+                "as in read+write+metrics:<hash>; make one: payments-core token"
             )
-    return tuple(bytes.fromhex(entry) for _, entry in entries)
+        listed, digest = found[1], bytes.fromhex(found[2])
+        granted = frozenset(map(TokenScope, listed.split("+"))) if listed else frozenset(TokenScope)
+        if scopes.setdefault(digest, granted) != granted:
+            raise TokensError(f"{place}: the same token stands before with other scopes")
+    return scopes

@@ -13,8 +13,9 @@ from starlette.types import ASGIApp
 
 from payments_core.entrypoints import metrics as prometheus
 from payments_core.entrypoints import tokens
+from payments_core.entrypoints.http.access import is_open
 from payments_core.entrypoints.http.app import create_app
-from payments_core.entrypoints.http.authentication import Authenticated, is_open
+from payments_core.entrypoints.http.authentication import Authenticated
 from payments_core.entrypoints.http.demo import clock_route
 from payments_core.entrypoints.http.limits import Admission, Deadline, HeadLimit
 from payments_core.entrypoints.http.observed import QUIET, Observed, templates

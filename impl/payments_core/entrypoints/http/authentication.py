@@ -3,15 +3,12 @@
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from payments_core.entrypoints.http import problems
+from payments_core.entrypoints.http.access import SCOPES, is_open
 from payments_core.entrypoints.tokens import Tokens
-
-OPEN_PATHS = frozenset({"/healthz", "/readyz", "/", "/docs", "/openapi.json"})
-"""Health, and pages that are the same for everybody. ``/metrics`` tells of the business, and is not open."""
-OPEN_FOLDERS = ("/problems/", "/static/")
 
 
 class Authenticated:
-    """Answers with 401 unless the request has a token that is accepted.
+    """Answers with 401 unless the request has a token that is accepted; what that is for, the route looks at.
 
     Args:
         app: what is served to those who have one.
@@ -24,11 +21,13 @@ class Authenticated:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http" or not self._tokens or is_open(scope["path"]):
+        if scope["type"] != "http" or not self._tokens:
             await self._app(scope, receive, send)
             return
         presented = _presented(scope)
-        if presented is not None and self._tokens.accept(presented):
+        scopes = None if presented is None else self._tokens.scopes_of(presented)
+        if scopes is not None or is_open(scope["path"]):
+            scope[SCOPES] = scopes or frozenset()
             await self._app(scope, receive, send)
             return
         challenge = 'Bearer realm="payments"' + ("" if presented is None else ', error="invalid_token"')
@@ -38,11 +37,6 @@ class Authenticated:
             {"WWW-Authenticate": challenge},
         )
         await refusal(scope, receive, send)
-
-
-def is_open(path: str) -> bool:
-    """Whether what a path leads to is the same for everybody."""
-    return path in OPEN_PATHS or path.startswith(OPEN_FOLDERS)
 
 
 def _presented(scope: Scope) -> bytes | None:

@@ -57,6 +57,7 @@ FOREIGN_HOST = ProblemType("foreign_host", 421, "The service does not answer to 
 FOREIGN_ORIGIN = ProblemType("foreign_origin", 403, "A page of another origin sent the request")
 NOT_LOCAL = ProblemType("not_local", 403, "Without tokens only its own machine is served")
 UNAUTHORIZED = ProblemType("unauthorized", 401, "A bearer token is needed")
+INSUFFICIENT_SCOPE = ProblemType("insufficient_scope", 403, "The token is not for this")
 HEAD_TOO_LARGE = ProblemType("head_too_large", 431, "The request's header fields are too large")
 OVERLOADED = ProblemType("overloaded", 503, "Too many requests at once")
 DEADLINE_EXCEEDED = ProblemType("deadline_exceeded", 503, "The request took too long")

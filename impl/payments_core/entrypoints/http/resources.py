@@ -10,7 +10,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from payments_core.entrypoints.http import access, problems
+from payments_core.entrypoints.http.access import SCOPES
+from payments_core.entrypoints.tokens import TokenScope
+
 JSON = "application/json"
+
+_NO_TOKENS = frozenset(TokenScope)  # then nobody is asked
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -18,9 +24,15 @@ _ENTITY_TAG = re.compile(r'(?:W/)?("[!#-~\x80-\xff]*")')
 
 
 def resource(path: str, **methods: Endpoint) -> Route:
-    """One route for all methods of a path, so that ``Allow`` names every method, whoever sends it."""
+    """One route for all methods of a path, so that ``Allow`` names every method, whoever sends it.
+
+    Raises:
+        ValueError: if `access` does not say which scope each of them needs.
+    """
+    needed = dict(access.needed(path, methods))
     if "GET" in methods:
         methods["HEAD"] = methods["GET"]
+        needed |= {"HEAD": needed["GET"]} if needed else {}
     allow = ", ".join(sorted([*methods, "OPTIONS"]))
 
     async def options(_request: Request) -> Response:
@@ -28,19 +40,35 @@ def resource(path: str, **methods: Endpoint) -> Route:
 
     methods["OPTIONS"] = options
 
-    return Route(path, _Resource(methods), methods=list(methods))
+    return Route(path, _Resource(methods, needed), methods=list(methods))
 
 
 class _Resource:
-    """Answers by method. To a function of its own Starlette would add a second handler of errors."""
+    """Answers by method, to a token of the scope that it needs.
 
-    def __init__(self, methods: Mapping[str, Endpoint]) -> None:
+    To a function of its own Starlette would add a second handler of errors.
+    """
+
+    def __init__(self, methods: Mapping[str, Endpoint], needed: Mapping[str, TokenScope]) -> None:
         self._methods = methods
+        self._needed = needed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive, send)
-        response = await self._methods[scope["method"]](request)
+        needed = self._needed.get(scope["method"])
+        if needed is not None and needed not in scope.get(SCOPES, _NO_TOKENS):
+            response = _insufficient(needed)
+        else:
+            response = await self._methods[scope["method"]](Request(scope, receive, send))
         await response(scope, receive, send)
+
+
+def _insufficient(needed: TokenScope) -> Response:
+    """The refusal of RFC 6750, section 3.1."""
+    return problems.response(
+        problems.INSUFFICIENT_SCOPE,
+        f"send a token of the scope {needed}",
+        {"WWW-Authenticate": f'Bearer realm="payments", error="insufficient_scope", scope="{needed}"'},
+    )
 
 
 def written(

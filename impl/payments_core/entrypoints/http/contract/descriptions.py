@@ -115,6 +115,10 @@ DESCRIPTIONS = {
         "The service is set up with tokens, and the request has none that it knows.",
         "Send `Authorization: Bearer` and a token. Nothing was looked up.",
     ),
+    problems.INSUFFICIENT_SCOPE: Description(
+        "The token is known, but has not the scope that the request needs: `read`, `write` or `metrics`.",
+        "Send a token of the scope that `WWW-Authenticate` names. Nothing was looked up.",
+    ),
     problems.HEAD_TOO_LARGE: Description(
         "The request line and the headers together are too large.",
         "Send fewer or shorter headers; every valid request is far smaller.",

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from payments_core.entrypoints.http import documents, problems
+from payments_core.entrypoints.http.access import NEEDED
 from payments_core.entrypoints.http.contract.descriptions import DESCRIPTIONS
 from payments_core.entrypoints.http.contract.fields import HEADERS, PARAMETERS
 from payments_core.entrypoints.http.contract.operations import (
@@ -21,7 +22,7 @@ from payments_core.entrypoints.http.problems import ProblemType
 
 Json = dict[str, Any]
 
-_GUARDED = (problems.UNAUTHORIZED, problems.FOREIGN_ORIGIN)
+_GUARDED = (problems.UNAUTHORIZED, problems.INSUFFICIENT_SCOPE, problems.FOREIGN_ORIGIN)
 
 _INFO = {
     "title": "payments-core",
@@ -59,7 +60,6 @@ def openapi() -> Json:
         "info": _INFO,
         "servers": [{"url": "/"}],
         "tags": _TAGS,
-        "security": [{}, {"token": []}],
         "paths": {
             path: _path(path, list(operations))
             for path, operations in groupby(OPERATIONS, lambda each: each.path)
@@ -73,7 +73,11 @@ def openapi() -> Json:
                 "token": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "Needed where the service is set up with tokens.",
+                    "description": (
+                        "Needed where the service is set up with tokens. A token has scopes: `read`, `write`"
+                        " and `metrics`; each operation names the one that it needs. There are no tenants: a"
+                        " token of a scope has it for every payment."
+                    ),
                 }
             },
         },
@@ -107,6 +111,8 @@ def _operation(operation: Operation) -> Json:
         "summary": operation.summary,
     }
     described["parameters"] = [_ref("parameters", name) for name in (*operation.parameters, "X-Request-ID")]
+    scope = NEEDED.get(operation.path, {}).get(operation.method.upper())
+    described["security"] = [] if scope is None else [{}, {"token": [scope]}]
     if operation.body is not None:
         described["requestBody"] = {
             "required": True,

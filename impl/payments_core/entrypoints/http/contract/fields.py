@@ -116,7 +116,7 @@ HEADERS: dict[str, Any] = {
         "example": 1,
     },
     "WWW-Authenticate": {
-        "description": "That a bearer token is needed, and whether one was sent that is not known.",
+        "description": "That a bearer token is needed, and what is wrong with one that was sent (RFC 6750).",
         "schema": _string(),
         "example": 'Bearer realm="payments"',
     },

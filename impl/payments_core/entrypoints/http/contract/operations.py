@@ -306,7 +306,7 @@ OPERATIONS = (
         "get",
         "/metrics",
         "About the service",
-        "Metrics for Prometheus; with a token, where the service is set up with tokens",
+        "Metrics for Prometheus",
         (
             Answer(
                 200,

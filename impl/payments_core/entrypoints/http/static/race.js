@@ -103,7 +103,7 @@ function on(id, action) {
       await action();
     } catch (error) {
       say(error instanceof Refused ? `Refused: ${error.message}` : `Something went wrong: ${error.message}`);
-      if (error.status === 401) next = tokenField();
+      if (error.status === 401 || error.status === 403) next = tokenField();
     } finally {
       buttons.forEach((button) => (button.disabled = false));
       element("race").querySelector("button").disabled = payment === null;
