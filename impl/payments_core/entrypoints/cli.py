@@ -28,7 +28,6 @@ from payments_core.infrastructure.embedded import (
     temporary_postgres,
 )
 from payments_core.infrastructure.postgres.migrate import MigrationError, migrate, pending
-from payments_core.infrastructure.postgres.session import RoleError
 
 app = typer.Typer(invoke_without_command=True, pretty_exceptions_enable=False)
 
@@ -252,9 +251,9 @@ def _require_schema(settings: Settings, dsn: str) -> None:
     try:
         missing = pending(dsn)
         if not missing:
-            session(settings).require(dsn)
+            asyncio.run(session(settings).require(dsn))
         is_demo = demo_clock.is_installed(dsn)
-    except (psycopg.Error, RoleError) as error:
+    except psycopg.Error as error:
         _stop(f"DATABASE_URL cannot be used: {error}")
     if missing:
         _stop(f"the database lacks {', '.join(missing)}; run: payments-core migrate")

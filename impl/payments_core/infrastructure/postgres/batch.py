@@ -12,7 +12,7 @@ from functools import cache
 from psycopg import OperationalError
 from psycopg.abc import PQGen
 from psycopg.adapt import PyFormat
-from psycopg.errors import error_from_result
+from psycopg.errors import ReadOnlySqlTransaction, error_from_result
 from psycopg.pq import ConnStatus, ExecStatus, Format, PipelineStatus
 from psycopg.pq.abc import PGconn, PGresult
 from psycopg.waiting import Ready, Wait
@@ -189,4 +189,7 @@ def _leave_pipeline_mode(connection: Connection) -> None:
 def _require_success(connection: Connection, results: Sequence[PGresult]) -> None:
     for result in results:
         if result.status == _FAILED:
-            raise error_from_result(result, encoding=connection.info.encoding)
+            error = error_from_result(result, encoding=connection.info.encoding)
+            if isinstance(error, ReadOnlySqlTransaction):
+                connection.abandon()  # the session stays as it is, while the next may be one that can write
+            raise error

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import yoyo
@@ -17,10 +18,18 @@ from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.connections import DatabaseURI
 from yoyo.migrations import Migration, MigrationList, default_migration_table
 
+from payments_core.infrastructure.postgres.session import ENCODING, needs
+
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _ADVISORY_LOCK = 0x7061796D656E7473  # "payments" in ASCII: any constant that nobody else uses
 _LOCK_LIMIT_MS = 60_000
-_CONNECT_LIMIT_S = 10
+_LIMITS = b"""
+    SET lock_timeout = %d;
+    SET statement_timeout = 0;
+    SET idle_in_transaction_session_timeout = 0;
+    SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout';
+"""
+_PARAMETERS: dict[str, Any] = {"client_encoding": ENCODING, "connect_timeout": 10}
 
 
 class MigrationError(RuntimeError):
@@ -56,7 +65,7 @@ def pending(dsn: str) -> list[str]:
     Raises:
         psycopg.Error: The connection failed.
     """
-    with psycopg.connect(dsn, connect_timeout=_CONNECT_LIMIT_S) as connection:
+    with _connect(dsn) as connection:
         table = connection.execute("SELECT to_regclass(%s)", [default_migration_table]).fetchone()
         if table is None or table[0] is None:
             return [migration.id for migration in _known()]
@@ -84,14 +93,15 @@ class _Backend(PostgresqlPsycopgBackend):  # type: ignore[misc] # yoyo has no ty
 
     @classmethod
     def open(cls, dsn: str) -> _Backend:
-        parameters = {"connect_timeout": str(_CONNECT_LIMIT_S)} | {
-            name: str(value) for name, value in conninfo_to_dict(dsn).items()
-        }
+        parameters = {name: str(value) for name, value in conninfo_to_dict(dsn, **_PARAMETERS).items()}
         database = parameters.pop("dbname", None)
         uri = DatabaseURI("postgresql+psycopg", None, None, None, None, database, parameters)
         backend = cls(uri, default_migration_table)
         backend.init_database()
         return backend
+
+    def init_connection(self, connection: psycopg.Connection) -> None:
+        _prepare(connection)
 
     def apply_one(self, migration: Migration, force: bool = False, mark: bool = True) -> None:
         self.ensure_internal_schema_updated()
@@ -113,11 +123,25 @@ def _known() -> MigrationList:
     return yoyo.read_migrations(str(_MIGRATIONS))
 
 
+def _connect(dsn: str) -> psycopg.Connection:
+    connection = psycopg.connect(dsn, autocommit=True, **_PARAMETERS)
+    try:
+        _prepare(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: psycopg.Connection) -> None:
+    """Have names mean what they say, and let a migration of many rows take its time."""
+    connection.execute(needs(connection.info) + _LIMITS % _LOCK_LIMIT_MS)
+
+
 @contextmanager
 def _turn(dsn: str) -> Iterator[None]:
     """Hold the advisory lock of migrators, on a connection of its own."""
-    with psycopg.connect(dsn, autocommit=True, connect_timeout=_CONNECT_LIMIT_S) as connection:
-        connection.execute(f"SET lock_timeout = {_LOCK_LIMIT_MS}")
+    with _connect(dsn) as connection:
         try:
             connection.execute("SELECT pg_advisory_lock(%s)", [_ADVISORY_LOCK])
         except psycopg.errors.LockNotAvailable:

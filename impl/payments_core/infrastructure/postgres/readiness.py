@@ -3,10 +3,9 @@
 import asyncio
 from time import perf_counter
 
-from psycopg import OperationalError, errors
+from psycopg import OperationalError
 
-from payments_core.infrastructure.postgres import statements as sql
-from payments_core.infrastructure.postgres.batch import Batch
+from payments_core.infrastructure.postgres.fitness import is_fit
 from payments_core.infrastructure.postgres.pool import Pool
 
 FRESH_S = 1.0
@@ -16,7 +15,7 @@ PATIENCE_S = 2.0
 
 
 class Readiness:
-    """Asks the database for its migrations: one question at a time, whoever waits for the answer.
+    """Asks whether the database is fit: one question at a time, whoever waits for the answer.
 
     Args:
         pool: gives the connection; one of its own, so that the busy connections of requests are no answer.
@@ -30,10 +29,10 @@ class Readiness:
         self._fresh_until = 0.0
 
     async def __call__(self) -> bool:
-        """Whether the database has every migration that this code needs.
+        """Whether the database has every migration that this code needs, and lets payments be captured.
 
         Raises:
-            psycopg.OperationalError: if it does not answer.
+            psycopg.Error: if it does not answer, or nothing can be written there.
         """
         if perf_counter() < self._fresh_until and not self._pool.closed:
             return True
@@ -50,14 +49,8 @@ class Readiness:
         return question.result()
 
     async def _ask(self) -> bool:
-        try:
-            async with self._pool.connection(timeout=PATIENCE_S) as connection:
-                batch = Batch(connection)
-                applied = batch.add(sql.APPLIED_MIGRATIONS)
-                await batch.send()
-        except (errors.UndefinedTable, errors.InsufficientPrivilege):
-            return False  # the migrations make the table, and the last of them lets the service read it
-        is_ready = self._migrations <= {row[0] for row in applied.rows()}
+        async with self._pool.connection(timeout=PATIENCE_S) as connection:
+            is_ready = await is_fit(connection, self._migrations)
         if is_ready:
             self._fresh_until = perf_counter() + FRESH_S
         return is_ready

@@ -1,4 +1,4 @@
-"""What the sessions of the service are: as whom they work, and how long they may take."""
+"""What the sessions of the service are: as whom they work, how long they may take, how they speak."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict
 
+from payments_core.infrastructure.postgres import statements as sql
+
 APPLICATION_NAME = "payments-core"
+ENCODING = "utf8"
+"""What is said and heard in, whatever the database keeps, or does not know (SQL_ASCII)."""
 # A server that went away without a word is noticed after about 20 s, and not after the system's two hours.
 _LIVELINESS = {
     "connect_timeout": 5,
@@ -21,14 +26,28 @@ _LIVELINESS = {
 _OLDEST = 150_000  # that the service runs on; other databases call themselves older, and know other settings
 _HAS_TRANSACTION_TIMEOUT = 170_000
 
+# Whatever is set for the server, the database or the login: tables are where the migrations put them, a
+# single statement has the isolation that the locking order needs, a backslash is one, an error leaves the
+# session, a warning at a commit is heard, and a commit that was answered is durable.
+_NEEDS = b"""
+    SELECT set_config(
+        'search_path', concat_ws(', ', 'public', nullif(current_setting('search_path'), '')), false);
+    SET default_transaction_isolation = 'read committed';
+    SET standard_conforming_strings = on;
+    SET exit_on_error = off;
+    SET client_min_messages = notice;
+    SELECT set_config('synchronous_commit', 'on', false)
+    WHERE current_setting('synchronous_commit') IN ('off', 'local');
+"""
 
-class RoleError(RuntimeError):
-    """The database does not let this login work as the application; the message says what to do."""
+
+class SessionError(psycopg.OperationalError):
+    """The database gives no session that payments can be captured in; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Settings of a session, in force from its first statement: they travel with the start of the connection.
+    """Settings of a session, made in one round trip when its connection is new.
 
     Attributes:
         role: what the login works as; empty to stay who it is.
@@ -51,52 +70,95 @@ class Session:
         Raises:
             psycopg.ProgrammingError: if ``dsn`` is no connection string.
         """
-        settings = {
-            "statement_timeout": self.statement_timeout_ms,
-            "lock_timeout": self.lock_timeout_ms,
-            "idle_in_transaction_session_timeout": self.idle_in_transaction_timeout_ms,
-        } | ({"role": self.role} if self.role else {})
-        options = [f"-c {name}={value}" for name, value in settings.items()]
         own = conninfo_to_dict(dsn)
-        if own.get("options"):
-            options.append(str(own["options"]))
         liveliness = {name: value for name, value in _LIVELINESS.items() if name not in own}
-        return {"application_name": APPLICATION_NAME, "options": " ".join(options), **liveliness}
+        return {"application_name": APPLICATION_NAME, "client_encoding": ENCODING, **liveliness}
 
     async def prepare(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        """Make the settings of a new connection that other servers would not let it start with."""
-        version = connection.info.server_version
-        settings = {name: value for name, (since, value) in self._later().items() if version >= since}
-        given = connection.info.get_parameters().get("options", "")
-        made = [f"SET {name} = {value}" for name, value in settings.items() if not _sets(given, name)]
-        if made:
-            await connection.execute("; ".join(made).encode())
+        """Make the settings of a new connection; what its ``options`` set has the last word.
 
-    def _later(self) -> dict[str, tuple[int, str]]:
-        """Settings by name: the version of PostgreSQL that may be asked for them, and their value."""
-        return {
+        They are made by statements, because poolers drop ``options``, or refuse connections that have them.
+
+        Raises:
+            SessionError: if payments cannot be captured in such a session.
+        """
+        given = connection.info.get_parameters().get("options", "")
+        limits = self._settings(connection.info.server_version)
+        made = "".join(f"SET {name} = {value};" for name, value in limits.items() if not _sets(given, name))
+        statements = needs(connection.info) + made.encode() + sql.SESSION_STATE.encode()
+        try:
+            state = await (await connection.execute(statements)).set_result(-1)
+        except (errors.InsufficientPrivilege, errors.InvalidParameterValue) as error:
+            raise SessionError(
+                f"{str(error).strip()}\nThe service works as the role {self.role}: let the login take it on "
+                f"(GRANT {self.role} TO <login>), or name another in PAYMENTS_DATABASE_ROLE"
+            ) from error
+        row = await state.fetchone()
+        assert row is not None
+        require_guards(row[0])
+
+    def _settings(self, version: int) -> dict[str, str]:
+        """Settings that this version of PostgreSQL may be asked for, by name."""
+        settings = {
+            "statement_timeout": (0, str(self.statement_timeout_ms)),
+            "lock_timeout": (0, str(self.lock_timeout_ms)),
+            "idle_in_transaction_session_timeout": (0, str(self.idle_in_transaction_timeout_ms)),
+            "transaction_timeout": (_HAS_TRANSACTION_TIMEOUT, str(self.transaction_timeout_ms)),
             # The plan of a prepared statement is kept. One that reads all of a table, because that is new and
             # small, would go on to do so when it has millions of rows.
             "enable_seqscan": (_OLDEST, "off"),
             # What costs too much has its plan compiled, each time; up to PostgreSQL 17 a scan that is not
             # wanted, and has to be, costs any amount.
             "jit": (_OLDEST, "off"),
-            "transaction_timeout": (_HAS_TRANSACTION_TIMEOUT, str(self.transaction_timeout_ms)),
-        }
+        } | ({"role": (0, f"'{self.role}'")} if self.role else {})
+        return {name: value for name, (since, value) in settings.items() if version >= since}
 
-    def require(self, dsn: str) -> None:
-        """See that a session can be had like this.
+    async def require(self, dsn: str) -> None:
+        """See that payments can be captured in a session like this.
 
         Raises:
-            RoleError: if it cannot.
+            SessionError: if they cannot.
+            psycopg.Error: the connection failed.
         """
-        try:
-            psycopg.connect(dsn, **self.connection_parameters(dsn)).close()
-        except psycopg.OperationalError as error:
-            raise RoleError(
-                f"{str(error).strip()}\nThe service works as the role {self.role}: let the login take it on "
-                f"(GRANT {self.role} TO <login>), or name another in PAYMENTS_DATABASE_ROLE"
-            ) from error
+        async with await psycopg.AsyncConnection.connect(
+            dsn, autocommit=True, **self.connection_parameters(dsn)
+        ) as connection:
+            await self.prepare(connection)
+            row = await (await connection.execute(sql.SESSION_STATE)).fetchone()
+        assert row is not None
+        require_writable(row[1])
+
+
+def needs(info: psycopg.ConnectionInfo) -> bytes:
+    """The statements after which the schema and the service find what they expect."""
+    return _NEEDS if info.server_version >= _OLDEST else b""
+
+
+def require_guards(replication_role: str | None) -> None:
+    """See that the triggers of the schema are on in a session, which it may not change itself.
+
+    Raises:
+        SessionError: if they are off.
+    """
+    if replication_role not in {"origin", None}:
+        raise SessionError(
+            f"session_replication_role is {replication_role}, which turns the guards of the schema off: "
+            "RESET it where it is set (ALTER DATABASE, ALTER ROLE or ALTER SYSTEM)"
+        )
+
+
+def require_writable(is_read_only: str) -> None:
+    """See that a session may write.
+
+    Raises:
+        SessionError: if it may not.
+    """
+    if is_read_only == "on":
+        raise SessionError(
+            "nothing can be written there. If the server is a standby, name the primary in DATABASE_URL (of "
+            "several hosts, target_session_attrs=read-write finds it); otherwise RESET "
+            "default_transaction_read_only where it is set (ALTER DATABASE, ALTER ROLE or ALTER SYSTEM)"
+        )
 
 
 def _sets(options: str, name: str) -> bool:

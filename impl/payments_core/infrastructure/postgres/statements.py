@@ -89,3 +89,6 @@ LOCK_DUE = f"""
     FOR NO KEY UPDATE SKIP LOCKED
 """
 APPLIED_MIGRATIONS = "SELECT migration_id FROM _yoyo_migration"
+SESSION_STATE = """
+    SELECT current_setting('session_replication_role', true), current_setting('transaction_read_only')
+"""

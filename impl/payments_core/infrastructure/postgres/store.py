@@ -153,10 +153,10 @@ class PostgresPaymentStore:
         return True
 
     async def ready(self) -> bool:
-        """Whether the database has every migration that this code needs.
+        """Whether the database has every migration that this code needs, and lets payments be captured.
 
         Raises:
-            psycopg.OperationalError: if it does not answer.
+            psycopg.Error: if it does not answer, or nothing can be written there.
         """
         return await self._readiness()
 
