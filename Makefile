@@ -217,8 +217,9 @@ typecheck: $(STAMP) ## mypy --strict
 	@$(BIN)/mypy
 
 .PHONY: fuzz
-fuzz: $(STAMP) ## Bad input for longer: schemathesis by the contract, raw bytes on sockets (FUZZ_EXAMPLES=500)
-	@FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest -q -s tests/contract/test_raw_http.py tests/contract/test_schemathesis.py
+fuzz: $(STAMP) ## Bad input for longer: by the contract, raw bytes to the service, and to the client (FUZZ_EXAMPLES=500)
+	@FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest -q -s tests/contract/test_raw_http.py tests/contract/test_schemathesis.py \
+	  tests/client/test_hostile_server.py
 
 # ---- measurements -------------------------------------------------------------------------------
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -26,6 +28,7 @@ from tests.client.conftest import Blocking
 from tests.support.hostile_server import SHAPES, HostileServer, answer, bombs, head
 
 pytestmark = pytest.mark.anyio
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "100"))
 PAYMENT = UUID(int=7)
 DEADLINE_S = 0.4
 SLACK_S = 10.0  # for a busy machine; what hangs, hangs for ever
@@ -177,16 +180,27 @@ LINES = st.sampled_from(
 ANSWERS = st.lists(LINES | st.binary(max_size=40), max_size=12)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.parametrize("flavour", ["blocking", "asyncio"])
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(parts=ANSWERS)
-def test_any_bytes_end_as_an_error_of_the_clients_own(server: HostileServer, parts: list[bytes]) -> None:
+def test_any_bytes_end_as_an_error_of_the_clients_own(
+    server: HostileServer, flavour: str, parts: list[bytes]
+) -> None:
     server.shape = lambda: parts
-    options: dict[str, Any] = {"policy": POLICY, "draw": lambda _low, high: high}
-    with PaymentsClient(server.url, **options) as payments:
-        began = time.monotonic()
-        with pytest.raises(PaymentsError):
-            payments.capture(PAYMENT, 500, "key")
-        assert time.monotonic() - began < DEADLINE_S + SLACK_S
+
+    async def capture() -> None:
+        options: dict[str, Any] = {"policy": POLICY, "draw": lambda _low, high: high}
+        if flavour == "blocking":
+            with PaymentsClient(server.url, **options) as payments:
+                payments.capture(PAYMENT, 500, "key")
+        else:
+            async with AsyncPaymentsClient(server.url, **options) as others:
+                await others.capture(PAYMENT, 500, "key")
+
+    began = time.monotonic()
+    with pytest.raises(PaymentsError):
+        asyncio.run(capture())
+    assert time.monotonic() - began < DEADLINE_S + SLACK_S
 
 
 def test_a_head_is_what_it_is_taken_for(server: HostileServer) -> None:
