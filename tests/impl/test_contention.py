@@ -257,7 +257,7 @@ async def test_a_busy_pool_does_not_make_a_process_not_ready(clocked_database: D
     app = postgres_app(settings)
     async with (
         running(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://payments") as http,
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as http,
         await psycopg.AsyncConnection.connect(clocked_database.dsn) as holder,
     ):
         await holder.execute("LOCK TABLE payments IN ACCESS EXCLUSIVE MODE")

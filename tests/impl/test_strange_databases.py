@@ -193,6 +193,8 @@ async def test_a_session_that_cannot_write_is_replaced_by_one_that_can(
     [
         "UPDATE (state) ON payments",
         "SELECT ON payments",
+        "INSERT ON capture_attempts",
+        "INSERT ON payment_events",
         "SELECT ON _yoyo_migration",
     ],
 )

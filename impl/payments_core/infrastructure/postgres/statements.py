@@ -92,3 +92,9 @@ APPLIED_MIGRATIONS = "SELECT migration_id FROM _yoyo_migration"
 SESSION_STATE = """
     SELECT current_setting('session_replication_role', true), current_setting('transaction_read_only')
 """
+RIGHTS = """
+    SELECT bool_and(has_table_privilege(relation, privilege))
+       AND has_column_privilege('payments', 'state', 'UPDATE')
+    FROM (VALUES ('payments', 'SELECT'), ('payments', 'INSERT'), ('capture_attempts', 'SELECT'),
+                 ('capture_attempts', 'INSERT'), ('payment_events', 'INSERT')) AS needed (relation, privilege)
+"""
