@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import socket
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,12 +12,8 @@ import pytest
 
 from payments_core.client import (
     AsyncPaymentsClient,
-    PaymentsClient,
-    Policy,
     Refused,
-    Unavailable,
     Unknown,
-    new_key,
 )
 from payments_core.domain.capture import CaptureOutcome
 from payments_core.domain.values import SECOND
@@ -27,7 +21,7 @@ from payments_core.entrypoints.http.app import create_app
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.tokens import make
 from payments_core.infrastructure.in_memory import InMemoryPaymentStore
-from tests.client.conftest import Blocking, Waited
+from tests.client.conftest import Waited
 from tests.support.guarded import guarded_over
 from tests.support.misbehaving import Behaviour, Front
 from tests.support.stores import NOON
@@ -206,149 +200,6 @@ async def test_what_has_no_key_is_sent_once_if_its_answer_is_lost(
         )
     assert len(front.requests) == 2
     assert (await payments.read(payment.id)).state == {"authorize": "authorized", "fail": "failed"}[command]
-
-
-# ---- until the time is up -----------------------------------------------------------------------
-
-
-@pytest.fixture(params=["blocking", "asyncio"])
-def make_client(request: pytest.FixtureRequest) -> Callable[..., Any]:
-    """Makes a client with a policy; the caller closes it."""
-
-    def make(url: str, policy: Policy, **more: Any) -> Any:
-        if request.param == "asyncio":
-            return AsyncPaymentsClient(url, policy=policy, **more)
-        return Blocking(PaymentsClient(url, policy=policy, **more))
-
-    return make
-
-
-async def test_a_server_that_never_answers_is_given_up_in_time(
-    make_client: Callable[..., Any], front: Front, store: InMemoryPaymentStore
-) -> None:
-    patient = make_client(front.url, Policy())
-    payment_id = await authorized(patient)
-    hasty = make_client(front.url, Policy(deadline_s=0.6, attempt_s=0.2, first_wait_s=0.01))
-    for behaviour in (Behaviour.STALL, Behaviour.TRICKLE):
-        front.plan = [behaviour] * 100
-        key = new_key()
-        with anyio.fail_after(30):
-            with pytest.raises(Unknown) as unknown:
-                await hasty.capture(payment_id, 500, key)
-        assert unknown.value.key == key
-        front.plan = []
-    # Resumed with the key that was handed back: whatever became of the attempts, there is one capture.
-    with pytest.raises(Refused):
-        await patient.capture(payment_id, 500, key)
-    assert [outcome for _, outcome in await outcomes(store, payment_id)].count(CaptureOutcome.CAPTURED) == 1
-    await hasty.close()
-    await patient.close()
-
-
-async def test_the_deadline_is_one_for_all_addresses_of_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    limits = []
-
-    def connect(_address: object, timeout: float, **_more: object) -> None:
-        limits.append(timeout)
-        time.sleep(0.1)
-        raise ConnectionRefusedError
-
-    addresses = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{n}", 80)) for n in range(1, 100)]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_arguments, **_more: addresses)
-    monkeypatch.setattr(socket, "create_connection", connect)
-    policy = Policy(deadline_s=0.5, first_wait_s=1)
-    with (
-        PaymentsClient("http://payments", policy=policy, draw=lambda _low, high: high) as client,
-        pytest.raises(Unavailable, match="ConnectTimeout"),
-    ):
-        client.capture(uuid4(), 500)
-    assert 0 < len(limits) <= 5
-    assert limits == sorted(limits, reverse=True)
-
-
-async def test_a_server_that_is_not_there_is_told_apart(make_client: Callable[..., Any]) -> None:
-    client = make_client("http://127.0.0.1:9", Policy(deadline_s=1.0, first_wait_s=0.01))
-    with pytest.raises(Unavailable, match="nothing was done"):
-        await client.capture(uuid4(), 500)
-    await client.close()
-
-
-async def test_an_endless_answer_is_cut(make_client: Callable[..., Any]) -> None:
-    endless = b" " * (64 * 1024 + 1)
-    transport = httpx.MockTransport(lambda _request: httpx.Response(201, content=endless))
-    client = make_client("http://payments", Policy(deadline_s=0.2, first_wait_s=1), transport=transport)
-    with pytest.raises(Unknown, match="UnreadableError"):
-        await client.capture(uuid4(), 500)
-    await client.close()
-
-
-async def test_an_answer_in_any_number_of_parts_is_cut(make_client: Callable[..., Any]) -> None:
-    taken = []
-
-    class OneByOne(httpx.SyncByteStream, httpx.AsyncByteStream):
-        def __iter__(self) -> Iterator[bytes]:
-            for n in range(60_000):
-                taken.append(n)
-                yield b" "
-
-        async def __aiter__(self) -> AsyncIterator[bytes]:
-            for part in self:
-                yield part
-
-    transport = httpx.MockTransport(lambda _request: httpx.Response(201, stream=OneByOne()))
-    policy = Policy(deadline_s=60, first_wait_s=60, longest_wait_s=60)
-    client = make_client("http://payments", policy, transport=transport, draw=lambda _low, high: high)
-    with pytest.raises(Unknown, match="UnreadableError"):
-        await client.capture(uuid4(), 500)
-    await client.close()
-    assert len(taken) < 5_000
-
-
-async def test_an_answer_that_cannot_be_unpacked_is_none(make_client: Callable[..., Any]) -> None:
-    packed = {"Content-Encoding": "gzip"}
-    transport = httpx.MockTransport(
-        lambda _request: httpx.Response(201, headers=packed, stream=httpx.ByteStream(b"no gzip"))
-    )
-    client = make_client("http://payments", Policy(deadline_s=0.2, first_wait_s=1), transport=transport)
-    with pytest.raises(Unknown, match="UnreadableError"):
-        await client.capture(uuid4(), 500)
-    await client.close()
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "",
-        "ftp://payments",
-        "payments:8000",
-        "http://",
-        "http://me:secret@payments",
-        "http://payments?token=secret",
-        "http://payments#secret",
-        "http://payments:99999",
-        f"http://secret{'a' * 64}",
-        "http://secret\r\n",
-        "http://secret..payments",
-    ],
-)
-async def test_a_url_that_is_none_is_not_taken_nor_shown(make_client: Callable[..., Any], url: str) -> None:
-    with pytest.raises(ValueError, match="base_url is http") as raised:
-        make_client(url, Policy())
-    assert "secret" not in str(raised.value)
-
-
-async def test_a_service_below_a_path(make_client: Callable[..., Any]) -> None:
-    asked = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(str(request.url))
-        return httpx.Response(403)
-
-    client = make_client("http://payments/v1/", Policy(), transport=httpx.MockTransport(answer))
-    with pytest.raises(Refused):
-        await client.read(UUID(int=7))
-    await client.close()
-    assert asked == [f"http://payments/v1/payments/{UUID(int=7)}"]
 
 
 # ---- in process, with a token -------------------------------------------------------------------
