@@ -1,10 +1,18 @@
-"""Text from outside, made fit to be shown: nothing moves the cursor or is no XML."""
+"""Text from outside, made fit to be shown: nothing moves the cursor, is no XML, or gives a password away."""
 
 from __future__ import annotations
 
 import re
 
 from rich.cells import cell_len, set_cell_size
+
+_IN_A_URL = re.compile(r"""(\b[a-z][a-z0-9+.-]*://[^\s:/@'"]*:)[^\s'"]*@""", re.IGNORECASE)
+_BY_NAME = re.compile(r"""(\w*password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s'"&]+)""", re.IGNORECASE)
+
+
+def without_passwords(text: str) -> str:
+    """Leave the password of every connection string out, whether it is a URL or of names and values."""
+    return _BY_NAME.sub(r"\1…", _IN_A_URL.sub(r"\1…@", text))
 
 
 def visible(text: str) -> str:

@@ -193,12 +193,13 @@ def test_options_that_it_refuses(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "says"), [(UNREACHABLE, "connection failed: "), ("nonsense", 'missing "=" after "nonsense"')]
+    ("url", "says"),
+    [(UNREACHABLE, " cannot be used: connection failed: "), ("nonsense", ": no connection string")],
 )
 def test_a_database_that_cannot_be_used(url: str, says: str) -> None:
     ended = run(["serve", "--port", "0"], {"DATABASE_URL": url})
     assert ended.returncode == 2
-    assert ended.stderr.startswith(f"payments-core: DATABASE_URL cannot be used: {says}")
+    assert ended.stderr.startswith(f"payments-core: DATABASE_URL{says}")
     assert "Traceback" not in ended.stderr
     assert ended.stdout == ""
 

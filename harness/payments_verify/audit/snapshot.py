@@ -150,8 +150,9 @@ def address(dsn: str) -> str:
     """Where a connection string leads, without a password."""
     try:
         parts = psycopg.conninfo.conninfo_to_dict(dsn)
-    except psycopg.ProgrammingError as error:
-        raise AuditError(f"that is no connection string of PostgreSQL: {str(error).strip()}") from error
+    except psycopg.ProgrammingError:
+        # psycopg's error repeats the string, and with it a password.
+        raise AuditError("that is no connection string of PostgreSQL") from None
     host = str(parts.get("host") or "localhost")
     return f"{quote(host, safe='.:')}:{parts.get('port') or 5432}/{parts.get('dbname') or ''}"
 

@@ -12,6 +12,7 @@ from payments_verify.audit import audit as run_audit
 from payments_verify.audit.rules import RULES
 from payments_verify.cli.running import print_error, print_json, print_text, progress_bar, verdict_text
 from payments_verify.result import EXIT_CODES
+from payments_verify.systems.dsn import DsnError, require_dsn
 
 
 def audit(
@@ -45,9 +46,10 @@ def audit(
     Exit codes: 0 everything holds; 1 a violation was found; 2 no verdict.
     """
     try:
+        require_dsn(database_url)
         with progress_bar("audit") as progress:
             report = run_audit(database_url, workers=workers, limit=limit, progress=progress)
-    except AuditError as error:
+    except (AuditError, DsnError) as error:
         print_error(error)
         raise typer.Exit(2) from error
     except KeyboardInterrupt:

@@ -30,6 +30,7 @@ from payments_verify.sql.footprints import is_scheduling_point
 from payments_verify.systems.command import CommandError, running_command
 from payments_verify.systems.gated import EXPLORING
 from payments_verify.systems.http_client import http_client
+from payments_verify.visible import without_passwords
 
 _REQUEST_LIMIT_S = 60.0
 _SWEEP_LIMIT_S = 60.0
@@ -226,6 +227,8 @@ def _sweep_by_request(http: httpx.AsyncClient, request: str) -> Do:
 
 
 def _sweep_by_command(command: str, dsn: str) -> Do:
+    shown = repr(without_passwords(command))
+
     async def sweep() -> None:
         process = await asyncio.create_subprocess_shell(
             command,
@@ -238,11 +241,10 @@ def _sweep_by_command(command: str, dsn: str) -> Do:
             printed, _ = await asyncio.wait_for(process.communicate(), _SWEEP_LIMIT_S)
         except TimeoutError:
             process.kill()
-            raise SweepError(f"{command!r} did not end within {_SWEEP_LIMIT_S:g} s") from None
+            raise SweepError(f"{shown} did not end within {_SWEEP_LIMIT_S:g} s") from None
         if process.returncode:
-            raise SweepError(
-                f"{command!r} ended with {process.returncode}: {printed.decode(errors='replace')}"
-            )
+            complaints = without_passwords(printed.decode(errors="replace"))
+            raise SweepError(f"{shown} ended with {process.returncode}: {complaints}")
 
     return sweep
 

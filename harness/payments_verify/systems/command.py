@@ -15,6 +15,7 @@ from typing import IO
 import httpx
 
 from payments_verify.systems.http_client import http_client
+from payments_verify.visible import without_passwords
 
 _START_LIMIT_S = 60.0
 _STOP_LIMIT_S = 15.0
@@ -75,7 +76,8 @@ async def _await_ready(
             await asyncio.sleep(0.05)
     ended = "" if process.returncode is None else f" (it ended with {process.returncode})"
     printed = os.pread(output.fileno(), 65_536, 0).decode(errors="replace")
-    raise CommandError(f"nothing serves at {url}{ended}; {command!r} printed:\n{printed}")
+    shown = without_passwords(command)
+    raise CommandError(f"nothing serves at {url}{ended}; {shown!r} printed:\n{without_passwords(printed)}")
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -3,8 +3,11 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from payments_core.infrastructure.postgres.dsn import DsnError, require_dsn
 
 _ROLE = "^([A-Za-z_][A-Za-z0-9_]*)?$"
 
@@ -40,9 +43,13 @@ class Settings(BaseSettings):
         log_level: least level that is logged.
     """
 
-    model_config = SettingsConfigDict(env_prefix="PAYMENTS_", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="PAYMENTS_",
+        populate_by_name=True,
+        hide_input_in_errors=True,  # of which the database's password is a part
+    )
 
-    database_url: str | None = Field(default=None, validation_alias="DATABASE_URL", min_length=1)
+    database_url: str | None = Field(default=None, validation_alias="DATABASE_URL", min_length=1, repr=False)
     database_role: str = Field(default="payments_app", pattern=_ROLE)
     isolation: Literal["read committed", "serializable"] = "read committed"
     statement_timeout_ms: int = Field(default=8_000, ge=1)
@@ -66,6 +73,16 @@ class Settings(BaseSettings):
     demo: bool = False
     tracing: bool = False
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_a_connection_string(cls, given: str | None) -> str | None:
+        if given is not None:
+            try:
+                require_dsn(given)
+            except DsnError as error:
+                raise PydanticCustomError("dsn", "{why}", {"why": str(error)}) from None
+        return given
 
     @model_validator(mode="after")
     def _lock_wait_ends_first(self) -> "Settings":
