@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -84,3 +85,34 @@ def worst_exit_code(results: list[CheckResult]) -> int:
 
 def no_progress(_done: int, _total: int, _text: str) -> None:
     """Show no progress: the default."""
+
+
+class ViolationFound(BaseException):
+    """A check was ended, by an interrupt or an error, after it had found a violation; the cause says by what.
+
+    Attributes:
+        result: the violation.
+    """
+
+    def __init__(self, result: CheckResult) -> None:
+        self.result = result
+        super().__init__(result.counterexample)
+
+
+@contextmanager
+def violation_kept(so_far: Callable[[], CheckResult]) -> Iterator[None]:
+    """Let no end of the block lose a violation that was found in it.
+
+    Args:
+        so_far: the result on what was found until it is called.
+
+    Raises:
+        ViolationFound: the block was ended, and one had been found.
+    """
+    try:
+        yield
+    except BaseException as error:
+        result = so_far()
+        if result.verdict == "violated":
+            raise ViolationFound(result) from error
+        raise

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from payments_core.entrypoints.cli import app as core
 from payments_verify.cli import app as verify
-from payments_verify.cli.interrupts import interruptible, was_interrupted
+from payments_verify.cli.ends import interruptible, was_interrupted
 from payments_verify.cli.running import progress_bar
 from payments_verify.cli.verify import Pace
 from payments_verify.history import History

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
 from payments_verify.cli.verify import _report, _write
 from payments_verify.payments.checks import machine_check, racing_check, stress_check
 from payments_verify.payments.interleavings_check import interleavings_check
@@ -38,7 +40,7 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with prepared_database(None, EXPLORING) as dsn:
         results = list(checks(dsn, folder))
-    _write(folder, _report(results, _SEED, True, "18", 1.0))
+    _write(folder, msgspec.json.encode(_report(results, _SEED, True, "18", 1.0)))
 
 
 if __name__ == "__main__":

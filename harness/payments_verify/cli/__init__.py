@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import sys
-from io import TextIOWrapper
+from typing import NoReturn
 
 import typer
 from typer.core import TyperGroup
 
+from payments_verify import outermost
 from payments_verify.cli.alarms import false_alarms
 from payments_verify.cli.audit import audit
 from payments_verify.cli.conformance import conformance
 from payments_verify.cli.differential import machine, stress
+from payments_verify.cli.ends import PROGRAM, without_verdict
 from payments_verify.cli.explore import explore
 from payments_verify.cli.faults import faults
 from payments_verify.cli.history import history
-from payments_verify.cli.interrupts import interrupt_on_termination, interruptible
+from payments_verify.cli.interrupts import interrupt_on_termination
 from payments_verify.cli.model import model
 from payments_verify.cli.mutants import mutants
 from payments_verify.cli.practice import practice
@@ -29,16 +30,16 @@ from payments_verify.cli.verify import verify
 
 
 class _Commands(TyperGroup):
-    """Commands of which none ends with 1, a violation, because it was interrupted."""
+    """Commands of which none ends with 1, a violation, unless it has found one."""
 
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
         """Run the command."""
-        with interruptible("no verdict"):
+        with without_verdict():
             return super().invoke(ctx)
 
 
 app = typer.Typer(
-    name="payments-verify",
+    name=PROGRAM,
     cls=_Commands,
     invoke_without_command=True,
     pretty_exceptions_enable=False,
@@ -87,11 +88,12 @@ def root(context: typer.Context) -> None:
         raise typer.Exit(2)
 
 
-def main() -> None:
-    """Run the command line."""
-    for stream in (sys.stdout, sys.stderr):
-        # a history's strings and a file's name may hold what the terminal's encoding has no character for
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+def command() -> None:
+    """Run the command line, which ends with ``SystemExit``."""
     interrupt_on_termination()
-    app(prog_name="payments-verify")
+    app(prog_name=PROGRAM)
+
+
+def main() -> NoReturn:
+    """Run the command line, and end the process with the exit code."""
+    outermost.run(PROGRAM, command)

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from payments_verify.alarms import AlarmRun, read_runs, run_once, server_version
-from payments_verify.cli.differential import could_not_run
+from payments_verify.cli.ends import could_not_run
 from payments_verify.cli.running import Report, print_error, print_json, print_text, progress_bar
 from payments_verify.result import Progress
 from payments_verify.sources import sources_hash

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from payments_verify.cli.differential import PostgresBin, could_not_run
-from payments_verify.cli.interrupts import interruptible
+from payments_verify.cli.differential import PostgresBin
+from payments_verify.cli.ends import could_not_run, interruptible
 from payments_verify.cli.running import print_error, print_json, print_text, progress_bar
 from payments_verify.payments import binding as binding_file
 from payments_verify.payments.binding import Binding

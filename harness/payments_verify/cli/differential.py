@@ -12,17 +12,12 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from payments_verify.cli.interrupts import interruptible
-from payments_verify.cli.running import finish, print_error, progress_bar
-from payments_verify.executors import ExecutorError
-from payments_verify.payments.binding import BindingFileError
+from payments_verify.cli.ends import run_alone
+from payments_verify.cli.running import finish, progress_bar
 from payments_verify.payments.checks import OpenSystem, machine_check, racing_check, stress_check
-from payments_verify.payments.system import SweepError
+from payments_verify.result import CheckResult
 from payments_verify.systems import (
     EXPLORING,
-    CommandError,
-    EmbeddedPostgresError,
-    ServerError,
     gated,
     in_memory,
     in_process,
@@ -102,36 +97,31 @@ def machine(
         if system is not SystemName.IN_PROCESS:
             raise typer.BadParameter(f"the {system.value} system has no gate", param_hint="--races")
         _race(examples, steps, seed, postgres_bin, as_json=as_json)
-    with (
-        could_not_run(),
-        interruptible("no mismatch was found before"),
-        opened(system, postgres_bin) as open_system,
-        progress_bar(system.value) as progress,
-    ):
-        result = machine_check(
-            system.value, open_system, examples=examples, steps=steps, seed=seed, progress=progress
-        )
-    finish([result], as_json=as_json)
+
+    def run() -> CheckResult:
+        with opened(system, postgres_bin) as open_system, progress_bar(system.value) as progress:
+            return machine_check(
+                system.value, open_system, examples=examples, steps=steps, seed=seed, progress=progress
+            )
+
+    finish(run_alone(f"stateful machine: {system.value}", run), as_json=as_json)
 
 
 def _race(
     examples: int, steps: int, seed: int | None, postgres_bin: Path | None, *, as_json: bool
 ) -> NoReturn:
-    with (
-        could_not_run(),
-        interruptible("no mismatch was found before"),
-        prepared_database(postgres_bin, EXPLORING) as dsn,
-        progress_bar("races") as progress,
-    ):
-        result = racing_check(
-            "in process",
-            partial(gated, dsn),
-            examples=examples,
-            steps=steps,
-            seed=seed,
-            progress=progress,
-        )
-    finish([result], as_json=as_json)
+    def run() -> CheckResult:
+        with prepared_database(postgres_bin, EXPLORING) as dsn, progress_bar("races") as progress:
+            return racing_check(
+                "in process",
+                partial(gated, dsn),
+                examples=examples,
+                steps=steps,
+                seed=seed,
+                progress=progress,
+            )
+
+    finish(run_alone("stateful machine with races: in process", run), as_json=as_json)
 
 
 def stress(
@@ -147,33 +137,13 @@ def stress(
     Exit codes: 0 it holds; 1 a violation was found; 2 no verdict.
     """
     drawn = secrets.randbelow(1_000_000) if seed is None else seed
-    with (
-        could_not_run(),
-        interruptible(f"the histories so far lie in {histories}, each judged but the last"),
-        opened(SystemName.SERVER, postgres_bin, processes) as open_system,
-        progress_bar("stress") as progress,
-    ):
-        name = f"{processes} server process{'es' if processes > 1 else ''}"
-        result = stress_check(name, open_system, histories, rounds=rounds, seed=drawn, progress=progress)
-    finish([result], as_json=as_json)
+    name = f"{processes} server process{'es' if processes > 1 else ''}"
 
+    def run() -> CheckResult:
+        with (
+            opened(SystemName.SERVER, postgres_bin, processes) as open_system,
+            progress_bar("stress") as progress,
+        ):
+            return stress_check(name, open_system, histories, rounds=rounds, seed=drawn, progress=progress)
 
-_NOT_READY = (
-    EmbeddedPostgresError,
-    ServerError,
-    CommandError,
-    SweepError,
-    BindingFileError,
-    ExecutorError,
-    OSError,
-)
-
-
-@contextmanager
-def could_not_run() -> Iterator[None]:
-    """End with exit code 2 and a message where a system cannot be made ready."""
-    try:
-        yield
-    except _NOT_READY as error:
-        print_error(error)
-        raise typer.Exit(2) from error
+    finish(run_alone(f"stress: {name}", run), as_json=as_json)

@@ -17,9 +17,9 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from payments_verify.cli.differential import Command, ExecutorName, Json, PostgresBin, could_not_run
+from payments_verify.cli.differential import Command, ExecutorName, Json, PostgresBin
+from payments_verify.cli.ends import finished_is_kept
 from payments_verify.cli.explored import ExploredSystem, StopAtFirst, System, explored, require_database
-from payments_verify.cli.interrupts import kept_when_interrupted
 from payments_verify.cli.running import Report, print_json, print_text, progress_bar, verdict_text, worst
 from payments_verify.executors import open_executor
 from payments_verify.interleavings.exhaustive import Bounded, Naive
@@ -138,8 +138,7 @@ def explore(
     program = MakeProgram("", command, postgres_bin, in_memory=system is ExploredSystem.IN_MEMORY)
     found: list[Explored] = []
     with (
-        could_not_run(),
-        kept_when_interrupted() as whole,
+        finished_is_kept() as whole,
         _workers(workers, executor, program, wanted[0]) as side_by_side,
         explored(system, command, postgres_bin, by_workers=side_by_side is not None) as open_service,
         progress_bar("explore") as progress,

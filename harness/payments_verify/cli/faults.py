@@ -11,10 +11,10 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from payments_verify.cli.differential import Command, Json, PostgresBin, could_not_run
+from payments_verify.cli.differential import Command, Json, PostgresBin
+from payments_verify.cli.ends import finished_is_kept
 from payments_verify.cli.explore import scenario_names, scenarios_named
 from payments_verify.cli.explored import StopAtFirst
-from payments_verify.cli.interrupts import kept_when_interrupted
 from payments_verify.cli.running import Report, print_json, print_text, progress_bar, verdict_text, worst
 from payments_verify.gate import Fault
 from payments_verify.payments.fault_check import FaultReport, explore_fault
@@ -45,8 +45,7 @@ def faults(
     wanted = scenarios_named(scenario) if scenario else list(FAULT_SCENARIOS)
     found: list[FaultReport] = []
     with (
-        could_not_run(),
-        kept_when_interrupted() as whole,
+        finished_is_kept() as whole,
         prepared_database(postgres_bin, EXPLORING) as dsn,
         progress_bar("faults") as progress,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -11,7 +13,8 @@ import msgspec
 import typer
 
 from payments_verify.attempt import Attempt, attempt_of
-from payments_verify.cli.running import print_error, print_json, progress_bar
+from payments_verify.cli.ends import end, finished_is_kept, tell_end, written
+from payments_verify.cli.running import print_json, progress_bar
 from payments_verify.explain import Explanation, explain, render
 from payments_verify.formats import FORMATS, load
 from payments_verify.history import History, HistoryError
@@ -120,19 +123,27 @@ def history(
     reports: list[FileReport] = []
     drawn: list[Drawn] = []
     read_as = None if format_name == AUTO else format_name
-    with progress_bar("history", shown=len(files) > 1) as progress:
+    with finished_is_kept() as whole, progress_bar("history", shown=len(files) > 1) as progress:
         for path in files:
             progress(len(reports), len(files), path.name)
-            report, attempts = _report(path, spec, read_as, budget, memory, draws=html is not None)
+            report, checked = _report(path, spec, read_as, budget, memory)
             reports.append(report)
-            drawn.append(_drawn(report, attempts))
-            if not as_json:
-                _print(report)
-    if html is not None:
-        _write(html, drawn)
+            attempts: tuple[Attempt, ...] = ()
+            try:
+                if checked is not None and checked.result.refuted is not None:
+                    why = explain(checked.spec, checked.result.refuted)
+                    reports[-1] = msgspec.structs.replace(report, explanation=why)
+                if checked is not None and html is not None:
+                    attempts = _attempts(checked)
+            finally:  # what is illegal is said, whatever keeps it from being explained
+                drawn.append(_drawn(report, attempts))
+                if not as_json:
+                    _print(reports[-1])
+    page = None if html is None else written(partial(_write, html, drawn))
     if as_json:
         print_json(reports)
-    raise typer.Exit(exit_code([report.verdict for report in reports]))
+    code = exit_code([report.verdict for report in reports])
+    end(code, is_written=page == html and whole())
 
 
 def exit_code(verdicts: Sequence[FileVerdict]) -> int:
@@ -149,9 +160,16 @@ def exit_code(verdicts: Sequence[FileVerdict]) -> int:
     return EXIT_OK if set(verdicts) <= {"ok"} else EXIT_UNDECIDED
 
 
+@dataclass(frozen=True)
+class _Checked:
+    spec: Spec[Any]
+    loaded: History
+    result: Result[Any]
+
+
 def _report(
-    path: Path, spec_name: str | None, format_name: str | None, budget: float, memory: int, *, draws: bool
-) -> tuple[FileReport, tuple[Attempt, ...]]:
+    path: Path, spec_name: str | None, format_name: str | None, budget: float, memory: int
+) -> tuple[FileReport, _Checked | None]:
     started = time.monotonic()
     name = escaped(str(path))
     try:
@@ -164,16 +182,19 @@ def _report(
         reason = f"{name}: {error}"
     except OSError as error:
         reason = f"{name}: cannot be read: {error.strerror}"
+    except Exception as error:  # noqa: BLE001 - the other files have verdicts of their own
+        reason = f"{name}: {tell_end(error)}"
     else:
-        report = _checked(name, time.monotonic() - started, loaded, spec, result)
-        return report, _attempts(spec, loaded, result) if draws else ()
+        checked = _Checked(spec, loaded, result)
+        return _found(name, time.monotonic() - started, checked), checked
     reason = escaped(reason)
     seconds = round(time.monotonic() - started, 6)
-    return FileReport(file=name, verdict="error", seconds=seconds, reason=reason), ()
+    return FileReport(file=name, verdict="error", seconds=seconds, reason=reason), None
 
 
-def _attempts(spec: Spec[Any], loaded: History, result: Result[Any]) -> tuple[Attempt, ...]:
+def _attempts(checked: _Checked) -> tuple[Attempt, ...]:
     """What is drawn: the part that is refuted; of a linearizable history its first parts."""
+    spec, loaded, result = checked.spec, checked.loaded, checked.result
     if result.refuted is not None:
         return (attempt_of(spec, result.refuted, loaded.operations),)
     if result.verdict is not Verdict.OK:
@@ -194,14 +215,14 @@ def _drawn(report: FileReport, attempts: tuple[Attempt, ...]) -> Drawn:
     )
 
 
-def _write(page: Path, drawn: Sequence[Drawn]) -> None:
+def _write(page: Path, drawn: Sequence[Drawn]) -> Path:
     try:
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(history_page.render(drawn), encoding="utf-8")
     except OSError as error:
-        print_error(f"{page}: cannot be written: {error.strerror}")
-        raise typer.Exit(EXIT_UNDECIDED) from error
+        raise OSError(f"{page}: cannot be written: {error.strerror}") from error
     typer.echo(visible(f"drawn: {page}"), err=True)
+    return page
 
 
 def _spec_for(loaded: History, name: str | None) -> Spec[Any]:
@@ -211,7 +232,8 @@ def _spec_for(loaded: History, name: str | None) -> Spec[Any]:
     return spec_named(wanted)
 
 
-def _checked(name: str, seconds: float, loaded: History, spec: Spec[Any], result: Result[Any]) -> FileReport:
+def _found(name: str, seconds: float, checked: _Checked) -> FileReport:
+    result = checked.result
     verdicts: dict[Verdict, FileVerdict] = {
         Verdict.OK: "ok",
         Verdict.ILLEGAL: "illegal",
@@ -221,13 +243,12 @@ def _checked(name: str, seconds: float, loaded: History, spec: Spec[Any], result
         file=name,
         verdict=verdicts[result.verdict],
         seconds=round(seconds, 6),
-        spec=spec.name,
-        format=loaded.format,
-        operations=len(loaded.operations),
+        spec=checked.spec.name,
+        format=checked.loaded.format,
+        operations=len(checked.loaded.operations),
         parts=len(result.parts),
         configurations=sum(part.configurations for part in result.parts),
         reason=result.reason or None,
-        explanation=explain(spec, result.refuted) if result.refuted else None,
     )
 
 

@@ -1,70 +1,19 @@
-"""Ctrl-C and SIGTERM: what was started ends, what was finished stays, and neither is lost on the way."""
+"""Ctrl-C and SIGTERM: neither is lost on its way to the code that ends what was started."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING
-
-import typer
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
 
 _AGAIN_S = 0.05
-
-
-def was_interrupted(error: BaseException | None) -> bool:
-    """Whether an error is an interrupt, or came up while one ended what was under way."""
-    while error is not None:
-        if isinstance(error, KeyboardInterrupt | asyncio.CancelledError):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-@contextmanager
-def interruptible(what_is_left: str) -> Iterator[None]:
-    """Let an interrupt end the block, once it has ended what it started, with a message and exit code 2.
-
-    Args:
-        what_is_left: what there is of the work.
-
-    Raises:
-        typer.Exit: it was interrupted.
-    """
-    try:
-        yield
-    except typer.Exit:
-        raise
-    except BaseException as error:
-        if not was_interrupted(error):
-            raise
-        typer.echo(f"interrupted; {what_is_left}", err=True)
-        raise typer.Exit(2) from None
-
-
-@contextmanager
-def kept_when_interrupted() -> Iterator[Callable[[], bool]]:
-    """Let an interrupt end the block, but not the command, which then shows what was finished.
-
-    Yields:
-        Says, after the block, whether it came to its end.
-    """
-    whole = True
-    try:
-        yield lambda: whole
-    except BaseException as error:
-        if not was_interrupted(error):
-            raise
-        whole = False
-        typer.echo("interrupted; this is what was finished", err=True)
 
 
 def interrupt_on_termination() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from payments_verify.cli.differential import Json
-from payments_verify.cli.running import finish, interrupted, progress_bar
+from payments_verify.cli.ends import attempted, finished_is_kept, interrupted
+from payments_verify.cli.running import finish, progress_bar
 from payments_verify.result import CheckResult
 from payments_verify.suite import MODEL_CHECKS
 
@@ -36,12 +38,11 @@ def model(
     Exit codes: 0 everything holds; 1 a violation was found; 2 no verdict on something, and no violation.
     """
     results: list[CheckResult] = []
-    try:
+    with finished_is_kept() as whole:
         for name in check or CHECKS:
             title, run = CHECKS[name]
             with progress_bar(title) as progress:
-                results.append(run(progress=progress))
-    except KeyboardInterrupt:
-        typer.echo("interrupted; the results have what was finished", err=True)
+                attempted(title, partial(run, progress=progress), results)
+    if not whole():
         results.append(interrupted())
     finish(results, as_json=as_json)

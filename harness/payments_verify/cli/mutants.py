@@ -22,7 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 from payments_verify.cli.differential import ExecutorName, Json, PostgresBin
-from payments_verify.cli.running import print_error, progress_bar
+from payments_verify.cli.ends import end, written
+from payments_verify.cli.running import print_error, print_json, progress_bar
 from payments_verify.executors import ExecutorError, open_executor
 from payments_verify.mutants.catalogue import Catalogue, CatalogueError, load
 from payments_verify.mutants.edit import EditError
@@ -111,8 +112,17 @@ def mutants(
     except (CatalogueError, EditError, ExecutorError, OSError) as error:
         print_error(error)
         raise typer.Exit(2) from error
-    _write(found, seconds, output, as_json=as_json)
-    raise typer.Exit(found.exit_code)
+    report = _report(found, seconds)
+    path = written(partial(_write, found, report, output))
+    if as_json:
+        print_json(report)
+    else:
+        console = Console(soft_wrap=True)
+        console.width = max(console.width, _WIDTH)
+        _show(found, console)
+        where = "" if path is None else f"; report: {path}, picture: {path.with_suffix('.svg')}"
+        typer.echo(f"\n{found.verdict_text}{where}")
+    end(found.exit_code, is_written=path is not None)
 
 
 def _named(known: Catalogue, only: Sequence[str]) -> list[str]:
@@ -186,8 +196,8 @@ def _package() -> Path:
     return Path(spec.origin).parent
 
 
-def _write(found: Matrix, seconds: float, output: Path, *, as_json: bool) -> None:
-    report: dict[str, Any] = {
+def _report(found: Matrix, seconds: float) -> dict[str, Any]:
+    return {
         **found.as_json(),
         "seconds": round(seconds, 1),
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -197,17 +207,14 @@ def _write(found: Matrix, seconds: float, output: Path, *, as_json: bool) -> Non
             "system": platform.platform(),
         },
     }
+
+
+def _write(found: Matrix, report: dict[str, Any], output: Path) -> Path:
     output.mkdir(parents=True, exist_ok=True)
     path = output / "mutants.json"
     path.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
     path.with_suffix(".svg").write_text(render(found) + "\n", encoding="utf-8")
-    if as_json:
-        typer.echo(path.read_text())
-        return
-    console = Console(soft_wrap=True)
-    console.width = max(console.width, _WIDTH)
-    _show(found, console)
-    typer.echo(f"\n{found.verdict_text}; report: {path}, picture: {path.with_suffix('.svg')}")
+    return path
 
 
 def _show(found: Matrix, console: Console) -> None:

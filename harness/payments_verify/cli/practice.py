@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 
 from payments_verify.cli.conformance import progressing, read_binding, show
-from payments_verify.cli.differential import PostgresBin, could_not_run
+from payments_verify.cli.differential import PostgresBin
+from payments_verify.cli.ends import could_not_run
 from payments_verify.cli.running import print_error, print_json
 from payments_verify.payments.conformance import FULL, LEVELS, QUICK, Conformance, examine
 from payments_verify.practice import BINDING, PracticeError, command_of, write_skeleton

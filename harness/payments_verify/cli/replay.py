@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,8 @@ import typer
 import uvloop
 
 from payments_verify.cli.conformance import BindingFile, read_binding
-from payments_verify.cli.differential import Command, Json, PostgresBin, could_not_run
+from payments_verify.cli.differential import Command, Json, PostgresBin
+from payments_verify.cli.ends import end, finished_is_kept, written
 from payments_verify.cli.explored import ExploredSystem, explored, require_database, system_of
 from payments_verify.cli.running import Report, print_error, print_json, progress_bar
 from payments_verify.interleavings.execution import DivergenceError, Execution, SchedulingError
@@ -62,15 +64,18 @@ def replay(
     except schedule_file.ScheduleError as error:
         print_error(error)
         raise typer.Exit(2) from error
+    runs: list[_Replayed] = []
     with (
-        could_not_run(),
+        finished_is_kept() as whole,
         _opened(made_for, command, binding, postgres_bin) as open_service,
         progress_bar("replay") as progress,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        runs = runner.run(_replay(open_service, schedule, times, progress))
-    pictures = _draw(schedule, runs, output or file.parent, file.name.split(".")[0])
-    _report(schedule, runs, pictures, width=width, as_json=as_json)
+        runner.run(_replay(open_service, schedule, times, runs, progress))
+    pictures = written(partial(_draw, schedule, runs, output or file.parent, file.name.split(".")[0]))
+    _report(schedule, runs, pictures or (), width=width, as_json=as_json)
+    verdict = 1 if any(run.violation for run in runs) else 2 if any(run.problem for run in runs) else 0
+    end(verdict, is_written=pictures is not None and whole())
 
 
 @contextmanager
@@ -108,11 +113,14 @@ def _system(
 
 
 async def _replay(
-    open_service: OpenGated, schedule: schedule_file.SavedSchedule, times: int, progress: Report
-) -> list[_Replayed]:
+    open_service: OpenGated,
+    schedule: schedule_file.SavedSchedule,
+    times: int,
+    runs: list[_Replayed],
+    progress: Report,
+) -> None:
     faults = {(each.process, each.statement): each.fault for each in schedule.faults}
     judge = Judge(faults=bool(faults))
-    runs = []
     async with open_service() as service:
         program = ScenarioProgram(
             NAMED[schedule.scenario], service, faults=faults, patience=PATIENCE if faults else 1
@@ -126,7 +134,6 @@ async def _replay(
             else:
                 runs.append(_Replayed(execution, judge.violation(execution)))
             progress(number + 1, times, "")
-    return runs
 
 
 async def _once(program: ScenarioProgram, schedule: schedule_file.SavedSchedule) -> Execution:
@@ -205,4 +212,3 @@ def _report(
         typer.echo(f"runs: {len(runs)}; violated: {wrong}, explained: {explained}, not run: {len(not_run)}")
         for path in pictures:
             typer.echo(f"picture: {path}")
-    raise typer.Exit(1 if wrong else 2 if not_run else 0)

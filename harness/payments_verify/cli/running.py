@@ -104,18 +104,6 @@ def print_json(value: Any) -> None:  # noqa: ANN401 - whatever msgspec encodes
     typer.echo(in_json(msgspec.json.format(msgspec.json.encode(value)).decode()))
 
 
-def interrupted() -> CheckResult:
-    """What stands in the results for the checks that an interrupt kept from running."""
-    return CheckResult(
-        name="the rest",
-        kind="interrupted",
-        cases=0,
-        verdict="no verdict",
-        seconds=0.0,
-        counterexample="interrupted before it ran",
-    )
-
-
 def finish(results: Sequence[CheckResult], *, as_json: bool) -> NoReturn:
     """Print the results and leave with their exit code: 0 all hold, 1 one is violated, 2 could not run."""
     if as_json:

@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from payments_verify.cli.differential import PostgresBin, could_not_run
+from payments_verify.cli.differential import PostgresBin
+from payments_verify.cli.ends import could_not_run
 from payments_verify.cli.running import print_error, progress_bar
 from payments_verify.model_checks.contracts import check_contracts
 from payments_verify.pages import PageError, Sources, SourcesError, make

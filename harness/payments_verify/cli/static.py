@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from payments_verify.cli.differential import Json, PostgresBin, could_not_run
+from payments_verify.cli.differential import Json, PostgresBin
+from payments_verify.cli.ends import run_alone
 from payments_verify.cli.running import finish, progress_bar
+from payments_verify.result import CheckResult
 from payments_verify.systems import shipped_static_check
 
 
@@ -15,6 +17,9 @@ def static(postgres_bin: PostgresBin = None, as_json: Json = False) -> None:
 
     Exit codes: 0 everything holds; 1 a violation was found; 2 no verdict.
     """
-    with could_not_run(), progress_bar("static") as progress:
-        result = shipped_static_check(postgres_bin, progress=progress)
-    finish([result], as_json=as_json)
+
+    def run() -> CheckResult:
+        with progress_bar("static") as progress:
+            return shipped_static_check(postgres_bin, progress=progress)
+
+    finish(run_alone("schema and statements", run), as_json=as_json)

@@ -14,10 +14,11 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from payments_verify.cli.differential import Command, Json, PostgresBin, could_not_run
+from payments_verify.cli.differential import Command, Json, PostgresBin
+from payments_verify.cli.ends import attempted, could_not_run, finished_is_kept, interrupted
 from payments_verify.cli.explore import SCHEDULES, scenarios_named
 from payments_verify.cli.explored import ExploredSystem, explored
-from payments_verify.cli.running import Report, finish, interrupted, print_error, print_json, progress_bar
+from payments_verify.cli.running import Report, finish, print_error, print_json, progress_bar
 from payments_verify.interleavings.exhaustive import Naive
 from payments_verify.interleavings.source_dpor import SourceDPOR
 from payments_verify.interleavings.strategy import Strategy
@@ -121,13 +122,11 @@ def check(
 
 def _run(checks: Sequence[tuple[str, Callable[..., CheckResult]]]) -> list[CheckResult]:
     results: list[CheckResult] = []
-    try:
-        with progress_bar("TLC") as progress:
-            for number, (name, run) in enumerate(checks):
-                progress(number, len(checks), name)
-                results.append(run())
-    except KeyboardInterrupt:
-        typer.echo("interrupted; the results have what was finished", err=True)
+    with finished_is_kept() as whole, progress_bar("TLC") as progress:
+        for number, (name, run) in enumerate(checks):
+            progress(number, len(checks), name)
+            attempted(name, run, results)
+    if not whole():
         results.append(interrupted())
     return results
 

@@ -8,6 +8,7 @@ import secrets
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,9 +18,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from payments_verify.cli.differential import PostgresBin, could_not_run
-from payments_verify.cli.interrupts import was_interrupted
-from payments_verify.cli.running import interrupted, progress_bar, show
+from payments_verify.cli.differential import PostgresBin
+from payments_verify.cli.ends import attempted, could_not_run, end, finished_is_kept, interrupted, written
+from payments_verify.cli.running import print_json, progress_bar, show
 from payments_verify.report.page import write as write_page
 from payments_verify.report.saved import REPORT_FILE, REPORT_FORMAT, REPORT_VERSION
 from payments_verify.result import CheckResult, worst_exit_code
@@ -49,37 +50,35 @@ def verify(
     version = "not started"
     with could_not_run():
         _make(output)
-        pace = Pace.read(output / REPORT_FILE, quick=quick)
-        try:
-            with prepared_database(postgres_bin, EXPLORING) as dsn:
-                version = _server_version(dsn)
-                effort = QUICK if quick else FULL
-                folders = output / "histories", output / "schedules"
-                planned = list(suite(dsn, effort, drawn, *folders, postgres_bin))
-                for each in planned:
-                    results.append(_run(each, len(results), len(planned), pace))
-        except BaseException as error:
-            if not was_interrupted(error):
-                raise
-            typer.echo("interrupted; the report has what was finished", err=True)
-            results.append(interrupted())
+    pace = Pace.read(output / REPORT_FILE, quick=quick)
+    with finished_is_kept() as whole, prepared_database(postgres_bin, EXPLORING) as dsn:
+        version = _server_version(dsn)
+        effort = QUICK if quick else FULL
+        folders = output / "histories", output / "schedules"
+        planned = list(suite(dsn, effort, drawn, *folders, postgres_bin))
+        for number, each in enumerate(planned):
+            _run(each, number, len(planned), pace, results)
+    if not whole():
+        results.append(interrupted())
     report = _report(results, drawn, quick, version, time.monotonic() - started)
-    page = _write(output, report)
+    content = msgspec.json.format(msgspec.json.encode(report))
+    page = written(partial(_write, output, content))
     if as_json:
-        typer.echo((output / REPORT_FILE).read_text())
+        print_json(report)
     else:
         console = Console(soft_wrap=True)
         show(results, console)
-        console.print(f"\n{report['verdict']}, in {report['seconds']:.0f} s, seed {drawn}; report: {page}")
-    raise typer.Exit(worst_exit_code(results))
+        where = "" if page is None else f"; report: {page}"
+        console.print(f"\n{report['verdict']}, in {report['seconds']:.0f} s, seed {drawn}{where}")
+    end(worst_exit_code(results), is_written=page is not None)
 
 
-def _run(planned: Planned, number: int, total: int, pace: Pace) -> CheckResult:
+def _run(planned: Planned, number: int, total: int, pace: Pace, results: list[CheckResult]) -> None:
     title = f"[{number + 1}/{total}] {planned.title}{pace.left(number)}"
     with progress_bar(escape(title)) as progress:
-        result = planned.run(progress=progress)
+        attempted(planned.title, partial(planned.run, progress=progress), results)
+    result = results[-1]
     typer.echo(f"{result.name}: {result.verdict} ({result.seconds:.1f} s)", err=True)
-    return result
 
 
 @dataclass(frozen=True)
@@ -114,9 +113,9 @@ def _make(output: Path) -> None:
         ) from error
 
 
-def _write(output: Path, report: dict[str, Any]) -> Path:
+def _write(output: Path, content: bytes) -> Path:
     """Write the report, and the page that shows it; the page's file."""
-    (output / REPORT_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(report)))
+    (output / REPORT_FILE).write_bytes(content)
     return write_page(output)
 
 

@@ -1,0 +1,209 @@
+"""The ends of a command that are no verdict: what is told, and that what was found before is not lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NoReturn, TypeVar
+
+import psycopg
+import typer
+
+from payments_verify import outermost
+from payments_verify.cli.running import print_error
+from payments_verify.executors import ExecutorError
+from payments_verify.payments.binding import BindingFileError
+from payments_verify.payments.system import SweepError
+from payments_verify.result import CheckResult, ViolationFound
+from payments_verify.systems import CommandError, EmbeddedPostgresError, ServerError
+
+PROGRAM = "payments-verify"
+
+_T = TypeVar("_T")
+
+_NOT_READY = (
+    EmbeddedPostgresError,
+    ServerError,
+    CommandError,
+    SweepError,
+    BindingFileError,
+    ExecutorError,
+    OSError,
+    psycopg.OperationalError,
+)
+"""What a machine, or a service that cannot be made ready, is the cause of; all else is a bug of ours."""
+
+_OF_THE_COMMAND_LINE: tuple[type[BaseException], ...] = (typer.Exit, *typer.BadParameter.__mro__[1:3])
+"""An exit code that was decided, and what is wrong with options, which the command line tells."""
+
+
+def was_interrupted(error: BaseException | None) -> bool:
+    """Whether an error is an interrupt, or came up while one ended what was under way."""
+    while error is not None:
+        if isinstance(error, BaseExceptionGroup):
+            return any(map(was_interrupted, error.exceptions))
+        if isinstance(error, KeyboardInterrupt | asyncio.CancelledError):
+            return True
+        if isinstance(error, TimeoutError):  # which a limit in time makes of a cancellation of its own
+            return False
+        error = error.__cause__ or error.__context__
+    return False
+
+
+@contextmanager
+def interruptible(what_is_left: str) -> Iterator[None]:
+    """Let an interrupt end the block, once it has ended what it started, with a message and exit code 2.
+
+    Args:
+        what_is_left: what there is of the work.
+
+    Raises:
+        typer.Exit: it was interrupted.
+    """
+    try:
+        yield
+    except _OF_THE_COMMAND_LINE:
+        raise
+    except BaseException as error:
+        if not was_interrupted(error):
+            raise
+        tell_end(error, what_is_left)
+        raise typer.Exit(2) from None
+
+
+@contextmanager
+def could_not_run() -> Iterator[None]:
+    """End with exit code 2 and a message where a system cannot be made ready.
+
+    Raises:
+        typer.Exit: it cannot be.
+    """
+    try:
+        yield
+    except _NOT_READY as error:
+        tell_end(error)
+        raise typer.Exit(2) from error
+
+
+@contextmanager
+def without_verdict() -> Iterator[None]:
+    """End with exit code 2 and a message, whatever ends the block before it has a verdict.
+
+    Raises:
+        typer.Exit: it has none.
+    """
+    try:
+        yield
+    except _OF_THE_COMMAND_LINE:
+        raise
+    except BaseException as error:  # noqa: BLE001 - exit code 1 is a violation and nothing else
+        tell_end(error)
+        raise typer.Exit(2) from None
+
+
+@contextmanager
+def finished_is_kept() -> Iterator[Callable[[], bool]]:
+    """Let whatever ends the block early not end the command, which then shows what was finished.
+
+    Yields:
+        Says, after the block, whether it came to its end.
+    """
+    whole = True
+    try:
+        yield lambda: whole
+    except _OF_THE_COMMAND_LINE:
+        raise
+    except BaseException as error:  # noqa: BLE001 - it is told, and what was found before stays found
+        whole = False
+        tell_end(error, "this is what was finished")
+
+
+def attempted(name: str, run: Callable[[], CheckResult], results: list[CheckResult]) -> None:
+    """Add what a check finds to the results, or why it has no verdict; an interrupt goes on to the caller.
+
+    Args:
+        name: the check's name where it came to no result.
+        run: runs it.
+        results: those of the command.
+    """
+    try:
+        results.append(run())
+    except ViolationFound as found:
+        results.append(found.result)
+        if was_interrupted(found):
+            raise
+        tell_end(found.__cause__ or found)
+    except _OF_THE_COMMAND_LINE:
+        raise
+    except BaseException as error:
+        if was_interrupted(error):
+            raise
+        results.append(unfinished(name, tell_end(error)))
+
+
+def unfinished(name: str, why: str) -> CheckResult:
+    """The result on a check that came to no end."""
+    return CheckResult(
+        name=name, kind="unfinished", cases=0, verdict="no verdict", seconds=0.0, counterexample=why
+    )
+
+
+def written(write: Callable[[], _T]) -> _T | None:
+    """Write what shows a verdict, and give what that gives; ``None``, and a message, where it cannot be."""
+    try:
+        return write()
+    except OSError as error:
+        tell_end(error)
+        return None
+
+
+def end(code: int, *, is_written: bool = True) -> NoReturn:
+    """Leave with the exit code of what was found; what could not be written keeps it from being 0.
+
+    Raises:
+        typer.Exit: always.
+    """
+    raise typer.Exit(code or (0 if is_written else outermost.NO_VERDICT))
+
+
+def interrupted() -> CheckResult:
+    """What stands in the results for the checks that did not run because the command was ended early."""
+    return CheckResult(
+        name="the rest",
+        kind="interrupted",
+        cases=0,
+        verdict="no verdict",
+        seconds=0.0,
+        counterexample="interrupted before it ran",
+    )
+
+
+def run_alone(name: str, run: Callable[[], CheckResult]) -> list[CheckResult]:
+    """The result on the one check of a command, also where it is ended early."""
+    results: list[CheckResult] = []
+    with finished_is_kept() as whole:
+        attempted(name, run, results)
+    return results if results or whole() else [unfinished(name, "interrupted; nothing was found before")]
+
+
+def tell_end(error: BaseException, what_is_left: str = "no verdict") -> str:
+    """Tell what ended the work; what was told."""
+    if was_interrupted(error):
+        message = f"interrupted; {what_is_left}"
+        outermost.tell(message)
+        return message
+    leaves = list(_leaves(error))
+    if not all(isinstance(each, _NOT_READY) for each in leaves):
+        return outermost.tell_internal_error(PROGRAM, error)
+    message = "; ".join(dict.fromkeys(str(each) or type(each).__name__ for each in leaves))
+    print_error(message)
+    return message
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _leaves(each)
+    else:
+        yield error

@@ -1,0 +1,143 @@
+"""The outermost handler of a command: what no other code has caught ends without a verdict, and is told.
+
+Exit code 1 says that a violation was found. Python itself ends with 1 after an uncaught exception, and with
+120 where standard output cannot be written to at the end. A command that runs in here ends with neither.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from io import BufferedWriter, FileIO, RawIOBase, TextIOWrapper
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+NO_VERDICT = 2
+
+
+class Output(RawIOBase):
+    """A stream of the process, whose failures do not end the process.
+
+    Attributes:
+        problem: the first failure; ``None`` if everything was written.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self._file = FileIO(number, "wb", closefd=False)
+        self.problem: OSError | None = None
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def fileno(self) -> int:
+        """The file descriptor."""
+        return self._file.fileno()
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        return self._file.isatty()
+
+    def write(self, data: ReadableBuffer) -> int:
+        """Write, or drop what cannot be written."""
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.problem = self.problem or error
+            return memoryview(data).nbytes
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether somebody who still reads lacks something: who has closed the pipe wants no more."""
+        return self.problem is not None and self.problem.errno != errno.EPIPE
+
+
+def run(program: str, command: Callable[[], object]) -> NoReturn:
+    """Run a command, and end the process with its exit code, or with 2 if an exception ended it.
+
+    Args:
+        program: its name, for messages.
+        command: ends with ``SystemExit`` and the code.
+    """
+    output, _ = (_forgiving(number) for number in (1, 2))
+    code = _code_of(program, command)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    if output.is_lost:
+        tell(f"{program}: standard output could not be written to: {output.problem}")
+        code = code or NO_VERDICT
+    sys.exit(code)
+
+
+def _code_of(program: str, command: Callable[[], object]) -> int:
+    try:
+        command()
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else 0 if ended.code is None else NO_VERDICT
+    except KeyboardInterrupt:
+        tell("interrupted; no verdict")
+        return NO_VERDICT
+    except BaseException as error:  # noqa: BLE001 - there is nobody else to take it
+        tell_internal_error(program, error)
+        return NO_VERDICT
+    return 0
+
+
+def tell_internal_error(program: str, error: BaseException) -> str:
+    """Say on standard error that a command has no verdict because of a bug of its own, and where it is.
+
+    The traceback goes to a file of the folder for temporary files; where none can be written, it is told.
+
+    Returns:
+        What was told.
+    """
+    shown = "".join(traceback.format_exception(error))
+    what = " ".join(traceback.format_exception_only(error)[-1].split())
+    message = f"internal error, no verdict: {what}; {_kept(program, shown)}"
+    tell(f"{program}: {message}")
+    return message
+
+
+def _kept(program: str, shown: str) -> str:
+    try:
+        number, path = tempfile.mkstemp(prefix=f"{program}-", suffix=".traceback.txt")
+        with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(shown)
+    except OSError as error:
+        return f"the traceback could not be written to a file ({error}):\n{shown}"
+    return f"please report it with the traceback: {path}"
+
+
+def tell(message: str) -> None:
+    """Say something on standard error, if it can be said at all."""
+    with suppress(OSError, ValueError):
+        print(message, file=sys.stderr, flush=True)  # noqa: T201 - before, and beside, everything that prints better
+
+
+def _forgiving(number: int) -> Output:
+    """Let one of the process' two streams forgive; one that is closed leads nowhere."""
+    try:
+        os.fstat(number)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+    output = Output(number)
+    name = {1: "stdout", 2: "stderr"}[number]
+    # A history's strings and a file's name may hold what the terminal's encoding has no character for.
+    text = TextIOWrapper(
+        BufferedWriter(output),
+        encoding=getattr(getattr(sys, name), "encoding", None) or "utf-8",
+        errors="backslashreplace",
+        line_buffering=number == 2 or output.isatty(),
+        write_through=False,
+    )
+    setattr(sys, name, text)
+    return output
