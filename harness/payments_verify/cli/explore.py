@@ -34,6 +34,7 @@ from payments_verify.payments.scenario_check import (
     Explored,
     MakeStrategy,
     Workers,
+    end_if_interrupted,
     explore_scenario,
 )
 from payments_verify.payments.scenarios import NAMED, SCENARIOS, Scenario
@@ -175,6 +176,7 @@ async def _explore(
                 progress(number, len(scenarios), f"{name}: {count} schedules")
 
             found.append(await explore_one(scenario, service, on_run=on_run))
+            end_if_interrupted()
             if stop_at_first and found[-1].violation is not None:
                 return
 

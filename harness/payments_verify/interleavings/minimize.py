@@ -64,7 +64,12 @@ class Minimal:
 
 
 async def minimize(
-    program: Program, failing: Execution, still_fails: Callable[[Execution], bool], *, max_runs: int = 1_000
+    program: Program,
+    failing: Execution,
+    still_fails: Callable[[Execution], bool],
+    *,
+    max_runs: int = 1_000,
+    on_better: Callable[[Execution], object] = lambda _execution: None,
 ) -> Minimal:
     """Find a failing run with few switches.
 
@@ -73,6 +78,7 @@ async def minimize(
         failing: a complete run that fails.
         still_fails: whether a complete run fails.
         max_runs: stop after so many, with the best run found.
+        on_better: is told of each run that fails with fewer switches than the one before.
 
     Raises:
         DivergenceError: The run does not fail when its schedule is run again.
@@ -99,6 +105,7 @@ async def minimize(
                 continue
             if switches(execution.schedule) < switches(best.schedule) and still_fails(execution):
                 best, improved = execution, True
+                on_better(best)
                 break
     return Minimal(best, runs)
 

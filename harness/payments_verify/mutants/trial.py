@@ -101,11 +101,12 @@ def run_trial(
         output.seek(0)
         errors.seek(0)
         said, complained = output.read(), errors.read().decode(errors="replace")
-    if not in_time:
+    told = _told(technique, arguments, process.returncode, said, complained, wall)
+    if not in_time and told.state != "killed":  # what it had found when it was ended, it tells
         return _without_verdict(
             technique, arguments, "timed out", wall, f"no verdict within {technique.limit_s:g} s"
         )
-    return _told(technique, arguments, process.returncode, said, complained, wall)
+    return told
 
 
 def _environment(mutant: Path, bin_dir: Path | None) -> Mapping[str, str]:

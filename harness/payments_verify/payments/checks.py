@@ -27,7 +27,7 @@ from payments_verify.payments.scenario_timeline import race_timeline
 from payments_verify.payments.stress import StressReport, stress
 from payments_verify.payments.system import System
 from payments_verify.payments.window_check import check_windows
-from payments_verify.result import CheckResult, Progress, Verdict
+from payments_verify.result import CheckResult, Progress, Verdict, violation_kept
 
 OpenSystem = Callable[[], AbstractAsyncContextManager[System]]
 
@@ -57,8 +57,23 @@ def machine_check(
         reuses_keys: whether keys are used again.
     """
     started = time.monotonic()
-    with asyncio.Runner() as runner, _opened(open_system(), runner) as system:
-        tally, failure = run_machine(
+    tally = Tally()
+
+    def result() -> CheckResult:
+        failure = tally.smallest
+        return CheckResult(
+            name=f"stateful machine: {name}",
+            kind="differential",
+            cases=tally.steps,
+            verdict="holds" if failure is None else "violated",
+            seconds=time.monotonic() - started,
+            details={**_exercised(tally), "violation": _first(tally)},
+            counterexample=None if failure is None else _told(failure),
+            timelines=_drawings(failure, name),
+        )
+
+    with violation_kept(result), asyncio.Runner() as runner, _opened(open_system(), runner) as system:
+        run_machine(
             system,
             runner,
             examples=examples,
@@ -66,17 +81,9 @@ def machine_check(
             seed=seed,
             progress=progress,
             reuses_keys=reuses_keys,
+            tally=tally,
         )
-    return CheckResult(
-        name=f"stateful machine: {name}",
-        kind="differential",
-        cases=tally.steps,
-        verdict="holds" if failure is None else "violated",
-        seconds=time.monotonic() - started,
-        details={**_exercised(tally), "violation": _first(tally)},
-        counterexample=None if failure is None else _told(failure),
-        timelines=_drawings(failure, name),
-    )
+    return result()
 
 
 def windows_check(name: str, open_system: OpenSystem) -> CheckResult:
@@ -128,25 +135,32 @@ def racing_check(
         progress: is told of each program.
     """
     started = time.monotonic()
+    tally = RaceTally()
+
+    def result() -> CheckResult:
+        failure = tally.smallest
+        problem = _told(failure) if failure is not None else _not_shown(tally)
+        verdict: Verdict = "holds" if problem is None else "no verdict"
+        return CheckResult(
+            name=f"stateful machine with races: {name}",
+            kind="differential",
+            cases=tally.steps + tally.counts["commands"],
+            verdict="violated" if failure is not None else verdict,
+            seconds=time.monotonic() - started,
+            details={**_exercised(tally), "races": _raced(tally), "failing_race": _failing_race(failure)},
+            counterexample=problem,
+            timelines=_drawings(failure, name),
+        )
+
     with (
+        violation_kept(result),
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         _opened(open_service(), runner) as service,
     ):
-        tally, failure = run_racing_machine(
-            service, runner, examples=examples, steps=steps, seed=seed, progress=progress
+        run_racing_machine(
+            service, runner, examples=examples, steps=steps, seed=seed, progress=progress, tally=tally
         )
-    problem = _told(failure) if failure is not None else _not_shown(tally)
-    verdict: Verdict = "holds" if problem is None else "no verdict"
-    return CheckResult(
-        name=f"stateful machine with races: {name}",
-        kind="differential",
-        cases=tally.steps + tally.counts["commands"],
-        verdict="violated" if failure is not None else verdict,
-        seconds=time.monotonic() - started,
-        details={**_exercised(tally), "races": _raced(tally), "failing_race": _failing_race(failure)},
-        counterexample=problem,
-        timelines=_drawings(failure, name),
-    )
+    return result()
 
 
 def _drawings(failure: MismatchError | None, service: str) -> tuple[Drawing, ...]:
@@ -174,7 +188,7 @@ def _first(tally: Tally) -> dict[str, Any] | None:
     if tally.first is None:
         return None
     examples, seconds = tally.first
-    return {"examples": examples, "seconds": round(seconds, 3), "commands": tally.program}
+    return {"examples": examples, "seconds": round(seconds, 3), "commands": tally.size}
 
 
 def _raced(tally: RaceTally) -> dict[str, Any]:
@@ -208,7 +222,11 @@ def _not_shown(tally: RaceTally) -> str | None:
 
 
 def _told(failure: MismatchError) -> str:
-    return "\n".join([*getattr(failure, "__notes__", ()), f"{failure}"])
+    """The shortest program; where Hypothesis came to no end, and so told none, what was asked in it."""
+    notes = getattr(failure, "__notes__", ()) or [
+        "the smallest program so far:\n  " + "\n  ".join(failure.commands) if failure.commands else ""
+    ]
+    return "\n".join([*filter(None, notes), f"{failure}"])
 
 
 def stress_check(
@@ -227,9 +245,13 @@ def stress_check(
     started = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
 
-    async def run() -> CheckResult:
+    found = StressReport()
+
+    async def run() -> None:
         async with open_system() as system:
-            found = await stress(system, folder, rounds=rounds, seed=seed, progress=progress)
+            await stress(system, folder, rounds=rounds, seed=seed, progress=progress, report=found)
+
+    def result() -> CheckResult:
         verdict: Verdict = "holds"
         if found.undecided is not None:
             verdict = "no verdict"
@@ -253,7 +275,9 @@ def stress_check(
             timelines=found.drawings,
         )
 
-    return asyncio.run(run())
+    with violation_kept(result):
+        asyncio.run(run())
+    return result()
 
 
 def _last_round(found: StressReport) -> dict[str, Any]:

@@ -16,8 +16,7 @@ from payments_verify.payments.interleavings_check import OpenGated
 from payments_verify.payments.pictures import draw, write_hurt
 from payments_verify.payments.scenarios import Scenario
 from payments_verify.payments.schedule_file import SavedFault
-from payments_verify.payments.system import GatedService
-from payments_verify.result import CheckResult, Progress, Verdict, no_progress
+from payments_verify.result import CheckResult, Progress, Verdict, no_progress, violation_kept
 
 
 @dataclass(frozen=True)
@@ -51,27 +50,31 @@ def faults_check(
         ``holds`` only if every place was explored to its end, and every run explained by the model.
     """
     started = time.monotonic()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        found, problem = runner.run(_explore(open_service, plans, folder, replay, progress))
-    verdicts = {report.verdict for report in found}
-    verdict: Verdict = "violated" if "violated" in verdicts else "no verdict"
-    if verdicts == {"holds"}:
-        verdict = "holds"
-    return CheckResult(
-        name=f"faults at every statement: {name}",
-        kind="faults",
-        cases=sum(report.injected for report in found),
-        verdict=verdict,
-        seconds=time.monotonic() - started,
-        details={"faults": [report.as_json() for report in found]},
-        counterexample=problem if verdict != "holds" else None,
-    )
+    found: list[FaultReport] = []
+
+    def result() -> CheckResult:
+        verdicts = {report.verdict for report in found}
+        verdict: Verdict = "violated" if "violated" in verdicts else "no verdict"
+        if verdicts == {"holds"}:
+            verdict = "holds"
+        return CheckResult(
+            name=f"faults at every statement: {name}",
+            kind="faults",
+            cases=sum(report.injected for report in found),
+            verdict=verdict,
+            seconds=time.monotonic() - started,
+            details={"faults": [report.as_json() for report in found]},
+            counterexample=_told(found, name, folder, replay) if verdict != "holds" else None,
+        )
+
+    with violation_kept(result), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_explore(open_service, plans, found, progress))
+    return result()
 
 
 async def _explore(
-    open_service: OpenGated, plans: Sequence[FaultPlan], folder: Path, replay: str, progress: Progress
-) -> tuple[list[FaultReport], str]:
-    found: list[FaultReport] = []
+    open_service: OpenGated, plans: Sequence[FaultPlan], found: list[FaultReport], progress: Progress
+) -> None:
     pairs = [(plan.scenario, fault) for plan in plans for fault in plan.faults]
     async with open_service() as service:
         for number, (scenario, fault) in enumerate(pairs):
@@ -79,27 +82,27 @@ async def _explore(
             def on_run(text: str, number: int = number) -> None:
                 progress(number, len(pairs), text)
 
-            report = await explore_fault(scenario, fault, service, on_run=on_run)
-            found.append(report)
-            if report.verdict != "holds":
-                return found, _told(report, service, folder, replay)
-    return found, "there is no scenario in which something could go wrong"
+            found.append(await explore_fault(scenario, fault, service, on_run=on_run))
+            if found[-1].verdict != "holds":
+                return
 
 
-def _told(report: FaultReport, service: GatedService, folder: Path, replay: str) -> str:
+def _told(found: Sequence[FaultReport], service: str, folder: Path, replay: str) -> str:
+    """The first report that does not hold."""
+    if not found:
+        return "there is no scenario in which something could go wrong"
+    report = next(report for report in found if report.verdict != "holds")
     what = f"{report.scenario.name}, {report.fault.value}"
     if report.violation is None or report.execution is None or report.place is None:
         return f"{what}: {report.problem or 'no statement of it was reached'}"
     process, statement = report.place
     fault = SavedFault(process, statement, report.fault)
-    file = write_hurt(report.scenario, service.name, report.execution, report.violation, fault, folder)
-    picture = draw(report.scenario, service.name, report.execution, report.violation, file)
+    try:
+        file = write_hurt(report.scenario, service, report.execution, report.violation, fault, folder)
+        picture = draw(report.scenario, service, report.execution, report.violation, file)
+        seen = ["", picture, "", f"run it again: {replay} {file}"]
+    except OSError as error:
+        seen = [f"its schedule cannot be written: {error}"]
     return "\n".join(
-        [
-            f"{what} at statement {statement} of client {process}: {report.violation.explanation}",
-            "",
-            picture,
-            "",
-            f"run it again: {replay} {file}",
-        ]
+        [f"{what} at statement {statement} of client {process}: {report.violation.explanation}", *seen]
     )

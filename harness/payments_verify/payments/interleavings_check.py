@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
@@ -15,11 +17,11 @@ from payments_verify.interleavings.source_dpor import SourceDPOR
 from payments_verify.payments.drawings import Drawing, schedule
 from payments_verify.payments.exercised import written
 from payments_verify.payments.pictures import draw
-from payments_verify.payments.scenario_check import Explored, explore_scenario
+from payments_verify.payments.scenario_check import Explored, end_if_interrupted, explore_scenario
 from payments_verify.payments.scenario_timeline import timeline_of
 from payments_verify.payments.scenarios import Scenario
 from payments_verify.payments.system import GatedService
-from payments_verify.result import CheckResult, Progress, Verdict, no_progress
+from payments_verify.result import CheckResult, Progress, Verdict, no_progress, violation_kept
 
 OpenGated = Callable[[], AbstractAsyncContextManager[GatedService]]
 
@@ -47,21 +49,15 @@ def interleavings_check(
         ``holds`` only if every scenario was explored to its end and every run explained by the model. The
         cases are the schedules that were run.
     """
-    started = time.monotonic()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        found = runner.run(_explore(open_service, scenarios, folder, progress, probes=probes))
-    problems = [f"{each.scenario.name}: {each.problem}" for each in found if each.problem is not None]
-    problems += [f"replay it: payments-verify replay {each.schedule}" for each in found if each.schedule]
-    return CheckResult(
-        name=f"every interleaving, {len(scenarios)} scenarios: {name}",
-        kind="interleavings",
-        cases=sum(each.report.schedules for each in found),
-        verdict=_verdict(found),
-        seconds=time.monotonic() - started,
-        details=_details(found),
-        counterexample="\n".join(problems) or None,
-        timelines=[drawing for each in found for drawing in _drawings(each, name)],
-    )
+    found: list[Explored] = []
+
+    def told() -> str:
+        problems = [f"{each.scenario.name}: {each.problem}" for each in found if each.problem is not None]
+        problems += [f"replay it: payments-verify replay {each.schedule}" for each in found if each.schedule]
+        return "\n".join(problems) or "no scenario was explored"
+
+    exploring = partial(_explore, open_service, scenarios, folder, progress, found, probes=probes)
+    return _checked(name, len(scenarios), found, told, exploring)
 
 
 def drawn_interleavings_check(
@@ -86,19 +82,36 @@ def drawn_interleavings_check(
     Returns:
         ``holds`` only if every scenario was explored to its end and every run explained by the model.
     """
+    found: list[Explored] = []
+    exploring = partial(_explore, open_service, scenarios, folder, progress, found, to_the_first=True)
+    return _checked(name, len(scenarios), found, lambda: _drawn(found, name, replay), exploring)
+
+
+def _checked(
+    name: str,
+    scenarios: int,
+    found: Sequence[Explored],
+    told: Callable[[], str],
+    exploring: Callable[[], Coroutine[Any, Any, None]],
+) -> CheckResult:
+    """What an exploration found, also where it was ended early."""
     started = time.monotonic()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        found = runner.run(_explore(open_service, scenarios, folder, progress, to_the_first=True))
-    return CheckResult(
-        name=f"every interleaving, {len(scenarios)} scenarios: {name}",
-        kind="interleavings",
-        cases=sum(each.report.schedules for each in found),
-        verdict=_verdict(found),
-        seconds=time.monotonic() - started,
-        details=_details(found),
-        counterexample=_drawn(found, name, replay) if _verdict(found) != "holds" else None,
-        timelines=[drawing for each in found for drawing in _drawings(each, name)],
-    )
+
+    def result() -> CheckResult:
+        return CheckResult(
+            name=f"every interleaving, {scenarios} scenarios: {name}",
+            kind="interleavings",
+            cases=sum(each.report.schedules for each in found),
+            verdict=_verdict(found),
+            seconds=time.monotonic() - started,
+            details=_details(found),
+            counterexample=told() if _verdict(found) != "holds" else None,
+            timelines=[drawing for each in found for drawing in _drawings(each, name)],
+        )
+
+    with violation_kept(result), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(exploring())
+    return result()
 
 
 def _details(found: Sequence[Explored]) -> dict[str, object]:
@@ -136,11 +149,11 @@ async def _explore(
     scenarios: Sequence[Scenario],
     folder: Path,
     progress: Progress,
+    found: list[Explored],
     *,
     probes: int = 0,
     to_the_first: bool = False,
-) -> list[Explored]:
-    found: list[Explored] = []
+) -> None:
     async with open_service() as service:
         for number, scenario in enumerate(scenarios):
 
@@ -150,9 +163,9 @@ async def _explore(
             found.append(
                 await explore_scenario(scenario, service, SourceDPOR, folder, probes=probes, on_run=on_run)
             )
+            end_if_interrupted()
             if to_the_first and found[-1].verdict != "holds":
                 break
-    return found
 
 
 def _verdict(found: Sequence[Explored]) -> Verdict:

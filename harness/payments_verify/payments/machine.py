@@ -46,6 +46,9 @@ from payments_verify.result import Progress
 EPOCH = 1_900_000_000_000_000
 """Where the database's clock stands when an example begins, in µs (the year 2030)."""
 
+SHRINKING_LIMIT_S = 45.0
+"""How long a mismatch is made smaller, in seconds; what is smallest then is told."""
+
 _SECOND = 1_000_000
 AMOUNTS = st.sampled_from([1, 500, 501, MAX_AMOUNT])
 _MALFORMED_AMOUNTS = st.sampled_from(EVERYTHING.malformed)
@@ -55,6 +58,10 @@ PAYMENTS = 3  # as many as an example uses at a time, because each step looks at
 # Around the end of a window, or not there: if the clock always went there, no window would stay open.
 _AROUND = st.sampled_from([None, None, None, -1, 0, 1])
 REASONS = st.sampled_from(["declined", "voided"])
+
+
+class SmallEnoughError(BaseException):
+    """A mismatch is made no smaller; no ``Exception``, which Hypothesis would take for another mismatch."""
 
 
 @dataclass
@@ -71,6 +78,8 @@ class Tally:
         began: when the run began, on this process's monotonic clock, in seconds.
         program: commands of the program that is run, or was run last: the shortest, once one has failed.
         first: programs and seconds up to the first mismatch; ``None`` without one.
+        smallest: the mismatch of the shortest program so far; ``None`` without one.
+        size: commands of that program.
     """
 
     examples: int = 0
@@ -82,17 +91,27 @@ class Tally:
     began: float = field(default_factory=time.monotonic)
     program: int = 0
     first: tuple[int, float] | None = None
+    smallest: MismatchError | None = None
+    size: int = 0
 
     def begin_example(self) -> None:
-        """Count a program that begins."""
+        """Count a program that begins.
+
+        Raises:
+            SmallEnoughError: it would make a mismatch smaller, and the time for that is over.
+        """
+        if self.first is not None and time.monotonic() - self.began > self.first[1] + SHRINKING_LIMIT_S:
+            raise SmallEnoughError
         self.examples += 1
         self.program = 0
         self.on_example()
 
-    def mismatch(self, what: str, operations: Sequence[Operation] = ()) -> MismatchError:
-        """A mismatch, to be raised; when the first came is kept."""
+    def kept(self, mismatch: MismatchError) -> MismatchError:
+        """A mismatch, to be raised: the smallest is known from now on, and when the first came."""
         self.first = self.first or (self.examples, time.monotonic() - self.began)
-        return MismatchError(what, operations)
+        if self.smallest is None or self.program <= self.size:
+            self.smallest, self.size = mismatch, self.program
+        return mismatch
 
 
 def _where(has: Callable[[Traits], bool]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -120,6 +139,7 @@ class PaymentMachine(RuleBasedStateMachine):
         self.records: dict[str, Record] = {}
         self.bodies: dict[tuple[str, str], str] = {}
         self.trace = Trace()
+        self.commands: list[str] = []
         self._keys = count()
         self.tally.begin_example()
         self.runner.run(self.system.set_clock(self.now))
@@ -234,6 +254,7 @@ class PaymentMachine(RuleBasedStateMachine):
         """Expire everything that is due, around the end of a window."""
         self.move_to_the_end_of_the_window(payment, offset)
         assert self.system.sweep is not None
+        self.commands.append("sweep")
         self.runner.run(self.system.sweep())
         self.trace.add("sweep", {}, {})
         for each, record in self.records.items():
@@ -264,6 +285,7 @@ class PaymentMachine(RuleBasedStateMachine):
     def set_clock(self, now: int) -> None:
         """Set the database's clock, in µs."""
         self.now = now
+        self.commands.append(f"clock {now}")
         self.runner.run(self.system.set_clock(now))
         self.trace.add("clock", {"now": now}, {"now": now})
 
@@ -275,6 +297,8 @@ class PaymentMachine(RuleBasedStateMachine):
         """
         invocation = Invocation(f, {"payment": payment, **arguments})
         self.tally.program += is_step
+        if is_step:
+            self.commands.append(f"{f} {dict(invocation.value)}")
         before = self.records[payment]
         self.records[payment], expected = answer(before, invocation, self.now)
         seen = self._send(invocation)
@@ -290,6 +314,7 @@ class PaymentMachine(RuleBasedStateMachine):
         """Send a command that must be refused as malformed, whatever the state."""
         invocation = Invocation(f, {"payment": payment, **arguments})
         self.tally.program += 1
+        self.commands.append(f"{f} {dict(invocation.value)}")
         self._compare(invocation, {"outcome": "malformed"}, self._send(invocation))
         record = self.records.get(payment, Record())
         self.tally.exercised[transition(record, f, "malformed", record)] += 1
@@ -309,9 +334,9 @@ class PaymentMachine(RuleBasedStateMachine):
         try:
             observed = self.runner.run(self.system.clients[0].send(invocation))
         except BindingError as error:
-            raise self.tally.mismatch(str(error)) from None
+            raise self._mismatch(str(error)) from None
         if observed.kind == "unknown":
-            raise self.tally.mismatch(
+            raise self._mismatch(
                 f"{invocation.f} {dict(invocation.value)} got no definite answer: {dict(observed.value)}"
             )
         return observed.value
@@ -327,9 +352,10 @@ class PaymentMachine(RuleBasedStateMachine):
             wrong = None if first == body else f"body: first answered {first!r}, now {body!r}"
         if wrong is not None:
             self.trace.add(invocation.f, invocation.value, seen)
-            raise self.tally.mismatch(
-                f"{invocation.f} {dict(invocation.value)}: {wrong}", self.trace.operations()
-            )
+            raise self._mismatch(f"{invocation.f} {dict(invocation.value)}: {wrong}", self.trace.operations())
+
+    def _mismatch(self, what: str, operations: Sequence[Operation] = ()) -> MismatchError:
+        return self.tally.kept(MismatchError(what, operations, self.commands))
 
     def _count(self, f: str, outcome: str) -> None:
         name = f"{f} -> {outcome}"
@@ -345,6 +371,7 @@ def run_machine(
     seed: int | None = None,
     progress: Progress | None = None,
     reuses_keys: bool = True,
+    tally: Tally | None = None,
 ) -> tuple[Tally, MismatchError | None]:
     """Run the machine against a system until it has shown ``examples`` programs or found a mismatch.
 
@@ -356,16 +383,19 @@ def run_machine(
         seed: makes the run repeatable; ``None`` draws anew each time.
         progress: is told of each program as it begins.
         reuses_keys: whether keys are used again; if not, nothing is repeated.
+        tally: where what is exercised is counted; a new one if not given.
 
     Returns:
         What was exercised, and the mismatch if there is one, with the shortest program found in its notes.
     """
-    tally = Tally()
+    tally = tally or Tally()
     if progress is not None:
         tally.on_example = lambda: progress(tally.examples, examples, f"{tally.steps} commands")
     attributes = {"system": system, "runner": runner, "tally": tally, "reuses_keys": reuses_keys}
     machine = type("Machine", (PaymentMachine,), attributes)
-    return tally, run_programs(machine, examples=examples, steps=steps, seed=seed)
+    failure = run_programs(machine, examples=examples, steps=steps, seed=seed)
+    tally.smallest = failure
+    return tally, failure
 
 
 def run_programs(
@@ -406,8 +436,11 @@ def run_programs(
             )
     except MismatchError as mismatch:
         return mismatch
+    except SmallEnoughError:
+        return machine.tally.smallest
     except Flaky as flaky:
         seen = next((each for each in _behind(flaky) if isinstance(each, MismatchError)), None)
+        seen = seen or machine.tally.smallest
         if seen is None:
             raise
         return seen

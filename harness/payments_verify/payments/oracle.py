@@ -27,10 +27,14 @@ class MismatchError(AssertionError):
     Attributes:
         operations: what was asked and answered up to there, one after the other; empty where that is not
             known, or is not what went wrong.
+        commands: what was asked up to there, for people; empty where that is told by something else.
     """
 
-    def __init__(self, message: str, operations: Sequence[Operation] = ()) -> None:
+    def __init__(
+        self, message: str, operations: Sequence[Operation] = (), commands: Sequence[str] = ()
+    ) -> None:
         self.operations = operations
+        self.commands = tuple(commands)
         super().__init__(message)
 
 

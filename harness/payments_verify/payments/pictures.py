@@ -26,14 +26,18 @@ def draw(scenario: Scenario, service: str, execution: Execution, violation: Viol
         file: the schedule's file.
 
     Returns:
-        The same as text.
+        The same as text; below it, why there is no picture where none could be written.
     """
     timeline = timeline_of(scenario, service, execution, violation)
     stem = file.name.split(".")[0]
-    file.parent.mkdir(parents=True, exist_ok=True)
-    (file.parent / f"{stem}.svg").write_text(svg.render(timeline))
-    (file.parent / f"{stem}.html").write_text(html.render(timeline))
-    return text.render(timeline, WIDTH)
+    shown = text.render(timeline, WIDTH)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        (file.parent / f"{stem}.svg").write_text(svg.render(timeline))
+        (file.parent / f"{stem}.html").write_text(html.render(timeline))
+    except OSError as error:
+        return f"{shown}\nno picture could be written: {error}"
+    return shown
 
 
 def write_hurt(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,7 +24,14 @@ from payments_model import Authorized
 from payments_verify.interleavings.execution import DivergenceError, Execution, SchedulingError
 from payments_verify.interleavings.minimize import switches
 from payments_verify.interleavings.stretches import Stretches
-from payments_verify.payments.machine import AMOUNTS, PAYMENTS, PaymentMachine, Tally, run_programs
+from payments_verify.payments.machine import (
+    AMOUNTS,
+    PAYMENTS,
+    SHRINKING_LIMIT_S,
+    PaymentMachine,
+    Tally,
+    run_programs,
+)
 from payments_verify.payments.observations import Invocation
 from payments_verify.payments.oracle import MismatchError
 from payments_verify.payments.race_program import void
@@ -160,7 +168,9 @@ class RacingMachine(PaymentMachine):
         self.tally.add(drawn.actors, execution)
         if isinstance(judged, Violation):
             self.runner.run(void(self.races.service, execution.result.payments))
-            raise RaceMismatchError(WrongRace(before, drawn.actors, execution, judged, start))
+            raise self.tally.kept(
+                RaceMismatchError(WrongRace(before, drawn.actors, execution, judged, start))
+            )
         self._go_on_from(names, execution, judged)
 
     @rule(payment=consumes(PaymentMachine.payments))
@@ -216,6 +226,7 @@ def run_racing_machine(
     steps: int,
     seed: int | None = None,
     progress: Progress | None = None,
+    tally: RaceTally | None = None,
 ) -> tuple[RaceTally, MismatchError | None]:
     """Run the machine with races until it has shown ``examples`` programs or found a mismatch.
 
@@ -226,11 +237,12 @@ def run_racing_machine(
         steps: commands and races in a program, at most.
         seed: makes the run repeatable; ``None`` draws anew each time.
         progress: is told of each program as it begins.
+        tally: where what is exercised is counted; a new one if not given.
 
     Returns:
         What was exercised, and the mismatch if there is one, with the shortest program found in its notes.
     """
-    tally = RaceTally()
+    tally = tally or RaceTally()
     if progress is not None:
         tally.on_example = lambda: progress(tally.examples, examples, f"{tally.races} races")
     races_on_service = Races(service)
@@ -246,16 +258,24 @@ def run_racing_machine(
     except Flaky as error:
         tally.unrepeatable, tally.problem = True, f"{error}"
         return tally, None
+    tally.smallest = failure
     if isinstance(failure, RaceMismatchError):
-        failure = runner.run(_minimized(failure, races_on_service))
+        runner.run(_minimize(failure, races_on_service, tally))
+        failure = tally.smallest
     return tally, failure
 
 
-async def _minimized(failure: RaceMismatchError, races_on_service: Races) -> RaceMismatchError:
-    minimal = RaceMismatchError(await minimized(failure.race, races_on_service))
-    for note in getattr(failure, "__notes__", ()):
-        minimal.add_note(note)
-    return minimal
+async def _minimize(failure: RaceMismatchError, races_on_service: Races, tally: RaceTally) -> None:
+    """Make a wrong race smaller; at each moment the smallest so far is known."""
+
+    def keep(race: WrongRace) -> None:
+        tally.smallest = RaceMismatchError(race)
+        for note in getattr(failure, "__notes__", ()):
+            tally.smallest.add_note(note)
+
+    with suppress(TimeoutError):
+        async with asyncio.timeout(SHRINKING_LIMIT_S):
+            await minimized(failure.race, races_on_service, keep)
 
 
 def _system(service: GatedService) -> System:

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ OnRun = Callable[[int], object]
 
 RERUN_EVERY = 20
 _MINIMIZING_RUNS = 300
+_MINIMIZING_LIMIT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -155,9 +157,13 @@ async def explore_scenario(
         await exploration.minimize(program)
         path = folder / f"{scenario.name}.schedule.json"
         explanation = exploration.violation.explanation
-        schedule_file.write(
-            path, schedule_file.saved(scenario, service.name, exploration.execution, explanation)
-        )
+        schedule = schedule_file.saved(scenario, service.name, exploration.execution, explanation)
+        try:
+            schedule_file.write(path, schedule)
+        except OSError as error:
+            path = None
+            unwritten = f"{explanation}\nits schedule cannot be written: {error}"
+            exploration.violation = replace(exploration.violation, explanation=unwritten)
     return Explored(
         scenario,
         _with_naive(report, naive),
@@ -171,6 +177,17 @@ async def explore_scenario(
         exploration.exercised,
         time.perf_counter() - started,
     )
+
+
+def end_if_interrupted() -> None:
+    """Go on with an interrupt that was held back for what was found.
+
+    Raises:
+        CancelledError: there was one.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def rounded(seconds: float | None) -> float | None:
@@ -213,14 +230,22 @@ class _Exploration:
         return await explore(program, strategy, on_execution=self._take, options=options)
 
     async def minimize(self, program: ScenarioProgram) -> None:
-        """Replace the wrong run by one with the fewest switches that is wrong as well."""
+        """Replace the wrong run by one with fewer switches that is wrong as well, as far as there is time."""
         assert self.execution is not None
-        try:
-            minimal = await minimize(program, self.execution, self._is_wrong, max_runs=_MINIMIZING_RUNS)
-        except (DivergenceError, SchedulingError):
-            return
-        self.execution = minimal.execution
-        self.violation = self._judge.violation(minimal.execution)
+        # An interrupt too ends the minimization alone: what was found is told, and then `end_if_interrupted`.
+        with suppress(DivergenceError, SchedulingError, TimeoutError, asyncio.CancelledError):
+            async with asyncio.timeout(_MINIMIZING_LIMIT_S):
+                await minimize(
+                    program,
+                    self.execution,
+                    self._is_wrong,
+                    max_runs=_MINIMIZING_RUNS,
+                    on_better=self._replace,
+                )
+
+    def _replace(self, execution: Execution) -> None:
+        self.execution = execution
+        self.violation = self._judge.violation(execution)
 
     @property
     def exercised(self) -> Mapping[str, int]:

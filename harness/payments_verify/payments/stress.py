@@ -93,6 +93,7 @@ async def stress(
     seed: int,
     load: Load | None = None,
     progress: Callable[[int, int, str], None] | None = None,
+    report: StressReport | None = None,
 ) -> StressReport:
     """Play ``rounds`` rounds against a system, and stop at the first violation.
 
@@ -103,8 +104,9 @@ async def stress(
         seed: draws the commands; what races is the machine's to say.
         load: the shape of a round.
         progress: is told of each finished round.
+        report: where it is noted; a new one if not given.
     """
-    report = StressReport()
+    report = report or StressReport()
     started = time.perf_counter()
     for number in range(rounds):
         path = folder / f"stress-{seed}-{number:04}.jsonl"
@@ -129,10 +131,11 @@ async def _round(system: System, path: Path, rng: random.Random, load: Load, rep
     result = check(Payments(), operations, budget_seconds=_CHECK_BUDGET_S)
     report.exercised.update(of_parts(result.parts))
     if result.refuted is not None:
+        unanswered = "" if report.violation is None else f"\n\n{report.violation}"
+        report.violation = f"{path}: not linearizable{unanswered}"  # whatever keeps it from being explained
+        report.wrong = len(result.refuted.operations)
         report.drawings.append(refuted(str(path), result.refuted, operations))
         shown = render(explain(Payments(), result.refuted))
-        report.wrong = len(result.refuted.operations)
-        unanswered = "" if report.violation is None else f"\n\n{report.violation}"
         report.violation = f"{path}: not linearizable\n{shown}{unanswered}"
     elif report.violation is not None:
         report.violation += f"\nin {path}"

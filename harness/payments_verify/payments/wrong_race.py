@@ -7,7 +7,7 @@ out one at a time and the schedule is kept; then it is brought to the fewest swi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -41,7 +41,9 @@ class WrongRace:
     start: int
 
 
-async def minimized(race: WrongRace, races: Races) -> WrongRace:
+async def minimized(
+    race: WrongRace, races: Races, on_smaller: Callable[[WrongRace], object] = lambda _race: None
+) -> WrongRace:
     """A race that is wrong as well, and from which nothing more can be left out by itself.
 
     A race that does not come out wrong when it is run again is left as it is.
@@ -49,10 +51,12 @@ async def minimized(race: WrongRace, races: Races) -> WrongRace:
     Args:
         race: the race.
         races: runs races on the service.
+        on_smaller: is told of each smaller one.
     """
     smaller: WrongRace | None = race
     while smaller is not None:
         race = smaller
+        on_smaller(race)
         smaller = await _smaller(race, races)
     try:
         execution, violation = await races.fewest_switches(
@@ -60,7 +64,9 @@ async def minimized(race: WrongRace, races: Races) -> WrongRace:
         )
     except (DivergenceError, SchedulingError):
         return race
-    return replace(race, execution=execution, violation=violation)
+    race = replace(race, execution=execution, violation=violation)
+    on_smaller(race)
+    return race
 
 
 async def _smaller(race: WrongRace, races: Races) -> WrongRace | None:

@@ -73,6 +73,7 @@ async def server_process(dsn: str, accepted: str = "") -> AsyncIterator[str]:
             *("-m", "payments_core", "serve", "--port", "0"),
             stdout=output,
             stderr=output,
+            start_new_session=True,  # the terminal's Ctrl-C is for the harness, which ends it in order
             env={
                 **os.environ,
                 "DATABASE_URL": dsn,
