@@ -10,8 +10,10 @@ Their differences stay what they are with a real clock, so a service that decide
 waited for a lock is caught, as it must be. The functions shadow those of `pg_catalog` for names without a
 schema, by the database's `search_path`; column defaults are bound to them again.
 
-Limits: sessions opened before `install` keep the real clock, as does SQL that says `CURRENT_TIMESTAMP` or
-`pg_catalog.now()`, a view defined before, and a role or session that sets a `search_path` of its own. A copy
+Limits: sessions opened before `install` keep the real clock, as does SQL that says `CURRENT_TIMESTAMP`,
+`LOCALTIMESTAMP`, `CURRENT_DATE`, `'now'::timestamptz` or `pg_catalog.now()`, a view defined before, and a
+function, role or session that sets a `search_path` of its own. Whether a service follows is found out by
+`payments_verify.payments.clock_probe`. A copy
 made with `CREATE DATABASE ... TEMPLATE` lacks the `search_path`: install there again. A transaction that
 begins while a change is under way may take either time for its start.
 """

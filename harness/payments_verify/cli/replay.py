@@ -88,7 +88,8 @@ def _opened(
             yield open_service
         return
     with empty_databases(bin_dir) as new_database:
-        yield StartedService(command, read_binding(binding), new_database).gated
+        service, _clock_stays = StartedService(command, read_binding(binding), new_database).with_its_clock()
+        yield service.gated
 
 
 def _system(

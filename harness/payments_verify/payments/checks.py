@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -86,19 +86,22 @@ def machine_check(
     return result()
 
 
-def windows_check(name: str, open_system: OpenSystem) -> CheckResult:
-    """Check the two sides of a capture window, and the sweep, on one payment at a time.
+def windows_check(
+    name: str, open_system: OpenSystem, check: Callable[[System], Awaitable[int]] = check_windows
+) -> CheckResult:
+    """Check the two sides of a capture window, and the sweep.
 
     Args:
         name: the system's name in the result.
         open_system: makes the system ready and ends it.
+        check: one payment at a time if not given.
     """
     started = time.monotonic()
 
     async def run() -> tuple[int, Verdict, str | None]:
         async with open_system() as system:
             try:
-                return await check_windows(system), "holds", None
+                return await check(system), "holds", None
             except MismatchError as mismatch:
                 return 1, "violated", str(mismatch)
             except TimeoutError as late:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +21,7 @@ from payments_verify.payments.checks import OpenSystem, machine_check, stress_ch
 from payments_verify.payments.faults_check import FaultPlan, faults_check
 from payments_verify.payments.interleavings_check import OpenGated, drawn_interleavings_check
 from payments_verify.payments.scenarios import Scenario
+from payments_verify.payments.window_check import check_windows_at_once
 from payments_verify.result import CheckResult, Progress, no_progress
 
 LEVELS = {
@@ -46,6 +48,7 @@ class Subject:
         fault_scenarios: in which of them something goes wrong, and what.
         unchecked: what is not checked, and why.
         replay: the command line that runs a schedule's file again, but for the file.
+        moves_clock: whether the harness moves the service's clock; if not, windows are waited for.
     """
 
     name: str
@@ -55,6 +58,7 @@ class Subject:
     fault_scenarios: Sequence[FaultPlan]
     unchecked: Sequence[str]
     replay: str = "payments-verify replay"
+    moves_clock: bool = True
 
 
 @dataclass(frozen=True)
@@ -258,6 +262,9 @@ def _checks(
             yield lambda: stress_check(
                 subject.name, subject.system, histories, rounds=trials.rounds, seed=seed, progress=progress
             )
+            if not subject.moves_clock:
+                waited = partial(check_windows_at_once, seed=seed)
+                yield lambda: windows_check(f"{subject.name}, by waiting", subject.system, waited)
         case 4:
             assert subject.gated is not None
             opened = subject.gated

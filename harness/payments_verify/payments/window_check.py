@@ -1,4 +1,4 @@
-"""Capture windows one payment at a time: the last instant, the end, and what the sweep makes of it.
+"""Capture windows: the last instant, the end, what the sweep makes of it, and captures that race with it.
 
 Where the harness moves the clock, at the µs. Where it cannot, by waiting, with what holds whatever the
 service's clock shows: less than a window has passed since before the authorization was sent, or more than a
@@ -8,8 +8,10 @@ window since it was answered.
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -23,6 +25,9 @@ _SECOND = 1_000_000
 _AMOUNT = 500
 _TRIES = 5
 _MARGIN_S = 0.05
+_AT_ONCE = 12
+_AROUND_S = 0.3
+_LOCKED_S = 0.5
 WAITED_WINDOW_S = 2
 """The windows that are waited for, in seconds."""
 
@@ -42,56 +47,130 @@ async def check_windows(system: System) -> int:
     return checker.compared
 
 
+async def check_windows_at_once(system: System, seed: int) -> int:
+    """Check, by waiting, captures that race with the end of a window; how many answers were compared.
+
+    One of the payments is locked over the end, where the harness can: what waits for a lock decides after it.
+
+    Args:
+        system: the service.
+        seed: draws when each capture is sent.
+
+    Raises:
+        MismatchError: an answer is another than the model's.
+    """
+    checker = _Windows(system)
+    rng = random.Random(seed)  # noqa: S311 - draws a workload, keeps no secret
+    racing = [checker.race(rng.uniform(-_AROUND_S, _AROUND_S)) for _ in range(_AT_ONCE)]
+    await asyncio.gather(*racing, *([] if system.hold is None else [checker.locked()]))
+    return checker.compared
+
+
+@dataclass(frozen=True)
+class _Window:
+    """A payment's window as it can be known from outside.
+
+    Attributes:
+        payment: the payment.
+        ends: when, on a clock that the harness moves, in µs.
+        asked: when the authorization was sent, on this process's clock, in seconds.
+        answered: when it was answered, likewise.
+    """
+
+    payment: str
+    ends: int
+    asked: float
+    answered: float
+
+    @property
+    def is_open(self) -> bool:
+        """Certainly: not even since the authorization was sent has it passed."""
+        return time.monotonic() < self.asked + WAITED_WINDOW_S
+
+    @property
+    def is_over(self) -> bool:
+        """Certainly: it has passed since the authorization was answered."""
+        return time.monotonic() > self.answered + WAITED_WINDOW_S
+
+
 class _Windows:
     def __init__(self, system: System) -> None:
         self.compared = 0
         self._system = system
         self._traits = system.traits
         self._now = EPOCH
-        self._began = 0.0
 
     async def inside(self) -> None:
         """A capture before the end succeeds: in the last µs where the clock can be moved."""
         for _ in range(_TRIES):
-            payment = await self._authorized()
+            window = await self._authorized()
             if self._traits.moves_clock:
-                await self._set_clock(self._now + WAITED_WINDOW_S * _SECOND - 1)
-            answer = await self._send("capture", payment, key="inside", amount=_AMOUNT)
-            in_time = self._traits.moves_clock or time.monotonic() - self._began < WAITED_WINDOW_S
-            if in_time:
+                await self._set_clock(window.ends - 1)
+            answer = await self._send("capture", window.payment, key="inside", amount=_AMOUNT)
+            if self._traits.moves_clock or window.is_open:
                 self._require(answer, "captured", "a capture before the end of the window")
                 return
         raise TimeoutError(f"the service was not asked within {WAITED_WINDOW_S} s of an authorization")
 
     async def after_the_end(self) -> None:
         """A capture at the end, or after it, is refused, and its key stays refused."""
-        payment = await self._authorized()
-        await self._reach_the_end()
+        window = await self._authorized()
+        await self._reach_the_end(window)
         for which in ("the first", "a repeated"):
-            answer = await self._send("capture", payment, key="after", amount=_AMOUNT)
+            answer = await self._send("capture", window.payment, key="after", amount=_AMOUNT)
             self._require(answer, "window_expired", f"{which} capture after the end of the window")
 
     async def swept(self) -> None:
         """A sweep leaves an open payment, and expires it at its end."""
         assert self._system.sweep is not None
-        payment = await self._authorized()
+        window = await self._authorized()
         if self._traits.moves_clock:
-            await self._set_clock(self._now + WAITED_WINDOW_S * _SECOND - 1)
-            await self._system.sweep()
-            await self._require_state(payment, "authorized", "a sweep before the end of the window")
-            await self._set_clock(self._now + 1)
-        else:
-            await self._reach_the_end()
+            await self._set_clock(window.ends - 1)
         await self._system.sweep()
-        await self._require_state(payment, "failed", "a sweep after the end of the window")
-        answer = await self._send("capture", payment, key="swept", amount=_AMOUNT)
+        seen = await self._send("read", window.payment)
+        if self._traits.moves_clock or window.is_open:
+            self._require_state(seen, "authorized", "a sweep before the end of the window")
+        await self._reach_the_end(window)
+        await self._system.sweep()
+        seen = await self._send("read", window.payment)
+        self._require_state(seen, "failed", "a sweep after the end of the window")
+        answer = await self._send("capture", window.payment, key="swept", amount=_AMOUNT)
         self._require(answer, "payment_failed", "a capture of an expired payment")
 
-    async def _authorized(self) -> str:
+    async def race(self, offset_s: float) -> None:
+        """A capture that is sent so long after the end of the window, by the answer to the authorization."""
+        window = await self._authorized()
+        await asyncio.sleep(window.answered + WAITED_WINDOW_S + offset_s - time.monotonic())
+        was_over = window.is_over
+        answer = await self._send("capture", window.payment, key="race", amount=_AMOUNT)
+        if was_over:
+            self._require(answer, "window_expired", "a capture after the end of the window")
+        elif window.is_open:
+            self._require(answer, "captured", "a capture before the end of the window")
+
+    async def locked(self) -> None:
+        """A capture that waits for a lock until the window has ended is decided then."""
+        assert self._system.hold is not None
+        window = await self._authorized()
+        await asyncio.sleep(window.asked + WAITED_WINDOW_S - _LOCKED_S - time.monotonic())
+        async with self._system.hold(window.payment):
+            capture = self._send("capture", window.payment, key="locked", amount=_AMOUNT)
+            waiting = asyncio.create_task(capture)
+            await self._reach_the_end(window)
+            has_waited = not waiting.done()
+        answer = await waiting
+        self.compared += 1
+        if has_waited and "captured" in outcomes_in(answer):
+            raise MismatchError(
+                "a capture waited for the payment's lock until the window had ended, and succeeded:"
+                f" {dict(answer)}"
+            )
+
+    async def _authorized(self) -> _Window:
         payment = str(uuid4())
         await self._set_clock(self._now)
         self._require(await self._send("create", payment, amount=_AMOUNT), "created", "a creation")
-        self._began = time.monotonic()
+        asked = time.monotonic()
         answer = await self._send("authorize", payment, window=WAITED_WINDOW_S * _SECOND)
         self._require(answer, "authorized", "an authorization")
         view = answer.get("payment", {})
@@ -99,13 +178,13 @@ class _Windows:
             length = view["capture_expires_at"] - view["authorized_at"]
             if length != WAITED_WINDOW_S * _SECOND:
                 raise MismatchError(f"a window of {WAITED_WINDOW_S} s was asked for; it has {length} µs")
-        return payment
+        return _Window(payment, self._now + WAITED_WINDOW_S * _SECOND, asked, time.monotonic())
 
-    async def _reach_the_end(self) -> None:
+    async def _reach_the_end(self, window: _Window) -> None:
         if self._traits.moves_clock:
-            await self._set_clock(self._now + WAITED_WINDOW_S * _SECOND)
+            await self._set_clock(window.ends)
         else:
-            await asyncio.sleep(WAITED_WINDOW_S + _MARGIN_S)
+            await asyncio.sleep(window.answered + WAITED_WINDOW_S + _MARGIN_S - time.monotonic())
 
     async def _set_clock(self, now: int) -> None:
         self._now = now
@@ -123,9 +202,7 @@ class _Windows:
         if outcome not in outcomes_in(answer):
             raise MismatchError(f"{what}: the model answers {outcome}, the service {dict(answer)}")
 
-    async def _require_state(self, payment: str, state: str, what: str) -> None:
+    def _require_state(self, seen: Mapping[str, Any], state: str, what: str) -> None:
         self.compared += 1
-        answer = await self._send("read", payment)
-        seen = answer.get("payment", {}).get("state")
-        if seen != state:
-            raise MismatchError(f"{what}: the payment has to be {state}, and a read shows {dict(answer)}")
+        if seen.get("payment", {}).get("state") != state:
+            raise MismatchError(f"{what}: the payment has to be {state}, and a read shows {dict(seen)}")

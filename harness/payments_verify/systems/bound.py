@@ -6,19 +6,21 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psycopg
+from msgspec import structs
 
 from payments_core.infrastructure.embedded import temporary_postgres
 from payments_verify import clock
 from payments_verify.gate import Gate
-from payments_verify.payments.binding import Binding
+from payments_verify.payments.binding import Binding, Clock
 from payments_verify.payments.bound_client import BoundClient, Names, from_environment, written_instant
+from payments_verify.payments.clock_probe import why_clock_stays
 from payments_verify.payments.coverage import traits_of
 from payments_verify.payments.holding import RowHolder, RowStatements
 from payments_verify.payments.racing import Hands
@@ -52,6 +54,26 @@ class StartedService:
     command: str
     binding: Binding
     new_database: Callable[[], str]
+
+    def with_its_clock(self) -> tuple[StartedService, str | None]:
+        """The service as it can be examined, and what shows that its clock cannot be moved, if it cannot.
+
+        Whatever keeps it from being started is left for those who examine it.
+        """
+        if not self.traits.moves_clock:
+            return self, None
+
+        async def run() -> str | None:
+            async with self.system() as system:
+                return await why_clock_stays(system)
+
+        try:
+            why = asyncio.run(run())
+        except (CommandError, psycopg.Error):
+            why = None
+        if why is None:
+            return self, None
+        return replace(self, binding=structs.replace(self.binding, clock=Clock(by="none"))), why
 
     @property
     def traits(self) -> Traits:

@@ -34,6 +34,7 @@ def subject_at(url: str, binding: Binding) -> Subject:
         scenarios=(),
         fault_scenarios=(),
         unchecked=list(unchecked(binding, traits, has_database=False)),
+        moves_clock=False,
     )
 
 
@@ -59,10 +60,11 @@ def started_subject(
         EmbeddedPostgresError: if no server can be started; the message says why and what to do.
     """
     with empty_databases(bin_dir) as new_database:
-        service = StartedService(command, binding, new_database)
-        traits = service.traits
+        service, clock_stays = StartedService(command, binding, new_database).with_its_clock()
+        binding, traits = service.binding, service.traits
         reasons = [(each, why_not(each, binding, traits)) for each in SCENARIOS.values()]
-        left_out = list(unchecked(binding, traits, has_database=True))
+        left_out = [] if clock_stays is None else [f"the service does not follow the clock: {clock_stays}"]
+        left_out += unchecked(binding, traits, has_database=True)
         left_out += [
             f"scenario {each.name} (levels 4 and 5): the binding lacks {why}" for each, why in reasons if why
         ]
@@ -85,4 +87,5 @@ def started_subject(
             fault_scenarios=plans,
             unchecked=left_out,
             replay=shlex.join(again),
+            moves_clock=traits.moves_clock,
         )

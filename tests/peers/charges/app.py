@@ -2,6 +2,9 @@
 
 As it stands it reads, decides, and writes, and has no lock: right for one client, and right for one that asks
 again. `CHARGES_LOCKED=1` makes it lock the charge before it looks at anything.
+
+`CHARGES_CLOCK` is the SQL that tells the time, or `host`; with `CHARGES_CLOCK_APART=1` it is asked in a
+transaction of its own, as it has to be where it tells when the transaction began.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -23,6 +26,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 LOCK = " FOR UPDATE" if os.environ.get("CHARGES_LOCKED") else ""
+CLOCK = os.environ.get("CHARGES_CLOCK", "clock_timestamp()")
+CLOCK_APART = bool(os.environ.get("CHARGES_CLOCK_APART"))
 SCHEMA = """
     CREATE TABLE IF NOT EXISTS charge (
         id         uuid PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -103,6 +108,22 @@ def shown(charge: DictRow) -> dict[str, Any]:
     }
 
 
+async def now(connection: Connection) -> datetime:
+    if CLOCK == "host":
+        return datetime.now(UTC)
+    if CLOCK_APART:
+        async with await AsyncConnection.connect(os.environ["DATABASE_URL"], row_factory=dict_row) as apart:
+            return await told(apart)
+    return await told(connection)
+
+
+async def told(connection: Connection) -> datetime:
+    clock = await (await connection.execute(f"SELECT {CLOCK} AS now".encode())).fetchone()
+    assert clock is not None
+    instant: datetime = clock["now"]
+    return instant
+
+
 async def create(request: Request) -> Response:
     total = total_of((await body_of(request, "total"))["total"])
     async with pool.connection() as connection:
@@ -118,10 +139,10 @@ async def authorize(request: Request) -> Response:
         charge = await found(connection, request, LOCK)
         if charge["status"] != "new":
             raise Refused(409, f"is_{charge['status']}")
+        till = await now(connection) + timedelta(milliseconds=body["valid_for_ms"])
         rows = await connection.execute(
-            "UPDATE charge SET status = 'authorized',"
-            " valid_till = clock_timestamp() + %s * interval '1 millisecond' WHERE id = %s RETURNING *",
-            [body["valid_for_ms"], charge["id"]],
+            "UPDATE charge SET status = 'authorized', valid_till = %s WHERE id = %s RETURNING *",
+            [till, charge["id"]],
         )
         authorized = await rows.fetchone()
     assert authorized is not None
@@ -151,12 +172,10 @@ async def capture(request: Request) -> Response:
 
 
 async def decided(connection: Connection, charge: DictRow, total: Decimal) -> Response:
-    rows = await connection.execute("SELECT clock_timestamp() AS now")
-    clock = await rows.fetchone()
-    assert clock is not None
+    instant = await now(connection)
     if charge["status"] != "authorized":
         return JSONResponse({"error": f"is_{charge['status']}"}, 409)
-    if clock["now"] >= charge["valid_till"]:
+    if instant >= charge["valid_till"]:
         return JSONResponse({"error": "too_late"}, 409)
     if total != charge["total"]:
         return JSONResponse({"error": "another_total"}, 409)
@@ -187,8 +206,8 @@ async def read(request: Request) -> Response:
 async def expire(_request: Request) -> Response:
     async with pool.connection() as connection:
         await connection.execute(
-            "UPDATE charge SET status = 'cancelled'"
-            " WHERE status = 'authorized' AND valid_till <= clock_timestamp()"
+            "UPDATE charge SET status = 'cancelled' WHERE status = 'authorized' AND valid_till <= %s",
+            [await now(connection)],
         )
     return Response(status_code=204)
 

@@ -1,0 +1,141 @@
+"""Services whose clock the harness cannot move: it is found out, and windows are waited for instead."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from payments_verify.payments.binding import Clock, load
+from payments_verify.payments.checks import machine_check, windows_check
+from payments_verify.payments.conformance import Trials, examine
+from payments_verify.payments.observations import Invocation, Observation
+from payments_verify.payments.system import System
+from payments_verify.payments.window_check import check_windows_at_once
+from payments_verify.systems import StartedService, empty_databases, in_memory, started_subject
+from tests.conformance.test_peers import BINDING, CHARGES
+from tests.support.postgres import chosen_bin_dir
+
+MOVED = ["clock_timestamp()", "now()"]
+# Asked in a transaction of its own, each of them is right.
+NOT_MOVED = {
+    "CURRENT_TIMESTAMP": "after two windows, a capture is answered captured",
+    "LOCALTIMESTAMP AT TIME ZONE current_setting('TimeZone')": "a capture is answered captured",
+    "'now'::timestamptz": "a capture is answered captured",
+    "pg_catalog.clock_timestamp()": "a capture is answered captured",
+    "pg_catalog.now()": "a capture is answered captured",
+    "host": "a capture is answered captured",
+}
+AT_ONCE = partial(check_windows_at_once, seed=1)
+
+
+@pytest.fixture
+def charges(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Charges with a lock, and with the clock that is asked for."""
+    monkeypatch.setenv("CHARGES_LOCKED", "1")
+
+    def made(clock: str, *, apart: bool = True) -> StartedService:
+        monkeypatch.setenv("CHARGES_CLOCK", clock)
+        monkeypatch.setenv("CHARGES_CLOCK_APART", "1" if apart else "")
+        return StartedService(CHARGES, load(BINDING), new_database)
+
+    with empty_databases(chosen_bin_dir()) as new_database:
+        yield made
+
+
+@pytest.mark.parametrize("clock", MOVED)
+def test_a_clock_that_follows_is_moved(charges: Any, clock: str) -> None:
+    service, why = charges(clock).with_its_clock()
+    assert (why, service.traits.moves_clock) == (None, True)
+
+
+@pytest.mark.parametrize("clock", NOT_MOVED)
+def test_a_clock_that_does_not_follow_is_found_out(charges: Any, clock: str) -> None:
+    service, why = charges(clock).with_its_clock()
+    assert service.traits.moves_clock is False
+    assert NOT_MOVED[clock] in why
+
+
+def test_a_right_service_with_a_clock_of_its_own_is_not_accused(charges: Any) -> None:
+    service, _ = charges("CURRENT_TIMESTAMP").with_its_clock()
+    results = [
+        machine_check("charges", service.system, examples=10, steps=10, seed=1),
+        windows_check("one at a time", service.system),
+        windows_check("at once", service.system, AT_ONCE),
+    ]
+    assert [each.counterexample for each in results] == [None] * 3
+    assert results[2].cases > 30  # the one that waits for a lock too
+
+
+def test_the_transactions_start_instead_of_the_present_is_still_caught(charges: Any) -> None:
+    service, why = charges("CURRENT_TIMESTAMP", apart=False).with_its_clock()
+    assert why is not None
+    found = windows_check("at once", service.system, AT_ONCE)
+    assert found.verdict == "violated"
+    assert "waited for the payment's lock until the window had ended" in str(found.counterexample)
+
+
+def test_a_clock_that_stands_is_still_caught(charges: Any) -> None:
+    service, why = charges("'2000-01-01Z'::timestamptz", apart=False).with_its_clock()
+    assert why is not None
+    found = windows_check("one at a time", service.system)
+    assert "first capture after the end of the window: the model answers window_expired" in str(
+        found.counterexample
+    )
+
+
+def test_it_is_said_and_level_3_waits_too(charges: Any, tmp_path: Path) -> None:
+    charges("host")
+    with started_subject(CHARGES, load(BINDING), chosen_bin_dir(), quick=True) as subject:
+        few = Trials(programs=2, rounds=2, steps=5)
+        found = examine(subject, few, folder=tmp_path, seed=1, level=3)
+    assert (found.reached, found.exit_code) == (3, 0), found
+    said = "the service does not follow the clock: after two windows, a capture is answered captured"
+    assert said in found.unchecked
+    assert [check.name for check in found.levels[2].checks][-1].endswith("by waiting")
+
+
+def test_a_service_that_does_not_start_is_left_to_the_levels() -> None:
+    with empty_databases(chosen_bin_dir()) as new_database:
+        service = StartedService("exit 3", load(BINDING), new_database)
+        assert service.with_its_clock() == (service, None)
+
+
+def test_a_binding_that_says_that_the_clock_stays_is_believed() -> None:
+    binding = msgspec.structs.replace(load(BINDING), clock=Clock(by="none"))
+    service = StartedService("exit 3", binding, lambda: "")
+    assert service.with_its_clock() == (service, None)
+
+
+@dataclass
+class Late:
+    """Says that a payment's window has ended, or that it has not, from some capture on."""
+
+    client: Any
+    outcome: str
+
+    async def send(self, invocation: Invocation) -> Observation:
+        seen: Observation = await self.client.send(invocation)
+        if invocation.f == "capture":
+            return Observation("ok", dict(seen.value) | {"outcome": self.outcome})
+        return seen
+
+
+@pytest.mark.parametrize("outcome", ["captured", "window_expired"])
+def test_captures_that_race_with_the_end_are_judged_on_both_sides(outcome: str) -> None:
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[System]:
+        async with in_memory() as system:
+            traits = replace(system.traits, moves_clock=False)
+            clients = (Late(system.clients[0], outcome),)
+            yield replace(system, clients=clients, traits=traits, hold=None)
+
+    found = windows_check("at once", opened, AT_ONCE)
+    assert found.verdict == "violated"
+    assert f"the service {{'outcome': '{outcome}'" in str(found.counterexample)
