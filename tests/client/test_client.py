@@ -10,21 +10,23 @@ import anyio
 import httpx
 import pytest
 
+from payments_core.application.use_cases import CapturePayment
 from payments_core.client import (
     AsyncPaymentsClient,
     Refused,
     Unknown,
 )
 from payments_core.domain.capture import CaptureOutcome
-from payments_core.domain.values import SECOND
+from payments_core.domain.values import SECOND, Amount, IdempotencyKey
 from payments_core.entrypoints.http.app import create_app
+from payments_core.entrypoints.http.views import capture_answer
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.tokens import make
 from payments_core.infrastructure.in_memory import InMemoryPaymentStore
 from tests.client.conftest import Waited
 from tests.support.guarded import guarded_over
 from tests.support.misbehaving import Behaviour, Front
-from tests.support.stores import NOON
+from tests.support.stores import NOON, attempts
 
 pytestmark = pytest.mark.anyio
 LOST = [
@@ -49,7 +51,7 @@ async def authorized(payments: Any) -> UUID:
 
 async def outcomes(store: InMemoryPaymentStore, payment_id: UUID) -> list[tuple[str, CaptureOutcome]]:
     """What is stored, by key."""
-    return [(each.key, each.outcome) for each in await store.attempts(payment_id) or ()]
+    return [(each.key, each.outcome) for each in await attempts(store, payment_id)]
 
 
 # ---- while all is well --------------------------------------------------------------------------
@@ -253,3 +255,16 @@ async def test_many_clients_of_one_payment() -> None:
             for _ in range(10):
                 group.start_soon(capture)
     assert sorted(results) == [*["already_captured"] * 9, "captured"]
+
+
+async def test_attempts_in_pages_are_all_read(
+    payments: Any, front: Front, store: InMemoryPaymentStore
+) -> None:
+    payment_id = await authorized(payments)
+    capture = CapturePayment(store, capture_answer)
+    keys = [f"{(number * 7) % 450}" for number in range(450)]
+    for key in keys:
+        await capture(payment_id, IdempotencyKey(key), Amount(501))
+    front.requests.clear()
+    assert [each.idempotency_key for each in await payments.captures(payment_id)] == keys
+    assert len(front.requests) == 3

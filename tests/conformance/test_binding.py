@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -119,6 +120,8 @@ WRONG = {
     "a lock of every row": ("payment_id = {payment} FOR", "true FOR", "lock.hold"),
     "two sweeps": ('command = "payments-core sweep"', 'command = "x"\nsql = "y"', "sweep"),
     "half of the attempts": ("[commands.attempts]", "[commands.attempt]", "commands.attempt"),
+    "half of the pages": ('next = "next"\n', "", "attempts.next_request"),
+    "pages that are all the first": ("captures?after={next}", "captures", "attempts.next_request"),
     "another version": ("version = 1", "version = 2", "version"),
     "no TOML": ("[payment]", "[payment", "not TOML"),
 }
@@ -186,6 +189,38 @@ def test_keys_that_must_be_uuids_are_told_apart_and_found_again() -> None:
     stored["decided_at"] = "2030-01-01T00:00:00Z"
     (seen,) = answer(client, "attempts", 200, {"captures": [stored]}).value["attempts"]
     assert seen["key"] == "K1"
+
+
+class Paged:
+    """Answers a list of attempts in pages, as it is told to.
+
+    Attributes:
+        asked: the paths that were asked for.
+    """
+
+    def __init__(self, *pages: tuple[list[str], str | None]) -> None:
+        self.pages = list(pages)
+        self.asked: list[str] = []
+
+    async def request(self, _method: str, path: str, **_: Any) -> httpx.Response:
+        self.asked.append(path)
+        keys, following = self.pages.pop(0)
+        stored = {"amount_cents": 1, "outcome": "captured", "decided_at": "2030-01-01T00:00:00Z"}
+        captures = [{"idempotency_key": key, **stored} for key in keys]
+        return httpx.Response(200, json={"captures": captures, "next": following})
+
+
+@pytest.mark.parametrize("client", [PaymentsClient, lambda http: BoundClient(http, default_binding())])
+def test_a_list_in_pages_is_read_to_its_end(client: Callable[[Any], Any]) -> None:
+    asked = Invocation("attempts", {"payment": PAYMENT})
+    http = Paged((["a", "b"], "2"), (["c"], "3"), (["d"], None))
+    seen = asyncio.run(client(http).send(asked))
+    assert [each["key"] for each in seen.value["attempts"]] == ["a", "b", "c", "d"]
+    path = f"/payments/{PAYMENT}/captures"
+    assert http.asked == [path, f"{path}?after=2", f"{path}?after=3"]
+    for again in (["a"], []):
+        with pytest.raises(BindingError, match="nothing new"):
+            asyncio.run(client(Paged((["a"], "2"), (again, "2"))).send(asked))
 
 
 def test_an_id_that_the_service_chooses_is_used_from_then_on() -> None:

@@ -284,7 +284,7 @@ async def test_every_other_request(postgres: Kit, monitor: Monitor, name: str, a
             "create": lambda: CreatePayment(store)(uuid4(), FULL),
             "get": lambda: GetPayment(store)(payment.payment_id),
             "page": lambda: GetPayment(store).page(None, 10),
-            "attempts": lambda: GetPayment(store).attempts(payment.payment_id),
+            "attempts": lambda: GetPayment(store).attempts(payment.payment_id, 0, 10),
             "authorize": lambda: AuthorizePayment(store)(payment.payment_id, LONG),
             "fail": lambda: FailPayment(store)(payment.payment_id, FailureReason.VOIDED),
             "expire": lambda: ExpirePayments(store)(10),

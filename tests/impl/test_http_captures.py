@@ -91,19 +91,12 @@ async def test_requests_are_compared_by_value(api: Api) -> None:
 
 async def test_the_stored_attempts(api: Api) -> None:
     path = await api.authorized()
-    assert (await api.http.get(f"{path}/captures")).json() == {"captures": []}
+    assert (await api.http.get(f"{path}/captures")).json() == {"captures": [], "next": None}
     await api.capture(path, "b", 501)
     await api.capture(path, "a", 500)
     document = (await api.http.get(f"{path}/captures")).json()
     assert document == {
         "captures": [
-            {
-                "idempotency_key": "a",
-                "amount_cents": 500,
-                "outcome": "captured",
-                "status": 201,
-                "decided_at": NOON_TEXT,
-            },
             {
                 "idempotency_key": "b",
                 "amount_cents": 501,
@@ -111,8 +104,44 @@ async def test_the_stored_attempts(api: Api) -> None:
                 "status": 422,
                 "decided_at": NOON_TEXT,
             },
-        ]
+            {
+                "idempotency_key": "a",
+                "amount_cents": 500,
+                "outcome": "captured",
+                "status": 201,
+                "decided_at": NOON_TEXT,
+            },
+        ],
+        "next": None,
     }
+
+
+async def test_the_stored_attempts_come_in_pages(api: Api) -> None:
+    path = await api.authorized()
+    keys = [f"{(number * 7) % 60}" for number in range(60)]
+    for key in keys:
+        await api.capture(path, key, 501)
+    first = await api.http.get(f"{path}/captures")
+    assert [each["idempotency_key"] for each in first.json()["captures"]] == keys[:50]
+    following = first.json()["next"]
+    assert first.headers["link"] == f'<{path}/captures?limit=50&after={following}>; rel="next"'
+    last = await api.http.get(f"{path}/captures?after={following}&limit=200")
+    assert [each["idempotency_key"] for each in last.json()["captures"]] == keys[50:]
+    assert (last.json()["next"], "link" in last.headers) == (None, False)
+    whole = await api.http.get(f"{path}/captures?limit=200")
+    assert whole.json()["captures"] == first.json()["captures"] + last.json()["captures"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("limit=0", "limit=201", "limit=x", "limit=+5", "before=1", "after=1&after=2"),
+        *("after=", "after=-1", "after=1.0", "after=2147483648", "after=%C2%B2"),
+    ],
+)
+async def test_a_page_of_attempts_that_cannot_be(api: Api, query: str) -> None:
+    path = await api.authorized()
+    problem(await api.http.get(f"{path}/captures?{query}"), 422, "invalid_query")
 
 
 @pytest.mark.invariant("I1")

@@ -233,7 +233,7 @@ def test_the_application_can_do_its_work(application: psycopg.Connection) -> Non
         "DELETE FROM payment_events",
         "UPDATE payment_events SET amount_cents = 1",
         "TRUNCATE payment_events",
-        "SELECT idempotency_key FROM payment_events",
+        "SELECT outcome FROM payment_events",
         "ALTER TABLE payment_events DISABLE TRIGGER ALL",
         "ALTER TABLE payments DISABLE TRIGGER ALL",
         "ALTER TABLE payments ADD COLUMN fee bigint",

@@ -11,7 +11,7 @@ from payments_core.application.dto import Cursor
 from payments_core.domain.payment import Payment
 from payments_core.domain.values import Amount, CaptureWindow, IdempotencyKey
 from tests.support.payments import KEY, authorized, created, refusal, store_attempts, success
-from tests.support.stores import NOON, Contents, Kit
+from tests.support.stores import NOON, Contents, Kit, attempts
 
 pytestmark = pytest.mark.anyio
 
@@ -60,7 +60,7 @@ async def test_a_look_says_when_it_was(kit: Kit) -> None:
 async def test_what_is_unknown(kit: Kit) -> None:
     await created(kit)
     assert await kit.store.get(uuid4()) is None
-    assert await kit.store.attempts(uuid4()) is None
+    assert await kit.store.attempts(uuid4(), 0, 1) is None
     async with kit.store.lock(uuid4(), KEY) as locked:
         assert locked is None
 
@@ -121,16 +121,35 @@ async def test_a_payment_created_between_pages_comes_last(kit: Kit) -> None:
 # ---- attempts -----------------------------------------------------------------------------------
 
 
-async def test_attempts_are_in_order_of_decision_then_key(kit: Kit) -> None:
+async def test_attempts_are_in_the_order_of_their_decisions_whatever_the_clock_said(kit: Kit) -> None:
     payment, other = await created(kit), await created(kit)
-    assert await kit.store.attempts(payment.payment_id) == []
+    assert await attempts(kit.store, payment.payment_id) == []
     places = [(NOON + 1, "b"), (NOON, "a"), (NOON + 1, "B"), (NOON, " a"), (NOON, "a ")]
     await store_attempts(kit, payment, [refusal(payment, key, now) for now, key in places])
     await store_attempts(kit, other, [refusal(other, "a")])
-    found = await kit.store.attempts(payment.payment_id)
-    assert found is not None
-    assert [(each.decided_at, each.key) for each in found] == sorted(places)
+    found = await attempts(kit.store, payment.payment_id)
+    assert [(each.decided_at, each.key) for each in found] == places
     assert {each.payment_id for each in found} == {payment.payment_id}
+
+
+async def test_pages_of_attempts_are_the_list_as_it_is_at_the_last(kit: Kit) -> None:
+    payment = await created(kit)
+    keys = [f"{number % 3}{number}" for number in range(5)]
+    await store_attempts(kit, payment, [refusal(payment, key) for key in keys[:3]])
+    seen: list[str] = []
+    after: int | None = 0
+    while after is not None:
+        page = await kit.store.attempts(payment.payment_id, after, 2)
+        assert page is not None
+        seen += [each.key for each in page.attempts]
+        if len(seen) == 2:
+            await store_attempts(kit, payment, [refusal(payment, key) for key in keys[3:]])
+        after = page.next
+    assert seen == keys
+    beyond = await kit.store.attempts(payment.payment_id, 2**31 - 1, 2)
+    assert beyond is not None
+    assert (beyond.attempts, beyond.next) == ((), None)
+    assert await kit.store.attempts(uuid4(), 1, 2) is None
 
 
 @pytest.mark.invariant("I3")
@@ -138,7 +157,7 @@ async def test_an_attempt_is_kept_as_it_was(kit: Kit) -> None:
     payment = await created(kit)
     attempt = refusal(payment, " ~\"\\'%s key ", NOON + 3)
     await store_attempts(kit, payment, [attempt])
-    assert await kit.store.attempts(payment.payment_id) == [attempt]
+    assert await attempts(kit.store, payment.payment_id) == [attempt]
     async with kit.store.lock(payment.payment_id, IdempotencyKey(attempt.key)) as locked:
         assert locked is not None
         assert locked.attempt == attempt
@@ -188,7 +207,7 @@ async def test_not_a_microsecond_is_lost(kit: Kit, now: int) -> None:
     found = await kit.store.get(payment.payment_id)
     assert found is not None
     assert (found.payment, found.as_of) == (moved, now)
-    assert await kit.store.attempts(payment.payment_id) == [attempt]
+    assert await attempts(kit.store, payment.payment_id) == [attempt]
     page = await kit.store.page(Cursor(now, UUID(int=0)), 1)
     assert (page.payments, page.as_of) == ((moved,), now)
     assert (await kit.store.page(Cursor(now, payment.payment_id), 1)).payments == ()

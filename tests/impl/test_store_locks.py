@@ -11,7 +11,7 @@ from payments_core.domain.errors import TransitionRefused
 from payments_core.domain.payment import FailureReason, Payment, PaymentState
 from payments_core.domain.values import SECOND, Amount, CaptureWindow
 from tests.support.payments import KEY, SHORT, authorized, created, refusal, success
-from tests.support.stores import NOON, Contents, Kit
+from tests.support.stores import NOON, Contents, Kit, attempts
 
 pytestmark = pytest.mark.anyio
 
@@ -126,7 +126,7 @@ async def test_a_look_does_not_wait_for_the_lock(kit: Kit) -> None:
         found = await kit.store.get(payment.payment_id)
         assert found is not None
         assert (await kit.store.page(None, 10)).payments == (payment,)
-        assert await kit.store.attempts(payment.payment_id) == []
+        assert await attempts(kit.store, payment.payment_id) == []
 
 
 # ---- payments whose window has ended ------------------------------------------------------------

@@ -69,9 +69,9 @@ async def test_reading(kit: Kit) -> None:
     assert (snapshot.payment, snapshot.as_of) == (payment, NOON)
     assert (await get.page(None, 5)).payments == (payment,)
     assert (await get.page(Cursor(NOON, payment.payment_id), 5)).payments == ()
-    assert list(await get.attempts(payment.payment_id)) == []
+    assert (await get.attempts(payment.payment_id, 0, 1)).attempts == ()
     result = await capture(kit, payment.payment_id)
-    (attempt,) = await get.attempts(payment.payment_id)
+    (attempt,) = (await get.attempts(payment.payment_id, 0, 1)).attempts
     assert attempt.answer == result.answer
 
 
@@ -80,7 +80,7 @@ async def test_nothing_is_done_to_a_payment_that_does_not_exist(kit: Kit) -> Non
     payment_id = uuid4()
     requests = [
         GetPayment(kit.store)(payment_id),
-        GetPayment(kit.store).attempts(payment_id),
+        GetPayment(kit.store).attempts(payment_id, 0, 1),
         AuthorizePayment(kit.store)(payment_id, LONG),
         FailPayment(kit.store)(payment_id, FailureReason.VOIDED),
         capture(kit, payment_id),

@@ -78,6 +78,14 @@ async def postgres_kit(database: Database) -> AsyncIterator[Kit]:
         yield Kit(postgres_store(pool), clock.set, contents)
 
 
+async def attempts(store: PaymentStore, payment_id: UUID) -> list[CaptureAttempt]:
+    """Every stored attempt of a payment, in the order of their decisions."""
+    page = await store.attempts(payment_id, 0, 1_000)
+    assert page is not None
+    assert page.next is None
+    return list(page.attempts)
+
+
 def empty(dsn: str) -> None:
     """Delete every payment; as a replica would, because the schema's triggers refuse it."""
     with psycopg.connect(dsn) as connection:

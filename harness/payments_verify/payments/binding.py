@@ -138,9 +138,14 @@ class CaptureView(_Section, frozen=True, kw_only=True):
 
 
 class AttemptsView(_Section, frozen=True, kw_only=True):
-    """Where a list of stored attempts has what."""
+    """Where a list of stored attempts has what.
+
+    A list in pages has the place of the next at ``next``; it is empty or null at the end.
+    """
 
     items: str
+    next: str | None = None
+    next_request: str | None = None
     key: str
     amount: str | None = None
     outcome: str | None = None
@@ -297,10 +302,21 @@ def _view_problems(binding: Binding) -> Iterator[tuple[str, str]]:
         yield "attempts", "the section and commands.attempts belong together: have both, or neither"
     if binding.attempts is not None:
         yield from _named(binding.attempts.outcomes, _OUTCOMES, "attempts.outcomes")
+        yield from _paging_problems(binding.attempts)
     flag = binding.capture.replayed
     if flag is not None and (flag.header is None) == (flag.member is None):
         yield "capture.replayed", "needs one of header and member"
     yield from _hand_problems(binding)
+
+
+def _paging_problems(view: AttemptsView) -> Iterator[tuple[str, str]]:
+    if (view.next is None) != (view.next_request is None):
+        yield "attempts.next_request", "and attempts.next belong together: have both, or neither"
+    elif view.next_request is not None:
+        known = PLACEHOLDERS["attempts"] | {"next"}
+        yield from _request_problems("attempts.next_request", view.next_request, known)
+        if "{next}" not in view.next_request:
+            yield "attempts.next_request", "must have {next}, where the place of the next page goes"
 
 
 def _hand_problems(binding: Binding) -> Iterator[tuple[str, str]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, cast
+from urllib.parse import quote
 from uuid import UUID, uuid5
 
 import httpx
@@ -16,7 +17,15 @@ import msgspec
 
 from payments_model import Outcome
 from payments_verify.payments.binding import Answer, Binding, BindingFileError, CommandBinding, Flag
-from payments_verify.payments.http_binding import BindingError, Http, Response, Wire, instant, whole
+from payments_verify.payments.http_binding import (
+    BindingError,
+    Http,
+    Response,
+    Wire,
+    instant,
+    whole,
+    with_page,
+)
 from payments_verify.payments.observations import OUTCOME_NAMED, Invocation, Observation, View, answered
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -68,9 +77,17 @@ class BoundClient:
         method, path, headers, body = self.request_of(invocation)
         try:
             response = await self.http.request(method, path, headers=dict(headers), json=body)
+            seen = self.observe(invocation, response)
+            while invocation.f == "attempts" and seen.kind == "ok":
+                following = self._next_request(invocation, response)
+                if following is None:
+                    break
+                method, path = following
+                response = await self.http.request(method, path, headers=dict(headers), json=None)
+                seen = with_page(seen, self.observe(invocation, response))
         except httpx.TransportError as error:
             return Observation("unknown", {"error": type(error).__name__})
-        return self.observe(invocation, response)
+        return seen
 
     def id_of(self, payment: str) -> str:
         """The service's id of a payment; one that names nothing if it chooses ids and has not chosen this."""
@@ -192,6 +209,18 @@ class BoundClient:
         view = self.binding.attempts
         assert view is not None
         return [self._attempt(each) for each in _at(document, view.items)]
+
+    def _next_request(self, invocation: Invocation, response: Response) -> tuple[str, str] | None:
+        """Method and path of the page after this one; nothing if it is the last."""
+        view = self.binding.attempts
+        if view is None or view.next is None or view.next_request is None:
+            return None
+        place = _at(msgspec.json.decode(response.content), view.next, None)
+        if place is None or place == "":
+            return None
+        method, _, template = view.next_request.partition(" ")
+        values = {"payment": self._written("payment", invocation.value["payment"])}
+        return method, str(filled(template, values | {"next": quote(str(place), safe="")}))
 
     def _attempt(self, stored: Any) -> View:  # noqa: ANN401 - any JSON value
         view = self.binding.attempts

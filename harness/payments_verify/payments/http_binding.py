@@ -170,6 +170,26 @@ def instant(text: str) -> int:
     return (datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1)
 
 
+def _following(response: Response) -> str | None:
+    """Where the next page of a list begins, if there is one."""
+    following: str | None = msgspec.json.decode(response.content).get("next")
+    return following
+
+
+def with_page(seen: Observation, page: Observation) -> Observation:
+    """The attempts of the pages so far and of one more. What is not whole is no answer.
+
+    Raises:
+        BindingError: if the page shows nothing new: there may be no end of such pages.
+    """
+    if page.kind != "ok":
+        return page
+    known = {each["key"] for each in seen.value["attempts"]}
+    if not page.value["attempts"] or any(each["key"] in known for each in page.value["attempts"]):
+        raise BindingError(f"a page of attempts after {len(known)} others shows nothing new")
+    return answered(Outcome.READ, attempts=[*seen.value["attempts"], *page.value["attempts"]])
+
+
 class Response(Protocol):
     """A response: an ``httpx.Response``, or the like; its headers are found by name in lower case."""
 
@@ -218,6 +238,10 @@ class PaymentsClient:
         method, path, headers, body = request_of(invocation)
         try:
             response = await self.http.request(method, path, headers=dict(headers), json=body)
+            seen = observe(invocation, response)
+            while invocation.f == "attempts" and seen.kind == "ok" and (after := _following(response)):
+                response = await self.http.request(method, f"{path}?after={after}", headers={}, json=None)
+                seen = with_page(seen, observe(invocation, response))
         except httpx.TransportError as error:
             return Observation("unknown", {"error": type(error).__name__})
-        return observe(invocation, response)
+        return seen

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from uuid import UUID
 
-from payments_core.application.dto import Created, Cursor, PaymentPage, PaymentSnapshot
+from payments_core.application.dto import AttemptPage, Created, Cursor, PaymentPage, PaymentSnapshot
 from payments_core.application.ports import DuePayments, LockedPayment, PaymentStore
 from payments_core.domain.capture import CaptureAttempt
 from payments_core.domain.errors import TransitionRefused
@@ -52,11 +52,11 @@ class ScheduledStore:
         await _turn("read page", _read(_EVERY_PAYMENT), _READ_CLOCK)
         return await self._store.page(after, limit)
 
-    async def attempts(self, payment_id: UUID) -> Sequence[CaptureAttempt] | None:
-        """Every stored attempt, by decision time and key."""
+    async def attempts(self, payment_id: UUID, after: int, limit: int) -> AttemptPage | None:
+        """At most ``limit`` stored attempts in the order of their decisions, from after that place."""
         of_payment = Rows("capture_attempts", {"payment_id": payment_id})
         await _turn("read attempts", _read(_payment(payment_id)), _read(of_payment))
-        return await self._store.attempts(payment_id)
+        return await self._store.attempts(payment_id, after, limit)
 
     @asynccontextmanager
     async def lock(

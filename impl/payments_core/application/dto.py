@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from payments_core.domain.capture import Answer, CaptureOutcome
+from payments_core.domain.capture import Answer, CaptureAttempt, CaptureOutcome
 from payments_core.domain.payment import Payment
 from payments_core.domain.values import Instant
 
@@ -58,6 +58,25 @@ class PaymentPage:
         shown = tuple(found[:limit])
         more = len(found) > limit
         return cls(shown, as_of, Cursor(shown[-1].created_at, shown[-1].payment_id) if more else None)
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptPage:
+    """A stretch of the list of a payment's capture attempts.
+
+    Attributes:
+        attempts: in the order of their decisions.
+        next: where the next page begins; ``None`` at the end.
+    """
+
+    attempts: tuple[CaptureAttempt, ...]
+    next: int | None
+
+    @classmethod
+    def cut(cls, found: Sequence[tuple[int, CaptureAttempt]], limit: int) -> "AttemptPage":
+        """A page of ``limit`` attempts from a search for one more than that, each with its place."""
+        shown = found[:limit]
+        return cls(tuple(attempt for _, attempt in shown), shown[-1][0] if len(found) > limit else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 from uuid import UUID
 
-from payments_core.application.dto import Created, Cursor, PaymentPage, PaymentSnapshot
+from payments_core.application.dto import AttemptPage, Created, Cursor, PaymentPage, PaymentSnapshot
 from payments_core.domain.capture import Answer, CaptureAttempt, CaptureDecision
 from payments_core.domain.payment import Payment
 from payments_core.domain.values import Amount, IdempotencyKey, Instant
@@ -57,8 +57,12 @@ class PaymentStore(Protocol):
     async def page(self, after: Cursor | None, limit: int) -> PaymentPage:
         """At most ``limit`` payments in order of creation, from after the cursor."""
 
-    async def attempts(self, payment_id: UUID) -> Sequence[CaptureAttempt] | None:
-        """Every stored attempt, by decision time and key; ``None`` if there is no such payment."""
+    async def attempts(self, payment_id: UUID, after: int, limit: int) -> AttemptPage | None:
+        """At most ``limit`` stored attempts in the order of their decisions, from after that place.
+
+        What is added comes at the end, so that pages that are read one after the other are the list as it was
+        at the last. The first page is after 0; ``None`` if there is no such payment.
+        """
 
     def lock(
         self, payment_id: UUID, key: IdempotencyKey | None = None

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from payments_core.application.again import again_after_conflict
-from payments_core.application.dto import CaptureResult, Created, Cursor, PaymentPage, PaymentSnapshot
+from payments_core.application.dto import (
+    AttemptPage,
+    CaptureResult,
+    Created,
+    Cursor,
+    PaymentPage,
+    PaymentSnapshot,
+)
 from payments_core.application.ports import AnswerWriter, PaymentStore
 from payments_core.domain.capture import CaptureAttempt, CaptureDecision, decide_capture
 from payments_core.domain.errors import PaymentIdConflict, PaymentNotFound
@@ -53,16 +60,16 @@ class GetPayment:
         """At most ``limit`` payments in order of creation, from after the cursor."""
         return await self.store.page(after, limit)
 
-    async def attempts(self, payment_id: UUID) -> Sequence[CaptureAttempt]:
-        """The capture attempts stored for a payment.
+    async def attempts(self, payment_id: UUID, after: int, limit: int) -> AttemptPage:
+        """At most ``limit`` stored attempts of a payment in the order of their decisions, from after a place.
 
         Raises:
             PaymentNotFound: if there is no such payment.
         """
-        attempts = await self.store.attempts(payment_id)
-        if attempts is None:
+        page = await self.store.attempts(payment_id, after, limit)
+        if page is None:
             raise PaymentNotFound(str(payment_id))
-        return attempts
+        return page
 
 
 @dataclass(frozen=True, slots=True)

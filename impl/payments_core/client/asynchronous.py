@@ -98,7 +98,13 @@ class AsyncPaymentsClient:
 
     async def captures(self, payment_id: UUID) -> tuple[CaptureAttempt, ...]:
         """Every stored attempt to capture a payment: see `PaymentsClient.captures`."""
-        return (await self._call(requests.captures(payment_id)))[0].captures
+        found: tuple[CaptureAttempt, ...] = ()
+        following: str | None = None
+        while True:
+            page = (await self._call(requests.captures(payment_id, found, following)))[0]
+            found, following = found + page.captures, page.next
+            if following is None:
+                return found
 
     async def _call(self, call: Call[Answer]) -> tuple[Answer, Reply]:
         steps = exchange(call, self._policy, self._clock, self._draw)

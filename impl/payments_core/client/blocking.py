@@ -135,13 +135,19 @@ class PaymentsClient:
         return self._call(requests.read(payment_id))[0]
 
     def captures(self, payment_id: UUID) -> tuple[CaptureAttempt, ...]:
-        """Every stored attempt to capture a payment, by decision time and key.
+        """Every stored attempt to capture a payment, in the order of their decisions.
 
         Raises:
             Refused: among others, there is no such payment.
             Unavailable: there was no answer.
         """
-        return self._call(requests.captures(payment_id))[0].captures
+        found: tuple[CaptureAttempt, ...] = ()
+        following: str | None = None
+        while True:
+            page = self._call(requests.captures(payment_id, found, following))[0]
+            found, following = found + page.captures, page.next
+            if following is None:
+                return found
 
     def _call(self, call: Call[Answer]) -> tuple[Answer, Reply]:
         steps = exchange(call, self._policy, self._clock, self._draw)

@@ -167,9 +167,10 @@ class CaptureAttempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CaptureAttempts(msgspec.Struct, frozen=True, kw_only=True):
-    """Every stored attempt of a payment, as it is sent."""
+    """Stored attempts of a payment, a page of them, as it is sent."""
 
     captures: tuple[CaptureAttempt, ...]
+    next: str | None = None
 
     def __post_init__(self) -> None:
         """Hold the attempts against each other: a key has one, and one captured at most.

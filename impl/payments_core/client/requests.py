@@ -5,15 +5,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Generic, Literal, TypeVar
+from urllib.parse import quote
 from uuid import UUID, uuid4
 
 import msgspec
 
-from payments_core.client.documents import CaptureAttempts, CaptureDocument, Payment, expect
+from payments_core.client.documents import CaptureAttempt, CaptureAttempts, CaptureDocument, Payment, expect
 
 Answer = TypeVar("Answer", bound=msgspec.Struct)
 
 _KEY = re.compile(r"[ -~]{1,255}")
+_PAGE = 200
+_MOST_ATTEMPTS = 100_000  # of one payment; versions without a bound on refusals may have left so many
 _TOKEN = re.compile(r"[!-~]+")
 
 
@@ -136,22 +139,35 @@ def read(payment_id: UUID) -> Call[Payment]:
     return Call("read", payment_id, "GET", _path(payment_id), (200,), Payment, hold, has_effect=False)
 
 
-def captures(payment_id: UUID) -> Call[CaptureAttempts]:
-    """Read every stored attempt to capture a payment."""
+def captures(
+    payment_id: UUID, found: tuple[CaptureAttempt, ...] = (), after: str | None = None
+) -> Call[CaptureAttempts]:
+    """Read a page of the stored attempts to capture a payment.
 
-    def hold(_attempts: CaptureAttempts, _status: int) -> None:
-        """An attempt does not say whose it is."""
+    Args:
+        payment_id: the payment.
+        found: the attempts of the pages before.
+        after: what the page before named as the next.
+    """
 
+    def hold(page: CaptureAttempts, _status: int) -> None:
+        """An attempt does not say whose it is. Pages are not without end, and show no attempt twice."""
+        known = {each.idempotency_key for each in found}
+        expect("attempts shown twice", sum(each.idempotency_key in known for each in page.captures), 0)
+        expect("an empty page before the last", page.next is not None and not page.captures, False)
+        expect("more attempts than there can be", len(found) > _MOST_ATTEMPTS, False)
+
+    query = f"?limit={_PAGE}" + ("" if after is None else f"&after={quote(after, safe='')}")
     return Call(
         "captures",
         payment_id,
         "GET",
-        _path(payment_id, "/captures"),
+        _path(payment_id, "/captures") + query,
         (200,),
         CaptureAttempts,
         hold,
         has_effect=False,
-        largest_answer=1024 * 1024,
+        largest_answer=256 * 1024,
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from uuid import UUID
 
-from payments_core.application.dto import Created, Cursor, PaymentPage, PaymentSnapshot
+from payments_core.application.dto import AttemptPage, Created, Cursor, PaymentPage, PaymentSnapshot
 from payments_core.domain.capture import CaptureAttempt
 from payments_core.domain.payment import Payment, PaymentState
 from payments_core.domain.values import Amount, IdempotencyKey, Instant
@@ -52,11 +52,12 @@ class InMemoryPaymentStore:
             ordered = [p for p in ordered if _place(p) > (after.created_at, after.payment_id)]
         return PaymentPage.cut(ordered[: limit + 1], limit, self._clock())
 
-    async def attempts(self, payment_id: UUID) -> Sequence[CaptureAttempt] | None:
-        """Every stored attempt, by decision time and key."""
+    async def attempts(self, payment_id: UUID, after: int, limit: int) -> AttemptPage | None:
+        """At most ``limit`` stored attempts in the order of their decisions, from after that place."""
         if payment_id not in self._payments:
             return None
-        return sorted(self._attempts[payment_id].values(), key=lambda a: (a.decided_at, a.key))
+        kept = list(enumerate(self._attempts[payment_id].values(), 1))
+        return AttemptPage.cut(kept[after : after + limit + 1], limit)
 
     @asynccontextmanager
     async def lock(

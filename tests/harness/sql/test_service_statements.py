@@ -87,7 +87,14 @@ EXPECTED: list[tuple[str, list[Any], set[Access], set[Access], set[Rows], set[Ac
     ("GET_PAYMENT", [ONE], {read("payments", **P), READ_CLOCK}, set(), set(), set()),
     ("FIRST_PAGE", [10], {read("payments")}, set(), set(), set()),
     ("NEXT_PAGE", ["2026-01-01", ONE, 10], {read("payments")}, set(), set(), set()),
-    ("LIST_ATTEMPTS", [ONE], {read("payments", **P), read("capture_attempts", **P)}, set(), set(), set()),
+    (
+        "LIST_ATTEMPTS",
+        [ONE, 0, 10],
+        {read("payment_events", **P), read("capture_attempts", **P)},
+        set(),
+        set(),
+        set(),
+    ),
     ("LOCK_DUE", [10], {READ_CLOCK}, {lock(Lock.NO_KEY_UPDATE, "payments")}, set(), set()),
     ("APPLIED_MIGRATIONS", [], {read("_yoyo_migration")}, set(), set(), set()),
 ]

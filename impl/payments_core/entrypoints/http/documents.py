@@ -54,14 +54,17 @@ class Payment(ListedPayment, frozen=True):
     as_of: Timestamp
 
 
+NextPage = Annotated[
+    str | None, msgspec.Meta(description="The value of `after` for the next page; null at the end.")
+]
+
+
 class PaymentPage(msgspec.Struct, frozen=True):
     """Payments in order of creation, as they stood at `as_of`."""
 
     payments: list[ListedPayment]
     as_of: Timestamp
-    next: Annotated[
-        str | None, msgspec.Meta(description="The value of `after` for the next page; null at the end.")
-    ]
+    next: NextPage
 
 
 class Capture(msgspec.Struct, frozen=True):
@@ -84,9 +87,10 @@ class CaptureAttempt(msgspec.Struct, frozen=True):
 
 
 class CaptureAttempts(msgspec.Struct, frozen=True):
-    """Every stored capture attempt of a payment, by decision time and key."""
+    """Stored capture attempts of a payment, in the order of their decisions."""
 
     captures: list[CaptureAttempt]
+    next: NextPage
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):

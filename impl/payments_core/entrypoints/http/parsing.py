@@ -4,6 +4,7 @@ import base64
 import binascii
 import json
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal, TypeVar
 from uuid import UUID
@@ -46,6 +47,8 @@ MAX_PAGE = 200
 DEFAULT_PAGE = 50
 BODY_LIMIT = 16 * 1024
 """Bytes of a body at most."""
+_UNCHANGED = "after is the value of next from an earlier page, unchanged"
+_LAST_PLACE = 2**31 - 1  # of a PostgreSQL integer
 _CURSOR_LENGTH = 24  # bytes: an instant and a UUID
 _LATEST = (datetime.max.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
@@ -86,6 +89,7 @@ class FailReason(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 Body = TypeVar("Body", bound=msgspec.Struct)
+Place = TypeVar("Place")
 
 
 def payment_id(request: Request) -> UUID:
@@ -195,8 +199,12 @@ async def _read_limited(request: Request) -> bytes:
             return bytes(chunks)
 
 
-def page(request: Request) -> tuple[Cursor | None, int]:
+def page(request: Request, decode: Callable[[str], Place]) -> tuple[Place | None, int]:
     """Where a page begins and how long it is, from the query parameters ``after`` and ``limit``.
+
+    Args:
+        request: the request.
+        decode: reads ``after``.
 
     Raises:
         ProblemRaised: if either is not valid or given twice, or another parameter is given.
@@ -210,7 +218,7 @@ def page(request: Request) -> tuple[Cursor | None, int]:
     if len(given) > len(set(given)):
         raise ProblemRaised(problems.INVALID_QUERY, "give each parameter once")
     after = request.query_params.get("after")
-    return None if after is None else decode_cursor(after), _limit(request.query_params.get("limit"))
+    return None if after is None else decode(after), _limit(request.query_params.get("limit"))
 
 
 def _limit(text: str | None) -> int:
@@ -239,7 +247,16 @@ def decode_cursor(text: str) -> Cursor:
         place = b""
     created_at = int.from_bytes(place[:8], "big", signed=True)
     if len(place) != _CURSOR_LENGTH or not 0 <= created_at <= _LATEST:
-        raise ProblemRaised(
-            problems.INVALID_QUERY, "after is the value of next from an earlier page, unchanged"
-        )
+        raise ProblemRaised(problems.INVALID_QUERY, _UNCHANGED)
     return Cursor(created_at, UUID(bytes=place[8:]))
+
+
+def place(text: str) -> int:
+    """The place in a payment's list of attempts, from a query parameter.
+
+    Raises:
+        ProblemRaised: if there can be no such place.
+    """
+    if not re.fullmatch(r"[0-9]{1,10}", text) or int(text) > _LAST_PLACE:
+        raise ProblemRaised(problems.INVALID_QUERY, _UNCHANGED)
+    return int(text)

@@ -55,10 +55,9 @@ class PaymentRoutes:
 
     async def list_payments(self, request: Request) -> Response:
         """``GET /payments``: a page of payments in order of creation."""
-        after, limit = parsing.page(request)
+        after, limit = parsing.page(request, parsing.decode_cursor)
         found = views.page(await self.get.page(after, limit))
-        following = f'</payments?limit={limit}&after={found.next}>; rel="next"'
-        return read(request, found, None if found.next is None else {"Link": following})
+        return read(request, found, _link(request, limit, found.next))
 
     async def create_payment(self, request: Request) -> Response:
         """``POST /payments``: create a payment under a new id."""
@@ -90,15 +89,23 @@ class PaymentRoutes:
         return _captured(result)
 
     async def list_captures(self, request: Request) -> Response:
-        """``GET /payments/{id}/captures``: every stored capture attempt."""
-        found = await self.get.attempts(parsing.payment_id(request))
-        return read(request, views.attempts(found))
+        """``GET /payments/{id}/captures``: a page of stored attempts in the order of their decisions."""
+        payment_id = parsing.payment_id(request)
+        after, limit = parsing.page(request, parsing.place)
+        found = views.attempts(await self.get.attempts(payment_id, after or 0, limit))
+        return read(request, found, _link(request, limit, found.next))
 
     async def fail_payment(self, request: Request) -> Response:
         """``POST /payments/{id}/fail``: decline or void."""
         payment_id = parsing.payment_id(request)
         wanted = await parsing.body(request, parsing.FailReason)
         return written(views.payment(await self.fail(payment_id, wanted.failure_reason)))
+
+
+def _link(request: Request, limit: int, following: str | None) -> dict[str, str] | None:
+    if following is None:
+        return None
+    return {"Link": f'<{request.scope["path"]}?limit={limit}&after={following}>; rel="next"'}
 
 
 def _created(created: Created) -> Response:

@@ -1,13 +1,12 @@
 """Entities as documents. Instants are RFC 3339 in UTC with six digits, so that not a microsecond is lost."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from payments_core.application.dto import PaymentPage, PaymentSnapshot
-from payments_core.domain.capture import Answer, CaptureAttempt, CaptureDecision, CaptureOutcome
+from payments_core.application.dto import AttemptPage, PaymentPage, PaymentSnapshot
+from payments_core.domain.capture import Answer, CaptureDecision, CaptureOutcome
 from payments_core.domain.payment import Payment
 from payments_core.domain.values import Instant
 from payments_core.entrypoints.http import documents, problems
@@ -43,10 +42,10 @@ def page(found: PaymentPage) -> documents.PaymentPage:
     )
 
 
-def attempts(found: Sequence[CaptureAttempt]) -> documents.CaptureAttempts:
-    """The stored capture attempts of a payment."""
+def attempts(found: AttemptPage) -> documents.CaptureAttempts:
+    """A page of a payment's stored capture attempts; ``next`` is the ``after`` of the next one."""
     return documents.CaptureAttempts(
-        [
+        captures=[
             documents.CaptureAttempt(
                 idempotency_key=attempt.key,
                 amount_cents=attempt.amount_cents,
@@ -54,8 +53,9 @@ def attempts(found: Sequence[CaptureAttempt]) -> documents.CaptureAttempts:
                 status=attempt.answer.status,
                 decided_at=rfc3339(attempt.decided_at),
             )
-            for attempt in found
-        ]
+            for attempt in found.attempts
+        ],
+        next=None if found.next is None else str(found.next),
     )
 
 

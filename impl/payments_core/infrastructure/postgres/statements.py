@@ -77,10 +77,12 @@ NEXT_PAGE = f"""
     ORDER BY created_at, payment_id LIMIT %s
 """
 LIST_ATTEMPTS = """
-    SELECT attempt.payment_id, idempotency_key, attempt.amount_cents, outcome, decided_at, status, body
-    FROM payments LEFT JOIN capture_attempts AS attempt USING (payment_id)
-    WHERE payments.payment_id = %s
-    ORDER BY decided_at, idempotency_key
+    SELECT attempt.payment_id, attempt.idempotency_key, attempt.amount_cents, attempt.outcome,
+           attempt.decided_at, attempt.status, attempt.body, event.event_number
+    FROM payment_events AS event JOIN capture_attempts AS attempt
+      ON attempt.payment_id = event.payment_id AND attempt.idempotency_key = event.idempotency_key
+    WHERE event.payment_id = %s AND event.event_number > %s
+    ORDER BY event.event_number LIMIT %s
 """
 LOCK_DUE = f"""
     SELECT {PAYMENT_COLUMNS} FROM payments

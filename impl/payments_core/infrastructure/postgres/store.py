@@ -7,9 +7,9 @@ from types import TracebackType
 from uuid import UUID
 
 from psycopg import OperationalError, errors
-from psycopg.types.numeric import Int8
+from psycopg.types.numeric import Int4, Int8
 
-from payments_core.application.dto import Created, Cursor, PaymentPage, PaymentSnapshot
+from payments_core.application.dto import AttemptPage, Created, Cursor, PaymentPage, PaymentSnapshot
 from payments_core.domain.capture import CaptureAttempt
 from payments_core.domain.errors import PaymentError
 from payments_core.domain.payment import Payment
@@ -118,13 +118,14 @@ class PostgresPaymentStore:
             rows, as_of = found.rows(), _instant(clock)
         return PaymentPage.cut([payment_of(row) for row in rows], limit, as_of)
 
-    async def attempts(self, payment_id: UUID) -> Sequence[CaptureAttempt] | None:
-        """Every stored attempt, by decision time and key."""
+    async def attempts(self, payment_id: UUID, after: int, limit: int) -> AttemptPage | None:
+        """At most ``limit`` stored attempts in the order of their decisions, from after that place."""
         async with self._pool.connection() as connection:
-            rows = (await _execute(connection, sql.LIST_ATTEMPTS, (payment_id,))).rows()
-        if not rows:
-            return None
-        return [attempt_of(row) for row in rows if row[1] is not None]
+            place = (payment_id, Int4(after), Int8(limit + 1))
+            rows = (await _execute(connection, sql.LIST_ATTEMPTS, place)).rows()
+            if not rows and await _row(connection, sql.GET_PAYMENT, (payment_id,)) is None:
+                return None
+        return AttemptPage.cut([(row[-1], attempt_of(row)) for row in rows], limit)
 
     def lock(self, payment_id: UUID, key: IdempotencyKey | None = None) -> "_Lock":
         """Wait for the payment's lock, then read it, the key's attempt, and the clock, in that order."""

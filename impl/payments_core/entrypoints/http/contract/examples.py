@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from payments_core.application.dto import Cursor, PaymentPage, PaymentSnapshot
+from payments_core.application.dto import AttemptPage, Cursor, PaymentPage, PaymentSnapshot
 from payments_core.domain.capture import CaptureAttempt, CaptureOutcome, decide_capture
 from payments_core.domain.payment import FailureReason, Payment
 from payments_core.domain.values import SECOND, Amount, CaptureWindow, IdempotencyKey
@@ -26,15 +26,12 @@ CAPTURE = views.capture_answer(_decision).body
 PAGE = views.page(
     PaymentPage((_decision.payment,), _NOON + 3 * SECOND, Cursor(_NOON, _decision.payment.payment_id))
 )
-ATTEMPTS = views.attempts(
-    [
-        CaptureAttempt(
-            _pending.payment_id,
-            _KEY.text,
-            1000,
-            CaptureOutcome.CAPTURED,
-            _decision.decided_at,
-            views.capture_answer(_decision),
-        )
-    ]
+_attempt = CaptureAttempt(
+    _pending.payment_id,
+    _KEY.text,
+    1000,
+    CaptureOutcome.CAPTURED,
+    _decision.decided_at,
+    views.capture_answer(_decision),
 )
+ATTEMPTS = views.attempts(AttemptPage((_attempt,), next=3))

@@ -38,10 +38,16 @@ PARAMETERS: dict[str, Any] = {
         "description": "Where the page begins: the `next` of an earlier page, unchanged. Opaque.",
         "schema": _string(pattern="^[A-Za-z0-9_-]{32}$"),
     },
+    "after-attempt": {
+        "name": "after",
+        "in": "query",
+        "description": "Where the page begins: the `next` of an earlier page, unchanged. Opaque.",
+        "schema": _string(pattern="^[0-9]{1,10}$"),
+    },
     "limit": {
         "name": "limit",
         "in": "query",
-        "description": "How many payments the page has at most.",
+        "description": "How many entries the page has at most.",
         "schema": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": DEFAULT_PAGE},
     },
     "Idempotency-Key": {

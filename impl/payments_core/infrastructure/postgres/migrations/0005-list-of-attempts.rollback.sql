@@ -1,0 +1,1 @@
+REVOKE SELECT (idempotency_key) ON payment_events FROM payments_app;
