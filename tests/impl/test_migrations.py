@@ -17,7 +17,7 @@ from payments_core.infrastructure.postgres.migrate import MigrationError, migrat
 from tests.support.postgres import Database, chosen_bin_dir
 
 REPOSITORY = Path(__file__).parents[2]
-ALL = ["0001-payments", "0002-guards", "0003-application-role", "0004-events"]
+ALL = ["0001-payments", "0002-guards", "0003-application-role", "0004-events", "0005-list-of-attempts"]
 
 
 def tables(dsn: str) -> set[str]:

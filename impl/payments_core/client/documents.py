@@ -170,7 +170,7 @@ class CaptureAttempts(msgspec.Struct, frozen=True, kw_only=True):
     """Stored attempts of a payment, a page of them, as it is sent."""
 
     captures: tuple[CaptureAttempt, ...]
-    next: str | None = None
+    next: str | None
 
     def __post_init__(self) -> None:
         """Hold the attempts against each other: a key has one, and one captured at most.
