@@ -55,6 +55,9 @@ CALLS: dict[str, Callable[[], Call[Any]]] = {
     "fail": lambda: requests.fail(PAYMENT, "voided"),
     "read": lambda: requests.read(PAYMENT),
     "captures": lambda: requests.captures(PAYMENT),
+    "following captures": lambda: requests.captures(
+        PAYMENT, (msgspec.convert(ATTEMPT, CaptureAttempt),), "3"
+    ),
 }
 HONEST: list[tuple[str, int, dict[str, Any]]] = [
     ("create", 201, PENDING),
@@ -63,8 +66,10 @@ HONEST: list[tuple[str, int, dict[str, Any]]] = [
     ("capture", 201, CAPTURE),
     ("fail", 200, VOIDED),
     *(("read", 200, each) for each in (PENDING, AUTHORIZED, CAPTURED, VOIDED)),
-    ("captures", 200, {"captures": [ATTEMPT]}),
-    ("captures", 200, {"captures": []}),
+    ("captures", 200, {"captures": [ATTEMPT], "next": None}),
+    ("captures", 200, {"captures": [], "next": None}),
+    ("captures", 200, {"captures": [ATTEMPT], "next": "3"}),
+    ("following captures", 200, {"captures": [], "next": None}),
 ]
 
 
@@ -136,11 +141,29 @@ LIES: dict[str, tuple[str, int, object]] = {
         json.dumps(CAPTURE).encode()[:-1] + b', "amount_cents": 500}',
     ),
     "a new member is there twice": ("capture", 201, json.dumps(CAPTURE).encode()[:-1] + b', "a": 1, "a": 1}'),
-    "an attempt is there twice": ("captures", 200, {"captures": [ATTEMPT, ATTEMPT]}),
-    "two are captured": ("captures", 200, {"captures": [ATTEMPT, ATTEMPT | {"idempotency_key": "other"}]}),
-    "an outcome with another status": ("captures", 200, {"captures": [ATTEMPT | {"status": 409}]}),
-    "an unknown outcome": ("captures", 200, {"captures": [ATTEMPT | {"outcome": "maybe", "status": 409}]}),
-    "a key that is none": ("captures", 200, {"captures": [ATTEMPT | {"idempotency_key": "a\n"}]}),
+    "an attempt is there twice": ("captures", 200, {"captures": [ATTEMPT, ATTEMPT], "next": None}),
+    "two are captured": (
+        "captures",
+        200,
+        {"captures": [ATTEMPT, ATTEMPT | {"idempotency_key": "other"}], "next": None},
+    ),
+    "an outcome with another status": (
+        "captures",
+        200,
+        {"captures": [ATTEMPT | {"status": 409}], "next": None},
+    ),
+    "an unknown outcome": (
+        "captures",
+        200,
+        {"captures": [ATTEMPT | {"outcome": "maybe", "status": 409}], "next": None},
+    ),
+    "a page that shows an attempt again": ("following captures", 200, {"captures": [ATTEMPT], "next": None}),
+    "a page of nothing before the last": ("captures", 200, {"captures": [], "next": "3"}),
+    "a key that is none": (
+        "captures",
+        200,
+        {"captures": [ATTEMPT | {"idempotency_key": "a\n"}], "next": None},
+    ),
 }
 
 
