@@ -7,12 +7,14 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from payments_core.entrypoints import tokens
 from payments_core.entrypoints.http.app import create_app
 from payments_core.entrypoints.http.contract.operations import OPERATIONS
 from payments_core.infrastructure.in_memory import InMemoryPaymentStore
@@ -26,10 +28,15 @@ CONFIG = Path(__file__).parent / "schemathesis.toml"
 _LIMIT_S = 300 + 20 * EXAMPLES
 
 
-def test_the_service_keeps_its_contract(shared_database: Database, tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_tokens", [False, True], ids=["without tokens", "with tokens"])
+def test_the_service_keeps_its_contract(
+    shared_database: Database, tmp_path: Path, *, has_tokens: bool
+) -> None:
     settings = {"DATABASE_URL": shared_database.app_dsn, "PAYMENTS_LOG_LEVEL": "warning"}
-    with serving(tmp_path, **settings) as server:
-        tried = schemathesis(server.url, tmp_path)
+    token, digest = tokens.make()
+    with serving(tmp_path, **settings, PAYMENTS_TOKENS=digest if has_tokens else "") as server:
+        headers = {"Authorization": f"Bearer {token}"} if has_tokens else {}
+        tried = schemathesis(server.url, tmp_path, headers=headers)
         assert tried.returncode == 0, f"{tried.stdout}\n{tried.stderr}\n{server.printed}"
         assert "Traceback" not in server.printed
     assert operations_tested(tried.stdout) == len(OPERATIONS)
@@ -103,6 +110,7 @@ def schemathesis(
     phases: str = "examples,coverage,fuzzing,stateful",
     examples: int = EXAMPLES,
     stop: bool = False,
+    headers: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Try the service at ``url``, to the end or to the first failure."""
     program = "from schemathesis.cli import schemathesis; schemathesis()"
@@ -116,6 +124,7 @@ def schemathesis(
         "none",
     ]
     options += ["--max-failures", "1"] if stop else []
+    options += [f"--header={name}: {value}" for name, value in (headers or {}).items()]
     return subprocess.run(
         [sys.executable, "-c", program, "--config-file", str(CONFIG), "run", f"{url}/openapi.json", *options],
         capture_output=True,
