@@ -14,7 +14,7 @@ import uvloop
 from payments_verify.interleavings.minimize import switches
 from payments_verify.payments.drawings import Drawing, of_history, schedule
 from payments_verify.payments.exercised import written
-from payments_verify.payments.machine import Tally, run_machine
+from payments_verify.payments.machine import Tally, run_calls, run_machine
 from payments_verify.payments.oracle import MismatchError
 from payments_verify.payments.races import OpenService
 from payments_verify.payments.racing_machine import (
@@ -23,6 +23,7 @@ from payments_verify.payments.racing_machine import (
     contents,
     run_racing_machine,
 )
+from payments_verify.payments.retelling import Program, retold
 from payments_verify.payments.scenario_timeline import race_timeline
 from payments_verify.payments.stress import StressReport, stress
 from payments_verify.payments.system import System
@@ -72,6 +73,10 @@ def machine_check(
             timelines=_drawings(failure, name),
         )
 
+    def rerun(calls: Program) -> MismatchError | None:
+        with _opened(open_system(), runner) as another:
+            return run_calls(another, runner, calls, reuses_keys=reuses_keys)
+
     with violation_kept(result), asyncio.Runner() as runner, _opened(open_system(), runner) as system:
         run_machine(
             system,
@@ -83,6 +88,9 @@ def machine_check(
             reuses_keys=reuses_keys,
             tally=tally,
         )
+        if tally.smallest is not None:
+            at = tally.smallest_at
+            tally.smallest = retold(tally.smallest, tally.programs[:at], tally.programs[at], rerun)
     return result()
 
 

@@ -38,6 +38,7 @@ from payments_verify.payments.exercised import transition
 from payments_verify.payments.http_binding import BindingError
 from payments_verify.payments.observations import Invocation, attempts_of
 from payments_verify.payments.oracle import MismatchError, answer, difference
+from payments_verify.payments.retelling import Call, Program
 from payments_verify.payments.system import System
 from payments_verify.payments.trace import Trace
 from payments_verify.payments.traits import EVERYTHING, Traits
@@ -50,6 +51,7 @@ SHRINKING_LIMIT_S = 45.0
 """How long a mismatch is made smaller, in seconds; what is smallest then is told."""
 
 _SECOND = 1_000_000
+_LATEST_BEGIN = EPOCH + 100 * 365 * 86_400 * _SECOND  # the clock can be set up to the year 2255
 AMOUNTS = st.sampled_from([1, 500, 501, MAX_AMOUNT])
 _MALFORMED_AMOUNTS = st.sampled_from(EVERYTHING.malformed)
 KEYS = st.sampled_from(["k1", "k2", "K1", "k 1"])
@@ -80,6 +82,9 @@ class Tally:
         first: programs and seconds up to the first mismatch; ``None`` without one.
         smallest: the mismatch of the shortest program so far; ``None`` without one.
         size: commands of that program.
+        programs: every program's calls, in their order.
+        smallest_at: which of them that program is.
+        now: where the clock stands; it does not go back from one program to the next.
     """
 
     examples: int = 0
@@ -93,6 +98,9 @@ class Tally:
     first: tuple[int, float] | None = None
     smallest: MismatchError | None = None
     size: int = 0
+    programs: list[list[Call]] = field(default_factory=list)
+    smallest_at: int = 0
+    now: int = EPOCH
 
     def begin_example(self) -> None:
         """Count a program that begins.
@@ -104,13 +112,16 @@ class Tally:
             raise SmallEnoughError
         self.examples += 1
         self.program = 0
+        self.programs.append([])
+        if self.now > _LATEST_BEGIN:
+            self.now = EPOCH
         self.on_example()
 
     def kept(self, mismatch: MismatchError) -> MismatchError:
         """A mismatch, to be raised: the smallest is known from now on, and when the first came."""
         self.first = self.first or (self.examples, time.monotonic() - self.began)
         if self.smallest is None or self.program <= self.size:
-            self.smallest, self.size = mismatch, self.program
+            self.smallest, self.size, self.smallest_at = mismatch, self.program, len(self.programs) - 1
         return mismatch
 
 
@@ -135,13 +146,14 @@ class PaymentMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.now = EPOCH
         self.records: dict[str, Record] = {}
         self.bodies: dict[tuple[str, str], str] = {}
         self.trace = Trace()
         self.commands: list[str] = []
         self._keys = count()
         self.tally.begin_example()
+        self.now = self.tally.now
+        self._note("set_clock", now=self.now)
         self.runner.run(self.system.set_clock(self.now))
 
     @initialize(target=payments, amount=AMOUNTS)
@@ -253,7 +265,12 @@ class PaymentMachine(RuleBasedStateMachine):
     def sweep(self, payment: str, offset: int | None) -> None:
         """Expire everything that is due, around the end of a window."""
         self.move_to_the_end_of_the_window(payment, offset)
+        self.expire()
+
+    def expire(self) -> None:
+        """Run the sweep."""
         assert self.system.sweep is not None
+        self._note("expire")
         self.commands.append("sweep")
         self.runner.run(self.system.sweep())
         self.trace.add("sweep", {}, {})
@@ -284,7 +301,8 @@ class PaymentMachine(RuleBasedStateMachine):
 
     def set_clock(self, now: int) -> None:
         """Set the database's clock, in µs."""
-        self.now = now
+        self._note("set_clock", now=now)
+        self.now = self.tally.now = now
         self.commands.append(f"clock {now}")
         self.runner.run(self.system.set_clock(now))
         self.trace.add("clock", {"now": now}, {"now": now})
@@ -295,11 +313,12 @@ class PaymentMachine(RuleBasedStateMachine):
         Raises:
             MismatchError: if they differ.
         """
+        self._note("perform", f=f, payment=payment, is_step=is_step, **arguments)
         invocation = Invocation(f, {"payment": payment, **arguments})
         self.tally.program += is_step
         if is_step:
             self.commands.append(f"{f} {dict(invocation.value)}")
-        before = self.records[payment]
+        before = self.records.setdefault(payment, Record())
         self.records[payment], expected = answer(before, invocation, self.now)
         seen = self._send(invocation)
         self._compare(invocation, expected, seen)
@@ -312,6 +331,7 @@ class PaymentMachine(RuleBasedStateMachine):
 
     def refused_as_malformed(self, f: str, payment: str, **arguments: Any) -> None:  # noqa: ANN401
         """Send a command that must be refused as malformed, whatever the state."""
+        self._note("refused_as_malformed", f=f, payment=payment, **arguments)
         invocation = Invocation(f, {"payment": payment, **arguments})
         self.tally.program += 1
         self.commands.append(f"{f} {dict(invocation.value)}")
@@ -320,6 +340,9 @@ class PaymentMachine(RuleBasedStateMachine):
         self.tally.exercised[transition(record, f, "malformed", record)] += 1
         self.tally.steps += 1
         self._count(f, "malformed")
+
+    def _note(self, method: str, **arguments: Any) -> None:  # noqa: ANN401 - any argument
+        self.tally.programs[-1].append(Call(method, arguments))
 
     def _create(self, amount: int) -> str:
         payment = str(uuid4())
@@ -396,6 +419,34 @@ def run_machine(
     failure = run_programs(machine, examples=examples, steps=steps, seed=seed)
     tally.smallest = failure
     return tally, failure
+
+
+def run_calls(
+    system: System, runner: asyncio.Runner, calls: Program, *, reuses_keys: bool
+) -> MismatchError | None:
+    """Run calls of programs once more, with other ids; what does not agree with the model, if anything.
+
+    Args:
+        system: a system, open in the runner's loop. If it is not new, keys are others too.
+        runner: runs the system's coroutines.
+        calls: the calls.
+        reuses_keys: as the programs were run.
+    """
+    attributes = {"system": system, "runner": runner, "tally": Tally(), "reuses_keys": reuses_keys}
+    machine = type("Machine", (PaymentMachine,), attributes)()
+    ids: dict[str, str] = {}
+    suffix = "" if system.is_new else f" {uuid4()}"
+    try:
+        for call in calls:
+            arguments = dict(call.arguments)
+            if "payment" in arguments:
+                arguments["payment"] = ids.setdefault(arguments["payment"], str(uuid4()))
+            if "key" in arguments:
+                arguments["key"] += suffix
+            getattr(machine, call.method)(**arguments)
+    except MismatchError as mismatch:
+        return mismatch
+    return None
 
 
 def run_programs(

@@ -29,6 +29,7 @@ class System:
         hold: takes a payment's lock from outside the service, and gives it back with nothing changed;
             ``None`` where the harness cannot.
         traits: what can be asked of it, and seen.
+        is_new: whether nothing was asked of it before it was opened.
     """
 
     name: str
@@ -37,6 +38,7 @@ class System:
     sweep: Callable[[], Coroutine[Any, Any, object]] | None
     hold: Callable[[str], AbstractAsyncContextManager[object]] | None = None
     traits: Traits = EVERYTHING
+    is_new: bool = False
 
 
 @dataclass(frozen=True)

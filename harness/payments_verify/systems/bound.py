@@ -94,7 +94,13 @@ class StartedService:
             client = BoundClient(http, self.binding, Names(), self.traits.dates_authorizations)
             sweep = await self._sweep(stack, http, dsn)
             yield System(
-                self.command, (client,), set_clock, sweep, self._hold(dsn, client.id_of), traits=self.traits
+                self.command,
+                (client,),
+                set_clock,
+                sweep,
+                self._hold(dsn, client.id_of),
+                traits=self.traits,
+                is_new=True,
             )
 
     @asynccontextmanager

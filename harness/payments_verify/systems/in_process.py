@@ -30,7 +30,7 @@ async def in_memory() -> AsyncIterator[System]:
 
     store = InMemoryPaymentStore(lambda: instant[0])
     with only_errors_logged():
-        yield System("in memory", (shipped(store),), set_clock, lambda: sweep_all(store))
+        yield System("in memory", (shipped(store),), set_clock, lambda: sweep_all(store), is_new=True)
 
 
 @asynccontextmanager

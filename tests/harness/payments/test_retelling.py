@@ -1,0 +1,154 @@
+"""Programs share one service: what depends on those before is told with them, and found again on another."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from payments_model import Outcome
+from payments_verify.payments.checks import machine_check
+from payments_verify.payments.observations import Invocation, Observation, answered
+from payments_verify.payments.oracle import MismatchError
+from payments_verify.payments.retelling import Call, Program, retold
+from payments_verify.payments.system import System
+from payments_verify.result import CheckResult
+from payments_verify.systems import in_memory
+
+ALONE = "Alone, on a service that was just started, the smallest program does not fail."
+
+
+@dataclass
+class KeysOfAll:
+    """Takes a key for used that another payment's capture has used."""
+
+    client: Any
+    used: dict[str, str] = field(default_factory=dict)
+
+    async def send(self, invocation: Invocation) -> Observation:
+        value = invocation.value
+        if (
+            invocation.f == "capture"
+            and self.used.setdefault(value["key"], value["payment"]) != value["payment"]
+        ):
+            return answered(Outcome.KEY_REUSED)
+        seen: Observation = await self.client.send(invocation)
+        return seen
+
+
+@dataclass
+class OneWrongAnswer:
+    """Answers wrongly once in its life, whoever asks."""
+
+    client: Any
+    left: list[int]
+
+    async def send(self, invocation: Invocation) -> Observation:
+        seen: Observation = await self.client.send(invocation)
+        self.left[0] -= 1
+        return seen if self.left[0] else answered(Outcome.PAYMENT_FAILED)
+
+
+@dataclass
+class NeverCaptures:
+    client: Any
+
+    async def send(self, invocation: Invocation) -> Observation:
+        if invocation.f == "capture":
+            return answered(Outcome.PAYMENT_FAILED)
+        seen: Observation = await self.client.send(invocation)
+        return seen
+
+
+def checked(broken: Callable[[Any], Any], *, is_new: bool = True, examples: int = 30) -> CheckResult:
+    shared = None if is_new else broken(None)
+
+    def opened() -> AbstractAsyncContextManager[System]:
+        @asynccontextmanager
+        async def system() -> AsyncIterator[System]:
+            async with in_memory() as right:
+                if shared is None:
+                    client = broken(right.clients[0])
+                else:
+                    client = replace(shared, client=right.clients[0])
+                yield replace(right, clients=(client,), is_new=is_new)
+
+        return system()
+
+    return machine_check("broken", opened, examples=examples, steps=12, seed=1)
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_what_depends_on_programs_before_is_told_with_them(is_new: bool) -> None:
+    found = checked(KeysOfAll, is_new=is_new)
+    assert found.verdict == "violated"
+    told = str(found.counterexample)
+    assert told.startswith(ALONE)
+    assert "It fails after what other programs have asked" in told
+    commands = [line.split()[0] for line in told.splitlines() if line.startswith("  ")]
+    assert commands.count("capture") == 2, told
+    assert len(commands) <= 9, told
+    assert "key_reused" in told
+    assert found.timelines
+
+
+def test_what_fails_alone_is_told_alone() -> None:
+    found = checked(NeverCaptures)
+    assert found.verdict == "violated"
+    assert ALONE not in str(found.counterexample)
+
+
+def test_what_does_not_come_again_is_a_violation_all_the_same() -> None:
+    left = [200]
+    found = checked(lambda client: OneWrongAnswer(client, left))
+    assert found.verdict == "violated"
+    assert "Nor does it after all the programs" in str(found.counterexample)
+
+
+def test_the_clock_does_not_go_back_from_one_program_to_the_next() -> None:
+    seen: list[int] = []
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[System]:
+        async with in_memory() as right:
+
+            async def set_clock(now: int) -> None:
+                seen.append(now)
+                await right.set_clock(now)
+
+            yield replace(right, set_clock=set_clock)
+
+    assert machine_check("right", opened, examples=20, steps=10, seed=1).verdict == "holds"
+    assert len(set(seen)) > 20
+    assert seen == sorted(seen)
+
+
+def program(name: str) -> list[Call]:
+    arguments = {"payment": name, "is_step": True}
+    return [Call("perform", {"f": f, **arguments}) for f in ("create", "capture", "read")]
+
+
+def test_what_is_left_has_what_it_needs_and_little_more() -> None:
+    runs: list[Program] = []
+
+    def rerun(calls: Program) -> MismatchError | None:
+        runs.append(calls)
+        created: set[str | None] = set()
+        for call in calls:
+            created |= {call.payment} if call.creates else set()
+            assert call.payment in created
+        asked = [(call.payment, call.arguments["f"]) for call in calls]
+        wanted = {("3", "capture"), ("6", "create"), ("last", "capture")}
+        return (
+            MismatchError("wrong", (), [" ".join(map(str, each)) for each in asked])
+            if wanted <= set(asked)
+            else None
+        )
+
+    earlier: Sequence[Program] = [program(str(number)) for number in range(9)]
+    found = retold(MismatchError("first"), earlier, program("last"), rerun)
+    assert found.commands == ("3 create", "3 capture", "6 create", "last create", "last capture", "last read")
+    assert len(runs) < 60
