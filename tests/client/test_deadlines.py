@@ -101,6 +101,29 @@ async def test_an_endless_answer_is_cut(make_client: Callable[..., Any]) -> None
     await client.close()
 
 
+async def test_pages_without_end_have_one_deadline(make_client: Callable[..., Any]) -> None:
+    now = [0.0]
+
+    def page(_request: httpx.Request) -> httpx.Response:
+        now[0] += 1
+        attempt = {
+            "idempotency_key": str(now[0]),
+            "amount_cents": 500,
+            "outcome": "already_captured",
+            "status": 409,
+            "decided_at": "2026-01-01T12:00:00Z",
+        }
+        return httpx.Response(200, json={"captures": [attempt], "next": str(now[0])})
+
+    policy = Policy(deadline_s=20)
+    transport = httpx.MockTransport(page)
+    client = make_client("http://payments", policy, transport=transport, clock=lambda: now[0])
+    with pytest.raises(Unavailable):
+        await client.captures(uuid4())
+    await client.close()
+    assert now[0] <= 22
+
+
 async def test_an_answer_in_any_number_of_parts_is_cut(make_client: Callable[..., Any]) -> None:
     taken = []
 

@@ -100,20 +100,21 @@ class AsyncPaymentsClient:
         """Every stored attempt to capture a payment: see `PaymentsClient.captures`."""
         found: tuple[CaptureAttempt, ...] = ()
         following: str | None = None
+        end = self._clock() + self._policy.deadline_s  # of all pages
         while True:
-            page = (await self._call(requests.captures(payment_id, found, following)))[0]
+            page = (await self._call(requests.captures(payment_id, found, following), end))[0]
             found, following = found + page.captures, page.next
             if following is None:
                 return found
 
-    async def _call(self, call: Call[Answer]) -> tuple[Answer, Reply]:
-        steps = exchange(call, self._policy, self._clock, self._draw)
+    async def _call(self, call: Call[Answer], end: float | None = None) -> tuple[Answer, Reply]:
+        steps = exchange(call, self._policy, self._clock, self._draw, end)
         outcome: Reply | NoReply | None = None
         while True:
             try:
                 step = steps.send(outcome)
-            except StopIteration as end:
-                return end.value  # type: ignore[no-any-return]
+            except StopIteration as done:
+                return done.value  # type: ignore[no-any-return]
             if isinstance(step, Wait):
                 await self._sleep(step.seconds)
                 outcome = None

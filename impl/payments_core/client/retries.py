@@ -74,7 +74,11 @@ Exchange: TypeAlias = Generator[Send | Wait, Reply | NoReply | None, tuple[Answe
 
 
 def exchange(
-    call: Call[Answer], policy: Policy, clock: Callable[[], float], draw: Callable[[float, float], float]
+    call: Call[Answer],
+    policy: Policy,
+    clock: Callable[[], float],
+    draw: Callable[[float, float], float],
+    end: float | None = None,
 ) -> Exchange[Answer]:
     """Send a command until it has a definite answer, or its time is up.
 
@@ -83,13 +87,16 @@ def exchange(
         policy: its limits.
         clock: a clock that is never set, in seconds.
         draw: a number between two, at random.
+        end: when its time is up, by the clock; after the policy's deadline if not given.
 
     Raises:
         Refused: a definite refusal.
         Unknown: the time is up, or the command may not be repeated, and it may have been carried out.
         Unavailable: the time is up, and it was not.
     """
-    end = clock() + policy.deadline_s
+    end = clock() + policy.deadline_s if end is None else end
+    if clock() >= end:
+        raise Unavailable(call, "nothing was done: the time was up before it was sent", None)
     in_doubt = False
     for attempt in count():
         outcome = yield Send(min(policy.attempt_s, end - clock()))
