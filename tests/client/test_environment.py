@@ -87,8 +87,9 @@ async def test_whom_to_trust_is_an_argument(flavour: str, monkeypatch: pytest.Mo
 async def test_a_handshake_that_does_not_end_is_no_connection(flavour: str, shape: Shape) -> None:
     with HostileServer.opened() as server:
         server.shape = shape
-        policy = Policy(deadline_s=0.4, first_wait_s=1.0)
+        # The connection's limit is nine tenths of this, and comes first on a busy machine too.
+        policy = Policy(deadline_s=4.0, first_wait_s=5.0)
         client = client_of(flavour, server.url.replace("http:", "https:"), policy=policy)
-        with anyio.fail_after(10), pytest.raises(Unavailable, match="nothing was done"):
+        with anyio.fail_after(30), pytest.raises(Unavailable, match="nothing was done"):
             await client.capture(UUID(int=7), 500)
         await client.close()
