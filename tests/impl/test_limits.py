@@ -300,6 +300,7 @@ def test_a_head_without_an_end_is_cut_off(server: Server, endless: bytes) -> Non
     if received:
         head, _, body = received.partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 431 ")
+        assert b"\r\nx-content-type-options: nosniff\r\n" in head
         assert json.loads(body)["type"] == "/problems/head_too_large"
 
 

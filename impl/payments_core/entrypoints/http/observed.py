@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from payments_core.entrypoints.bulk import Bulk
+from payments_core.entrypoints.http.problems import NO_SNIFFING
 from payments_core.entrypoints.logs import request_id, together
 from payments_core.entrypoints.metrics import Metrics
 
@@ -25,8 +26,6 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._~:-]{0,63}")
 _UNKNOWN_ROUTE = "unmatched"
 _NO_ANSWER = "none"
 _UNTOLD_AT_MOST = 100
-# No browser takes an answer for something else than it says, a script for example.
-_NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 
 
 class _Ended(NamedTuple):
@@ -77,7 +76,7 @@ class Observed:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = str(message["status"])
-                message["headers"] = [*message["headers"], field, _NO_SNIFFING]
+                message["headers"] = [*message["headers"], field, NO_SNIFFING]
             await send(message)
 
         before = request_id.set(named_so)

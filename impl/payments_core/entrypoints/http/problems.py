@@ -10,6 +10,8 @@ from payments_core.domain.errors import Refusal
 from payments_core.entrypoints.http.documents import Problem
 
 MEDIA_TYPE = "application/problem+json"
+NO_SNIFFING = (b"x-content-type-options", b"nosniff")
+"""A field of every answer: no browser takes it for something else than it says, a script for example."""
 
 
 @dataclass(frozen=True, slots=True)

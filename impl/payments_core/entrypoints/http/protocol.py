@@ -186,7 +186,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 def _on_the_wire(response: Response) -> bytes:
-    fields = [*response.raw_headers, (b"connection", b"close")]
+    fields = [*response.raw_headers, problems.NO_SNIFFING, (b"connection", b"close")]
     head = b"".join(b"%s: %s\r\n" % field for field in fields)
     return b"HTTP/1.1 %d \r\n%s\r\n%s" % (response.status_code, head, bytes(response.body))
 

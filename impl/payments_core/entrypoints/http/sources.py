@@ -19,6 +19,8 @@ _HOST = re.compile(rb"([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _THIS_SITE = frozenset({b"same-origin", b"none"})
 
 Refusal = tuple[ProblemType, str]
+Said = dict[bytes, list[bytes]]
+"""What the fields that are looked at have, by their name."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Unprotected:
     is_open: Callable[[str], bool]
     any_address: bool = False
 
-    def refusal(self, scope: Scope, host: str | None) -> Refusal | None:
+    def refusal(self, scope: Scope, said: Said, host: str | None) -> Refusal | None:
         """Why a request for ``host`` is refused; ``None`` if it is not."""
         if not self.any_address and not _is_local(scope):
             return problems.NOT_LOCAL, (
@@ -47,7 +49,7 @@ class Unprotected:
                 "without tokens this service answers to localhost and loopback addresses, and to names in "
                 "PAYMENTS_ALLOWED_HOSTS"
             )
-        if not self.is_open(scope["path"]) and _is_of_another_site(scope):
+        if not self.is_open(scope["path"]) and _is_of_another_site(scope["scheme"], said):
             return problems.FOREIGN_ORIGIN, (
                 "without tokens this service takes no requests from pages of other origins"
             )
@@ -78,14 +80,15 @@ class Sources:
             await problems.response(*refusal)(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> Refusal | None:
-        fields = _fields(scope, b"host")
-        found = _HOST.fullmatch(fields[0]) if len(fields) == 1 else None
-        if found is None and (fields or scope["http_version"] != "1.0"):
+        said = _said(scope)
+        hosts = said[b"host"]
+        found = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
+        if found is None and (hosts or scope["http_version"] != "1.0"):
             return problems.INVALID_HOST, "send one Host header, with a name or address and perhaps a port"
         if self._unprotected is None:
             return None
         host = None if found is None else found[1].decode().strip("[]").lower()
-        return self._unprotected.refusal(scope, host)
+        return self._unprotected.refusal(scope, said, host)
 
 
 def _is_local(scope: Scope) -> bool:
@@ -98,13 +101,17 @@ def _is_local(scope: Scope) -> bool:
     return is_loopback(client[0]) and is_loopback(server[0])
 
 
-def _is_of_another_site(scope: Scope) -> bool:
+def _is_of_another_site(scheme: str, said: Said) -> bool:
     """Whether a browser says so; no page can make it say otherwise."""
-    own = [b"%s://%s" % (scope["scheme"].encode(), host.lower()) for host in _fields(scope, b"host")]
-    return any(origin.lower() not in own for origin in _fields(scope, b"origin")) or any(
-        site not in _THIS_SITE for site in _fields(scope, b"sec-fetch-site")
+    own = [b"%s://%s" % (scheme.encode(), host.lower()) for host in said[b"host"]]
+    return any(origin.lower() not in own for origin in said[b"origin"]) or any(
+        site not in _THIS_SITE for site in said[b"sec-fetch-site"]
     )
 
 
-def _fields(scope: Scope, name: bytes) -> list[bytes]:
-    return [value for each, value in scope["headers"] if each == name]
+def _said(scope: Scope) -> Said:
+    said: Said = {b"host": [], b"origin": [], b"sec-fetch-site": []}
+    for name, value in scope["headers"]:
+        if name in said:
+            said[name].append(value)
+    return said
