@@ -18,7 +18,12 @@ from payments_verify.cli.differential import Command, Json, PostgresBin
 from payments_verify.cli.ends import end, finished_is_kept, written
 from payments_verify.cli.explored import ExploredSystem, explored, require_database, system_of
 from payments_verify.cli.running import Report, print_error, print_json, progress_bar
-from payments_verify.interleavings.execution import DivergenceError, Execution, SchedulingError
+from payments_verify.interleavings.execution import (
+    DivergenceError,
+    Execution,
+    OutdatedError,
+    SchedulingError,
+)
 from payments_verify.interleavings.replay import replay as replay_schedule
 from payments_verify.payments import schedule_file
 from payments_verify.payments.fault_check import PATIENCE
@@ -27,6 +32,7 @@ from payments_verify.payments.scenario_history import Judge, Violation
 from payments_verify.payments.scenario_program import ScenarioProgram
 from payments_verify.payments.scenario_timeline import timeline_of
 from payments_verify.payments.scenarios import NAMED
+from payments_verify.sql.shapes import shape
 from payments_verify.systems import StartedService, empty_databases
 from payments_verify.timeline import html, svg, text
 
@@ -139,13 +145,10 @@ async def _replay(
 
 async def _once(program: ScenarioProgram, schedule: schedule_file.SavedSchedule) -> Execution:
     labels = schedule.labels or None
-    knew = program.start_is_read
     try:
-        return await replay_schedule(program, schedule.schedule, labels)
-    except DivergenceError:
-        if program.start_is_read == knew:
-            raise
-    return await replay_schedule(program, schedule.schedule, labels)
+        return await replay_schedule(program, schedule.schedule, labels, shape)
+    except OutdatedError:
+        return await replay_schedule(program, schedule.schedule, labels, shape)
 
 
 def _draw(

@@ -15,21 +15,33 @@ from typing import Any, Protocol, TypeAlias
 from payments_verify.interleavings.footprint import NOTHING, WAITED, Footprint
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Pending:
     """The next step of a ready process.
 
-    It is the same in every run with the same choices before it: what is new in each run (a fresh id, say) has
-    a name in labels and footprints that does not change.
+    Its shape and its footprint are the same in every run with the same choices before it: what is new in each
+    run (a fresh id, say) has a name in footprints that does not change.
 
     Attributes:
         label: what it is, for people: the statement's text, or ``clock +1 s``.
         footprint: what it touches, what it may wake included. It counts as touched even if the step waits or
             fails; what cannot be known before is left to the step's own footprint.
+        shape: what of the label is the same in each run; all of it if not given.
     """
 
     label: str
     footprint: Footprint = NOTHING
+    shape: str = ""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Pending) and self._same == other._same
+
+    def __hash__(self) -> int:
+        return hash(self._same)
+
+    @property
+    def _same(self) -> tuple[str, Footprint]:
+        return self.shape or self.label, self.footprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +81,7 @@ class Step:
         blocked: whether it was left waiting for a lock when the next process was chosen.
         woke: the processes whose waiting step was completed during this one, in that order.
         details: more, for pictures: the statement's values, its answer, its error.
+        shape: what of the label is the same in each run; all of it if not given.
     """
 
     process: int
@@ -77,6 +90,7 @@ class Step:
     blocked: bool = False
     woke: tuple[int, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
+    shape: str = ""
 
     @property
     def touched(self) -> Footprint:
@@ -106,6 +120,10 @@ class Execution:
 
 class DivergenceError(RuntimeError):
     """A run did otherwise than an earlier one with the same choices; the message says where and how."""
+
+
+class OutdatedError(DivergenceError):
+    """A run has shown something of the program that earlier runs did not know of: they are run again."""
 
 
 class Program(Protocol):

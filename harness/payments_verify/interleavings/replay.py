@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from payments_verify.interleavings.execution import DivergenceError, Execution, Program, Situation
@@ -36,16 +36,23 @@ class Replay:
     Args:
         schedule: the processes in the order of their steps.
         labels: what their steps must be, if that is known.
+        shape_of: what of a label must be the same.
     """
 
     name = "replay"
     coverage = Coverage.SAMPLE
 
-    def __init__(self, schedule: Sequence[int], labels: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        schedule: Sequence[int],
+        labels: Sequence[str] | None = None,
+        shape_of: Callable[[str], str] = str,
+    ) -> None:
         if labels is not None and len(labels) != len(schedule):
             raise ValueError(f"{len(labels)} labels for {len(schedule)} steps")
         self._plan: Plan | None = Plan(tuple(schedule), AtItsEnd())
         self._labels = labels
+        self._shape_of = shape_of
 
     def next(self) -> Plan | None:
         """Return the schedule, once."""
@@ -62,7 +69,7 @@ class Replay:
         if len(steps) < len(plan.prefix):
             raise DivergenceError(f"the run ended after {len(steps)} steps of {len(plan.prefix)}")
         for index, (step, label) in enumerate(zip(steps, self._labels or (), strict=False)):
-            if step.label != label:
+            if self._shape_of(step.label) != self._shape_of(label):
                 raise DivergenceError(
                     f"step {index}: process {step.process} should take {label!r} and took {step.label!r}"
                 )
@@ -71,15 +78,20 @@ class Replay:
         """Do without it."""
 
 
-async def replay(program: Program, schedule: Sequence[int], labels: Sequence[str] | None = None) -> Execution:
-    """Run one complete schedule.
+async def replay(
+    program: Program,
+    schedule: Sequence[int],
+    labels: Sequence[str] | None = None,
+    shape_of: Callable[[str], str] = str,
+) -> Execution:
+    """Run one complete schedule, see `Replay`.
 
     Raises:
         DivergenceError: A process was not ready at its turn, a label was another, or the schedule was too
             long or too short; the message names the step, what was expected, and what was ready.
         SchedulingError: The run could not go on.
     """
-    strategy = Replay(schedule, labels)
+    strategy = Replay(schedule, labels, shape_of)
     plan = strategy.next()
     assert plan is not None
     run = await perform(program, plan)

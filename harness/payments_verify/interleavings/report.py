@@ -40,6 +40,7 @@ class Report:
         divergences: the plans that could not be run, however often they were tried, and why.
         nondeterminism: the plans that were run twice and did two things, and which.
         naive: how many schedules there are without reduction, if that is known.
+        outdated: whether it ended because a run showed something that the runs before it did not know of.
     """
 
     strategy: str
@@ -52,6 +53,7 @@ class Report:
     divergences: tuple[str, ...] = ()
     nondeterminism: tuple[str, ...] = ()
     naive: NaiveCount | None = None
+    outdated: bool = False
 
     @property
     def exhaustive(self) -> bool:

@@ -121,6 +121,22 @@ def first_ready(situations: Sequence[Situation]) -> int:
     return preferred(situation, list(situation.ready))
 
 
+@dataclass(frozen=True, slots=True)
+class InTurns:
+    """Goes on with the process that comes after the one that took the last step, of those that are ready."""
+
+    def start(self) -> Continuation:
+        """Return the continuation, which has no state."""
+        return in_turns
+
+
+def in_turns(situations: Sequence[Situation]) -> int:
+    """Choose the next of the ready processes, by their numbers, and after the last the first."""
+    situation = situations[-1]
+    later = (one for one in situation.ready if situation.last is not None and one > situation.last)
+    return min(later, default=min(situation.ready))
+
+
 def preferred(situation: Situation, candidates: Sequence[int]) -> int:
     """Choose among candidates: a run with few switches is easy to read."""
     last = situation.last

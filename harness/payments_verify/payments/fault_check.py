@@ -18,8 +18,10 @@ from payments_verify.gate import Fault
 from payments_verify.interleavings.execution import Execution
 from payments_verify.interleavings.explore import explore
 from payments_verify.interleavings.ledger import Options
+from payments_verify.interleavings.report import Report
 from payments_verify.interleavings.source_dpor import SourceDPOR
 from payments_verify.interleavings.strategy import Plan
+from payments_verify.payments.known import Known, until_known
 from payments_verify.payments.race_program import Raced
 from payments_verify.payments.scenario_check import rounded
 from payments_verify.payments.scenario_history import Judge, Violation
@@ -118,12 +120,14 @@ async def explore_fault(
     """
     started = time.perf_counter()
     report = FaultReport(scenario, fault)
+    warm = ScenarioProgram(scenario, service)
+    await warm.prepare()
     for process, actor in enumerate(scenario.actors):
         if not isinstance(actor, Client):
             continue
         for statement in count():
             on_run(f"{scenario.name}, {fault.value}, client {process}, statement {statement}")
-            reached = await _explore_place(report, service, (process, statement))
+            reached = await _explore_place(report, service, (process, statement), warm.known)
             if report.violation is not None:
                 report.seconds_to_violation = time.perf_counter() - started
             if report.violation is not None or report.problem is not None or not reached:
@@ -132,9 +136,12 @@ async def explore_fault(
     return report
 
 
-async def _explore_place(report: FaultReport, service: GatedService, place: tuple[int, int]) -> bool:
+async def _explore_place(
+    report: FaultReport, service: GatedService, place: tuple[int, int], known: Known
+) -> bool:
     """Explore with the fault at one place; whether there is such a statement in any schedule."""
-    program = ScenarioProgram(report.scenario, service, faults={place: report.fault}, patience=PATIENCE)
+    faults = {place: report.fault}
+    program = ScenarioProgram(report.scenario, service, known=known, faults=faults, patience=PATIENCE)
     await program.prepare()
     judge = Judge(faults=True)
     runs: list[Raced] = []
@@ -147,12 +154,13 @@ async def _explore_place(report: FaultReport, service: GatedService, place: tupl
             report.execution, report.place = execution, place
         return report.violation is not None
 
-    explored = await explore(
-        program,
-        SourceDPOR(),
-        on_execution=take,
-        options=Options(result_key=lambda raced: raced.outcomes),
-    )
+    async def explored_once() -> Report:
+        runs.clear()
+        program.injected = program.passed_over = 0
+        options = Options(result_key=lambda raced: raced.outcomes)
+        return await explore(program, SourceDPOR(), on_execution=take, options=options)
+
+    explored = await until_known(explored_once)
     if report.violation is None and not (explored.complete and explored.trustworthy):
         report.problem = f"client {place[0]}, statement {place[1]}: " + "; ".join(
             explored.divergences or explored.nondeterminism or ("not everything was run",)

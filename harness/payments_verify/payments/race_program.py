@@ -13,7 +13,15 @@ from uuid import UUID, uuid4
 
 from payments_model import Pending, Record
 from payments_verify.gate import Fault
-from payments_verify.interleavings.execution import Chooser, DivergenceError, Execution, SchedulingError
+from payments_verify.interleavings.execution import (
+    Chooser,
+    DivergenceError,
+    Execution,
+    OutdatedError,
+    SchedulingError,
+)
+from payments_verify.interleavings.strategy import FirstReady, InTurns, Plan, perform
+from payments_verify.payments.known import Known
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.oracle import answer
 from payments_verify.payments.racing import Race, body_of, send
@@ -29,6 +37,8 @@ class Wait:
 
     us: int
 
+
+_TRIES = 4
 
 Before: TypeAlias = Command | Wait
 """What happens before a race, one after the other."""
@@ -106,12 +116,12 @@ class RaceProgram:
         actors: who races.
         service: the service behind its gate.
         start: where the database's clock stands when ``before`` begins, in µs.
-        start_is_read: whether it is known that some statement asks when its transaction began.
+        known: what earlier runs have shown; shared by programs of one race.
         faults: what goes wrong at which statement of which actor.
         patience: how often a client sends a command until it has a definite answer.
 
     Attributes:
-        start_is_read: the same, as far as the runs have shown.
+        known: the same, and what its own runs have shown.
         injected: how many faults were injected.
         passed_over: how many statements were not hurt because PostgreSQL does not do it there.
         unready: how often a command outside a race got no definite answer.
@@ -124,11 +134,11 @@ class RaceProgram:
         service: GatedService,
         *,
         start: int,
-        start_is_read: bool = False,
+        known: Known | None = None,
         faults: Mapping[tuple[int, int], Fault] | None = None,
         patience: int = 1,
     ) -> None:
-        self.start_is_read = start_is_read
+        self.known = known or Known()
         self._before = tuple(before)
         self._actors = tuple(actors)
         self._service = service
@@ -150,8 +160,8 @@ class RaceProgram:
 
         Raises:
             SchedulingError: A process came neither to its next step nor to its end.
-            DivergenceError: The run cannot be repeated: the database served those who waited out of turn, or
-                it came to light that a statement asks when its transaction began.
+            DivergenceError: The database served those who waited out of turn.
+            OutdatedError: The run has shown something that belongs to `known`, and is there now.
         """
         race = self._race()
         before = [await self._prepare(each, race) for each in (Wait(0), *self._before)]
@@ -161,7 +171,7 @@ class RaceProgram:
             limits=self._service.limits,
             conditions=Conditions(
                 self._names(race),
-                self.start_is_read,
+                self.known.start_is_read,
                 self._faults,
             ),
         )
@@ -170,7 +180,7 @@ class RaceProgram:
             execution = await self._beside_holder(run, race, choose)
             self.injected += run.injected
             self.passed_over += run.passed_over
-            self._require_known_start(run)
+            self._require_known(run)
         except (DivergenceError, SchedulingError):
             await void(self._service, race.payments)
             raise
@@ -200,7 +210,7 @@ class RaceProgram:
         records, now = rehearse(self._before, self._start, count)
         ids = tuple(str(uuid4()) for _ in records)
         ends = tuple(_end_of_window(record, now) for record in records)
-        return Race(ids, ends, self._start, self._patience)
+        return Race(ids, ends, self._start, self._patience, sends_are_steps=self.known.answers_alone)
 
     async def _prepare(self, each: Before, race: Race) -> Exchange:
         if isinstance(each, Command):
@@ -226,10 +236,34 @@ class RaceProgram:
             )
         return exchange
 
-    def _require_known_start(self, run: Run) -> None:
-        if run.start_was_read and not self.start_is_read:
-            self.start_is_read = True
-            raise DivergenceError("a statement asks when its transaction began, so BEGIN reads the clock")
+    async def warm_up(self) -> None:
+        """Run it a few times, with nothing going wrong, so that the service and its connections are warm.
+
+        What the runs show is known afterwards. Runs that cannot be made are left to who explores: it tells.
+        """
+        faults, self._faults = self._faults, {}
+        for policy in (FirstReady(), InTurns()):
+            for _ in range(_TRIES):
+                try:
+                    await perform(self, Plan((), policy))
+                except (DivergenceError, SchedulingError):
+                    continue
+                break
+        self._faults = faults
+
+    def _require_known(self, run: Run) -> None:
+        if run.start_was_read and not self.known.start_is_read:
+            self.known.start_is_read = True
+            raise OutdatedError("a statement asks when its transaction began, so BEGIN reads the clock")
+        alone = (operation for process in run.processes for operation in process.operations)
+        if not self.known.answers_alone and any(_is_answered_alone(operation) for operation in alone):
+            self.known.answers_alone = True
+            raise OutdatedError("a request was answered without a statement, so sending one is a step")
+
+
+def _is_answered_alone(operation: RacedOperation) -> bool:
+    answer: Observation | None = operation.result
+    return operation.first is None and answer is not None and answer.kind != "unknown"
 
 
 async def void(service: GatedService, payments: Iterable[str]) -> None:

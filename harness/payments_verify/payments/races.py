@@ -25,6 +25,7 @@ import uvloop
 from payments_verify.interleavings.execution import DivergenceError, Execution, SchedulingError
 from payments_verify.interleavings.minimize import Follow, minimize
 from payments_verify.interleavings.strategy import Plan, Policy, perform
+from payments_verify.payments.known import Known
 from payments_verify.payments.machine import EPOCH
 from payments_verify.payments.oracle import MismatchError
 from payments_verify.payments.race_program import Before, RaceProgram, Wait, void
@@ -149,7 +150,7 @@ class Races:
         self.service = service
         self.repeated = 0
         self._judge = Judge()
-        self._start_is_read = False
+        self._known = Known()
 
     async def run(
         self, before: Sequence[Before], actors: Sequence[Actor], policy: Policy, start: int
@@ -171,15 +172,12 @@ class Races:
         """
         problem: DivergenceError | SchedulingError | None = None
         for _ in range(_TRIES):
-            program = RaceProgram(
-                before, actors, self.service, start=start, start_is_read=self._start_is_read
-            )
+            program = RaceProgram(before, actors, self.service, start=start, known=self._known)
             try:
                 execution = await self._once(program, policy)
             except (DivergenceError, SchedulingError) as error:
                 problem = error
                 self.repeated += 1
-                self._start_is_read = program.start_is_read
                 continue
             return execution, self._judge.judge(execution)
         assert problem is not None
@@ -200,7 +198,7 @@ class Races:
             DivergenceError: The run is not wrong when it is run again.
             SchedulingError: It could not be run again.
         """
-        program = RaceProgram(before, actors, self.service, start=start, start_is_read=self._start_is_read)
+        program = RaceProgram(before, actors, self.service, start=start, known=self._known)
         found: dict[tuple[int, ...], Violation] = {}
 
         def still_fails(execution: Execution) -> bool:

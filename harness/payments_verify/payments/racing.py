@@ -19,6 +19,9 @@ CLOCK = Rows("clock")
 TICK = Footprint.of(Access(Mode.PUBLISH, CLOCK), Access(Mode.LOCK, CLOCK, Lock.UPDATE))
 """A movement of the clock: whoever reads it afterwards sees it, and movements do not change places."""
 
+ANYTHING = Footprint(everything=True)
+"""A request that is sent: what a service keeps in its memory is not known, and may decide the answer."""
+
 _REFUSED_IN = {"pending": "not_authorized", "captured": "already_captured", "failed": "payment_failed"}
 
 
@@ -33,6 +36,7 @@ class Race:
         now: where the service's clock stands, in µs.
         patience: how often a client sends a command until it has a definite answer.
         holder: a session outside the service, for whoever holds the lock of the first payment from there.
+        sends_are_steps: whether sending a request is a step, as where some are answered without a statement.
     """
 
     payments: tuple[str, ...]
@@ -40,6 +44,7 @@ class Race:
     now: int
     patience: int = 1
     holder: holding.Holder | None = None
+    sends_are_steps: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,8 @@ async def _send_commands(process: Process, actor: Client, hands: Hands, race: Ra
         invocation = Invocation(command.f, {"payment": race.payments[command.payment], **command.arguments})
         for _ in range(race.patience):
             operation = process.begin(invocation)
+            if race.sends_are_steps:
+                await process.point(f"{command.name} is sent", ANYTHING)
             process.end(operation, await send(hands.client, invocation))
             if operation.result.kind != "unknown":
                 break

@@ -21,6 +21,7 @@ from payments_verify.interleavings.parallel import Factory, explore_in_parallel
 from payments_verify.interleavings.report import NaiveCount, Report
 from payments_verify.interleavings.strategy import Plan, Strategy
 from payments_verify.payments import schedule_file
+from payments_verify.payments.known import until_known
 from payments_verify.payments.race_program import Raced
 from payments_verify.payments.scenario_history import Judge, Violation
 from payments_verify.payments.scenario_program import ScenarioProgram
@@ -146,11 +147,13 @@ async def explore_scenario(
     await program.prepare()
     options = Options(rerun_every=rerun_every, result_key=_outcomes)
     exploration = _Exploration(scenario, on_run)
-    report = await exploration.run(program, make_strategy(), options, workers)
-    if report.divergences and program.start_is_read:
-        # It came to light on the way that BEGIN reads the clock: what was run before did not know.
+
+    async def explored_once() -> Report:
+        nonlocal exploration
         exploration = _Exploration(scenario, on_run)
-        report = await exploration.run(program, make_strategy(), options, workers)
+        return await exploration.run(program, make_strategy(), options, workers)
+
+    report = await until_known(explored_once)
     naive = report.naive or (await _estimated(program, probes) if probes else None)
     path = None
     if exploration.violation is not None and exploration.execution is not None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from payments_verify.gate import Fault
 from payments_verify.interleavings.execution import Chooser, Execution
+from payments_verify.payments.known import Known
 from payments_verify.payments.machine import EPOCH
 from payments_verify.payments.race_program import Before, RaceProgram, Wait, void
 from payments_verify.payments.scenarios import AUTHORIZE, CREATE, WINDOW, Scenario, Sweeper
@@ -20,6 +21,7 @@ class ScenarioProgram(RaceProgram):
     Args:
         scenario: what is raced.
         service: the service behind its gate.
+        known: what earlier runs have shown; shared by programs of one scenario.
         faults: what goes wrong at which statement of which actor.
         patience: how often a client sends a command until it has a definite answer.
     """
@@ -29,22 +31,33 @@ class ScenarioProgram(RaceProgram):
         scenario: Scenario,
         service: GatedService,
         *,
+        known: Known | None = None,
         faults: Mapping[tuple[int, int], Fault] | None = None,
         patience: int = 1,
     ) -> None:
         super().__init__(
-            _preparation(scenario), scenario.actors, service, start=EPOCH, faults=faults, patience=patience
+            _preparation(scenario),
+            scenario.actors,
+            service,
+            start=EPOCH,
+            known=known,
+            faults=faults,
+            patience=patience,
         )
+        self._is_warm = known is not None
         self.scenario = scenario
         self._sweeps = any(isinstance(actor, Sweeper) for actor in scenario.actors)
 
     async def prepare(self) -> None:
-        """Leave nothing in the database that a sweep could find."""
+        """Leave nothing in the database that a sweep could find, and make everything warm."""
         if self._sweeps:
             self._start += _BEYOND_EVERY_WINDOW
             await self._service.hands.set_clock(self._start)
             while await self._service.hands.sweep_batch():
                 pass
+        if not self._is_warm:
+            self._is_warm = True
+            await self.warm_up()
 
     async def run(self, choose: Chooser) -> Execution:
         """Run it once, with a new payment; the result is a `Raced`."""

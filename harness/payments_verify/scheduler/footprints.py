@@ -8,10 +8,12 @@ from payments_verify.gate import Fault, HeldStatement, Session
 from payments_verify.interleavings.execution import Pending
 from payments_verify.interleavings.footprint import EVERYTHING, NOTHING, Footprint, Mode, union
 from payments_verify.scheduler.conditions import Conditions
+from payments_verify.scheduler.fresh import FreshNames, generated_columns
 from payments_verify.scheduler.process import Point, Process
 from payments_verify.scheduler.words import one_line
 from payments_verify.sql.catalog import Catalog
 from payments_verify.sql.footprints import READ_CLOCK
+from payments_verify.sql.shapes import shape
 from payments_verify.sql.transactions import TransactionFootprint
 from payments_verify.sql.values import renamed, sent_forms
 
@@ -34,12 +36,14 @@ class StepFootprints:
         self._sent_names = sent_forms(conditions.names)
         self._known: dict[HeldStatement | Point, Footprint] = {}
         self._transactions: dict[Session, TransactionFootprint] = {}
+        generated = {} if catalog is None else generated_columns(catalog)
+        self._fresh = FreshNames(conditions.names, generated)
 
     def of(self, parked: HeldStatement | Point) -> Footprint:
         """What a step would touch if it were taken now."""
         known = self._known.get(parked)
         if known is None:
-            known = self._known[parked] = self._of(parked)
+            known = self._known[parked] = self._fresh.renamed(self._of(parked))
         return known
 
     def pending(self, process: Process, waiting: Sequence[Process]) -> Pending:
@@ -48,10 +52,10 @@ class StepFootprints:
         own = self.of(parked)
         freed = _given_back(own)
         waking = [other.footprint for other in waiting if other.footprint.dependent(freed)]
-        return Pending(self.label(parked), union([own, *waking]) if waking else own)
+        return Pending(self.label(parked), union([own, *waking]) if waking else own, shape_of(parked))
 
     def label(self, parked: HeldStatement | Point) -> str:
-        """What a step is: the same in each run, also where its text has values written into it."""
+        """What a step is, for people; payments have the names that they have in footprints."""
         if isinstance(parked, Point):
             return parked.label
         return one_line(renamed(parked.sql, self._sent_names))
@@ -61,12 +65,12 @@ class StepFootprints:
         transaction = self._transaction(statement.session)
         touched = transaction.executed(statement.sql, statement.values, failed=statement.error is not None)
         self.start_was_read = self.start_was_read or transaction.start_read_clock
-        return touched
+        return self._fresh.renamed(touched)
 
     def ended(self, session: Session) -> Footprint:
         """What the end of a connection touches: its open transaction is rolled back."""
         transaction = self._transactions.pop(session, None)
-        return NOTHING if transaction is None else transaction.end(commit=False)
+        return NOTHING if transaction is None else self._fresh.renamed(transaction.end(commit=False))
 
     def fault_at(self, statement: HeldStatement) -> Fault | None:
         """What goes wrong at a statement; nothing that does not happen there on PostgreSQL."""
@@ -91,7 +95,7 @@ class StepFootprints:
         if mine.everything:
             return True
         return any(
-            mine.dependent(self._transaction(session).pending("COMMIT"))
+            mine.dependent(self._fresh.renamed(self._transaction(session).pending("COMMIT")))
             for other in others
             if other is not process
             for session in other.owned
@@ -114,6 +118,11 @@ class StepFootprints:
             assert self._catalog is not None
             found = self._transactions[session] = TransactionFootprint(self._catalog, names=self._sent_names)
         return found
+
+
+def shape_of(parked: HeldStatement | Point) -> str:
+    """What of a step is the same in each run."""
+    return parked.label if isinstance(parked, Point) else shape(parked.sql)
 
 
 def lets_go(footprint: Footprint) -> bool:

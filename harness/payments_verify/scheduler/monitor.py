@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Self
 
 import psycopg
+from psycopg import sql
 
 # The function that PostgreSQL's own isolation tester asks: cheaper than pg_blocking_pids.
 _BLOCKED = (
     b"SELECT pid FROM unnest($1::int[]) AS pid WHERE pg_isolation_test_session_is_blocked(pid, $2::int[])"
 )
+_PATIENT = sql.SQL("ALTER DATABASE {} SET deadlock_timeout = '1s'")
+_AS_BEFORE = sql.SQL("ALTER DATABASE {} RESET deadlock_timeout")
+# Who waits for whom at a lock that the other holds: where one is only ahead in the queue for it, PostgreSQL
+# may let the queue change places, and nobody has to be ended.
+_WAITING_FOR = b"""
+    SELECT DISTINCT mine.pid, other.pid
+    FROM pg_locks mine JOIN pg_locks other
+      ON (mine.locktype, mine.database, mine.relation, mine.page, mine.tuple, mine.virtualxid,
+          mine.transactionid, mine.classid, mine.objid, mine.objsubid) IS NOT DISTINCT FROM
+         (other.locktype, other.database, other.relation, other.page, other.tuple, other.virtualxid,
+          other.transactionid, other.classid, other.objid, other.objsubid)
+    WHERE NOT mine.granted AND other.granted AND mine.pid = ANY($1::int[])
+      AND other.pid = ANY(pg_blocking_pids(mine.pid))
+"""
 
 
 class Monitor:
@@ -31,12 +46,25 @@ class Monitor:
 
     @classmethod
     @asynccontextmanager
-    async def connect(cls, dsn: str) -> AsyncIterator[Self]:
-        """Open the connection; ``dsn`` leads to the database itself."""
+    async def connect(cls, dsn: str, *, ours: bool = True) -> AsyncIterator[Self]:
+        """Open the connection.
+
+        Args:
+            dsn: leads to the database itself.
+            ours: whether the database is the harness's own. Then PostgreSQL is kept from ending deadlocks of
+                sessions that begin now, until those who schedule them have had the time to.
+        """
         async with await psycopg.AsyncConnection.connect(
             dsn, autocommit=True, prepare_threshold=0, application_name="payments-verify monitor"
         ) as connection:
-            yield cls(connection)
+            database = sql.Identifier(connection.info.dbname)
+            if ours:
+                await connection.execute(_PATIENT.format(database))
+            try:
+                yield cls(connection)
+            finally:
+                if ours:
+                    await connection.execute(_AS_BEFORE.format(database))
 
     @property
     def pid(self) -> int:
@@ -46,6 +74,15 @@ class Monitor:
     async def terminate(self, pid: int) -> None:
         """End a server process, as an administrator does."""
         await self._cursor.execute(b"SELECT pg_terminate_backend($1)", [pid])
+
+    async def cancel(self, pid: int) -> None:
+        """Have a server process end its statement, as a client does who asks for it."""
+        await self._cursor.execute(b"SELECT pg_cancel_backend($1)", [pid])
+
+    async def waiting_for(self, pids: Iterable[int]) -> Mapping[int, frozenset[int]]:
+        """For each of the server processes, which ones hold what it waits for."""
+        rows = await (await self._cursor.execute(_WAITING_FOR, [list(pids)])).fetchall()
+        return {one: frozenset(other for each, other in rows if each == one) for one, _ in rows}
 
     async def is_alive(self, pid: int) -> bool:
         """Whether there is a server process of that number."""

@@ -23,7 +23,7 @@ from payments_verify.interleavings.execution import Chooser, Execution, Situatio
 from payments_verify.interleavings.footprint import EVERYTHING, WAITED, Footprint, union
 from payments_verify.scheduler.conditions import Conditions, Limits
 from payments_verify.scheduler.database import GatedDatabase
-from payments_verify.scheduler.footprints import StepFootprints, lets_go
+from payments_verify.scheduler.footprints import StepFootprints, lets_go, shape_of
 from payments_verify.scheduler.process import Body, Process, State, current_process
 from payments_verify.scheduler.waiting import WAITING, Waiting
 from payments_verify.scheduler.words import details_of
@@ -95,7 +95,8 @@ class Run:
             await self._drain()
         for process in self.processes:
             assert process.task is not None
-            process.task.result()
+            if complete or not process.task.cancelled():
+                process.task.result()
         return Execution(tuple(self._steps), complete)
 
     # ---- the gate's observer ---------------------------------------------------------------------
@@ -198,7 +199,15 @@ class Run:
         self._running = None
         self._in_step = 0
         self._steps.append(
-            Step(process.index, label, union(touched), blocked, tuple(woke), details_of(parked))
+            Step(
+                process.index,
+                label,
+                union(touched),
+                blocked,
+                tuple(woke),
+                details_of(parked),
+                shape_of(parked),
+            )
         )
 
     async def _send(self, process: Process, statement: HeldStatement) -> None:
@@ -234,6 +243,8 @@ class Run:
             blocked = [p for p in self.processes if p.state is State.BLOCKED and p is not but]
             if released and blocked:
                 await self._waiting.await_granted(blocked)
+                while await self._waiting.end_deadlock():
+                    await self._waiting.await_granted(blocked)
             self._waiting.turns.all_go_on()
             free = next((p for p in blocked if p.waiting is None), None) or self._unstalled(but)
             if free is None:

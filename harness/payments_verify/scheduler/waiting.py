@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 
+from payments_verify.gate import Fault
 from payments_verify.interleavings.execution import DivergenceError, SchedulingError
 from payments_verify.scheduler.conditions import Limits
 from payments_verify.scheduler.database import GatedDatabase
@@ -15,6 +16,7 @@ from payments_verify.scheduler.words import who_waits
 
 WAITING = (State.BLOCKED, State.STALLED)
 
+_CANCELLED = "57014"
 _POLL_S = 0.002
 _VICTIM_LOOKS_S = 1.0
 
@@ -35,6 +37,7 @@ class Waiting:
         self._limits = limits
         self._queue: list[Process] = []
         self._dying: list[int] = []
+        self._ended: set[Process] = set()
 
     async def settle(self, process: Process, *, may_block: Callable[[], bool]) -> None:
         """Wait until a process has come to rest: to its next step or its end, or to wait.
@@ -105,7 +108,9 @@ class Waiting:
         Raises:
             DivergenceError: the run is none that can be repeated.
         """
-        earlier = self._queue[: self._queue.index(free)] if free in self._queue else []
+        in_queue = free in self._queue and free not in self._ended
+        self._ended.discard(free)
+        earlier = self._queue[: self._queue.index(free)] if in_queue else []
         self._queue = [process for process in self._queue if process is not free]
         for other in earlier:
             if other.waiting is not None and other.footprint.dependent(free.footprint):
@@ -156,9 +161,43 @@ class Waiting:
         assert statement is not None
         if not await self._waits_for_lock(process) or process.waiting is not statement:
             return False
+        if await self._end_deadlock(process) or process.waiting is not statement:
+            return False
         process.state = State.BLOCKED
         self._queue.append(process)
         statement.session.keeps_answers = True
+        return True
+
+    async def end_deadlock(self) -> bool:
+        """Whether some that wait did so for each other; then the statement of who came last has ended."""
+        for process in reversed(self._queue):
+            if process.waiting is not None and await self._end_deadlock(process):
+                self._ended.add(process)
+                return True
+        return False
+
+    async def _end_deadlock(self, process: Process) -> bool:
+        """Have the statement of a process that closes a circle of waiting ones ended; whether it does.
+
+        PostgreSQL ends one of them when its ``deadlock_timeout`` has passed, and which is a matter of time.
+        Here it is always who came to wait last, at once, with PostgreSQL's error: in another schedule another
+        does. Functions that handle that error themselves do not see it: with them PostgreSQL decides.
+        """
+        database, statement = self._database, process.waiting
+        others = [_pid(each) for each in self._queue if each is not process and each.waiting is not None]
+        if database is None or statement is None or not others or database.catalog.handles_errors:
+            return False
+        waiting_for = await database.monitor.waiting_for([_pid(process), *others])
+        if process.waiting is not statement or not _closes_circle(_pid(process), waiting_for):
+            return False
+        statement.session.rename_error(_CANCELLED, Fault.DEADLOCK)
+        self.turns.go_on(statement.session.pid)
+        await database.monitor.cancel(statement.session.pid)
+        deadline = self._deadline()
+        while process.waiting is statement:
+            await process.change(_POLL_S)
+            if monotonic() > deadline:
+                raise SchedulingError(self._no_progress(process))
         return True
 
     async def _waits_for_lock(self, process: Process) -> bool:
@@ -182,6 +221,17 @@ def _at_rest(process: Process) -> bool:
     else:
         return False
     return True
+
+
+def _closes_circle(pid: int, waiting_for: Mapping[int, frozenset[int]]) -> bool:
+    """Whether a process waits, by way of others, for itself."""
+    seen: set[int] = set()
+    todo = [pid]
+    while todo:
+        for other in waiting_for.get(todo.pop(), frozenset()) - seen:
+            seen.add(other)
+            todo.append(other)
+    return pid in seen
 
 
 def _pid(process: Process) -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
 from payments_verify.sql.values import Comparison
+
+_HANDLER = re.compile(r"\bexception\s+when\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +207,12 @@ class Catalog:
         from payments_verify.sql.catalog_queries import read_catalog  # noqa: PLC0415 - needs these classes
 
         return cls(**read_catalog(dsn), clock_function=clock_function)
+
+    @property
+    def handles_errors(self) -> bool:
+        """Whether some function may go on after an error of its own statements."""
+        sources = (function.source for each in self.functions.values() for function in each)
+        return any(source is not None and _HANDLER.search(source) is not None for source in sources)
 
     def table(self, schema: str | None, name: str) -> Table | None:
         """The table that a name in a statement means; ``None`` if there is none, or more than one."""

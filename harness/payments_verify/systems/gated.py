@@ -54,7 +54,7 @@ async def gated(
     with only_errors_logged():
         async with (
             Gate.open(dsn, is_scheduling_point) as gate,
-            Monitor.connect(dsn) as monitor,
+            Monitor.connect(dsn, ours=ours) as monitor,
             _kept_together(monitor, ours and one_core),
             DatabaseClock.connect(dsn) as clock,
             _pool(gate, _CONNECTIONS if command is None else 2) as pool,

@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 
 from payments_verify.interleavings.execution import Execution
 from payments_verify.interleavings.explore import explore
+from payments_verify.interleavings.report import Report
 from payments_verify.interleavings.source_dpor import SourceDPOR
 from payments_verify.interleavings.strategy import Plan, Strategy
+from payments_verify.payments.known import until_known
 from payments_verify.payments.scenario_program import ScenarioProgram
 from payments_verify.payments.scenarios import Scenario
 from payments_verify.payments.system import GatedService
@@ -43,18 +45,18 @@ async def record(
     """
     program = ScenarioProgram(scenario, service)
     await program.prepare()
-    for _ in range(2):
-        runs: list[Sequence[Function]] = []
+    runs: list[Sequence[Function]] = []
 
-        def take(execution: Execution, _plan: Plan, runs: list[Sequence[Function]] = runs) -> bool:
-            runs.append(events_of(scenario, execution))
-            on_run(len(runs))
-            return False
+    def take(execution: Execution, _plan: Plan) -> bool:
+        runs.append(events_of(scenario, execution))
+        on_run(len(runs))
+        return False
 
-        report = await explore(program, make_strategy(), on_execution=take)
-        if not (report.divergences and program.start_is_read):
-            break
-        # It came to light on the way that BEGIN reads the clock: what was run before did not know.
+    async def explored_once() -> Report:
+        runs.clear()
+        return await explore(program, make_strategy(), on_execution=take)
+
+    report = await until_known(explored_once)
     if not (report.complete and report.trustworthy):
         reasons = [*report.divergences, *report.nondeterminism] or ["not everything was run"]
         raise NotModelledError(f"{scenario.name}: {'; '.join(reasons)}")

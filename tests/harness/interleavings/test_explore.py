@@ -40,6 +40,7 @@ def test_a_report_is_plain_data() -> None:
         "seconds": report.seconds,
         "divergences": [],
         "nondeterminism": [],
+        "outdated": False,
         "naive": {"schedules": 66, "known": "counted", "probes": 0, "standard_error": 0.0},
     }
     assert report.exhaustive

@@ -95,6 +95,9 @@ def test_its_schedules_are_explored_to_the_end(dsn: str) -> None:
     assert labels == {statement.format(NAME) for statement in STATEMENTS}
 
 
-def test_with_an_id_that_nobody_told_of_they_cannot_be_followed(dsn: str) -> None:
+def test_so_are_they_with_an_id_that_nobody_told_of(dsn: str) -> None:
+    told, _ = report(dsn, lambda note: {note: NAME})
     found, _ = report(dsn, lambda _note: {})
-    assert not found.trustworthy
+    assert found.complete
+    assert found.trustworthy
+    assert found.schedules == told.schedules
