@@ -13,6 +13,7 @@ PYTEST_ARGS ?= -n 2
 VERIFY_ARGS ?=
 EXPLORE_ARGS ?=
 TLA_ARGS ?=
+PROVE_ARGS ?=
 BENCH_ARGS ?=
 SOAK_ARGS ?=
 MUTANTS_ARGS ?=
@@ -137,6 +138,10 @@ explore: $(STAMP) ## Every interleaving of the SQL statements of racing requests
 .PHONY: false-alarms
 false-alarms: $(STAMP) ## Everything that has chance in it, again and again on the service as it is (RUNS=50, ALARMS_ARGS="--minutes 5")
 	@$(BIN)/payments-verify false-alarms --runs $(RUNS) $(ALARMS_ARGS)
+
+.PHONY: prove
+prove: $(TLA_STAMP) ## Prove the protocol for any number of clients (Z3), and refute the weakened ones (PROVE_ARGS=--graphs)
+	@$(BIN)/payments-verify prove $(PROVE_ARGS)
 
 .PHONY: tla
 tla: $(TLA_STAMP) ## Check the TLA+ specification with TLC, counts included (needs Java; TLA_ARGS=--json)

@@ -15,6 +15,7 @@ from payments_verify.nemesis.check import soak_check
 from payments_verify.payments.checks import machine_check, racing_check, stress_check
 from payments_verify.payments.interleavings_check import interleavings_check
 from payments_verify.payments.scenarios import SCENARIOS
+from payments_verify.proof.check import check_proof
 from payments_verify.result import CheckResult
 from payments_verify.systems import (
     gated,
@@ -32,6 +33,7 @@ MODEL_CHECKS: Mapping[str, tuple[str, Run]] = {
     "contracts": ("contracts (CrossHair)", check_contracts),
     "equivalence": ("model = domain (CrossHair)", check_equivalence),
     "exploration": ("bounded model, exhaustively", check_state_graph),
+    "proof": ("protocol, any number of clients (Z3)", check_proof),
 }
 """What needs the model and the domain's rules alone, by kind, each with the title it has while it runs."""
 

@@ -20,6 +20,7 @@ from payments_verify.cli.interrupts import interrupt_on_termination
 from payments_verify.cli.model import model
 from payments_verify.cli.mutants import mutants
 from payments_verify.cli.practice import practice
+from payments_verify.cli.prove import prove
 from payments_verify.cli.replay import replay
 from payments_verify.cli.report import report
 from payments_verify.cli.soak import soak
@@ -47,6 +48,7 @@ app = typer.Typer(
 )
 app.command()(verify)
 app.command()(model)
+app.command()(prove)
 app.command()(static)
 app.command()(machine)
 app.command()(stress)

@@ -1,0 +1,159 @@
+"""The proof for any number of clients: it holds, it can fail, and it is about the protocol that runs."""
+
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner
+
+from payments_verify.cli import app
+from payments_verify.proof.agreement import AUTHORIZED, RACES, check_agreement, race_of
+from payments_verify.proof.check import Proof, check_proof
+from payments_verify.proof.counterexample import NoCounterexampleError, find
+from payments_verify.proof.few import Client, Race, Values, explore
+from payments_verify.proof.invariant import CONJUNCTS, STEP_PROPERTIES
+from payments_verify.proof.protocol import Protocol
+from payments_verify.proof.vocabulary import Options
+from payments_verify.proof.weakened import WEAKENED, check_refuted, shortest_run
+from payments_verify.tla.models import read_models
+from tests.support.tla import FOLDER, tlc
+
+MODELS = read_models(FOLDER)
+QUICK_RACES = ("same-key-twice", "different-keys")
+QUICK_WEAKENED = ("no-lock",)
+EVERY_FAULT = tuple(Protocol(Values(Race([])), Options()).faults())
+
+
+def some_quick(names: object, quick: tuple[str, ...]) -> list[object]:
+    assert isinstance(names, dict)
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.long) for name in names]
+
+
+@pytest.mark.invariant("I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I10", "I11")
+def test_the_protocol_is_proved() -> None:
+    result = check_proof()
+    assert result.counterexample is None
+    assert result.cases == len(Proof()) > 700
+
+
+@pytest.mark.long
+def test_what_needs_no_order_is_proved_where_the_clock_is_set_back() -> None:
+    result = check_proof(Options(clock_steps_back=True))
+    assert result.counterexample is None
+    assert result.cases < len(Proof())
+
+
+@pytest.mark.parametrize("name", some_quick(dict(WEAKENED), QUICK_WEAKENED))
+def test_a_weakened_protocol_is_refuted(name: str) -> None:
+    result = check_refuted(name)
+    assert result.counterexample is None
+    assert result.cases > 0
+    assert result.details["run"]
+
+
+@pytest.mark.parametrize("name", WEAKENED)
+def test_the_protocol_as_it_is_has_no_run_like_that(name: str) -> None:
+    weak = WEAKENED[name]
+    sound = type(weak)(weak.words, Options(), weak.race, weak.loses, weak.faults)
+    assert shortest_run(sound) is None
+    assert shortest_run(weak) is not None
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        "seen is there",
+        *(
+            pytest.param(each, marks=pytest.mark.long)
+            for each in ("deciders hold", "writers hold", "captures")
+        ),
+    ],
+)
+def test_a_smaller_invariant_is_not_inductive(missing: str) -> None:
+    fewer = [each for each in CONJUNCTS if each.name != missing]
+    result = check_proof(conjuncts=fewer)
+    assert result.verdict == "violated"
+
+
+def test_a_counterexample_to_induction_is_a_step_that_can_be_taken() -> None:
+    proof = Proof(Options(locking=False))
+    goal = next(each for each in CONJUNCTS if each.name == "deciders hold")
+    found = find(proof, "lock", goal, proof.conjuncts)
+    protocol = Protocol(Values(found.race), proof.options)
+    assert all(each.says(protocol, found.before) for each in CONJUNCTS)
+    assert not goal.says(protocol, found.after)
+
+
+def test_where_a_step_keeps_it_there_is_no_counterexample() -> None:
+    proof = Proof()
+    with pytest.raises(NoCounterexampleError, match="begin keeps 'one holder'"):
+        find(proof, "begin", CONJUNCTS[0], proof.conjuncts)
+
+
+@pytest.mark.parametrize(
+    "clients",
+    [
+        [Client("capture", "k1", 500), Client("capture", "k1", 501)],
+        [Client("create", amount=500), Client("create", amount=501), Client("authorize")],
+        [Client("create", amount=500), Client("capture", "k1", 500), Client("read")],
+        [Client("sweep"), Client("sweep"), Client("tick", to=2)],
+    ],
+    ids=["captures", "creation", "unknown", "sweepers"],
+)
+def test_every_state_that_is_reached_keeps_the_invariant(clients: list[Client]) -> None:
+    """So the invariant is no contradiction, from which anything would follow."""
+    creates = any(client.does == "create" for client in clients)
+    race = Race(clients, {} if creates else {0: AUTHORIZED}, faults=1)
+    graph = explore(race, Options(constraints=True), EVERY_FAULT)
+    protocol = Protocol(Values(race), Options(constraints=True))
+    assert len(graph.states) > 50
+    for state in graph.states.values():
+        assert [each.name for each in CONJUNCTS if not each.says(protocol, state)] == []
+
+
+def test_steps_of_a_race_have_their_properties() -> None:
+    race = race_of("same-key-twice", 1)
+    graph = explore(race, Options(constraints=True), ("cut", "lose the answer", "crash"))
+    protocol = Protocol(Values(race), Options(constraints=True))
+    for before, name, after in graph.edges:
+        client = int(name.partition(":")[0])
+        states = graph.states[before], graph.states[after]
+        broken = [each.name for each in STEP_PROPERTIES if not each.says(protocol, *states, client)]
+        assert broken == [], name
+
+
+@pytest.mark.parametrize("name", some_quick(dict(RACES), QUICK_RACES))
+def test_the_state_graph_is_that_of_tla(name: str) -> None:
+    result = check_agreement(tlc(), MODELS[name])
+    assert result.counterexample is None
+    assert result.cases > 300
+
+
+def test_another_graph_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    row, clients = RACES["authorize-twice"]
+    monkeypatch.setitem(RACES, "authorize-twice", (row, [clients[0], Client("fail")]))
+    result = check_agreement(tlc(), MODELS["authorize-twice"])
+    assert result.verdict == "violated"
+    assert "steps of the proved protocol alone" in str(result.counterexample)
+    assert "steps of the TLA+ specification alone" in str(result.counterexample)
+
+
+def test_the_invariant_is_printed_in_words() -> None:
+    result = CliRunner().invoke(app, ["prove", "--invariant"])
+    assert result.exit_code == 0
+    names = [each.name for each in CONJUNCTS] + [each.name for each in STEP_PROPERTIES]
+    assert [name for name in names if name not in result.stdout] == []
+
+
+def test_a_refutation_is_told_as_two_states_and_a_run() -> None:
+    result = CliRunner().invoke(app, ["prove", "--weakened", "no-lock"])
+    assert result.exit_code == 0
+    assert "not proved: lock (deciders hold)" in result.stdout
+    assert "step     A: lock" in result.stdout
+    assert "A capture k1 500: was told captured" in result.stdout
+    assert "B capture k2 500: was told captured" in result.stdout
+
+
+def test_an_unknown_name_is_refused_with_those_that_there_are() -> None:
+    result = CliRunner().invoke(app, ["prove", "--weakened", "everything"])
+    assert result.exit_code == 2
+    assert "no-lock" in result.stderr
