@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from payments_verify.cli.differential import PostgresBin
-from payments_verify.cli.ends import could_not_run, interruptible
+from payments_verify.cli.ends import finished_is_kept
 from payments_verify.cli.running import print_error, print_json, print_text, progress_bar
 from payments_verify.payments import binding as binding_file
 from payments_verify.payments.binding import Binding
@@ -26,6 +26,7 @@ from payments_verify.payments.conformance import (
     LevelResult,
     Subject,
     examine,
+    whole,
 )
 from payments_verify.result import Progress
 from payments_verify.systems import started_subject, subject_at
@@ -91,14 +92,31 @@ def conformance(
         return
     drawn = secrets.randbelow(1_000_000) if seed is None else seed
     trials = QUICK if quick else FULL
-    with could_not_run(), examined(url, command, binding, postgres_bin, quick=quick) as subject:
-        asked = level or (_BLACK_BOX if subject.gated is None else max(LEVELS))
-        if first > asked:
-            raise typer.BadParameter(f"{first} lies above the last level, {asked}", param_hint="--from")
-        with interruptible("no verdict"), progressing("conformance") as on_level:
-            found = examine(
-                subject, trials, folder=output, seed=drawn, level=asked, first=first, on_level=on_level
-            )
+    last = level or max(LEVELS)
+    results: list[LevelResult] = []
+    unchecked: Sequence[str] = ()
+    with (
+        finished_is_kept() as ended,
+        examined(url, command, binding, postgres_bin, quick=quick) as subject,
+        progressing("conformance") as on_level,
+    ):
+        unchecked = subject.unchecked
+        last = level or (_BLACK_BOX if subject.gated is None else max(LEVELS))
+        if first > last:
+            raise typer.BadParameter(f"{first} lies above the last level, {last}", param_hint="--from")
+        examine(
+            subject,
+            trials,
+            folder=output,
+            seed=drawn,
+            level=last,
+            first=first,
+            on_level=on_level,
+            results=results,
+        )
+    found = whole(url or command or "", range(first, last + 1), results, unchecked, ended.why)
+    if ended.why is not None and (output / "histories").is_dir():
+        typer.echo(f"the histories so far lie in {output / 'histories'}", err=True)
     _report(found, drawn, as_json=as_json)
 
 
@@ -183,7 +201,7 @@ def show(found: Conformance, seed: int, console: Console) -> None:
         console.print("\n[bold]not checked[/]")
         for each in found.unchecked:
             print_text(console, f"  {each}")
-    print_text(console, f"\n{found.subject}: level {found.reached}, seed {seed}")
+    print_text(console, f"\n{found.subject}: {found.summary}, seed {seed}")
 
 
 def _failing(result: LevelResult) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import NoReturn, TypeVar
 
 import psycopg
@@ -102,21 +103,35 @@ def without_verdict() -> Iterator[None]:
         raise typer.Exit(2) from None
 
 
+@dataclass
+class Ended:
+    """How a block ended.
+
+    Attributes:
+        why: what ended it early; ``None`` if nothing did.
+    """
+
+    why: str | None = None
+
+    def __call__(self) -> bool:
+        """Whether it came to its end."""
+        return self.why is None
+
+
 @contextmanager
-def finished_is_kept() -> Iterator[Callable[[], bool]]:
+def finished_is_kept() -> Iterator[Ended]:
     """Let whatever ends the block early not end the command, which then shows what was finished.
 
     Yields:
         Says, after the block, whether it came to its end.
     """
-    whole = True
+    ended = Ended()
     try:
-        yield lambda: whole
+        yield ended
     except _OF_THE_COMMAND_LINE:
         raise
     except BaseException as error:  # noqa: BLE001 - it is told, and what was found before stays found
-        whole = False
-        tell_end(error, "this is what was finished")
+        ended.why = tell_end(error, "this is what was finished")
 
 
 def attempted(name: str, run: Callable[[], CheckResult], results: list[CheckResult]) -> None:

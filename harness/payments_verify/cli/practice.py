@@ -11,9 +11,9 @@ from rich.console import Console
 
 from payments_verify.cli.conformance import progressing, read_binding, show
 from payments_verify.cli.differential import PostgresBin
-from payments_verify.cli.ends import could_not_run
+from payments_verify.cli.ends import finished_is_kept
 from payments_verify.cli.running import print_error, print_json
-from payments_verify.payments.conformance import FULL, LEVELS, QUICK, Conformance, examine
+from payments_verify.payments.conformance import FULL, LEVELS, QUICK, Conformance, LevelResult, examine, whole
 from payments_verify.practice import BINDING, PracticeError, command_of, write_skeleton
 from payments_verify.systems import started_subject
 
@@ -64,15 +64,17 @@ def check(
     except PracticeError as error:
         raise _refused(error) from error
     binding = folder / BINDING
+    results: list[LevelResult] = []
     with (
-        could_not_run(),
+        finished_is_kept() as ended,
         started_subject(
             command, read_binding(binding), postgres_bin, quick=not full, binding_file=binding
         ) as subject,
         progressing("practice") as on_level,
     ):
         trials = FULL if full else QUICK
-        found = examine(subject, trials, folder=output, seed=drawn, level=level, on_level=on_level)
+        examine(subject, trials, folder=output, seed=drawn, level=level, on_level=on_level, results=results)
+    found = whole(command, range(1, level + 1), results, ended_by=ended.why)
     if as_json:
         print_json({**found.as_json(), "seed": drawn})
     else:
@@ -83,12 +85,13 @@ def check(
 
 
 def _what_next(found: Conformance) -> str:
-    reached = f"reached: level {found.reached} of {max(LEVELS)}"
-    if found.exit_code == 0 and found.reached == max(LEVELS):
+    level = found.reached or 0
+    reached = f"reached: level {level} of {max(LEVELS)}"
+    if found.exit_code == 0 and level == max(LEVELS):
         return f"{reached}; nothing more is known to be wrong"
     if found.exit_code == 0:
         return f"{reached}, as far as was asked"
-    return f"{reached}; next: stage {found.reached + 1} of README.md, for {LEVELS[found.reached + 1]!r}"
+    return f"{reached}; next: stage {level + 1} of README.md, for {LEVELS[level + 1]!r}"
 
 
 def _refused(error: PracticeError) -> typer.Exit:

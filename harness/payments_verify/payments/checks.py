@@ -26,7 +26,7 @@ from payments_verify.payments.racing_machine import (
 from payments_verify.payments.retelling import Program, retold
 from payments_verify.payments.scenario_timeline import race_timeline
 from payments_verify.payments.stress import StressReport, stress
-from payments_verify.payments.system import System
+from payments_verify.payments.system import System, with_output
 from payments_verify.payments.window_check import check_windows
 from payments_verify.result import CheckResult, Progress, Verdict, violation_kept
 
@@ -59,6 +59,7 @@ def machine_check(
     """
     started = time.monotonic()
     tally = Tally()
+    printed = ""
 
     def result() -> CheckResult:
         failure = tally.smallest
@@ -69,7 +70,7 @@ def machine_check(
             verdict="holds" if failure is None else "violated",
             seconds=time.monotonic() - started,
             details={**_exercised(tally), "violation": _first(tally)},
-            counterexample=None if failure is None else _told(failure),
+            counterexample=None if failure is None else with_output(_told(failure), printed),
             timelines=_drawings(failure, name),
         )
 
@@ -78,19 +79,22 @@ def machine_check(
             return run_calls(another, runner, calls, reuses_keys=reuses_keys)
 
     with violation_kept(result), asyncio.Runner() as runner, _opened(open_system(), runner) as system:
-        run_machine(
-            system,
-            runner,
-            examples=examples,
-            steps=steps,
-            seed=seed,
-            progress=progress,
-            reuses_keys=reuses_keys,
-            tally=tally,
-        )
-        if tally.smallest is not None:
-            at = tally.smallest_at
-            tally.smallest = retold(tally.smallest, tally.programs[:at], tally.programs[at], rerun)
+        try:
+            run_machine(
+                system,
+                runner,
+                examples=examples,
+                steps=steps,
+                seed=seed,
+                progress=progress,
+                reuses_keys=reuses_keys,
+                tally=tally,
+            )
+            if tally.smallest is not None:
+                at = tally.smallest_at
+                tally.smallest = retold(tally.smallest, tally.programs[:at], tally.programs[at], rerun)
+        finally:
+            printed = system.printed()
     return result()
 
 
@@ -111,7 +115,7 @@ def windows_check(
             try:
                 return await check(system), "holds", None
             except MismatchError as mismatch:
-                return 1, "violated", str(mismatch)
+                return 1, "violated", with_output(str(mismatch), system.printed())
             except TimeoutError as late:
                 return 0, "no verdict", str(late)
 
@@ -260,7 +264,11 @@ def stress_check(
 
     async def run() -> None:
         async with open_system() as system:
-            await stress(system, folder, rounds=rounds, seed=seed, progress=progress, report=found)
+            try:
+                await stress(system, folder, rounds=rounds, seed=seed, progress=progress, report=found)
+            finally:
+                if found.violation is not None:
+                    found.violation = with_output(found.violation, system.printed())
 
     def result() -> CheckResult:
         verdict: Verdict = "holds"

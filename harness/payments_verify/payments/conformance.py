@@ -22,7 +22,7 @@ from payments_verify.payments.faults_check import FaultPlan, faults_check
 from payments_verify.payments.interleavings_check import OpenGated, drawn_interleavings_check
 from payments_verify.payments.scenarios import Scenario
 from payments_verify.payments.window_check import check_windows_at_once
-from payments_verify.result import CheckResult, Progress, no_progress
+from payments_verify.result import CheckResult, Progress, ViolationFound, no_progress
 
 LEVELS = {
     1: "sequential",
@@ -142,14 +142,29 @@ class Conformance:
     unchecked: tuple[str, ...] = field(default=())
 
     @property
-    def reached(self) -> int:
-        """The highest level that holds with all below it; 0 for none."""
-        held = 0
-        for result in self.levels:
+    def reached(self) -> int | None:
+        """The highest level that holds with all that were asked for below it.
+
+        0 for none, and ``None`` for none where the levels below the first that was asked for may hold.
+        """
+        held: int | None = 0 if self.asked.start == 1 else None
+        for result in self.levels[self.asked.start - 1 :]:
             if result.verdict != "holds":
                 break
             held = result.level
         return held
+
+    @property
+    def summary(self) -> str:
+        """What was reached, in words."""
+        first = self.asked.start
+        if first == 1:
+            return f"level {self.reached}"
+        below = "1" if first == 2 else f"1 to {first - 1}"
+        if self.reached is None:
+            return f"level {first} was asked for first, and does not hold or has no verdict; {below} left out"
+        held = f"level {first} holds" if self.reached == first else f"levels {first} to {self.reached} hold"
+        return f"{held}; {below} left out"
 
     @property
     def exit_code(self) -> int:
@@ -182,6 +197,7 @@ def examine(
     level: int,
     first: int = 1,
     on_level: Callable[[int], Progress] = lambda _level: no_progress,
+    results: list[LevelResult] | None = None,
 ) -> Conformance:
     """Examine a service level by level, up to the first that does not hold.
 
@@ -193,23 +209,61 @@ def examine(
         level: the highest level to try.
         first: the lowest; those below it are not run, and nothing is said of them.
         on_level: is told of each level as it begins, and gives what its progress is told to.
+        results: where each level's result is added, so that it is there whatever ends the next.
+
+    Raises:
+        ViolationFound: a level was ended early, after it was found to be violated, which is added.
     """
-    results: list[LevelResult] = []
-    stopped: str | None = None
-    for number in LEVELS:
-        if number < first:
-            results.append(LevelResult(number, "not run", reason="it was left out"))
-            continue
-        if stopped is None and number > level:
-            stopped = "it was not asked for"
-        if stopped is not None:
-            results.append(LevelResult(number, "not run", reason=stopped))
-            continue
-        result = examine_level(subject, trials, number, folder=folder, seed=seed, progress=on_level(number))
+    results = [] if results is None else results
+    asked = range(first, level + 1)
+    for number in asked:
+        try:
+            result = examine_level(
+                subject, trials, number, folder=folder, seed=seed, progress=on_level(number)
+            )
+        except ViolationFound as found:
+            results.append(LevelResult(number, "violated", (found.result,)))
+            raise
         results.append(result)
         if result.verdict != "holds":
-            stopped = f"level {number} does not hold"
-    return Conformance(subject.name, range(first, level + 1), tuple(results), tuple(subject.unchecked))
+            break
+    return whole(subject.name, asked, results, subject.unchecked)
+
+
+def whole(
+    service: str,
+    asked: range,
+    found: Sequence[LevelResult],
+    unchecked: Sequence[str] = (),
+    ended_by: str | None = None,
+) -> Conformance:
+    """The verdict on a service, every level included.
+
+    Args:
+        service: what it is, for people.
+        asked: the levels that were asked for.
+        found: the results on those that came to a result.
+        unchecked: what was not checked, and why.
+        ended_by: what ended the examination early; ``None`` if nothing did.
+    """
+    results = {result.level: result for result in found}
+    last = found[-1] if found else None
+    next_ = last.level + 1 if last is not None else asked.start
+    if ended_by is not None and next_ in asked and (last is None or last.verdict == "holds"):
+        results[next_] = LevelResult(next_, "no verdict", reason=ended_by)
+    stopped = next((each.level for each in results.values() if each.verdict != "holds"), None)
+
+    def left(number: int) -> LevelResult:
+        if number < asked.start:
+            reason = "it was left out"
+        elif number not in asked or stopped is None:
+            reason = "it was not asked for"
+        else:
+            reason = f"level {stopped} does not hold, or has no verdict"
+        return LevelResult(number, "not run", reason=reason)
+
+    levels = tuple(results.get(number) or left(number) for number in LEVELS)
+    return Conformance(service, asked, levels, tuple(unchecked))
 
 
 def examine_level(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
@@ -22,12 +22,12 @@ from payments_verify.interleavings.report import Report
 from payments_verify.interleavings.source_dpor import SourceDPOR
 from payments_verify.interleavings.strategy import Plan
 from payments_verify.payments.known import Known, until_known
-from payments_verify.payments.race_program import Raced
+from payments_verify.payments.race_program import NotServingError, Raced
 from payments_verify.payments.scenario_check import rounded
 from payments_verify.payments.scenario_history import Judge, Violation
 from payments_verify.payments.scenario_program import ScenarioProgram
 from payments_verify.payments.scenarios import Client, Scenario
-from payments_verify.payments.system import GatedService
+from payments_verify.payments.system import GatedService, with_output
 from payments_verify.result import Verdict
 
 PATIENCE = 4
@@ -101,10 +101,17 @@ class FaultReport:
             "unready": self.unready,
             "schedules_to_violation": None if self.violation is None else self.tries,
             "seconds_to_violation": rounded(self.seconds_to_violation),
-            "statements": None if self.execution is None else len(self.execution.schedule),
+            "statements": self._statements,
             "seconds": round(self.seconds, 3),
             "problem": self.violation.explanation if self.violation is not None else self.problem,
         }
+
+    @property
+    def _statements(self) -> int | None:
+        """How many statements the wrong run had; as far as it came, if the service then served no more."""
+        if self.execution is not None:
+            return len(self.execution.schedule)
+        return None if self.place is None else self.place[1] + 1
 
 
 async def explore_fault(
@@ -160,8 +167,15 @@ async def _explore_place(
         options = Options(result_key=lambda raced: raced.outcomes)
         return await explore(program, SourceDPOR(), on_execution=take, options=options)
 
-    explored = await until_known(explored_once)
-    if report.violation is None and not (explored.complete and explored.trustworthy):
+    try:
+        explored = await until_known(explored_once)
+    except NotServingError as error:
+        report.violation, report.place = Violation("I9", str(error)), place
+    if report.violation is not None:
+        told = with_output(report.violation.explanation, service.printed())
+        report.violation = replace(report.violation, explanation=told)
+        return False
+    if not (explored.complete and explored.trustworthy):
         report.problem = f"client {place[0]}, statement {place[1]}: " + "; ".join(
             explored.divergences or explored.nondeterminism or ("not everything was run",)
         )

@@ -93,9 +93,12 @@ def _told(found: Sequence[FaultReport], service: str, folder: Path, replay: str)
         return "there is no scenario in which something could go wrong"
     report = next(report for report in found if report.verdict != "holds")
     what = f"{report.scenario.name}, {report.fault.value}"
-    if report.violation is None or report.execution is None or report.place is None:
+    if report.violation is None or report.place is None:
         return f"{what}: {report.problem or 'no statement of it was reached'}"
     process, statement = report.place
+    where = f"{what} at statement {statement} of client {process}: {report.violation.explanation}"
+    if report.execution is None:
+        return where
     fault = SavedFault(process, statement, report.fault)
     try:
         file = write_hurt(report.scenario, service, report.execution, report.violation, fault, folder)
@@ -103,6 +106,4 @@ def _told(found: Sequence[FaultReport], service: str, folder: Path, replay: str)
         seen = ["", picture, "", f"run it again: {replay} {file}"]
     except OSError as error:
         seen = [f"its schedule cannot be written: {error}"]
-    return "\n".join(
-        [f"{what} at statement {statement} of client {process}: {report.violation.explanation}", *seen]
-    )
+    return "\n".join([where, *seen])

@@ -6,7 +6,9 @@ step at a time, as a chooser says; then each payment is looked at.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 from uuid import UUID, uuid4
@@ -29,6 +31,16 @@ from payments_verify.payments.scenarios import WINDOW, Actor, Client, Command, H
 from payments_verify.payments.system import GatedService
 from payments_verify.scheduler import Conditions, Run
 from payments_verify.scheduler import Operation as RacedOperation
+
+SERVE_AGAIN_LIMIT_S = 30.0
+"""How long after a fault a service may answer nothing."""
+
+
+_PROBE_APART_S = 0.2
+
+
+class NotServingError(RuntimeError):
+    """After a fault, the service does not serve again."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +172,7 @@ class RaceProgram:
 
         Raises:
             SchedulingError: A process came neither to its next step nor to its end.
+            NotServingError: After a fault, the service answers nothing any more.
             DivergenceError: The database served those who waited out of turn.
             OutdatedError: The run has shown something that belongs to `known`, and is there now.
         """
@@ -231,10 +244,27 @@ class RaceProgram:
         exchange = await _exchange(self._service, f, payment, arguments)
         if exchange.observation.kind == "unknown":
             self.unready += 1
+            if self._faults:
+                await self._until_it_serves_again()
             raise SchedulingError(
                 f"outside the race, {f} got no definite answer: {dict(exchange.observation.value)}"
             )
         return exchange
+
+    async def _until_it_serves_again(self) -> None:
+        last: Mapping[str, Any] = {}
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SERVE_AGAIN_LIMIT_S):
+                while True:
+                    seen = await _exchange(self._service, "create", str(uuid4()), {"amount": 1})
+                    if seen.observation.kind != "unknown":
+                        return
+                    last = seen.observation.value
+                    await asyncio.sleep(_PROBE_APART_S)
+        raise NotServingError(
+            "I9: it does not serve again after the fault: for"
+            f" {SERVE_AGAIN_LIMIT_S:g} s no request got a definite answer; the last: {dict(last) or 'none'}"
+        )
 
     async def warm_up(self) -> None:
         """Run it a few times, with nothing going wrong, so that the service and its connections are warm.

@@ -26,7 +26,7 @@ from payments_verify.payments.race_program import Raced
 from payments_verify.payments.scenario_history import Judge, Violation
 from payments_verify.payments.scenario_program import ScenarioProgram
 from payments_verify.payments.scenarios import Scenario
-from payments_verify.payments.system import GatedService
+from payments_verify.payments.system import GatedService, with_output
 from payments_verify.result import Verdict
 
 MakeStrategy = Callable[[], Strategy]
@@ -159,7 +159,8 @@ async def explore_scenario(
     if exploration.violation is not None and exploration.execution is not None:
         await exploration.minimize(program)
         path = folder / f"{scenario.name}.schedule.json"
-        explanation = exploration.violation.explanation
+        explanation = with_output(exploration.violation.explanation, service.printed())
+        exploration.violation = replace(exploration.violation, explanation=explanation)
         schedule = schedule_file.saved(scenario, service.name, exploration.execution, explanation)
         try:
             schedule_file.write(path, schedule)

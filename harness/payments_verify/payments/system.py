@@ -5,16 +5,35 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from textwrap import indent
 from typing import Any
 
 from payments_verify.payments.observations import Sender
 from payments_verify.payments.racing import Hands
 from payments_verify.payments.traits import EVERYTHING, Traits
 from payments_verify.scheduler import GatedDatabase, Limits
+from payments_verify.visible import without_passwords
+
+NO_ANSWER = "definite answer"
+"""Stands in what is told of a request that was answered by nothing, by a 5xx, or by what cannot be read."""
 
 
 class SweepError(RuntimeError):
     """The sweep of somebody else's service cannot be run as the harness was told; the message says how."""
+
+
+def prints_nothing() -> str:
+    """What a service has printed that the harness does not see."""
+    return ""
+
+
+def with_output(told: str, printed: str) -> str:
+    """What was wrong, with what the service itself said where it gave no definite answer: that hides why."""
+    if NO_ANSWER not in told or not printed.strip():
+        return told
+    return (
+        f"{told}\n\nthe last that the service printed:\n{indent(without_passwords(printed.rstrip()), '  ')}"
+    )
 
 
 @dataclass(frozen=True)
@@ -30,6 +49,7 @@ class System:
             ``None`` where the harness cannot.
         traits: what can be asked of it, and seen.
         is_new: whether nothing was asked of it before it was opened.
+        printed: the end of its own output; empty where the harness does not have it.
     """
 
     name: str
@@ -39,6 +59,7 @@ class System:
     hold: Callable[[str], AbstractAsyncContextManager[object]] | None = None
     traits: Traits = EVERYTHING
     is_new: bool = False
+    printed: Callable[[], str] = prints_nothing
 
 
 @dataclass(frozen=True)
@@ -50,9 +71,11 @@ class GatedService:
         hands: what actors act with.
         limits: how long a run waits.
         database: where its statements appear as steps; ``None`` if it stops of itself before each step.
+        printed: the end of its own output; empty where the harness does not have it.
     """
 
     name: str
     hands: Hands
     limits: Limits
     database: GatedDatabase | None = None
+    printed: Callable[[], str] = prints_nothing

@@ -16,9 +16,9 @@ import httpx
 
 from payments_core.entrypoints import tokens
 from payments_verify.systems.http_client import http_client
+from payments_verify.systems.patience import IDLE_LIMIT_S, comes_to_serve, last_printed
 from payments_verify.systems.server import ServerError
 
-_START_LIMIT_S = 90.0
 _STOP_LIMIT_S = 30.0
 _PROBE_LIMIT_S = 2.0
 _SERVE = ("-m", "payments_core")
@@ -79,10 +79,10 @@ class ApiProcess:
             program: arguments of the Python that runs it, before ``serve``.
 
         Raises:
-            ServerError: if it does not serve within a minute and a half.
+            ServerError: if it does not come to serve.
         """
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + _START_LIMIT_S
+        deadline = loop.time() + IDLE_LIMIT_S
         while loop.time() < deadline:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -95,15 +95,10 @@ class ApiProcess:
                 env={**os.environ, **self._environment},
             )
             self.pid = self._process.pid
-            while self._process.returncode is None and loop.time() < deadline:
-                if await self._answers():
-                    return
-                await asyncio.sleep(0.02)
+            if await comes_to_serve(self._process, self._output, self._answers):
+                return
         await self.end()
-        raise ServerError(
-            f"payments-core serve did not come to serve within {_START_LIMIT_S:g} s; it printed:\n"
-            + self.printed()
-        )
+        raise ServerError(f"payments-core serve did not come to serve; it printed:\n{self.printed()}")
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal; nothing happens if it has ended."""
@@ -133,8 +128,7 @@ class ApiProcess:
 
     def printed(self, most: int = 8_192) -> str:
         """The end of what it has printed."""
-        size = os.fstat(self._output.fileno()).st_size
-        return os.pread(self._output.fileno(), most, max(0, size - most)).decode(errors="replace")
+        return last_printed(self._output, most)
 
     async def _answers(self) -> bool:
         async with http_client(limit_s=_PROBE_LIMIT_S) as http:

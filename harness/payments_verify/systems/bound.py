@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 import psycopg
@@ -32,6 +34,7 @@ from payments_verify.sql.footprints import is_scheduling_point
 from payments_verify.systems.command import CommandError, running_command
 from payments_verify.systems.gated import EXPLORING
 from payments_verify.systems.http_client import http_client
+from payments_verify.systems.patience import last_printed
 from payments_verify.visible import without_passwords
 
 _REQUEST_LIMIT_S = 60.0
@@ -89,7 +92,8 @@ class StartedService:
         """
         dsn = self.new_database()
         async with AsyncExitStack() as stack:
-            url, set_clock = await self._start(stack, dsn, dsn)
+            output = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
+            url, set_clock = await self._start(stack, dsn, dsn, output)
             http = await stack.enter_async_context(_http(url, self.binding))
             client = BoundClient(http, self.binding, Names(), self.traits.dates_authorizations)
             sweep = await self._sweep(stack, http, dsn)
@@ -101,6 +105,7 @@ class StartedService:
                 self._hold(dsn, client.id_of),
                 traits=self.traits,
                 is_new=True,
+                printed=partial(last_printed, output),
             )
 
     @asynccontextmanager
@@ -114,7 +119,8 @@ class StartedService:
         async with AsyncExitStack() as stack:
             gate = await stack.enter_async_context(Gate.open(dsn, is_scheduling_point))
             monitor = await stack.enter_async_context(Monitor.connect(dsn))
-            url, set_clock = await self._start(stack, gate.tcp_dsn, dsn)
+            output = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
+            url, set_clock = await self._start(stack, gate.tcp_dsn, dsn, output)
             http = await stack.enter_async_context(_http(url, self.binding))
             # Where time is the real one, what is said of it cannot be compared with the model's.
             dated = self.traits.moves_clock and self.traits.dates_authorizations
@@ -134,15 +140,20 @@ class StartedService:
                 hands=hands,
                 limits=Limits(),
                 database=GatedDatabase(gate, monitor, catalog, Turns(ours=True)),
+                printed=partial(last_printed, output),
             )
 
-    async def _start(self, stack: AsyncExitStack, dsn: str, direct: str) -> tuple[str, SetClock]:
+    async def _start(
+        self, stack: AsyncExitStack, dsn: str, direct: str, output: IO[bytes]
+    ) -> tuple[str, SetClock]:
         """Start the service on ``dsn``, and take its clock in hand."""
         by, function = self.binding.clock.by, self.binding.clock.function
         if by == "database":
             clock.install(direct, function)  # for the sessions that the service opens as it starts
         ready = self.binding.service.ready
-        url = await stack.enter_async_context(running_command(self.command, {"DATABASE_URL": dsn}, ready))
+        url = await stack.enter_async_context(
+            running_command(self.command, {"DATABASE_URL": dsn}, ready, output)
+        )
         if by == "database":
             clock.install(direct, function)  # for the function that the service has made
             return url, (await stack.enter_async_context(clock.DatabaseClock.connect(direct))).set

@@ -9,15 +9,15 @@ import signal
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import IO
 
 import httpx
 
 from payments_verify.systems.http_client import http_client
+from payments_verify.systems.patience import comes_to_serve, last_printed
 from payments_verify.visible import without_passwords
 
-_START_LIMIT_S = 60.0
 _STOP_LIMIT_S = 15.0
 _PROBE_LIMIT_S = 2.0
 
@@ -28,7 +28,10 @@ class CommandError(RuntimeError):
 
 @asynccontextmanager
 async def running_command(
-    command: str, environment: Mapping[str, str], ready: str = "/readyz"
+    command: str,
+    environment: Mapping[str, str],
+    ready: str = "/readyz",
+    output: IO[bytes] | None = None,
 ) -> AsyncIterator[str]:
     """Run a command until the block ends, and give the URL at which it serves.
 
@@ -41,23 +44,24 @@ async def running_command(
         command: for the shell.
         environment: what it gets beside the harness's own environment.
         ready: the path that is asked for.
+        output: a file for what it prints; one that is removed at the end if not given.
 
     Raises:
-        CommandError: it ended, or did not answer within a minute.
+        CommandError: it ended, or came to a halt, before it answered.
     """
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
-    with tempfile.TemporaryFile() as output:
+    with nullcontext(output) if output is not None else tempfile.TemporaryFile() as printed:
         process = await asyncio.create_subprocess_shell(
             command,
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
+            stdout=printed,
+            stderr=printed,
             start_new_session=True,  # a group of its own, which ends with it
             env={**os.environ, **environment, "HOST": "127.0.0.1", "PORT": str(port)},
         )
         try:
-            await _await_ready(process, url, ready, command, output)
+            await _await_ready(process, url, ready, command, printed)
             yield url
         finally:
             await _end(process)
@@ -66,18 +70,18 @@ async def running_command(
 async def _await_ready(
     process: asyncio.subprocess.Process, url: str, ready: str, command: str, output: IO[bytes]
 ) -> None:
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + _START_LIMIT_S
     async with http_client(limit_s=_PROBE_LIMIT_S) as http:
-        while loop.time() < deadline and process.returncode is None:
+
+        async def serves() -> bool:
             with contextlib.suppress(httpx.TransportError):
-                if (await http.get(f"{url}{ready}")).status_code < 500:
-                    return
-            await asyncio.sleep(0.05)
-    ended = "" if process.returncode is None else f" (it ended with {process.returncode})"
-    printed = os.pread(output.fileno(), 65_536, 0).decode(errors="replace")
-    shown = without_passwords(command)
-    raise CommandError(f"nothing serves at {url}{ended}; {shown!r} printed:\n{without_passwords(printed)}")
+                return (await http.get(f"{url}{ready}")).status_code < 500
+            return False
+
+        if await comes_to_serve(process, output, serves):
+            return
+    ended = "it does nothing more" if process.returncode is None else f"it ended with {process.returncode}"
+    shown, printed = without_passwords(command), without_passwords(last_printed(output))
+    raise CommandError(f"nothing serves at {url} ({ended}); {shown!r} printed:\n{printed}")
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -21,11 +21,11 @@ from payments_verify.payments.http_binding import PaymentsClient
 from payments_verify.payments.system import System
 from payments_verify.systems.http_client import http_client
 from payments_verify.systems.in_process import row_lock, sweep_all
+from payments_verify.systems.patience import comes_to_serve, last_printed
 
-_START_LIMIT_S = 30.0
 _STOP_LIMIT_S = 15.0
 _REQUEST_LIMIT_S = 30.0
-_SERVING = re.compile(rb"serving on (http://\S+)")
+_SERVING = re.compile(r"serving on (http://\S+)")
 
 
 class ServerError(RuntimeError):
@@ -88,20 +88,18 @@ async def server_process(dsn: str, accepted: str = "") -> AsyncIterator[str]:
 
 
 async def _url(process: asyncio.subprocess.Process, output: IO[bytes]) -> str:
-    deadline = asyncio.get_running_loop().time() + _START_LIMIT_S
-    while asyncio.get_running_loop().time() < deadline and process.returncode is None:
-        found = _SERVING.search(_printed(output))
-        if found is not None and await _answers(found[1].decode()):
-            return found[1].decode()
-        await asyncio.sleep(0.02)
-    raise ServerError(
-        f"payments-core serve did not start within {_START_LIMIT_S:g} s "
-        f"(exit code {process.returncode}); it printed:\n{_printed(output).decode(errors='replace')}"
-    )
+    def url() -> str | None:
+        found = _SERVING.search(last_printed(output))
+        return None if found is None else found[1]
 
+    async def serves() -> bool:
+        at = url()
+        return at is not None and await _answers(at)
 
-def _printed(output: IO[bytes]) -> bytes:
-    return os.pread(output.fileno(), 65_536, 0)
+    if await comes_to_serve(process, output, serves):
+        return url() or ""
+    ended = "it did nothing more" if process.returncode is None else f"exit code {process.returncode}"
+    raise ServerError(f"payments-core serve did not start ({ended}); it printed:\n{last_printed(output)}")
 
 
 async def _answers(url: str) -> bool:

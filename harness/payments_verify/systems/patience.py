@@ -1,0 +1,63 @@
+"""How long to wait for a process to serve: as long as it gets on with something.
+
+A limit in time alone is passed by a process that is right, on a machine that is busy. What prints, or
+computes, is no hang.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import IO
+
+IDLE_LIMIT_S = 120.0
+"""How long a process may do nothing that can be seen before it is taken to hang."""
+START_LIMIT_S = 900.0
+"""How long a start may take in any case."""
+
+_POLL_S = 0.05
+_SESSION, _USER_TICKS = 3, 11
+
+
+async def comes_to_serve(
+    process: asyncio.subprocess.Process, output: IO[bytes], serves: Callable[[], Awaitable[bool]]
+) -> bool:
+    """Wait until a process serves; whether it does, and has neither ended nor come to a halt before.
+
+    Args:
+        process: the process, the leader of a session of its own.
+        output: what it prints to.
+        serves: asks it.
+    """
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + START_LIMIT_S
+    seen, idle_since = None, loop.time()
+    while process.returncode is None and loop.time() < ends and loop.time() < idle_since + IDLE_LIMIT_S:
+        if await serves():
+            return True
+        done = os.fstat(output.fileno()).st_size, _cpu_ticks(process.pid)
+        if done != seen:
+            seen, idle_since = done, loop.time()
+        await asyncio.sleep(_POLL_S)
+    return False
+
+
+def last_printed(output: IO[bytes], most: int = 8_192) -> str:
+    """The end of what was printed to a file."""
+    size = os.fstat(output.fileno()).st_size
+    return os.pread(output.fileno(), most, max(0, size - most)).decode(errors="replace")
+
+
+def _cpu_ticks(session: int) -> int:
+    """What the processes of a session have computed so far, in ticks of the system's clock."""
+    total = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:  # it has ended meanwhile
+            continue
+        if int(fields[_SESSION]) == session:
+            total += int(fields[_USER_TICKS]) + int(fields[_USER_TICKS + 1])
+    return total

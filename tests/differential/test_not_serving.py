@@ -1,0 +1,79 @@
+"""A fault after which the service serves no more is a violation, told with what the service printed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from payments_verify.gate import Fault
+from payments_verify.payments import race_program
+from payments_verify.payments.faults_check import FaultPlan, faults_check
+from payments_verify.payments.interleavings_check import OpenGated
+from payments_verify.payments.observations import Invocation, Observation, Sender
+from payments_verify.payments.scenarios import ONE_CAPTURE
+from payments_verify.payments.system import GatedService
+from payments_verify.result import CheckResult
+from payments_verify.systems import EXPLORING, gated, prepared_database
+from tests.support.postgres import chosen_bin_dir
+
+PRINTED = "pool: all connections are lost, and none is opened again"
+
+
+@pytest.fixture(scope="module")
+def dsn() -> Iterator[str]:
+    with prepared_database(chosen_bin_dir(), EXPLORING) as made:
+        yield made
+
+
+@dataclass
+class Dying:
+    """Answers what was asked when something was cut, and then nothing for a number of requests."""
+
+    client: Sender
+    silent: int
+    hurt: bool = False
+
+    async def send(self, invocation: Invocation) -> Observation:
+        if self.hurt and invocation.f == "create" and self.silent > 0:
+            self.silent -= 1
+            return Observation("unknown", {"status": 500, "body": "no connection"})
+        observed = await self.client.send(invocation)
+        self.hurt = self.hurt or observed.kind == "unknown"
+        return observed
+
+
+def opened(dsn: str, silent: int) -> OpenGated:
+    @asynccontextmanager
+    async def open_service() -> AsyncIterator[GatedService]:
+        async with gated(dsn) as service:
+            hands = replace(service.hands, client=Dying(service.hands.client, silent))
+            yield replace(service, hands=hands, printed=lambda: PRINTED)
+
+    return open_service
+
+
+def checked(dsn: str, silent: int, folder: Path) -> CheckResult:
+    plans = [FaultPlan(ONE_CAPTURE, (Fault.CUT_AFTER,))]
+    return faults_check("dying", opened(dsn, silent), plans, folder, replay="replay")
+
+
+def test_never_serving_again_is_a_violation(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(race_program, "SERVE_AGAIN_LIMIT_S", 2.0)
+    result = checked(dsn, 1_000_000, tmp_path)
+    assert result.verdict == "violated"
+    told = str(result.counterexample)
+    assert "one-capture, cut after at statement" in told
+    assert "I9: it does not serve again after the fault: for 2 s" in told
+    assert "'status': 500" in told
+    assert PRINTED in told
+
+
+def test_serving_again_a_while_later_is_none(dsn: str, tmp_path: Path) -> None:
+    result = checked(dsn, 8, tmp_path)
+    assert result.verdict == "holds", result.counterexample
