@@ -183,6 +183,13 @@ def test_an_error_that_an_interrupt_brought_about_counts_as_one() -> None:
     assert was_interrupted(caught.value)
     assert was_interrupted(asyncio.CancelledError())
     assert not was_interrupted(RuntimeError("on its own"))
+    one = RuntimeError("in a group that is its context")
+    one.__context__ = ExceptionGroup("both", [one])
+    assert not was_interrupted(one)
+    assert was_interrupted(BaseExceptionGroup("both", [one, KeyboardInterrupt()]))
+    late = TimeoutError()
+    late.__cause__ = asyncio.CancelledError()
+    assert not was_interrupted(late)
     with pytest.raises(RuntimeError, match="on its own"), interruptible("nothing"):
         raise RuntimeError("on its own")
 

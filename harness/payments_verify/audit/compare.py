@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import get_type_hints
 
 from payments_model import (
     Attempt,
@@ -20,16 +22,29 @@ from payments_model import (
 )
 from payments_verify.audit.replay import Replay, replay
 from payments_verify.audit.report import Finding, finding
-from payments_verify.audit.rows import CAPTURES, REASONS, STATES, AttemptRow, Past, PaymentRow, name_of
+from payments_verify.audit.rows import (
+    CAPTURES,
+    REASONS,
+    STATES,
+    AttemptRow,
+    EventRow,
+    Past,
+    PaymentRow,
+    name_of,
+)
 from payments_verify.audit.rules import rule_of_state
 
 _FIELDS = ("authorized_at", "capture_expires_at", "captured_at", "captured_amount_cents", "failed_at")
 _STATUS = {Outcome.CAPTURED: 201, Outcome.AMOUNT_MISMATCH: 422}
 _REFUSED_STATUS = 409
+_KINDS = {row: get_type_hints(row) for row in (PaymentRow, AttemptRow, EventRow)}
 
 
 def examine(past: Past) -> tuple[Replay, list[Finding]]:
     """Replay a payment's past, and compare what is stored with what comes of it."""
+    unreadable = list(_unreadable(past))
+    if unreadable:
+        return Replay(), unreadable
     found = replay(past.events)
     if found.problem is None and _agrees(past, found):
         return found, []
@@ -39,6 +54,31 @@ def examine(past: Past) -> tuple[Replay, list[Finding]]:
         problems += _compared(past, found)
     # Of several that are about one thing the first says most: rows that contradict themselves do so anyway.
     return found, list({each.what: each for each in reversed(problems)}.values())[::-1]
+
+
+def _unreadable(past: Past) -> Iterator[Finding]:
+    """The values that no replay can take: of no type that their column has, or missing where there is one.
+
+    The schema keeps them out, as long as it is what it was.
+    """
+    if past.others:
+        yield finding("I2", past.payment_id, "payments", "one row", f"{1 + past.others} rows")
+    rows: list[tuple[str, str, PaymentRow | AttemptRow | EventRow]]
+    rows = [("I2", "payments", past.payment)] if past.payment is not None else []
+    tried = [("I3", "capture_attempts", row) for row in past.attempts]
+    happened = [("I12", "payment_events", row) for row in past.events]
+    for rule, table, row in [*rows, *tried, *happened]:
+        for column, kind in _KINDS[type(row)].items():
+            value = getattr(row, column)
+            if not isinstance(value, kind) or isinstance(value, bool) != (kind is bool):
+                shown = "NULL" if value is None else f"{value!r}, of type {type(value).__name__}"
+                yield finding(
+                    rule, past.payment_id, f"{table}.{column}", "a value of the column's type", shown
+                )
+    for key, number in Counter(repr(row.idempotency_key) for row in past.attempts).items():
+        if number > 1:
+            where = f"capture_attempts, key {key}"
+            yield finding("I3", past.payment_id, where, "one attempt", f"{number} attempts")
 
 
 def _agrees(past: Past, found: Replay) -> bool:

@@ -22,6 +22,16 @@ from payments_verify.audit.report import Finding, finding
 from payments_verify.audit.rows import OUTCOMES, REASONS, EventRow, name_of
 from payments_verify.audit.rules import rule_of_event
 
+_OF_CAPTURES = {"amount_cents", "idempotency_key", "answer_sha256"}
+_HAS = {
+    "created": {"amount_cents"},
+    "authorized": {"capture_expires_at"},
+    "failed": {"failure_reason"},
+    "expired": {"failure_reason"},
+}
+"""What an event has beside what all have; one of no other outcome here is of a capture."""
+_OPTIONAL = _OF_CAPTURES.union(*_HAS.values())
+
 
 @dataclass(slots=True)
 class Replay:
@@ -54,7 +64,7 @@ def replay(events: Sequence[EventRow]) -> Replay:
     attempts = result.attempts
     before = 0
     for number, event in enumerate(events, 1):
-        command = command_of(event)
+        command = command_of(event) if _has_no_more(event) else None
         if event.event_number != number or command is None:
             result.problem = _not_an_event(event, number)
             break
@@ -94,9 +104,17 @@ def command_of(event: EventRow) -> Command | None:
     return None if event.idempotency_key is None else Capture(amount)
 
 
+def _has_no_more(event: EventRow) -> bool:
+    """Whether an event has nothing beside what its decision was made of."""
+    has = _HAS.get(event.outcome, _OF_CAPTURES)
+    return all(name in has or getattr(event, name) is None for name in _OPTIONAL)
+
+
 def _not_an_event(event: EventRow, number: int) -> Finding:
     if event.event_number != number:
         return finding("I12", event.payment_id, f"event {number}", "an event", f"event {event.event_number}")
     values: Mapping[str, object] = event._asdict()
     given = ", ".join(name for name, value in values.items() if value is not None)
-    return finding("I12", event.payment_id, f"event {number}", f"all that {event.outcome} has", given)
+    return finding(
+        "I12", event.payment_id, f"event {number}", f"what {event.outcome} has, and no more", given
+    )

@@ -58,12 +58,14 @@ class Past(NamedTuple):
         payment: its row; ``None`` if there is none.
         attempts: its attempts, by key.
         events: its events, by number.
+        others: how many rows of the payment there are beside the first.
     """
 
     payment_id: bytes
     payment: PaymentRow | None
     attempts: list[AttemptRow]
     events: list[EventRow]
+    others: int = 0
 
 
 STATES: Mapping[str, State] = {state.name.lower(): state for state in State}

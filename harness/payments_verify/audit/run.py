@@ -20,7 +20,14 @@ WORKER = "payments_verify.audit.worker"
 _LONGEST_LINE = 1 << 26
 
 
-def audit(dsn: str, *, workers: int = 2, limit: int = 20, progress: Progress = no_progress) -> AuditReport:
+def audit(
+    dsn: str,
+    *,
+    workers: int = 2,
+    limit: int = 20,
+    progress: Progress = no_progress,
+    on_begin: Callable[[AuditReport], object] = lambda _report: None,
+) -> AuditReport:
     """Replay every payment of a database through the model, and compare it with its rows. Writes nothing.
 
     All sessions see one snapshot, so that a service under load is audited as it was at one instant. While
@@ -31,6 +38,7 @@ def audit(dsn: str, *, workers: int = 2, limit: int = 20, progress: Progress = n
         workers: how many processes examine payments.
         limit: how many findings to tell in full; all are counted.
         progress: is told of each share that is done.
+        on_begin: is given the report, which then grows: what ends the audit early leaves what it has found.
 
     Raises:
         AuditError: if there is no verdict; the message says why.
@@ -40,6 +48,7 @@ def audit(dsn: str, *, workers: int = 2, limit: int = 20, progress: Progress = n
     try:
         with taken(dsn) as snapshot:
             report = AuditReport(where, snapshot.as_of)
+            on_begin(report)
             asyncio.run(_run(dsn, snapshot, report, workers, limit, progress))
     except psycopg.Error as error:
         raise AuditError(f"the database cannot be read: {str(error).strip()}") from error

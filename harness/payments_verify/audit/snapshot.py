@@ -23,6 +23,10 @@ SLICE = 10_000
 
 _CONNECT_LIMIT_S = 10
 _POSTGRES_EPOCH_US = 946_684_800_000_000
+INFINITY = 2**63 - 1 + _POSTGRES_EPOCH_US
+MINUS_INFINITY = -(2**63) + _POSTGRES_EPOCH_US
+"""What PostgreSQL's infinite instants are, as µs."""
+
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # An audit may take longer than a request may, and what it reads in order is worth more memory than usual.
 _SETTINGS = (

@@ -40,9 +40,9 @@ def pasts(connection: Connection, part: Part) -> Iterator[Past]:
     payment, attempt, event = next(payments, None), next(attempts, None), next(events, None)
     while payment or attempt or event:
         payment_id = min(each[0] for each in (payment, attempt, event) if each is not None)
-        row, tried, happened = None, [], []
+        rows, tried, happened = list[PaymentRow](), [], []
         if payment is not None and payment[0] == payment_id:
-            (row,) = payment[1]
+            rows = list(payment[1])
             payment = next(payments, None)
         if attempt is not None and attempt[0] == payment_id:
             tried = list(attempt[1])
@@ -50,7 +50,16 @@ def pasts(connection: Connection, part: Part) -> Iterator[Past]:
         if event is not None and event[0] == payment_id:
             happened = list(event[1])
             event = next(events, None)
-        yield Past(payment_id, row, tried, happened)
+        yield Past(payment_id, rows[0] if rows else None, tried, happened, max(0, len(rows) - 1))
+
+
+def without_payment(connection: Connection) -> Iterator[tuple[str, int]]:
+    """The tables with rows that name no payment, and how many: no past has them."""
+    for table in ("payments", "capture_attempts", "payment_events"):
+        query = sql.SQL("SELECT count(*) FROM {} WHERE payment_id IS NULL").format(sql.Identifier(table))
+        (count,) = connection.execute(query).fetchone() or (0,)
+        if count:
+            yield table, count
 
 
 def _grouped(
@@ -70,4 +79,4 @@ def _where(part: Part) -> sql.Composable:
         for compared, bound in ((">=", part.first), ("<", part.end))
         if bound is not None
     ]
-    return sql.SQL("WHERE") + sql.SQL("AND").join(bounds) if bounds else sql.SQL("")
+    return sql.SQL("WHERE") + sql.SQL("AND").join([sql.SQL(" payment_id IS NOT NULL "), *bounds])

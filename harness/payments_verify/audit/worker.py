@@ -14,11 +14,13 @@ from typing import BinaryIO
 import msgspec
 
 from payments_verify.audit.compare import examine
-from payments_verify.audit.report import Counts, Finding
+from payments_verify.audit.report import Counts, Finding, finding
 from payments_verify.audit.snapshot import Connection, Part, connected, join
-from payments_verify.audit.stream import pasts
+from payments_verify.audit.stream import pasts, without_payment
 
 _MIB_IN_KIB = 1024
+_NO_PAYMENT = bytes(16)
+_OF_TABLES = {"payments": "I2", "capture_attempts": "I3", "payment_events": "I12"}
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -89,6 +91,13 @@ def audit_part(connection: Connection, part: Part, limit: int) -> tuple[Counts, 
             rules[each.rule] += 1
             if len(kept) < limit:
                 kept.append(each)
+    if part.end is None:
+        for table, count in without_payment(connection):
+            each = finding(
+                _OF_TABLES[table], _NO_PAYMENT, table, "the id of a payment", f"NULL in {count} rows"
+            )
+            rules[each.rule] += 1
+            kept.append(each)
     counts.rules = dict(rules)
     return counts, kept
 

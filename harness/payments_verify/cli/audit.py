@@ -7,12 +7,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from payments_verify.audit import AuditError, AuditReport
+from payments_verify.audit import AuditReport
 from payments_verify.audit import audit as run_audit
 from payments_verify.audit.rules import RULES
-from payments_verify.cli.running import print_error, print_json, print_text, progress_bar, verdict_text
+from payments_verify.cli.ends import finished_is_kept
+from payments_verify.cli.running import print_json, print_text, progress_bar, verdict_text
 from payments_verify.result import EXIT_CODES
-from payments_verify.systems.dsn import DsnError, require_dsn
+from payments_verify.systems.dsn import require_dsn
 
 
 def audit(
@@ -45,16 +46,13 @@ def audit(
 
     Exit codes: 0 everything holds; 1 a violation was found; 2 no verdict.
     """
-    try:
+    reports: list[AuditReport] = []
+    with finished_is_kept() as whole, progress_bar("audit") as progress:
         require_dsn(database_url)
-        with progress_bar("audit") as progress:
-            report = run_audit(database_url, workers=workers, limit=limit, progress=progress)
-    except (AuditError, DsnError) as error:
-        print_error(error)
-        raise typer.Exit(2) from error
-    except KeyboardInterrupt:
-        typer.echo("interrupted; an audit that is not whole has no verdict", err=True)
-        raise typer.Exit(2) from None
+        run_audit(database_url, workers=workers, limit=limit, progress=progress, on_begin=reports.append)
+    if not reports or (not whole() and not reports[0].found):
+        raise typer.Exit(2)
+    (report,) = reports
     if as_json:
         print_json(report.as_json())
     else:

@@ -12,12 +12,14 @@ import psycopg
 import typer
 
 from payments_verify import outermost
+from payments_verify.audit import AuditError
 from payments_verify.cli.running import print_error
 from payments_verify.executors import ExecutorError
 from payments_verify.payments.binding import BindingFileError
 from payments_verify.payments.system import SweepError
 from payments_verify.result import CheckResult, ViolationFound
 from payments_verify.systems import CommandError, EmbeddedPostgresError, ServerError
+from payments_verify.systems.dsn import DsnError
 
 PROGRAM = "payments-verify"
 
@@ -30,6 +32,8 @@ _NOT_READY = (
     SweepError,
     BindingFileError,
     ExecutorError,
+    AuditError,
+    DsnError,
     OSError,
     psycopg.OperationalError,
 )
@@ -41,14 +45,18 @@ _OF_THE_COMMAND_LINE: tuple[type[BaseException], ...] = (typer.Exit, *typer.BadP
 
 def was_interrupted(error: BaseException | None) -> bool:
     """Whether an error is an interrupt, or came up while one ended what was under way."""
-    while error is not None:
-        if isinstance(error, BaseExceptionGroup):
-            return any(map(was_interrupted, error.exceptions))
-        if isinstance(error, KeyboardInterrupt | asyncio.CancelledError):
+    waiting, seen = [error], set[int]()
+    while waiting:
+        each = waiting.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        if isinstance(each, KeyboardInterrupt | asyncio.CancelledError):
             return True
-        if isinstance(error, TimeoutError):  # which a limit in time makes of a cancellation of its own
-            return False
-        error = error.__cause__ or error.__context__
+        if isinstance(each, BaseExceptionGroup):
+            waiting += each.exceptions
+        if not isinstance(each, TimeoutError):  # a limit in time is a cancellation of its own
+            waiting += [each.__cause__ or each.__context__]
     return False
 
 

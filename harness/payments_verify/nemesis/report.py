@@ -199,6 +199,7 @@ def _last_verdict(report: SoakReport) -> Verdict:
     if run is None or not run.is_complete:
         because = "" if run is None or run.problem is None else f": {run.problem}"
         report.problems.append(f"the soak did not come to its end{because}")
+    if run is None:
         return "no verdict"
     report.lost, report.doubled = max(report.lost, run.lost), max(report.doubled, run.doubled)
     if run.lost or run.doubled:
@@ -209,7 +210,7 @@ def _last_verdict(report: SoakReport) -> Verdict:
     report.problems += [f"the audit found: {each}" for each in run.damaged]
     if run.lost or run.doubled or run.damaged:
         return "violated"
-    return "holds" if report.windows else "no verdict"
+    return "holds" if report.windows and run.is_complete else "no verdict"
 
 
 def _run_of(folder: Path) -> RunReport | None:

@@ -18,7 +18,7 @@ import httpx
 import msgspec
 import psycopg
 
-from payments_verify.audit import AuditError, audit
+from payments_verify.audit import AuditError, AuditReport, audit
 from payments_verify.nemesis.catalog import FAULTS
 from payments_verify.nemesis.fault import Fault
 from payments_verify.nemesis.judge import Judgement, judge
@@ -161,8 +161,11 @@ async def _last_look(target: Target, acknowledged: set[str], run: RunReport) -> 
         missing.discard(payment)
         run.doubled += number > 1
     run.lost = len(missing)
-    audited = await asyncio.to_thread(audit, target.cluster.dsn)
-    run.damaged = [str(each) for each in audited.findings]
+    audits: list[AuditReport] = []
+    try:
+        await asyncio.to_thread(audit, target.cluster.dsn, on_begin=audits.append)
+    finally:
+        run.damaged = [str(each) for audited in audits for each in audited.findings]
 
 
 def drawn(kinds: Sequence[type[Fault]], rng: random.Random) -> Iterator[list[type[Fault]]]:
