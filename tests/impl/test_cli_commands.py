@@ -62,7 +62,7 @@ def test_sweeping_one(database: Database) -> None:
     [
         ({}, "set DATABASE_URL"),
         ({"DATABASE_URL": UNREACHABLE}, "Connection refused"),
-        ({"DATABASE_URL": "nonsense"}, "missing"),
+        ({"DATABASE_URL": "nonsense"}, "no connection string"),
         ({"PAYMENTS_POOL_MIN": "-1"}, "PAYMENTS_POOL_MIN"),
     ],
     ids=["none", "unreachable", "malformed", "bad settings"],
