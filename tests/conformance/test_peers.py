@@ -1,8 +1,8 @@
 """Services that are not ours, with schemas and interfaces of their own, examined by their binding files.
 
-``charges`` (Starlette and psycopg) needs nothing that the harness lacks, and is examined in each run of the
-tests. ``invoices`` (JavaScript on Node) and ``tutorial`` (FastAPI and SQLAlchemy) are installed and examined
-by `make test-peers`.
+``charges`` (Starlette and psycopg), and ``coalescing``, which answers some of its requests in memory, need
+nothing that the harness lacks, and are examined in each run of the tests. ``invoices`` (JavaScript on Node)
+and ``tutorial`` (FastAPI and SQLAlchemy) are installed and examined by `make test-peers`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from tests.support.postgres import chosen_bin_dir
 PEERS = ROOT / "tests" / "peers"
 CHARGES = f"exec {sys.executable} {PEERS}/charges/app.py"
 BINDING = PEERS / "charges" / "binding.toml"
+COALESCING = f"exec {sys.executable} {PEERS}/coalescing/app.py"
 TUTORIAL = f"exec {ROOT}/build/peers/tutorial/bin/python {PEERS}/tutorial/app.py"
 INVOICES = f"exec node {PEERS}/invoices/server.js"
 
@@ -91,6 +92,32 @@ def test_charges_with_a_lock_are_right_in_every_interleaving(
     found = explored(CHARGES, scenario, tmp_path)
     assert found.verdict == "holds", found.problem
     assert found.report.schedules > 1
+
+
+@pytest.mark.parametrize(("scenario", "schedules"), [("same-key-twice", 14), ("different-keys", 8)])
+def test_requests_that_are_answered_in_memory_have_their_place(
+    scenario: str, schedules: int, tmp_path: Path
+) -> None:
+    found = explored(COALESCING, scenario, tmp_path)
+    assert found.verdict == "holds", found.problem
+    assert found.report.schedules == schedules
+
+
+def test_a_request_that_joins_another_one_is_found_out_and_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BUG", "total")
+    code, report = examined(COALESCING, BINDING, tmp_path, "--from", "4", "--level", "4")
+    assert code == 1, report
+    counterexample = report["levels"][3]["counterexample"]
+    assert "captured (replayed)  but payments answers key_reused" in counterexample
+    assert "capture k1 501 is sent" in counterexample
+
+
+@pytest.mark.long
+def test_requests_that_are_answered_in_memory_reach_the_highest_level(tmp_path: Path) -> None:
+    code, report = examined(COALESCING, BINDING, tmp_path)
+    assert (code, report["level"]) == (0, 5), report
 
 
 @pytest.mark.long

@@ -29,7 +29,7 @@ from payments_verify.payments.oracle import answer
 from payments_verify.payments.racing import Race, body_of, send
 from payments_verify.payments.scenarios import WINDOW, Actor, Client, Command, Holder, Tick
 from payments_verify.payments.system import GatedService
-from payments_verify.scheduler import Conditions, Run
+from payments_verify.scheduler import Conditions, Limits, Run
 from payments_verify.scheduler import Operation as RacedOperation
 
 SERVE_AGAIN_LIMIT_S = 30.0
@@ -51,6 +51,7 @@ class Wait:
 
 
 _TRIES = 4
+_QUICK_STALL = 100
 
 Before: TypeAlias = Command | Wait
 """What happens before a race, one after the other."""
@@ -181,7 +182,7 @@ class RaceProgram:
         run = Run(
             [(actor.name, body_of(actor, self._service.hands, race)) for actor in self._actors],
             self._service.database,
-            limits=self._service.limits,
+            limits=self._limits(),
             conditions=Conditions(
                 self._names(race),
                 self.known.start_is_read,
@@ -213,6 +214,11 @@ class RaceProgram:
             tuple(run.strays),
         )
         return replace(execution, result=raced)
+
+    def _limits(self) -> Limits:
+        """Who answers without statements makes others wait inside the service, in many schedules."""
+        limits = self._service.limits
+        return replace(limits, stall=min(limits.stall, _QUICK_STALL)) if self.known.answers_alone else limits
 
     def _names(self, race: Race) -> Mapping[Hashable, Hashable]:
         ids = (self._service.hands.id_of(payment) for payment in race.payments)

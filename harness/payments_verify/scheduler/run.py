@@ -65,6 +65,7 @@ class Run:
         self._steps: list[Step] = []
         self._in_step = 0
         self._running: Process | None = None
+        self._unclaimed: list[HeldStatement] = []
         self.processes = [
             Process(index, name, lambda: len(self._steps) + self._in_step)
             for index, (name, _) in enumerate(bodies)
@@ -103,20 +104,39 @@ class Run:
 
     def controls(self, session: Session) -> bool:
         """Every statement of a process is held; one that nobody can have sent passes, and is noted."""
-        if not isinstance(session.owner, Process) or session.owner not in self.processes:
-            session.owner = self._running
-            if self._running is None:
-                self.strays.append(str(session))
-                return False
-            self._running.sessions.add(session)
+        if isinstance(session.owner, Process) and session.owner in self.processes:
+            return True
+        if any(process.state is State.STALLED for process in self.processes):
+            session.owner = self._unclaimed  # of whom it is shows when the others have come to rest
+        elif self._running is not None:
+            self._belongs(session, self._running)
+        else:
+            session.owner = None
+            self.strays.append(str(session))
+            return False
         return True
+
+    def _belongs(self, session: Session, process: Process) -> None:
+        session.owner = process
+        process.sessions.add(session)
 
     def held(self, statement: HeldStatement) -> None:
         """A process has come to its next step."""
         process = statement.session.owner
-        assert isinstance(process, Process)
+        if isinstance(process, Process):
+            process.parked.append(statement)
+            process.changed()
+        else:
+            self._unclaimed.append(statement)
+
+    def _claim(self, process: Process) -> bool:
+        """Give a process the statement that nobody has claimed; whether there is one."""
+        if not self._unclaimed:
+            return False
+        statement = self._unclaimed.pop(0)
+        self._belongs(statement.session, process)
         process.parked.append(statement)
-        process.changed()
+        return True
 
     def answered(self, statement: HeldStatement) -> None:
         """The database has answered a process."""
@@ -134,6 +154,7 @@ class Run:
         touched = self._footprints.ended(session)
         self._waiting.connection_ended(session.pid)
         process = session.owner
+        self._unclaimed[:] = [each for each in self._unclaimed if each.session is not session]
         if isinstance(process, Process):
             process.footprint |= touched
             process.forget(session)
@@ -230,7 +251,9 @@ class Run:
 
     async def _settle(self, process: Process) -> None:
         await self._waiting.settle(
-            process, may_block=lambda: self._footprints.may_block(process, self.processes)
+            process,
+            may_block=lambda: self._footprints.may_block(process, self.processes),
+            claim=lambda: self._claim(process),
         )
 
     async def _look_after_waiting(
@@ -246,7 +269,7 @@ class Run:
                 while await self._waiting.end_deadlock():
                     await self._waiting.await_granted(blocked)
             self._waiting.turns.all_go_on()
-            free = next((p for p in blocked if p.waiting is None), None) or self._unstalled(but)
+            free = next((p for p in blocked if p.waiting is None), None) or await self._unstalled(but)
             if free is None:
                 return woke
             self._waiting.require_in_turn(free, len(self._steps))
@@ -256,9 +279,13 @@ class Run:
             await self._go_on(free)
             woke.append(free.index)
 
-    def _unstalled(self, but: Process | None) -> Process | None:
-        stalled = (p for p in self.processes if p.state is State.STALLED and p is not but)
-        return next((p for p in stalled if p.parked or p.ended), None)
+    async def _unstalled(self, but: Process | None) -> Process | None:
+        """One that waited inside the service and goes on, perhaps because of the step that is being taken."""
+        stalled = [p for p in self.processes if p.state is State.STALLED and p is not but]
+        if stalled and self._in_step and self._database is not None:
+            await self._waiting.await_reaction(stalled, self._unclaimed)
+        free = next((p for p in stalled if p.parked or p.ended), None)
+        return stalled[0] if free is None and stalled and self._claim(stalled[0]) else free
 
     async def _go_on(self, process: Process) -> None:
         process.state = State.RUNNING
@@ -269,7 +296,7 @@ class Run:
 
     async def _await_anybody(self) -> None:
         """Everybody waits: the step that was taken last is the one that lets somebody go on."""
-        await self._waiting.await_anybody()
+        await self._waiting.await_anybody(self._unclaimed)
         woke = await self._look_after_waiting(released=True)
         if self._steps:
             last = self._steps[-1]

@@ -19,6 +19,8 @@ WAITING = (State.BLOCKED, State.STALLED)
 _CANCELLED = "57014"
 _POLL_S = 0.002
 _VICTIM_LOOKS_S = 1.0
+_REACTION = 25  # looks: 50 ms and more
+_INSIDE = 5
 
 
 class Waiting:
@@ -39,18 +41,21 @@ class Waiting:
         self._dying: list[int] = []
         self._ended: set[Process] = set()
 
-    async def settle(self, process: Process, *, may_block: Callable[[], bool]) -> None:
+    async def settle(
+        self, process: Process, *, may_block: Callable[[], bool], claim: Callable[[], bool]
+    ) -> None:
         """Wait until a process has come to rest: to its next step or its end, or to wait.
 
         Args:
             process: the process.
             may_block: whether its statement may have to wait: then that is asked at once.
+            claim: gives it a statement that may be its, or that of one that waits inside the service.
 
         Raises:
             SchedulingError: it did not within the limits.
         """
         if self._database is not None:
-            await self._settle_at_gate(process, process.waiting is not None and may_block())
+            await self._settle_at_gate(process, process.waiting is not None and may_block(), claim)
             return
         await self.turn()
         if not _at_rest(process):
@@ -118,10 +123,14 @@ class Waiting:
                     f"step {step}: {free} was served before {other}, which had waited longer"
                 )
 
-    async def await_anybody(self) -> None:
+    async def await_anybody(self, unclaimed: Sequence[object]) -> None:
         """Everybody waits: a deadlock PostgreSQL ends by itself, after its ``deadlock_timeout``.
 
-        It ends whoever looks first. The others are stopped, so that it is who began to wait first.
+        It ends whoever looks first. The others are stopped, so that it is who began to wait first. Who waits
+        inside the service may wait for time to pass, and has more of it.
+
+        Args:
+            unclaimed: statements that nobody has claimed: those of one who waited inside the service.
 
         Raises:
             SchedulingError: nothing happens within the limits.
@@ -132,14 +141,23 @@ class Waiting:
         deadline, alone_until = self._deadline(), monotonic() + _VICTIM_LOOKS_S
         self.turns.stop(_pid(process) for process in self._queue[1:])
         waiting = [process for process in self._processes if process.state in WAITING]
-        while not any(process.parked or process.ended or _was_answered(process) for process in waiting):
+        if any(process.state is State.STALLED for process in waiting):
+            deadline += _INSIDE * self._limits.step
+        while not unclaimed and not any(map(_goes_on, waiting)):
             await waiting[0].change(_POLL_S)
             if monotonic() > alone_until:
                 self.turns.all_go_on()
             if monotonic() > deadline:
                 raise SchedulingError(self._no_progress(None))
 
-    async def _settle_at_gate(self, process: Process, may_block: bool) -> None:
+    async def await_reaction(self, stalled: Sequence[Process], unclaimed: Sequence[object]) -> None:
+        """Give those that wait inside the service the time to go on."""
+        for _ in range(_REACTION):
+            if unclaimed or any(process.parked or process.ended for process in stalled):
+                return
+            await stalled[0].change(_POLL_S)
+
+    async def _settle_at_gate(self, process: Process, may_block: bool, claim: Callable[[], bool]) -> None:
         deadline, quiet = self._deadline(), 0
         while not _at_rest(process):
             if process.waiting is not None and may_block:
@@ -150,7 +168,9 @@ class Waiting:
             elif process.waiting is not None:
                 if await self._is_blocked(process):
                     return
-            elif (quiet := quiet + 1) > self._limits.stall:
+            elif (quiet := quiet + 1) == _REACTION and claim():
+                quiet = 0
+            elif quiet > self._limits.stall:
                 process.state = State.STALLED
                 return
             if monotonic() > deadline:
@@ -238,5 +258,6 @@ def _pid(process: Process) -> int:
     return 0 if process.waiting is None else process.waiting.session.pid
 
 
-def _was_answered(process: Process) -> bool:
-    return process.state is State.BLOCKED and process.waiting is None
+def _goes_on(process: Process) -> bool:
+    answered = process.state is State.BLOCKED and process.waiting is None
+    return bool(process.parked) or process.ended or answered

@@ -184,11 +184,16 @@ def from_execution(
         ValueError: The parts do not fit together; says what.
     """
     steps = execution.steps
+    # A process that waited before its first step has none to be drawn as waiting.
+    ends = [_blocked_until(steps, number) for number in range(len(steps))]
     return Timeline(
         title=title,
         subtitle=subtitle,
         lanes=tuple(map(Lane, names)),
-        steps=tuple(_step(step, _blocked_until(steps, number)) for number, step in enumerate(steps)),
+        steps=tuple(
+            _step(step, until, tuple(steps[one].process for one in range(len(steps)) if ends[one] == number))
+            for number, (step, until) in enumerate(zip(steps, ends, strict=True))
+        ),
         operations=tuple(operations),
         verdict=verdict,
         explanation=explanation,
@@ -204,7 +209,7 @@ def _blocked_until(steps: Sequence[Step], number: int) -> int | None:
     return next((other for other in later if process in steps[other].woke), len(steps))
 
 
-def _step(step: Step, blocked_until: int | None) -> TimelineStep:
+def _step(step: Step, blocked_until: int | None, woke: tuple[int, ...]) -> TimelineStep:
     details = step.details
     error = details.get("error")
     return TimelineStep(
@@ -212,7 +217,7 @@ def _step(step: Step, blocked_until: int | None) -> TimelineStep:
         label=step.label,
         kind=_kind(step.label, details),
         blocked_until=blocked_until,
-        woke=step.woke,
+        woke=woke,
         answer=str(details.get("answer") or ""),
         error=None if error is None else str(error),
         values=tuple(map(str, details.get("values") or ())),

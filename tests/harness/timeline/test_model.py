@@ -43,6 +43,11 @@ def test_a_second_wait_of_a_lane_is_another() -> None:
     assert [step.blocked_until for step in timeline.steps] == [1, None, 3, None]
 
 
+def test_a_lane_that_waited_before_its_first_step_is_not_drawn_as_waiting() -> None:
+    timeline = from_execution(Execution((Step(0, "COMMIT", woke=(1,)),), True), ["a", "b"], title="")
+    assert timeline.steps[0].woke == ()
+
+
 def test_details_are_taken_over() -> None:
     steps = (
         Step(0, "UPDATE t", details={"values": [1, "x"], "answer": "UPDATE 1"}),
