@@ -169,7 +169,7 @@ def _database(settings: Settings, data: Path | None) -> Iterator[str]:
                 typer.echo(f"applied {applied}")
             typer.echo(f"embedded PostgreSQL {server.version}, data in {server.folder}")
             yield dsn
-    except EmbeddedPostgresError as error:
+    except (EmbeddedPostgresError, MigrationError, psycopg.Error) as error:
         _stop(str(error))
 
 
@@ -183,7 +183,7 @@ def _demo_database() -> Iterator[str]:
             demo_clock.install(dsn)
             typer.echo(f"demonstration: embedded PostgreSQL {server.version}, removed at the end")
             yield dsn
-    except EmbeddedPostgresError as error:
+    except (EmbeddedPostgresError, MigrationError, psycopg.Error) as error:
         _stop(str(error))
 
 

@@ -18,6 +18,7 @@ class Settings(BaseSettings):
     Attributes:
         database_url: PostgreSQL to use (``DATABASE_URL``); without it ``serve`` starts an embedded one.
         database_role: role that every session takes on; empty to stay who connected.
+        pooler_mode: for how long a pooler that ``database_url`` names keeps a session for a connection.
         isolation: of the transactions; ``serializable`` for databases that lock otherwise than PostgreSQL.
         statement_timeout_ms: after this long PostgreSQL ends a statement, its wait for a lock included.
         lock_timeout_ms: after this long PostgreSQL ends the wait for a lock.
@@ -51,6 +52,7 @@ class Settings(BaseSettings):
 
     database_url: str | None = Field(default=None, validation_alias="DATABASE_URL", min_length=1, repr=False)
     database_role: str = Field(default="payments_app", pattern=_ROLE)
+    pooler_mode: Literal["session", "transaction"] = "session"
     isolation: Literal["read committed", "serializable"] = "read committed"
     statement_timeout_ms: int = Field(default=8_000, ge=1)
     lock_timeout_ms: int = Field(default=5_000, ge=1)

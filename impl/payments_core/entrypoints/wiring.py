@@ -52,6 +52,7 @@ def session(settings: Settings) -> Session:
         settings.lock_timeout_ms,
         settings.idle_in_transaction_timeout_ms,
         settings.transaction_timeout_ms,
+        settings.pooler_mode,
     )
 
 

@@ -162,11 +162,12 @@ _HANDLERS: dict[Any, Any] = {
     psycopg.errors.SerializationFailure: _busy,
     psycopg.errors.DeadlockDetected: _busy,
     psycopg.errors.QueryCanceled: _too_slow,
-    # Beside the class of errors that psycopg calls operational: the session was ended for taking too long, or
-    # leads to a server that has become a standby.
+    # Beside the class of errors that psycopg calls operational: the session was ended for taking too long,
+    # leads to a server that has become a standby, or was lent by a pooler and is another one by now.
     psycopg.errors.IdleInTransactionSessionTimeout: _unavailable,
     psycopg.errors.TransactionTimeout: _unavailable,
     psycopg.errors.ReadOnlySqlTransaction: _unavailable,
+    psycopg.errors.InvalidSqlStatementName: _unavailable,
     psycopg.OperationalError: _unavailable,
     PoolTimeout: _unavailable,
     PoolClosed: _unavailable,

@@ -64,6 +64,7 @@ class Account:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=_COMMAND_LIMIT_S,
             check=False,
             user=self.uid if self.switch else None,
@@ -78,8 +79,17 @@ class Account:
 
 
 def server_environment() -> dict[str, str]:
-    """The environment of the server's programs: ours without libpq's variables, messages in English."""
-    return {k: v for k, v in os.environ.items() if not k.startswith("PG")} | {"LC_ALL": "C"}
+    """The environment of the server's programs: ours, messages in English."""
+    return os.environ | {"LC_ALL": "C"}
+
+
+def forget_libpq_variables() -> None:
+    """Take libpq's variables out of this process' environment, and so out of its children's.
+
+    They are about another server; those that a connection string cannot overrule would be obeyed here, too.
+    """
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[name]
 
 
 def server_account() -> Account:

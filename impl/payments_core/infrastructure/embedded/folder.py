@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -20,6 +21,7 @@ from payments_core.infrastructure.embedded.binaries import Account, EmbeddedPost
 SUPERUSER = "postgres"
 
 _SOCKET_PATH_LIMIT = 103  # sockaddr_un.sun_path without its NUL: 107 bytes on Linux, 103 on macOS and BSD
+_PLAIN_PATH = re.compile(rb"[A-Za-z0-9/._+-]+")
 _LONGEST_SOCKET_NAME = ".s.PGSQL.65535"
 _LOG_LINES_SHOWN = 15
 
@@ -157,10 +159,14 @@ class ServerFolder:
         return (self.path / "password").read_text().strip()
 
     def make_socket_folder(self) -> Path:
-        """An empty folder, private to the account, whose sockets have paths short enough for the system."""
+        """An empty folder, private to the account, whose sockets have paths that the system and libpq take.
+
+        PostgreSQL and libpq read a list of folders: a comma or a quotation mark would be part of its grammar.
+        """
         run = self.path / "run"
         shutil.rmtree(run, ignore_errors=True)
-        if len(os.fsencode(run / _LONGEST_SOCKET_NAME)) > _SOCKET_PATH_LIMIT:
+        longest = os.fsencode(run / _LONGEST_SOCKET_NAME)
+        if len(longest) > _SOCKET_PATH_LIMIT or not _PLAIN_PATH.fullmatch(longest):
             run = Path(tempfile.mkdtemp(prefix="payments-core-", dir="/tmp"))
         else:
             run.mkdir(mode=0o700)

@@ -19,6 +19,7 @@ from psycopg import sql
 from payments_core.infrastructure.embedded.binaries import (
     EmbeddedPostgresError,
     find_binaries,
+    forget_libpq_variables,
     reachable_binaries,
     server_account,
     version_of,
@@ -166,11 +167,20 @@ class EmbeddedPostgres:
     def start(self) -> None:
         """Start the server and return when it accepts connections; make its folder and cluster if missing.
 
+        Libpq's variables (`PGHOST` and so on) are taken out of the environment of this process.
+
         Raises:
             EmbeddedPostgresError: It cannot start; the message says why, with the log's last lines.
         """
         if self._process is not None:
             raise EmbeddedPostgresError(f"the embedded server in {self.folder} runs already")
+        forget_libpq_variables()
+        try:
+            self._start()
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise EmbeddedPostgresError(f"the server in {self.folder} cannot be started: {error}") from error
+
+    def _start(self) -> None:
         folder = self._folder
         bin_dir = reachable_binaries(find_binaries(self._bin_dir), folder.account)
         self._version = version_of(bin_dir, folder.account)
@@ -268,7 +278,10 @@ def temporary_postgres(
     Raises:
         EmbeddedPostgresError: It cannot start.
     """
-    folder = Path(tempfile.mkdtemp(prefix="payments-core-pg-"))
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="payments-core-pg-"))
+    except OSError as error:
+        raise EmbeddedPostgresError(f"no folder for the server can be made: {error}; set TMPDIR") from error
     try:
         with EmbeddedPostgres(
             folder, bin_dir=bin_dir, durable=durable, autovacuum=False, settings=settings

@@ -12,8 +12,8 @@ from functools import cache
 from psycopg import OperationalError
 from psycopg.abc import PQGen
 from psycopg.adapt import PyFormat
-from psycopg.errors import ReadOnlySqlTransaction, error_from_result
-from psycopg.pq import ConnStatus, ExecStatus, Format, PipelineStatus
+from psycopg.errors import InvalidSqlStatementName, ReadOnlySqlTransaction, error_from_result
+from psycopg.pq import ConnStatus, ExecStatus, Format, PipelineStatus, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
 from psycopg.waiting import Ready, Wait
 
@@ -23,6 +23,9 @@ from payments_core.infrastructure.postgres.connection import Connection, Row
 _BINARY = Format.BINARY
 _END_OF_BATCH, _FAILED = ExecStatus.PIPELINE_SYNC, ExecStatus.FATAL_ERROR
 _BROKEN, _NO_PIPELINE = ConnStatus.BAD, PipelineStatus.OFF
+_NO_TRANSACTION = TransactionStatus.IDLE
+# The session stays as it is, while the next may be another: one that can write, or is kept by a pooler.
+_OF_NO_USE = (ReadOnlySqlTransaction, InvalidSqlStatementName)
 
 
 class Reply:
@@ -96,10 +99,14 @@ class Batch:
         """
         connection = self._connection
         prepared = connection.prepared
-        missing = [query for query, _, _ in self._statements if query not in prepared]
-        if missing:
-            await self._prepare(sorted(set(missing)))
         pgconn, adaptation = connection.pgconn, connection.adaptation
+        opening = connection.opening
+        if opening is None:
+            missing = [query for query, _, _ in self._statements if query not in prepared]
+            if missing:
+                await self._prepare(sorted(set(missing)))
+        elif pgconn.transaction_status == _NO_TRANSACTION:
+            self._open(opening)
         pgconn.enter_pipeline_mode()
         try:
             for query, parameters, _ in self._statements:
@@ -107,7 +114,10 @@ class Batch:
                 if parameters:
                     wanted, formats = _formats(len(parameters))
                     values = adaptation.dump_sequence(parameters, wanted)
-                pgconn.send_query_prepared(prepared[query], values, formats, _BINARY)
+                if opening is None:
+                    pgconn.send_query_prepared(prepared[query], values, formats, _BINARY)
+                else:
+                    pgconn.send_query_params(_numbered(query), values, None, formats, _BINARY)
             pgconn.pipeline_sync()
             results = await connection.converse(_replies(pgconn))
         finally:
@@ -115,6 +125,11 @@ class Batch:
         _require_success(connection, results)
         for (_, _, reply), result in zip(self._statements, results, strict=True):
             reply.receive(result)
+
+    def _open(self, opening: str) -> None:
+        """Have the transaction that the batch begins, in words or without, opened by this statement."""
+        place = 1 if self._statements[0][0].startswith("BEGIN") else 0
+        self._statements.insert(place, (opening, (), Reply(self._connection)))
 
     async def _prepare(self, queries: Sequence[str]) -> None:
         """Prepare statements: a round trip of its own, once for each connection.
@@ -124,7 +139,7 @@ class Batch:
         connection = self._connection
         assert connection.prepare_threshold is None, "psycopg must not deallocate what is prepared here"
         pgconn = connection.pgconn
-        named = {query: b"payments_%d" % next(connection.names) for query in queries}
+        named = {query: next(connection.names) for query in queries}
         pgconn.enter_pipeline_mode()
         try:
             for query, name in named.items():
@@ -190,6 +205,6 @@ def _require_success(connection: Connection, results: Sequence[PGresult]) -> Non
     for result in results:
         if result.status == _FAILED:
             error = error_from_result(result, encoding=connection.info.encoding)
-            if isinstance(error, ReadOnlySqlTransaction):
-                connection.abandon()  # the session stays as it is, while the next may be one that can write
+            if isinstance(error, _OF_NO_USE):
+                connection.abandon()
             raise error

@@ -7,6 +7,7 @@ are seven system calls, and a capture waits twice.
 from __future__ import annotations
 
 import asyncio
+import secrets
 import select
 from contextlib import suppress
 from functools import partial
@@ -38,7 +39,9 @@ class Connection(AsyncConnection[Row]):
     Attributes:
         adaptation: of values to parameters, and of results to values.
         prepared: the names of the statements that are prepared.
-        names: numbers for names that have not been used.
+        names: for statements, that nobody has used: not even in a session that a pooler lends to several.
+        opening: the statement that begins every transaction, where a session is only lent for one; nothing
+            is prepared then.
         warnings: of the server, and its last words, which whoever asks for them clears.
     """
 
@@ -46,7 +49,9 @@ class Connection(AsyncConnection[Row]):
         super().__init__(*args, **kwargs)
         self.adaptation = Transformer(self)
         self.prepared: dict[str, bytes] = {}
-        self.names = count(1)
+        own = secrets.token_hex(4)
+        self.names = (f"payments_{own}_{number}".encode() for number in count(1))
+        self.opening: str | None = None
         self.warnings: list[str | None] = []
         self.add_notice_handler(partial(_note_warning, self.warnings))
         self._incoming = select.poll()

@@ -18,17 +18,17 @@ from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.connections import DatabaseURI
 from yoyo.migrations import Migration, MigrationList, default_migration_table
 
-from payments_core.infrastructure.postgres.session import ENCODING, needs
+from payments_core.infrastructure.postgres.session import (
+    ENCODING,
+    needs,
+    require_own_sessions,
+    set_all,
+)
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _ADVISORY_LOCK = 0x7061796D656E7473  # "payments" in ASCII: any constant that nobody else uses
 _LOCK_LIMIT_MS = 60_000
-_LIMITS = b"""
-    SET lock_timeout = %d;
-    SET statement_timeout = 0;
-    SET idle_in_transaction_session_timeout = 0;
-    SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout';
-"""
+_ENDLESS = ("statement_timeout", "idle_in_transaction_session_timeout", "transaction_timeout")
 _PARAMETERS: dict[str, Any] = {"client_encoding": ENCODING, "connect_timeout": 10}
 
 
@@ -65,7 +65,8 @@ def pending(dsn: str) -> list[str]:
     Raises:
         psycopg.Error: The connection failed.
     """
-    with _connect(dsn) as connection:
+    with psycopg.connect(dsn, **_PARAMETERS) as connection:
+        connection.execute(set_all(needs(connection.info.server_version), is_local=True).encode())
         table = connection.execute("SELECT to_regclass(%s)", [default_migration_table]).fetchone()
         if table is None or table[0] is None:
             return [migration.id for migration in _known()]
@@ -123,25 +124,19 @@ def _known() -> MigrationList:
     return yoyo.read_migrations(str(_MIGRATIONS))
 
 
-def _connect(dsn: str) -> psycopg.Connection:
-    connection = psycopg.connect(dsn, autocommit=True, **_PARAMETERS)
-    try:
-        _prepare(connection)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
 def _prepare(connection: psycopg.Connection) -> None:
     """Have names mean what they say, and let a migration of many rows take its time."""
-    connection.execute(needs(connection.info) + _LIMITS % _LOCK_LIMIT_MS)
+    version = connection.info.server_version
+    limits = {name: "'0'" for name in _ENDLESS if name != "transaction_timeout" or version >= 170_000}
+    connection.execute(set_all({**needs(version), **limits, "lock_timeout": f"'{_LOCK_LIMIT_MS}'"}).encode())
 
 
 @contextmanager
 def _turn(dsn: str) -> Iterator[None]:
-    """Hold the advisory lock of migrators, on a connection of its own."""
-    with _connect(dsn) as connection:
+    """Hold the advisory lock of migrators, on a connection of its own, which keeps its session."""
+    require_own_sessions(dsn, "to migrate")
+    with psycopg.connect(dsn, autocommit=True, **_PARAMETERS) as connection:
+        _prepare(connection)
         try:
             connection.execute("SELECT pg_advisory_lock(%s)", [_ADVISORY_LOCK])
         except psycopg.errors.LockNotAvailable:

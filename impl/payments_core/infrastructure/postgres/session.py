@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import psycopg
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict
 
 from payments_core.infrastructure.postgres import statements as sql
+from payments_core.infrastructure.postgres.connection import Connection
 
 APPLICATION_NAME = "payments-core"
 ENCODING = "utf8"
@@ -28,17 +30,16 @@ _HAS_TRANSACTION_TIMEOUT = 170_000
 
 # Whatever is set for the server, the database or the login: tables are where the migrations put them, a
 # single statement has the isolation that the locking order needs, a backslash is one, an error leaves the
-# session, a warning at a commit is heard, and a commit that was answered is durable.
-_NEEDS = b"""
-    SELECT set_config(
-        'search_path', concat_ws(', ', 'public', nullif(current_setting('search_path'), '')), false);
-    SET default_transaction_isolation = 'read committed';
-    SET standard_conforming_strings = on;
-    SET exit_on_error = off;
-    SET client_min_messages = notice;
-    SELECT set_config('synchronous_commit', 'on', false)
-    WHERE current_setting('synchronous_commit') IN ('off', 'local');
-"""
+# session, a warning at a commit is heard, and a commit that was answered is durable. Values are expressions.
+_NEEDS = {
+    "search_path": "concat_ws(', ', 'public', nullif(current_setting('search_path'), ''))",
+    "default_transaction_isolation": "'read committed'",
+    "standard_conforming_strings": "'on'",
+    "exit_on_error": "'off'",
+    "client_min_messages": "'notice'",
+    "synchronous_commit": "regexp_replace(current_setting('synchronous_commit'), '^(off|local)$', 'on')",
+}
+PoolerMode = Literal["session", "transaction"]
 
 
 class SessionError(psycopg.OperationalError):
@@ -49,6 +50,8 @@ class SessionError(psycopg.OperationalError):
 class Session:
     """Settings of a session, made in one round trip when its connection is new.
 
+    Where a pooler lends sessions for a transaction, they are made again in each transaction, by its batch.
+
     Attributes:
         role: what the login works as; empty to stay who it is.
         statement_timeout_ms: the longest statement.
@@ -56,6 +59,7 @@ class Session:
         idle_in_transaction_timeout_ms: the longest silence within a transaction. PostgreSQL times the
             silence after a Sync, with which each batch ends, and not that after a Flush.
         transaction_timeout_ms: the longest transaction; PostgreSQL 17 and newer know it.
+        pooler_mode: how long a session stays a connection's own.
     """
 
     role: str
@@ -63,6 +67,7 @@ class Session:
     lock_timeout_ms: int
     idle_in_transaction_timeout_ms: int
     transaction_timeout_ms: int
+    pooler_mode: PoolerMode = "session"
 
     def connection_parameters(self, dsn: str) -> dict[str, Any]:
         """Parameters beside those of ``dsn``, whose own have the last word.
@@ -74,44 +79,53 @@ class Session:
         liveliness = {name: value for name, value in _LIVELINESS.items() if name not in own}
         return {"application_name": APPLICATION_NAME, "client_encoding": ENCODING, **liveliness}
 
-    async def prepare(self, connection: psycopg.AsyncConnection[Any]) -> None:
+    async def prepare(self, connection: Connection) -> None:
         """Make the settings of a new connection; what its ``options`` set has the last word.
 
-        They are made by statements, because poolers drop ``options``, or refuse connections that have them.
+        They are made by a statement, because poolers drop ``options``, or refuse connections that have them.
 
         Raises:
             SessionError: if payments cannot be captured in such a session.
         """
+        is_lent = self.pooler_mode == "transaction"
         given = connection.info.get_parameters().get("options", "")
-        limits = self._settings(connection.info.server_version)
-        made = "".join(f"SET {name} = {value};" for name, value in limits.items() if not _sets(given, name))
-        statements = needs(connection.info) + made.encode() + sql.SESSION_STATE.encode()
+        settings = needs(connection.info.server_version) | {
+            name: value
+            for name, value in self._settings(connection.info.server_version).items()
+            if not _sets(given, name)
+        }
+        made = set_all(settings, is_local=is_lent)
+        connection.opening = made if is_lent else None
+        require_guards((await self._made(connection, made))[0])
+
+    async def _made(self, connection: psycopg.AsyncConnection[Any], made: str) -> tuple[Any, ...]:
+        """The state of a session for which settings were made."""
         try:
-            state = await (await connection.execute(statements)).set_result(-1)
+            results = await connection.execute(f"{made}; {sql.SESSION_STATE}".encode())
+            row: tuple[Any, ...] | None = await (await results.set_result(-1)).fetchone()
         except (errors.InsufficientPrivilege, errors.InvalidParameterValue) as error:
             raise SessionError(
                 f"{str(error).strip()}\nThe service works as the role {self.role}: let the login take it on "
                 f"(GRANT {self.role} TO <login>), or name another in PAYMENTS_DATABASE_ROLE"
             ) from error
-        row = await state.fetchone()
         assert row is not None
-        require_guards(row[0])
+        return row
 
     def _settings(self, version: int) -> dict[str, str]:
         """Settings that this version of PostgreSQL may be asked for, by name."""
         settings = {
-            "statement_timeout": (0, str(self.statement_timeout_ms)),
-            "lock_timeout": (0, str(self.lock_timeout_ms)),
-            "idle_in_transaction_session_timeout": (0, str(self.idle_in_transaction_timeout_ms)),
-            "transaction_timeout": (_HAS_TRANSACTION_TIMEOUT, str(self.transaction_timeout_ms)),
+            "statement_timeout": (0, self.statement_timeout_ms),
+            "lock_timeout": (0, self.lock_timeout_ms),
+            "idle_in_transaction_session_timeout": (0, self.idle_in_transaction_timeout_ms),
+            "transaction_timeout": (_HAS_TRANSACTION_TIMEOUT, self.transaction_timeout_ms),
             # The plan of a prepared statement is kept. One that reads all of a table, because that is new and
             # small, would go on to do so when it has millions of rows.
             "enable_seqscan": (_OLDEST, "off"),
             # What costs too much has its plan compiled, each time; up to PostgreSQL 17 a scan that is not
             # wanted, and has to be, costs any amount.
             "jit": (_OLDEST, "off"),
-        } | ({"role": (0, f"'{self.role}'")} if self.role else {})
-        return {name: value for name, (since, value) in settings.items() if version >= since}
+        } | ({"role": (0, self.role)} if self.role else {})
+        return {name: f"'{value}'" for name, (since, value) in settings.items() if version >= since}
 
     async def require(self, dsn: str) -> None:
         """See that payments can be captured in a session like this.
@@ -120,7 +134,9 @@ class Session:
             SessionError: if they cannot.
             psycopg.Error: the connection failed.
         """
-        async with await psycopg.AsyncConnection.connect(
+        if self.pooler_mode == "session":
+            await asyncio.to_thread(require_own_sessions, dsn, "or set PAYMENTS_POOLER_MODE=transaction")
+        async with await Connection.connect(
             dsn, autocommit=True, **self.connection_parameters(dsn)
         ) as connection:
             await self.prepare(connection)
@@ -129,9 +145,49 @@ class Session:
         require_writable(row[1])
 
 
-def needs(info: psycopg.ConnectionInfo) -> bytes:
-    """The statements after which the schema and the service find what they expect."""
-    return _NEEDS if info.server_version >= _OLDEST else b""
+def needs(version: int) -> dict[str, str]:
+    """Settings with which the schema and the service find what they expect, as expressions by name."""
+    return _NEEDS if version >= _OLDEST else {}
+
+
+def set_all(settings: dict[str, str], *, is_local: bool = False) -> str:
+    """A statement that makes settings, for the session or for its transaction, in this order."""
+    made = (f"set_config('{name}', {value}, {is_local})" for name, value in settings.items())
+    return f"SELECT {', '.join(made)}"
+
+
+def require_own_sessions(dsn: str, otherwise: str) -> None:
+    """See that a connection keeps its session: that no pooler lends it to others between transactions.
+
+    A pooler that is busy may do so unseen, for a while. It gives connections process ids of its own, and to
+    whom asks next, the session that was used last; or, if others ask meanwhile, another one.
+
+    Raises:
+        SessionError: if it does not; the message says what to do, ``otherwise`` included.
+        psycopg.Error: a connection failed.
+    """
+    with _connect_as_any(dsn) as first, _connect_as_any(dsn) as second:
+        process = _process(first)
+        if process == first.info.backend_pid:
+            return
+        with second.transaction():
+            if _process(second) != process == _process(first):
+                return
+    raise SessionError(
+        "a pooler in between lends sessions for a transaction (pool_mode=transaction): name the server "
+        f"itself, or let the pooler keep sessions (pool_mode=session), {otherwise}"
+    )
+
+
+def _connect_as_any(dsn: str) -> psycopg.Connection:
+    return psycopg.connect(dsn, autocommit=True, prepare_threshold=None, client_encoding=ENCODING)
+
+
+def _process(connection: psycopg.Connection) -> int:
+    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    assert row is not None
+    process: int = row[0]
+    return process
 
 
 def require_guards(replication_role: str | None) -> None:
