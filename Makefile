@@ -22,6 +22,7 @@ MINUTES ?= 10
 RUNS ?= 50
 ALARMS_ARGS ?=
 FUZZ_EXAMPLES ?= 300
+FUZZ_REQUESTS ?= 10000
 export UV_PYTHON_DOWNLOADS := never
 
 STAMP := $(VENV)/.synced
@@ -222,9 +223,9 @@ typecheck: $(STAMP) ## mypy --strict
 	@$(BIN)/mypy
 
 .PHONY: fuzz
-fuzz: $(STAMP) ## Bad input for longer: by the contract, raw bytes to the service, and to the client (FUZZ_EXAMPLES=500)
-	@FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest -q -s tests/contract/test_raw_http.py tests/contract/test_schemathesis.py \
-	  tests/client/test_hostile_server.py
+fuzz: $(STAMP) ## Bad input for longer, to the service and to the client (FUZZ_EXAMPLES=500 FUZZ_REQUESTS=100000)
+	@FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) FUZZ_REQUESTS=$(FUZZ_REQUESTS) $(BIN)/pytest -q -s tests/contract/test_raw_http.py \
+	  tests/contract/test_smuggling.py tests/contract/test_schemathesis.py tests/client/test_hostile_server.py
 
 # ---- measurements -------------------------------------------------------------------------------
 

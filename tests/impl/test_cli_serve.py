@@ -19,6 +19,7 @@ from starlette.applications import Starlette
 
 from payments_core.entrypoints.http.app import create_app
 from payments_core.entrypoints.serving import ServingError, bound, serve
+from payments_core.entrypoints.settings import Settings
 from payments_core.infrastructure.in_memory import InMemoryPaymentStore
 from tests.support.postgres import Database
 from tests.support.processes import environment, invoke, run, serving
@@ -265,7 +266,7 @@ def test_a_port_at_which_somebody_else_begins_to_listen_meanwhile() -> None:
         theirs.bind(ours[0].getsockname())
         theirs.listen()
         with pytest.raises(ServingError, match="Address already in use"):
-            serve(ours, 1, "info")
+            serve(ours, 1, Settings())
 
 
 def test_of_several_addresses_those_that_there_are_are_bound(monkeypatch: pytest.MonkeyPatch) -> None:

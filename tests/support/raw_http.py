@@ -246,6 +246,7 @@ class Connection:
     Attributes:
         received: everything that has come.
         is_closed: whether the server has closed it.
+        port: the client's.
     """
 
     def __init__(self, port: int, receive_buffer: int | None = None) -> None:
@@ -256,6 +257,7 @@ class Connection:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self._socket.settimeout(30)
         self._socket.connect(("127.0.0.1", port))
+        self.port: int = self._socket.getsockname()[1]
 
     def send(self, data: bytes) -> bool:
         """Send; whether the server still takes it."""
@@ -326,8 +328,28 @@ class Connection:
         self._socket.close()
 
 
-def smuggling(hidden: bytes) -> Iterator[tuple[str, bytes]]:
-    """Requests of which two servers may disagree where they end; ``hidden`` is a request in their bodies."""
+def smuggling(hidden: bytes) -> Iterator[tuple[str, tuple[bytes, ...]]]:
+    """Requests of which two servers may disagree where they end; ``hidden`` is a request in their bodies.
+
+    Each is a name and what is sent, with a moment between its parts.
+    """
+    for name, raw in _in_one_part(hidden):
+        yield name, (raw,)
+    json = b"Content-Type: application/json"
+    offer = b"Connection: Upgrade", b"Upgrade: anything", json
+    head = request(b"POST", b"/payments", [*offer, b"Content-Length: %d" % len(hidden)])
+    yield "a length after an offer", (head, hidden)
+    yield "a length after an offer, at once", (head + hidden,)
+    head = request(b"POST", b"/payments", [*offer, b"Transfer-Encoding: chunked"])
+    yield "chunks after an offer", (head, b"%x\r\n%b\r\n0\r\n\r\n" % (len(hidden), hidden))
+    yield "a tunnel", (b"CONNECT localhost:80 HTTP/1.1\r\nHost: localhost\r\n\r\n", hidden)
+    head = request(
+        b"POST", b"/payments", [b"Expect: 100-continue", json, b"Content-Length: %d" % len(hidden)]
+    )
+    yield "a body that is not waited for", (head, hidden)
+
+
+def _in_one_part(hidden: bytes) -> Iterator[tuple[str, bytes]]:
 
     def post(*fields: bytes, body: bytes, end: bytes = b"\r\n") -> bytes:
         lines = [b"POST /payments HTTP/1.1", b"Host: localhost", b"Content-Type: application/json", *fields]
@@ -350,6 +372,22 @@ def smuggling(hidden: bytes) -> Iterator[tuple[str, bytes]]:
     yield "a vertical tab", post(length % len(chunked), b"Transfer-Encoding: \x0bchunked", body=chunked)
     yield "an unknown coding", post(b"Transfer-Encoding: xchunked", body=chunked)
     yield "chunked, not last", post(b"Transfer-Encoding: chunked, identity", body=chunked)
+    yield "a coding before chunked", post(b"Transfer-Encoding: gzip, chunked", body=chunked)
+    yield (
+        "a coding in a field before",
+        post(b"Transfer-Encoding: gzip", b"Transfer-Encoding: chunked", body=chunked),
+    )
+    yield "chunked twice", post(b"Transfer-Encoding: chunked, chunked", body=chunked)
+    yield (
+        "chunks of another version",
+        post(b"Transfer-Encoding: chunked", body=chunked).replace(b"1.1", b"1.0", 1),
+    )
+    yield "lines that end with LF", post(b"Content-Length: 0", body=hidden, end=b"\n")
+    yield "a space after a chunk's size", post(b"Transfer-Encoding: chunked", body=b"0 \r\n\r\n" + hidden)
+    yield (
+        "a length in the trailers",
+        post(b"Transfer-Encoding: chunked", body=b"0\r\nContent-Length: 5\r\n\r\n" + hidden),
+    )
     yield "two encodings", post(b"Transfer-Encoding: chunked", b"Transfer-Encoding: identity", body=chunked)
     yield (
         "a chunk that is too long",

@@ -1,12 +1,14 @@
 """``payments-core`` as it is, but for a signal at which it tells how many tasks it has.
 
-``PROTOCOL_LIMITS`` in the environment shortens time limits of the protocol, as in ``_HEAD_LIMIT_S=1``.
+``PROTOCOL_LIMITS`` in the environment shortens time limits of the protocol, as in ``_HEAD_LIMIT_S=1``, and
+``FILES`` says how many files it may have open.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import sys
 from types import FrameType
@@ -28,5 +30,7 @@ if __name__ == "__main__":
         name, _, seconds = limit.partition("=")
         assert hasattr(protocol, name)
         setattr(protocol, name, float(seconds))
+    if "FILES" in os.environ:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (int(os.environ["FILES"]),) * 2)
     signal.signal(signal.SIGUSR1, tell)
     main()

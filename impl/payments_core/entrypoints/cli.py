@@ -88,7 +88,7 @@ def serve(
             with _demo_database() if is_demo else _database(settings, data) as dsn:
                 # Workers are fresh processes, and read their settings from the environment.
                 os.environ |= {"DATABASE_URL": dsn, "PAYMENTS_DEMO": "yes" if is_demo else "no"}
-                serving.serve(listeners, workers, settings.log_level)
+                serving.serve(listeners, workers, settings)
     except serving.ServingError as error:
         _stop(str(error))
 

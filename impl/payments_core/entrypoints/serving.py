@@ -1,9 +1,11 @@
 """Binds addresses, and serves the application there by uvicorn, in one process or several."""
 
 import errno
+import resource
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from multiprocessing import get_context
 
 import typer
@@ -11,12 +13,17 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
+from payments_core.entrypoints.http.connections import Connections
 from payments_core.entrypoints.http.protocol import BoundedProtocol
 from payments_core.entrypoints.metrics import shared_between_processes
+from payments_core.entrypoints.settings import Settings
 
 FACTORY = "payments_core.entrypoints.wiring:app_from_environment"
 _SHUTDOWN_LIMIT_S = 10
+_UNSENT_BYTES = 64 * 1024
 _BACKLOG = 2048
+_OTHER_FILES = 48
+_FEWEST_CONNECTIONS = 16
 _NOT_OF_THIS_MACHINE = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 
 
@@ -52,13 +59,16 @@ def bound(host: str, port: int) -> Iterator[list[socket.socket]]:
         yield listeners
 
 
-def serve(listeners: Sequence[socket.socket], workers: int, log_level: str) -> None:
+def serve(listeners: Sequence[socket.socket], workers: int, settings: Settings) -> None:
     """Serve the application of the environment until a signal ends it; tell where, once it is served.
 
     Raises:
-        ServingError: somebody else listens there by now, or the application does not start.
+        ServingError: somebody else listens there by now, too few files may be open, or the application does
+            not start.
     """
     for each in listeners:
+        # The system would take over megabytes for each client that does not read.
+        each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
         try:
             each.listen(_BACKLOG)
         except OSError as error:
@@ -69,11 +79,11 @@ def serve(listeners: Sequence[socket.socket], workers: int, log_level: str) -> N
         FACTORY,
         factory=True,
         workers=workers,
-        log_level=log_level,
+        log_level=settings.log_level,
         log_config=None,
         access_log=False,
         loop="uvloop",
-        http=BoundedProtocol,
+        http=partial(BoundedProtocol, connections=Connections(_connection_limit(settings))),  # type: ignore[arg-type]
         ws="none",
         backlog=_BACKLOG,
         timeout_graceful_shutdown=_SHUTDOWN_LIMIT_S,
@@ -110,6 +120,19 @@ def _run(config: uvicorn.Config, listeners: list[socket.socket]) -> None:
         supervisor.run()
     if any(worker.exitcode == STARTUP_FAILURE for worker in supervisor.processes):
         raise SystemExit(STARTUP_FAILURE)
+
+
+def _connection_limit(settings: Settings) -> int:
+    """As many connections as are wanted, and as the files that a process may have open leave room for."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    # Beside each connection to the database there may be one that cancels what it does.
+    left = files - _OTHER_FILES - 2 * settings.pool_max
+    if left < _FEWEST_CONNECTIONS:
+        needed = files - left + _FEWEST_CONNECTIONS
+        raise ServingError(
+            f"a process may have {files} files open here, and needs {needed}: ulimit -n {needed}"
+        )
+    return min(settings.max_connections, left)
 
 
 def _addresses(host: str) -> list[tuple[int, str]]:

@@ -17,7 +17,7 @@ from payments_core.entrypoints.http.access import is_open
 from payments_core.entrypoints.http.app import create_app
 from payments_core.entrypoints.http.authentication import Authenticated
 from payments_core.entrypoints.http.demo import clock_route
-from payments_core.entrypoints.http.limits import Admission, Deadline, HeadLimit
+from payments_core.entrypoints.http.limits import Admission, Deadline, HeadChecked
 from payments_core.entrypoints.http.observed import QUIET, Observed, templates
 from payments_core.entrypoints.http.resources import resource
 from payments_core.entrypoints.http.sources import Sources, Unprotected
@@ -195,8 +195,8 @@ def guarded(app: Starlette, settings: Settings, metrics: Metrics) -> Observed:
     inner: ASGIApp = Deadline(app, settings.request_timeout_s, metrics.rejected)
     inner = Authenticated(inner, accepted)
     inner = Sources(inner, None if accepted and not settings.demo else _unprotected(settings))
-    inner = HeadLimit(inner, metrics.rejected)
-    inner = Admission(inner, settings.max_requests, QUIET, metrics.rejected)
+    inner = HeadChecked(inner, metrics.rejected)
+    inner = Admission(inner, settings.max_requests, _needs_no_place, metrics.rejected)
     return Observed(inner, templates(app), metrics)
 
 
@@ -204,6 +204,11 @@ def _unprotected(settings: Settings) -> Unprotected:
     listed = (settings.host, *settings.allowed_hosts.split(","))
     names = frozenset(name.strip().lower() for name in listed if name.strip())
     return Unprotected(names, is_open, any_address=settings.allow_unauthenticated and not settings.demo)
+
+
+def _needs_no_place(path: str) -> bool:
+    """Whether it is always answered: health, metrics, and what is the same for everybody."""
+    return path in QUIET or is_open(path)
 
 
 def exposition(metrics: Metrics) -> Route:

@@ -1,4 +1,4 @@
-"""Limits on requests as middleware: how many at once, how long each, how much in its head."""
+"""Limits on requests as middleware: how many at once, how long each, and what their heads may be."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,6 +10,10 @@ from payments_core.entrypoints.http import problems
 
 MAX_HEAD_BYTES = 16 * 1024
 MAX_FIELDS = 100
+_TOO_LARGE = (
+    f"a request has at most {MAX_FIELDS} header fields, "
+    f"and {MAX_HEAD_BYTES} bytes in its target and fields together"
+)
 _RETRY = {"Retry-After": "1"}
 _FIELD_OVERHEAD = 4  # ": " and the end of its line
 
@@ -17,8 +21,12 @@ Rejected = Callable[[str], None]
 """Told why a request was refused, for the metrics."""
 
 
-class HeadLimit:
-    """Answers with 431 if the target and the fields of a request are too large, or too many."""
+class HeadChecked:
+    """Answers with 431 if the target and the fields of a request are too large, or too many.
+
+    With 501 where a body came in another coding than in chunks, which alone the server takes off: what is
+    left is not the body that was meant (RFC 9112, section 6.1).
+    """
 
     def __init__(self, app: ASGIApp, rejected: Rejected) -> None:
         self._app = app
@@ -26,17 +34,24 @@ class HeadLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http" or not _is_too_large(scope):
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        self._rejected("head_too_large")
-        refusal = problems.response(
-            problems.HEAD_TOO_LARGE,
-            f"a request has at most {MAX_FIELDS} header fields, and {MAX_HEAD_BYTES} bytes in its target and "
-            "fields together",
-            {"Connection": "close"},
-        )
-        await refusal(scope, receive, send)
+        if _is_too_large(scope):
+            problem, detail = problems.HEAD_TOO_LARGE, _TOO_LARGE
+        elif _is_coded(scope):
+            problem, detail = problems.UNSUPPORTED_TRANSFER_CODING, "the one transfer coding here is chunked"
+        else:
+            await self._app(scope, receive, send)
+            return
+        self._rejected(problem.name)
+        await problems.response(problem, detail, {"Connection": "close"})(scope, receive, send)
+
+
+def _is_coded(scope: Scope) -> bool:
+    return any(
+        name == b"transfer-encoding" and value.lower() != b"chunked" for name, value in scope["headers"]
+    )
 
 
 def _is_too_large(scope: Scope) -> bool:
@@ -55,11 +70,12 @@ class Admission:
     Args:
         app: what is served.
         limit: requests at a time.
-        exempt: paths that are always admitted, and not counted: they tell that the service is overloaded.
+        exempt: whether a path is always admitted, and not counted: those that tell that the service is
+            overloaded, and those whose answers are ready.
         rejected: told of each refusal.
     """
 
-    def __init__(self, app: ASGIApp, limit: int, exempt: frozenset[str], rejected: Rejected) -> None:
+    def __init__(self, app: ASGIApp, limit: int, exempt: Callable[[str], bool], rejected: Rejected) -> None:
         self._app = app
         self._limit = limit
         self._exempt = exempt
@@ -68,7 +84,7 @@ class Admission:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http" or scope["path"] in self._exempt:
+        if scope["type"] != "http" or self._exempt(scope["path"]):
             await self._app(scope, receive, send)
             return
         if self._admitted >= self._limit:

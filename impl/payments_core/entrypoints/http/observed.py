@@ -19,6 +19,8 @@ CAPTURE = "payments_core.capture"
 """Where in a request's scope the result of its capture stands."""
 REQUEST_ID = "payments_core.request_id"
 """Where in a request's scope its id stands."""
+REJECTED = "payments_core.rejected"
+"""Where in the state of a process stands what is told of each refusal, for the metrics."""
 QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 """What is asked every few seconds, and is worth a line only to who debugs."""
 
@@ -93,6 +95,8 @@ class Observed:
 
     async def _serve_process(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the application begin and end with its process, and leave nothing untold."""
+        if "state" in scope:  # the server refuses as well
+            scope["state"][REJECTED] = self._metrics.rejected
 
         async def sent(message: Message) -> None:
             if message["type"] == "lifespan.shutdown.complete":

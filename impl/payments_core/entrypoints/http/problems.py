@@ -34,6 +34,7 @@ class ProblemType:
         return f"/problems/{self.name}"
 
 
+MALFORMED_HTTP = ProblemType("malformed_http", 400, "The request is not HTTP/1.1")
 MALFORMED_JSON = ProblemType("malformed_json", 400, "The body is not JSON")
 INVALID_REQUEST = ProblemType("invalid_request", 422, "The request's content is not valid")
 INVALID_PAYMENT_ID = ProblemType("invalid_payment_id", 400, "The payment id is not a UUID")
@@ -43,6 +44,7 @@ KEY_MALFORMED = ProblemType("idempotency_key_malformed", 400, "The Idempotency-K
 KEY_REUSED = ProblemType("idempotency_key_reused", 422, "The idempotency key belongs to another request")
 BODY_TOO_LARGE = ProblemType("body_too_large", 413, "The body is too large")
 UNSUPPORTED_MEDIA_TYPE = ProblemType("unsupported_media_type", 415, "The body must be JSON")
+REQUEST_TIMEOUT = ProblemType("request_timeout", 408, "The request did not arrive in time")
 NO_RESOURCE = ProblemType("http_404", 404, "Not Found")
 NO_METHOD = ProblemType("http_405", 405, "Method Not Allowed")
 PAYMENT_NOT_FOUND = ProblemType("payment_not_found", 404, "There is no such payment")
@@ -61,6 +63,9 @@ NOT_LOCAL = ProblemType("not_local", 403, "Without tokens only its own machine i
 UNAUTHORIZED = ProblemType("unauthorized", 401, "A bearer token is needed")
 INSUFFICIENT_SCOPE = ProblemType("insufficient_scope", 403, "The token is not for this")
 HEAD_TOO_LARGE = ProblemType("head_too_large", 431, "The request's header fields are too large")
+UNSUPPORTED_TRANSFER_CODING = ProblemType(
+    "unsupported_transfer_coding", 501, "The transfer coding is not supported"
+)
 OVERLOADED = ProblemType("overloaded", 503, "Too many requests at once")
 DEADLINE_EXCEEDED = ProblemType("deadline_exceeded", 503, "The request took too long")
 PAYMENT_BUSY = ProblemType("payment_busy", 503, "Others hold the payment")

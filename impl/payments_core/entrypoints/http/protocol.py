@@ -4,13 +4,19 @@ import asyncio
 import socket
 import struct
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
+import httptools
 from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from payments_core.entrypoints.http import problems
+from payments_core.entrypoints.http.connections import Connections
 from payments_core.entrypoints.http.limits import MAX_HEAD_BYTES
+from payments_core.entrypoints.http.observed import REJECTED
+from payments_core.entrypoints.http.parsing import BODY_LIMIT
+from payments_core.entrypoints.http.problems import ProblemType
 
 _HEAD_LIMIT_S = 10.0
 _BODY_LIMIT_S = 30.0
@@ -18,7 +24,7 @@ _UNREAD_LIMIT_S = 10.0
 _MAX_MESSAGE_BYTES = 1024 * 1024
 _MAX_PIPELINED = 64
 _SLACK = 4 * 1024  # the request's line and what surrounds the fields; the exact limit is the application's
-
+_VERSIONS = {"1.1", "1.0"}
 
 _HEAD, _INTERIM = b"HTTP/1.1 ", b"HTTP/1.1 1"
 
@@ -45,7 +51,8 @@ class JoiningTransport:
         if not self._head and data.startswith(_HEAD) and not data.startswith(_INTERIM):
             self._head = data
             return
-        self._transport.write(self._head + data)
+        # A body that is the same for everybody stays one, however many do not read it.
+        self._transport.writelines((self._head, data) if self._head else (data,))
         self._head = b""
 
     def flush(self) -> None:
@@ -63,21 +70,30 @@ class BoundedProtocol(HttpToolsProtocol):
     """Ends a connection whose request does not end in size or time, or whose answers are not read.
 
     The head has a size (431) and a time. The body and what follows it have too: the application refuses a
-    body that is too large or too slow, but the parser would go on to swallow it. An answer that the client
-    does not read ends the connection: the application has no hand on it any more.
+    body that is too large, but the parser would go on to swallow it. An answer that the client does not read
+    ends the connection: the application has no hand on it any more.
+
+    A request is worked on once it is there as a whole and the answers before it have been taken, so that
+    nobody holds a place in the application by being slow. One that is larger than any body may be, or whose
+    client waits to be told to go on, is worked on at once.
 
     Of requests that were sent one after the other, each is answered in its turn, and what is no HTTP only
     after those before it: a 400 in the place of another answer would deny what has been done.
+
+    An offer of another protocol is passed over, and the body that follows it read as the body that it is.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - the base class's
+    def __init__(self, *args: Any, connections: Connections, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(*args, **kwargs)
+        self._connections = connections
+        self._rejected: Callable[[str], None] = self.app_state.get(REJECTED, lambda _: None)
         self._message_bytes = 0
         self._in_head = True
         self._arrival: asyncio.TimerHandle | None = None
         self._reading: asyncio.TimerHandle | None = None
         self._was_unread = False
         self._unanswered: deque[RequestResponseCycle] = deque()
+        self._next: tuple[RequestResponseCycle, Any] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected, and has some time to send the head of its first request."""
@@ -85,10 +101,13 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_made(self._joining)  # type: ignore[arg-type] # it is one in all that is asked of it
         self._expect_within(_HEAD_LIMIT_S)
         self._reading = self.loop.call_later(_UNREAD_LIMIT_S, self._look_at_unread)
+        self._connections.add(self, self._rejected)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone."""
+        self._connections.remove(self)
         self._expect_nothing()
+        self._next = None
         if self._reading is not None:
             self._reading.cancel()
         for cycle in self._unanswered:  # uvicorn tells the latest alone
@@ -98,48 +117,115 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what has come, unless it is more than a request has."""
+        self._unset_keepalive_if_required()
         self._message_bytes += len(data)
-        super().data_received(data)
+        try:
+            self._parse(data)
+        except httptools.HttpParserError:
+            self._refuse(_NO_HTTP, "malformed_http")
+            return
         if self.transport.is_closing():
             return
         self._expect_the_rest()
         if self._in_head and self._message_bytes > MAX_HEAD_BYTES + _SLACK:
-            self._refuse(_TOO_LARGE)
-        elif self._message_bytes > _MAX_MESSAGE_BYTES or len(self.pipeline) > _MAX_PIPELINED:
+            self._refuse(_TOO_LARGE, "head_too_large")
+        elif self._message_bytes > _MAX_MESSAGE_BYTES:
+            self._rejected("body_too_large")
             self.transport.close()
 
+    def _parse(self, data: bytes) -> None:
+        """Parse. At an offer of another protocol the parser stops, as if the request had no body.
+
+        Another one is given the request's head once more, without the offer, and then what follows it.
+        """
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as offered:
+                data = data[offered.args[0] :]
+                head = self._head_without_offer()
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+                self.parser.feed_data(head)
+            else:
+                return
+
+    def _head_without_offer(self) -> bytes:
+        fields = b"".join(b"%b: %b\r\n" % field for field in self.headers if field[0] != b"upgrade")
+        line = self.parser.get_method(), self.url, self.parser.get_http_version().encode()
+        return b"%b %b HTTP/%b\r\n%b\r\n" % (*line, fields)
+
     def on_headers_complete(self) -> None:
-        """The head is complete; the rest has its own time."""
+        """The head is complete; the rest has its own time.
+
+        Raises:
+            httptools.HttpParserError: where the request ends could be doubted, or too many wait already.
+        """
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                raise httptools.HttpParserError("there are no tunnels here")
+            return  # see `_parse`
+        if self.parser.get_http_version() not in _VERSIONS or len(self.pipeline) >= _MAX_PIPELINED:
+            raise httptools.HttpParserError("not to be served")
         self._in_head = False
         self._expect_nothing()
         super().on_headers_complete()
-        if self.cycle is not None:
-            self._unanswered.append(self.cycle)
+        self.headers = []  # the trailers' own: they are no fields of the request
+        self._unanswered.append(self.cycle)
+        if self.expect_100_continue:
+            # Answered without being told to go on, the client alone knows whether its body comes.
+            self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body has come."""
+        super().on_body(body)
+        if self._next is not None and len(self.cycle.body) > BODY_LIMIT:
+            self._begin_next()
 
     def on_message_complete(self) -> None:
         """The next that comes is the head of another request."""
+        if self.parser.should_upgrade():
+            return  # see `_parse`
         super().on_message_complete()
         self._in_head = True
         self._message_bytes = 0
         self._expect_nothing()
         if self.cycle.response_complete:  # or else its answer will begin the time of the next
             self._expect_within(_HEAD_LIMIT_S)
+        self._begin_next()
+
+    def resume_writing(self) -> None:
+        """The client has read what was sent."""
+        super().resume_writing()
+        self._begin_next()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # noqa: ANN401 - the base class's
+        if self.flow.write_paused or _is_to_come(cycle):
+            self._next = cycle, app
+            return
+        self._connections.work(self)
+        super()._start_asgi_task(cycle, app)
+
+    def _begin_next(self) -> None:
+        if self._next is not None:
+            following, self._next = self._next, None
+            self._start_asgi_task(*following)
 
     def on_response_complete(self) -> None:
         """The oldest request has been answered, if need be without a body."""
         self._joining.flush()
         self._unanswered.popleft()
+        self._connections.wait(self)
         super().on_response_complete()
 
-    def send_400_response(self, msg: str) -> None:
-        """What came is no HTTP: say so after the answers to the requests that came whole before it."""
-        if not self._close_after_whole_requests():
-            super().send_400_response(msg)
-
-    def _refuse(self, answer: bytes) -> None:
-        if not self._close_after_whole_requests():
+    def _refuse(self, answer: bytes, reason: str) -> None:
+        """Answer this after the requests that came whole, unless it would be a second answer to one."""
+        self._rejected(reason)
+        if self._close_after_whole_requests():
+            return
+        if self._in_head or not self.cycle.response_started:
             self.transport.write(answer)
-            self.transport.close()
+        self.transport.close()
 
     def _close_after_whole_requests(self) -> bool:
         """Answer no more than the requests that came whole, if there are any; whether there are."""
@@ -154,16 +240,23 @@ class BoundedProtocol(HttpToolsProtocol):
         """End the connection if the client has left something unread at this look and the one before."""
         is_unread = self.transport.get_write_buffer_size() > 0
         if is_unread and self._was_unread:
-            self._reset()
+            self._rejected("unread_answer")
+            self.give_way()
             return
         self._was_unread = is_unread
         self._reading = self.loop.call_later(_UNREAD_LIMIT_S, self._look_at_unread)
 
-    def _reset(self) -> None:
+    def give_way(self) -> None:
         """Close at once. What is unsent is dropped by the system too, which would go on to offer it."""
-        raw = self.transport.get_extra_info("socket")
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if self.transport.get_write_buffer_size() > 0:
+            raw = self.transport.get_extra_info("socket")
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
+
+    def refuse(self) -> None:
+        """Say that there is no room, and close."""
+        self.transport.write(_NO_ROOM)
+        self.transport.close()
 
     def _expect_the_rest(self) -> None:
         """Give what has begun to come its time, which a request that came at once does not need."""
@@ -181,16 +274,33 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _too_late(self) -> None:
         self._arrival = None
-        if not self.transport.is_closing() and not self._close_after_whole_requests():
+        if self.transport.is_closing():
+            return
+        if self._message_bytes > 0:
+            self._refuse(_TOO_LATE, "request_timeout")
+        elif not self._close_after_whole_requests():
             self.transport.close()
 
 
-def _on_the_wire(response: Response) -> bytes:
-    fields = [*response.raw_headers, problems.NO_SNIFFING, (b"connection", b"close")]
-    head = b"".join(b"%s: %s\r\n" % field for field in fields)
+def _is_to_come(cycle: RequestResponseCycle) -> bool:
+    """Whether there is more of a request, for which its client needs no answer."""
+    return cycle.more_body and not cycle.waiting_for_100_continue and len(cycle.body) <= BODY_LIMIT
+
+
+def _on_the_wire(problem: ProblemType, detail: str) -> bytes:
+    response: Response = problems.response(problem, detail, {"Connection": "close"})
+    head = b"".join(b"%s: %s\r\n" % field for field in (problems.NO_SNIFFING, *response.raw_headers))
     return b"HTTP/1.1 %d \r\n%s\r\n%s" % (response.status_code, head, bytes(response.body))
 
 
-_TOO_LARGE = _on_the_wire(
-    problems.response(problems.HEAD_TOO_LARGE, f"a request's head has at most {MAX_HEAD_BYTES} bytes")
+_NO_HTTP = _on_the_wire(
+    problems.MALFORMED_HTTP, "the request is not HTTP/1.1, or leaves room for doubt where it ends"
+)
+_TOO_LATE = _on_the_wire(
+    problems.REQUEST_TIMEOUT,
+    f"a head has {_HEAD_LIMIT_S:g} s to arrive, and a body {_BODY_LIMIT_S:g} s; nothing was done",
+)
+_TOO_LARGE = _on_the_wire(problems.HEAD_TOO_LARGE, f"a request's head has at most {MAX_HEAD_BYTES} bytes")
+_NO_ROOM = _on_the_wire(
+    problems.OVERLOADED, "too many connections are worked on; nothing was done: send the same request again"
 )

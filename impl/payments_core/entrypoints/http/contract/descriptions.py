@@ -119,6 +119,19 @@ DESCRIPTIONS = {
         "The token is known, but has not the scope that the request needs: `read`, `write` or `metrics`.",
         "Send a token of the scope that `WWW-Authenticate` names. Nothing was looked up.",
     ),
+    problems.MALFORMED_HTTP: Description(
+        "What came is not HTTP/1.1, or leaves room for doubt where a request ends, as after two "
+        "lengths. Nothing was done, and the connection ends.",
+        "Repair the client, or what stands between it and the service.",
+    ),
+    problems.REQUEST_TIMEOUT: Description(
+        "A request had begun to come, and did not end in time. Nothing was done, and the connection ends.",
+        "Send the same request again, with the same key.",
+    ),
+    problems.UNSUPPORTED_TRANSFER_CODING: Description(
+        "The request's `Transfer-Encoding` names another coding than `chunked`. Nothing was done.",
+        "Send the body as it is, with a `Content-Length` or in chunks.",
+    ),
     problems.HEAD_TOO_LARGE: Description(
         "The request line and the headers together are too large.",
         "Send fewer or shorter headers; every valid request is far smaller.",

@@ -79,6 +79,9 @@ class Operation:
 
 
 ANYWHERE = (
+    problems.MALFORMED_HTTP,
+    problems.REQUEST_TIMEOUT,
+    problems.UNSUPPORTED_TRANSFER_CODING,
     problems.HEAD_TOO_LARGE,
     problems.OVERLOADED,
     problems.INVALID_HOST,
