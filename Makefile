@@ -137,8 +137,8 @@ explore: $(STAMP) ## Every interleaving of the SQL statements of racing requests
 	@$(BIN)/payments-verify explore $(EXPLORE_ARGS)
 
 .PHONY: false-alarms
-false-alarms: $(STAMP) ## Everything that has chance in it, again and again on the service as it is (RUNS=50, ALARMS_ARGS="--minutes 5")
-	@$(BIN)/payments-verify false-alarms --runs $(RUNS) $(ALARMS_ARGS)
+false-alarms: $(STAMP) ## Everything that has chance in it, again and again on services that are right (RUNS=50, ALARMS_ARGS="--minutes 5")
+	@$(BIN)/payments-verify false-alarms --runs $(RUNS) --peers $(PEERS) $(ALARMS_ARGS)
 
 .PHONY: prove
 prove: $(TLA_STAMP) ## Prove the protocol for any number of clients (Z3), and refute the weakened ones (PROVE_ARGS=--graphs)

@@ -1,12 +1,14 @@
-"""Everything that has chance in it, again and again on the service as it is: each violation is a false alarm.
+"""Everything that has chance in it, again and again on services that are right: a violation is a false alarm.
 
-A run is the checks of the main job that are no proofs, a fault at each statement of two races, and the
-service as somebody else's: started by a command, and examined by its binding up to level 3. What became of a
-run is a line of a file. Runs of other sources are left alone there, and do not count.
+A run of the service as it is are the checks of the main job that are no proofs, a fault at each statement of
+two races, and the service as somebody else's: started by a command, and examined by its binding up to level
+3. A run of a peer is its examination up to the highest level that it reaches, with few of the scenarios,
+drawn by the seed. What became of a run is a line of a file; runs of other sources do not count.
 """
 
 from __future__ import annotations
 
+import random
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,15 +23,20 @@ import psycopg
 from payments_verify.gate import Fault
 from payments_verify.payments.binding import Sweep, default_binding
 from payments_verify.payments.conformance import QUICK as TRIALS
-from payments_verify.payments.conformance import Subject, examine_level
+from payments_verify.payments.conformance import LevelResult, Subject, Trials, examine, examine_level
 from payments_verify.payments.faults_check import FaultPlan, faults_check
 from payments_verify.payments.scenarios import ONE_CAPTURE, SCENARIOS
+from payments_verify.peers import Peer
 from payments_verify.result import CheckResult, Progress, Verdict, no_progress
 from payments_verify.suite import Effort, Planned, suite
 from payments_verify.systems import EXPLORING, gated, prepared_database, started_subject
 
 _FAULTS = (FaultPlan(ONE_CAPTURE), FaultPlan(SCENARIOS["same-key-twice"], (Fault.CUT_AFTER,)))
 _BLACK_BOX = (1, 2, 3)
+_PEER_TRIALS = Trials(programs=8, rounds=8, steps=12)
+_PEER_SCENARIOS = 2
+SERVICE = "this service"
+"""The subject of a run that is of no peer."""
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -45,6 +52,7 @@ class AlarmRun(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         sources: a hash of the code that ran.
+        subject: what was examined.
         postgres: the server's version.
         seed: draws what is drawn.
         finished_at: when it ended, UTC.
@@ -54,6 +62,7 @@ class AlarmRun(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     sources: str
+    subject: str = SERVICE
     postgres: str
     seed: int
     finished_at: str
@@ -133,6 +142,61 @@ def run_once(
         cases={result.name: result.cases for result in results},
         problems=_problems(results),
     )
+
+
+def run_peer(
+    peer: Peer,
+    *,
+    sources: str,
+    postgres: str,
+    bin_dir: Path | None,
+    seed: int,
+    folder: Path,
+    on_check: Callable[[str], Progress] = lambda _title: no_progress,
+) -> AlarmRun:
+    """Examine a peer once; the arguments are those of `run_once`.
+
+    Whatever keeps it from a verdict is a problem of the run.
+    """
+    started = time.monotonic()
+    try:
+        with started_subject(peer.command, peer.binding, bin_dir, quick=True) as subject:
+            found = examine(
+                _few(subject, random.Random(f"{peer.name}/{seed}")),  # noqa: S311 - draws what is tried
+                _PEER_TRIALS,
+                folder=folder / peer.name.replace("/", "-"),
+                seed=seed,
+                level=peer.level,
+                on_level=lambda level: on_check(f"{peer.name}, level {level}"),
+            )
+    except Exception as error:  # noqa: BLE001 - whatever keeps it from a verdict counts
+        cases, problems = {}, [Problem("start", "no verdict", f"{type(error).__name__}: {error}")]
+    else:
+        levels = [each for each in found.levels if each.level <= peer.level]
+        cases = {f"level {each.level}": each.cases for each in levels}
+        problems = [_problem_of(each) for each in levels if each.verdict != "holds"]
+    return AlarmRun(
+        sources=sources,
+        subject=peer.name,
+        postgres=postgres,
+        seed=seed,
+        finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=round(time.monotonic() - started, 1),
+        cases=cases,
+        problems=problems,
+    )
+
+
+def _problem_of(level: LevelResult) -> Problem:
+    verdict: Verdict = "violated" if level.verdict == "violated" else "no verdict"
+    return Problem(f"level {level.level}", verdict, level.counterexample or level.reason or "")
+
+
+def _few(subject: Subject, rng: random.Random) -> Subject:
+    """A subject with few of its scenarios and faults: other runs draw others."""
+    scenarios = rng.sample(list(subject.scenarios), min(_PEER_SCENARIOS, len(subject.scenarios)))
+    plans = [replace(each, faults=(rng.choice(each.faults),)) for each in subject.fault_scenarios[:1]]
+    return replace(subject, scenarios=scenarios, fault_scenarios=plans)
 
 
 def _with_chance(

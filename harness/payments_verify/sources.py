@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from importlib import resources
 from importlib.resources.abc import Traversable
+from pathlib import Path
 
 _PACKAGES = ("payments_model", "payments_core", "payments_verify")
 
@@ -15,6 +16,18 @@ def sources_hash() -> str:
     digest = hashlib.sha256()
     for package in _PACKAGES:
         for name, file in sorted(_files(resources.files(package), package)):
+            digest.update(f"{name}\0".encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def folder_hash(folder: Path) -> str:
+    """A hash of a folder's files, those in hidden folders and of installed packages left out."""
+    digest = hashlib.sha256()
+    for file in sorted(folder.rglob("*")):
+        name = file.relative_to(folder)
+        skipped = any(part.startswith((".", "node_modules", "__pycache__")) for part in name.parts)
+        if file.is_file() and not skipped:
             digest.update(f"{name}\0".encode())
             digest.update(file.read_bytes())
     return digest.hexdigest()[:16]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +13,32 @@ import msgspec
 import pytest
 from typer.testing import CliRunner, Result
 
-from payments_verify.alarms import AlarmRun, Problem, read_runs, run_once, server_version
+from payments_verify.alarms import AlarmRun, Problem, read_runs, run_once, run_peer, server_version
 from payments_verify.cli import alarms, app
-from payments_verify.sources import sources_hash
+from payments_verify.peers import Peer, peers_in
+from payments_verify.sources import folder_hash, sources_hash
 from payments_verify.suite import Effort
+from tests.docs.pages import ROOT
 from tests.support.mutants import Edit, mutated_copy, run_harness
 from tests.support.postgres import chosen_bin_dir
 
+CHARGES = ROOT / "tests" / "peers" / "charges"
 LITTLE = Effort(programs=40, rounds=2, scenarios=("create-twice",), soak_s=2, probes=5)
 WINDOW_END_INSIDE = Edit("domain/capture.py", "now >= capture_expires_at", "now > capture_expires_at")
 VIOLATED = Problem("stress", "violated", "two captures succeed")
 NOT_RUN = Problem("faults", "no verdict", "nobody comes to rest")
 
 
-def alarm_run(*problems: Problem, sources: str = "now", postgres: str = "18.1", seed: int = 1) -> AlarmRun:
+def alarm_run(
+    *problems: Problem,
+    sources: str = "now",
+    postgres: str = "18.1",
+    seed: int = 1,
+    subject: str = "this service",
+) -> AlarmRun:
     return AlarmRun(
         sources=sources,
+        subject=subject,
         postgres=postgres,
         seed=seed,
         finished_at="2026-01-01T00:00:00+00:00",
@@ -101,6 +113,105 @@ def test_a_file_that_is_none_is_refused(command: Callable[..., Result], tmp_path
     done = command()
     assert done.exit_code == 2
     assert "has a line that is no run" in done.stderr
+
+
+ONE = """
+command = "exec {python} {folder}/app.py"
+needs = ["sh"%s]
+
+[[right]]
+name = "locked"
+environment = { LOCKED = "1 2" }
+level = 3
+"""
+
+
+def peer_folder(folder: Path, needs: str = "", content: str = ONE) -> Path:
+    place = folder / "peers" / "other"
+    place.mkdir(parents=True)
+    (place / "peer.toml").write_text(content % needs if "%s" in content else content)
+    (place / "binding.toml").write_text((CHARGES / "binding.toml").read_text())
+    return folder / "peers"
+
+
+def test_a_peer_is_a_subject_of_its_own(
+    command: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Peer] = []
+
+    def once(peer: Peer, *, sources: str, postgres: str, **_rest: Any) -> AlarmRun:
+        asked.append(peer)
+        return alarm_run(NOT_RUN, sources=sources, postgres=postgres, subject=peer.name)
+
+    monkeypatch.setattr(alarms, "run_peer", once)
+    folder = peer_folder(tmp_path)
+    done = command("--runs", "1", "--peers", str(folder))
+    assert done.exit_code == 2  # a peer without a verdict counts
+    assert [peer.command.partition("; ")[0] for peer in asked] == ["export 'LOCKED=1 2'"] * 2
+    assert "other: locked, PostgreSQL 18.1, seed 1: faults: no verdict\nnobody comes to rest" in done.stdout
+    runs = read_runs(tmp_path / "runs.jsonl", f"{sources_hash()}, peers {folder_hash(folder)}")
+    assert sorted(run.subject for run in runs) == ["other: locked"] * 2 + ["this service"] * 2
+    only = command("--runs", "2", "--peers", str(folder), "--only", "this", "--json")
+    assert only.exit_code == 0
+    assert command("--only", "nobody").exit_code == 2
+
+
+def test_a_peer_whose_tool_is_missing_is_named(command: Callable[..., Result], tmp_path: Path) -> None:
+    folder = peer_folder(tmp_path, ', "no-such-program-at-all"')
+    done = command("--runs", "1", "--peers", str(folder))
+    assert done.exit_code == 0
+    assert "left out: other: locked: no-such-program-at-all is not there" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("command = 1", "peer.toml: Expected `str`, got `int`"),
+        (ONE.replace("level = 3", "levle = 3"), "peer.toml: Object .* unknown field `levle`|required field"),
+        (ONE.replace("{folder}", "{here}"), "peer.toml: 'here'"),
+        ("command = ", "peer.toml: Invalid value"),
+    ],
+)
+def test_a_peers_file_that_is_wrong_is_refused(
+    content: str, said: str, command: Callable[..., Result], tmp_path: Path
+) -> None:
+    done = command("--peers", str(peer_folder(tmp_path, content=content.replace("%s", ""))))
+    assert done.exit_code == 2
+    assert re.search(said, done.stderr), done.stderr
+
+
+def test_a_folder_without_peers_is_refused(command: Callable[..., Result], tmp_path: Path) -> None:
+    assert "has no folder with a peer.toml" in command("--peers", str(tmp_path)).stderr
+
+
+def test_every_peer_of_this_repository_is_one_of_these() -> None:
+    found = peers_in(CHARGES.parent)
+    assert {peer.name.partition(":")[0] for peer in found} == {
+        binding.parent.name for binding in CHARGES.parent.glob("*/binding.toml")
+    }
+    assert max(peer.level for peer in found) == 5
+
+
+def test_a_peer_is_examined_up_to_its_level(tmp_path: Path) -> None:
+    (peer,) = [each for each in peers_in(CHARGES.parent) if each.name == "charges: advisory lock"]
+    run = run_peer(
+        replace(peer, level=1),
+        sources="now",
+        postgres="here",
+        bin_dir=chosen_bin_dir(),
+        seed=1,
+        folder=tmp_path,
+    )
+    assert (run.verdict, run.problems, list(run.cases)) == ("holds", [], ["level 1"])
+    broken = run_peer(
+        replace(peer, level=2, command="exit 3"),
+        sources="now",
+        postgres="here",
+        bin_dir=chosen_bin_dir(),
+        seed=1,
+        folder=tmp_path,
+    )
+    assert broken.verdict == "no verdict"
 
 
 def test_another_line_of_code_is_other_sources(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """A service that is not ours: charges, with an interface and a schema of its own, over Starlette and psycopg.
 
 As it stands it reads, decides, and writes, and has no lock: right for one client, and right for one that asks
-again. `CHARGES_LOCKED=1` makes it lock the charge before it looks at anything.
+again. `CHARGES_LOCKED` makes it right at once too: `1` locks the charge before it looks at anything, `nowait`
+asks for that lock until it has it, `advisory` takes a lock that is no row's, and `serializable` locks nothing
+and tries again. `CHARGES_JITTER_MS` makes it take its time, at random, before what matters.
 
 `CHARGES_CLOCK` is the SQL that tells the time, or `host`; with `CHARGES_CLOCK_APART=1` it is asked in a
 transaction of its own, as it has to be where it tells when the transaction began.
@@ -9,15 +11,17 @@ transaction of its own, as it has to be where it tells when the transaction bega
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import AsyncIterator
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import uvicorn
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, IsolationLevel, errors
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 from starlette.applications import Starlette
@@ -25,7 +29,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-LOCK = " FOR UPDATE" if os.environ.get("CHARGES_LOCKED") else ""
+WAY = os.environ.get("CHARGES_LOCKED", "")
+LOCK = {"1": " FOR UPDATE", "nowait": " FOR UPDATE NOWAIT"}.get(WAY, "")
+JITTER_S = float(os.environ.get("CHARGES_JITTER_MS", "0")) / 1_000
+AGAIN = (errors.SerializationFailure, errors.LockNotAvailable)
+ADVISORY = b"SELECT pg_advisory_xact_lock(hashtextextended(%s::text, 0))"
 CLOCK = os.environ.get("CHARGES_CLOCK", "clock_timestamp()")
 CLOCK_APART = bool(os.environ.get("CHARGES_CLOCK_APART"))
 SCHEMA = """
@@ -47,6 +55,13 @@ SCHEMA = """
 """
 
 Connection = AsyncConnection[DictRow]
+
+
+async def configured(connection: Connection) -> None:
+    if WAY == "serializable":
+        await connection.set_isolation_level(IsolationLevel.SERIALIZABLE)
+
+
 pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
     os.environ.get("DATABASE_URL", ""),
     min_size=8,
@@ -54,7 +69,27 @@ pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
     open=False,
     connection_class=AsyncConnection[DictRow],
     kwargs={"row_factory": dict_row},
+    configure=configured,
 )
+
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def until_it_is_done(handle: Handler) -> Handler:
+    async def tried(request: Request) -> Response:
+        while True:
+            try:
+                return await handle(request)
+            except AGAIN:
+                await asyncio.sleep(random.uniform(0, 0.01))
+
+    return tried
+
+
+async def take_time() -> None:
+    if JITTER_S:
+        await asyncio.sleep(random.uniform(0, JITTER_S))
 
 
 class Refused(Exception):
@@ -86,9 +121,13 @@ def total_of(written: object) -> Decimal:
     return total
 
 
-async def found(connection: Connection, request: Request, lock: str = "") -> DictRow:
+async def found(connection: Connection, request: Request, lock: str | None = None) -> DictRow:
+    if lock is not None:
+        await take_time()
+        if WAY == "advisory":
+            await connection.execute(ADVISORY, [request.path_params["id"]])
     rows = await connection.execute(
-        b"SELECT id, total, status, valid_till, paid FROM charge WHERE id = %s" + lock.encode(),
+        b"SELECT id, total, status, valid_till, paid FROM charge WHERE id = %s" + (lock or "").encode(),
         [request.path_params["id"]],
     )
     charge = await rows.fetchone()
@@ -124,6 +163,7 @@ async def told(connection: Connection) -> datetime:
     return instant
 
 
+@until_it_is_done
 async def create(request: Request) -> Response:
     total = total_of((await body_of(request, "total"))["total"])
     async with pool.connection() as connection:
@@ -133,6 +173,7 @@ async def create(request: Request) -> Response:
     return JSONResponse({"charge": shown(charge)}, 201)
 
 
+@until_it_is_done
 async def authorize(request: Request) -> Response:
     body = await body_of(request, "valid_for_ms")
     async with pool.connection() as connection:
@@ -149,6 +190,7 @@ async def authorize(request: Request) -> Response:
     return JSONResponse({"charge": shown(authorized)})
 
 
+@until_it_is_done
 async def capture(request: Request) -> Response:
     total = total_of((await body_of(request, "total"))["total"])
     token = request.headers["x-request-token"]
@@ -173,6 +215,7 @@ async def capture(request: Request) -> Response:
 
 async def decided(connection: Connection, charge: DictRow, total: Decimal) -> Response:
     instant = await now(connection)
+    await take_time()
     if charge["status"] != "authorized":
         return JSONResponse({"error": f"is_{charge['status']}"}, 409)
     if instant >= charge["valid_till"]:
@@ -185,6 +228,7 @@ async def decided(connection: Connection, charge: DictRow, total: Decimal) -> Re
     return JSONResponse({"status": "paid"})
 
 
+@until_it_is_done
 async def cancel(request: Request) -> Response:
     async with pool.connection() as connection:
         charge = await found(connection, request, LOCK)
@@ -203,12 +247,17 @@ async def read(request: Request) -> Response:
         return JSONResponse({"charge": shown(await found(connection, request))})
 
 
+@until_it_is_done
 async def expire(_request: Request) -> Response:
     async with pool.connection() as connection:
-        await connection.execute(
-            "UPDATE charge SET status = 'cancelled' WHERE status = 'authorized' AND valid_till <= %s",
-            [await now(connection)],
-        )
+        due, instant = "status = 'authorized' AND valid_till <= %s", await now(connection)
+        if WAY == "advisory":
+            await connection.execute(
+                "SELECT pg_advisory_xact_lock(hashtextextended(id::text, 0)) FROM"
+                f" (SELECT id FROM charge WHERE {due} ORDER BY id) AS charge".encode(),
+                [instant],
+            )
+        await connection.execute(f"UPDATE charge SET status = 'cancelled' WHERE {due}".encode(), [instant])
     return Response(status_code=204)
 
 
