@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 from payments_verify.gate import wire
 from payments_verify.gate.faults import Fault, Refusal, refused
@@ -32,6 +33,7 @@ class HeldStatement:
         sql: its text.
         values: the values bound to its parameters.
         tag: how the server summed it up (``UPDATE 1``), once it has answered.
+        rows: stands for the rows that it answered: other rows have another number.
         error: the fields of the server's error, if that was the answer.
         answered: whether its answer has arrived.
     """
@@ -41,6 +43,7 @@ class HeldStatement:
     values: tuple[Bound, ...]
     unit: Unit
     tag: str = ""
+    rows: int = 0
     error: Mapping[str, str] | None = None
     answered: bool = False
 
@@ -283,6 +286,10 @@ class Session:
             self._copying = True
             while (data := self._units.next_copy()) is not None:
                 self._send(data)
+        elif kind == wire.DATA_ROW:
+            statement = self._expected[0].statement if self._expected else None
+            if statement is not None:
+                statement.rows = crc32(message, statement.rows)
         elif self._expected and kind in _ENDS_STATEMENT:
             self._statement_ended(self._expected[0], kind, message)
 

@@ -17,10 +17,12 @@ class Limits:
         stall: how often a process that waits for nothing in the database is looked at before it counts as
             waiting inside the service: every 2 ms with a gate, at each turn of the event loop without. Looks
             are counted, not time: a service that computes for long is not waiting.
+        steps: how many steps a run may have.
     """
 
     step: float = 10.0
     stall: int = 1_000
+    steps: int = 5_000
 
 
 @dataclass(frozen=True)

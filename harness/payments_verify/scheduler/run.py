@@ -13,21 +13,24 @@ time passes, and what happens depends on the choices alone, unless the processes
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
+from time import monotonic
 
 from payments_verify.gate import Fault, HeldStatement, Session
-from payments_verify.gate.proxy import PassAll
-from payments_verify.interleavings.execution import Chooser, Execution, Situation, Step
+from payments_verify.interleavings.execution import Chooser, Execution, SchedulingError, Situation, Step
 from payments_verify.interleavings.footprint import EVERYTHING, WAITED, Footprint, union
 from payments_verify.scheduler.conditions import Conditions, Limits
 from payments_verify.scheduler.database import GatedDatabase
+from payments_verify.scheduler.draining import drain
 from payments_verify.scheduler.footprints import StepFootprints, lets_go, shape_of
+from payments_verify.scheduler.owners import Owners
+from payments_verify.scheduler.polling import Polling
 from payments_verify.scheduler.process import Body, Process, State, current_process
 from payments_verify.scheduler.waiting import WAITING, Waiting
 from payments_verify.scheduler.words import details_of
 
+POLLING = 6
 _DEADLOCK_DETECTED = "40P01"
 
 
@@ -42,7 +45,6 @@ class Run:
 
     Attributes:
         processes: the processes, with what they did.
-        strays: connections that sent statements while no process ran; those were not held.
         injected: how many faults were injected.
         passed_over: how many statements were not hurt because PostgreSQL does not do it there.
     """
@@ -55,7 +57,6 @@ class Run:
         limits: Limits | None = None,
         conditions: Conditions | None = None,
     ) -> None:
-        self.strays: list[str] = []
         self.injected = 0
         self.passed_over = 0
         self._bodies = bodies
@@ -64,14 +65,19 @@ class Run:
         self._conditions = conditions or Conditions()
         self._steps: list[Step] = []
         self._in_step = 0
-        self._running: Process | None = None
-        self._unclaimed: list[HeldStatement] = []
         self.processes = [
             Process(index, name, lambda: len(self._steps) + self._in_step)
             for index, (name, _) in enumerate(bodies)
         ]
         self._footprints = StepFootprints(self._conditions, None if database is None else database.catalog)
+        self._owners = Owners(self.processes)
+        self._polling = Polling()
         self._waiting = Waiting(self.processes, database, self._limits)
+
+    @property
+    def strays(self) -> list[str]:
+        """Connections that sent statements while no process ran; those were not held."""
+        return self._owners.strays
 
     @property
     def start_was_read(self) -> bool:
@@ -93,7 +99,7 @@ class Run:
                 await self._settle(process)
             complete = await self._schedule(choose)
         finally:
-            await self._drain()
+            await drain(self.processes, self._database, self._waiting, self._limits)
         for process in self.processes:
             assert process.task is not None
             if complete or not process.task.cancelled():
@@ -103,40 +109,12 @@ class Run:
     # ---- the gate's observer ---------------------------------------------------------------------
 
     def controls(self, session: Session) -> bool:
-        """Every statement of a process is held; one that nobody can have sent passes, and is noted."""
-        if isinstance(session.owner, Process) and session.owner in self.processes:
-            return True
-        if any(process.state is State.STALLED for process in self.processes):
-            session.owner = self._unclaimed  # of whom it is shows when the others have come to rest
-        elif self._running is not None:
-            self._belongs(session, self._running)
-        else:
-            session.owner = None
-            self.strays.append(str(session))
-            return False
-        return True
-
-    def _belongs(self, session: Session, process: Process) -> None:
-        session.owner = process
-        process.sessions.add(session)
+        """Whether a statement is held."""
+        return self._owners.controls(session)
 
     def held(self, statement: HeldStatement) -> None:
         """A process has come to its next step."""
-        process = statement.session.owner
-        if isinstance(process, Process):
-            process.parked.append(statement)
-            process.changed()
-        else:
-            self._unclaimed.append(statement)
-
-    def _claim(self, process: Process) -> bool:
-        """Give a process the statement that nobody has claimed; whether there is one."""
-        if not self._unclaimed:
-            return False
-        statement = self._unclaimed.pop(0)
-        self._belongs(statement.session, process)
-        process.parked.append(statement)
-        return True
+        self._owners.held(statement)
 
     def answered(self, statement: HeldStatement) -> None:
         """The database has answered a process."""
@@ -144,6 +122,7 @@ class Run:
         process = statement.session.owner
         if isinstance(process, Process) and process.waiting is statement:
             process.footprint |= touched
+            self._polling.note(process, statement, touched)
             if statement.error is not None and statement.error.get("C") == _DEADLOCK_DETECTED:
                 process.footprint |= WAITED  # who came to wait last decides whom a deadlock ends
             process.waiting = None
@@ -154,7 +133,7 @@ class Run:
         touched = self._footprints.ended(session)
         self._waiting.connection_ended(session.pid)
         process = session.owner
-        self._unclaimed[:] = [each for each in self._unclaimed if each.session is not session]
+        self._owners.forget(session)
         if isinstance(process, Process):
             process.footprint |= touched
             process.forget(session)
@@ -172,7 +151,7 @@ class Run:
             finally:
                 process.changed()
 
-        self._running = process
+        self._owners.running = process
         process.task = asyncio.get_running_loop().create_task(tell_the_end(), name=str(process))
         process.task.add_done_callback(lambda _task: process.changed())
 
@@ -181,16 +160,23 @@ class Run:
         while True:
             await self._look_after_waiting(released=False)
             waiting = [process for process in self.processes if process.state in WAITING]
+            able = [process for process in self.processes if process.state is State.READY]
+            pollers = [process for process in able if self._polling.polls(process)]
             ready = {
                 process.index: self._footprints.pending(process, waiting)
-                for process in self.processes
-                if process.state is State.READY
+                for process in able
+                if process not in pollers
             }
             if not ready:
-                if not waiting:
+                if pollers:
+                    await self._poll(pollers)
+                elif waiting:
+                    await self._await_anybody()
+                else:
                     return True
-                await self._await_anybody()
                 continue
+            if len(self._steps) >= self._limits.steps:
+                raise SchedulingError(f"it does not end: {len(self._steps)} steps were taken")
             touched = self._steps[-1].touched if self._steps else None
             blocked = frozenset(process.index for process in waiting)
             last = choose(Situation(len(self._steps), ready, blocked, last, touched))
@@ -204,7 +190,7 @@ class Run:
         process.begin_step(len(self._steps))
         process.state = State.RUNNING
         self._in_step = 1
-        self._running = process
+        self._owners.running = process
         if isinstance(parked, HeldStatement):
             process.waiting = parked
             self._waiting.stop_those_that_wait()
@@ -217,7 +203,7 @@ class Run:
         woke = await self._look_after_waiting(
             released=lets_go(process.footprint), touched=touched, but=process
         )
-        self._running = None
+        self._owners.running = None
         self._in_step = 0
         self._steps.append(
             Step(
@@ -230,6 +216,33 @@ class Run:
                 shape_of(parked),
             )
         )
+        self._polling.note_step(process, self._steps[-1].touched)
+
+    async def _poll(self, pollers: Sequence[Process]) -> None:
+        """Nobody else can go on: let those who poll ask in turn, until one does something else.
+
+        Raises:
+            SchedulingError: they ask on and on.
+        """
+        deadline = monotonic() + POLLING * self._limits.step
+        while all(self._polling.polls(process) for process in pollers):
+            for process in pollers:
+                statement = process.parked.popleft()
+                assert isinstance(statement, HeldStatement)
+                process.footprint, process.waiting = self._footprints.of(statement), statement
+                process.state, self._owners.running = State.RUNNING, process
+                statement.release()
+                await self._settle(process)
+                woke = await self._look_after_waiting(released=True, but=process)
+                self._owners.running = None
+                if self._steps:
+                    self._steps[-1] = replace(self._steps[-1], woke=(*self._steps[-1].woke, *woke))
+                if process.state is State.READY and not self._polling.polls(process):
+                    self._polling.forget(process)
+                if woke or not self._polling.polls(process):
+                    return
+            if monotonic() > deadline:
+                raise SchedulingError(f"{', '.join(map(str, pollers))} asked for the same without end")
 
     async def _send(self, process: Process, statement: HeldStatement) -> None:
         """Let a statement go, or let happen to it what is to happen."""
@@ -253,7 +266,7 @@ class Run:
         await self._waiting.settle(
             process,
             may_block=lambda: self._footprints.may_block(process, self.processes),
-            claim=lambda: self._claim(process),
+            claim=lambda: self._owners.claim(process),
         )
 
     async def _look_after_waiting(
@@ -283,46 +296,21 @@ class Run:
         """One that waited inside the service and goes on, perhaps because of the step that is being taken."""
         stalled = [p for p in self.processes if p.state is State.STALLED and p is not but]
         if stalled and self._in_step and self._database is not None:
-            await self._waiting.await_reaction(stalled, self._unclaimed)
+            await self._waiting.await_reaction(stalled, self._owners.unclaimed)
         free = next((p for p in stalled if p.parked or p.ended), None)
-        return stalled[0] if free is None and stalled and self._claim(stalled[0]) else free
+        return stalled[0] if free is None and stalled and self._owners.claim(stalled[0]) else free
 
     async def _go_on(self, process: Process) -> None:
         process.state = State.RUNNING
-        self._running = process
+        self._owners.running = process
         for session in process.sessions:
             session.deliver()
         await self._settle(process)
 
     async def _await_anybody(self) -> None:
         """Everybody waits: the step that was taken last is the one that lets somebody go on."""
-        await self._waiting.await_anybody(self._unclaimed)
+        await self._waiting.await_anybody(self._owners.unclaimed)
         woke = await self._look_after_waiting(released=True)
         if self._steps:
             last = self._steps[-1]
             self._steps[-1] = replace(last, woke=(*last.woke, *woke))
-
-    async def _drain(self) -> None:
-        """Let everything run to its end, or cancel it, so that the next run finds nobody under way."""
-        gate = None if self._database is None else self._database.gate
-        if gate is not None:
-            gate.observer = PassAll()
-            gate.refuses_next = False
-        self._waiting.turns.all_go_on()
-        for process in self.processes:
-            process.free_running = True
-            for parked in process.parked:
-                parked.release()
-            process.parked.clear()
-        if gate is not None:
-            for session in list(gate.sessions):
-                session.pass_everything()
-        else:
-            await self._waiting.turn()
-        tasks = [process.task for process in self.processes if process.task is not None]
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=self._limits.step if gate is not None else 0)
-            for task in (task for task in tasks if task in late):
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError, Exception):
-                    await task
