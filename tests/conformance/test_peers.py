@@ -112,6 +112,9 @@ def test_a_request_that_joins_another_one_is_found_out_and_drawn(
     counterexample = report["levels"][3]["counterexample"]
     assert "captured (replayed)  but payments answers key_reused" in counterexample
     assert "capture k1 501 is sent" in counterexample
+    (file,) = (tmp_path / "schedules").glob("*.schedule.json")
+    again = ["replay", str(file), "--command", COALESCING, "--binding", str(BINDING)]
+    assert CliRunner().invoke(app, again).exit_code == 1
 
 
 @pytest.mark.long

@@ -28,6 +28,7 @@ from payments_verify.interleavings.replay import replay as replay_schedule
 from payments_verify.payments import schedule_file
 from payments_verify.payments.fault_check import PATIENCE
 from payments_verify.payments.interleavings_check import OpenGated
+from payments_verify.payments.racing import SENT
 from payments_verify.payments.scenario_history import Judge, Violation
 from payments_verify.payments.scenario_program import ScenarioProgram
 from payments_verify.payments.scenario_timeline import timeline_of
@@ -133,6 +134,7 @@ async def _replay(
             NAMED[schedule.scenario], service, faults=faults, patience=PATIENCE if faults else 1
         )
         await program.prepare()
+        program.known.answers_alone |= any(label.endswith(SENT) for label in schedule.labels)
         for number in range(times):
             try:
                 execution = await _once(program, schedule)

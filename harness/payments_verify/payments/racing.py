@@ -22,6 +22,9 @@ TICK = Footprint.of(Access(Mode.PUBLISH, CLOCK), Access(Mode.LOCK, CLOCK, Lock.U
 ANYTHING = Footprint(everything=True)
 """A request that is sent: what a service keeps in its memory is not known, and may decide the answer."""
 
+SENT = " is sent"
+"""The end of the label of a step that sends a request."""
+
 _REFUSED_IN = {"pending": "not_authorized", "captured": "already_captured", "failed": "payment_failed"}
 
 
@@ -95,7 +98,7 @@ async def _send_commands(process: Process, actor: Client, hands: Hands, race: Ra
         for _ in range(race.patience):
             operation = process.begin(invocation)
             if race.sends_are_steps:
-                await process.point(f"{command.name} is sent", ANYTHING)
+                await process.point(f"{command.name}{SENT}", ANYTHING)
             process.end(operation, await send(hands.client, invocation))
             if operation.result.kind != "unknown":
                 break
