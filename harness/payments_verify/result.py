@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -18,6 +18,42 @@ EXIT_CODES: Mapping[Verdict, int] = {"holds": 0, "violated": 1, "no verdict": 2}
 
 
 @dataclass(frozen=True)
+class Reach:
+    """What a check was to come to, and what it came to: a verdict is on that alone.
+
+    Attributes:
+        kinds: what is counted: ``"kinds of fault"``.
+        planned: their names.
+        reached: those of them that happened.
+    """
+
+    kinds: str
+    planned: Sequence[str]
+    reached: Collection[str]
+
+    @property
+    def missed(self) -> list[str]:
+        """Those that did not happen."""
+        return [name for name in self.planned if name not in self.reached]
+
+    def __str__(self) -> str:
+        """How many happened, and which did not; empty if all did."""
+        if not self.missed:
+            return ""
+        happened = len(self.planned) - len(self.missed)
+        return f"{happened} of {len(self.planned)} {self.kinds}; not reached: {', '.join(self.missed)}"
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as plain data."""
+        return {"kinds": self.kinds, "planned": list(self.planned), "not_reached": self.missed}
+
+
+def line_of(verdict: str, reach: Reach | None) -> str:
+    """A verdict as it is told: what did not happen does not hold."""
+    return f"{verdict} for {reach}" if verdict == "holds" and reach is not None and str(reach) else verdict
+
+
+@dataclass(frozen=True)
 class CheckResult:
     """The outcome of one check.
 
@@ -30,6 +66,7 @@ class CheckResult:
         details: More, by kind; names and values that JSON can express.
         counterexample: The evidence of a violation, or why there is no verdict; ``None`` if it holds.
         timelines: The same evidence for a page to draw, as plain data; empty where nothing happens in time.
+        reach: What it was to come to, and came to; ``None`` where it comes to all or has no verdict.
 
     Raises:
         ValueError: if a name in ``details`` is one of the fields' own, or if a check that does not hold
@@ -44,9 +81,10 @@ class CheckResult:
     details: Mapping[str, Any] = field(default_factory=dict)
     counterexample: str | None = None
     timelines: Sequence[Mapping[str, Any]] = ()
+    reach: Reach | None = None
 
     def __post_init__(self) -> None:
-        taken = {"name", "kind", "cases", "verdict", "seconds", "counterexample", "timelines"} & set(
+        taken = {"name", "kind", "cases", "verdict", "seconds", "counterexample", "timelines", "reach"} & set(
             self.details
         )
         if taken:
@@ -63,6 +101,11 @@ class CheckResult:
         """0 if it holds, 1 if it is violated, 2 if there is no verdict."""
         return EXIT_CODES[self.verdict]
 
+    @property
+    def line(self) -> str:
+        """The verdict as it is told, with what was not reached."""
+        return line_of(self.verdict, self.reach)
+
     def as_json(self) -> dict[str, Any]:
         """The result as one JSON object: its fields, and the details beside them."""
         return {
@@ -73,6 +116,7 @@ class CheckResult:
             "seconds": round(self.seconds, 3),
             "counterexample": self.counterexample,
             "timelines": list(self.timelines),
+            "reach": None if self.reach is None else self.reach.as_json(),
             **self.details,
         }
 

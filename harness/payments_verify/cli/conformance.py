@@ -190,7 +190,7 @@ def show(found: Conformance, seed: int, console: Console) -> None:
             f"[{_STYLE[result.verdict]}]{result.verdict}[/]",
             f"{result.cases:,}" if ran else "",
             f"{result.seconds:.1f}" if ran else "",
-            escape(one_line(result.reason or "")),
+            escape(one_line(result.left_out or "")),
         )
     console.print(table)
     for result in found.levels:

@@ -67,9 +67,9 @@ def worst(codes: set[int], *, whole: bool) -> int:
     return 1 if 1 in codes else max({*codes, 0 if whole else 2} if codes else {2})
 
 
-def verdict_text(verdict: Verdict) -> str:
-    """A verdict in its colour, as rich's markup."""
-    return f"[{_STYLE[verdict]}]{verdict}[/]"
+def verdict_text(verdict: Verdict, line: str = "") -> str:
+    """A verdict in its colour, as rich's markup; as its line says it, if that is given."""
+    return f"[{_STYLE[verdict]}]{escape(line or verdict)}[/]"
 
 
 def show(results: Sequence[CheckResult], console: Console) -> None:
@@ -81,7 +81,9 @@ def show(results: Sequence[CheckResult], console: Console) -> None:
     table.add_column("seconds", justify="right")
     for result in results:
         name = escape(one_line(result.name))
-        table.add_row(name, f"{result.cases:,}", verdict_text(result.verdict), f"{result.seconds:.1f}")
+        table.add_row(
+            name, f"{result.cases:,}", verdict_text(result.verdict, result.line), f"{result.seconds:.1f}"
+        )
     console.print(table)
     for result in results:
         if result.counterexample is not None:

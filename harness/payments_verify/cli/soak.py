@@ -22,7 +22,7 @@ from payments_verify.nemesis.report import SoakReport, histories, judge_rest, su
 from payments_verify.nemesis.soak import Plan
 from payments_verify.nemesis.soak import soak as run_soak
 from payments_verify.nemesis.window import Pace, WindowReport
-from payments_verify.result import EXIT_CODES
+from payments_verify.result import EXIT_CODES, line_of
 
 FOLDER = Path("build/soak")
 _PROBLEMS_SHOWN = 5
@@ -192,7 +192,7 @@ def _show(report: SoakReport, folder: Path, console: Console) -> None:
         f"\n{report.windows:,} windows, {report.operations:,} operations, {report.acknowledged:,} captures "
         f"acknowledged, {report.lost} lost, {report.doubled} doubled{seconds}; histories: {folder}"
     )
-    console.print(verdict_text(report.verdict))
+    console.print(verdict_text(report.verdict, line_of(report.verdict, report.reach)))
 
 
 def _time(seconds: float | None) -> str:

@@ -78,7 +78,7 @@ def _run(planned: Planned, number: int, total: int, pace: Pace, results: list[Ch
     with progress_bar(escape(title)) as progress:
         attempted(planned.title, partial(planned.run, progress=progress), results)
     result = results[-1]
-    typer.echo(f"{result.name}: {result.verdict} ({result.seconds:.1f} s)", err=True)
+    typer.echo(f"{result.name}: {result.line} ({result.seconds:.1f} s)", err=True)
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,7 @@ def soak_check(
         if report.verdict == "holds"
         else "\n".join(report.problems) or "no window was run",
         timelines=report.drawings,
+        reach=report.reach,
     )
 
 

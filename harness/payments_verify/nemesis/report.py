@@ -16,7 +16,7 @@ import msgspec
 from payments_verify.nemesis.judge import Judgement, judge, kept
 from payments_verify.nemesis.soak import RUN_FILE, RunReport, judges
 from payments_verify.nemesis.window import WindowReport
-from payments_verify.result import Verdict
+from payments_verify.result import Reach, Verdict
 
 REPORT_FORMAT = "payments-verify-soak"
 REPORT_VERSION = 1
@@ -109,12 +109,21 @@ class SoakReport:
     drawings: list[dict[str, Any]] = field(default_factory=list)
     verdict: Verdict = "no verdict"
 
+    @property
+    def reach(self) -> Reach | None:
+        """Which faults were to be injected, and which struck."""
+        if self.run is None:
+            return None
+        struck = {each.name for each in self.faults if each.injected}
+        return Reach("kinds of fault", [*self.run.faults, *self.run.absent], struck)
+
     def as_json(self) -> dict[str, Any]:
         """The report as plain data."""
         return {
             "format": REPORT_FORMAT,
             "version": REPORT_VERSION,
             "verdict": self.verdict,
+            "reach": None if self.reach is None else self.reach.as_json(),
             "windows": self.windows,
             "operations": self.operations,
             "acknowledged": self.acknowledged,

