@@ -11,12 +11,13 @@ Fixtures: ``payments_subject`` is the service as `payments_verify.payments.confo
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -36,9 +37,16 @@ class Opened:
     subject: Subject | None = None
 
     def __call__(self) -> Subject:
-        """The service; with a database server of the harness's own where the harness starts it."""
+        """The service; with a database server of the harness's own where the harness starts it.
+
+        Raises:
+            UsageError: there is none to be had.
+        """
         if self.subject is None:
-            self.subject = self.stack.enter_context(_open(self.config))
+            try:
+                self.subject = self.stack.enter_context(_open(self.config))
+            except (RuntimeError, OSError) as error:
+                raise pytest.UsageError(f"payments: {_in_one_line(error)}") from None
         return self.subject
 
 
@@ -52,7 +60,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--payments-binding", metavar="FILE", help="how its HTTP says what the model says")
     group.addoption("--payments-level", metavar="N", type=int, help="the last level to examine")
     group.addoption("--payments-quick", action="store_true", help="try less of what cannot be exhausted")
-    group.addoption("--payments-seed", metavar="N", type=int, default=0, help="draws what is drawn")
+    group.addoption(
+        "--payments-seed", metavar="N", type=int, help="repeats what is drawn; drawn anew if not given"
+    )
     group.addoption(
         "--payments-output", metavar="DIR", default="build/conformance", help="for histories and pictures"
     )
@@ -69,6 +79,8 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("name the service by one of --payments-url and --payments-command")
     if url is not None or command is not None:
         _binding(config)
+        if config.getoption("--payments-seed") is None:
+            config.option.payments_seed = secrets.randbelow(1_000_000)
         config.stash[_SUBJECT] = Opened(config, ExitStack())
 
 
@@ -85,7 +97,11 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     if opened is None:
         return []
     subject = opened()
-    return [f"payments: {subject.name}", *(f"payments, not checked: {each}" for each in subject.unchecked)]
+    seed = config.getoption("--payments-seed")
+    return [
+        f"payments: {subject.name}, seed {seed}",
+        *(f"payments, not checked: {each}" for each in subject.unchecked),
+    ]
 
 
 def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> None:
@@ -93,7 +109,7 @@ def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.It
     opened = session.config.stash.get(_SUBJECT, None)
     if opened is not None:
         collector = Conformance.from_parent(
-            session, name="payments", levels=_levels(session.config, opened())
+            session, name="payments", nodeid="payments", levels=_levels(session.config, opened())
         )
         report = session.config.hook.pytest_make_collect_report(collector=collector)
         session.config.hook.pytest_collectreport(report=report)  # so that they are counted
@@ -162,18 +178,39 @@ class LevelItem(pytest.Item):
         super().__init__(**arguments)
         self._level = level
         self._subject = subject
+        self._result: LevelResult | None = None
+
+    def setup(self) -> None:
+        """Examine the level: what has no verdict, as where nothing starts, is then an error."""
+        from payments_verify.payments.conformance import LevelResult  # noqa: PLC0415 - see _open
+        from payments_verify.result import ViolationFound  # noqa: PLC0415 - see _open
+
+        self.user_properties.append(("payments_seed", self.config.getoption("--payments-seed")))
+        result: LevelResult | None = None
+        why = ""
+        try:
+            result = _examined(self.config, self._subject, self._level)
+        except ViolationFound as found:
+            result = LevelResult(self._level, "violated", (found.result,))
+            if isinstance(found.__cause__, KeyboardInterrupt):
+                self.session.shouldstop = "interrupted"
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is no failure of the service
+            why = f"{type(error).__name__}: {error}"
+        if result is None:
+            _no_verdict(why)
+        self.user_properties.append(("payments_cases", result.cases))
+        if result.verdict not in ("holds", "violated"):
+            _no_verdict(result.reason or result.counterexample)
+        self._result = result
 
     def runtest(self) -> None:
-        """Examine the level.
+        """Tell what was found.
 
         Raises:
-            NotConformingError: it does not hold.
+            NotConformingError: a violation.
         """
-        result = _examined(self.config, self._subject, self._level)
-        seed = self.config.getoption("--payments-seed")
-        self.user_properties += [("payments_cases", result.cases), ("payments_seed", seed)]
-        if result.verdict != "holds":
-            raise NotConformingError(result)
+        if self._result is not None and self._result.verdict == "violated":
+            raise NotConformingError(self._result)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:  # noqa: ANN401
         """The counterexample alone; anything else as pytest shows it."""
@@ -193,6 +230,16 @@ class NotConformingError(AssertionError):
         from payments_verify.visible import visible  # noqa: PLC0415 - see _open
 
         super().__init__(visible(f"{result.verdict}: {result.reason or result.counterexample}"))
+
+
+def _no_verdict(why: object) -> NoReturn:
+    pytest.fail(f"no verdict: {_in_one_line(why)}", pytrace=False)
+
+
+def _in_one_line(why: object) -> str:
+    from payments_verify.visible import one_line  # noqa: PLC0415 - see _open
+
+    return one_line(" ".join(str(why).split()))
 
 
 def _examined(config: pytest.Config, subject: Subject, level: int) -> LevelResult:

@@ -73,7 +73,11 @@ def test_a_failure_is_the_counterexample_and_a_junit_report_has_it(tmp_path: Pat
     assert 'name="level-4[different-keys]"' in report
     assert "already_captured" in report
     assert '<property name="payments_cases" value="2"' in report
-    assert '<property name="payments_seed" value="0"' in report
+    seed = re.search(r"payments: .*, seed (\d+)", run.stdout)
+    assert seed is not None
+    assert f'<property name="payments_seed" value="{seed[1]}"' in report
+    assert 'classname="payments"' in report
+    assert 'classname=".' not in report
 
 
 def test_a_test_of_theirs_examines_the_service_as_the_options_say(tmp_path: Path) -> None:
@@ -107,6 +111,27 @@ def test_a_running_service_is_examined_at_its_url(tmp_path: Path) -> None:
     report = (tmp_path / "report.xml").read_text()
     assert 'tests="2"' in report
     assert 'name="level-1"' in report
+
+
+def test_a_service_that_does_not_start_is_an_error_in_one_line(tmp_path: Path) -> None:
+    options = ["--payments-command", "echo no database; exit 3", "--payments-quick", "--payments-level", "1"]
+    run = suite(tmp_path, *options, "-k", "level", "--junitxml=report.xml", "--payments-seed", "7")
+    assert run.returncode == 1
+    assert "1 error in" in run.stdout
+    assert " failed" not in run.stdout
+    (line,) = [line for line in run.stdout.splitlines() if line.startswith("no verdict: ")]
+    assert "CommandError: nothing serves at" in line
+    assert "no database" in line
+    assert "Traceback" not in run.stdout
+    assert "seed 7" in run.stdout
+    report = (tmp_path / "report.xml").read_text()
+    assert 'errors="1" failures="0"' in report
+
+
+def test_a_seed_is_drawn_anew_each_time(tmp_path: Path) -> None:
+    options = ["--payments-url", "http://127.0.0.1:1", "--collect-only"]
+    seeds = {re.findall(r", seed (\d+)", suite(tmp_path, *options).stdout)[0] for _ in range(3)}
+    assert len(seeds) > 1
 
 
 def test_the_page_names_the_options_that_there_are(tmp_path: Path) -> None:

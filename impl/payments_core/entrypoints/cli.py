@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from payments_core.entrypoints import serving, sweeper, tokens
 from payments_core.entrypoints.addresses import is_loopback
+from payments_core.entrypoints.ends import end_in_order
 from payments_core.entrypoints.http.contract import markdown_pages, openapi_json
 from payments_core.entrypoints.logs import configure_logs
 from payments_core.entrypoints.settings import Settings
@@ -272,6 +273,6 @@ def _stop(message: str) -> NoReturn:
     raise typer.Exit(2)
 
 
-def main() -> None:
-    """Run the command line."""
-    app(prog_name="payments-core")
+def main() -> NoReturn:
+    """Run the command line, and end the process with the exit code."""
+    end_in_order(lambda: app(prog_name="payments-core"))

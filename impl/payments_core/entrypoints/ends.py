@@ -1,0 +1,61 @@
+"""How a command ends that nothing else has ended: in a line, with 2, and without a traceback."""
+
+import errno
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from typing import NoReturn
+
+_NOT_DONE = 2
+
+
+def end_in_order(command: Callable[[], object]) -> NoReturn:
+    """Run a command, and end the process with its exit code; with 2 if an exception ended it.
+
+    Args:
+        command: ends with ``SystemExit`` and the code.
+    """
+    code: str | int | None = _NOT_DONE
+    try:
+        command()
+        code = 0
+    except SystemExit as ended:
+        code = ended.code
+    except KeyboardInterrupt:
+        pass
+    except OSError as error:
+        _tell(str(error))
+    except BaseException as error:  # noqa: BLE001 - there is nobody else to take it
+        _tell(_kept(error))
+    sys.exit(_when_written(code))
+
+
+def _when_written(code: str | int | None) -> str | int | None:
+    """The exit code, once what was printed is written; that nobody reads it changes nothing."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left goes nowhere
+        if error.errno != errno.EPIPE:
+            _tell(f"standard output could not be written to: {error}")
+            return code or _NOT_DONE
+    return code
+
+
+def _kept(error: BaseException) -> str:
+    """What happened, in a line, and the file that has the traceback."""
+    shown = "".join(traceback.format_exception(error))
+    what = " ".join(traceback.format_exception_only(error)[-1].split())
+    try:
+        number, path = tempfile.mkstemp(prefix="payments-core-", suffix=".traceback.txt")
+        with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(shown)
+    except OSError as unwritten:
+        return f"internal error: {what}; the traceback could not be kept ({unwritten})"
+    return f"internal error: {what}; please report it with the traceback: {path}"
+
+
+def _tell(message: str) -> None:
+    sys.stderr.write(f"payments-core: {message}\n")
