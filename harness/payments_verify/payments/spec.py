@@ -125,7 +125,10 @@ class Payments:
         if state.locked_outside:
             return "to wait for the lock that another session holds"
         if operation.f == "read":
-            return "not_found" if state.record.payment is None else str(view_of(state.record.payment))
+            right = "not_found" if state.record.payment is None else str(view_of(state.record.payment))
+            seen: Any = operation.response or {}
+            # `describe` has the state alone, which may be the same.
+            return f"{right}, and it showed {seen['payment']}" if "payment" in seen else right
         if operation.f == "attempts":
             return str(attempts_of(state.record))
         if operation.f not in ("create", "authorize", "capture", "fail"):
