@@ -3,6 +3,7 @@
 ::
 
     command = "exec {python} {folder}/app.py"  # the harness's Python, the file's folder; {root}: the checkout
+    binding = "binding.toml"                   # its interface; this, beside the file, if not given
     needs = ["node", "{folder}/node_modules"]  # programs, or files; without one it is left out, by name
 
     [[right]]                                  # once for each way in which it is right
@@ -10,8 +11,6 @@
     environment = { LOCKED = "1" }             # beside the harness's own
     level = 5                                  # the highest level that it reaches
     holds_rows = true                          # false: its lock is no row's, and is not held from outside
-
-`binding.toml` beside it is its interface.
 """
 
 from __future__ import annotations
@@ -41,6 +40,7 @@ class _Right(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     command: str
     right: list[_Right]
+    binding: str = "binding.toml"
     needs: list[str] = []
 
 
@@ -80,7 +80,7 @@ def _peers_of(file: Path) -> Iterator[Peer]:
         command = content.command.format(**places)
     except (ValueError, LookupError) as error:
         raise ValueError(f"{file}: {error}") from None
-    binding = load(file.parent / "binding.toml")
+    binding = load(file.parent / content.binding)
     lacks = next((each for each in needs if shutil.which(each) is None and not Path(each).exists()), None)
     for right in content.right:
         variables = [shlex.quote(f"{name}={value}") for name, value in right.environment.items()]
