@@ -10,6 +10,7 @@ from payments_model.outcome import RECORDED, Attempt, Outcome, Step
 from payments_model.payment import (
     LEGAL_MOVES,
     MAX_AMOUNT,
+    MAX_STORED_REFUSALS,
     MAX_WINDOW,
     MIN_AMOUNT,
     TERMINAL,
@@ -27,6 +28,7 @@ from payments_model.record import Record, apply, violations
 __all__ = [
     "LEGAL_MOVES",
     "MAX_AMOUNT",
+    "MAX_STORED_REFUSALS",
     "MAX_WINDOW",
     "MIN_AMOUNT",
     "RECORDED",

@@ -12,6 +12,7 @@ from icontract import ensure, require
 from payments_model.outcome import RECORDED, Attempt, Outcome, Step
 from payments_model.payment import (
     MAX_AMOUNT,
+    MAX_STORED_REFUSALS,
     MIN_AMOUNT,
     Authorized,
     Captured,
@@ -24,50 +25,73 @@ from payments_model.payment import (
     window_open,
 )
 
-Condition: TypeAlias = Callable[[Payment | None, Attempt | None, int, int], bool]
+Condition: TypeAlias = Callable[[Payment | None, Attempt | None, int, int, int], bool]
 
 
-def _malformed(_payment: Payment | None, _recorded: Attempt | None, amount: int, _now: int) -> bool:
+def _malformed(
+    _payment: Payment | None, _recorded: Attempt | None, amount: int, _now: int, _left: int
+) -> bool:
     """The amount is malformed."""
     return not MIN_AMOUNT <= amount <= MAX_AMOUNT
 
 
-def _no_such_payment(payment: Payment | None, _recorded: Attempt | None, _amount: int, _now: int) -> bool:
+def _no_such_payment(
+    payment: Payment | None, _recorded: Attempt | None, _amount: int, _now: int, _left: int
+) -> bool:
     """There is no such payment."""
     return payment is None
 
 
-def _key_reused(_payment: Payment | None, recorded: Attempt | None, amount: int, _now: int) -> bool:
+def _key_reused(
+    _payment: Payment | None, recorded: Attempt | None, amount: int, _now: int, _left: int
+) -> bool:
     """The key is known, and the request differs."""
     return recorded is not None and recorded.amount != amount
 
 
-def _pending(payment: Payment | None, _recorded: Attempt | None, _amount: int, _now: int) -> bool:
+def _no_room(payment: Payment | None, recorded: Attempt | None, amount: int, now: int, left: int) -> bool:
+    """No more refusals of the payment may be stored, and one of the next five applies."""
+    return left <= 0 and (
+        _pending(payment, recorded, amount, now, left)
+        or _captured(payment, recorded, amount, now, left)
+        or _failed(payment, recorded, amount, now, left)
+        or _window_closed(payment, recorded, amount, now, left)
+        or _amount_differs(payment, recorded, amount, now, left)
+    )
+
+
+def _pending(payment: Payment | None, _recorded: Attempt | None, _amount: int, _now: int, _left: int) -> bool:
     """The payment is pending."""
     return isinstance(payment, Pending)
 
 
-def _captured(payment: Payment | None, _recorded: Attempt | None, _amount: int, _now: int) -> bool:
+def _captured(
+    payment: Payment | None, _recorded: Attempt | None, _amount: int, _now: int, _left: int
+) -> bool:
     """The payment is captured."""
     return isinstance(payment, Captured)
 
 
-def _failed(payment: Payment | None, _recorded: Attempt | None, _amount: int, _now: int) -> bool:
+def _failed(payment: Payment | None, _recorded: Attempt | None, _amount: int, _now: int, _left: int) -> bool:
     """The payment has failed."""
     return isinstance(payment, Failed)
 
 
-def _window_closed(payment: Payment | None, _recorded: Attempt | None, _amount: int, now: int) -> bool:
+def _window_closed(
+    payment: Payment | None, _recorded: Attempt | None, _amount: int, now: int, _left: int
+) -> bool:
     """Now is at or after `capture_expires_at`."""
     return isinstance(payment, Authorized) and not window_open(payment, now)
 
 
-def _amount_differs(payment: Payment | None, _recorded: Attempt | None, amount: int, _now: int) -> bool:
+def _amount_differs(
+    payment: Payment | None, _recorded: Attempt | None, amount: int, _now: int, _left: int
+) -> bool:
     """The amount is not the authorized amount."""
     return payment is not None and payment.amount != amount
 
 
-def _always(_payment: Payment | None, _recorded: Attempt | None, _amount: int, _now: int) -> bool:
+def _always(_payment: Payment | None, _recorded: Attempt | None, _amount: int, _now: int, _left: int) -> bool:
     """None of these."""
     return True
 
@@ -76,6 +100,7 @@ CAPTURE_PRECEDENCE: tuple[tuple[Outcome, Condition], ...] = (
     (Outcome.MALFORMED, _malformed),
     (Outcome.NOT_FOUND, _no_such_payment),
     (Outcome.KEY_REUSED, _key_reused),
+    (Outcome.TOO_MANY_REFUSALS, _no_room),
     (Outcome.NOT_AUTHORIZED, _pending),
     (Outcome.ALREADY_CAPTURED, _captured),
     (Outcome.PAYMENT_FAILED, _failed),
@@ -89,9 +114,15 @@ A known key with the same request comes between ``NOT_FOUND`` and ``KEY_REUSED``
 """
 
 
-def first_applicable(payment: Payment | None, recorded: Attempt | None, amount: int, now: int) -> Outcome:
+def first_applicable(
+    payment: Payment | None, recorded: Attempt | None, amount: int, now: int, refusals_left: int
+) -> Outcome:
     """The answer that ``CAPTURE_PRECEDENCE`` gives to a capture that is no replay."""
-    return next(outcome for outcome, applies in CAPTURE_PRECEDENCE if applies(payment, recorded, amount, now))
+    return next(
+        outcome
+        for outcome, applies in CAPTURE_PRECEDENCE
+        if applies(payment, recorded, amount, now, refusals_left)
+    )
 
 
 def coherent_attempt(payment: Payment | None, recorded: Attempt | None) -> bool:
@@ -179,16 +210,32 @@ def coherent_attempt(payment: Payment | None, recorded: Attempt | None) -> bool:
     "I11: a refusal changes nothing but the attempt it records",
 )
 @ensure(
-    lambda payment, recorded, amount, now, result: (
-        result.replayed or result.outcome is first_applicable(payment, recorded, amount, now)
+    lambda recorded, refusals_left, result: (
+        recorded is not None
+        or result.attempt is None
+        or result.outcome is Outcome.CAPTURED
+        or refusals_left > 0
+    ),
+    "I11: a refusal is stored only while there is room for it",
+)
+@ensure(
+    lambda payment, recorded, amount, now, refusals_left, result: (
+        result.replayed or result.outcome is first_applicable(payment, recorded, amount, now, refusals_left)
     ),
     "Precedence: the first condition that holds is the answer",
 )
-def capture(payment: Payment | None, recorded: Attempt | None, amount: int, now: int) -> Step:
+def capture(
+    payment: Payment | None,
+    recorded: Attempt | None,
+    amount: int,
+    now: int,
+    refusals_left: int = MAX_STORED_REFUSALS,
+) -> Step:
     """Capture ``amount`` cents of ``payment`` at ``now`` (µs), under a key that holds ``recorded``.
 
     The order of the lines is the order of precedence. ``recorded`` is what is stored under the request's
-    own key, ``None`` for a new key; other keys play no part.
+    own key, ``None`` for a new key. Of the other keys only their number counts: ``refusals_left`` is how many
+    more refusals of the payment may be stored, none if it is 0 or less.
     """
     if not MIN_AMOUNT <= amount <= MAX_AMOUNT:
         return Step(payment, recorded, Outcome.MALFORMED)
@@ -198,7 +245,10 @@ def capture(payment: Payment | None, recorded: Attempt | None, amount: int, now:
         if recorded.amount == amount:
             return Step(payment, recorded, recorded.outcome, replayed=True)
         return Step(payment, recorded, Outcome.KEY_REUSED)
-    return _decide(payment, amount, now)
+    decided = _decide(payment, amount, now)
+    if refusals_left <= 0 and decided.outcome is not Outcome.CAPTURED:
+        return Step(payment, None, Outcome.TOO_MANY_REFUSALS)
+    return decided
 
 
 def _decide(payment: Payment, amount: int, now: int) -> Step:

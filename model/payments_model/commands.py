@@ -6,7 +6,7 @@ from typing import TypeAlias
 from payments_model.capture import capture
 from payments_model.lifecycle import authorize, create, expire, fail, read
 from payments_model.outcome import Attempt, Step
-from payments_model.payment import FailureReason, Payment
+from payments_model.payment import MAX_STORED_REFUSALS, FailureReason, Payment
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,13 @@ class Read:
 Command: TypeAlias = Create | Authorize | Capture | Fail | Expire | Read
 
 
-def step(payment: Payment | None, recorded: Attempt | None, command: Command, now: int) -> Step:
+def step(
+    payment: Payment | None,
+    recorded: Attempt | None,
+    command: Command,
+    now: int,
+    refusals_left: int = MAX_STORED_REFUSALS,
+) -> Step:
     """Apply ``command`` to ``payment`` at ``now`` (µs), where the command's key holds ``recorded``.
 
     Total: every command has an answer in every state, at every instant. It states no contract of its own:
@@ -58,7 +64,7 @@ def step(payment: Payment | None, recorded: Attempt | None, command: Command, no
     """
     match command:
         case Capture(amount):
-            return capture(payment, recorded, amount, now)
+            return capture(payment, recorded, amount, now, refusals_left)
         case Create(amount):
             done = create(payment, amount)
         case Authorize(window):

@@ -28,6 +28,7 @@ class Outcome(Enum):
     WINDOW_EXPIRED = auto()
     WINDOW_OPEN = auto()
     AMOUNT_MISMATCH = auto()
+    TOO_MANY_REFUSALS = auto()
 
 
 RECORDED = (

@@ -22,6 +22,9 @@ MAX_AMOUNT = 999_999_999_999
 MAX_WINDOW = 31 * 24 * 60 * 60 * 1_000_000
 """The longest capture window, in µs (31 days)."""
 
+MAX_STORED_REFUSALS = 1_000
+"""How many refused captures of one payment are stored, each under its key."""
+
 
 class State(Enum):
     """Where a payment stands. ``CAPTURED`` and ``FAILED`` are terminal."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from payments_model.capture import coherent_attempt
 from payments_model.commands import Capture, Command, step
 from payments_model.outcome import Attempt, Outcome, Step
-from payments_model.payment import Captured, Payment, coherent
+from payments_model.payment import MAX_STORED_REFUSALS, Captured, Payment, coherent
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,20 @@ class Record:
     Attributes:
         payment: the payment, ``None`` before it is created.
         attempts: what is stored under each key, as (key, attempt) pairs; a key occurs once (I3).
+        max_refusals: how many refused captures may be stored; ``None`` for a service that has no such bound.
     """
 
     payment: Payment | None = None
     attempts: frozenset[tuple[str, Attempt]] = field(default_factory=frozenset)
+    max_refusals: int | None = MAX_STORED_REFUSALS
+
+    @property
+    def refusals_left(self) -> int:
+        """How many more refused captures may be stored: none if it is 0 or less."""
+        if self.max_refusals is None:
+            return 1
+        refused = sum(attempt.outcome is not Outcome.CAPTURED for _, attempt in self.attempts)
+        return self.max_refusals - refused
 
     def attempt(self, key: str) -> Attempt | None:
         """What is stored under ``key``."""
@@ -47,7 +57,7 @@ def apply(record: Record, command: Command, now: int, key: str | None = None) ->
     if isinstance(command, Capture) != (key is not None):
         raise ValueError(f"a capture has a key and no other command does: {command}, key {key!r}")
     recorded = None if key is None else record.attempt(key)
-    done = step(record.payment, recorded, command, now)
+    done = step(record.payment, recorded, command, now, record.refusals_left)
     attempts = record.attempts
     if key is not None and recorded is None and done.attempt is not None:
         attempts = attempts.union([(key, done.attempt)])

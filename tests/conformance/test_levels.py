@@ -30,7 +30,7 @@ _INSERT = (
 )
 LOOKED_UP_THEN_CREATED = Edit(
     STORE,
-    "            with _Replicated(connection):\n"
+    "            with Replicated(connection):\n"
     + _INSERT
     + "            row = inserted or await _row(connection, sql.GET_PAYMENT, (payment_id,))\n",
     "            row = await _row(connection, sql.GET_PAYMENT, (payment_id,))\n"

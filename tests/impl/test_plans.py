@@ -22,7 +22,7 @@ STATEMENTS = {
 WHOLE = {"APPLIED_MIGRATIONS", "LOCK_DUE"}
 """What may read all of a table: whether all is ready is asked of a row for each migration; an index of what
 is due would cost each capture its HOT update, for a sweep that nobody waits for."""
-READS_NOTHING = {"INSERT_PAYMENT", "RIGHTS"}
+READS_NOTHING = {"INSERT_PAYMENT", "INSERT_ATTEMPT", "RIGHTS"}
 
 
 async def plan(connection: Connection, statement: str) -> str:

@@ -63,6 +63,7 @@ _NO_PAYMENT_NO_STATE = {
     (Outcome.NOT_FOUND, later)
     for later in (
         Outcome.KEY_REUSED,  # without a payment nothing can be stored
+        Outcome.TOO_MANY_REFUSALS,
         Outcome.NOT_AUTHORIZED,
         Outcome.ALREADY_CAPTURED,
         Outcome.PAYMENT_FAILED,
@@ -100,12 +101,12 @@ def test_the_earlier_of_two_conditions_is_the_answer(name: str) -> None:
 def test_every_pair_of_conditions_that_can_hold_together_does_and_the_earlier_wins() -> None:
     order = [outcome for outcome, _ in CAPTURE_PRECEDENCE]
     met = set()
-    for payment, recorded, amount, now in REQUESTS:
-        holding = [outcome for outcome, holds in CAPTURE_PRECEDENCE if holds(payment, recorded, amount, now)]
+    for request, left in product(REQUESTS, (-1, 0, 1)):
+        holding = [outcome for outcome, holds in CAPTURE_PRECEDENCE if holds(*request, left)]
         met |= set(product(holding, holding))
-        done = capture(payment, recorded, amount, now)
+        done = capture(*request, left)
         assert done.replayed or done.outcome is holding[0]
-        assert first_applicable(payment, recorded, amount, now) is holding[0]
+        assert first_applicable(*request, left) is holding[0]
     pairs = {(order[first], order[second]) for second in range(len(order)) for first in range(second)}
     assert pairs - met == _NO_PAYMENT_NO_STATE | _ONE_STATE_AT_A_TIME
 
@@ -115,6 +116,7 @@ def test_the_table_has_the_order_that_the_specification_gives() -> None:
         "MALFORMED",
         "NOT_FOUND",
         "KEY_REUSED",
+        "TOO_MANY_REFUSALS",
         "NOT_AUTHORIZED",
         "ALREADY_CAPTURED",
         "PAYMENT_FAILED",
@@ -213,3 +215,30 @@ def test_what_cannot_be_is_no_argument() -> None:
         capture(Captured(AMOUNT, 1, 2, captured_at=2, captured_amount=AMOUNT), None, AMOUNT, INSIDE)
     with pytest.raises(ViolationError):
         capture(AUTHORIZED, SUCCESS, AMOUNT, INSIDE)
+
+
+@pytest.mark.invariant("I11")
+@pytest.mark.parametrize("left", [0, -1, -59_000])
+@pytest.mark.parametrize(
+    ("payment", "amount", "now"),
+    [
+        (PENDING, AMOUNT, INSIDE),
+        (CAPTURED, AMOUNT, INSIDE),
+        (DECLINED, AMOUNT, INSIDE),
+        (AUTHORIZED, AMOUNT, END),
+        (AUTHORIZED, OTHER, INSIDE),
+    ],
+)
+def test_a_refusal_without_room_leaves_nothing(payment: Payment, amount: int, now: int, left: int) -> None:
+    assert capture(payment, None, amount, now, left) == Step(payment, None, Outcome.TOO_MANY_REFUSALS)
+    stored = capture(payment, None, amount, now, 1)
+    assert stored.attempt is not None
+    again = capture(payment, stored.attempt, amount, now, left)
+    assert (again.outcome, again.replayed) == (stored.outcome, True)
+    assert capture(payment, stored.attempt, 1, now, left).outcome is Outcome.KEY_REUSED
+
+
+@pytest.mark.invariant("I11")
+def test_want_of_room_refuses_no_capture_that_succeeds() -> None:
+    assert capture(AUTHORIZED, None, AMOUNT, INSIDE, 0) == capture(AUTHORIZED, None, AMOUNT, INSIDE)
+    assert capture(AUTHORIZED, None, AMOUNT, INSIDE, 0).outcome is Outcome.CAPTURED

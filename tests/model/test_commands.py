@@ -50,9 +50,12 @@ ATTEMPTS = (None, SUCCESS, REFUSED_EARLY, REFUSED_OTHER)
 
 def test_every_command_has_an_answer_in_every_state_at_every_instant() -> None:
     seen = set()
-    for payment, attempt, command, now in product(SHAPES.values(), ATTEMPTS, COMMANDS, (START, END, END + 1)):
+    instants = (START, END, END + 1)
+    for payment, attempt, command, now, left in product(
+        SHAPES.values(), ATTEMPTS, COMMANDS, instants, (0, 1)
+    ):
         if coherent_attempt(payment, attempt):
-            done = step(payment, attempt, command, now)
+            done = step(payment, attempt, command, now, left)
             assert isinstance(done, Step)
             seen.add(done.outcome)
     assert seen == set(Outcome)

@@ -118,7 +118,12 @@ WRONG: dict[Rule, dict[str, list[Wrong]]] = {
         "I11: a refusal changes nothing but the attempt it records": [
             ((AUTHORIZED, None, AMOUNT, END), Step(EXPIRED, REFUSED_EARLY, Outcome.WINDOW_EXPIRED)),
         ],
+        "I11: a refusal is stored only while there is room for it": [
+            ((AUTHORIZED, None, OTHER, INSIDE, 0), Step(AUTHORIZED, REFUSED_OTHER, Outcome.AMOUNT_MISMATCH)),
+        ],
         "Precedence: the first condition that holds is the answer": [
+            ((AUTHORIZED, None, OTHER, INSIDE, 1), Step(AUTHORIZED, None, Outcome.TOO_MANY_REFUSALS)),
+            ((AUTHORIZED, None, AMOUNT, INSIDE, 0), Step(AUTHORIZED, None, Outcome.TOO_MANY_REFUSALS)),
             ((AUTHORIZED, None, OTHER, END), Step(AUTHORIZED, REFUSED_OTHER, Outcome.AMOUNT_MISMATCH)),
         ],
     },
@@ -221,7 +226,9 @@ def test_a_contract_refuses_an_answer_that_breaks_it(
     rule: Rule, text: str, arguments: tuple[Any, ...], answer: Step
 ) -> None:
     contract = contracts_of(rule)[text]
-    values = {**dict(zip(inspect.signature(rule).parameters, arguments, strict=True)), "result": answer}
+    given = inspect.signature(rule).bind(*arguments)
+    given.apply_defaults()
+    values = {**given.arguments, "result": answer}
     assert not contract.condition(**{name: values[name] for name in contract.condition_args})
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cache
 from typing import Any
 
@@ -19,19 +19,22 @@ from payments_model import (
     Outcome,
     Record,
     State,
+    Step,
     apply,
     state_of,
 )
 from payments_verify.attempt import Attempt
-from payments_verify.model_checks.state_graph import Graph, Node, check_state_graph, explore
+from payments_verify.model_checks.state_graph import Graph, Node, check_state_graph, explore, unreached
 from payments_verify.model_checks.state_graph_bounds import (
     EXPECTED_DEPTH,
     EXPECTED_OUTCOMES,
     EXPECTED_STATES,
     EXPECTED_TRANSITIONS,
+    EXPECTED_WITH_ROOM_FOR_ONE,
     Bounds,
     Expected,
 )
+from payments_verify.model_checks.state_graph_rules import Transition
 from payments_verify.result import CheckResult
 from tests.model.broken_models import (
     MUTANTS,
@@ -54,8 +57,10 @@ def graph() -> Graph:
 
 def assert_holds(result: CheckResult) -> None:
     assert (result.verdict, result.counterexample) == ("holds", None)
-    assert (result.kind, result.cases) == ("exploration", EXPECTED_TRANSITIONS)
+    full = EXPECTED_WITH_ROOM_FOR_ONE
+    assert (result.kind, result.cases) == ("exploration", EXPECTED_TRANSITIONS + full.transitions)
     details = dict(result.details)
+    assert details.pop("with_room_for_one_refusal") == asdict(full)
     # Time that moves on is a transition, but no command.
     exercised, answers = details.pop("exercised"), Counter[str]()
     for transition, times in exercised.items():
@@ -81,7 +86,7 @@ def test_the_model_holds_with_exactly_the_expected_size_and_progress_is_told() -
     told: list[tuple[int, int, str]] = []
     result = check_state_graph(progress=lambda *args: told.append(args))
     assert_holds(result)
-    assert len(told) == EXPECTED_STATES // 500
+    assert len(told) == EXPECTED_STATES // 500 + EXPECTED_WITH_ROOM_FOR_ONE.states // 500
     assert all(done <= total == EXPECTED_STATES for done, total, _ in told)
     assert all(text.endswith(" transitions") for _, _, text in told)
 
@@ -276,7 +281,8 @@ def test_what_cannot_be_reached_is_no_success() -> None:
     assert [line for line in lines if "there is no state" in line] == [
         f"reached: there is no state with the payment {state.name.lower()}" for state in State
     ]
-    unanswered = len(set(Outcome) - {Outcome.MALFORMED, Outcome.NOT_FOUND}) + len(RECORDED)
+    out_of_reach = {Outcome.MALFORMED, Outcome.NOT_FOUND, Outcome.TOO_MANY_REFUSALS}
+    unanswered = len(set(Outcome) - out_of_reach) + len(RECORDED)
     assert sum("was ever answered" in line for line in lines) == unanswered == len(lines) - len(State)
 
 
@@ -301,3 +307,50 @@ def test_the_first_state_has_nothing_stored() -> None:
 
 def _state(record: Record) -> State | None:
     return None if record.payment is None else state_of(record.payment)
+
+
+@pytest.mark.invariant("I11")
+def test_with_room_for_one_refusal_a_second_leaves_nothing_and_a_success_needs_none() -> None:
+    bounds = Bounds(max_refusals=1)
+    graph = explore(bounds=bounds)
+    assert unreached(graph, bounds) == []
+    refused = [
+        sum(each.outcome is not Outcome.CAPTURED for _, each in node.record.attempts)
+        for node in graph.reached
+    ]
+    assert set(refused) == {0, 1}
+    captured = [node.record for node in graph.reached if isinstance(node.record.payment, Captured)]
+    assert any(len(record.attempts) == 2 for record in captured)
+
+
+def storing_beyond_the_bound(real: Transition) -> tuple[Record, Step] | None:
+    if real.done.outcome is not Outcome.TOO_MANY_REFUSALS:
+        return None
+    after, done = apply(replace(real.before, max_refusals=None), real.command, real.now, real.key)
+    return replace(after, max_refusals=real.before.max_refusals), done
+
+
+def refusing_for_want_of_room_what_would_succeed(real: Transition) -> tuple[Record, Step] | None:
+    if real.done.outcome is not Outcome.CAPTURED or real.done.replayed or real.before.refusals_left:
+        return None
+    return real.before, Step(real.before.payment, None, Outcome.TOO_MANY_REFUSALS)
+
+
+def finding_no_room_where_there_is_some(real: Transition) -> tuple[Record, Step] | None:
+    if real.done.outcome is not Outcome.NOT_AUTHORIZED or real.done.replayed or real.key is None:
+        return None
+    return real.before, Step(real.before.payment, None, Outcome.TOO_MANY_REFUSALS)
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        (storing_beyond_the_bound, "I11: a refusal was stored beyond the bound"),
+        (refusing_for_want_of_room_what_would_succeed, "I11: want of room refused what would succeed"),
+        (finding_no_room_where_there_is_some, "I11: a refusal found no room, and there was some"),
+    ],
+)
+def test_a_model_that_is_wrong_about_the_bound_is_found(change: Any, rule: str) -> None:
+    found = check_state_graph(broken(change))
+    assert found.verdict == "violated"
+    assert rule in (found.counterexample or "")

@@ -61,7 +61,7 @@ BLIND_RETRY_AFTER_COMMIT = (
     NO_CONSTRAINTS,
     Edit(
         STORE,
-        "        with _Replicated(self._connection):\n"
+        "        with Replicated(self._connection):\n"
         "            await _commit(self._connection, [] if payment is None else [payment], attempt)\n",
         "        payments = [] if payment is None else [payment]\n"
         "        try:\n"

@@ -69,6 +69,7 @@ def replay(events: Sequence[EventRow]) -> Replay:
             result.problem = _not_an_event(event, number)
             break
         key = event.idempotency_key
+        # The bound on refusals is not looked at: it may have been another then, or none.
         done = step(result.payment, None if key is None else attempts.get(key), command, event.decided_at)
         if done.outcome is not OUTCOMES[event.outcome] or done.replayed:
             answer = f"{'again ' if done.replayed else ''}{name_of(done.outcome)}"

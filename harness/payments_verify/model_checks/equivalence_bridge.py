@@ -21,7 +21,7 @@ from icontract import ensure
 
 from payments_core.domain import payment as domain
 from payments_core.domain.capture import Answer, CaptureAttempt, CaptureOutcome, decide_capture
-from payments_core.domain.errors import IdempotencyKeyReused, Refusal, TransitionRefused
+from payments_core.domain.errors import IdempotencyKeyReused, Refusal, TooManyRefusals, TransitionRefused
 from payments_core.domain.values import (
     MAX_AMOUNT_CENTS,
     MAX_WINDOW,
@@ -73,38 +73,41 @@ _REASON_IN_DOMAIN = {
 _REASON_IN_MODEL = {reason: by_model for by_model, reason in _REASON_IN_DOMAIN.items()}
 
 # The rules without their contracts: those are confirmed by a check of their own, and only slow this one down.
-_capture_rule: Callable[[Payment, Attempt | None, int, int], Step] = inspect.unwrap(capture)
+_capture_rule: Callable[[Payment, Attempt | None, int, int, int], Step] = inspect.unwrap(capture)
 _authorize_rule: Callable[[Payment, int, int], Step] = inspect.unwrap(authorize)
 _fail_rule: Callable[[Payment, FailureReason, int], Step] = inspect.unwrap(fail)
 _expire_rule: Callable[[Payment, int], Step] = inspect.unwrap(expire)
 
 
-def capture_by_model(payment: Payment, amount: int, now: int) -> Answered:
-    """What the model answers to a capture under a new key."""
-    return _answered_by(_capture_rule(payment, None, amount, now)) if coherent(payment) else None
+def capture_by_model(payment: Payment, amount: int, now: int, left: int) -> Answered:
+    """What the model answers to a capture under a new key, if so many more refusals may be stored."""
+    return _answered_by(_capture_rule(payment, None, amount, now, left)) if coherent(payment) else None
 
 
-def capture_by_domain(payment: Payment, amount: int, now: int) -> Answered:
-    """What the domain answers to a capture under a new key."""
+def capture_by_domain(payment: Payment, amount: int, now: int, left: int) -> Answered:
+    """What the domain answers to a capture under a new key, if so many more refusals may be stored."""
     if not coherent(payment):
         return None
     if not MIN_AMOUNT_CENTS <= amount <= MAX_AMOUNT_CENTS:
         return _answered(Outcome.MALFORMED, payment)
-    decision = decide_capture(_in_domain(payment), _KEY, Amount(amount), now)
+    try:
+        decision = decide_capture(_in_domain(payment), _KEY, Amount(amount), now, left)
+    except TooManyRefusals:
+        return _answered(Outcome.TOO_MANY_REFUSALS, payment)
     return _answered(_OUTCOME_OF_CAPTURE[decision.outcome], _in_model(decision.payment))
 
 
 @ensure(lambda result: result[0] == result[1], "the model and the domain decide a capture alike")
-def capture_agreement(payment: Payment, amount: int, now: int) -> tuple[Answered, Answered]:
+def capture_agreement(payment: Payment, amount: int, now: int, left: int) -> tuple[Answered, Answered]:
     """Both answers to a capture under a new key."""
-    return capture_by_model(payment, amount, now), capture_by_domain(payment, amount, now)
+    return capture_by_model(payment, amount, now, left), capture_by_domain(payment, amount, now, left)
 
 
 def replay_by_model(payment: Payment, recorded: Attempt, amount: int, now: int) -> Answered:
     """What the model answers to a capture under a key that holds ``recorded``."""
     if not (coherent_attempt(payment, recorded) and coherent(payment)):
         return None
-    return _answered_by(_capture_rule(payment, recorded, amount, now))
+    return _answered_by(_capture_rule(payment, recorded, amount, now, 0))
 
 
 def replay_by_domain(payment: Payment, recorded: Attempt, amount: int, _now: int) -> Answered:

@@ -66,6 +66,7 @@ def broken_rules(transition: Transition) -> list[str]:
         *_attempts(transition),
         *_known_key(transition),
         *_changes(transition),
+        *_refusals(transition),
         *_window(transition),
     ]
     if transition.after != transition.before:
@@ -133,6 +134,32 @@ def _changes(transition: Transition) -> Iterator[str]:
     stored = None if transition.key is None else transition.after.attempt(transition.key)
     if done.payment != after or done.attempt != stored:
         yield "I6: the step answers something else than what is stored"
+
+
+def _refusals(transition: Transition) -> Iterator[str]:
+    """I11: no more refusals are stored than may be, and only for want of room is a decision not stored."""
+    before, done, bound = transition.before, transition.done, transition.before.max_refusals
+    stored = sum(attempt.outcome is not Outcome.CAPTURED for _, attempt in before.attempts)
+    is_full = bound is not None and stored >= bound
+    if transition.decides and done.outcome is not Outcome.CAPTURED and is_full:
+        yield "I11: a refusal was stored beyond the bound"
+    if done.outcome is Outcome.TOO_MANY_REFUSALS:
+        if not is_full:
+            yield "I11: a refusal found no room, and there was some"
+        if transition.after != before:
+            yield "I11: what was not decided changed something"
+        if _would_succeed(transition):
+            yield "I11: want of room refused what would succeed"
+
+
+def _would_succeed(transition: Transition) -> bool:
+    payment, command = transition.before.payment, transition.command
+    return (
+        isinstance(payment, Authorized)
+        and isinstance(command, Capture)
+        and command.amount == payment.amount
+        and transition.now < payment.capture_expires_at
+    )
 
 
 def _window(transition: Transition) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from payments_model import MAX_STORED_REFUSALS
 from payments_verify.explain import explain, render
 from payments_verify.formats import load
 from payments_verify.history import HistoryError, Operation
@@ -87,12 +88,13 @@ def _judge(history: Path) -> Judgement:
         found.verdict = "violated" if problems else "no verdict"
         found.problem = "\n".join([f"{history}: the window did not come to its end", *problems])
         return found
-    result = check(Payments(), operations, budget_seconds=_BUDGET_S)
+    payments = Payments(MAX_STORED_REFUSALS)
+    result = check(payments, operations, budget_seconds=_BUDGET_S)
     found.exercised = written(of_parts(result.parts))
     if found.lost or found.doubled:
         problems.append(f"I7, I1: {found.lost} acknowledged captures are lost, {found.doubled} doubled")
     if result.refuted is not None:
-        problems.append("not linearizable\n" + render(explain(Payments(), result.refuted)))
+        problems.append("not linearizable\n" + render(explain(payments, result.refuted)))
         found.drawing = dict(refuted(str(history), result.refuted, operations))
     undecided = _undecided(report, operations, result.verdict, result.reason)
     if problems:

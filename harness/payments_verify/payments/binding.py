@@ -40,6 +40,7 @@ _SUCCESS = {
     "attempts": "read",
 }
 _OUTCOMES = tuple(outcome.name.lower() for outcome in Outcome)
+_LEAST_REFUSALS = 10
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 Scalar = str | int | bool | float
@@ -188,6 +189,7 @@ class Limits(_Section, frozen=True, kw_only=True):
 
     max_amount: int = MAX_AMOUNT
     max_window_seconds: int = 2_678_400
+    max_stored_refusals: int | None = None
     malformed_amounts: list[Any] | None = None
     null_is_malformed: bool = True
 
@@ -294,6 +296,11 @@ def _problems(binding: Binding) -> Iterator[tuple[str, str]]:
 
 
 def _view_problems(binding: Binding) -> Iterator[tuple[str, str]]:
+    bound = binding.limits.max_stored_refusals
+    if bound is not None and bound < _LEAST_REFUSALS:
+        yield "limits.max_stored_refusals", f"must be {_LEAST_REFUSALS} at least: as many captures race"
+    if (bound is not None) != ("too_many_refusals" in binding.outcomes_of("capture")):
+        yield "limits.max_stored_refusals", "belongs to an answer with the outcome 'too_many_refusals'"
     if not binding.commands["read"].shows_payment:
         yield "commands.read.shows_payment", "must be true: what is stored is seen by reading"
     if binding.ids.chosen_by == "service" and binding.commands["create"].id is None:

@@ -40,6 +40,7 @@ def traits_of(binding: Binding, *, moves_clock: bool) -> Traits:
         malformed=binding.malformed_amounts,
         max_amount=binding.limits.max_amount,
         max_window=binding.limits.max_window_seconds * _SECOND,
+        max_stored_refusals=binding.limits.max_stored_refusals,
     )
 
 

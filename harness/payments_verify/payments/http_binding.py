@@ -31,6 +31,7 @@ _PROBLEMS = {
     "capture_window_expired": Outcome.WINDOW_EXPIRED,
     "capture_window_open": Outcome.WINDOW_OPEN,
     "amount_mismatch": Outcome.AMOUNT_MISMATCH,
+    "too_many_refusals": Outcome.TOO_MANY_REFUSALS,
 }
 _SUCCESS = {
     ("create", 201): Outcome.CREATED,

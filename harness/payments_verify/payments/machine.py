@@ -224,7 +224,7 @@ class PaymentMachine(RuleBasedStateMachine):
     def unknown_payment(self, key: str) -> None:
         """No command finds a payment that was never created."""
         unknown = str(uuid4())
-        self.records[unknown] = Record()
+        self.records[unknown] = self._nothing()
         traits = self.system.traits
         self.perform("capture", unknown, key=key, amount=1)
         self.perform("authorize", unknown, window=traits.window(_SECOND))
@@ -336,7 +336,7 @@ class PaymentMachine(RuleBasedStateMachine):
         self.tally.program += 1
         self.commands.append(f"{f} {dict(invocation.value)}")
         self._compare(invocation, {"outcome": "malformed"}, self._send(invocation))
-        record = self.records.get(payment, Record())
+        record = self.records.get(payment, self._nothing())
         self.tally.exercised[transition(record, f, "malformed", record)] += 1
         self.tally.steps += 1
         self._count(f, "malformed")
@@ -346,9 +346,12 @@ class PaymentMachine(RuleBasedStateMachine):
 
     def _create(self, amount: int) -> str:
         payment = str(uuid4())
-        self.records[payment] = Record()
+        self.records[payment] = self._nothing()
         self.perform("create", payment, amount=min(amount, self.system.traits.max_amount))
         return payment
+
+    def _nothing(self) -> Record:
+        return Record(max_refusals=self.system.traits.max_stored_refusals)
 
     def _key(self, key: str) -> str:
         return key if self.reuses_keys else f"{key} {next(self._keys)}"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from payments_model import Authorized, Command, Expire, Outcome, Record, apply, state_of
+from payments_model import RECORDED, Authorized, Command, Expire, Outcome, Record, apply, state_of
 from payments_verify import history
 from payments_verify.history import Operation
 from payments_verify.payments.observations import attempts_of, outcomes_in, view_of
@@ -22,6 +22,7 @@ from payments_verify.payments.timing import bounds
 
 _OBSERVING = frozenset({"read", "attempts", "clock"})
 _GLOBAL = frozenset({"sweep", "clock", "clock_back"})
+_REFUSED = frozenset(RECORDED) - {Outcome.CAPTURED}
 _DECIDED_IN = {"authorize": "authorized_at", "fail": "failed_at", "sweep": "failed_at"}
 
 Value = Mapping[str, Any]
@@ -62,9 +63,17 @@ def label_of(payment: str) -> str:
 
 
 class Payments:
-    """The specification of one payment."""
+    """The specification of one payment.
+
+    Args:
+        max_stored_refusals: how many refused captures are stored. If that is not known, a service may store
+            any number, and may say that there is no room for one as soon as one is stored.
+    """
 
     name = "payments"
+
+    def __init__(self, max_stored_refusals: int | None = None) -> None:
+        self._max_stored_refusals = max_stored_refusals
 
     def partition(self, operations: Sequence[Operation]) -> Mapping[str, Sequence[Operation]]:
         """Split by payment, and note with each operation what the whole history says of its time.
@@ -92,7 +101,7 @@ class Payments:
 
     def initial(self) -> PaymentState:
         """No such payment."""
-        return PaymentState()
+        return PaymentState(Record(max_refusals=self._max_stored_refusals))
 
     def observes(self, operation: Operation) -> bool:
         """Reads, and refusals that store nothing."""
@@ -216,6 +225,11 @@ def _decide(state: PaymentState, operation: Operation) -> Iterator[PaymentState]
         record, done = apply(state.record, _command(operation), now, _key(operation))
         if operation.outcome is history.Outcome.UNKNOWN:
             yield replace(state, record=record, decided=_decided_at(state, now, record))
+        elif "too_many_refusals" in outcomes_in(answer) and state.record.max_refusals is None:
+            if done.outcome in _REFUSED and any(
+                each.outcome in _REFUSED for _, each in state.record.attempts
+            ):
+                yield state
         elif _agrees(operation, record, done.outcome, done.replayed):
             after = replace(state, record=record, decided=_decided_at(state, now, record))
             yield from _with_body(after, operation)

@@ -128,14 +128,15 @@ async def _round(system: System, path: Path, rng: random.Random, load: Load, rep
         await played.play(load)
         operations = recorder.history().operations
     report.operations += len(operations)
-    result = check(Payments(), operations, budget_seconds=_CHECK_BUDGET_S)
+    payments = Payments(system.traits.max_stored_refusals)
+    result = check(payments, operations, budget_seconds=_CHECK_BUDGET_S)
     report.exercised.update(of_parts(result.parts))
     if result.refuted is not None:
         unanswered = "" if report.violation is None else f"\n\n{report.violation}"
         report.violation = f"{path}: not linearizable{unanswered}"  # whatever keeps it from being explained
         report.wrong = len(result.refuted.operations)
         report.drawings.append(refuted(str(path), result.refuted, operations))
-        shown = render(explain(Payments(), result.refuted))
+        shown = render(explain(payments, result.refuted))
         report.violation = f"{path}: not linearizable\n{shown}{unanswered}"
     elif report.violation is not None:
         report.violation += f"\nin {path}"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from payments_model import MAX_AMOUNT
+from payments_model import MAX_AMOUNT, MAX_STORED_REFUSALS
 
 COMMANDS = frozenset({"create", "authorize", "capture", "fail", "read", "attempts"})
 PAYMENT_FIELDS = frozenset(
@@ -51,6 +51,7 @@ class Traits:
         malformed: what is no amount, and refused as such.
         max_amount: the largest amount, in cents.
         max_window: the longest capture window, in µs.
+        max_stored_refusals: how many refused captures of a payment are stored; ``None`` for any number.
     """
 
     commands: frozenset[str] = COMMANDS
@@ -68,6 +69,7 @@ class Traits:
     malformed: tuple[Any, ...] = _NO_AMOUNT_HERE
     max_amount: int = MAX_AMOUNT
     max_window: int = 2_678_400_000_000
+    max_stored_refusals: int | None = MAX_STORED_REFUSALS
 
     @property
     def dates_authorizations(self) -> bool:

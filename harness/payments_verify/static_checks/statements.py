@@ -141,7 +141,19 @@ def _rewrites_attempts(tree: exp.Expr) -> bool:
 
 
 def _looks_up_globally(tree: exp.Expr) -> bool:
-    return ATTEMPTS in _tables(tree) and isinstance(tree, exp.Select) and not _restricts(tree, "payment_id")
+    if not isinstance(tree, exp.Select) or ATTEMPTS not in _tables(tree):
+        return False
+    joins = [join for join in tree.find_all(exp.Join) if join.this.name == ATTEMPTS]
+    return not all(_names_payment(join) for join in joins) if joins else not _restricts(tree, "payment_id")
+
+
+def _names_payment(join: exp.Join) -> bool:
+    """Whether attempts are joined by their payment: to another table's, or to one that is given."""
+    condition = join.args.get("on")
+    return condition is not None and any(
+        type(each) is exp.EQ and isinstance(each.this, exp.Column) and each.this.name == "payment_id"
+        for each in conjuncts(condition)
+    )
 
 
 def _updates_blindly(tree: exp.Expr) -> bool:

@@ -106,6 +106,10 @@ class _LockedPayment:
         return self._locked.attempt
 
     @property
+    def stored_refusals(self) -> int:
+        return self._locked.stored_refusals
+
+    @property
     def now(self) -> Instant:
         return self._locked.now
 

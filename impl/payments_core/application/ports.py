@@ -23,6 +23,10 @@ class LockedPayment(Protocol):
         """What is stored under the key it was locked for, read after the lock was granted."""
 
     @property
+    def stored_refusals(self) -> int:
+        """How many refused captures are stored, read after the lock was granted; for one with a key."""
+
+    @property
     def now(self) -> Instant:
         """The database's clock, read after the lock was granted (I5)."""
 

@@ -17,7 +17,7 @@ from payments_core.application.ports import AnswerWriter, PaymentStore
 from payments_core.domain.capture import CaptureAttempt, CaptureDecision, decide_capture
 from payments_core.domain.errors import PaymentIdConflict, PaymentNotFound
 from payments_core.domain.payment import FailureReason, Payment
-from payments_core.domain.values import Amount, CaptureWindow, IdempotencyKey
+from payments_core.domain.values import MAX_STORED_REFUSALS, Amount, CaptureWindow, IdempotencyKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,7 @@ class CapturePayment:
 
     store: PaymentStore
     write_answer: AnswerWriter
+    max_stored_refusals: int = MAX_STORED_REFUSALS
 
     @again_after_conflict
     async def __call__(self, payment_id: UUID, key: IdempotencyKey, amount: Amount) -> CaptureResult:
@@ -108,6 +109,7 @@ class CapturePayment:
         Raises:
             PaymentNotFound: if there is no such payment; nothing is stored.
             IdempotencyKeyReused: if the key belongs to another request; nothing is changed.
+            TooManyRefusals: if it would be refused, and no more refusals may be stored; nothing is.
         """
         async with self.store.lock(payment_id, key) as locked:
             if locked is None:
@@ -118,7 +120,8 @@ class CapturePayment:
                 await locked.commit()
                 known = locked.attempt
                 return CaptureResult(known.answer, replayed=True, outcome=known.outcome)
-            decision = decide_capture(locked.payment, key, amount, locked.now)
+            left = self.max_stored_refusals - locked.stored_refusals
+            decision = decide_capture(locked.payment, key, amount, locked.now, left)
             attempt = self._attempt(decision)
             moved = None if decision.payment == locked.payment else decision.payment
             await locked.commit(payment=moved, attempt=attempt)

@@ -33,6 +33,7 @@ _DECIDED: Mapping[str, tuple[int, frozenset[str]]] = {
     "payment_failed": (409, frozenset({"authorize", "capture", "fail"})),
     "capture_window_expired": (409, frozenset({"capture"})),
     "amount_mismatch": (422, frozenset({"capture"})),
+    "too_many_refusals": (429, frozenset({"capture"})),
 }
 
 

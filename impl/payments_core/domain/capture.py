@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
-from payments_core.domain.errors import IdempotencyKeyReused
+from payments_core.domain.errors import IdempotencyKeyReused, TooManyRefusals
 from payments_core.domain.payment import Payment, PaymentState
-from payments_core.domain.values import Amount, IdempotencyKey, Instant
+from payments_core.domain.values import MAX_STORED_REFUSALS, Amount, IdempotencyKey, Instant
 
 
 class CaptureOutcome(StrEnum):
@@ -98,10 +98,22 @@ def capture_outcome(
     return CaptureOutcome.CAPTURED
 
 
-def decide_capture(payment: Payment, key: IdempotencyKey, amount: Amount, now: Instant) -> CaptureDecision:
-    """Decide a capture of ``payment`` under a key that is new to it, at ``now``."""
+def decide_capture(
+    payment: Payment,
+    key: IdempotencyKey,
+    amount: Amount,
+    now: Instant,
+    refusals_left: int = MAX_STORED_REFUSALS,
+) -> CaptureDecision:
+    """Decide a capture of ``payment`` under a key that is new to it, at ``now``.
+
+    Raises:
+        TooManyRefusals: if it would be refused, and none of the ``refusals_left`` that may be stored is left.
+    """
     outcome = capture_outcome(
         payment.state, payment.capture_expires_at, payment.amount_cents, amount.cents, now
     )
+    if outcome is not CaptureOutcome.CAPTURED and refusals_left <= 0:
+        raise TooManyRefusals("as many refusals of this payment are stored as may be")
     after = payment.capture(amount, now) if outcome is CaptureOutcome.CAPTURED else payment
     return CaptureDecision(after, key, amount.cents, outcome, now)

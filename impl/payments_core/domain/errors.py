@@ -33,6 +33,10 @@ class IdempotencyKeyReused(PaymentError):
     """The key belongs to a different request for this payment."""
 
 
+class TooManyRefusals(PaymentError):
+    """The capture would be refused, and as many refusals of the payment are stored as may be."""
+
+
 class TransitionRefused(PaymentError):
     """The payment's state does not allow the command.
 

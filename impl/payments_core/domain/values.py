@@ -14,6 +14,8 @@ MAX_AMOUNT_CENTS = 999_999_999_999
 SECOND = 1_000_000
 MAX_WINDOW = 31 * 86_400 * SECOND
 MAX_KEY_LENGTH = 255
+MAX_STORED_REFUSALS = 1_000
+"""How many refused captures of one payment are stored, unless the service is set up otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

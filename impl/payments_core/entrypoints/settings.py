@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from payments_core.domain.values import MAX_STORED_REFUSALS
 from payments_core.infrastructure.postgres.dsn import DsnError, require_dsn
 
 _ROLE = "^([A-Za-z_][A-Za-z0-9_]*)?$"
@@ -37,6 +38,7 @@ class Settings(BaseSettings):
         request_timeout_s: how long a request may take until it is given up, in seconds.
         max_requests: requests that a process works on or keeps waiting; those beyond are refused.
         max_connections: connections from clients that a process keeps open; as few fewer as its files need.
+        max_stored_refusals: refused captures of one payment that are stored; those beyond are answered 429.
         drain_s: how long a process that was told to end still serves, not ready any more, in seconds.
         sweep_interval_s: how often a process expires payments, in seconds; 0 for never.
         sweep_batch: payments that the sweeper locks at a time.
@@ -71,6 +73,7 @@ class Settings(BaseSettings):
     request_timeout_s: float = Field(default=10.0, gt=0, allow_inf_nan=False)
     max_requests: int = Field(default=256, ge=1)
     max_connections: int = Field(default=1_000, ge=1)
+    max_stored_refusals: int = Field(default=MAX_STORED_REFUSALS, ge=1)
     drain_s: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     sweep_interval_s: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     sweep_batch: int = Field(default=100, ge=1)

@@ -166,7 +166,15 @@ def _app(
             yield
 
     routes = [exposition(metrics), *_demo_routes(settings)]
-    return guarded(create_app(store, opened, draining, routes, is_demo=settings.demo), settings, metrics)
+    app = create_app(
+        store,
+        opened,
+        draining,
+        routes,
+        is_demo=settings.demo,
+        max_stored_refusals=settings.max_stored_refusals,
+    )
+    return guarded(app, settings, metrics)
 
 
 def _demo_routes(settings: Settings) -> list[Route]:

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from uuid import UUID
 
 from payments_core.application.dto import AttemptPage, Created, Cursor, PaymentPage, PaymentSnapshot
-from payments_core.domain.capture import CaptureAttempt
+from payments_core.domain.capture import CaptureAttempt, CaptureOutcome
 from payments_core.domain.payment import Payment, PaymentState
 from payments_core.domain.values import Amount, IdempotencyKey, Instant
 
@@ -68,8 +68,10 @@ class InMemoryPaymentStore:
             yield None
             return
         async with self._claim(payment_id):
-            attempt = None if key is None else self._attempts[payment_id].get(key.text)
-            yield _LockedPayment(self, self._payments[payment_id], attempt, self._clock())
+            kept = self._attempts[payment_id]
+            attempt = None if key is None else kept.get(key.text)
+            refusals = sum(each.outcome is not CaptureOutcome.CAPTURED for each in kept.values())
+            yield _LockedPayment(self, self._payments[payment_id], attempt, refusals, self._clock())
 
     @asynccontextmanager
     async def lock_due(self, limit: int) -> AsyncIterator["_DuePayments"]:
@@ -115,11 +117,17 @@ class InMemoryPaymentStore:
 
 class _LockedPayment:
     def __init__(
-        self, store: InMemoryPaymentStore, payment: Payment, attempt: CaptureAttempt | None, now: Instant
+        self,
+        store: InMemoryPaymentStore,
+        payment: Payment,
+        attempt: CaptureAttempt | None,
+        stored_refusals: int,
+        now: Instant,
     ) -> None:
         self._store = store
         self.payment = payment
         self.attempt = attempt
+        self.stored_refusals = stored_refusals
         self.now = now
 
     async def commit(self, payment: Payment | None = None, attempt: CaptureAttempt | None = None) -> None:

@@ -69,11 +69,11 @@ def script(pipelines: int, first: int, each: int) -> str:
     reads = [
         sql.BEGIN,
         _filled(sql.LOCK_PAYMENT, [payment]),
-        _filled(sql.FIND_ATTEMPT, [payment, ":key"]),
+        _filled(sql.FIND_ATTEMPT, [payment, payment, ":key"]),
         sql.READ_CLOCK,
     ]
     update = [":state", ":authorized", ":expires", ":captured", ":amount", "NULL", "NULL", payment]
-    insert = [payment, ":key", ":amount", ":state", ":captured", ":status", ":body"]
+    insert = [payment, ":key", ":amount", ":state", ":captured", ":status", ":body", "3"]
     writes = [_filled(sql.UPDATE_PAYMENT, update), _filled(sql.INSERT_ATTEMPT, insert), sql.COMMIT]
     groups = [reads, writes] if pipelines == 2 else [[*reads, *writes]]
     lines = [

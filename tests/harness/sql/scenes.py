@@ -138,7 +138,7 @@ PAYMENTS = Scene(
         (_LOCK, "payment"),
         (_LOCK.replace("NO KEY ", ""), "payment"),
         ("SELECT payment_id FROM payments WHERE state = 'authorized' FOR NO KEY UPDATE SKIP LOCKED", ""),
-        (numbered(service.FIND_ATTEMPT), "payment key"),
+        (numbered(service.FIND_ATTEMPT).replace("$2", "$1").replace("$3", "$2"), "payment key"),
         ("SELECT * FROM capture_attempts WHERE payment_id = $1", "payment"),
         (numbered(service.LIST_ATTEMPTS).replace("$2", "0").replace("$3", "10"), "payment"),
         ("SELECT state FROM payments WHERE payment_id = $1", "payment"),

@@ -33,19 +33,19 @@ def lock(payment: object) -> Call:
 
 
 def find(payment: object, key: str) -> Call:
-    return FIND, [payment, key]
+    return FIND, [payment, payment, key]
 
 
 def update(payment: object) -> Call:
     return UPDATE, ["captured", None, None, "2026-01-01", 500, None, None, payment]
 
 
-def insert(payment: object, key: str, outcome: str = "captured") -> Call:
-    return INSERT, [payment, key, 500, outcome, "2026-01-01", 201, "body"]
+def insert(payment: object, key: str, outcome: str = "captured", event: int = 3) -> Call:
+    return INSERT, [payment, key, 500, outcome, "2026-01-01", 201, "body", event]
 
 
 def move(payment: object) -> Call:
-    return MOVE, ["failed", None, None, None, None, "2026-01-01", "voided", payment]
+    return MOVE, ["failed", None, None, None, None, "2026-01-01", "voided", payment, payment]
 
 
 def create(payment: object) -> Call:
@@ -99,7 +99,7 @@ TABLE: list[tuple[list[Call], list[Call], bool]] = [
     # the look-up of an attempt
     ([find(ONE, "a")], [insert(ONE, "a")], False),  # not before it is committed
     ([find(ONE, "a")], [insert(ONE, "a"), COMMIT], True),
-    ([find(ONE, "a")], [insert(ONE, "b"), COMMIT], False),
+    ([find(ONE, "a")], [insert(ONE, "b"), COMMIT], True),  # it reads the number of the last event
     ([find(ONE, "a")], [insert(TWO, "a"), COMMIT], False),
     ([find(ONE, "a")], [insert(ONE, "a"), ROLLBACK], False),
     ([find(ONE, "a")], [update(ONE), COMMIT], False),
@@ -109,14 +109,16 @@ TABLE: list[tuple[list[Call], list[Call], bool]] = [
     ([update(ONE)], [create(TWO)], False),
     ([insert(ONE, "a")], [insert(ONE, "a")], True),
     ([insert(ONE, "a")], [insert(ONE, "b")], True),  # both may be the one captured attempt
-    ([insert(ONE, "a")], [insert(ONE, "b", "already_captured")], True),  # which event comes first
+    ([insert(ONE, "a")], [insert(ONE, "b", "already_captured")], True),  # both are the third event
+    ([insert(ONE, "a")], [insert(ONE, "b", "already_captured", 4)], False),
     ([insert(ONE, "a")], [move(ONE)], True),
-    ([insert(ONE, "a")], [create(ONE)], True),
+    ([insert(ONE, "a")], [create(ONE)], False),  # a foreign key does not wait for a row that is not committed
     ([insert(ONE, "a")], [insert(TWO, "a")], False),
     ([insert(ONE, "a")], [move(TWO)], False),
     ([move(ONE)], [move(TWO)], False),
     ([move(ONE), COMMIT], [get(ONE)], True),
-    ([move(ONE), COMMIT], [find(ONE, "a")], False),
+    ([move(ONE), COMMIT], [find(ONE, "a")], True),  # the same
+    ([move(TWO), COMMIT], [find(ONE, "a")], False),
     ([create(ONE)], [create(ONE)], True),
     ([create(ONE)], [create(TWO)], False),
     ([create(ONE)], [create(ONE), COMMIT], True),

@@ -19,14 +19,21 @@ from tests.support.postgres import Database
 P = {"payment_id": ONE}
 PK = P | {"idempotency_key": "key"}
 UPDATE_VALUES = ["captured", None, None, "2026-01-01", 500, None, None, ONE]
-ATTEMPT_VALUES = [ONE, "key", 500, "captured", "2026-01-01", 201, "body"]
-REFUSED_VALUES = [ONE, "key", 500, "amount_mismatch", "2026-01-01", 422, "body"]
+ATTEMPT_VALUES = [ONE, "key", 500, "captured", "2026-01-01", 201, "body", 3]
+REFUSED_VALUES = [ONE, "key", 500, "amount_mismatch", "2026-01-01", 422, "body", 3]
 
 # name, values, what it reads, what it locks, what its commit makes visible, what else its commit does
 EXPECTED: list[tuple[str, list[Any], set[Access], set[Access], set[Rows], set[Access]]] = [
     ("LOCK_PAYMENT", [ONE], set(), {lock(Lock.NO_KEY_UPDATE, "payments", **P)}, set(), set()),
     ("LOCK_FREE_PAYMENT", [ONE], set(), {lock(Lock.NO_KEY_UPDATE, "payments", **P)}, set(), set()),
-    ("FIND_ATTEMPT", [ONE, "key"], {read("capture_attempts", **PK)}, set(), set(), set()),
+    (
+        "FIND_ATTEMPT",
+        [ONE, ONE, "key"],
+        {read("payment_events", **P), read("capture_attempts", **PK)},
+        set(),
+        set(),
+        set(),
+    ),
     ("READ_CLOCK", [], {READ_CLOCK}, set(), set(), set()),
     (
         "UPDATE_PAYMENT",
@@ -38,7 +45,7 @@ EXPECTED: list[tuple[str, list[Any], set[Access], set[Access], set[Rows], set[Ac
     ),
     (
         "MOVE_PAYMENT",
-        ["authorized", "2026-01-01", "2026-01-02", None, None, None, None, ONE],
+        ["authorized", "2026-01-01", "2026-01-02", None, None, None, None, ONE, ONE],
         {read("payment_events", **P)},
         {
             lock(Lock.NO_KEY_UPDATE, "payments", **P),
@@ -51,26 +58,26 @@ EXPECTED: list[tuple[str, list[Any], set[Access], set[Access], set[Rows], set[Ac
     (
         "INSERT_ATTEMPT",
         ATTEMPT_VALUES,
-        {read("payment_events", **P)},
+        set(),
         {
-            lock(Lock.UPDATE, "payment_events_pkey", **P),
+            lock(Lock.UPDATE, "payment_events_pkey", **P, event_number=3),
             lock(Lock.UPDATE, "capture_attempts_pkey", **PK),
             lock(Lock.UPDATE, "one_captured_attempt", **P),
             lock(Lock.KEY_SHARE, "payments", **P),
         },
-        {Rows("capture_attempts", PK), Rows("payment_events", P)},
+        {Rows("capture_attempts", PK), Rows("payment_events", P | {"event_number": 3})},
         {read("payments", **P)},
     ),
     (  # a refused attempt is not in the partial index
         "INSERT_ATTEMPT",
         REFUSED_VALUES,
-        {read("payment_events", **P)},
+        set(),
         {
-            lock(Lock.UPDATE, "payment_events_pkey", **P),
+            lock(Lock.UPDATE, "payment_events_pkey", **P, event_number=3),
             lock(Lock.UPDATE, "capture_attempts_pkey", **PK),
             lock(Lock.KEY_SHARE, "payments", **P),
         },
-        {Rows("capture_attempts", PK), Rows("payment_events", P)},
+        {Rows("capture_attempts", PK), Rows("payment_events", P | {"event_number": 3})},
         {read("payments", **P)},
     ),
     (

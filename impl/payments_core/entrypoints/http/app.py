@@ -20,8 +20,10 @@ from payments_core.domain.errors import (
     IdempotencyKeyReused,
     PaymentIdConflict,
     PaymentNotFound,
+    TooManyRefusals,
     TransitionRefused,
 )
+from payments_core.domain.values import MAX_STORED_REFUSALS
 from payments_core.entrypoints.http import documents, pages, problems
 from payments_core.entrypoints.http.payments import PaymentRoutes
 from payments_core.entrypoints.http.problems import ProblemRaised, ProblemType
@@ -48,6 +50,7 @@ def create_app(
     routes: Sequence[BaseRoute] = (),
     *,
     is_demo: bool = False,
+    max_stored_refusals: int = MAX_STORED_REFUSALS,
 ) -> Starlette:
     """The application over ``store``.
 
@@ -57,6 +60,7 @@ def create_app(
         draining: whether the process is about to end, and wants no new requests.
         routes: more routes.
         is_demo: whether the page is that of a demonstration, see ``demo``.
+        max_stored_refusals: how many refused captures of one payment are stored.
     """
 
     async def healthz(_request: Request) -> Response:
@@ -79,7 +83,7 @@ def create_app(
 
     app = _Application(
         routes=[
-            *PaymentRoutes.over(store).routes(),
+            *PaymentRoutes.over(store, max_stored_refusals).routes(),
             resource("/healthz", GET=healthz),
             resource("/readyz", GET=readyz),
             *pages.routes(is_demo=is_demo),
@@ -155,6 +159,10 @@ _HANDLERS: dict[Any, Any] = {
     ),
     IdempotencyKeyReused: _domain_problem(
         problems.KEY_REUSED, "this key was used for a capture of another amount; use a new key"
+    ),
+    TooManyRefusals: _domain_problem(
+        problems.TOO_MANY_REFUSALS,
+        "this capture is refused, and no more refusals of the payment are stored; nothing was stored",
     ),
     TransitionRefused: _refused,
     HTTPException: _http_error,

@@ -32,13 +32,13 @@ class PaymentRoutes:
     fail: FailPayment
 
     @classmethod
-    def over(cls, store: PaymentStore) -> "PaymentRoutes":
+    def over(cls, store: PaymentStore, max_stored_refusals: int) -> "PaymentRoutes":
         """The endpoints whose use cases work on ``store``."""
         return cls(
             create=CreatePayment(store),
             get=GetPayment(store),
             authorize=AuthorizePayment(store),
-            capture=CapturePayment(store, views.capture_answer),
+            capture=CapturePayment(store, views.capture_answer, max_stored_refusals),
             fail=FailPayment(store),
         )
 

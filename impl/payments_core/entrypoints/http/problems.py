@@ -60,6 +60,7 @@ INVALID_HOST = ProblemType("invalid_host", 400, "The Host header is missing, rep
 FOREIGN_HOST = ProblemType("foreign_host", 421, "The service does not answer to this Host")
 FOREIGN_ORIGIN = ProblemType("foreign_origin", 403, "A page of another origin sent the request")
 NOT_LOCAL = ProblemType("not_local", 403, "Without tokens only its own machine is served")
+TOO_MANY_REFUSALS = ProblemType("too_many_refusals", 429, "Too many refusals of the payment are stored")
 UNAUTHORIZED = ProblemType("unauthorized", 401, "A bearer token is needed")
 INSUFFICIENT_SCOPE = ProblemType("insufficient_scope", 403, "The token is not for this")
 HEAD_TOO_LARGE = ProblemType("head_too_large", 431, "The request's header fields are too large")

@@ -7,7 +7,7 @@ from psycopg.abc import Buffer
 from psycopg.adapt import Dumper, Loader
 from psycopg.postgres import types
 from psycopg.pq import Format
-from psycopg.types.numeric import Int2, Int8
+from psycopg.types.numeric import Int2, Int4, Int8
 
 from payments_core.domain.capture import Answer, CaptureAttempt, CaptureOutcome
 from payments_core.domain.payment import FailureReason, Payment, PaymentState
@@ -96,8 +96,8 @@ def attempt_of(row: Row) -> CaptureAttempt:
     )
 
 
-def attempt_insert(attempt: CaptureAttempt) -> Row:
-    """The parameters of ``INSERT_ATTEMPT``."""
+def attempt_insert(attempt: CaptureAttempt, last_event: int) -> Row:
+    """The parameters of ``INSERT_ATTEMPT``, the payment's last event having had this number."""
     return (
         attempt.payment_id,
         attempt.key,
@@ -106,6 +106,7 @@ def attempt_insert(attempt: CaptureAttempt) -> Row:
         timestamp(attempt.decided_at),
         Int2(attempt.answer.status),
         attempt.answer.body,
+        Int4(last_event + 1),
     )
 
 

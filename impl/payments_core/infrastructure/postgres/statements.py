@@ -18,17 +18,19 @@ ROLLBACK = "ROLLBACK"
 # for a lock goes on with the snapshot, and often the clock, from before the wait.
 LOCK_PAYMENT = f"SELECT {PAYMENT_COLUMNS} FROM payments WHERE payment_id = %s FOR NO KEY UPDATE"
 LOCK_FREE_PAYMENT = f"{LOCK_PAYMENT} NOWAIT"
-FIND_ATTEMPT = (
-    f"SELECT {ATTEMPT_COLUMNS} FROM capture_attempts WHERE payment_id = %s AND idempotency_key = %s"
-)
+# With the number of the payment's last event: whoever has the lock knows the next one.
+FIND_ATTEMPT = """
+    SELECT attempt.payment_id, attempt.idempotency_key, attempt.amount_cents, attempt.outcome,
+           attempt.decided_at, attempt.status, attempt.body, last_event.number
+    FROM (SELECT max(event_number) AS number FROM payment_events WHERE payment_id = %s) AS last_event
+    LEFT JOIN capture_attempts AS attempt
+      ON attempt.payment_id = %s AND attempt.idempotency_key = %s
+"""
 READ_CLOCK = "SELECT payment_clock()"
 
-# A decision and its event are one statement. The number is read in the snapshot of that statement, which is
-# taken after the payment's lock was granted; what is numbered without the lock, the primary key refuses.
-_NEXT_EVENT = (
-    "(SELECT coalesce(max(event_number), 0) + 1 FROM payment_events AS event"
-    " WHERE event.payment_id = {}.payment_id)"
-)
+# A decision and its event are one statement. Its number is read after the payment's lock was granted; what is
+# numbered without the lock, the primary key refuses. All that a statement needs of its payment it has as a
+# parameter, so that a sharded database sends it to one shard.
 UPDATE_PAYMENT = """
     UPDATE payments
     SET state = %s, authorized_at = %s, capture_expires_at = %s, captured_at = %s,
@@ -42,8 +44,7 @@ INSERT_ATTEMPT = f"""
     RETURNING *)
     INSERT INTO payment_events
         (payment_id, event_number, outcome, decided_at, amount_cents, idempotency_key, answer_sha256)
-    SELECT payment_id, {_NEXT_EVENT.format("attempt")},
-           outcome, decided_at, amount_cents, idempotency_key, sha256(body)
+    SELECT payment_id, %s, outcome, decided_at, amount_cents, idempotency_key, sha256(body)
     FROM attempt
 """
 MOVE_PAYMENT = f"""
@@ -51,7 +52,8 @@ MOVE_PAYMENT = f"""
     RETURNING *)
     INSERT INTO payment_events
         (payment_id, event_number, outcome, decided_at, capture_expires_at, failure_reason)
-    SELECT payment_id, {_NEXT_EVENT.format("moved")},
+    SELECT payment_id,
+           (SELECT coalesce(max(event_number), 0) + 1 FROM payment_events WHERE payment_id = %s),
            CASE WHEN failure_reason = 'expired' THEN failure_reason ELSE state END,
            coalesce(failed_at, authorized_at),
            CASE WHEN state = 'authorized' THEN capture_expires_at END, failure_reason

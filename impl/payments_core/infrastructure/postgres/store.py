@@ -6,13 +6,13 @@ from time import perf_counter
 from types import TracebackType
 from uuid import UUID
 
-from psycopg import OperationalError, errors
+from psycopg import errors
 from psycopg.types.numeric import Int4, Int8
 
 from payments_core.application.dto import AttemptPage, Created, Cursor, PaymentPage, PaymentSnapshot
 from payments_core.domain.capture import CaptureAttempt
 from payments_core.domain.errors import PaymentError
-from payments_core.domain.payment import Payment
+from payments_core.domain.payment import Payment, PaymentState
 from payments_core.domain.values import Amount, IdempotencyKey, Instant
 from payments_core.infrastructure.postgres import statements as sql
 from payments_core.infrastructure.postgres.batch import Batch, Reply
@@ -20,6 +20,7 @@ from payments_core.infrastructure.postgres.connection import Connection, Row
 from payments_core.infrastructure.postgres.contention import Contention
 from payments_core.infrastructure.postgres.pool import UNTOLD, Pool, Waits
 from payments_core.infrastructure.postgres.readiness import Readiness
+from payments_core.infrastructure.postgres.replication import Replicated
 from payments_core.infrastructure.postgres.rows import (
     attempt_insert,
     attempt_of,
@@ -28,35 +29,17 @@ from payments_core.infrastructure.postgres.rows import (
     timestamp,
 )
 
+_EVENTS_BUT_REFUSALS = {
+    PaymentState.PENDING: 1,
+    PaymentState.AUTHORIZED: 2,
+    PaymentState.CAPTURED: 3,
+    PaymentState.FAILED: 3,
+}
+"""How many events of a payment in this state are no refused captures: its creation, and each move since."""
+
 
 class CommitFailed(RuntimeError):
     """The database did not confirm the commit: nothing was stored."""
-
-
-class NotReplicated(OperationalError):
-    """The commit is on this server, and perhaps on no other: it may be lost with it, or not."""
-
-
-class _Replicated:
-    """Sees that what its block commits was not given up while it waited for synchronous standbys.
-
-    Where somebody cancels that wait, PostgreSQL answers with success, and warns. Nothing else here does.
-
-    Raises:
-        NotReplicated: if it warned.
-    """
-
-    __slots__ = ("_warnings",)
-
-    def __init__(self, connection: Connection) -> None:
-        self._warnings = connection.warnings
-
-    def __enter__(self) -> None:
-        self._warnings.clear()
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if self._warnings and kind is None:
-            raise NotReplicated(f"the database warned at a commit: {self._warnings[0]}")
 
 
 class PostgresPaymentStore:
@@ -89,7 +72,7 @@ class PostgresPaymentStore:
         turn = await self._contention.turn(payment_id)
         try:
             async with self._pool.connection() as connection:
-                with _Replicated(connection):
+                with Replicated(connection):
                     inserted = await _row(connection, sql.INSERT_PAYMENT, (payment_id, Int8(amount.cents)))
                 row = inserted or await _row(connection, sql.GET_PAYMENT, (payment_id,))
         finally:
@@ -198,7 +181,7 @@ class _Lock:
             batch = Batch(connection)
             batch.add(self._begin)
             locked = batch.add(self._contention.locking_statement(), (payment_id,))
-            known = None if key is None else batch.add(sql.FIND_ATTEMPT, (payment_id, key.text))
+            known = None if key is None else batch.add(sql.FIND_ATTEMPT, (payment_id, payment_id, key.text))
             clock = batch.add(sql.READ_CLOCK)
             asked = perf_counter()
             with self._contention.locking():
@@ -208,12 +191,7 @@ class _Lock:
             if payment is None:
                 return None
             attempt = None if known is None else known.row()
-            return _LockedPayment(
-                connection,
-                payment_of(payment),
-                None if attempt is None else attempt_of(attempt),
-                _instant(clock),
-            )
+            return _LockedPayment(connection, payment_of(payment), attempt, _instant(clock))
         except BaseException:
             await self._pool.give_back(connection)
             raise
@@ -225,7 +203,7 @@ class _Lock:
         try:
             if isinstance(error, PaymentError):
                 # A refusal is an answer, too: it waits, like every commit, until what decided it is durable.
-                with _Replicated(connection):
+                with Replicated(connection):
                     await _execute(connection, sql.COMMIT)
         finally:
             try:
@@ -235,19 +213,23 @@ class _Lock:
 
 
 class _LockedPayment:
-    __slots__ = ("_connection", "attempt", "now", "payment")
+    __slots__ = ("_connection", "_last_event", "attempt", "now", "payment")
 
-    def __init__(
-        self, connection: Connection, payment: Payment, attempt: CaptureAttempt | None, now: Instant
-    ) -> None:
+    def __init__(self, connection: Connection, payment: Payment, found: Row | None, now: Instant) -> None:
         self._connection = connection
+        self._last_event: int = (found and found[-1]) or 0
         self.payment = payment
-        self.attempt = attempt
+        self.attempt = None if found is None or found[0] is None else attempt_of(found)
         self.now = now
 
+    @property
+    def stored_refusals(self) -> int:
+        return self._last_event - _EVENTS_BUT_REFUSALS[self.payment.state]
+
     async def commit(self, payment: Payment | None = None, attempt: CaptureAttempt | None = None) -> None:
-        with _Replicated(self._connection):
-            await _commit(self._connection, [] if payment is None else [payment], attempt)
+        payments = [] if payment is None else [payment]
+        with Replicated(self._connection):
+            await _commit(self._connection, payments, attempt, self._last_event)
 
 
 class _DuePayments:
@@ -257,17 +239,20 @@ class _DuePayments:
         self.now = now
 
     async def commit(self, payments: Sequence[Payment]) -> None:
-        with _Replicated(self._connection):
-            await _commit(self._connection, payments, None)
+        with Replicated(self._connection):
+            await _commit(self._connection, payments)
 
 
 async def _commit(
-    connection: Connection, payments: Sequence[Payment], attempt: CaptureAttempt | None
+    connection: Connection,
+    payments: Sequence[Payment],
+    attempt: CaptureAttempt | None = None,
+    last_event: int = 0,
 ) -> None:
     batch = Batch(connection)
-    updates = [batch.add(_update(attempt), payment_update(p)) for p in payments]
+    updates = [batch.add(*_update(p, attempt)) for p in payments]
     if attempt is not None:
-        batch.add(sql.INSERT_ATTEMPT, attempt_insert(attempt))
+        batch.add(sql.INSERT_ATTEMPT, attempt_insert(attempt, last_event))
     commit = batch.add(sql.COMMIT)
     await batch.send()
     if any(update.count != 1 for update in updates):
@@ -277,9 +262,11 @@ async def _commit(
         raise CommitFailed(f"the database answered {commit.tag!r} to COMMIT")
 
 
-def _update(attempt: CaptureAttempt | None) -> str:
-    """The statement that moves a payment: the event of a capture comes with its attempt."""
-    return sql.MOVE_PAYMENT if attempt is None else sql.UPDATE_PAYMENT
+def _update(payment: Payment, attempt: CaptureAttempt | None) -> tuple[str, Row]:
+    """The statement that moves a payment, with parameters: a capture's event comes with its attempt."""
+    if attempt is None:
+        return sql.MOVE_PAYMENT, (*payment_update(payment), payment.payment_id)
+    return sql.UPDATE_PAYMENT, payment_update(payment)
 
 
 async def _execute(connection: Connection, query: str, parameters: Row = ()) -> Reply:

@@ -93,6 +93,11 @@ DESCRIPTIONS = {
         "The capture asks for another amount than the authorized one. There are no partial captures.",
         "Capture exactly the authorized amount, under a new key.",
     ),
+    problems.TOO_MANY_REFUSALS: Description(
+        "The capture would be refused, and as many refused captures of the payment are stored as may be."
+        " Nothing was decided: neither the capture nor its key is stored.",
+        "Read the payment to see why. A capture that can succeed still does, and known keys are answered.",
+    ),
     problems.INVALID_HOST: Description(
         "The request does not say once, as a name or an address, which host it is for.",
         "Send one `Host` header, as every HTTP library does.",

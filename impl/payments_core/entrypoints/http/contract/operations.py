@@ -248,6 +248,7 @@ OPERATIONS = (
             problems.KEY_MISSING,
             problems.KEY_MALFORMED,
             problems.KEY_REUSED,
+            problems.TOO_MANY_REFUSALS,
             *problems.OF_OUTCOME.values(),
         ),
     ),
