@@ -32,6 +32,7 @@ CONTRACT = {
     "capture_window_open": 409,
     "capture_window_expired": 409,
     "amount_mismatch": 422,
+    "too_many_refusals": 429,
     "unauthorized": 401,
     "invalid_host": 400,
     "foreign_host": 421,
