@@ -126,10 +126,11 @@ def test_a_success_is_asked_for_once() -> None:
 
 
 NOT_OF_A_CAPTURE = {"payment_id_conflict", "already_authorized"}
+ASKED_AGAIN = {"request_timeout"}
 DEFINITE = [
     each
     for each in vars(problems).values()
-    if isinstance(each, ProblemType) and each.status < 500 and each.name not in NOT_OF_A_CAPTURE
+    if isinstance(each, ProblemType) and each.status < 500 and each.name not in NOT_OF_A_CAPTURE | ASKED_AGAIN
 ]
 
 
@@ -156,6 +157,7 @@ INDEFINITE: dict[str, Reply | NoReply] = {
     "no connection": NEVER_SENT,
     "no answer": LOST,
     "408": reply(408),
+    "408 of the service": refusal(problems.REQUEST_TIMEOUT),
     "429": reply(429),
     "500": refusal(problems.INTERNAL_ERROR),
     "502": reply(502),
@@ -181,7 +183,7 @@ def test_no_definite_answer_is_asked_for_again(name: str) -> None:
 @pytest.mark.parametrize("name", INDEFINITE)
 def test_at_the_deadline_the_key_is_handed_back(name: str) -> None:
     done = tried(capture(), [INDEFINITE[name]])
-    certain = name in {"no connection", "503 of the service"}
+    certain = name in {"no connection", "408 of the service", "503 of the service"}
     assert isinstance(done.result, Unavailable if certain else Unknown)
     assert (done.result.key, done.result.payment_id, done.result.command) == ("key", PAYMENT, "capture")
     assert ("nothing was done" if certain else "may have been carried out") in str(done.result)
