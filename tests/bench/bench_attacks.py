@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from payments_core.infrastructure.embedded import EmbeddedPostgres
-from tests.bench.attacks import connections
+from tests.bench.attacks import connections, payments
 from tests.bench.attacks.attack import Attack, Target, Told
 from tests.bench.attacks.load import Load, offer, payment
 from tests.bench.attacks.servers import COMMANDS
@@ -39,6 +39,9 @@ ATTACKS: Mapping[str, Attack] = {
     "300 slow heads": Attack(connections.slow_heads),
     "300 slow bodies": Attack(connections.slow_bodies),
     "requests without an end": Attack(connections.flood),
+    "a locked payment, 200 captures": Attack(payments.locked),
+    "1,000 refusals, and more": Attack(payments.refused),
+    "60,000 refusals, listed": Attack(payments.listed),
 }
 
 
@@ -91,9 +94,9 @@ def _measure(
 ) -> Measured:
     attack = ATTACKS[name]
     numbers = count()
-    payments = round((seconds + _WARM_UP_S) * per_second) + 3
+    made_payments = round((seconds + _WARM_UP_S) * per_second) + 3
     with (
-        database(postgres, payments) as made,
+        database(postgres, made_payments) as made,
         serving(server, made.dsn, 1, COMMANDS, attack.settings, attack.files) as running,
     ):
         port = int(running.url.rpartition(":")[2])
@@ -103,7 +106,7 @@ def _measure(
             return asyncio.run(offer(port, TOKEN, some, per_second))
 
         load(_WARM_UP_S)
-        with _attacked(attack.run, Target(port, TOKEN, made.dsn, payment(payments - 1))):
+        with _attacked(attack.run, Target(port, TOKEN, made.dsn, payment(made_payments - 1))):
             before = cpu_us(running.pid)
             found = load(seconds)
             return Measured(name, found, cpu_us(running.pid) - before, memory(running.pid) / 2**20)
