@@ -18,7 +18,8 @@ import z3
 from payments_verify.proof.invariant import CONJUNCTS, STEP_PROPERTIES, Conjunct
 from payments_verify.proof.logic import Term, both, no, same
 from payments_verify.proof.protocol import Protocol, Step
-from payments_verify.proof.vocabulary import Options, Symbols
+from payments_verify.proof.symbols import Symbols
+from payments_verify.proof.vocabulary import Options
 from payments_verify.result import CheckResult, Progress, no_progress
 
 LIMIT_S = 60.0

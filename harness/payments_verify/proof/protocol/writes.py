@@ -1,0 +1,94 @@
+"""The statements that write, and those that go on after they waited."""
+
+from __future__ import annotations
+
+from payments_verify.proof.logic import Term, both, choose, either, first, implies, no, same
+from payments_verify.proof.protocol.reads import Reads
+from payments_verify.proof.protocol.states import Step, either_state
+from payments_verify.proof.vocabulary import State
+
+
+class Writes(Reads):
+    """What a client writes."""
+
+    def stores(self, s: State, p: Term) -> State:
+        """What a client wrote becomes what is committed."""
+        w, of, key = self.words, self.words.fixed.of(p), self.words.fixed.key(p)
+        row, attempt = s.wrote_row(p), s.wrote(p)
+        return s.but(
+            row=s.row.with_value(of, value=choose(same(row.state, w.state.none), self.row(s, p), row)),
+            under=s.under.with_value(
+                of, key, value=choose(same(attempt.outcome, w.outcome.none), s.under(of, key), attempt)
+            ),
+        )
+
+    def _updates(self, s: State, p: Term, end: Term) -> State:
+        """Move the row, or fail where the schema refuses the move."""
+        w, new = self.words, self.new_row(s, p, end)
+        nothing = same(new.state, w.state.none)
+        refused = both(w.constraints, no(self.legal(self.row(s, p).state, new.state)), no(nothing))
+        following = first(
+            (nothing, choose(self.does(p, "roll_back"), w.place.rollback, w.place.commit)),
+            (refused, w.place.rollback),
+            (self.does(p, "roll_back"), w.place.rollback),
+            (both(self.inserts(s, p), self.updates_first, self.requests(p)), w.place.insert),
+            otherwise=w.place.commit,
+        )
+        written = s.but(
+            holds=s.holds.with_value(p, value=either(s.holds(p), no(nothing))),
+            broken=s.broken.with_value(p, value=both(refused, no(nothing))),
+            wrote_row=s.wrote_row.with_value(p, value=choose(either(refused, nothing), w.no_row, new)),
+        )
+        return self.goes(written, p, following)
+
+    def update(self, s: State, p: Term, end: Term) -> Step:
+        """UPDATE payments: waits while another has the lock. A window ends after it begins."""
+        waits = self.locked_by_another(s, p)
+        waiting = s.but(waits=s.waits.with_value(p, value=True))
+        ends = implies(self.does(p, "authorize"), self.words.before(self.instant(s, p), end))
+        return Step(
+            both(self.sends(s, p, self.words.place.update), ends),
+            either_state(waits, waiting, self._updates(s, p, end)),
+        )
+
+    def _inserts(self, s: State, p: Term, end: Term) -> State:
+        """Store the attempt, or fail where the unique keys refuse it."""
+        w, place = self.words, self.words.place
+        refused = self.refused_insert(s, p, end)
+        new = self.decision(s, p, end).attempt
+        written = s.but(
+            broken=s.broken.with_value(p, value=refused),
+            wrote=s.wrote.with_value(p, value=choose(refused, w.no_attempt, new)),
+        )
+        if self.updates_first:
+            return self.goes(written, p, choose(refused, place.rollback, place.commit))
+        # A weakened protocol commits the attempt by itself, and moves the payment afterwards.
+        committed = self.stores(written, p)
+        committed = committed.but(
+            wrote=committed.wrote.with_value(p, value=w.no_attempt),
+            holds=committed.holds.with_value(p, value=both(s.holds(p), self.options.commit_last)),
+        )
+        following = choose(self.moves(s, p), place.update, place.commit)
+        return self.goes(committed, p, choose(refused, place.rollback, following))
+
+    def insert(self, s: State, p: Term, end: Term) -> Step:
+        """INSERT INTO capture_attempts: waits for an insertion that it may conflict with."""
+        waits = self.contended(s, p, end)
+        waiting = s.but(waits=s.waits.with_value(p, value=True))
+        return Step(
+            self.sends(s, p, self.words.place.insert), either_state(waits, waiting, self._inserts(s, p, end))
+        )
+
+    def wake(self, s: State, p: Term, end: Term) -> Step:
+        """A statement that waited goes on."""
+        place = self.words.place
+        inserting, updating = same(s.at(p), place.insert), same(s.at(p), place.update)
+        ready = choose(inserting, no(self.contended(s, p, end)), no(self.locked_by_another(s, p)))
+        awake = s.but(waits=s.waits.with_value(p, value=False))
+        seen = self.reads_row(self.reads_in_lock(awake, p, True), p)
+        granted = self.goes(seen.but(holds=seen.holds.with_value(p, value=True)), p, self.after_lock(p))
+        written = either_state(inserting, self._inserts(awake, p, end), self._updates(awake, p, end))
+        ends = implies(both(updating, self.does(p, "authorize")), self.words.before(self.instant(s, p), end))
+        return Step(
+            both(s.waits(p), ready, ends), either_state(either(inserting, updating), written, granted)
+        )
