@@ -22,6 +22,13 @@ CONSTANTS
     EagerWake,   \* whether a waiter goes on at once, and in turn, as behind the gate
     MaxFaults    \* how often something may go wrong
 
+\* What holds of the protocol, and what a model of another one overrides.
+SweeperLocks == TRUE    \* whether the sweeper locks what it finds due
+KeyWithCapture == TRUE  \* whether the attempt is stored in the transaction that moves the payment
+CommitLast == TRUE      \* whether the lock is kept until the payment is moved
+ClockStepsBack == FALSE \* whether the clock may be set back
+BeginsAt == 0           \* what the clock shows when the race begins
+
 AfterTheLock == "after the lock"
 InTheLock == "in the locking statement"
 BeforeTheLock == "before the lock"
@@ -68,7 +75,8 @@ First(p, n) ==
     CASE Does(p) = "ticks" -> IF n = 0 THEN "tick" ELSE "done"
       [] Does(p) = "requests" ->
             IF n = Len(Programs[p].commands) THEN "done"
-            ELSE IF Programs[p].commands[n + 1].f = "read" THEN "read" ELSE "begin"
+            ELSE IF Programs[p].commands[n + 1].f \in {"read", "create"} THEN Programs[p].commands[n + 1].f
+            ELSE "begin"
       [] OTHER -> IF n = 0 THEN "begin" ELSE "done"
 
 \* The statements that read, in their order.
@@ -103,6 +111,10 @@ NewAttempt(p, seen) ==
     [key |-> Command(p).key, amount |-> Command(p).amount, outcome |-> Decision(p, seen).outcome,
      decided_at |-> Instant(seen), granted |-> seen.granted, by |-> p]
 
+\* Whether it moves the payment after its commit, in one statement of its own: a weakened protocol.
+MovesAfterCommit(p) ==
+    ~CommitLast /\ IsCapture(p) /\ Decision(p, sees[p]).payment # sees[p].row
+
 \* The statements that follow the reads, given what was seen.
 Writes(p, seen) ==
     CASE Does(p) = "holds" ->
@@ -114,9 +126,11 @@ Writes(p, seen) ==
             THEN <<"update", "commit">> ELSE <<"rollback">>
       [] OTHER ->
             LET done == Decision(p, seen)
-            IN  (IF done.payment # seen.row THEN <<"update">> ELSE <<>>)
-                \o (IF IsCapture(p) /\ done.attempt # seen.found THEN <<"insert">> ELSE <<>>)
-                \o <<"commit">>
+                update == IF done.payment # seen.row THEN <<"update">> ELSE <<>>
+                insert == IF IsCapture(p) /\ done.attempt # seen.found THEN <<"insert">> ELSE <<>>
+            IN  CASE insert = <<>> \/ (KeyWithCapture /\ CommitLast) -> update \o insert \o <<"commit">>
+                  [] CommitLast -> insert \o update \o <<"commit">>
+                  [] OTHER -> insert \o <<"commit">> \o update
 
 \* The statement after s.
 Following(s, all) == all[(CHOOSE i \in DOMAIN all : all[i] = s) + 1]
@@ -161,7 +175,7 @@ Begin(p) ==
     /\ Goto(p, Reads(p)[1])
     /\ UNCHANGED <<row, attempts, now, lock, queue, wrote, answers, faults>>
 
-LocksRow(p) == Locking \/ Does(p) = "holds"
+LocksRow(p) == (Locking \/ Does(p) = "holds") /\ row # NoPayment
 
 \* What the locking statement sees when it starts: what is committed then.
 Snapshot(p) ==
@@ -203,72 +217,15 @@ ReadClock(p) ==
 \* The sweeper passes over a row that is locked.
 LockDue(p) ==
     /\ Sends(p, "due")
-    /\ LET due == row.state = "authorized" /\ ~WindowOpen(row, now) /\ lock = Nobody
+    /\ LET due == row.state = "authorized" /\ ~WindowOpen(row, now) /\ (SweeperLocks => lock = Nobody)
            seen == [sees[p] EXCEPT !.row = IF due THEN row ELSE NoPayment, !.granted = now]
        IN  /\ See(p, seen)
-           /\ lock' = IF due THEN p ELSE lock
+           /\ lock' = IF due /\ SweeperLocks THEN p ELSE lock
     /\ Goto(p, "clock")
     /\ UNCHANGED <<row, attempts, now, queue, wrote, answers, faults>>
 
 ----------------------------------------------------------------------------
-(* Statements that write. *)
-
-\* A statement fails: the service rolls back, and answers that it failed.
-Break(p) ==
-    /\ See(p, [sees[p] EXCEPT !.broken = TRUE])
-    /\ Goto(p, "rollback")
-    /\ UNCHANGED wrote
-
-DoUpdate(p) ==
-    LET new == NewRow(p, sees[p])
-    IN  IF new = NoPayment
-        THEN Goto(p, After(p, "update", sees[p])) /\ UNCHANGED <<lock, sees, wrote>>
-        ELSE /\ lock' = p
-             /\ IF Constraints /\ <<row.state, new.state>> \notin LegalMoves
-                THEN Break(p)
-                ELSE /\ wrote' = [wrote EXCEPT ![p].row = new]
-                     /\ Goto(p, After(p, "update", sees[p]))
-                     /\ UNCHANGED sees
-
-Update(p) ==
-    /\ Sends(p, "update")
-    /\ IF lock \in {Nobody, p}
-       THEN DoUpdate(p) /\ UNCHANGED queue
-       ELSE Enqueue(p) /\ UNCHANGED <<lock, at, sees, wrote>>
-    /\ UNCHANGED <<row, attempts, now, answers, faults>>
-
-DoInsert(p) ==
-    LET new == NewAttempt(p, sees[p])
-    IN  IF Constraints /\ \E a \in attempts : Conflict(a, new)
-        THEN Break(p)
-        ELSE /\ wrote' = [wrote EXCEPT ![p].attempt = new]
-             /\ Goto(p, After(p, "insert", sees[p]))
-             /\ UNCHANGED sees
-
-Insert(p) ==
-    /\ Sends(p, "insert")
-    /\ IF Contended(p)
-       THEN Enqueue(p) /\ UNCHANGED <<at, sees, wrote>>
-       ELSE DoInsert(p) /\ UNCHANGED queue
-    /\ UNCHANGED <<row, attempts, now, lock, answers, faults>>
-
-\* A statement that waited goes on.
-Wake(p) ==
-    /\ Waits(p)
-    /\ MayGoOn(p)
-    /\ EagerWake => \A i \in DOMAIN queue : MayGoOn(queue[i]) =>
-                        \E j \in 1..i : queue[j] = p
-    /\ queue' = Dequeued(p)
-    /\ CASE at[p] = "lock" -> /\ lock' = p
-                              /\ See(p, Reevaluated(p))
-                              /\ Goto(p, After(p, "lock", Reevaluated(p)))
-                              /\ UNCHANGED wrote
-         [] at[p] = "update" -> DoUpdate(p)
-         [] at[p] = "insert" -> DoInsert(p) /\ UNCHANGED lock
-    /\ UNCHANGED <<row, attempts, now, answers, faults>>
-
-----------------------------------------------------------------------------
-(* The end of a transaction, and the answer. *)
+(* The answer, and statements that write. *)
 
 Answer(p) ==
     IF ~Requests(p) THEN [outcome |-> "done", replayed |-> FALSE]
@@ -280,6 +237,67 @@ Answered(p, answer) ==
     /\ Goto(p, First(p, Len(answers[p]) + 1))
     /\ See(p, NothingSeen)
 
+\* A statement fails: the service rolls back, and answers that it failed.
+Break(p) ==
+    /\ See(p, [sees[p] EXCEPT !.broken = TRUE])
+    /\ Goto(p, "rollback")
+    /\ UNCHANGED wrote
+
+DoUpdate(p) ==
+    LET new == NewRow(p, sees[p])
+    IN  IF new = NoPayment
+        THEN Goto(p, After(p, "update", sees[p])) /\ UNCHANGED <<row, lock, sees, wrote, answers>>
+        ELSE IF Constraints /\ <<row.state, new.state>> \notin LegalMoves
+        THEN lock' = p /\ Break(p) /\ UNCHANGED <<row, answers>>
+        ELSE IF MovesAfterCommit(p)
+        THEN row' = new /\ Answered(p, Answer(p)) /\ UNCHANGED <<lock, wrote>>
+        ELSE /\ lock' = p
+             /\ wrote' = [wrote EXCEPT ![p].row = new]
+             /\ Goto(p, After(p, "update", sees[p]))
+             /\ UNCHANGED <<row, sees, answers>>
+
+Update(p) ==
+    /\ Sends(p, "update")
+    /\ IF lock \in {Nobody, p}
+       THEN DoUpdate(p) /\ UNCHANGED queue
+       ELSE Enqueue(p) /\ UNCHANGED <<row, lock, at, sees, wrote, answers>>
+    /\ UNCHANGED <<attempts, now, faults>>
+
+DoInsert(p) ==
+    LET new == NewAttempt(p, sees[p])
+    IN  IF Constraints /\ \E a \in attempts : Conflict(a, new)
+        THEN Break(p) /\ UNCHANGED attempts
+        ELSE /\ IF KeyWithCapture
+                THEN wrote' = [wrote EXCEPT ![p].attempt = new] /\ UNCHANGED attempts
+                ELSE attempts' = attempts \cup {new} /\ UNCHANGED wrote \* committed by itself
+             /\ Goto(p, After(p, "insert", sees[p]))
+             /\ UNCHANGED sees
+
+Insert(p) ==
+    /\ Sends(p, "insert")
+    /\ IF Contended(p)
+       THEN Enqueue(p) /\ UNCHANGED <<attempts, at, sees, wrote>>
+       ELSE DoInsert(p) /\ UNCHANGED queue
+    /\ UNCHANGED <<row, now, lock, answers, faults>>
+
+\* A statement that waited goes on.
+Wake(p) ==
+    /\ Waits(p)
+    /\ MayGoOn(p)
+    /\ EagerWake => \A i \in DOMAIN queue : MayGoOn(queue[i]) =>
+                        \E j \in 1..i : queue[j] = p
+    /\ queue' = Dequeued(p)
+    /\ CASE at[p] = "lock" -> /\ lock' = p
+                              /\ See(p, Reevaluated(p))
+                              /\ Goto(p, After(p, "lock", Reevaluated(p)))
+                              /\ UNCHANGED <<row, attempts, wrote, answers>>
+         [] at[p] = "update" -> DoUpdate(p) /\ UNCHANGED attempts
+         [] at[p] = "insert" -> DoInsert(p) /\ UNCHANGED <<row, lock, answers>>
+    /\ UNCHANGED <<now, faults>>
+
+----------------------------------------------------------------------------
+(* The end of a transaction. *)
+
 Stores(p) ==
     /\ row' = IF wrote[p].row = NoPayment THEN row ELSE wrote[p].row
     /\ attempts' = IF wrote[p].attempt = NoAttempt THEN attempts ELSE attempts \cup {wrote[p].attempt}
@@ -289,7 +307,9 @@ Commit(p) ==
     /\ Stores(p)
     /\ Release(p)
     /\ wrote' = [wrote EXCEPT ![p] = NothingWritten]
-    /\ Answered(p, Answer(p))
+    /\ IF MovesAfterCommit(p)
+       THEN Goto(p, "update") /\ UNCHANGED <<sees, answers>>
+       ELSE Answered(p, Answer(p))
     /\ UNCHANGED <<now, queue, faults>>
 
 Rollback(p) ==
@@ -299,23 +319,38 @@ Rollback(p) ==
     /\ Answered(p, Answer(p))
     /\ UNCHANGED <<row, attempts, now, queue, faults>>
 
+\* INSERT ... ON CONFLICT DO NOTHING, outside any transaction; if nothing was inserted, look next.
+InsertPayment(p) ==
+    /\ Sends(p, "create")
+    /\ IF row = NoPayment
+       THEN /\ row' = Pending(Command(p).amount)
+            /\ Answered(p, [outcome |-> "created", replayed |-> FALSE])
+       ELSE Goto(p, "look") /\ UNCHANGED <<row, sees, answers>>
+    /\ UNCHANGED <<attempts, now, lock, queue, wrote, faults>>
+
+\* The payment that was there.
+LookAtIt(p) ==
+    /\ Sends(p, "look")
+    /\ Answered(p, [outcome |-> Decide(row, NoAttempt, Command(p), now).outcome, replayed |-> FALSE])
+    /\ UNCHANGED <<row, attempts, now, lock, queue, wrote, faults>>
+
 \* One statement, outside any transaction; `as_of' is the time of the look.
 Look(p) ==
     /\ Sends(p, "read")
     /\ Answered(p, [outcome |-> "read", replayed |-> FALSE, state |-> row.state, as_of |-> now])
     /\ UNCHANGED <<row, attempts, now, lock, queue, wrote, faults>>
 
-\* The clock does not go back.
+\* The clock does not go back, unless it may.
 Tick(p) ==
     /\ Sends(p, "tick")
-    /\ now' = IF Programs[p].to > now THEN Programs[p].to ELSE now
+    /\ now' = IF ClockStepsBack \/ Programs[p].to > now THEN Programs[p].to ELSE now
     /\ Answered(p, Answer(p))
     /\ UNCHANGED <<row, attempts, lock, queue, wrote, faults>>
 
 ----------------------------------------------------------------------------
 (* What goes wrong.  A client that got no definite answer sends its command again, with its key. *)
 
-UnderWay(p) == at[p] \notin {"begin", "done", "tick", "read"}
+UnderWay(p) == at[p] \notin {"begin", "done", "tick", "read", "create", "look"}
 
 \* The transaction ends with nothing done: the connection is cut before a statement or while it waits, the
 \* service's process ends, a limit on waiting is reached, or the database takes it back (40001, 40P01).
@@ -343,16 +378,28 @@ LoseAnswer(p) ==
     /\ See(p, NothingSeen)
     /\ UNCHANGED <<now, queue, answers>>
 
-\* The database stops at once: what was committed stays, everything else is gone.
-Crash ==
+\* The same of the one statement that creates a payment.
+LoseCreation(p) ==
     /\ faults > 0
-    /\ \E p \in Processes : UnderWay(p)
+    /\ Sends(p, "create")
+    /\ row = NoPayment
     /\ faults' = faults - 1
+    /\ row' = Pending(Command(p).amount)
+    /\ UNCHANGED <<attempts, now, lock, queue, at, sees, wrote, answers>>
+
+AllBeginAgain ==
     /\ lock' = Nobody
     /\ queue' = <<>>
     /\ wrote' = [p \in Processes |-> NothingWritten]
     /\ at' = [p \in Processes |-> IF UnderWay(p) THEN "begin" ELSE at[p]]
     /\ sees' = [p \in Processes |-> IF UnderWay(p) THEN NothingSeen ELSE sees[p]]
+
+\* The database stops at once: what was committed stays, everything else is gone.
+Crash ==
+    /\ faults > 0
+    /\ \E p \in Processes : UnderWay(p)
+    /\ faults' = faults - 1
+    /\ AllBeginAgain
     /\ UNCHANGED <<row, attempts, now, answers>>
 
 ----------------------------------------------------------------------------
@@ -360,7 +407,7 @@ Crash ==
 Init ==
     /\ row = Prepared
     /\ attempts = {}
-    /\ now = 0
+    /\ now = BeginsAt
     /\ lock = Nobody
     /\ queue = <<>>
     /\ at = [p \in Processes |-> First(p, 0)]
@@ -371,10 +418,10 @@ Init ==
 
 Statement(p) ==
     \/ Begin(p) \/ LockRow(p) \/ Find(p) \/ ReadClock(p) \/ LockDue(p)
-    \/ Update(p) \/ Insert(p) \/ Commit(p) \/ Rollback(p) \/ Look(p) \/ Tick(p)
+    \/ Update(p) \/ Insert(p) \/ Commit(p) \/ Rollback(p) \/ InsertPayment(p) \/ LookAtIt(p) \/ Look(p) \/ Tick(p)
 
 Runs(p) == Statement(p) \/ Wake(p)
-Fault == Crash \/ \E p \in Processes : Cut(p) \/ LoseAnswer(p)
+Fault == Crash \/ \E p \in Processes : Cut(p) \/ LoseAnswer(p) \/ LoseCreation(p)
 AllDone == \A p \in Processes : at[p] = "done"
 
 \* At the end nothing happens any more; anything else that stops is a deadlock.
@@ -420,9 +467,13 @@ I4 == \A c \in Definite :
         LET known == Under(c.command.key, attempts)
         IN  known # NoAttempt => ((c.answer.outcome = "key_reused") <=> (known.amount # c.command.amount))
 
+\* What is so of the instants that decide, even where the clock is set back.
+I5OfDecisions ==
+    /\ \A a \in Successes : a.decided_at < row.capture_expires_at
+    /\ row.state = "failed" /\ row.reason = "expired" => row.failed_at >= row.capture_expires_at
+
 \* `granted' is when the lock was granted: a later time than the protocol can have read before it.
-I5 == /\ \A a \in Successes : a.decided_at < row.capture_expires_at /\ a.granted < row.capture_expires_at
-      /\ row.state = "failed" /\ row.reason = "expired" => row.failed_at >= row.capture_expires_at
+I5 == I5OfDecisions /\ \A a \in Successes : a.granted < row.capture_expires_at
 
 I6 == row.state = "captured" <=> Successes # {}
 
@@ -439,7 +490,13 @@ I9 == /\ \A p \in Processes, i \in 1..3 : i \in DOMAIN answers[p] => answers[p][
 
 \* Each transaction that ends is one step of the reference machine on what is committed, decided at an
 \* instant between the grant of the lock and now; and so is its answer.  That is a linearization point.
+\* Where there was no payment, nothing was locked, and the look was the point.
 Linearized(p) ==
+    IF sees[p].row = NoPayment
+    THEN /\ stored' = stored
+         /\ answers'[p] # answers[p] =>
+                answers'[p][Len(answers'[p])] = [outcome |-> "not_found", replayed |-> FALSE]
+    ELSE
     \E t \in sees[p].granted..now :
         LET key == IF IsCapture(p) THEN Under(Command(p).key, attempts) ELSE NoAttempt
             done == Decide(row, key, Command(p), t)
@@ -466,5 +523,6 @@ EveryRequestAnswered == <>AllDone
 I1AtTheEnd == AllDone => I1
 I3AtTheEnd == AllDone => I3
 I5AtTheEnd == AllDone => I5
+I6AtTheEnd == AllDone => I6
 I9AtTheEnd == AllDone => I9
 =============================================================================

@@ -13,6 +13,7 @@ Client(commands) == [does |-> "requests", commands |-> commands]
 CaptureBy(key) == Client(<<CaptureOf(key, Price)>>)
 Void == Client(<<[f |-> "fail", reason |-> "voided"]>>)
 Authorizes == Client(<<[f |-> "authorize", window |-> Window]>>)
+Creates(amount) == Client(<<[f |-> "create", amount |-> amount]>>)
 Holds(leaving) == [does |-> "holds", leaving |-> leaving]
 Sweeps == [does |-> "sweeps"]
 Ticks(offset) == [does |-> "ticks", to |-> Window + offset]
@@ -37,6 +38,11 @@ ReadWhileCaptured == Race(<<CaptureBy("k1"), Client(<<[f |-> "read"], [f |-> "re
 CaptureDuringAuthorize == Race(<<Authorizes, CaptureBy("k1")>>)
 RetryWhileUnderWay == Race(<<CaptureBy("k1"), Client(<<CaptureOf("k1", Price), CaptureOf("k1", Price)>>)>>)
 
+CreateTwice == Race(<<Creates(Price), Creates(Price)>>)
+CreateDifferent == Race(<<Creates(Price), Creates(Price + 1), Authorizes>>)
+CaptureWhileCreated == Race(<<Creates(Price), Authorizes, CaptureBy("k1")>>)
+TwoSweepers == Race(<<Sweeps, Sweeps>>)
+ClockSetBack == Race(<<CaptureBy("k1"), Sweeps, Ticks(0), Ticks(-Window)>>)
 SweepsAndTick == Race(<<Sweeps, Ticks(0), Sweeps>>)
 
 \* More of it together.

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from typer.testing import CliRunner
 
 from payments_verify.cli import app
-from payments_verify.proof.agreement import AUTHORIZED, RACES, check_agreement, race_of
+from payments_verify.proof import agreement
+from payments_verify.proof.agreement import check_agreement, comparable
 from payments_verify.proof.check import Proof, check_proof
 from payments_verify.proof.counterexample import NoCounterexampleError, find
 from payments_verify.proof.few import Client, Race, Values, explore
 from payments_verify.proof.invariant import CONJUNCTS, STEP_PROPERTIES
 from payments_verify.proof.protocol import Protocol
+from payments_verify.proof.races import AUTHORIZED, ModelRace, race_of
 from payments_verify.proof.vocabulary import Options
 from payments_verify.proof.weakened import WEAKENED, check_refuted, shortest_run
 from payments_verify.tla.models import read_models
 from tests.support.tla import FOLDER, tlc
 
 MODELS = read_models(FOLDER)
-QUICK_RACES = ("same-key-twice", "different-keys")
+COMPARED = [model.name for model in comparable(MODELS, FOLDER)]
+QUICK_MODELS = ("same-key-twice", "create-twice", "replicated-same-key-twice", "weakened-look-up-in-lock")
 QUICK_WEAKENED = ("no-lock",)
 EVERY_FAULT = tuple(Protocol(Values(Race([])), Options()).faults())
 
 
-def some_quick(names: object, quick: tuple[str, ...]) -> list[object]:
-    assert isinstance(names, dict)
+def some_quick(names: Iterable[str], quick: tuple[str, ...]) -> list[object]:
     return [name if name in quick else pytest.param(name, marks=pytest.mark.long) for name in names]
 
 
@@ -42,7 +48,7 @@ def test_what_needs_no_order_is_proved_where_the_clock_is_set_back() -> None:
     assert result.cases < len(Proof())
 
 
-@pytest.mark.parametrize("name", some_quick(dict(WEAKENED), QUICK_WEAKENED))
+@pytest.mark.parametrize("name", some_quick(WEAKENED, QUICK_WEAKENED))
 def test_a_weakened_protocol_is_refuted(name: str) -> None:
     result = check_refuted(name)
     assert result.counterexample is None
@@ -50,10 +56,10 @@ def test_a_weakened_protocol_is_refuted(name: str) -> None:
     assert result.details["run"]
 
 
-@pytest.mark.parametrize("name", WEAKENED)
+@pytest.mark.parametrize("name", some_quick(WEAKENED, ("no-lock", "replay-does-not-wait")))
 def test_the_protocol_as_it_is_has_no_run_like_that(name: str) -> None:
     weak = WEAKENED[name]
-    sound = type(weak)(weak.words, Options(), weak.race, weak.loses, weak.faults)
+    sound = replace(weak, options=Options())
     assert shortest_run(sound) is None
     assert shortest_run(weak) is not None
 
@@ -111,9 +117,9 @@ def test_every_state_that_is_reached_keeps_the_invariant(clients: list[Client]) 
 
 
 def test_steps_of_a_race_have_their_properties() -> None:
-    race = race_of("same-key-twice", 1)
-    graph = explore(race, Options(constraints=True), ("cut", "lose the answer", "crash"))
-    protocol = Protocol(Values(race), Options(constraints=True))
+    model = race_of(FOLDER / MODELS["same-key-twice"].configuration)
+    graph = explore(model.race, model.options, model.faults)
+    protocol = Protocol(Values(model.race), model.options)
     for before, name, after in graph.edges:
         client = int(name.partition(":")[0])
         states = graph.states[before], graph.states[after]
@@ -121,20 +127,43 @@ def test_steps_of_a_race_have_their_properties() -> None:
         assert broken == [], name
 
 
-@pytest.mark.parametrize("name", some_quick(dict(RACES), QUICK_RACES))
+@pytest.mark.parametrize("name", some_quick(COMPARED, QUICK_MODELS))
 def test_the_state_graph_is_that_of_tla(name: str) -> None:
     result = check_agreement(tlc(), MODELS[name])
     assert result.counterexample is None
-    assert result.cases > 300
+    assert result.cases > 15
+    assert ("counterexample_steps" in result.details) == bool(MODELS[name].violates)
+    assert result.details.get("counterexample_steps", 10) >= 10
+
+
+def test_every_weakened_protocol_is_compared() -> None:
+    assert {each.model for each in WEAKENED.values()} <= set(COMPARED)
+    assert {name for name, model in MODELS.items() if model.violates} <= set(COMPARED)
+    left_out = {"payments", "four-captures", "read-while-captured", "retry-while-under-way", "everything"}
+    assert set(MODELS) - set(COMPARED) == left_out
 
 
 def test_another_graph_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    row, clients = RACES["authorize-twice"]
-    monkeypatch.setitem(RACES, "authorize-twice", (row, [clients[0], Client("fail")]))
+    def other_race(*where: Any) -> ModelRace:
+        model = race_of(*where)
+        clients = [model.race.clients[0], Client("fail")]
+        return replace(model, race=replace(model.race, clients=clients))
+
+    monkeypatch.setattr(agreement, "race_of", other_race)
     result = check_agreement(tlc(), MODELS["authorize-twice"])
     assert result.verdict == "violated"
     assert "steps of the proved protocol alone" in str(result.counterexample)
     assert "steps of the TLA+ specification alone" in str(result.counterexample)
+
+
+def test_a_counterexample_that_the_weakened_protocol_lacks_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def sound(*where: Any) -> ModelRace:
+        return replace(race_of(*where), options=Options())
+
+    monkeypatch.setattr(agreement, "race_of", sound)
+    result = check_agreement(tlc(), MODELS["weakened-no-lock"])
+    assert result.verdict == "violated"
+    assert "steps of TLC's counterexample alone" in str(result.counterexample)
 
 
 def test_the_invariant_is_printed_in_words() -> None:

@@ -14,7 +14,7 @@ from payments_verify.cli.differential import Json
 from payments_verify.cli.ends import attempted, finished_is_kept, interrupted
 from payments_verify.cli.running import finish, progress_bar
 from payments_verify.cli.tla import Jar, Specification, could_run
-from payments_verify.proof.agreement import RACES, check_agreement
+from payments_verify.proof.agreement import check_agreement, comparable
 from payments_verify.proof.check import check_proof
 from payments_verify.proof.invariant import CONJUNCTS, STEP_PROPERTIES, Conjunct, StepProperty
 from payments_verify.proof.story import refuted
@@ -84,8 +84,8 @@ def _proofs() -> list[tuple[str, Run]]:
 
 def _agreements(specification: Specification, jar: Jar) -> list[tuple[str, Run]]:
     tlc = find_tlc(specification, jar=jar)
-    models = read_models(specification)
-    return [(f"TLC: {name}", partial(check_agreement, tlc, models[name])) for name in RACES]
+    models = comparable(read_models(specification), specification)
+    return [(f"TLC: {model.name}", partial(check_agreement, tlc, model)) for model in models]
 
 
 def _run(checks: Sequence[tuple[str, Run]]) -> list[CheckResult]:

@@ -1,8 +1,9 @@
 """The proved protocol and the TLA+ specification have one state graph, for a few clients.
 
-TLC prints every step of a race of ``specs/tla/Races.tla``. Its states are read as states of the protocol
-here, and the two graphs must then be equal. Two things that TLC keeps are left out, because no step depends
-on them: which process stored an attempt, and the order of those that wait.
+TLC prints every step of a race. Its states are read as states of the protocol here, and the two graphs must
+then be equal; of a weakened model, TLC's counterexample must be a way through it. Two things that TLC keeps
+are left out, because no step depends on them: which process stored an attempt, and the order of those that
+wait. The protocol here has one attempt under a key: where a weakened one stores a second, both graphs end.
 """
 
 from __future__ import annotations
@@ -10,51 +11,31 @@ from __future__ import annotations
 import re
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import TypeAlias
 
-from payments_verify.proof.few import Client, Race, explore
+from payments_verify.proof.few import explore
 from payments_verify.proof.logic import Term
-from payments_verify.proof.vocabulary import Answer, Attempt, Options, Row, State
+from payments_verify.proof.races import RACES, ModelRace, race_name_of, race_of
+from payments_verify.proof.vocabulary import Answer, Attempt, Row, State
 from payments_verify.result import CheckResult, Progress, no_progress
 from payments_verify.tla.models import Model
+from payments_verify.tla.output import TracedState
 from payments_verify.tla.tlc import Tlc, TlcError
 from payments_verify.tla.values import Value, parse, unquoted
 
-PRICE, WINDOW = 500, 2
-FAULTS = ("cut", "lose the answer", "crash")
-PENDING = Row("pending", PRICE, 0, 0, 0, "none")
-AUTHORIZED = Row("authorized", PRICE, 0, WINDOW, 0, "none")
-
-_TICK = Client("tick", to=WINDOW)
-
-
-def _capture(key: str, amount: int = PRICE) -> Client:
-    return Client("capture", key, amount)
-
-
-RACES: Mapping[str, tuple[Row, Sequence[Client]]] = {
-    "same-key-twice": (AUTHORIZED, [_capture("k1"), _capture("k1")]),
-    "different-keys": (AUTHORIZED, [_capture("k1"), _capture("k2")]),
-    "same-key-different-amounts": (AUTHORIZED, [_capture("k1"), _capture("k1", PRICE + 1)]),
-    "capture-and-void": (AUTHORIZED, [_capture("k1"), Client("fail")]),
-    "authorize-twice": (PENDING, [Client("authorize"), Client("authorize")]),
-    "capture-during-authorize": (PENDING, [Client("authorize"), _capture("k1")]),
-    "different-keys-and-tick": (AUTHORIZED, [_capture("k1"), _capture("k2"), _TICK]),
-    "three-captures": (AUTHORIZED, [_capture("k1"), _capture("k2"), _capture("k3")]),
-    "capture-and-sweep": (AUTHORIZED, [_capture("k1"), _TICK, Client("sweep")]),
-    "sweeps-and-tick": (AUTHORIZED, [Client("sweep"), _TICK, Client("sweep")]),
-    "window-closes-behind-update": (AUTHORIZED, [_capture("k1"), Client("void"), _TICK]),
-    "window-closes-behind-lock": (AUTHORIZED, [_capture("k1"), Client("only_lock"), _TICK]),
-    "window-closes-behind-rollback": (AUTHORIZED, [_capture("k1"), Client("roll_back"), _TICK]),
-    "capture-and-ticks": (AUTHORIZED, [_capture("k1"), Client("tick", to=WINDOW - 1), _TICK]),
-}
-"""The races of the specification that have one request for each client, by their names there."""
-
-_MAX_FAULTS = re.compile(r"MaxFaults = (\d+)")
 _NOTHING_CHECKED = re.compile(r"\n(INVARIANTS|PROPERTIES)\b(\n    .*)*")
+_MODULE = """\
+---- MODULE Agreement ----
+EXTENDS {module}, TLC
+all == {state}
+Show == all' = all \\/ PrintT(ToString(all) \\o " -> " \\o ToString(all'))
+====
+"""
+_VARIABLES = ("row", "attempts", "now", "lock", "queue", "at", "sees", "wrote", "answers", "faults")
 _ARROW = " -> "
 _SHOWN = 3
 
@@ -62,17 +43,22 @@ Seen: TypeAlias = tuple[Term, ...]
 """A state as both texts have it."""
 
 
-def race_of(name: str, faults: int) -> Race:
-    """A race of the specification."""
-    row, clients = RACES[name]
-    return Race(clients, {0: row}, WINDOW, faults=faults)
+def comparable(models: Mapping[str, Model], specification: Path) -> list[Model]:
+    """The models whose races the protocol here has, too."""
+    of_races = [model for model in models.values() if model.module != "Payments"]
+    return [each for each in of_races if race_name_of(specification / each.configuration) in RACES]
 
 
-def our_steps(race: Race) -> set[tuple[Seen, Seen]]:
+def our_steps(model: ModelRace) -> set[tuple[Seen, Seen]]:
     """The steps of a race, by the protocol here."""
-    graph = explore(race, Options(constraints=True), FAULTS)
-    seen = {here: _ours(race, state, here[1]) for here, state in graph.states.items()}
-    return {(seen[before], seen[after]) for before, _, after in graph.edges}
+    graph = explore(model.race, model.options, model.faults)
+    seen = {here: _ours(model, state, here[1]) for here, state in graph.states.items()}
+    steps = (
+        (seen[before], seen[after])
+        for before, _, after in graph.edges
+        if not _overwrites(graph.states[before], graph.states[after])
+    )
+    return _reached(seen[graph.start], steps)
 
 
 def their_steps(tlc: Tlc, model: Model) -> set[tuple[Seen, Seen]]:
@@ -82,34 +68,44 @@ def their_steps(tlc: Tlc, model: Model) -> set[tuple[Seen, Seen]]:
         TlcError: TLC could not be run, or came to no end.
     """
     steps: set[tuple[Seen, Seen]] = set()
+    first: list[Seen] = []
     state = lru_cache(maxsize=None)(lambda text: _theirs(parse(text)))
 
     def take(printed: str) -> None:
-        before, after = unquoted(printed).split(_ARROW)
-        steps.add((state(before), state(after)))
+        before, after = (state(text) for text in unquoted(printed).split(_ARROW))
+        first[:] = first or [before]
+        if _representable(after):
+            steps.add((before, after))
 
     configuration = (tlc.specification / model.configuration).read_text()
+    every = _NOTHING_CHECKED.sub("", configuration).replace("EagerWake = TRUE", "EagerWake = FALSE")
+    names = ", ".join(_VARIABLES) + (", kept" if model.module == "Replicated" else "")
     with tempfile.TemporaryDirectory(prefix="payments-agreement-") as folder:
         module = Path(folder) / "Agreement.tla"
-        module.write_text("---- MODULE Agreement ----\nEXTENDS Behaviours\n====\n")
+        module.write_text(_MODULE.format(module=model.module, state=f"<<{names}>>"))
         values = module.with_suffix(".cfg")
-        values.write_text(f"{_NOTHING_CHECKED.sub('', configuration)}\nACTION_CONSTRAINT Show\n")
+        values.write_text(f"{every}\nACTION_CONSTRAINT Show\n")
         found = tlc.run(module, values, on_printed=take)
     if found.error is not None or found.violated is not None:
         raise TlcError(f"{model.name}: {found.error or found.violated}")
-    return steps
+    return _reached(first[0], steps)
 
 
-def faults_of(tlc: Tlc, model: Model) -> int:
-    """How often something may go wrong in a model."""
-    found = _MAX_FAULTS.search((tlc.specification / model.configuration).read_text())
-    if found is None:
-        raise TlcError(f"{model.configuration} says nothing of MaxFaults")
-    return int(found[1])
+def _reached(first: Seen, steps: Iterable[tuple[Seen, Seen]]) -> set[tuple[Seen, Seen]]:
+    """The steps that lead on from a state."""
+    following: dict[Seen, set[Seen]] = {}
+    for before, after in steps:
+        following.setdefault(before, set()).add(after)
+    reached, waiting = {first}, [first]
+    while waiting:
+        new = following.get(waiting.pop(), set()) - reached
+        reached |= new
+        waiting += new
+    return {(before, after) for before in reached for after in following.get(before, ())}
 
 
 def check_agreement(tlc: Tlc, model: Model, *, progress: Progress = no_progress) -> CheckResult:
-    """Compare the two graphs of one race.
+    """Compare the two graphs of one race; of a weakened model, find TLC's counterexample in them.
 
     Returns:
         ``holds`` if they are equal; the cases are the steps.
@@ -120,20 +116,43 @@ def check_agreement(tlc: Tlc, model: Model, *, progress: Progress = no_progress)
     started = time.perf_counter()
     progress(0, 1, model.name)
     theirs = their_steps(tlc, model)
-    ours = our_steps(race_of(model.name, faults_of(tlc, model)))
+    ours = our_steps(race_of(tlc.specification / model.configuration, model.module))
     differing = [
         *_described("of the proved protocol alone", ours - theirs),
         *_described("of the TLA+ specification alone", theirs - ours),
     ]
+    details: dict[str, int] = {"states": len({state for step in theirs for state in step})}
+    if model.violates:
+        shown, details["counterexample_steps"] = _counterexample(tlc, model)
+        differing += _described("of TLC's counterexample alone", shown - ours)
     return CheckResult(
         name=f"proof: the state graph of {model.name} is TLC's",
         kind="proof",
         cases=len(theirs),
         verdict="violated" if differing else "holds",
         seconds=time.perf_counter() - started,
-        details={"states": len({state for step in theirs for state in step})},
+        details=details,
         counterexample="\n".join(differing) or None,
     )
+
+
+def _counterexample(tlc: Tlc, model: Model) -> tuple[set[tuple[Seen, Seen]], int]:
+    """The steps of TLC's counterexample, up to a second attempt under a key; and how many there are."""
+    found = tlc.run(
+        tlc.specification / f"{model.module}.tla",
+        tlc.specification / model.configuration,
+        deadlocks=model.deadlocks,
+    )
+    if found.violated is None:
+        raise TlcError(f"{model.name}: {found.error or 'everything holds, so there is no counterexample'}")
+    steps = [step for step in pairwise(map(_traced, found.trace)) if _representable(step[1])]
+    return set(steps), len(steps)
+
+
+def _traced(state: TracedState) -> Seen:
+    kept = state.variables.get("kept")
+    values = tuple(state.variables[name] for name in _VARIABLES)
+    return _theirs(values if kept is None else (*values, kept))
 
 
 def _described(where: str, steps: set[tuple[Seen, Seen]]) -> Iterator[str]:
@@ -145,17 +164,31 @@ def _described(where: str, steps: set[tuple[Seen, Seen]]) -> Iterator[str]:
         yield ""
 
 
-_PARTS = ("row", "attempts", "now", "lock", "waits", "at", "sees", "wrote", "answers", "faults left")
+_PARTS = (
+    *("row", "attempts", "now", "lock", "waits", "at", "sees", "wrote", "answers", "faults left", "standby"),
+)
 
 
-def _ours(race: Race, state: State, left: int) -> Seen:
-    processes = range(len(race.clients))
-    keys = sorted({client.key for client in race.clients})
-    stored = {key: state.under(0, key) for key in keys}
+def _overwrites(before: State, after: State) -> bool:
+    """Whether a second attempt is stored under a key; a failover, too, leaves another one, or none."""
+    pairs = zip(before.under.values(), after.under.values(), strict=True)
+    return any("none" not in (old.outcome, new.outcome) and old != new for old, new in pairs)
+
+
+def _representable(state: Seen) -> bool:
+    """Whether there is at most one attempt under each key."""
+    attempts = state[1]
+    return len({key for key, _ in attempts}) == len(attempts)
+
+
+def _ours(model: ModelRace, state: State, left: int) -> Seen:
+    processes = range(len(model.race.clients))
+    keys = sorted({client.key for client in model.race.clients})
+    kept = (state.kept_row(0), _attempts({key: state.kept_under(0, key) for key in keys}))
     told = [state.answer(p) for p in processes]
     return (
         state.row(0),
-        frozenset((key, each) for key, each in stored.items() if each.outcome != "none"),
+        _attempts({key: state.under(0, key) for key in keys}),
         state.now,
         frozenset(p for p in processes if state.holds(p)),
         frozenset(p for p in processes if state.waits(p)),
@@ -174,7 +207,12 @@ def _ours(race: Race, state: State, left: int) -> Seen:
         tuple((state.wrote_row(p), state.wrote(p)) for p in processes),
         tuple(each if each.outcome != "none" else None for each in told),
         left,
+        kept if model.replicated else None,
     )
+
+
+def _attempts(stored: Mapping[str, Attempt]) -> frozenset[tuple[str, Attempt]]:
+    return frozenset((key, each) for key, each in stored.items() if each.outcome != "none")
 
 
 def _found(attempt: Attempt) -> tuple[Term, ...]:
@@ -183,11 +221,11 @@ def _found(attempt: Attempt) -> tuple[Term, ...]:
 
 
 def _theirs(value: Value) -> Seen:
-    row, attempts, now, lock, queue, at, sees, wrote, answers, left = value
+    row, attempts, now, lock, queue, at, sees, wrote, answers, left, *kept = value
     processes = sorted(at)
     return (
         _row(row),
-        frozenset((each["key"], _attempt(each)) for each in attempts),
+        _their_attempts(attempts),
         now,
         frozenset() if lock < 0 else frozenset({lock}),
         frozenset(queue),
@@ -196,7 +234,12 @@ def _theirs(value: Value) -> Seen:
         tuple((_row(wrote[p]["row"]), _attempt(wrote[p]["attempt"])) for p in processes),
         tuple(_answer(answers[p]) for p in processes),
         left,
+        (_row(kept[0][0]), _their_attempts(kept[0][1])) if kept else None,
     )
+
+
+def _their_attempts(attempts: Iterable[Mapping[str, Value]]) -> frozenset[tuple[str, Attempt]]:
+    return frozenset((each["key"], _attempt(each)) for each in attempts)
 
 
 def _row(fields: Mapping[str, Value]) -> Row:

@@ -48,7 +48,7 @@ class Race:
         clients: who races.
         prepared: the row of each payment; what is left out does not exist.
         window: how long a window is, in instants.
-        last: the last instant.
+        begins: the instant at which the race begins.
         faults: how often something may go wrong.
         constraints: whether the schema has its constraints.
     """
@@ -56,7 +56,7 @@ class Race:
     clients: Sequence[Client]
     prepared: Mapping[int, Row] = field(default_factory=dict)
     window: int = 2
-    last: int = 2
+    begins: int = 0
     faults: int = 0
     constraints: bool = True
 
@@ -112,7 +112,7 @@ def initial(protocol: Protocol, race: Race) -> State:
         name: Map(zeros[name], list(product(*(w.members[each] for each in arguments))))
         for name, (arguments, _) in PARTS.items()
     }
-    return State(now=w.zero, **maps)
+    return State(now=race.begins, **maps)
 
 
 def frozen(state: State) -> Frozen:

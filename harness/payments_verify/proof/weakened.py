@@ -7,12 +7,12 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from payments_verify.proof.agreement import AUTHORIZED, FAULTS, RACES, WINDOW
 from payments_verify.proof.check import Obligation, Proof
 from payments_verify.proof.counterexample import Counterexample, NoCounterexampleError, find
-from payments_verify.proof.few import Client, Frozen, Race, Values, frozen, initial, steps
+from payments_verify.proof.few import Frozen, Race, Values, frozen, initial, steps
 from payments_verify.proof.invariant import CONJUNCTS, STEP_PROPERTIES, Conjunct, StepProperty
 from payments_verify.proof.protocol import Protocol
+from payments_verify.proof.races import AUTHORIZED, FAULTS, RACES, STANDBY_FAULTS, WINDOW
 from payments_verify.proof.vocabulary import Clock, LookUp, Options, State
 from payments_verify.result import CheckResult, Progress, no_progress
 
@@ -32,20 +32,19 @@ class Weakened:
         race: who races in the run that shows it.
         loses: the property that the run breaks.
         faults: what may go wrong in it.
-        model: the weakened model of the TLA+ specification; empty if it has none.
+        model: the weakened model of the TLA+ specification.
     """
 
     words: str
     options: Options
     race: Race
     loses: str
+    model: str
     faults: Sequence[str] = ()
-    model: str = ""
 
 
-def _race(name: str, **more: object) -> Race:
-    row, clients = RACES[name]
-    return Race(clients, {0: row}, WINDOW, constraints=False, **more)  # type: ignore[arg-type]
+def _race(name: str, faults: int = 0) -> Race:
+    return Race(RACES[name], {0: AUTHORIZED}, WINDOW, faults=faults, constraints=False)
 
 
 WEAKENED: Mapping[str, Weakened] = {
@@ -89,26 +88,30 @@ WEAKENED: Mapping[str, Weakened] = {
         Options(key_with_capture=False),
         _race("different-keys", faults=1),
         "captures",
-        FAULTS,
+        faults=FAULTS,
+        model="weakened-key-committed-before",
     ),
     "sweeper-without-guard": Weakened(
         "the sweeper locks nothing, and does not ask again",
         Options(sweeper_locks=False),
         _race("capture-and-sweep"),
         "moves are legal",
+        model="weakened-sweeper-without-guard",
     ),
     "commit-before-update": Weakened(
         "the lock is given back before the payment is moved",
         Options(commit_last=False),
         _race("different-keys"),
         "one is told",
+        model="weakened-commit-before-update",
     ),
     "replay-does-not-wait": Weakened(
         "a replay does not wait until what it answers with is durable",
         Options(replays_wait=False),
-        Race([Client("capture", "k1", 500)] * 2, {0: AUTHORIZED}, WINDOW, faults=2, constraints=False),
+        _race("same-key-twice", faults=2),
         "answers stay true",
-        ("give up waiting", "fail over"),
+        faults=STANDBY_FAULTS,
+        model="weakened-replay-does-not-wait",
     ),
 }
 """The weakened protocols, by name."""

@@ -26,7 +26,11 @@ _LEAVING = {
     Leaving.ONLY_LOCKED: "only locked",
     Leaving.ROLLED_BACK: "rolled back",
 }
-_PREPARED = {Prepared.CREATED: "PendingPayment", Prepared.AUTHORIZED: "AuthorizedPayment"}
+_PREPARED = {
+    Prepared.NOTHING: "NoPayment",
+    Prepared.CREATED: "PendingPayment",
+    Prepared.AUTHORIZED: "AuthorizedPayment",
+}
 _TICKS = (-1, 0)
 """Where the clock goes, in µs from the window's end: one instant of the specification is one µs."""
 
@@ -45,7 +49,7 @@ CONSTANTS
     EagerWake = TRUE
     MaxFaults = 0
 """
-_CONSTANT = re.compile(r"^\s*(\w+) = (.+?)\s*$", re.MULTILINE)
+_CONSTANT = re.compile(r"^\s*(\w+) (?:=|<-) (.+?)\s*$", re.MULTILINE)
 
 
 class NotModelledError(ValueError):
@@ -69,9 +73,14 @@ class Protocol:
     constraints: bool = True
 
 
+def constants_of(configuration: Path) -> dict[str, str]:
+    """What a model of races gives each constant, and each definition that it overrides."""
+    return dict(_CONSTANT.findall(configuration.read_text()))
+
+
 def protocol_of(configuration: Path) -> Protocol:
     """The protocol of a model of races."""
-    constants = dict(_CONSTANT.findall(configuration.read_text()))
+    constants = constants_of(configuration)
     return Protocol(*(parse(constants[name]) for name in ("Locking", "LookUp", "Clock", "Constraints")))
 
 
@@ -82,29 +91,16 @@ def configuration(scenario: Scenario, protocol: Protocol, specification: str) ->
         scenario: what is raced; a module defines its processes as ``ScenarioPrograms``.
         protocol: the protocol of the service.
         specification: the name of the formula that says what a behaviour is.
-
-    Raises:
-        NotModelledError: the specification does not have this scenario.
     """
-    return _CONFIGURATION.format(
+    configured = _CONFIGURATION.format(
         specification=specification,
-        prepared=prepared_of(scenario),
+        prepared=_PREPARED[scenario.prepared],
         locking=render(protocol.locking),
         look_up=render(protocol.look_up),
         clock=render(protocol.clock),
         constraints=render(protocol.constraints),
     )
-
-
-def prepared_of(scenario: Scenario) -> str:
-    """The payment when a scenario's race begins, as the specification's text.
-
-    Raises:
-        NotModelledError: the specification has no such beginning.
-    """
-    if scenario.prepared not in _PREPARED:
-        raise NotModelledError(f"{scenario.name}: the specification has no creation of a payment")
-    return _PREPARED[scenario.prepared]
+    return configured + ("    BeginsAt <- Window\n" if scenario.past_window else "")
 
 
 def programs_of(scenario: Scenario) -> str:
@@ -113,9 +109,6 @@ def programs_of(scenario: Scenario) -> str:
     Raises:
         NotModelledError: one does what the specification does not have.
     """
-    prepared_of(scenario)
-    if scenario.past_window:
-        raise NotModelledError(f"{scenario.name}: the specification begins within the window")
     return "Race(<<" + ", ".join(_program(actor) for actor in scenario.actors) + ">>)"
 
 
@@ -142,6 +135,8 @@ def _command(command: Command) -> str:
             return f"CaptureOf({render(key)}, Price + {amount - AMOUNT})"
         case "authorize" if command.arguments["window"] == WINDOW:
             return '[f |-> "authorize", window |-> Window]'
+        case "create" if command.payment == 0:
+            return f'[f |-> "create", amount |-> Price + {command.arguments["amount"] - AMOUNT}]'
         case "fail":
             return f'[f |-> "fail", reason |-> {render(command.arguments["reason"])}]'
         case "read":

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from payments_verify.interleavings.execution import Execution, Step
 from payments_verify.payments.race_program import Raced
-from payments_verify.payments.scenarios import Client, Scenario
+from payments_verify.payments.scenarios import Actor, Client, Scenario
 from payments_verify.scheduler import Operation
 from payments_verify.tla.races import NotModelledError, Protocol, configuration, programs_of
 from payments_verify.tla.tlc import Tlc
@@ -30,6 +30,7 @@ _STATEMENTS = (
     # A statement that moves a payment or stores an attempt writes its event, too.
     ("update", re.compile(r"(WITH \w+ AS \( ?)?UPDATE payments\b")),
     ("insert", re.compile(r"(WITH \w+ AS \( ?)?INSERT INTO capture_attempts\b")),
+    ("create", re.compile(r"(WITH \w+ AS \( ?)?INSERT INTO payments\b")),
     ("due", re.compile(r"SELECT .* FROM payments .*\bSKIP LOCKED\b")),
     ("find", re.compile(r"SELECT .* FROM capture_attempts\b")),
     ("read", re.compile(r"SELECT .*payment_clock\(\) FROM payments WHERE (?!.*\bFOR\b)")),
@@ -98,8 +99,7 @@ def events_of(scenario: Scenario, execution: Execution) -> list[Function]:
     }
     events = []
     for index, step in enumerate(execution.steps):
-        asks = isinstance(scenario.actors[step.process], Client)
-        events.append(_event(step, last.get(index), asks=asks))
+        events.append(_event(step, last.get(index), scenario.actors[step.process]))
         events += [_woken(process) for process in step.woke]
     return events
 
@@ -116,17 +116,24 @@ def statement_of(label: str) -> str:
     raise NotModelledError(f"the specification has no statement like {label!r}")
 
 
-def _event(step: Step, answered: Operation | None, *, asks: bool) -> Function:
+def _event(step: Step, answered: Operation | None, actor: Actor) -> Function:
     found = _ROWS.match(str(step.details.get("answer", "")))
+    statement = statement_of(step.label)
+    if statement == "read" and _creates(actor):
+        statement = "look"
     return Function(
         process=step.process,
-        statement=statement_of(step.label),
+        statement=statement,
         waits=step.blocked,
         rows=_UNSEEN if found is None or step.blocked else int(found[1]),
         failed=bool(step.details.get("error")),
         answers=answered is not None,
-        answer=_NONE if answered is None else _answer(answered) if asks else _DONE,
+        answer=_NONE if answered is None else _answer(answered) if isinstance(actor, Client) else _DONE,
     )
+
+
+def _creates(actor: Actor) -> bool:
+    return isinstance(actor, Client) and any(command.f == "create" for command in actor.commands)
 
 
 def _woken(process: int) -> Function:

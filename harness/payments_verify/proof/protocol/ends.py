@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from payments_verify.proof.logic import Term, both, choose, first, no, same
+from payments_verify.proof.logic import Term, both, choose, same
 from payments_verify.proof.protocol.states import Step, either_map, either_state
 from payments_verify.proof.protocol.writes import Writes
 from payments_verify.proof.vocabulary import Answer, State
@@ -12,24 +12,6 @@ from payments_verify.proof.vocabulary import Answer, State
 
 class Ends(Writes):
     """What is committed, and what clients are told."""
-
-    def kept(self, s: State) -> State:
-        """What is committed has reached the standby."""
-        return s.but(kept_row=s.row, kept_under=s.under)
-
-    def _answered(self, s: State, p: Term, answer: Answer) -> State:
-        told = s.but(answer=s.answer.with_value(p, value=answer))
-        return self.goes(self.forgotten(told, p), p, self.words.place.done)
-
-    def answer_of(self, s: State, p: Term) -> Answer:
-        """What is answered at the end of a transaction."""
-        w, done = self.words, self.decision(s, p, self.words.zero)
-        told: Answer = first(
-            (no(self.requests(p)), w.told(w.outcome.done)),
-            (s.broken(p), w.told(w.outcome.internal_error)),
-            otherwise=w.told(done.outcome, done.replayed),
-        )
-        return told
 
     def commit(self, s: State, p: Term, _end: Term) -> Step:
         """COMMIT, which returns when it is durable, on the standby too; then the answer."""
@@ -42,18 +24,27 @@ class Ends(Writes):
                 kept_row=either_map(replay, stored.kept_row, stored.row),
                 kept_under=either_map(replay, stored.kept_under, stored.under),
             )
-        return Step(self.sends(s, p, self.words.place.commit), self._answered(kept, p, self.answer_of(s, p)))
+        done = self.answered(kept, p, self.answer_of(s, p))
+        if not self.options.commit_last:
+            # A weakened protocol has given the lock back, and moves the payment after that.
+            moves = kept.but(
+                holds=kept.holds.with_value(p, value=False),
+                wrote=kept.wrote.with_value(p, value=self.words.no_attempt),
+            )
+            later = both(self.does(p, "capture"), self.moves(s, p))
+            done = either_state(later, self.goes(moves, p, self.words.place.update), done)
+        return Step(self.sends(s, p, self.words.place.commit), done)
 
     def rollback(self, s: State, p: Term, _end: Term) -> Step:
         """ROLLBACK, and the answer."""
-        return Step(self.sends(s, p, self.words.place.rollback), self._answered(s, p, self.answer_of(s, p)))
+        return Step(self.sends(s, p, self.words.place.rollback), self.answered(s, p, self.answer_of(s, p)))
 
     def create(self, s: State, p: Term, _end: Term) -> Step:
         """INSERT ... ON CONFLICT DO NOTHING, outside a transaction; if nothing was inserted, look next."""
         w, of = self.words, self.words.fixed.of(p)
         is_new = same(self.row(s, p).state, w.state.none)
         born = replace(w.no_row, state=w.state.pending, amount=w.fixed.amount(p))
-        created = self._answered(
+        created = self.answered(
             self.kept(s.but(row=s.row.with_value(of, value=born))), p, w.told(w.outcome.created)
         )
         return Step(
@@ -65,18 +56,18 @@ class Ends(Writes):
         w = self.words
         is_same = same(self.row(s, p).amount, w.fixed.amount(p))
         told = w.told(choose(is_same, w.outcome.exists, w.outcome.id_conflict))
-        return Step(self.sends(s, p, w.place.look), self._answered(s, p, told))
+        return Step(self.sends(s, p, w.place.look), self.answered(s, p, told))
 
     def read(self, s: State, p: Term, _end: Term) -> Step:
         """One statement, outside any transaction; ``as_of`` is the time of the look."""
         w = self.words
         told = Answer(w.outcome.read, False, self.row(s, p).state, s.now)
-        return Step(self.sends(s, p, w.place.read), self._answered(s, p, told))
+        return Step(self.sends(s, p, w.place.read), self.answered(s, p, told))
 
     def tick(self, s: State, p: Term, _end: Term) -> Step:
         """The clock goes on; where it may, it is set back."""
         w, to = self.words, self.words.fixed.to(p)
         moved = to if self.options.clock_steps_back else choose(w.before(s.now, to), to, s.now)
         return Step(
-            self.sends(s, p, w.place.tick), self._answered(s.but(now=moved), p, w.told(w.outcome.done))
+            self.sends(s, p, w.place.tick), self.answered(s.but(now=moved), p, w.told(w.outcome.done))
         )

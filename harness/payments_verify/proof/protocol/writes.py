@@ -5,7 +5,7 @@ from __future__ import annotations
 from payments_verify.proof.logic import Term, both, choose, either, first, implies, no, same
 from payments_verify.proof.protocol.reads import Reads
 from payments_verify.proof.protocol.states import Step, either_state
-from payments_verify.proof.vocabulary import State
+from payments_verify.proof.vocabulary import Answer, State
 
 
 class Writes(Reads):
@@ -21,6 +21,25 @@ class Writes(Reads):
                 of, key, value=choose(same(attempt.outcome, w.outcome.none), s.under(of, key), attempt)
             ),
         )
+
+    def kept(self, s: State) -> State:
+        """What is committed has reached the standby."""
+        return s.but(kept_row=s.row, kept_under=s.under)
+
+    def answered(self, s: State, p: Term, answer: Answer) -> State:
+        """The answer, and with it the end of what the client sends."""
+        told = s.but(answer=s.answer.with_value(p, value=answer))
+        return self.goes(self.forgotten(told, p), p, self.words.place.done)
+
+    def answer_of(self, s: State, p: Term) -> Answer:
+        """What is answered at the end of a transaction."""
+        w, done = self.words, self.decision(s, p, self.words.zero)
+        told: Answer = first(
+            (no(self.requests(p)), w.told(w.outcome.done)),
+            (s.broken(p), w.told(w.outcome.internal_error)),
+            otherwise=w.told(done.outcome, done.replayed),
+        )
+        return told
 
     def _updates(self, s: State, p: Term, end: Term) -> State:
         """Move the row, or fail where the schema refuses the move."""
@@ -39,7 +58,13 @@ class Writes(Reads):
             broken=s.broken.with_value(p, value=both(refused, no(nothing))),
             wrote_row=s.wrote_row.with_value(p, value=choose(either(refused, nothing), w.no_row, new)),
         )
-        return self.goes(written, p, following)
+        done = self.goes(written, p, following)
+        if not self.options.commit_last:
+            # A weakened protocol moves the payment in a statement of its own, after its commit.
+            alone = self.kept(s.but(row=s.row.with_value(self.words.fixed.of(p), value=new)))
+            stored = both(self.does(p, "capture"), no(refused))
+            done = either_state(stored, self.answered(alone, p, self.answer_of(s, p)), done)
+        return done
 
     def update(self, s: State, p: Term, end: Term) -> Step:
         """UPDATE payments: waits while another has the lock. A window ends after it begins."""
@@ -60,16 +85,14 @@ class Writes(Reads):
             broken=s.broken.with_value(p, value=refused),
             wrote=s.wrote.with_value(p, value=choose(refused, w.no_attempt, new)),
         )
-        if self.updates_first:
-            return self.goes(written, p, choose(refused, place.rollback, place.commit))
-        # A weakened protocol commits the attempt by itself, and moves the payment afterwards.
-        committed = self.stores(written, p)
-        committed = committed.but(
-            wrote=committed.wrote.with_value(p, value=w.no_attempt),
-            holds=committed.holds.with_value(p, value=both(s.holds(p), self.options.commit_last)),
-        )
-        following = choose(self.moves(s, p), place.update, place.commit)
-        return self.goes(committed, p, choose(refused, place.rollback, following))
+        done = self.goes(written, p, choose(refused, place.rollback, place.commit))
+        if not self.options.key_with_capture:
+            # A weakened protocol commits the attempt by itself, and moves the payment afterwards.
+            stored = self.stores(written, p)
+            alone = stored.but(wrote=stored.wrote.with_value(p, value=w.no_attempt))
+            following = choose(self.moves(s, p), place.update, place.commit)
+            done = self.goes(alone, p, choose(refused, place.rollback, following))
+        return done
 
     def insert(self, s: State, p: Term, end: Term) -> Step:
         """INSERT INTO capture_attempts: waits for an insertion that it may conflict with."""
