@@ -23,6 +23,7 @@ from tests.support.postgres import Database
 from tests.support.processes import Server, serving
 from tests.support.raw_http import (
     AS_JSON,
+    CHUNKED,
     GOOD,
     Connection,
     Sent,
@@ -300,6 +301,106 @@ def test_the_body_after_an_offer_of_another_protocol_is_read(
     assert connection.await_end(LIMIT_S)
     assert connection.statuses() == [201, 200]
     assert watched.state(path) == "captured"
+
+
+# ---- what a request is for -----------------------------------------------------------------------
+
+ANOTHER_PATH = {
+    "an encoded slash": b"/payments/%(id)b%%2Fcaptures",
+    "an encoded slash, in lower case": b"/payments/%(id)b%%2fcaptures",
+    "an encoded slash before": b"/payments%%2F%(id)b/captures",
+    "an encoded letter": b"/payments/%(id)b/%%63aptures",
+    "encoded twice": b"/payments/%(id)b%%252Fcaptures",
+    "an encoded line feed": b"/payments/%(id)b/captures%%0a",
+    "an encoded NUL": b"/payments/%(id)b/captures%%00",
+    "an overlong slash": b"/payments/%(id)b%%c0%%afcaptures",
+    "half an encoding": b"/payments/%(id)b/captures%%2",
+    "encoded dots": b"/payments/%(id)b/x/%%2e%%2e/captures",
+    "dots": b"/payments/%(id)b/x/../captures",
+    "a dot": b"/payments/%(id)b/./captures",
+    "two slashes": b"/payments//%(id)b/captures",
+    "two slashes at first": b"//payments/%(id)b/captures",
+    "a slash at the end": b"/payments/%(id)b/captures/",
+    "parameters": b"/payments/%(id)b/captures;a=b",
+    "parameters within": b"/payments/%(id)b;a=b/captures",
+    "a backslash": b"/payments/%(id)b\\captures",
+    "a URL with an encoded slash": b"http://localhost/payments/%(id)b%%2Fcaptures",
+}
+
+
+@pytest.mark.parametrize("name", ANOTHER_PATH)
+def test_a_path_is_taken_as_it_is_sent(watched: Watched, name: str) -> None:
+    """A resource has one spelling: who lets requests through by their path sees what is served."""
+    path = watched.authorized()
+    target = ANOTHER_PATH[name] % {b"id": path.removeprefix("/payments/").encode()}
+    raw = request(b"POST", target, [b"Idempotency-Key: key"], GOOD)
+    statuses = answers_to(watched, raw)
+    assert statuses[0] in {400, 404, 405}
+    assert statuses[1:] == [200]
+    assert watched.state(path) == "authorized"
+
+
+def test_a_path_never_becomes_a_field(watched: Watched) -> None:
+    watched.captures()
+    watched.captures()
+    assert answers_to(watched, request(b"GET", b"/payments%0a?limit=1")) == [404, 200]
+
+
+def answers_to(watched: Watched, raw: bytes) -> list[int]:
+    """The statuses that are answered to it, and to an ordinary request that follows at once."""
+    connection = watched.connect()
+    connection.send(raw + request(b"GET", b"/healthz", [b"Connection: close"]))
+    assert connection.await_end(LIMIT_S)
+    return connection.statuses()
+
+
+URLS = {
+    "its own": (b"http://localhost%b/captures", b"Host: localhost", [201, 200]),
+    "its own, behind a proxy with TLS": (b"https://localhost%b/captures", b"Host: localhost", [201, 200]),
+    "in capitals": (b"HTTP://LOCALHOST%b/captures", b"Host: localhost", [201, 200]),
+    "another's": (b"http://elsewhere%b/captures", b"Host: localhost", [421, 200]),
+    "its own, and another Host": (b"http://localhost%b/captures", b"Host: elsewhere", [201, 200]),
+    "its own, without a Host": (b"http://localhost%b/captures", b"X: x", [400, 200]),
+    "with a name before": (b"http://localhost@elsewhere%b/captures", b"Host: localhost", [400, 200]),
+    "with a name of its own before": (b"http://user@localhost%b/captures", b"Host: localhost", [400, 200]),
+    "a port that is none": (b"http://localhost:x%b/captures", b"Host: localhost", [400, 200]),
+    "an encoded host": (b"http://%%6cocalhost%b/captures", b"Host: localhost", [400, 200]),
+    "half an address": (b"http://[::1%b/captures", b"Host: localhost", [400, 200]),
+    "no host": (b"http://%b/captures", b"Host: localhost", [400]),
+    "another scheme": (b"ftp://localhost%b/captures", b"Host: localhost", [400]),
+    "a fragment": (b"http://localhost%b/captures#x", b"Host: localhost", [400]),
+    "a path with a fragment": (b"%b/captures#x", b"Host: localhost", [400]),
+}
+
+
+@pytest.mark.parametrize("name", URLS)
+def test_the_host_in_a_url_is_the_one_that_counts(watched: Watched, name: str) -> None:
+    path = watched.authorized()
+    url, host, expected = URLS[name]
+    raw = request(b"POST", url % path.encode(), [b"Idempotency-Key: key"], GOOD)
+    assert answers_to(watched, raw.replace(b"Host: localhost", host, 1)) == expected
+    assert watched.state(path) == ("captured" if expected[0] == 201 else "authorized")
+    assert errors_in(watched.server.printed) == []
+
+
+def test_the_host_in_a_url_counts_where_there_is_no_other(watched: Watched) -> None:
+    raw = b"GET http://elsewhere/payments HTTP/1.0\r\n\r\n"
+    assert answers_to(watched, raw) == [421]
+
+
+@pytest.mark.parametrize("url", [b"http://localhost", b"http://localhost?x=1", b"http://[::1]:80/"])
+def test_a_url_without_a_path_is_the_first_page(watched: Watched, url: bytes) -> None:
+    assert answers_to(watched, request(b"GET", url)) == [200, 200]
+
+
+def test_http_1_0_has_no_chunks_and_is_not_told_to_go_on(watched: Watched) -> None:
+    path = watched.authorized()
+    fields = [b"Idempotency-Key: key", AS_JSON, CHUNKED, b"Connection: keep-alive"]
+    raw = request(b"POST", path.encode() + b"/captures", fields) + b"14\r\n" + GOOD + b"\r\n0\r\n\r\n"
+    assert answers_to(watched, raw.replace(b"HTTP/1.1", b"HTTP/1.0", 1)) == [400]
+    assert watched.state(path) == "authorized"
+    asks = request(b"POST", path.encode() + b"/captures", [fields[0], b"Expect: 100-continue"], GOOD)
+    assert answers_to(watched, asks.replace(b"HTTP/1.1", b"HTTP/1.0", 1)) == [201]
 
 
 def test_trailers_are_no_fields(watched: Watched) -> None:

@@ -72,6 +72,24 @@ async def test_no_such_route(api: Api, method: str, path: str) -> None:
     assert (await api.kit.contents()).payments == {}
 
 
+@pytest.mark.parametrize("path", ["/payments%0A", "/%70ayments", "/healthz%0A", f"{ONE}/captures%0A"])
+async def test_a_path_is_not_decoded(api: Api, path: str) -> None:
+    problem(await api.http.options(path), 404, "http_404")
+
+
+async def test_a_line_feed_ends_no_path_where_the_server_has_decoded_it() -> None:
+    app = create_app(InMemoryPaymentStore(lambda: NOON))
+
+    async def decoded(scope: Any, receive: Any, send: Any) -> None:
+        del scope["raw_path"]
+        await app(scope, receive, send)
+
+    transport = httpx.ASGITransport(decoded)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+        problem(await http.get("/payments%0A"), 404, "http_404")
+        assert (await http.get("/payments")).status_code == 200
+
+
 async def test_head_answers_as_get_does(api: Api) -> None:
     path = await api.authorized()
     pages = ("/", "/docs", "/openapi.json", "/static/style.css", "/problems/not_authorized")

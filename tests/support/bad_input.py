@@ -235,6 +235,18 @@ def _queries() -> Iterator[BadRequest]:
         yield BadRequest(f"query: {name}", "GET", f"/payments?{query}", b"", 422, "invalid_query", says)
 
 
+_OTHER_TYPES = (
+    *(b"text/plain", b"application/x-www-form-urlencoded", b"text/json", b"", b"*/*", b"application/jsonp"),
+    *(
+        b"application/json, text/plain",
+        b"application/json;charset=utf-16",
+        b"application/json; Charset=latin1",
+    ),
+    *(b'application/json; v=1; charset="utf-16"', b"application/json;charset=utf-8;charset=utf-16"),
+    b"application/json; charset=utf-8x",
+)
+
+
 def _bodies_as_a_whole() -> Iterator[BadRequest]:
     requests = (("POST", "/payments"), ("PUT", UNKNOWN_ID), ("POST", "{payment}/captures"))
     large = GOOD + b" " * (BODY_LIMIT + 1 - len(GOOD))
@@ -242,7 +254,7 @@ def _bodies_as_a_whole() -> Iterator[BadRequest]:
         yield BadRequest(
             f"{method} {path} too large", method, path, large, 413, "body_too_large", f"{BODY_LIMIT} bytes"
         )
-        for content_type in (b"text/plain", b"application/x-www-form-urlencoded", b"text/json", b"", b"*/*"):
+        for content_type in _OTHER_TYPES:
             yield BadRequest(
                 f"{method} {path} as {content_type.decode() or 'nothing'}",
                 method,

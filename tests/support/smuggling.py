@@ -24,6 +24,20 @@ _TARGETS = [
     b"http://localhost/payments",
     b"/payments?limit=1",
     b"/openapi.json",
+    b"/payments%2Fx",
+    b"http://elsewhere/payments",
+    b"http://localhost",
+]
+_ODD_TARGETS = [
+    b"http://localhost:x/payments",
+    b"http://user@localhost/payments",
+    b"ftp://localhost/payments",
+    b"/payments#x",
+    b"*",
+    b" /payments",
+    b"/payments\t",
+    b"/payments%0a?limit=1",
+    b"payments",
 ]
 _FIELDS: list[tuple[bytes, ...]] = [
     (b"Connection: Upgrade", b"Upgrade: anything"),
@@ -33,6 +47,9 @@ _FIELDS: list[tuple[bytes, ...]] = [
     (b"Connection: close",),
     (b"Connection: keep-alive",),
     (b"Expect: 100-continue",),
+    (b"Expect: 200-ok",),
+    (b"Connection: close, keep-alive",),
+    (b"Connection: content-length, transfer-encoding",),
     (b"TE: trailers",),
     (b"Content-Encoding: gzip",),
     (b"X-Forwarded-Proto: https",),
@@ -51,6 +68,13 @@ _ODD_FIELDS: list[tuple[bytes, ...]] = [
     (b"X: a\nTransfer-Encoding: chunked",),
     (b"X: a\x00b",),
     (b" X: folded",),
+    (b"X\xff: a",),
+    (b"X(a): a",),
+    (b": a",),
+    (b"content_length: 0",),
+    (b"Transfer-Encoding:",),
+    (b"Transfer-Encoding: ,chunked",),
+    (b"Transfer-Encoding: chunked;q=1",),
     (b"Content-Length: 0",),
     (b"Content-Length: +0",),
     (b"Content-Length: 0, 0",),
@@ -59,6 +83,7 @@ _ODD_FIELDS: list[tuple[bytes, ...]] = [
     (b"Content-Length: 18446744073709551616",),
     (b"Content-Length : 0",),
 ]
+_ODD_VERSIONS = [b"HTTP/1.0", b"HTTP/2.0", b"HTTP/0.9", b"HTTP/1.1 ", b"http/1.1", b"ICE/1.0"]
 _CHUNK_SIZES = [b"%x"] * 8 + [
     b"%X",
     b"000%x",
@@ -104,9 +129,7 @@ def attempt(chance: random.Random, name: bytes, hidden: bytes, oddness: float = 
     is_odd = chance.random() < oddness
     lead = chance.choice([b"", b"", b"\r\n", b"0\r\n\r\n", b"1\r\n{\r\n0\r\n\r\n"])
     body = lead + hidden
-    version = (
-        chance.choice([b"HTTP/1.1"] * 6 + [b"HTTP/1.0", b"HTTP/2.0", b"HTTP/0.9"]) if is_odd else b"HTTP/1.1"
-    )
+    version = chance.choice([b"HTTP/1.1"] * 6 + _ODD_VERSIONS) if is_odd else b"HTTP/1.1"
     fields: list[bytes] = [b"Host: localhost", b"X-Request-ID: " + name, b"Content-Type: application/json"]
     for group in chance.sample(_FIELDS, chance.choice([0, 1, 1, 2])):
         fields += group
@@ -117,7 +140,8 @@ def attempt(chance: random.Random, name: bytes, hidden: bytes, oddness: float = 
     else:
         framed, content = b"Transfer-Encoding: chunked", _in_chunks(chance, body, is_odd=is_odd)
     fields.insert(chance.randint(3, len(fields)), framed)
-    line = b" ".join([chance.choice(_METHODS), chance.choice(_TARGETS), version])
+    target = chance.choice(_ODD_TARGETS if is_odd and chance.random() < 0.3 else _TARGETS)
+    line = b" ".join([chance.choice(_METHODS), target, version])
     end = b"\n" if is_odd and chance.random() < 0.1 else b"\r\n"
     return Attempt(name, cut(chance, end.join([line, *fields]) + end * 2, content))
 

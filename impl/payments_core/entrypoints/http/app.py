@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
 import structlog
@@ -13,7 +14,7 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from payments_core.application.ports import PaymentStore
 from payments_core.domain.errors import (
@@ -41,6 +42,16 @@ class _Application(Starlette):
     def build_middleware_stack(self) -> ASGIApp:
         """What a request goes through."""
         return ExceptionMiddleware(self.router, handlers=self.exception_handlers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request. Its path is taken as it was sent.
+
+        Each resource has one spelling: ``%2F`` is no ``/``, or a proxy that looks at paths would see another.
+        """
+        if scope["type"] == "http":
+            sent = scope.get("raw_path")
+            scope["path"] = quote(scope["path"]) if sent is None else sent.decode("latin-1")
+        await super().__call__(scope, receive, send)
 
 
 def create_app(

@@ -52,6 +52,9 @@ _LAST_PLACE = 2**31 - 1  # of a PostgreSQL integer
 _CURSOR_LENGTH = 24  # bytes: an instant and a UUID
 _LATEST = (datetime.max.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+_TYPE = re.compile(  # who names another charset has a body that others read otherwise
+    rb'[ \t]*application/json[ \t]*(;(?![ \t]*charset=(?!"?utf-8"?[ \t]*(;|$)))[^;]*)*', re.IGNORECASE
+)
 _QUOTED_KEY = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
 
 
@@ -171,13 +174,13 @@ def _require_json(request: Request) -> None:
     types, encodings = [], []
     for name, value in request.scope["headers"]:
         if name == b"content-type":
-            types.append(value.partition(b";")[0].strip().lower())
+            types.append(_TYPE.fullmatch(value) is not None)
         elif name == b"content-encoding":
             encodings.append(value.strip().lower())
     # Without this a browser would send a body for a page of another site, and ask nobody (a simple request).
-    if types != [b"application/json"]:
+    if types != [True]:
         raise ProblemRaised(
-            problems.UNSUPPORTED_MEDIA_TYPE, "send the body as Content-Type: application/json"
+            problems.UNSUPPORTED_MEDIA_TYPE, "send the body as Content-Type: application/json, in UTF-8"
         )
     if any(each not in {b"", b"identity"} for each in encodings):
         raise ProblemRaised(

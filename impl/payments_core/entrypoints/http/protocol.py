@@ -13,10 +13,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from payments_core.entrypoints.http import problems
 from payments_core.entrypoints.http.connections import Connections
+from payments_core.entrypoints.http.joining import JoiningTransport
 from payments_core.entrypoints.http.limits import MAX_HEAD_BYTES
 from payments_core.entrypoints.http.observed import REJECTED
 from payments_core.entrypoints.http.parsing import BODY_LIMIT
 from payments_core.entrypoints.http.problems import ProblemType
+from payments_core.entrypoints.http.targets import read_target
 
 _HEAD_LIMIT_S = 10.0
 _BODY_LIMIT_S = 30.0
@@ -25,45 +27,6 @@ _MAX_MESSAGE_BYTES = 1024 * 1024
 _MAX_PIPELINED = 64
 _SLACK = 4 * 1024  # the request's line and what surrounds the fields; the exact limit is the application's
 _VERSIONS = {"1.1", "1.0"}
-
-_HEAD, _INTERIM = b"HTTP/1.1 ", b"HTTP/1.1 1"
-
-
-class JoiningTransport:
-    """Keeps the head of an answer until its body comes, so that both are one system call and one packet.
-
-    Everything else it leaves to the transport.
-    """
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._head = b""
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the transport's
-        return getattr(self._transport, name)
-
-    def is_closing(self) -> bool:
-        """Whether it is closed, or about to be."""
-        return self._transport.is_closing()
-
-    def write(self, data: bytes) -> None:
-        """Write, or keep for the next write or `flush`."""
-        if not self._head and data.startswith(_HEAD) and not data.startswith(_INTERIM):
-            self._head = data
-            return
-        # A body that is the same for everybody stays one, however many do not read it.
-        self._transport.writelines((self._head, data) if self._head else (data,))
-        self._head = b""
-
-    def flush(self) -> None:
-        """Write what is kept."""
-        if self._head:
-            self.write(b"")
-
-    def close(self) -> None:
-        """Write what is kept, and close."""
-        self.flush()
-        self._transport.close()
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -160,21 +123,37 @@ class BoundedProtocol(HttpToolsProtocol):
 
         Raises:
             httptools.HttpParserError: where the request ends could be doubted, or too many wait already.
+            ValueError: there can be no such target.
         """
         if self.parser.should_upgrade():
             if self.parser.get_method() == b"CONNECT":
                 raise httptools.HttpParserError("there are no tunnels here")
             return  # see `_parse`
-        if self.parser.get_http_version() not in _VERSIONS or len(self.pipeline) >= _MAX_PIPELINED:
+        version = self.parser.get_http_version()
+        if version not in _VERSIONS or len(self.pipeline) >= _MAX_PIPELINED:
             raise httptools.HttpParserError("not to be served")
+        if version == "1.0":
+            self.expect_100_continue = False  # its client would take a 100 for the answer
+            if any(name == b"transfer-encoding" for name, _ in self.headers):
+                raise httptools.HttpParserError("there are no chunks in HTTP/1.0")
+        authority, self.url = read_target(self.url)
+        if authority is not None:  # it says more than Host (RFC 9112, 3.2.2)
+            self._set_host(authority, version)
+        super().on_headers_complete()
         self._in_head = False
         self._expect_nothing()
-        super().on_headers_complete()
         self.headers = []  # the trailers' own: they are no fields of the request
         self._unanswered.append(self.cycle)
         if self.expect_100_continue:
             # Answered without being told to go on, the client alone knows whether its body comes.
             self.cycle.keep_alive = False
+
+    def _set_host(self, host: bytes, version: str) -> None:
+        """Put a host in the place of the one in the fields; only HTTP/1.0 may have left it out."""
+        is_missing = all(name != b"host" for name, _ in self.headers)
+        self.headers[:] = [(name, host if name == b"host" else said) for name, said in self.headers]
+        if is_missing and version == "1.0":
+            self.headers.append((b"host", host))
 
     def on_body(self, body: bytes) -> None:
         """A part of the body has come."""
