@@ -44,6 +44,7 @@ CaptureWhileCreated == Race(<<Creates(Price), Authorizes, CaptureBy("k1")>>)
 TwoSweepers == Race(<<Sweeps, Sweeps>>)
 ClockSetBack == Race(<<CaptureBy("k1"), Sweeps, Ticks(0), Ticks(-Window)>>)
 SweepsAndTick == Race(<<Sweeps, Ticks(0), Sweeps>>)
+ExpiryBehindLock == Race(<<Sweeps, Holds("only locked"), Ticks(0)>>)
 
 \* More of it together.
 Everything == Race(<<CaptureBy("k1"), CaptureBy("k1"), CaptureBy("k2"), Ticks(0)>>)

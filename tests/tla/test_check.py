@@ -23,7 +23,7 @@ from tests.support.tla import FOLDER, Change, changed, tlc
 MODELS = read_models(FOLDER)
 QUICK = ("same-key-twice", "read-while-captured", "weakened-clock-in-lock")
 
-PROPERTIES = ("I2", "I8", "I10", "I11", "EveryRequestAnswered")
+PROPERTIES = ("I2", "I8", "I10", "I11", "EveryRequestAnswered", "DuePaymentsExpire")
 """Of steps and of behaviours; the others are of states, I3 and I4 in the protocol."""
 
 # What is broken, the model that shows it, the one property that is looked at, and what TLC finds.
@@ -111,6 +111,12 @@ BROKEN: dict[str, tuple[Change, str, str, str]] = {
         "same-key-twice",
         "TypeOK",
         "deadlock",
+    ),
+    "a sweeper sweeps once": (
+        Change("Expiry", " /\\ WF_vars(SweepsAgain(p))", ""),
+        "expiry-behind-lock",
+        "DuePaymentsExpire",
+        "a temporal property is violated",
     ),
     "one process is not served": (
         Change("Capture", "WF_vars(\\E p \\in Processes : Runs(p))", "WF_vars(Runs(0))"),

@@ -17,7 +17,7 @@ SITE = ROOT / "build" / "site"
 PAGES = SITE / "pages"
 SECTIONS = {
     "Start": ["README.md", "specs/tutorial.md", "CONTRIBUTING.md", "CHANGELOG.md"],
-    "Specification": ["specs/specification.md", "specs/tla/README.md", "specs/README.md"],
+    "Specification": ["specs/specification.md", "specs/tla/README.md", "specs/proof.md", "specs/README.md"],
     "Use": [
         "specs/report.md",
         "specs/checking-histories.md",

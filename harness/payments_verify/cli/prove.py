@@ -65,15 +65,15 @@ def prove(
         _show(weakened)
         return
     with could_run():
-        results = _run([*_proofs(), *(_agreements(specification, jar) if graphs else ())])
+        results = _run([*_proofs(minimal=uses), *(_agreements(specification, jar) if graphs else ())])
     if uses and not as_json:
         _print_uses(results[0])
     finish(results, as_json=as_json)
 
 
-def _proofs() -> list[tuple[str, Run]]:
+def _proofs(*, minimal: bool) -> list[tuple[str, Run]]:
     proofs: list[tuple[str, Run]] = [
-        ("the protocol", check_proof),
+        ("the protocol", partial(check_proof, minimal=minimal)),
         (
             "the protocol, with a clock that may be set back",
             partial(check_proof, Options(clock_steps_back=True)),

@@ -13,9 +13,11 @@ from payments_verify.pages.sources import SPECIFICATION, Sources
 from payments_verify.pages.traceability import evidence_of, matrix
 from payments_verify.pages.transitions import moves, transition_table
 from payments_verify.payments.http_binding import CAPTURE_OUTCOMES
+from payments_verify.proof.invariant import CONJUNCTS, STEP_PROPERTIES, Conjunct, StepProperty
 from payments_verify.systems.problems import Problem
 from payments_verify.systems.schema import Schema
 
+PROOF = "specs/proof.md"
 DIAGRAM = "specs/figures/states.svg"
 _CREATED = 201
 
@@ -26,10 +28,12 @@ class Made:
 
     Attributes:
         blocks: the texts between the comments of specs/specification.md, by name.
+        invariant: the invariant in words, for specs/proof.md.
         diagram: the picture of the states.
     """
 
     blocks: Mapping[str, str]
+    invariant: str
     diagram: str
 
     def files(self, root: Path) -> Mapping[Path, str]:
@@ -38,9 +42,10 @@ class Made:
         Raises:
             PageError: the page's blocks cannot be told apart, or name nothing that is made.
         """
-        page = root / SPECIFICATION
+        page, proof = root / SPECIFICATION, root / PROOF
         return {
             page: fill(page.read_text(encoding="utf-8"), self.blocks),
+            proof: fill(proof.read_text(encoding="utf-8"), {"invariant": self.invariant}),
             root / DIAGRAM: self.diagram + "\n",
         }
 
@@ -62,7 +67,26 @@ def make(sources: Sources, statuses: Mapping[str, str]) -> Made:
         "traceability": matrix(sources),
     }
     blocks |= {f"evidence-{id_}": evidence_of(sources, id_, statuses) for id_ in sources.invariants}
-    return Made(blocks, state_diagram(moves()))
+    return Made(blocks, invariant_in_words(), state_diagram(moves()))
+
+
+def invariant_in_words() -> str:
+    """The conjuncts and the properties of every step, as a Markdown table."""
+    parts: Sequence[tuple[str, Sequence[Conjunct | StepProperty]]] = (
+        ("always", CONJUNCTS),
+        ("at each step", STEP_PROPERTIES),
+    )
+    rows = [
+        (
+            f"`{each.name}`",
+            each.words + ("; while the clock goes forward" if each.needs_order else ""),
+            when,
+            " ".join(each.invariants),
+        )
+        for when, part in parts
+        for each in part
+    ]
+    return table(("name", "says", "holds", "of"), rows)
 
 
 def data_model(schema: Schema) -> str:

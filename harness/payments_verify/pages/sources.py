@@ -15,6 +15,7 @@ from payments_model import record
 from payments_verify.model_checks import state_graph_rules
 from payments_verify.model_checks.contracts import MODEL, Condition, discover
 from payments_verify.payments.scenarios import NAMED
+from payments_verify.proof.invariant import CONJUNCTS, STEP_PROPERTIES
 from payments_verify.systems.problems import Problem, problem_types
 from payments_verify.systems.schema import Schema, read_schema
 
@@ -36,6 +37,8 @@ class Sources:
         invariants: what each says, in the order of the specification.
         contracts: the postconditions of the model.
         rules: the functions of the exploration that speak of an invariant.
+        conjuncts: parts of the inductive invariant, and properties of every step, that are proved for any
+            number of clients.
         scenarios: races in which a service that breaks it is caught.
         tests: those that are marked with it, as ``path::name``.
         mutants: broken copies of the service that break it.
@@ -47,6 +50,7 @@ class Sources:
     invariants: Mapping[str, str]
     contracts: Sequence[Condition]
     rules: Mapping[str, Sequence[str]]
+    conjuncts: Mapping[str, Sequence[str]]
     scenarios: Mapping[str, Sequence[str]]
     tests: Mapping[str, Sequence[str]]
     mutants: Mapping[str, Sequence[str]]
@@ -73,6 +77,7 @@ class Sources:
             invariants=dict(_HEADING.findall(page.read_text(encoding="utf-8"))),
             contracts=discover(MODEL),
             rules=_by_id((ids, name) for module in _RULES for ids, name in _rules(module)),
+            conjuncts=_by_id(_proved()),
             scenarios=_by_id((each.invariants, each.name) for each in NAMED.values()),
             tests=_by_id(_marked_tests(root)),
             mutants=_by_id(_mutants(root / "tests" / "mutants")),
@@ -103,6 +108,11 @@ def _by_id(pairs: Iterator[tuple[Sequence[str], str]]) -> Mapping[str, Sequence[
             if name not in found.setdefault(each, []):
                 found[each].append(name)
     return found
+
+
+def _proved() -> Iterator[tuple[Sequence[str], str]]:
+    yield from ((each.invariants, each.name) for each in CONJUNCTS)
+    yield from ((each.invariants, each.name) for each in STEP_PROPERTIES)
 
 
 def _rules(module: ModuleType) -> Iterator[tuple[Sequence[str], str]]:

@@ -36,6 +36,7 @@ Show == all' = all \\/ PrintT(ToString(all) \\o " -> " \\o ToString(all'))
 ====
 """
 _VARIABLES = ("row", "attempts", "now", "lock", "queue", "at", "sees", "wrote", "answers", "faults")
+_MODULES = ("Races", "Replicated")
 _ARROW = " -> "
 _SHOWN = 3
 
@@ -45,7 +46,7 @@ Seen: TypeAlias = tuple[Term, ...]
 
 def comparable(models: Mapping[str, Model], specification: Path) -> list[Model]:
     """The models whose races the protocol here has, too."""
-    of_races = [model for model in models.values() if model.module != "Payments"]
+    of_races = [model for model in models.values() if model.module in _MODULES]
     return [each for each in of_races if race_name_of(specification / each.configuration) in RACES]
 
 

@@ -51,6 +51,7 @@ class Proof:
         options: the protocol.
         conjuncts: the invariant.
         limit_s: how long Z3 may take for each obligation, in seconds.
+        minimal: whether what a proof uses is made as small as can be; that takes longer than all proofs.
     """
 
     def __init__(
@@ -58,6 +59,8 @@ class Proof:
         options: Options | None = None,
         conjuncts: Sequence[Conjunct] = CONJUNCTS,
         limit_s: float = LIMIT_S,
+        *,
+        minimal: bool = False,
     ) -> None:
         self.options = options or Options()
         self.words = Symbols(self.options.constraints)
@@ -71,6 +74,7 @@ class Proof:
         actions = {**self.protocol.statements(), **self.protocol.faults()}
         self.steps = {name: action(self.state, self.client, end) for name, action in actions.items()}
         self._limit_s = limit_s
+        self._minimal = minimal
 
     def __len__(self) -> int:
         """How many obligations there are."""
@@ -102,7 +106,7 @@ class Proof:
         """A solver that knows the sorts."""
         solver = z3.Solver(ctx=self.words.context)
         solver.set("timeout", int(self._limit_s * 1000))
-        solver.set("core.minimize", True)
+        solver.set("core.minimize", self._minimal)
         solver.add(*self.words.axioms)
         return solver
 
@@ -148,6 +152,7 @@ def check_proof(
     *,
     progress: Progress = no_progress,
     limit_s: float = LIMIT_S,
+    minimal: bool = False,
 ) -> CheckResult:
     """Check the whole proof.
 
@@ -156,13 +161,14 @@ def check_proof(
         conjuncts: the invariant.
         progress: told of each obligation.
         limit_s: how long Z3 may take for each, in seconds.
+        minimal: whether what each proof uses is made as small as can be.
 
     Returns:
         ``holds`` if every obligation is proved; ``violated`` if one has a counterexample; else ``no
         verdict``: Z3 came to no end with one. The cases are the obligations.
     """
     started = time.perf_counter()
-    proof = Proof(options, conjuncts, limit_s)
+    proof = Proof(options, conjuncts, limit_s, minimal=minimal)
     done: list[Obligation] = []
     for obligation in proof.obligations():
         done.append(obligation)

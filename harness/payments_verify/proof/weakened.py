@@ -186,7 +186,14 @@ def check_refuted(name: str, *, progress: Progress = no_progress) -> CheckResult
         cases=len(found.failing),
         verdict="violated" if found.problems else "holds",
         seconds=time.perf_counter() - started,
-        details={"failing": [f"{each.step}: {each.goal}" for each in found.failing], "run": list(run)},
+        details={
+            "failing": [f"{each.step}: {each.goal}" for each in found.failing],
+            "run": list(run),
+            "clients": {
+                "induction": len(found.induction.race.clients) if found.induction is not None else None,
+                "run": len({step.partition(":")[0] for step in run}),
+            },
+        },
         counterexample="\n".join(found.problems) or None,
     )
 
