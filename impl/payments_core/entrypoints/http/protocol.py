@@ -37,8 +37,8 @@ class BoundedProtocol(HttpToolsProtocol):
     ends the connection: the application has no hand on it any more.
 
     A request is worked on once it is there as a whole and the answers before it have been taken, so that
-    nobody holds a place in the application by being slow. One that is larger than any body may be, or whose
-    client waits to be told to go on, is worked on at once.
+    nobody holds a place in the application by being slow. One that is larger than any body may be is worked
+    on at once. A client that waits to be told to send the body is told so in its turn, whatever it asks.
 
     Of requests that were sent one after the other, each is answered in its turn, and what is no HTTP only
     after those before it: a 400 in the place of another answer would deny what has been done.
@@ -144,9 +144,6 @@ class BoundedProtocol(HttpToolsProtocol):
         self._expect_nothing()
         self.headers = []  # the trailers' own: they are no fields of the request
         self._unanswered.append(self.cycle)
-        if self.expect_100_continue:
-            # Answered without being told to go on, the client alone knows whether its body comes.
-            self.cycle.keep_alive = False
 
     def _set_host(self, host: bytes, version: str) -> None:
         """Put a host in the place of the one in the fields; only HTTP/1.0 may have left it out."""
@@ -180,6 +177,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # noqa: ANN401 - the base class's
         if self.flow.write_paused or _is_to_come(cycle):
+            if cycle.waiting_for_100_continue and not self.flow.write_paused:
+                # Of who is told it is known that the body comes, whatever the answer will be.
+                cycle.waiting_for_100_continue = False
+                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self._next = cycle, app
             return
         self._connections.work(self)
@@ -262,8 +263,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 def _is_to_come(cycle: RequestResponseCycle) -> bool:
-    """Whether there is more of a request, for which its client needs no answer."""
-    return cycle.more_body and not cycle.waiting_for_100_continue and len(cycle.body) <= BODY_LIMIT
+    """Whether there is more of a request than has come, or is needed to refuse it."""
+    return cycle.more_body and len(cycle.body) <= BODY_LIMIT
 
 
 def _on_the_wire(problem: ProblemType, detail: str) -> bytes:
