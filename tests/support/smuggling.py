@@ -219,8 +219,9 @@ class Sender:
             return 0, b"no answer", head, False
         fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
         status = int(head[9:12])
-        has_body = has_body or b"x-request-id" not in fields  # refused before it was known to be a HEAD
-        length = int(fields.get(b"content-length", b"0")) if has_body and status not in {100, 204, 304} else 0
+        may_have_body = has_body or b"x-request-id" not in fields  # refused before it was known to be a HEAD
+        is_empty = not may_have_body or status in {100, 204, 304}
+        length = 0 if is_empty else int(fields.get(b"content-length", b"0"))
         while len(rest) < length:
             if not self._read():
                 return None
