@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.support.mutants import CATALOGUE, Edit
 
 STORE = "infrastructure/postgres/store.py"
+REPLICATION = "infrastructure/postgres/replication.py"
 
 (NO_ROW_LOCK,) = CATALOGUE.edits("no-row-lock")
 (KEY_BEFORE_LOCK,) = CATALOGUE.edits("unique-violation-answered-500")
@@ -49,10 +50,13 @@ ANSWER_BEFORE_COMMIT = (
     Edit(STORE, "\nclass PostgresPaymentStore:\n", _LATE),
     Edit(
         STORE,
-        "        finally:\n            await self._pool.give_back(connection)\n",
-        "        finally:\n"
+        "            try:\n"
+        "                await self._pool.give_back(connection)\n"
+        "            finally:\n"
+        "                self._turn.release()\n",
         "            late = _finish(self._pool, connection)\n"
-        "            _UNDER_WAY.add(asyncio.get_running_loop().create_task(late))\n",
+        "            _UNDER_WAY.add(asyncio.get_running_loop().create_task(late))\n"
+        "            self._turn.release()\n",
     ),
     Edit(STORE, _COMMIT, ""),
     Edit(STORE, "if commit.tag != sql.COMMIT:", "if False:"),
@@ -61,18 +65,22 @@ BLIND_RETRY_AFTER_COMMIT = (
     NO_CONSTRAINTS,
     Edit(
         STORE,
+        "\nfrom collections.abc import",
+        "\nfrom psycopg import OperationalError\nfrom collections.abc import",
+    ),
+    Edit(
+        STORE,
         "        with Replicated(self._connection):\n"
-        "            await _commit(self._connection, [] if payment is None else [payment], attempt)\n",
-        "        payments = [] if payment is None else [payment]\n"
+        "            await _commit(self._connection, payments, attempt, self._last_event)\n",
         "        try:\n"
-        "            await _commit(self._connection, payments, attempt)\n"
+        "            await _commit(self._connection, payments, attempt, self._last_event)\n"
         "        except OperationalError:\n"
         "            async with self._connection._pool.connection() as connection:\n"
         "                await _execute(connection, sql.BEGIN)\n"
-        "                await _commit(connection, payments, attempt)\n",
+        "                await _commit(connection, payments, attempt, self._last_event)\n",
     ),
 )
-REPLICATION_WARNING_IGNORED = (Edit(STORE, "if self._warnings and kind is None:", "if False:"),)
+REPLICATION_WARNING_IGNORED = (Edit(REPLICATION, "if self._warnings and kind is None:", "if False:"),)
 SWEEP_WITHOUT_LIMIT = (
     Edit(
         "entrypoints/sweeper.py",
