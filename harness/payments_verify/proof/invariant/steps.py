@@ -67,7 +67,7 @@ def answers_stay(m: Protocol, s: State, after: State, _p: Term) -> Term:
 
 @step_property("I10")
 def linearized(m: Protocol, s: State, after: State, p: Term) -> Term:
-    """A transaction that ends is one step of the rule."""
+    """A transaction that ends is one step of the rule; without a payment it changes nothing, and says so."""
     of, key = m.words.fixed.of(p), m.words.fixed.key(p)
     done = m.decide(m.row(s, p), m.stored(s, p), p, m.instant(s, p), s.granted(p), after.row(of).expires_at)
     answered = implies(
@@ -78,13 +78,17 @@ def linearized(m: Protocol, s: State, after: State, p: Term) -> Term:
         same(after.row(of), done.row),
         implies(m.does(p, "capture"), same(after.under(of, key), done.attempt)),
     )
-    ends = both(m.requests(p), s.holds(p), stands_at(m, s, p, "commit"), no(stands_at(m, after, p, "commit")))
+    ends = both(m.requests(p), stands_at(m, s, p, "commit"), no(stands_at(m, after, p, "commit")))
     unchanged = both(
         same(after.row(of), m.row(s, p)),
         implies(m.does(p, "capture"), same(after.under(of, key), m.stored(s, p))),
-        same(after.answer(p), s.answer(p)),
     )
-    return implies(ends, either(unchanged, both(stored, answered)))
+    silent = same(after.answer(p), s.answer(p))
+    not_found = same(after.answer(p), m.words.told(m.words.outcome.not_found))
+    return both(
+        implies(both(ends, s.holds(p)), either(both(unchanged, silent), both(stored, answered))),
+        implies(both(ends, no(s.holds(p))), both(unchanged, either(silent, not_found))),
+    )
 
 
 @step_property("I5", "I10", needs_order=True)
