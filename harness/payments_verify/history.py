@@ -99,11 +99,13 @@ class History:
         operations: The operations.
         spec: The name of the specification it was recorded for, where the file says so.
         format: The file format it was read from.
+        lines: The line that each event stands on, from 1, where it was read from a file.
     """
 
     operations: tuple[Operation, ...]
     spec: str | None = None
     format: str = "ours"
+    lines: tuple[int, ...] = field(default=(), compare=False)
 
 
 class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -216,26 +218,35 @@ def _unanswered(invocation: Event, called: int) -> Operation:
     )
 
 
-def pair(events: Iterable[tuple[int, Event]], source: str) -> tuple[Operation, ...]:
+def pair(
+    events: Iterable[tuple[int, Event]], source: str, spec: str | None = None, format_name: str = "ours"
+) -> History:
     """Pair the events of a file into operations.
 
     Args:
         events: Line numbers, from 1, and events, in real-time order.
         source: The name of the file, for messages.
+        spec: The name of the specification, where the file or its format says so.
+        format_name: The format of the file.
 
     Returns:
-        The operations, in the order of their invocations.
+        The history.
 
     Raises:
-        HistoryError: The events are not those of clients that wait for their responses; says which line.
+        HistoryError: The events are not those of clients that wait for their responses, or there are none;
+            says which line.
     """
     pairing = Pairing()
+    lines = []
     for number, event in events:
+        lines.append(number)
         try:
             pairing.add(event)
         except HistoryError as error:
             raise HistoryError(f"{source}:{number}: {error}") from None
-    return pairing.operations()
+    if not lines:
+        raise HistoryError(f"{source}: it has no operation of a client")
+    return History(pairing.operations(), spec, format_name, tuple(lines))
 
 
 def lines_of(data: bytes) -> list[tuple[int, bytes]]:
@@ -266,7 +277,7 @@ def parse(data: bytes, source: str) -> History:
         _require_supported(header, f"{source}:{number}")
         lines = lines[1:]
     events = ((number, _decode(line, Event, f"{source}:{number}")) for number, line in lines)
-    return History(pair(events, source), spec=header.spec if header else None)
+    return pair(events, source, header.spec if header else None)
 
 
 def _is_header(line: bytes) -> bool:

@@ -48,7 +48,15 @@ S = TypeVar("S", bound=Hashable)
 
 
 class SpecError(ValueError):
-    """A history that a specification cannot interpret, or a specification that breaks its own promises."""
+    """A history that a specification cannot interpret, or a specification that breaks its own promises.
+
+    Attributes:
+        event: The position in the history, from 0, of the invocation that is not understood.
+    """
+
+    def __init__(self, problem: str, event: int | None = None) -> None:
+        self.event = event
+        super().__init__(problem)
 
 
 def not_understood(spec_name: str, operation: Operation, known: str) -> SpecError:
@@ -62,7 +70,8 @@ def not_understood(spec_name: str, operation: Operation, known: str) -> SpecErro
     value, response = reprlib.repr(operation.value), reprlib.repr(operation.response)
     return SpecError(
         f"{spec_name}: process {operation.process}, event {operation.called + 1}: {operation.f!r} {value} -> "
-        f"{operation.outcome} {response} is not understood; known are {known}"
+        f"{operation.outcome} {response} is not understood; known are {known}",
+        operation.called,
     )
 
 

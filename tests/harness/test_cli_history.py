@@ -113,7 +113,8 @@ def test_a_specification_must_be_named_somewhere(hard: str) -> None:
 
 def test_a_header_may_name_a_specification_that_there_is_not(tmp_path: Path) -> None:
     path = tmp_path / "h.jsonl"
-    path.write_text('{"format": "payments-verify-history", "version": 1, "spec": "queue"}')
+    header = '{"format": "payments-verify-history", "version": 1, "spec": "queue"}'
+    path.write_text(header + '\n{"type": "invoke", "process": 0, "f": "take"}')
     result = run(str(path))
     assert result.exit_code == 2
     assert "no specification is named 'queue'; there are cas-register, etcd, kv" in result.stderr

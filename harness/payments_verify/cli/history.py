@@ -172,14 +172,16 @@ def _report(
 ) -> tuple[FileReport, _Checked | None]:
     started = time.monotonic()
     name = escaped(str(path))
+    lines: Sequence[int] = ()
     try:
         loaded = load(path, format_name)
+        lines = loaded.lines
         spec = _spec_for(loaded, spec_name)
         result = check(spec, loaded.operations, budget_seconds=budget, max_entries=memory)
     except HistoryError as error:
         reason = str(error)
     except SpecError as error:
-        reason = f"{name}: {error}"
+        reason = f"{name}: {error}" if error.event is None else f"{name}:{lines[error.event]}: {error}"
     except OSError as error:
         reason = f"{name}: cannot be read: {error.strerror}"
     except Exception as error:  # noqa: BLE001 - the other files have verdicts of their own

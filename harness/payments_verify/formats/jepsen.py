@@ -282,7 +282,4 @@ def _edn_entries(elements: Iterable[tuple[int, Form]], source: str) -> Iterator[
 
 
 def _history(entries: Iterable[tuple[int, Entry]], source: str, format_name: str) -> History:
-    operations = pair(_events(entries, source), source)
-    if not operations:
-        raise HistoryError(f"{source}: it has no operation of a client")
-    return History(operations, spec="cas-register", format=format_name)
+    return pair(_events(entries, source), source, "cas-register", format_name)

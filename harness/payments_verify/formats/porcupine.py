@@ -25,7 +25,7 @@ def parse_porcupine(data: bytes, source: str) -> History:
     Raises:
         HistoryError: The bytes are not such a log; says the line and what was wrong.
     """
-    return History(pair(_events(data, source), source), spec="kv", format="porcupine")
+    return pair(_events(data, source), source, "kv", "porcupine")
 
 
 def _events(data: bytes, source: str) -> Iterator[tuple[int, Event]]:

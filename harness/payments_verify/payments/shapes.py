@@ -8,55 +8,55 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from payments_verify.history import Operation, Outcome
-from payments_verify.payments.observations import OUTCOME_NAMED
+from payments_verify.payments.observations import OUTCOME_NAMED, SUCCESSES
 from payments_verify.spec import not_understood
 
 _Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-_OutcomeName = Annotated[str, msgspec.Meta(pattern=f"^({'|'.join(OUTCOME_NAMED)})?$")]
+_OutcomeName = Annotated[str, msgspec.Meta(pattern=f"^({'|'.join(OUTCOME_NAMED)})?\\Z")]
 
 
-class _Arguments(msgspec.Struct, frozen=True):
+class _Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pass
 
 
-class _OfPayment(_Arguments, frozen=True):
+class _OfPayment(_Arguments, frozen=True, forbid_unknown_fields=True):
     payment: str
 
 
-class _Create(_OfPayment, frozen=True):
+class _Create(_OfPayment, frozen=True, forbid_unknown_fields=True):
     amount: _Int64
 
 
-class _Authorize(_OfPayment, frozen=True):
+class _Authorize(_OfPayment, frozen=True, forbid_unknown_fields=True):
     window: _Int64
 
 
-class _Capture(_OfPayment, frozen=True):
+class _Capture(_OfPayment, frozen=True, forbid_unknown_fields=True):
     key: str
     amount: _Int64
 
 
-class _Fail(_OfPayment, frozen=True):
+class _Fail(_OfPayment, frozen=True, forbid_unknown_fields=True):
     reason: Literal["declined", "voided"]
 
 
-class _Clock(_Arguments, frozen=True):
+class _Clock(_Arguments, frozen=True, forbid_unknown_fields=True):
     now: _Int64
 
 
-class _ClockBack(_Arguments, frozen=True):
+class _ClockBack(_Arguments, frozen=True, forbid_unknown_fields=True):
     by: _Int64
 
 
-class _Attempt(msgspec.Struct, frozen=True):
+class _Attempt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key: str
     amount: _Int64 = 0
     outcome: _OutcomeName = ""
     decided_at: _Int64 = 0
 
 
-class _View(msgspec.Struct, frozen=True):
-    state: Literal["pending", "authorized", "captured", "failed"] = "pending"
+class _View(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    state: Literal["pending", "authorized", "captured", "failed"]
     amount: _Int64 = 0
     authorized_at: _Int64 = 0
     capture_expires_at: _Int64 = 0
@@ -66,14 +66,14 @@ class _View(msgspec.Struct, frozen=True):
     reason: Literal["declined", "voided", "expired"] = "declined"
 
 
-class _Answer(msgspec.Struct, frozen=True):
+class _Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outcome: _OutcomeName = ""
     also: list[_OutcomeName] = []
     replayed: bool = False
     decided_at: _Int64 = 0
     body: str = ""
-    payment: _View = _View()
-    attempts: list[_Attempt] = []
+    payment: _View | msgspec.UnsetType = msgspec.UNSET
+    attempts: list[_Attempt] | msgspec.UnsetType = msgspec.UNSET
     as_of: _Int64 = 0
 
 
@@ -90,8 +90,8 @@ _ARGUMENTS: Mapping[str, type[_Arguments]] = {
     "clock": _Clock,
     "clock_back": _ClockBack,
 }
-_SHOWN = frozenset({"read", "attempts"})
-_DECIDED = frozenset({"create", "authorize", "capture", "fail"})
+_SHOWN = {"read": "payment", "attempts": "attempts"}
+_ANSWERED = frozenset({"create", "authorize", "capture", "fail", *_SHOWN})
 
 
 def require_types(operation: Operation) -> None:
@@ -104,15 +104,20 @@ def require_types(operation: Operation) -> None:
     try:
         if operation.f in _ARGUMENTS:
             msgspec.convert(operation.value, _ARGUMENTS[operation.f])
-            if operation.outcome is not Outcome.UNKNOWN and operation.f in _SHOWN | _DECIDED:
-                _require_answer(operation.response, names_outcome=operation.f in _DECIDED)
+            if operation.outcome is not Outcome.UNKNOWN and operation.f in _ANSWERED:
+                _require_answer(operation.f, operation.outcome, operation.response)
             return
     except msgspec.ValidationError as error:
         known += f": {error}"
     raise not_understood("payments", operation, known)
 
 
-def _require_answer(answer: Any, *, names_outcome: bool) -> None:  # noqa: ANN401 - any JSON value
+def _require_answer(f: str, outcome: Outcome, answer: Any) -> None:  # noqa: ANN401 - any JSON value
     msgspec.convert(answer, _Answer)
-    if names_outcome and not answer.get("outcome"):
+    shown, named = _SHOWN.get(f), answer.get("outcome")
+    if shown is not None and shown not in answer and named in (None, "", "read"):
+        raise msgspec.ValidationError(f"the answer shows no {shown}")
+    if shown is None and not named:
         raise msgspec.ValidationError("the answer names no outcome")
+    if named and outcome is Outcome.FAIL and OUTCOME_NAMED[named] in SUCCESSES:
+        raise msgspec.ValidationError(f"{named} is no refusal")

@@ -87,7 +87,9 @@ class CasRegister:
         key: int | str | None = None
         of_one = operation
         match operation.value:
-            case {"key": int() | str() as named, "value": value} if not isinstance(named, bool):
+            case {"key": int() | str() as named, "value": value, **rest} if (
+                type(named) is not bool and not rest
+            ):
                 key = named
                 of_one = replace(operation, value=value, response=_of_key(named, operation))
         if not _is_known(of_one):
@@ -114,7 +116,11 @@ class EtcdRegister(CasRegister):
 def _of_key(key: int | str, operation: Operation) -> Json:
     """The response without its key; as it is, and so none that a read can have, if that is another."""
     match operation.response:
-        case {"key": answered, "value": value} if answered == key and type(answered) is type(key):
+        case {"key": answered, "value": value, **rest} if (answered, type(answered), rest) == (
+            key,
+            type(key),
+            {},
+        ):
             return value
     return operation.response
 

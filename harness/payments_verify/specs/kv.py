@@ -67,14 +67,21 @@ class KeyValue:
 
     def _key(self, operation: Operation) -> str:
         match operation.f, operation.value:
-            case "get", {"key": str() as key} if operation.outcome is not Outcome.OK:
+            case "get", {"key": str() as key, **rest} if not rest and _answers_get(operation, key):
                 return key
-            case "get", {"key": str() as key} if _string(operation.response) is not None:
-                return key
-            case "put" | "append", {"key": str() as key, "value": str()}:
+            case "put" | "append", {"key": str() as key, "value": str(), **rest} if not rest:
                 return key
             case _:
                 raise not_understood(self.name, operation, _KNOWN)
+
+
+def _answers_get(operation: Operation, key: str) -> bool:
+    if operation.outcome is not Outcome.OK:
+        return True
+    match operation.response:
+        case {"key": answered, "value": str(), **rest}:
+            return answered == key and not rest
+    return False
 
 
 def _string(value: Json) -> str | None:
