@@ -203,3 +203,5 @@ async def test_a_role_that_may_not_capture_is_not_ready(database: Database, with
         owner.execute(f"REVOKE {withdrawn} FROM payments_app".encode())
     async with service_on(database.dsn) as http:
         problem(await http.get("/readyz"), 503, "unavailable")
+        assert 503 in (answered := await capture(http))
+        assert 500 not in answered

@@ -145,6 +145,17 @@ async def _too_slow(_request: Request, error: Exception) -> Response:
     return _not_now("the database took too long and stored nothing; send the same request again")
 
 
+async def _unfit(request: Request, error: Exception) -> Response:
+    assert isinstance(error, psycopg.ProgrammingError)
+    if error.sqlstate is None:  # not the database's word: the driver was used wrongly
+        return await _failed(request, error)
+    _log.error("database unfit", exc_info=error)
+    return _not_now(
+        "the database lacks rights, tables or functions that this needs; nothing was stored: send the same "
+        "request again once it has them"
+    )
+
+
 async def _busy(_request: Request, error: Exception) -> Response:
     _log.warning("payment busy", error=type(error).__name__)
     detail = (
@@ -188,6 +199,7 @@ _HANDLERS: dict[Any, Any] = {
     psycopg.errors.ReadOnlySqlTransaction: _unavailable,
     psycopg.errors.InvalidSqlStatementName: _unavailable,
     psycopg.OperationalError: _unavailable,
+    psycopg.ProgrammingError: _unfit,
     PoolTimeout: _unavailable,
     PoolClosed: _unavailable,
     Exception: _failed,
