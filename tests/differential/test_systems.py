@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from payments_verify.payments.checks import OpenSystem, machine_check, stress_check
+from payments_verify.payments.checks import machine_check, stress_check
+from payments_verify.payments.system import System
+from payments_verify.payments.traits import EVERYTHING
 from payments_verify.systems import in_memory, in_process, prepared_database, servers
 from tests.support.postgres import chosen_bin_dir
 
@@ -42,8 +46,8 @@ def dsn() -> Iterator[str]:
         yield dsn
 
 
-def system(name: str, dsn: str) -> OpenSystem:
-    systems: dict[str, OpenSystem] = {
+def system(name: str, dsn: str) -> Callable[..., AbstractAsyncContextManager[System]]:
+    systems: dict[str, Callable[..., AbstractAsyncContextManager[System]]] = {
         "in memory": in_memory,
         "in process": partial(in_process, dsn),
         "server": partial(servers, dsn, 1),
@@ -63,6 +67,28 @@ def test_every_answer_is_the_models(name: str, examples: int, seen: Sequence[str
     # A run that never came to the interesting answers has shown nothing.
     assert [outcome for outcome in seen if outcome not in result.details["outcomes"]] == []
     assert result.details["comparisons"] > 10 * examples
+
+
+@pytest.mark.invariant("I11")
+@pytest.mark.parametrize("name", ["in memory", "in process"])
+def test_every_answer_is_the_models_where_few_refusals_are_stored(name: str, dsn: str) -> None:
+    opened = partial(system(name, dsn), max_stored_refusals=1)
+    result = machine_check(name, opened, examples=60, steps=20, seed=2)
+    assert result.counterexample is None
+    assert result.details["outcomes"]["capture -> too_many_refusals"] > 5
+
+
+def test_a_service_that_stores_more_refusals_or_fewer_than_it_says_is_found() -> None:
+    for stored, said in ((3, 2), (2, 3)):
+
+        @asynccontextmanager
+        async def opened(stored: int = stored, said: int = said) -> AsyncIterator[System]:
+            async with in_memory(stored) as made:
+                yield replace(made, traits=replace(EVERYTHING, max_stored_refusals=said))
+
+        result = machine_check("lying", opened, examples=100, steps=20, seed=2)
+        assert result.verdict == "violated"
+        assert "too_many_refusals" in str(result.counterexample)
 
 
 @pytest.mark.invariant("I10")

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import psycopg
 
 from payments_core.application.ports import PaymentStore
 from payments_core.application.use_cases import ExpirePayments
+from payments_core.domain.values import MAX_STORED_REFUSALS
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
 from payments_core.infrastructure.in_memory import InMemoryPaymentStore
 from payments_verify.clock import DatabaseClock
 from payments_verify.payments.system import System
+from payments_verify.payments.traits import EVERYTHING
 from payments_verify.systems.quiet import only_errors_logged
 from payments_verify.systems.shipped import shipped
 
@@ -21,7 +24,7 @@ _SWEEP_BATCH = 1_000
 
 
 @asynccontextmanager
-async def in_memory() -> AsyncIterator[System]:
+async def in_memory(max_stored_refusals: int = MAX_STORED_REFUSALS) -> AsyncIterator[System]:
     """The application over the in-memory store, with a clock of its own."""
     instant = [0]
 
@@ -30,21 +33,29 @@ async def in_memory() -> AsyncIterator[System]:
 
     store = InMemoryPaymentStore(lambda: instant[0])
     with only_errors_logged():
-        yield System("in memory", (shipped(store),), set_clock, lambda: sweep_all(store), is_new=True)
+        yield System(
+            "in memory",
+            (shipped(store, max_stored_refusals),),
+            set_clock,
+            lambda: sweep_all(store),
+            traits=replace(EVERYTHING, max_stored_refusals=max_stored_refusals),
+            is_new=True,
+        )
 
 
 @asynccontextmanager
-async def in_process(dsn: str) -> AsyncIterator[System]:
+async def in_process(dsn: str, max_stored_refusals: int = MAX_STORED_REFUSALS) -> AsyncIterator[System]:
     """The application over PostgreSQL, in this process; ``dsn`` has a clock that can be set."""
     with only_errors_logged():
         async with make_pool(Settings(database_url=dsn)) as pool, DatabaseClock.connect(dsn) as clock:
             store = postgres_store(pool)
             yield System(
                 "in process, PostgreSQL",
-                (shipped(store),),
+                (shipped(store, max_stored_refusals),),
                 clock.set,
                 lambda: sweep_all(store),
                 lambda payment: row_lock(dsn, payment),
+                traits=replace(EVERYTHING, max_stored_refusals=max_stored_refusals),
             )
 
 

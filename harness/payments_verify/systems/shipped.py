@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from payments_core.application.ports import PaymentStore
+from payments_core.domain.values import MAX_STORED_REFUSALS
 from payments_core.entrypoints import tokens
 from payments_core.entrypoints.http.app import create_app
 from payments_core.entrypoints.metrics import Metrics
@@ -30,10 +31,11 @@ _SESSION = """
 """
 
 
-def shipped(store: PaymentStore) -> PaymentsClient:
+def shipped(store: PaymentStore, max_stored_refusals: int = MAX_STORED_REFUSALS) -> PaymentsClient:
     """A client of the application over ``store``, with a token that it accepts."""
     token, digest = tokens.make()
-    app = guarded(create_app(store), Settings(tokens=digest, tokens_file=None), Metrics())
+    made = create_app(store, max_stored_refusals=max_stored_refusals)
+    app = guarded(made, Settings(tokens=digest, tokens_file=None), Metrics())
     return PaymentsClient(ApplicationClient(app, {"Authorization": f"Bearer {token}"}))
 
 
