@@ -63,4 +63,4 @@ def test_it_becomes_the_service(capfd: pytest.CaptureFixture[str]) -> None:
     path = str(Path(shifted_clock.__file__))
     ended = subprocess.run([sys.executable, path, "3600", "token"], timeout=LIMIT_S, check=False)
     assert ended.returncode == 0
-    assert capfd.readouterr().out.startswith("token   pay_")
+    assert capfd.readouterr().out.startswith("token  pay_")
