@@ -59,6 +59,7 @@ _KINDS = {
     "LOCK": Kind.LOCK,
 }
 _VERBS = {"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "VALUES"}
+_SUBQUERY = "(...)"
 _AFTER_FROM = {
     "WHERE",
     "GROUP",
@@ -109,6 +110,8 @@ def _statement(tokens: Sequence[str]) -> Gist:
 def _select(tokens: Sequence[str]) -> Gist:
     outer = list(_outermost(tokens))
     tables = list(dict.fromkeys(_tables(outer)))
+    named = [table for table in tables if table != _SUBQUERY]
+    tables = named or tables
     if not tables:
         calls = _ADVISORY.search(" ".join(tokens))
         return Gist(_join(["SELECT", *tokens[1:]]), Kind.LOCK if calls else Kind.READ)
@@ -150,7 +153,7 @@ def _tables(outer: Sequence[str]) -> Iterator[str]:
             is_from = is_expected = False
         elif is_expected and word not in _BEFORE_TABLE:
             is_expected = False
-            yield "(...)" if lexeme == "()" else lexeme
+            yield _SUBQUERY if lexeme == "()" else lexeme
 
 
 def _lock_words(outer: Sequence[str]) -> Iterator[str]:

@@ -18,7 +18,7 @@ CASES = [
             "SELECT count(*) FROM a JOIN b ON a.x = b.x, LATERAL (SELECT 1) q WHERE a.d IS DISTINCT FROM 3 "
             "ORDER BY x LIMIT 3 FOR UPDATE OF a, q SKIP LOCKED"
         ),
-        "SELECT a, b, (...) FOR UPDATE SKIP LOCKED",
+        "SELECT a, b FOR UPDATE SKIP LOCKED",
         Kind.LOCK,
     ),
     ("SELECT i FROM p WHERE c <= (SELECT clock() FROM other)", "SELECT p", Kind.READ),
