@@ -218,3 +218,12 @@ def test_porcupines_maps_may_have_their_keys_in_any_order(tmp_path: Path) -> Non
     )
     assert verdict(check(tmp_path, lines % "1")) == "ok"
     assert verdict(check(tmp_path, lines % "")) == "illegal"
+
+
+@pytest.mark.parametrize(
+    "content", [", \n" * 100_000 + "x", "[, \n" + ";x\n" * 100_000 + "x", "0 :ok :read " + "1 " * 10_000_000]
+)
+def test_a_long_file_that_is_no_history_is_refused_at_once(content: str, tmp_path: Path) -> None:
+    done = check(tmp_path, content)
+    assert done.exit_code == 2
+    assert len(done.stderr) < 1_000

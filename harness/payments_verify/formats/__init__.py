@@ -29,7 +29,7 @@ FORMATS: dict[str, Callable[[bytes, str], History]] = {
 """The reader of every format, by its name."""
 
 _JSON = re.compile(rb'\s*\{\s*["}]')
-_BLANK = rb"(?:[\s,]|;[^\n]*)*"
+_BLANK = rb"(?:[\s,]|;[^\n]*)*+"
 _EDN = re.compile(_BLANK + rb"[\[(]?" + _BLANK + rb"(?:\{\s*[:,;}#]|#jepsen|#_|[\])]|$)")
 _KEY = re.compile(rb"[{\s,]:key[\s,]")
 

@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from typing import Literal, TypeAlias
 
 from payments_verify.formats import edn
@@ -232,10 +233,10 @@ def _log_entry(found: re.Match[str], where: str) -> Entry:
 
 @lru_cache
 def _value(text: str) -> Form:
-    found = [form for _, form in edn.forms(text)]
+    found = list(islice(edn.forms(text), 2))
     if len(found) != 1:
-        raise HistoryError(f"{text!r} is not one value")
-    return found[0]
+        raise HistoryError(f"{text[:60]!r} is not one value")
+    return found[0][1]
 
 
 @lru_cache
