@@ -73,6 +73,21 @@ def test_a_right_service_with_a_clock_of_its_own_is_not_accused(charges: Any) ->
     assert results[2].cases > 30  # the one that waits for a lock too
 
 
+def test_a_right_service_that_expires_by_itself_is_not_accused(
+    charges: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHARGES_SWEEPS_EVERY_MS", "300")
+    service, why = charges("clock_timestamp()").with_its_clock()
+    assert service.traits.moves_clock is False
+    assert "expires payments by itself" in why
+    results = [
+        machine_check("charges", service.system, examples=10, steps=10, seed=1),
+        windows_check("one at a time", service.system),
+        windows_check("at once", service.system, AT_ONCE),
+    ]
+    assert [each.counterexample for each in results] == [None] * 3
+
+
 def test_the_transactions_start_instead_of_the_present_is_still_caught(charges: Any) -> None:
     service, why = charges("CURRENT_TIMESTAMP", apart=False).with_its_clock()
     assert why is not None
@@ -96,7 +111,7 @@ def test_it_is_said_and_level_3_waits_too(charges: Any, tmp_path: Path) -> None:
         few = Trials(programs=2, rounds=2, steps=5)
         found = examine(subject, few, folder=tmp_path, seed=1, level=3)
     assert (found.reached, found.exit_code) == (3, 0), found
-    said = "the service does not follow the clock: after two windows, a capture is answered captured"
+    said = "the clock is not moved: after two windows, a capture is answered captured"
     assert said in found.unchecked
     assert [check.name for check in found.levels[2].checks][-1].endswith("by waiting")
 

@@ -3,10 +3,14 @@
 Not every clock can be moved: `CURRENT_TIMESTAMP` is grammar and no function, a function may have a search
 path of its own, and many a service asks its host. No command here is near the end of a window, so that a
 wrong service that does follow the clock is not taken for one that does not.
+
+Nor is the clock moved for a service that expires payments by itself: what it had done by an instant would be
+nobody's to say.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -19,10 +23,12 @@ from payments_verify.payments.system import SweepError, System
 
 _WINDOW = 3_600_000_000
 _AMOUNT = 500
+_OWN_SWEEP_S = 2.0
+_LOOK_AGAIN_S = 0.1
 
 
 async def why_clock_stays(system: System) -> str | None:
-    """What shows that a service does not follow the clock that the harness moves; ``None`` if nothing does.
+    """What shows that a service's clock cannot be moved, or is not to be; ``None`` if nothing does.
 
     Args:
         system: the service, just started.
@@ -42,7 +48,12 @@ class _Probe:
 
     async def run(self) -> str | None:
         """Inside a window, and past another."""
-        return await self._inside() or await self._past() or self._real_time_in
+        return (
+            await self._inside()
+            or await self._past()
+            or self._real_time_in
+            or await self._expires_by_itself()
+        )
 
     async def _inside(self) -> str | None:
         payment = await self._authorized()
@@ -64,6 +75,18 @@ class _Probe:
             return "after two windows, a sweep leaves the payment as it is"
         return None
 
+    async def _expires_by_itself(self) -> str | None:
+        payment = await self._authorized()
+        await self._move(2 * self._window)
+        if await self._state(payment) != "authorized":
+            return None  # it may be the read that expires it, which is wrong
+        until = time.monotonic() + _OWN_SWEEP_S
+        while time.monotonic() < until:
+            await asyncio.sleep(_LOOK_AGAIN_S)
+            if await self._state(payment) == "failed":
+                return "the service expires payments by itself, at times that the harness does not know"
+        return None
+
     async def _authorized(self) -> str:
         payment = str(uuid4())
         await self._move(0)
@@ -78,6 +101,9 @@ class _Probe:
     async def _swept(self, payment: str) -> str | None:
         if self._system.sweep is not None:
             await self._system.sweep()
+        return await self._state(payment)
+
+    async def _state(self, payment: str) -> str | None:
         seen = (await self._send("read", payment)).get("payment", {}).get("state")
         return None if seen is None else str(seen)
 

@@ -59,7 +59,7 @@ class StartedService:
     new_database: Callable[[], str]
 
     def with_its_clock(self) -> tuple[StartedService, str | None]:
-        """The service as it can be examined, and what shows that its clock cannot be moved, if it cannot.
+        """The service as it can be examined, and why its clock is not moved, if it is not.
 
         Whatever keeps it from being started is left for those who examine it.
         """

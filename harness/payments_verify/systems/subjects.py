@@ -63,7 +63,7 @@ def started_subject(
         service, clock_stays = StartedService(command, binding, new_database).with_its_clock()
         binding, traits = service.binding, service.traits
         reasons = [(each, why_not(each, binding, traits)) for each in SCENARIOS.values()]
-        left_out = [] if clock_stays is None else [f"the service does not follow the clock: {clock_stays}"]
+        left_out = [] if clock_stays is None else [f"the clock is not moved: {clock_stays}"]
         left_out += unchecked(binding, traits, has_database=True)
         left_out += [
             f"scenario {each.name} (levels 4 and 5): the binding lacks {why}" for each, why in reasons if why

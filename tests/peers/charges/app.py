@@ -5,6 +5,8 @@ again. `CHARGES_LOCKED` makes it right at once too: `1` locks the charge before 
 asks for that lock until it has it, `advisory` takes a lock that is no row's, and `serializable` locks nothing
 and tries again. `CHARGES_JITTER_MS` makes it take its time, at random, before what matters.
 
+`CHARGES_SWEEPS_EVERY_MS` makes it expire charges by itself, so often.
+
 `CHARGES_CLOCK` is the SQL that tells the time, or `host`; with `CHARGES_CLOCK_APART=1` it is asked in a
 transaction of its own, as it has to be where it tells when the transaction began.
 """
@@ -32,6 +34,7 @@ from starlette.routing import Route
 WAY = os.environ.get("CHARGES_LOCKED", "")
 LOCK = {"1": " FOR UPDATE", "nowait": " FOR UPDATE NOWAIT"}.get(WAY, "")
 JITTER_S = float(os.environ.get("CHARGES_JITTER_MS", "0")) / 1_000
+SWEEPS_EVERY_S = float(os.environ.get("CHARGES_SWEEPS_EVERY_MS", "0")) / 1_000
 AGAIN = (errors.SerializationFailure, errors.LockNotAvailable)
 ADVISORY = b"SELECT pg_advisory_xact_lock(hashtextextended(%s::text, 0))"
 CLOCK = os.environ.get("CHARGES_CLOCK", "clock_timestamp()")
@@ -249,6 +252,11 @@ async def read(request: Request) -> Response:
 
 @until_it_is_done
 async def expire(_request: Request) -> Response:
+    await sweep()
+    return Response(status_code=204)
+
+
+async def sweep() -> None:
     async with pool.connection() as connection:
         due, instant = "status = 'authorized' AND valid_till <= %s", await now(connection)
         if WAY == "advisory":
@@ -258,7 +266,12 @@ async def expire(_request: Request) -> Response:
                 [instant],
             )
         await connection.execute(f"UPDATE charge SET status = 'cancelled' WHERE {due}".encode(), [instant])
-    return Response(status_code=204)
+
+
+async def sweep_again_and_again() -> None:
+    while SWEEPS_EVERY_S:
+        await asyncio.sleep(SWEEPS_EVERY_S)
+        await sweep()
 
 
 @asynccontextmanager
@@ -266,7 +279,9 @@ async def lifespan(_app: Starlette) -> AsyncIterator[None]:
     async with await AsyncConnection.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
         await connection.execute(SCHEMA.encode())
     async with pool:
+        sweeping = asyncio.create_task(sweep_again_and_again())
         yield
+        sweeping.cancel()
 
 
 app = Starlette(
