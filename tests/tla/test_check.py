@@ -23,8 +23,10 @@ from tests.support.tla import FOLDER, Change, changed, tlc
 MODELS = read_models(FOLDER)
 QUICK = ("same-key-twice", "read-while-captured", "weakened-clock-in-lock")
 
-PROPERTIES = ("I2", "I8", "I10", "I11", "EveryRequestAnswered", "DuePaymentsExpire")
+PROPERTIES = (*("I2", "I8", "I10", "I11", "EveryRequestAnswered", "DuePaymentsExpire", "EachWithItsEvent"),)
 """Of steps and of behaviours; the others are of states, I3 and I4 in the protocol."""
+
+NO_LOCK = Change("Capture", '(Locking \\/ Does(p) = "holds") /\\ row # NoPayment', "FALSE")
 
 # What is broken, the model that shows it, the one property that is looked at, and what TLC finds.
 BROKEN: dict[str, tuple[Change, str, str, str]] = {
@@ -118,6 +120,37 @@ BROKEN: dict[str, tuple[Change, str, str, str]] = {
         "DuePaymentsExpire",
         "a temporal property is violated",
     ),
+    "a capture leaves no event": (
+        Change("Events", '"insert" ELSE "update"', '"update" ELSE "update"'),
+        "events-different-keys",
+        "I12",
+        "I12",
+    ),
+    "a move leaves no event": (
+        Change("Events", '"insert" ELSE "update"', '"insert" ELSE "none"'),
+        "events-capture-and-void",
+        "MovesExplainTheRow",
+        "MovesExplainTheRow",
+    ),
+    "a number is left out": (
+        Change("Events", "Cardinality(events) + 1", "Cardinality(events) + 2"),
+        "events-different-keys",
+        "Numbered",
+        "Numbered",
+    ),
+    "an event outlives its transaction": (
+        Change("Events", "Cut(p) /\\ Forgets(p) /\\ UNCHANGED events", "Cut(p) /\\ Keeps(p)"),
+        "events-different-keys",
+        "EachWithItsEvent",
+        "EachWithItsEvent",
+    ),
+    "events are numbered without the lock": (
+        NO_LOCK,
+        "events-different-keys-and-tick",
+        "InTheOrderOfGrants",
+        "InTheOrderOfGrants",
+    ),
+    "two write events at once": (NO_LOCK, "events-different-keys-and-tick", "OneWrites", "OneWrites"),
     "one process is not served": (
         Change("Capture", "WF_vars(\\E p \\in Processes : Runs(p))", "WF_vars(Runs(0))"),
         "same-key-twice",
