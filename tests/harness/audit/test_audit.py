@@ -218,7 +218,8 @@ def test_a_reconstructed_past_is_sound(copied: Database) -> None:
 async def test_a_service_that_forgets_an_event(
     kit: Kit, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(statements, "MOVE_PAYMENT", statements.UPDATE_PAYMENT)
+    moves_alone = f"{statements.UPDATE_PAYMENT} AND payment_id = %s"
+    monkeypatch.setattr(statements, "MOVE_PAYMENT", moves_alone)
     payment_id = (await kit.store.create(uuid4(), Amount(500))).snapshot.payment.payment_id
     await AuthorizePayment(kit.store)(payment_id, CaptureWindow(SECOND))
     found = await asyncio.to_thread(audit, database.dsn)
