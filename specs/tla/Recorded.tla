@@ -23,10 +23,10 @@ VARIABLES run,    \* which one is followed
 Event == events[done + 1]
 
 \* What could not be seen, as the rows of a statement that had to wait, is -1; nor is it seen whether that failed.
+\* A look-up always has a row, with the number of the last event; what it found, the answer shows.
 Rows(p) ==
     CASE Event.statement = "lock" -> IF sees'[p].row = NoPayment THEN 0 ELSE 1
       [] Event.statement = "due" -> IF sees'[p].row = NoPayment THEN 0 ELSE 1
-      [] Event.statement = "find" -> IF sees'[p].found = NoAttempt THEN 0 ELSE 1
       [] Event.statement = "update" -> IF wrote'[p].row = NoPayment THEN 0 ELSE 1
       [] OTHER -> -1
 

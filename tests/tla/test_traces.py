@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 from payments_verify.cli import app
 from payments_verify.cli.tla import modelled
 from payments_verify.payments.scenarios import NAMED, SCENARIOS, Command, Scenario, Tick, client
+from payments_verify.proof.races import RACES, race_of
+from payments_verify.proof.recorded import follow
 from payments_verify.systems import gated_service
 from payments_verify.tla.behaviours import count_behaviours
 from payments_verify.tla.models import read_models
@@ -104,12 +106,8 @@ def answered(outcome: str, *, replayed: bool = False) -> Function:
     return Function(outcome=outcome, replayed=replayed)
 
 
-def two_successes(events: Sequence[Function]) -> Events:
+def answered_as_new(events: Sequence[Function]) -> Events:
     return with_event(events, "commit", waiter_of(events), answer=answered("captured"))
-
-
-def not_replayed(events: Sequence[Function]) -> Events:
-    return with_event(events, "find", waiter_of(events), rows=0)
 
 
 def lock_without_waiting(events: Sequence[Function]) -> Events:
@@ -145,8 +143,8 @@ def answered_before_commit(events: Sequence[Function]) -> Events:
 
 
 DOCTORED: dict[str, tuple[str, Callable[[Sequence[Function]], Events]]] = {
-    "both captures succeed": ("different-keys", two_successes),
-    "the key is not found": ("same-key-twice", not_replayed),
+    "both captures succeed": ("different-keys", answered_as_new),
+    "a replay is answered as new": ("same-key-twice", answered_as_new),
     "two hold the lock": ("same-key-twice", lock_without_waiting),
     "a waiter goes on unwoken": ("same-key-twice", nobody_is_woken),
     "a waiter goes on before the lock is free": ("same-key-twice", woken_too_early),
@@ -174,6 +172,28 @@ def test_a_doctored_run_is_rejected(doctoring: str, followed: dict[str, tuple[Tr
     assert genuine.accepted, genuine.problem
     assert not doctored.accepted
     assert "the specification has no such step" in str(doctored.problem)
+
+
+@pytest.mark.parametrize("name", sorted(RECORDED.keys() & RACES.keys()))
+def test_every_run_is_one_of_the_proved_protocol(name: str, recorded: dict[str, Runs]) -> None:
+    race = race_of(FOLDER / read_models(FOLDER)[name].configuration)
+    problems = [trace.problem for trace in (follow(race, events) for events in recorded[name])]
+    assert problems == [None] * RECORDED[name]
+
+
+@pytest.mark.parametrize("doctoring", DOCTORED)
+def test_a_doctored_run_is_none_of_the_proved_protocol(doctoring: str, recorded: dict[str, Runs]) -> None:
+    name, doctor = DOCTORED[doctoring]
+    race = race_of(FOLDER / read_models(FOLDER)[name].configuration)
+    genuine = next(events for events in recorded[name] if any(event["waits"] for event in events))
+    assert follow(race, genuine).accepted
+    assert not follow(race, doctor(genuine)).accepted
+
+
+def test_a_run_of_the_service_is_none_of_a_weakened_protocol(recorded: dict[str, Runs]) -> None:
+    weakened = race_of(FOLDER / read_models(FOLDER)["weakened-no-lock"].configuration)
+    waits = next(events for events in recorded["different-keys"] if any(event["waits"] for event in events))
+    assert not follow(weakened, waits).accepted
 
 
 # The service with a bug, a scenario that shows it, and the weakened model whose protocol it has.

@@ -32,7 +32,7 @@ _STATEMENTS = (
     ("insert", re.compile(r"(WITH \w+ AS \( ?)?INSERT INTO capture_attempts\b")),
     ("create", re.compile(r"(WITH \w+ AS \( ?)?INSERT INTO payments\b")),
     ("due", re.compile(r"SELECT .* FROM payments .*\bSKIP LOCKED\b")),
-    ("find", re.compile(r"SELECT .* FROM capture_attempts\b")),
+    ("find", re.compile(r"SELECT .* (FROM|JOIN) capture_attempts\b")),
     ("read", re.compile(r"SELECT .*payment_clock\(\) FROM payments WHERE (?!.*\bFOR\b)")),
     ("lock", re.compile(r"(SELECT|WITH) .* FROM payments\b")),
     ("clock", re.compile(r"SELECT (payment_clock|now)\(\)")),
@@ -41,7 +41,9 @@ _STATEMENTS = (
 """The statements of the specification, and the texts by which each is known; the first that fits."""
 
 _ROWS = re.compile(r"(?:SELECT|UPDATE|INSERT 0) (\d+)")
-_UNSEEN = -1
+UNSEEN = -1
+"""Where it was not seen how many rows a statement answered."""
+
 _NONE = Function(outcome="none")
 _DONE = Function(outcome="done", replayed=False)
 _MODULE = """\
@@ -125,7 +127,7 @@ def _event(step: Step, answered: Operation | None, actor: Actor) -> Function:
         process=step.process,
         statement=statement,
         waits=step.blocked,
-        rows=_UNSEEN if found is None or step.blocked else int(found[1]),
+        rows=UNSEEN if found is None or step.blocked else int(found[1]),
         failed=bool(step.details.get("error")),
         answers=answered is not None,
         answer=_NONE if answered is None else _answer(answered) if isinstance(actor, Client) else _DONE,
@@ -141,7 +143,7 @@ def _woken(process: int) -> Function:
         process=process,
         statement="wake",
         waits=False,
-        rows=_UNSEEN,
+        rows=UNSEEN,
         failed=False,
         answers=False,
         answer=_NONE,
@@ -205,6 +207,6 @@ def _event_text(event: Mapping[str, Value]) -> str:
         text += ", waits"
     if event["failed"]:
         text += ", fails"
-    if event["rows"] != _UNSEEN:
+    if event["rows"] != UNSEEN:
         text += f", {event['rows']} rows"
     return text + (f", answered {event['answer']['outcome']}" if event["answers"] else "")
