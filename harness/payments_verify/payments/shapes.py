@@ -23,6 +23,10 @@ class _OfPayment(_Arguments, frozen=True, forbid_unknown_fields=True):
     payment: str
 
 
+class _Look(_OfPayment, frozen=True, forbid_unknown_fields=True, rename={"looked_at": "from"}):
+    looked_at: Literal["service", "database"] = "service"
+
+
 class _Create(_OfPayment, frozen=True, forbid_unknown_fields=True):
     amount: _Int64
 
@@ -82,8 +86,8 @@ _ARGUMENTS: Mapping[str, type[_Arguments]] = {
     "authorize": _Authorize,
     "capture": _Capture,
     "fail": _Fail,
-    "read": _OfPayment,
-    "attempts": _OfPayment,
+    "read": _Look,
+    "attempts": _Look,
     "lock": _OfPayment,
     "unlock": _OfPayment,
     "sweep": _Arguments,
