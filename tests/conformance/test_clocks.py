@@ -88,6 +88,18 @@ def test_a_right_service_that_expires_by_itself_is_not_accused(
     assert [each.counterexample for each in results] == [None] * 3
 
 
+def test_statements_that_no_request_asks_for_keep_it_from_the_gate(
+    charges: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    charges("clock_timestamp()")
+    with started_subject(CHARGES, load(BINDING), chosen_bin_dir(), quick=True) as subject:
+        assert subject.gated is not None
+    monkeypatch.setenv("CHARGES_SWEEPS_EVERY_MS", "300")
+    with started_subject(CHARGES, load(BINDING), chosen_bin_dir(), quick=True) as subject:
+        assert subject.gated is None
+    assert any("the service sends statements that no request asks for" in each for each in subject.unchecked)
+
+
 def test_the_transactions_start_instead_of_the_present_is_still_caught(charges: Any) -> None:
     service, why = charges("CURRENT_TIMESTAMP", apart=False).with_its_clock()
     assert why is not None

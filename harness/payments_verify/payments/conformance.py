@@ -43,7 +43,7 @@ class Subject:
     Attributes:
         name: what it is, for people.
         system: opens it, to be spoken to.
-        gated: opens it behind a gate; ``None`` where the harness does not start it.
+        gated: opens it behind a gate; ``None`` where its statements cannot be followed, as `unchecked` says.
         scenarios: what is raced behind the gate.
         fault_scenarios: in which of them something goes wrong, and what.
         unchecked: what is not checked, and why.
@@ -293,7 +293,7 @@ def examine_level(
         progress: is told how far it has come.
     """
     if level > 3 and subject.gated is None:
-        return LevelResult(level, "not run", reason="it needs the service's database: start it by --command")
+        return LevelResult(level, "not run", reason="its statements cannot be followed, see: not checked")
     checks: list[CheckResult] = []
     for run in _checks(subject, trials, level, folder, seed, progress):
         checks.append(run())

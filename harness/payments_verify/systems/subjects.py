@@ -14,6 +14,7 @@ from payments_verify.payments.conformance import Subject
 from payments_verify.payments.coverage import traits_of, unchecked, why_not
 from payments_verify.payments.faults_check import FaultPlan
 from payments_verify.payments.scenarios import FAULT_SCENARIOS, ONE_CAPTURE, SCENARIOS
+from payments_verify.systems.background import statements_without_request
 from payments_verify.systems.bound import StartedService, empty_databases, service_at
 
 _LARGEST = "four-captures"
@@ -33,7 +34,10 @@ def subject_at(url: str, binding: Binding) -> Subject:
         gated=None,
         scenarios=(),
         fault_scenarios=(),
-        unchecked=list(unchecked(binding, traits, has_database=False)),
+        unchecked=[
+            *unchecked(binding, traits, has_database=False),
+            "levels 4 and 5: they need the service's database: start it by --command",
+        ],
         moves_clock=False,
     )
 
@@ -77,6 +81,11 @@ def started_subject(
         followed = binding.ids.kind == "uuid"
         if not followed:
             left_out.append("levels 4 and 5: only ids that are UUIDs can be followed in statements")
+        elif own := statements_without_request(service.gated):
+            followed = False
+            left_out.append(
+                f"levels 4 and 5: the service sends statements that no request asks for: {own[-1]}"
+            )
         again = ["payments-verify", "replay", "--command", command]
         again += ["--binding", "default" if binding_file is None else str(binding_file)]
         yield Subject(

@@ -1,0 +1,55 @@
+"""Whether a service sends statements that no request asks for: its gate would take them for a request's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+import psycopg
+
+from payments_verify.gate import HeldStatement, Session
+from payments_verify.gate.proxy import PassAll
+from payments_verify.payments.system import GatedService
+from payments_verify.systems.command import CommandError
+
+_SETTLED_S = 0.5
+_WATCHED_S = 2.0
+
+
+class _Watching(PassAll):
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def controls(self, _session: Session) -> bool:
+        return True
+
+    def held(self, statement: HeldStatement) -> None:
+        self.seen.append(statement.sql)
+        statement.release()
+
+
+def statements_without_request(
+    gated: Callable[[], AbstractAsyncContextManager[GatedService]],
+) -> list[str]:
+    """What a service that was just started, and is asked nothing, sends within two seconds.
+
+    Whatever keeps it from being started is left for those who examine it.
+
+    Args:
+        gated: starts the service behind a gate.
+    """
+
+    async def watch() -> list[str]:
+        async with gated() as service:
+            await asyncio.sleep(_SETTLED_S)
+            watching = _Watching()
+            assert service.database is not None
+            service.database.gate.observer = watching
+            await asyncio.sleep(_WATCHED_S)
+            return watching.seen
+
+    try:
+        return asyncio.run(watch())
+    except (CommandError, psycopg.Error):
+        return []
