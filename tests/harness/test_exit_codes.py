@@ -28,6 +28,7 @@ GOOD, BAD = FILES / "cas-register-ok-concurrent-writes.jsonl", FILES / "cas-regi
 COMMANDS: dict[tuple[str, ...], tuple[str, str]] = {
     ("verify", "--quick"): ("verify", "prepared_database"),
     ("model",): ("model", "progress_bar"),
+    ("prove",): ("prove", "progress_bar"),
     ("static",): ("static", "shipped_static_check"),
     ("machine",): ("differential", "machine_check"),
     ("machine", "--races"): ("differential", "racing_check"),

@@ -65,13 +65,14 @@ HARMLESS_SETTINGS = words(
     application_name bytea_output client_min_messages datestyle deadlock_timeout
     default_transaction_deferrable default_transaction_read_only enable_bitmapscan enable_hashjoin
     enable_indexonlyscan enable_indexscan enable_mergejoin enable_nestloop enable_seqscan enable_sort
-    extra_float_digits idle_in_transaction_session_timeout idle_session_timeout intervalstyle jit
+    exit_on_error extra_float_digits idle_in_transaction_session_timeout idle_session_timeout
+    intervalstyle jit
     lock_timeout plan_cache_mode random_page_cost role search_path session statement_timeout
     synchronous_commit time timezone transaction_timeout work_mem
     """
 )
 # Settings that are harmless with one value.
-_VALUES = {
+HARMLESS_VALUES = {
     "client_encoding": {"utf8", "utf-8", "unicode"},
     "names": {"utf8", "utf-8", "unicode"},
     "standard_conforming_strings": {"on", "true"},
@@ -135,7 +136,7 @@ def _setting(rest: Sequence[str]) -> Control:
     if name in ("transaction_isolation", "default_transaction_isolation") and value not in ("", "default"):
         scope = Scope.TRANSACTION if name == "transaction_isolation" else Scope.SESSION
         return Control(Kind.SESSION, value, scope)
-    harmless = name in HARMLESS_SETTINGS or value in _VALUES.get(name, ()) or value in ("", "default")
+    harmless = name in HARMLESS_SETTINGS or value in HARMLESS_VALUES.get(name, ()) or value in ("", "default")
     # A name with a dot is an extension's or the application's own.
     if harmless or others[:1] == ["."]:
         return Control(Kind.SESSION)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from sqlglot import exp
 
 from payments_verify.sql.catalog import Catalog
-from payments_verify.sql.control import HARMLESS_SETTINGS, Kind, classify
+from payments_verify.sql.control import HARMLESS_SETTINGS, HARMLESS_VALUES, Kind, classify
 from payments_verify.sql.functions import PURE, Effects, effects
 from payments_verify.sql.plan import NotUnderstoodError
 from payments_verify.sql.syntax import parse
@@ -49,6 +49,7 @@ _CALLED = words(
     """
 )
 _CALLED_PREFIXES = ("to_reg", "pg_get_", "has_", "obj_", "col_", "shobj_", "format_type", "_pg_")
+_WITH_THE_USUAL_VALUE = {"default_transaction_isolation": {"read committed"}}
 _OPENS_SUBQUERY = words("as and by case distinct else except filter from intersect join lateral materialized")
 _MAY_PRECEDE = _CALLED | _OPENS_SUBQUERY | words("from_ on or select then union when where with within group")
 _WRITES = words("call copy delete execute for insert into lock merge set update")
@@ -110,11 +111,22 @@ def _calls_only_harmless(tokens: Sequence[Token], common: set[str]) -> bool:
 def _is_harmless(called: Token, arguments: Sequence[Token]) -> bool:
     name = called.text
     if name == "set_config":
-        return bool(arguments) and _is_harmless_setting(arguments[0])
+        return _is_harmless_setting(arguments)
     if called.kind is TokenKind.WORD and name in _MAY_PRECEDE:
         return True
     return name in _CALLED or name.startswith(_CALLED_PREFIXES) or name.endswith("_is_visible")
 
 
-def _is_harmless_setting(token: Token) -> bool:
-    return token.kind is TokenKind.STRING and token.exact and token.text.lower() in HARMLESS_SETTINGS
+def _is_harmless_setting(arguments: Sequence[Token]) -> bool:
+    """Whether a setting is harmless, whatever its value, or with the value that it is given here."""
+    if not arguments or not _is_text(arguments[0]):
+        return False
+    name = arguments[0].text.lower()
+    if name in HARMLESS_SETTINGS:
+        return True
+    given = arguments[2].text.lower() if len(arguments) > 2 and _is_text(arguments[2]) else None
+    return given in (HARMLESS_VALUES | _WITH_THE_USUAL_VALUE).get(name, ())
+
+
+def _is_text(token: Token) -> bool:
+    return token.kind is TokenKind.STRING and token.exact

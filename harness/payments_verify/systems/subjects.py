@@ -16,6 +16,7 @@ from payments_verify.payments.faults_check import FaultPlan
 from payments_verify.payments.scenarios import FAULT_SCENARIOS, ONE_CAPTURE, SCENARIOS
 from payments_verify.systems.background import statements_without_request
 from payments_verify.systems.bound import StartedService, empty_databases, service_at
+from payments_verify.visible import without_passwords
 
 _LARGEST = "four-captures"
 
@@ -89,12 +90,12 @@ def started_subject(
         again = ["payments-verify", "replay", "--command", command]
         again += ["--binding", "default" if binding_file is None else str(binding_file)]
         yield Subject(
-            name=command,
+            name=without_passwords(command),
             system=service.system,
             gated=service.gated if followed else None,
             scenarios=runnable,
             fault_scenarios=plans,
             unchecked=left_out,
-            replay=shlex.join(again),
+            replay=without_passwords(shlex.join(again)),
             moves_clock=traits.moves_clock,
         )

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from payments_core.infrastructure.postgres import statements as service
+from payments_core.infrastructure.postgres.session import needs, set_all
 from payments_verify import clock
 from payments_verify.interleavings.footprint import Access, Lock, Rows
 from payments_verify.sql.catalog import Catalog
@@ -105,6 +106,8 @@ EXPECTED: list[tuple[str, list[Any], set[Access], set[Access], set[Rows], set[Ac
     ("LOCK_DUE", [10], {READ_CLOCK}, {lock(Lock.NO_KEY_UPDATE, "payments")}, set(), set()),
     ("APPLIED_MIGRATIONS", [], {read("_yoyo_migration")}, set(), set(), set()),
 ]
+OUTSIDE_REQUESTS = {"SESSION_STATE", "RIGHTS"}
+"""What a new connection, or a look at the readiness, asks."""
 CONTROLS = {
     "BEGIN": Kind.BEGIN,
     "BEGIN_SERIALIZABLE": Kind.BEGIN,
@@ -142,9 +145,16 @@ def test_the_statements_that_begin_and_end_transactions(catalog: Catalog, name: 
 
 def test_no_statement_of_the_service_is_left_out() -> None:
     statements = {name for name in vars(service) if name.isupper() and not name.endswith("_COLUMNS")}
-    statements -= {name for name in statements if name.startswith("_")}
+    statements -= {name for name in statements if name.startswith("_")} | OUTSIDE_REQUESTS
     assert statements == {name for name, *_ in EXPECTED} | set(CONTROLS)
     assert all(is_scheduling_point(numbered(getattr(service, name))) for name in statements)
+
+
+def test_what_a_new_connection_sends_is_no_step() -> None:
+    settings = set_all(needs(180_000) | {"role": "'payments_app'", "statement_timeout": "'8000'"})
+    assert not is_scheduling_point(f"{settings}; {service.SESSION_STATE}")
+    assert is_scheduling_point("SELECT set_config('default_transaction_isolation', 'serializable', false)")
+    assert is_scheduling_point("SELECT set_config('standard_conforming_strings', 'off', false)")
 
 
 def test_a_clock_that_can_be_set_changes_nothing(catalog: Catalog, database: Database) -> None:
