@@ -30,7 +30,7 @@ from payments_verify.payments.conformance import (
 )
 from payments_verify.result import Progress
 from payments_verify.systems import started_subject, subject_at
-from payments_verify.visible import one_line
+from payments_verify.visible import one_line, without_passwords
 
 FOLDER = Path("build/conformance")
 _BLACK_BOX = 3
@@ -114,7 +114,9 @@ def conformance(
             on_level=on_level,
             results=results,
         )
-    found = whole(url or command or "", range(first, last + 1), results, unchecked, ended.why)
+    found = whole(
+        url or without_passwords(command or ""), range(first, last + 1), results, unchecked, ended.why
+    )
     if ended.why is not None and (output / "histories").is_dir():
         typer.echo(f"the histories so far lie in {output / 'histories'}", err=True)
     _report(found, drawn, as_json=as_json)
