@@ -52,7 +52,9 @@ def explored(scenario: Scenario, fault: Fault) -> FaultReport:
 def test_one_capture_whatever_goes_wrong_at_whichever_statement(fault: Fault) -> None:
     report = explored(ONE_CAPTURE, fault)
     assert report.verdict == "holds", report.as_json()
-    assert report.places == 7
+    # PostgreSQL takes nothing back at BEGIN.
+    taken_back = fault in (Fault.SERIALIZATION_FAILURE, Fault.DEADLOCK)
+    assert report.places == (6 if taken_back else 7)
     # Each run ended with the one capture, and with a client that knows of it.
     assert report.acknowledged == report.schedules
     assert (report.unanswered, report.lost, report.doubled) == (0, 0, 0)
