@@ -22,6 +22,7 @@ class Locked:
     payment: Payment
     attempt: CaptureAttempt | None
     now: Instant
+    stored_refusals: int = 0
 
     async def commit(self, payment: Payment | None = None, attempt: CaptureAttempt | None = None) -> None:
         self.store.put([] if payment is None else [payment], attempt)
