@@ -60,7 +60,7 @@ async def ask(app: ASGIApp, headers: Fields, method: str, **scope: Any) -> int:
         "method": method,
         "scheme": "http",
         "path": "/payments",
-        "raw_path": b"/payments",
+        "raw_path": scope.get("path", "/payments").encode(),
         "query_string": b"",
         "root_path": "",
         "headers": headers,

@@ -59,7 +59,8 @@ def success(payment: Payment, now: int, key: str = "key") -> CaptureAttempt:
 
 
 async def _moved(kit: Kit, payment: Payment, attempt: CaptureAttempt | None = None) -> Payment:
-    async with kit.store.lock(payment.payment_id) as locked:
+    key = None if attempt is None else IdempotencyKey(attempt.key)
+    async with kit.store.lock(payment.payment_id, key) as locked:
         assert locked is not None
         await locked.commit(payment=payment, attempt=attempt)
     return payment
