@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from payments_core.entrypoints.http import connections
 from payments_core.entrypoints.http.connections import Connections
 
 
@@ -56,16 +59,21 @@ def test_if_all_are_worked_on_the_new_one_is_refused() -> None:
     assert newer.became == ""
 
 
-def test_it_is_told_from_time_to_time(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+class RecordedLog:
+    def __init__(self) -> None:
+        self.told: list[tuple[str, Any]] = []
+
+    def warning(self, event: str, **fields: Any) -> None:
+        self.told.append((event, fields.get("closed")))
+
+
+def test_it_is_told_from_time_to_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
+    log = RecordedLog()
+    monkeypatch.setattr(connections, "_log", log)
     monkeypatch.setattr("time.monotonic", lambda: now)
     bound = Connections(1)
     opened(bound, 4, [])
     now += 11
     opened(bound, 1, [])
-    told = [line for line in capsys.readouterr().out.splitlines() if "too many connections" in line]
-    assert len(told) == 2
-    assert "closed=1" in told[0]
-    assert "closed=3" in told[1]
+    assert [closed for event, closed in log.told if "too many connections" in event] == [1, 3]
