@@ -37,7 +37,8 @@ class Broken:
 # A session of the service is durable whatever the server is set to; this one takes what it finds.
 DURABILITY_OF_THE_SERVER = Edit(
     "infrastructure/postgres/session.py",
-    """    "synchronous_commit": "regexp_replace(current_setting('synchronous_commit'), '^(off|local)$', 'on')",\n""",
+    '    "synchronous_commit": '
+    """"regexp_replace(current_setting('synchronous_commit'), '^(off|local)$', 'on')",\n""",
     "",
 )
 BUGS = {
