@@ -22,7 +22,7 @@ from payments_core.infrastructure.postgres.migrate import known
 from payments_core.infrastructure.postgres.readiness import Readiness
 from payments_verify.nemesis.network import Network
 from tests.support.api import problem, running
-from tests.support.guarded import Guarded, guarded_over
+from tests.support.guarded import Guarded, authorized, capture, guarded_over
 from tests.support.postgres import Database
 
 pytestmark = pytest.mark.anyio
@@ -55,19 +55,6 @@ async def service_over(database: Database, settings: Settings = PATIENT) -> Asyn
         guarded_over(postgres_store(pool, settings, own=own), settings) as service,
     ):
         yield service
-
-
-async def authorized(service: Guarded) -> str:
-    path = f"/payments/{uuid4()}"
-    assert (await service.http.put(path, json={"amount_cents": 500})).status_code == 201
-    answer = await service.http.post(f"{path}/authorize", json={"capture_window_seconds": 3600})
-    assert answer.status_code == 200
-    return path
-
-
-async def capture(service: Guarded, path: str, key: str) -> httpx.Response:
-    headers = {"Idempotency-Key": key}
-    return await service.http.post(f"{path}/captures", json={"amount_cents": 500}, headers=headers)
 
 
 @asynccontextmanager

@@ -19,25 +19,12 @@ from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
 from payments_core.infrastructure.in_memory import InMemoryPaymentStore
 from tests.support.api import problem
-from tests.support.guarded import Guarded, guarded_over
+from tests.support.guarded import authorized, capture, guarded_over
 from tests.support.postgres import Database
 from tests.support.processes import Server, invoke, serving
 from tests.support.stores import NOON, Kit
 
 LIMIT_S = 30.0
-
-
-async def authorized(service: Guarded) -> str:
-    path = f"/payments/{uuid4()}"
-    assert (await service.http.put(path, json={"amount_cents": 500})).status_code == 201
-    answer = await service.http.post(f"{path}/authorize", json={"capture_window_seconds": 3600})
-    assert answer.status_code == 200
-    return path
-
-
-async def capture(service: Guarded, path: str, key: str) -> httpx.Response:
-    headers = {"Idempotency-Key": key}
-    return await service.http.post(f"{path}/captures", json={"amount_cents": 500}, headers=headers)
 
 
 # ---- how many at once ---------------------------------------------------------------------------

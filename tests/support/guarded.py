@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from uuid import uuid4
 
 import httpx
 
@@ -43,3 +44,18 @@ async def guarded_over(store: PaymentStore, settings: Settings | None = None) ->
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
         yield Guarded(http, metrics)
+
+
+async def authorized(service: Guarded) -> str:
+    """The path of an authorized payment of 500 cents."""
+    path = f"/payments/{uuid4()}"
+    assert (await service.http.put(path, json={"amount_cents": 500})).status_code == 201
+    answer = await service.http.post(f"{path}/authorize", json={"capture_window_seconds": 3600})
+    assert answer.status_code == 200
+    return path
+
+
+async def capture(service: Guarded, path: str, key: str) -> httpx.Response:
+    """Ask for a capture of 500 cents."""
+    headers = {"Idempotency-Key": key}
+    return await service.http.post(f"{path}/captures", json={"amount_cents": 500}, headers=headers)
