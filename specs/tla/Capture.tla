@@ -77,12 +77,13 @@ First(p, n) ==
             IF n = Len(Programs[p].commands) THEN "done"
             ELSE IF Programs[p].commands[n + 1].f \in {"read", "create"} THEN Programs[p].commands[n + 1].f
             ELSE "begin"
+      [] Does(p) = "sweeps" -> IF n = 0 THEN "due" ELSE "done"
       [] OTHER -> IF n = 0 THEN "begin" ELSE "done"
 
 \* The statements that read, in their order.
 Reads(p) ==
     CASE Does(p) = "holds" -> <<"lock">>
-      [] Does(p) = "sweeps" -> <<"due", "clock">>
+      [] Does(p) = "sweeps" -> <<"lock", "clock">>
       [] ~IsCapture(p) -> <<"lock", "clock">>
       [] LookUp = BeforeTheLock -> <<"find", "lock", "clock">>
       [] LookUp = InTheLock -> <<"lock", "clock">>
@@ -193,6 +194,7 @@ Reevaluated(p) ==
 
 LockRow(p) ==
     /\ Sends(p, "lock")
+    /\ Does(p) # "sweeps"
     /\ See(p, Snapshot(p))
     /\ IF LocksRow(p) /\ lock # Nobody
        THEN Enqueue(p) /\ UNCHANGED <<lock, at>>
@@ -214,13 +216,14 @@ ReadClock(p) ==
        IN  See(p, seen) /\ Goto(p, After(p, "clock", seen))
     /\ UNCHANGED <<row, attempts, now, lock, queue, wrote, answers, faults>>
 
-\* The sweeper passes over a row that is locked.
+\* The sweeper locks what it has found due, if it is still authorized, and passes over a row that is locked.
 LockDue(p) ==
-    /\ Sends(p, "due")
-    /\ LET due == row.state = "authorized" /\ ~WindowOpen(row, now) /\ (SweeperLocks => lock = Nobody)
-           seen == [sees[p] EXCEPT !.row = IF due THEN row ELSE NoPayment, !.granted = now]
+    /\ Sends(p, "lock")
+    /\ Does(p) = "sweeps"
+    /\ LET mine == row.state = "authorized" /\ (SweeperLocks => lock = Nobody)
+           seen == [sees[p] EXCEPT !.row = IF mine THEN row ELSE NoPayment, !.granted = now]
        IN  /\ See(p, seen)
-           /\ lock' = IF due /\ SweeperLocks THEN p ELSE lock
+           /\ lock' = IF mine /\ SweeperLocks THEN p ELSE lock
     /\ Goto(p, "clock")
     /\ UNCHANGED <<row, attempts, now, queue, wrote, answers, faults>>
 
@@ -334,6 +337,14 @@ LookAtIt(p) ==
     /\ Answered(p, [outcome |-> Decide(row, NoAttempt, Command(p), now).outcome, replayed |-> FALSE])
     /\ UNCHANGED <<row, attempts, now, lock, queue, wrote, faults>>
 
+\* The sweeper finds what is due, outside any transaction; where nothing is, it is done.
+FindDue(p) ==
+    /\ Sends(p, "due")
+    /\ IF row.state = "authorized" /\ ~WindowOpen(row, now)
+       THEN Goto(p, "begin") /\ UNCHANGED <<sees, answers>>
+       ELSE Answered(p, Answer(p))
+    /\ UNCHANGED <<row, attempts, now, lock, queue, wrote, faults>>
+
 \* One statement, outside any transaction; `as_of' is the time of the look.
 Look(p) ==
     /\ Sends(p, "read")
@@ -350,7 +361,10 @@ Tick(p) ==
 ----------------------------------------------------------------------------
 (* What goes wrong.  A client that got no definite answer sends its command again, with its key. *)
 
-UnderWay(p) == at[p] \notin {"begin", "done", "tick", "read", "create", "look"}
+UnderWay(p) == at[p] \notin {"begin", "done", "tick", "read", "create", "look", "due"}
+
+\* Where it begins again.
+Again(p) == First(p, Len(answers[p]))
 
 \* The transaction ends with nothing done: the connection is cut before a statement or while it waits, the
 \* service's process ends, a limit on waiting is reached, or the database takes it back (40001, 40P01).
@@ -362,7 +376,7 @@ Cut(p) ==
     /\ Release(p)
     /\ queue' = Dequeued(p)
     /\ wrote' = [wrote EXCEPT ![p] = NothingWritten]
-    /\ Goto(p, "begin")
+    /\ Goto(p, Again(p))
     /\ See(p, NothingSeen)
     /\ UNCHANGED <<row, attempts, now, answers>>
 
@@ -374,7 +388,7 @@ LoseAnswer(p) ==
     /\ Stores(p)
     /\ Release(p)
     /\ wrote' = [wrote EXCEPT ![p] = NothingWritten]
-    /\ Goto(p, "begin")
+    /\ Goto(p, Again(p))
     /\ See(p, NothingSeen)
     /\ UNCHANGED <<now, queue, answers>>
 
@@ -391,7 +405,7 @@ AllBeginAgain ==
     /\ lock' = Nobody
     /\ queue' = <<>>
     /\ wrote' = [p \in Processes |-> NothingWritten]
-    /\ at' = [p \in Processes |-> IF UnderWay(p) THEN "begin" ELSE at[p]]
+    /\ at' = [p \in Processes |-> IF UnderWay(p) THEN Again(p) ELSE at[p]]
     /\ sees' = [p \in Processes |-> IF UnderWay(p) THEN NothingSeen ELSE sees[p]]
 
 \* The database stops at once: what was committed stays, everything else is gone.
@@ -417,7 +431,7 @@ Init ==
     /\ faults = MaxFaults
 
 Statement(p) ==
-    \/ Begin(p) \/ LockRow(p) \/ Find(p) \/ ReadClock(p) \/ LockDue(p)
+    \/ Begin(p) \/ LockRow(p) \/ Find(p) \/ ReadClock(p) \/ FindDue(p) \/ LockDue(p)
     \/ Update(p) \/ Insert(p) \/ Commit(p) \/ Rollback(p) \/ InsertPayment(p) \/ LookAtIt(p) \/ Look(p) \/ Tick(p)
 
 Runs(p) == Statement(p) \/ Wake(p)

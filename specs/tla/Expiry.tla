@@ -8,7 +8,7 @@ EXTENDS Races
 SweepsAgain(p) ==
     /\ Does(p) = "sweeps"
     /\ at[p] = "done"
-    /\ at' = [at EXCEPT ![p] = "begin"]
+    /\ at' = [at EXCEPT ![p] = "due"]
     /\ answers' = [answers EXCEPT ![p] = <<>>]
     /\ UNCHANGED <<row, attempts, now, lock, queue, sees, wrote, faults>>
 

@@ -26,7 +26,7 @@ Event == events[done + 1]
 \* A look-up always has a row, with the number of the last event; what it found, the answer shows.
 Rows(p) ==
     CASE Event.statement = "lock" -> IF sees'[p].row = NoPayment THEN 0 ELSE 1
-      [] Event.statement = "due" -> IF sees'[p].row = NoPayment THEN 0 ELSE 1
+      [] Event.statement = "due" -> IF at'[p] = "begin" THEN 1 ELSE 0
       [] Event.statement = "update" -> IF wrote'[p].row = NoPayment THEN 0 ELSE 1
       [] OTHER -> -1
 

@@ -35,8 +35,8 @@ CLASSES = {
     "three-captures": 54,
     "same-key-different-amounts": 5,
     "capture-and-void": 6,
-    "capture-and-sweep": 28,
-    "two-sweepers": 8,
+    "capture-and-sweep": 13,
+    "two-sweepers": 10,
     "authorize-twice": 6,
     "window-closes-behind-update": 17,
     "window-closes-behind-lock": 9,
@@ -48,6 +48,8 @@ CLASSES = {
     "retry-while-under-way": 11,
     "four-captures": 672,
 }
+ABANDONED = {"capture-and-sweep": 2}
+"""How many runs end early: a sweep is over where nothing is due, so that it is not always the same."""
 SCHEDULES = {
     "same-key-twice": 66,
     "different-keys": 66,
@@ -127,7 +129,7 @@ def test_every_interleaving_is_explained(dsn: str, name: str, tmp_path: Path) ->
     assert found.problem is None
     assert found.verdict == "holds"
     assert found.report.complete
-    assert (found.report.schedules, found.report.abandoned) == (CLASSES[name], 0)
+    assert (found.report.schedules, found.report.abandoned) == (CLASSES[name], ABANDONED.get(name, 0))
 
 
 @pytest.mark.invariant("I10")

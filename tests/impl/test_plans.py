@@ -19,7 +19,7 @@ STATEMENTS = {
     for name, text in vars(statements).items()
     if name.isupper() and not name.startswith("_") and " FROM " in text
 }
-WHOLE = {"APPLIED_MIGRATIONS", "LOCK_DUE"}
+WHOLE = {"APPLIED_MIGRATIONS", "FIND_DUE"}
 """What may read all of a table: whether all is ready is asked of a row for each migration; an index of what
 is due would cost each capture its HOT update, for a sweep that nobody waits for."""
 READS_NOTHING = {"INSERT_PAYMENT", "INSERT_ATTEMPT", "RIGHTS"}

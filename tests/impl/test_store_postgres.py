@@ -101,6 +101,9 @@ async def test_no_session_is_left_in_a_transaction(postgres: Kit, clocked_databa
     async with postgres.store.lock(payment.payment_id, KEY):
         assert sessions_in_transaction(clocked_database) == 1
     async with postgres.store.lock_due(10):
+        assert sessions_in_transaction(clocked_database) == 0  # nothing is due, and nothing locked
+    await postgres.set_clock(2 * NOON)
+    async with postgres.store.lock_due(10):
         assert sessions_in_transaction(clocked_database) == 1
     async with postgres.store.lock(UUID(int=1)) as locked:
         assert locked is None

@@ -32,11 +32,11 @@ RECORDED = {
     "different-keys": 6,
     "different-keys-and-tick": 16,
     "window-closes-behind-rollback": 17,
-    "capture-and-sweep": 28,
+    "capture-and-sweep": 13,
     "read-while-captured": 12,
     "retry-while-under-way": 11,
     "create-twice": 2,
-    "two-sweepers": 8,
+    "two-sweepers": 10,
 }
 
 

@@ -57,8 +57,10 @@ def _fits(event: Mapping[str, Value], before: State, after: State) -> bool:
 def _rows(statement: str, after: State, p: int) -> int:
     """How many rows a statement finds or moves, where that is seen."""
     match statement:
-        case "lock" | "due":
+        case "lock":
             return int(after.saw(p).state != "none")
+        case "due":
+            return int(after.at(p) == "begin")
         case "update":
             return int(after.wrote_row(p).state != "none")
         case _:

@@ -92,7 +92,7 @@ WEAKENED: Mapping[str, Weakened] = {
         model="weakened-key-committed-before",
     ),
     "sweeper-without-guard": Weakened(
-        "the sweeper locks nothing, and does not ask again",
+        "the sweeper locks nothing",
         Options(sweeper_locks=False),
         _race("capture-and-sweep"),
         "moves are legal",

@@ -32,7 +32,7 @@ _STATEMENTS = (
     ("update", re.compile(r"(WITH \w+ AS \( ?)?UPDATE payments\b")),
     ("insert", re.compile(r"(WITH \w+ AS \( ?)?INSERT INTO capture_attempts\b")),
     ("create", re.compile(r"(WITH \w+ AS \( ?)?INSERT INTO payments\b")),
-    ("due", re.compile(r"SELECT .* FROM payments .*\bSKIP LOCKED\b")),
+    ("due", re.compile(r"SELECT payment_id FROM payments WHERE (?!.*\bFOR\b)")),
     ("find", re.compile(r"SELECT .* (FROM|JOIN) capture_attempts\b")),
     ("read", re.compile(r"SELECT .*payment_clock\(\) FROM payments WHERE (?!.*\bFOR\b)")),
     ("lock", re.compile(r"(SELECT|WITH) .* FROM payments\b")),

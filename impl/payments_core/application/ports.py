@@ -43,7 +43,7 @@ class DuePayments(Protocol):
 
     @property
     def now(self) -> Instant:
-        """The database's clock, read after the locks were granted."""
+        """The database's clock, read after the locks were granted; 0 where nothing was found."""
 
     async def commit(self, payments: Sequence[Payment]) -> None:
         """Store the given payments, together or not at all, durably."""

@@ -16,7 +16,8 @@ LOCK, FIND = numbered(service.LOCK_PAYMENT), numbered(service.FIND_ATTEMPT)
 UPDATE, INSERT = numbered(service.UPDATE_PAYMENT), numbered(service.INSERT_ATTEMPT)
 MOVE = numbered(service.MOVE_PAYMENT)
 READ_CLOCK, GET, LIST = service.READ_CLOCK, numbered(service.GET_PAYMENT), numbered(service.LIST_ATTEMPTS)
-CREATE, DUE = numbered(service.INSERT_PAYMENT), numbered(service.LOCK_DUE)
+CREATE = numbered(service.INSERT_PAYMENT)
+DUE, LOCK_DUE = numbered(service.FIND_DUE), numbered(service.LOCK_DUE)
 WITHOUT_LOCK = LOCK.replace(" FOR NO KEY UPDATE", "")
 GUARDED = "UPDATE payments SET state = 'captured' WHERE payment_id = $1 AND state = 'authorized'"
 LOCK_AND_FIND = (
@@ -52,12 +53,16 @@ def create(payment: object) -> Call:
     return CREATE, [payment, 500]
 
 
+def lock_due(payment: object) -> Call:
+    return LOCK_DUE, [payment]
+
+
 def get(payment: object) -> Call:
     return GET, [payment]
 
 
 NOW: Call = (READ_CLOCK, [])
-DUE_PAYMENTS: Call = (DUE, [10])
+DUE_PAYMENTS: Call = (DUE, [10, 0])
 COMMIT: Call = ("COMMIT", [])
 ROLLBACK: Call = ("ROLLBACK", [])
 TICK = Footprint.of(Access(Mode.PUBLISH, CLOCK))
@@ -85,7 +90,11 @@ TABLE: list[tuple[list[Call], list[Call], bool]] = [
     # the lock of a payment
     ([lock(ONE)], [lock(ONE)], True),
     ([lock(ONE)], [lock(TWO)], False),
-    ([lock(ONE)], [DUE_PAYMENTS], True),
+    ([lock(ONE)], [lock_due(ONE)], True),
+    ([lock(ONE)], [lock_due(TWO)], False),
+    ([lock(ONE)], [DUE_PAYMENTS], False),
+    ([lock_due(ONE)], [*WHOLE, COMMIT], True),
+    ([*WHOLE, COMMIT], [DUE_PAYMENTS], True),
     ([lock(ONE)], [update(ONE)], True),
     ([lock(ONE)], [update(TWO)], False),
     ([lock(ONE)], [insert(ONE, "a")], False),  # FOR NO KEY UPDATE leaves foreign keys alone
@@ -145,6 +154,7 @@ def _described(calls: list[Call]) -> str:
     names = {
         LOCK: "lock", FIND: "find", UPDATE: "update", INSERT: "insert", READ_CLOCK: "clock", GET: "get",
         MOVE: "move", LIST: "list", CREATE: "create", DUE: "due",
+        LOCK_DUE: "lock-due",
     }  # fmt: skip
     return ",".join(
         names.get(sql, sql) + "".join(f"-{value}"[-2:] for value in values if value in (ONE, TWO, "a", "b"))

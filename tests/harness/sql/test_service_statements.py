@@ -103,7 +103,8 @@ EXPECTED: list[tuple[str, list[Any], set[Access], set[Access], set[Rows], set[Ac
         set(),
         set(),
     ),
-    ("LOCK_DUE", [10], {READ_CLOCK}, {lock(Lock.NO_KEY_UPDATE, "payments")}, set(), set()),
+    ("FIND_DUE", [10, 0], {read("payments"), READ_CLOCK}, set(), set(), set()),
+    ("LOCK_DUE", [ONE], set(), {lock(Lock.NO_KEY_UPDATE, "payments", **P)}, set(), set()),
     ("APPLIED_MIGRATIONS", [], {read("_yoyo_migration")}, set(), set(), set()),
 ]
 OUTSIDE_REQUESTS = {"SESSION_STATE", "RIGHTS"}

@@ -27,6 +27,7 @@ LOCK = {"LOCK": "SELECT state FROM payments WHERE payment_id = %s FOR NO KEY UPD
         "INSERT INTO payments (payment_id) VALUES (%s) ON CONFLICT (payment_id) DO NOTHING",
         "BEGIN",
         "BEGIN ISOLATION LEVEL SERIALIZABLE",
+        sql.FIND_DUE,
         sql.LOCK_DUE,
         sql.LIST_ATTEMPTS,
     ],

@@ -44,10 +44,13 @@ def holders_are_midway(m: Protocol, s: State) -> Term:
 
 @conjunct()
 def waiting_statements(m: Protocol, s: State) -> Term:
-    """Only statements that lock a row wait."""
-    return all_clients(
-        m, lambda p: implies(s.waits(p), both(stands_at(m, s, p, "lock", "update"), exists(m, m.row(s, p))))
-    )
+    """Only statements that lock a row wait, and the sweeper passes over what is locked."""
+
+    def says(p: Term) -> Term:
+        locks = both(stands_at(m, s, p, "lock", "update"), exists(m, m.row(s, p)))
+        return implies(s.waits(p), both(locks, no(m.does(p, "sweep"))))
+
+    return all_clients(m, says)
 
 
 @conjunct()
@@ -68,7 +71,7 @@ def places(m: Protocol, s: State) -> Term:
             ),
             implies(
                 m.does(p, "sweep"),
-                stands_at(m, s, p, "begin", "due", "clock", "update", "commit", "rollback", "done"),
+                stands_at(m, s, p, "due", "begin", "lock", "clock", "update", "commit", "rollback", "done"),
             ),
             implies(m.holder(p), stands_at(m, s, p, "begin", "lock", "update", "commit", "rollback", "done")),
         )

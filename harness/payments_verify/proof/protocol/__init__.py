@@ -30,7 +30,7 @@ class Protocol(Faults):
             "lock": self.lock,
             "find": self.find,
             "clock": self.read_clock,
-            "due": self.lock_due,
+            "due": self.find_due,
             "update": self.update,
             "insert": self.insert,
             "wake": self.wake,

@@ -37,6 +37,7 @@ class Decisions(Rule):
             (self.does(p, "create"), place.create),
             (self.does(p, "read"), place.read),
             (self.does(p, "tick"), place.tick),
+            (self.does(p, "sweep"), place.due),
             otherwise=place.begin,
         )
 
@@ -44,7 +45,7 @@ class Decisions(Rule):
         """The first statement of a transaction that reads."""
         place = self.words.place
         early = both(self.does(p, "capture"), self.options.look_up is LookUp.BEFORE)
-        return first((self.does(p, "sweep"), place.due), (early, place.find), otherwise=place.lock)
+        return choose(early, place.find, place.lock)
 
     def after_lock(self, p: Term) -> Term:
         """The statement after the one that locks."""

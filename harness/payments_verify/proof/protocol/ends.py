@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from payments_verify.proof.logic import Term, both, choose, same
+from payments_verify.proof.logic import Term, both, choose, no, same
 from payments_verify.proof.protocol.states import Step, either_map, either_state
 from payments_verify.proof.protocol.writes import Writes
 from payments_verify.proof.vocabulary import Answer, State
@@ -57,6 +57,13 @@ class Ends(Writes):
         is_same = same(self.row(s, p).amount, w.fixed.amount(p))
         told = w.told(choose(is_same, w.outcome.exists, w.outcome.id_conflict))
         return Step(self.sends(s, p, w.place.look), self.answered(s, p, told))
+
+    def find_due(self, s: State, p: Term, _end: Term) -> Step:
+        """The sweeper finds what is due, outside any transaction; where nothing is, it is done."""
+        w, row = self.words, self.row(s, p)
+        due = both(same(row.state, w.state.authorized), no(self.open_at(row, s.now)))
+        done = self.answered(s, p, w.told(w.outcome.done))
+        return Step(self.sends(s, p, w.place.due), either_state(due, self.goes(s, p, w.place.begin), done))
 
     def read(self, s: State, p: Term, _end: Term) -> Step:
         """One statement, outside any transaction; ``as_of`` is the time of the look."""

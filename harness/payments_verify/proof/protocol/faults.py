@@ -14,7 +14,8 @@ class Faults(Ends):
     def under_way(self, s: State, p: Term) -> Term:
         """Whether a transaction is open."""
         place = self.words.place
-        return no(among(s.at(p), place.begin, place.done, place.tick, place.read, place.create, place.look))
+        outside = (place.done, place.tick, place.read, place.create, place.look, place.due)
+        return no(among(s.at(p), place.begin, *outside))
 
     def _again(self, s: State, p: Term) -> State:
         return self.goes(self.forgotten(s, p), p, self.first_place(p))

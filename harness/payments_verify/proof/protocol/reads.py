@@ -58,6 +58,7 @@ class Reads(Decisions):
 
     def lock(self, s: State, p: Term, _end: Term) -> Step:
         """SELECT ... FOR NO KEY UPDATE: waits while another has the lock. Without a row there is no lock."""
+        sweep = self.does(p, "sweep")
         locks = both(
             either(self.options.locking, self.holder(p)),
             differ(self.row(s, p).state, self.words.state.none),
@@ -68,8 +69,24 @@ class Reads(Decisions):
         waiting = seen.but(waits=seen.waits.with_value(p, value=True))
         return Step(
             self.sends(s, p, self.words.place.lock),
-            either_state(waits, waiting, self.goes(granted, p, self.after_lock(p))),
+            either_state(
+                sweep,
+                self._locks_due(s, p),
+                either_state(waits, waiting, self.goes(granted, p, self.after_lock(p))),
+            ),
         )
+
+    def _locks_due(self, s: State, p: Term) -> State:
+        """The sweeper locks what it found due, if that is still authorized, and passes over a locked row."""
+        w, row = self.words, self.row(s, p)
+        locked = both(self.options.sweeper_locks, self.locked_by_another(s, p))
+        mine = both(same(row.state, w.state.authorized), no(locked))
+        seen = s.but(
+            saw=s.saw.with_value(p, value=choose(mine, row, w.no_row)),
+            granted=s.granted.with_value(p, value=s.now),
+            holds=s.holds.with_value(p, value=both(mine, self.options.sweeper_locks)),
+        )
+        return self.goes(seen, p, w.place.clock)
 
     def find(self, s: State, p: Term, _end: Term) -> Step:
         """SELECT from the attempts, by the key."""
@@ -83,15 +100,3 @@ class Reads(Decisions):
         kept = both(self.options.clock is Clock.IN, self.requests(p))
         seen = s.but(clock=s.clock.with_value(p, value=choose(kept, s.clock(p), s.now)))
         return Step(self.sends(s, p, self.words.place.clock), self.goes(seen, p, self.first_write(seen, p)))
-
-    def lock_due(self, s: State, p: Term, _end: Term) -> Step:
-        """The sweeper's statement, which passes over a row that is locked."""
-        w, row = self.words, self.row(s, p)
-        locked = both(self.options.sweeper_locks, self.locked_by_another(s, p))
-        due = both(same(row.state, w.state.authorized), no(self.open_at(row, s.now)), no(locked))
-        seen = s.but(
-            saw=s.saw.with_value(p, value=choose(due, row, w.no_row)),
-            granted=s.granted.with_value(p, value=s.now),
-            holds=s.holds.with_value(p, value=both(due, self.options.sweeper_locks)),
-        )
-        return Step(self.sends(s, p, w.place.due), self.goes(seen, p, w.place.clock))

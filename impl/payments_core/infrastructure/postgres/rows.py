@@ -9,6 +9,7 @@ from psycopg.postgres import types
 from psycopg.pq import Format
 from psycopg.types.numeric import Int2, Int4, Int8
 
+from payments_core.application.dto import PaymentSnapshot
 from payments_core.domain.capture import Answer, CaptureAttempt, CaptureOutcome
 from payments_core.domain.payment import FailureReason, Payment, PaymentState
 from payments_core.domain.values import Instant
@@ -68,6 +69,11 @@ def payment_of(row: Row) -> Payment:
         failed_at=row[8],
         failure_reason=None if row[9] is None else FailureReason(row[9]),
     )
+
+
+def snapshot_of(row: Row) -> PaymentSnapshot:
+    """The payment in a row, with the time of the look in its last column."""
+    return PaymentSnapshot(payment_of(row), as_of=row[-1])
 
 
 def payment_update(payment: Payment) -> Row:

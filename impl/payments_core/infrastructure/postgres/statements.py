@@ -86,10 +86,16 @@ LIST_ATTEMPTS = """
     WHERE event.payment_id = %s AND event.event_number > %s
     ORDER BY event.event_number LIMIT %s
 """
+# What is due is found first, without a lock. Then each is locked alone, by a statement that needs one shard
+# only. Meanwhile the payment may have been moved, so that the lock asks for its state again.
+FIND_DUE = """
+    SELECT payment_id FROM payments
+    WHERE state = 'authorized' AND capture_expires_at <= (SELECT payment_clock())
+    LIMIT %s OFFSET %s
+"""
 LOCK_DUE = f"""
     SELECT {PAYMENT_COLUMNS} FROM payments
-    WHERE state = 'authorized' AND capture_expires_at <= (SELECT payment_clock())
-    LIMIT %s
+    WHERE payment_id = %s AND state = 'authorized'
     FOR NO KEY UPDATE SKIP LOCKED
 """
 APPLIED_MIGRATIONS = "SELECT migration_id FROM _yoyo_migration"

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import count
 from time import perf_counter
 from types import TracebackType
 from uuid import UUID
@@ -26,6 +27,7 @@ from payments_core.infrastructure.postgres.rows import (
     attempt_of,
     payment_of,
     payment_update,
+    snapshot_of,
     timestamp,
 )
 
@@ -79,13 +81,13 @@ class PostgresPaymentStore:
             turn.release()
         if row is None:
             raise RuntimeError(f"payment {payment_id} conflicts with a row that cannot be read")
-        return Created(_snapshot(row), is_new=inserted is not None)
+        return Created(snapshot_of(row), is_new=inserted is not None)
 
     async def get(self, payment_id: UUID) -> PaymentSnapshot | None:
         """The payment as it stands, with the database's time of the look."""
         async with self._pool.connection() as connection:
             row = await _row(connection, sql.GET_PAYMENT, (payment_id,))
-        return None if row is None else _snapshot(row)
+        return None if row is None else snapshot_of(row)
 
     async def page(self, after: Cursor | None, limit: int) -> PaymentPage:
         """At most ``limit`` payments in order of creation, from after the cursor."""
@@ -118,12 +120,23 @@ class PostgresPaymentStore:
     async def lock_due(self, limit: int) -> AsyncIterator["_DuePayments"]:
         """Lock at most ``limit`` payments whose window has ended, passing over those locked by others."""
         async with self._pool.connection() as connection:
-            batch = Batch(connection)
-            batch.add(self._begin)
-            due = batch.add(sql.LOCK_DUE, (Int8(limit),))
-            clock = batch.add(sql.READ_CLOCK)
-            await batch.send()
-            yield _DuePayments(connection, [payment_of(row) for row in due.rows()], _instant(clock))
+            due = _DuePayments(connection, [], now=0)
+            for passed_over in count(0, limit):
+                found = (await _execute(connection, sql.FIND_DUE, (Int8(limit), Int8(passed_over)))).rows()
+                due = await self._lock_each(connection, found) if found else due
+                if due.payments or len(found) < limit:
+                    break
+                await connection.rollback()  # others have all that was found: look further
+            yield due
+
+    async def _lock_each(self, connection: Connection, found: Sequence[Row]) -> "_DuePayments":
+        batch = Batch(connection)
+        batch.add(self._begin)
+        replies = [batch.add(sql.LOCK_DUE, payment_id) for payment_id in found]
+        clock = batch.add(sql.READ_CLOCK)
+        await batch.send()
+        payments = [payment_of(row) for reply in replies for row in reply.rows()]
+        return _DuePayments(connection, payments, _instant(clock))
 
     def is_conflict(self, error: Exception) -> bool:
         """Whether PostgreSQL rolled the transaction back for the sake of others: 40001 or 40P01.
@@ -281,12 +294,6 @@ async def _row(connection: Connection, query: str, parameters: Row) -> Row | Non
 
 
 def _instant(clock: Reply) -> Instant:
-    row = clock.row()
-    if row is None:
-        raise RuntimeError("the database's clock gave no answer")
-    instant: Instant = row[0]
+    instant: Instant
+    [(instant,)] = clock.rows()
     return instant
-
-
-def _snapshot(row: Row) -> PaymentSnapshot:
-    return PaymentSnapshot(payment_of(row), as_of=row[-1])
