@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -24,7 +25,7 @@ from payments_verify.cli.ends import interruptible, was_interrupted
 from payments_verify.cli.running import progress_bar
 from payments_verify.cli.verify import Pace
 from payments_verify.history import History
-from payments_verify.payments.scenarios import SCENARIOS
+from payments_verify.payments.scenarios import NAMED
 from tests.docs.pages import ROOT
 from tests.harness.small_specs import OURS
 
@@ -37,7 +38,7 @@ _LIMIT_S = 180
 def test_without_an_argument_it_explains_itself(name: str) -> None:
     result = CliRunner().invoke(APPS[name], [])
     assert result.exit_code == 2
-    shown = re.findall(rf"^  {name} (\S+)", result.stdout, re.MULTILINE)
+    shown = re.findall(rf"^  \S*{name} (\S+)", result.stdout, re.MULTILINE)
     assert len(shown) == 3
     for command in shown:
         assert CliRunner().invoke(APPS[name], [command, "--help"]).exit_code == 0
@@ -78,7 +79,7 @@ def test_a_shell_completes(name: str, words: str, expected: list[str]) -> None:
 
 
 def test_every_scenario_is_completed() -> None:
-    assert completed("payments-verify", "payments-verify faults --scenario ") == list(SCENARIOS)
+    assert completed("payments-verify", "payments-verify faults --scenario ") == list(NAMED)
 
 
 @pytest.mark.parametrize("name", APPS)
@@ -103,7 +104,28 @@ def test_progress_has_an_estimate() -> None:
             progress(done, 100, f"{done} things")
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.getvalue())
     assert "counting" in text
-    assert re.search(r"0:00:0\d left +0:00:0\d", text)
+    assert re.search(r"elapsed 0:00:0\d left +0:00:0\d", text)
+
+
+def test_progress_fits_eighty_columns_and_keeps_its_times() -> None:
+    shown = io.StringIO()
+    console = Console(file=shown, force_terminal=True, width=80)
+    with progress_bar("a check whose name is long, " * 3, console=console) as progress:
+        for done in (*range(1, 60), *range(30)):
+            progress(done, 100, "what was done last, at great length, " * 2)
+    lines = [line for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.getvalue()).splitlines() if line]
+    assert max(map(len, lines)) <= 80
+    assert re.search(r"a check.*what.*elapsed 0:00:0\d left", lines[-1])
+
+
+def test_off_a_terminal_there_is_a_line_now_and_then_also_while_nothing_is_reported() -> None:
+    shown = io.StringIO()
+    with progress_bar("TLC", console=Console(file=shown), every_s=0.01) as progress:
+        progress(3, 17, "expiry [x]")
+        deadline = time.monotonic() + 30
+        while shown.getvalue().count("\n") < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert "TLC: 3 of 17 expiry [x]; elapsed 0:00:00\n" in shown.getvalue()
 
 
 def test_where_nobody_looks_nothing_is_shown() -> None:
@@ -152,8 +174,8 @@ def test_a_folder_that_cannot_be_written_to_is_said_with_what_to_do(tmp_path: Pa
     assert "name another folder with --output" in result.stderr
 
 
-def test_the_readme_tells_of_completion() -> None:
-    assert "payments-verify --install-completion" in (ROOT / "README.md").read_text()
+def test_the_commands_page_tells_of_completion() -> None:
+    assert "payments-verify --install-completion" in (ROOT / "specs" / "commands.md").read_text()
 
 
 def test_verify_knows_from_the_last_run_what_is_left(tmp_path: Path) -> None:
@@ -161,7 +183,7 @@ def test_verify_knows_from_the_last_run_what_is_left(tmp_path: Path) -> None:
     assert Pace.read(file, quick=True).left(0) == ""
     last = {"quick": True, "interrupted": False, "checks": [{"seconds": each} for each in (40.0, 2.5, 17.0)]}
     file.write_bytes(msgspec.json.encode(last))
-    assert Pace.read(file, quick=True).left(1) == " (about 20 s to the end of it all)"
+    assert Pace.read(file, quick=True).left(1) == "; about 20 s to the end"
     assert Pace.read(file, quick=False) == Pace()
     file.write_bytes(msgspec.json.encode({**last, "interrupted": True}))
     assert Pace.read(file, quick=True) == Pace()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
 from typing import Any, NoReturn
 
 import msgspec
@@ -13,53 +17,99 @@ from rich.markup import escape
 from rich.progress import (
     BarColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 from payments_verify.result import CheckResult, Verdict, worst_exit_code
 from payments_verify.visible import in_json, one_line, visible
 
 Report = Callable[[int, int, str], None]
 
+_WIDTH_OF_A_BAR = 110
 _STYLE = {"holds": "green", "violated": "bold red", "no verdict": "yellow"}
 
 
+class _Elapsed(ProgressColumn):
+    """The time since the bar appeared, whatever began anew since."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._began = time.monotonic()
+
+    def render(self, task: Task) -> Text:  # noqa: ARG002 - its own time begins anew
+        """Show it."""
+        return Text(f"elapsed {timedelta(seconds=int(time.monotonic() - self._began))}")
+
+
 @contextmanager
-def progress_bar(title: str, *, shown: bool = True, console: Console | None = None) -> Iterator[Report]:
+def progress_bar(
+    title: str, *, shown: bool = True, console: Console | None = None, every_s: float = 60
+) -> Iterator[Report]:
     """Show how far a check has come and what time is left; the block gets a function to report with.
 
     Args:
-        title: what is being done.
+        title: what is being done, as rich's markup.
         shown: whether anything is shown.
-        console: where; standard error if not given, and nothing if that is no terminal.
+        console: where; standard error if not given.
+        every_s: how often there is a line where that is no terminal, in seconds.
     """
+    to = console or Console(stderr=True)
+    if shown and not to.is_terminal:
+        with _lines(title, to, every_s) as report:
+            yield report
+        return
+    cut = partial(Column, no_wrap=True, overflow="ellipsis")
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[text]}"),
-        TimeElapsedColumn(),
+        TextColumn("{task.description}", table_column=cut(ratio=1)),
+        *([BarColumn(bar_width=20)] if to.width >= _WIDTH_OF_A_BAR else []),
+        TextColumn("{task.fields[text]}", table_column=cut(ratio=1)),
+        _Elapsed(),
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    to = console or Console(stderr=True)
-    is_seen = shown and to.is_terminal
-    with Progress(*columns, console=to, transient=True, disable=not is_seen) as bar:
+    with Progress(*columns, console=to, transient=True, expand=True, disable=not shown) as bar:
         task = bar.add_task(title, total=None, text="")
         reached = 0
 
-        def report(done: int, total: int, text: str) -> None:
+        def report_to_bar(done: int, total: int, text: str) -> None:
             nonlocal reached
             if done < reached:  # something else begins: its pace says nothing of the next
                 bar.reset(task, total=total)
             reached = done
             bar.update(task, completed=done, total=total, text=text)
 
+        yield report_to_bar
+
+
+@contextmanager
+def _lines(title: str, console: Console, every_s: float) -> Iterator[Report]:
+    """Print a line now and then, also while the block reports nothing."""
+    began, ended = time.monotonic(), threading.Event()
+    reached = ""
+
+    def report(done: int, total: int, text: str) -> None:
+        nonlocal reached
+        reached = f"{done:,} of {total:,} {escape(text)}; "
+
+    def tell() -> None:
+        while not ended.wait(every_s):
+            elapsed = timedelta(seconds=int(time.monotonic() - began))
+            console.print(f"{title}: {reached}elapsed {elapsed}", highlight=False, soft_wrap=True)
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
         yield report
+    finally:
+        ended.set()
+        teller.join()
 
 
 def worst(codes: set[int], *, whole: bool) -> int:

@@ -74,7 +74,7 @@ def verify(
 
 
 def _run(planned: Planned, number: int, total: int, pace: Pace, results: list[CheckResult]) -> None:
-    title = f"[{number + 1}/{total}] {planned.title}{pace.left(number)}"
+    title = f"[{number + 1}/{total}{pace.left(number)}] {planned.title}"
     with progress_bar(escape(title)) as progress:
         attempted(planned.title, partial(planned.run, progress=progress), results)
     result = results[-1]
@@ -101,7 +101,7 @@ class Pace:
     def left(self, number: int) -> str:
         """What a check and all after it will take, for people; empty if that is not known."""
         left = sum(self.seconds[number:])
-        return f" (about {left:.0f} s to the end of it all)" if left else ""
+        return f"; about {left:.0f} s to the end" if left else ""
 
 
 def _make(output: Path) -> None:
