@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from payments_core.domain.payment import FailureReason, PaymentState
+from payments_core.entrypoints.called import command_line
 from payments_core.infrastructure.postgres.migrate import known
 from tests.support.postgres import Database
 from tests.support.processes import invoke, run
@@ -78,7 +79,7 @@ def test_what_they_refuse(command: str, variables: dict[str, str], says: str) ->
 def test_sweeping_a_database_without_the_schema(empty_database: Database) -> None:
     ended = run(["sweep"], {"DATABASE_URL": empty_database.dsn})
     assert ended.returncode == 2
-    assert "run: payments-core migrate" in ended.stderr
+    assert f"run: {command_line('migrate')}" in ended.stderr
 
 
 def test_help_names_the_commands() -> None:

@@ -36,6 +36,12 @@ def create(url: str) -> str:
     return answer.headers["location"]
 
 
+def looks(printed: str) -> dict[str, str]:
+    """The two commands that are printed to look at the database, each with what it shows."""
+    psql, audit = re.findall(r"^  (PGPASSWORD=.*)$", printed, re.MULTILINE)
+    return {f"{psql} -c 'TABLE payments'": "payment_id", audit: "holds"}
+
+
 # ---- with a database of its own -----------------------------------------------------------------
 
 
@@ -46,6 +52,9 @@ def test_without_settings_it_brings_a_database_and_keeps_its_data(
     with serving(tmp_path, ["--data", str(data)]) as first:
         assert f"data in {data}" in first.printed
         assert "embedded PostgreSQL " in first.printed
+        for look, shows in looks(first.printed).items():
+            done = subprocess.run(["sh", "-c", look], capture_output=True, text=True, check=False)
+            assert (done.returncode, shows in done.stdout) == (0, True), done.stderr
         path = create(first.url)
         window = {"capture_window_seconds": 600}
         httpx.post(f"{first.url}{path}/authorize", json=window, timeout=REQUEST_LIMIT_S)

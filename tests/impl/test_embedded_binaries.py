@@ -15,7 +15,6 @@ from payments_core.infrastructure.embedded import (
     EmbeddedPostgres,
     EmbeddedPostgresError,
     binaries,
-    default_folder,
 )
 from payments_core.infrastructure.embedded.binaries import (
     find_binaries,
@@ -115,12 +114,11 @@ def test_root_without_an_unprivileged_account(monkeypatch: pytest.MonkeyPatch) -
         server_account()
 
 
-def test_the_default_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: 4711)
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    assert default_folder() == tmp_path / "payments-core" / "postgres"
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert default_folder() == Path("/var/lib/payments-core/postgres")
+def test_the_default_folder_is_in_the_folder_that_one_is_in(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert EmbeddedPostgres().folder == tmp_path / ".payments-core" / "postgres"
 
 
 @as_root

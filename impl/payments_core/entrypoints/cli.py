@@ -17,12 +17,15 @@ from pydantic import ValidationError
 
 from payments_core.entrypoints import serving, sweeper, tokens
 from payments_core.entrypoints.addresses import is_loopback
+from payments_core.entrypoints.called import command_line
+from payments_core.entrypoints.database_hints import ways_to_look
 from payments_core.entrypoints.ends import end_in_order
 from payments_core.entrypoints.http.contract import markdown_pages, openapi_json
 from payments_core.entrypoints.logs import configure_logs
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store, session
 from payments_core.infrastructure.embedded import (
+    DEFAULT_FOLDER,
     EmbeddedPostgres,
     EmbeddedPostgresError,
     demo_clock,
@@ -38,11 +41,12 @@ payments-core serves single-capture payments over HTTP: at most one capture of e
 
 Three commands to start with:
 
-  payments-core serve --demo    try it: a page at http://127.0.0.1:8000/, a database that is thrown away
-  payments-core migrate         make or update the schema of DATABASE_URL
-  payments-core serve           serve DATABASE_URL; without it, an embedded PostgreSQL whose data is kept
+  {program} serve --demo    try it: a page at http://127.0.0.1:8000/, a database that is thrown away
+  {program} migrate         make or update the schema of DATABASE_URL
+  {program} serve           serve DATABASE_URL; without it, an embedded PostgreSQL whose data is kept
 
-All commands: payments-core --help. Completion in your shell: payments-core --install-completion.
+All commands: {program} --help
+Completion in your shell: {program} --install-completion
 """
 
 
@@ -50,7 +54,7 @@ All commands: payments-core --help. Completion in your shell: payments-core --in
 def payments_core(context: typer.Context) -> None:
     """Single-capture payments: at most one capture, whatever races. Settings come from the environment."""
     if context.invoked_subcommand is None:
-        typer.echo(_EXPLAINED, nl=False)
+        typer.echo(_EXPLAINED.format(program=command_line()), nl=False)
         # Nothing was served.
         raise typer.Exit(2)
 
@@ -63,7 +67,10 @@ def serve(
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Server processes.")] = 1,
     data: Annotated[
-        Path | None, typer.Option(help="Folder of the embedded database; kept between runs.")
+        Path | None,
+        typer.Option(
+            help=f"Folder of the embedded database, kept between runs.  [default: {DEFAULT_FOLDER}]"
+        ),
     ] = None,
     demo: Annotated[
         bool,
@@ -164,11 +171,14 @@ def _database(settings: Settings, data: Path | None) -> Iterator[str]:
         yield settings.database_url
         return
     try:
-        with EmbeddedPostgres(data) as server:
+        with EmbeddedPostgres(data or DEFAULT_FOLDER) as server:
             dsn = server.dsn()
             for applied in migrate(dsn):
                 typer.echo(f"applied {applied}")
-            typer.echo(f"embedded PostgreSQL {server.version}, data in {server.folder}")
+            typer.echo(
+                f"embedded PostgreSQL {server.version}, data in {server.folder}, kept for the next start"
+            )
+            typer.echo(ways_to_look(dsn, server.password_file))
             yield dsn
     except (EmbeddedPostgresError, MigrationError, psycopg.Error) as error:
         _stop(str(error))
@@ -182,7 +192,10 @@ def _demo_database() -> Iterator[str]:
             dsn = server.dsn()
             migrate(dsn)
             demo_clock.install(dsn)
-            typer.echo(f"demonstration: embedded PostgreSQL {server.version}, removed at the end")
+            typer.echo(
+                f"demonstration: embedded PostgreSQL {server.version}, removed at the end: {server.folder}"
+            )
+            typer.echo(ways_to_look(dsn, server.password_file))
             yield dsn
     except (EmbeddedPostgresError, MigrationError, psycopg.Error) as error:
         _stop(str(error))
@@ -233,7 +246,7 @@ def _require_loopback(
         return
     _stop(
         f"without tokens it serves loopback addresses only, and {shown} is none. Either make a token "
-        "(payments-core token) and put its hash into PAYMENTS_TOKENS or the file PAYMENTS_TOKENS_FILE, "
+        f"({command_line('token')}) and put its hash into PAYMENTS_TOKENS or the file PAYMENTS_TOKENS_FILE, "
         "or serve 127.0.0.1; or, if nobody can reach it who may not take money, set "
         "PAYMENTS_ALLOW_UNAUTHENTICATED=yes, which is dangerous"
     )
@@ -257,7 +270,7 @@ def _require_schema(settings: Settings, dsn: str) -> None:
     except psycopg.Error as error:
         _stop(f"DATABASE_URL cannot be used: {error}")
     if missing:
-        _stop(f"the database lacks {', '.join(missing)}; run: payments-core migrate")
+        _stop(f"the database lacks {', '.join(missing)}; run: {command_line('migrate')}")
     if is_demo:
         _stop("the clock of this database can be moved: it was made for a demonstration, and decides nothing")
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from payments_core.entrypoints.called import command_line
+
 _PREFIX = "pay_"  # so that scanners for leaked secrets can find one
 _RANDOM_BYTES = 32
 
@@ -63,7 +65,7 @@ def load(listed: str, file: Path | None) -> Tokens:
     if file is not None:
         kept = _lines(file)
         if not kept:
-            raise TokensError(f"PAYMENTS_TOKENS_FILE: {file} has no token; make one: payments-core token")
+            raise TokensError(f"PAYMENTS_TOKENS_FILE: {file} has no token; make one: {command_line('token')}")
         entries += kept
     return Tokens(_scopes(entries))
 
@@ -98,7 +100,7 @@ def _scopes(entries: Iterable[tuple[str, str]]) -> dict[bytes, frozenset[TokenSc
         if found is None:
             raise TokensError(
                 f"{place}: a token's SHA-256 hash has 64 hexadecimal digits, and what it is for before it, "
-                "as in read+write+metrics:<hash>; make one: payments-core token"
+                f"as in read+write+metrics:<hash>; make one: {command_line('token')}"
             )
         listed, digest = found[1], bytes.fromhex(found[2])
         granted = frozenset(map(TokenScope, listed.split("+"))) if listed else frozenset(TokenScope)

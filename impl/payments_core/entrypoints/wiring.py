@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from payments_core.entrypoints import metrics as prometheus
 from payments_core.entrypoints import tokens
+from payments_core.entrypoints.called import command_line
 from payments_core.entrypoints.http.access import is_open
 from payments_core.entrypoints.http.app import create_app
 from payments_core.entrypoints.http.authentication import Authenticated
@@ -188,7 +189,7 @@ def _demo_routes(settings: Settings) -> list[Route]:
     dsn = settings.database_url
     if dsn is None or not demo_clock.is_installed(dsn):
         raise ValueError(
-            "PAYMENTS_DEMO is for a database that was started for it: payments-core serve --demo"
+            f"PAYMENTS_DEMO is for a database that was started for it: {command_line('serve', '--demo')}"
         )
     return [clock_route(partial(demo_clock.advance, dsn))]
 

@@ -11,13 +11,13 @@ the pipe open until it ends too.
 """
 
 from payments_core.infrastructure.embedded.binaries import BIN_DIR_VARIABLE, EmbeddedPostgresError
-from payments_core.infrastructure.embedded.folder import default_folder
+from payments_core.infrastructure.embedded.folder import DEFAULT_FOLDER
 from payments_core.infrastructure.embedded.server import EmbeddedPostgres, temporary_postgres
 
 __all__ = [
     "BIN_DIR_VARIABLE",
+    "DEFAULT_FOLDER",
     "EmbeddedPostgres",
     "EmbeddedPostgresError",
-    "default_folder",
     "temporary_postgres",
 ]

@@ -19,6 +19,8 @@ from pathlib import Path
 from payments_core.infrastructure.embedded.binaries import Account, EmbeddedPostgresError, major
 
 SUPERUSER = "postgres"
+DEFAULT_FOLDER = Path(".payments-core/postgres")
+"""Where a server lives when nobody says: in the folder that the process was started in."""
 
 _SOCKET_PATH_LIMIT = 103  # sockaddr_un.sun_path without its NUL: 107 bytes on Linux, 103 on macOS and BSD
 _PLAIN_PATH = re.compile(rb"[A-Za-z0-9/._+-]+")
@@ -68,7 +70,7 @@ class ServerFolder:
             raise EmbeddedPostgresError(
                 f"the server runs as {self.account.name} because PostgreSQL refuses root, and that account "
                 f"cannot reach {self.path}; name a folder outside of private homes, "
-                f"such as {default_folder()}"
+                "such as /var/lib/payments-core/postgres"
             )
 
     def lock(self) -> int:
@@ -132,7 +134,7 @@ class ServerFolder:
                 str(bin_dir / "initdb"),
                 f"--pgdata={unfinished}",
                 f"--username={SUPERUSER}",
-                f"--pwfile={self.path / 'password'}",
+                f"--pwfile={self.password_file}",
                 "--auth=scram-sha-256",
                 "--encoding=UTF8",
                 "--locale=C",
@@ -148,15 +150,20 @@ class ServerFolder:
         unfinished.rename(self.data)
 
     def _write_password(self) -> None:
-        path = self.path / "password"
+        path = self.password_file
         path.unlink(missing_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(secrets.token_urlsafe(24) + "\n")
         self.account.own(path)
 
+    @property
+    def password_file(self) -> Path:
+        """Holds the superuser's password."""
+        return self.path / "password"
+
     def password(self) -> str:
         """The superuser's password."""
-        return (self.path / "password").read_text().strip()
+        return self.password_file.read_text().strip()
 
     def make_socket_folder(self) -> Path:
         """An empty folder, private to the account, whose sockets have paths that the system and libpq take.
@@ -215,14 +222,6 @@ class ServerFolder:
         """The last lines of the log, for an error message."""
         lines = self.log.read_text(errors="replace").splitlines()
         return "\n".join(lines[-_LOG_LINES_SHOWN:]) or "(the log is empty)"
-
-
-def default_folder() -> Path:
-    """Where a server lives when nobody says: a system folder for root, the user's data folder otherwise."""
-    if os.geteuid() == 0:
-        return Path("/var/lib/payments-core/postgres")
-    data_home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(data_home) / "payments-core" / "postgres"
 
 
 def _is_postgres(pid: int) -> bool:

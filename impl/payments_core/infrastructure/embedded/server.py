@@ -24,7 +24,7 @@ from payments_core.infrastructure.embedded.binaries import (
     server_account,
     version_of,
 )
-from payments_core.infrastructure.embedded.folder import SUPERUSER, ServerFolder, default_folder
+from payments_core.infrastructure.embedded.folder import DEFAULT_FOLDER, SUPERUSER, ServerFolder
 from payments_core.infrastructure.embedded.process import (
     HOST,
     StopMode,
@@ -48,8 +48,7 @@ class EmbeddedPostgres:
     Not for use by several threads at once.
 
     Args:
-        folder: Where it lives; made if missing. Default: `/var/lib/payments-core/postgres` for root,
-            `$XDG_DATA_HOME/payments-core/postgres` for others.
+        folder: Where it lives; made if missing.
         bin_dir: Where `postgres` and `initdb` are; found if not given (see `find_binaries`).
         port: TCP port on loopback; a free one, kept over restarts, if not given.
         durable: Whether a commit survives a crash of the machine. False turns `fsync` and `full_page_writes`
@@ -61,7 +60,7 @@ class EmbeddedPostgres:
 
     def __init__(
         self,
-        folder: Path | None = None,
+        folder: Path = DEFAULT_FOLDER,
         *,
         bin_dir: Path | None = None,
         port: int | None = None,
@@ -75,7 +74,7 @@ class EmbeddedPostgres:
             raise EmbeddedPostgresError(
                 f"these settings are the embedded server's own: {', '.join(sorted(ours))}"
             )
-        self._folder = ServerFolder((folder or default_folder()).absolute(), server_account())
+        self._folder = ServerFolder(folder.absolute(), server_account())
         self._bin_dir = bin_dir
         self._port = port
         self._start_limit_s = start_limit_s
@@ -110,6 +109,11 @@ class EmbeddedPostgres:
     def folder(self) -> Path:
         """The folder the server lives in."""
         return self._folder.path
+
+    @property
+    def password_file(self) -> Path:
+        """Holds the superuser's password."""
+        return self._folder.password_file
 
     @property
     def pid(self) -> int:
