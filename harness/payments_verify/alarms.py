@@ -20,6 +20,7 @@ from pathlib import Path
 import msgspec
 import psycopg
 
+from payments_verify.called import command_line
 from payments_verify.gate import Fault
 from payments_verify.payments.binding import Sweep, default_binding
 from payments_verify.payments.conformance import QUICK as TRIALS
@@ -214,7 +215,7 @@ def _with_chance(
             partial(gated, dsn),
             _FAULTS,
             schedules,
-            replay="payments-verify replay",
+            replay=command_line("replay"),
         ),
     )
 

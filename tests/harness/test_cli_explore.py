@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from payments_verify.cli import app
 from payments_verify.payments import schedule_file
-from payments_verify.payments.scenarios import SCENARIOS
+from payments_verify.payments.scenarios import NAMED
 from payments_verify.payments.schedule_file import SavedSchedule, SavedStep, ScheduleError
 
 # Two captures with keys of their own, one after the other.
@@ -40,7 +40,7 @@ def written(folder: Path, **changes: Any) -> Path:
 def test_the_list_says_what_each_scenario_looks_for() -> None:
     listed = run("explore", "--list")
     assert listed.exit_code == 0
-    for scenario in SCENARIOS.values():
+    for scenario in NAMED.values():
         assert scenario.name in listed.stdout
         assert scenario.anomaly in listed.stdout
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from payments_verify.called import command_line
 from payments_verify.cli import app
 from payments_verify.payments.conformance import LEVELS
 from payments_verify.practice import skeleton
@@ -156,7 +157,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
 def test_a_folder_without_an_exercise_is_refused(tmp_path: Path) -> None:
     refused = run("check", str(tmp_path))
     assert refused.exit_code == 2
-    assert f"{tmp_path} has no service.py: `payments-verify practice new DIR`" in refused.stderr
+    assert f"{tmp_path} has no service.py: `{command_line('practice', 'new')} DIR`" in refused.stderr
 
 
 def test_a_service_that_does_not_start_is_no_verdict(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from psycopg.pq import Format
 
 from payments_verify.audit.report import AuditError
 from payments_verify.audit.rows import AttemptRow, EventRow, PaymentRow
+from payments_verify.called import command_line
 
 Connection: TypeAlias = psycopg.Connection[Any]
 
@@ -166,9 +167,10 @@ def _require_schema(connection: Connection) -> None:
     for table, column, may_read in connection.execute(_COLUMNS):
         found[table][column] = may_read
     missing = [table for table, columns in found.items() if not columns]
+    migrate = command_line("migrate", program="payments-core")
     if missing == list(_NEEDED):
         raise AuditError(
-            "this database has no payments: name the service's database, or run payments-core migrate on it"
+            f"this database has no payments: name the service's database, or run {migrate} on it"
         )
     absent = sorted(
         f"{table}.{column}" for table, names in _NEEDED.items() for column in names - found[table].keys()
@@ -176,7 +178,7 @@ def _require_schema(connection: Connection) -> None:
     if missing or absent:
         raise AuditError(
             f"the schema is older or newer than this audit, and lacks {', '.join(missing or absent)}: "
-            "run payments-core migrate of the same version; it reconstructs the events of older payments"
+            f"run {migrate} of the same version; it reconstructs the events of older payments"
         )
     hidden = sorted(
         {table for table, names in _NEEDED.items() if not all(found[table][name] for name in names)}

@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from payments_verify import outermost
+from payments_verify.called import command_line
 from payments_verify.cli.alarms import false_alarms
 from payments_verify.cli.audit import audit
 from payments_verify.cli.conformance import conformance
@@ -73,11 +74,12 @@ whatever races, however often it is asked, whatever breaks on the way.
 
 Three commands to start with:
 
-  payments-verify verify --quick     is everything right here? 3 minutes; then open build/report/index.html
-  payments-verify explore --list     which races are run in every order of their SQL statements
-  payments-verify history FILE       is what your own clients saw possible at all?
+  {program} verify --quick     is everything right here? 3 minutes; then open build/report/index.html
+  {program} explore --list     which races are run in every order of their SQL statements
+  {program} history FILE       is what your own clients saw possible at all?
 
-All commands: payments-verify --help. Completion in your shell: payments-verify --install-completion.
+All commands: {program} --help
+Completion in your shell: {program} --install-completion
 """
 
 
@@ -85,7 +87,7 @@ All commands: payments-verify --help. Completion in your shell: payments-verify 
 def root(context: typer.Context) -> None:
     """Compare implementations of payment capture with the formal model."""
     if context.invoked_subcommand is None:
-        typer.echo(_EXPLAINED, nl=False)
+        typer.echo(_EXPLAINED.format(program=command_line()), nl=False)
         # Whoever wanted a verdict has none.
         raise typer.Exit(2)
 

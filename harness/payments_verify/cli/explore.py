@@ -17,6 +17,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from payments_verify.called import command_line
 from payments_verify.cli.differential import Command, ExecutorName, Json, PostgresBin
 from payments_verify.cli.ends import finished_is_kept
 from payments_verify.cli.explored import ExploredSystem, StopAtFirst, System, explored, require_database
@@ -57,7 +58,7 @@ class StrategyName(StrEnum):
 
 def scenario_names(incomplete: str) -> list[str]:
     """The names that a shell completes."""
-    return [name for name in SCENARIOS if name.startswith(incomplete)]
+    return [name for name in NAMED if name.startswith(incomplete)]
 
 
 def scenarios_named(names: Sequence[str]) -> list[Scenario]:
@@ -132,7 +133,7 @@ def explore(
     """
     wanted = scenarios_named(scenario or [])
     if list_scenarios:
-        _list(wanted)
+        _list(wanted if scenario else list(NAMED.values()))
         return
     require_database(system, command)
     make = strategy_maker(strategy, runs=runs, seed=seed, bound=bound, depth=depth)
@@ -219,7 +220,7 @@ def show_explored(found: Sequence[Explored], console: Console) -> None:
             console.print(f"\n[bold]{each.scenario.name}[/]: {each.verdict}")
             print_text(console, each.problem)
         if each.schedule is not None:
-            console.print(f"run it again: payments-verify replay {each.schedule}", highlight=False)
+            print_text(console, f"run it again: {command_line('replay', each.schedule)}")
 
 
 def _naive(count: NaiveCount | None) -> str:
@@ -244,6 +245,7 @@ def _extent(explored: Explored) -> str:
 
 def _list(scenarios: Sequence[Scenario]) -> None:
     for scenario in scenarios:
-        typer.echo(f"{scenario.name}\n  {scenario.anomaly}")
+        by_name = "" if scenario.name in SCENARIOS else "  (only by --scenario)"
+        typer.echo(f"{scenario.name}{by_name}\n  {scenario.anomaly}")
         for actor in scenario.actors:
             typer.echo(f"    {actor.name}")

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from payments_verify.called import command_line
 from payments_verify.cli.conformance import progressing, read_binding, show
 from payments_verify.cli.differential import PostgresBin
 from payments_verify.cli.ends import finished_is_kept
@@ -37,7 +38,7 @@ def new(folder: Folder) -> None:
         raise _refused(error) from error
     for path in written:
         typer.echo(path)
-    typer.echo(f"\nread {folder / 'README.md'}, then: payments-verify practice check {folder}")
+    typer.echo(f"\nread {folder / 'README.md'}, then: {command_line('practice', 'check', folder)}")
 
 
 @practice.command()

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from payments_verify.called import command_line
 from payments_verify.nemesis.judge import Judgement, judge, kept
 from payments_verify.nemesis.soak import RUN_FILE, RunReport, judges
 from payments_verify.nemesis.window import WindowReport
@@ -144,7 +145,7 @@ def summed_up(folder: Path) -> SoakReport:
     for history in histories(folder):
         judgement, window = kept(history), _window_of(history)
         if judgement is None or window is None:
-            problem = f"{history}: not judged; `payments-verify soak --check {folder}` judges it"
+            problem = f"{history}: not judged; `{command_line('soak', '--check', folder)}` judges it"
             judgement = Judgement(verdict="no verdict", problem=problem)
         verdicts.add(judgement.verdict)
         if judgement.problem is not None:

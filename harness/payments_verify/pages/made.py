@@ -60,7 +60,7 @@ def make(sources: Sources, statuses: Mapping[str, str]) -> Made:
     names = {outcome: name for name, outcome in CAPTURE_OUTCOMES.items()}
     statuses_of_problems = {problem.name: problem.status for problem in sources.problems}
     blocks = {
-        "transitions": transition_table(),
+        "transitions": transition_table(names),
         "precedence": precedence_table(names, statuses_of_problems | {"captured": _CREATED}),
         "data-model": data_model(sources.schema),
         "problem-types": _problems(sources.problems),

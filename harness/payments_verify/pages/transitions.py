@@ -51,7 +51,8 @@ CASES: Sequence[Case] = (
     Case("authorize", Authorize(_WINDOW)),
     Case("capture, within the window", Capture(_AMOUNT)),
     Case("capture, at the window's end or after", Capture(_AMOUNT), _END),
-    Case("capture, of another amount", Capture(_AMOUNT - 1)),
+    Case("capture, of another amount, within the window", Capture(_AMOUNT - 1)),
+    Case("capture, of another amount, at the window's end or after", Capture(_AMOUNT - 1), _END),
     Case("fail", Fail(FailureReason.VOIDED)),
     Case("expire, within the window", Expire()),
     Case("expire, at the window's end or after", Expire(), _END),
@@ -75,8 +76,9 @@ class Cell:
     before: str
     after: str
 
-    def __str__(self) -> str:
-        answer = f"`{self.outcome.name.lower()}`"
+    def shown(self, names: Mapping[Outcome, str]) -> str:
+        """The cell in Markdown, with the outcome's name."""
+        answer = f"`{names.get(self.outcome, self.outcome.name.lower())}`"
         return answer if self.before == self.after else f"**{answer} → {self.after}**"
 
 
@@ -95,12 +97,16 @@ def moves() -> Mapping[tuple[str, str], Sequence[str]]:
     return found
 
 
-def transition_table() -> str:
-    """The table in Markdown: a row a command, a column a state."""
+def transition_table(names: Mapping[Outcome, str]) -> str:
+    """The table in Markdown: a row a command, a column a state.
+
+    Args:
+        names: the service's names of the outcomes, where it has names of its own.
+    """
     asked = cells()
     return table(
         ("", *_WAYS),
-        [(case.name, *(str(asked[case.name, state]) for state in _WAYS)) for case in CASES],
+        [(case.name, *(asked[case.name, state].shown(names) for state in _WAYS)) for case in CASES],
     )
 
 

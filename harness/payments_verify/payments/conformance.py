@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from payments_verify.called import command_line
 from payments_verify.payments.checks import OpenSystem, machine_check, stress_check, windows_check
 from payments_verify.payments.faults_check import FaultPlan, faults_check
 from payments_verify.payments.interleavings_check import OpenGated, drawn_interleavings_check
@@ -57,7 +58,7 @@ class Subject:
     scenarios: Sequence[Scenario]
     fault_scenarios: Sequence[FaultPlan]
     unchecked: Sequence[str]
-    replay: str = "payments-verify replay"
+    replay: str = field(default_factory=partial(command_line, "replay"))
     moves_clock: bool = True
 
 

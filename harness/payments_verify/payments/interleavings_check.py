@@ -13,6 +13,7 @@ from typing import Any
 
 import uvloop
 
+from payments_verify.called import command_line
 from payments_verify.interleavings.source_dpor import SourceDPOR
 from payments_verify.payments.drawings import Drawing, schedule
 from payments_verify.payments.exercised import written
@@ -53,7 +54,9 @@ def interleavings_check(
 
     def told() -> str:
         problems = [f"{each.scenario.name}: {each.problem}" for each in found if each.problem is not None]
-        problems += [f"replay it: payments-verify replay {each.schedule}" for each in found if each.schedule]
+        problems += [
+            f"run it again: {command_line('replay', each.schedule)}" for each in found if each.schedule
+        ]
         return "\n".join(problems) or "no scenario was explored"
 
     exploring = partial(_explore, open_service, scenarios, folder, progress, found, probes=probes)

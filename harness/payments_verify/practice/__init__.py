@@ -11,6 +11,8 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
+from payments_verify.called import command_line
+
 SERVICE = "service.py"
 BINDING = "binding.toml"
 
@@ -59,6 +61,6 @@ def command_of(folder: Path) -> str:
     for name in (SERVICE, BINDING):
         if not (folder / name).is_file():
             raise PracticeError(
-                f"{folder} has no {name}: `payments-verify practice new DIR` writes it to a new folder"
+                f"{folder} has no {name}: `{command_line('practice', 'new')} DIR` writes it to a new folder"
             )
     return f"cd {shlex.quote(str(folder.absolute()))} && exec {shlex.quote(sys.executable)} {SERVICE}"

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from payments_verify.called import command_line
 from payments_verify.report import parts
 from payments_verify.report.saved import Cell, MutantRow, Mutants, Saved
 from payments_verify.timeline.markup import Content, Element, tag
 
 _TITLE = "Kill matrix"
-_COMMAND = "payments-verify mutants"
 
 
 def kills(report: Saved) -> Element:
     """The matrix, or plainly that it was not made."""
     if report.mutants is None:
         says = " puts known bugs into copies of the service, and tells which technique notices which."
-        return parts.section("mutants", _TITLE, parts.note("Not run. ", tag("code", _COMMAND), says))
+        return parts.section(
+            "mutants", _TITLE, parts.note("Not run. ", tag("code", command_line("mutants")), says)
+        )
     if isinstance(report.mutants, str):
         return parts.section("mutants", _TITLE, parts.note(report.mutants))
     return parts.section("mutants", _TITLE, *_matrix(report.mutants))

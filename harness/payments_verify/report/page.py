@@ -6,6 +6,7 @@ from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
+from payments_verify.called import command_line
 from payments_verify.report import kills, model, overview, tried
 from payments_verify.report.saved import PAGE_FILE, REPORT_FILE, ReportError, Saved, read
 from payments_verify.timeline import html as schedule_page
@@ -52,9 +53,11 @@ def render(report: Saved) -> str:
         tag(
             "footer",
             "The same commands again: ",
-            tag("code", f"payments-verify verify{' --quick' if report.quick else ''} --seed {report.seed}"),
+            tag(
+                "code", command_line("verify", *(["--quick"] if report.quick else []), "--seed", report.seed)
+            ),
             ". This page again, from what was saved: ",
-            tag("code", "payments-verify report"),
+            tag("code", command_line("report")),
             ".",
         ),
     ]

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from payments_verify.called import command_line
 from payments_verify.report import parts
 from payments_verify.report.saved import Check, Saved
 from payments_verify.timeline.markup import Content, Element, tag
@@ -222,7 +223,7 @@ def histories(report: Saved) -> Element:
         "Histories",
         parts.note(
             "What clients sent and heard, one file a round or window. ",
-            tag("code", "payments-verify history FILE --html PAGE"),
+            tag("code", command_line("history", "FILE", "--html", "PAGE")),
             " checks one again, and draws it.",
         ),
         parts.table(("recorded by", "operations", "histories", "linearizable", "folder"), rows, right=(1, 2)),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from payments_verify.called import command_line
 from payments_verify.gate import Fault
 from payments_verify.payments.binding import Binding
 from payments_verify.payments.conformance import Subject
@@ -87,7 +87,7 @@ def started_subject(
             left_out.append(
                 f"levels 4 and 5: the service sends statements that no request asks for: {own[-1]}"
             )
-        again = ["payments-verify", "replay", "--command", command]
+        again: list[object] = ["replay", "--command", command]
         again += ["--binding", "default" if binding_file is None else str(binding_file)]
         yield Subject(
             name=without_passwords(command),
@@ -96,6 +96,6 @@ def started_subject(
             scenarios=runnable,
             fault_scenarios=plans,
             unchecked=left_out,
-            replay=without_passwords(shlex.join(again)),
+            replay=without_passwords(command_line(*again)),
             moves_clock=traits.moves_clock,
         )

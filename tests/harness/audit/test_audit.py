@@ -27,10 +27,13 @@ from payments_verify.audit import AuditError, audit
 from payments_verify.audit import run as running
 from payments_verify.audit import snapshot as reading
 from payments_verify.audit.worker import audit_part
+from payments_verify.called import command_line
 from payments_verify.cli import app
 from tests.harness.audit.damages import DAMAGES
 from tests.support.postgres import Database
 from tests.support.stores import NOON, Kit, postgres_kit
+
+MIGRATE = command_line("migrate", program="payments-core")
 
 pytestmark = pytest.mark.anyio
 
@@ -273,10 +276,10 @@ def test_a_database_without_payments(empty_database: Database) -> None:
 def test_an_older_schema(database: Database) -> None:
     with psycopg.connect(database.dsn) as owner:
         owner.execute("ALTER TABLE payment_events DROP COLUMN answer_sha256")
-    assert "lacks payment_events.answer_sha256: run payments-core migrate" in refused(database.dsn)
+    assert f"lacks payment_events.answer_sha256: run {MIGRATE}" in refused(database.dsn)
     with psycopg.connect(database.dsn) as owner:
         owner.execute("DROP TABLE payment_events")
-    assert "lacks payment_events: run payments-core migrate" in refused(database.dsn)
+    assert f"lacks payment_events: run {MIGRATE}" in refused(database.dsn)
 
 
 def test_a_role_that_may_only_read_is_enough_and_one_that_may_not_is_told(copied: Database) -> None:

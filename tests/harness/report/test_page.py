@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
+from payments_verify.called import command_line
 from payments_verify.cli import app
 from payments_verify.report.page import render, write
 from payments_verify.report.saved import ReportError, of_json, read
@@ -79,7 +80,7 @@ def test_a_green_one_says_so() -> None:
         "bounded model 5 of 5 5,306",
         "stress: 2 server processes 1 of 5 28",
         "API killed 17",
-        "Not run. payments-verify mutants",
+        f"Not run. {command_line('mutants')}",
         "payments-verify verify --quick --seed 580084",
         "build/report/histories/soak",
     ):

@@ -1,0 +1,21 @@
+"""How a program of this environment is called from the folder that the reader is in: what hints print."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+
+def command_line(*arguments: object, program: str = "payments-verify") -> str:
+    """Return a command line that runs as it is pasted, whether or not the environment is on the PATH."""
+    script = Path(sys.executable).with_name(program)
+    found = shutil.which(program)
+    if not script.exists() or (found is not None and script.samefile(found)):
+        shown = program
+    elif script.is_relative_to(Path.cwd()):
+        shown = str(script.relative_to(Path.cwd()))
+    else:
+        shown = str(script)
+    return shlex.join([shown, *map(str, arguments)])
