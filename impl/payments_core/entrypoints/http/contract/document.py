@@ -152,13 +152,16 @@ def _link(link: Link) -> Json:
 
 def _problems(operation: Operation) -> Json:
     """What can be wrong, by status."""
-    possible = sorted(
-        {*operation.problems, *_everywhere(operation)}, key=lambda each: (each.status, each.name)
-    )
+    possible = sorted(possible_problems(operation), key=lambda each: (each.status, each.name))
     return {
         str(status): _problem_answer(operation, list(same))
         for status, same in groupby(possible, lambda each: each.status)
     }
+
+
+def possible_problems(operation: Operation) -> set[ProblemType]:
+    """Every problem that an operation can be answered with."""
+    return {*operation.problems, *_everywhere(operation)}
 
 
 def _everywhere(operation: Operation) -> tuple[ProblemType, ...]:

@@ -2,11 +2,19 @@
 
 from html import escape
 
+from payments_core.entrypoints.http import problems
 from payments_core.entrypoints.http.contract.descriptions import DESCRIPTIONS, described
+from payments_core.entrypoints.http.contract.document import possible_problems
 from payments_core.entrypoints.http.contract.html import inline, page
-from payments_core.entrypoints.http.contract.operations import EVERYWHERE, OPERATIONS
+from payments_core.entrypoints.http.contract.operations import ANYWHERE, EVERYWHERE, OPERATIONS
 from payments_core.entrypoints.http.problems import ProblemType
 
+_BESIDE_THE_CONTRACT = {
+    problems.NO_RESOURCE: "any request for a path that the contract lacks",
+    problems.NO_METHOD: "any request with a method that the path lacks",
+    problems.CAPTURE_WINDOW_OPEN: "no request: the sweeper alone expires payments",
+}
+"""What answers with a problem beside the operations of the contract."""
 _NOTICE = "<!-- Written by `make specs`, from descriptions.py of the contract. -->"
 
 
@@ -18,7 +26,7 @@ def markdown_pages() -> dict[str, str]:
 def markdown(problem: ProblemType) -> str:
     """The page in ``specs/problems``."""
     text = described(problem)
-    where = "\n".join(f"- `{each}`" for each in _operations(problem)) or "- none by itself"
+    where = "\n".join(f"- {each}" for each in _answering(problem))
     return f"""{_NOTICE}
 # {text.title}
 
@@ -57,7 +65,7 @@ there too, with the same text.
 def html(problem: ProblemType) -> bytes:
     """The page at the problem's ``type``."""
     text = described(problem)
-    where = "".join(f"<li><code>{escape(each)}</code></li>" for each in _operations(problem))
+    where = "".join(f"<li>{inline(each)}</li>" for each in _answering(problem))
     return page(
         text.title,
         f"""<main class="narrow">
@@ -66,12 +74,17 @@ def html(problem: ProblemType) -> bytes:
 <p><code>{escape(text.type)}</code> <span class="status status-{text.status // 100}">{text.status}</span></p>
 <h2>When</h2><p>{inline(text.when)}</p>
 <h2>What to do</h2><p>{inline(text.remedy)}</p>
-<h2>Answered by</h2><ul>{where or "<li>none by itself</li>"}</ul>
+<h2>Answered by</h2><ul>{where}</ul>
 </main>""",
     )
 
 
-def _operations(problem: ProblemType) -> list[str]:
+def _answering(problem: ProblemType) -> list[str]:
+    if problem in ANYWHERE:
+        return ["any request"]
     if problem in EVERYWHERE:
         return ["any request that needs the database"]
-    return [f"{each.method.upper()} {each.path}" for each in OPERATIONS if problem in each.problems]
+    found = [
+        f"`{each.method.upper()} {each.path}`" for each in OPERATIONS if problem in possible_problems(each)
+    ]
+    return found + [text for each, text in _BESIDE_THE_CONTRACT.items() if each is problem]
