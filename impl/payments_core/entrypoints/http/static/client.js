@@ -70,8 +70,19 @@ export class Refused extends Error {
   }
 }
 
+export class NoAnswer extends Error {}
+
+// These say of themselves that nothing was done.
+const NOTHING_DONE = new Set(["/problems/overloaded", "/problems/payment_busy"]);
+
+// Whether nobody knows what became of a request.
+export function isUnknown({ status, document }) {
+  return status === 0 || (status >= 500 && !NOTHING_DONE.has(document.type));
+}
+
 async function expect(status, request) {
   const answer = await request;
+  if (isUnknown(answer)) throw new NoAnswer();
   if (answer.status !== status) throw new Refused(answer);
   return answer;
 }

@@ -38,6 +38,14 @@ export function isOpen() {
   return clock?.state === "authorized" && remaining() > 0;
 }
 
+// Nothing is known of the payment any more: its window is not counted down.
+export function forget() {
+  clock = null;
+  element("clock-label").textContent = "Capture window";
+  element("remaining").textContent = "not known";
+  element("left").style.transform = "scaleX(0)";
+}
+
 export function showWindow() {
   if (!clock) return;
   const output = element("remaining");

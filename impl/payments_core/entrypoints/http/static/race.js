@@ -1,13 +1,15 @@
 // The page to race captures on: what its three buttons do.
 
-import { advanceClock, capture, createAuthorized, read, Refused, useToken } from "./client.js";
-import { duration, isOpen, showPayment, showWindow, untilEnd } from "./payment.js";
-import { draw, prepare } from "./timeline.js";
+import { advanceClock, capture, createAuthorized, NoAnswer, read, Refused, useToken } from "./client.js";
+import { duration, forget, isOpen, showPayment, showWindow, untilEnd } from "./payment.js";
+import { draw, prepare, verdict } from "./timeline.js";
 
 const LATE_WINDOW_S = 3;
 const LATE_REQUESTS = 3;
 const element = (id) => document.getElementById(id);
 let payment = null;
+let raced = null;
+let pressed = null;
 
 element("token").addEventListener("input", (event) => useToken(event.target.value));
 
@@ -20,9 +22,11 @@ on("race", async () => {
   await race(Number(element("count").value), element("keys").value);
 });
 
+on("again", () => send(raced));
+
 on("late", async () => {
   await authorize(LATE_WINDOW_S);
-  prepare(namesOf(LATE_REQUESTS, "late"), "waits");
+  prepare([]);
   show();
   while (untilEnd() > 0) {
     say("Waiting for the window's end…");
@@ -36,9 +40,9 @@ if (element("advance")) {
   moveClock(0).catch(() => {}); // without a token it is not known yet
   on("advance", async () => {
     if (!isOpen()) await authorize(Number(element("window").value));
-    prepare(namesOf(LATE_REQUESTS, "late"), "waits");
+    prepare([]);
     await moveClock(Math.ceil(untilEnd() / 1000));
-    showPayment(await read(payment.id));
+    await look();
     await race(LATE_REQUESTS, "late");
   });
 }
@@ -55,17 +59,30 @@ async function authorize(seconds) {
 async function race(count, mode) {
   // The page's keys are new in each race: a payment may be raced for again.
   const salt = crypto.getRandomValues(new Uint32Array(1))[0].toString(36);
-  const names = namesOf(count, mode);
-  prepare(names, "sent");
-  say(`Racing ${count} captures…`);
+  raced = namesOf(count, mode).map((name) => ({ name, key: `${name}-${salt}` }));
+  await send(raced);
+}
+
+async function send(requests) {
+  prepare(requests.map(({ name }) => name), "sent");
+  say(`Racing ${requests.length} captures…`);
   show();
   performance.clearResourceTimings();
   performance.setResourceTimingBufferSize(500);
-  const answers = await Promise.all(
-    names.map((name) => capture(payment.id, payment.amount_cents, `${name}-${salt}`)),
-  );
+  const answers = await Promise.all(requests.map(({ key }) => capture(payment.id, payment.amount_cents, key)));
   draw(withSendTimes(answers));
-  showPayment(await read(payment.id));
+  say(verdict(answers));
+  element("ask-again").hidden = !answers.some(({ status }) => status === 0 || status >= 500);
+  await look();
+}
+
+async function look() {
+  try {
+    showPayment(await read(payment.id));
+  } catch (error) {
+    if (!(error instanceof NoAnswer)) throw error;
+    forget();
+  }
 }
 
 function namesOf(count, mode) {
@@ -99,10 +116,12 @@ function on(id, action) {
     const buttons = [...document.querySelectorAll("button")];
     let next = document.activeElement;
     buttons.forEach((button) => (button.disabled = true));
+    pressed = event.submitter?.closest(".card") ?? null;
     try {
       await action();
     } catch (error) {
-      say(error instanceof Refused ? `Refused: ${error.message}` : `Something went wrong: ${error.message}`);
+      say(inWords(error));
+      if (error instanceof NoAnswer) forget();
       if (error.status === 401 || error.status === 403) next = tokenField();
     } finally {
       buttons.forEach((button) => (button.disabled = false));
@@ -110,6 +129,11 @@ function on(id, action) {
       next.focus(); // a button that is disabled loses it
     }
   });
+}
+
+function inWords(error) {
+  if (error instanceof NoAnswer) return "There was no answer; nobody knows yet whether it was done.";
+  return error instanceof Refused ? `Refused: ${error.message}` : `Something went wrong: ${error.message}`;
 }
 
 function tokenField() {
@@ -121,9 +145,12 @@ function show() {
   element("timeline").scrollIntoView({ block: "nearest" });
 }
 
+// Say it with the race, and beside the button that was pressed.
 function say(text) {
   element("verdict").textContent = text;
+  for (const each of document.querySelectorAll(".said")) {
+    each.textContent = pressed?.contains(each) ? text : "";
+  }
 }
 
-prepare(namesOf(Number(element("count").value), element("keys").value), "–");
 setInterval(showWindow, 100);

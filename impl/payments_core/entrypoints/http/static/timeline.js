@@ -1,5 +1,7 @@
 // The timeline of a race: one lane a request, a thin line while it waited in the browser, a bar until its answer.
 
+import { isUnknown } from "./client.js";
+
 const element = (id) => document.getElementById(id);
 
 // Lanes for the keys of a race that is about to begin, so that nothing moves when answers arrive.
@@ -46,7 +48,6 @@ export function draw(requests) {
     item.title = request.document.detail ?? "captured";
   });
   element("axis").replaceChildren(span("", "0 ms"), span("", `${Math.round(total)} ms`));
-  element("verdict").textContent = verdict(requests);
 }
 
 function kindOf(request) {
@@ -71,6 +72,10 @@ export function verdict(requests) {
   const parts = [`${count("captured")} captured`];
   if (count("replayed")) parts.push(`${count("replayed")} answered again`);
   if (count("refused")) parts.push(`${count("refused")} refused`);
-  if (count("failed")) parts.push(`${count("failed")} without an answer`);
-  return parts.join(", ");
+  const unknown = requests.filter(isUnknown).length;
+  if (count("failed") > unknown) parts.push(`${count("failed") - unknown} not done`);
+  if (unknown) parts.push(`${unknown} without an answer`);
+  const told = unknown === requests.length ? parts.slice(1) : parts;
+  if (count("failed") === 0) return told.join(", ");
+  return `${told.join(", ")}; ${unknown ? "nobody knows yet; " : ""}ask again with the same keys`;
 }
