@@ -16,15 +16,19 @@ ROOT = Path(__file__).parents[2]
 SITE = ROOT / "build" / "site"
 PAGES = SITE / "pages"
 SECTIONS = {
-    "Start": ["README.md", "specs/tutorial.md", "CONTRIBUTING.md", "CHANGELOG.md"],
+    "Start": ["README.md", "specs/tutorial.md", "specs/commands.md", "CHANGELOG.md"],
     "Specification": ["specs/specification.md", "specs/tla/README.md", "specs/proof.md", "specs/README.md"],
-    "Use": [
-        "specs/report.md",
-        "specs/checking-histories.md",
+    "Verify": [
         "specs/conformance.md",
-        "specs/operations.md",
-        "specs/beyond-one-machine.md",
+        "specs/checking-histories.md",
+        "specs/exploring.md",
+        "specs/soak.md",
+        "specs/known-bugs.md",
+        "specs/report.md",
+        "specs/verdicts.md",
     ],
+    "Run": ["specs/service.md", "specs/operations.md", "specs/beyond-one-machine.md"],
+    "Change": ["CONTRIBUTING.md", "specs/code-map.md"],
     "Figures": ["specs/benchmarks.md"],
     "Problem types": ["specs/problems/README.md"],
     "Decisions": ["specs/adr/*.md"],
@@ -47,7 +51,8 @@ def main() -> None:
             target.write_text(standing_alone(source, set(sources)), encoding="utf-8")
         else:
             shutil.copyfile(source, target)
-    shutil.copyfile(Path(__file__).with_name("site.css"), PAGES / "site.css")
+    for name in ("site.css", "iframe-worker.js"):
+        shutil.copyfile(Path(__file__).with_name(name), PAGES / name)
     (SITE / "mkdocs.yml").write_text(json.dumps(configuration(), indent=1), encoding="utf-8")
     sys.stdout.write(f"{len(sources)} files\n")
 
