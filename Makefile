@@ -12,6 +12,7 @@ COMPOSE ?= docker compose
 PYTEST_ARGS ?= -n 2
 VERIFY_ARGS ?=
 EXPLORE_ARGS ?=
+SERVE_ARGS ?=
 TLA_ARGS ?=
 PROVE_ARGS ?=
 BENCH_ARGS ?=
@@ -52,6 +53,7 @@ build/uv/bin/uv: requirements-uv.txt
 
 $(STAMP): requirements.lock pyproject.toml $(filter build/%,$(UV))
 	$(require_python)
+	@echo "$(VENV): installing what requirements.lock names, a PostgreSQL server included" >&2
 	@test -x $(BIN)/python || "$(UV)" venv --quiet --python "$(PYTHON)" $(VENV)
 	@"$(UV)" pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
 	@"$(UV)" pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
@@ -101,6 +103,7 @@ peer-tutorial: $(TUTORIAL_STAMP) ## Install the service over FastAPI and SQLAlch
 
 .PHONY: sync
 sync: $(STAMP) ## Make the virtual environment match the lock file
+	@echo "$(VENV) is what requirements.lock says"
 
 .PHONY: lock
 lock: $(filter build/%,$(UV)) ## Resolve the dependencies again and write the lock files with hashes
@@ -182,8 +185,8 @@ test-coverage: $(TLA_STAMP) ## Run the tests with branch coverage (page in build
 	@$(BIN)/pytest $(PYTEST_ARGS) --cov --cov-report=term --cov-report=html:build/coverage
 
 .PHONY: serve
-serve: $(STAMP) ## Run the service on an embedded PostgreSQL (or on DATABASE_URL)
-	@$(BIN)/payments-core serve
+serve: $(STAMP) ## Run the service on an embedded PostgreSQL, or on DATABASE_URL (SERVE_ARGS=--demo)
+	@$(BIN)/payments-core serve $(SERVE_ARGS)
 
 .PHONY: specs
 specs: $(STAMP) ## Write what is made of specs/: tables, the picture of the states, openapi.json, problems
@@ -230,7 +233,7 @@ fuzz: $(STAMP) ## Bad input for longer, to the service and to the client (FUZZ_E
 # ---- measurements -------------------------------------------------------------------------------
 
 .PHONY: bench-checker
-bench-checker: $(STAMP) ## Time the linearizability checker on the peer histories (see specs/benchmarks.md)
+bench-checker: $(STAMP) ## Time the checker on histories that are not part of this repository (PEER_HISTORIES=DIR, see specs/benchmarks.md)
 	@$(BIN)/python -m tests.bench.bench_checker $(BENCH_ARGS)
 
 .PHONY: bench-explore

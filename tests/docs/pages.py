@@ -7,14 +7,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+COMMANDS = (ROOT / "specs" / "commands.md").read_text()
 HISTORIES = (ROOT / "specs" / "checking-histories.md").read_text()
 REPORT = (ROOT / "specs" / "report.md").read_text()
+SERVICE = (ROOT / "specs" / "service.md").read_text()
 SPECIFICATION = (ROOT / "specs" / "specification.md").read_text()
 
 
 def blocks(page: str, language: str) -> list[str]:
-    """The fenced blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    """The fenced blocks of a language, those of list items too."""
+    fences = re.findall(r"^ *```(\w*)\n(.*?)^ *```$", page, re.MULTILINE | re.DOTALL)
+    return [text for named, text in fences if named == language]
 
 
 def section(page: str, heading: str) -> str:

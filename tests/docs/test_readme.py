@@ -1,4 +1,4 @@
-"""README.md says what the tools do: its commands are run, its names are compared with the code's."""
+"""README.md and the pages it leads to say what the tools do: their examples are run, their names compared."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from payments_verify.linearizability import Verdict, check
 from payments_verify.payments.spec import Payments
 from payments_verify.result import CheckResult
 from payments_verify.systems.server import server_process
-from tests.docs.pages import HISTORIES, README, REPORT, ROOT, blocks, names, rows, section
+from tests.docs.pages import COMMANDS, HISTORIES, README, REPORT, ROOT, SERVICE, blocks, names, rows, section
 from tests.support.misbehaving import Behaviour, Front
 from tests.support.postgres import Database
 from tests.support.stores import NOON
 from tests.support.threads import served
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "specs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "specs").rglob("*.md"))]
 _SCRIPT_LIMIT_S = 120
 HOLDS = CheckResult("a check", "contracts", 1, "holds", 0.0)
 
@@ -40,7 +40,7 @@ def without_times(text: str) -> str:
     return re.sub(r"\(\d+\.\d{3} s\)", "(TIME)", text).strip()
 
 
-@pytest.mark.parametrize("block", blocks(README, "console"), ids=["naive", "locked"])
+@pytest.mark.parametrize("block", blocks(README + HISTORIES, "console"), ids=["README", "naive", "locked"])
 def test_the_tool_prints_what_is_shown(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     (command, shown), (status, shown_code) = commands(block)
@@ -81,7 +81,7 @@ def test_the_lines_to_try_do_what_their_comments_say(database: Database) -> None
 
 
 async def run_lines(dsn: str) -> str:
-    (lines,) = blocks(README, "sh")
+    (lines,) = blocks(SERVICE, "sh")
     assert "http://127.0.0.1:8000/" in lines
     async with server_process(dsn) as url:
         script = lines.replace("http://127.0.0.1:8000", url)
@@ -94,15 +94,15 @@ async def run_lines(dsn: str) -> str:
 
 
 def test_the_clients_example_captures_and_says_so_if_it_may_not(capsys: pytest.CaptureFixture[str]) -> None:
-    (example,) = [block for block in blocks(README, "python") if "PaymentsClient" in block]
+    (example,) = blocks(SERVICE, "python")
     assert "http://127.0.0.1:8000" in example
     store = InMemoryPaymentStore(lambda: NOON)
     with served(create_app(store)) as url, Front.before(url) as front:
         program = example.replace("http://127.0.0.1:8000", front.url)
-        exec(compile(program, "README.md", "exec"), {})
+        exec(compile(program, "service.md", "exec"), {})
         assert capsys.readouterr().out == "captured at 2026-01-01 00:00:00.000001+00:00\n"
         front.plan = [Behaviour.PASS, Behaviour.PASS, Behaviour.FORBIDDEN]
-        exec(compile(program, "README.md", "exec"), {})
+        exec(compile(program, "service.md", "exec"), {})
         assert capsys.readouterr().out == "no, for good: about:blank\n"
 
 
@@ -117,10 +117,12 @@ def test_the_reports_keys_are_all_explained() -> None:
 def test_the_make_targets_are_those_of_the_makefile() -> None:
     makefile = (ROOT / "Makefile").read_text()
     documented = set(re.findall(r"^([a-z-]+):.*?## ", makefile, re.MULTILINE))
-    shown = set(re.findall(r"^\| .*", section(README, "## Make targets"), re.MULTILINE))
+    shown = set(re.findall(r"^\| .*", section(COMMANDS, "## Make targets"), re.MULTILINE))
     assert {name for row in shown for name in re.findall(r"`make ([a-z-]+)", row)} == documented - {"help"}
-    everywhere = re.findall(r"\bmake ([a-z][a-z-]+)\b", "\n".join([*blocks(README, ""), *names(README)]))
-    assert set(everywhere) <= documented
+    for page in (path.read_text() for path in PAGES):
+        targets = [name for name in names(page) if name.startswith("make ")]
+        everywhere = re.findall(r"\bmake ([a-z][a-z-]+)\b", "\n".join([*blocks(page, ""), *targets]))
+        assert set(everywhere) <= documented
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

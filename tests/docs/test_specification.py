@@ -8,6 +8,7 @@ from pathlib import Path
 from starlette.routing import Route
 
 import payments_core.infrastructure.postgres.migrate
+from payments_core.client import replies
 from payments_core.entrypoints.http import problems
 from payments_core.entrypoints.http.app import create_app
 from payments_core.entrypoints.http.problems import ProblemType
@@ -16,7 +17,8 @@ from payments_core.entrypoints.wiring import exposition
 from payments_core.infrastructure.in_memory import InMemoryPaymentStore
 from payments_model import LEGAL_MOVES
 from payments_verify.model_checks.contracts import discover
-from tests.docs.pages import SPECIFICATION, names, rows, section
+from payments_verify.payments.http_binding import CAPTURE_OUTCOMES
+from tests.docs.pages import HISTORIES, SPECIFICATION, names, rows, section
 
 MIGRATIONS = Path(payments_core.infrastructure.postgres.migrate.__file__).parent / "migrations"
 
@@ -35,6 +37,26 @@ def test_the_problem_types() -> None:
     }
     defined = {(each.name, each.status) for each in vars(problems).values() if isinstance(each, ProblemType)}
     assert shown == defined
+
+
+def test_the_specification_has_one_name_for_an_outcome_and_histories_say_which_differ() -> None:
+    shorter = {
+        name: each.name.lower() for name, each in CAPTURE_OUTCOMES.items() if name != each.name.lower()
+    }
+    shown = {names(row[0])[0]: names(row[1])[0] for row in rows(HISTORIES) if row[0].strip("`") in shorter}
+    assert shown == shorter
+    used = {
+        *names(section(SPECIFICATION, "## Commands")),
+        *names(section(SPECIFICATION, "## Outcomes of a capture")),
+    }
+    assert not used & {*shorter.values()}
+    assert used > {"payment_id_conflict", "capture_window_expired", "payment_not_found"}
+
+
+def test_the_answers_after_which_nothing_was_done_are_those_that_the_client_takes_so() -> None:
+    (said,) = re.findall(r"^- After (503 .*), that request did nothing", SPECIFICATION, re.MULTILINE)
+    shown = {name: int(status) for status, name in re.findall(r"(\d+) `(\w+)`", said)}
+    assert shown == dict(replies._NOTHING_DONE)
 
 
 def test_the_moves() -> None:

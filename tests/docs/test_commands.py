@@ -1,0 +1,144 @@
+"""Commands that pages show run as they are pasted: from a fresh clone, in a shell that lacks the environment.
+
+The cheap ones are run. Of the others the target, the program's command and every option have to exist. A
+command that needs something of the reader's has a word in capitals in its place.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from payments_core.entrypoints.cli import app as core
+from payments_verify.called import command_line
+from payments_verify.cli import app as verify
+from tests.docs.pages import ROOT, blocks
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "specs").glob("*.md"))]
+APPS = {"payments-verify": verify, "payments-core": core}
+OF_THE_READER = re.compile(r"\b(AUDITOR|CHECKOUT|CMD|DIR|FILE|HOST|PAGE|PYTHON|SEED|URL)\b(?!=)")
+CHEAP = re.compile(r" (--help|--list|--show-binding|history specs/\S+|token)( |$)")
+BARE = "/usr/bin:/bin"
+_LIMIT_S = 120
+
+
+def commands(page: str) -> list[str]:
+    """The commands of a page's fenced blocks, without comments; output and the curl lines are none."""
+    shown = [*blocks(page, ""), *(block for block in blocks(page, "sh") if "curl" not in block)]
+    found = [block for block in shown if re.match(r"\s*(make|pip|pytest|PYTHON|\S*payments-\w+) \S", block)]
+    lines = [line for block in found for line in block.replace("\\\n", "").splitlines()]
+    typed = [line[2:] for block in blocks(page, "console") for line in block.splitlines() if line[:2] == "$ "]
+    return [bare for line in [*lines, *typed] if (bare := re.sub(r"\s+#.*", "", line).strip())]
+
+
+EVERY = {command: page for page in PAGES for command in commands(page.read_text())}
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """The checkout as `make sync` leaves it, with this Python's environment and nothing built."""
+    for path in ROOT.iterdir():
+        if not path.name.startswith((".venv", "build")):
+            (tmp_path / path.name).symlink_to(path)
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    return tmp_path
+
+
+def pasted(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["sh", "-c", command],
+        cwd=folder,
+        env={"PATH": BARE, "HOME": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_LIMIT_S,
+    )
+
+
+def wrong_with(command: str, folder: Path) -> str:
+    """Why a command would not do what it says; empty if nothing is known to be wrong."""
+    program, *arguments = shlex.split(command.partition(" > ")[0])
+    if program == "make":
+        shown = pasted(f"make -n {shlex.join(arguments)}", folder)
+        if shown.returncode != 0:
+            return shown.stderr
+        runs = [line.strip() for line in shown.stdout.splitlines() if ".venv/bin/payments-" in line]
+        return "; ".join(filter(None, (wrong_with(each, folder) for each in runs)))
+    if program in ("echo", "PYTHON"):
+        return ""
+    name = program.removeprefix(".venv/bin/")
+    if name == program or name not in APPS:
+        return f"{program} is not on a bare PATH"
+    result = CliRunner().invoke(APPS[name], [*arguments, "--help"])
+    return "" if result.exit_code == 0 else result.output
+
+
+@pytest.mark.parametrize("command", EVERY)
+def test_what_a_command_names_exists(command: str, clone: Path) -> None:
+    assert wrong_with(command, clone) == ""
+
+
+@pytest.mark.parametrize("command", [each for each in EVERY if CHEAP.search(each)])
+def test_a_cheap_command_runs_as_it_is_pasted(command: str, clone: Path) -> None:
+    done = pasted(command, clone)
+    expected = 1 if "naive-capture" in command else 0
+    assert (done.returncode, done.stdout != "" or " > " in command) == (expected, True), done.stderr
+
+
+def test_there_are_commands_of_each_kind() -> None:
+    assert sum(each.startswith("make ") for each in EVERY) > 5
+    assert sum(each.startswith(".venv/bin/payments-verify ") for each in EVERY) > 15
+    assert any(each.startswith(".venv/bin/payments-core ") for each in EVERY)
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("payments-core serve --demo", "bare PATH"),
+        ("pip install 'payments-core[client]'", "bare PATH"),
+        ("make serve SERVE_ARGS=--dem", "No such option"),
+        ("make sevre", "sevre"),
+        (".venv/bin/payments-verify explore --scenarios all", "No such option"),
+        (".venv/bin/payments-verify inspect", "No such command"),
+    ],
+)
+def test_a_command_that_does_not_run_is_found(command: str, says: str, clone: Path) -> None:
+    assert says in wrong_with(command, clone)
+
+
+def test_a_command_within_a_command_runs_as_it_is_pasted() -> None:
+    within = [shlex.split(each)[-1] for each in EVERY if " --command '" in each]
+    assert within
+    assert all(each.startswith(".venv/bin/") for each in within)
+
+
+def test_paths_and_addresses_that_are_not_here_are_in_capitals() -> None:
+    for command in EVERY:
+        needs = re.search(r"--url|--executor|--workers-at|postgresql://|^PYTHON", command)
+        assert needs is None or OF_THE_READER.search(command), command
+
+
+def test_hints_name_the_program_as_the_shell_finds_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / "a b" / "bin"
+    folder.mkdir(parents=True)
+    for name in ("python", "payments-verify"):
+        (folder / name).write_text("")
+        (folder / name).chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(folder / "python"))
+    monkeypatch.setenv("PATH", BARE)
+    assert command_line("replay", "x y.json") == f"'{folder}/payments-verify' replay 'x y.json'"
+    monkeypatch.chdir(tmp_path / "a b")
+    assert command_line("replay", Path("x.json")) == "bin/payments-verify replay x.json"
+    monkeypatch.setenv("PATH", f"{folder}:{BARE}")
+    assert command_line("replay", 1) == "payments-verify replay 1"
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    assert command_line() == "payments-verify"
