@@ -83,7 +83,7 @@ _ODD_FIELDS: list[tuple[bytes, ...]] = [
     (b"Content-Length: 18446744073709551616",),
     (b"Content-Length : 0",),
 ]
-_ODD_VERSIONS = [b"HTTP/1.0", b"HTTP/2.0", b"HTTP/0.9", b"HTTP/1.1 ", b"http/1.1", b"ICE/1.0"]
+_ODD_VERSIONS = [b"HTTP/1.0", b"HTTP/2.0", b"HTTP/0.9", b"HTTP/1.1 ", b"http/1.1", b"ICE/1.0", b"RTSP/1.1"]
 _CHUNK_SIZES = [b"%x"] * 8 + [
     b"%X",
     b"000%x",

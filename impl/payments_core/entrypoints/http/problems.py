@@ -114,3 +114,10 @@ def document(problem: ProblemType, detail: str, **members: str) -> bytes:
 def response(problem: ProblemType, detail: str, headers: dict[str, str] | None = None) -> Response:
     """The problem document as a response."""
     return Response(document(problem, detail), problem.status, headers, media_type=MEDIA_TYPE)
+
+
+def on_the_wire(problem: ProblemType, detail: str) -> bytes:
+    """The problem document as it is sent where there is no application, and the connection ends."""
+    answer = response(problem, detail, {"Connection": "close"})
+    head = b"".join(b"%s: %s\r\n" % field for field in (NO_SNIFFING, *answer.raw_headers))
+    return b"HTTP/1.1 %d \r\n%s\r\n%s" % (problem.status, head, bytes(answer.body))

@@ -8,17 +8,16 @@ from collections.abc import Callable
 from typing import Any
 
 import httptools
-from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from payments_core.entrypoints.http import problems
 from payments_core.entrypoints.http.connections import Connections
+from payments_core.entrypoints.http.heads import Heads
 from payments_core.entrypoints.http.joining import JoiningTransport
 from payments_core.entrypoints.http.limits import MAX_HEAD_BYTES
 from payments_core.entrypoints.http.observed import REJECTED
 from payments_core.entrypoints.http.parsing import BODY_LIMIT
-from payments_core.entrypoints.http.problems import ProblemType
-from payments_core.entrypoints.http.targets import read_target
+from payments_core.entrypoints.http.targets import read_target, set_host
 
 _HEAD_LIMIT_S = 10.0
 _BODY_LIMIT_S = 30.0
@@ -50,6 +49,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._connections = connections
         self._rejected: Callable[[str], None] = self.app_state.get(REJECTED, lambda _: None)
+        self._heads = Heads(MAX_HEAD_BYTES + _SLACK)
         self._message_bytes = 0
         self._in_head = True
         self._arrival: asyncio.TimerHandle | None = None
@@ -101,22 +101,19 @@ class BoundedProtocol(HttpToolsProtocol):
 
         Another one is given the request's head once more, without the offer, and then what follows it.
         """
-        while True:
+        for part in self._heads.parts(data):
             try:
-                self.parser.feed_data(data)
-            except httptools.HttpParserUpgrade as offered:
-                data = data[offered.args[0] :]
-                head = self._head_without_offer()
+                self.parser.feed_data(part)
+            except httptools.HttpParserUpgrade:
+                head = self._heads.replace(self._request_line(), self.headers, without=b"upgrade")
                 self.parser = httptools.HttpRequestParser(self)
                 self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
                 self.parser.feed_data(head)
-            else:
-                return
 
-    def _head_without_offer(self) -> bytes:
-        fields = b"".join(b"%b: %b\r\n" % field for field in self.headers if field[0] != b"upgrade")
-        line = self.parser.get_method(), self.url, self.parser.get_http_version().encode()
-        return b"%b %b HTTP/%b\r\n%b\r\n" % (*line, fields)
+    def _request_line(self) -> bytes:
+        """The first line as HTTP has it, of what the parser has read in it."""
+        version = self.parser.get_http_version().encode()
+        return b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)
 
     def on_headers_complete(self) -> None:
         """The head is complete; the rest has its own time.
@@ -125,6 +122,8 @@ class BoundedProtocol(HttpToolsProtocol):
             httptools.HttpParserError: where the request ends could be doubted, or too many wait already.
             ValueError: there can be no such target.
         """
+        if not self._heads.begins_with(self._request_line(), len(self.headers)):
+            raise httptools.HttpParserError("another protocol, or another line than it was taken for")
         if self.parser.should_upgrade():
             if self.parser.get_method() == b"CONNECT":
                 raise httptools.HttpParserError("there are no tunnels here")
@@ -138,19 +137,12 @@ class BoundedProtocol(HttpToolsProtocol):
                 raise httptools.HttpParserError("there are no chunks in HTTP/1.0")
         authority, self.url = read_target(self.url)
         if authority is not None:  # it says more than Host (RFC 9112, 3.2.2)
-            self._set_host(authority, version)
+            set_host(self.headers, authority, version)
         super().on_headers_complete()
         self._in_head = False
         self._expect_nothing()
         self.headers = []  # the trailers' own: they are no fields of the request
         self._unanswered.append(self.cycle)
-
-    def _set_host(self, host: bytes, version: str) -> None:
-        """Put a host in the place of the one in the fields; only HTTP/1.0 may have left it out."""
-        is_missing = all(name != b"host" for name, _ in self.headers)
-        self.headers[:] = [(name, host if name == b"host" else said) for name, said in self.headers]
-        if is_missing and version == "1.0":
-            self.headers.append((b"host", host))
 
     def on_body(self, body: bytes) -> None:
         """A part of the body has come."""
@@ -267,20 +259,16 @@ def _is_to_come(cycle: RequestResponseCycle) -> bool:
     return cycle.more_body and len(cycle.body) <= BODY_LIMIT
 
 
-def _on_the_wire(problem: ProblemType, detail: str) -> bytes:
-    response: Response = problems.response(problem, detail, {"Connection": "close"})
-    head = b"".join(b"%s: %s\r\n" % field for field in (problems.NO_SNIFFING, *response.raw_headers))
-    return b"HTTP/1.1 %d \r\n%s\r\n%s" % (response.status_code, head, bytes(response.body))
-
-
-_NO_HTTP = _on_the_wire(
+_NO_HTTP = problems.on_the_wire(
     problems.MALFORMED_HTTP, "the request is not HTTP/1.1, or leaves room for doubt where it ends"
 )
-_TOO_LATE = _on_the_wire(
+_TOO_LATE = problems.on_the_wire(
     problems.REQUEST_TIMEOUT,
     f"a head has {_HEAD_LIMIT_S:g} s to arrive, and a body {_BODY_LIMIT_S:g} s; nothing was done",
 )
-_TOO_LARGE = _on_the_wire(problems.HEAD_TOO_LARGE, f"a request's head has at most {MAX_HEAD_BYTES} bytes")
-_NO_ROOM = _on_the_wire(
+_TOO_LARGE = problems.on_the_wire(
+    problems.HEAD_TOO_LARGE, f"a request's head has at most {MAX_HEAD_BYTES} bytes"
+)
+_NO_ROOM = problems.on_the_wire(
     problems.OVERLOADED, "too many connections are worked on; nothing was done: send the same request again"
 )

@@ -21,3 +21,11 @@ def read_target(target: bytes) -> tuple[bytes | None, bytes]:
     if found["authority"] is None:
         return None, target
     return found["authority"], (found["path"] or b"/") + (found["query"] or b"")
+
+
+def set_host(fields: list[tuple[bytes, bytes]], host: bytes, version: str) -> None:
+    """Put a host in the place of the one in the fields; only HTTP/1.0 may have left it out."""
+    is_missing = all(name != b"host" for name, _ in fields)
+    fields[:] = [(name, host if name == b"host" else said) for name, said in fields]
+    if is_missing and version == "1.0":
+        fields.append((b"host", host))
