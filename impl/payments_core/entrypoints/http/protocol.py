@@ -22,6 +22,7 @@ from payments_core.entrypoints.http.targets import read_target, set_host
 _HEAD_LIMIT_S = 10.0
 _BODY_LIMIT_S = 30.0
 _UNREAD_LIMIT_S = 10.0
+_ENDING_LIMIT_S = 2.0
 _MAX_MESSAGE_BYTES = 1024 * 1024
 _MAX_PIPELINED = 64
 _SLACK = 4 * 1024  # the request's line and what surrounds the fields; the exact limit is the application's
@@ -55,6 +56,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._arrival: asyncio.TimerHandle | None = None
         self._reading: asyncio.TimerHandle | None = None
         self._was_unread = False
+        self._unread_limit_s = _UNREAD_LIMIT_S
         self._unanswered: deque[RequestResponseCycle] = deque()
         self._next: tuple[RequestResponseCycle, Any] | None = None
 
@@ -63,7 +65,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._joining = JoiningTransport(transport)
         super().connection_made(self._joining)  # type: ignore[arg-type] # it is one in all that is asked of it
         self._expect_within(_HEAD_LIMIT_S)
-        self._reading = self.loop.call_later(_UNREAD_LIMIT_S, self._look_at_unread)
+        self._reading = self.loop.call_later(self._unread_limit_s, self._look_at_unread)
         self._connections.add(self, self._rejected)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -190,6 +192,18 @@ class BoundedProtocol(HttpToolsProtocol):
         self._connections.wait(self)
         super().on_response_complete()
 
+    def shutdown(self) -> None:
+        """The process is about to end: answer what came whole, and wait but shortly for the client."""
+        if not self._close_after_whole_requests():
+            super().shutdown()
+        if self._arrival is not None:
+            self._expect_nothing()
+            self._expect_within(_ENDING_LIMIT_S)
+        if self._reading is not None:
+            self._reading.cancel()
+        self._was_unread, self._unread_limit_s = False, _ENDING_LIMIT_S
+        self._look_at_unread()
+
     def _refuse(self, answer: bytes, reason: str) -> None:
         """Answer this after the requests that came whole, unless it would be a second answer to one."""
         self._rejected(reason)
@@ -216,7 +230,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.give_way()
             return
         self._was_unread = is_unread
-        self._reading = self.loop.call_later(_UNREAD_LIMIT_S, self._look_at_unread)
+        self._reading = self.loop.call_later(self._unread_limit_s, self._look_at_unread)
 
     def give_way(self) -> None:
         """Close at once. What is unsent is dropped by the system too, which would go on to offer it."""
@@ -264,7 +278,8 @@ _NO_HTTP = problems.on_the_wire(
 )
 _TOO_LATE = problems.on_the_wire(
     problems.REQUEST_TIMEOUT,
-    f"a head has {_HEAD_LIMIT_S:g} s to arrive, and a body {_BODY_LIMIT_S:g} s; nothing was done",
+    f"a head has {_HEAD_LIMIT_S:g} s to arrive, and a body {_BODY_LIMIT_S:g} s; {_ENDING_LIMIT_S:g} s where "
+    "the process is about to end; nothing was done",
 )
 _TOO_LARGE = problems.on_the_wire(
     problems.HEAD_TOO_LARGE, f"a request's head has at most {MAX_HEAD_BYTES} bytes"
