@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 
 from payments_core.entrypoints.http.app import create_app
 from payments_core.infrastructure.in_memory import InMemoryPaymentStore
+from payments_core.infrastructure.postgres.pool import PoolExhausted
 from tests.support.api import Api, problem
 from tests.support.stores import NOON
 
@@ -154,6 +155,9 @@ async def answers(error: Exception) -> list[httpx.Response]:
         return [await request(http) for request in REQUESTS]
 
 
+REACHED = {psycopg.errors.QueryCanceled, PoolExhausted}
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -164,6 +168,7 @@ async def answers(error: Exception) -> list[httpx.Response]:
         psycopg.errors.ReadOnlySqlTransaction("a standby"),
         psycopg.errors.QueryCanceled("statement timeout"),
         PoolTimeout("no connection"),
+        PoolExhausted("all are in use"),
         PoolClosed("closed"),
     ],
     ids=lambda error: type(error).__name__,
@@ -176,6 +181,7 @@ async def test_a_database_that_cannot_be_reached(error: Exception) -> None:
         document = problem(answer, 503, "unavailable")
         assert answer.headers["retry-after"] == "1"
         assert str(error) not in document["detail"]
+        assert ("cannot be reached" in document["detail"]) == (type(error) not in REACHED)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool
 from payments_core.infrastructure.postgres import pool as pools
 from payments_core.infrastructure.postgres.connection import Connection
-from payments_core.infrastructure.postgres.pool import Pool
+from payments_core.infrastructure.postgres.pool import Pool, PoolExhausted
 from tests.support.postgres import Database
 
 pytestmark = pytest.mark.anyio
@@ -124,6 +124,29 @@ async def test_who_gave_up_waiting_is_not_waited_for(pool: Pool) -> None:
     assert await take(pool, SIZE) == taken
     assert pool.get_stats()["requests_num"] == before
     await give_back(pool, taken)
+
+
+async def test_that_all_are_in_use_is_not_that_there_are_none(pool: Pool) -> None:
+    taken = await take(pool, SIZE)
+    with pytest.raises(PoolExhausted, match="3 connections"):
+        await pool.getconn(0.01)
+    await give_back(pool, taken)
+    nowhere = Settings(database_url="postgresql://nobody@127.0.0.1:1/none", pool_timeout_s=0.1)
+    async with make_pool(nowhere) as unreachable:
+        with pytest.raises(PoolTimeout) as found:
+            await unreachable.getconn()
+    assert not isinstance(found.value, PoolExhausted)
+
+
+async def test_those_that_came_back_are_not_in_use(pool: Pool) -> None:
+    """However they come back: within a transaction, in a pipeline, closed, and as they were."""
+    taken = await take(pool, SIZE)
+    await taken[0].execute("BEGIN")
+    taken[1].pgconn.enter_pipeline_mode()
+    await taken[2].close()
+    await give_back(pool, taken)
+    await give_back(pool, await take(pool, SIZE))
+    assert pool._in_use == 0
 
 
 async def test_what_nobody_uses_goes_back_to_the_pool_of_psycopg(

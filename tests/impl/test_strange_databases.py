@@ -205,3 +205,28 @@ async def test_a_role_that_may_not_capture_is_not_ready(database: Database, with
         problem(await http.get("/readyz"), 503, "unavailable")
         assert 503 in (answered := await capture(http))
         assert 500 not in answered
+
+
+LIBRARIES = {
+    "of the clock, gone": ("payment_clock", "/nowhere/clock"),
+    "of the clock, broken": ("payment_clock", "/etc/passwd"),
+    "of the guards' language, gone": ("plpgsql_%", "$libdir/none"),
+    "of the guards' language, broken": ("plpgsql_%", "/etc/passwd"),
+}
+
+
+@pytest.mark.parametrize(("function", "library"), LIBRARIES.values(), ids=LIBRARIES)
+async def test_a_database_that_cannot_load_a_library_is_not_ready(
+    database: Database, function: str, library: str
+) -> None:
+    with psycopg.connect(database.dsn) as owner:
+        owner.execute("SET allow_system_table_mods = on")
+        owner.execute(
+            "UPDATE pg_proc SET prolang = 13, probin = %s, prosrc = 'none', prosqlbody = NULL"  # in C
+            " WHERE proname LIKE %s",
+            [library, function],
+        )
+    async with service_on(database.dsn) as http:
+        problem(await http.get("/readyz"), 503, "unavailable")
+        assert 503 in (answered := await capture(http))
+        assert 500 not in answered

@@ -29,6 +29,7 @@ from payments_core.entrypoints.http import documents, pages, problems
 from payments_core.entrypoints.http.payments import PaymentRoutes
 from payments_core.entrypoints.http.problems import ProblemRaised, ProblemType
 from payments_core.entrypoints.http.resources import resource, written
+from payments_core.infrastructure.postgres.pool import PoolExhausted
 
 Lifespan = Callable[[], AbstractAsyncContextManager[None]]
 
@@ -140,19 +141,26 @@ async def _unavailable(_request: Request, error: Exception) -> Response:
     return _not_now("the database cannot be reached; send the same request again")
 
 
+async def _exhausted(_request: Request, error: Exception) -> Response:
+    _log.warning("database busy", error=type(error).__name__)
+    return _not_now(
+        "all connections to the database were in use; nothing was done: send the same request again"
+    )
+
+
 async def _too_slow(_request: Request, error: Exception) -> Response:
     _log.warning("statement too slow", error=type(error).__name__)
     return _not_now("the database took too long and stored nothing; send the same request again")
 
 
 async def _unfit(request: Request, error: Exception) -> Response:
-    assert isinstance(error, psycopg.ProgrammingError)
+    assert isinstance(error, psycopg.Error)
     if error.sqlstate is None:  # not the database's word: the driver was used wrongly
         return await _failed(request, error)
     _log.error("database unfit", exc_info=error)
     return _not_now(
-        "the database lacks rights, tables or functions that this needs; nothing was stored: send the same "
-        "request again once it has them"
+        "the database lacks rights, tables or functions that this needs, or cannot run them; nothing was "
+        "stored: send the same request again once that is mended"
     )
 
 
@@ -199,7 +207,10 @@ _HANDLERS: dict[Any, Any] = {
     psycopg.errors.ReadOnlySqlTransaction: _unavailable,
     psycopg.errors.InvalidSqlStatementName: _unavailable,
     psycopg.OperationalError: _unavailable,
+    psycopg.errors.UndefinedFile: _unfit,  # a function's library cannot be loaded
+    psycopg.InternalError: _unfit,
     psycopg.ProgrammingError: _unfit,
+    PoolExhausted: _exhausted,
     PoolTimeout: _unavailable,
     PoolClosed: _unavailable,
     Exception: _failed,

@@ -16,12 +16,14 @@ async def is_fit(connection: Connection, migrations: frozenset[str]) -> bool:
     Raises:
         SessionError: if the session may not write, or the schema's guards are off. The connection is closed:
             such a session stays as it is, while the next may be another.
-        psycopg.OperationalError: if the database does not answer.
+        psycopg.OperationalError: if the database does not answer, or cannot load a function's library.
+        psycopg.InternalError: if it cannot use such a library.
     """
     batch = Batch(connection)
     state = batch.add(sql.SESSION_STATE)
     rights = batch.add(sql.RIGHTS)
     batch.add(sql.READ_CLOCK)
+    batch.add(sql.LOAD_GUARDS)
     applied = batch.add(sql.APPLIED_MIGRATIONS)
     try:
         await batch.send()

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from psycopg import Error
 from psycopg.pq import PipelineStatus, TransactionStatus
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from payments_core.infrastructure.postgres.connection import Connection
 from payments_core.infrastructure.postgres.finishing import to_its_end
@@ -43,6 +43,10 @@ UNTOLD: Waits = _Untold()
 """For who wants no metrics."""
 
 
+class PoolExhausted(PoolTimeout):
+    """All connections that there are were in use: the database can be reached, and is kept busy."""
+
+
 class Pool(AsyncConnectionPool[Connection]):
     """A pool that tells how long requests wait for its connections.
 
@@ -56,6 +60,7 @@ class Pool(AsyncConnectionPool[Connection]):
         self.waits: Waits = UNTOLD
         self._at_hand: deque[Connection] = deque()
         self._waiting_for_one = 0
+        self._in_use = 0
         self._timer: asyncio.TimerHandle | None = None
         self._returns: set[asyncio.Task[None]] = set()
 
@@ -64,11 +69,16 @@ class Pool(AsyncConnectionPool[Connection]):
 
         The server may have ended any number of them meanwhile, all at once where it was restarted. Those are
         given up before anything is sent: nothing that might have been done is asked for a second time.
+
+        Raises:
+            PoolExhausted: if all that there are were in use for so long.
+            PoolTimeout: if there are none.
         """
         while self._at_hand:
             connection = self._at_hand.popleft()
             if not connection.has_ended():
                 self.waits.pool_wait(0.0)
+                self._in_use += 1
                 return connection
             await self._discard(connection)
         asked = perf_counter()
@@ -77,6 +87,12 @@ class Pool(AsyncConnectionPool[Connection]):
         try:
             while (connection := await super().getconn(until - perf_counter())).has_ended():
                 await self._discard(connection)
+        except PoolTimeout:
+            if self._in_use:
+                raise PoolExhausted(f"all {self._in_use} connections are in use") from None
+            raise
+        else:
+            self._in_use += 1
             return connection
         finally:
             self._waiting_for_one -= 1
@@ -97,6 +113,7 @@ class Pool(AsyncConnectionPool[Connection]):
         A request that was cancelled may leave it in pipeline mode, where the next statement would seem to
         succeed, yet wait for a sync that never comes, and not be committed: it is closed.
         """
+        self._in_use -= 1
         pgconn = connection.pgconn
         try:
             if pgconn.pipeline_status != PipelineStatus.OFF:

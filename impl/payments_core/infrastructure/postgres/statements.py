@@ -99,6 +99,8 @@ LOCK_DUE = f"""
     FOR NO KEY UPDATE SKIP LOCKED
 """
 APPLIED_MIGRATIONS = "SELECT migration_id FROM _yoyo_migration"
+# The guards of the schema are in PL/pgSQL, whose library a session loads when it first runs such a function.
+LOAD_GUARDS = "DO 'BEGIN END'"
 SESSION_STATE = """
     SELECT current_setting('session_replication_role', true), current_setting('transaction_read_only')
 """

@@ -154,7 +154,8 @@ DESCRIPTIONS = {
         "Send the same request again, with the same key, after `Retry-After` seconds.",
     ),
     problems.UNAVAILABLE: Description(
-        "The service cannot answer now: the database cannot be reached, or lacks migrations.",
+        "The service cannot answer now: the database cannot be reached, has no connection free, or lacks "
+        "migrations.",
         "Send the same request again, with the same key, after `Retry-After` seconds.",
     ),
     problems.INTERNAL_ERROR: Description(
