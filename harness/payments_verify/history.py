@@ -18,6 +18,7 @@ readers, no verdict depends on it.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -51,6 +52,9 @@ class Outcome(StrEnum):
     OK = "ok"
     FAIL = "fail"
     UNKNOWN = "unknown"
+
+
+_OUTCOMES = {each.value: each for each in Outcome}
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +189,7 @@ class Pairing:
             self._retired.add(event.process)
             self._operations.append(_unanswered(invocation, called))
         else:
-            outcome = Outcome(event.type)
+            outcome = _OUTCOMES[event.type]
             operation = Operation(
                 event.process,
                 event.f,
@@ -273,10 +277,10 @@ def parse(data: bytes, source: str) -> History:
     header = None
     number, first = lines[0]
     if _is_header(first):
-        header = _decode(first, Header, f"{source}:{number}")
+        header = _decode(first, _HEADER, f"{source}:{number}")
         _require_supported(header, f"{source}:{number}")
         lines = lines[1:]
-    events = ((number, _decode(line, Event, f"{source}:{number}")) for number, line in lines)
+    events = ((number, _decode(line, _EVENT, f"{source}:{number}")) for number, line in lines)
     return pair(events, source, header.spec if header else None)
 
 
@@ -297,20 +301,23 @@ def _require_supported(header: Header, where: str) -> None:
         )
 
 
-def _decode(line: bytes, kind: type[_T], where: str) -> _T:
+def _decode(line: bytes, decoder: msgspec.json.Decoder[_T], where: str) -> _T:
     try:
-        decoded = msgspec.json.decode(line, type=kind)
-        json.loads(line, object_pairs_hook=_require_distinct)  # msgspec keeps the last of two in silence
+        decoded = decoder.decode(line)
+        _DISTINCT.decode(line.decode())  # msgspec keeps the last of two in silence
     except RecursionError:
         raise HistoryError(f"{where}: the JSON is nested too deeply") from None
     except (msgspec.DecodeError, ValueError) as error:
-        raise HistoryError(f"{where}: not a valid {kind.__name__.lower()}: {error}") from None
+        raise HistoryError(f"{where}: not a valid {decoder.type.__name__.lower()}: {error}") from None
     return decoded
 
 
 def _require_distinct(members: list[tuple[str, Any]]) -> None:
-    seen: set[str] = set()
-    for name, _ in members:
-        if name in seen:
-            raise ValueError(f"the member {name!r} stands twice in an object")
-        seen.add(name)
+    if len(dict(members)) == len(members):
+        return
+    twice, _ = Counter(name for name, _ in members).most_common(1)[0]
+    raise ValueError(f"the member {twice!r} stands twice in an object")
+
+
+_EVENT, _HEADER = msgspec.json.Decoder(Event), msgspec.json.Decoder(Header)
+_DISTINCT = json.JSONDecoder(object_pairs_hook=_require_distinct)

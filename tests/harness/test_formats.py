@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from payments_verify.formats import FORMATS, detect, load
 from payments_verify.formats.jepsen import parse_jepsen
 from payments_verify.formats.porcupine import parse_porcupine
-from payments_verify.history import HistoryError, Operation, Outcome
+from payments_verify.history import History, HistoryError, Operation, Outcome
 from tests.harness.peers import needs_peers, peer_verdicts
 from tests.harness.small_specs import OURS
 
@@ -135,3 +136,58 @@ def test_a_named_format_is_not_guessed(tmp_path: Path) -> None:
     assert load(path, "porcupine").format == "porcupine"
     with pytest.raises(HistoryError, match="log:1: not a valid event"):
         load(path, "ours")
+
+
+@given(st.randoms(use_true_random=False), st.text(alphabet='\n\\"{};, #_0N:a\ud7ff\U0001f600', max_size=3))
+def test_a_usual_key_value_log_is_read_as_any_other_edn(rng: random.Random, noise: str) -> None:
+    text = PORCUPINE.decode() * 2
+    place = rng.randrange(len(text))
+    data = (text[:place] + noise + text[place + rng.randrange(3) :]).encode()
+    found = [read_or_refused(data), read_or_refused(b"#_nothing " + data)]
+    assert found[0] == found[1]
+
+
+def read_or_refused(data: bytes) -> History | str:
+    try:
+        return FORMATS["porcupine"](data, "f")
+    except HistoryError as error:
+        return str(error)
+
+
+REGISTER = b"".join(
+    b"INFO  jepsen.util - %d\t:invoke\t:cas\t[%d %d]\nINFO  jepsen.util - %d\t:ok\t:cas\t[%d %d]\n"
+    % (each % 5, each % 3, each % 4, each % 5, each % 3, each % 4)
+    for each in range(200)
+)
+KEYS = b"".join(
+    b'{:process %d, :type :invoke, :f :get, :key "%d", :value nil}\n'
+    b'{:process %d, :type :ok, :f :get, :key "%d", :value "x %d y"}\n'
+    % (each % 5, each % 7, each % 5, each % 7, each)
+    for each in range(200)
+)
+LINES = b"".join(
+    b'{"type":"invoke","process":%d,"f":"get","value":{"key":"a"}}\n'
+    b'{"type":"ok","process":%d,"f":"get","value":{"key":"a","value":"%d"}}\n' % (each % 5, each % 5, each)
+    for each in range(200)
+)
+
+
+@pytest.mark.parametrize(
+    ("format_name", "data", "most"),
+    [("jepsen", REGISTER, 11.1), ("porcupine", KEYS, 14.6), ("ours", LINES, 10.1)],
+)
+def test_a_line_costs_few_calls(format_name: str, data: bytes, most: float) -> None:
+    # time is the machine's; the number of functions called is the reader's
+    calls = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    FORMATS[format_name](data, "f")
+    sys.setprofile(count)
+    try:
+        FORMATS[format_name](data, "f")
+    finally:
+        sys.setprofile(None)
+    assert calls / len(data.splitlines()) < most

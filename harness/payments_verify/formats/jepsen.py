@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from payments_verify.formats import edn
 from payments_verify.formats.edn import EdnError, Form, Keyword, Map, Tagged
@@ -27,11 +27,11 @@ Kind: TypeAlias = Literal["invoke", "ok", "fail", "unknown"]
 _KINDS: Mapping[str, Kind] = {"invoke": "invoke", "ok": "ok", "fail": "fail", "info": "unknown"}
 _NEMESIS = Keyword("nemesis")
 _KNOWN = "read nil|N, write N, cas [N N]"
-_KEYWORD = r""":[^\s,;"()\[\]{}]+"""
+_NAME = r"""[^\s,;"()\[\]{}]+"""
 _OPERATION = re.compile(
     r"(?P<prefix>\s*INFO\s+jepsen\.util\s+-\s+||.*?\s)"
-    rf"(?P<process>-?\d{{1,18}}|:nemesis|{_KEYWORD}(?=\s+:(?:invoke|ok|fail|info)\s))"
-    rf"\s+(?P<kind>{_KEYWORD})\s+(?P<f>{_KEYWORD})(?P<rest>\s.*)?",
+    rf"(?P<process>-?\d{{1,18}}|:nemesis|:{_NAME}(?=\s+:(?:invoke|ok|fail|info)\s))"
+    rf"\s+:(?P<kind>{_NAME})\s+:(?P<f>{_NAME})(?P<rest>\s.*)?",
     re.ASCII,
 )
 _MEANT_AS_ONE = re.compile(
@@ -39,82 +39,95 @@ _MEANT_AS_ONE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An invocation or a completion as it is written, in EDN's forms."""
-
-    process: Form
-    kind: Form
-    f: Form
-    value: Form = None
-    time: Form = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Argument:
+class _Argument(NamedTuple):
     """What is read, written, or compared and set; the register's key where there are several."""
 
     content: Json
     key: Json = None
 
-    @property
-    def json(self) -> Json:
-        return self.content if self.key is None else {"key": self.key, "value": self.content}
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What an invocation or a completion says, whoever's it is."""
+
+    kind: Kind
+    f: str
+    argument: _Argument
+    json: Json
+    of: Form
+
+
+Entry: TypeAlias = "tuple[int, Form, _Said | None, Form]"
+"""An invocation or a completion: its line, whose it is, what it says, unless the nemesis does, and when."""
 
 
 @dataclass(slots=True)
 class _Clients:
     """Makes events of entries, and refuses those of which it is open what they mean."""
 
-    _invoked: dict[int, tuple[str, _Argument]] = field(default_factory=dict)
+    _invoked: dict[int, _Said] = field(default_factory=dict)
     _first: _Argument | None = None
 
-    def event(self, entry: Entry) -> Event:
+    def event(self, process: Form, said: _Said, time: Form) -> Event:
         """The event of a client's entry.
 
         Raises:
             HistoryError: it is none of a test of registers; says what was wrong.
         """
-        process, f = entry.process, _name(entry.f)
-        kind = _KINDS.get(_name(entry.kind))
         if type(process) is not int or process < 0:
             raise HistoryError(f"process {edn.shown(process)} is neither a number nor {edn.shown(_NEMESIS)}")
-        if kind is None:
-            raise HistoryError(f"type {_name(entry.kind)!r} is none of {', '.join(_KINDS)}")
-        argument = self._argument(f, entry.value, matters=kind in ("invoke", "ok"))
+        kind = said.kind
         if kind == "invoke":
-            self._invoked[process] = f, argument
+            self._require_as_many_registers(said)
+            self._invoked[process] = said
         else:
-            self._require_what_was_asked(f, *self._invoked.pop(process, ("", argument)), kind, argument)
-        if f == "read" and kind != "ok":
-            argument = _Argument(None, argument.key)
-        time = entry.time if type(entry.time) is int else None
-        return Event(kind, process, f, argument.json, time)
+            asked = self._invoked.pop(process, said)
+            if kind == "ok":
+                self._require_as_many_registers(said)
+                _require_what_was_asked(asked, said)
+        return Event(kind, process, said.f, said.json, time if type(time) is int else None)
 
-    def _argument(self, f: str, form: Form, *, matters: bool) -> _Argument:
-        try:
-            found = _argument(f, form)
-        except ValueError:
-            if matters or f not in _COMMANDS:
-                raise HistoryError(f"{f!r} {edn.shown(form)!r} is none of {_KNOWN}") from None
-            return _Argument(None)
-        self._first = self._first or (found if matters else None)
-        if matters and self._first is not None and (found.key is None) != (self._first.key is None):
-            others = "one register" if self._first.key is None else "several registers, [K V]"
-            raise HistoryError(f"{f} {edn.shown(form)}: the operations before are of {others}")
-        return found
+    def _require_as_many_registers(self, said: _Said) -> None:
+        first = self._first = self._first or said.argument
+        if (said.argument.key is None) != (first.key is None):
+            others = "one register" if first.key is None else "several registers, [K V]"
+            raise HistoryError(f"{said.f} {edn.shown(said.of)}: the operations before are of {others}")
 
-    def _require_what_was_asked(
-        self, f: str, asked_f: str, asked: _Argument, kind: Kind, answered: _Argument
-    ) -> None:
-        """An answer is to what was asked. A read may say in advance what it will have read."""
-        if kind != "ok" or f != asked_f:
-            return
-        expected = _Argument(answered.content, asked.key) if f == "read" and asked.content is None else asked
-        if answered != expected:
-            raise HistoryError(
-                f"{f} is invoked with {expected.json!r} and answers {answered.json!r}: which was it?"
-            )
+
+def _require_what_was_asked(asked: _Said, answered: _Said) -> None:
+    """An answer is to what was asked. A read may say in advance what it will have read."""
+    f, expected, argument = answered.f, asked.argument, answered.argument
+    if f != asked.f:
+        return
+    if f == "read" and expected.content is None:
+        expected = _Argument(argument.content, expected.key)
+    if argument != expected:
+        raise HistoryError(
+            f"{f} is invoked with {_json(expected)!r} and answers {_json(argument)!r}: which was it?"
+        )
+
+
+def _said(kind: str, f: str, value: Form) -> _Said:
+    """What an entry says.
+
+    Raises:
+        HistoryError: nothing that one of a test of registers does; says what was wrong.
+    """
+    known = _KINDS.get(kind)
+    if known is None:
+        raise HistoryError(f"type {kind!r} is none of {', '.join(_KINDS)}")
+    try:
+        argument = _argument(f, value)
+    except ValueError:
+        if known in ("invoke", "ok") or f not in _COMMANDS:
+            raise HistoryError(f"{f!r} {edn.shown(value)!r} is none of {_KNOWN}") from None
+        argument = _Argument(None)
+    told = _Argument(None, argument.key) if f == "read" and known != "ok" else argument
+    return _Said(known, f, argument, _json(told), value)
+
+
+def _json(argument: _Argument) -> Json:
+    return argument.content if argument.key is None else {"key": argument.key, "value": argument.content}
 
 
 def _name(form: Form) -> str:
@@ -156,13 +169,13 @@ def _contents(form: Form) -> Json:
 _COMMANDS: Mapping[str, Callable[[Form], Json]] = {"read": _content, "write": _content, "cas": _contents}
 
 
-def _events(entries: Iterable[tuple[int, Entry]], source: str) -> Iterator[tuple[int, Event]]:
+def _events(entries: Iterable[Entry], source: str) -> Iterator[tuple[int, Event]]:
     clients = _Clients()
-    for number, entry in entries:
-        if entry.process == _NEMESIS:
+    for number, process, said, time in entries:
+        if said is None:
             continue
         try:
-            event = clients.event(entry)
+            event = clients.event(process, said, time)
         except HistoryError as error:
             raise HistoryError(f"{source}:{number}: {error}") from None
         yield number, event
@@ -196,15 +209,21 @@ def parse_jepsen(data: bytes, source: str) -> History:
     return _history(entries, source, "jepsen")
 
 
-def _log_entries(data: bytes, source: str) -> Iterator[tuple[int, Entry]]:
+def _log_entries(data: bytes, source: str) -> Iterator[Entry]:
     stands_alone = False
     others: list[int] = []
     for number, line in lines_of(data):
         text = line.decode(errors="backslashreplace")
         found = _OPERATION.fullmatch(text.rstrip())
         if found is not None:
-            stands_alone |= not found["prefix"].strip()
-            yield number, _log_entry(found, f"{source}:{number}")
+            prefix, process, kind, f, rest = found.groups()
+            stands_alone |= not prefix.strip()
+            try:
+                said = None if process == ":nemesis" else _said_in_log(kind, f, rest or "")
+            except HistoryError as error:
+                raise HistoryError(f"{source}:{number}: {error}") from None
+            who: Form = Keyword(process[1:]) if process.startswith(":") else int(process)
+            yield number, who, said, None
         elif _MEANT_AS_ONE.fullmatch(text):
             raise HistoryError(
                 f"{source}:{number}: {text.strip()!r} lacks something of PROCESS :TYPE :F VALUE"
@@ -217,21 +236,13 @@ def _log_entries(data: bytes, source: str) -> Iterator[tuple[int, Entry]]:
             )
 
 
-def _log_entry(found: re.Match[str], where: str) -> Entry:
-    kind, f = Keyword(found["kind"][1:]), Keyword(found["f"][1:])
-    process = found["process"]
-    who: Form = Keyword(process[1:]) if process.startswith(":") else int(process)
-    if who == _NEMESIS:
-        return Entry(who, kind, f)
+@lru_cache(maxsize=1_024)  # registers hold few values: most lines of a log say what others have said
+def _said_in_log(kind: str, f: str, rest: str) -> _Said:
     # what comes with a failure is free text
-    value = _value_of_failure if kind.name in ("fail", "info") else _value
-    try:
-        return Entry(who, kind, f, value((found["rest"] or "").strip()))
-    except HistoryError as error:
-        raise HistoryError(f"{where}: {error}") from None
+    value = _value_of_failure if kind in ("fail", "info") else _value
+    return _said(kind, f, value(rest.strip()))
 
 
-@lru_cache
 def _value(text: str) -> Form:
     found = list(islice(edn.forms(text), 2))
     if len(found) != 1:
@@ -239,7 +250,6 @@ def _value(text: str) -> Form:
     return found[0][1]
 
 
-@lru_cache
 def _value_of_failure(text: str) -> Form:
     try:
         return next((form for _, form in edn.forms(text)), None)
@@ -266,7 +276,7 @@ def parse_edn(data: bytes, source: str) -> History:
     return _history(_edn_entries(edn.elements_of_file(data, source), source), source, "edn")
 
 
-def _edn_entries(elements: Iterable[tuple[int, Form]], source: str) -> Iterator[tuple[int, Entry]]:
+def _edn_entries(elements: Iterable[tuple[int, Form]], source: str) -> Iterator[Entry]:
     last = -1
     for number, form in elements:
         op = form.form if isinstance(form, Tagged) and form.tag.startswith("jepsen.") else form
@@ -279,8 +289,17 @@ def _edn_entries(elements: Iterable[tuple[int, Form]], source: str) -> Iterator[
         if type(index) is int and index <= last:
             raise HistoryError(f"{source}:{number}: its :index is {index}, and one before it has {last}")
         last = index if type(index) is int else last
-        yield number, Entry(op.get("process"), op.get("type"), op.get("f"), op.get("value"), op.get("time"))
+        try:
+            who = op.get("process")
+            said = None if who == _NEMESIS else _said_in_edn(op)
+        except HistoryError as error:
+            raise HistoryError(f"{source}:{number}: {error}") from None
+        yield number, who, said, op.get("time")
 
 
-def _history(entries: Iterable[tuple[int, Entry]], source: str, format_name: str) -> History:
+def _said_in_edn(op: Map) -> _Said:
+    return _said(_name(op.get("type")), _name(op.get("f")), op.get("value"))
+
+
+def _history(entries: Iterable[Entry], source: str, format_name: str) -> History:
     return pair(_events(entries, source), source, "cas-register", format_name)
