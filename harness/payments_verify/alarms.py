@@ -12,6 +12,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -28,7 +29,7 @@ from payments_verify.payments.conformance import LevelResult, Subject, Trials, e
 from payments_verify.payments.faults_check import FaultPlan, faults_check
 from payments_verify.payments.scenarios import ONE_CAPTURE, SCENARIOS
 from payments_verify.peers import Peer
-from payments_verify.result import CheckResult, Progress, Verdict, no_progress
+from payments_verify.result import CheckResult, Progress, Verdict, ViolationFound, no_progress
 from payments_verify.suite import Effort, Planned, suite
 from payments_verify.systems import EXPLORING, gated, prepared_database, started_subject
 
@@ -114,7 +115,7 @@ def run_once(
     folder: Path,
     on_check: Callable[[str], Progress] = lambda _title: no_progress,
 ) -> AlarmRun:
-    """Run everything once.
+    """Run everything once. What keeps a check from a verdict is a problem of the run.
 
     Args:
         sources: a hash of the code, to be kept with the run.
@@ -124,16 +125,14 @@ def run_once(
         effort: how much to try.
         folder: for histories and schedules.
         on_check: is told of each check as it begins, and gives what its progress is told to.
-
-    Raises:
-        EmbeddedPostgresError: if no server can be started; the message says why and what to do.
     """
     started = time.monotonic()
     results: list[CheckResult] = []
-    with prepared_database(bin_dir, EXPLORING) as dsn:
-        for planned in _with_chance(dsn, effort, seed, folder, bin_dir):
-            results.append(planned.run(progress=on_check(planned.title)))  # noqa: PERF401 - one after the other
-    results += _as_somebody_elses(bin_dir, seed, folder, on_check)
+    with _kept(results):
+        with prepared_database(bin_dir, EXPLORING) as dsn:
+            for planned in _with_chance(dsn, effort, seed, folder, bin_dir):
+                _attempt(planned.title, partial(planned.run, progress=on_check(planned.title)), results)
+        _as_somebody_elses(bin_dir, seed, folder, on_check, results)
     return AlarmRun(
         sources=sources,
         postgres=postgres,
@@ -160,22 +159,24 @@ def run_peer(
     Whatever keeps it from a verdict is a problem of the run.
     """
     started = time.monotonic()
+    levels: list[LevelResult] = []
+    problems: list[Problem] = []
     try:
         with started_subject(peer.command, peer.binding, bin_dir, quick=True) as subject:
-            found = examine(
+            examine(
                 _few(subject, random.Random(f"{peer.name}/{seed}")),  # noqa: S311 - draws what is tried
                 _PEER_TRIALS,
                 folder=folder / peer.name.replace("/", "-"),
                 seed=seed,
                 level=peer.level,
                 on_level=lambda level: on_check(f"{peer.name}, level {level}"),
+                results=levels,
             )
+    except ViolationFound:
+        pass  # it is among the levels
     except Exception as error:  # noqa: BLE001 - whatever keeps it from a verdict counts
-        cases, problems = {}, [Problem("start", "no verdict", f"{type(error).__name__}: {error}")]
-    else:
-        levels = [each for each in found.levels if each.level <= peer.level]
-        cases = {f"level {each.level}": each.cases for each in levels}
-        problems = [_problem_of(each) for each in levels if each.verdict != "holds"]
+        problems = [Problem(f"level {len(levels) + 1}", "no verdict", _named(error))]
+    problems = [_problem_of(each) for each in levels if each.verdict != "holds"] + problems
     return AlarmRun(
         sources=sources,
         subject=peer.name,
@@ -183,9 +184,45 @@ def run_peer(
         seed=seed,
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=round(time.monotonic() - started, 1),
-        cases=cases,
+        cases={f"level {each.level}": each.cases for each in levels},
         problems=problems,
     )
+
+
+@contextmanager
+def _kept(results: list[CheckResult]) -> Iterator[None]:
+    """Let an error, or an interrupt after an alarm, end the run with what was found."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - whatever keeps it from a verdict counts
+        results.append(_unfinished("the rest", error))
+    except BaseException as error:
+        if isinstance(error, ViolationFound):
+            results.append(error.result)
+        if all(each.verdict != "violated" for each in results):
+            raise
+
+
+def _attempt(title: str, run: Callable[[], CheckResult], results: list[CheckResult]) -> None:
+    try:
+        results.append(run())
+    except Exception as error:  # noqa: BLE001 - the other checks have verdicts of their own
+        results.append(_unfinished(title, error))
+
+
+def _unfinished(title: str, error: Exception) -> CheckResult:
+    return CheckResult(
+        name=title,
+        kind="unfinished",
+        cases=0,
+        verdict="no verdict",
+        seconds=0.0,
+        counterexample=_named(error),
+    )
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _problem_of(level: LevelResult) -> Problem:
@@ -221,18 +258,19 @@ def _with_chance(
 
 
 def _as_somebody_elses(
-    bin_dir: Path | None, seed: int, folder: Path, on_check: Callable[[str], Progress]
-) -> list[CheckResult]:
+    bin_dir: Path | None,
+    seed: int,
+    folder: Path,
+    on_check: Callable[[str], Progress],
+    results: list[CheckResult],
+) -> None:
     """The service, started by a command and examined by its binding."""
     cli = f"{sys.executable} -m payments_core"
     binding = msgspec.structs.replace(default_binding(), sweep=Sweep(command=f"{cli} sweep"))
     command = f"{cli} migrate >/dev/null && exec {cli} serve --port $PORT"
     with started_subject(command, binding, bin_dir, quick=True) as subject:
-        return [
-            result
-            for level in _BLACK_BOX
-            for result in _examined(subject, level, seed, folder, on_check(f"conformance, level {level}"))
-        ]
+        for level in _BLACK_BOX:
+            results += _examined(subject, level, seed, folder, on_check(f"conformance, level {level}"))
 
 
 def _examined(

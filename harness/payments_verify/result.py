@@ -131,16 +131,37 @@ def no_progress(_done: int, _total: int, _text: str) -> None:
     """Show no progress: the default."""
 
 
-class ViolationFound(BaseException):
-    """A check was ended, by an interrupt or an error, after it had found a violation; the cause says by what.
+class CheckEnded(BaseException):
+    """A check was ended, by an interrupt or an error; the cause says by what.
 
     Attributes:
-        result: the violation.
+        result: what it had found.
     """
 
     def __init__(self, result: CheckResult) -> None:
         self.result = result
         super().__init__(result.counterexample)
+
+
+class ViolationFound(CheckEnded):
+    """It had found a violation."""
+
+
+@contextmanager
+def findings_kept(so_far: Callable[[], CheckResult]) -> Iterator[None]:
+    """Let no end of the block lose what was found in it.
+
+    Args:
+        so_far: the result on what was found until it is called: a violation, or no verdict.
+
+    Raises:
+        CheckEnded: the block was ended.
+    """
+    try:
+        yield
+    except BaseException as error:
+        result = so_far()
+        raise (ViolationFound if result.verdict == "violated" else CheckEnded)(result) from error
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from payments_verify.alarms import SERVICE, AlarmRun, read_runs, run_once, run_peer, server_version
-from payments_verify.cli.ends import could_not_run
+from payments_verify.cli.ends import could_not_run, end, finished_is_kept
 from payments_verify.cli.running import Report, print_error, print_json, print_text, progress_bar
 from payments_verify.peers import PEER_FILE, Peer, peers_in
 from payments_verify.result import Progress
@@ -81,7 +81,8 @@ def false_alarms(
         subjects = _subjects(known, only)
         sources = sources_hash() if peers is None else f"{sources_hash()}, peers {folder_hash(peers)}"
         done = _read(file, sources)
-        wanted = [(version, subject) for subject in subjects for version in servers]
+    wanted = [(version, subject) for subject in subjects for version in servers]
+    with finished_is_kept() as whole:
         while (todo := _next(done, wanted, runs)) is not None and not _alarm(done):
             if ends is not None and time.monotonic() > ends:
                 break
@@ -107,7 +108,7 @@ def false_alarms(
     for peer in known:
         if peer.lacks is not None:
             typer.echo(visible(f"left out: {peer.name}: {peer.lacks} is not there"), err=True)
-    raise typer.Exit(_exit_code(done, wanted, runs))
+    end(_exit_code(done, wanted, runs), is_written=whole())
 
 
 def _peers(folder: Path | None) -> list[Peer]:

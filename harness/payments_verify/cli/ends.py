@@ -17,7 +17,7 @@ from payments_verify.cli.running import print_error
 from payments_verify.executors import ExecutorError
 from payments_verify.payments.binding import BindingFileError
 from payments_verify.payments.system import SweepError
-from payments_verify.result import CheckResult, ViolationFound
+from payments_verify.result import CheckEnded, CheckResult
 from payments_verify.systems import CommandError, EmbeddedPostgresError, ServerError
 from payments_verify.systems.dsn import DsnError
 
@@ -152,7 +152,7 @@ def attempted(name: str, run: Callable[[], CheckResult], results: list[CheckResu
     """
     try:
         results.append(run())
-    except ViolationFound as found:
+    except CheckEnded as found:
         results.append(found.result)
         if was_interrupted(found):
             raise

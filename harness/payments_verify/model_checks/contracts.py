@@ -12,13 +12,13 @@ import inspect
 import pkgutil
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from types import FunctionType, ModuleType
 from typing import Any, Literal, TypeAlias
 
 from payments_verify.model_checks.workers import Job, run_jobs
-from payments_verify.result import CheckResult, Progress, Verdict, no_progress
+from payments_verify.result import CheckResult, Progress, Verdict, findings_kept, no_progress
 
 MODEL = "payments_model"
 CONDITION_SECONDS = 30.0
@@ -32,6 +32,8 @@ WALL_PER_CPU = 6.0
 
 START_SECONDS = 60.0
 """Wall-clock seconds for a child to start and import, on such a machine."""
+
+_NOT_DECIDED = "it was not come to"
 
 Status: TypeAlias = Literal["confirmed", "refuted", "not confirmed"]
 
@@ -126,20 +128,42 @@ def check_contracts(
     except Exception as error:  # noqa: BLE001 - whatever a model's module raises, there is no verdict
         reason = f"{package} cannot be imported: {type(error).__name__}: {error}"
         return _result(package, [], time.perf_counter() - started, reason)
-    findings = decide(conditions, seconds=seconds, parallel=parallel, progress=progress)
-    return _result(package, findings, time.perf_counter() - started, f"{package} has no such contract")
+    found: dict[Condition, Finding] = {}
+
+    def result() -> CheckResult:
+        seconds_so_far = time.perf_counter() - started
+        return _result(
+            package, findings(conditions, found), seconds_so_far, f"{package} has no such contract"
+        )
+
+    with findings_kept(result):
+        decide(conditions, found, seconds=seconds, parallel=parallel, progress=progress)
+    return result()
+
+
+def findings(conditions: Sequence[Condition], found: Mapping[Condition, Finding]) -> list[Finding]:
+    """What was found about each condition; of those that were not come to, that nothing was."""
+    return [found.get(each) or Finding(each, "not confirmed", _NOT_DECIDED, 0.0) for each in conditions]
 
 
 def decide(
     conditions: Sequence[Condition],
+    found: dict[Condition, Finding],
     *,
     seconds: float = CONDITION_SECONDS,
     parallel: int | None = None,
     progress: Progress = no_progress,
-) -> list[Finding]:
-    """What CrossHair finds out about each condition; one that it says nothing of is not confirmed."""
+) -> None:
+    """Let CrossHair decide conditions; one that it says nothing of is not confirmed.
+
+    Args:
+        conditions: the conditions.
+        found: where it is noted what is found about each, as it is found.
+        seconds: CPU seconds for one condition.
+        parallel: how many child processes at a time; by default, as many as there are processors.
+        progress: called after each condition.
+    """
     by_place = {(condition.function, condition.index): condition for condition in conditions}
-    found: dict[Condition, Finding] = {}
 
     def take(job: Job, answer: dict[str, Any]) -> None:
         condition = by_place[job.arguments[1], answer["index"]]
@@ -152,7 +176,6 @@ def decide(
         for condition in batch:
             silent = problems.get(job, "CrossHair said nothing of it")
             found.setdefault(condition, Finding(condition, "not confirmed", silent, 0.0))
-    return [found[condition] for condition in conditions]
 
 
 def _finding(condition: Condition, answer: dict[str, Any]) -> Finding:

@@ -8,7 +8,7 @@ decided from one that was, which ``diffbehavior`` does not. A rule is equivalent
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,9 +19,10 @@ from payments_verify.model_checks.contracts import (
     Finding,
     decide,
     discover,
+    findings,
 )
 from payments_verify.model_checks.workers import Job, run_jobs
-from payments_verify.result import CheckResult, Progress, Verdict, no_progress
+from payments_verify.result import CheckResult, Progress, Verdict, findings_kept, no_progress
 
 BRIDGE = "payments_verify.model_checks.equivalence_bridge"
 AGREEMENT = "_agreement"
@@ -106,20 +107,26 @@ def check_equivalence(
     except Exception as error:  # noqa: BLE001 - whatever a module raises on import, there is no verdict
         reason = f"{BRIDGE} cannot be imported: {type(error).__name__}: {error}"
         return _result([], time.perf_counter() - started, reason)
-    compared = _compare(
-        list(rules), seconds, parallel, lambda done, text: progress(done, 2 * len(rules), text)
-    )
-    agreements = decide(
-        list(rules.values()),
-        seconds=seconds,
-        parallel=parallel,
-        progress=lambda done, _, text: progress(len(rules) + done, 2 * len(rules), text),
-    )
-    findings = [
-        RuleFinding(rule, agreement, **compared[rule])
-        for rule, agreement in zip(rules, agreements, strict=True)
-    ]
-    return _result(findings, time.perf_counter() - started, "no rule was named")
+    compared: dict[str, dict[str, Any]] = {}
+    agreements: dict[Condition, Finding] = {}
+
+    def result() -> CheckResult:
+        found = [
+            RuleFinding(rule, agreement, **compared.get(rule, {"problem": "it was not come to"}))
+            for rule, agreement in zip(rules, findings(list(rules.values()), agreements), strict=True)
+        ]
+        return _result(found, time.perf_counter() - started, "no rule was named")
+
+    with findings_kept(result):
+        _compare(rules, compared, seconds, parallel, lambda done, text: progress(done, 2 * len(rules), text))
+        decide(
+            list(rules.values()),
+            agreements,
+            seconds=seconds,
+            parallel=parallel,
+            progress=lambda done, _, text: progress(len(rules) + done, 2 * len(rules), text),
+        )
+    return result()
 
 
 def _rules() -> dict[str, Condition]:
@@ -133,10 +140,13 @@ def _rule_of(function: str) -> str:
 
 
 def _compare(
-    rules: Sequence[str], seconds: float, parallel: int | None, progress: Callable[[int, str], None]
-) -> dict[str, dict[str, Any]]:
-    """What ``diffbehavior`` found out about each rule."""
-    found: dict[str, dict[str, Any]] = {}
+    rules: Iterable[str],
+    found: dict[str, dict[str, Any]],
+    seconds: float,
+    parallel: int | None,
+    progress: Callable[[int, str], None],
+) -> None:
+    """Note what ``diffbehavior`` finds out about each rule, as it finds it."""
     jobs = {
         Job(
             ("compare", f"{BRIDGE}.{rule}_by_model", f"{BRIDGE}.{rule}_by_domain", str(seconds)),
@@ -152,7 +162,6 @@ def _compare(
     problems = run_jobs(list(jobs), take, parallel)
     for job, rule in jobs.items():
         found.setdefault(rule, {"problem": problems.get(job, "CrossHair said nothing of it")})
-    return found
 
 
 def _result(findings: Sequence[RuleFinding], seconds: float, nothing: str) -> CheckResult:

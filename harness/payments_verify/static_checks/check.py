@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from payments_verify.result import CheckResult, Progress, no_progress
+from payments_verify.result import CheckResult, Progress, Verdict, findings_kept, no_progress
 from payments_verify.static_checks.findings import Findings
 from payments_verify.static_checks.schema import check_schema, check_session
 from payments_verify.static_checks.sources import check_sources
@@ -47,19 +47,26 @@ def static_check(name: str, shipped: Shipped, *, progress: Progress = no_progres
         "sources": lambda: check_sources(shipped.sources),
     }
     found: dict[str, Findings] = {}
-    for number, (part, look) in enumerate(parts.items()):
-        progress(number, len(parts), part)
-        found[part] = look()
-    problems = [f"{part}: {problem}" for part, each in found.items() for problem in each.problems]
-    return CheckResult(
-        name=f"schema, sessions, statements and sources: {name}",
-        kind="static",
-        cases=sum(each.looked_at for each in found.values()),
-        verdict="violated" if problems else "holds",
-        seconds=time.monotonic() - started,
-        details={
-            "looked_at": {part: each.looked_at for part, each in found.items()},
-            "problems": problems,
-        },
-        counterexample="\n".join(problems) or None,
-    )
+
+    def result() -> CheckResult:
+        problems = [f"{part}: {problem}" for part, each in found.items() for problem in each.problems]
+        left = [f"{part}: not looked at" for part in parts if part not in found]
+        verdict: Verdict = "no verdict" if left else "holds"
+        return CheckResult(
+            name=f"schema, sessions, statements and sources: {name}",
+            kind="static",
+            cases=sum(each.looked_at for each in found.values()),
+            verdict="violated" if problems else verdict,
+            seconds=time.monotonic() - started,
+            details={
+                "looked_at": {part: each.looked_at for part, each in found.items()},
+                "problems": problems,
+            },
+            counterexample="\n".join([*problems, *left]) or None,
+        )
+
+    with findings_kept(result):
+        for number, (part, look) in enumerate(parts.items()):
+            progress(number, len(parts), part)
+            found[part] = look()
+    return result()
