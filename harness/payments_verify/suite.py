@@ -12,9 +12,10 @@ from payments_verify.model_checks.contracts import check_contracts
 from payments_verify.model_checks.equivalence import check_equivalence
 from payments_verify.model_checks.state_graph import check_state_graph
 from payments_verify.nemesis.check import soak_check
-from payments_verify.payments.checks import machine_check, racing_check, stress_check
+from payments_verify.payments.checks import machine_check, racing_check
 from payments_verify.payments.interleavings_check import interleavings_check
 from payments_verify.payments.scenarios import SCENARIOS
+from payments_verify.payments.stress_check import stress_check
 from payments_verify.proof.check import check_proof
 from payments_verify.result import CheckResult
 from payments_verify.systems import (
@@ -22,6 +23,7 @@ from payments_verify.systems import (
     gated_in_memory,
     in_memory,
     in_process,
+    on_new_database,
     servers,
     shipped_static_check,
 )
@@ -104,8 +106,12 @@ def suite(
     yield Planned("schema and statements", partial(shipped_static_check, bin_dir), is_proof=True)
     systems = (
         ("in memory", in_memory, effort.programs),
-        ("in process, PostgreSQL", partial(in_process, dsn), effort.programs // 2),
-        ("a server process, PostgreSQL", partial(servers, dsn, 1), effort.programs // 3),
+        ("in process, PostgreSQL", partial(on_new_database, dsn, in_process), effort.programs // 2),
+        (
+            "a server process, PostgreSQL",
+            partial(on_new_database, dsn, partial(servers, count=1)),
+            effort.programs // 3,
+        ),
     )
     for name, system, programs in systems:
         yield Planned(
@@ -141,7 +147,7 @@ def suite(
         partial(
             stress_check,
             f"{_SERVER_PROCESSES} server processes",
-            partial(servers, dsn, _SERVER_PROCESSES),
+            partial(on_new_database, dsn, partial(servers, count=_SERVER_PROCESSES)),
             histories,
             rounds=effort.rounds,
             seed=seed,

@@ -35,8 +35,8 @@ async def cut_while_it_waits(dsn: str) -> list[int]:
     """A payment whose connection is cut while it waits for the row, and the same request once more."""
     invoice, headers = f"/invoices/{uuid4()}", {"Request-Id": str(uuid4())}
     async with (
-        running_command(INVOICES, {"DATABASE_URL": dsn}, "/") as url,
-        httpx.AsyncClient(base_url=url, timeout=20) as http,
+        running_command(INVOICES, {"DATABASE_URL": dsn}, "/") as running,
+        httpx.AsyncClient(base_url=running.url, timeout=20) as http,
         await psycopg.AsyncConnection.connect(dsn, autocommit=True) as direct,
         await psycopg.AsyncConnection.connect(dsn) as holder,
     ):

@@ -98,8 +98,8 @@ def test_level(payments_subject, payments_examine):
 
 def test_a_running_service_is_examined_at_its_url(tmp_path: Path) -> None:
     async def examined(dsn: str) -> subprocess.CompletedProcess[str]:
-        async with running_command(CHARGES, {"DATABASE_URL": dsn}, "/charges") as url:
-            options = ["--payments-url", url, "--payments-binding", str(BINDING), "--payments-quick"]
+        async with running_command(CHARGES, {"DATABASE_URL": dsn}, "/charges") as running:
+            options = ["--payments-url", running.url, "--payments-binding", str(BINDING), "--payments-quick"]
             options += ["--payments-level", "1", "--junitxml=report.xml", "-v"]
             return await asyncio.to_thread(suite, tmp_path, *options)
 

@@ -14,13 +14,15 @@ import typer
 
 from payments_verify.cli.ends import run_alone
 from payments_verify.cli.running import finish, progress_bar
-from payments_verify.payments.checks import OpenSystem, machine_check, racing_check, stress_check
+from payments_verify.payments.checks import OpenSystem, machine_check, racing_check
+from payments_verify.payments.stress_check import stress_check
 from payments_verify.result import CheckResult
 from payments_verify.systems import (
     EXPLORING,
     gated,
     in_memory,
     in_process,
+    on_new_database,
     prepared_database,
     servers,
 )
@@ -69,9 +71,8 @@ def opened(name: SystemName, bin_dir: Path | None, processes: int = 1) -> Iterat
         yield in_memory
         return
     with prepared_database(bin_dir) as dsn:
-        yield (
-            (lambda: in_process(dsn)) if name is SystemName.IN_PROCESS else (lambda: servers(dsn, processes))
-        )
+        open_on = in_process if name is SystemName.IN_PROCESS else partial(servers, count=processes)
+        yield partial(on_new_database, dsn, open_on)
 
 
 def machine(

@@ -1,19 +1,18 @@
-"""The differential machine and the stress as checks: systems made ready, run, and summed up."""
+"""The differential machine and the capture windows as checks: systems made ready, run, and summed up."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
 import uvloop
 
 from payments_verify.interleavings.minimize import switches
 from payments_verify.payments.drawings import Drawing, of_history, schedule
-from payments_verify.payments.exercised import written
+from payments_verify.payments.exercised import commands_reached, written
 from payments_verify.payments.machine import Tally, run_calls, run_machine
 from payments_verify.payments.oracle import MismatchError
 from payments_verify.payments.races import OpenService
@@ -25,13 +24,16 @@ from payments_verify.payments.racing_machine import (
 )
 from payments_verify.payments.retelling import Program, retold
 from payments_verify.payments.scenario_timeline import race_timeline
-from payments_verify.payments.stress import StressReport, stress
-from payments_verify.payments.system import System, with_output
+from payments_verify.payments.system import EndedError, System, UnansweredError, with_output
 from payments_verify.payments.window_check import check_windows
-from payments_verify.result import CheckResult, Progress, Reach, Verdict, violation_kept
+from payments_verify.result import CheckResult, Progress, Verdict, violation_kept
 
 OpenSystem = Callable[[], AbstractAsyncContextManager[System]]
 
+_ENDED_ONCE = (
+    "Nothing shows that this is the service's own doing: asked the same, just started, it does not end.\n"
+    "Whoever sends such a signal (an operator, a container's limit of memory) is to be looked for first."
+)
 _MOST_REJECTED = 0.1
 _T = TypeVar("_T")
 
@@ -64,16 +66,18 @@ def machine_check(
 
     def result() -> CheckResult:
         failure = tally.smallest
+        told = "\n\n".join(_told(each) for each in (failure, tally.ended) if each is not None)
+        verdict: Verdict = "no verdict" if told else "holds"
         return CheckResult(
             name=f"stateful machine: {name}",
             kind="differential",
             cases=tally.steps,
-            verdict="holds" if failure is None else "violated",
+            verdict=verdict if failure is None else "violated",
             seconds=time.monotonic() - started,
             details={**_exercised(tally), "violation": _first(tally)},
-            counterexample=None if failure is None else with_output(_told(failure), printed),
+            counterexample=with_output(told, printed) or None,
             timelines=_drawings(failure, name),
-            reach=_commands(planned, tally.outcomes),
+            reach=commands_reached(planned, tally.outcomes),
         )
 
     def rerun(calls: Program) -> MismatchError | None:
@@ -93,7 +97,13 @@ def machine_check(
                 reuses_keys=reuses_keys,
                 tally=tally,
             )
-            if tally.smallest is not None:
+            if tally.smallest is None and tally.ended is not None:
+                again = rerun(tally.programs[-1])
+                if again is None:
+                    tally.ended.add_note(_ENDED_ONCE)
+                else:
+                    tally.ended = tally.kept(again)
+            elif tally.smallest is not None:
                 at = tally.smallest_at
                 tally.smallest = retold(tally.smallest, tally.programs[:at], tally.programs[at], rerun)
         finally:
@@ -119,6 +129,10 @@ def windows_check(
                 return await check(system), "holds", None
             except MismatchError as mismatch:
                 return 1, "violated", with_output(str(mismatch), system.printed())
+            except UnansweredError as unanswered:
+                stopped = isinstance(unanswered, EndedError) and not unanswered.end.is_its_own
+                verdict: Verdict = "no verdict" if stopped else "violated"
+                return 1, verdict, with_output(str(unanswered), system.printed())
             except TimeoutError as late:
                 return 0, "no verdict", str(late)
 
@@ -245,74 +259,6 @@ def _told(failure: MismatchError) -> str:
         "the smallest program so far:\n  " + "\n  ".join(failure.commands) if failure.commands else ""
     ]
     return "\n".join([*filter(None, notes), f"{failure}"])
-
-
-def stress_check(
-    name: str, open_system: OpenSystem, folder: Path, *, rounds: int, seed: int, progress: Progress | None
-) -> CheckResult:
-    """Stress a system, and check every history for linearizability.
-
-    Args:
-        name: the system's name in the result.
-        open_system: makes the system ready and ends it.
-        folder: where the histories are saved.
-        rounds: how many rounds to play.
-        seed: draws the commands.
-        progress: is told of each round.
-    """
-    started = time.monotonic()
-    folder.mkdir(parents=True, exist_ok=True)
-
-    found = StressReport()
-    planned: list[str] = []
-
-    async def run() -> None:
-        async with open_system() as system:
-            planned.extend(sorted(system.traits.commands))
-            try:
-                await stress(system, folder, rounds=rounds, seed=seed, progress=progress, report=found)
-            finally:
-                if found.violation is not None:
-                    found.violation = with_output(found.violation, system.printed())
-
-    def result() -> CheckResult:
-        verdict: Verdict = "holds"
-        if found.undecided is not None:
-            verdict = "no verdict"
-        if found.violation is not None:
-            verdict = "violated"
-        return CheckResult(
-            name=f"stress: {name}",
-            kind="linearizability",
-            cases=found.operations,
-            verdict=verdict,
-            seconds=time.monotonic() - started,
-            details={
-                "rounds": found.rounds,
-                "seed": seed,
-                "outcomes": dict(sorted(found.outcomes.items())),
-                "exercised": written(found.exercised),
-                "histories": str(folder),
-                "violation": None if found.violation is None else _last_round(found),
-            },
-            counterexample=found.violation or found.undecided,
-            timelines=found.drawings,
-            reach=_commands(planned, found.outcomes),
-        )
-
-    with violation_kept(result):
-        asyncio.run(run())
-    return result()
-
-
-def _last_round(found: StressReport) -> dict[str, Any]:
-    """The rounds and seconds up to the violation, and the operations of the history that shows it."""
-    return {"rounds": found.rounds, "seconds": round(found.seconds, 3), "operations": found.wrong}
-
-
-def _commands(planned: Sequence[str], outcomes: Iterable[str]) -> Reach:
-    """The commands of a service, and those that were sent."""
-    return Reach("commands", planned, {outcome.partition(" -> ")[0] for outcome in outcomes})
 
 
 @contextmanager

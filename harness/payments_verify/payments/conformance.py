@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from payments_verify.called import command_line
-from payments_verify.payments.checks import OpenSystem, machine_check, stress_check, windows_check
+from payments_verify.payments.checks import OpenSystem, machine_check, windows_check
 from payments_verify.payments.faults_check import FaultPlan, faults_check
 from payments_verify.payments.interleavings_check import OpenGated, drawn_interleavings_check
 from payments_verify.payments.scenarios import Scenario
+from payments_verify.payments.stress_check import stress_check
 from payments_verify.payments.window_check import check_windows_at_once
 from payments_verify.result import CheckResult, Progress, ViolationFound, no_progress
 

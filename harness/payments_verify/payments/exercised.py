@@ -7,7 +7,7 @@ linearization that says in which state an operation took effect.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from payments_model import Outcome, Record, state_of
@@ -15,6 +15,7 @@ from payments_verify.history import Operation
 from payments_verify.history import Outcome as Learned
 from payments_verify.linearizability import Part, Verdict
 from payments_verify.payments.spec import PaymentState
+from payments_verify.result import Reach
 
 SEPARATOR = " | "
 _COMMANDS = {"attempts": "read", "sweep": "expire"}
@@ -62,3 +63,8 @@ def _outcome(operation: Operation, before: Record, after: Record) -> str | None:
 def written(found: Counter[str]) -> dict[str, int]:
     """The transitions for a report, in order."""
     return dict(sorted(found.items()))
+
+
+def commands_reached(planned: Sequence[str], outcomes: Iterable[str]) -> Reach:
+    """The commands of a service, and those that were sent."""
+    return Reach("commands", planned, {outcome.partition(" -> ")[0] for outcome in outcomes})

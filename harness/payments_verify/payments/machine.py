@@ -36,10 +36,10 @@ from payments_model import MAX_AMOUNT, Authorized, Expire, Outcome, Record, appl
 from payments_verify.history import Operation
 from payments_verify.payments.exercised import transition
 from payments_verify.payments.http_binding import BindingError
-from payments_verify.payments.observations import Invocation, attempts_of
+from payments_verify.payments.observations import Invocation, Observation, attempts_of
 from payments_verify.payments.oracle import MismatchError, answer, difference
 from payments_verify.payments.retelling import Call, Program
-from payments_verify.payments.system import System
+from payments_verify.payments.system import End, EndedError, SweepError, System, UnansweredError
 from payments_verify.payments.trace import Trace
 from payments_verify.payments.traits import EVERYTHING, Traits
 from payments_verify.result import Progress
@@ -62,8 +62,8 @@ _AROUND = st.sampled_from([None, None, None, -1, 0, 1])
 REASONS = st.sampled_from(["declined", "voided"])
 
 
-class SmallEnoughError(BaseException):
-    """A mismatch is made no smaller; no ``Exception``, which Hypothesis would take for another mismatch."""
+class NoMoreProgramsError(BaseException):
+    """A mismatch is small enough, or the service has ended; Hypothesis would go on after an ``Exception``."""
 
 
 @dataclass
@@ -82,6 +82,7 @@ class Tally:
         first: programs and seconds up to the first mismatch; ``None`` without one.
         smallest: the mismatch of the shortest program so far; ``None`` without one.
         size: commands of that program.
+        ended: what the last program had asked when the service was ended; ``None`` if it was not.
         programs: every program's calls, in their order.
         smallest_at: which of them that program is.
         now: where the clock stands; it does not go back from one program to the next.
@@ -98,6 +99,7 @@ class Tally:
     first: tuple[int, float] | None = None
     smallest: MismatchError | None = None
     size: int = 0
+    ended: MismatchError | None = None
     programs: list[list[Call]] = field(default_factory=list)
     smallest_at: int = 0
     now: int = EPOCH
@@ -106,10 +108,10 @@ class Tally:
         """Count a program that begins.
 
         Raises:
-            SmallEnoughError: it would make a mismatch smaller, and the time for that is over.
+            NoMoreProgramsError: it would make a mismatch smaller, and the time for that is over.
         """
         if self.first is not None and time.monotonic() - self.began > self.first[1] + SHRINKING_LIMIT_S:
-            raise SmallEnoughError
+            raise NoMoreProgramsError
         self.examples += 1
         self.program = 0
         self.programs.append([])
@@ -123,6 +125,14 @@ class Tally:
         if self.smallest is None or self.program <= self.size:
             self.smallest, self.size, self.smallest_at = mismatch, self.program, len(self.programs) - 1
         return mismatch
+
+    def keep_end(self, mismatch: MismatchError, end: End) -> None:
+        """Note what was asked when the service ended: a mismatch if that is its own doing."""
+        mismatch.add_note("what was asked until then:\n  " + "\n  ".join(mismatch.commands))
+        if end.is_its_own and self.smallest is None:
+            self.kept(mismatch)
+        else:
+            self.ended = mismatch
 
 
 def _where(has: Callable[[Traits], bool]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -272,7 +282,12 @@ class PaymentMachine(RuleBasedStateMachine):
         assert self.system.sweep is not None
         self._note("expire")
         self.commands.append("sweep")
-        self.runner.run(self.system.sweep())
+        try:
+            self.runner.run(self.system.sweep())
+        except SweepError as error:
+            if self.runner.run(self.system.end()) is None:
+                raise
+            self._require_answered("a sweep", Observation("unknown", {"error": f"{error}"}))
         self.trace.add("sweep", {}, {})
         for each, record in self.records.items():
             self.records[each], done = apply(record, Expire(), self.now)
@@ -361,11 +376,17 @@ class PaymentMachine(RuleBasedStateMachine):
             observed = self.runner.run(self.system.clients[0].send(invocation))
         except BindingError as error:
             raise self._mismatch(str(error)) from None
-        if observed.kind == "unknown":
-            raise self._mismatch(
-                f"{invocation.f} {dict(invocation.value)} got no definite answer: {dict(observed.value)}"
-            )
+        self._require_answered(f"{invocation.f} {dict(invocation.value)}", observed)
         return observed.value
+
+    def _require_answered(self, asked: str, observed: Observation) -> None:
+        try:
+            self.runner.run(self.system.require_answered(asked, observed))
+        except EndedError as ended:
+            self.tally.keep_end(MismatchError(f"{ended}", (), self.commands), ended.end)
+            raise NoMoreProgramsError from None
+        except UnansweredError as unanswered:
+            raise self._mismatch(f"{unanswered}") from None
 
     def _compare(self, invocation: Invocation, expected: Mapping[str, Any], seen: Mapping[str, Any]) -> None:
         self.tally.comparisons += 1
@@ -435,7 +456,8 @@ def run_calls(
         calls: the calls.
         reuses_keys: as the programs were run.
     """
-    attributes = {"system": system, "runner": runner, "tally": Tally(), "reuses_keys": reuses_keys}
+    tally = Tally()
+    attributes = {"system": system, "runner": runner, "tally": tally, "reuses_keys": reuses_keys}
     machine = type("Machine", (PaymentMachine,), attributes)()
     ids: dict[str, str] = {}
     suffix = "" if system.is_new else f" {uuid4()}"
@@ -449,6 +471,8 @@ def run_calls(
             getattr(machine, call.method)(**arguments)
     except MismatchError as mismatch:
         return mismatch
+    except NoMoreProgramsError:
+        return tally.smallest or tally.ended
     return None
 
 
@@ -490,7 +514,7 @@ def run_programs(
             )
     except MismatchError as mismatch:
         return mismatch
-    except SmallEnoughError:
+    except NoMoreProgramsError:
         return machine.tally.smallest
     except Flaky as flaky:
         seen = next((each for each in _behind(flaky) if isinstance(each, MismatchError)), None)

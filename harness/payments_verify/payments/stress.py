@@ -28,7 +28,7 @@ from payments_verify.payments.http_binding import BindingError
 from payments_verify.payments.machine import EPOCH
 from payments_verify.payments.observations import Invocation, Observation, Sender
 from payments_verify.payments.spec import Payments
-from payments_verify.payments.system import SweepError, System
+from payments_verify.payments.system import EndedError, SweepError, System, UnansweredError
 from payments_verify.payments.traits import Traits
 from payments_verify.recorder import Recorder
 
@@ -64,7 +64,9 @@ class StressReport:
         operations: operations recorded.
         outcomes: how often each command had each outcome.
         violation: the first violation, explained; ``None`` if there was none.
-        undecided: why a history could not be decided within its limits; ``None`` if all were.
+        undecided: why a history could not be decided within its limits, or why there are no more; ``None``
+            if all were.
+        ended: whether the service has ended.
         histories: the files.
         exercised: the model's transitions in the histories' linearizations.
         drawings: the attempt to linearize a history that is not linearizable, for a page.
@@ -78,6 +80,7 @@ class StressReport:
     outcomes: Counter[str] = field(default_factory=Counter)
     violation: str | None = None
     undecided: str | None = None
+    ended: bool = False
     histories: list[Path] = field(default_factory=list)
     exercised: Counter[str] = field(default_factory=Counter)
     drawings: list[Drawing] = field(default_factory=list)
@@ -91,6 +94,7 @@ async def stress(
     *,
     rounds: int,
     seed: int,
+    first: int = 0,
     load: Load | None = None,
     progress: Callable[[int, int, str], None] | None = None,
     report: StressReport | None = None,
@@ -102,13 +106,14 @@ async def stress(
         folder: where the histories go, a file for each round; it exists.
         rounds: how many rounds to play at most.
         seed: draws the commands; what races is the machine's to say.
+        first: the number of the first, which draws its commands too.
         load: the shape of a round.
         progress: is told of each finished round.
         report: where it is noted; a new one if not given.
     """
     report = report or StressReport()
     started = time.perf_counter()
-    for number in range(rounds):
+    for number in range(first, first + rounds):
         path = folder / f"stress-{seed}-{number:04}.jsonl"
         rng = random.Random(f"{seed}/{number}")  # noqa: S311 - draws a workload, keeps no secret
         await _round(system, path, rng, load or Load(), report)
@@ -116,7 +121,7 @@ async def stress(
         report.seconds = time.perf_counter() - started
         if progress is not None:
             progress(report.rounds, rounds, f"{report.operations} operations")
-        if report.violation is not None:
+        if report.violation is not None or report.ended:
             break
     return report
 
@@ -224,10 +229,16 @@ class _Round:
             observed = await client.send(invocation)
         except BindingError as error:
             observed = Observation("unknown", {"error": str(error)})
-        if observed.kind == "unknown":
-            self._unanswered(
-                f"{invocation.f} {dict(invocation.value)} got no definite answer: {dict(observed.value)}"
-            )
+        asked = f"{invocation.f} {dict(invocation.value)}"
+        try:
+            await self._system.require_answered(asked, observed)
+        except UnansweredError as unanswered:
+            end = unanswered.end if isinstance(unanswered, EndedError) else None
+            self._report.ended |= end is not None
+            if end is None or end.is_its_own:
+                self._unanswered(f"{unanswered}")
+            else:
+                self._report.undecided = f"{unanswered}"
         return observed
 
     def _unanswered(self, problem: str) -> None:
@@ -266,14 +277,17 @@ class _Round:
         return asyncio.create_task(release())
 
     async def _sweep(self, sweep: Callable[[], Awaitable[object]]) -> None:
-        while not self._over:
+        while not (self._over or self._report.ended):
             await asyncio.sleep(self._rng.uniform(0, 0.03))
             process = next(self._processes)
             self._recorder.invoke(process, "sweep", {})
             try:
                 await sweep()
-            except SweepError:
-                raise
+            except SweepError as error:
+                self._recorder.respond(process, "unknown", {"error": f"{error}"})
+                if await self._system.end() is None:
+                    raise
+                return  # the last look at the payments tells of it
             except Exception as error:  # noqa: BLE001 - whatever a sweep raises is its answer, as a request's is
                 problem = f"{type(error).__name__}: {error}"
                 self._recorder.respond(process, "unknown", {"error": problem})

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from textwrap import indent
 from typing import Any
 
-from payments_verify.payments.observations import Sender
+from payments_verify.payments.observations import Observation, Sender
 from payments_verify.payments.racing import Hands
 from payments_verify.payments.traits import EVERYTHING, Traits
 from payments_verify.scheduler import GatedDatabase, Limits
@@ -20,6 +21,70 @@ NO_ANSWER = "definite answer"
 
 class SweepError(RuntimeError):
     """The sweep of somebody else's service cannot be run as the harness was told; the message says how."""
+
+
+@dataclass(frozen=True)
+class End:
+    """How a service ended while it was asked.
+
+    Attributes:
+        code: its exit code; that of a signal is negative, as in `subprocess`.
+    """
+
+    code: int
+
+    @property
+    def signal(self) -> signal.Signals | None:
+        """The signal that ended it; a shell tells that of its child as 128 and the signal's number."""
+        number = -self.code if self.code < 0 else self.code - 128
+        return signal.Signals(number) if number in _SIGNALS else None
+
+    @property
+    def is_its_own(self) -> bool:
+        """Whether the service is to blame: it ended with a complaint, or by the signal of a fault."""
+        return self.signal in _OF_FAULTS or (self.signal is None and self.code != 0)
+
+    def __str__(self) -> str:
+        by = self.signal
+        if by is None:
+            return f"the service ended with exit code {self.code}"
+        told = "" if self.code < 0 else f" (a shell tells it as exit code {self.code})"
+        return f"the service was ended by signal {by.value}, {by.name}{told}"
+
+
+_SIGNALS = frozenset(each.value for each in signal.Signals)
+_OF_FAULTS = frozenset(
+    {
+        signal.SIGABRT,
+        signal.SIGBUS,
+        signal.SIGFPE,
+        signal.SIGILL,
+        signal.SIGSEGV,
+        signal.SIGSYS,
+        signal.SIGTRAP,
+    }
+)
+
+
+class UnansweredError(RuntimeError):
+    """A request has no definite answer; the message says which, and what was heard."""
+
+
+class EndedError(UnansweredError):
+    """It has none because the service has ended.
+
+    Attributes:
+        end: how.
+    """
+
+    def __init__(self, asked: str, end: End) -> None:
+        self.end = end
+        super().__init__(f"{asked} got no {NO_ANSWER}: {end}")
+
+
+async def goes_on() -> End | None:
+    """The end of a service of which the harness does not see whether it has ended: none."""
+    return None
 
 
 def prints_nothing() -> str:
@@ -49,6 +114,7 @@ class System:
             ``None`` where the harness cannot.
         traits: what can be asked of it, and seen.
         is_new: whether nothing was asked of it before it was opened.
+        end: how it has ended, if it has; asked when a request got no answer at all.
         printed: the end of its own output; empty where the harness does not have it.
     """
 
@@ -59,7 +125,26 @@ class System:
     hold: Callable[[str], AbstractAsyncContextManager[object]] | None = None
     traits: Traits = EVERYTHING
     is_new: bool = False
+    end: Callable[[], Coroutine[Any, Any, End | None]] = goes_on
     printed: Callable[[], str] = prints_nothing
+
+    async def require_answered(self, asked: str, observed: Observation) -> None:
+        """Require that a request has a definite answer.
+
+        Args:
+            asked: the request, for people.
+            observed: what was heard.
+
+        Raises:
+            UnansweredError: it has none.
+            EndedError: the service has ended.
+        """
+        if observed.kind != "unknown":
+            return
+        end = await self.end() if "status" not in observed.value else None
+        if end is not None:
+            raise EndedError(asked, end)
+        raise UnansweredError(f"{asked} got no {NO_ANSWER}: {dict(observed.value)}")
 
 
 @dataclass(frozen=True)

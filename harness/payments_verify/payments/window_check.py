@@ -17,9 +17,9 @@ from uuid import uuid4
 
 from payments_verify.payments.http_binding import BindingError
 from payments_verify.payments.machine import EPOCH
-from payments_verify.payments.observations import Invocation, outcomes_in
+from payments_verify.payments.observations import Invocation, Observation, outcomes_in
 from payments_verify.payments.oracle import MismatchError
-from payments_verify.payments.system import System
+from payments_verify.payments.system import SweepError, System
 
 _SECOND = 1_000_000
 _AMOUNT = 500
@@ -37,6 +37,7 @@ async def check_windows(system: System) -> int:
 
     Raises:
         MismatchError: an answer is another than the model's.
+        UnansweredError: there is none.
         TimeoutError: the service was too slow for a window to be open when it was asked.
     """
     checker = _Windows(system)
@@ -58,6 +59,7 @@ async def check_windows_at_once(system: System, seed: int) -> int:
 
     Raises:
         MismatchError: an answer is another than the model's.
+        UnansweredError: there is none.
     """
     checker = _Windows(system)
     rng = random.Random(seed)  # noqa: S311 - draws a workload, keeps no secret
@@ -122,16 +124,15 @@ class _Windows:
 
     async def swept(self) -> None:
         """A sweep leaves an open payment, and expires it at its end."""
-        assert self._system.sweep is not None
         window = await self._authorized()
         if self._traits.moves_clock:
             await self._set_clock(window.ends - 1)
-        await self._system.sweep()
+        await self._sweep()
         seen = await self._send("read", window.payment)
         if self._traits.moves_clock or window.is_open:
             self._require_state(seen, "authorized", "a sweep before the end of the window")
         await self._reach_the_end(window)
-        await self._system.sweep()
+        await self._sweep()
         seen = await self._send("read", window.payment)
         self._require_state(seen, "failed", "a sweep after the end of the window")
         answer = await self._send("capture", window.payment, key="swept", amount=_AMOUNT)
@@ -193,9 +194,20 @@ class _Windows:
     async def _send(self, f: str, payment: str, **arguments: Any) -> Mapping[str, Any]:  # noqa: ANN401
         invocation = Invocation(f, {"payment": payment, **arguments})
         try:
-            return (await self._system.clients[0].send(invocation)).value
+            observed = await self._system.clients[0].send(invocation)
         except BindingError as error:
             raise MismatchError(str(error)) from None
+        await self._system.require_answered(f"{f} {dict(invocation.value)}", observed)
+        return observed.value
+
+    async def _sweep(self) -> None:
+        assert self._system.sweep is not None
+        try:
+            await self._system.sweep()
+        except SweepError as error:
+            if await self._system.end() is None:
+                raise
+            await self._system.require_answered("a sweep", Observation("unknown", {"error": f"{error}"}))
 
     def _require(self, answer: Mapping[str, Any], outcome: str, what: str) -> None:
         self.compared += 1

@@ -8,7 +8,7 @@ from payments_verify.systems.api_process import ApiProcess, make_token
 from payments_verify.systems.bound import StartedService, empty_databases, service_at
 from payments_verify.systems.cluster import SERVICE_LOGIN, Cluster, Connection
 from payments_verify.systems.command import CommandError
-from payments_verify.systems.database import prepared_database
+from payments_verify.systems.database import on_new_database, prepared_database
 from payments_verify.systems.gated import EXPLORING, gated, gated_service
 from payments_verify.systems.gated_memory import IN_MEMORY, gated_in_memory
 from payments_verify.systems.in_process import in_memory, in_process
@@ -37,6 +37,7 @@ __all__ = [
     "in_process",
     "local_processes",
     "make_token",
+    "on_new_database",
     "prepared_database",
     "servers",
     "service_at",

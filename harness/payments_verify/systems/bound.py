@@ -31,7 +31,7 @@ from payments_verify.payments.traits import Traits
 from payments_verify.scheduler import GatedDatabase, Limits, Monitor, Turns
 from payments_verify.sql.catalog import Catalog
 from payments_verify.sql.footprints import is_scheduling_point
-from payments_verify.systems.command import CommandError, running_command
+from payments_verify.systems.command import CommandError, RunningCommand, running_command
 from payments_verify.systems.gated import EXPLORING
 from payments_verify.systems.http_client import http_client
 from payments_verify.systems.patience import last_printed
@@ -93,8 +93,8 @@ class StartedService:
         dsn = self.new_database()
         async with AsyncExitStack() as stack:
             output = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
-            url, set_clock = await self._start(stack, dsn, dsn, output)
-            http = await stack.enter_async_context(_http(url, self.binding))
+            running, set_clock = await self._start(stack, dsn, dsn, output)
+            http = await stack.enter_async_context(_http(running.url, self.binding))
             client = BoundClient(http, self.binding, Names(), self.traits.dates_authorizations)
             sweep = await self._sweep(stack, http, dsn)
             yield System(
@@ -105,6 +105,7 @@ class StartedService:
                 self._hold(dsn, client.id_of),
                 traits=self.traits,
                 is_new=True,
+                end=running.end,
                 printed=partial(last_printed, output),
             )
 
@@ -120,8 +121,8 @@ class StartedService:
             gate = await stack.enter_async_context(Gate.open(dsn, is_scheduling_point))
             monitor = await stack.enter_async_context(Monitor.connect(dsn))
             output = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
-            url, set_clock = await self._start(stack, gate.tcp_dsn, dsn, output)
-            http = await stack.enter_async_context(_http(url, self.binding))
+            running, set_clock = await self._start(stack, gate.tcp_dsn, dsn, output)
+            http = await stack.enter_async_context(_http(running.url, self.binding))
             # Where time is the real one, what is said of it cannot be compared with the model's.
             dated = self.traits.moves_clock and self.traits.dates_authorizations
             client = BoundClient(http, self.binding, Names(), dated)
@@ -145,20 +146,20 @@ class StartedService:
 
     async def _start(
         self, stack: AsyncExitStack, dsn: str, direct: str, output: IO[bytes]
-    ) -> tuple[str, SetClock]:
+    ) -> tuple[RunningCommand, SetClock]:
         """Start the service on ``dsn``, and take its clock in hand."""
         by, function = self.binding.clock.by, self.binding.clock.function
         if by == "database":
             clock.install(direct, function)  # for the sessions that the service opens as it starts
         ready = self.binding.service.ready
-        url = await stack.enter_async_context(
+        running = await stack.enter_async_context(
             running_command(self.command, {"DATABASE_URL": dsn}, ready, output)
         )
         if by == "database":
             clock.install(direct, function)  # for the function that the service has made
-            return url, (await stack.enter_async_context(clock.DatabaseClock.connect(direct))).set
+            return running, (await stack.enter_async_context(clock.DatabaseClock.connect(direct))).set
         if by == "none":
-            return url, _leave_the_clock
+            return running, _leave_the_clock
         assert self.binding.clock.set is not None
         statement = self.binding.clock.set.replace("%", "%%").replace("{now}", "%s").encode()
         connection = await stack.enter_async_context(await _connected(direct))
@@ -166,7 +167,7 @@ class StartedService:
         async def set_clock(now: int) -> None:
             await connection.execute(statement, [written_instant(now)])
 
-        return url, set_clock
+        return running, set_clock
 
     async def _sweep(self, stack: AsyncExitStack, http: httpx.AsyncClient, dsn: str) -> Do | None:
         sweep = self.binding.sweep
@@ -258,7 +259,10 @@ def _sweep_by_request(http: httpx.AsyncClient, request: str) -> Do:
     method, _, path = request.partition(" ")
 
     async def sweep() -> None:
-        response = await http.request(method, path)
+        try:
+            response = await http.request(method, path)
+        except httpx.TransportError as error:
+            raise SweepError(f"{request} was not answered: {type(error).__name__} {error}") from None
         if response.status_code >= 400:
             raise SweepError(f"{request} answered {response.status_code}: {response.text}")
 

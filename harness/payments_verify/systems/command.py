@@ -10,20 +10,55 @@ import socket
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass
 from typing import IO
 
 import httpx
 
+from payments_verify.payments.system import End
 from payments_verify.systems.http_client import http_client
 from payments_verify.systems.patience import comes_to_serve, last_printed
 from payments_verify.visible import without_passwords
 
 _STOP_LIMIT_S = 15.0
 _PROBE_LIMIT_S = 2.0
+_END_SHOWS_S = 0.5
 
 
 class CommandError(RuntimeError):
     """The command did not come to serve; the message has what it printed."""
+
+
+@dataclass(frozen=True)
+class RunningCommand:
+    """A command that serves.
+
+    Attributes:
+        url: where.
+        process: the shell, or what has taken its place.
+    """
+
+    url: str
+    process: asyncio.subprocess.Process
+
+    async def end(self) -> End | None:
+        """How it has ended, or is just ending: what listens no more is waited for."""
+        await self._wait(_END_SHOWS_S)
+        if self.process.returncode is None and not await self._listens():
+            await self._wait(_STOP_LIMIT_S)
+        return None if self.process.returncode is None else End(self.process.returncode)
+
+    async def _wait(self, limit_s: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.process.wait(), limit_s)
+
+    async def _listens(self) -> bool:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(self.url).port)
+        except OSError:
+            return False
+        writer.close()
+        return True
 
 
 @asynccontextmanager
@@ -32,8 +67,8 @@ async def running_command(
     environment: Mapping[str, str],
     ready: str = "/readyz",
     output: IO[bytes] | None = None,
-) -> AsyncIterator[str]:
-    """Run a command until the block ends, and give the URL at which it serves.
+) -> AsyncIterator[RunningCommand]:
+    """Run a command until the block ends, and give it once it serves.
 
     It gets ``PORT``, a free port of this machine, and ``HOST``, 127.0.0.1, and is expected to serve there;
     the shell expands both in the command: ``my-service --port $PORT``. It is ready when it answers
@@ -62,7 +97,7 @@ async def running_command(
         )
         try:
             await _await_ready(process, url, ready, command, printed)
-            yield url
+            yield RunningCommand(url, process)
         finally:
             await _end(process)
 

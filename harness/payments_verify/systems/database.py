@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+from psycopg.conninfo import make_conninfo
 
 from payments_core.infrastructure.embedded import temporary_postgres
 from payments_core.infrastructure.postgres.migrate import migrate
 from payments_verify import clock
+from payments_verify.payments.system import System
 
 _NAME = "verify"
 
@@ -44,3 +50,27 @@ def migrated_database(
         dsn = server.dsn(_NAME, unix_socket=True)
         migrate(dsn)
         yield dsn
+
+
+@asynccontextmanager
+async def on_new_database(
+    dsn: str, open_on: Callable[[str], AbstractAsyncContextManager[System]]
+) -> AsyncIterator[System]:
+    """A system on a database that nobody has used, prepared beside another and dropped at the end.
+
+    Args:
+        dsn: the other, of a server of the harness's own.
+        open_on: opens the system on a database.
+    """
+    name = f"{_NAME}_{uuid4().hex}"
+    new = make_conninfo(dsn, dbname=name)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    try:
+        migrate(new)
+        clock.install(new)
+        async with open_on(new) as system:
+            yield replace(system, is_new=True)
+    finally:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())

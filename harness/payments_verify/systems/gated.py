@@ -91,8 +91,8 @@ async def _served(gate: Gate, pool: Pool, command: str | None) -> AsyncIterator[
         yield shipped(postgres_store(pool))
         return
     async with (
-        running_command(command, {"DATABASE_URL": gate.tcp_dsn}) as url,
-        http_client(url, limit_s=_REQUEST_LIMIT_S, connections_kept=20) as http,
+        running_command(command, {"DATABASE_URL": gate.tcp_dsn}) as running,
+        http_client(running.url, limit_s=_REQUEST_LIMIT_S, connections_kept=20) as http,
     ):
         yield PaymentsClient(http)
 

@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from payments_model import Outcome
+from payments_verify.cli import differential
+from payments_verify.payments import retelling
 from payments_verify.payments.checks import machine_check
 from payments_verify.payments.observations import Invocation, Observation, answered
 from payments_verify.payments.oracle import MismatchError
 from payments_verify.payments.retelling import Call, Program, retold
+from payments_verify.payments.stress_check import stress_check
 from payments_verify.payments.system import System
 from payments_verify.result import CheckResult
-from payments_verify.systems import in_memory
+from payments_verify.systems import in_memory, in_process
+from tests.support.postgres import chosen_bin_dir
 
 ALONE = "Alone, on a service that was just started, the smallest program does not fail."
 
@@ -106,6 +112,61 @@ def test_what_does_not_come_again_is_a_violation_all_the_same() -> None:
     found = checked(lambda client: OneWrongAnswer(client, left))
     assert found.verdict == "violated"
     assert "Nor does it after all the programs" in str(found.counterexample)
+
+
+@dataclass
+class TiresOfPayments:
+    """Captures nothing once its database has more than so many payments."""
+
+    client: Any
+    dsn: str
+    most: int = 3
+
+    async def send(self, invocation: Invocation) -> Observation:
+        if invocation.f == "capture":
+            async with await psycopg.AsyncConnection.connect(self.dsn) as connection:
+                counted = await (await connection.execute("SELECT count(*) FROM payments")).fetchone()
+            if counted is not None and counted[0] > self.most:
+                return answered(Outcome.PAYMENT_FAILED)
+        seen: Observation = await self.client.send(invocation)
+        return seen
+
+
+def test_the_commands_of_this_service_have_a_new_database_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    @asynccontextmanager
+    async def tired(dsn: str) -> AsyncIterator[System]:
+        async with in_process(dsn) as right:
+            yield replace(right, clients=(TiresOfPayments(right.clients[0], dsn),))
+
+    monkeypatch.setattr(differential, "in_process", tired)
+    monkeypatch.setattr(retelling, "RETELLING_LIMIT_S", 5.0)
+    with differential.opened(differential.SystemName.IN_PROCESS, chosen_bin_dir()) as open_system:
+        found = machine_check("tired", open_system, examples=30, steps=5, seed=1)
+    told = str(found.counterexample)
+    assert told.startswith(ALONE)
+    assert "It fails after what other programs have asked" in told
+    assert sum(line.startswith("  create ") for line in told.splitlines()) > 3, told
+
+
+def stressed(broken: Callable[[Any], Any], folder: Path) -> str:
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[System]:
+        async with in_memory() as right:
+            yield replace(right, clients=(broken(right.clients[0]),))
+
+    found = stress_check("broken", opened, folder, rounds=5, seed=1, progress=None)
+    assert found.verdict == "violated"
+    return str(found.counterexample)
+
+
+def test_a_wrong_round_is_played_again_alone(tmp_path: Path) -> None:
+    assert f"the round fails too: {tmp_path / 'alone-0'}" in stressed(NeverCaptures, tmp_path)
+    left = [250]
+    told = stressed(lambda client: OneWrongAnswer(client, left), tmp_path)
+    assert "the round did not fail in 3 tries" in told
+    histories = [str(path) for path in sorted(tmp_path.glob("stress-1-*.jsonl"))]
+    assert told.endswith("in this order:\n  " + "\n  ".join(histories))
+    assert len(histories) > 1
 
 
 def test_the_clock_does_not_go_back_from_one_program_to_the_next() -> None:

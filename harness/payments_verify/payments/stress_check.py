@@ -1,0 +1,106 @@
+"""The stress as a check: a system made ready, stressed, and what was found tried once more."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from payments_verify.payments.checks import OpenSystem
+from payments_verify.payments.exercised import commands_reached, written
+from payments_verify.payments.stress import StressReport, stress
+from payments_verify.payments.system import with_output
+from payments_verify.result import CheckResult, Progress, Verdict, violation_kept
+
+_TRIES_ALONE = 3
+
+
+def stress_check(
+    name: str, open_system: OpenSystem, folder: Path, *, rounds: int, seed: int, progress: Progress | None
+) -> CheckResult:
+    """Stress a system, and check every history for linearizability.
+
+    Args:
+        name: the system's name in the result.
+        open_system: makes the system ready and ends it.
+        folder: where the histories are saved.
+        rounds: how many rounds to play.
+        seed: draws the commands.
+        progress: is told of each round.
+    """
+    started = time.monotonic()
+    folder.mkdir(parents=True, exist_ok=True)
+
+    found = StressReport()
+    planned: list[str] = []
+
+    async def again(number: int, attempt: int) -> StressReport:
+        alone = folder / f"alone-{attempt}"
+        alone.mkdir(exist_ok=True)
+        async with open_system() as system:
+            return await stress(system, alone, rounds=1, first=number, seed=seed)
+
+    async def run() -> None:
+        await play()
+        if found.violation is not None and not found.ended:
+            found.violation += await _alone(found, again)
+
+    async def play() -> None:
+        async with open_system() as system:
+            planned.extend(sorted(system.traits.commands))
+            try:
+                await stress(system, folder, rounds=rounds, seed=seed, progress=progress, report=found)
+            finally:
+                printed = system.printed()
+                found.violation = found.violation and with_output(found.violation, printed)
+                found.undecided = found.undecided and with_output(found.undecided, printed)
+
+    def result() -> CheckResult:
+        verdict: Verdict = "holds"
+        if found.undecided is not None:
+            verdict = "no verdict"
+        if found.violation is not None:
+            verdict = "violated"
+        return CheckResult(
+            name=f"stress: {name}",
+            kind="linearizability",
+            cases=found.operations,
+            verdict=verdict,
+            seconds=time.monotonic() - started,
+            details={
+                "rounds": found.rounds,
+                "seed": seed,
+                "outcomes": dict(sorted(found.outcomes.items())),
+                "exercised": written(found.exercised),
+                "histories": str(folder),
+                "violation": None if found.violation is None else _last_round(found),
+            },
+            counterexample=found.violation or found.undecided,
+            timelines=found.drawings,
+            reach=commands_reached(planned, found.outcomes),
+        )
+
+    with violation_kept(result):
+        asyncio.run(run())
+    return result()
+
+
+async def _alone(found: StressReport, again: Callable[[int, int], Awaitable[StressReport]]) -> str:
+    """Whether the last round fails alone, on a service just started; if not, what was before it."""
+    last = found.rounds - 1
+    for attempt in range(_TRIES_ALONE):
+        seen = await again(last, attempt)
+        if seen.violation is not None:
+            return f"\n\nAlone, on a service that was just started, the round fails too: {seen.histories[0]}"
+    histories = "\n  ".join(map(str, found.histories))
+    return (
+        f"\n\nAlone, on a service that was just started, the round did not fail in {_TRIES_ALONE} tries."
+        f" It may need luck, or the rounds before it; their histories, in this order:\n  {histories}"
+    )
+
+
+def _last_round(found: StressReport) -> dict[str, Any]:
+    """The rounds and seconds up to the violation, and the operations of the history that shows it."""
+    return {"rounds": found.rounds, "seconds": round(found.seconds, 3), "operations": found.wrong}

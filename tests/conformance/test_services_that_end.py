@@ -1,0 +1,107 @@
+"""A service that ends in the middle of an examination: it is said how, and with which last words."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from payments_verify.payments.binding import load
+from payments_verify.payments.checks import machine_check, windows_check
+from payments_verify.payments.stress_check import stress_check
+from payments_verify.payments.system import End
+from payments_verify.result import CheckResult
+from payments_verify.systems import StartedService, empty_databases
+from tests.conformance.test_peers import BINDING
+from tests.docs.pages import ROOT
+from tests.support.postgres import chosen_bin_dir
+
+Check = Callable[[StartedService, Path], CheckResult]
+
+COMMAND = f"{sys.executable} {ROOT / 'tests' / 'support' / 'ending_service.py'}"
+
+
+@pytest.fixture(scope="module")
+def new_database() -> Iterator[Callable[[], str]]:
+    with empty_databases(chosen_bin_dir()) as made:
+        yield made
+
+
+@pytest.fixture
+def ending(new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> object:
+    def made(how: str, *, once: bool, after: int = 3, exec_: str = "exec ") -> StartedService:
+        monkeypatch.setenv("CHARGES_LOCKED", "1")
+        monkeypatch.setenv("HOW", how)
+        monkeypatch.setenv("CAPTURES", str(after))
+        if once:
+            monkeypatch.setenv("ONCE", str(tmp_path / "once"))
+        return StartedService(f"{exec_}{COMMAND}", load(BINDING), new_database)
+
+    return made
+
+
+def machine(service: StartedService, _folder: Path) -> CheckResult:
+    return machine_check("charges", service.system, examples=10, steps=10, seed=1)
+
+
+def windows(service: StartedService, _folder: Path) -> CheckResult:
+    return windows_check("charges", service.system)
+
+
+def stressed(service: StartedService, folder: Path) -> CheckResult:
+    return stress_check("charges", service.system, folder, rounds=3, seed=1, progress=None)
+
+
+@pytest.mark.parametrize("check", [machine, windows, stressed])
+@pytest.mark.parametrize(
+    ("how", "once", "verdict", "told"),
+    [
+        ("9", True, "no verdict", "was ended by signal 9, SIGKILL"),
+        ("15", True, "no verdict", "was ended by signal 15, SIGTERM"),
+        ("exit3", True, "violated", "ended with exit code 3"),
+        ("11", True, "violated", "was ended by signal 11, SIGSEGV"),
+    ],
+)
+def test_how_a_service_ended_is_told(
+    ending: Callable[..., StartedService],
+    check: Check,
+    how: str,
+    once: bool,
+    verdict: str,
+    told: str,
+    tmp_path: Path,
+) -> None:
+    result = check(ending(how, once=once), tmp_path)
+    assert result.verdict == verdict, result.counterexample
+    counterexample = str(result.counterexample)
+    assert f"got no definite answer: the service {told}" in counterexample
+    assert "the last words of the service" in counterexample
+    assert re.search(r"\w+ \{'payment': .*\} got no", counterexample)
+
+
+@pytest.mark.parametrize("how", ["9", "exit0"])
+def test_a_service_that_ends_again_when_it_is_asked_the_same_is_to_blame(
+    ending: Callable[..., StartedService], how: str, tmp_path: Path
+) -> None:
+    result = machine(ending(how, once=False), tmp_path)
+    assert result.verdict == "violated", result.counterexample
+
+
+def test_the_shells_word_for_a_signal_is_understood(
+    ending: Callable[..., StartedService], tmp_path: Path
+) -> None:
+    service = ending("9", once=True, exec_="true; ")
+    told = str(machine(service, tmp_path).counterexample)
+    assert "signal 9, SIGKILL" in told
+
+
+def test_a_service_to_blame_is_told_from_one_that_was_stopped() -> None:
+    blamed = {code for code in range(-64, 256) if End(code).is_its_own}
+    faults = [signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL]
+    assert {1, 3, 127, 255} | {-each for each in faults} | {128 + each for each in faults} <= blamed
+    stopped = [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
+    assert not ({0} | {-each for each in stopped} | {128 + each for each in stopped}) & blamed

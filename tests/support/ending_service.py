@@ -1,0 +1,52 @@
+"""The charges of `tests/peers`, which end at a capture: as ``HOW`` says, after ``CAPTURES`` of them.
+
+``HOW`` is the number of a signal, or an exit code after ``exit``. With ``ONCE``, a file, only the first does.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+from itertools import count
+from pathlib import Path
+from typing import NoReturn
+
+import uvicorn
+from starlette.requests import Request
+from starlette.responses import Response
+
+_CHARGES = Path(__file__).parents[1] / "peers" / "charges" / "app.py"
+_spec = importlib.util.spec_from_file_location("charges", _CHARGES)
+assert _spec is not None
+assert _spec.loader is not None
+charges = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(charges)
+
+HOW, AFTER = os.environ["HOW"], int(os.environ["CAPTURES"])
+GOES_ON = "ONCE" in os.environ and Path(os.environ["ONCE"]).exists()
+captures, capture_in_peace = count(1), charges.capture
+
+
+def end() -> NoReturn:
+    print("the last words of the service", flush=True)  # noqa: T201
+    if "ONCE" in os.environ:
+        Path(os.environ["ONCE"]).touch()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if HOW.startswith("exit"):
+        os._exit(int(HOW.removeprefix("exit")))
+    os.kill(os.getpid(), int(HOW))
+    raise AssertionError(HOW)
+
+
+async def capture(request: Request) -> Response:
+    if next(captures) == AFTER and not GOES_ON:
+        end()
+    answer: Response = await capture_in_peace(request)
+    return answer
+
+
+if __name__ == "__main__":
+    route = next(each for each in charges.app.routes if each.path.endswith("/capture"))
+    charges.app.routes[charges.app.routes.index(route)] = type(route)(route.path, capture, methods=["POST"])
+    uvicorn.run(charges.app, host=os.environ["HOST"], port=int(os.environ["PORT"]), log_level="warning")
