@@ -184,6 +184,48 @@ def test_the_bars_are_the_requests_in_their_time(opened: Opened) -> None:
     assert sum(wait is not None and wait["width"] > 1 for wait in waits) >= 4
 
 
+def test_without_answers_nobody_knows_and_the_same_keys_ask_again(opened: Opened) -> None:
+    keys: list[str | None] = []
+    opened.page.on("request", lambda sent: keys.append(sent.headers.get("idempotency-key")))
+    opened.authorize()
+    opened.page.route("**/payments/**", lambda route: route.abort())
+    opened.race(10, "different")
+    unknown = "10 without an answer; nobody knows yet; ask again with the same keys"
+    opened.expect_verdict(unknown)
+    expect(opened.page.locator("#race .said")).to_have_text(unknown)
+    expect(opened.page.locator("#remaining")).to_have_text("not known")
+    opened.page.unroute("**/payments/**")
+    opened.page.get_by_role("button", name="Ask again with the same keys").click()
+    opened.expect_verdict("1 captured, 9 refused")
+    opened.expect_state("captured")
+    expect(opened.page.get_by_role("button", name="Ask again with the same keys")).to_be_hidden()
+    assert set(Counter(key for key in keys if key).values()) == {2}
+    assert len(set(keys)) == 11
+
+
+def test_a_creation_without_an_answer_is_not_called_refused(opened: Opened) -> None:
+    opened.page.route("**/payments", lambda route: route.fulfill(status=500, json={"detail": "a fault"}))
+    opened.page.get_by_role("button", name="Create and authorize").click()
+    opened.expect_verdict("There was no answer; nobody knows yet whether it was done.")
+
+
+def test_what_was_not_done_is_told_apart(opened: Opened) -> None:
+    busy = {"type": "/problems/payment_busy", "status": 503}
+    opened.authorize()
+    opened.page.route("**/captures", lambda route: route.fulfill(status=503, json=busy))
+    opened.race(3, "different")
+    opened.expect_verdict("0 captured, 3 not done; ask again with the same keys")
+
+
+def test_on_a_small_screen_the_race_is_seen_beside_its_button(browser: Browser, server: Server) -> None:
+    for page in _opened(browser, server, {"width": 1280, "height": 720}, "light"):
+        page.authorize()
+        page.race(10, "different")
+        page.expect_verdict("1 captured, 9 refused")
+        for seen in ("#verdict", "#lanes > li:last-child", "#race .said"):
+            expect(page.page.locator(seen)).to_be_in_viewport()
+
+
 def test_who_comes_too_late_is_refused(opened: Opened, shared_database: Database) -> None:
     opened.page.get_by_role("button", name="Miss the window").click()
     opened.expect_verdict("0 captured, 3 refused")
