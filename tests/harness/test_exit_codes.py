@@ -53,10 +53,10 @@ COMMANDS: dict[tuple[str, ...], tuple[str, str]] = {
 """Each command, with something that it calls, which fails."""
 
 FAILING = """
-import sys
+import importlib, sys
 from payments_verify import cli
 name, hook, *arguments = sys.argv[1:]
-module = sys.modules[f"payments_verify.cli.{name}"]
+module = importlib.import_module(f"payments_verify.cli.{name}")
 assert hasattr(module, hook)
 class Failing:
     def __call__(self, *_arguments, **_options):
@@ -71,8 +71,9 @@ cli.main()
 
 def commands(group: object, before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     for name, command in getattr(group, "commands").items():  # noqa: B009 - typer's own class
-        if hasattr(command, "commands"):
-            yield from commands(command, (*before, name))
+        loaded = command.load() if hasattr(command, "load") else command
+        if hasattr(loaded, "commands"):
+            yield from commands(loaded, (*before, name))
         else:
             yield (*before, name)
 

@@ -61,7 +61,7 @@ def false_alarms(
     output: Annotated[Path, typer.Option(help="Folder for runs.jsonl, histories and schedules.")] = OUTPUT,
     as_json: Annotated[bool, typer.Option("--json", help="Print the runs and nothing else.")] = False,
 ) -> None:
-    """Run everything that has chance in it, again and again, on services that are right: no check may fail.
+    """Run everything that has chance in it on services that are right: no check may fail.
 
     They are this repository's own, and with --peers the services in that folder, each up to the highest level
     that it reaches. What the machine lacks a tool for is left out, and named. Each run is a line of

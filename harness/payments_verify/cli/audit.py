@@ -38,7 +38,7 @@ def audit(
         bool, typer.Option("--json", help="Print the report as JSON and nothing else.")
     ] = False,
 ) -> None:
-    """Replay the recorded past of every payment in a database through the model, and compare its rows.
+    """Replay the recorded past of every payment in a database, and compare its rows.
 
     Reads one snapshot in a read-only transaction and writes nothing, so it may run beside the service. Each
     payment's events have to be steps of the model, and the rows have to be what the events lead to; what is

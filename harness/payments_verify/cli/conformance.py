@@ -80,7 +80,7 @@ def conformance(
         bool, typer.Option("--json", help="Print the verdict as JSON and nothing else.")
     ] = False,
 ) -> None:
-    """Examine a service of your own, in any language: which of five levels it reaches, and why not the next.
+    """Examine a service of your own, in any language: which of five levels it reaches.
 
     1 sequential, 2 idempotent, 3 safe under real concurrency, 4 safe under every interleaving of its SQL
     statements, 5 safe when something goes wrong at any of them.

@@ -86,7 +86,7 @@ def machine(
     postgres_bin: PostgresBin = None,
     as_json: Json = False,
 ) -> None:
-    """Run the stateful machine: commands drawn by Hypothesis, each answer compared with the model's.
+    """Run the stateful machine: each answer to a drawn command compared with the model's.
 
     With --races, some commands are sent at once, and Hypothesis draws whose next SQL statement reaches the
     database as well. What it finds it shrinks to the fewest clients, commands and switches between them, and
@@ -133,7 +133,7 @@ def stress(
     postgres_bin: PostgresBin = None,
     as_json: Json = False,
 ) -> None:
-    """Race clients against server processes, and check every history for linearizability.
+    """Race clients against server processes, and judge every history.
 
     Exit codes: 0 it holds; 1 a violation was found; 2 no verdict.
     """

@@ -8,39 +8,46 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NoReturn, TypeVar
 
-import psycopg
 import typer
 
 from payments_verify import outermost
-from payments_verify.audit import AuditError
 from payments_verify.cli.running import print_error
-from payments_verify.executors import ExecutorError
-from payments_verify.payments.binding import BindingFileError
-from payments_verify.payments.system import SweepError
 from payments_verify.result import CheckEnded, CheckResult
-from payments_verify.systems import CommandError, EmbeddedPostgresError, ServerError
-from payments_verify.systems.dsn import DsnError
 
 PROGRAM = "payments-verify"
 
 _T = TypeVar("_T")
 
-_NOT_READY = (
-    EmbeddedPostgresError,
-    ServerError,
-    CommandError,
-    SweepError,
-    BindingFileError,
-    ExecutorError,
-    AuditError,
-    DsnError,
-    OSError,
-    psycopg.OperationalError,
-)
-"""What a machine, or a service that cannot be made ready, is the cause of; all else is a bug of ours."""
-
 _OF_THE_COMMAND_LINE: tuple[type[BaseException], ...] = (typer.Exit, *typer.BadParameter.__mro__[1:3])
 """An exit code that was decided, and what is wrong with options, which the command line tells."""
+
+
+def _not_ready() -> tuple[type[BaseException], ...]:
+    """What a machine, or a service that cannot be made ready, is the cause of; all else is a bug of ours.
+
+    Imported when something has ended a command: one that ends well waits for nothing that it does not use.
+    """
+    import psycopg  # noqa: PLC0415
+
+    from payments_verify.audit import AuditError  # noqa: PLC0415
+    from payments_verify.executors import ExecutorError  # noqa: PLC0415
+    from payments_verify.payments.binding import BindingFileError  # noqa: PLC0415
+    from payments_verify.payments.system import SweepError  # noqa: PLC0415
+    from payments_verify.systems import CommandError, EmbeddedPostgresError, ServerError  # noqa: PLC0415
+    from payments_verify.systems.dsn import DsnError  # noqa: PLC0415
+
+    return (
+        EmbeddedPostgresError,
+        ServerError,
+        CommandError,
+        SweepError,
+        BindingFileError,
+        ExecutorError,
+        AuditError,
+        DsnError,
+        OSError,
+        psycopg.OperationalError,
+    )
 
 
 def was_interrupted(error: BaseException | None) -> bool:
@@ -90,7 +97,7 @@ def could_not_run() -> Iterator[None]:
     """
     try:
         yield
-    except _NOT_READY as error:
+    except _not_ready() as error:
         tell_end(error)
         raise typer.Exit(2) from error
 
@@ -217,7 +224,7 @@ def tell_end(error: BaseException, what_is_left: str = "no verdict") -> str:
         outermost.tell(message)
         return message
     leaves = list(_leaves(error))
-    if not all(isinstance(each, _NOT_READY) for each in leaves):
+    if not all(isinstance(each, _not_ready()) for each in leaves):
         return outermost.tell_internal_error(PROGRAM, error)
     message = "; ".join(dict.fromkeys(str(each) or type(each).__name__ for each in leaves))
     print_error(message)

@@ -123,7 +123,7 @@ def explore(
     postgres_bin: PostgresBin = None,
     as_json: Json = False,
 ) -> None:
-    """Run racing requests in every order of their steps, and judge each run by the model.
+    """Run racing requests in every order of their steps, and judge each run.
 
     A step is a SQL statement; in memory, a call of the store. dpor runs one of each class of schedules that
     differ only in the order of independent steps, and says whether it came to the end. A violation is written

@@ -36,7 +36,7 @@ def faults(
     postgres_bin: PostgresBin = None,
     as_json: Json = False,
 ) -> None:
-    """Let one thing go wrong at each statement, in every interleaving, and judge what follows by the model.
+    """Let one thing go wrong at each statement, in every interleaving.
 
     Clients that get no definite answer send the same command again, with the same key, until they get one.
 

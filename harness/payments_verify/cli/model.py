@@ -33,7 +33,7 @@ def model(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check the model: its contracts on all paths, the domain's rules against it, and every bounded state.
+    """Check the model: its contracts, the domain's rules against it, and every bounded state.
 
     Exit codes: 0 everything holds; 1 a violation was found; 2 no verdict on something, and no violation.
     """

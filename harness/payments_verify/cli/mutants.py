@@ -82,7 +82,7 @@ def mutants(
     postgres_bin: PostgresBin = None,
     as_json: Json = False,
 ) -> None:
-    """Build each bug of the catalogue into a copy of the service, and see which technique finds it.
+    """Build known bugs into copies of the service, and see which technique finds which.
 
     The code as it is goes through every technique in the same run. Each trial is a process with a time limit;
     its result is kept under a hash of the sources and the command, so that a run that was ended goes on where

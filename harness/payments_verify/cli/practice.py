@@ -19,7 +19,9 @@ from payments_verify.practice import BINDING, PracticeError, command_of, write_s
 from payments_verify.systems import started_subject
 
 practice = typer.Typer(
+    add_completion=False,
     no_args_is_help=True,
+    rich_markup_mode=None,
     help="An exercise: a capture service that is wrong, to be made right level by level.",
 )
 

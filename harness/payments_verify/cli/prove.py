@@ -50,7 +50,7 @@ def prove(
     jar: Jar = None,
     as_json: Json = False,
 ) -> None:
-    """Prove the protocol for any number of clients, payments, keys and instants; and see that it can fail.
+    """Prove the protocol for any number of clients, payments, keys and instants.
 
     An invariant holds at the beginning, and every step of any client keeps it: Z3 shows both. Each protocol
     that is weakened at one place is refuted: the induction fails there, and a run of a few clients shows

@@ -61,7 +61,7 @@ def replay(
     postgres_bin: PostgresBin = None,
     as_json: Json = False,
 ) -> None:
-    """Run exactly the schedule of a file, and show it: as text here, and as a picture and a page.
+    """Run exactly the schedule of a file, and show it.
 
     Exit codes: 0 the model explains every run; 1 it does not; 2 the schedule could not be run.
     """

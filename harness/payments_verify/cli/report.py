@@ -17,7 +17,7 @@ FOLDER = Path("build/report")
 def report(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where report.json is.")] = FOLDER,
 ) -> None:
-    """Write index.html again from the report.json in a folder, and from what lies beside it.
+    """Write index.html again from the report.json in a folder.
 
     Exit codes: 0 it was written; 2 it could not be.
     """

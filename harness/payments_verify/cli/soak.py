@@ -74,7 +74,7 @@ def soak(
     postgres_bin: PostgresBin = None,
     as_json: Json = False,
 ) -> None:
-    """Load two server processes on a durable PostgreSQL while faults of all kinds happen, and judge it all.
+    """Load two server processes while faults of all kinds happen, and judge it all.
 
     Clients that get no definite answer send the same command again, with the same key, until they get one.
     After each window of load the database is read directly; the window's history has to be linearizable, no

@@ -31,7 +31,7 @@ def specs(
     ] = False,
     postgres_bin: PostgresBin = None,
 ) -> None:
-    """Make the tables of specs/specification.md and the picture of the states from what they speak of.
+    """Make the tables of specs/specification.md and the picture of the states.
 
     The transition table and the order of outcomes come from the model, the data model from a migrated
     database, what holds each invariant from contracts, comments on constraints, scenarios, marks of tests

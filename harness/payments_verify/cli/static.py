@@ -10,7 +10,7 @@ from payments_verify.systems import shipped_static_check
 
 
 def static(postgres_bin: PostgresBin = None, as_json: Json = False) -> None:
-    """Look at what no run shows: what the schema refuses, what sessions are, how statements lock.
+    """Look at what no run shows: what the schema refuses, how statements lock.
 
     The migrated database is asked to do what would break each invariant, and has to refuse it; everything is
     rolled back. The service's statements are held to the rules of locking, and its sources to its one clock.

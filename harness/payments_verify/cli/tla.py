@@ -48,7 +48,7 @@ Jar = Annotated[
     typer.Option("--jar", help="A tla2tools.jar; that of the extra tla if not given.", show_default=False),
 ]
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()
