@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -21,6 +22,19 @@ from tests.support.postgres import (
 
 _TEMPLATE = "migrated"
 _numbers = count(1)
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach what tests start: what a shell has put in the background ignores it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that take minutes have hours before they count as hung."""
+    for item in items:
+        if item.get_closest_marker("long") or item.get_closest_marker("peers"):
+            item.add_marker(pytest.mark.timeout(4 * 3600))
 
 
 @pytest.fixture(scope="session")

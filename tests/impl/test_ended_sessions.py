@@ -171,7 +171,11 @@ async def test_ended_by_what_is_in_between(
 
 
 async def terminate_waiting(_network: Network, server: EmbeddedPostgres) -> None:
-    await asyncio.to_thread(terminate, server)
+    """Not the session that it waits for, whose end would give it the lock."""
+    async with await psycopg.AsyncConnection.connect(server.dsn(), autocommit=True) as owner:
+        await owner.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        )
 
 
 @pytest.mark.parametrize("end", [reset, cut, terminate_waiting])

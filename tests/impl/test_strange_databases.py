@@ -147,6 +147,16 @@ async def test_what_a_session_chooses(database: Database, setting: str, chosen: 
         assert await shown.fetchone() == (chosen,)
 
 
+@pytest.mark.parametrize(("asked", "given"), [("local", "local"), ("off", "local"), ("on", "on")])
+async def test_a_connection_may_wait_for_no_standby_and_its_commits_are_durable_here(
+    database: Database, asked: str, given: str
+) -> None:
+    dsn = psycopg.conninfo.make_conninfo(database.dsn, options=f"-c synchronous_commit={asked}")
+    async with make_pool(Settings(database_url=dsn)) as pool, pool.connection() as connection:
+        shown = await connection.execute(b"SHOW synchronous_commit")
+        assert await shown.fetchone() == (given,)
+
+
 # ---- what is refused ----------------------------------------------------------------------------
 
 REFUSED = {

@@ -17,7 +17,7 @@ from payments_verify.model_checks.state_graph_bounds import EXPECTED_STATES, EXP
 from payments_verify.result import CheckResult, Verdict
 
 RULES = ("authorize", "capture", "expire", "fail", "replay")
-FIELDS = {"name", "kind", "cases", "verdict", "seconds", "counterexample", "timelines"}
+FIELDS = {"name", "kind", "cases", "verdict", "seconds", "counterexample", "timelines", "reach"}
 _LIMIT_S = 900
 """The gate takes 45 s of a machine with two processors that has nothing else to do."""
 

@@ -56,7 +56,7 @@ MUTANTS: dict[str, tuple[Edit, str, str, str]] = {
     "a part can be captured": (
         Edit(CAPTURE, "if requested != authorized:", "if requested > authorized:"),
         "capture",
-        "AMOUNT_MISMATCH",
+        "",  # an amount that differs, or no room for one more refusal
         "CAPTURED",
     ),
     "a key accepts smaller amounts": (

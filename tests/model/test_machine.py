@@ -23,6 +23,7 @@ from hypothesis.stateful import (
 
 from payments_model import (
     MAX_AMOUNT,
+    MAX_STORED_REFUSALS,
     MAX_WINDOW,
     RECORDED,
     TERMINAL,
@@ -50,6 +51,8 @@ from tests.model.broken_models import MUTANTS
 AMOUNTS = st.integers(1, MAX_AMOUNT) | st.sampled_from([1, 500, 501, MAX_AMOUNT])
 MALFORMED_AMOUNTS = st.integers(max_value=0) | st.integers(min_value=MAX_AMOUNT + 1)
 WINDOWS = st.integers(1, 10) | st.integers(1, MAX_WINDOW) | st.just(MAX_WINDOW)
+ROOMS = st.sampled_from([1, 2, MAX_STORED_REFUSALS])
+"""How many refusals of a payment may be stored: the bound as it is, and some that a program reaches."""
 MALFORMED_WINDOWS = st.integers(max_value=0) | st.integers(min_value=MAX_WINDOW + 1)
 EFFORT = settings(
     max_examples=300,
@@ -75,10 +78,10 @@ class ModelMachine(RuleBasedStateMachine):
         self.earlier: list[Record] = []
         self.decided: dict[tuple[int, str], tuple[int, Outcome]] = {}
 
-    @initialize(target=payments, amount=AMOUNTS, window=WINDOWS)
-    def first_payment(self, amount: int, window: int) -> int:
+    @initialize(target=payments, amount=AMOUNTS, window=WINDOWS, room=ROOMS)
+    def first_payment(self, amount: int, window: int, room: int) -> int:
         """Create and authorize a payment, so that every program has one to capture."""
-        payment = self.create(amount)
+        payment = self.create(amount, room)
         assert self.perform(payment, Authorize(window)).outcome is Outcome.AUTHORIZED
         return payment
 
@@ -86,9 +89,9 @@ class ModelMachine(RuleBasedStateMachine):
     def first_keys(self, names: list[str]) -> object:
         return multiple(*names)
 
-    @rule(target=payments, amount=AMOUNTS)
-    def create_payment(self, amount: int) -> int:
-        return self.create(amount)
+    @rule(target=payments, amount=AMOUNTS, room=ROOMS)
+    def create_payment(self, amount: int, room: int) -> int:
+        return self.create(amount, room)
 
     @rule(target=keys, name=st.text(max_size=3))
     def think_of_a_key(self, name: str) -> str:
@@ -167,6 +170,10 @@ class ModelMachine(RuleBasedStateMachine):
                 assert successes[0].decided_at < record.payment.capture_expires_at
 
     @invariant()
+    def no_more_refusals_are_stored_than_there_is_room_for(self) -> None:
+        assert all(record.refusals_left >= 0 for record in self.records)
+
+    @invariant()
     def terminal_states_stay(self) -> None:
         for before, after in zip(self.earlier, self.records, strict=True):
             if before.payment is not None and state_of(before.payment) in TERMINAL:
@@ -177,10 +184,10 @@ class ModelMachine(RuleBasedStateMachine):
         for before, after in zip(self.earlier, self.records, strict=True):
             assert before.attempts <= after.attempts
 
-    def create(self, amount: int) -> int:
+    def create(self, amount: int, room: int) -> int:
         """Create the next payment."""
-        self.records.append(Record())
-        self.earlier.append(Record())
+        self.records.append(Record(max_refusals=room))
+        self.earlier.append(self.records[-1])
         payment = len(self.records) - 1
         assert self.perform(payment, Create(amount)).outcome is Outcome.CREATED
         return payment

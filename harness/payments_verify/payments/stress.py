@@ -13,7 +13,8 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -176,19 +177,24 @@ class _Round:
             self._now = max(self._now, self._eve)
             await self._set_clock(self._now)
         plans = [list(self._plan(amounts, load)) for _ in range(load.clients)]
-        background = []
-        if self._traits.moves_clock:
-            background.append(asyncio.create_task(self._move_clock()))
-        if held is not None and self._system.hold is not None:
-            background.append(await self._hold(held, self._system.hold))
-        # A sweep that is a process of its own takes as long as many rounds.
-        chance = 0.5 if self._traits.sweeps else 0.1
-        if self._rng.random() < chance and self._system.sweep is not None:
-            background.append(asyncio.create_task(self._sweep(self._system.sweep)))
-        clients = self._system.clients
-        await asyncio.gather(*(self._client(clients[i % len(clients)], plan) for i, plan in enumerate(plans)))
-        self._over = True
-        await asyncio.gather(*background)
+        async with _ended_with_the_block() as background:
+            if self._traits.moves_clock:
+                background.append(asyncio.create_task(self._move_clock()))
+            if held is not None and self._system.hold is not None:
+                background.append(await self._hold(held, self._system.hold))
+            # A sweep that is a process of its own takes as long as many rounds.
+            chance = 0.5 if self._traits.sweeps else 0.1
+            if self._rng.random() < chance and self._system.sweep is not None:
+                background.append(asyncio.create_task(self._sweep(self._system.sweep)))
+            clients = self._system.clients
+            racing = [
+                asyncio.create_task(self._client(clients[i % len(clients)], plan))
+                for i, plan in enumerate(plans)
+            ]
+            background.extend(racing)
+            await asyncio.gather(*racing)
+            self._over = True
+            await asyncio.gather(*background)
         await self._client(
             clients[0], [Invocation(f, {"payment": p}) for p in amounts for f in self._traits.looks]
         )
@@ -297,6 +303,18 @@ class _Round:
 
 
 _WEIGHTS = {"capture": 60, "read": 15, "attempts": 5, "fail": 5, "authorize": 10, "create": 5}
+
+
+@asynccontextmanager
+async def _ended_with_the_block() -> AsyncIterator[list[asyncio.Task[None]]]:
+    """Tasks of the round, which whatever ends it early ends too: its history is closed then."""
+    tasks: list[asyncio.Task[None]] = []
+    try:
+        yield tasks
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _draw(rng: random.Random, payment: str, amount: int, traits: Traits) -> Invocation:

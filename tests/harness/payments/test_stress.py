@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.stress import StressReport, stress
 from payments_verify.payments.system import SweepError
 from payments_verify.systems import in_memory
@@ -43,3 +44,26 @@ def test_a_sweep_that_is_quiet_is_none(tmp_path: Path) -> None:
 def test_a_sweep_that_cannot_be_asked_for_accuses_nobody(tmp_path: Path) -> None:
     with pytest.raises(SweepError, match="no such command"):
         _stressed(tmp_path, SweepError("no such command"))
+
+
+class _Broken:
+    def __init__(self) -> None:
+        self.sent = 0
+
+    async def send(self, _invocation: Invocation) -> Observation:
+        self.sent += 1
+        await asyncio.sleep(0)
+        if self.sent > 20:
+            raise ZeroDivisionError
+        return Observation("ok", {"outcome": "created"})
+
+
+def test_what_ends_a_round_early_leaves_nobody_who_goes_on(tmp_path: Path) -> None:
+    async def played() -> set[str]:
+        async with in_memory() as system:
+            with pytest.raises(ZeroDivisionError):
+                await stress(replace(system, clients=(_Broken(),)), tmp_path, rounds=8, seed=1)
+            mine = asyncio.current_task()
+            return {str(task.get_coro()) for task in asyncio.all_tasks() if task is not mine}
+
+    assert asyncio.run(played()) == set()

@@ -126,9 +126,11 @@ def _known() -> MigrationList:
 
 def _prepare(connection: psycopg.Connection) -> None:
     """Have names mean what they say, and let a migration of many rows take its time."""
-    version = connection.info.server_version
+    version, options = connection.info.server_version, connection.info.get_parameters().get("options", "")
     limits = {name: "'0'" for name in _ENDLESS if name != "transaction_timeout" or version >= 170_000}
-    connection.execute(set_all({**needs(version), **limits, "lock_timeout": f"'{_LOCK_LIMIT_MS}'"}).encode())
+    connection.execute(
+        set_all({**needs(version, options), **limits, "lock_timeout": f"'{_LOCK_LIMIT_MS}'"}).encode()
+    )
 
 
 @contextmanager

@@ -39,6 +39,8 @@ _NEEDS = {
     "client_min_messages": "'notice'",
     "synchronous_commit": "regexp_replace(current_setting('synchronous_commit'), '^(off|local)$', 'on')",
 }
+# That no standby is waited for is no accident where the connection itself says it.
+_DURABLE_HERE = "regexp_replace(current_setting('synchronous_commit'), '^off$', 'local')"
 PoolerMode = Literal["session", "transaction"]
 
 
@@ -89,7 +91,7 @@ class Session:
         """
         is_lent = self.pooler_mode == "transaction"
         given = connection.info.get_parameters().get("options", "")
-        settings = needs(connection.info.server_version) | {
+        settings = needs(connection.info.server_version, given) | {
             name: value
             for name, value in self._settings(connection.info.server_version).items()
             if not _sets(given, name)
@@ -145,9 +147,16 @@ class Session:
         require_writable(row[1])
 
 
-def needs(version: int) -> dict[str, str]:
-    """Settings with which the schema and the service find what they expect, as expressions by name."""
-    return _NEEDS if version >= _OLDEST else {}
+def needs(version: int, options: str = "") -> dict[str, str]:
+    """Settings with which the schema and the service find what they expect, as expressions by name.
+
+    Args:
+        version: the server's.
+        options: those of the connection. They may say that a commit waits for no standby.
+    """
+    if version < _OLDEST:
+        return {}
+    return _NEEDS | ({"synchronous_commit": _DURABLE_HERE} if _sets(options, "synchronous_commit") else {})
 
 
 def set_all(settings: dict[str, str], *, is_local: bool = False) -> str:
