@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import threading
@@ -43,7 +42,8 @@ def _interrupting_again(
             hook(unraisable)
             return
         # Not from here: the hook itself can raise nothing either. SIGTERM, since SIGINT may be blocked.
-        again = threading.Timer(_AGAIN_S, os.kill, (os.getpid(), signal.SIGTERM))
+        # To this thread, which Python interrupts: what it waits for ends with its own signals alone.
+        again = threading.Timer(_AGAIN_S, signal.pthread_kill, (threading.get_ident(), signal.SIGTERM))
         again.daemon = True
         again.start()
 
