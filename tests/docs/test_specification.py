@@ -18,13 +18,16 @@ from payments_core.infrastructure.in_memory import InMemoryPaymentStore
 from payments_model import LEGAL_MOVES
 from payments_verify.model_checks.contracts import discover
 from payments_verify.payments.http_binding import CAPTURE_OUTCOMES
+from payments_verify.payments.invariants import INVARIANTS
 from tests.docs.pages import HISTORIES, SPECIFICATION, names, rows, section
 
 MIGRATIONS = Path(payments_core.infrastructure.postgres.migrate.__file__).parent / "migrations"
 
 
 def test_every_other_contract_is_named() -> None:
-    known = re.findall(r"^### (I\d+)\. ", SPECIFICATION, re.MULTILINE)
+    headings = re.findall(r"^### (I\d+)\. (.*)$", SPECIFICATION, re.MULTILINE)
+    assert headings == list(INVARIANTS.items())
+    known = list(INVARIANTS)
     assert known == [f"I{number}" for number in range(1, 13)]
     others = {c.invariant for c in discover("payments_model")} - {*known}
     assert others == {"Precedence"}

@@ -51,7 +51,9 @@ def test_the_bug_is_found_and_replayed(broken: Path, tmp_path: Path) -> None:
     replayed = run_harness(broken, ["replay", str(tmp_path / "different-keys.schedule.json")])
     assert replayed.returncode == 1
     assert drawn(replayed.stdout) == drawn(section(TUTORIAL, "## 4. See it"))
-    assert (tmp_path / "different-keys.html").exists()
+    page = (tmp_path / "different-keys.html").read_text()
+    assert "looks for: Two captures with keys of their own both succeed." in page
+    assert "violated: I9. Contention alone causes no 5xx" in page
 
 
 def test_without_it_the_exploration_holds(tmp_path: Path) -> None:

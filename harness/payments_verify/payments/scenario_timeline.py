@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from payments_verify.interleavings.execution import Execution
+from payments_verify.payments.invariants import with_text
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.race_program import Raced
 from payments_verify.payments.scenario_history import Violation
@@ -29,7 +30,7 @@ def timeline_of(
         execution,
         scenario.actors,
         title=scenario.name,
-        subtitle=f"{scenario.anomaly} ({service})",
+        subtitle=f"looks for: {scenario.anomaly} ({service})",
         violation=violation,
     )
 
@@ -65,7 +66,9 @@ def _timeline(
         title=title,
         subtitle=subtitle,
         operations=operations,
-        verdict="the model explains this run" if violation is None else f"violated: {violation.invariant}",
+        verdict="the model explains this run"
+        if violation is None
+        else f"violated: {with_text(violation.invariant)}",
         explanation="" if violation is None else violation.explanation,
         parts_at=None if wrong is None else raced.operations[wrong].answered,
     )

@@ -36,6 +36,7 @@ def figure(attempt: Attempt) -> Element:
         "figure",
         tag("p", _summary(attempt), class_="sum"),
         _failure(attempt),
+        tag("figcaption", tag("ul", _legend(attempt), class_="legend")),
         tag(
             "div",
             names,
@@ -49,7 +50,6 @@ def figure(attempt: Attempt) -> Element:
             ),
             class_="lanes",
         ),
-        tag("figcaption", tag("ul", _legend(attempt), class_="legend")),
         _walk(attempt),
         _in_full(attempt),
         data(msgspec.json.encode(_content(attempt))),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree as ET
 
 from payments_verify.attempt import Attempt, Call
@@ -49,8 +50,9 @@ def drawing(attempt: Attempt) -> tuple[Element, Element]:
         svg.box(root, (0, _TOP + LANE * row, width, LANE - 4), "band", 0)
     _horizon(root, scale, clock, height)
     _line(root, attempt, (scale, clock), tops)
+    rooms = {number: room for lane in rows for number, room in _rooms(lane.calls, scale)}
     for number in range(len(attempt.calls)):
-        _bar(root, attempt, number, (scale, clock), tops[number])
+        _bar(root, attempt, number, (scale, clock), (tops[number], rooms[number]))
     names = svg.root(96, height, "the clients", "attempt-names")
     for row, lane in enumerate(rows):
         svg.text(names, 0, _TOP + LANE * row + 25, lane.name, "name")
@@ -83,10 +85,23 @@ def class_of(attempt: Attempt, number: int) -> str:
     return "left" if call.returned is not None else "left open"
 
 
+def _rooms(calls: Sequence[int], scale: Scale) -> Iterator[tuple[int, float]]:
+    """How wide each operation's label of a lane may be: up to where the next operation begins."""
+    ordered = sorted(calls, key=lambda number: scale.spans[number])
+    ends = [scale.spans[number][0] for number in ordered[1:]]
+    for number, end in zip(ordered, [*ends, scale.width + 8], strict=True):
+        begin, own_end = scale.spans[number]
+        yield number, max(end, own_end) - begin
+
+
 def _bar(
-    root: Element, attempt: Attempt, number: int, scales: tuple[Scale, Scale | None], top: float
+    root: Element,
+    attempt: Attempt,
+    number: int,
+    scales: tuple[Scale, Scale | None],
+    place: tuple[float, float],
 ) -> None:
-    scale, clock = scales
+    (scale, clock), (top, room) = scales, place
     call = attempt.calls[number]
     begin, end = scale.spans[number]
     width = max(end - begin, 3)
@@ -97,11 +112,11 @@ def _bar(
     if clock is not None:
         from_, to = clock.spans[number]
         bar.set("data-t", f"{svg.number(_LEFT + from_)} {svg.number(max(to - from_, 3))}")
-    svg.text(bar, x + 5, y + 17, _label(attempt, number, call, width), "mono")
+    svg.text(bar, x + 5, y + 17, _label(attempt, number, call, max(room, width)), "mono")
     if number in scale.points:
         point = _LEFT + scale.points[number]
-        place = {"cx": svg.number(point), "cy": svg.number(y + _BAR), "r": "3.5", "class": "point"}
-        dot = ET.SubElement(bar, "circle", place)
+        dot_place = {"cx": svg.number(point), "cy": svg.number(y + _BAR), "r": "3.5", "class": "point"}
+        dot = ET.SubElement(bar, "circle", dot_place)
         if clock is not None:
             dot.set("data-t", svg.number(_LEFT + clock.points[number]))
 

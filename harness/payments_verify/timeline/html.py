@@ -81,6 +81,7 @@ def figure(timeline: Timeline) -> Element:
     buttons = (tag("button", name, type="button") for name in ("← previous", "next →", "show all"))
     return tag(
         "figure",
+        tag("figcaption", tag("ul", entries, class_="legend")),
         tag(
             "div",
             svg.drawn(timeline),
@@ -89,7 +90,6 @@ def figure(timeline: Timeline) -> Element:
             role="region",
             aria_label="the schedule",
         ),
-        tag("figcaption", tag("ul", entries, class_="legend")),
         tag(
             "div",
             tag("div", buttons, tag("output"), class_="buttons"),

@@ -13,6 +13,8 @@ from payments_verify.attempt import AFTERWARDS, Attempt, attempt_of
 from payments_verify.formats import load
 from payments_verify.history import Operation, Outcome
 from payments_verify.linearizability import Result, Verdict, check
+from payments_verify.report.attempt_figure import figure
+from payments_verify.report.attempt_svg import drawing, name_of
 from payments_verify.report.places import OWN_LANES, by_event, by_time, lanes
 from payments_verify.spec import Spec
 from payments_verify.specs import spec_named
@@ -160,3 +162,19 @@ def test_where_times_are_known_there_is_a_scale_of_them() -> None:
     assert [begin for begin, _ in clock.spans] == sorted(begin for begin, _ in clock.spans)
     untimed = [write(0, 0, 1, 1), read(1, 2, 1)]
     assert by_time(attempted(CasRegister(), untimed)[1]) is None
+
+
+def test_a_label_is_whole_where_there_is_room_beside_its_bar() -> None:
+    attempt = naive()
+    picture, _ = drawing(attempt)
+    shown = [each.text for each in picture.iterfind(".//g[@data-call]/text")]
+    assert shown == [f"{name_of(attempt, n)} {call.text}".strip() for n, call in enumerate(attempt.calls)]
+    crowded = [write(0, 2 * at, 2 * at + 1, at) for at in range(40)]
+    picture, _ = drawing(attempted(CasRegister(), crowded)[1])
+    assert any("…" in str(each.text) for each in picture.iterfind(".//g[@data-call]/text"))
+
+
+def test_the_legend_stands_above_the_picture_where_no_panel_covers_it() -> None:
+    kinds = [child.tag for child in figure(naive())]
+    drawn = next(number for number, child in enumerate(figure(naive())) if child.get("class") == "lanes")
+    assert kinds.index("figcaption") < drawn
