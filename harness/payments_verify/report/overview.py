@@ -16,6 +16,7 @@ from payments_verify.timeline.model import Timeline
 KINDS = {
     "contracts": "CrossHair, on all paths",
     "equivalence": "CrossHair, on all paths",
+    "proof": "Z3, for any number of clients",
     "exploration": "every state of the bounded model",
     "differential": "drawn programs, each answer compared",
     "interleavings": "every order of steps",
@@ -25,6 +26,24 @@ KINDS = {
     "interrupted": "was not run",
 }
 """How each kind of check looks for what is wrong."""
+
+REACHES = {
+    "Proved for all": {
+        "contracts": "the model's contracts, for all values",
+        "equivalence": "that the service's rules decide as the model does, for all values",
+        "proof": "the protocol, statement by statement, for any number of clients, payments and keys",
+    },
+    "Exhausted up to a bound": {
+        "exploration": "the states of the model, with few amounts, keys and instants",
+        "interleavings": "on a real database, every order in which the statements of the scenarios can run",
+    },
+    "Sampled": {
+        "differential": "programs of commands, each answer compared with the model's",
+        "linearizability": "histories of clients that race",
+        "faults": "histories under faults",
+    },
+}
+"""How far a check reaches that holds: to all there is, to all within a bound, or as far as it was tried."""
 
 
 def heading(report: Saved) -> Iterator[Element]:
@@ -77,6 +96,27 @@ def checks(report: Saved) -> Element:
             " is about."
         ),
         parts.table(("check", "how", "cases", "verdict", "seconds"), rows, right=(2, 4)),
+    )
+
+
+def reaches(report: Saved) -> Element:
+    """What holds for all, what up to which bound, and what as far as it was tried."""
+    open_kinds = {
+        check.kind
+        for check in report.checks
+        if check.verdict != "holds" or not all(each["complete"] for each in check.more.get("scenarios", ()))
+    }
+    holding = {check.kind for check in report.checks} - open_kinds
+    told = [
+        (title, [what for kind, what in kinds.items() if kind in holding]) for title, kinds in REACHES.items()
+    ]
+    return parts.section(
+        "reaches",
+        "How far it reaches",
+        [
+            tag("p", tag("strong", title), ": ", "; ".join(what) or "nothing that holds", ".")
+            for title, what in told
+        ],
     )
 
 

@@ -24,6 +24,7 @@ SCRIPT = schedule_page.SCRIPT + _file("attempt.js")
 
 _SECTIONS: tuple[Callable[[Saved], Element | None], ...] = (
     overview.checks,
+    overview.reaches,
     overview.violations,
     model.contracts,
     model.state_graph,

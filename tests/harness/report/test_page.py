@@ -16,7 +16,7 @@ from payments_verify.cli import app
 from payments_verify.report.page import render, write
 from payments_verify.report.saved import ReportError, of_json, read
 from tests.harness.report.reading import Page
-from tests.harness.report.saved_reports import green, mutants, red
+from tests.harness.report.saved_reports import check, green, mutants, red
 from tests.harness.timeline.hostile import MARKUP
 
 NAMESPACE = "http://www.w3.org/2000/svg"
@@ -105,6 +105,22 @@ def test_a_red_one_says_so_and_every_violation_has_its_timeline() -> None:
         assert "not linearizable" in article
     assert page.text.count("The state is captured a=captured .") == 2
     assert page.text.count("capture b 1000 -> captured already_captured") == 2
+
+
+def test_how_far_it_reaches_is_told_of_what_holds_alone() -> None:
+    report = green()
+    report["checks"].append(check("any number of clients", "proof", 740))
+    _, page = page_of(report)
+    assert "for all values; the protocol, statement by statement, for any number of clients" in page.text
+    assert "every order in which" in page.text
+    assert "Sampled : histories of clients that race" in page.text
+    report["checks"][3]["scenarios"][0]["complete"] = False
+    _, page = page_of(report)
+    assert "every order in which" not in page.text
+    for each in report["checks"]:
+        each |= {"verdict": "no verdict", "counterexample": "CrossHair said nothing of it"}
+    _, page = page_of(report)
+    assert page.text.count("nothing that holds") == 3
 
 
 def test_an_interrupted_one_says_so() -> None:
