@@ -95,7 +95,7 @@ def _connected(name: str) -> Client:
     try:
         from distributed import Client  # noqa: PLC0415 - an extra
     except ImportError:
-        raise ExecutorError(f"{name} needs Dask: pip install 'payments-core[dask]'") from None
+        raise ExecutorError(f"{name} needs Dask: install payments-core with its extra 'dask'") from None
     address = f"tcp://{name.removeprefix(_DASK)}"
     try:
         return Client(address, timeout=_CONNECT_LIMIT_S, set_as_default=False)

