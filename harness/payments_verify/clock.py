@@ -16,17 +16,20 @@ function, role or session that sets a `search_path` of its own. Whether a servic
 `payments_verify.payments.clock_probe`. A copy
 made with `CREATE DATABASE ... TEMPLATE` lacks the `search_path`: install there again. A transaction that
 begins while a change is under way may take either time for its start.
+
+Where Citus has the database on several machines, each has a clock, and they are set one after the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import resources
 from typing import Self
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 _LOCK_LIMIT_MS = 10_000
 _CONNECT_LIMIT_S = 10
@@ -44,6 +47,7 @@ _DEFAULTS = """
       AND pg_get_expr(value.adbin, value.adrelid)
           ~ '\\m((now|(clock|statement|transaction)_timestamp)\\(\\)|(CURRENT|LOCAL)_?TIMESTAMP|CURRENT_DATE)'
 """
+_WORKERS = "SELECT nodename, nodeport FROM pg_dist_node WHERE isactive AND groupid <> 0 ORDER BY nodeid"
 _KEYWORDS = {
     "CURRENT_TIMESTAMP": "now()",
     "LOCALTIMESTAMP": "now()::timestamp",
@@ -68,7 +72,23 @@ def install(conninfo: str, clock_function: str = "payment_clock") -> None:
         psycopg.errors.InsufficientPrivilege: The role owns neither the database nor is it a superuser.
         psycopg.errors.LockNotAvailable: Somebody held a table for 10 s.
     """
+    for node in nodes(conninfo):
+        _install(node, clock_function)
+
+
+def nodes(conninfo: str) -> list[str]:
+    """How the database is reached; where Citus has it on several machines, how on each of the others."""
     with psycopg.connect(conninfo, connect_timeout=_CONNECT_LIMIT_S) as connection:
+        if connection.execute("SELECT to_regclass('pg_dist_node')").fetchone() == (None,):
+            return [conninfo]
+        workers = connection.execute(_WORKERS).fetchall()
+    return [conninfo, *(make_conninfo(conninfo, host=host, port=port) for host, port in workers)]
+
+
+def _install(conninfo: str, clock_function: str) -> None:
+    with psycopg.connect(conninfo, connect_timeout=_CONNECT_LIMIT_S) as connection:
+        # Each machine has its own; a setting that PostgreSQL does not know is kept, and means nothing.
+        connection.execute("SELECT set_config('citus.enable_ddl_propagation', 'off', true)")
         connection.execute(f"SET LOCAL lock_timeout = {_LOCK_LIMIT_MS}")
         connection.execute("SELECT pg_advisory_xact_lock(hashtext('test_clock'))")
         if not _is_installed(connection):
@@ -81,11 +101,12 @@ def install(conninfo: str, clock_function: str = "payment_clock") -> None:
 class DatabaseClock:
     """The hand on the clock of a database that `install` prepared. Times are in µs since 1970-01-01 UTC.
 
-    Every method is one round trip, and the change is in force when it returns. One task at a time.
+    Every method is one round trip to each machine, and the change is in force when it returns. One task at a
+    time.
     """
 
-    def __init__(self, connection: psycopg.AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, connections: Sequence[psycopg.AsyncConnection]) -> None:
+        self._connections = connections
 
     @classmethod
     @asynccontextmanager
@@ -98,18 +119,9 @@ class DatabaseClock:
         Raises:
             ClockNotInstalledError: `install` was not called on this database.
         """
-        async with await psycopg.AsyncConnection.connect(
-            conninfo, autocommit=True, connect_timeout=_CONNECT_LIMIT_S, prepare_threshold=0
-        ) as connection:
-            found = await (await connection.execute("SELECT to_regclass('test_clock.latest')")).fetchone()
-            if found is None or found[0] is None:
-                raise ClockNotInstalledError(
-                    f"database {connection.info.dbname} has no clock of its own; "
-                    "call clock.install(conninfo) first"
-                )
-            # Nobody needs the clock after a crash; waiting for the disk would only slow the steps.
-            await connection.execute("SET synchronous_commit = off")
-            yield cls(connection)
+        async with AsyncExitStack() as stack:
+            connections = [await stack.enter_async_context(_connected(node)) for node in nodes(conninfo)]
+            yield cls(connections)
 
     async def get(self) -> int:
         """The present test time in µs."""
@@ -138,10 +150,29 @@ class DatabaseClock:
         return await self._call(b"SELECT test_clock.set_us(test_clock.get_us())")
 
     async def _call(self, statement: bytes, *arguments: int) -> int:
-        row = await (await self._connection.execute(statement, arguments)).fetchone()
-        assert row is not None
-        us: int = row[0]
+        rows = [
+            await (await connection.execute(statement, arguments)).fetchone()
+            for connection in self._connections
+        ]
+        assert rows[0] is not None
+        us: int = rows[0][0]
         return us
+
+
+@asynccontextmanager
+async def _connected(conninfo: str) -> AsyncIterator[psycopg.AsyncConnection]:
+    async with await psycopg.AsyncConnection.connect(
+        conninfo, autocommit=True, connect_timeout=_CONNECT_LIMIT_S, prepare_threshold=0
+    ) as connection:
+        found = await (await connection.execute("SELECT to_regclass('test_clock.latest')")).fetchone()
+        if found is None or found[0] is None:
+            raise ClockNotInstalledError(
+                f"database {connection.info.dbname} has no clock of its own; "
+                "call clock.install(conninfo) first"
+            )
+        # Nobody needs the clock after a crash; waiting for the disk would only slow the steps.
+        await connection.execute("SET synchronous_commit = off")
+        yield connection
 
 
 def _is_installed(connection: psycopg.Connection) -> bool:

@@ -57,6 +57,13 @@ def test_sweeping_one(database: Database) -> None:
     assert (kept.state, kept.failure_reason) == (PaymentState.FAILED, FailureReason.EXPIRED)
 
 
+def test_a_server_without_citus_is_not_distributed(empty_database: Database) -> None:
+    """It is not installed there, or not loaded; the schema is migrated."""
+    ended = run(["migrate", "--distribute", "citus"], {"DATABASE_URL": empty_database.dsn})
+    assert ended.returncode == 2
+    assert "extension citus: install it" in ended.stderr or "into shared_preload_libraries" in ended.stderr
+
+
 @pytest.mark.parametrize("command", ["migrate", "sweep"])
 @pytest.mark.parametrize(
     ("variables", "says"),

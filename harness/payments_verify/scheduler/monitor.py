@@ -14,6 +14,18 @@ from psycopg import sql
 _BLOCKED = (
     b"SELECT pid FROM unnest($1::int[]) AS pid WHERE pg_isolation_test_session_is_blocked(pid, $2::int[])"
 )
+# The same where Citus has the database on several machines. A session works there by others, which are known
+# by its number; its own process waits for those, and not for a lock.
+_BLOCKED_ON_CITUS = b"""
+    SELECT DISTINCT citus_pid_for_gpid(waiting_global_pid) FROM citus_internal.global_blocked_processes()
+    WHERE citus_pid_for_gpid(waiting_global_pid) = ANY($1::int[])
+      AND citus_pid_for_gpid(blocking_global_pid) = ANY($2::int[])
+"""
+_WAITING_ON_CITUS = b"""
+    SELECT DISTINCT citus_pid_for_gpid(waiting_global_pid), citus_pid_for_gpid(blocking_global_pid)
+    FROM citus_internal.global_blocked_processes()
+    WHERE citus_pid_for_gpid(waiting_global_pid) = ANY($1::int[])
+"""
 _PATIENT = sql.SQL("ALTER DATABASE {} SET deadlock_timeout = '1s'")
 _AS_BEFORE = sql.SQL("ALTER DATABASE {} RESET deadlock_timeout")
 # Who waits for whom at a lock that the other holds: where one is only ahead in the queue for it, PostgreSQL
@@ -38,8 +50,10 @@ class Monitor:
         questions: how many it has asked.
     """
 
-    def __init__(self, connection: psycopg.AsyncConnection) -> None:
+    def __init__(self, connection: psycopg.AsyncConnection, *, on_citus: bool) -> None:
         self._connection = connection
+        self._blocked = _BLOCKED_ON_CITUS if on_citus else _BLOCKED
+        self._waiting_for = _WAITING_ON_CITUS if on_citus else _WAITING_FOR
         self._cursor = psycopg.AsyncRawCursor(connection)
         self.seconds = 0.0
         self.questions = 0
@@ -61,7 +75,8 @@ class Monitor:
             if ours:
                 await connection.execute(_PATIENT.format(database))
             try:
-                yield cls(connection)
+                found = await connection.execute("SELECT FROM pg_extension WHERE extname = 'citus'")
+                yield cls(connection, on_citus=await found.fetchone() is not None)
             finally:
                 if ours:
                     await connection.execute(_AS_BEFORE.format(database))
@@ -81,7 +96,7 @@ class Monitor:
 
     async def waiting_for(self, pids: Iterable[int]) -> Mapping[int, frozenset[int]]:
         """For each of the server processes, which ones hold what it waits for."""
-        rows = await (await self._cursor.execute(_WAITING_FOR, [list(pids)])).fetchall()
+        rows = await (await self._cursor.execute(self._waiting_for, [list(pids)])).fetchall()
         return {one: frozenset(other for each, other in rows if each == one) for one, _ in rows}
 
     async def is_alive(self, pid: int) -> bool:
@@ -92,7 +107,7 @@ class Monitor:
     async def blocked(self, waiting: Iterable[int], sessions: Iterable[int]) -> set[int]:
         """Which of the server processes ``waiting`` wait for a lock held by one of ``sessions``."""
         started = time.perf_counter()
-        rows = await (await self._cursor.execute(_BLOCKED, (list(waiting), list(sessions)))).fetchall()
+        rows = await (await self._cursor.execute(self._blocked, (list(waiting), list(sessions)))).fetchall()
         self.seconds += time.perf_counter() - started
         self.questions += 1
         return {row[0] for row in rows}

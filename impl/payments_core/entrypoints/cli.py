@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
@@ -31,6 +32,7 @@ from payments_core.infrastructure.embedded import (
     demo_clock,
     temporary_postgres,
 )
+from payments_core.infrastructure.postgres import citus
 from payments_core.infrastructure.postgres.migrate import MigrationError, migrate, pending
 
 app = typer.Typer(invoke_without_command=True, pretty_exceptions_enable=False)
@@ -101,14 +103,29 @@ def serve(
         _stop(str(error))
 
 
+class Distribution(StrEnum):
+    """What can divide the tables among several machines."""
+
+    CITUS = "citus"
+
+
 @app.command(name="migrate")
-def migrate_command() -> None:
+def migrate_command(
+    distribute: Annotated[
+        Distribution | None,
+        typer.Option(help="Divide the tables by payment among the workers of the cluster."),
+    ] = None,
+) -> None:
     """Bring the schema of DATABASE_URL up to date."""
+    settings = _settings()
+    dsn = _database_url(settings)
     try:
-        applied = migrate(_database_url(_settings()))
+        done = [f"applied {each}" for each in migrate(dsn)]
+        if distribute is Distribution.CITUS:
+            done += [f"distributed {each}" for each in citus.distribute(dsn, session(settings))]
     except (MigrationError, psycopg.Error) as error:
         _stop(str(error))
-    typer.echo("\n".join(f"applied {each}" for each in applied) or "nothing to apply")
+    typer.echo("\n".join(done) or "nothing to apply")
 
 
 @app.command()

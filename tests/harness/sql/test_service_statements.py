@@ -107,7 +107,7 @@ EXPECTED: list[tuple[str, list[Any], set[Access], set[Access], set[Rows], set[Ac
     ("LOCK_DUE", [ONE], set(), {lock(Lock.NO_KEY_UPDATE, "payments", **P)}, set(), set()),
     ("APPLIED_MIGRATIONS", [], {read("_yoyo_migration")}, set(), set(), set()),
 ]
-OUTSIDE_REQUESTS = {"SESSION_STATE", "RIGHTS"}
+OUTSIDE_REQUESTS = {"SESSION_STATE", "RIGHTS", "LOAD_GUARDS", "IS_CITUS", "REFUSING_WORKERS"}
 """What a new connection, or a look at the readiness, asks."""
 CONTROLS = {
     "BEGIN": Kind.BEGIN,

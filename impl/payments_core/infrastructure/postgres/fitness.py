@@ -9,7 +9,9 @@ from payments_core.infrastructure.postgres.session import SessionError, require_
 
 
 async def is_fit(connection: Connection, migrations: frozenset[str]) -> bool:
-    """Whether the database has these migrations, and lets the session do what they allow; one round trip.
+    """Whether the database has these migrations, and lets the session do what they allow.
+
+    Where payments lie on other machines, their servers are asked, too: as the role that captures there.
 
     It waits for no lock: that a table is locked for a while is no reason to send requests elsewhere.
 
@@ -24,6 +26,7 @@ async def is_fit(connection: Connection, migrations: frozenset[str]) -> bool:
     rights = batch.add(sql.RIGHTS)
     batch.add(sql.READ_CLOCK)
     batch.add(sql.LOAD_GUARDS)
+    citus = batch.add(sql.IS_CITUS)
     applied = batch.add(sql.APPLIED_MIGRATIONS)
     try:
         await batch.send()
@@ -34,7 +37,19 @@ async def is_fit(connection: Connection, migrations: frozenset[str]) -> bool:
     except SessionError:
         connection.abandon()
         raise
-    return rights.rows() == [(True,)] and migrations <= {row[0] for row in applied.rows()}
+    if rights.rows() != [(True,)] or not migrations <= {row[0] for row in applied.rows()}:
+        return False
+    if citus.rows():
+        await _require_workers(connection)
+    return True
+
+
+async def _require_workers(connection: Connection) -> None:
+    batch = Batch(connection)
+    refusing = batch.add(sql.REFUSING_WORKERS)
+    await batch.send()
+    if (row := refusing.row()) is not None:
+        raise SessionError(f"the worker {row[0]} does not take the application's sessions: {row[1]}")
 
 
 def _require_fit(state: list[Row]) -> None:

@@ -46,7 +46,7 @@ def migrate(dsn: str) -> list[str]:
         MigrationError: Another migrator held the lock for a minute.
         psycopg.Error: The connection or a migration failed; migrations before it stay applied.
     """
-    with _turn(dsn), _Backend.open(dsn) as backend:
+    with turn(dsn), _Backend.open(dsn) as backend:
         # Whoever left a row in yoyo's own lock table is dead: a live one would hold the advisory lock.
         backend.break_lock()
         missing = backend.to_apply(_known())
@@ -82,7 +82,7 @@ def roll_back(dsn: str) -> list[str]:
         MigrationError: Another migrator held the lock for a minute.
         psycopg.Error: The connection or a migration failed.
     """
-    with _turn(dsn), _Backend.open(dsn) as backend:
+    with turn(dsn), _Backend.open(dsn) as backend:
         backend.break_lock()
         applied = backend.to_rollback(_known())
         backend.rollback_migrations(applied)
@@ -134,8 +134,13 @@ def _prepare(connection: psycopg.Connection) -> None:
 
 
 @contextmanager
-def _turn(dsn: str) -> Iterator[None]:
-    """Hold the advisory lock of migrators, on a connection of its own, which keeps its session."""
+def turn(dsn: str) -> Iterator[psycopg.Connection]:
+    """Hold the advisory lock of migrators, on a connection of its own, which keeps its session.
+
+    Raises:
+        MigrationError: Another migrator held the lock for a minute.
+        psycopg.Error: The connection failed.
+    """
     require_own_sessions(dsn, "to migrate")
     with psycopg.connect(dsn, autocommit=True, **_PARAMETERS) as connection:
         _prepare(connection)
@@ -146,4 +151,4 @@ def _turn(dsn: str) -> Iterator[None]:
                 f"another process has been migrating this database for {_LOCK_LIMIT_MS // 1000} s; "
                 "wait for it, or end its session (see pg_locks where locktype = 'advisory')"
             ) from None
-        yield
+        yield connection

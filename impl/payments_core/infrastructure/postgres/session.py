@@ -93,7 +93,7 @@ class Session:
         given = connection.info.get_parameters().get("options", "")
         settings = needs(connection.info.server_version, given) | {
             name: value
-            for name, value in self._settings(connection.info.server_version).items()
+            for name, value in self.settings(connection.info.server_version).items()
             if not _sets(given, name)
         }
         made = set_all(settings, is_local=is_lent)
@@ -113,8 +113,8 @@ class Session:
         assert row is not None
         return row
 
-    def _settings(self, version: int) -> dict[str, str]:
-        """Settings that this version of PostgreSQL may be asked for, by name."""
+    def settings(self, version: int) -> dict[str, str]:
+        """Settings that this version of PostgreSQL may be asked for, as expressions by name."""
         settings = {
             "statement_timeout": (0, self.statement_timeout_ms),
             "lock_timeout": (0, self.lock_timeout_ms),

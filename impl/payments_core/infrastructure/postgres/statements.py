@@ -101,6 +101,11 @@ LOCK_DUE = f"""
 APPLIED_MIGRATIONS = "SELECT migration_id FROM _yoyo_migration"
 # The guards of the schema are in PL/pgSQL, whose library a session loads when it first runs such a function.
 LOAD_GUARDS = "DO 'BEGIN END'"
+IS_CITUS = "SELECT FROM pg_extension WHERE extname = 'citus'"
+REFUSING_WORKERS = """
+    SELECT nodename || ':' || nodeport, result
+    FROM run_command_on_workers('SELECT payment_clock()') WHERE NOT success
+"""
 SESSION_STATE = """
     SELECT current_setting('session_replication_role', true), current_setting('transaction_read_only')
 """

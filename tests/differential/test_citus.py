@@ -1,0 +1,97 @@
+"""The service on a Citus cluster: it agrees with the model, races are linearizable, a worker may be lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from payments_core.entrypoints.settings import Settings
+from payments_core.entrypoints.wiring import session
+from payments_core.infrastructure.postgres.citus import distribute
+from payments_core.infrastructure.postgres.migrate import migrate
+from payments_verify import clock
+from payments_verify.audit import audit
+from payments_verify.interleavings.source_dpor import SourceDPOR
+from payments_verify.payments.checks import machine_check
+from payments_verify.payments.observations import Invocation
+from payments_verify.payments.scenario_check import explore_scenario
+from payments_verify.payments.scenarios import SCENARIOS
+from payments_verify.payments.stress_check import stress_check
+from payments_verify.systems import gated, in_process, servers
+from tests.support.citus import CitusCluster, citus_bin_dir, citus_cluster
+
+pytestmark = pytest.mark.long
+citus_bin_dir()
+
+CAPTURES = 10
+SEEN = ("capture -> captured", "capture -> captured (replayed)", "capture -> key_reused", "fail -> failed")
+SCHEDULES = {"different-keys": 6, "same-key-twice": 6, "capture-and-sweep": 13}
+"""As many as on one server: so it is seen on the workers who waits for whom."""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[CitusCluster]:
+    """A cluster that has the service's tables, and a clock that can be set on each node."""
+    with citus_cluster() as made:
+        migrate(made.dsn)
+        distribute(made.dsn, session(Settings()))
+        clock.install(made.dsn)
+        yield made
+
+
+def test_every_answer_is_the_models(cluster: CitusCluster) -> None:
+    result = machine_check("citus", partial(in_process, cluster.dsn), examples=80, steps=20, seed=2)
+    assert result.counterexample is None
+    assert result.verdict == "holds"
+    assert [each for each in SEEN if each not in result.details["outcomes"]] == []
+    assert result.details["comparisons"] > 800
+
+
+@pytest.mark.invariant("I1")
+def test_of_ten_racing_captures_one_wins(cluster: CitusCluster) -> None:
+    async def race() -> list[str]:
+        async with servers(cluster.dsn, 2) as system:
+            payment = str(uuid4())
+            await system.clients[0].send(Invocation("create", {"payment": payment, "amount": 500}))
+            await system.clients[1].send(Invocation("authorize", {"payment": payment, "window": 600_000_000}))
+            answers = await asyncio.gather(
+                *(
+                    system.clients[number % 2].send(
+                        Invocation("capture", {"payment": payment, "key": f"k{number}", "amount": 500})
+                    )
+                    for number in range(CAPTURES)
+                )
+            )
+            return [answer.value["outcome"] for answer in answers]
+
+    assert sorted(asyncio.run(race())) == sorted(["captured"] + ["already_captured"] * (CAPTURES - 1))
+
+
+@pytest.mark.invariant("I10")
+def test_histories_of_races_on_two_processes_are_linearizable(cluster: CitusCluster, tmp_path: Path) -> None:
+    opened = partial(servers, cluster.dsn, 2)
+    result = stress_check("citus", opened, tmp_path, rounds=15, seed=3, progress=None)
+    assert result.counterexample is None
+    assert result.verdict == "holds"
+    assert result.details["outcomes"]["capture -> captured"] > 0
+    report = audit(cluster.dsn)
+    assert report.verdict == "holds", report.findings
+    assert report.counts.payments > 15
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_every_interleaving_holds(cluster: CitusCluster, name: str, tmp_path: Path) -> None:
+    async def explore() -> Any:
+        async with gated(cluster.dsn, one_core=False) as service:
+            return await explore_scenario(SCENARIOS[name], service, SourceDPOR, tmp_path, rerun_every=0)
+
+    explored = asyncio.run(explore())
+    assert explored.problem is None
+    assert explored.verdict == "holds"
+    assert explored.report.schedules == SCHEDULES[name]
