@@ -119,8 +119,12 @@ def _kept(program: str, shown: str) -> str:
 
 def tell(message: str) -> None:
     """Say something on standard error, if it can be said at all."""
+    # What it quotes moves no cursor. `visible` is not imported: it needs a library, and this must not.
+    shown = "".join(
+        one if one.isprintable() or one == "\n" else one.encode("unicode_escape").decode() for one in message
+    )
     with suppress(OSError, ValueError):
-        print(message, file=sys.stderr, flush=True)  # noqa: T201 - before, and beside, everything that prints better
+        print(shown, file=sys.stderr, flush=True)  # noqa: T201 - before, and beside, everything that prints better
 
 
 def _forgiving(number: int) -> Output:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
+import io
 import json
+import re
 import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -15,7 +23,10 @@ from payments_verify.cli import app, running
 from payments_verify.cli.conformance import show
 from payments_verify.payments.conformance import Conformance, LevelResult
 from payments_verify.pytest_plugin import NotConformingError
-from payments_verify.result import CheckResult
+from payments_verify.result import CheckResult, Reach
+from tests.docs.pages import ROOT
+
+explore, soak = (importlib.import_module(f"payments_verify.cli.{name}") for name in ("explore", "soak"))
 
 # a line break, a colour, the cursor's home, C1's CSI, a bidi override, a bell, a delete, markup of rich
 HOSTILE = "a\n\x1b[31m\x1b[H\x9b2J\u202egpj\x07\x7f[/bold][link"
@@ -130,3 +141,107 @@ def test_a_failure_in_a_report_of_junit_is_shown_and_not_obeyed() -> None:
     message = str(NotConformingError(LevelResult(1, "violated", (wrong(),))))
     assert r"\x1b[31m" in message
     assert_harmless(message)
+
+
+@dataclass(frozen=True)
+class Somebody:
+    """Racing clients whose names are not ours."""
+
+    name: str = HOSTILE
+    anomaly: str = HOSTILE
+    actors: Sequence[Any] = field(default_factory=lambda: [SimpleNamespace(name=HOSTILE)])
+
+
+NAME = HOSTILE.replace("/", "")
+SERVER = "--postgres-bin={folder}"
+GIVEN = {
+    "verify": [[SERVER, "--output={folder}"]],
+    "model": [["--check={name}"]],
+    "prove": [["--weakened={name}"]],
+    "static": [[SERVER]],
+    "machine": [[SERVER], [SERVER, "--races"], ["--system={name}"]],
+    "stress": [[SERVER, "--histories={folder}"]],
+    "explore": [["--list"], ["--scenario={name}"], ["--strategy={name}"], [SERVER, "--command={name}"]],
+    "replay": [["{folder}"], ["{file}"], ["{file}", "--binding={folder}", "--command={name}"]],
+    "faults": [["--scenario={name}"], [SERVER]],
+    "soak": [["--list"], ["--check={folder}"], ["{name}"], [SERVER, "--folder={folder}"]],
+    "history": [["{folder}"], ["{file}", "--html={folder}"], ["{file}", "--spec={name}"]],
+    "conformance": [["--command={name}", "--binding={file}"], ["--url={name}"], ["--command={name}", SERVER]],
+    "audit": [["{name}"], ["postgresql://127.0.0.1:1/{name}"]],
+    "report": [["{folder}"], ["{broken}"]],
+    "specs": [["--root={folder}", "--check"]],
+    "mutants": [["--list", "--catalogue={catalogue}"], ["--only={name}"], ["--catalogue={folder}"]],
+    "false-alarms": [["--peers={folder}", SERVER], ["--peers={file}"], ["--only={name}", SERVER]],
+    "practice": [["new", "{folder}"], ["check", "{folder}", SERVER]],
+    "tla": [["check", "{name}"], ["check", "--jar={folder}"], ["check", "--specification={folder}"]],
+}
+"""What each command is given that others may have named."""
+
+
+def test_every_command_is_among_these() -> None:
+    assert set(GIVEN) == set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> dict[str, str]:
+    """Files and folders with hostile names, and with hostile content."""
+    folder, broken, catalogue = (tmp_path / f"{name}{NAME}" for name in ("folder", "broken", "catalogue"))
+    file = tmp_path / f"file{NAME}"
+    file.write_text(json.dumps({HOSTILE: HOSTILE}))
+    broken.mkdir()
+    (broken / "report.json").write_text(json.dumps({"format": HOSTILE}))
+    catalogue.mkdir()
+    source = next((ROOT / "tests" / "mutants").glob("*.toml")).read_text()
+    stands_for = json.dumps(HOSTILE)
+    (catalogue / f"m{NAME}.toml").write_text(
+        re.sub(r"(?ms)^stands_for = (\"{3}.*?\"{3}|[^\n]*)", lambda _: f"stands_for = {stands_for}", source)
+    )
+    named = {"name": NAME, "folder": folder, "file": file, "broken": broken, "catalogue": catalogue}
+    return {name: str(value) for name, value in named.items()}
+
+
+@pytest.mark.parametrize("command", GIVEN)
+def test_every_command_is_given_hostile_names(
+    command: str, places: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(explore, "scenarios_named", lambda names: [Somebody()] if not names else _none(names))
+    monkeypatch.setattr(soak, "FAULTS", {"kill": SimpleNamespace(about="kills", missing=lambda: HOSTILE)})
+    for arguments in GIVEN[command]:
+        done = CliRunner().invoke(app, [command, *(each.format(**places) for each in arguments)])
+        assert "No such option" not in done.output
+        assert isinstance(done.exception, SystemExit | None), done.exception
+        assert_harmless(done.stdout)
+        assert_harmless(done.stderr)
+
+
+def _none(names: Sequence[str]) -> Sequence[Any]:
+    raise typer.BadParameter(f"no scenario is named {', '.join(names)}")
+
+
+def test_why_a_fault_could_not_happen_is_shown_and_not_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
+    run = SimpleNamespace(absent={"kill": HOSTILE}, seconds=1.0, seed=1)
+    counts = dict.fromkeys(("windows", "operations", "acknowledged", "lost", "doubled"), 0)
+    found = SimpleNamespace(
+        faults=[], run=run, problems=[HOSTILE], verdict="holds", reach=Reach("x", [HOSTILE], []), **counts
+    )
+    soak._show(found, Path(HOSTILE), Console(file=sys.stdout, soft_wrap=True))
+    assert_harmless(capsys.readouterr().out)
+
+
+def test_progress_is_shown_and_not_obeyed() -> None:
+    for is_terminal in (True, False):
+        seen = io.StringIO()
+        console = Console(file=seen, force_terminal=is_terminal, color_system=None, width=300)
+        with running.progress_bar("history", console=console, every_s=0.01) as progress:
+            progress(1, 2, HOSTILE)
+            time.sleep(0.2)
+        assert "[/bold][link" in seen.getvalue()
+        assert not {"\x9b", "\u202e", "\x07", "\x7f"} & set(seen.getvalue())
+
+
+def test_commands_print_text_by_what_makes_it_visible() -> None:
+    folder = Path(str(running.__file__)).parent
+    uses = {file.name for file in folder.glob("*.py") if "typer.echo(" in file.read_text()}
+    # their own text, which they print as it is: the greeting, and a binding file to begin with
+    assert uses <= {"running.py", "__init__.py", "conformance.py"}

@@ -12,17 +12,15 @@ from typing import Annotated, TypeAlias
 import msgspec
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from payments_verify.alarms import SERVICE, AlarmRun, read_runs, run_once, run_peer, server_version
 from payments_verify.cli.ends import could_not_run, end, finished_is_kept
-from payments_verify.cli.running import Report, print_error, print_json, print_text, progress_bar
+from payments_verify.cli.running import Report, print_error, print_json, print_text, progress_bar, quoted, say
 from payments_verify.peers import PEER_FILE, Peer, peers_in
 from payments_verify.result import Progress
 from payments_verify.sources import folder_hash, sources_hash
 from payments_verify.suite import QUICK
-from payments_verify.visible import one_line, visible
 
 OUTPUT = Path("build/false-alarms")
 SYSTEM_POSTGRES = Path("/usr/lib/postgresql/15/bin")
@@ -107,7 +105,7 @@ def false_alarms(
     _report(done, wanted, runs, as_json=as_json)
     for peer in known:
         if peer.lacks is not None:
-            typer.echo(visible(f"left out: {peer.name}: {peer.lacks} is not there"), err=True)
+            say(f"left out: {peer.name}: {peer.lacks} is not there", err=True)
     end(_exit_code(done, wanted, runs), is_written=whole())
 
 
@@ -178,7 +176,7 @@ def _titled(progress: Report, version: str) -> Callable[[str], Progress]:
 
 
 def _say(run: AlarmRun) -> None:
-    typer.echo(
+    say(
         f"{_place(run)}: {run.verdict}, {sum(run.cases.values()):,} cases in {run.seconds:.0f} s",
         err=True,
     )
@@ -200,7 +198,7 @@ def _report(done: Sequence[AlarmRun], wanted: Sequence[Wanted], runs: int, *, as
         mine = _of(done, (version, subject))
         verdicts = [run.verdict for run in mine]
         table.add_row(
-            escape(one_line(subject)),
+            quoted(subject),
             version,
             f"{len(mine)} of {runs}",
             *(str(verdicts.count(verdict)) for verdict in ("holds", "violated", "no verdict")),

@@ -75,9 +75,9 @@ def _show(report: AuditReport, console: Console) -> None:
             highlight=False,
         )
     made = f", {counts.reconstructed:,} of them reconstructed by a migration" if counts.reconstructed else ""
-    console.print(
+    print_text(
+        console,
         f"{counts.payments:,} payments, {counts.attempts:,} attempts, {counts.events:,} events{made}, of"
         f" {report.database} as of {report.as_of}; {report.seconds:.1f} s",
-        highlight=False,
     )
     console.print(verdict_text(report.verdict))

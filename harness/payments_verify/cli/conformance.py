@@ -10,12 +10,11 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from payments_verify.cli.differential import PostgresBin
 from payments_verify.cli.ends import finished_is_kept
-from payments_verify.cli.running import print_error, print_json, print_text, progress_bar
+from payments_verify.cli.running import print_error, print_json, print_text, progress_bar, quoted, say
 from payments_verify.payments import binding as binding_file
 from payments_verify.payments.binding import Binding
 from payments_verify.payments.conformance import (
@@ -30,7 +29,7 @@ from payments_verify.payments.conformance import (
 )
 from payments_verify.result import Progress
 from payments_verify.systems import started_subject, subject_at
-from payments_verify.visible import one_line, without_passwords
+from payments_verify.visible import without_passwords
 
 FOLDER = Path("build/conformance")
 _BLACK_BOX = 3
@@ -118,7 +117,7 @@ def conformance(
         url or without_passwords(command or ""), range(first, last + 1), results, unchecked, ended.why
     )
     if ended.why is not None and (output / "histories").is_dir():
-        typer.echo(f"the histories so far lie in {output / 'histories'}", err=True)
+        say(f"the histories so far lie in {output / 'histories'}", err=True)
     _report(found, drawn, as_json=as_json)
 
 
@@ -192,7 +191,7 @@ def show(found: Conformance, seed: int, console: Console) -> None:
             f"[{_STYLE[result.verdict]}]{result.verdict}[/]",
             f"{result.cases:,}" if ran else "",
             f"{result.seconds:.1f}" if ran else "",
-            escape(one_line(result.left_out or "")),
+            quoted(result.left_out or ""),
         )
     console.print(table)
     for result in found.levels:

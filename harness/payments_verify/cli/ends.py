@@ -13,12 +13,14 @@ import typer
 from payments_verify import outermost
 from payments_verify.cli.running import print_error
 from payments_verify.result import CheckEnded, CheckResult
+from payments_verify.visible import visible
 
 PROGRAM = "payments-verify"
 
 _T = TypeVar("_T")
 
-_OF_THE_COMMAND_LINE: tuple[type[BaseException], ...] = (typer.Exit, *typer.BadParameter.__mro__[1:3])
+_WRONG_OPTIONS = typer.BadParameter.__mro__[1:3]
+_OF_THE_COMMAND_LINE: tuple[type[BaseException], ...] = (typer.Exit, *_WRONG_OPTIONS)
 """An exit code that was decided, and what is wrong with options, which the command line tells."""
 
 
@@ -111,7 +113,9 @@ def without_verdict() -> Iterator[None]:
     """
     try:
         yield
-    except _OF_THE_COMMAND_LINE:
+    except _OF_THE_COMMAND_LINE as error:
+        if isinstance(error, _WRONG_OPTIONS):
+            vars(error)["message"] = visible(f"{error}")
         raise
     except BaseException as error:  # noqa: BLE001 - exit code 1 is a violation and nothing else
         tell_end(error)

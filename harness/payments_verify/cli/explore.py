@@ -21,7 +21,16 @@ from payments_verify.called import command_line
 from payments_verify.cli.differential import Command, ExecutorName, Json, PostgresBin
 from payments_verify.cli.ends import finished_is_kept
 from payments_verify.cli.explored import ExploredSystem, StopAtFirst, System, explored, require_database
-from payments_verify.cli.running import Report, print_json, print_text, progress_bar, verdict_text, worst
+from payments_verify.cli.running import (
+    Report,
+    print_json,
+    print_text,
+    progress_bar,
+    quoted,
+    say,
+    verdict_text,
+    worst,
+)
 from payments_verify.executors import open_executor
 from payments_verify.interleavings.exhaustive import Bounded, Naive
 from payments_verify.interleavings.parallel import prepare_workers
@@ -207,7 +216,7 @@ def show_explored(found: Sequence[Explored], console: Console) -> None:
         table.add_column(name, justify="right" if name in ("schedules", "of", "seconds") else "left")
     for each in found:
         table.add_row(
-            each.scenario.name,
+            quoted(each.scenario.name),
             f"{each.report.schedules:,}",
             _naive(each.report.naive),
             _extent(each),
@@ -217,7 +226,7 @@ def show_explored(found: Sequence[Explored], console: Console) -> None:
     console.print(table)
     for each in found:
         if each.problem is not None:
-            console.print(f"\n[bold]{each.scenario.name}[/]: {each.verdict}")
+            console.print(f"\n[bold]{quoted(each.scenario.name)}[/]: {each.verdict}")
             print_text(console, each.problem)
         if each.schedule is not None:
             print_text(console, f"run it again: {command_line('replay', each.schedule)}")
@@ -246,6 +255,6 @@ def _extent(explored: Explored) -> str:
 def _list(scenarios: Sequence[Scenario]) -> None:
     for scenario in scenarios:
         by_name = "" if scenario.name in SCENARIOS else "  (only by --scenario)"
-        typer.echo(f"{scenario.name}{by_name}\n  {scenario.anomaly}")
+        say(f"{scenario.name}{by_name}\n  {scenario.anomaly}")
         for actor in scenario.actors:
-            typer.echo(f"    {actor.name}")
+            say(f"    {actor.name}")

@@ -15,7 +15,15 @@ from payments_verify.cli.differential import Command, Json, PostgresBin
 from payments_verify.cli.ends import finished_is_kept
 from payments_verify.cli.explore import scenario_names, scenarios_named
 from payments_verify.cli.explored import StopAtFirst
-from payments_verify.cli.running import Report, print_json, print_text, progress_bar, verdict_text, worst
+from payments_verify.cli.running import (
+    Report,
+    print_json,
+    print_text,
+    progress_bar,
+    quoted,
+    verdict_text,
+    worst,
+)
 from payments_verify.gate import Fault
 from payments_verify.payments.fault_check import FaultReport, explore_fault
 from payments_verify.payments.scenarios import FAULT_SCENARIOS, Scenario
@@ -90,10 +98,10 @@ def _show(found: Sequence[FaultReport], console: Console) -> None:
     for each in found:
         numbers = (each.places, each.injected, each.unanswered, each.acknowledged, each.lost, each.doubled)
         shown = [f"{number:,}" for number in numbers]
-        table.add_row(each.scenario.name, each.fault.value, *shown, verdict_text(each.verdict))
+        table.add_row(quoted(each.scenario.name), each.fault.value, *shown, verdict_text(each.verdict))
     console.print(table)
     for each in found:
         problem = each.violation.explanation if each.violation is not None else each.problem
         if problem is not None:
-            console.print(f"\n[bold]{each.scenario.name}, {each.fault.value}[/]: {each.verdict}")
+            console.print(f"\n[bold]{quoted(each.scenario.name)}, {each.fault.value}[/]: {each.verdict}")
             print_text(console, problem)

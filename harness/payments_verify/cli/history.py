@@ -14,7 +14,7 @@ import typer
 
 from payments_verify.attempt import Attempt, attempt_of
 from payments_verify.cli.ends import end, finished_is_kept, tell_end, written
-from payments_verify.cli.running import print_json, progress_bar
+from payments_verify.cli.running import print_json, progress_bar, say
 from payments_verify.explain import Explanation, explain, render
 from payments_verify.formats import FORMATS, load
 from payments_verify.history import History, HistoryError
@@ -23,7 +23,7 @@ from payments_verify.report import history_page
 from payments_verify.report.history_page import MOST_DRAWN, Drawn
 from payments_verify.spec import Spec, SpecError
 from payments_verify.specs import SPECS, spec_named
-from payments_verify.visible import escaped, visible
+from payments_verify.visible import escaped
 
 AUTO = "auto"
 EXIT_OK, EXIT_ILLEGAL, EXIT_UNDECIDED = 0, 1, 2
@@ -223,7 +223,7 @@ def _write(page: Path, drawn: Sequence[Drawn]) -> Path:
         page.write_text(history_page.render(drawn), encoding="utf-8")
     except OSError as error:
         raise OSError(f"{page}: cannot be written: {error.strerror}") from error
-    typer.echo(visible(f"drawn: {page}"), err=True)
+    say(f"drawn: {page}", err=True)
     return page
 
 
@@ -256,11 +256,11 @@ def _found(name: str, seconds: float, checked: _Checked) -> FileReport:
 
 def _print(report: FileReport) -> None:
     if report.verdict == "error":
-        typer.echo(f"error: {report.reason}", err=True)
+        say(f"error: {report.reason}", err=True)
         return
-    typer.echo(f"{report.file}: {report.verdict} ({report.seconds:.3f} s)")
+    say(f"{report.file}: {report.verdict} ({report.seconds:.3f} s)")
     if report.reason:
-        typer.echo(f"  {report.reason}")
+        say(f"  {report.reason}")
     if report.explanation:
-        typer.echo("\n" + "\n".join(f"  {line}".rstrip() for line in render(report.explanation).split("\n")))
-        typer.echo("")
+        say("\n" + "\n".join(f"  {line}".rstrip() for line in render(report.explanation).split("\n")))
+        say("")

@@ -23,7 +23,7 @@ from rich.table import Table
 
 from payments_verify.cli.differential import ExecutorName, Json, PostgresBin
 from payments_verify.cli.ends import end, written
-from payments_verify.cli.running import print_error, print_json, progress_bar
+from payments_verify.cli.running import print_error, print_json, print_text, progress_bar, quoted, say
 from payments_verify.executors import ExecutorError, open_executor
 from payments_verify.mutants.catalogue import Catalogue, CatalogueError, load
 from payments_verify.mutants.edit import EditError
@@ -121,7 +121,7 @@ def mutants(
         console.width = max(console.width, _WIDTH)
         _show(found, console)
         where = "" if path is None else f"; report: {path}, picture: {path.with_suffix('.svg')}"
-        typer.echo(f"\n{found.verdict_text}{where}")
+        say(f"\n{found.verdict_text}{where}")
     end(found.exit_code, is_written=path is not None)
 
 
@@ -223,23 +223,23 @@ def _show(found: Matrix, console: Console) -> None:
     for name in found.techniques:
         table.add_column(name, no_wrap=True)
     for row, cells in found.rows.items():
-        table.add_row(row, *(_styled(row, cell) for cell in cells.values()))
+        table.add_row(quoted(row), *(_styled(row, cell) for cell in cells.values()))
     console.print(table)
     console.print("\ntries · seconds · size of the smallest counterexample", style="dim")
     for row in found.survivors:
-        console.print(f"[bold red]survives[/]: {row}: {found.catalogue[row].stands_for.strip()}")
+        console.print(f"[bold red]survives[/]: {quoted(row)}: {quoted(found.catalogue[row].stands_for)}")
     for name in found.false_alarms:
         trial = found.rows[UNMUTATED][name].trial
         console.print(f"[bold red]false alarm[/]: {name}")
-        console.print("" if trial is None else trial.evidence, markup=False, highlight=False)
+        print_text(console, "" if trial is None else trial.evidence)
     for row, name in found.missed:
-        console.print(f"[yellow]not found by {name}[/]: {row}: {found.rows[row][name].state}")
+        console.print(f"[yellow]not found by {name}[/]: {quoted(row)}: {found.rows[row][name].state}")
     for row in found.unfinished:
         reasons = [cell.trial.evidence for cell in found.rows[row].values() if cell.trial is not None]
         why = next((reason for reason in reasons if reason), "")
-        console.print(f"[yellow]not known yet[/]: {row}", highlight=False)
+        console.print(f"[yellow]not known yet[/]: {quoted(row)}", highlight=False)
         if why:
-            console.print(textwrap.indent(why, "  "), markup=False, highlight=False)
+            print_text(console, textwrap.indent(why, "  "))
 
 
 def _styled(row: str, cell: Cell) -> str:
@@ -252,7 +252,7 @@ def _list(known: Catalogue, names: Sequence[str], console: Console) -> None:
     for name in names:
         mutant = known[name]
         console.print(
-            f"[bold]{name}[/]  {mutant.category}; breaks {', '.join(mutant.breaks)}", highlight=False
+            f"[bold]{quoted(name)}[/]  {mutant.category}; breaks {', '.join(mutant.breaks)}", highlight=False
         )
-        console.print(textwrap.indent(mutant.stands_for.strip(), "  "), markup=False, highlight=False)
+        print_text(console, textwrap.indent(mutant.stands_for.strip(), "  "))
         console.print(f"  to be found by: {', '.join(mutant.expected)}", highlight=False)

@@ -13,7 +13,7 @@ from payments_verify.called import command_line
 from payments_verify.cli.conformance import progressing, read_binding, show
 from payments_verify.cli.differential import PostgresBin
 from payments_verify.cli.ends import finished_is_kept
-from payments_verify.cli.running import print_error, print_json
+from payments_verify.cli.running import print_error, print_json, print_text, say
 from payments_verify.payments.conformance import FULL, LEVELS, QUICK, Conformance, LevelResult, examine, whole
 from payments_verify.practice import BINDING, PracticeError, command_of, write_skeleton
 from payments_verify.systems import started_subject
@@ -39,8 +39,8 @@ def new(folder: Folder) -> None:
     except PracticeError as error:
         raise _refused(error) from error
     for path in written:
-        typer.echo(path)
-    typer.echo(f"\nread {folder / 'README.md'}, then: {command_line('practice', 'check', folder)}")
+        say(path)
+    say(f"\nread {folder / 'README.md'}, then: {command_line('practice', 'check', folder)}")
 
 
 @practice.command()
@@ -83,7 +83,7 @@ def check(
     else:
         console = Console(soft_wrap=True)
         show(found, drawn, console)
-        console.print(_what_next(found), markup=False, highlight=False)
+        print_text(console, _what_next(found))
     raise typer.Exit(found.exit_code)
 
 

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from payments_verify.cli.differential import Json
 from payments_verify.cli.ends import attempted, finished_is_kept, interrupted
-from payments_verify.cli.running import finish, progress_bar
+from payments_verify.cli.running import finish, progress_bar, say
 from payments_verify.cli.tla import Jar, Specification, could_run
 from payments_verify.proof.agreement import check_agreement, comparable
 from payments_verify.proof.check import check_proof
@@ -109,7 +109,7 @@ def _show(names: Sequence[str]) -> None:
     for name in names:
         with progress_bar(name):
             found = refute(WEAKENED[name])
-        typer.echo(refuted(name, WEAKENED[name], found))
+        say(refuted(name, WEAKENED[name], found))
 
 
 def _print_invariant() -> None:
@@ -128,7 +128,7 @@ def _print_invariant() -> None:
 
 
 def _print_uses(result: CheckResult) -> None:
-    typer.echo("what the proof of each step needs, beside what it proves:")
+    say("what the proof of each step needs, beside what it proves:")
     for step, needed in result.details["uses"].items():
-        typer.echo(f"  {step}: {', '.join(needed) or 'nothing'}")
-    typer.echo("")
+        say(f"  {step}: {', '.join(needed) or 'nothing'}")
+    say("")

@@ -17,7 +17,7 @@ from payments_verify.cli.conformance import BindingFile, read_binding
 from payments_verify.cli.differential import Command, Json, PostgresBin
 from payments_verify.cli.ends import end, finished_is_kept, written
 from payments_verify.cli.explored import ExploredSystem, explored, require_database, system_of
-from payments_verify.cli.running import Report, print_error, print_json, progress_bar
+from payments_verify.cli.running import Report, print_error, print_json, progress_bar, say
 from payments_verify.interleavings.execution import (
     DivergenceError,
     Execution,
@@ -211,10 +211,10 @@ def _report(
             timeline = timeline_of(
                 NAMED[schedule.scenario], schedule.service, shown.execution, shown.violation
             )
-            typer.echo(text.render(timeline, width))
+            say(text.render(timeline, width))
         for problem in dict.fromkeys(not_run):
-            typer.echo(f"could not be run: {problem}", err=True)
+            say(f"could not be run: {problem}", err=True)
         explained = len(runs) - wrong - len(not_run)
-        typer.echo(f"runs: {len(runs)}; violated: {wrong}, explained: {explained}, not run: {len(not_run)}")
+        say(f"runs: {len(runs)}; violated: {wrong}, explained: {explained}, not run: {len(not_run)}")
         for path in pictures:
-            typer.echo(f"picture: {path}")
+            say(f"picture: {path}")

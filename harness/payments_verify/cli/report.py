@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from payments_verify.cli.running import print_error
+from payments_verify.cli.running import print_error, say
 from payments_verify.report import page
 from payments_verify.report.saved import ReportError
 
@@ -27,6 +27,6 @@ def report(
         print_error(error)
         raise typer.Exit(2) from error
     except OSError as error:
-        typer.echo(f"payments-verify: {error.filename}: cannot be written: {error.strerror}", err=True)
+        say(f"payments-verify: {error.filename}: cannot be written: {error.strerror}", err=True)
         raise typer.Exit(2) from error
-    typer.echo(f"written: {written}")
+    say(f"written: {written}")

@@ -83,7 +83,7 @@ def progress_bar(
             if done < reached:  # something else begins: its pace says nothing of the next
                 bar.reset(task, total=total)
             reached = done
-            bar.update(task, completed=done, total=total, text=text)
+            bar.update(task, completed=done, total=total, text=quoted(text))
 
         yield report_to_bar
 
@@ -96,7 +96,7 @@ def _lines(title: str, console: Console, every_s: float) -> Iterator[Report]:
 
     def report(done: int, total: int, text: str) -> None:
         nonlocal reached
-        reached = f"{done:,} of {total:,} {escape(text)}; "
+        reached = f"{done:,} of {total:,} {quoted(text)}; "
 
     def tell() -> None:
         while not ended.wait(every_s):
@@ -119,7 +119,7 @@ def worst(codes: set[int], *, whole: bool) -> int:
 
 def verdict_text(verdict: Verdict, line: str = "") -> str:
     """A verdict in its colour, as rich's markup; as its line says it, if that is given."""
-    return f"[{_STYLE[verdict]}]{escape(line or verdict)}[/]"
+    return f"[{_STYLE[verdict]}]{quoted(line or verdict)}[/]"
 
 
 def show(results: Sequence[CheckResult], console: Console) -> None:
@@ -130,14 +130,14 @@ def show(results: Sequence[CheckResult], console: Console) -> None:
     table.add_column("verdict")
     table.add_column("seconds", justify="right")
     for result in results:
-        name = escape(one_line(result.name))
+        name = quoted(result.name)
         table.add_row(
             name, f"{result.cases:,}", verdict_text(result.verdict, result.line), f"{result.seconds:.1f}"
         )
     console.print(table)
     for result in results:
         if result.counterexample is not None:
-            console.print(f"\n[bold]{escape(one_line(result.name))}[/]: {result.verdict}")
+            console.print(f"\n[bold]{quoted(result.name)}[/]: {result.verdict}")
             print_text(console, result.counterexample)
 
 
@@ -146,9 +146,19 @@ def print_text(console: Console, text: str) -> None:
     console.print(visible(text), markup=False, highlight=False, soft_wrap=True)
 
 
+def say(text: object, *, err: bool = False) -> None:
+    """Print a line that may quote what others have written: no byte of it moves the cursor."""
+    typer.echo(visible(f"{text}"), err=err)
+
+
+def quoted(text: object) -> str:
+    """What others may have written, as part of a line of rich's markup."""
+    return escape(one_line(f"{text}"))
+
+
 def print_error(problem: object) -> None:
     """Print why there is no verdict, on standard error; what it quotes moves no cursor."""
-    typer.echo(visible(f"payments-verify: {problem}"), err=True)
+    say(f"payments-verify: {problem}", err=True)
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401 - whatever msgspec encodes

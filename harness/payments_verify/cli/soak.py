@@ -16,7 +16,7 @@ from rich.table import Table
 
 from payments_verify.cli.differential import Json, PostgresBin
 from payments_verify.cli.ends import could_not_run
-from payments_verify.cli.running import print_json, print_text, progress_bar, verdict_text
+from payments_verify.cli.running import print_json, print_text, progress_bar, quoted, say, verdict_text
 from payments_verify.nemesis.catalog import FAULTS
 from payments_verify.nemesis.report import SoakReport, histories, judge_rest, summed_up
 from payments_verify.nemesis.soak import Plan
@@ -108,7 +108,7 @@ def soak(
         try:
             _run(plan, where)
         except (KeyboardInterrupt, asyncio.CancelledError):
-            typer.echo(f"interrupted; what there is lies in {where}", err=True)
+            say(f"interrupted; what there is lies in {where}", err=True)
     _finish(where, as_json=as_json)
 
 
@@ -157,7 +157,7 @@ def _list(console: Console) -> None:
     for name in ("fault", "what happens", "here"):
         table.add_column(name)
     for name, fault in FAULTS.items():
-        table.add_row(name, fault.about, fault.missing() or "yes")
+        table.add_row(name, fault.about, quoted(fault.missing() or "yes"))
     console.print(table)
 
 
@@ -182,7 +182,7 @@ def _show(report: SoakReport, folder: Path, console: Console) -> None:
         )
     console.print(table)
     for name, reason in (report.run.absent if report.run is not None else {}).items():
-        console.print(f"[yellow]{name}: could not run here: {reason}[/]")
+        console.print(f"[yellow]{quoted(name)}: could not run here: {quoted(reason)}[/]")
     for problem in report.problems[:_PROBLEMS_SHOWN]:
         print_text(console, f"\n{problem}")
     if len(report.problems) > _PROBLEMS_SHOWN:
@@ -190,7 +190,7 @@ def _show(report: SoakReport, folder: Path, console: Console) -> None:
     seconds = "" if report.run is None else f" in {report.run.seconds:.0f} s, seed {report.run.seed}"
     console.print(
         f"\n{report.windows:,} windows, {report.operations:,} operations, {report.acknowledged:,} captures "
-        f"acknowledged, {report.lost} lost, {report.doubled} doubled{seconds}; histories: {folder}"
+        f"acknowledged, {report.lost} lost, {report.doubled} doubled{seconds}; histories: {quoted(folder)}"
     )
     console.print(verdict_text(report.verdict, line_of(report.verdict, report.reach)))
 

@@ -11,7 +11,7 @@ import typer
 
 from payments_verify.cli.differential import PostgresBin
 from payments_verify.cli.ends import could_not_run
-from payments_verify.cli.running import print_error, progress_bar
+from payments_verify.cli.running import print_error, progress_bar, say
 from payments_verify.model_checks.contracts import check_contracts
 from payments_verify.pages import PageError, Sources, SourcesError, make
 from payments_verify.pages.traceability import gaps
@@ -55,7 +55,7 @@ def specs(
         print_error(error)
         raise typer.Exit(2) from None
     for each in wrong:
-        typer.echo(each, err=True)
+        say(each, err=True)
     raise typer.Exit(1 if wrong else 0)
 
 

@@ -18,7 +18,7 @@ from payments_verify.cli.differential import Command, Json, PostgresBin
 from payments_verify.cli.ends import attempted, could_not_run, finished_is_kept, interrupted
 from payments_verify.cli.explore import SCHEDULES, scenarios_named
 from payments_verify.cli.explored import ExploredSystem, explored
-from payments_verify.cli.running import Report, finish, print_error, print_json, progress_bar
+from payments_verify.cli.running import Report, finish, print_error, print_json, progress_bar, say
 from payments_verify.interleavings.exhaustive import Naive
 from payments_verify.interleavings.source_dpor import SourceDPOR
 from payments_verify.interleavings.strategy import Strategy
@@ -182,8 +182,8 @@ def counterexample(
         }
         print_json(result)
     else:
-        typer.echo(f"{made.violated} does not hold in {name}:\n\n{described(found)}\n")
-        typer.echo(f"the schedule, of {made.schedule.scenario}: {path}")
+        say(f"{made.violated} does not hold in {name}:\n\n{described(found)}\n")
+        say(f"the schedule, of {made.schedule.scenario}: {path}")
 
 
 @app.command()

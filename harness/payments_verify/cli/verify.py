@@ -20,7 +20,7 @@ from rich.markup import escape
 
 from payments_verify.cli.differential import PostgresBin
 from payments_verify.cli.ends import attempted, could_not_run, end, finished_is_kept, interrupted, written
-from payments_verify.cli.running import print_json, progress_bar, show
+from payments_verify.cli.running import print_json, progress_bar, quoted, say, show
 from payments_verify.report.page import write as write_page
 from payments_verify.report.saved import REPORT_FILE, REPORT_FORMAT, REPORT_VERSION
 from payments_verify.result import CheckResult, worst_exit_code
@@ -68,7 +68,7 @@ def verify(
     else:
         console = Console(soft_wrap=True)
         show(results, console)
-        where = "" if page is None else f"; report: {page}"
+        where = "" if page is None else f"; report: {quoted(page)}"
         console.print(f"\n{report['verdict']}, in {report['seconds']:.0f} s, seed {drawn}{where}")
     end(worst_exit_code(results), is_written=page is not None)
 
@@ -78,7 +78,7 @@ def _run(planned: Planned, number: int, total: int, pace: Pace, results: list[Ch
     with progress_bar(escape(title)) as progress:
         attempted(planned.title, partial(planned.run, progress=progress), results)
     result = results[-1]
-    typer.echo(f"{result.name}: {result.line} ({result.seconds:.1f} s)", err=True)
+    say(f"{result.name}: {result.line} ({result.seconds:.1f} s)", err=True)
 
 
 @dataclass(frozen=True)
