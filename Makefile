@@ -37,7 +37,7 @@ INVOICES_STAMP := $(PEERS)/invoices/node_modules/.package-lock.json
 
 .PHONY: help
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-15s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # ---- set-up -------------------------------------------------------------------------------------
 
@@ -110,7 +110,7 @@ lock: $(filter build/%,$(UV)) ## Resolve the dependencies again and write the lo
 	"$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-emit-find-links --no-header --extra verify --extra dev pyproject.toml -o requirements.lock
 	"$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --no-emit-find-links --no-header pyproject.toml -o requirements-service.lock
+	  --no-emit-find-links --no-header --extra service pyproject.toml -o requirements-service.lock
 	"$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-emit-find-links --no-header --no-annotate $(PEERS)/tutorial/requirements.in \
 	  -o $(PEERS)/tutorial/requirements.lock
@@ -180,6 +180,18 @@ test-file: $(TLA_STAMP) ## Run one test file or test: make test-file FILE=tests/
 	@test -n "$(FILE)" || { echo "name the file: make test-file FILE=tests/..."; exit 2; }
 	@$(BIN)/pytest $(FILE)
 
+.PHONY: test-containers
+test-containers: $(STAMP) ## Build the image, bring the composition up, race, examine and hurt it (needs Docker)
+	@$(BIN)/python -m tests.containers
+
+.PHONY: test-pythons
+test-pythons: $(STAMP) ## The quick part of the tests on each Python that the machine has; 3.14 also in a container
+	@$(BIN)/python -m tests.matrix.pythons
+
+.PHONY: test-databases
+test-databases: $(STAMP) ## The differential suite on PostgreSQL 15 and 18, partitioned, and behind PgBouncer: a table
+	@$(BIN)/python -m tests.matrix.databases
+
 .PHONY: test-coverage
 test-coverage: $(TLA_STAMP) ## Run the tests with branch coverage (page in build/coverage)
 	@$(BIN)/pytest $(PYTEST_ARGS) --cov --cov-report=term --cov-report=html:build/coverage
@@ -193,6 +205,10 @@ specs: $(STAMP) ## Write what is made of specs/: tables, the picture of the stat
 	@$(BIN)/payments-core openapi > specs/openapi.json
 	@$(BIN)/payments-core problems specs/problems
 	@$(BIN)/payments-verify specs
+
+.PHONY: dist
+dist: $(STAMP) ## Build wheel and sdist, install each into empty environments, and run what they bring
+	@$(BIN)/python -m tests.release "$(UV)"
 
 .PHONY: docs
 docs: $(SITE_STAMP) ## Build the specification as a site that loads nothing from elsewhere (build/site/html)

@@ -95,11 +95,17 @@ def _code_of(program: str, command: Callable[[], object]) -> int:
 def tell_internal_error(program: str, error: BaseException) -> str:
     """Say on standard error that a command has no verdict because of a bug of its own, and where it is.
 
+    A package that is missing is no bug, and is named.
+
     The traceback goes to a file of the folder for temporary files; where none can be written, it is told.
 
     Returns:
         What was told.
     """
+    if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("payments_"):
+        message = f"{error.name} is not installed. To verify: pip install 'payments-core[verify]'"
+        tell(f"{program}: {message}")
+        return message
     shown = "".join(traceback.format_exception(error))
     what = " ".join(traceback.format_exception_only(error)[-1].split())
     message = f"internal error, no verdict: {what}; {_kept(program, shown)}"

@@ -266,6 +266,26 @@ def test_a_machine_without_a_network_is_no_violation(tmp_path: Path) -> None:
         assert "payments-verify: " in done.stderr
 
 
+@pytest.mark.parametrize(("package", "command"), [("typer", "--help"), ("sqlglot", "static")])
+def test_where_a_package_is_not_installed_it_says_what_to_install(
+    package: str, command: str, tmp_path: Path
+) -> None:
+    without = (
+        f"import sys; sys.modules[{package!r}] = None; from payments_verify.__main__ import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", without, command],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert f"{package} is not installed. To verify: pip install 'payments-core[verify]'\n" in done.stderr
+    assert "internal error" not in done.stderr
+
+
 def test_a_command_that_cannot_be_imported_is_no_violation(tmp_path: Path) -> None:
     (tmp_path / "typer.py").write_text("raise ImportError('half installed')")
     done = verify(["history", str(BAD)], tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)})

@@ -60,3 +60,12 @@ def test_a_full_disk_is_said_and_a_closed_pipe_is_not(tmp_path: Path) -> None:
     os.close(writer)
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
+
+
+def test_where_only_the_client_is_installed_it_says_what_to_install(tmp_path: Path) -> None:
+    without = "import sys; sys.modules['psycopg'] = None; from payments_core.__main__ import main; main()"
+    done = run(["-c", without, "--help"], tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "payments-core: psycopg is not installed. To serve: pip install 'payments-core[service]'\n"
+    )

@@ -81,6 +81,13 @@ def test_it_is_served_once_there_is_the_login() -> None:
     assert f"!docker/{LOGIN.name}\n" in (ROOT / ".dockerignore").read_text()
 
 
+def test_the_image_is_built_from_the_service_alone() -> None:
+    copied = " ".join(re.findall(r"^COPY (?!--from)(.*) \S+$", DOCKERFILE, re.MULTILINE)).split()
+    allowed = re.findall(r"^!(.*)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
+    assert sorted(copied) == sorted(allowed)
+    assert not {"harness", "model", "tests"} & set(copied)
+
+
 def test_it_is_published_where_the_check_looks() -> None:
     (port,) = SERVICES["api"]["ports"]
     address = SERVICES["login"]["environment"]["API_ADDRESS"]

@@ -44,17 +44,26 @@ async def in_memory(max_stored_refusals: int = MAX_STORED_REFUSALS) -> AsyncIter
 
 
 @asynccontextmanager
-async def in_process(dsn: str, max_stored_refusals: int = MAX_STORED_REFUSALS) -> AsyncIterator[System]:
-    """The application over PostgreSQL, in this process; ``dsn`` has a clock that can be set."""
+async def in_process(
+    dsn: str, max_stored_refusals: int = MAX_STORED_REFUSALS, direct: str | None = None
+) -> AsyncIterator[System]:
+    """The application over PostgreSQL, in this process; the database has a clock that can be set.
+
+    Args:
+        dsn: where the application connects.
+        max_stored_refusals: how many refused captures of a payment are stored.
+        direct: the database itself, for the harness's own sessions, where ``dsn`` is that of a pooler.
+    """
+    own = direct or dsn
     with only_errors_logged():
-        async with make_pool(Settings(database_url=dsn)) as pool, DatabaseClock.connect(dsn) as clock:
+        async with make_pool(Settings(database_url=dsn)) as pool, DatabaseClock.connect(own) as clock:
             store = postgres_store(pool)
             yield System(
                 "in process, PostgreSQL",
                 (shipped(store, max_stored_refusals),),
                 clock.set,
                 lambda: sweep_all(store),
-                lambda payment: row_lock(dsn, payment),
+                lambda payment: row_lock(own, payment),
                 traits=replace(EVERYTHING, max_stored_refusals=max_stored_refusals),
             )
 

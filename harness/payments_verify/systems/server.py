@@ -33,8 +33,13 @@ class ServerError(RuntimeError):
 
 
 @asynccontextmanager
-async def servers(dsn: str, count: int) -> AsyncIterator[System]:
-    """``count`` server processes on one database; ``dsn`` has a clock that can be set.
+async def servers(dsn: str, count: int, direct: str | None = None) -> AsyncIterator[System]:
+    """``count`` server processes on one database, which has a clock that can be set.
+
+    Args:
+        dsn: where they connect.
+        count: how many.
+        direct: the database itself, for the harness's own sessions, where ``dsn`` is that of a pooler.
 
     Raises:
         ServerError: if one of them does not start.
@@ -43,8 +48,9 @@ async def servers(dsn: str, count: int) -> AsyncIterator[System]:
         token, digest = tokens.make()
         urls = [await stack.enter_async_context(server_process(dsn, digest)) for _ in range(count)]
         clients = [await stack.enter_async_context(_client(url, token)) for url in urls]
-        clock = await stack.enter_async_context(DatabaseClock.connect(dsn))
-        pool = await stack.enter_async_context(make_pool(Settings(database_url=dsn)))
+        own = direct or dsn
+        clock = await stack.enter_async_context(DatabaseClock.connect(own))
+        pool = await stack.enter_async_context(make_pool(Settings(database_url=own)))
         store = postgres_store(pool)
         name = f"{count} server process{'es' if count > 1 else ''}"
         yield System(
@@ -52,7 +58,7 @@ async def servers(dsn: str, count: int) -> AsyncIterator[System]:
             tuple(clients),
             clock.set,
             lambda: sweep_all(store),
-            lambda payment: row_lock(dsn, payment),
+            lambda payment: row_lock(own, payment),
         )
 
 
