@@ -6,7 +6,7 @@ To add one, see the package `tests.bench.attacks`. `python -m tests.bench.bench_
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from multiprocessing import get_context
@@ -25,7 +25,7 @@ from tests.bench.attacks.load import Load, offer, payment
 from tests.bench.attacks.servers import COMMANDS
 from tests.bench.service.database import database, durable_server
 from tests.bench.service.processes import cpu_us, memory
-from tests.bench.service.servers import SERVICE, TOKEN, ServerError, serving
+from tests.bench.service.servers import EARLIER, SERVICE, TOKEN, ServerError, earlier, serving
 
 JSON = Path("build/bench/attacks.json")
 _WARM_UP_S = 2.0
@@ -36,6 +36,7 @@ ATTACKS: Mapping[str, Attack] = {
     "257 that do not read": Attack(connections.unread),
     "200 that are idle, 128 files": Attack(connections.idle, files=128),
     "2,000 that are idle": Attack(connections.many_idle),
+    "2,000 that begin a head": Attack(connections.many_begun),
     "300 slow heads": Attack(connections.slow_heads),
     "300 slow bodies": Attack(connections.slow_bodies),
     "requests without an end": Attack(connections.flood),
@@ -49,12 +50,14 @@ class Measured(msgspec.Struct, frozen=True):
     """One attack, and what became of the captures meanwhile.
 
     Attributes:
+        server: which was attacked.
         attack: its name.
         load: what became of the captures.
         server_us: processor time of the service meanwhile, in µs.
         mebibytes: memory of the service at the end.
     """
 
+    server: str
     attack: str
     load: Load
     server_us: int
@@ -66,6 +69,8 @@ def main(
     per_second: Annotated[float, typer.Option(min=1, help="Captures a second.")] = 100.0,
     attack: Annotated[list[str] | None, typer.Option(help="Only this; repeat for more.")] = None,
     server: Annotated[str, typer.Option(help=f"One of {', '.join(COMMANDS)}.")] = SERVICE,
+    against: Annotated[Path | None, typer.Option(help="A checkout of an earlier version, by turns.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each is attacked.")] = 1,
     json: Annotated[Path, typer.Option(help="Where the results go.")] = JSON,
 ) -> None:
     """Attack, and write a table and JSON.
@@ -78,26 +83,38 @@ def main(
         Console(stderr=True).print(f"attacks are {list(ATTACKS)}, servers {list(COMMANDS)}", markup=False)
         raise typer.Exit(2)
     console = Console(width=130)
+    commands = dict(COMMANDS) if against is None else {**COMMANDS, EARLIER: earlier(against.absolute())}
+    servers = [server] if against is None else [EARLIER, server]
     try:
         with durable_server() as postgres:
-            found = [_measure(postgres, server, each, seconds, per_second) for each in chosen]
+            found = [
+                _measure(postgres, commands, name, each, seconds, per_second)
+                for each in chosen
+                for _ in range(rounds)
+                for name in servers
+            ]
     except ServerError as error:
         Console(stderr=True).print(str(error), markup=False)
         raise typer.Exit(2) from None
     json.parent.mkdir(parents=True, exist_ok=True)
     json.write_bytes(msgspec.json.encode(found))
-    console.print(_table(server, seconds, found))
+    console.print(_table(seconds, found))
 
 
 def _measure(
-    postgres: EmbeddedPostgres, server: str, name: str, seconds: float, per_second: float
+    postgres: EmbeddedPostgres,
+    commands: Mapping[str, Callable[[int, int], Sequence[str]]],
+    server: str,
+    name: str,
+    seconds: float,
+    per_second: float,
 ) -> Measured:
     attack = ATTACKS[name]
     numbers = count()
     made_payments = round((seconds + _WARM_UP_S) * per_second) + 3
     with (
         database(postgres, made_payments) as made,
-        serving(server, made.dsn, 1, COMMANDS, attack.settings, attack.files) as running,
+        serving(server, made.dsn, 1, commands, attack.settings, attack.files) as running,
     ):
         port = int(running.url.rpartition(":")[2])
 
@@ -109,7 +126,7 @@ def _measure(
         with _attacked(attack.run, Target(port, TOKEN, made.dsn, payment(made_payments - 1))):
             before = cpu_us(running.pid)
             found = load(seconds)
-            return Measured(name, found, cpu_us(running.pid) - before, memory(running.pid) / 2**20)
+            return Measured(server, name, found, cpu_us(running.pid) - before, memory(running.pid) / 2**20)
 
 
 @contextmanager
@@ -133,10 +150,20 @@ def _attacked(run: Callable[[Target, Told], None] | None, target: Target) -> Ite
             attacker.kill()
 
 
-def _table(server: str, seconds: float, found: list[Measured]) -> Table:
-    table = Table(title=f"{server}, {seconds:g} s each")
-    for heading in ("attack", "captures", "captured", "else", "p50 ms", "p99 ms", "server ms/s", "MiB"):
-        table.add_column(heading, justify="left" if heading in {"attack", "else"} else "right")
+def _table(seconds: float, found: list[Measured]) -> Table:
+    table = Table(title=f"{seconds:g} s each")
+    for heading in (
+        "server",
+        "attack",
+        "captures",
+        "captured",
+        "else",
+        "p50 ms",
+        "p99 ms",
+        "server ms/s",
+        "MiB",
+    ):
+        table.add_column(heading, justify="left" if heading in {"server", "attack", "else"} else "right")
     for each in found:
         load = each.load
         others = ", ".join(
@@ -144,6 +171,7 @@ def _table(server: str, seconds: float, found: list[Measured]) -> Table:
         )
         times = [load.percentile(share) for share in (0.5, 0.99)]
         table.add_row(
+            each.server,
             each.attack,
             f"{load.offered:,}",
             f"{load.captured / load.offered:.1%}",

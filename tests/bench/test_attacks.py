@@ -15,6 +15,7 @@ from tests.bench.attacks import load
 from tests.bench.attacks.attack import Attack, Target, Told
 from tests.bench.attacks.load import offer
 from tests.bench.bench_attacks import Measured
+from tests.bench.service.servers import EARLIER, ROOT, SERVICE
 from tests.support.postgres import Database
 from tests.support.processes import serving
 
@@ -42,10 +43,12 @@ def look_at_the_payment(target: Target, told: Told) -> None:
 def test_captures_during_an_attack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_attacks, "ATTACKS", {"a look": Attack(look_at_the_payment)})
     results = tmp_path / "attacks.json"
-    bench_attacks.main(seconds=1, per_second=20, attack=None, server="payments-core", json=results)
-    (found,) = msgspec.json.decode(results.read_bytes(), type=list[Measured])
-    assert found.attack == "a look"
-    assert (found.load.captured, found.load.offered) == (20, 20)
+    bench_attacks.main(
+        seconds=1, per_second=20, attack=None, server=SERVICE, json=results, against=ROOT, rounds=1
+    )
+    found = msgspec.json.decode(results.read_bytes(), type=list[Measured])
+    assert [(each.server, each.attack) for each in found] == [(EARLIER, "a look"), (SERVICE, "a look")]
+    assert [(each.load.captured, each.load.offered) for each in found] == [(20, 20)] * 2
 
 
 def fail(_target: Target, _told: Told) -> None:
@@ -58,6 +61,6 @@ def test_an_attack_that_does_not_begin_is_no_measurement(
     monkeypatch.setattr(bench_attacks, "ATTACKS", {"none": Attack(fail)})
     with pytest.raises(typer.Exit) as ended:
         bench_attacks.main(
-            seconds=1, attack=None, json=tmp_path / "attacks.json", server="payments-core", per_second=20
+            seconds=1, attack=None, json=tmp_path / "attacks.json", server=SERVICE, per_second=20
         )
     assert ended.value.exit_code == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,10 +61,16 @@ def captures(server: Server, path: str) -> int:
     """The status of a capture on a new connection; 0 if it is not answered in time."""
     connection = Connection(server.port)
     connection.send(capture(path))
+    found = status(connection)
+    connection.close()
+    return found
+
+
+def status(connection: Connection) -> int:
+    """The first status that is answered; 0 if there is none in time."""
     end = time.monotonic() + LIMIT_S
     while not connection.statuses() and not connection.is_closed and time.monotonic() < end:
         connection.read(0.05)
-    connection.close()
     return next(iter(connection.statuses()), 0)
 
 
@@ -102,7 +109,7 @@ def test_more_idle_connections_than_files(shared_database: Database, tmp_path: P
     variables = {"DATABASE_URL": shared_database.app_dsn, "FILES": "128"}
     with serving(tmp_path, module="tests.support.telling", **variables) as server:
         path = authorized(server)
-        with held(server, 200, b"") as connections:
+        with held(server, 200, b"G") as connections:
             assert captures(server, path) == 201
             # Those that have waited for longest gave way, and no more of them than had to.
             is_open = [not each.await_hang_up(0.001) for each in connections]
@@ -113,6 +120,20 @@ def test_more_idle_connections_than_files(shared_database: Database, tmp_path: P
         closed = sample_of(page, 'payments_http_requests_rejected_total{reason="connections"}')
         assert closed is not None
         assert closed >= 200 - sum(is_open)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system does not keep who says nothing")
+def test_who_says_nothing_takes_no_room(shared_database: Database, tmp_path: Path) -> None:
+    variables = {"DATABASE_URL": shared_database.app_dsn, "FILES": "128"}
+    with serving(tmp_path, module="tests.support.telling", **variables) as server:
+        path = authorized(server)
+        with held(server, 200, b"") as connections:
+            assert captures(server, path) == 201
+            assert [each for each in connections if each.await_hang_up(0.001)] == []
+            # Who speaks at last is heard.
+            connections[0].send(request(b"GET", b"/healthz"))
+            assert status(connections[0]) == 200
+        assert "too many connections" not in server.printed
 
 
 def test_too_few_files_to_serve_at_all(shared_database: Database, tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ STATED_LIMIT_S = 30 + 10
 """The longest that the server lets a request, or an answer that is not read, take."""
 KEPT = 40
 """Connections that are kept open at once, to see the server close them."""
-HASTY = "_HEAD_LIMIT_S=1 _BODY_LIMIT_S=2 _UNREAD_LIMIT_S=1"
+HASTY = "_HEAD_LIMIT_S=1 _BODY_LIMIT_S=2 _UNREAD_LIMIT_S=1 _SILENT_LIMIT_S=1"
 """Time limits of the protocol that can be waited for."""
 ROOT = Path(__file__).parents[2]
 SETTINGS = {"PAYMENTS_LOG_LEVEL": "error", "PAYMENTS_POOL_MIN": "4", "PAYMENTS_POOL_MAX": "4"}

@@ -1,6 +1,6 @@
 """``payments-core`` as it is, but for a signal at which it tells how many tasks it has.
 
-``PROTOCOL_LIMITS`` in the environment shortens time limits of the protocol, as in ``_HEAD_LIMIT_S=1``, and
+``PROTOCOL_LIMITS`` in the environment shortens time limits of connections, as in ``_HEAD_LIMIT_S=1``, and
 ``FILES`` says how many files it may have open.
 """
 
@@ -13,6 +13,7 @@ import signal
 import sys
 from types import FrameType
 
+from payments_core.entrypoints import serving
 from payments_core.entrypoints.cli import main
 from payments_core.entrypoints.http import protocol
 
@@ -28,8 +29,8 @@ def tell(_signal: int, _frame: FrameType | None) -> None:
 if __name__ == "__main__":
     for limit in os.environ.get("PROTOCOL_LIMITS", "").split():
         name, _, seconds = limit.partition("=")
-        assert hasattr(protocol, name)
-        setattr(protocol, name, float(seconds))
+        (module,) = (each for each in (protocol, serving) if hasattr(each, name))
+        setattr(module, name, type(getattr(module, name))(seconds))
     if "FILES" in os.environ:
         resource.setrlimit(resource.RLIMIT_NOFILE, (int(os.environ["FILES"]),) * 2)
     signal.signal(signal.SIGUSR1, tell)

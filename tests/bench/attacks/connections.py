@@ -27,6 +27,11 @@ def many_idle(target: Target, told: Told) -> None:
     _hold(target, told, 2_000, b"")
 
 
+def many_begun(target: Target, told: Told) -> None:
+    """2,000 connections that send one byte."""
+    _hold(target, told, 2_000, b"G")
+
+
 def slow_heads(target: Target, told: Told) -> None:
     """300 connections that send a head, a byte at a time."""
     _hold(target, told, 300, b"GET /healthz HTTP/1.1\r\nX: ", b"x")

@@ -20,6 +20,7 @@ from payments_core.infrastructure.embedded.process import free_port
 
 ROOT = Path(__file__).parents[3]
 SERVICE, ALTERNATIVE = "payments-core", "FastAPI + SQLAlchemy"
+EARLIER = "payments-core, earlier"
 SESSIONS = 10
 """Connections of each process to the database: the service's default, which the alternative has too."""
 
@@ -49,6 +50,19 @@ def service(port: int, workers: int) -> list[str]:
     """The command of this service."""
     options = ("--port", str(port), "--workers", str(workers))
     return [sys.executable, "-m", "payments_core", "serve", *options]
+
+
+def earlier(folder: Path) -> Callable[[int, int], Sequence[str]]:
+    """The command of another version of this service, with the packages that are installed for this one.
+
+    Args:
+        folder: a checkout of it.
+    """
+
+    def command(port: int, workers: int) -> Sequence[str]:
+        return ["env", f"PYTHONPATH={folder / 'impl'}", *service(port, workers)]
+
+    return command
 
 
 def alternative(port: int, workers: int) -> list[str]:
