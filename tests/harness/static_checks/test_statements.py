@@ -28,6 +28,7 @@ LOCK = {"LOCK": "SELECT state FROM payments WHERE payment_id = %s FOR NO KEY UPD
         "BEGIN",
         "BEGIN ISOLATION LEVEL SERIALIZABLE",
         sql.FIND_DUE,
+        sql.LOAD_GUARDS,
         sql.LOCK_DUE,
         sql.LIST_ATTEMPTS,
     ],
@@ -100,3 +101,8 @@ def test_the_hosts_clock_in_sources(source: str, says: str | None, tmp_path: Pat
     found = check_sources([tmp_path / "a.py"])
     assert found.looked_at == 1
     assert (found.problems == []) if says is None else (says in found.problems[0])
+
+
+def test_only_an_empty_block_is_passed_over() -> None:
+    (problem,) = check_statements({**LOCK, "BLOCK": "DO 'BEGIN PERFORM 1; END'"}).problems
+    assert problem.startswith("I10: a statement is not understood: BLOCK")
