@@ -69,7 +69,7 @@ class ServerFolder:
         if self.account.switch and self.account.run(["/bin/sh", "-c", 'cd "$0"', str(self.path)]).returncode:
             raise EmbeddedPostgresError(
                 f"the server runs as {self.account.name} because PostgreSQL refuses root, and that account "
-                f"cannot reach {self.path}; name a folder outside of private homes, "
+                f"cannot reach {self.path}; name a folder outside of private homes (serve --data), "
                 "such as /var/lib/payments-core/postgres"
             )
 
