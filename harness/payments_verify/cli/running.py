@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any, NoReturn
@@ -101,7 +101,8 @@ def _lines(title: str, console: Console, every_s: float) -> Iterator[Report]:
     def tell() -> None:
         while not ended.wait(every_s):
             elapsed = timedelta(seconds=int(time.monotonic() - began))
-            console.print(f"{title}: {reached}elapsed {elapsed}", highlight=False, soft_wrap=True)
+            with suppress(OSError, ValueError):  # nobody reads it any more
+                console.print(f"{title}: {reached}elapsed {elapsed}", highlight=False, soft_wrap=True)
 
     teller = threading.Thread(target=tell, daemon=True)
     teller.start()
