@@ -7,12 +7,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 
-from payments_verify.payments.binding import Clock, load
+from payments_verify.payments.binding import Clock, Sweep, load
 from payments_verify.payments.checks import machine_check, windows_check
 from payments_verify.payments.conformance import Trials, examine
 from payments_verify.payments.observations import Invocation, Observation
@@ -86,6 +87,50 @@ def test_a_right_service_that_expires_by_itself_is_not_accused(
         windows_check("at once", service.system, AT_ONCE),
     ]
     assert [each.counterexample for each in results] == [None] * 3
+
+
+def says_within(seconds: float) -> Any:
+    return msgspec.structs.replace(load(BINDING), sweep=Sweep(request="POST /jobs/expire", within=seconds))
+
+
+@pytest.mark.parametrize(("every_ms", "told"), [("700", None), ("0", "(sweep.within) after the end of the")])
+def test_a_service_that_says_within_how_long_it_expires_payments_is_held_to_it(
+    charges: Any, monkeypatch: pytest.MonkeyPatch, every_ms: str, told: str | None
+) -> None:
+    monkeypatch.setenv("CHARGES_SWEEPS_EVERY_MS", every_ms)
+    made = replace(charges("clock_timestamp()"), binding=says_within(1))
+    service, why = made.with_its_clock()
+    assert (service.traits.moves_clock, why) == (
+        False,
+        "the service expires payments by itself, within 1 s",
+    )
+    found = windows_check("one at a time", service.system)
+    assert found.verdict == ("holds" if told is None else "violated")
+    assert told is None or told in str(found.counterexample)
+
+
+def test_a_service_that_sweeps_by_itself_is_kept_from_the_gate(charges: Any) -> None:
+    charges("clock_timestamp()")
+    with started_subject(CHARGES, says_within(60), chosen_bin_dir(), quick=True) as subject:
+        assert subject.gated is None
+    assert "levels 4 and 5: the service expires payments by itself: sweep.within" in subject.unchecked
+
+
+def test_a_service_that_expires_without_saying_so_is_told_how_to() -> None:
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[System]:
+        async with in_memory() as made:
+
+            async def send(invocation: Invocation) -> Observation:
+                assert made.sweep is not None
+                await made.sweep()
+                return await made.clients[0].send(invocation)
+
+            yield replace(made, clients=(SimpleNamespace(send=send),))
+
+    found = machine_check("sweeping", opened, examples=60, steps=15, seed=1)
+    assert found.verdict == "violated"
+    assert "sweep.within in its binding" in str(found.counterexample)
 
 
 def test_statements_that_no_request_asks_for_keep_it_from_the_gate(

@@ -41,6 +41,7 @@ _SUCCESS = {
 }
 _OUTCOMES = tuple(outcome.name.lower() for outcome in Outcome)
 _LEAST_REFUSALS = 10
+_LONGEST_SWEEP_S = 3_600
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 Scalar = str | int | bool | float
@@ -155,11 +156,17 @@ class AttemptsView(_Section, frozen=True, kw_only=True):
 
 
 class Sweep(_Section, frozen=True, kw_only=True):
-    """How the sweep is run: one of the three."""
+    """How the sweep is run, by one of three; within how many seconds it expires payments by itself."""
 
     request: str | None = None
     sql: str | None = None
     command: str | None = None
+    within: float | None = None
+
+    @property
+    def ways(self) -> int:
+        """In how many ways the harness can run it."""
+        return sum(each is not None for each in (self.request, self.sql, self.command))
 
 
 class Clock(_Section, frozen=True, kw_only=True):
@@ -330,8 +337,12 @@ def _hand_problems(binding: Binding) -> Iterator[tuple[str, str]]:
     """What is wrong with the hands that the harness has on time, sweep and locks."""
     sweep = binding.sweep
     if sweep is not None:
-        if sum(each is not None for each in (sweep.request, sweep.sql, sweep.command)) != 1:
-            yield "sweep", "needs one of request, sql and command"
+        if sweep.ways > 1 or (sweep.ways == 0 and sweep.within is None):
+            yield "sweep", "needs one of request, sql and command, or within"
+        if sweep.within is not None and not 0 < sweep.within <= _LONGEST_SWEEP_S:
+            yield "sweep.within", f"is no number of seconds up to {_LONGEST_SWEEP_S}"
+        if sweep.within is not None and binding.clock.by == "sql":
+            yield "sweep.within", "is real time, and clock.by = 'sql' moves it: use clock.by = 'none'"
         if sweep.request is not None:
             yield from _request_problems("sweep.request", sweep.request, frozenset())
     if (binding.clock.by == "sql") != (binding.clock.set is not None):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from payments_verify.payments.binding import Binding
+from payments_verify.payments.binding import Binding, Sweep
 from payments_verify.payments.scenarios import Client, Holder, Leaving, Prepared, Scenario, Sweeper, Tick
 from payments_verify.payments.traits import ATTEMPT_FIELDS, PAYMENT_FIELDS, Traits
 
@@ -23,7 +23,7 @@ def traits_of(binding: Binding, *, moves_clock: bool) -> Traits:
     stored = {name for name in ATTEMPT_FIELDS if attempts is not None and getattr(attempts, name) is not None}
     fail = binding.commands.get("fail")
     # Over HTTP or as SQL it takes no time; a command takes a process each time.
-    sweeps = binding.sweep is not None and binding.sweep.command is None
+    sweep = binding.sweep or Sweep()
     return Traits(
         commands=frozenset(binding.commands),
         shown=frozenset(f for f, command in binding.commands.items() if command.shows_payment),
@@ -33,7 +33,8 @@ def traits_of(binding: Binding, *, moves_clock: bool) -> Traits:
         replayed=binding.capture.replayed is not None,
         decided_at=bool(binding.capture.decided_at),
         moves_clock=moves_clock,
-        sweeps=sweeps,
+        sweeps=sweep.ways > 0 and sweep.command is None,
+        expires_within_s=sweep.within,
         chooses_ids=binding.ids.chosen_by == "client",
         finds_unknown=all("not_found" in binding.outcomes_of(f) for f in binding.commands if f != "create"),
         reasons=tuple(fail.reasons) if fail is not None else ("voided",),
@@ -91,7 +92,7 @@ def _unchecked_time(binding: Binding, traits: Traits, *, has_database: bool) -> 
         )
     if binding.sweep is None:
         yield "sweep: expiring payments whose window has ended"
-    elif binding.sweep.request is None and not has_database:
+    elif binding.sweep.ways and binding.sweep.request is None and not has_database:
         yield "sweep: expiring payments; over --url it needs sweep.request"
     if binding.lock is None:
         yield "lock.hold: captures that wait for a lock that is held outside the service"

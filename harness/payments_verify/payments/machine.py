@@ -36,7 +36,7 @@ from payments_model import MAX_AMOUNT, Authorized, Expire, Outcome, Record, appl
 from payments_verify.history import Operation
 from payments_verify.payments.exercised import transition
 from payments_verify.payments.http_binding import BindingError
-from payments_verify.payments.observations import Invocation, Observation, attempts_of
+from payments_verify.payments.observations import Invocation, Observation, attempts_of, outcomes_in
 from payments_verify.payments.oracle import MismatchError, answer, difference
 from payments_verify.payments.retelling import Call, Program
 from payments_verify.payments.system import End, EndedError, SweepError, System, UnansweredError
@@ -51,6 +51,10 @@ SHRINKING_LIMIT_S = 45.0
 """How long a mismatch is made smaller, in seconds; what is smallest then is told."""
 
 _SECOND = 1_000_000
+_BY_ITSELF = (
+    "\nThe payment is due, and no sweep was asked for. A service that expires payments by itself says within"
+    " how long: sweep.within in its binding. Its windows are then waited for."
+)
 _LATEST_BEGIN = EPOCH + 100 * 365 * 86_400 * _SECOND  # the clock can be set up to the year 2255
 AMOUNTS = st.sampled_from([1, 500, 501, MAX_AMOUNT])
 _MALFORMED_AMOUNTS = st.sampled_from(EVERYTHING.malformed)
@@ -399,7 +403,15 @@ class PaymentMachine(RuleBasedStateMachine):
             wrong = None if first == body else f"body: first answered {first!r}, now {body!r}"
         if wrong is not None:
             self.trace.add(invocation.f, invocation.value, seen)
-            raise self._mismatch(f"{invocation.f} {dict(invocation.value)}: {wrong}", self.trace.operations())
+            hint = _BY_ITSELF if self._may_have_expired(invocation.value["payment"], seen) else ""
+            told = f"{invocation.f} {dict(invocation.value)}: {wrong}{hint}"
+            raise self._mismatch(told, self.trace.operations())
+
+    def _may_have_expired(self, payment: str, seen: Mapping[str, Any]) -> bool:
+        """Whether an answer shows a payment as failed that is due, and that no sweep of ours has expired."""
+        _, done = apply(self.records.get(payment, self._nothing()), Expire(), self.now)
+        failed = "payment_failed" in outcomes_in(seen) or seen.get("payment", {}).get("state") == "failed"
+        return done.outcome is Outcome.EXPIRED and failed
 
     def _mismatch(self, what: str, operations: Sequence[Operation] = ()) -> MismatchError:
         return self.tally.kept(MismatchError(what, operations, self.commands))

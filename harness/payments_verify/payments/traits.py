@@ -45,6 +45,8 @@ class Traits:
         decided_at: whether a capture's answer says when it was decided.
         moves_clock: whether the harness moves the service's clock; if not, time is the real one.
         sweeps: whether the harness can run the sweep, and as often as it likes.
+        expires_within_s: the longest that the service takes to expire by itself what is due; ``None`` where
+            it does not say.
         chooses_ids: whether the client chooses a payment's id.
         finds_unknown: whether a capture of a payment that does not exist is sent.
         reasons: the reasons for which a payment can be failed.
@@ -63,6 +65,7 @@ class Traits:
     decided_at: bool = True
     moves_clock: bool = True
     sweeps: bool = True
+    expires_within_s: float | None = None
     chooses_ids: bool = True
     finds_unknown: bool = True
     reasons: tuple[str, ...] = ("declined", "voided")

@@ -25,6 +25,7 @@ _SECOND = 1_000_000
 _AMOUNT = 500
 _TRIES = 5
 _MARGIN_S = 0.05
+_SWEEP_MARGIN_S = 1.0
 _AT_ONCE = 12
 _AROUND_S = 0.3
 _LOCKED_S = 0.5
@@ -45,6 +46,8 @@ async def check_windows(system: System) -> int:
     await checker.after_the_end()
     if system.sweep is not None:
         await checker.swept()
+    if system.traits.expires_within_s is not None:
+        await checker.expired(system.traits.expires_within_s)
     return checker.compared
 
 
@@ -138,6 +141,19 @@ class _Windows:
         answer = await self._send("capture", window.payment, key="swept", amount=_AMOUNT)
         self._require(answer, "payment_failed", "a capture of an expired payment")
 
+    async def expired(self, within_s: float) -> None:
+        """The service expires by itself what is due, as late as it says, and nothing before it is due."""
+        window = await self._authorized()
+        await self._reach_the_end(window, after_s=-2 * _MARGIN_S)
+        seen = await self._send("read", window.payment)
+        if window.is_open:
+            self._require_state(seen, "authorized", "before the end of the window")
+        await self._reach_the_end(window, after_s=within_s + _SWEEP_MARGIN_S)
+        seen = await self._send("read", window.payment)
+        self._require_state(seen, "failed", f"{within_s:g} s (sweep.within) after the end of the window")
+        answer = await self._send("capture", window.payment, key="expired", amount=_AMOUNT)
+        self._require(answer, "payment_failed", "a capture of a payment that the service has expired")
+
     async def race(self, offset_s: float) -> None:
         """A capture that is sent so long after the end of the window, by the answer to the authorization."""
         window = await self._authorized()
@@ -181,11 +197,11 @@ class _Windows:
                 raise MismatchError(f"a window of {WAITED_WINDOW_S} s was asked for; it has {length} µs")
         return _Window(payment, self._now + WAITED_WINDOW_S * _SECOND, asked, time.monotonic())
 
-    async def _reach_the_end(self, window: _Window) -> None:
+    async def _reach_the_end(self, window: _Window, after_s: float = 0.0) -> None:
         if self._traits.moves_clock:
             await self._set_clock(window.ends)
         else:
-            await asyncio.sleep(window.answered + WAITED_WINDOW_S + _MARGIN_S - time.monotonic())
+            await asyncio.sleep(window.answered + WAITED_WINDOW_S + _MARGIN_S + after_s - time.monotonic())
 
     async def _set_clock(self, now: int) -> None:
         self._now = now

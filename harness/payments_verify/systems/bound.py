@@ -65,6 +65,9 @@ class StartedService:
         """
         if not self.traits.moves_clock:
             return self, None
+        within = self.traits.expires_within_s
+        if within is not None:
+            return self._in_real_time(), f"the service expires payments by itself, within {within:g} s"
 
         async def run() -> str | None:
             async with self.system() as system:
@@ -74,9 +77,10 @@ class StartedService:
             why = asyncio.run(run())
         except (CommandError, psycopg.Error):
             why = None
-        if why is None:
-            return self, None
-        return replace(self, binding=structs.replace(self.binding, clock=Clock(by="none"))), why
+        return (self, None) if why is None else (self._in_real_time(), why)
+
+    def _in_real_time(self) -> StartedService:
+        return replace(self, binding=structs.replace(self.binding, clock=Clock(by="none")))
 
     @property
     def traits(self) -> Traits:
@@ -171,7 +175,7 @@ class StartedService:
 
     async def _sweep(self, stack: AsyncExitStack, http: httpx.AsyncClient, dsn: str) -> Do | None:
         sweep = self.binding.sweep
-        if sweep is None:
+        if sweep is None or not sweep.ways:
             return None
         if sweep.request is not None:
             return _sweep_by_request(http, sweep.request)

@@ -82,6 +82,9 @@ def started_subject(
         followed = binding.ids.kind == "uuid"
         if not followed:
             left_out.append("levels 4 and 5: only ids that are UUIDs can be followed in statements")
+        elif traits.expires_within_s is not None:
+            followed = False
+            left_out.append("levels 4 and 5: the service expires payments by itself: sweep.within")
         elif own := statements_without_request(service.gated):
             followed = False
             left_out.append(
