@@ -6,7 +6,7 @@ it: where it is not installed, what needs it is skipped by name, in CI as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +63,7 @@ def citus_bin_dir() -> Path:
 
 
 @contextmanager
-def server(bin_dir: Path, folder: Path, **settings: str) -> Iterator[EmbeddedPostgres]:
+def server(bin_dir: Path, folder: Path, settings: Mapping[str, str]) -> Iterator[EmbeddedPostgres]:
     """A server that has Citus loaded, with an empty database."""
     node = EmbeddedPostgres(
         folder,
@@ -78,7 +78,7 @@ def server(bin_dir: Path, folder: Path, **settings: str) -> Iterator[EmbeddedPos
 
 
 @contextmanager
-def citus_cluster(*, known: bool = True, **settings: str) -> Iterator[CitusCluster]:
+def citus_cluster(*, known: bool = True, settings: Mapping[str, str] | None = None) -> Iterator[CitusCluster]:
     """A cluster without a schema, for as long as the block runs.
 
     Args:
@@ -89,7 +89,7 @@ def citus_cluster(*, known: bool = True, **settings: str) -> Iterator[CitusClust
     with reachable_folder() as folder, ExitStack() as stack:
         (folder / "hba").write_text(_LETS_IN)
         nodes = [
-            stack.enter_context(server(bin_dir, folder / f"node{number}", **settings))
+            stack.enter_context(server(bin_dir, folder / f"node{number}", settings or {}))
             for number in range(1 + WORKERS)
         ]
         cluster = CitusCluster(nodes[0], nodes[1:])
@@ -98,12 +98,17 @@ def citus_cluster(*, known: bool = True, **settings: str) -> Iterator[CitusClust
         yield cluster
 
 
-def join(cluster: CitusCluster) -> None:
-    """Make the nodes known to each other."""
+def join(cluster: CitusCluster, ports: Sequence[int] | None = None) -> None:
+    """Make the nodes known to each other.
+
+    Args:
+        cluster: its nodes.
+        ports: where the coordinator reaches the workers; where they listen, if not given.
+    """
     for node in (cluster.coordinator, *cluster.workers):
         with psycopg.connect(node.dsn(_DATABASE), autocommit=True) as connection:
             connection.execute("CREATE EXTENSION IF NOT EXISTS citus")
     with psycopg.connect(cluster.dsn, autocommit=True) as connection:
         connection.execute("SELECT citus_set_coordinator_host('127.0.0.1', %s)", [cluster.coordinator.port])
-        for worker in cluster.workers:
-            connection.execute("SELECT citus_add_node('127.0.0.1', %s)", [worker.port])
+        for port in ports or [worker.port for worker in cluster.workers]:
+            connection.execute("SELECT citus_add_node('127.0.0.1', %s)", [port])
