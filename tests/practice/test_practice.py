@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -98,6 +99,9 @@ def test_the_exercise_as_written_fails_at_the_level_that_its_readme_names(tmp_pa
     assert f"practice check {folder}" in written.stdout
     readme = (folder / "README.md").read_text()
     assert "**As it is written, the service reaches no level: level 1 fails.**" in readme
+    pasted = re.findall(r"^(\S*payments-verify) practice check \.", readme, re.MULTILINE)
+    assert set(pasted) == {command_line(folder=folder)}
+    assert f"--command 'exec {sys.executable} service.py'" in readme
     done = run("check", str(folder), "--seed", "1", "--output", str(tmp_path / "found"))
     assert done.exit_code == 1, done.output
     assert "reached: level 0 of 5; next: stage 1 of README.md, for 'sequential'" in done.stdout

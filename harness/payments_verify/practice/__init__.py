@@ -45,11 +45,20 @@ def write_skeleton(folder: Path) -> list[Path]:
             raise PracticeError(f"{folder} is not empty, and nothing in it is overwritten: name a new folder")
         for each in skeleton():
             (folder / each.name).write_bytes(each.read_bytes())
+        readme = folder / "README.md"
+        readme.write_text(_as_pasted(readme.read_text(encoding="utf-8"), folder), encoding="utf-8")
     except FileExistsError:
         raise PracticeError(f"{folder} is a file: name a new folder") from None
     except OSError as error:
         raise PracticeError(f"{folder} cannot be written: {error.strerror or error}") from None
     return [folder / each.name for each in skeleton()]
+
+
+def _as_pasted(readme: str, folder: Path) -> str:
+    """The page with its commands as they run in the exercise's folder."""
+    start = shlex.quote(f"exec {shlex.quote(sys.executable)} {SERVICE}")
+    readme = readme.replace(f"'exec python {SERVICE}'", start)
+    return readme.replace("\npayments-verify ", f"\n{command_line(folder=folder)} ")
 
 
 def command_of(folder: Path) -> str:
