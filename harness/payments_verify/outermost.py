@@ -108,9 +108,14 @@ def tell_internal_error(program: str, error: BaseException) -> str:
         return message
     shown = "".join(traceback.format_exception(error))
     what = " ".join(traceback.format_exception_only(error)[-1].split())
-    message = f"internal error, no verdict: {what}; {_kept(program, shown)}"
+    message = legible(f"internal error, no verdict: {what}; {_kept(program, shown)}")
     tell(f"{program}: {message}")
     return message
+
+
+def legible(message: str) -> str:
+    """The message as results can hold it: the name of a file may have bytes that are no text."""
+    return message.encode(errors="backslashreplace").decode()
 
 
 def _kept(program: str, shown: str) -> str:
@@ -120,7 +125,7 @@ def _kept(program: str, shown: str) -> str:
             file.write(shown)
     except OSError as error:
         return f"the traceback could not be written to a file ({error}):\n{shown}"
-    return f"please report it with the traceback: {path}"
+    return f"please report it with the traceback: {os.fsencode(path).decode(errors='backslashreplace')}"
 
 
 def tell(message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import resource
@@ -117,6 +118,18 @@ def test_what_a_command_does_not_expect_is_no_violation(words: tuple[str, ...], 
         assert "Traceback (most recent call last)" in file.read_text()
     finally:
         file.unlink()
+
+
+def test_results_hold_what_went_wrong_also_in_a_folder_whose_name_is_no_text(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"latin-\xe9")
+    folder.mkdir()
+    environment = {**os.environ, "TMPDIR": str(folder), "PYTHONIOENCODING": "utf-8"}
+    words = ("differential", "machine_check", "machine", "--json")
+    done = run(["-c", FAILING, *words], tmp_path, env=environment)
+    assert done.returncode == 2, (done.stdout, done.stderr)
+    (result,) = json.loads(done.stdout)
+    assert "latin-\\" in result["counterexample"]  # where its traceback is, or that no server can live there
+    assert "latin-\\" in done.stderr
 
 
 def schedule(folder: Path) -> Path:

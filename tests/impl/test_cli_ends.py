@@ -48,6 +48,16 @@ def test_what_a_command_does_not_expect_is_a_line(command: str, tmp_path: Path) 
     Path(kept[1]).unlink()
 
 
+def test_a_traceback_lies_also_where_the_folder_has_a_name_that_is_no_text(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"latin-\xe9")
+    folder.mkdir()
+    done = run(["-c", FAILING, "token"], tmp_path, env={**os.environ, "TMPDIR": str(folder)})
+    assert done.returncode == 2
+    assert "latin-\\xe9/payments-core-" in done.stderr
+    (kept,) = folder.iterdir()
+    assert "ZeroDivisionError" in kept.read_text()
+
+
 def test_a_full_disk_is_said_and_a_closed_pipe_is_not(tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full:
         done = run(["-m", "payments_core", "openapi"], tmp_path, stdout=full)

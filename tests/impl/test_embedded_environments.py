@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -52,15 +53,24 @@ ODD_NAMES = [
     "$x",
     "back\\slash",
     "l" * 150,
+    os.fsdecode(b"latin-\xe9"),
 ]
 
 
-@pytest.mark.parametrize("name", ODD_NAMES)
+@pytest.mark.parametrize("name", ODD_NAMES, ids=ascii)
 def test_folders_with_odd_names(reachable_path: Path, name: str) -> None:
     with embedded(reachable_path / name / "server") as running:
         for unix_socket in (False, True):
             with psycopg.connect(running.dsn(unix_socket=unix_socket)) as connection:
                 assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_temporary_folder_whose_name_is_no_text(reachable_path: Path, tmp_path: Path) -> None:
+    folder = reachable_path / os.fsdecode(b"latin-\xe9")
+    folder.mkdir(mode=0o711)
+    with serving(tmp_path, ["--demo"], TMPDIR=str(folder), PYTHONIOENCODING="utf-8") as service:
+        answer = httpx.post(f"{service.url}/payments", json={"amount_cents": 500}, timeout=30)
+        assert answer.status_code == 201
 
 
 def test_a_folder_that_no_path_can_name(reachable_path: Path) -> None:

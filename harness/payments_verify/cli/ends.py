@@ -230,7 +230,8 @@ def tell_end(error: BaseException, what_is_left: str = "no verdict") -> str:
     leaves = list(_leaves(error))
     if not all(isinstance(each, _not_ready()) for each in leaves):
         return outermost.tell_internal_error(PROGRAM, error)
-    message = "; ".join(dict.fromkeys(str(each) or type(each).__name__ for each in leaves))
+    told = dict.fromkeys(str(each) or type(each).__name__ for each in leaves)
+    message = outermost.legible("; ".join(told))
     print_error(message)
     return message
 

@@ -6,6 +6,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable
+from io import TextIOWrapper
 from typing import NoReturn
 
 _NOT_DONE = 2
@@ -17,6 +18,8 @@ def end_in_order(command: Callable[[], object]) -> NoReturn:
     Args:
         command: ends with ``SystemExit`` and the code.
     """
+    if isinstance(sys.stdout, TextIOWrapper):  # a path may have bytes that are no text: it is shown as it is
+        sys.stdout.reconfigure(errors="surrogateescape")
     code: str | int | None = _NOT_DONE
     try:
         command()
@@ -54,7 +57,8 @@ def _kept(error: BaseException) -> str:
             file.write(shown)
     except OSError as unwritten:
         return f"internal error: {what}; the traceback could not be kept ({unwritten})"
-    return f"internal error: {what}; please report it with the traceback: {path}"
+    shown = os.fsencode(path).decode(errors="backslashreplace")
+    return f"internal error: {what}; please report it with the traceback: {shown}"
 
 
 def _tell(message: str) -> None:

@@ -186,8 +186,8 @@ class ServerFolder:
         A standby accepts them too, for reading.
         """
         try:
-            lines = (self.data / "postmaster.pid").read_text().splitlines()
-            return int(lines[0]), len(lines) >= 8 and lines[7].strip() in ("ready", "standby")
+            lines = (self.data / "postmaster.pid").read_bytes().splitlines()  # a path of any bytes is one
+            return int(lines[0]), len(lines) >= 8 and lines[7].strip() in (b"ready", b"standby")
         except (FileNotFoundError, IndexError, ValueError):
             return None
 
