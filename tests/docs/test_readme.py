@@ -18,6 +18,7 @@ from payments_verify.history import parse
 from payments_verify.linearizability import Verdict, check
 from payments_verify.payments.spec import Payments
 from payments_verify.result import CheckResult
+from payments_verify.suite import QUICK
 from payments_verify.systems.server import server_process
 from tests.docs.pages import COMMANDS, HISTORIES, README, REPORT, ROOT, SERVICE, blocks, names, rows, section
 from tests.support import lines_to_try
@@ -107,6 +108,10 @@ def test_the_reports_keys_are_all_explained() -> None:
     assert {*report, *report["machine"]} <= set(names(explained))
     table = {names(row[0])[0] for row in rows(explained) if row[0].startswith("`")}
     assert table == set(HOLDS.as_json())
+
+
+def test_the_table_that_is_shown_has_as_many_scenarios_as_there_are() -> None:
+    assert f"every interleaving, {len(QUICK.scenarios)} scenarios: in memory" in COMMANDS
 
 
 def test_the_make_targets_are_those_of_the_makefile() -> None:
