@@ -106,7 +106,10 @@ def main(arguments: Sequence[str]) -> int:
     known = peer_verdicts()
     console = Console(width=110)
     if not known:
-        console.print(f"the peer histories are not at {FOLDER}; set PEER_HISTORIES to their folder")
+        console.print(
+            f"the peer histories are not at {FOLDER}; set PEER_HISTORIES to their folder, "
+            "as specs/benchmarks.md says"
+        )
         return 2
     rounds = int(arguments[0]) if arguments else DEFAULT_ROUNDS
     groups = {ETCD: {path: verdict for path, verdict in known.items() if path.parent.name == "jepsen"}}

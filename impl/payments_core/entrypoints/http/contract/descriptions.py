@@ -155,7 +155,7 @@ DESCRIPTIONS = {
     ),
     problems.UNAVAILABLE: Description(
         "The service cannot answer now: the database cannot be reached, has no connection free, or lacks "
-        "migrations.",
+        "migrations. Whether the command took effect is not known.",
         "Send the same request again, with the same key, after `Retry-After` seconds.",
     ),
     problems.INTERNAL_ERROR: Description(
