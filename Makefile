@@ -264,9 +264,9 @@ bench-service: $(BENCH_STAMP) ## Captures a second beside pgbench and beside Fas
 bench-attacks: $(BENCH_STAMP) ## Valid captures while somebody attacks: how many are answered, and how soon (BENCH_ARGS=--help)
 	@$(BIN)/python -m tests.bench.bench_attacks $(BENCH_ARGS)
 
-.PHONY: bench-access
-bench-access: $(STAMP) ## Microseconds that a request costs to be let in: host, origin, token and scope
-	@$(BIN)/python -m tests.bench.bench_access $(BENCH_ARGS)
+.PHONY: bench-doors
+bench-doors: $(STAMP) ## Microseconds that each piece between a client's bytes and the routes costs, beside none
+	@$(BIN)/python -m tests.bench.bench_doors $(BENCH_ARGS)
 
 .PHONY: bench-audit
 bench-audit: $(STAMP) ## Seed a million payments and audit them: seconds and memory (BENCH_ARGS=--quick)
