@@ -6,7 +6,7 @@ To add one, see the package `tests.bench.attacks`. `python -m tests.bench.bench_
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from multiprocessing import get_context
@@ -25,7 +25,7 @@ from tests.bench.attacks.load import Load, offer, payment
 from tests.bench.attacks.servers import COMMANDS
 from tests.bench.service.database import database, durable_server
 from tests.bench.service.processes import cpu_us, memory
-from tests.bench.service.servers import EARLIER, SERVICE, TOKEN, ServerError, earlier, serving
+from tests.bench.service.servers import EARLIER, SERVICE, TOKEN, Command, ServerError, earlier, serving
 
 JSON = Path("build/bench/attacks.json")
 _WARM_UP_S = 2.0
@@ -103,7 +103,7 @@ def main(
 
 def _measure(
     postgres: EmbeddedPostgres,
-    commands: Mapping[str, Callable[[int, int], Sequence[str]]],
+    commands: Mapping[str, Command],
     server: str,
     name: str,
     seconds: float,

@@ -26,8 +26,8 @@ from tests.bench.service.load import LoadError, find_wrk
 from tests.bench.service.measuring import DisagreementError
 from tests.bench.service.pgbench import PgbenchError
 from tests.bench.service.report import show
-from tests.bench.service.results import CONTESTANTS, ONE, Results, aims, median
-from tests.bench.service.servers import ServerError
+from tests.bench.service.results import CONTESTANTS, EARLIER_ONE, ONE, Results, aims, median
+from tests.bench.service.servers import COMMANDS, EARLIER, ServerError, earlier
 
 JSON = Path("build/bench/service.json")
 FIGURE = Path("build/bench/service.svg")
@@ -81,6 +81,9 @@ def main(
             help="Only this: speed, half (which needs speed), lives, memory or size; repeat for more."
         ),
     ] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="A checkout of an earlier version, which takes its turn.")
+    ] = None,
     read: Annotated[Path | None, typer.Option(help="Measure nothing: show this file.")] = None,
     json: Annotated[Path, typer.Option(help="Where the results go.")] = JSON,
     figure: Annotated[Path, typer.Option(help="Where the figure goes.")] = FIGURE,
@@ -99,6 +102,8 @@ def main(
             results = msgspec.json.decode(read.read_bytes(), type=Results)
         else:
             require_programs()
+            if against is not None:
+                COMMANDS[EARLIER] = earlier(against.absolute())
             results = _measured(scale, parts)
     except (
         DisagreementError,
@@ -166,10 +171,11 @@ def _speed(
     """Every contestant in each round, each time in another order; in the end half of what it has come to."""
     progress(0, 1, "do the two stacks answer the same?")
     measuring.require_agreement(postgres)
-    total, done = scale.rounds * (len(CONTESTANTS) + at_half_load), count(1)
+    contestants = [name for name in CONTESTANTS if name != EARLIER_ONE or EARLIER in COMMANDS]
+    total, done = scale.rounds * (len(contestants) + at_half_load), count(1)
     for number in range(scale.rounds):
-        turn = number % len(CONTESTANTS)
-        for name in (*CONTESTANTS[turn:], *CONTESTANTS[:turn]):
+        turn = number % len(contestants)
+        for name in (*contestants[turn:], *contestants[:turn]):
             found = measuring.run(postgres, name, scale.seconds)
             results.runs.append(found)
             progress(next(done), total, f"{name}: {found.per_second:,.0f} captures a second")

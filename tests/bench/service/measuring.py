@@ -16,6 +16,7 @@ from tests.bench.service.database import Database, database
 from tests.bench.service.load import Load, LoadError, send
 from tests.bench.service.processes import cpu_us, machine_us, memory
 from tests.bench.service.results import (
+    EARLIER_ONE,
     ONE,
     OTHER_ONE,
     OTHER_TWO,
@@ -29,7 +30,7 @@ from tests.bench.service.results import (
     Sized,
     percentile,
 )
-from tests.bench.service.servers import ALTERNATIVE, SERVICE, SESSIONS, TOKEN, Server, serving
+from tests.bench.service.servers import ALTERNATIVE, EARLIER, SERVICE, SESSIONS, TOKEN, Server, serving
 
 CONNECTIONS = 10
 """Clients of everybody: as many as a process has sessions, so that nobody waits for one."""
@@ -37,7 +38,8 @@ OPEN_CONNECTIONS = 64
 """Where clients come at a rate: so many that hardly one waits for another's to be free."""
 WARM_UP_S = 2
 _SESSION_ENDS_S = 0.5
-_SERVERS = {ONE: (SERVICE, 1), TWO: (SERVICE, 2), OTHER_ONE: (ALTERNATIVE, 1), OTHER_TWO: (ALTERNATIVE, 2)}
+_OURS = {ONE: (SERVICE, 1), TWO: (SERVICE, 2), EARLIER_ONE: (EARLIER, 1)}
+_SERVERS = {**_OURS, OTHER_ONE: (ALTERNATIVE, 1), OTHER_TWO: (ALTERNATIVE, 2)}
 _PIPELINES = {PGBENCH: 2, PGBENCH_ONE: 1}
 # More captures a second than anything here can do: a run that comes to the end of its payments is refused.
 _PAYMENTS_PER_SECOND = 6_000

@@ -11,6 +11,7 @@ from rich.table import Table
 from tests.bench.service.results import (
     BUSY,
     CONTESTANTS,
+    EARLIER_ONE,
     ONE,
     OTHER_ONE,
     OTHER_TWO,
@@ -23,7 +24,7 @@ from tests.bench.service.results import (
     ratio,
 )
 
-RATIOS = ((ONE, PGBENCH), (TWO, PGBENCH), (ONE, OTHER_ONE), (TWO, OTHER_TWO))
+RATIOS = ((ONE, EARLIER_ONE), (ONE, PGBENCH), (TWO, PGBENCH), (ONE, OTHER_ONE), (TWO, OTHER_TWO))
 _COLUMNS: Sequence[tuple[str, Callable[[Run], float], str]] = (
     ("captures/s", lambda run: run.per_second, ",.0f"),
     ("p50 ms", lambda run: run.p50 / 1e3, ".1f"),

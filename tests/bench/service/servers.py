@@ -46,13 +46,17 @@ class Server:
     pid: int
 
 
+Command = Callable[[int, int], Sequence[str]]
+"""Of a server, for a port and a number of processes."""
+
+
 def service(port: int, workers: int) -> list[str]:
     """The command of this service."""
     options = ("--port", str(port), "--workers", str(workers))
     return [sys.executable, "-m", "payments_core", "serve", *options]
 
 
-def earlier(folder: Path) -> Callable[[int, int], Sequence[str]]:
+def earlier(folder: Path) -> Command:
     """The command of another version of this service, with the packages that are installed for this one.
 
     Args:
@@ -72,7 +76,8 @@ def alternative(port: int, workers: int) -> list[str]:
     return [sys.executable, "-m", "uvicorn", application, *options, "--no-access-log"]
 
 
-COMMANDS: Mapping[str, Callable[[int, int], Sequence[str]]] = {SERVICE: service, ALTERNATIVE: alternative}
+COMMANDS: dict[str, Command] = {SERVICE: service, ALTERNATIVE: alternative}
+"""To compare with an `earlier` version, put its command in here."""
 
 
 @contextmanager
@@ -80,7 +85,7 @@ def serving(
     name: str,
     dsn: str,
     workers: int = 1,
-    commands: Mapping[str, Callable[[int, int], Sequence[str]]] = COMMANDS,
+    commands: Mapping[str, Command] = COMMANDS,
     variables: Mapping[str, str] = MappingProxyType({}),
     files: int | None = None,
 ) -> Iterator[Server]:

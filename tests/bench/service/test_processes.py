@@ -1,4 +1,4 @@
-"""What is read from /proc."""
+"""What is read from /proc, and which processes it is read of."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from tests.bench.service.processes import Process, cpu_us, family, machine_us, memory, parse_stat
+from tests.bench.service.servers import ROOT, earlier
 
 STAT = (
     "20610 (a (strange) name) S 4 20610 20610 0 -1 4194304 100 0 0 0 11 22 33 44 20 0 1 0 1642483 3133440 408"
@@ -56,3 +58,14 @@ def test_who_has_ended_has_no_family() -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     assert cpu_us(ended.pid) == pytest.approx(0)
+
+
+def test_the_earlier_version_is_the_one_in_the_folder(tmp_path: Path) -> None:
+    package = tmp_path / "impl" / "payments_core"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "__main__.py").write_text("import sys; print('earlier', *sys.argv[1:])")
+    ended = subprocess.run(
+        earlier(tmp_path)(8000, 2), cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ended.stdout == "earlier serve --port 8000 --workers 2\n"
