@@ -21,6 +21,7 @@ from pathlib import Path
 import msgspec
 import psycopg
 
+from payments_verify import outermost
 from payments_verify.called import command_line
 from payments_verify.gate import Fault
 from payments_verify.payments.binding import Sweep, default_binding
@@ -201,6 +202,7 @@ def _kept(results: list[CheckResult]) -> Iterator[None]:
             results.append(error.result)
         if all(each.verdict != "violated" for each in results):
             raise
+        outermost.tell("interrupted; this is what the run had found")
 
 
 def _attempt(title: str, run: Callable[[], CheckResult], results: list[CheckResult]) -> None:

@@ -104,14 +104,34 @@ def test_shrinking_has_an_end(tmp_path: Path) -> None:
     assert result["examples"] > 1
 
 
-def test_a_mutant_that_was_found_out_is_killed_even_if_its_time_is_over(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def slow_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trials of a service that is wrong, and slow from then on."""
     (tmp_path / "script.py").write_text(script(slow=3.0))
     shim = tmp_path / "python"
     shim.write_text(f'#!/bin/sh\nshift 2\ncd {tmp_path}\nexec {sys.executable} script.py "$@"\n')
     shim.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(shim))
+
+
+@pytest.mark.usefixtures("slow_trials")
+def test_a_mutant_that_was_found_out_is_killed_even_if_it_is_interrupted(tmp_path: Path) -> None:
+    stop = threading.Event()
+
+    def stop_when_found() -> None:
+        wait_until((tmp_path / "found").exists, LIMIT_S, "the first mismatch")
+        stop.set()
+
+    stopping = threading.Thread(target=stop_when_found)
+    stopping.start()
+    machine = techniques(())["machine"]
+    trial = run_trial(machine, tuple(MACHINE), tmp_path / "none", tmp_path, bin_dir=None, stop=stop)
+    stopping.join()
+    assert (trial.state, trial.unit) == ("killed", "commands"), trial.evidence
+
+
+@pytest.mark.usefixtures("slow_trials")
+def test_a_mutant_that_was_found_out_is_killed_even_if_its_time_is_over(tmp_path: Path) -> None:
     machine = replace(techniques(())["machine"], limit_s=25.0)
     trial = run_trial(
         machine, tuple(MACHINE), tmp_path / "none", tmp_path, bin_dir=None, stop=threading.Event()

@@ -82,7 +82,7 @@ def run_trial(
         stop: set to end the trial early.
 
     Raises:
-        Interrupted: if it was set.
+        Interrupted: it was set, and nothing was found by then.
     """
     folder = [] if technique.folder is None else [technique.folder, str(left_behind)]
     command = [sys.executable, "-m", "payments_verify", *arguments, *folder]
@@ -103,6 +103,8 @@ def run_trial(
         said, complained = output.read(), errors.read().decode(errors="replace")
     told = _told(technique, arguments, process.returncode, said, complained, wall)
     if not in_time and told.state != "killed":  # what it had found when it was ended, it tells
+        if stop.is_set():
+            raise Interrupted
         return _without_verdict(
             technique, arguments, "timed out", wall, f"no verdict within {technique.limit_s:g} s"
         )
@@ -116,16 +118,10 @@ def _environment(mutant: Path, bin_dir: Path | None) -> Mapping[str, str]:
 
 
 def _await(process: subprocess.Popen[bytes], deadline: float, stop: threading.Event) -> bool:
-    """Wait for a process; whether it ended in time. One that did not is ended.
-
-    Raises:
-        Interrupted: if it was told to stop.
-    """
+    """Wait for a process; whether it ended by itself, in time and before it was told to stop."""
     while process.poll() is None:
         if stop.is_set() or time.monotonic() > deadline:
             _end(process)
-            if stop.is_set():
-                raise Interrupted
             return False
         time.sleep(_POLL_S)
     return True
