@@ -18,9 +18,9 @@ from typer.testing import CliRunner
 from payments_core.entrypoints.cli import app as core
 from payments_verify.called import command_line
 from payments_verify.cli import app as verify
-from tests.docs.pages import ROOT, blocks
+from tests.docs.pages import ROOT, blocks, names
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "specs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "specs").rglob("*.md"))]
 APPS = {"payments-verify": verify, "payments-core": core}
 OF_THE_READER = re.compile(r"\b(AUDITOR|CHECKOUT|CMD|DIR|FILE|HOST|PAGE|PYTHON|SEED|URL)\b(?!=)")
 CHEAP = re.compile(r" (--help|--list|--show-binding|history specs/\S+|token)( |$)")
@@ -90,6 +90,28 @@ def test_a_cheap_command_runs_as_it_is_pasted(command: str, clone: Path) -> None
     done = pasted(command, clone)
     expected = 1 if "naive-capture" in command else 0
     assert (done.returncode, done.stdout != "" or " > " in command) == (expected, True), done.stderr
+
+
+def unknown_inline(page: str) -> list[str]:
+    """The commands within a page's sentences that do not exist, or have an option that does not."""
+    sentences = re.sub(r"^ *```.*?^ *```$", "", page, flags=re.MULTILINE | re.DOTALL)
+    inline = [re.fullmatch(r"(?:\.venv/bin/)?(payments-\w+) ([^|…]+).*", name) for name in names(sentences)]
+    return [
+        found[0]
+        for found in inline
+        if found is not None and found[1] in APPS
+        if CliRunner().invoke(APPS[found[1]], [*shlex.split(found[2]), "--help"]).exit_code != 0
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_within_sentences_exist(page: Path) -> None:
+    assert unknown_inline(page.read_text()) == []
+
+
+def test_a_command_within_a_sentence_that_does_not_exist_is_found() -> None:
+    page = "`payments-verify explore --list`, `payments-verify explores`, `payments-core serve --dem`"
+    assert unknown_inline(page) == ["payments-verify explores", "payments-core serve --dem"]
 
 
 def test_there_are_commands_of_each_kind() -> None:
