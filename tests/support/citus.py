@@ -63,12 +63,14 @@ def citus_bin_dir() -> Path:
 
 
 @contextmanager
-def server(bin_dir: Path, folder: Path, settings: Mapping[str, str]) -> Iterator[EmbeddedPostgres]:
+def server(
+    bin_dir: Path, folder: Path, settings: Mapping[str, str], *, durable: bool
+) -> Iterator[EmbeddedPostgres]:
     """A server that has Citus loaded, with an empty database."""
     node = EmbeddedPostgres(
         folder,
         bin_dir=bin_dir,
-        durable=False,
+        durable=durable,
         autovacuum=False,
         settings={**_SETTINGS, "hba_file": str(folder.parent / "hba"), **settings},
     )
@@ -78,18 +80,21 @@ def server(bin_dir: Path, folder: Path, settings: Mapping[str, str]) -> Iterator
 
 
 @contextmanager
-def citus_cluster(*, known: bool = True, settings: Mapping[str, str] | None = None) -> Iterator[CitusCluster]:
+def citus_cluster(
+    *, known: bool = True, durable: bool = False, settings: Mapping[str, str] | None = None
+) -> Iterator[CitusCluster]:
     """A cluster without a schema, for as long as the block runs.
 
     Args:
         known: whether the nodes are known to each other.
+        durable: whether the servers wait for their disk.
         settings: more settings of the servers.
     """
     bin_dir = citus_bin_dir()
     with reachable_folder() as folder, ExitStack() as stack:
         (folder / "hba").write_text(_LETS_IN)
         nodes = [
-            stack.enter_context(server(bin_dir, folder / f"node{number}", settings or {}))
+            stack.enter_context(server(bin_dir, folder / f"node{number}", settings or {}, durable=durable))
             for number in range(1 + WORKERS)
         ]
         cluster = CitusCluster(nodes[0], nodes[1:])
