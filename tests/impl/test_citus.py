@@ -11,7 +11,9 @@ import pytest
 from psycopg import sql
 from typer.testing import CliRunner
 
-from payments_core.domain.values import Amount, IdempotencyKey
+from payments_core.application.use_cases import AuthorizePayment, CapturePayment, CreatePayment
+from payments_core.domain.capture import Answer
+from payments_core.domain.values import Amount, CaptureWindow, IdempotencyKey
 from payments_core.entrypoints.cli import app
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store, session
@@ -19,6 +21,7 @@ from payments_core.infrastructure.postgres import statements as service
 from payments_core.infrastructure.postgres.citus import TABLES, distribute
 from payments_core.infrastructure.postgres.migrate import migrate
 from payments_core.infrastructure.postgres.session import SessionError
+from payments_core.infrastructure.postgres.store import PostgresPaymentStore
 from payments_verify import clock
 from tests.support.citus import CitusCluster, citus_bin_dir, citus_cluster, join
 
@@ -232,3 +235,48 @@ def test_what_cannot_be_distributed_is_refused_with_what_to_do(monkeypatch: pyte
         assert "Connect to the coordinator" in refused(made.worker_dsn(0))
         code, output = run_migrate(monkeypatch, made.dsn)
         assert (code, output) == (0, "".join(f"distributed {table}\n" for table in TABLES))
+
+
+@pytest.mark.invariant("I2", "I3", "I6")
+@pytest.mark.parametrize(
+    ("statement", "says"),
+    [
+        ("UPDATE payments SET state = 'pending' WHERE payment_id = %s", "legal_moves"),
+        ("UPDATE payments SET amount_cents = 1 WHERE payment_id = %s", "legal_moves|facts_stay"),
+        ("DELETE FROM payments WHERE payment_id = %s", "payments_stay"),
+        ("UPDATE capture_attempts SET status = 409 WHERE payment_id = %s", "attempts_stay"),
+        ("DELETE FROM capture_attempts WHERE payment_id = %s", "attempts_stay"),
+    ],
+)
+async def test_the_guards_hold_on_the_shards(cluster: CitusCluster, statement: str, says: str) -> None:
+    payment = await captured(cluster)
+    with owner(cluster.dsn) as connection, pytest.raises(psycopg.errors.IntegrityError, match=says):
+        connection.execute(statement.encode(), [payment])
+
+
+@pytest.mark.invariant("I1", "I6")
+async def test_half_a_capture_is_refused_at_commit(cluster: CitusCluster) -> None:
+    async with make_pool(Settings(database_url=cluster.dsn, pool_min=1, pool_max=1)) as pool:
+        payment = await authorized(postgres_store(pool))
+    half = "UPDATE payments SET state = 'captured', captured_at = authorized_at, captured_amount_cents = 500"
+    with psycopg.connect(cluster.dsn) as connection:
+        connection.execute(f"{half} WHERE payment_id = %s".encode(), [payment])
+        with pytest.raises(psycopg.Error, match="could not commit transaction for shard"):
+            connection.commit()
+
+
+async def authorized(store: PostgresPaymentStore) -> UUID:
+    payment = uuid4()
+    await CreatePayment(store)(payment, Amount(500))
+    await AuthorizePayment(store)(payment, CaptureWindow(600_000_000))
+    return payment
+
+
+async def captured(cluster: CitusCluster) -> UUID:
+    async with make_pool(Settings(database_url=cluster.dsn, pool_min=1, pool_max=1)) as pool:
+        store = postgres_store(pool)
+        payment = await authorized(store)
+        capture = CapturePayment(store, lambda decision: Answer(201, str(decision.outcome).encode()))
+        result = await capture(payment, IdempotencyKey("key"), Amount(500))
+    assert not result.replayed
+    return payment
