@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
+import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -46,6 +48,7 @@ from payments_verify.systems import (
     make_token,
     servers,
 )
+from payments_verify.systems.server import server_process
 from payments_verify.systems.shipped import shipped
 from tests.support.citus import CitusCluster, citus_bin_dir, citus_cluster, join
 
@@ -172,6 +175,32 @@ async def hurt(cluster: CitusCluster) -> AsyncIterator[Target]:
         }
         apis = [await stack.enter_async_context(ApiProcess.run(environment)) for _ in range(2)]
         yield Target(cast("Cluster", Hurt(cluster)), cast("Any", None), tuple(apis), token, Habits())
+
+
+def test_conformance_over_http(tmp_path: Path) -> None:
+    """Levels 1 to 3, as a client meets them, on the real clock."""
+
+    async def examined(dsn: str) -> int:
+        async with server_process(dsn) as url:
+            command = [
+                sys.executable,
+                "-m",
+                "payments_verify",
+                "conformance",
+                "--url",
+                url,
+                "--quick",
+                "--json",
+            ]
+            with (tmp_path / "report.json").open("wb") as report:
+                process = await asyncio.create_subprocess_exec(*command, stdout=report)
+                return await process.wait()
+
+    with citus_cluster() as cluster:
+        migrate(cluster.dsn)
+        distribute(cluster.dsn, session(Settings()))
+        assert asyncio.run(examined(cluster.dsn)) == 0
+    assert json.loads((tmp_path / "report.json").read_bytes())["level"] == 3
 
 
 class Struck(PassAll):

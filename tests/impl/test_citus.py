@@ -140,6 +140,8 @@ async def test_the_service_is_ready_and_not_where_a_worker_refuses_it(cluster: C
     settings = Settings(database_url=cluster.dsn, pool_min=1, pool_max=1)
     async with make_pool(settings) as pool:
         assert await postgres_store(pool).ready()
+    async with make_pool(Settings(database_url=cluster.worker_dsn(0), pool_min=1, pool_max=1)) as pool:
+        assert not await postgres_store(pool).ready()  # the record of the migrations is the coordinator's
     with owner(cluster.worker_dsn(1)) as worker:
         worker.execute("SET citus.enable_ddl_propagation = off")
         worker.execute("ALTER ROLE payments_app NOLOGIN")
