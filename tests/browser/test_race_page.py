@@ -215,6 +215,9 @@ def test_what_was_not_done_is_told_apart(opened: Opened) -> None:
     opened.page.route("**/captures", lambda route: route.fulfill(status=503, json=busy))
     opened.race(3, "different")
     opened.expect_verdict("0 captured, 3 not done; ask again with the same keys")
+    expect(opened.page.get_by_role("button", name="Ask again with the same keys")).to_be_visible()
+    opened.authorize()
+    expect(opened.page.get_by_role("button", name="Ask again with the same keys")).to_be_hidden()
 
 
 def test_on_a_small_screen_the_race_is_seen_beside_its_button(browser: Browser, server: Server) -> None:

@@ -54,6 +54,7 @@ async function moveClock(seconds) {
 async function authorize(seconds) {
   const authorized = await createAuthorized(Number(element("amount").value), seconds, showPayment);
   payment = authorized.document;
+  element("ask-again").hidden = true; // the keys are those of another payment
 }
 
 async function race(count, mode) {
