@@ -21,6 +21,7 @@ MUTANTS_ARGS ?=
 MUTATION_ARGS ?=
 MINUTES ?= 10
 RUNS ?= 50
+PYTHONS ?=
 ALARMS_ARGS ?=
 FUZZ_EXAMPLES ?= 300
 FUZZ_REQUESTS ?= 10000
@@ -185,8 +186,8 @@ test-containers: $(STAMP) ## Build the image, bring the composition up, race, ex
 	@$(BIN)/python -m tests.containers
 
 .PHONY: test-pythons
-test-pythons: $(STAMP) ## The quick part of the tests on each Python that the machine has; 3.14 also in a container
-	@$(BIN)/python -m tests.matrix.pythons
+test-pythons: $(STAMP) ## The quick part of the tests on each Python that the machine has; 3.14 also in a container (PYTHONS=3.12)
+	@$(BIN)/python -m tests.matrix.pythons $(PYTHONS)
 
 .PHONY: test-databases
 test-databases: $(STAMP) ## The differential suite on PostgreSQL 15 and 18, partitioned, and behind PgBouncer: a table

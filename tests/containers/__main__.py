@@ -31,6 +31,12 @@ _CAPTURED_TWICE = (
     "SELECT count(*) FROM (SELECT FROM capture_attempts WHERE outcome = 'captured'"
     " GROUP BY payment_id HAVING count(*) > 1) AS twice"
 )
+_LOGINS = (
+    "SELECT DISTINCT usename, rolsuper, EXISTS (SELECT FROM pg_class WHERE relowner = usesysid)"
+    " FROM pg_stat_activity JOIN pg_roles ON pg_roles.oid = usesysid"
+    " WHERE datname = 'payments' AND client_addr IS NOT NULL"
+)
+"""By TCP: the owner who asks comes by the socket."""
 _CONFORMANCE_LIMIT_S = 1800.0
 
 
@@ -100,6 +106,11 @@ def examine(containers: Composition, shell: Shell, steps: Steps) -> None:
             raise ViolationError(wrong)
     with steps.step("the demonstration's passwords, beyond loopback") as told:
         told.append(containers.is_refused_elsewhere())
+    with steps.step("the service's sessions, as the database sees them") as told:
+        logins = containers.rows(_LOGINS)
+        if logins != "payments_api|f|f":
+            raise ViolationError(f"not of payments_api alone, or a superuser, or an owner: {logins}")
+        told.append("of payments_api, no superuser, which owns nothing")
     with steps.step("conformance, levels 1 to 3") as told:
         told.append(conformance(containers.url, shell))
     with steps.step("kill -9 of the service under load") as told:

@@ -15,6 +15,7 @@ from tests.support.steps import Shell, UnableError
 
 _START_LIMIT_S = 60.0
 _STOP_LIMIT_S = 60.0
+_BRIDGE = Path("/sys/class/net/docker0")
 
 
 @contextmanager
@@ -47,10 +48,12 @@ def engine(shell: Shell) -> Iterator[str]:
 @contextmanager
 def _started(program: str, folder: Path, shell: Shell) -> Iterator[str]:
     socket = f"unix://{folder / 'docker.sock'}"
+    had_bridge = _BRIDGE.exists()
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [
-                program,
+                *("unshare", "--mount", "--propagation", "private", program),  # what it mounts goes with it
+                *_network_options(shell),
                 *("--host", socket),
                 *("--data-root", str(folder / "data")),
                 *("--exec-root", str(folder / "exec")),
@@ -78,7 +81,20 @@ def _started(program: str, folder: Path, shell: Shell) -> Iterator[str]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        if not had_bridge and _BRIDGE.exists():
+            shell.ask("ip", "link", "delete", _BRIDGE.name)
         del shell.environment["DOCKER_HOST"]
+
+
+def _network_options(shell: Shell) -> tuple[str, ...]:
+    """What leaves the rules of the machine's network as they are.
+
+    Containers of one composition reach each other without rules, unless the machine's own forbid it, and
+    docker-proxy passes on what is published.
+    """
+    if "-P FORWARD DROP" in shell.ask("iptables", "-S", "FORWARD").stdout:
+        return ()
+    return ("--iptables=false", "--ip-forward=false", "--ip-masq=false")
 
 
 def _version(shell: Shell) -> str | None:
