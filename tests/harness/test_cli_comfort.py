@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 
 from payments_core.entrypoints.cli import app as core
 from payments_verify.cli import app as verify
+from payments_verify.cli import running
 from payments_verify.cli.ends import interruptible, was_interrupted
 from payments_verify.cli.running import progress_bar
 from payments_verify.cli.verify import Pace
@@ -104,7 +105,7 @@ def test_progress_has_an_estimate() -> None:
             progress(done, 100, f"{done} things")
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.getvalue())
     assert "counting" in text
-    assert re.search(r"elapsed 0:00:0\d left +0:00:0\d", text)
+    assert re.search(r"elapsed 0:00:0\d, left 0:00:0\d", text)
 
 
 def test_progress_fits_eighty_columns_and_keeps_its_times() -> None:
@@ -115,7 +116,7 @@ def test_progress_fits_eighty_columns_and_keeps_its_times() -> None:
             progress(done, 100, "what was done last, at great length, " * 2)
     lines = [line for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.getvalue()).splitlines() if line]
     assert max(map(len, lines)) <= 80
-    assert re.search(r"a check.*what.*elapsed 0:00:0\d left", lines[-1])
+    assert re.search(r"a check.*what.*elapsed 0:00:0\d, left 0:00", lines[-1])
 
 
 def test_off_a_terminal_there_is_a_line_now_and_then_also_while_nothing_is_reported() -> None:
@@ -125,7 +126,21 @@ def test_off_a_terminal_there_is_a_line_now_and_then_also_while_nothing_is_repor
         deadline = time.monotonic() + 30
         while shown.getvalue().count("\n") < 2 and time.monotonic() < deadline:
             time.sleep(0.01)
-    assert "TLC: 3 of 17 expiry [x]; elapsed 0:00:00\n" in shown.getvalue()
+    assert "TLC: 3 of 17 expiry [x]; elapsed 0:00:00, left 0:00:00\n" in shown.getvalue()
+
+
+def test_what_is_left_goes_by_the_pace_of_what_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    course = running._Course()
+    now[0] = 30.0
+    assert str(course) == "elapsed 0:00:30, left -:--:--"
+    course.report(10, 40)
+    assert str(course) == "elapsed 0:00:30, left 0:01:30"
+    now[0] = 100.0
+    course.report(1, 4)  # something else begins
+    now[0] = 110.0
+    assert str(course) == "elapsed 0:01:50, left 0:00:30"
 
 
 def test_where_nobody_looks_nothing_is_shown() -> None:

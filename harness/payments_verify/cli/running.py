@@ -21,7 +21,6 @@ from rich.progress import (
     SpinnerColumn,
     Task,
     TextColumn,
-    TimeRemainingColumn,
 )
 from rich.table import Column, Table
 from rich.text import Text
@@ -35,16 +34,38 @@ _WIDTH_OF_A_BAR = 110
 _STYLE = {"holds": "green", "violated": "bold red", "no verdict": "yellow"}
 
 
-class _Elapsed(ProgressColumn):
-    """The time since the bar appeared, whatever began anew since."""
+class _Course:
+    """How far something has come, for how long, and what is left at that pace."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._began = time.monotonic()
+        self._began = self._stage_began = time.monotonic()
+        self._done = self._total = 0
 
-    def render(self, task: Task) -> Text:  # noqa: ARG002 - its own time begins anew
-        """Show it."""
-        return Text(f"elapsed {timedelta(seconds=int(time.monotonic() - self._began))}")
+    def report(self, done: int, total: int) -> None:
+        """Note how far it is; less than before means that something else begins, at a pace of its own."""
+        if done < self._done:
+            self._stage_began = time.monotonic()
+        self._done, self._total = done, total
+
+    def __str__(self) -> str:
+        now = time.monotonic()
+        elapsed = timedelta(seconds=int(now - self._began))
+        if self._done == 0:
+            return f"elapsed {elapsed}, left -:--:--"
+        left = (now - self._stage_began) * (self._total - self._done) / self._done
+        return f"elapsed {elapsed}, left {timedelta(seconds=int(left))}"
+
+
+class _Times(ProgressColumn):
+    """The times of a course."""
+
+    def __init__(self, course: _Course) -> None:
+        super().__init__()
+        self._course = course
+
+    def render(self, task: Task) -> Text:  # noqa: ARG002 - a task's own time begins anew
+        """Show them."""
+        return Text(str(self._course))
 
 
 @contextmanager
@@ -64,25 +85,20 @@ def progress_bar(
         with _lines(title, to, every_s) as report:
             yield report
         return
+    course = _Course()
     cut = partial(Column, no_wrap=True, overflow="ellipsis")
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}", table_column=cut(ratio=1)),
         *([BarColumn(bar_width=20)] if to.width >= _WIDTH_OF_A_BAR else []),
         TextColumn("{task.fields[text]}", table_column=cut(ratio=1)),
-        _Elapsed(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        _Times(course),
     )
     with Progress(*columns, console=to, transient=True, expand=True, disable=not shown) as bar:
         task = bar.add_task(title, total=None, text="")
-        reached = 0
 
         def report_to_bar(done: int, total: int, text: str) -> None:
-            nonlocal reached
-            if done < reached:  # something else begins: its pace says nothing of the next
-                bar.reset(task, total=total)
-            reached = done
+            course.report(done, total)
             bar.update(task, completed=done, total=total, text=quoted(text))
 
         yield report_to_bar
@@ -91,18 +107,18 @@ def progress_bar(
 @contextmanager
 def _lines(title: str, console: Console, every_s: float) -> Iterator[Report]:
     """Print a line now and then, also while the block reports nothing."""
-    began, ended = time.monotonic(), threading.Event()
+    course, ended = _Course(), threading.Event()
     reached = ""
 
     def report(done: int, total: int, text: str) -> None:
         nonlocal reached
+        course.report(done, total)
         reached = f"{done:,} of {total:,} {quoted(text)}; "
 
     def tell() -> None:
         while not ended.wait(every_s):
-            elapsed = timedelta(seconds=int(time.monotonic() - began))
             with suppress(OSError, ValueError):  # nobody reads it any more
-                console.print(f"{title}: {reached}elapsed {elapsed}", highlight=False, soft_wrap=True)
+                console.print(f"{title}: {reached}{course}", highlight=False, soft_wrap=True)
 
     teller = threading.Thread(target=tell, daemon=True)
     teller.start()

@@ -111,20 +111,23 @@ def check(
             return
         tlc = find_tlc(specification, jar=jar, workers=workers)
         only_graph = names == [GRAPH]
-        checks: list[tuple[str, Callable[..., CheckResult]]] = []
+        checks: list[tuple[str, int, Callable[..., CheckResult]]] = []
         if not only_graph:
-            checks += [(model.name, partial(check_model, tlc, model)) for model in wanted]
+            checks += [(model.name, model.generated, partial(check_model, tlc, model)) for model in wanted]
         if not names or GRAPH in names:
-            checks.append((GRAPH, partial(check_graph, tlc)))
-        results = _run(checks)
+            checks.append((GRAPH, 0, partial(check_graph, tlc)))
+        results = _run(checks, unit="states")
     finish(results, as_json=as_json)
 
 
-def _run(checks: Sequence[tuple[str, Callable[..., CheckResult]]]) -> list[CheckResult]:
+def _run(checks: Sequence[tuple[str, int, Callable[..., CheckResult]]], *, unit: str) -> list[CheckResult]:
+    """Run checks, each with its name and its size in a unit, by which the time that is left is told."""
     results: list[CheckResult] = []
     with finished_is_kept() as whole, progress_bar("TLC") as progress:
-        for number, (name, run) in enumerate(checks):
-            progress(number, len(checks), name)
+        done, total = 0, sum(size for _, size, _ in checks)
+        for number, (name, size, run) in enumerate(checks, 1):
+            progress(done, total, f"{unit}; {number} of {len(checks)}: {name}")
+            done += size
             attempted(name, run, results)
     if not whole():
         results.append(interrupted())
@@ -232,9 +235,10 @@ def traces(
             recorded = runner.run(_record(open_service, wanted, Naive if every else SourceDPOR, progress))
         results = _run(
             [
-                (each.name, partial(check_runs, tlc, each, runs, held_against, every=every))
+                (each.name, len(runs), partial(check_runs, tlc, each, runs, held_against, every=every))
                 for each, runs in zip(wanted, recorded, strict=True)
-            ]
+            ],
+            unit="runs",
         )
     finish(results, as_json=as_json)
 
