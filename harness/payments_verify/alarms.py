@@ -60,6 +60,7 @@ class AlarmRun(msgspec.Struct, frozen=True, kw_only=True):
         seed: draws what is drawn.
         finished_at: when it ended, UTC.
         seconds: how long it took.
+        parts: how long each of its checks took, by its name; the rest is what they needed to start.
         cases: how many cases each check rests on, by its name.
         problems: the checks that do not hold.
     """
@@ -70,6 +71,7 @@ class AlarmRun(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     finished_at: str
     seconds: float
+    parts: dict[str, float] = {}
     cases: dict[str, int]
     problems: list[Problem]
 
@@ -140,6 +142,7 @@ def run_once(
         seed=seed,
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=round(time.monotonic() - started, 1),
+        parts={result.name: round(result.seconds, 1) for result in results},
         cases={result.name: result.cases for result in results},
         problems=_problems(results),
     )
@@ -163,7 +166,7 @@ def run_peer(
     levels: list[LevelResult] = []
     problems: list[Problem] = []
     try:
-        with started_subject(peer.command, peer.binding, bin_dir, quick=True) as subject:
+        with started_subject(peer.command, peer.binding, bin_dir, quick=True, highest=peer.level) as subject:
             examine(
                 _few(subject, random.Random(f"{peer.name}/{seed}")),  # noqa: S311 - draws what is tried
                 _PEER_TRIALS,
@@ -185,6 +188,7 @@ def run_peer(
         seed=seed,
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=round(time.monotonic() - started, 1),
+        parts={f"level {each.level}": round(each.seconds, 1) for each in levels},
         cases={f"level {each.level}": each.cases for each in levels},
         problems=problems,
     )
@@ -270,7 +274,7 @@ def _as_somebody_elses(
     cli = f"{sys.executable} -m payments_core"
     binding = msgspec.structs.replace(default_binding(), sweep=Sweep(command=f"{cli} sweep"))
     command = f"{cli} migrate >/dev/null && exec {cli} serve --port $PORT"
-    with started_subject(command, binding, bin_dir, quick=True) as subject:
+    with started_subject(command, binding, bin_dir, quick=True, highest=max(_BLACK_BOX)) as subject:
         for level in _BLACK_BOX:
             results += _examined(subject, level, seed, folder, on_check(f"conformance, level {level}"))
 

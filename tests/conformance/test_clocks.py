@@ -19,7 +19,13 @@ from payments_verify.payments.conformance import Trials, examine
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.system import System
 from payments_verify.payments.window_check import check_windows_at_once
-from payments_verify.systems import StartedService, empty_databases, in_memory, started_subject
+from payments_verify.systems import (
+    StartedService,
+    empty_databases,
+    in_memory,
+    started_subject,
+    subjects,
+)
 from tests.conformance.test_peers import BINDING, CHARGES
 from tests.support.postgres import chosen_bin_dir
 
@@ -114,6 +120,15 @@ def test_a_service_that_sweeps_by_itself_is_kept_from_the_gate(charges: Any) -> 
     with started_subject(CHARGES, says_within(60), chosen_bin_dir(), quick=True) as subject:
         assert subject.gated is None
     assert "levels 4 and 5: the service expires payments by itself: sweep.within" in subject.unchecked
+
+
+def test_what_only_the_gate_needs_is_not_looked_for_below_it(
+    charges: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    charges("clock_timestamp()")
+    monkeypatch.setattr(subjects, "statements_without_request", lambda _gated: pytest.fail("watched"))
+    with started_subject(CHARGES, load(BINDING), chosen_bin_dir(), quick=True, highest=3) as subject:
+        assert subject.gated is None
 
 
 def test_a_service_that_expires_without_saying_so_is_told_how_to() -> None:

@@ -202,6 +202,7 @@ def test_a_peer_is_examined_up_to_its_level(tmp_path: Path) -> None:
         folder=tmp_path,
     )
     assert (run.verdict, run.problems, list(run.cases)) == ("holds", [], ["level 1"])
+    assert 0 < run.parts["level 1"] < run.seconds
     broken = run_peer(
         replace(peer, level=2, command="exit 3"),
         sources="now",

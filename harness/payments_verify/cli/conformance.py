@@ -96,7 +96,7 @@ def conformance(
     unchecked: Sequence[str] = ()
     with (
         finished_is_kept() as ended,
-        examined(url, command, binding, postgres_bin, quick=quick) as subject,
+        examined(url, command, binding, postgres_bin, quick=quick, highest=last) as subject,
         progressing("conformance") as on_level,
     ):
         unchecked = subject.unchecked
@@ -123,7 +123,13 @@ def conformance(
 
 @contextmanager
 def examined(
-    url: str | None, command: str | None, binding: Path | None, postgres_bin: Path | None, *, quick: bool
+    url: str | None,
+    command: str | None,
+    binding: Path | None,
+    postgres_bin: Path | None,
+    *,
+    quick: bool,
+    highest: int,
 ) -> Iterator[Subject]:
     """The service that the options name, ready to be opened.
 
@@ -138,7 +144,9 @@ def examined(
         yield subject_at(url, bound)
         return
     assert command is not None
-    with started_subject(command, bound, postgres_bin, quick=quick, binding_file=binding) as subject:
+    with started_subject(
+        command, bound, postgres_bin, quick=quick, binding_file=binding, highest=highest
+    ) as subject:
         yield subject
 
 

@@ -71,7 +71,12 @@ def check(
     with (
         finished_is_kept() as ended,
         started_subject(
-            command, read_binding(binding), postgres_bin, quick=not full, binding_file=binding
+            command,
+            read_binding(binding),
+            postgres_bin,
+            quick=not full,
+            binding_file=binding,
+            highest=level,
         ) as subject,
         progressing("practice") as on_level,
     ):
