@@ -71,7 +71,7 @@ def wrong_with(command: str, folder: Path) -> str:
             return shown.stderr
         runs = [line.strip() for line in shown.stdout.splitlines() if ".venv/bin/payments-" in line]
         return "; ".join(filter(None, (wrong_with(each, folder) for each in runs)))
-    if program in ("echo", "PYTHON"):
+    if program in ("echo", "git", "PYTHON"):
         return ""
     name = program.removeprefix(".venv/bin/")
     if name == program or name not in APPS:
