@@ -563,11 +563,21 @@ SLOW = {
     "a body, byte by byte": (HEAD + b"Content-Length: 10000\r\n\r\n", b" "),
     "chunks, one by one": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
     "trailers without an end": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"X-Trailer: t\r\n"),
+    "a head that came with a whole request": (request(b"GET", b"/healthz") + HEAD, b""),
+    "a body that came with a whole request": (
+        request(b"GET", b"/healthz") + HEAD + b"Content-Length: 9\r\n\r\n",
+        b"",
+    ),
     "a body that was refused": (HEAD + b"Content-Length: 100000000\r\n\r\n", b" " * 20_000),
 }
 
 
-STATUS_OF_SLOW = {"nothing at all": [], "a body that was refused": [413]}
+STATUS_OF_SLOW = {
+    "nothing at all": [],
+    "a head that came with a whole request": [200, 408],
+    "a body that came with a whole request": [200, 408],
+    "a body that was refused": [413],
+}
 
 
 @pytest.mark.parametrize("name", SLOW)

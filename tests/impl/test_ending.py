@@ -108,6 +108,18 @@ async def test_what_came_whole_is_answered_and_what_follows_it_is_not_waited_for
         await ending
 
 
+async def test_what_came_with_a_request_that_has_been_answered_is_not_waited_for(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = App()
+    app.may_answer.set()
+    async with served(app) as running, running.client() as client:
+        await client.send(GET * 3 + POST + b"ab")
+        for _ in range(3):
+            await client.until(b"!!!!")
+        await ended(running, caplog)
+
+
 @pytest.mark.parametrize("requests", [1, 5])
 async def test_an_answer_that_nobody_reads_is_not_waited_for(
     requests: int, caplog: pytest.LogCaptureFixture

@@ -117,6 +117,11 @@ class BoundedProtocol(HttpToolsProtocol):
         version = self.parser.get_http_version().encode()
         return b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)
 
+    def on_message_begin(self) -> None:
+        """A request has begun, perhaps in the packet in which the one before it ended."""
+        super().on_message_begin()
+        self._message_bytes = self._message_bytes or 1
+
     def on_headers_complete(self) -> None:
         """The head is complete; the rest has its own time.
 
