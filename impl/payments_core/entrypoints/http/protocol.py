@@ -111,6 +111,8 @@ class BoundedProtocol(HttpToolsProtocol):
                 self.parser = httptools.HttpRequestParser(self)
                 self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
                 self.parser.feed_data(head)
+        if self._message_bytes == 0:  # nothing has begun
+            self._heads.last = b""
 
     def _request_line(self) -> bytes:
         """The first line as HTTP has it, of what the parser has read in it."""
