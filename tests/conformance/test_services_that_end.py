@@ -56,26 +56,24 @@ def stressed(service: StartedService, folder: Path) -> CheckResult:
     return stress_check("charges", service.system, folder, rounds=3, seed=1, progress=None)
 
 
-@pytest.mark.parametrize("check", [machine, windows, stressed])
+ENDS = {
+    "9": ("no verdict", "was ended by signal 9, SIGKILL"),
+    "15": ("no verdict", "was ended by signal 15, SIGTERM"),
+    "exit3": ("violated", "ended with exit code 3"),
+    "11": ("violated", "was ended by signal 11, SIGSEGV"),
+}
+FEW = [("9", machine), ("15", windows), ("exit3", stressed), ("11", windows)]
+ALL = [(how, check) for how in ENDS for check in (machine, windows, stressed)]
+
+
 @pytest.mark.parametrize(
-    ("how", "once", "verdict", "told"),
-    [
-        ("9", True, "no verdict", "was ended by signal 9, SIGKILL"),
-        ("15", True, "no verdict", "was ended by signal 15, SIGTERM"),
-        ("exit3", True, "violated", "ended with exit code 3"),
-        ("11", True, "violated", "was ended by signal 11, SIGSEGV"),
-    ],
+    ("how", "check"), [pytest.param(*each, marks=[] if each in FEW else pytest.mark.long) for each in ALL]
 )
 def test_how_a_service_ended_is_told(
-    ending: Callable[..., StartedService],
-    check: Check,
-    how: str,
-    once: bool,
-    verdict: str,
-    told: str,
-    tmp_path: Path,
+    ending: Callable[..., StartedService], how: str, check: Check, tmp_path: Path
 ) -> None:
-    result = check(ending(how, once=once), tmp_path)
+    verdict, told = ENDS[how]
+    result = check(ending(how, once=True), tmp_path)
     assert result.verdict == verdict, result.counterexample
     counterexample = str(result.counterexample)
     assert f"got no definite answer: the service {told}" in counterexample

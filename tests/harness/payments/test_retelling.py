@@ -139,7 +139,7 @@ def test_the_commands_of_this_service_have_a_new_database_too(monkeypatch: pytes
             yield replace(right, clients=(TiresOfPayments(right.clients[0], dsn),))
 
     monkeypatch.setattr(differential, "in_process", tired)
-    monkeypatch.setattr(retelling, "RETELLING_LIMIT_S", 5.0)
+    monkeypatch.setattr(retelling, "RETELLING_LIMIT_S", 2.0)
     with differential.opened(differential.SystemName.IN_PROCESS, chosen_bin_dir()) as open_system:
         found = machine_check("tired", open_system, examples=30, steps=5, seed=1)
     told = str(found.counterexample)
