@@ -106,6 +106,10 @@ def examine(containers: Composition, shell: Shell, steps: Steps) -> None:
             raise ViolationError(wrong)
     with steps.step("the demonstration's passwords, beyond loopback") as told:
         told.append(containers.is_refused_elsewhere())
+    with steps.step("a container beside the service, which calls it api") as told:
+        told.append(containers.status_for_neighbours("/payments"))
+        if told != ["200"]:
+            raise ViolationError(f"the answer is {told[0]}")
     with steps.step("the service's sessions, as the database sees them") as told:
         logins = containers.rows(_LOGINS)
         if logins != "payments_api|f|f":
@@ -163,7 +167,6 @@ def restart(containers: Composition) -> None:
         ViolationError: it does not, or was restarted too.
     """
     containers.restart_database()
-    containers.await_ready()
     if containers.restarts() != 1:
         raise ViolationError("a restart of the database ended the service")
 

@@ -15,6 +15,7 @@ from tests.support.steps import Shell, UnableError, ViolationError
 
 PROJECT = "payments-core-test"
 _BUILD_LIMIT_S = 1800.0
+_STARTED = "SELECT pg_postmaster_start_time()"
 SERVES_AGAIN_LIMIT_S = 60.0
 
 
@@ -85,6 +86,14 @@ class Composition:
             raise ViolationError(f"login ended with {ended.returncode}: {ended.stdout}{ended.stderr}")
         return ended.stderr.strip().splitlines()[-1]
 
+    def status_for_neighbours(self, path: str) -> str:
+        """The status that a container beside the service gets, which calls it by its name."""
+        ask = (
+            f"from urllib.request import urlopen; print(urlopen('http://api:8000{path}', timeout=10).status)"
+        )
+        words = ("run", "--rm", "--no-deps", "--entrypoint", "python", "login", "-c", ask)
+        return self._shell.do(*self._compose, *words).strip()
+
     def rows(self, query: str) -> str:
         """What the database's owner reads, without the service."""
         words = ("exec", "-T", "postgres", "psql", "--username=payments", "--dbname=payments", "-Atc", query)
@@ -103,8 +112,16 @@ class Composition:
         return int(self._shell.do("docker", "inspect", "--format", "{{.RestartCount}}", container))
 
     def restart_database(self) -> None:
-        """Stop PostgreSQL in order, and start it again."""
+        """Stop PostgreSQL in order, and start it again.
+
+        Raises:
+            ViolationError: it is the server that it was.
+        """
+        before = self.rows(_STARTED)
         self._shell.do(*self._compose, "restart", "postgres")
+        self.await_ready()
+        if self.rows(_STARTED) == before:
+            raise ViolationError("PostgreSQL was not restarted")
 
     def await_ready(self) -> float:
         """Wait until the service says that it is ready; how many seconds that took.

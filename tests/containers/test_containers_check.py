@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -61,16 +62,21 @@ class Replaceable:
 @pytest.mark.usefixtures("quick")
 def test_answers_that_are_cut_are_asked_for_again(tmp_path: Path) -> None:
     with served(Replaceable()) as url, Front.before(url) as front:
-        seen = hurt_under_load(
-            front.url, lambda: front.plan.extend([Behaviour.CUT_AFTER] * 5), tmp_path / "h"
-        )
+
+        def cut_five() -> None:
+            front.plan.extend([Behaviour.CUT_AFTER] * 5)
+            while front.plan:
+                time.sleep(0.01)
+
+        seen = hurt_under_load(front.url, cut_five, tmp_path / "history")
     assert seen.unanswered == 5
     assert seen.captured > 0
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_kill_that_hits_nothing_shows_nothing(tmp_path: Path) -> None:
-    with served(Replaceable()) as url, pytest.raises(ViolationError, match="hit no request"):
+def test_without_requests_meanwhile_nothing_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hurting, "CLIENTS", 0)
+    with served(Replaceable()) as url, pytest.raises(ViolationError, match="no request was made meanwhile"):
         hurt_under_load(url, lambda: None, tmp_path / "history")
 
 
