@@ -95,12 +95,14 @@ class _Load:
         self.unanswered = 0
         self.meanwhile = 0
         self._is_hurt = False
+        self._under_way = 0
 
     async def race(self, hurt: Callable[[], object]) -> None:
         """Play it to its end: all is known, and every payment has been looked at."""
         clients = [asyncio.create_task(self._capture_on()) for _ in range(CLIENTS)]
         await asyncio.sleep(_BEFORE_S)
         self._is_hurt = True
+        self.meanwhile += self._under_way
         await asyncio.to_thread(hurt)
         self._is_hurt = False
         await asyncio.sleep(_AFTER_S)
@@ -128,7 +130,9 @@ class _Load:
             process = next(self._processes)
             self.meanwhile += self._is_hurt
             self._recorder.invoke(process, invocation.f, dict(invocation.value))
+            self._under_way += 1
             observed = await self._client.send(invocation)
+            self._under_way -= 1
             self._recorder.respond(process, observed.kind, dict(observed.value))
             if observed.kind != "unknown":
                 return observed
