@@ -111,7 +111,7 @@ class _Windows:
             window = await self._authorized()
             if self._traits.moves_clock:
                 await self._set_clock(window.ends - 1)
-            answer = await self._send("capture", window.payment, key="inside", amount=_AMOUNT)
+            answer = await self._send("capture", window.payment, "captured", key="inside", amount=_AMOUNT)
             if self._traits.moves_clock or window.is_open:
                 self._require(answer, "captured", "a capture before the end of the window")
                 return
@@ -122,7 +122,9 @@ class _Windows:
         window = await self._authorized()
         await self._reach_the_end(window)
         for which in ("the first", "a repeated"):
-            answer = await self._send("capture", window.payment, key="after", amount=_AMOUNT)
+            answer = await self._send(
+                "capture", window.payment, "window_expired", key="after", amount=_AMOUNT
+            )
             await self._require_over(answer, window, f"{which} capture after the end of the window")
 
     async def swept(self) -> None:
@@ -138,7 +140,7 @@ class _Windows:
         await self._sweep()
         seen = await self._send("read", window.payment)
         self._require_state(seen, "failed", "a sweep after the end of the window")
-        answer = await self._send("capture", window.payment, key="swept", amount=_AMOUNT)
+        answer = await self._send("capture", window.payment, "payment_failed", key="swept", amount=_AMOUNT)
         self._require(answer, "payment_failed", "a capture of an expired payment")
 
     async def expired(self, within_s: float) -> None:
@@ -151,7 +153,7 @@ class _Windows:
         await self._reach_the_end(window, after_s=within_s + _SWEEP_MARGIN_S)
         seen = await self._send("read", window.payment)
         self._require_state(seen, "failed", f"{within_s:g} s (sweep.within) after the end of the window")
-        answer = await self._send("capture", window.payment, key="expired", amount=_AMOUNT)
+        answer = await self._send("capture", window.payment, "payment_failed", key="expired", amount=_AMOUNT)
         self._require(answer, "payment_failed", "a capture of a payment that the service has expired")
 
     async def race(self, offset_s: float) -> None:
@@ -207,13 +209,21 @@ class _Windows:
         self._now = now
         await self._system.set_clock(now)
 
-    async def _send(self, f: str, payment: str, **arguments: Any) -> Mapping[str, Any]:  # noqa: ANN401
+    async def _send(
+        self,
+        f: str,
+        payment: str,
+        model: str = "",
+        **arguments: Any,  # noqa: ANN401
+    ) -> Mapping[str, Any]:
+        """Send it; where there is no answer, the one that the model gives is told."""
         invocation = Invocation(f, {"payment": payment, **arguments})
         try:
             observed = await self._system.clients[0].send(invocation)
         except BindingError as error:
             raise MismatchError(str(error)) from None
-        await self._system.require_answered(f"{f} {dict(invocation.value)}", observed)
+        what = f"{f} {dict(invocation.value)}" + (f" (the model answers {model})" if model else "")
+        await self._system.require_answered(what, observed)
         return observed.value
 
     async def _sweep(self) -> None:
