@@ -173,6 +173,10 @@ INDEFINITE: dict[str, Reply | NoReply] = {
 }
 
 
+NOTHING_DONE = ("no connection", "408 of the service", "503 of the service")
+"""Those after which it is certain that nothing was done."""
+
+
 @pytest.mark.parametrize("name", INDEFINITE)
 def test_no_definite_answer_is_asked_for_again(name: str) -> None:
     done = tried(capture(), [INDEFINITE[name], INDEFINITE[name], CAPTURED])
@@ -183,7 +187,7 @@ def test_no_definite_answer_is_asked_for_again(name: str) -> None:
 @pytest.mark.parametrize("name", INDEFINITE)
 def test_at_the_deadline_the_key_is_handed_back(name: str) -> None:
     done = tried(capture(), [INDEFINITE[name]])
-    certain = name in {"no connection", "408 of the service", "503 of the service"}
+    certain = name in NOTHING_DONE
     assert isinstance(done.result, Unavailable if certain else Unknown)
     assert (done.result.key, done.result.payment_id, done.result.command) == ("key", PAYMENT, "capture")
     assert ("nothing was done" if certain else "may have been carried out") in str(done.result)
@@ -327,12 +331,13 @@ def test_it_ends_in_time_with_what_the_attempts_say(
     heard = [outcomes[min(n, len(outcomes) - 1)] for n in range(len(done.sent))]
     *earlier, last = heard
     assert not any(is_definite(each) for each in earlier), "a definite answer was asked for again"
-    doubt = any(each not in (NEVER_SENT, OVERLOADED) for each in earlier)
+    nothing_done = [INDEFINITE[name] for name in NOTHING_DONE]
+    doubt = any(each not in nothing_done for each in earlier)
     if last == CAPTURED:
         assert isinstance(done.result, CaptureDocument)
     elif isinstance(done.result, Unavailable):
         assert not doubt
-        assert last in (NEVER_SENT, OVERLOADED)
+        assert last in nothing_done
     elif isinstance(done.result, Refused):
         assert is_definite(last)
         assert not doubt or done.result.problem.type in {kind.uri for kind in SPEAKS_OF_ALL}
