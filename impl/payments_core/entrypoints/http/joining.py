@@ -28,8 +28,9 @@ class JoiningTransport:
         if not self._head and data.startswith(_HEAD) and not data.startswith(_INTERIM):
             self._head = data
             return
-        # A body that is the same for everybody stays one, however many do not read it.
-        self._transport.writelines((self._head, data) if self._head else (data,))
+        # A body that is the same for everybody stays one, however many do not read it. An empty part is none:
+        # since Python 3.12 asyncio keeps it for good, and never closes the connection.
+        self._transport.writelines([part for part in (self._head, data) if part])
         self._head = b""
 
     def flush(self) -> None:
