@@ -9,6 +9,7 @@ import msgspec
 from payments_verify.attempt import Attempt
 from payments_verify.report import attempt_figure, parts
 from payments_verify.report.saved import Check, Saved
+from payments_verify.result import Reach
 from payments_verify.timeline import html as schedule_page
 from payments_verify.timeline.markup import Element, tag
 from payments_verify.timeline.model import Timeline
@@ -83,7 +84,7 @@ def checks(report: Saved) -> Element:
             tag("a", check.name, href=f"#violation-{place}") if check.counterexample else check.name,
             KINDS.get(check.kind, check.kind),
             parts.number(check.cases),
-            parts.verdict(check.verdict),
+            (parts.verdict(check.verdict), _as_far_as(check)),
             f"{check.seconds:.1f}",
         )
         for place, check in enumerate(report.checks)
@@ -97,6 +98,16 @@ def checks(report: Saved) -> Element:
         ),
         parts.table(("check", "how", "cases", "verdict", "seconds"), rows, right=(2, 4)),
     )
+
+
+def _as_far_as(check: Check) -> str:
+    """What did not happen does not hold: how much of what was planned did, where that is not all."""
+    reach = check.more.get("reach")
+    if check.verdict != "holds" or not reach:
+        return ""
+    missed = reach["not_reached"]
+    told = str(Reach(reach["kinds"], reach["planned"], set(reach["planned"]).difference(missed)))
+    return f" for {told}" if told else ""
 
 
 def reaches(report: Saved) -> Element:

@@ -123,6 +123,20 @@ def test_how_far_it_reaches_is_told_of_what_holds_alone() -> None:
     assert page.text.count("nothing that holds") == 3
 
 
+def test_what_did_not_happen_does_not_hold() -> None:
+    report = green()
+    planned = ["API killed", "half sent", "slow network"]
+    report["checks"][5]["reach"] = {
+        "kinds": "kinds of fault",
+        "planned": planned,
+        "not_reached": ["half sent"],
+    }
+    _, page = page_of(report)
+    assert "✓ holds for 2 of 3 kinds of fault; not reached: half sent" in page.text
+    report["checks"][5]["reach"]["not_reached"] = []
+    assert "not reached" not in page_of(report)[1].text
+
+
 def test_an_interrupted_one_says_so() -> None:
     _, page = page_of({**green(), "interrupted": True, "verdict": "interrupted", "exit_code": 2})
     assert "? interrupted Interrupted: what was finished is here, the rest did not run." in page.text
