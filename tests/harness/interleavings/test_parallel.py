@@ -42,7 +42,7 @@ async def three_captures() -> Program:
 
 
 def unsteady() -> Program:
-    return Unsteady(captures("a", "b", "c"), lambda run: run % 7 == 0, 3, step=another)
+    return Unsteady(captures("a", "b", "c"), lambda run: run % 3 == 0, 3, step=another)
 
 
 def another(step: Step) -> Step:
