@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 import msgspec
@@ -242,6 +243,6 @@ def test_an_interrupt_is_no_violation_whatever_the_command(monkeypatch: pytest.M
     def load(*_arguments: object) -> History:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sys.modules["payments_verify.cli.history"], "load", load)
+    monkeypatch.setattr(import_module("payments_verify.cli.history"), "load", load)
     result = CliRunner().invoke(verify, ["history", str(OURS[0])])
     assert (result.exit_code, result.stderr) == (2, "interrupted; this is what was finished\n")

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import psycopg
@@ -162,7 +163,7 @@ def test_whatever_is_raised_is_no_violation(error: BaseException, monkeypatch: p
     def load(*_arguments: object) -> History:
         raise error
 
-    module = sys.modules["payments_verify.cli.history"]
+    module = import_module("payments_verify.cli.history")
     monkeypatch.setattr(module, "load", load)
     one = CliRunner().invoke(app, ["history", str(GOOD)])
     assert one.exit_code == 2
@@ -175,7 +176,7 @@ def test_an_error_after_a_violation_does_not_undo_it(monkeypatch: pytest.MonkeyP
     def failing(*_arguments: object) -> object:
         raise ZeroDivisionError
 
-    module = sys.modules["payments_verify.cli.history"]
+    module = import_module("payments_verify.cli.history")
     monkeypatch.setattr(module, "explain", failing)
     done = CliRunner().invoke(app, ["history", str(BAD)])
     assert done.exit_code == 1
