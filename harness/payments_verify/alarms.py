@@ -30,7 +30,7 @@ from payments_verify.payments.conformance import LevelResult, Subject, Trials, e
 from payments_verify.payments.faults_check import FaultPlan, faults_check
 from payments_verify.payments.scenarios import ONE_CAPTURE, SCENARIOS
 from payments_verify.peers import Peer
-from payments_verify.result import CheckResult, Progress, Verdict, ViolationFound, no_progress
+from payments_verify.result import CheckResult, Progress, Verdict, ViolationFound, no_progress, unfinished
 from payments_verify.suite import Effort, Planned, suite
 from payments_verify.systems import EXPLORING, gated, prepared_database, started_subject
 
@@ -200,7 +200,7 @@ def _kept(results: list[CheckResult]) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001 - whatever keeps it from a verdict counts
-        results.append(_unfinished("the rest", error))
+        results.append(unfinished("the rest", _named(error)))
     except BaseException as error:
         if isinstance(error, ViolationFound):
             results.append(error.result)
@@ -213,18 +213,7 @@ def _attempt(title: str, run: Callable[[], CheckResult], results: list[CheckResu
     try:
         results.append(run())
     except Exception as error:  # noqa: BLE001 - the other checks have verdicts of their own
-        results.append(_unfinished(title, error))
-
-
-def _unfinished(title: str, error: Exception) -> CheckResult:
-    return CheckResult(
-        name=title,
-        kind="unfinished",
-        cases=0,
-        verdict="no verdict",
-        seconds=0.0,
-        counterexample=_named(error),
-    )
+        results.append(unfinished(title, _named(error)))
 
 
 def _named(error: Exception) -> str:

@@ -131,6 +131,13 @@ def no_progress(_done: int, _total: int, _text: str) -> None:
     """Show no progress: the default."""
 
 
+def unfinished(name: str, why: str) -> CheckResult:
+    """The result on a check that came to no end."""
+    return CheckResult(
+        name=name, kind="unfinished", cases=0, verdict="no verdict", seconds=0.0, counterexample=why
+    )
+
+
 class CheckEnded(BaseException):
     """A check was ended, by an interrupt or an error; the cause says by what.
 

@@ -12,7 +12,7 @@ import typer
 
 from payments_verify import outermost
 from payments_verify.cli.running import print_error
-from payments_verify.result import CheckEnded, CheckResult
+from payments_verify.result import CheckEnded, CheckResult, unfinished
 from payments_verify.visible import visible
 
 PROGRAM = "payments-verify"
@@ -174,13 +174,6 @@ def attempted(name: str, run: Callable[[], CheckResult], results: list[CheckResu
         if was_interrupted(error):
             raise
         results.append(unfinished(name, tell_end(error)))
-
-
-def unfinished(name: str, why: str) -> CheckResult:
-    """The result on a check that came to no end."""
-    return CheckResult(
-        name=name, kind="unfinished", cases=0, verdict="no verdict", seconds=0.0, counterexample=why
-    )
 
 
 def written(write: Callable[[], _T]) -> _T | None:

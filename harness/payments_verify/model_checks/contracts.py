@@ -33,7 +33,7 @@ WALL_PER_CPU = 6.0
 START_SECONDS = 60.0
 """Wall-clock seconds for a child to start and import, on such a machine."""
 
-_NOT_DECIDED = "it was not come to"
+NOT_DECIDED = "it was not come to"
 
 Status: TypeAlias = Literal["confirmed", "refuted", "not confirmed"]
 
@@ -143,7 +143,7 @@ def check_contracts(
 
 def findings(conditions: Sequence[Condition], found: Mapping[Condition, Finding]) -> list[Finding]:
     """What was found about each condition; of those that were not come to, that nothing was."""
-    return [found.get(each) or Finding(each, "not confirmed", _NOT_DECIDED, 0.0) for each in conditions]
+    return [found.get(each) or Finding(each, "not confirmed", NOT_DECIDED, 0.0) for each in conditions]
 
 
 def decide(

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from payments_verify.model_checks.contracts import (
+    NOT_DECIDED,
     START_SECONDS,
     WALL_PER_CPU,
     Condition,
@@ -112,7 +113,7 @@ def check_equivalence(
 
     def result() -> CheckResult:
         found = [
-            RuleFinding(rule, agreement, **compared.get(rule, {"problem": "it was not come to"}))
+            RuleFinding(rule, agreement, **compared.get(rule, {"problem": NOT_DECIDED}))
             for rule, agreement in zip(rules, findings(list(rules.values()), agreements), strict=True)
         ]
         return _result(found, time.perf_counter() - started, "no rule was named")
