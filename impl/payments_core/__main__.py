@@ -1,7 +1,8 @@
 """``python -m payments_core`` is the command ``payments-core``."""
 
-import sys
 from typing import NoReturn
+
+from payments_core.entrypoints.ends import end_uninstalled
 
 
 def main() -> NoReturn:
@@ -9,12 +10,7 @@ def main() -> NoReturn:
     try:
         from payments_core.entrypoints import cli  # noqa: PLC0415 - imports what the extra brings
     except ModuleNotFoundError as error:
-        if str(error.name).startswith("payments_core"):
-            raise
-        sys.stderr.write(
-            f"payments-core: {error.name} is not installed. To serve: pip install 'payments-core[service]'\n"
-        )
-        sys.exit(2)
+        end_uninstalled(error)
     cli.main()
 
 

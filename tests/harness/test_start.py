@@ -6,11 +6,13 @@ import inspect
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import typer
 
-from payments_verify.cli import COMMANDS, app
+from payments_core.entrypoints import cli as service
+from payments_verify import cli as harness
 
 HEAVY = {"crosshair", "httpx", "hypothesis", "psycopg", "sqlglot", "starlette", "uvicorn", "z3"}
 LOADED = """
@@ -34,6 +36,7 @@ HISTORY = Path(__file__).parent / "histories" / "cas-register-ok-concurrent-writ
         ("payments_verify.cli", "history", "--help"),
         ("payments_verify.cli", "history", str(HISTORY)),
         ("payments_verify.cli", "report", "--help"),
+        ("payments_core.__main__", "--help"),
     ],
     ids=lambda words: " ".join(Path(word).name for word in words),
 )
@@ -48,9 +51,11 @@ def test_what_uses_them_imports_them() -> None:
     assert {"httpx", "psycopg", "sqlglot"} <= set(done.stdout.rpartition("loaded:")[2].split())
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_is_what_the_list_of_commands_says(name: str) -> None:
-    listed = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
+@pytest.mark.parametrize(
+    ("program", "name"), [(program, name) for program in (harness, service) for name in program.COMMANDS]
+)
+def test_every_command_is_what_the_list_of_commands_says(program: ModuleType, name: str) -> None:
+    listed = typer.main.get_command(program.app).commands[name]  # type: ignore[attr-defined]
     command = listed.load()
     assert command.name == name
     assert inspect.cleandoc(command.help).startswith(

@@ -12,11 +12,11 @@ import pytest
 
 FAILING = """
 import sys
-from payments_core.entrypoints import cli, tokens
+from payments_core.entrypoints import cli, commands, tokens
 def failing(*_arguments, **_options):
     raise ZeroDivisionError("of the test")
 for name in ("_settings", "openapi_json", "markdown_pages"):
-    setattr(cli, name, failing)
+    setattr(commands, name, failing)
 tokens.make = failing
 sys.argv = ["payments-core", *sys.argv[1:]]
 cli.main()
@@ -72,10 +72,13 @@ def test_a_full_disk_is_said_and_a_closed_pipe_is_not(tmp_path: Path) -> None:
     assert "Exception ignored" not in done.stderr
 
 
-def test_where_only_the_client_is_installed_it_says_what_to_install(tmp_path: Path) -> None:
-    without = "import sys; sys.modules['psycopg'] = None; from payments_core.__main__ import main; main()"
-    done = run(["-c", without, "--help"], tmp_path)
+@pytest.mark.parametrize(("package", "word"), [("typer", "--help"), ("psycopg", "serve")])
+def test_where_only_the_client_is_installed_it_says_what_to_install(
+    package: str, word: str, tmp_path: Path
+) -> None:
+    without = f"import sys; sys.modules[{package!r}] = None; from payments_core.__main__ import main; main()"
+    done = run(["-c", without, word], tmp_path)
     assert done.returncode == 2
     assert done.stderr == (
-        "payments-core: psycopg is not installed. To serve: pip install 'payments-core[service]'\n"
+        f"payments-core: {package} is not installed. To serve: pip install 'payments-core[service]'\n"
     )

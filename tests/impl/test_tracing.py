@@ -109,7 +109,7 @@ def test_the_service_sends_them_where_the_environment_says(shared_database: Data
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("payments_core.entrypoints.cli.find_spec", lambda _: None)
+    monkeypatch.setattr("payments_core.entrypoints.commands.find_spec", lambda _: None)
     ended = invoke(["serve", "--port", "0"], {"PAYMENTS_TRACING": "yes"})
     assert ended.exit_code == 2
     assert "install payments-core with its extra 'otel'" in ended.stderr

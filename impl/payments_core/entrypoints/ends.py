@@ -35,6 +35,18 @@ def end_in_order(command: Callable[[], object]) -> NoReturn:
     sys.exit(_when_written(code))
 
 
+def end_uninstalled(error: ModuleNotFoundError) -> NoReturn:
+    """End with 2, and say what to install, where only the client is.
+
+    Args:
+        error: the module that was not found; one of our own is raised on.
+    """
+    if error.name is None or error.name.startswith("payments_core"):
+        raise error
+    _tell(f"{error.name} is not installed. To serve: pip install 'payments-core[service]'")
+    sys.exit(_NOT_DONE)
+
+
 def _when_written(code: str | int | None) -> str | int | None:
     """The exit code, once what was printed is written; that nobody reads it changes nothing."""
     try:

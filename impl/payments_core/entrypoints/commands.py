@@ -1,0 +1,271 @@
+"""The commands of ``payments-core``, and all that they serve with."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from importlib.util import find_spec
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import psycopg
+import typer
+from pydantic import ValidationError
+
+from payments_core.entrypoints import serving, sweeper, tokens
+from payments_core.entrypoints.addresses import is_loopback
+from payments_core.entrypoints.called import command_line
+from payments_core.entrypoints.database_hints import ways_to_look
+from payments_core.entrypoints.http.contract import markdown_pages, openapi_json
+from payments_core.entrypoints.logs import configure_logs
+from payments_core.entrypoints.settings import Settings
+from payments_core.entrypoints.wiring import make_pool, postgres_store, session
+from payments_core.infrastructure.embedded import (
+    DEFAULT_FOLDER,
+    EmbeddedPostgres,
+    EmbeddedPostgresError,
+    demo_clock,
+    temporary_postgres,
+)
+from payments_core.infrastructure.postgres import citus
+from payments_core.infrastructure.postgres.migrate import MigrationError, migrate, pending
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.  [PAYMENTS_HOST]")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.  [PAYMENTS_PORT]")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Server processes.")] = 1,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help=f"Folder of the embedded database, kept between runs.  [default: {DEFAULT_FOLDER}]"
+        ),
+    ] = None,
+    demo: Annotated[
+        bool,
+        typer.Option(
+            "--demo", help="A throw-away database whose clock the page can move on.  [PAYMENTS_DEMO]"
+        ),
+    ] = False,
+) -> None:
+    """Serve HTTP, on DATABASE_URL or, where that is not set, on an embedded PostgreSQL."""
+    if host is not None:
+        os.environ["PAYMENTS_HOST"] = host
+    settings = _settings()
+    configure_logs(settings.log_level)
+    is_demo = demo or settings.demo
+    is_protected = _require_usable_tokens(settings)
+    if is_demo:
+        _require_demo_alone(settings, data)
+    try:
+        with serving.bound(settings.host, settings.port if port is None else port) as listeners:
+            _require_loopback(listeners, settings, is_protected=is_protected, is_demo=is_demo)
+            for ending in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(ending, _end)
+            with _demo_database() if is_demo else _database(settings, data) as dsn:
+                # Workers are fresh processes, and read their settings from the environment.
+                os.environ |= {"DATABASE_URL": dsn, "PAYMENTS_DEMO": "yes" if is_demo else "no"}
+                serving.serve(listeners, workers, settings)
+    except serving.ServingError as error:
+        _stop(str(error))
+
+
+class Distribution(StrEnum):
+    """What can divide the tables among several machines."""
+
+    CITUS = "citus"
+
+
+def migrate_command(
+    distribute: Annotated[
+        Distribution | None,
+        typer.Option(help="Divide the tables by payment among the workers of the cluster."),
+    ] = None,
+) -> None:
+    """Bring the schema of DATABASE_URL up to date."""
+    settings = _settings()
+    dsn = _database_url(settings)
+    try:
+        done = [f"applied {each}" for each in migrate(dsn)]
+        if distribute is Distribution.CITUS:
+            done += [f"distributed {each}" for each in citus.distribute(dsn, session(settings))]
+    except (MigrationError, psycopg.Error) as error:
+        _stop(str(error))
+    typer.echo("\n".join(done) or "nothing to apply")
+
+
+def sweep(
+    batch: Annotated[int, typer.Option(min=1, help="Payments locked at a time.")] = 100,
+) -> None:
+    """Fail every authorized payment of DATABASE_URL whose capture window has ended."""
+    settings = _settings()
+    configure_logs(settings.log_level)
+    _require_schema(settings, _database_url(settings))
+    try:
+        swept = asyncio.run(_sweep(settings, batch))
+    except psycopg.Error as error:
+        _stop(str(error))
+    typer.echo(f"expired {swept} payment{'s' if swept != 1 else ''}")
+
+
+def token(
+    scope: Annotated[
+        list[tokens.TokenScope] | None,
+        typer.Option(help="What it is for, once for each; without: everything."),
+    ] = None,
+) -> None:
+    """Make a bearer token. The client keeps it; the service is told the entry, and nobody keeps it here."""
+    made, digest = tokens.make()
+    typer.echo(f"token  {made}")
+    typer.echo(f"entry  {tokens.entry(digest, scope or ())}")
+
+
+def openapi_command() -> None:
+    """Print the contract of the HTTP interface, an OpenAPI 3.1 document."""
+    typer.echo(openapi_json(), nl=False)
+
+
+def problems_command(
+    folder: Annotated[Path, typer.Argument(help="Folder to write into; it is made if need be.")],
+) -> None:
+    """Write a page of each problem type, as Markdown."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in markdown_pages().items():
+            (folder / name).write_text(text)
+    except OSError as error:
+        _stop(f"cannot write to {folder}: {error.strerror}")
+
+
+async def _sweep(settings: Settings, batch: int) -> int:
+    async with make_pool(settings) as pool:
+        return await sweeper.sweep(postgres_store(pool, settings), batch)
+
+
+@contextmanager
+def _database(settings: Settings, data: Path | None) -> Iterator[str]:
+    """The database to serve from: the one in the settings, or an embedded one for as long as we run."""
+    if settings.database_url is not None:
+        _require_schema(settings, settings.database_url)
+        yield settings.database_url
+        return
+    try:
+        with EmbeddedPostgres(data or DEFAULT_FOLDER) as server:
+            dsn = server.dsn()
+            for applied in migrate(dsn):
+                typer.echo(f"applied {applied}")
+            typer.echo(
+                f"embedded PostgreSQL {server.version}, data in {server.folder}, kept for the next start"
+            )
+            typer.echo(ways_to_look(dsn, server.password_file))
+            yield dsn
+    except (EmbeddedPostgresError, MigrationError, psycopg.Error) as error:
+        _stop(str(error))
+
+
+@contextmanager
+def _demo_database() -> Iterator[str]:
+    """A database that nobody else has, with a clock that can be moved, and removed at the end."""
+    try:
+        with temporary_postgres() as server:
+            dsn = server.dsn()
+            migrate(dsn)
+            demo_clock.install(dsn)
+            typer.echo(
+                f"demonstration: embedded PostgreSQL {server.version}, removed at the end: {server.folder}"
+            )
+            typer.echo(ways_to_look(dsn, server.password_file))
+            yield dsn
+    except (EmbeddedPostgresError, MigrationError, psycopg.Error) as error:
+        _stop(str(error))
+
+
+def _end(_signal: int, _frame: FrameType | None) -> NoReturn:
+    """End in order: also where uvicorn, once it has shut down, raises the signal that ended it again."""
+    raise SystemExit(0)
+
+
+def _settings() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as error:
+        _stop("; ".join(f"{_variable(each['loc'])}{each['msg']}" for each in error.errors()))
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    """The environment variable of a setting, which a validation error names by its alias if it has one."""
+    if not location:  # about several of them, which it names itself
+        return ""
+    field = str(location[0])
+    return f"{field if field.isupper() else f'PAYMENTS_{field.upper()}'}: "
+
+
+def _require_usable_tokens(settings: Settings) -> bool:
+    """Stop unless what the settings ask for can be used; whether there are tokens."""
+    try:
+        accepted = tokens.load(settings.tokens, settings.tokens_file)
+    except tokens.TokensError as error:
+        _stop(str(error))
+    if settings.tracing and find_spec("opentelemetry") is None:
+        _stop("PAYMENTS_TRACING needs OpenTelemetry: install payments-core with its extra 'otel'")
+    return bool(accepted)
+
+
+def _require_loopback(
+    listeners: Sequence[socket.socket], settings: Settings, *, is_protected: bool, is_demo: bool
+) -> None:
+    """Stop where others could reach what is for this machine alone. What was bound counts, not its name."""
+    reachable = [bound for bound in (each.getsockname()[0] for each in listeners) if not is_loopback(bound)]
+    if not reachable:
+        return
+    shown = reachable[0] if settings.host in {"", reachable[0]} else f"{reachable[0]} ({settings.host})"
+    if is_demo:
+        _stop(f"a demonstration serves loopback addresses only, and {shown} is none")
+    if is_protected or settings.allow_unauthenticated:
+        return
+    _stop(
+        f"without tokens it serves loopback addresses only, and {shown} is none. Either make a token "
+        f"({command_line('token')}) and put its hash into PAYMENTS_TOKENS or the file PAYMENTS_TOKENS_FILE, "
+        "or serve 127.0.0.1; or, if nobody can reach it who may not take money, set "
+        "PAYMENTS_ALLOW_UNAUTHENTICATED=yes, which is dangerous"
+    )
+
+
+def _require_demo_alone(settings: Settings, data: Path | None) -> None:
+    """Stop where a clock that can be moved could decide about anything that matters."""
+    if settings.database_url is not None:
+        _stop("a demonstration moves the clock of its database, and so has its own: unset DATABASE_URL")
+    if data is not None:
+        _stop("a demonstration keeps nothing, and its clock can be moved: leave --data out")
+
+
+def _require_schema(settings: Settings, dsn: str) -> None:
+    """Stop unless the database can be used as it is."""
+    try:
+        missing = pending(dsn)
+        if not missing:
+            asyncio.run(session(settings).require(dsn))
+        is_demo = demo_clock.is_installed(dsn)
+    except psycopg.Error as error:
+        _stop(f"DATABASE_URL cannot be used: {error}")
+    if missing:
+        _stop(f"the database lacks {', '.join(missing)}; run: {command_line('migrate')}")
+    if is_demo:
+        _stop("the clock of this database can be moved: it was made for a demonstration, and decides nothing")
+
+
+def _database_url(settings: Settings) -> str:
+    if settings.database_url is None:
+        _stop("set DATABASE_URL, as in postgresql://user:password@host:5432/payments")
+    return settings.database_url
+
+
+def _stop(message: str) -> NoReturn:
+    typer.echo(f"payments-core: {message.strip()}", err=True)
+    raise typer.Exit(2)
