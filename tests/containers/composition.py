@@ -59,7 +59,7 @@ class Composition:
 
     def down(self) -> None:
         """Stop it, and remove it with its data."""
-        self._shell.do(*self._compose, "down", "--volumes", "--remove-orphans", "--timeout", "30")
+        self._shell.do(*self._compose, "down", "--volumes", "--remove-orphans", "--timeout", "30", limit_s=90)
 
     def what_is_left(self) -> list[str]:
         """Containers, volumes and networks that are there of it."""

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.support.steps import Shell, UnableError
 
 _START_LIMIT_S = 60.0
 _STOP_LIMIT_S = 60.0
-_BRIDGE = Path("/sys/class/net/docker0")
+_LINKS = Path("/sys/class/net")
+_GOES_WITH_US = (
+    *("setpriv", "--pdeathsig", "KILL"),
+    *("unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"),
+)
+"""If this process is killed, the engine, its containers and what they mounted go, too."""
 
 
 @contextmanager
@@ -48,11 +55,12 @@ def engine(shell: Shell) -> Iterator[str]:
 @contextmanager
 def _started(program: str, folder: Path, shell: Shell) -> Iterator[str]:
     socket = f"unix://{folder / 'docker.sock'}"
-    had_bridge = _BRIDGE.exists()
+    others = _unused_bridges()
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [
-                *("unshare", "--mount", "--propagation", "private", program),  # what it mounts goes with it
+                *_GOES_WITH_US,
+                program,
                 *_network_options(shell),
                 *("--host", socket),
                 *("--data-root", str(folder / "data")),
@@ -75,15 +83,32 @@ def _started(program: str, folder: Path, shell: Shell) -> Iterator[str]:
         driver = shell.do("docker", "info", "--format", "{{.Driver}}").strip()
         yield f"Docker {version}, started for this run, storage driver {driver}"
     finally:
-        process.terminate()
-        try:
-            process.wait(_STOP_LIMIT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if not had_bridge and _BRIDGE.exists():
-            shell.ask("ip", "link", "delete", _BRIDGE.name)
+        _stop(process)
+        for bridge in _unused_bridges() - others:
+            shell.ask("ip", "link", "delete", bridge)
         del shell.environment["DOCKER_HOST"]
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Let the engine stop its containers and end; one that hangs is killed with them."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    with suppress(OSError):  # it has ended
+        for child in children.read_text().split():
+            os.kill(int(child), signal.SIGTERM)  # not to `unshare`, which holds it back
+    try:
+        process.wait(_STOP_LIMIT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _unused_bridges() -> set[str]:
+    """Docker's bridges that nothing is connected to."""
+    return {
+        folder.parent.name
+        for folder in _LINKS.glob("*/brif")
+        if re.fullmatch(r"docker0|br-[0-9a-f]{12}", folder.parent.name) and not any(folder.iterdir())
+    }
 
 
 def _network_options(shell: Shell) -> tuple[str, ...]:

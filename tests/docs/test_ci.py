@@ -1,0 +1,72 @@
+"""What CI makes of the containers: only those that fail, fail it; nothing hides the tests' result."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import ROOT
+
+CHECKED = "the tests have run"
+
+
+def ended(
+    folder: Path, *, check: str = "exit 0", containers: str = "exit 0"
+) -> subprocess.CompletedProcess[str]:
+    """Run `.ci/run` with a `make` and a `python` that do what is given, and nothing to install."""
+    shutil.copytree(ROOT / ".ci", folder / ".ci")
+    (folder / ".ci" / "packages").write_text("")
+    programs = {"bin/make": f"echo {CHECKED}\n{check}", ".venv/bin/python": containers, "bin/docker": ""}
+    for name, body in programs.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{body}\n")
+        path.chmod(0o755)
+    return subprocess.run(
+        ["bash", folder / ".ci" / "run"],
+        env={
+            **os.environ,
+            "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
+            "CONTAINERS_LIMIT_S": "1",
+            "CONTAINERS_CLEAN_UP_S": "1",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_tests_that_fail_fail_it_and_nothing_follows(tmp_path: Path) -> None:
+    done = ended(tmp_path, check="exit 2", containers="echo containers")
+    assert (done.returncode, done.stdout) == (2, f"{CHECKED}\n")
+
+
+@pytest.mark.parametrize(
+    ("containers", "code", "says"),
+    [
+        ("exit 0", 0, "CI: containers: everything holds"),
+        ("exit 1", 1, "CI: containers: they FAIL, with code 1"),
+        ("exit 2", 0, "CI: containers: NOT TRIED: this machine cannot; the line above says why"),
+        ("exec sleep 30", 0, "CI: containers: NOT TRIED: no end within 1 s"),
+        ("trap '' TERM; while :; do sleep 1; done", 0, "CI: containers: NOT TRIED: no end within 1 s"),
+        ("kill -SEGV $$", 139, "CI: containers: they FAIL, with code 139"),
+    ],
+    ids=["hold", "fail", "cannot", "hang", "hang and cannot be ended", "crash"],
+)
+def test_containers_that_fail_fail_it_and_each_end_is_said(
+    tmp_path: Path, containers: str, code: int, says: str
+) -> None:
+    done = ended(tmp_path, containers=containers)
+    said = done.stdout.splitlines()
+    assert (done.returncode, said[0], said[-1]) == (code, CHECKED, says)
+
+
+def test_what_a_machine_lacks_is_named(tmp_path: Path) -> None:
+    done = ended(tmp_path, containers="echo 'containers: not tried: docker is not installed' >&2; exit 2")
+    assert "docker is not installed" in done.stdout.splitlines()[-2]
