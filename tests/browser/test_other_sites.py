@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from uuid import uuid4
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from payments_core.domain.payment import PaymentState
+from tests.browser.chromium import chromium
 from tests.support.postgres import Database
 from tests.support.processes import Server, serving
 from tests.support.stores import stored
-from tests.support.tools import CHROMIUM_NAMES, require_tool
-
-CHROMIUM = require_tool(*CHROMIUM_NAMES, purpose="which shows the pages of other sites")
 
 LIMIT_MS = 30_000
 OTHER_SITE = "evil.example"
@@ -48,12 +45,8 @@ def browser() -> Iterator[Browser]:
         f"--host-resolver-rules=MAP {OTHER_SITE} 127.0.0.1, MAP {REBOUND} 127.0.0.1",
         "--disable-features=LocalNetworkAccessChecks",
     ]
-    # Chromium has no sandbox for root, and in containers none for others either.
-    arguments += ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+    with chromium(arguments) as launched:
         yield launched
-        launched.close()
 
 
 @pytest.fixture

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.chromium import chromium
 from tests.support.postgres import Database
 from tests.support.processes import Server, serving
 from tests.support.stores import stored
-from tests.support.tools import CHROMIUM_NAMES, require_tool
-
-CHROMIUM = require_tool(*CHROMIUM_NAMES, purpose="which shows the page")
-
 
 LIMIT_MS = 30_000
 PHONE = {"width": 390, "height": 844}
@@ -39,12 +35,8 @@ def demonstration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    # Chromium has no sandbox for root, and in containers none for others either.
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+    with chromium() as launched:
         yield launched
-        launched.close()
 
 
 class Opened:

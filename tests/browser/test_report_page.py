@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from payments_verify.report.page import render
 from payments_verify.report.saved import of_json
+from tests.browser.chromium import chromium
 from tests.harness.report.saved_reports import green, mutants, red
 from tests.harness.timeline.hostile import MARKUP
-from tests.support.tools import CHROMIUM_NAMES, require_tool
-
-CHROMIUM = require_tool(*CHROMIUM_NAMES, purpose="which shows the page")
-
 
 WIDTHS = {"wide": 1280, "narrow": 390}
 REPORTS = {
@@ -28,12 +24,8 @@ REPORTS = {
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    # Chromium has no sandbox for root, and in containers none for others either.
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+    with chromium() as launched:
         yield launched
-        launched.close()
 
 
 class Opened:

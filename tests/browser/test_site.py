@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
+from tests.browser.chromium import chromium
 from tests.docs.pages import ROOT
-from tests.support.tools import CHROMIUM_NAMES, require_tool
 
-CHROMIUM = require_tool(*CHROMIUM_NAMES, purpose="which shows the site")
 SITE = ROOT / "tools" / "site"
 WORKER = 'addEventListener("message", (event) => postMessage(`heard ${event.data}`));'
 PAGE = """<!doctype html><body><script src="iframe-worker.js"></script><script>
@@ -32,13 +31,17 @@ NARROW = """<!doctype html><style>
 <p><img src="" width="900" height="300" alt=""></p></div>"""
 
 
+PICTURE = """<svg xmlns="http://www.w3.org/2000/svg" width="80" height="80"><style>
+rect { fill: #ffffff } @media (prefers-color-scheme: dark) { rect { fill: #000000 } }
+</style><rect width="80" height="80"/></svg>"""
+SWITCHED = """<!doctype html><link rel="stylesheet" href="site.css">
+<body data-md-color-scheme="SCHEME"><p class="md-typeset"><img src="picture.svg"></p></body>"""
+
+
 @pytest.fixture
 def page() -> Iterator[Page]:
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+    with chromium() as browser:
         yield browser.new_page(viewport={"width": 390, "height": 844})
-        browser.close()
 
 
 def test_a_worker_answers_from_the_file_system(tmp_path: Path, page: Page) -> None:
@@ -56,3 +59,22 @@ def test_on_a_narrow_screen_identifiers_are_whole_and_pictures_large(tmp_path: P
     lines = page.evaluate("[...document.querySelectorAll('code')].map((e) => e.getClientRects().length)")
     assert lines == [1, 1]
     assert page.evaluate("document.querySelector('img').getBoundingClientRect().width") > 600
+
+
+@pytest.mark.parametrize("system", ["light", "dark"])
+def test_pictures_follow_the_switch_and_not_the_system(
+    tmp_path: Path, page: Page, system: Literal["light", "dark"]
+) -> None:
+    (tmp_path / "site.css").write_text((SITE / "site.css").read_text())
+    (tmp_path / "picture.svg").write_text(PICTURE)
+    page.emulate_media(color_scheme=system)
+    seen = []
+    for scheme in ("default", "slate"):
+        (tmp_path / f"{scheme}.html").write_text(SWITCHED.replace("SCHEME", scheme))
+        page.goto((tmp_path / f"{scheme}.html").as_uri())
+        seen.append(page.locator("img").screenshot())
+    assert seen[0] != seen[1]
+    page.emulate_media(color_scheme="light")
+    page.goto((tmp_path / "picture.svg").as_uri())
+    shown = page.screenshot(clip={"x": 0, "y": 0, "width": 80, "height": 80})
+    assert shown == seen[0]
