@@ -287,7 +287,7 @@ def test_by_keyboard_alone(opened: Opened) -> None:
     assert opened.page.evaluate("document.activeElement.textContent") == "Race"
     opened.page.keyboard.press("Space")
     opened.expect_verdict("1 captured, 4 refused")
-    opened.page.wait_for_function("document.activeElement.textContent === 'Race'")
+    expect(opened.page.get_by_role("button", name="Race", exact=True)).to_be_focused()
 
 
 def test_everything_to_act_on_has_a_name(opened: Opened) -> None:
