@@ -27,7 +27,7 @@ from payments_verify.gate.proxy import PassAll
 from payments_verify.nemesis.fault import Fault
 from payments_verify.nemesis.judge import judge
 from payments_verify.nemesis.load import Habits
-from payments_verify.nemesis.target import _ENVIRONMENT, Target
+from payments_verify.nemesis.target import ENVIRONMENT, Target
 from payments_verify.nemesis.window import Pace, WindowReport, history_file, play
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.systems import (
@@ -96,7 +96,7 @@ async def hurt(cluster: CitusCluster) -> AsyncIterator[Target]:
             await connection.execute(sql.SQL("GRANT payments_app TO {}").format(login))
         token, accepted = make_token()
         environment = {
-            **_ENVIRONMENT,
+            **ENVIRONMENT,
             "DATABASE_URL": make_conninfo(cluster.dsn, user=SERVICE_LOGIN),
             "PAYMENTS_TOKENS": accepted,
         }

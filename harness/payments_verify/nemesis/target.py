@@ -18,7 +18,7 @@ POOL_MAX = 5
 
 _PROCESSES = 2
 _REQUEST_LIMIT_S = 6.0
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "PAYMENTS_LOG_LEVEL": "warning",
     "PAYMENTS_POOL_MAX": str(POOL_MAX),
     "PAYMENTS_SWEEP_INTERVAL_S": "0.5",
@@ -30,6 +30,7 @@ _ENVIRONMENT = {
     "PAYMENTS_IDLE_IN_TRANSACTION_TIMEOUT_MS": "4000",
     "PAYMENTS_TRANSACTION_TIMEOUT_MS": "6000",
 }
+"""The settings of a service that is hurt, but for its database and its tokens."""
 
 
 @dataclass
@@ -75,7 +76,7 @@ class Target:
                 await connection.execute(b"CHECKPOINT")  # what is prepared stays, whatever the settings
             token, accepted = make_token()
             environment = {
-                **_ENVIRONMENT,
+                **ENVIRONMENT,
                 "DATABASE_URL": cluster.service_dsn(network.port),
                 "PAYMENTS_TOKENS": accepted,
             }

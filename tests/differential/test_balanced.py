@@ -1,0 +1,102 @@
+"""Two processes behind HAProxy, as the project recommends it, restarted one after the other under load."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from signal import SIGKILL, SIGTERM, Signals
+
+import pytest
+
+from payments_verify.nemesis.fault import Fault
+from payments_verify.nemesis.http import Carrier
+from payments_verify.nemesis.judge import judge
+from payments_verify.nemesis.network import Network
+from payments_verify.nemesis.target import ENVIRONMENT, Target
+from payments_verify.nemesis.window import Pace, WindowReport, history_file, play
+from payments_verify.systems import ApiProcess, Cluster, make_token
+from tests.support.haproxy import haproxy
+from tests.support.postgres import chosen_bin_dir
+
+pytestmark = pytest.mark.long
+
+REQUEST_LIMIT_S = 20.0
+
+
+class Balanced(Target):
+    """Its clients reach both processes by way of the balancer."""
+
+    balancer: str
+
+    @asynccontextmanager
+    async def carriers(self) -> AsyncIterator[tuple[Carrier, ...]]:
+        """What carries requests to the balancer."""
+        async with Carrier.to(self.balancer, self.token, REQUEST_LIMIT_S) as carrier:
+            yield (carrier,)
+
+
+class RollingRestart(Fault):
+    """Each process in turn ends and is started again."""
+
+    name = "rolling restart"
+    about = "each process is sent a signal, and started again once it has ended, one after the other"
+    side = "service"
+    ending: Signals = SIGTERM
+
+    async def inject(self) -> None:
+        """Restart them."""
+        for api in self.target.apis:
+            api.signal(self.ending)
+            await api.ended()
+            await api.start()
+            await asyncio.sleep(1)  # the balancer sees that it is ready
+            self.effects += 1
+
+
+class Killed(RollingRestart):
+    """The same without a word."""
+
+    ending = SIGKILL
+
+
+async def restarted(kind: type[Fault], folder: Path) -> WindowReport:
+    async with AsyncExitStack() as stack:
+        cluster = await stack.enter_async_context(Cluster.open(chosen_bin_dir()))
+        network = await stack.enter_async_context(Network.between(cluster.address))
+        token, accepted = make_token()
+        environment = {
+            **ENVIRONMENT,
+            "PAYMENTS_DRAIN_S": "2",
+            "DATABASE_URL": cluster.service_dsn(network.port),
+            "PAYMENTS_TOKENS": accepted,
+        }
+        apis = [await stack.enter_async_context(ApiProcess.run(environment)) for _ in range(2)]
+        target = Balanced(cluster, network, tuple(apis), token)
+        target.balancer = stack.enter_context(haproxy(apis[0].url, apis[1].url))
+        return (await play(target, 1, [kind], folder, random.Random(1), Pace(tail=0.5)))[0]
+
+
+def failed(history: Path) -> list[str]:
+    """Responses of requests that their client waited for, and that were no answer or a 5xx."""
+    lines = map(json.loads, history.read_text().splitlines()[1:])
+    unknown = [line for line in lines if line["type"] == "unknown"]
+    return [f"{line['f']}: {line['value']}" for line in unknown if line["value"]["error"] != "disconnected"]
+
+
+@pytest.mark.invariant("I1", "I7", "I9")
+def test_a_rolling_restart_fails_no_request(tmp_path: Path) -> None:
+    report = asyncio.run(restarted(RollingRestart, tmp_path))
+    assert [(each.effects, each.problem) for each in report.incidents] == [(2, None)]
+    assert failed(history_file(tmp_path, 1)) == []
+    found = judge(history_file(tmp_path, 1))
+    assert (found.verdict, found.problem) == ("holds", None)
+    assert found.acknowledged > 100
+
+
+def test_processes_that_end_without_a_word_fail_some(tmp_path: Path) -> None:
+    asyncio.run(restarted(Killed, tmp_path))
+    assert failed(history_file(tmp_path, 1)) != []
