@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typer.testing import CliRunner, Result
 from payments_verify.alarms import AlarmRun, Problem, read_runs, run_once, run_peer, server_version
 from payments_verify.cli import alarms, app
 from payments_verify.peers import Peer, peers_in
+from payments_verify.result import Progress, no_progress
 from payments_verify.sources import folder_hash, sources_hash
 from payments_verify.suite import Effort
 from tests.docs.pages import ROOT
@@ -90,6 +92,23 @@ def test_runs_of_other_sources_do_not_count(command: Callable[..., Result], tmp_
     assert done.exit_code == 0, done.output
     assert len(json.loads(done.stdout)) == 2
     assert len((tmp_path / "runs.jsonl").read_text().splitlines()) == 3
+
+
+def test_progress_counts_the_runs_that_are_wanted(
+    command: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = alarm_run(sources=sources_hash(), subject="charges")
+    (tmp_path / "runs.jsonl").write_bytes(msgspec.json.encode(other) + b"\n")
+    titles: list[str] = []
+
+    @contextmanager
+    def told(title: str) -> Iterator[Progress]:
+        titles.append(title)
+        yield no_progress
+
+    monkeypatch.setattr(alarms, "progress_bar", told)
+    assert command("--runs", "1").exit_code == 0
+    assert titles == ["run 1 of 2", "run 2 of 2"]
 
 
 def test_an_alarm_ends_it_and_is_remembered(command: Callable[..., Result], tmp_path: Path) -> None:

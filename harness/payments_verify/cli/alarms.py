@@ -85,7 +85,8 @@ def false_alarms(
             if ends is not None and time.monotonic() > ends:
                 break
             version, subject = todo
-            with progress_bar(f"run {len(done) + 1} of {runs * len(wanted)}") as progress:
+            number = sum(len(_of(done, each)) for each in wanted) + 1
+            with progress_bar(f"run {number} of {runs * len(wanted)}") as progress:
                 run = subjects[subject]
                 done.append(
                     run(
