@@ -21,6 +21,7 @@ from payments_verify.result import CheckResult
 from payments_verify.systems import (
     gated,
     gated_in_memory,
+    gated_on_new_database,
     in_memory,
     in_process,
     on_new_database,
@@ -136,7 +137,7 @@ def suite(
         partial(
             racing_check,
             "in process, PostgreSQL",
-            partial(gated, dsn),
+            partial(gated_on_new_database, dsn),
             examples=effort.programs // 4,
             steps=_STEPS_IN_A_PROGRAM,
             seed=seed,

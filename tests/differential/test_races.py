@@ -8,13 +8,15 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 from typer.testing import CliRunner
 
 from payments_verify.cli import app
@@ -42,8 +44,8 @@ from payments_verify.payments.races import (
 from payments_verify.payments.racing_machine import RaceTally
 from payments_verify.payments.scenario_history import Violation
 from payments_verify.payments.system import GatedService
-from payments_verify.payments.wrong_race import WrongRace, minimized
-from payments_verify.systems import EXPLORING, gated, prepared_database
+from payments_verify.payments.wrong_race import WrongRace, complaint_when_alone, minimized
+from payments_verify.systems import EXPLORING, gated, gated_on_new_database, prepared_database
 from tests.support.mutants import Edit, mutated_copy, run_harness
 from tests.support.postgres import chosen_bin_dir
 from tests.support.seeded_bugs import (
@@ -170,22 +172,31 @@ def test_a_race_may_be_written_by_hand(open_service: OpenService) -> None:
 
 
 class Optimist:
-    """A client that takes every refused capture for a success."""
+    """A client that takes a refused capture for a success; if it is one in races only, when others wait."""
 
-    def __init__(self, client: Sender) -> None:
+    def __init__(self, client: Sender, *, in_races_only: bool) -> None:
         self._client = client
+        self._in_races_only = in_races_only
+        self._pending = 0
 
     async def send(self, invocation: Invocation) -> Observation:
-        seen = await self._client.send(invocation)
-        if seen.value.get("outcome") != "already_captured":
+        others, self._pending = self._pending, self._pending + 1
+        try:
+            seen = await self._client.send(invocation)
+        finally:
+            self._pending -= 1
+        is_right = self._in_races_only and max(others, self._pending) == 0
+        if is_right or seen.value.get("outcome") != "already_captured":
             return seen
         return Observation("ok", {**seen.value, "outcome": "captured"})
 
 
 @asynccontextmanager
-async def optimistic(open_service: OpenService) -> AsyncIterator[GatedService]:
+async def optimistic(
+    open_service: OpenService, *, in_races_only: bool = False
+) -> AsyncIterator[GatedService]:
     async with open_service() as service:
-        client: Any = Optimist(service.hands.client)
+        client: Any = Optimist(service.hands.client, in_races_only=in_races_only)
         yield replace(service, hands=replace(service.hands, client=client))
 
 
@@ -224,6 +235,51 @@ def test_a_wrong_race_is_made_small(open_service: OpenService) -> None:
     assert switches(wrong.execution.schedule) > 1
     assert switches(minimal.execution.schedule) == 1
     assert "capture k2 500 -> captured" in minimal.violation.explanation
+
+
+@pytest.mark.parametrize("mended", [pytest.param(False, marks=pytest.mark.long), True])
+def test_a_race_that_failed_is_run_again_on_another_database(open_service: OpenService, mended: bool) -> None:
+    opened: list[str] = []
+
+    def opens() -> AbstractAsyncContextManager[GatedService]:
+        opened.append("wrong" if not (mended and opened) else "right")
+        return optimistic(open_service, in_races_only=True) if opened[-1] == "wrong" else open_service()
+
+    result = racing_check("an optimist", opens, examples=100, steps=3, seed=1)
+    assert result.verdict == "violated"
+    assert len(opened) == 2
+    assert ("does not fail: it fails after what other programs" in str(result.counterexample)) is mended
+
+
+def test_what_keeps_a_race_from_being_run_alone_is_told(
+    open_service: OpenService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def diverge(*_arguments: object) -> None:
+        raise DivergenceError("the database served them out of turn")
+
+    async def complaint() -> str | None:
+        wrong, _ = await minimal_race(open_service)
+        monkeypatch.setattr(Races, "run", diverge)
+        async with open_service() as service:
+            return await complaint_when_alone(wrong, Races(service))
+
+    assert "cannot be run in its order: the database served" in str(asyncio.run(complaint()))
+
+
+def test_each_search_for_races_has_a_new_database(open_service: OpenService) -> None:
+    async def names() -> list[object]:
+        found: list[object] = []
+        for _ in range(2):
+            async with gated_on_new_database(open_service.args[0]) as service:  # type: ignore[attr-defined]
+                assert service.database is not None
+                found.append(conninfo_to_dict(service.database.gate.socket_dsn)["dbname"])
+        return found
+
+    first, second = asyncio.run(names())
+    assert first != second
+    with psycopg.connect(open_service.args[0]) as connection:  # type: ignore[attr-defined]
+        left = {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
+    assert not {first, second} & left
 
 
 def test_a_schedule_names_actors_that_there_are(open_service: OpenService) -> None:

@@ -19,7 +19,7 @@ from payments_verify.payments.stress_check import stress_check
 from payments_verify.result import CheckResult
 from payments_verify.systems import (
     EXPLORING,
-    gated,
+    gated_on_new_database,
     in_memory,
     in_process,
     on_new_database,
@@ -115,7 +115,7 @@ def _race(
         with prepared_database(postgres_bin, EXPLORING) as dsn, progress_bar("races") as progress:
             return racing_check(
                 "in process",
-                partial(gated, dsn),
+                partial(gated_on_new_database, dsn),
                 examples=examples,
                 steps=steps,
                 seed=seed,

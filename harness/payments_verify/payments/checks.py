@@ -15,7 +15,7 @@ from payments_verify.payments.drawings import Drawing, of_history, schedule
 from payments_verify.payments.exercised import commands_reached, written
 from payments_verify.payments.machine import Tally, run_calls, run_machine
 from payments_verify.payments.oracle import MismatchError
-from payments_verify.payments.races import OpenService
+from payments_verify.payments.races import OpenService, Races
 from payments_verify.payments.racing_machine import (
     RaceMismatchError,
     RaceTally,
@@ -26,6 +26,7 @@ from payments_verify.payments.retelling import Program, retold
 from payments_verify.payments.scenario_timeline import race_timeline
 from payments_verify.payments.system import EndedError, System, UnansweredError, with_output
 from payments_verify.payments.window_check import check_windows
+from payments_verify.payments.wrong_race import complaint_when_alone
 from payments_verify.result import CheckResult, Progress, Verdict, violation_kept
 
 OpenSystem = Callable[[], AbstractAsyncContextManager[System]]
@@ -160,7 +161,8 @@ def racing_check(
 
     Args:
         name: the system's name in the result.
-        open_service: makes the service ready, behind its gate, and ends it.
+        open_service: makes the service ready, behind its gate, on a new database, and ends it. It is called
+            again for a race that failed, to see whether the race fails alone.
         examples: programs to try.
         steps: commands and races in a program, at most.
         seed: makes the run repeatable; ``None`` draws anew.
@@ -184,14 +186,16 @@ def racing_check(
             timelines=_drawings(failure, name),
         )
 
-    with (
-        violation_kept(result),
-        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-        _opened(open_service(), runner) as service,
-    ):
-        run_racing_machine(
-            service, runner, examples=examples, steps=steps, seed=seed, progress=progress, tally=tally
-        )
+    with violation_kept(result), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with _opened(open_service(), runner) as service:
+            run_racing_machine(
+                service, runner, examples=examples, steps=steps, seed=seed, progress=progress, tally=tally
+            )
+        if isinstance(tally.smallest, RaceMismatchError):
+            with _opened(open_service(), runner) as another:
+                complaint = runner.run(complaint_when_alone(tally.smallest.race, Races(another)))
+            if complaint is not None:
+                tally.smallest.add_note(complaint)
     return result()
 
 

@@ -69,6 +69,25 @@ async def minimized(
     return race
 
 
+async def complaint_when_alone(race: WrongRace, races: Races) -> str | None:
+    """What keeps the race from coming out wrong again; ``None`` if it does.
+
+    Args:
+        race: the race.
+        races: runs it on a service that was just opened, and that was asked nothing else.
+    """
+    try:
+        _, judged = await races.run(race.before, race.actors, Follow(race.execution.schedule), race.start)
+    except (DivergenceError, SchedulingError) as error:
+        return f"Alone, on a service that was just opened, this race cannot be run in its order: {error}"
+    if isinstance(judged, Violation):
+        return None
+    return (
+        "Alone, on a service that was just opened, this race does not fail: it fails after what other"
+        " programs have asked."
+    )
+
+
 async def _smaller(race: WrongRace, races: Races) -> WrongRace | None:
     for before, actors, schedule in candidates(race.before, race.actors, race.execution.schedule):
         try:

@@ -9,7 +9,7 @@ from payments_verify.systems.bound import StartedService, empty_databases, servi
 from payments_verify.systems.cluster import SERVICE_LOGIN, Cluster, Connection
 from payments_verify.systems.command import CommandError
 from payments_verify.systems.database import on_new_database, prepared_database
-from payments_verify.systems.gated import EXPLORING, gated, gated_service
+from payments_verify.systems.gated import EXPLORING, gated, gated_on_new_database, gated_service
 from payments_verify.systems.gated_memory import IN_MEMORY, gated_in_memory
 from payments_verify.systems.in_process import in_memory, in_process
 from payments_verify.systems.server import ServerError, servers
@@ -32,6 +32,7 @@ __all__ = [
     "empty_databases",
     "gated",
     "gated_in_memory",
+    "gated_on_new_database",
     "gated_service",
     "in_memory",
     "in_process",

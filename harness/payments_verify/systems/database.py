@@ -62,6 +62,18 @@ async def on_new_database(
         dsn: the other, of a server of the harness's own.
         open_on: opens the system on a database.
     """
+    with new_database(dsn) as new:
+        async with open_on(new) as system:
+            yield replace(system, is_new=True)
+
+
+@contextmanager
+def new_database(dsn: str) -> Iterator[str]:
+    """A database that nobody has used, prepared beside another; yields its connection string.
+
+    Args:
+        dsn: the other, of a server of the harness's own.
+    """
     name = f"{_NAME}_{uuid4().hex}"
     new = make_conninfo(dsn, dbname=name)
     with psycopg.connect(dsn, autocommit=True) as connection:
@@ -69,8 +81,7 @@ async def on_new_database(
     try:
         migrate(new)
         clock.install(new)
-        async with open_on(new) as system:
-            yield replace(system, is_new=True)
+        yield new
     finally:
         with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())

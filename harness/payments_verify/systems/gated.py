@@ -20,7 +20,7 @@ from payments_verify.scheduler import GatedDatabase, Limits, Monitor, Turns
 from payments_verify.sql.catalog import Catalog
 from payments_verify.sql.footprints import is_scheduling_point
 from payments_verify.systems.command import running_command
-from payments_verify.systems.database import prepared_database
+from payments_verify.systems.database import new_database, prepared_database
 from payments_verify.systems.http_client import http_client
 from payments_verify.systems.one_core import on_one_core
 from payments_verify.systems.quiet import only_errors_logged
@@ -68,6 +68,18 @@ async def gated(
                 limits=Limits(),
                 database=GatedDatabase(gate, monitor, Catalog.load(dsn), Turns(ours=ours)),
             )
+
+
+@asynccontextmanager
+async def gated_on_new_database(dsn: str) -> AsyncIterator[GatedService]:
+    """The application in this process over a gate, on a database that nobody has used.
+
+    Args:
+        dsn: another database of the same server, which the harness has started.
+    """
+    with new_database(dsn) as new:
+        async with gated(new) as service:
+            yield service
 
 
 @asynccontextmanager
