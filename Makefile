@@ -20,7 +20,7 @@ SOAK_ARGS ?=
 MUTANTS_ARGS ?=
 MUTATION_ARGS ?=
 MINUTES ?= 10
-RUNS ?= 50
+RUNS ?= 25
 PYTHONS ?=
 ALARMS_ARGS ?=
 FUZZ_EXAMPLES ?= 300
@@ -141,7 +141,7 @@ explore: $(STAMP) ## Every interleaving of the SQL statements of racing requests
 	@$(BIN)/payments-verify explore $(EXPLORE_ARGS)
 
 .PHONY: false-alarms
-false-alarms: $(STAMP) ## Everything that has chance in it, again and again on services that are right (RUNS=50, ALARMS_ARGS="--minutes 5")
+false-alarms: $(STAMP) ## Everything that has chance in it, again and again on services that are right (RUNS=25 on each PostgreSQL, ALARMS_ARGS="--minutes 5")
 	@$(BIN)/payments-verify false-alarms --runs $(RUNS) --peers $(PEERS) $(ALARMS_ARGS)
 
 .PHONY: prove
