@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
 
@@ -15,10 +15,8 @@ import pytest
 from payments_verify.nemesis.fault import Fault
 from payments_verify.nemesis.http import Carrier
 from payments_verify.nemesis.judge import judge
-from payments_verify.nemesis.network import Network
-from payments_verify.nemesis.target import ENVIRONMENT, Target
+from payments_verify.nemesis.target import Target
 from payments_verify.nemesis.window import Pace, WindowReport, history_file, play
-from payments_verify.systems import ApiProcess, Cluster, make_token
 from tests.support.haproxy import haproxy
 from tests.support.postgres import chosen_bin_dir
 
@@ -64,20 +62,11 @@ class Killed(RollingRestart):
 
 
 async def restarted(kind: type[Fault], folder: Path) -> WindowReport:
-    async with AsyncExitStack() as stack:
-        cluster = await stack.enter_async_context(Cluster.open(chosen_bin_dir()))
-        network = await stack.enter_async_context(Network.between(cluster.address))
-        token, accepted = make_token()
-        environment = {
-            **ENVIRONMENT,
-            "PAYMENTS_DRAIN_S": "2",
-            "DATABASE_URL": cluster.service_dsn(network.port),
-            "PAYMENTS_TOKENS": accepted,
-        }
-        apis = [await stack.enter_async_context(ApiProcess.run(environment)) for _ in range(2)]
-        target = Balanced(cluster, network, tuple(apis), token)
-        target.balancer = stack.enter_context(haproxy(apis[0].url, apis[1].url))
-        return (await play(target, 1, [kind], folder, random.Random(1), Pace(tail=0.5)))[0]
+    async with Balanced.open(chosen_bin_dir(), variables={"PAYMENTS_DRAIN_S": "2"}) as target:
+        one, two = target.apis
+        with haproxy(one.url, two.url) as target.balancer:
+            report, _ = await play(target, 1, [kind], folder, random.Random(1), Pace(tail=0.5))
+            return report
 
 
 def failed(history: Path) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from payments_verify.nemesis.error_triggers import prepare
 from payments_verify.nemesis.http import Carrier
@@ -56,13 +57,17 @@ class Target:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, bin_dir: Path | None = None, settings: Mapping[str, str] | None = None
-    ) -> AsyncIterator[Target]:
+        cls,
+        bin_dir: Path | None = None,
+        settings: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> AsyncIterator[Self]:
         """Start all of it, until the block ends.
 
         Args:
             bin_dir: the PostgreSQL to run; the embedded one, or the newest found, if not given.
             settings: more settings of the database server.
+            variables: more of the environment of the service.
 
         Raises:
             EmbeddedPostgresError: if the database cannot be started.
@@ -77,6 +82,7 @@ class Target:
             token, accepted = make_token()
             environment = {
                 **ENVIRONMENT,
+                **(variables or {}),
                 "DATABASE_URL": cluster.service_dsn(network.port),
                 "PAYMENTS_TOKENS": accepted,
             }
