@@ -99,6 +99,7 @@ class Attempt:
         moments: The place before the first of the order, and that after each.
         other_states: The other states that prefixes as long as this one end in.
         standard: What `Candidate.expected` is.
+        is_longest: False where the search for a longer prefix was given up: see `Part.is_longest`.
     """
 
     spec: str
@@ -113,6 +114,7 @@ class Attempt:
     moments: tuple[Moment, ...]
     other_states: tuple[str, ...] = ()
     standard: str = "the model answers"
+    is_longest: bool = True
 
     @property
     def blocked(self) -> tuple[Candidate, ...]:
@@ -170,6 +172,7 @@ def attempt_of(
         order=tuple(order),
         moments=tuple(_moments(spec, states, kept, order)),
         other_states=tuple(one_line(repr(each)) for each in part.ends[1:]),
+        is_longest=part.is_longest,
     )
 
 

@@ -68,6 +68,7 @@ class Explanation:
             one.
         other_states: The other states that prefixes as long as this one end in. No answered operation can
             come next there either.
+        is_longest: False where the search for a longer prefix was given up: see `Part.is_longest`.
     """
 
     spec: str
@@ -79,6 +80,7 @@ class Explanation:
     blocked: tuple[Blocked, ...]
     optional: tuple[Operation, ...]
     other_states: tuple[str, ...]
+    is_longest: bool = True
 
 
 def explain(spec: Spec[S], part: Part[S]) -> Explanation:
@@ -122,7 +124,18 @@ def explain(spec: Spec[S], part: Part[S]) -> Explanation:
             if operation.returned is None and not spec.observes(operation)
         ),
         other_states=tuple(one_line(repr(each)) for each in part.ends[1:]),
+        is_longest=part.is_longest,
     )
+
+
+def which_prefix(*, is_longest: bool) -> str:
+    """Return what a prefix is called."""
+    return "a longest linearizable prefix" if is_longest else "the longest linearizable prefix found"
+
+
+def why_stuck(*, is_longest: bool) -> str:
+    """Return what is known of the operations of which one has to come next."""
+    return "none can" if is_longest else "the search for an order in which one can was given up"
 
 
 def render(explanation: Explanation) -> str:
@@ -143,8 +156,8 @@ def _prefix_lines(explanation: Explanation) -> Iterator[str]:
     prefix = explanation.prefix
     answered = sum(placed.operation.returned is not None for placed in prefix)
     yield (
-        f"{explanation.label}: a longest linearizable prefix places {answered} of {explanation.answered} "
-        "answered operations; the state is after each"
+        f"{explanation.label}: {which_prefix(is_longest=explanation.is_longest)} places {answered} of "
+        f"{explanation.answered} answered operations; the state is after each"
     )
     shown = prefix[-_SHOWN:]
     hidden = len(prefix) - len(shown)
@@ -158,7 +171,8 @@ def _prefix_lines(explanation: Explanation) -> Iterator[str]:
 
 
 def _blocked_lines(explanation: Explanation) -> Iterator[str]:
-    yield f"one of these has to come next, and none can; where the state is {_short(explanation.state)}"
+    stuck = why_stuck(is_longest=explanation.is_longest)
+    yield f"one of these has to come next, and {stuck}; where the state is {_short(explanation.state)}"
     shown = explanation.blocked[:_SHOWN]
     rows = [
         (

@@ -64,6 +64,8 @@ class Part(Generic[S]):
             `unknown`.
         ends: For `illegal`, the states that prefixes as long as `order` end in, that of `order` first. Empty
             otherwise.
+        is_longest: False where the search for a longest prefix was given up after the part was refuted:
+            `order` is the longest that was found.
     """
 
     label: str
@@ -72,6 +74,7 @@ class Part(Generic[S]):
     configurations: int = 0
     order: tuple[Step[S], ...] = ()
     ends: tuple[S, ...] = ()
+    is_longest: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,24 +198,27 @@ class _Race(Generic[S]):
         before = search.entries
         search.run(_SLICE)
         self._entries += search.entries - before
-        if search.linearizable is None:
+        if search.finished:
+            self._close(label)
+        elif search.linearizable is None:
             self._waiting.append(label)
         else:
-            self._close(label, Verdict.OK if search.linearizable else Verdict.ILLEGAL)
+            self._waiting.appendleft(label)
         if self._entries > self._max_entries and self.is_open:
             self._give_up_largest()
 
     def _give_up_largest(self) -> None:
         label = max(self._searches, key=lambda one: self._searches[one].entries)
         self._waiting.remove(label)
-        self.given_up.append(label)
-        self._close(label, Verdict.UNKNOWN)
+        if self._searches[label].linearizable is None:
+            self.given_up.append(label)
+        self._close(label)
 
-    def _close(self, label: str, verdict: Verdict) -> None:
+    def _close(self, label: str) -> None:
         search = self._searches.pop(label)
         self._entries -= search.entries
-        self.refuted = verdict is Verdict.ILLEGAL
-        self._found[label] = _part(label, verdict, self._parts[label], search)
+        self._found[label] = found = _part(label, self._parts[label], search)
+        self.refuted = found.verdict is Verdict.ILLEGAL
 
     def parts(self) -> tuple[Part[S], ...]:
         """Return what was found, with `unknown` for what is not decided."""
@@ -222,16 +228,21 @@ class _Race(Generic[S]):
         search = self._searches.get(label)
         if search is None:
             return Part(label, Verdict.UNKNOWN, tuple(self._parts[label]))
-        return _part(label, Verdict.UNKNOWN, self._parts[label], search)
+        return _part(label, self._parts[label], search)
 
 
-def _part(label: str, verdict: Verdict, operations: Sequence[Operation], search: Search[S]) -> Part[S]:
-    undecided = verdict is Verdict.UNKNOWN
+_VERDICTS = {True: Verdict.OK, False: Verdict.ILLEGAL, None: Verdict.UNKNOWN}
+
+
+def _part(label: str, operations: Sequence[Operation], search: Search[S]) -> Part[S]:
+    verdict = _VERDICTS[search.linearizable]
+    order = () if verdict is Verdict.UNKNOWN else search.order()
     return Part(
         label,
         verdict,
         tuple(operations),
         search.entries,
-        () if undecided else tuple(Step(operation, state) for operation, state in search.order()),
+        tuple(Step(operation, state) for operation, state in order),
         tuple(search.ends()) if verdict is Verdict.ILLEGAL else (),
+        is_longest=verdict is not Verdict.ILLEGAL or search.is_longest,
     )

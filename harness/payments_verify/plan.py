@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Generic, TypeAlias
@@ -10,7 +10,10 @@ from typing import Generic, TypeAlias
 import msgspec
 
 from payments_verify.history import Operation
-from payments_verify.spec import S, Spec, SpecError
+from payments_verify.spec import Foresight, S, Spec, SpecError
+
+_FORESEEN = 32
+"""How many returns ahead an observation may return to be foreseen."""
 
 
 class States(Generic[S]):
@@ -60,6 +63,35 @@ class Transitions(dict[int, tuple[int, ...]], Generic[S]):
         return numbers
 
 
+class Prospects(dict[int, bool], Generic[S]):
+    """Whether an answered observation can still take effect, by the number of the state now.
+
+    Each is asked of the specification once, when it is first needed.
+
+    Attributes:
+        index: The observation, as an index in `Plan.operations`.
+        bit: The bit that says that it is placed; 0 if it was not yet called.
+    """
+
+    def __init__(self, plan: Plan[S], spec: Foresight[S], passed: int, index: int) -> None:
+        super().__init__()
+        self.index = index
+        is_called = plan.operations[index].called < _returned(plan.operations[passed])
+        self.bit = plan.returning[index] if is_called else 0
+        self._plan = plan
+        self._spec = spec
+        self._passed = passed
+
+    def __missing__(self, number: int) -> bool:
+        plan, index = self._plan, self.index
+        open_then = (each[3] for group in plan.candidates(index) for each in group)
+        others = {*range(self._passed, index), *open_then} - {index}
+        meanwhile = [plan.operations[each] for each in sorted(others)]
+        state = plan.states.values[number]
+        self[number] = can = self._spec.can_lead_to(state, plan.operations[index], meanwhile)
+        return can
+
+
 Candidate: TypeAlias = "tuple[int, int, Transitions[S], int]"
 """An operation that may come next.
 
@@ -104,6 +136,39 @@ class Plan(Generic[S]):
         transitions = _transitions(spec, self.operations, self.states)
         self._upcoming = _candidates(answered, unanswered, bits, transitions)
         self._candidates: list[tuple[Group[S], Group[S]]] = []
+        self._foresight = spec if isinstance(spec, Foresight) else None
+        self._observations = [index for index in range(self.answered) if transitions[index].observes]
+        self._prospects: list[Prospects[S] | None] = []
+
+    def bound(self, passed: int, placed: int, state: int) -> int:
+        """Foresee how many returns a configuration can get past at most.
+
+        One observation is looked at: that which returns next. If it cannot take effect any more, its return
+        is not passed.
+
+        Args:
+            passed: How many answered operations have returned.
+            placed: The bits of what is placed beyond them.
+            state: The number of the state.
+
+        Returns:
+            All returns, where nothing is foreseen.
+        """
+        if self._foresight is None or passed == self.answered:
+            return self.answered
+        while len(self._prospects) <= passed:
+            self._prospects.append(self._next_observation(self._foresight, len(self._prospects)))
+        prospects = self._prospects[passed]
+        if prospects is None or placed & prospects.bit or prospects[state]:
+            return self.answered
+        return prospects.index
+
+    def _next_observation(self, spec: Foresight[S], passed: int) -> Prospects[S] | None:
+        number = bisect_left(self._observations, passed)
+        for index in self._observations[number : number + 1]:
+            if index - passed <= _FORESEEN:
+                return Prospects(self, spec, passed, index)
+        return None
 
     def candidates(self, passed: int) -> tuple[Group[S], Group[S]]:
         """Return the operations called before the next return that do not return before it.

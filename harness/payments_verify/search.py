@@ -6,7 +6,7 @@ configuration says which operations have been placed in the order so far, and th
 operation may come next when no operation that is not yet placed returned before it was called. A
 configuration that was seen before is not entered again.
 
-Four things keep the configurations few and small:
+Five things keep the configurations few and small:
 
 - *Slots.* Operations that returned before the earliest unplaced return are all placed, so a configuration is
   the number of those returns, a bit for each later operation that is placed already, and the state. Bits are
@@ -19,10 +19,16 @@ Four things keep the configurations few and small:
   that returns first is tried: in any linearization that places another one first, the two can change places.
 - *Observations do not wait.* An operation that never changes the state, and that is legal now, is placed now,
   without alternatives: in any linearization that places it later, it can be moved here.
+- *Foresight.* Where the specification says that the observation that returns next cannot take effect any more
+  (`payments_verify.spec.Foresight`), the configuration is set aside. It cannot get past that return, as
+  whatever can be placed before the observation is among the operations that the specification was told of. So
+  it leads to no linearization. When all else has failed, there is none. Then the search enters what was set
+  aside and may get as far as the furthest configuration yet, and finds the same longest prefixes as without
+  foresight.
 
-Each rule replaces a path to a linearization by one that is no longer. So if a configuration leads to one,
-then so does a configuration that the search enters after it, in fewer steps: none is lost, and together the
-rules are as complete as each alone.
+Each of the first four replaces a path to a linearization by one that is no longer. So if a configuration
+leads to one, then so does a configuration that the search enters after it, in fewer steps: none is lost, and
+together the rules are as complete as each alone. The fifth sets aside only what leads to none.
 """
 
 from __future__ import annotations
@@ -33,6 +39,9 @@ from typing import Generic, TypeAlias
 from payments_verify.history import Operation
 from payments_verify.plan import Plan
 from payments_verify.spec import S, Spec
+
+MOST_AFTER_REFUTED = 100_000
+"""How many configurations are entered at most to find the longest prefix of what is refuted already."""
 
 Node: TypeAlias = "tuple[int, int, int, int, Node | None]"
 """A configuration and how it was reached.
@@ -47,6 +56,8 @@ class Search(Generic[S]):
 
     Attributes:
         linearizable: True or False once it is known, until then None.
+        finished: Whether there is nothing more to search. What is refuted early by foresight is not yet.
+        is_longest: Whether no order gets further than `order`, and those as far end in no states but `ends`.
         entries: How many configurations the cache holds.
     """
 
@@ -60,7 +71,11 @@ class Search(Generic[S]):
         self._seen: dict[tuple[int, int, int], tuple[int, ...]] = {(0, 0, start): (0,)}
         self._furthest = {start: root}
         self._score = (0, 0)
-        if self.plan.answered == 0:
+        self._bound = self.plan.answered
+        self._set_aside: dict[int, list[Node]] = {}
+        self._left = MOST_AFTER_REFUTED
+        self.is_longest = self.finished = self.plan.answered == 0
+        if self.finished:
             self.linearizable = True
 
     def run(self, configurations: int) -> None:
@@ -69,17 +84,37 @@ class Search(Generic[S]):
         Args:
             configurations: Stop after so many of them.
         """
-        todo, passed = self._todo, self.plan.answered
-        while todo and configurations:
+        while configurations and not self.finished:
             configurations -= 1
-            node = todo.pop()
-            self._note(node)
-            if node[0] == passed:
-                self.linearizable = True
-                return
-            todo.extend(reversed(self._successors(node)))
-        if not todo:
-            self.linearizable = False
+            node = self._todo.pop()
+            bound = self.plan.bound(node[0], node[1], node[2])
+            if bound < self._bound:
+                self._set_aside.setdefault(bound, []).append(node)
+            else:
+                self._enter(node)
+            if self.linearizable is False:
+                self._left -= 1
+                self.finished = not self._left
+            if not self._todo:
+                self._resume()
+
+    def _enter(self, node: Node) -> None:
+        self._note(node)
+        if node[0] == self.plan.answered:
+            self.linearizable = self.finished = self.is_longest = True
+        else:
+            self._todo.extend(reversed(self._successors(node)))
+
+    def _resume(self) -> None:
+        """Go on, when nothing else is left, with what was set aside and may get as far as the furthest."""
+        if self.linearizable:
+            return
+        self.linearizable = False
+        self._bound = max(self._set_aside, default=-1)
+        if self._bound < self._score[0]:
+            self.finished = self.is_longest = True
+        else:
+            self._todo = self._set_aside.pop(self._bound)
 
     def _note(self, node: Node) -> None:
         score = (node[0], (node[1] & self.plan.slots).bit_count())

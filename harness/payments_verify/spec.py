@@ -40,7 +40,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from payments_verify.history import Operation
 
@@ -167,5 +167,31 @@ class Spec(Protocol[S]):
         Args:
             state: A state.
             operation: The operation.
+        """
+        ...
+
+
+@runtime_checkable
+class Foresight(Spec[S], Protocol[S]):
+    """A `Spec` that rules out states by an answer that has yet to be explained; a specification need not.
+
+    A store of strings that are only appended to is an example: a later get has to begin with the string
+    that there is now. Without foresight the search finds a wrong order of appends at the next get. With it,
+    the search finds it at the first append that is out of order.
+    """
+
+    def can_lead_to(self, state: S, operation: Operation, meanwhile: Sequence[Operation]) -> bool:
+        """Say whether an operation can take effect later.
+
+        True is always safe. False is believed: a False for what can happen is a wrong verdict.
+
+        Args:
+            state: The state now.
+            operation: An operation that `observes`, with what was observed.
+            meanwhile: The other operations that may take effect before it. Some may have done so already.
+
+        Returns:
+            False only if there is no sequence of some of `meanwhile`, in any order, that leads from `state`
+            to a state in which `operation` can take effect with what was observed.
         """
         ...

@@ -11,7 +11,7 @@ from payments_verify.history import Json, Operation, Outcome
 from payments_verify.spec import Spec
 from payments_verify.specs.cas_register import CasRegister, EtcdRegister
 from payments_verify.specs.kv import KeyValue
-from tests.harness.brute_force import random_history, random_outcome
+from tests.harness.brute_force import operation, random_history, random_outcome
 
 
 def _register_command(rng: random.Random) -> tuple[str, Json]:
@@ -42,6 +42,46 @@ def _kv_respond(rng: random.Random, f: str, value: Json) -> tuple[Outcome, Json]
     assert isinstance(value, Mapping)
     content = rng.choice(["", "x", "y", "xy", "yx", "xx"])
     return outcome, {"key": value["key"], "value": content} if f == "get" and outcome is Outcome.OK else None
+
+
+def kv_operation(
+    process: int, f: str, value: str | None, observed: Outcome, span: tuple[int, int | None]
+) -> Operation:
+    argument = {"key": "a"} if f == "get" else {"key": "a", "value": value}
+    answered = {"key": "a", "value": value} if f == "get" and observed is Outcome.OK else None
+    return operation(process, f, argument, (observed, answered), span)
+
+
+def atomic_kv_history(rng: random.Random, size: int, processes: int) -> list[Operation]:
+    """What a store that is atomic may answer: each operation takes effect between its call and its return."""
+    content = ""
+    is_open: dict[int, tuple[str, str, int]] = {}
+    effects: dict[int, str] = {}
+    found: list[Operation] = []
+    next_process, position = processes, 0
+    clients = list(range(processes))
+    while len(found) + len(is_open) < size or is_open:
+        position += 1
+        client = rng.choice(clients)
+        if client not in is_open:
+            if len(found) + len(is_open) < size:
+                f = rng.choice(["get", "get", "append", "append", "append", "put"])
+                is_open[client] = f, rng.choice("xyz"), position
+        elif client not in effects:
+            f, value, _ = is_open[client]
+            content = {"get": content, "append": content + value, "put": value}[f]
+            effects[client] = content
+        else:
+            f, value, called = is_open.pop(client)
+            effect = effects.pop(client)
+            if rng.random() < 0.08:
+                found.append(kv_operation(client, f, value, Outcome.UNKNOWN, (called, None)))
+                clients[clients.index(client)] = next_process
+                next_process += 1
+            else:
+                shown = effect if f == "get" else value
+                found.append(kv_operation(client, f, shown, Outcome.OK, (called, position)))
+    return sorted(found, key=lambda one: one.called)
 
 
 def kv_history(rng: random.Random) -> list[Operation]:

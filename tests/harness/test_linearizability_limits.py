@@ -44,10 +44,10 @@ def test_the_memory_bound_ends_in_unknown_and_says_so() -> None:
 
 
 def hard_key_then_easy_key() -> list[Operation]:
-    """Key "a" takes for ever, key "b" is refuted at once."""
+    """Key "a" takes for ever, as its get returns too late to be foreseen; key "b" is refuted at once."""
     hard = [
         operation(n, "append", {"key": "a", "value": str(n)}, (Outcome.OK, None), (n, 100 + n))
-        for n in range(30)
+        for n in range(60)
     ]
     hard.append(operation(0, "get", {"key": "a"}, (Outcome.OK, {"key": "a", "value": "?"}), (200, 201)))
     easy = operation(0, "get", {"key": "b"}, (Outcome.OK, {"key": "b", "value": "?"}), (202, 203))

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import msgspec
 
 from payments_verify.attempt import Attempt, Candidate
+from payments_verify.explain import which_prefix, why_stuck
 from payments_verify.report.attempt_svg import class_of, drawing, letter, name_of
 from payments_verify.report.places import by_time
 from payments_verify.timeline.markup import Element, data, tag
@@ -63,9 +64,10 @@ def _summary(attempt: Attempt) -> str:
     if attempt.is_linearizable:
         count = len(attempt.order) + attempt.hidden
         return f"{attempt.label}: a linearization of {count} operations{before}.{after}"
+    prefix = which_prefix(is_longest=attempt.is_longest)
     return (
-        f"{attempt.label}: a longest linearizable prefix has {len(attempt.order) + attempt.hidden} operations"
-        f"{before}; {attempt.explained} of {attempt.answered} answers are explained.{after}"
+        f"{attempt.label}: {prefix} has {len(attempt.order) + attempt.hidden} operations{before}; "
+        f"{attempt.explained} of {attempt.answered} answers are explained.{after}"
     )
 
 
@@ -91,7 +93,7 @@ def _failure(attempt: Attempt) -> Element | None:
         "div",
         tag(
             "p",
-            "One of these has to come next, and none can. The state is ",
+            f"One of these has to come next, and {why_stuck(is_longest=attempt.is_longest)}. The state is ",
             tag("code", attempt.moments[-1].state),
             "." + (others if attempt.other_states else ""),
         ),

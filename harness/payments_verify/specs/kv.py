@@ -49,6 +49,19 @@ class KeyValue:
         """Gets and refusals leave the string as it is."""
         return operation.f == "get" or operation.outcome is Outcome.FAIL
 
+    def can_lead_to(self, state: str, operation: Operation, meanwhile: Sequence[Operation]) -> bool:
+        """Say whether the string can become what a get answered, see `Foresight.can_lead_to`.
+
+        An append only makes the string longer. So the answer begins with the string that there is now, or
+        with what a put leaves.
+        """
+        if operation.f != "get" or operation.outcome is not Outcome.OK:
+            return True
+        answer = _string(operation.response) or ""
+        return answer.startswith(state) or any(
+            each.f == "put" and answer.startswith(_string(each.value) or "") for each in meanwhile
+        )
+
     def describe(self, operation: Operation) -> str:
         """Return for example `get -> "ab"`, `append "b" -> ok`, `put "a" -> ?`."""
         argument = "" if operation.f == "get" else f" {_shown(_string(operation.value))}"
