@@ -250,7 +250,7 @@ fuzz: $(STAMP) ## Bad input for longer, to the service and to the client (FUZZ_E
 # ---- measurements -------------------------------------------------------------------------------
 
 .PHONY: bench-checker
-bench-checker: $(STAMP) ## Time the checker on histories that are not part of this repository (PEER_HISTORIES=DIR, see specs/benchmarks.md)
+bench-checker: $(STAMP) ## Time the checker on histories of others (PORCUPINE=DIR compares it with porcupine, and needs Go; else PEER_HISTORIES=DIR)
 	@$(BIN)/python -m tests.bench.bench_checker $(BENCH_ARGS)
 
 .PHONY: bench-explore
