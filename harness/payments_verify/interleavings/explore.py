@@ -35,6 +35,6 @@ async def explore(
         settled = False
         while not settled:
             outcome = await attempt(program, job.plan)
-            again = await attempt(program, job.plan) if job.twice else None
+            again = await attempt(program, job.again) if job.again is not None else None
             settled = ledger.take(job, outcome, again)
     return ledger.report()

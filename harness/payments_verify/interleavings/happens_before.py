@@ -5,15 +5,17 @@ Two runs are equivalent when one becomes the other by letting neighbouring indep
 
 - the steps of one process, in their order;
 - dependent steps of two processes, in their order;
-- a step that woke a process, and that process's next step.
+- a step that woke a process, and that process's next step;
+- steps that are to be taken in turns, in an exploration that lets processes take turns.
 
 A set of steps is an integer with the bits of their indices.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
 
 from payments_verify.interleavings.execution import Step
 from payments_verify.interleavings.footprint import Footprint
@@ -54,6 +56,36 @@ class Dependence:
         return one.dependent(other)
 
 
+class Turn(NamedTuple):
+    """When a process may take one of its steps.
+
+    Attributes:
+        after: the process that has to take its own step of that number first.
+        number: which step it is, counted from 1.
+    """
+
+    after: int
+    number: int
+
+
+Turns: TypeAlias = Mapping[int, Turn]
+"""The processes that have to wait for a turn."""
+
+
+def has_turn(process: int, taken: Sequence[int | None], turns: Turns) -> bool:
+    """Say whether a process may take its next step, for all that turns demand.
+
+    Args:
+        process: the process.
+        taken: who took the steps so far.
+        turns: who has to wait for whom.
+    """
+    turn = turns.get(process)
+    if turn is None or taken.count(process) != turn.number - 1:
+        return True
+    return taken.count(turn.after) >= turn.number
+
+
 @dataclass(frozen=True, slots=True)
 class Causality:
     """The order that a run shares with its equivalents.
@@ -68,14 +100,18 @@ class Causality:
     races: tuple[tuple[int, int], ...]
 
 
-def causality(steps: Sequence[Step], dependence: Dependence, first: int = 0) -> Causality:
+def causality(
+    steps: Sequence[Step], dependence: Dependence, first: int = 0, turns: Turns | None = None
+) -> Causality:
     """Compute the order of a run's steps.
 
     Args:
         steps: the steps of the run.
         dependence: which footprints are dependent.
         first: leave out races whose second step comes before this one.
+        turns: which steps were taken in turns.
     """
+    awaited = _awaited(steps, turns) if turns else {}
     before: list[int] = []
     races: list[tuple[int, int]] = []
     latest: dict[int, int] = {}
@@ -86,7 +122,7 @@ def causality(steps: Sequence[Step], dependence: Dependence, first: int = 0) -> 
         waiting = [latest[process] for process in step.woke if process in latest]
         forced = sum(1 << one for one in waiting)
         past = 0
-        for earlier in (latest.get(step.process), woken_by.pop(step.process, None)):
+        for earlier in (latest.get(step.process), woken_by.pop(step.process, None), awaited.get(index)):
             if earlier is not None:
                 past |= before[earlier] | 1 << earlier
         conflicting = dependence.conflicting(numbers[index])
@@ -102,3 +138,15 @@ def causality(steps: Sequence[Step], dependence: Dependence, first: int = 0) -> 
         latest[step.process] = index
         woken_by.update(dict.fromkeys(step.woke, index))
     return Causality(tuple(before), tuple(races))
+
+
+def _awaited(steps: Sequence[Step], turns: Turns) -> Mapping[int, int]:
+    """Return the indices of the steps that had to wait for a turn, each with the one it waited for."""
+    taken: dict[int, list[int]] = {}
+    for index, step in enumerate(steps):
+        taken.setdefault(step.process, []).append(index)
+    return {
+        taken[process][turn.number - 1]: taken[turn.after][turn.number - 1]
+        for process, turn in turns.items()
+        if len(taken.get(process, ())) >= turn.number
+    }

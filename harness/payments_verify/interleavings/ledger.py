@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from payments_verify.interleavings.execution import (
 )
 from payments_verify.interleavings.report import NaiveCount, Report
 from payments_verify.interleavings.strategy import Coverage, Plan, Run, Strategy, perform
+from payments_verify.interleavings.symmetry import Renaming, Symmetry
 
 ATTEMPTS = 4
 """How often a plan is tried before it is given up: once, and three times again."""
@@ -35,12 +37,15 @@ class Options:
         seconds: end when so much time has passed; what is being run then is finished. ``None`` for no limit.
         rerun_every: run every so-manieth plan twice, to see that it does the same; 0 for none.
         result_key: what of a run's result must be the same then.
+        symmetry: run every plan once more, with interchangeable processes in each other's place, to see that
+            they are; instead of ``rerun_every``.
     """
 
     runs: int | None = None
     seconds: float | None = None
     rerun_every: int = 0
     result_key: Callable[[Any], Any] = lambda result: result
+    symmetry: Symmetry | None = None
 
 
 @dataclass(slots=True)
@@ -49,13 +54,20 @@ class Job:
 
     Attributes:
         plan: the plan.
-        twice: whether to run it a second time and compare.
+        again: what to run as well, and compare; nothing if not given.
+        renaming: which processes are in each other's place in that.
         errors: why it could not be run, so far.
     """
 
     plan: Plan
-    twice: bool
+    again: Plan | None = None
+    renaming: Renaming | None = None
     errors: list[str] = field(default_factory=list)
+
+    @property
+    def plans(self) -> tuple[Plan, ...]:
+        """All that is to be run."""
+        return (self.plan,) if self.again is None else (self.plan, self.again)
 
 
 class Ledger:
@@ -68,6 +80,8 @@ class Ledger:
         self._started = time.perf_counter()
         self._issued = self._schedules = self._abandoned = self._deepest = 0
         self._ended_early = self._stopped = self._outdated = False
+        self._asymmetry = ""
+        self._chance = random.Random(0)  # noqa: S311 - for a sample, not for secrets
         self._divergences: list[str] = []
         self._nondeterminism: list[str] = []
 
@@ -83,8 +97,11 @@ class Ledger:
             self._ended_early = True
             return None
         self._issued += 1
+        if options.symmetry is not None:
+            renaming = options.symmetry.draw(self._chance)
+            return Job(plan, renaming.plan(plan), renaming)
         every = options.rerun_every
-        return Job(plan, twice=bool(every) and self._issued % every == 0)
+        return Job(plan, plan if every and self._issued % every == 0 else None)
 
     @property
     def stopped(self) -> bool:
@@ -100,6 +117,8 @@ class Ledger:
         try:
             if isinstance(outcome, Exception):
                 raise outcome
+            if isinstance(again, Exception) and job.renaming and len(job.errors) < ATTEMPTS - 1:
+                raise again
             self._strategy.learn(job.plan, outcome)
         except OutdatedError as error:
             self._ended_early = self._stopped = self._outdated = True
@@ -109,15 +128,36 @@ class Ledger:
             return self._failed(job, str(error))
         execution = outcome.execution
         self._deepest = max(self._deepest, len(execution.steps))
-        if again is not None and (found := difference(outcome, again, self._options.result_key)):
-            self._nondeterminism.append(f"schedule {list(execution.schedule)}: {found}")
         if execution.complete:
             self._schedules += 1
-            if self._on_execution is not None and self._on_execution(execution, job.plan) is True:
-                self._ended_early = self._stopped = True
+            self._judge(execution, job.plan)
         else:
             self._abandoned += 1
+        if again is not None:
+            self._compare(job, execution, again)
         return True
+
+    def _judge(self, execution: Execution, plan: Plan) -> None:
+        if self._on_execution is not None and self._on_execution(execution, plan) is True:
+            self._ended_early = self._stopped = True
+
+    def _compare(self, job: Job, execution: Execution, again: Outcome) -> None:
+        """Compare two runs; if they differ because processes are not interchangeable, judge the other too."""
+        symmetry, schedule = self._options.symmetry, list(execution.schedule)
+        other = again.execution if isinstance(again, Run) else again
+        if symmetry is None or job.renaming is None:
+            if found := difference(execution, other, self._options.result_key):
+                self._nondeterminism.append(f"schedule {schedule}: {found}")
+            return
+        as_before = symmetry.image(other, job.renaming.inverse) if isinstance(other, Execution) else other
+        found = difference(symmetry.image(execution, Renaming({})), as_before)
+        if found and not self._stopped:
+            who = ", ".join(f"{one} as {other}" for one, other in sorted(job.renaming.processes.items()))
+            self._asymmetry = f"schedule {schedule}, and again with {who}: {found}"
+            if isinstance(other, Execution) and other.complete:
+                self._judge(other, job.plans[-1])
+            self._outdated = not self._stopped
+            self._ended_early = self._stopped = True
 
     def report(self) -> Report:
         """Return what was done so far."""
@@ -134,6 +174,10 @@ class Ledger:
             divergences=tuple(self._divergences),
             nondeterminism=tuple(self._nondeterminism),
             outdated=self._outdated,
+            interchangeable=()
+            if self._options.symmetry is None
+            else tuple(map(tuple, self._options.symmetry.groups)),
+            asymmetry=self._asymmetry,
             naive=NaiveCount(self._schedules, "counted") if counted else None,
         )
 
@@ -157,11 +201,14 @@ async def attempt(program: Program, plan: Plan) -> Outcome:
         return error
 
 
-def difference(one: Run, other: Outcome, result_key: Callable[[Any], Any]) -> str:
+def difference(
+    mine: Execution,
+    theirs: Execution | Exception,
+    result_key: Callable[[Any], Any] = lambda result: result,
+) -> str:
     """Say what is not the same in two runs of one plan; nothing if they are the same."""
-    if isinstance(other, Exception):
-        return f"the second run ended with: {other}"
-    mine, theirs = one.execution, other.execution
+    if isinstance(theirs, Exception):
+        return f"the second run ended with: {theirs}"
     for index, (first, second) in enumerate(zip(mine.steps, theirs.steps, strict=False)):
         for what in ("process", "label", "blocked", "woke", "footprint"):
             if what == "label" and first.shape and first.shape == second.shape:

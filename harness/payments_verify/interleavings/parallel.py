@@ -85,7 +85,7 @@ class _Sender:
         self._factory = pickle.dumps(factory)
 
     def __call__(self, job: Job) -> list[Future[Outcome]]:
-        return [self._executor.submit(run_in_worker, self._factory, job.plan) for _ in range(1 + job.twice)]
+        return [self._executor.submit(run_in_worker, self._factory, plan) for plan in job.plans]
 
 
 class _Worker:

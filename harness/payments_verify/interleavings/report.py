@@ -41,6 +41,8 @@ class Report:
         nondeterminism: the plans that were run twice and did two things, and which.
         naive: how many schedules there are without reduction, if that is known.
         outdated: whether it ended because a run showed something that the runs before it did not know of.
+        interchangeable: groups of processes; of schedules in which they change places, one counts for all.
+        asymmetry: what a run showed that made them not interchangeable; empty if none did.
     """
 
     strategy: str
@@ -54,6 +56,8 @@ class Report:
     nondeterminism: tuple[str, ...] = ()
     naive: NaiveCount | None = None
     outdated: bool = False
+    interchangeable: tuple[tuple[int, ...], ...] = ()
+    asymmetry: str = ""
 
     @property
     def exhaustive(self) -> bool:

@@ -16,17 +16,20 @@ no race.
 Branches of a node may be run at the same time. A branch sleeps on those that were added before it, whether or
 not everything below them has been run: no branch waits for itself, and in the end all have been run. Only the
 first run of each is needed, which tells what its step touches; the next branch of the node waits for that.
+
+Where processes are interchangeable, they take one of their steps in turns, as `symmetry` says: of the classes
+that differ only in who of them does what, one is run.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from payments_verify.interleavings.execution import Situation, Step
 from payments_verify.interleavings.footprint import Footprint
-from payments_verify.interleavings.happens_before import Dependence, causality
+from payments_verify.interleavings.happens_before import Dependence, Turns, causality, has_turn
 from payments_verify.interleavings.strategy import (
     Continuation,
     Coverage,
@@ -35,18 +38,21 @@ from payments_verify.interleavings.strategy import (
     preferred,
     touched,
 )
+from payments_verify.interleavings.symmetry import Groups, turns_in
 from payments_verify.interleavings.tree import Node, check
 
 
 @dataclass(frozen=True, slots=True)
 class Awake:
-    """Goes on with a process that is not asleep; ends the run when all that are ready sleep.
+    """Goes on with a process that is not asleep and has its turn; ends the run when no ready one is.
 
     Attributes:
         sleep: who sleeps where the last step of the prefix was chosen, with what their steps touch.
+        turns: who has to wait for whom.
     """
 
     sleep: Mapping[int, Footprint]
+    turns: Turns = field(default_factory=dict)
 
     def start(self) -> Continuation:
         """Return a continuation that wakes the sleepers of one run."""
@@ -56,7 +62,12 @@ class Awake:
             if len(situations) > 1:
                 wake(sleep, touched(situations))
             situation = situations[-1]
-            awake = [process for process in situation.ready if process not in sleep]
+            taken = [each.last for each in situations]
+            awake = [
+                process
+                for process in situation.ready
+                if process not in sleep and has_turn(process, taken, self.turns)
+            ]
             return preferred(situation, awake) if awake else None
 
         return go_on
@@ -73,13 +84,16 @@ class SourceDPOR:
 
     Args:
         dependence: which steps depend on each other.
+        groups: the processes that are interchangeable; of classes in which they change places, one is run.
     """
 
     name = "source-dpor"
     coverage = Coverage.CLASSES
 
-    def __init__(self, dependence: Dependence | None = None) -> None:
+    def __init__(self, dependence: Dependence | None = None, groups: Groups = ()) -> None:
         self._dependence = dependence or Dependence()
+        self._groups = groups
+        self._turns: Turns = {}
         self._root: Node | None = None
         self._first: Plan | None = Plan((), Awake({}))
         # Deepest first; among equals, in the order in which they were added.
@@ -94,7 +108,7 @@ class SourceDPOR:
         if not self._todo:
             return None
         _, _, node, process = heapq.heappop(self._todo)
-        return Plan((*node.prefix(), process), Awake(_asleep_below(node, process)))
+        return Plan((*node.prefix(), process), Awake(_asleep_below(node, process), self._turns))
 
     def learn(self, plan: Plan, run: Run) -> None:
         """Take in a run: its new nodes, and the branches that its races call for."""
@@ -104,8 +118,10 @@ class SourceDPOR:
         known = len(path)
         if path:
             self._ran(path[-1], steps[known - 1])
+        else:
+            self._turns = turns_in(steps, self._groups, self._dependence)
         self._extend(path, run)
-        found = causality(steps, self._dependence, first=known - 1)
+        found = causality(steps, self._dependence, first=known - 1, turns=self._turns)
         for earlier, later in found.races:
             self._reverse(path[earlier], _initials(steps, found.before, earlier, later))
         if path:
@@ -158,10 +174,14 @@ class SourceDPOR:
         ready = node.situation.ready
         able = [process for process in initials if process in ready]
         # None is ready if a footprint said too little; what may be missed then begins with some other one.
-        for process in able[:1] or sorted(ready):
+        for process in able[:1] or self._with_turn(node):
             if process not in node.branches and process not in node.sleep:
                 node.add(process)
                 self._schedule(node)
+
+    def _with_turn(self, node: Node) -> list[int]:
+        taken = node.prefix()
+        return [process for process in sorted(node.situation.ready) if has_turn(process, taken, self._turns)]
 
     def _schedule(self, node: Node) -> None:
         """Put the next branch of a node on the list, if those before it have been run."""

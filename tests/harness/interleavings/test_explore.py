@@ -41,6 +41,8 @@ def test_a_report_is_plain_data() -> None:
         "divergences": [],
         "nondeterminism": [],
         "outdated": False,
+        "interchangeable": [],
+        "asymmetry": "",
         "naive": {"schedules": 66, "known": "counted", "probes": 0, "standard_error": 0.0},
     }
     assert report.exhaustive
