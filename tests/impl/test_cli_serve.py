@@ -12,9 +12,11 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 from starlette.applications import Starlette
 
 from payments_core.entrypoints.http.app import create_app
@@ -38,8 +40,14 @@ def create(url: str) -> str:
 
 def looks(printed: str) -> dict[str, str]:
     """The two commands that are printed to look at the database, each with what it shows."""
-    psql, audit = re.findall(r"^  (PGPASSWORD=.*)$", printed, re.MULTILINE)
+    psql, audit = re.findall(r"^  (.*(?:psql| audit) .*)$", printed, re.MULTILINE)
     return {f"{psql} -c 'TABLE payments'": "payment_id", audit: "holds"}
+
+
+def assert_database_can_be_looked_at(printed: str, variables: dict[str, str]) -> None:
+    for look, shows in looks(printed).items():
+        done = subprocess.run(["sh", "-c", look], capture_output=True, text=True, check=False, env=variables)
+        assert (done.returncode, shows in done.stdout) == (0, True), done.stderr
 
 
 # ---- with a database of its own -----------------------------------------------------------------
@@ -52,9 +60,7 @@ def test_without_settings_it_brings_a_database_and_keeps_its_data(
     with serving(tmp_path, ["--data", str(data)]) as first:
         assert f"data in {data}" in first.printed
         assert "embedded PostgreSQL " in first.printed
-        for look, shows in looks(first.printed).items():
-            done = subprocess.run(["sh", "-c", look], capture_output=True, text=True, check=False)
-            assert (done.returncode, shows in done.stdout) == (0, True), done.stderr
+        assert_database_can_be_looked_at(first.printed, environment())
         path = create(first.url)
         window = {"capture_window_seconds": 600}
         httpx.post(f"{first.url}{path}/authorize", json=window, timeout=REQUEST_LIMIT_S)
@@ -125,6 +131,23 @@ def test_the_settings_of_the_environment(shared_database: Database, tmp_path: Pa
         create(server.url)
 
 
+@pytest.mark.parametrize("form", ["{url}", "{url}?password={password}", "{words} password={password}"])
+def test_the_given_database_can_be_looked_at_and_no_password_is_printed(
+    shared_database: Database, tmp_path: Path, form: str
+) -> None:
+    parts = urlsplit(shared_database.dsn)  # the service's role may not audit
+    assert parts.password
+    url = parts._replace(netloc=f"{parts.username}@{parts.hostname}:{parts.port}").geturl()
+    words = " ".join(f"{name}={value}" for name, value in conninfo_to_dict(url).items())
+    given = {"DATABASE_URL": form.format(url=url, words=words, password=parts.password)}
+    if "password=" not in form:
+        given["PGPASSWORD"] = parts.password
+    with serving(tmp_path, **given) as server:
+        assert parts.password not in server.printed
+        assert f"port={parts.port}" in server.printed.partition("; to look at it:")[0]
+        assert_database_can_be_looked_at(server.printed, environment(**given))
+
+
 def test_every_address_of_a_name_is_served(shared_database: Database, tmp_path: Path) -> None:
     with serving(tmp_path, ["--host", "localhost"], DATABASE_URL=shared_database.app_dsn) as server:
         urls = re.findall(r"^serving on (\S+)$", server.printed, re.MULTILINE)
@@ -146,7 +169,7 @@ def test_who_connects_once_it_says_so_is_served(shared_database: Database, worke
     ) as process:
         try:
             assert process.stdout is not None
-            said = process.stdout.readline().decode()
+            said = next(line for line in map(bytes.decode, process.stdout) if line.startswith("serving on "))
             address = said.strip().rpartition("//")[2]
             with closing(HTTPConnection(address, timeout=0.9 * SLOW_START_S)) as connection:
                 connection.request("GET", "/healthz")

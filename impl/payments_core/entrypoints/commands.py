@@ -153,6 +153,7 @@ def _database(settings: Settings, data: Path | None) -> Iterator[str]:
     """The database to serve from: the one in the settings, or an embedded one for as long as we run."""
     if settings.database_url is not None:
         _require_schema(settings, settings.database_url)
+        typer.echo(ways_to_look(settings.database_url))
         yield settings.database_url
         return
     try:

@@ -3,33 +3,33 @@
 import shlex
 import shutil
 from pathlib import Path
-from urllib.parse import urlsplit
+
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from payments_core.entrypoints.called import command_line
 from payments_core.infrastructure.embedded import EmbeddedPostgresError
 from payments_core.infrastructure.embedded.binaries import find_binaries
 
-
-def without_password(url: str) -> str:
-    """The URL of a database, without its password."""
-    parts = urlsplit(url)
-    user, _, address = parts.netloc.rpartition("@")
-    return parts._replace(netloc=f"{user.partition(':')[0]}@{address}").geturl()
+_ADDRESS = ("user", "host", "port", "dbname")
 
 
-def ways_to_look(dsn: str, password_file: Path) -> str:
-    """The database's address, and the commands that show it and audit it.
+def ways_to_look(dsn: str, password_file: Path | None = None) -> str:
+    """The database's address, and the commands that show it and audit it. No password is among them.
 
     Args:
         dsn: the database.
-        password_file: holds its password.
+        password_file: holds its password; without it, the reader has the database in DATABASE_URL.
     """
-    url = without_password(dsn)
-    password = f'PGPASSWORD="$(cat {shlex.quote(str(password_file))})" '
+    parts = conninfo_to_dict(dsn)
+    address = make_conninfo("", **{each: parts[each] for each in _ADDRESS if each in parts})
+    if password_file is None:
+        before, database = "", '"$DATABASE_URL"'
+    else:
+        before, database = f'PGPASSWORD="$(cat {shlex.quote(str(password_file))})" ', shlex.quote(address)
     return (
-        f"database {url}; to look at it:\n"
-        f"  {password}{_psql()} {shlex.quote(url)}\n"
-        f"  {password}{command_line('audit', url, program='payments-verify')}"
+        f"database {address or 'that the PG… variables name'}; to look at it:\n"
+        f"  {before}{_psql()} {database}\n"
+        f"  {before}{command_line('audit', program='payments-verify')} {database}"
     )
 
 
