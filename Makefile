@@ -193,6 +193,10 @@ test-pythons: $(STAMP) ## The quick part of the tests on each Python that the ma
 test-databases: $(STAMP) ## The differential suite on PostgreSQL 15 and 18, partitioned, and behind PgBouncer: a table
 	@$(BIN)/python -m tests.matrix.databases
 
+.PHONY: test-citus
+test-citus: $(STAMP) ## The tests that need Citus: of CITUS_DSN, or installed beside a PostgreSQL; 2 if there is none
+	@$(BIN)/pytest -m citus
+
 .PHONY: test-coverage
 test-coverage: $(TLA_STAMP) ## Run the tests with branch coverage (page in build/coverage)
 	@$(BIN)/pytest $(PYTEST_ARGS) --cov --cov-report=term --cov-report=html:build/coverage

@@ -37,6 +37,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(4 * 3600))
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A run in which everything was skipped is not green: nothing is known."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and "skipped" in reporter.stats:
+        ran = {"passed", "failed", "error", "xfailed", "xpassed"} & reporter.stats.keys()
+        if not ran and session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
+            session.exitstatus = pytest.ExitCode.INTERRUPTED
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[EmbeddedPostgres]:
     """A running server, one per test process."""

@@ -31,10 +31,10 @@ from payments_verify.systems import (
     servers,
 )
 from payments_verify.systems.server import server_process
-from tests.support.citus import CitusCluster, citus_bin_dir, citus_cluster
+from tests.support.citus import CitusDatabase, citus_database, require_citus
 
-pytestmark = pytest.mark.long
-citus_bin_dir()
+pytestmark = [pytest.mark.long, pytest.mark.citus]
+require_citus()
 
 CAPTURES = 10
 SEEN = ("capture -> captured", "capture -> captured (replayed)", "capture -> key_reused", "fail -> failed")
@@ -43,16 +43,16 @@ SCHEDULES = {"different-keys": 6, "same-key-twice": 6, "capture-and-sweep": 13}
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[CitusCluster]:
+def cluster() -> Iterator[CitusDatabase]:
     """A cluster that has the service's tables, and a clock that can be set on each node."""
-    with citus_cluster() as made:
+    with citus_database() as made:
         migrate(made.dsn)
         distribute(made.dsn, session(Settings()))
         clock.install(made.dsn)
         yield made
 
 
-def test_every_answer_is_the_models(cluster: CitusCluster) -> None:
+def test_every_answer_is_the_models(cluster: CitusDatabase) -> None:
     result = machine_check("citus", partial(in_process, cluster.dsn), examples=80, steps=20, seed=2)
     assert result.counterexample is None
     assert result.verdict == "holds"
@@ -61,7 +61,7 @@ def test_every_answer_is_the_models(cluster: CitusCluster) -> None:
 
 
 @pytest.mark.invariant("I1")
-def test_of_ten_racing_captures_one_wins(cluster: CitusCluster) -> None:
+def test_of_ten_racing_captures_one_wins(cluster: CitusDatabase) -> None:
     async def race() -> list[str]:
         async with servers(cluster.dsn, 2) as system:
             payment = str(uuid4())
@@ -81,7 +81,7 @@ def test_of_ten_racing_captures_one_wins(cluster: CitusCluster) -> None:
 
 
 @pytest.mark.invariant("I10")
-def test_histories_of_races_on_two_processes_are_linearizable(cluster: CitusCluster, tmp_path: Path) -> None:
+def test_histories_of_races_on_two_processes_are_linearizable(cluster: CitusDatabase, tmp_path: Path) -> None:
     opened = partial(servers, cluster.dsn, 2)
     result = stress_check("citus", opened, tmp_path, rounds=15, seed=3, progress=None)
     assert result.counterexample is None
@@ -93,9 +93,9 @@ def test_histories_of_races_on_two_processes_are_linearizable(cluster: CitusClus
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_every_interleaving_holds(cluster: CitusCluster, name: str, tmp_path: Path) -> None:
+def test_every_interleaving_holds(cluster: CitusDatabase, name: str, tmp_path: Path) -> None:
     async def explore() -> Any:
-        async with gated(cluster.dsn, one_core=False) as service:
+        async with gated(cluster.dsn, ours=False) as service:
             return await explore_scenario(SCENARIOS[name], service, SourceDPOR, tmp_path, rerun_every=0)
 
     explored = asyncio.run(explore())
@@ -123,7 +123,7 @@ def test_conformance_over_http(tmp_path: Path) -> None:
                 process = await asyncio.create_subprocess_exec(*command, stdout=report)
                 return await process.wait()
 
-    with citus_cluster() as cluster:
+    with citus_database() as cluster:
         migrate(cluster.dsn)
         distribute(cluster.dsn, session(Settings()))
         assert asyncio.run(examined(cluster.dsn)) == 0

@@ -37,9 +37,9 @@ from payments_verify.systems import (
     make_token,
 )
 from payments_verify.systems.shipped import shipped
-from tests.support.citus import CitusCluster, citus_bin_dir, citus_cluster, join
+from tests.support.citus import CitusCluster, citus_bin_dir, citus_cluster
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.citus]
 citus_bin_dir()
 
 SETTLES_SOON = {"citus.recover_2pc_interval": "1s"}
@@ -158,9 +158,7 @@ def test_a_worker_that_is_lost_in_the_middle_of_a_commit(
 
     async def lost(cluster: CitusCluster) -> tuple[Observation, Observation]:
         async with AsyncExitStack() as stack:
-            gates = [
-                await stack.enter_async_context(Gate.open(cluster.worker_dsn(index))) for index in range(2)
-            ]
+            gates = [await stack.enter_async_context(Gate.open(dsn)) for dsn in cluster.worker_dsns]
             await asyncio.to_thread(prepared, cluster, [_port(gate) for gate in gates])
             pool = await stack.enter_async_context(make_pool(Settings(database_url=cluster.dsn)))
             client = shipped(postgres_store(pool))
@@ -188,7 +186,7 @@ def test_a_worker_that_is_lost_in_the_middle_of_a_commit(
 
 def prepared(cluster: CitusCluster, ports: Sequence[int]) -> None:
     """Make the nodes known to each other, each worker behind its gate, and the tables."""
-    join(cluster, ports)
+    cluster.join(ports)
     migrate(cluster.dsn)
     distribute(cluster.dsn, session(Settings()))
 

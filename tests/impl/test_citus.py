@@ -23,10 +23,10 @@ from payments_core.infrastructure.postgres.migrate import migrate
 from payments_core.infrastructure.postgres.session import SessionError
 from payments_core.infrastructure.postgres.store import PostgresPaymentStore
 from payments_verify import clock
-from tests.support.citus import CitusCluster, citus_bin_dir, citus_cluster, join
+from tests.support.citus import CitusDatabase, citus_cluster, citus_database, require_citus
 
-pytestmark = [pytest.mark.anyio, pytest.mark.long]
-citus_bin_dir()
+pytestmark = [pytest.mark.anyio, pytest.mark.long, pytest.mark.citus]
+require_citus()
 
 SESSION = session(Settings())
 PAYMENT = UUID(int=1)
@@ -63,9 +63,9 @@ ON_THE_COORDINATOR = {
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[CitusCluster]:
+def cluster() -> Iterator[CitusDatabase]:
     """A cluster whose tables are distributed."""
-    with citus_cluster() as made:
+    with citus_database() as made:
         migrate(made.dsn)
         distribute(made.dsn, SESSION)
         yield made
@@ -81,7 +81,7 @@ def owner(dsn: str) -> psycopg.Connection:
     return psycopg.connect(dsn, autocommit=True)
 
 
-def test_the_tables_are_distributed_by_payment_each_beside_the_others(cluster: CitusCluster) -> None:
+def test_the_tables_are_distributed_by_payment_each_beside_the_others(cluster: CitusDatabase) -> None:
     with owner(cluster.dsn) as connection:
         rows = connection.execute(
             "SELECT logicalrelid::text, partmethod::text, colocationid,"
@@ -90,10 +90,10 @@ def test_the_tables_are_distributed_by_payment_each_beside_the_others(cluster: C
         nodes = connection.execute("SELECT count(DISTINCT nodeport) FROM citus_shards").fetchone()
     assert {row[0] for row in rows} == set(TABLES)
     assert {row[1:] for row in rows} == {("h", rows[0][2], "payment_id")}
-    assert nodes == (2,)
+    assert nodes == (len(cluster.worker_dsns),)
 
 
-def test_it_is_done_once(cluster: CitusCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_done_once(cluster: CitusDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run_migrate(monkeypatch, cluster.dsn) == (0, "nothing to apply\n")
 
 
@@ -117,32 +117,31 @@ def test_every_statement_is_examined() -> None:
 
 @pytest.mark.parametrize("name", ONE_SHARD)
 def test_a_statement_about_a_payment_goes_to_one_shard_of_one_worker(
-    cluster: CitusCluster, name: str
+    cluster: CitusDatabase, name: str
 ) -> None:
     with owner(cluster.dsn) as connection:
         found = plan(connection, name, ONE_SHARD[name])
-    workers = {worker.port for worker in cluster.workers}
     asked = [int(port) for port in re.findall(r"Node: host=\S+ port=(\d+)", found)]
     assert set(re.findall(r"Task Count: (\d+)", found)) == {"1"}, found
-    assert len([port for port in asked if port in workers]) == 1, found
+    assert len([port for port in asked if port in cluster.worker_ports]) == 1, found
     # Of an INSERT within WITH, the coordinator itself passes the row on to the event's.
     assert ("Distributed Subplan" in found) == (name in BY_WAY_OF_THE_COORDINATOR), found
 
 
 @pytest.mark.parametrize("name", EVERY_SHARD)
-def test_a_list_and_the_search_for_what_is_due_go_to_every_shard(cluster: CitusCluster, name: str) -> None:
+def test_a_list_and_the_search_for_what_is_due_go_to_every_shard(cluster: CitusDatabase, name: str) -> None:
     with owner(cluster.dsn) as connection:
         found = plan(connection, name, EVERY_SHARD[name])
     assert "Task Count: 8\n" in found, found
 
 
-async def test_the_service_is_ready_and_not_where_a_worker_refuses_it(cluster: CitusCluster) -> None:
+async def test_the_service_is_ready_and_not_where_a_worker_refuses_it(cluster: CitusDatabase) -> None:
     settings = Settings(database_url=cluster.dsn, pool_min=1, pool_max=1)
     async with make_pool(settings) as pool:
         assert await postgres_store(pool).ready()
-    async with make_pool(Settings(database_url=cluster.worker_dsn(0), pool_min=1, pool_max=1)) as pool:
+    async with make_pool(Settings(database_url=cluster.worker_dsns[0], pool_min=1, pool_max=1)) as pool:
         assert not await postgres_store(pool).ready()  # the record of the migrations is the coordinator's
-    with owner(cluster.worker_dsn(1)) as worker:
+    with owner(cluster.worker_dsns[1]) as worker:
         worker.execute("SET citus.enable_ddl_propagation = off")
         worker.execute("ALTER ROLE payments_app NOLOGIN")
         worker.execute(
@@ -156,9 +155,9 @@ async def test_the_service_is_ready_and_not_where_a_worker_refuses_it(cluster: C
             worker.execute("ALTER ROLE payments_app LOGIN")
 
 
-def test_the_workers_know_the_service_s_limits(cluster: CitusCluster) -> None:
-    for index in range(2):
-        with owner(cluster.worker_dsn(index)) as worker:
+def test_the_workers_know_the_service_s_limits(cluster: CitusDatabase) -> None:
+    for dsn in cluster.worker_dsns:
+        with owner(dsn) as worker:
             row = worker.execute(
                 "SELECT rolcanlogin, rolsuper, rolconfig FROM pg_roles WHERE rolname = 'payments_app'"
             ).fetchone()
@@ -168,7 +167,7 @@ def test_the_workers_know_the_service_s_limits(cluster: CitusCluster) -> None:
         assert "enable_seqscan=off" in row[2]
 
 
-async def test_a_capture_waits_for_a_lock_no_longer_than_the_service_says(cluster: CitusCluster) -> None:
+async def test_a_capture_waits_for_a_lock_no_longer_than_the_service_says(cluster: CitusDatabase) -> None:
     """What a session sets on the coordinator is not set on the workers; the role's settings are."""
     settings = Settings(database_url=cluster.dsn, pool_min=1, pool_max=2, lock_timeout_ms=200)
     distribute(cluster.dsn, session(settings))
@@ -186,7 +185,7 @@ async def test_a_capture_waits_for_a_lock_no_longer_than_the_service_says(cluste
 
 
 @pytest.mark.invariant("I5")
-async def test_the_coordinators_clock_decides(cluster: CitusCluster) -> None:
+async def test_the_coordinators_clock_decides(cluster: CitusDatabase) -> None:
     """Each node has a clock of its own here: 1000 s on the coordinator, 2000 s and 3000 s on the workers."""
     second = 1_000_000
     clock.install(cluster.dsn)
@@ -219,8 +218,8 @@ def test_what_cannot_be_distributed_is_refused_with_what_to_do(monkeypatch: pyte
             return output
 
         assert "no node of the cluster takes shards" in refused()
-        join(made)
-        with owner(made.worker_dsn(0)) as worker:
+        made.join()
+        with owner(made.worker_dsns[0]) as worker:
             worker.execute("ALTER SYSTEM SET synchronous_commit = off")
             worker.execute("SELECT pg_reload_conf()")
             assert "synchronous_commit is off" in refused()
@@ -234,7 +233,7 @@ def test_what_cannot_be_distributed_is_refused_with_what_to_do(monkeypatch: pyte
             connection.execute("SELECT create_reference_table('payment_events')")
             assert "payment_events is distributed already, and not by payment_id" in refused()
             connection.execute("SELECT undistribute_table('payment_events')")
-        assert "Connect to the coordinator" in refused(made.worker_dsn(0))
+        assert "Connect to the coordinator" in refused(made.worker_dsns[0])
         code, output = run_migrate(monkeypatch, made.dsn)
         assert (code, output) == (0, "".join(f"distributed {table}\n" for table in TABLES))
 
@@ -250,14 +249,14 @@ def test_what_cannot_be_distributed_is_refused_with_what_to_do(monkeypatch: pyte
         ("DELETE FROM capture_attempts WHERE payment_id = %s", "attempts_stay"),
     ],
 )
-async def test_the_guards_hold_on_the_shards(cluster: CitusCluster, statement: str, says: str) -> None:
+async def test_the_guards_hold_on_the_shards(cluster: CitusDatabase, statement: str, says: str) -> None:
     payment = await captured(cluster)
     with owner(cluster.dsn) as connection, pytest.raises(psycopg.errors.IntegrityError, match=says):
         connection.execute(statement.encode(), [payment])
 
 
 @pytest.mark.invariant("I1", "I6")
-async def test_half_a_capture_is_refused_at_commit(cluster: CitusCluster) -> None:
+async def test_half_a_capture_is_refused_at_commit(cluster: CitusDatabase) -> None:
     async with make_pool(Settings(database_url=cluster.dsn, pool_min=1, pool_max=1)) as pool:
         payment = await authorized(postgres_store(pool))
     half = "UPDATE payments SET state = 'captured', captured_at = authorized_at, captured_amount_cents = 500"
@@ -274,7 +273,7 @@ async def authorized(store: PostgresPaymentStore) -> UUID:
     return payment
 
 
-async def captured(cluster: CitusCluster) -> UUID:
+async def captured(cluster: CitusDatabase) -> UUID:
     async with make_pool(Settings(database_url=cluster.dsn, pool_min=1, pool_max=1)) as pool:
         store = postgres_store(pool)
         payment = await authorized(store)

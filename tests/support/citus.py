@@ -1,22 +1,30 @@
-"""A Citus cluster: a coordinator and two workers, on servers of their own.
+"""Where Citus is: the one place that tests and benchmarks ask.
 
-The extension is found beside the programs of a PostgreSQL, as `lib/citus.so`. Debian's archive does not have
-it: where it is not installed, what needs it is skipped by name, in CI as well.
+`CITUS_DSN` names a cluster: a superuser's connection string to a database of its coordinator that knows the
+workers. Databases are made there and dropped; its servers are never stopped. Otherwise the extension is
+looked for beside the programs of a PostgreSQL, as `lib/citus.so`, and clusters of a coordinator and two
+workers are started. Debian's archive does not have it: where there is neither, what needs it is skipped by
+name, in CI as well, and `make test-citus` ends with 2.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from payments_core.infrastructure.embedded import EmbeddedPostgres
+from payments_verify import clock
+from payments_verify.systems.given_server import databases_on, join
 from tests.support.postgres import chosen_bin_dir, reachable_folder
 
+DSN_VARIABLE = "CITUS_DSN"
+INSTALLED = Path("/usr/lib/postgresql")
 WORKERS = 2
 _DATABASE = "payments"
 _SETTINGS = {
@@ -32,8 +40,26 @@ _LETS_IN = "local all all trust\nhost all all 127.0.0.1/32 trust\n"
 
 
 @dataclass(frozen=True)
-class CitusCluster:
-    """A running cluster, its nodes known to each other.
+class CitusDatabase:
+    """A database of a Citus cluster.
+
+    Attributes:
+        dsn: how a superuser reaches it on the coordinator.
+        worker_dsns: how on each worker.
+    """
+
+    dsn: str
+    worker_dsns: Sequence[str]
+
+    @property
+    def worker_ports(self) -> set[int]:
+        """Where the workers listen."""
+        return {int(str(conninfo_to_dict(dsn)["port"])) for dsn in self.worker_dsns}
+
+
+@dataclass(frozen=True)
+class CitusCluster(CitusDatabase):
+    """A cluster of servers that may be stopped.
 
     Attributes:
         coordinator: the server that clients speak to.
@@ -43,27 +69,51 @@ class CitusCluster:
     coordinator: EmbeddedPostgres
     workers: Sequence[EmbeddedPostgres]
 
-    @property
-    def dsn(self) -> str:
-        """How the superuser reaches the database of the coordinator."""
-        return self.coordinator.dsn(_DATABASE)
+    def join(self, ports: Sequence[int] | None = None) -> None:
+        """Make the nodes known to each other.
 
-    def worker_dsn(self, index: int) -> str:
-        """How the superuser reaches that of a worker."""
-        return self.workers[index].dsn(_DATABASE)
+        Args:
+            ports: where the coordinator reaches the workers; where they listen, if not given.
+        """
+        reached = ports or [worker.port for worker in self.workers]
+        join(
+            [self.dsn, *self.worker_dsns],
+            ("127.0.0.1", self.coordinator.port),
+            [("127.0.0.1", port) for port in reached],
+        )
+
+
+def require_citus() -> None:
+    """The module that asks needs Citus, of whichever cluster."""
+    if not os.environ.get(DSN_VARIABLE):
+        citus_bin_dir()
 
 
 def citus_bin_dir() -> Path:
-    """The programs of a PostgreSQL that has Citus; the test or module that asks needs it."""
-    candidates = [chosen_bin_dir(), *sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
+    """The programs of a PostgreSQL that has Citus; the test that asks needs servers which it may stop."""
+    candidates = [chosen_bin_dir(), *sorted(INSTALLED.glob("*/bin"), reverse=True)]
     for candidate in candidates:
         if candidate is not None and (candidate.parent / "lib" / "citus.so").exists():
             return candidate
-    pytest.skip("Citus, the extension that distributes PostgreSQL, is not installed", allow_module_level=True)
+    given = " (the cluster of CITUS_DSN is not ours to stop)" if os.environ.get(DSN_VARIABLE) else ""
+    pytest.skip(
+        "Citus, the extension that distributes PostgreSQL, is not installed: no lib/citus.so beside a"
+        f" PostgreSQL of {INSTALLED} or of PAYMENTS_TEST_POSTGRES_BIN, and no {DSN_VARIABLE}{given}",
+        allow_module_level=True,
+    )
 
 
 @contextmanager
-def server(
+def citus_database() -> Iterator[CitusDatabase]:
+    """An empty database of the cluster of `CITUS_DSN`, or of one that is started for it."""
+    with ExitStack() as stack:
+        server = os.environ.get(DSN_VARIABLE) or stack.enter_context(citus_cluster()).dsn
+        dsn = stack.enter_context(databases_on(server))()
+        yield CitusDatabase(dsn, clock.nodes(dsn)[1:])
+
+
+@contextmanager
+def _server(
     bin_dir: Path, folder: Path, settings: Mapping[str, str], *, durable: bool
 ) -> Iterator[EmbeddedPostgres]:
     """A server that has Citus loaded, with an empty database."""
@@ -83,7 +133,7 @@ def server(
 def citus_cluster(
     *, known: bool = True, durable: bool = False, settings: Mapping[str, str] | None = None
 ) -> Iterator[CitusCluster]:
-    """A cluster without a schema, for as long as the block runs.
+    """A cluster that is started for the block, without a schema.
 
     Args:
         known: whether the nodes are known to each other.
@@ -93,27 +143,13 @@ def citus_cluster(
     bin_dir = citus_bin_dir()
     with reachable_folder() as folder, ExitStack() as stack:
         (folder / "hba").write_text(_LETS_IN)
-        nodes = [
-            stack.enter_context(server(bin_dir, folder / f"node{number}", settings or {}, durable=durable))
+        coordinator, *workers = (
+            stack.enter_context(_server(bin_dir, folder / f"node{number}", settings or {}, durable=durable))
             for number in range(1 + WORKERS)
-        ]
-        cluster = CitusCluster(nodes[0], nodes[1:])
+        )
+        cluster = CitusCluster(
+            coordinator.dsn(_DATABASE), [worker.dsn(_DATABASE) for worker in workers], coordinator, workers
+        )
         if known:
-            join(cluster)
+            cluster.join()
         yield cluster
-
-
-def join(cluster: CitusCluster, ports: Sequence[int] | None = None) -> None:
-    """Make the nodes known to each other.
-
-    Args:
-        cluster: its nodes.
-        ports: where the coordinator reaches the workers; where they listen, if not given.
-    """
-    for node in (cluster.coordinator, *cluster.workers):
-        with psycopg.connect(node.dsn(_DATABASE), autocommit=True) as connection:
-            connection.execute("CREATE EXTENSION IF NOT EXISTS citus")
-    with psycopg.connect(cluster.dsn, autocommit=True) as connection:
-        connection.execute("SELECT citus_set_coordinator_host('127.0.0.1', %s)", [cluster.coordinator.port])
-        for port in ports or [worker.port for worker in cluster.workers]:
-            connection.execute("SELECT citus_add_node('127.0.0.1', %s)", [port])

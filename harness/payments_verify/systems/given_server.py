@@ -1,0 +1,96 @@
+"""Databases on a server that somebody else runs; on each node, where Citus has it on several machines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from urllib.parse import quote
+from uuid import uuid4
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from payments_verify import clock
+
+_CONNECT_LIMIT_S = 10
+_COORDINATOR = "SELECT nodename, nodeport FROM pg_dist_node WHERE groupid = 0"
+
+
+@contextmanager
+def databases_on(server: str) -> Iterator[Callable[[], str]]:
+    """What makes empty databases on a server; they are dropped at the end.
+
+    Where the server is the coordinator of a Citus cluster, a database is made on every node, and the nodes
+    are made known to each other.
+
+    Args:
+        server: Connection string of a superuser to a database there; of Citus, to one that knows its workers.
+
+    Raises:
+        psycopg.Error: The server is not reached, or does not let the role make a database.
+    """
+    nodes = clock.nodes(server)
+    made: list[str] = []
+
+    def new_database() -> str:
+        name = f"conformance_{uuid4().hex}"
+        made.append(name)
+        for node in nodes:
+            _execute(node, "CREATE DATABASE {}", name)
+        if len(nodes) > 1:
+            with _connected(server) as connection:
+                own = connection.execute(_COORDINATOR).fetchone() or _address(server)
+            join([url(node, name) for node in nodes], own, [_address(node) for node in nodes[1:]])
+        return url(server, name)
+
+    try:
+        yield new_database
+    finally:
+        for name in made:
+            for node in nodes:
+                _execute(node, "DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+
+
+def join(nodes: Sequence[str], coordinator: Sequence[object], workers: Sequence[Sequence[object]]) -> None:
+    """Make a Citus cluster of one database on each of several servers.
+
+    Args:
+        nodes: Connection strings of a superuser to each; the coordinator's is the first.
+        coordinator: Host and port at which the workers reach the coordinator.
+        workers: Those at which the coordinator reaches the workers.
+    """
+    for node in nodes:
+        _execute(node, "CREATE EXTENSION IF NOT EXISTS citus")
+    with _connected(nodes[0]) as connection:
+        connection.execute("SELECT citus_set_coordinator_host(%s, %s)", coordinator)
+        for worker in workers:
+            connection.execute("SELECT citus_add_node(%s, %s)", worker)
+
+
+def url(conninfo: str, database: str) -> str:
+    """A URL, which drivers of every language read, of another database where ``conninfo`` leads."""
+    parts = {key: str(value) for key, value in conninfo_to_dict(conninfo).items() if key != "dbname"}
+    user, password = (quote(parts.pop(key, ""), safe="") for key in ("user", "password"))
+    credentials = f"{user}:{password}@" if password else f"{user}@" if user else ""
+    address = ""
+    if not parts.get("host", "127.0.0.1").startswith("/"):  # a socket's folder can only be an option
+        address = f"{parts.pop('host', '127.0.0.1')}:{parts.pop('port', '5432')}"
+    options = "&".join(f"{key}={quote(value, safe='')}" for key, value in parts.items())
+    return f"postgresql://{credentials}{address}/{quote(database, safe='')}" + (
+        f"?{options}" if options else ""
+    )
+
+
+def _address(conninfo: str) -> tuple[str, int]:
+    parts = conninfo_to_dict(conninfo)
+    return str(parts.get("host") or "127.0.0.1"), int(parts.get("port") or 5432)
+
+
+def _connected(conninfo: str) -> psycopg.Connection:
+    return psycopg.connect(conninfo, autocommit=True, connect_timeout=_CONNECT_LIMIT_S)
+
+
+def _execute(conninfo: str, statement: str, *names: str) -> None:
+    with _connected(conninfo) as connection:
+        connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
