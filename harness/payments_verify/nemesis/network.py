@@ -7,6 +7,10 @@ exactly that answer.
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import os
+import socket
+import struct
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +18,10 @@ from typing import cast
 
 COMMITTED = b"C\x00\x00\x00\x0bCOMMIT\x00"
 """CommandComplete of a COMMIT, as the server sends it."""
+
+_SO_ATTACH_FILTER = 26  # Linux: the socket module has no name for it
+_ACKNOWLEDGED_S = 0.25
+_KEEP_NOTHING = struct.pack("HBBI", 0x06, 0, 0, 0)  # a packet filter of one instruction: return 0 bytes
 
 
 class Network:
@@ -43,6 +51,7 @@ class Network:
         self.is_deaf = False
         self.stalled = False
         self.cuts = 0
+        self._listening = -1
         self._links: set[Link] = set()
 
     @classmethod
@@ -58,6 +67,7 @@ class Network:
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: _End(network), "127.0.0.1", 0)
         network.port = server.sockets[0].getsockname()[1]
+        network._listening = server.sockets[0].fileno()
         try:
             yield network
         finally:
@@ -76,6 +86,19 @@ class Network:
         for link in self._links:
             link.is_dead = True
         return len(self._links)
+
+    async def drop_packets(self) -> None:
+        """Have the system drop every packet that comes from the service, for good: nothing is acknowledged.
+
+        What goes to the service is acknowledged before: the system would send it again and again, and the
+        service would take that for a sign of life.
+        """
+        self.deaden()
+        await asyncio.sleep(_ACKNOWLEDGED_S)
+        self.deaden()
+        _drop_packets(self._listening)
+        for link in self._links:
+            link.drop_packets()
 
     def resume(self) -> None:
         """Let everything flow again after ``stalled``."""
@@ -181,6 +204,11 @@ class Link:
         self._to_server.to = server
         self.flush()
 
+    def drop_packets(self) -> None:
+        """Have the system drop every packet that comes from the service."""
+        if self._to_service.to is not None:
+            _drop_packets(self._to_service.to.get_extra_info("socket").fileno())
+
     def received(self, data: bytes, *, from_service: bool) -> None:
         """Bytes have come from one side."""
         network = self._network
@@ -230,3 +258,11 @@ class Link:
         other = (self._to_server if from_service else self._to_service).to
         if other is not None:
             other.close()
+
+
+def _drop_packets(descriptor: int) -> None:
+    """Attach a filter to a socket that keeps nothing of what arrives, not even the wish to connect."""
+    filter_ = ctypes.create_string_buffer(_KEEP_NOTHING, len(_KEEP_NOTHING))
+    with socket.socket(fileno=os.dup(descriptor)) as own:
+        program = struct.pack("HL", 1, ctypes.addressof(filter_))
+        own.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)

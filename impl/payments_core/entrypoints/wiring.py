@@ -1,5 +1,6 @@
 """Puts the parts together: settings to store to application, with its guards around it."""
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -41,6 +42,8 @@ from payments_core.infrastructure.postgres.store import PostgresPaymentStore
 # The pool doubles its waits for a database that is down, and would come late when it is back. Having given up
 # after this long it tries again, at once, for the next request that finds no connection.
 _RECONNECT_S = 1.0
+# A server that takes a connection, and then says nothing more, would keep one of the pool's workers.
+_PREPARE_S = 5.0
 
 _OBJECTS_BETWEEN_COLLECTIONS = 50_000
 
@@ -69,8 +72,13 @@ def make_pool(settings: Settings, waits: Waits = UNTOLD, size: int | None = None
     sessions = session(settings)
 
     async def prepare(connection: Connection) -> None:
-        await configure(connection)
-        await sessions.prepare(connection)
+        try:
+            async with asyncio.timeout(_PREPARE_S):
+                await configure(connection)
+                await sessions.prepare(connection)
+        except BaseException:
+            connection.abandon()  # the pool would only forget it
+            raise
 
     pool = Pool(
         settings.database_url,

@@ -99,6 +99,22 @@ def test_a_statement_that_is_cut_is_not_executed(on_the_way: Play, what: str) ->
     on_the_way(work)
 
 
+def test_where_packets_are_dropped_nothing_is_acknowledged(on_the_way: Play) -> None:
+    async def work(way: Way) -> None:
+        impatient = make_conninfo(way.dsn, port=way.network.port, tcp_user_timeout=500)
+        connection = await psycopg.AsyncConnection.connect(impatient, autocommit=True, sslmode="disable")
+        await insert(connection, 1)
+        await way.network.drop_packets()
+        with pytest.raises(psycopg.OperationalError):  # the system gives it up, and nobody else
+            await insert(connection, 2)
+        with pytest.raises(psycopg.errors.ConnectionTimeout):
+            await psycopg.AsyncConnection.connect(way.dsn, port=way.network.port, connect_timeout=2)
+        async with await way.past() as other:
+            assert await numbers(other) == [1]
+
+    on_the_way(work)
+
+
 def test_a_commit_that_is_not_heard_is_carried_out(on_the_way: Play) -> None:
     async def work(way: Way) -> None:
         connection = await way.through()

@@ -12,7 +12,7 @@ import select
 from contextlib import suppress
 from functools import partial
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from psycopg import AsyncConnection, OperationalError
 from psycopg.abc import PQGen
@@ -22,6 +22,7 @@ from psycopg.pq import ConnStatus
 from psycopg.waiting import Ready, Wait, wait_async
 
 from payments_core.infrastructure.postgres.finishing import ended
+from payments_core.infrastructure.postgres.hosts import each_host, first_of
 
 Row = tuple[Any, ...]
 Result = TypeVar("Result")
@@ -59,6 +60,19 @@ class Connection(AsyncConnection[Row]):
         self._watched: int | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._arrival: asyncio.Future[None] | None = None
+
+    @classmethod
+    async def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:  # noqa: ANN401 - the base class's
+        """Open a connection: of several hosts, to the first that takes it. A silent one delays no other.
+
+        Raises:
+            psycopg.Error: no host takes it.
+        """
+        open_one = super().connect
+        hosts = each_host(conninfo)
+        if len(hosts) == 1:
+            return await open_one(conninfo, **kwargs)
+        return await first_of([partial(open_one, conninfo, **{**kwargs, **host}) for host in hosts])
 
     def has_ended(self) -> bool:
         """Whether the session is over, as far as this end was told: asked while nobody uses it.

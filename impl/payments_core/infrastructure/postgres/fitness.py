@@ -5,7 +5,12 @@ from psycopg import errors
 from payments_core.infrastructure.postgres import statements as sql
 from payments_core.infrastructure.postgres.batch import Batch
 from payments_core.infrastructure.postgres.connection import Connection, Row
-from payments_core.infrastructure.postgres.session import SessionError, require_guards, require_writable
+from payments_core.infrastructure.postgres.session import (
+    SessionError,
+    require_guards,
+    require_primary,
+    require_writable,
+)
 
 
 async def is_fit(connection: Connection, migrations: frozenset[str]) -> bool:
@@ -53,6 +58,7 @@ async def _require_workers(connection: Connection) -> None:
 
 
 def _require_fit(state: list[Row]) -> None:
-    [(replication_role, is_read_only)] = state
+    [(replication_role, is_read_only, is_standby)] = state
     require_guards(replication_role)
+    require_primary(is_standby)
     require_writable(is_read_only)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import yoyo
@@ -19,8 +18,8 @@ from yoyo.connections import DatabaseURI
 from yoyo.migrations import Migration, MigrationList, default_migration_table
 
 from payments_core.infrastructure.postgres.session import (
-    ENCODING,
     needs,
+    parameters,
     require_own_sessions,
     set_all,
 )
@@ -29,7 +28,6 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 _ADVISORY_LOCK = 0x7061796D656E7473  # "payments" in ASCII: any constant that nobody else uses
 _LOCK_LIMIT_MS = 60_000
 _ENDLESS = ("statement_timeout", "idle_in_transaction_session_timeout", "transaction_timeout")
-_PARAMETERS: dict[str, Any] = {"client_encoding": ENCODING, "connect_timeout": 10}
 
 
 class MigrationError(RuntimeError):
@@ -65,7 +63,7 @@ def pending(dsn: str) -> list[str]:
     Raises:
         psycopg.Error: The connection failed.
     """
-    with psycopg.connect(dsn, **_PARAMETERS) as connection:
+    with psycopg.connect(dsn, **parameters(dsn)) as connection:
         connection.execute(set_all(needs(connection.info.server_version), is_local=True).encode())
         table = connection.execute("SELECT to_regclass(%s)", [default_migration_table]).fetchone()
         if table is None or table[0] is None:
@@ -94,9 +92,9 @@ class _Backend(PostgresqlPsycopgBackend):  # type: ignore[misc] # yoyo has no ty
 
     @classmethod
     def open(cls, dsn: str) -> _Backend:
-        parameters = {name: str(value) for name, value in conninfo_to_dict(dsn, **_PARAMETERS).items()}
-        database = parameters.pop("dbname", None)
-        uri = DatabaseURI("postgresql+psycopg", None, None, None, None, database, parameters)
+        given = {name: str(value) for name, value in conninfo_to_dict(dsn, **parameters(dsn)).items()}
+        database = given.pop("dbname", None)
+        uri = DatabaseURI("postgresql+psycopg", None, None, None, None, database, given)
         backend = cls(uri, default_migration_table)
         backend.init_database()
         return backend
@@ -142,7 +140,7 @@ def turn(dsn: str) -> Iterator[psycopg.Connection]:
         psycopg.Error: The connection failed.
     """
     require_own_sessions(dsn, "to migrate")
-    with psycopg.connect(dsn, autocommit=True, **_PARAMETERS) as connection:
+    with psycopg.connect(dsn, autocommit=True, **parameters(dsn)) as connection:
         _prepare(connection)
         try:
             connection.execute("SELECT pg_advisory_lock(%s)", [_ADVISORY_LOCK])

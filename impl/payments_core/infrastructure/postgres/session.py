@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,18 +14,21 @@ from psycopg.conninfo import conninfo_to_dict
 
 from payments_core.infrastructure.postgres import statements as sql
 from payments_core.infrastructure.postgres.connection import Connection
+from payments_core.infrastructure.postgres.hosts import each_host
 
 APPLICATION_NAME = "payments-core"
 ENCODING = "utf8"
 """What is said and heard in, whatever the database keeps, or does not know (SQL_ASCII)."""
-# A server that went away without a word is noticed after about 20 s, and not after the system's two hours.
-_LIVELINESS = {
+# A server that went away without a word is noticed after about 6 s, and not after the system's two hours.
+_LIVELINESS: dict[str, Any] = {
     "connect_timeout": 5,
-    "keepalives_idle": 10,
-    "keepalives_interval": 3,
+    "keepalives_idle": 3,
+    "keepalives_interval": 1,
     "keepalives_count": 3,
-    "tcp_user_timeout": 20_000,
+    "tcp_user_timeout": 6_000,
 }
+# Of several hosts, at most one is the primary; the others follow, and one may be lost.
+_OF_SEVERAL = {"connect_timeout": 3, "target_session_attrs": "read-write"}
 _OLDEST = 150_000  # that the service runs on; other databases call themselves older, and know other settings
 _HAS_TRANSACTION_TIMEOUT = 170_000
 
@@ -41,6 +45,10 @@ _NEEDS = {
 }
 # That no standby is waited for is no accident where the connection itself says it.
 _DURABLE_HERE = "regexp_replace(current_setting('synchronous_commit'), '^off$', 'local')"
+_STANDBY = (
+    "the server is a standby: name the primary in DATABASE_URL, or all hosts (host=a,b), among which the "
+    "service finds the primary"
+)
 PoolerMode = Literal["session", "transaction"]
 
 
@@ -77,9 +85,7 @@ class Session:
         Raises:
             psycopg.ProgrammingError: if ``dsn`` is no connection string.
         """
-        own = conninfo_to_dict(dsn)
-        liveliness = {name: value for name, value in _LIVELINESS.items() if name not in own}
-        return {"application_name": APPLICATION_NAME, "client_encoding": ENCODING, **liveliness}
+        return {"application_name": APPLICATION_NAME, **parameters(dsn)}
 
     async def prepare(self, connection: Connection) -> None:
         """Make the settings of a new connection; what its ``options`` set has the last word.
@@ -98,7 +104,9 @@ class Session:
         }
         made = set_all(settings, is_local=is_lent)
         connection.opening = made if is_lent else None
-        require_guards((await self._made(connection, made))[0])
+        replication_role, _, is_standby = await self._made(connection, made)
+        require_guards(replication_role)
+        require_primary(is_standby)
 
     async def _made(self, connection: psycopg.AsyncConnection[Any], made: str) -> tuple[Any, ...]:
         """The state of a session for which settings were made."""
@@ -147,6 +155,19 @@ class Session:
         require_writable(row[1])
 
 
+def parameters(dsn: str) -> dict[str, Any]:
+    """Parameters of every connection beside those of ``dsn``, whose own have the last word.
+
+    Raises:
+        psycopg.ProgrammingError: if ``dsn`` is no connection string.
+    """
+    given = set(conninfo_to_dict(dsn))
+    if "PGTARGETSESSIONATTRS" in os.environ:
+        given.add("target_session_attrs")
+    chosen = _LIVELINESS | (_OF_SEVERAL if len(each_host(dsn)) > 1 else {})
+    return {"client_encoding": ENCODING, **{name: chosen[name] for name in chosen.keys() - given}}
+
+
 def needs(version: int, options: str = "") -> dict[str, str]:
     """Settings with which the schema and the service find what they expect, as expressions by name.
 
@@ -189,7 +210,7 @@ def require_own_sessions(dsn: str, otherwise: str) -> None:
 
 
 def _connect_as_any(dsn: str) -> psycopg.Connection:
-    return psycopg.connect(dsn, autocommit=True, prepare_threshold=None, client_encoding=ENCODING)
+    return psycopg.connect(dsn, autocommit=True, prepare_threshold=None, **parameters(dsn))
 
 
 def _process(connection: psycopg.Connection) -> int:
@@ -212,6 +233,16 @@ def require_guards(replication_role: str | None) -> None:
         )
 
 
+def require_primary(is_standby: str | None) -> None:
+    """See that a session's server is no standby: it lags, so that what is read there may be of the past.
+
+    Raises:
+        SessionError: if it is one.
+    """
+    if is_standby == "on":
+        raise SessionError(_STANDBY)
+
+
 def require_writable(is_read_only: str) -> None:
     """See that a session may write.
 
@@ -220,9 +251,8 @@ def require_writable(is_read_only: str) -> None:
     """
     if is_read_only == "on":
         raise SessionError(
-            "nothing can be written there. If the server is a standby, name the primary in DATABASE_URL (of "
-            "several hosts, target_session_attrs=read-write finds it); otherwise RESET "
-            "default_transaction_read_only where it is set (ALTER DATABASE, ALTER ROLE or ALTER SYSTEM)"
+            "nothing can be written there: RESET default_transaction_read_only where it is set (ALTER "
+            "DATABASE, ALTER ROLE or ALTER SYSTEM)"
         )
 
 

@@ -107,7 +107,8 @@ REFUSING_WORKERS = """
     FROM run_command_on_workers('SELECT payment_clock()') WHERE NOT success
 """
 SESSION_STATE = """
-    SELECT current_setting('session_replication_role', true), current_setting('transaction_read_only')
+    SELECT current_setting('session_replication_role', true), current_setting('transaction_read_only'),
+           current_setting('in_hot_standby', true)
 """
 RIGHTS = """
     SELECT bool_and(has_table_privilege(relation, privilege))
