@@ -113,7 +113,8 @@ def check(
         operations: The history.
         budget_seconds: Stop with `unknown` after this time.
         max_entries: The most configurations to remember, over all parts; an entry takes about 250 bytes. When
-            they are reached, the part that remembers the most is given up with `unknown`, and the rest go on.
+            they are reached, the part that remembers the most forgets what lies far behind. If that is less
+            than half, it is given up with `unknown`, and the rest go on.
 
     Returns:
         The verdict, and for every part the order that shows it. After the first part that is refuted, parts
@@ -205,10 +206,15 @@ class _Race(Generic[S]):
         else:
             self._waiting.appendleft(label)
         if self._entries > self._max_entries and self.is_open:
-            self._give_up_largest()
+            self._relieve_largest()
 
-    def _give_up_largest(self) -> None:
+    def _relieve_largest(self) -> None:
         label = max(self._searches, key=lambda one: self._searches[one].entries)
+        before = self._searches[label].entries
+        self._searches[label].forget()
+        self._entries += self._searches[label].entries - before
+        if self._searches[label].entries <= before / 2:
+            return
         self._waiting.remove(label)
         if self._searches[label].linearizable is None:
             self.given_up.append(label)
@@ -241,7 +247,7 @@ def _part(label: str, operations: Sequence[Operation], search: Search[S]) -> Par
         label,
         verdict,
         tuple(operations),
-        search.entries,
+        search.configurations,
         tuple(Step(operation, state) for operation, state in order),
         tuple(search.ends()) if verdict is Verdict.ILLEGAL else (),
         is_longest=verdict is not Verdict.ILLEGAL or search.is_longest,

@@ -34,11 +34,15 @@ together the rules are as complete as each alone. The fifth sets aside only what
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain, islice
 from typing import Generic, TypeAlias
 
 from payments_verify.history import Operation
 from payments_verify.plan import Plan
 from payments_verify.spec import S, Spec
+
+STATION = 1_000
+"""How many returns lie between two stations, see `Search.forget`."""
 
 MOST_AFTER_REFUTED = 100_000
 """How many configurations are entered at most to find the longest prefix of what is refuted already."""
@@ -52,31 +56,37 @@ index of the operation placed last, and the configuration before it.
 
 
 class Search(Generic[S]):
-    """A depth-first search that can be run in slices.
+    """A depth-first search that can be run in slices, and places an alternative when it is needed.
 
     Attributes:
         linearizable: True or False once it is known, until then None.
         finished: Whether there is nothing more to search. What is refuted early by foresight is not yet.
         is_longest: Whether no order gets further than `order`, and those as far end in no states but `ends`.
-        entries: How many configurations the cache holds.
+        configurations: How many configurations the search has entered.
     """
 
     def __init__(self, spec: Spec[S], operations: Sequence[Operation]) -> None:
         self.plan = Plan(spec, operations)
         self.linearizable: bool | None = None
-        self.entries = 1
+        self.configurations = 1
         start = self.plan.states.number(spec.initial())
         root: Node = (0, 0, start, -1, None)
-        self._todo: list[Node] = [root]
+        self._todo: list[tuple[Node, int]] = [(root, 0)]
         self._seen: dict[tuple[int, int, int], tuple[int, ...]] = {(0, 0, start): (0,)}
+        self._stations: dict[tuple[int, int, int], tuple[int, ...]] = {}
         self._furthest = {start: root}
         self._score = (0, 0)
         self._bound = self.plan.answered
-        self._set_aside: dict[int, list[Node]] = {}
+        self._set_aside: dict[int, list[tuple[Node, int]]] = {}
         self._left = MOST_AFTER_REFUTED
         self.is_longest = self.finished = self.plan.answered == 0
         if self.finished:
             self.linearizable = True
+
+    @property
+    def entries(self) -> int:
+        """How many configurations are remembered."""
+        return len(self._seen)
 
     def run(self, configurations: int) -> None:
         """Search on.
@@ -86,24 +96,40 @@ class Search(Generic[S]):
         """
         while configurations and not self.finished:
             configurations -= 1
-            node = self._todo.pop()
+            node, tried = self._todo.pop()
             bound = self.plan.bound(node[0], node[1], node[2])
             if bound < self._bound:
-                self._set_aside.setdefault(bound, []).append(node)
+                self._set_aside.setdefault(bound, []).append((node, tried))
             else:
-                self._enter(node)
+                self._enter(node, tried)
             if self.linearizable is False:
                 self._left -= 1
                 self.finished = not self._left
             if not self._todo:
                 self._resume()
 
-    def _enter(self, node: Node) -> None:
-        self._note(node)
+    def _enter(self, node: Node, tried: int) -> None:
+        if not tried:
+            self._note(node)
         if node[0] == self.plan.answered:
             self.linearizable = self.finished = self.is_longest = True
-        else:
-            self._todo.extend(reversed(self._successors(node)))
+            return
+        found, tried = self._successors(node, tried)
+        if found:
+            if tried:
+                self._todo.append((node, tried))
+            self._todo.extend((each, 0) for each in reversed(found))
+
+    def forget(self) -> None:
+        """Forget the configurations that the search has left behind, but for those at its stations.
+
+        Every `STATION` returns there is a station: the configurations by which the search came past it. What
+        lies between two stations can be searched again from there, at most once for each configuration at
+        the first of them; what lies beyond the second is not searched again.
+        """
+        behind = self._score[0] // STATION * STATION
+        kept = {key: known for key, known in self._seen.items() if key[0] >= behind}
+        self._seen = self._stations | kept
 
     def _resume(self) -> None:
         """Go on, when nothing else is left, with what was set aside and may get as far as the furthest."""
@@ -124,36 +150,54 @@ class Search(Generic[S]):
         elif score == self._score:
             self._furthest.setdefault(node[2], node)
 
-    def _successors(self, node: Node) -> list[Node]:
+    def _successors(self, node: Node, tried: int) -> tuple[list[Node], int]:
+        """Place the next candidate that leads to a configuration that was not seen.
+
+        Args:
+            node: The configuration.
+            tried: How many of its candidates were tried before.
+
+        Returns:
+            The configurations; and how many candidates have been tried, or 0 if there are no more to try.
+        """
         passed, mask, state, _, _ = node
-        plan, seen = self.plan, self._seen
+        plan = self.plan
         returning, slots = plan.returning, plan.slots
         found: list[Node] = []
-        for group in plan.candidates(passed):
-            for with_this, before, transitions, index in group:
-                if mask & with_this != before:
-                    continue
-                states = transitions[state]
-                if not states:
-                    continue
-                placed, now = mask | with_this, passed
-                while placed & returning[now]:
-                    placed ^= returning[now]
-                    now += 1
-                low, high = placed & slots, placed & ~slots
-                for after in states:
-                    key = (now, low, after)
-                    known = seen.get(key, ())
-                    for other in known:
-                        if other & high == other:
-                            break
-                    else:
-                        seen[key] = (*known, high)
-                        self.entries += 1
-                        found.append((now, placed, after, index, node))
-                if transitions.observes:
-                    return found
-        return found
+        candidates = islice(chain(*plan.candidates(passed)), tried, None)
+        for number, (with_this, before, transitions, index) in enumerate(candidates, tried + 1):
+            if mask & with_this != before:
+                continue
+            states = transitions[state]
+            if not states:
+                continue
+            placed, now = mask | with_this, passed
+            while placed & returning[now]:
+                placed ^= returning[now]
+                now += 1
+            low, high = placed & slots, placed & ~slots
+            found += [
+                (now, placed, after, index, node)
+                for after in states
+                if self._is_new((now, low, after), high, passed)
+            ]
+            if transitions.observes:
+                return found, 0
+            if found:
+                return found, number
+        return found, 0
+
+    def _is_new(self, key: tuple[int, int, int], high: int, passed_before: int) -> bool:
+        """Remember a configuration, unless there was one that can do whatever this one can."""
+        known = self._seen.get(key, ())
+        for other in known:
+            if other & high == other:
+                return False
+        self._seen[key] = now_known = (*known, high)
+        if key[0] // STATION != passed_before // STATION:
+            self._stations[key] = now_known
+        self.configurations += 1
+        return True
 
     def order(self) -> list[tuple[Operation, S]]:
         """Return the furthest order found, as operations and the states after them.

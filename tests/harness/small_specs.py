@@ -84,6 +84,21 @@ def atomic_kv_history(rng: random.Random, size: int, processes: int) -> list[Ope
     return sorted(found, key=lambda one: one.called)
 
 
+def with_a_wrong_get(rng: random.Random, history: Sequence[Operation]) -> list[Operation]:
+    """The same history, but one get answers what another did, or lacks or has a letter."""
+    gets = [n for n, one in enumerate(history) if one.f == "get" and one.outcome is Outcome.OK]
+    if not gets:
+        return list(history)
+    changed = list(history)
+    number, other = rng.choice(gets), rng.choice(gets)
+    shown = [str(dict(history[n].response)["value"]) for n in (number, other)]  # type: ignore[arg-type]
+    wrong = rng.choice([shown[1], shown[0][:-1], shown[0] + "x", shown[0][::-1]])
+    one = history[number]
+    assert one.returned is not None
+    changed[number] = kv_operation(one.process, "get", wrong, Outcome.OK, (one.called, one.returned))
+    return changed
+
+
 def kv_history(rng: random.Random) -> list[Operation]:
     return random_history(rng, _kv_command, _kv_respond)
 

@@ -19,7 +19,7 @@ from payments_verify.report.attempt_figure import figure
 from payments_verify.search import MOST_AFTER_REFUTED
 from payments_verify.specs.kv import KeyValue
 from tests.harness import brute_force
-from tests.harness.small_specs import atomic_kv_history, kv_operation
+from tests.harness.small_specs import atomic_kv_history, kv_operation, with_a_wrong_get
 
 SEEDS = st.integers(0, 2**32)
 SIZE = (24, 6)
@@ -39,21 +39,6 @@ class Mistaken(KeyValue):
     def can_lead_to(self, state: str, operation: Operation, meanwhile: Sequence[Operation]) -> bool:
         del meanwhile
         return super().can_lead_to(state, operation, ())
-
-
-def with_a_wrong_get(rng: random.Random, history: Sequence[Operation]) -> list[Operation]:
-    """The same history, but one get answers what another did, or lacks or has a letter."""
-    gets = [n for n, one in enumerate(history) if one.f == "get" and one.outcome is Outcome.OK]
-    if not gets:
-        return list(history)
-    changed = list(history)
-    number, other = rng.choice(gets), rng.choice(gets)
-    shown = [str(dict(history[n].response)["value"]) for n in (number, other)]  # type: ignore[arg-type]
-    wrong = rng.choice([shown[1], shown[0][:-1], shown[0] + "x", shown[0][::-1]])
-    one = history[number]
-    assert one.returned is not None
-    changed[number] = kv_operation(one.process, "get", wrong, Outcome.OK, (one.called, one.returned))
-    return changed
 
 
 def told(result: Result[str]) -> object:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from payments_verify.history import HistoryError, Operation, Outcome
 from payments_verify.linearizability import Verdict, check
+from payments_verify.search import Search
 from payments_verify.spec import Spec, SpecError
 from payments_verify.specs.cas_register import CasRegister
 from payments_verify.specs.kv import KeyValue
 from tests.harness.brute_force import impossible_read, operation
-from tests.harness.small_specs import Dice
+from tests.harness.small_specs import Dice, atomic_kv_history, with_a_wrong_get
 
 
 def test_the_time_budget_is_kept_on_a_clock_that_ticks_with_every_slice(
@@ -74,6 +78,33 @@ def test_the_memory_bound_gives_up_the_largest_part_only() -> None:
     assert [part.verdict for part in result.parts] == [Verdict.UNKNOWN, Verdict.OK]
     assert result.verdict is Verdict.UNKNOWN
     assert 'in key "a"' in result.reason
+
+
+def test_a_history_longer_than_the_memory_bound_is_decided() -> None:
+    done = (Outcome.OK, None)
+    writes = [operation(0, "write", n, done, (2 * n, 2 * n + 1)) for n in range(5_000)]
+    result = check(CasRegister(), writes, max_entries=2_500)
+    assert result.verdict is Verdict.OK
+    assert result.parts[0].configurations == 5_001
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 2**32), is_wrong=st.booleans())
+def test_what_is_forgotten_is_found_again(seed: int, *, is_wrong: bool) -> None:
+    rng = random.Random(seed)
+    history = atomic_kv_history(rng, 24, 6)
+    if is_wrong:
+        history = with_a_wrong_get(rng, history)
+    known, forgetful = Search(KeyValue(), history), Search(KeyValue(), history)
+    known.run(10**6)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("payments_verify.search.STATION", 4)
+        while not forgetful.finished:
+            forgetful.run(1)
+            forgetful.forget()
+    assert (forgetful.linearizable, forgetful.is_longest) == (known.linearizable, known.is_longest)
+    assert len(forgetful.order()) == len(known.order())
+    assert set(forgetful.ends()) == set(known.ends()) or known.linearizable
 
 
 @pytest.mark.parametrize(

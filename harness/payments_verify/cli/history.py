@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -123,10 +125,14 @@ def history(
     reports: list[FileReport] = []
     drawn: list[Drawn] = []
     read_as = None if format_name == AUTO else format_name
-    with finished_is_kept() as whole, progress_bar("history", shown=len(files) > 1) as progress:
+    with (
+        finished_is_kept() as whole,
+        progress_bar("history", shown=len(files) > 1) as progress,
+    ):
         for path in files:
             progress(len(reports), len(files), path.name)
-            report, checked = _report(path, spec, read_as, budget, memory)
+            with _collector_paused():
+                report, checked = _report(path, spec, read_as, budget, memory)
             reports.append(report)
             attempts: tuple[Attempt, ...] = ()
             try:
@@ -144,6 +150,18 @@ def history(
         print_json(reports)
     code = exit_code([report.verdict for report in reports])
     end(code, is_written=page == html and whole())
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Collect no cycles: a history is millions of objects without one, and each look at all takes seconds."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def exit_code(verdicts: Sequence[FileVerdict]) -> int:
