@@ -70,8 +70,8 @@ except KeyboardInterrupt:
 """
 
 COMMANDS = {
-    "explore": (["explore", "--scenario", "four-captures"], "postgres"),
-    "workers": (["explore", "--scenario", "four-captures", "--workers", "2"], "spawn_main"),
+    "explore": (["explore", "--scenario", "six-captures"], "postgres"),
+    "workers": (["explore", "--scenario", "six-captures", "--workers", "2"], "spawn_main"),
     "faults": (["faults"], "postgres"),
     "machine": (["machine", "--system", "server", "--examples", "100000"], "payments_core serve"),
     "races": (["machine", "--races", "--examples", "100000"], "postgres"),

@@ -64,7 +64,8 @@ def test_every_strategy_reports_what_it_ran(strategy: str) -> None:
     (result,) = json.loads(done.stdout)
     assert result["verdict"] == "holds"
     assert result["strategy"].startswith({"dpor": "source-dpor"}.get(strategy, strategy))
-    assert result["schedules"] == (5 if strategy in ("pct", "random") else 2)
+    assert result["schedules"] == {"pct": 5, "random": 5, "dpor": 1}.get(strategy, 2)
+    assert result["interchangeable"] == ([[0, 1]] if strategy == "dpor" else [])
     assert (result["naive"] is not None) == (strategy in ("naive", "bounded"))
 
 

@@ -85,11 +85,13 @@ def scenarios_named(names: Sequence[str]) -> list[Scenario]:
     return [NAMED[name] for name in names] or list(SCENARIOS.values())
 
 
-def strategy_maker(name: StrategyName, *, runs: int, seed: int, bound: int, depth: int) -> MakeStrategy:
-    """What makes the strategy of a name."""
+def strategy_maker(
+    name: StrategyName, *, runs: int, seed: int, bound: int, depth: int, symmetry: bool
+) -> MakeStrategy | None:
+    """What makes the strategy of a name; ``None`` for one of each class up to symmetry."""
     match name:
         case StrategyName.DPOR:
-            return SourceDPOR
+            return None if symmetry else SourceDPOR
         case StrategyName.NAIVE:
             return Naive
         case StrategyName.BOUNDED:
@@ -112,6 +114,13 @@ def explore(
     seed: Annotated[int, typer.Option(help="Draws schedules, for pct and random.")] = 0,
     bound: Annotated[int, typer.Option(min=0, help="Preemptions at most, for bounded.")] = 2,
     depth: Annotated[int, typer.Option(min=1, help="Orderings that a bug needs, for pct.")] = 3,
+    no_symmetry: Annotated[
+        bool,
+        typer.Option(
+            "--no-symmetry",
+            help="With dpor: run all classes, and not one where interchangeable clients change places.",
+        ),
+    ] = False,
     system: System = ExploredSystem.IN_PROCESS,
     probes: Annotated[
         int, typer.Option(min=0, help="Random schedules from which the number of all is estimated.")
@@ -135,8 +144,10 @@ def explore(
     """Run racing requests in every order of their steps, and judge each run.
 
     A step is a SQL statement; in memory, a call of the store. dpor runs one of each class of schedules that
-    differ only in the order of independent steps, and says whether it came to the end. A violation is written
-    as a schedule that `payments-verify replay` runs again.
+    differ only in the order of independent steps, and says whether it came to the end. Clients that do the
+    same but for their keys are interchangeable: of the classes in which they change places it runs one, and
+    each schedule once more with them in each other's place, to see that it does the same. A violation is
+    written as a schedule that `payments-verify replay` runs again.
 
     Exit codes: 0 every run is explained; 1 a violation was found; 2 no verdict: it could not run to its end.
     """
@@ -145,7 +156,7 @@ def explore(
         _list(wanted if scenario else list(NAMED.values()))
         return
     require_database(system, command)
-    make = strategy_maker(strategy, runs=runs, seed=seed, bound=bound, depth=depth)
+    make = strategy_maker(strategy, runs=runs, seed=seed, bound=bound, depth=depth, symmetry=not no_symmetry)
     program = MakeProgram("", command, postgres_bin, in_memory=system is ExploredSystem.IN_MEMORY)
     found: list[Explored] = []
     with (
@@ -225,6 +236,9 @@ def show_explored(found: Sequence[Explored], console: Console) -> None:
         )
     console.print(table)
     for each in found:
+        if each.report.asymmetry:
+            console.print(f"\n[bold]{quoted(each.scenario.name)}[/]: clients are not interchangeable")
+            print_text(console, each.report.asymmetry)
         if each.problem is not None:
             console.print(f"\n[bold]{quoted(each.scenario.name)}[/]: {each.verdict}")
             print_text(console, each.problem)
@@ -246,10 +260,17 @@ def _extent(explored: Explored) -> str:
         return "incomplete"
     return {
         Coverage.SCHEDULES: "every schedule",
-        Coverage.CLASSES: "complete: one of each class",
+        Coverage.CLASSES: f"complete{_symmetry(report.interchangeable) or ': one of each class'}",
         Coverage.BOUNDED: "every schedule within the bound",
         Coverage.SAMPLE: "a sample",
     }[report.coverage]
+
+
+def _symmetry(groups: Sequence[Sequence[int]]) -> str:
+    """Say how many clients change places in the schedules that were left out."""
+    return (
+        f", up to symmetry of {' and '.join(str(len(group)) for group in groups)} clients" if groups else ""
+    )
 
 
 def _list(scenarios: Sequence[Scenario]) -> None:

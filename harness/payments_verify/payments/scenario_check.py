@@ -19,8 +19,10 @@ from payments_verify.interleavings.ledger import Options
 from payments_verify.interleavings.minimize import minimize, switches
 from payments_verify.interleavings.parallel import Factory, explore_in_parallel
 from payments_verify.interleavings.report import NaiveCount, Report
+from payments_verify.interleavings.source_dpor import SourceDPOR
 from payments_verify.interleavings.strategy import Plan, Strategy
 from payments_verify.payments import schedule_file
+from payments_verify.payments.interchangeable import interchangeable
 from payments_verify.payments.known import until_known
 from payments_verify.payments.race_program import Raced
 from payments_verify.payments.scenario_history import Judge, Violation
@@ -122,7 +124,7 @@ class Explored:
 async def explore_scenario(
     scenario: Scenario,
     service: GatedService,
-    make_strategy: MakeStrategy,
+    make_strategy: MakeStrategy | None,
     folder: Path,
     *,
     probes: int = 0,
@@ -135,7 +137,10 @@ async def explore_scenario(
     Args:
         scenario: what is raced.
         service: the service behind its gate.
-        make_strategy: makes the strategy: which schedules are run.
+        make_strategy: makes the strategy: which schedules are run. By default source-DPOR up to symmetry:
+            of classes in which interchangeable actors change places it runs one, and each schedule once more
+            with them in each other's place. If they turn out not to be interchangeable, it begins again
+            without that.
         folder: where the schedule of a violation is written.
         probes: random schedules from which the number of all is estimated; 0 for no estimate.
         workers: run schedules there; one after the other here if not given.
@@ -145,13 +150,20 @@ async def explore_scenario(
     started = time.perf_counter()
     program = ScenarioProgram(scenario, service)
     await program.prepare()
-    options = Options(rerun_every=rerun_every, result_key=_outcomes)
+    symmetry = interchangeable(scenario) if make_strategy is None else None
+    options = Options(rerun_every=rerun_every, result_key=_outcomes, symmetry=symmetry)
     exploration = _Exploration(scenario, on_run)
+    asymmetry = ""
 
     async def explored_once() -> Report:
-        nonlocal exploration
+        nonlocal exploration, options, asymmetry
         exploration = _Exploration(scenario, on_run)
-        return await exploration.run(program, make_strategy(), options, workers)
+        groups = () if options.symmetry is None else options.symmetry.groups
+        strategy = SourceDPOR(groups=groups) if make_strategy is None else make_strategy()
+        found = await exploration.run(program, strategy, options, workers)
+        if found.asymmetry:
+            options, asymmetry = replace(options, symmetry=None), found.asymmetry
+        return replace(found, asymmetry=asymmetry)
 
     report = await until_known(explored_once)
     naive = report.naive or (await _estimated(program, probes) if probes else None)
