@@ -251,8 +251,8 @@ class Link:
 
     def lost(self, *, from_service: bool) -> None:
         """One side has ended, so the other ends as well, after what was sent to it."""
-        if self._is_cut:
-            return
+        if self._is_cut or (self.is_dead and not from_service):
+            return  # nobody is told what happens behind a dead connection
         self._is_cut = True
         self._network.closed(self)
         other = (self._to_server if from_service else self._to_service).to

@@ -7,11 +7,13 @@ service logs in as an ordinary role, so that the server's limits hold for it.
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
@@ -111,10 +113,19 @@ class Cluster:
         """The servers' version."""
         return self._primary.version
 
-    def service_dsn(self, port: int) -> str:
-        """How the service reaches its database through a proxy that listens on ``port`` of this machine."""
-        password = quote(self._password, safe="")
-        return f"postgresql://{SERVICE_LOGIN}:{password}@127.0.0.1:{port}/{_DATABASE}"
+    @property
+    def standby_address(self) -> tuple[str, int]:
+        """Where the standby listens.
+
+        Raises:
+            EmbeddedPostgresError: if there is none.
+        """
+        return "127.0.0.1", self._require_standby().port
+
+    def service_dsn(self, *ports: int) -> str:
+        """How the service reaches its database: by what listens on these ports of this machine."""
+        password, hosts = quote(self._password, safe=""), ",".join(f"127.0.0.1:{port}" for port in ports)
+        return f"postgresql://{SERVICE_LOGIN}:{password}@{hosts}/{_DATABASE}"
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[Connection]:
@@ -136,6 +147,10 @@ class Cluster:
         """Stop the primary: at once, as a crash of it would, or in order."""
         await self._run(lambda: self._primary.stop("immediate" if immediate else "fast"))
 
+    async def kill(self) -> None:
+        """End every process of the primary with SIGKILL, as the loss of its machine would."""
+        await self._run(lambda: _kill_all(self._primary.pid))
+
     async def start(self) -> None:
         """Start the primary, which recovers if it was stopped at once.
 
@@ -144,11 +159,12 @@ class Cluster:
         """
         await self._run(self._primary.start)
 
-    async def add_standby(self, port: int) -> None:
+    async def add_standby(self, port: int, *, is_waited_for: bool = True) -> None:
         """Copy the primary while it serves, start the copy as its standby, and let commits wait for it.
 
         Args:
             port: where the standby reaches the primary: the primary's own port, or that of a proxy before it.
+            is_waited_for: whether commits wait; otherwise the replication is asynchronous.
 
         Raises:
             EmbeddedPostgresError: if the copy cannot be made, or does not follow.
@@ -158,12 +174,14 @@ class Cluster:
         self._standby = standby
         await self._run(standby.start)
         async with self.connect() as connection:
-            await connection.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{STANDBY}'".encode())
+            waited_for = STANDBY if is_waited_for else ""
+            await connection.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{waited_for}'".encode())
             await connection.execute("SELECT pg_reload_conf()")
             deadline = asyncio.get_running_loop().time() + _SYNC_LIMIT_S
             while asyncio.get_running_loop().time() < deadline:
                 found = await connection.execute(
-                    "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync' AND state = 'streaming'"
+                    "SELECT FROM pg_stat_replication WHERE sync_state = %s AND state = 'streaming'",
+                    ["sync" if is_waited_for else "async"],
                 )
                 if await found.fetchone() is not None:
                     return
@@ -239,9 +257,7 @@ class Cluster:
             raise EmbeddedPostgresError(f"pg_basebackup failed:\n{copied.stdout}{copied.stderr}".strip())
 
     def _promote(self) -> None:
-        standby, former = self._standby, self._primary
-        if standby is None:
-            raise EmbeddedPostgresError("there is no standby to promote")
+        standby, former = self._require_standby(), self._primary
         former.stop("immediate")
         with psycopg.connect(standby.dsn(), autocommit=True, connect_timeout=_CONNECT_LIMIT_S) as connection:
             row = connection.execute("SELECT pg_promote(true, 60)").fetchone()
@@ -250,11 +266,24 @@ class Cluster:
         self._primary, self._standby = standby, None
         shutil.rmtree(former.folder, ignore_errors=True)
 
+    def _require_standby(self) -> EmbeddedPostgres:
+        if self._standby is None:
+            raise EmbeddedPostgresError("there is no standby")
+        return self._standby
+
     def _remove_standby(self) -> None:
         if self._standby is not None:
             self._standby.stop("immediate")
             shutil.rmtree(self._standby.folder, ignore_errors=True)
             self._standby = None
+
+
+def _kill_all(postmaster: int) -> None:
+    """Kill a server's postmaster, so that it starts nothing more, and then what it had started."""
+    children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+    for pid in (postmaster, *map(int, children)):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _folder() -> Path:
