@@ -25,7 +25,8 @@ from payments_verify.spec import S, Spec, SpecError
 DEFAULT_MAX_ENTRIES = 1_000_000
 """About 250 MB."""
 
-_SLICE = 32
+_SLICE = 256
+"""Enough for most parts to be decided in their first turn, so that few are searched at once."""
 
 
 class Verdict(StrEnum):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,9 +15,11 @@ import typer
 
 from payments_verify.attempt import Attempt, attempt_of
 from payments_verify.cli.ends import end, finished_is_kept, tell_end, written
+from payments_verify.cli.history_files import files_of, is_long
 from payments_verify.cli.running import print_json, progress_bar, say
+from payments_verify.cli.side_by_side import each_in_order
 from payments_verify.explain import Explanation, explain, render
-from payments_verify.formats import FORMATS, load
+from payments_verify.formats import FORMATS, SUFFIXES, load
 from payments_verify.history import History, HistoryError
 from payments_verify.linearizability import DEFAULT_MAX_ENTRIES, Result, Verdict, check
 from payments_verify.report import history_page
@@ -71,7 +72,10 @@ def _one_of(*names: str) -> Callable[[str | None], str | None]:
 
 
 def history(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="History files.", show_default=False)],
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE", help="History files, and folders with histories.", show_default=False),
+    ],
     spec: Annotated[
         str | None,
         typer.Option(
@@ -113,38 +117,37 @@ def history(
         bool, typer.Option("--json", help="Print a list of {file, verdict, seconds, ...} and nothing else.")
     ] = False,
 ) -> None:
-    """Check recorded histories for linearizability.
+    """Check recorded histories for linearizability; those of a folder, too.
 
     Prints FILE: ok, illegal or unknown (seconds), and for illegal why: a longest linearizable prefix, and
     what the specification would have answered next.
 
     Exit codes: 0 all are ok; 1 any is illegal; 2 none is illegal, but any is unknown or could not be checked.
     """
+    paths = [found for path in files for found in files_of(path)]
     if not budget > 0:
         raise typer.BadParameter(f"{budget} is not a positive number of seconds", param_hint="--budget")
     reports: list[FileReport] = []
     drawn: list[Drawn] = []
-    read_as = None if format_name == AUTO else format_name
-    with (
-        finished_is_kept() as whole,
-        progress_bar("history", shown=len(files) > 1) as progress,
-    ):
-        for path in files:
-            progress(len(reports), len(files), path.name)
-            with _collector_paused():
-                report, checked = _report(path, spec, read_as, budget, memory)
-            reports.append(report)
-            attempts: tuple[Attempt, ...] = ()
-            try:
-                if checked is not None and checked.result.refuted is not None:
-                    why = explain(checked.spec, checked.result.refuted)
-                    reports[-1] = msgspec.structs.replace(report, explanation=why)
-                if checked is not None and html is not None:
-                    attempts = _attempts(checked)
-            finally:  # what is illegal is said, whatever keeps it from being explained
-                drawn.append(_drawn(report, attempts))
+    examine = partial(
+        _examined,
+        spec_name=spec,
+        format_name=None if format_name == AUTO else format_name,
+        budget=budget,
+        memory=memory,
+        is_drawn=html is not None,
+    )
+    with finished_is_kept() as whole, progress_bar("history", shown=len(paths) > 1) as progress:
+        progress(0, len(paths), paths[0].name)
+        with closing(each_in_order(examine, paths, is_long)) as found:
+            for done, (path, each) in enumerate(zip(paths, found, strict=True), 1):
+                reports.append(each.report)
+                drawn.append(_drawn(each.report, each.attempts))
                 if not as_json:
-                    _print(reports[-1])
+                    _print(each.report)
+                if each.ended is not None:
+                    raise each.ended
+                progress(done, len(paths), path.name)
     page = None if html is None else written(partial(_write, html, drawn))
     if as_json:
         print_json(reports)
@@ -152,27 +155,8 @@ def history(
     end(code, is_written=page == html and whole())
 
 
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Collect no cycles: a history is millions of objects without one, and each look at all takes seconds."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
 def exit_code(verdicts: Sequence[FileVerdict]) -> int:
-    """Return the exit code of the command.
-
-    Args:
-        verdicts: The verdicts on the files.
-
-    Returns:
-        0 if all are `ok`, 1 if any is `illegal`, else 2.
-    """
+    """Return the exit code of the command: 0 if all files are `ok`, 1 if any is `illegal`, else 2."""
     if "illegal" in verdicts:
         return EXIT_ILLEGAL
     return EXIT_OK if set(verdicts) <= {"ok"} else EXIT_UNDECIDED
@@ -183,6 +167,30 @@ class _Checked:
     spec: Spec[Any]
     loaded: History
     result: Result[Any]
+
+
+@dataclass(frozen=True)
+class _Examined:
+    """What came of a file; what ended the examination, if its verdict could not be explained or drawn."""
+
+    report: FileReport
+    attempts: tuple[Attempt, ...] = ()
+    ended: BaseException | None = None
+
+
+def _examined(
+    path: Path, *, spec_name: str | None, format_name: str | None, budget: float, memory: int, is_drawn: bool
+) -> _Examined:
+    report, checked = _report(path, spec_name, format_name, budget, memory)
+    if checked is None:
+        return _Examined(report)
+    try:
+        if checked.result.refuted is not None:
+            why = explain(checked.spec, checked.result.refuted)
+            report = msgspec.structs.replace(report, explanation=why)
+        return _Examined(report, _attempts(checked) if is_drawn else ())
+    except BaseException as error:  # noqa: BLE001 - what is illegal is said, whatever keeps it from being explained
+        return _Examined(report, ended=error)
 
 
 def _report(
@@ -202,6 +210,8 @@ def _report(
         reason = f"{name}: {error}" if error.event is None else f"{name}:{lines[error.event]}: {error}"
     except OSError as error:
         reason = f"{name}: cannot be read: {error.strerror}"
+        if path.is_dir():
+            reason = f"{name}: no history is found in it; their names end in {', '.join(SUFFIXES)}"
     except Exception as error:  # noqa: BLE001 - the other files have verdicts of their own
         reason = f"{name}: {tell_end(error)}"
     else:

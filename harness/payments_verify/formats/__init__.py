@@ -11,6 +11,7 @@ A file may be compressed with gzip. Its text is UTF-8, or UTF-16 with a byte-ord
 from __future__ import annotations
 
 import gzip
+import os
 import re
 import zlib
 from collections.abc import Callable
@@ -27,6 +28,9 @@ FORMATS: dict[str, Callable[[bytes, str], History]] = {
     "porcupine": parse_porcupine,
 }
 """The reader of every format, by its name."""
+
+SUFFIXES = (".jsonl", ".log", ".txt", ".edn")
+"""How the names of histories end; ``.gz`` may follow."""
 
 _JSON = re.compile(rb'\s*\{\s*["}]')
 _BLANK = rb"(?:[\s,]|;[^\n]*)*+"
@@ -75,6 +79,33 @@ def load(path: Path, format_name: str | None = None) -> History:
     source = str(path)
     data = _text(path.read_bytes(), source)
     return FORMATS[format_name or detect(data, source)](data, source)
+
+
+def histories_in(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Tell the files of a folder, and of the folders in it, that are histories by their names.
+
+    Hidden files and folders are left out. No symbolic link to a folder is followed.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        Those that are, and those that are not; each by their names.
+
+    Raises:
+        OSError: A folder cannot be read.
+    """
+
+    def stop(error: OSError) -> None:
+        raise error
+
+    found = []
+    for parent, folders, names in os.walk(folder, onerror=stop):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(parent, name) for name in names if not name.startswith(".")]
+    found.sort()
+    are = [path for path in found if path.name.removesuffix(".gz").endswith(SUFFIXES)]
+    return are, [path for path in found if path not in set(are)]
 
 
 def _text(data: bytes, source: str) -> bytes:
