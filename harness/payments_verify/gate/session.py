@@ -70,6 +70,7 @@ class Session:
         held: the statement that waits to be released.
         awaiting: the statement that was released and has not been answered.
         in_block: whether a transaction block is open.
+        has_failed: whether that block has failed, so that PostgreSQL refuses all but its end.
         keeps_answers: whether answers wait in the gate until ``deliver``.
         closed: whether it has ended.
     """
@@ -81,6 +82,7 @@ class Session:
         self.held: HeldStatement | None = None
         self.awaiting: HeldStatement | None = None
         self.in_block = False
+        self.has_failed = False
         self.keeps_answers = False
         self.closed = False
         self._gate = gate
@@ -111,7 +113,12 @@ class Session:
     @property
     def idle(self) -> bool:
         """Whether nobody is in the middle of anything."""
-        return not (self.in_block or self.held or self.awaiting or self._units or self._expected)
+        return not self.in_block and self.rests
+
+    @property
+    def rests(self) -> bool:
+        """Whether no statement is under way; a transaction block may be open."""
+        return not (self.held or self.awaiting or self._units or self._expected)
 
     # ---- from the client -------------------------------------------------------------------------
 
@@ -297,6 +304,7 @@ class Session:
         self._established = True
         self._copying = False
         self.in_block = message[5:6] != b"I"
+        self.has_failed = message[5:6] == b"E"
         if self._expected:
             # An error may have skipped the statements before this Sync.
             while not (expected := self._expected.popleft()).with_sync:

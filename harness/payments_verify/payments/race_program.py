@@ -28,7 +28,7 @@ from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.oracle import answer
 from payments_verify.payments.racing import Race, body_of, send
 from payments_verify.payments.scenarios import WINDOW, Actor, Client, Command, Holder, Tick
-from payments_verify.payments.system import GatedService
+from payments_verify.payments.system import NO_ANSWER, GatedService
 from payments_verify.scheduler import Conditions, Limits, Run
 from payments_verify.scheduler import Operation as RacedOperation
 
@@ -76,6 +76,7 @@ class Raced:
         after: the last look.
         now: where the database's clock stood at the end, in µs.
         strays: connections that sent statements while no process ran.
+        left: what was wrong with the connections that were in use, once everything was answered; or empty.
     """
 
     payments: tuple[str, ...]
@@ -84,6 +85,7 @@ class Raced:
     after: tuple[Exchange, ...]
     now: int
     strays: tuple[str, ...]
+    left: str = ""
 
     @property
     def outcomes(self) -> tuple[Any, ...]:
@@ -200,7 +202,9 @@ class RaceProgram:
             raise
         self._clock = race.now
         after: list[Exchange] = []
+        left = ""
         if execution.complete:
+            left = await self._left(run, race.payments[0])
             looks = [(f, payment) for payment in race.payments for f in self._service.hands.traits.looks]
             after = [await self._exchange(f, payment, {}) for f, payment in looks]
         else:
@@ -212,8 +216,30 @@ class RaceProgram:
             tuple(after),
             race.now,
             tuple(run.strays),
+            left,
         )
         return replace(execution, result=raced)
+
+    async def _left(self, run: Run, payment: str) -> str:
+        """What is wrong with the connections that a run has left in a transaction; empty if nothing is.
+
+        One whose transaction has failed is wrong if a request finds it so: a pool may end that first.
+        """
+        if run.left_open:
+            return f"{run.left_open[0]} was left inside a transaction, with its locks, when all was answered"
+        database, looks = self._service.database, self._service.hands.traits.looks
+        requests = 0 if database is None or not looks else 2 * len(database.gate.sessions)
+        for _ in range(requests):
+            left = [session for session in run.left_failed if session.has_failed and not session.closed]
+            if not left:
+                break
+            seen = await _exchange(self._service, looks[0], payment, {})
+            if seen.observation.kind == "unknown":
+                return (
+                    f"{left[0]} was left inside a transaction that had failed, and then a request that met"
+                    f" nobody got no {NO_ANSWER}: {dict(seen.observation.value)}"
+                )
+        return ""
 
     def _limits(self) -> Limits:
         """Who answers without statements makes others wait inside the service, in many schedules."""

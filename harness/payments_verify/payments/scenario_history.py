@@ -70,9 +70,9 @@ class Judge:
     def violation(self, execution: Execution) -> Violation | None:
         """What is wrong with a complete run; ``None`` if the model explains it."""
         raced: Raced = execution.result
-        unanswered = _unanswered(raced, self._faults)
-        if unanswered is not None:
-            return unanswered
+        unserved = _unanswered(raced, self._faults) or _left(raced)
+        if unserved is not None:
+            return unserved
         for order in self.orders(execution):
             seen = _seen(raced, order)
             if seen in self._explained:
@@ -124,7 +124,7 @@ def _seen(raced: Raced, order: Sequence[int]) -> bytes:
 
 def violation_in(raced: Raced, order: Sequence[int]) -> Violation | None:
     """What is wrong with a run whose steps were taken in this order, and in which nothing was broken."""
-    judged = _unanswered(raced, faults=False) or _judged(raced, order)
+    judged = _unanswered(raced, faults=False) or _left(raced) or _judged(raced, order)
     return judged if isinstance(judged, Violation) else None
 
 
@@ -148,6 +148,11 @@ def _unanswered(raced: Raced, faults: bool) -> Violation | None:
             asked: Invocation = operation.value
             return Violation("I9", f"I9: {asked.f} {dict(asked.value)} got no definite answer: {what}", index)
     return None
+
+
+def _left(raced: Raced) -> Violation | None:
+    """A connection that a request leaves in its transaction is lost, or spoils the next request (I9)."""
+    return Violation("I9", f"I9: {raced.left}") if raced.left else None
 
 
 def _end_of(result: Result[PaymentState], payment: str) -> PaymentState:

@@ -146,6 +146,13 @@ class Process:
         """The connections that it is in the middle of using."""
         return [session for session in self.sessions if session.owner is self]
 
+    @property
+    def left(self) -> list[Session]:
+        """Connections that it has left inside a transaction: it has ended, and nothing happens on them."""
+        if self.task is None or not self.task.done() or self.parked or self.waiting is not None:
+            return []
+        return [session for session in self.owned if session.in_block and session.rests]
+
     def forget(self, session: Session) -> None:
         """Take no more steps on a connection that has closed."""
         self.parked = deque(

@@ -31,6 +31,7 @@ from payments_verify.scheduler.waiting import WAITING, Waiting
 from payments_verify.scheduler.words import details_of
 
 POLLING = 6
+LEFT_LOOK_S = 0.01
 _DEADLOCK_DETECTED = "40P01"
 
 
@@ -47,6 +48,9 @@ class Run:
         processes: the processes, with what they did.
         injected: how many faults were injected.
         passed_over: how many statements were not hurt because PostgreSQL does not do it there.
+        left_open: connections that a process left inside a transaction, with its locks, when it ended; they
+            were closed then.
+        left_failed: connections that it left inside a transaction that has failed: that holds no lock.
     """
 
     def __init__(
@@ -59,6 +63,8 @@ class Run:
     ) -> None:
         self.injected = 0
         self.passed_over = 0
+        self.left_open: list[Session] = []
+        self.left_failed: list[Session] = []
         self._bodies = bodies
         self._database = database
         self._limits = limits or Limits()
@@ -309,8 +315,31 @@ class Run:
 
     async def _await_anybody(self) -> None:
         """Everybody waits: the step that was taken last is the one that lets somebody go on."""
-        await self._waiting.await_anybody(self._owners.unclaimed)
+        if not await self._take_what_was_left():
+            await self._waiting.await_anybody(self._owners.unclaimed)
         woke = await self._look_after_waiting(released=True)
         if self._steps:
             last = self._steps[-1]
             self._steps[-1] = replace(last, woke=(*last.woke, *woke))
+
+    async def _take_what_was_left(self) -> bool:
+        """Take the connections that ended processes left inside a transaction; whether there are any.
+
+        A pool may end a transaction that has failed when it lends the connection again: that is not awaited.
+        """
+        left = {session: process for process in self.processes for session in process.left}
+        failed = [session for session in left if session.has_failed]
+        for session in failed:
+            session.owner = None
+        self.left_failed += failed
+        if failed or not left:
+            return bool(failed)
+        deadline = monotonic() + self._limits.step / 2
+        while all(session in process.left for session, process in left.items()):
+            if monotonic() > deadline:
+                for session in left:
+                    session.cut()
+                self.left_open += left
+                break
+            await next(iter(left.values())).change(LEFT_LOOK_S)
+        return True

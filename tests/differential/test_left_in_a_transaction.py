@@ -1,0 +1,102 @@
+"""A connection that a request leaves in its transaction is found; one that is mended in time is right."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from payments_core.domain.errors import PaymentError
+from payments_core.infrastructure.postgres.store import _Lock
+from payments_verify.interleavings.strategy import InTurns, Plan, perform
+from payments_verify.payments.scenario_history import Judge
+from payments_verify.payments.scenario_program import ScenarioProgram
+from payments_verify.payments.scenarios import SCENARIOS
+from payments_verify.scheduler import Limits
+from payments_verify.systems import EXPLORING, gated, prepared_database
+from tests.support.mutants import CATALOGUE, Edit, mutated_copy, run_harness
+from tests.support.postgres import chosen_bin_dir
+
+pytestmark = [pytest.mark.anyio, pytest.mark.invariant("I9")]
+
+
+@pytest.fixture(scope="module")
+def dsn() -> Iterator[str]:
+    with prepared_database(chosen_bin_dir(), EXPLORING) as prepared:
+        yield prepared
+
+
+POOL = "infrastructure/postgres/pool.py"
+GIVEN_BACK_AS_IT_IS = CATALOGUE.edits("disconnect-leaves-a-transaction")
+ENDED_WHEN_LENT_AGAIN = (
+    *GIVEN_BACK_AS_IT_IS,
+    Edit(
+        POOL,
+        "        else:\n            self._in_use += 1\n            return connection\n",
+        "        else:\n            self._in_use += 1\n            await connection.rollback()\n"
+        "            return connection\n",
+    ),
+)
+
+
+def test_one_that_spoils_the_next_request_is_found(tmp_path: Path) -> None:
+    mutant = mutated_copy(tmp_path / "mutant", GIVEN_BACK_AS_IT_IS)
+    run = run_harness(mutant, ["faults", "--scenario", "one-capture", "--fault", "57014", "--json"])
+    (report,) = json.loads(run.stdout)
+    assert (run.returncode, report["verdict"], report["places"]) == (1, "violated", 1), report
+    assert "was left inside a transaction that had failed" in report["problem"]
+
+
+def test_a_pool_may_end_a_failed_transaction_when_it_lends_the_connection_again(tmp_path: Path) -> None:
+    copy = mutated_copy(tmp_path / "copy", ENDED_WHEN_LENT_AGAIN)
+    run = run_harness(copy, ["faults", "--scenario", "one-capture", "--fault", "57014", "--json"])
+    (report,) = json.loads(run.stdout)
+    assert (run.returncode, report["verdict"], report["places"]) == (0, "holds", 7), report
+
+
+async def judged(
+    dsn: str, leave: Callable[[_Lock], Awaitable[None]], patch: pytest.MonkeyPatch
+) -> str | None:
+    """What is wrong with two authorizations, if the one that is refused leaves its lock in this way."""
+    end = _Lock.__aexit__
+
+    async def left(lock: _Lock, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if not isinstance(error, PaymentError):
+            return await end(lock, kind, error, trace)
+        lock._turn.release()
+        return await leave(lock)
+
+    patch.setattr(_Lock, "__aexit__", left)
+    async with gated(dsn) as service:
+        impatient = replace(service, limits=Limits(step=2.0, stall=50))
+        run = await perform(ScenarioProgram(SCENARIOS["authorize-twice"], impatient), Plan((), InTurns()))
+        violation = Judge().violation(run.execution)
+    return None if violation is None else violation.explanation
+
+
+async def never(_lock: _Lock) -> None: ...
+
+
+async def test_one_that_keeps_its_locks_is_found(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = await judged(dsn, never, monkeypatch)
+    assert told is not None
+    assert "was left inside a transaction, with its locks" in told
+
+
+async def test_a_transaction_may_end_after_the_answer(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tasks = []
+
+    async def later(lock: _Lock) -> None:
+        async def end() -> None:
+            await asyncio.sleep(0.3)
+            await lock._pool.give_back(lock._connection)
+
+        tasks.append(asyncio.create_task(end()))
+
+    assert await judged(dsn, later, monkeypatch) is None
+    assert len(tasks) == 1
