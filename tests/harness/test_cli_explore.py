@@ -7,10 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from payments_verify.cli import app
+from payments_verify.cli.explore import show_explored
+from payments_verify.interleavings.report import Report
+from payments_verify.interleavings.strategy import Coverage
 from payments_verify.payments import schedule_file
+from payments_verify.payments.scenario_check import Explored
 from payments_verify.payments.scenarios import NAMED
 from payments_verify.payments.schedule_file import SavedSchedule, SavedStep, ScheduleError
 
@@ -67,6 +72,22 @@ def test_every_strategy_reports_what_it_ran(strategy: str) -> None:
     assert result["schedules"] == {"pct": 5, "random": 5, "dpor": 1}.get(strategy, 2)
     assert result["interchangeable"] == ([[0, 1]] if strategy == "dpor" else [])
     assert (result["naive"] is not None) == (strategy in ("naive", "bounded"))
+
+
+def test_the_table_says_who_is_interchangeable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    told = run("explore", "--system", "in-memory", "--scenario", "three-captures")
+    assert "  9      complete, up to symmetry of 3 clients  holds" in told.stdout
+    told = run("explore", "--system", "in-memory", "--scenario", "three-captures", "--no-symmetry")
+    assert " 54      complete: one of each class  holds" in told.stdout
+
+
+def test_why_clients_are_not_interchangeable_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    ran = Report(
+        "source-dpor", Coverage.CLASSES, True, 6, 0, 7, 0.1, asymmetry="schedule [0], and again: [1]"
+    )
+    show_explored([Explored(NAMED["different-keys"], ran)], Console(width=200))
+    assert "clients are not interchangeable\nschedule [0], and again: [1]" in capsys.readouterr().out
 
 
 def test_a_replay_draws_the_run(tmp_path: Path) -> None:
