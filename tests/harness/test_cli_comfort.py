@@ -103,21 +103,55 @@ def test_progress_has_an_estimate() -> None:
     console = Console(file=shown, force_terminal=True, width=120)
     with progress_bar("counting", console=console) as progress:
         for done in range(1, 60):
-            progress(done, 100, f"{done} things")
+            progress(done, 100, "things")
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.getvalue())
     assert "counting" in text
     assert re.search(r"elapsed 0:00:0\d, left 0:00:0\d", text)
 
 
-def test_progress_fits_eighty_columns_and_keeps_its_times() -> None:
+def frames(shown: str) -> list[str]:
+    """The lines that were on a terminal, one after the other."""
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    return [line for line in re.split(r"[\r\n]+", plain) if line.strip()]
+
+
+def test_progress_fits_eighty_columns_and_cuts_no_number() -> None:
     shown = io.StringIO()
     console = Console(file=shown, force_terminal=True, width=80)
-    with progress_bar("a check whose name is long, " * 3, console=console) as progress:
+    with progress_bar("[12/13] faults at every statement: in process", console=console) as progress:
         for done in (*range(1, 60), *range(30)):
-            progress(done, 100, "what was done last, at great length, " * 2)
-    lines = [line for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.getvalue()).splitlines() if line]
-    assert max(map(len, lines)) <= 80
-    assert re.search(r"a check.*what.*elapsed 0:00:0\d, left 0:00", lines[-1])
+            progress(done, 1_000, "scenarios; window-closes-behind-unrelated: 213,840 schedules")
+    *_, times, last = frames(shown.getvalue())
+    assert max(map(len, frames(shown.getvalue()))) <= 80
+    assert re.search(r"\[12/13\] faults at every statement: in process +elapsed 0:00:0\d, left 0", times)
+    assert last.strip() == "29 of 1,000 scenarios; window-closes-behind-unrelated: 213,840 schedules"
+
+
+def test_a_table_of_explorations_fits_eighty_columns_and_cuts_no_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    names = ["window-closes-behind-rollback", "three-captures"]
+    chosen = [word for name in names for word in ("--scenario", name)]
+    result = CliRunner().invoke(verify, ["explore", "--system", "in-memory", *chosen])
+    rows = result.stdout.splitlines()
+    assert max(map(len, rows)) <= 80
+    assert [row.split()[0] for row in rows if re.search("[0-9]$", row)] == names
+
+
+def test_a_line_that_is_printed_beside_progress_is_a_line_of_its_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    console = Console(file=sys.stdout, force_terminal=True, width=80)
+    with progress_bar("history", console=console) as progress:
+        progress(1, 2, "files")
+        running.say("a.jsonl: illegal")
+        running.print_text(console, "why")
+    printed = capsys.readouterr().out
+    assert "history" in printed
+    # A line is whole where the bar was erased before it, and another line begins behind it.
+    assert re.search(r"\x1b\[[12]?[KA](\x1b\[[0-9;?]*[A-Za-z])*a\.jsonl: illegal\n", printed)
+    assert {"a.jsonl: illegal", "why"} <= set(frames(printed))
 
 
 def test_off_a_terminal_there_is_a_line_now_and_then_also_while_nothing_is_reported() -> None:
@@ -130,6 +164,29 @@ def test_off_a_terminal_there_is_a_line_now_and_then_also_while_nothing_is_repor
     assert "TLC: 3 of 17 expiry [x]; elapsed 0:00:00, left 0:00:00\n" in shown.getvalue()
 
 
+def test_short_checks_that_follow_each_other_share_the_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = io.StringIO()
+    console = Console(file=shown)
+    monkeypatch.setattr(running, "_PAUSE_S", 0.1)
+    deadline = time.monotonic() + 30
+    while "\n" not in shown.getvalue() and time.monotonic() < deadline:
+        monkeypatch.setattr(running._Minute, "ended", time.monotonic())
+        with progress_bar("short", console=console, every_s=1):
+            time.sleep(0.2)
+    assert shown.getvalue().startswith("short: elapsed 0:00:00, left -:--:--\n")
+
+
+def test_after_a_pause_a_check_has_a_minute_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = io.StringIO()
+    monkeypatch.setattr(running, "_PAUSE_S", 0.01)
+    long_ago = time.monotonic() - 1_000
+    monkeypatch.setattr(running._Minute, "told", long_ago)
+    monkeypatch.setattr(running._Minute, "ended", long_ago)
+    with progress_bar("later", console=Console(file=shown), every_s=60):
+        time.sleep(0.2)
+    assert shown.getvalue() == ""
+
+
 def test_what_is_left_goes_by_the_pace_of_what_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
@@ -138,10 +195,16 @@ def test_what_is_left_goes_by_the_pace_of_what_is_under_way(monkeypatch: pytest.
     assert str(course) == "elapsed 0:00:30, left -:--:--"
     course.report(10, 40)
     assert str(course) == "elapsed 0:00:30, left 0:01:30"
-    now[0] = 100.0
-    course.report(1, 4)  # something else begins
-    now[0] = 110.0
-    assert str(course) == "elapsed 0:01:50, left 0:00:30"
+    course.report(10, 40)
+    now[0] = 40.0
+    assert str(course) == "elapsed 0:00:40, left 0:01:20"
+    now[0] = 200.0  # longer than all that was left: nobody knows
+    course.report(10, 40)
+    assert str(course) == "elapsed 0:03:20, left -:--:--"
+    course.report(40, 40)
+    now[0] = 210.0
+    course.report(1, 4)  # something else begins, behind the last report
+    assert str(course) == "elapsed 0:03:30, left 0:00:30"
 
 
 def test_where_nobody_looks_nothing_is_shown() -> None:
@@ -199,7 +262,7 @@ def test_verify_knows_from_the_last_run_what_is_left(tmp_path: Path) -> None:
     assert Pace.read(file, quick=True).left(0) == ""
     last = {"quick": True, "interrupted": False, "checks": [{"seconds": each} for each in (40.0, 2.5, 17.0)]}
     file.write_bytes(msgspec.json.encode(last))
-    assert Pace.read(file, quick=True).left(1) == "; about 20 s to the end"
+    assert Pace.read(file, quick=True).left(1) == "; about 0:00:20 to the end"
     assert Pace.read(file, quick=False) == Pace()
     file.write_bytes(msgspec.json.encode({**last, "interrupted": True}))
     assert Pace.read(file, quick=True) == Pace()

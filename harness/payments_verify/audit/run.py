@@ -60,16 +60,13 @@ def audit(
 async def _run(
     dsn: str, snapshot: Snapshot, report: AuditReport, workers: int, limit: int, progress: Progress
 ) -> None:
-    began = time.monotonic()
-
     def on_done(done: Done) -> None:
         report.counts.add(done.counts)
         report.findings += done.findings
         report.peak_mib = max(report.peak_mib, done.peak_mib)
         found = f", {report.found:,} findings" if report.found else ""
         audited, total = report.counts.payments, snapshot.payments
-        left = (time.monotonic() - began) * (total - audited) / max(audited, 1)
-        progress(audited, total, f"{audited:,} of {total:,} payments{found}, about {left:.0f} s left")
+        progress(audited, total, f"payments{found}")
 
     # Each takes every so many-th share, so that payments of one time, and of one size, are spread over all.
     shares = [share for worker in range(workers) if (share := snapshot.parts[worker::workers])]

@@ -194,7 +194,7 @@ async def _explore(
         for number, scenario in enumerate(scenarios):
 
             def on_run(count: int, number: int = number, name: str = scenario.name) -> None:
-                progress(number, len(scenarios), f"{name}: {count} schedules")
+                progress(number, len(scenarios), f"scenarios; {name}: {count:,} schedules")
 
             found.append(await explore_one(scenario, service, on_run=on_run))
             end_if_interrupted()
@@ -221,10 +221,11 @@ def _workers(
 
 
 def show_explored(found: Sequence[Explored], console: Console) -> None:
-    """Print a table of explorations, and each violation below it."""
+    """Print a table of explorations, and each violation below it; 80 columns are enough."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("scenario", "schedules", "of", "", "verdict", "seconds"):
-        table.add_column(name, justify="right" if name in ("schedules", "of", "seconds") else "left")
+        to_the_right = name in ("schedules", "of", "seconds")
+        table.add_column(name, justify="right" if to_the_right else "left", no_wrap=bool(name))
     for each in found:
         table.add_row(
             quoted(each.scenario.name),
@@ -260,7 +261,7 @@ def _extent(explored: Explored) -> str:
         return "incomplete"
     return {
         Coverage.SCHEDULES: "every schedule",
-        Coverage.CLASSES: f"complete{_symmetry(report.interchangeable) or ': one of each class'}",
+        Coverage.CLASSES: f"complete{_symmetry(report.interchangeable)}",
         Coverage.BOUNDED: "every schedule within the bound",
         Coverage.SAMPLE: "a sample",
     }[report.coverage]

@@ -137,7 +137,7 @@ def history(
         memory=memory,
         is_drawn=html is not None,
     )
-    with finished_is_kept() as whole, progress_bar("history", shown=len(paths) > 1) as progress:
+    with finished_is_kept() as whole, progress_bar("history") as progress:
         progress(0, len(paths), paths[0].name)
         with closing(each_in_order(examine, paths, is_long)) as found:
             for done, (path, each) in enumerate(zip(paths, found, strict=True), 1):

@@ -160,7 +160,7 @@ def _run(
         plan = planned(known, trees, columns, all_techniques=all_techniques, salt=str(bin_dir or ""))
 
         def on_trial(done: int, total: int, last: Planned, left: float) -> None:
-            progress(done, total, f"{done} of {total}, {last.row}: {last.technique.name}; {_about(left)}")
+            progress(done, total, f"trials; {last.row}: {last.technique.name}; {_about(left)}")
 
         done = run_all(
             plan,

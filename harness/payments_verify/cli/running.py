@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from functools import partial
 from typing import Any, NoReturn
 
 import msgspec
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -31,6 +31,7 @@ from payments_verify.visible import in_json, one_line, visible
 Report = Callable[[int, int, str], None]
 
 _WIDTH_OF_A_BAR = 110
+_PAUSE_S = 2.0
 _STYLE = {"holds": "green", "violated": "bold red", "no verdict": "yellow"}
 
 
@@ -38,22 +39,25 @@ class _Course:
     """How far something has come, for how long, and what is left at that pace."""
 
     def __init__(self) -> None:
-        self._began = self._stage_began = time.monotonic()
-        self._done = self._total = 0
+        self._began = self._stage_began = self._reached = time.monotonic()
+        self._done, self._left = 0, 0.0
 
     def report(self, done: int, total: int) -> None:
         """Note how far it is; less than before means that something else begins, at a pace of its own."""
+        if done == self._done:
+            return
         if done < self._done:
-            self._stage_began = time.monotonic()
-        self._done, self._total = done, total
+            self._stage_began = self._reached
+        self._done, self._reached = done, time.monotonic()
+        self._left = (self._reached - self._stage_began) * (total - done) / done if done else 0.0
 
     def __str__(self) -> str:
         now = time.monotonic()
         elapsed = timedelta(seconds=int(now - self._began))
-        if self._done == 0:
-            return f"elapsed {elapsed}, left -:--:--"
-        left = (now - self._stage_began) * (self._total - self._done) / self._done
-        return f"elapsed {elapsed}, left {timedelta(seconds=int(left))}"
+        left = self._left - (now - self._reached)
+        # What takes longer than all that was left by the pace so far has a pace of its own.
+        known = self._done > 0 and left > -1
+        return f"elapsed {elapsed}, left {timedelta(seconds=max(0, int(left))) if known else '-:--:--'}"
 
 
 class _Times(ProgressColumn):
@@ -66,6 +70,32 @@ class _Times(ProgressColumn):
     def render(self, task: Task) -> Text:  # noqa: ARG002 - a task's own time begins anew
         """Show them."""
         return Text(str(self._course))
+
+
+class _TwoLines(Progress):
+    """What is done and its times; below, what was done last. Each has the whole width."""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        """Make both lines."""
+        yield self.make_tasks_table(self.tasks)
+        for task in self.tasks:
+            yield Text(f"  {task.fields['text']}", no_wrap=True, overflow="ellipsis")
+
+
+_shown: list[Progress] = []
+"""The bars on a terminal, which give way to what is printed."""
+
+
+@contextmanager
+def _aside() -> Iterator[None]:
+    """Take the bars off the terminal while something is printed."""
+    for bar in _shown:
+        bar.stop()
+    try:
+        yield
+    finally:
+        for bar in _shown:
+            bar.start()
 
 
 @contextmanager
@@ -86,22 +116,46 @@ def progress_bar(
             yield report
         return
     course = _Course()
-    cut = partial(Column, no_wrap=True, overflow="ellipsis")
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}", table_column=cut(ratio=1)),
+        TextColumn("{task.description}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
         *([BarColumn(bar_width=20)] if to.width >= _WIDTH_OF_A_BAR else []),
-        TextColumn("{task.fields[text]}", table_column=cut(ratio=1)),
         _Times(course),
     )
-    with Progress(*columns, console=to, transient=True, expand=True, disable=not shown) as bar:
-        task = bar.add_task(title, total=None, text="")
+    bar = _TwoLines(
+        *columns,
+        console=to,
+        transient=True,
+        expand=True,
+        disable=not shown,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
+    task = bar.add_task(title, total=None, text="")
 
-        def report_to_bar(done: int, total: int, text: str) -> None:
-            course.report(done, total)
-            bar.update(task, completed=done, total=total, text=quoted(text))
+    def report_to_bar(done: int, total: int, text: str) -> None:
+        course.report(done, total)
+        bar.update(task, completed=done, total=total, text=f"{done:,} of {total:,} {one_line(text)}")
 
-        yield report_to_bar
+    with bar:
+        _shown.append(bar)
+        try:
+            yield report_to_bar
+        finally:
+            _shown.remove(bar)
+
+
+class _Minute:
+    """Checks that follow each other share the minute between two lines, so that short ones are told, too."""
+
+    told = ended = -math.inf
+
+    @classmethod
+    def begin(cls) -> None:
+        """Note that a check begins; behind a pause it has a minute of its own."""
+        now = time.monotonic()
+        if now - cls.ended > _PAUSE_S:
+            cls.told = now
 
 
 @contextmanager
@@ -109,6 +163,8 @@ def _lines(title: str, console: Console, every_s: float) -> Iterator[Report]:
     """Print a line now and then, also while the block reports nothing."""
     course, ended = _Course(), threading.Event()
     reached = ""
+    _Minute.begin()
+    soonest_s = min(every_s, _PAUSE_S)
 
     def report(done: int, total: int, text: str) -> None:
         nonlocal reached
@@ -116,7 +172,8 @@ def _lines(title: str, console: Console, every_s: float) -> Iterator[Report]:
         reached = f"{done:,} of {total:,} {quoted(text)}; "
 
     def tell() -> None:
-        while not ended.wait(every_s):
+        while not ended.wait(max(soonest_s, _Minute.told + every_s - time.monotonic())):
+            _Minute.told = time.monotonic()
             with suppress(OSError, ValueError):  # nobody reads it any more
                 console.print(f"{title}: {reached}{course}", highlight=False, soft_wrap=True)
 
@@ -127,6 +184,7 @@ def _lines(title: str, console: Console, every_s: float) -> Iterator[Report]:
     finally:
         ended.set()
         teller.join()
+        _Minute.ended = time.monotonic()
 
 
 def worst(codes: set[int], *, whole: bool) -> int:
@@ -160,12 +218,14 @@ def show(results: Sequence[CheckResult], console: Console) -> None:
 
 def print_text(console: Console, text: str) -> None:
     """Print text that others may have written: none of it is markup, and no byte moves the cursor."""
-    console.print(visible(text), markup=False, highlight=False, soft_wrap=True)
+    with _aside():
+        console.print(visible(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def say(text: object, *, err: bool = False) -> None:
     """Print a line that may quote what others have written: no byte of it moves the cursor."""
-    typer.echo(visible(f"{text}"), err=err)
+    with _aside():
+        typer.echo(visible(f"{text}"), err=err)
 
 
 def quoted(text: object) -> str:

@@ -122,10 +122,10 @@ def _run(plan: Plan, folder: Path) -> None:
         def on_window(report: WindowReport, acknowledged: int) -> None:
             struck = " and ".join(each.fault for each in report.incidents) or "nothing"
             if plan.captures is None:
-                done, total = int(time.monotonic() - began), int(plan.seconds)
+                done, total, unit = int(time.monotonic() - began), int(plan.seconds), "s"
             else:
-                done, total = acknowledged, plan.captures
-            progress(done, total, f"window {report.number}: {struck}; {acknowledged:,} captures")
+                done, total, unit = acknowledged, plan.captures, "captures"
+            progress(done, total, f"{unit}; window {report.number}: {struck}; {acknowledged:,} captures")
 
         async def until_told_to_end() -> None:
             running = asyncio.ensure_future(run_soak(plan, folder, on_window))
@@ -143,7 +143,7 @@ def _check(folder: Path, *, as_json: bool) -> NoReturn:
 
 def _finish(folder: Path, *, as_json: bool) -> NoReturn:
     with progress_bar("judging") as progress:
-        judge_rest(folder, lambda done, total: progress(done, total, f"{done} of {total}"))
+        judge_rest(folder, lambda done, total: progress(done, total, "windows"))
     report = summed_up(folder)
     if as_json:
         print_json(report.as_json())

@@ -264,7 +264,7 @@ async def _record(
         for number, scenario in enumerate(scenarios):
 
             def on_run(count: int, number: int = number, name: str = scenario.name) -> None:
-                progress(number, len(scenarios), f"{name}: {count} schedules")
+                progress(number, len(scenarios), f"scenarios; {name}: {count:,} schedules")
 
             recorded.append(await record(scenario, service, make_strategy, on_run=on_run))
     return recorded

@@ -7,7 +7,7 @@ import platform
 import secrets
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -74,11 +74,12 @@ def verify(
 
 
 def _run(planned: Planned, number: int, total: int, pace: Pace, results: list[CheckResult]) -> None:
-    title = f"[{number + 1}/{total}{pace.left(number)}] {planned.title}"
+    title = f"[{number + 1}/{total}] {planned.title}"
     with progress_bar(escape(title)) as progress:
         attempted(planned.title, partial(planned.run, progress=progress), results)
     result = results[-1]
-    say(f"{result.name}: {result.line} ({result.seconds:.1f} s)", err=True)
+    left = pace.left(number + 1) if number + 1 < total else ""
+    say(f"{result.name}: {result.line} ({result.seconds:.1f} s){left}", err=True)
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class Pace:
     def left(self, number: int) -> str:
         """What a check and all after it will take, for people; empty if that is not known."""
         left = sum(self.seconds[number:])
-        return f"; about {left:.0f} s to the end" if left else ""
+        return f"; about {timedelta(seconds=round(left))} to the end" if left else ""
 
 
 def _make(output: Path) -> None:

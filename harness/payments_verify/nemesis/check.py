@@ -38,7 +38,9 @@ def soak_check(
 
     def on_window(report: WindowReport, acknowledged: int) -> None:
         progress(
-            int(time.monotonic() - began), int(seconds), f"{report.number} windows, {acknowledged} captures"
+            int(time.monotonic() - began),
+            int(seconds),
+            f"s; {report.number} windows, {acknowledged:,} captures",
         )
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -161,7 +161,7 @@ async def _explore(
         for number, scenario in enumerate(scenarios):
 
             def on_run(count: int, number: int = number, name: str = scenario.name) -> None:
-                progress(number, len(scenarios), f"{name}: {count} schedules")
+                progress(number, len(scenarios), f"scenarios; {name}: {count:,} schedules")
 
             found.append(
                 await explore_scenario(scenario, service, SourceDPOR, folder, probes=probes, on_run=on_run)

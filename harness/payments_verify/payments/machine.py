@@ -449,7 +449,7 @@ def run_machine(
     """
     tally = tally or Tally()
     if progress is not None:
-        tally.on_example = lambda: progress(tally.examples, examples, f"{tally.steps} commands")
+        tally.on_example = lambda: progress(tally.examples, examples, f"programs, {tally.steps:,} commands")
     attributes = {"system": system, "runner": runner, "tally": tally, "reuses_keys": reuses_keys}
     machine = type("Machine", (PaymentMachine,), attributes)
     failure = run_programs(machine, examples=examples, steps=steps, seed=seed)

@@ -244,7 +244,7 @@ def run_racing_machine(
     """
     tally = tally or RaceTally()
     if progress is not None:
-        tally.on_example = lambda: progress(tally.examples, examples, f"{tally.races} races")
+        tally.on_example = lambda: progress(tally.examples, examples, f"programs, {tally.races:,} races")
     races_on_service = Races(service)
     attributes = {
         "system": _system(service),

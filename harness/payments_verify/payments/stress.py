@@ -121,7 +121,7 @@ async def stress(
         report.rounds += 1
         report.seconds = time.perf_counter() - started
         if progress is not None:
-            progress(report.rounds, rounds, f"{report.operations} operations")
+            progress(report.rounds, rounds, f"rounds, {report.operations:,} operations")
         if report.violation is not None or report.ended:
             break
     return report
