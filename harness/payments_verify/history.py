@@ -19,9 +19,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import chain
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 import msgspec
@@ -253,9 +254,9 @@ def pair(
     return History(pairing.operations(), spec, format_name, tuple(lines))
 
 
-def lines_of(data: bytes) -> list[tuple[int, bytes]]:
-    """Split a file into its lines that are not blank, each with its number from 1."""
-    return [(number, line) for number, line in enumerate(data.split(b"\n"), 1) if line.strip()]
+def lines_of(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Give the lines that are not blank, each with its number from 1."""
+    return ((number, line) for number, line in enumerate(lines, 1) if line.strip())
 
 
 def parse(data: bytes, source: str) -> History:
@@ -271,16 +272,33 @@ def parse(data: bytes, source: str) -> History:
     Raises:
         HistoryError: The bytes are not such a history; says the line and what was wrong.
     """
-    lines = lines_of(data)
-    if not lines:
+    return parse_lines(data.split(b"\n"), source)
+
+
+def parse_lines(lines: Iterable[bytes], source: str) -> History:
+    """Read a history in the format of this module from lines that come one after the other.
+
+    Args:
+        lines: The lines of the file.
+        source: The name of the file, for messages.
+
+    Returns:
+        The history.
+
+    Raises:
+        HistoryError: The lines are not such a history; says the line and what was wrong.
+    """
+    numbered = lines_of(lines)
+    number, first = next(numbered, (0, b""))
+    if not first:
         raise HistoryError(f"{source}: the file is empty; a history has a header or at least one event")
     header = None
-    number, first = lines[0]
     if _is_header(first):
         header = _decode(first, _HEADER, f"{source}:{number}")
         _require_supported(header, f"{source}:{number}")
-        lines = lines[1:]
-    events = ((number, _decode(line, _EVENT, f"{source}:{number}")) for number, line in lines)
+    else:
+        numbered = chain([(number, first)], numbered)
+    events = ((number, _decode(line, _EVENT, f"{source}:{number}")) for number, line in numbered)
     return pair(events, source, header.spec if header else None)
 
 
@@ -304,7 +322,9 @@ def _require_supported(header: Header, where: str) -> None:
 def _decode(line: bytes, decoder: msgspec.json.Decoder[_T], where: str) -> _T:
     try:
         decoded = decoder.decode(line)
-        _DISTINCT.decode(line.decode())  # msgspec keeps the last of two in silence
+        # msgspec keeps the last of two equal members in silence; a line that it writes so too has none
+        if msgspec.json.encode(msgspec.json.decode(line)) != line.rstrip():
+            _DISTINCT.decode(line.decode())
     except RecursionError:
         raise HistoryError(f"{where}: the JSON is nested too deeply") from None
     except (msgspec.DecodeError, ValueError) as error:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import random
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -191,3 +193,29 @@ def test_a_line_costs_few_calls(format_name: str, data: bytes, most: float) -> N
     finally:
         sys.setprofile(None)
     assert calls / len(data.splitlines()) < most
+
+
+@pytest.mark.parametrize("is_compressed", [False, True])
+def test_a_long_file_is_never_in_memory_as_a_whole(is_compressed: bool, tmp_path: Path) -> None:
+    path = tmp_path / "long.jsonl"
+    with gzip.open(path, "wb") if is_compressed else path.open("wb") as file:
+        file.write(b'\xef\xbb\xbf{"type": "invoke", "process": 0, "f": "get", "value": {"key": "a"}}\r\n')
+        file.writelines(b" " * 1_000_000 + b"\n" for _ in range(30))
+        file.write(b'{"type": "ok", "process": 0, "f": "get", "value": {"key": "a", "value": ""}}\r')
+        file.write(b'{"type": "invoke", "process": 1, "f": "get", "value": {"key": "a"}}')
+    tracemalloc.start()
+    try:
+        history = load(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(history.operations) == 2
+    assert history.lines == (1, 32, 33)
+    assert peak < 10_000_000
+
+
+def test_a_compressed_file_that_is_cut_off_in_the_middle_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "cut.jsonl.gz"
+    path.write_bytes(gzip.compress(LINES)[:-20])
+    with pytest.raises(HistoryError, match="compressed with gzip, and damaged: "):
+        load(path)

@@ -5,7 +5,8 @@
 - `edn`: the `history.edn` of such a test, likewise.
 - `porcupine`: the key-value logs among the test data of the porcupine checker: `kv`.
 
-A file may be compressed with gzip. Its text is UTF-8, or UTF-16 with a byte-order mark.
+A file may be compressed with gzip. Its text is UTF-8, or UTF-16 with a byte-order mark. One in our own format
+is read line by line.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ import gzip
 import os
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from payments_verify.formats.jepsen import is_log, parse_edn, parse_jepsen
 from payments_verify.formats.porcupine import parse_porcupine
-from payments_verify.history import History, HistoryError, parse
+from payments_verify.history import History, HistoryError, parse, parse_lines
 
 FORMATS: dict[str, Callable[[bytes, str], History]] = {
     "ours": parse,
@@ -31,6 +32,9 @@ FORMATS: dict[str, Callable[[bytes, str], History]] = {
 
 SUFFIXES = (".jsonl", ".log", ".txt", ".edn")
 """How the names of histories end; ``.gz`` may follow."""
+
+_GZIP, _UTF_8 = b"\x1f\x8b", b"\xef\xbb\xbf"
+_HEAD = 4_096
 
 _JSON = re.compile(rb'\s*\{\s*["}]')
 _BLANK = rb"(?:[\s,]|;[^\n]*)*+"
@@ -77,8 +81,30 @@ def load(path: Path, format_name: str | None = None) -> History:
         OSError: The file cannot be read.
     """
     source = str(path)
-    data = _text(path.read_bytes(), source)
+    with path.open("rb") as file:
+        is_compressed = file.peek(2).startswith(_GZIP)
+        with gzip.open(file) if is_compressed else file as content:
+            try:
+                if format_name in (None, "ours") and _JSON.match(content.peek(_HEAD).removeprefix(_UTF_8)):
+                    return parse_lines(_lines(content), source)
+                data = _text(content.read(), source)
+            except (OSError, EOFError, zlib.error) as error:
+                if not is_compressed:
+                    raise
+                raise HistoryError(f"{source}: compressed with gzip, and damaged: {error}") from None
     return FORMATS[format_name or detect(data, source)](data, source)
+
+
+def _lines(file: Iterable[bytes]) -> Iterator[bytes]:
+    """A file's lines, read as they are asked for: ended by a line feed, a carriage return, or both."""
+    is_first = True
+    for line in file:
+        text = line.removeprefix(_UTF_8) if is_first else line
+        is_first = False
+        if b"\r" in text:
+            yield from text.removesuffix(b"\n").removesuffix(b"\r").split(b"\r")
+        else:
+            yield text
 
 
 def histories_in(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -110,14 +136,9 @@ def histories_in(folder: Path) -> tuple[list[Path], list[Path]]:
 
 def _text(data: bytes, source: str) -> bytes:
     """A file's text in UTF-8, without a byte-order mark, its lines ended by a line feed."""
-    if data.startswith(b"\x1f\x8b"):
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError, zlib.error) as error:
-            raise HistoryError(f"{source}: compressed with gzip, and damaged: {error}") from None
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         try:
             data = data.decode("utf-16").encode()
         except UnicodeError as error:
             raise HistoryError(f"{source}: its byte-order mark says UTF-16, and it is not: {error}") from None
-    return data.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return data.removeprefix(_UTF_8).replace(b"\r\n", b"\n").replace(b"\r", b"\n")

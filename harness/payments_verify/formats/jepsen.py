@@ -186,7 +186,7 @@ def _events(entries: Iterable[Entry], source: str) -> Iterator[tuple[int, Event]
 
 def is_log(data: bytes) -> bool:
     """Whether a line has an operation, or was to have one."""
-    lines = (line.decode(errors="backslashreplace") for _, line in lines_of(data))
+    lines = (line.decode(errors="backslashreplace") for _, line in lines_of(data.split(b"\n")))
     return any(_OPERATION.fullmatch(line) or _MEANT_AS_ONE.fullmatch(line) for line in lines)
 
 
@@ -212,7 +212,7 @@ def parse_jepsen(data: bytes, source: str) -> History:
 def _log_entries(data: bytes, source: str) -> Iterator[Entry]:
     stands_alone = False
     others: list[int] = []
-    for number, line in lines_of(data):
+    for number, line in lines_of(data.split(b"\n")):
         text = line.decode(errors="backslashreplace")
         found = _OPERATION.fullmatch(text.rstrip())
         if found is not None:

@@ -52,7 +52,7 @@ def _events(data: bytes, source: str) -> Iterator[tuple[int, Event]]:
 def _usual_events(data: bytes) -> list[tuple[int, Event]] | None:
     """The events where each line is as porcupine writes it; `edn` reads the same, in more time."""
     events = []
-    for number, line in lines_of(data):
+    for number, line in lines_of(data.split(b"\n")):
         found = _USUAL.fullmatch(line.decode(errors="surrogateescape"))
         if found is None:
             return None

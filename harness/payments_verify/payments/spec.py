@@ -161,7 +161,17 @@ def _dated(operation: Operation, earliest: int, latest: int, found: Mapping[str,
     if operation.f == "authorize":
         instants |= {end - value["window"] for end in found.get("capture_expires_at", set())}
     dated: dict[str, Any] = {"earliest": earliest, "latest": latest, "instants": sorted(instants)}
-    return replace(operation, value=dict(value) | dated)
+    return Operation(  # what `replace` does, in half of the time
+        operation.process,
+        operation.f,
+        dict(value) | dated,
+        operation.outcome,
+        operation.response,
+        operation.called,
+        operation.returned,
+        operation.called_ns,
+        operation.returned_ns,
+    )
 
 
 def _instants_seen(part: Iterable[Operation]) -> dict[str, set[int]]:
