@@ -8,6 +8,7 @@ import pytest
 
 from payments_verify.interleavings.execution import Execution, Pending, Situation, Step
 from payments_verify.interleavings.footprint import NOTHING, Access, Footprint, Lock, Mode, Rows
+from payments_verify.interleavings.happens_before import Turn
 from payments_verify.interleavings.source_dpor import Awake, SourceDPOR
 from payments_verify.interleavings.strategy import Plan, Run, perform
 from tests.harness.interleavings.captures import captures
@@ -63,6 +64,28 @@ def test_if_none_of_the_reversal_was_ready_then_all_who_were_are_run() -> None:
     ]
     strategy.learn(first(strategy), run(*steps, ready=ready))
     assert strategy.next() == Plan((2,), Awake({0: LOCK}))
+
+
+def test_nobody_steps_out_of_turn() -> None:
+    """As above; but processes 2 and 3 are interchangeable, and 2 has to step before 3."""
+    other = Footprint.of(Access(Mode.LOCK, Rows("entries"), Lock.UPDATE))
+    strategy = SourceDPOR(groups=[(2, 3)])
+    steps = (Step(0, "step", LOCK), Step(1, "step", LOCK), Step(2, "step", other), Step(3, "step", other))
+    ready: list[dict[int, Footprint]] = [
+        {0: LOCK, 2: other, 3: other},
+        {1: LOCK, 2: other, 3: other},
+        {2: other, 3: other},
+        {3: other},
+    ]
+    strategy.learn(first(strategy), run(*steps, ready=ready))
+    turns = {3: Turn(after=2, number=1)}
+    assert strategy.next() == Plan((2,), Awake({0: LOCK}, turns))
+    assert strategy._root is not None
+    assert set(strategy._root.branches) == {0, 2}
+    start = Situation(0, {2: Pending("step", other), 3: Pending("step", other)})
+    after = Situation(1, {3: Pending("step", other)}, last=2)
+    assert Awake({2: other}, turns).start()([start]) is None
+    assert Awake({}, turns).start()([start, after]) == 3
 
 
 def test_the_next_branch_waits_until_it_is_known_what_those_before_it_touch() -> None:

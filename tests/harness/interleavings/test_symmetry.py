@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Generator
 from itertools import permutations, product
@@ -10,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from payments_verify.interleavings.execution import Execution
+from payments_verify.interleavings.execution import Execution, Program
 from payments_verify.interleavings.explore import explore
 from payments_verify.interleavings.footprint import Rows
-from payments_verify.interleavings.ledger import Options
+from payments_verify.interleavings.ledger import ATTEMPTS, Options
 from payments_verify.interleavings.report import Report
 from payments_verify.interleavings.source_dpor import SourceDPOR
 from payments_verify.interleavings.strategy import Plan
@@ -35,6 +36,7 @@ from tests.harness.interleavings.simulator import (
     write,
 )
 from tests.harness.interleavings.test_soundness import canonical
+from tests.harness.interleavings.unsteady import Unsteady
 
 SHARED = [Rows("accounts", {"id": number}) for number in (1, 2)]
 Class = frozenset[tuple[tuple[int, int], tuple[int, int]]]
@@ -171,7 +173,7 @@ def test_of_random_programs_nothing_is_lost_but_for_renaming(seeds: range) -> No
     assert reduced_by >= len(seeds) // 3
 
 
-def checked(program: Simulator, symmetry: Symmetry) -> Report:
+def checked(program: Program, symmetry: Symmetry) -> Report:
     strategy = SourceDPOR(groups=symmetry.groups)
     return explored(program, strategy, Options(symmetry=symmetry))[0]
 
@@ -192,6 +194,26 @@ def test_random_interchangeable_processes_pass_the_check() -> None:
         report = checked(*members(seed))
         assert report.complete, seed
         assert not report.asymmetry, (seed, report.asymmetry)
+
+
+@pytest.mark.parametrize("clients", range(2, 9))
+def test_in_as_many_runs_as_captures_have_classes_each_stands_in_each_place(clients: int) -> None:
+    symmetry, chance = symmetry_of(tuple(range(clients))), random.Random(0)
+    classes = math.comb(2 * clients, clients) // (clients + 1)
+    met = {pair for _ in range(classes) for pair in symmetry.draw(chance).processes.items()}
+    assert all(one == other or (one, other) in met for one, other in product(range(clients), repeat=2))
+
+
+def test_a_run_in_each_others_place_that_cannot_be_made_is_tried_again() -> None:
+    symmetry = symmetry_of((0, 1))
+    once = Unsteady(captures("key0", "key1"), lambda run: run == 2, 3, stuck=True)
+    report = checked(once, symmetry)
+    assert (report.complete, report.trustworthy, report.asymmetry, report.schedules) == (True, True, "", 2)
+    always = Unsteady(captures("key0", "key1"), lambda run: run % 2 == 0, 3, stuck=True)
+    report = checked(always, symmetry)
+    assert "neither comes to its next step nor ends" in report.asymmetry
+    assert report.outdated
+    assert always.count == 2 * ATTEMPTS
 
 
 def answers_wrongly(key: Rows) -> Process:
