@@ -48,13 +48,14 @@ def main() -> None:
     try:
         with ExitStack() as stack:
             with steps.step("Docker's engine") as told:
-                told.append(stack.enter_context(engine(shell)))
+                used = stack.enter_context(engine(shell))
+                told.append(used.name)
             bases = Bases(FOLDER, shell)
             for image in base_images():
                 with steps.step(f"base image {image}") as told:
                     told.append(bases.provide(image))
             provide_plugins(FOLDER / "docker", bases, shell, steps)
-            containers = Composition(ROOT, FOLDER, shell)
+            containers = Composition(ROOT, FOLDER, shell, used.bridge)
             with steps.step("docker compose build"):
                 containers.build()
             look_into(shell, steps)

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -26,7 +27,7 @@ class Composition:
         url: where the service is published.
     """
 
-    def __init__(self, root: Path, folder: Path, shell: Shell) -> None:
+    def __init__(self, root: Path, folder: Path, shell: Shell, bridge: str | None = None) -> None:
         self._shell = shell
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
@@ -34,7 +35,12 @@ class Composition:
         self._compose = (
             *("docker", "compose", "--project-name", PROJECT, "--project-directory", str(root)),
             *("--env-file", os.devnull),
-            *("--file", str(root / "compose.yml"), "--file", str(_how_it_is_built_here(folder, shell))),
+            *(
+                "--file",
+                str(root / "compose.yml"),
+                "--file",
+                str(_how_it_is_done_here(folder, shell, bridge)),
+            ),
         )
         shell.environment["PAYMENTS_PORT"] = str(port)
 
@@ -140,13 +146,15 @@ class Composition:
         raise ViolationError(f"the service is not ready after {SERVES_AGAIN_LIMIT_S:g} s:\n{self.logs()}")
 
 
-def _how_it_is_built_here(folder: Path, shell: Shell) -> Path:
-    """A file beside compose.yml: where a build finds packages is this machine's matter."""
+def _how_it_is_done_here(folder: Path, shell: Shell, bridge: str | None) -> Path:
+    """A file beside compose.yml: where a build finds packages, and what the network is called."""
     secrets = pip_secrets(shell, folder)
-    added = {
+    added: dict[str, Any] = {
         "services": {"migrate": {"build": {"network": "host", "secrets": [*secrets]}}},
         "secrets": {name: {"file": str(file)} for name, file in secrets.items()},
     }
+    if bridge is not None:
+        added["networks"] = {"default": {"driver_opts": {"com.docker.network.bridge.name": bridge}}}
     path = folder / "compose-here.json"
     path.write_text(json.dumps(added))
     return path

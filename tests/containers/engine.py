@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.steps import Shell, UnableError
@@ -18,6 +19,9 @@ from tests.support.steps import Shell, UnableError
 _START_LIMIT_S = 60.0
 _STOP_LIMIT_S = 60.0
 _LINKS = Path("/sys/class/net")
+_FOLDERS = Path("/tmp")
+_PREFIX = "payments-core-docker-"
+_LOCK, _BRIDGES = "lock", "bridges"
 _GOES_WITH_US = (
     *("setpriv", "--pdeathsig", "KILL"),
     *("unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"),
@@ -25,11 +29,25 @@ _GOES_WITH_US = (
 """If this process is killed, the engine, its containers and what they mounted go, too."""
 
 
-@contextmanager
-def engine(shell: Shell) -> Iterator[str]:
-    """Let the shell's programs reach an engine; yields which one.
+@dataclass(frozen=True)
+class Engine:
+    """An engine that answers.
 
-    One of our own has its images, its socket and its state in a temporary folder, which goes with it.
+    Attributes:
+        name: which one it is, for people.
+        bridge: what the network of a composition has to be called; ``None`` if that is the engine's to say.
+    """
+
+    name: str
+    bridge: str | None = None
+
+
+@contextmanager
+def engine(shell: Shell) -> Iterator[Engine]:
+    """Let the shell's programs reach an engine.
+
+    One of our own has its images, its socket and its state in a temporary folder, which goes with it. What an
+    earlier one could not remove, because it was killed, is removed first.
 
     Raises:
         UnableError: none answers, and none can be started within a minute.
@@ -38,24 +56,57 @@ def engine(shell: Shell) -> Iterator[str]:
         raise UnableError("docker is not installed")
     version = _version(shell)
     if version is not None:
-        yield f"Docker {version}"
+        yield Engine(f"Docker {version}")
         return
     program = shutil.which("dockerd", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
     if program is None or os.geteuid() != 0:
         why = "dockerd is not installed" if program is None else "only root can start dockerd"
         raise UnableError(f"Docker's engine does not answer, and {why}")
-    folder = Path(tempfile.mkdtemp(prefix="payments-core-docker-", dir="/tmp"))
-    try:
-        with _started(program, folder, shell) as own:
-            yield own
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    remove_left_behind(shell)
+    with own_folder(shell) as folder, _started(program, folder, shell) as name:
+        yield Engine(name, _bridge(folder))
+
+
+@contextmanager
+def own_folder(shell: Shell) -> Iterator[Path]:
+    """A folder for an engine of our own, locked while we live; it goes with the bridges that it names."""
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_FOLDERS))
+    with (folder / _LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # Docker's own bridge is ours if there is none yet.
+        makes = {"docker0"} - {each.name for each in _LINKS.iterdir()}
+        (folder / _BRIDGES).write_text("\n".join([_bridge(folder), *makes]))
+        try:
+            yield folder
+        finally:
+            _remove(folder, shell)
+
+
+def remove_left_behind(shell: Shell) -> None:
+    """Remove the folders and bridges of engines whose run was killed."""
+    for folder in _FOLDERS.glob(f"{_PREFIX}*"):
+        with suppress(OSError), (folder / _LOCK).open() as lock:  # without one it is being made
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while its run lives
+            _remove(folder, shell)
+
+
+def _bridge(folder: Path) -> str:
+    """The name of the bridge of an engine's composition: of at most 15 characters, as of every link."""
+    return f"pcore-{folder.name.removeprefix(_PREFIX)}"
+
+
+def _remove(folder: Path, shell: Shell) -> None:
+    with suppress(OSError):
+        for bridge in (folder / _BRIDGES).read_text().split():
+            connected = _LINKS / bridge / "brif"
+            if connected.is_dir() and not any(connected.iterdir()):
+                shell.ask("ip", "link", "delete", bridge)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
 def _started(program: str, folder: Path, shell: Shell) -> Iterator[str]:
     socket = f"unix://{folder / 'docker.sock'}"
-    others = _unused_bridges()
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [
@@ -84,8 +135,6 @@ def _started(program: str, folder: Path, shell: Shell) -> Iterator[str]:
         yield f"Docker {version}, started for this run, storage driver {driver}"
     finally:
         _stop(process)
-        for bridge in _unused_bridges() - others:
-            shell.ask("ip", "link", "delete", bridge)
         del shell.environment["DOCKER_HOST"]
 
 
@@ -100,15 +149,6 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def _unused_bridges() -> set[str]:
-    """Docker's bridges that nothing is connected to."""
-    return {
-        folder.parent.name
-        for folder in _LINKS.glob("*/brif")
-        if re.fullmatch(r"docker0|br-[0-9a-f]{12}", folder.parent.name) and not any(folder.iterdir())
-    }
 
 
 def _network_options(shell: Shell) -> tuple[str, ...]:

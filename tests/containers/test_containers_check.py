@@ -6,13 +6,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from starlette.types import Receive, Scope, Send
 
 from payments_core.entrypoints.http.app import create_app
 from payments_core.infrastructure.in_memory import InMemoryPaymentStore
-from tests.containers import hurting
+from tests.containers import engine, hurting
 from tests.containers.__main__ import base_images
 from tests.containers.hurting import hurt_under_load
 from tests.docs.pages import ROOT
@@ -34,6 +36,52 @@ def test_a_machine_without_an_engine_says_so(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert done.stderr == "containers: not tried: docker is not installed\n"
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders, links = tmp_path / "folders", tmp_path / "links"
+    folders.mkdir()
+    links.mkdir()
+    monkeypatch.setattr(engine, "_FOLDERS", folders)
+    monkeypatch.setattr(engine, "_LINKS", links)
+    deleted: list[str] = []
+    shell = SimpleNamespace(ask=lambda *words: deleted.append(words[-1]))
+    with (
+        subprocess.Popen(
+            [sys.executable, "-c", KILLED, str(folders), str(links)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as killed,
+        engine.own_folder(cast("Any", shell)) as lives,
+    ):
+        assert killed.stdout is not None
+        left = Path(killed.stdout.readline().strip())
+        killed.kill()
+        killed.wait()
+        own, others = (f"pcore-{each.name.rpartition('-')[2]}" for each in (left, lives))
+        for bridge in (own, others, "docker0", "br-0123456789ab"):
+            (links / bridge / "brif").mkdir(parents=True)
+        (links / "docker0" / "brif" / "veth").touch()  # somebody uses it
+        engine.remove_left_behind(cast("Any", shell))
+        assert (left.exists(), lives.exists()) == (False, True)
+        assert deleted == [own]
+        assert len(own) <= 15
+    assert not lives.exists()
+    assert deleted == [own, others]
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from tests.containers import engine
+engine._FOLDERS, engine._LINKS = map(Path, sys.argv[1:])
+with engine.own_folder(None) as folder:
+    print(folder, flush=True)
+    time.sleep(60)
+"""
 
 
 def test_the_bases_are_those_of_the_files() -> None:

@@ -15,22 +15,28 @@ CHECKED = "the tests have run"
 
 
 def ended(
-    folder: Path, *, check: str = "exit 0", containers: str = "exit 0"
+    folder: Path, *, check: str = "exit 0", containers: str = "exit 0", alone: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run `.ci/run` with a `make` and a `python` that do what is given, and nothing to install."""
+    """Run `.ci/run` with a `make` and a `python` that do what is given.
+
+    Without `alone` there is nothing to install; with it, these programs, and few others, are on the PATH.
+    """
     shutil.copytree(ROOT / ".ci", folder / ".ci")
     (folder / ".ci" / "packages").write_text("")
-    programs = {"bin/make": f"echo {CHECKED}\n{check}", ".venv/bin/python": containers, "bin/docker": ""}
+    programs = {"bin/make": f"echo {CHECKED}\n{check}", ".venv/bin/python": containers}
+    programs |= {"bin/docker": ""} if alone is None else {f"bin/{name}": it for name, it in alone.items()}
     for name, body in programs.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"#!/bin/sh\n{body}\n")
         path.chmod(0o755)
+    for name in () if alone is None else ("bash", "sh", "dirname", "timeout", "sleep"):
+        (folder / "bin" / name).symlink_to(str(shutil.which(name)))
     return subprocess.run(
         ["bash", folder / ".ci" / "run"],
         env={
             **os.environ,
-            "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
+            "PATH": str(folder / "bin") + ("" if alone else f":{os.environ['PATH']}"),
             "CONTAINERS_LIMIT_S": "1",
             "CONTAINERS_CLEAN_UP_S": "1",
         },
@@ -70,3 +76,24 @@ def test_containers_that_fail_fail_it_and_each_end_is_said(
 def test_what_a_machine_lacks_is_named(tmp_path: Path) -> None:
     done = ended(tmp_path, containers="echo 'containers: not tried: docker is not installed' >&2; exit 2")
     assert "docker is not installed" in done.stdout.splitlines()[-2]
+
+
+@pytest.mark.parametrize(
+    ("lists", "package", "says"),
+    [
+        ("exit 0", "exit 0", []),
+        ("exit 100", "exit 0", ["docker.io and debootstrap cannot be installed here"]),
+        ("exit 0", "exit 100", ["docker.io and debootstrap cannot be installed here"]),
+    ],
+    ids=["installed", "no lists", "no package"],
+)
+def test_the_engine_is_installed_from_lists_of_today(
+    tmp_path: Path, lists: str, package: str, says: list[str]
+) -> None:
+    asked = tmp_path / "asked"
+    apt = f'echo "$1 $*" >> {asked}\ncase "$1" in update) {lists} ;; esac\n{package}'
+    done = ended(tmp_path, alone={"apt-get": apt, "id": "echo 0"})
+    assert done.stdout.splitlines()[1:-1] == ["installing docker.io and debootstrap", *says]
+    verbs = [line.split()[0] for line in asked.read_text().splitlines()]
+    assert verbs == ["update", *([] if lists != "exit 0" else ["install"])]
+    assert done.returncode == 0
