@@ -26,6 +26,10 @@ ALARMS_ARGS ?=
 FUZZ_EXAMPLES ?= 300
 FUZZ_REQUESTS ?= 10000
 export UV_PYTHON_DOWNLOADS := never
+# As pip does: a network's own authority is known to the machine, where it has a store of them.
+ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem),)
+export UV_SYSTEM_CERTS ?= true
+endif
 
 STAMP := $(VENV)/.synced
 BENCH_STAMP := $(VENV)/.bench

@@ -97,3 +97,13 @@ def test_the_engine_is_installed_from_lists_of_today(
     verbs = [line.split()[0] for line in asked.read_text().splitlines()]
     assert verbs == ["update", *([] if lists != "exit 0" else ["install"])]
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize(("given", "asks_for"), [({}, "true"), ({"UV_SYSTEM_CERTS": "false"}, "false")])
+def test_the_set_up_trusts_the_authorities_of_the_machine(given: dict[str, str], asks_for: str) -> None:
+    if not Path("/etc/ssl/certs/ca-certificates.crt").exists():
+        asks_for = given.get("UV_SYSTEM_CERTS", "")
+    environment = {name: it for name, it in os.environ.items() if name != "UV_SYSTEM_CERTS"} | given
+    words = ["make", "--silent", "--eval", "asked:; @echo $$UV_SYSTEM_CERTS", "asked"]
+    asked = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert asked.stdout.strip() == asks_for
