@@ -261,6 +261,10 @@ fuzz: $(STAMP) ## Bad input for longer, to the service and to the client (FUZZ_E
 bench-checker: $(STAMP) ## Time the checker on histories of others (PORCUPINE=DIR compares it with porcupine, and needs Go; else PEER_HISTORIES=DIR)
 	@$(BIN)/python -m tests.bench.bench_checker $(BENCH_ARGS)
 
+.PHONY: bench-histories
+bench-histories: $(STAMP) ## Time the checker on histories of up to a million operations: seconds and memory (BENCH_ARGS=100000)
+	@$(BIN)/python -m tests.bench.bench_histories $(BENCH_ARGS)
+
 .PHONY: bench-explore
 bench-explore: $(BENCH_STAMP) ## Runs to a bug by schedule and by luck, and schedules a second (BENCH_ARGS=--quick)
 	@$(BIN)/python -m tests.bench.bench_explore $(BENCH_ARGS)

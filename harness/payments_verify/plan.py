@@ -239,16 +239,23 @@ def _candidates(
 ) -> Iterator[tuple[Group[S], Group[S]]]:
     by_call = sorted(range(len(answered)), key=lambda index: answered[index].called, reverse=True)
     active: list[int] = []  # sorted, and so by return
+    made: dict[int, Candidate[S]] = {}
     optional = _Optional(unanswered, max(bits, default=0).bit_length(), transitions[len(answered) :])
     for operation in answered:
         moment = _returned(operation)
         while by_call and answered[by_call[-1]].called < moment:
             insort(active, by_call.pop())
-        yield _required(active, bits, transitions), optional.called_before(moment, len(answered))
-        del active[0]
+        yield _required(active, bits, transitions, made), optional.called_before(moment, len(answered))
+        del made[active.pop(0)]
 
 
-def _required(active: Sequence[int], bits: Sequence[int], transitions: Sequence[Transitions[S]]) -> Group[S]:
+def _required(
+    active: Sequence[int],
+    bits: Sequence[int],
+    transitions: Sequence[Transitions[S]],
+    made: dict[int, Candidate[S]],
+) -> Group[S]:
+    """Make candidates of operations, and share those that are as they were for an earlier return."""
     observations: list[Candidate[S]] = []
     others: list[Candidate[S]] = []
     equal: defaultdict[int, int] = defaultdict(int)
@@ -256,7 +263,10 @@ def _required(active: Sequence[int], bits: Sequence[int], transitions: Sequence[
         steps = transitions[index]
         before = equal[id(steps)]
         equal[id(steps)] = with_this = before | bits[index]
-        (observations if steps.observes else others).append((with_this, before, steps, index))
+        known = made.get(index)
+        if known is None or known[0] != with_this or known[1] != before:
+            made[index] = known = (with_this, before, steps, index)
+        (observations if steps.observes else others).append(known)
     return (*observations, *others)
 
 
