@@ -57,6 +57,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--payments-command", metavar="CMD", help="start the service with this command: all levels"
     )
+    group.addoption(
+        "--payments-server", metavar="DSN", help="with a command: make its databases on this server"
+    )
     group.addoption("--payments-binding", metavar="FILE", help="how its HTTP says what the model says")
     group.addoption("--payments-level", metavar="N", type=int, help="the last level to examine")
     group.addoption("--payments-quick", action="store_true", help="try less of what cannot be exhausted")
@@ -275,6 +278,7 @@ def _open(config: pytest.Config) -> Any:  # noqa: ANN401 - a context manager of 
     return started_subject(
         config.getoption("--payments-command"),
         binding,
+        server=config.getoption("--payments-server"),
         quick=config.getoption("--payments-quick"),
         binding_file=None if file is None else Path(file),
     )

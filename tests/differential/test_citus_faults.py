@@ -4,39 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
-from uuid import uuid4
 
 import psycopg
 import pytest
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 
 from payments_core.entrypoints.settings import Settings
-from payments_core.entrypoints.wiring import make_pool, postgres_store, session
+from payments_core.entrypoints.wiring import session
 from payments_core.infrastructure.postgres.citus import distribute
 from payments_core.infrastructure.postgres.migrate import migrate
 from payments_verify.audit import audit
-from payments_verify.gate import Fault as Wire
-from payments_verify.gate import Gate, HeldStatement
-from payments_verify.gate.proxy import PassAll
 from payments_verify.nemesis.fault import Fault
 from payments_verify.nemesis.judge import judge
 from payments_verify.nemesis.load import Habits
 from payments_verify.nemesis.target import ENVIRONMENT, Target
 from payments_verify.nemesis.window import Pace, WindowReport, history_file, play
-from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.systems import (
     SERVICE_LOGIN,
     ApiProcess,
     Cluster,
     make_token,
 )
-from payments_verify.systems.shipped import shipped
 from tests.support.citus import CitusCluster, citus_bin_dir, citus_cluster
 
 pytestmark = [pytest.mark.long, pytest.mark.citus]
@@ -120,79 +114,6 @@ class ShardsMoved(Fault):
             for placement in self.rng.sample(await found.fetchall(), 3):
                 await connection.execute(_MOVE, placement)
                 self.effects += 1
-
-
-class Struck(PassAll):
-    """Lets a fault befall the first statement of a kind that the coordinator sends to a worker."""
-
-    def __init__(self, statement: str, fault: Wire) -> None:
-        self._statement = statement
-        self._fault: Wire | None = fault
-        self.has_struck = False
-
-    def controls(self, _session: object) -> bool:
-        """Always."""
-        return True
-
-    def held(self, statement: HeldStatement) -> None:
-        """Let it go, to the fault."""
-        strikes = statement.sql.startswith(self._statement) and not self.has_struck
-        self.has_struck = self.has_struck or strikes
-        statement.release(self._fault if strikes else None)
-
-
-@pytest.mark.invariant("I3", "I7")
-@pytest.mark.parametrize(
-    ("statement", "fault", "is_stored"),
-    [
-        ("PREPARE TRANSACTION", Wire.CUT_BEFORE, False),
-        ("PREPARE TRANSACTION", Wire.CUT_AFTER, False),
-        ("COMMIT PREPARED", Wire.CUT_BEFORE, True),
-        ("COMMIT PREPARED", Wire.CUT_AFTER, True),
-    ],
-)
-def test_a_worker_that_is_lost_in_the_middle_of_a_commit(
-    statement: str, fault: Wire, *, is_stored: bool
-) -> None:
-    """The client is not told of success, and the retry finds what is so, once the cluster has settled it."""
-
-    async def lost(cluster: CitusCluster) -> tuple[Observation, Observation]:
-        async with AsyncExitStack() as stack:
-            gates = [await stack.enter_async_context(Gate.open(dsn)) for dsn in cluster.worker_dsns]
-            await asyncio.to_thread(prepared, cluster, [_port(gate) for gate in gates])
-            pool = await stack.enter_async_context(make_pool(Settings(database_url=cluster.dsn)))
-            client = shipped(postgres_store(pool))
-            payment = str(uuid4())
-            await client.send(Invocation("create", {"payment": payment, "amount": 500}))
-            await client.send(Invocation("authorize", {"payment": payment, "window": 600_000_000}))
-            struck = Struck(statement, fault)
-            for gate in gates:
-                gate.observer = struck
-            capture = Invocation("capture", {"payment": payment, "key": "k1", "amount": 500})
-            first = again = await client.send(capture)
-            assert struck.has_struck
-            async with asyncio.timeout(SETTLED_S):
-                while again.kind == "unknown":
-                    again = await client.send(capture)
-            report = await asyncio.to_thread(audit, cluster.dsn)
-            assert report.verdict == "holds", report.findings
-            return first, again
-
-    with citus_cluster(known=False, settings=SETTLES_SOON) as cluster:
-        first, again = asyncio.run(lost(cluster))
-    assert first.kind == "unknown"
-    assert (again.value["outcome"], again.value["replayed"]) == ("captured", is_stored)
-
-
-def prepared(cluster: CitusCluster, ports: Sequence[int]) -> None:
-    """Make the nodes known to each other, each worker behind its gate, and the tables."""
-    cluster.join(ports)
-    migrate(cluster.dsn)
-    distribute(cluster.dsn, session(Settings()))
-
-
-def _port(gate: Gate) -> int:
-    return int(str(conninfo_to_dict(gate.tcp_dsn)["port"]))
 
 
 async def load(cluster: CitusCluster, kind: type[Fault], windows: int, folder: Path) -> list[WindowReport]:

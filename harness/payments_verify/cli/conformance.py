@@ -29,6 +29,7 @@ from payments_verify.payments.conformance import (
 )
 from payments_verify.result import Progress
 from payments_verify.systems import started_subject, subject_at
+from payments_verify.systems.dsn import DsnError, require_dsn
 from payments_verify.visible import without_passwords
 
 FOLDER = Path("build/conformance")
@@ -42,6 +43,15 @@ BindingFile = Annotated[
         metavar="FILE",
         show_default=False,
         help="How the service's HTTP says what the model says; 'default' for this repository's interface.",
+    ),
+]
+Server = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DSN",
+        show_default=False,
+        help="With --command: make the databases on this server, and drop them at the end. DSN is a"
+        " superuser's; of a Citus cluster, to a database of the coordinator that knows its workers.",
     ),
 ]
 
@@ -75,6 +85,7 @@ def conformance(
         bool, typer.Option("--show-binding", help="Print the default binding file, to begin one with.")
     ] = False,
     postgres_bin: PostgresBin = None,
+    server: Server = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the verdict as JSON and nothing else.")
     ] = False,
@@ -96,7 +107,7 @@ def conformance(
     unchecked: Sequence[str] = ()
     with (
         finished_is_kept() as ended,
-        examined(url, command, binding, postgres_bin, quick=quick, highest=last) as subject,
+        examined(url, command, binding, postgres_bin, server=server, quick=quick, highest=last) as subject,
         progressing("conformance") as on_level,
     ):
         unchecked = subject.unchecked
@@ -128,6 +139,7 @@ def examined(
     binding: Path | None,
     postgres_bin: Path | None,
     *,
+    server: str | None = None,
     quick: bool,
     highest: int,
 ) -> Iterator[Subject]:
@@ -139,15 +151,31 @@ def examined(
     """
     if (url is None) == (command is None):
         raise typer.BadParameter("name the service by one of the two", param_hint="--url / --command")
+    if server is not None:
+        require_server(server, command)
     bound = read_binding(binding)
     if url is not None:
         yield subject_at(url, bound)
         return
     assert command is not None
     with started_subject(
-        command, bound, postgres_bin, quick=quick, binding_file=binding, highest=highest
+        command, bound, postgres_bin, server=server, quick=quick, binding_file=binding, highest=highest
     ) as subject:
         yield subject
+
+
+def require_server(server: str, command: str | None) -> None:
+    """See that ``--server`` can be meant.
+
+    Raises:
+        typer.BadParameter: the service is not started here, or it is no connection string.
+    """
+    if command is None:
+        raise typer.BadParameter("it is for a service that --command starts", param_hint="--server")
+    try:
+        require_dsn(server)
+    except DsnError as error:
+        raise typer.BadParameter(str(error), param_hint="--server") from None
 
 
 def read_binding(file: Path | None) -> Binding:

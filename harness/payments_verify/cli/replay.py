@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 import uvloop
 
-from payments_verify.cli.conformance import BindingFile, read_binding
+from payments_verify.cli.conformance import BindingFile, Server, read_binding, require_server
 from payments_verify.cli.differential import Command, Json, PostgresBin
 from payments_verify.cli.ends import end, finished_is_kept, written
 from payments_verify.cli.explored import ExploredSystem, explored, require_database, system_of
@@ -59,6 +59,7 @@ def replay(
     command: Command = None,
     binding: BindingFile = None,
     postgres_bin: PostgresBin = None,
+    server: Server = None,
     as_json: Json = False,
 ) -> None:
     """Run exactly the schedule of a file, and show it.
@@ -74,7 +75,7 @@ def replay(
     runs: list[_Replayed] = []
     with (
         finished_is_kept() as whole,
-        _opened(made_for, command, binding, postgres_bin) as open_service,
+        _opened(made_for, command, binding, postgres_bin, server) as open_service,
         progress_bar("replay") as progress,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
@@ -87,15 +88,22 @@ def replay(
 
 @contextmanager
 def _opened(
-    system: ExploredSystem, command: str | None, binding: Path | None, bin_dir: Path | None
+    system: ExploredSystem,
+    command: str | None,
+    binding: Path | None,
+    bin_dir: Path | None,
+    server: str | None,
 ) -> Iterator[OpenGated]:
     """The service: one with a binding makes its own schema, on an empty database."""
+    if server is not None:
+        require_server(server, None if binding is None else command)
     if command is None or binding is None:
         with explored(system, command, bin_dir) as open_service:
             yield open_service
         return
-    with empty_databases(bin_dir) as new_database:
-        service, _clock_stays = StartedService(command, read_binding(binding), new_database).with_its_clock()
+    with empty_databases(bin_dir, server) as new_database:
+        started = StartedService(command, read_binding(binding), new_database, ours=server is None)
+        service, _clock_stays = started.with_its_clock()
         yield service.gated
 
 

@@ -11,7 +11,7 @@ import psycopg
 
 _LOCK = "SELECT state FROM payments WHERE payment_id = %s FOR NO KEY UPDATE"
 _VOID = (
-    "UPDATE payments SET state = 'failed', failed_at = payment_clock(), failure_reason = 'voided'"
+    "UPDATE payments SET state = 'failed', failed_at = statement_timestamp(), failure_reason = 'voided'"
     " WHERE payment_id = %s AND state = 'authorized'"
 )
 

@@ -5,10 +5,11 @@ Only these, and the bridge of the equivalence check, import ``payments_core``.
 
 from payments_core.infrastructure.embedded import EmbeddedPostgresError
 from payments_verify.systems.api_process import ApiProcess, make_token
-from payments_verify.systems.bound import StartedService, empty_databases, service_at
+from payments_verify.systems.bound import StartedService, service_at
 from payments_verify.systems.cluster import SERVICE_LOGIN, Cluster, Connection
 from payments_verify.systems.command import CommandError
 from payments_verify.systems.database import on_new_database, prepared_database
+from payments_verify.systems.empty_databases import empty_databases
 from payments_verify.systems.gated import EXPLORING, gated, gated_on_new_database, gated_service
 from payments_verify.systems.gated_memory import IN_MEMORY, gated_in_memory
 from payments_verify.systems.in_process import in_memory, in_process

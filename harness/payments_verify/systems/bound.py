@@ -5,19 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import count
-from pathlib import Path
 from typing import IO, Any
 
 import httpx
 import psycopg
 from msgspec import structs
 
-from payments_core.infrastructure.embedded import temporary_postgres
 from payments_verify import clock
 from payments_verify.gate import Gate
 from payments_verify.payments.binding import Binding, Clock
@@ -32,7 +29,6 @@ from payments_verify.scheduler import GatedDatabase, Limits, Monitor, Turns
 from payments_verify.sql.catalog import Catalog
 from payments_verify.sql.footprints import is_scheduling_point
 from payments_verify.systems.command import CommandError, RunningCommand, running_command
-from payments_verify.systems.gated import EXPLORING
 from payments_verify.systems.http_client import http_client
 from payments_verify.systems.patience import last_printed
 from payments_verify.visible import without_passwords
@@ -52,11 +48,13 @@ class StartedService:
         command: the shell command, see `running_command`.
         binding: its interface.
         new_database: makes an empty database, and gives its connection string.
+        ours: whether the database's server is one that the harness has started on this machine.
     """
 
     command: str
     binding: Binding
     new_database: Callable[[], str]
+    ours: bool = True
 
     def with_its_clock(self) -> tuple[StartedService, str | None]:
         """The service as it can be examined, and why its clock is not moved, if it is not.
@@ -144,7 +142,7 @@ class StartedService:
                 name=self.command,
                 hands=hands,
                 limits=Limits(),
-                database=GatedDatabase(gate, monitor, catalog, Turns(ours=True)),
+                database=GatedDatabase(gate, monitor, catalog, Turns(ours=self.ours)),
                 printed=partial(last_printed, output),
             )
 
@@ -218,21 +216,6 @@ async def service_at(url: str, binding: Binding) -> AsyncIterator[System]:
         request = binding.sweep.request if binding.sweep is not None else None
         sweep = None if request is None else _sweep_by_request(http, request)
         yield System(url, (client,), _leave_the_clock, sweep, traits=traits)
-
-
-@contextmanager
-def empty_databases(bin_dir: Path | None = None) -> Iterator[Callable[[], str]]:
-    """A server of the harness's own, and what makes an empty database on it.
-
-    Args:
-        bin_dir: the PostgreSQL to run; the embedded one, or the newest found, if not given.
-
-    Raises:
-        EmbeddedPostgresError: if no server can be started; the message says why and what to do.
-    """
-    numbers = count(1)
-    with temporary_postgres(bin_dir=bin_dir, settings=EXPLORING) as server:
-        yield lambda: server.create_database(f"conformance_{next(numbers)}")
 
 
 @asynccontextmanager

@@ -15,7 +15,8 @@ from payments_verify.payments.coverage import traits_of, unchecked, why_not
 from payments_verify.payments.faults_check import FaultPlan
 from payments_verify.payments.scenarios import FAULT_SCENARIOS, ONE_CAPTURE, SCENARIOS
 from payments_verify.systems.background import statements_without_request
-from payments_verify.systems.bound import StartedService, empty_databases, service_at
+from payments_verify.systems.bound import StartedService, service_at
+from payments_verify.systems.empty_databases import empty_databases
 from payments_verify.visible import without_passwords
 
 _BLACK_BOX = 3
@@ -50,16 +51,18 @@ def started_subject(
     binding: Binding,
     bin_dir: Path | None = None,
     *,
+    server: str | None = None,
     quick: bool = False,
     binding_file: Path | None = None,
     highest: int = max(LEVELS),
 ) -> Iterator[Subject]:
-    """A service that a command starts, with a database server of the harness's own: every level.
+    """A service that a command starts, over databases that the harness makes: every level.
 
     Args:
         command: the shell command, see `running_command`.
         binding: its interface.
         bin_dir: the PostgreSQL to run; the embedded one, or the newest found, if not given.
+        server: a server of somebody else's instead, see `databases_on`.
         quick: whether to leave out what takes longest.
         highest: the highest level that is going to be tried: what only those above need is not looked for.
         binding_file: where the binding was read, for the command line that replays a schedule.
@@ -67,8 +70,9 @@ def started_subject(
     Raises:
         EmbeddedPostgresError: if no server can be started; the message says why and what to do.
     """
-    with empty_databases(bin_dir) as new_database:
-        service, clock_stays = StartedService(command, binding, new_database).with_its_clock()
+    with empty_databases(bin_dir, server) as new_database:
+        started = StartedService(command, binding, new_database, ours=server is None)
+        service, clock_stays = started.with_its_clock()
         binding, traits = service.binding, service.traits
         reasons = [(each, why_not(each, binding, traits)) for each in SCENARIOS.values()]
         left_out = [] if clock_stays is None else [f"the clock is not moved: {clock_stays}"]
@@ -97,6 +101,7 @@ def started_subject(
             )
         again: list[object] = ["replay", "--command", command]
         again += ["--binding", "default" if binding_file is None else str(binding_file)]
+        again += [] if server is None else ["--server", server]
         yield Subject(
             name=without_passwords(command),
             system=service.system,

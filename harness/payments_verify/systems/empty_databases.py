@@ -1,9 +1,11 @@
-"""Databases on a server that somebody else runs; on each node, where Citus has it on several machines."""
+"""Empty databases, on a server of the harness's own or on somebody else's, which may be a Citus cluster."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -11,10 +13,33 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
+from payments_core.infrastructure.embedded import temporary_postgres
 from payments_verify import clock
+from payments_verify.systems.gated import EXPLORING
 
 _CONNECT_LIMIT_S = 10
 _COORDINATOR = "SELECT nodename, nodeport FROM pg_dist_node WHERE groupid = 0"
+
+
+@contextmanager
+def empty_databases(bin_dir: Path | None = None, server: str | None = None) -> Iterator[Callable[[], str]]:
+    """What makes an empty database, and gives its connection string.
+
+    Args:
+        bin_dir: the PostgreSQL to run; the embedded one, or the newest found, if not given.
+        server: a server of somebody else's, see `databases_on`; one of the harness's own if not given.
+
+    Raises:
+        EmbeddedPostgresError: if no server can be started; the message says why and what to do.
+        psycopg.Error: the server that was given is not reached, or refuses.
+    """
+    if server is not None:
+        with databases_on(server) as new_database:
+            yield new_database
+        return
+    numbers = count(1)
+    with temporary_postgres(bin_dir=bin_dir, settings=EXPLORING) as own:
+        yield lambda: own.create_database(f"conformance_{next(numbers)}")
 
 
 @contextmanager
