@@ -230,11 +230,10 @@ ONE_KEY_DOES_NOT_LOCK = Edit(
 )
 
 
-@pytest.mark.parametrize("scenario", ["different-keys", "three-captures"])
-def test_a_service_that_does_not_lock_for_one_key_is_found(scenario: str, tmp_path: Path) -> None:
+def test_a_service_that_does_not_lock_for_one_key_is_found(tmp_path: Path) -> None:
     mutant = mutated_copy(tmp_path / "mutant", [ONE_KEY_DOES_NOT_LOCK])
     output = str(tmp_path / "schedules")
-    found = run_harness(mutant, ["explore", "--scenario", scenario, "--output", output, "--json"])
+    found = run_harness(mutant, ["explore", "--scenario", "different-keys", "--output", output, "--json"])
     assert found.returncode == 1, found.stdout + found.stderr
     (result,) = json.loads(found.stdout)
     assert result["verdict"] == "violated"

@@ -131,7 +131,11 @@ def explore(
     ] = 1,
     executor: ExecutorName = None,
     rerun: Annotated[
-        int, typer.Option(min=0, help="Run every so-manieth schedule twice, to see that it does the same.")
+        int,
+        typer.Option(
+            min=0,
+            help="Run every so-manieth schedule twice, to see that it does the same; up to symmetry, all.",
+        ),
     ] = RERUN_EVERY,
     output: Annotated[Path, typer.Option(help="Folder for the schedules of violations.")] = SCHEDULES,
     stop_at_first: StopAtFirst = False,
