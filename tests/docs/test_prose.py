@@ -11,9 +11,8 @@ from tests.docs.pages import README, ROOT
 
 LIMIT = 120
 TWO_SCREENS = 90
-LAST_OLD_DECISION = "0030"
-DECISIONS = [page for page in sorted((ROOT / "specs/adr").glob("*.md")) if page.name[:4] > LAST_OLD_DECISION]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "specs").glob("*.md")), *DECISIONS]
+WRITTEN = [page for folder in ("", "adr", "tla") for page in sorted((ROOT / "specs" / folder).glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *WRITTEN]
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 MADE = re.compile(r"^<!-- made by .*?^<!-- end of ", re.MULTILINE | re.DOTALL)
 
