@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 from typing import Any
 
 import pytest
@@ -57,6 +58,26 @@ def test_what_takes_long_runs_each_night() -> None:
 
 def test_what_is_made_can_be_made() -> None:
     assert set.union(*map(made, CI["jobs"].values())) <= TARGETS
+
+
+@pytest.mark.parametrize("line", sorted({line for job in CI["jobs"].values() for line in lines(job)}))
+def test_each_line_can_be_run_here(line: str) -> None:
+    assert "${{" not in line  # nothing is left that only GitHub knows
+    program, *words = shlex.split(line)
+    if program == "make":
+        words = ["--dry-run", *words]
+        subprocess.run([program, *words], cwd=ROOT, check=True, capture_output=True, timeout=60)
+    else:
+        assert program == "apt-get" or (ROOT / words[0]).is_file()
+
+
+def test_tests_that_need_packages_of_the_system_run_where_they_are_installed() -> None:
+    for name, job in CI["jobs"].items():
+        run = lines(job)
+        tested = [
+            each for each in run if each.startswith(("make test ", "make test-long")) or each == "make test"
+        ]
+        assert not tested or run[0] == "bash .ci/install", name
 
 
 @pytest.mark.parametrize("workflow", [CI, EXAMPLE], ids=["ours", "the example"])
