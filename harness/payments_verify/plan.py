@@ -83,13 +83,17 @@ class Prospects(dict[int, bool], Generic[S]):
         self._passed = passed
 
     def __missing__(self, number: int) -> bool:
-        plan, index = self._plan, self.index
-        open_then = (each[3] for group in plan.candidates(index) for each in group)
-        others = {*range(self._passed, index), *open_then} - {index}
-        meanwhile = [plan.operations[each] for each in sorted(others)]
-        state = plan.states.values[number]
-        self[number] = can = self._spec.can_lead_to(state, plan.operations[index], meanwhile)
+        state, operations = self._plan.states.values[number], self._plan.operations
+        self[number] = can = self._spec.can_lead_to(state, operations[self.index], self._meanwhile())
         return can
+
+    def _meanwhile(self) -> Iterator[Operation]:
+        plan, index = self._plan, self.index
+        yield from plan.operations[self._passed : index]
+        for group in plan.candidates(index):
+            for _, _, _, each in group:
+                if each != index:
+                    yield plan.operations[each]
 
 
 Candidate: TypeAlias = "tuple[int, int, Transitions[S], int]"

@@ -97,16 +97,20 @@ class Search(Generic[S]):
         while configurations and not self.finished:
             configurations -= 1
             node, tried = self._todo.pop()
-            bound = self.plan.bound(node[0], node[1], node[2])
-            if bound < self._bound:
-                self._set_aside.setdefault(bound, []).append((node, tried))
-            else:
+            if tried or not self._is_set_aside(node):
                 self._enter(node, tried)
             if self.linearizable is False:
                 self._left -= 1
                 self.finished = not self._left
             if not self._todo:
                 self._resume()
+
+    def _is_set_aside(self, node: Node) -> bool:
+        bound = self.plan.bound(node[0], node[1], node[2])
+        if bound < self._bound:
+            self._set_aside.setdefault(bound, []).append((node, 0))
+            return True
+        return False
 
     def _enter(self, node: Node, tried: int) -> None:
         if not tried:

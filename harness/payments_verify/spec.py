@@ -39,7 +39,7 @@ To check a service of your own, write one class with the members of `Spec` and a
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar, runtime_checkable
 
 from payments_verify.history import Operation
@@ -180,7 +180,7 @@ class Foresight(Spec[S], Protocol[S]):
     the search finds it at the first append that is out of order.
     """
 
-    def can_lead_to(self, state: S, operation: Operation, meanwhile: Sequence[Operation]) -> bool:
+    def can_lead_to(self, state: S, operation: Operation, meanwhile: Iterable[Operation]) -> bool:
         """Say whether an operation can take effect later.
 
         True is always safe. False is believed: a False for what can happen is a wrong verdict.
@@ -188,7 +188,8 @@ class Foresight(Spec[S], Protocol[S]):
         Args:
             state: The state now.
             operation: An operation that `observes`, with what was observed.
-            meanwhile: The other operations that may take effect before it. Some may have done so already.
+            meanwhile: The other operations that may take effect before it, given once. Some may have
+                done so already.
 
         Returns:
             False only if there is no sequence of some of `meanwhile`, in any order, that leads from `state`

@@ -9,6 +9,7 @@ histories or what it takes to compile are missing. Verdicts are checked along th
 
 from __future__ import annotations
 
+import gc
 import os
 import statistics
 import sys
@@ -76,7 +77,7 @@ class Figures:
 
 
 def checked(path: Path, verdict: str | None) -> tuple[Sample, bool]:
-    """Read and check one history.
+    """Read and check one history, as the command does: without the collector of cycles.
 
     Returns:
         What it took, and whether it is linearizable.
@@ -84,12 +85,15 @@ def checked(path: Path, verdict: str | None) -> tuple[Sample, bool]:
     Raises:
         ValueError: the checker's verdict is none, or not the known one, so that its time means nothing.
     """
+    gc.collect()
+    gc.disable()
     started = time.process_time()
     history = load(path)
     read = time.process_time()
     spec = spec_named("etcd" if history.format == "jepsen" else history.spec or "")
     result = check(spec, history.operations)
     done = time.process_time()
+    gc.enable()
     if result.verdict is Verdict.UNKNOWN or verdict not in (None, result.verdict):
         raise ValueError(f"{path}: {result.verdict}, and it is known to be {verdict}")
     configurations = sum(part.configurations for part in result.parts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable
 from itertools import permutations
 from xml.etree import ElementTree as ET
 
@@ -28,7 +28,7 @@ SIZE = (24, 6)
 class Blind(KeyValue):
     """Foresees nothing."""
 
-    def can_lead_to(self, state: str, operation: Operation, meanwhile: Sequence[Operation]) -> bool:
+    def can_lead_to(self, state: str, operation: Operation, meanwhile: Iterable[Operation]) -> bool:
         del state, operation, meanwhile
         return True
 
@@ -36,7 +36,7 @@ class Blind(KeyValue):
 class Mistaken(KeyValue):
     """Forgets that a put may leave another string."""
 
-    def can_lead_to(self, state: str, operation: Operation, meanwhile: Sequence[Operation]) -> bool:
+    def can_lead_to(self, state: str, operation: Operation, meanwhile: Iterable[Operation]) -> bool:
         del meanwhile
         return super().can_lead_to(state, operation, ())
 

@@ -42,7 +42,7 @@ MUTANTS = {
     "tries an alternative too late": (search, "tried, None)", "tried + 1, None)"),
     "never resumes": (search, "if self._bound < self._score[0]:", "if self._bound <= self._score[0]:"),
     "waits for what is placed": (plan, "placed & prospects.bit or", "False or"),
-    "foresees too little to come": (plan, "for each in sorted(others)", "for each in ()"),
+    "foresees too little to come": (plan, "yield from plan.operations[self._passed : index]", "return"),
     "foresees for a later return": (plan, "return prospects.index", "return 0"),
     "ignores real time": (plan, "answered[by_call[-1]].called < moment:", "True:"),
     "starts unknowns before their call": (plan, ".called > moment:", ".called < 0:"),

@@ -8,7 +8,7 @@ nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from payments_verify.history import Json, Operation, Outcome
 from payments_verify.spec import not_understood
@@ -49,7 +49,7 @@ class KeyValue:
         """Gets and refusals leave the string as it is."""
         return operation.f == "get" or operation.outcome is Outcome.FAIL
 
-    def can_lead_to(self, state: str, operation: Operation, meanwhile: Sequence[Operation]) -> bool:
+    def can_lead_to(self, state: str, operation: Operation, meanwhile: Iterable[Operation]) -> bool:
         """Say whether the string can become what a get answered, see `Foresight.can_lead_to`.
 
         An append only makes the string longer. So the answer begins with the string that there is now, or
