@@ -98,7 +98,7 @@ class Renaming:
         return replace(plan, prefix=tuple(map(self.process, plan.prefix)), policy=Renamed(plan.policy, self))
 
     def situation(self, situation: Situation) -> Situation:
-        """Return the situation in which others stand."""
+        """Return the situation in which others stand, with labels as they are: no policy reads them."""
         return replace(
             situation,
             ready={self.process(process): self._pending(step) for process, step in situation.ready.items()},
@@ -122,7 +122,7 @@ class Renaming:
         )
 
     def _pending(self, step: Pending) -> Pending:
-        return Pending(self.text(step.label), step.footprint.renamed(self.names), self.text(step.shape))
+        return replace(step, footprint=step.footprint.renamed(self.names))
 
 
 def _inverse(mapping: Mapping[Any, Any]) -> Mapping[Any, Any]:
