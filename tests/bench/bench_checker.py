@@ -37,7 +37,7 @@ LIMIT = 3.0
 """The most that the checker may take, as a multiple of the compiled checker's time."""
 
 LEAST_MS = 1.0
-"""What the compiled checker takes at least, for the limit to be held against it."""
+"""What the compiled checker takes at least, to compare the limit with it."""
 
 
 @dataclass(frozen=True)

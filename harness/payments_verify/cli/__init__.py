@@ -56,7 +56,7 @@ COMMANDS = {
         "practice:practice",
         "An exercise: a capture service that is wrong, to be made right level by level.",
     ),
-    "tla": ("tla:app", "The TLA+ specification in specs/tla: check it, and hold it against real runs."),
+    "tla": ("tla:app", "The TLA+ specification in specs/tla: check it, and compare it with real runs."),
 }
 """Where each command is, and what it does. It is imported when it is run: none waits for the others."""
 

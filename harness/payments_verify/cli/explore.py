@@ -134,7 +134,7 @@ def explore(
         int,
         typer.Option(
             min=0,
-            help="Run every so-manieth schedule twice, to see that it does the same; up to symmetry, all.",
+            help="Run every Nth schedule twice, to see that it does the same; up to symmetry, all.",
         ),
     ] = RERUN_EVERY,
     output: Annotated[Path, typer.Option(help="Folder for the schedules of violations.")] = SCHEDULES,

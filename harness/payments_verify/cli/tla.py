@@ -1,4 +1,4 @@
-"""`payments-verify tla`: the TLA+ specification, checked by TLC and held against the model and real runs."""
+"""`payments-verify tla`: the TLA+ specification, checked by TLC and compared with the model and real runs."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=N
 
 @app.callback()
 def root() -> None:
-    """The TLA+ specification in specs/tla: check it, and hold it against the model and against real runs.
+    """The TLA+ specification in specs/tla: check it, and compare it with the model and with real runs.
 
     It needs Java, and TLC, which the extra tla brings.
     """
@@ -198,11 +198,11 @@ def traces(
     protocol: Annotated[
         str | None,
         typer.Option(
-            metavar="MODEL", help="Hold them against the protocol of this model.", show_default=False
+            metavar="MODEL", help="Compare them with the protocol of this model.", show_default=False
         ),
     ] = None,
     every: Annotated[
-        bool, typer.Option("--every", help="Run every schedule; the specification must have no more.")
+        bool, typer.Option("--every", help="Run every schedule; the specification must have exactly as many.")
     ] = False,
     specification: Specification = SPECIFICATION,
     jar: Jar = None,

@@ -35,7 +35,7 @@ class Options:
     Attributes:
         runs: end after so many runs, abandoned ones included, whatever is left; ``None`` for no limit.
         seconds: end when so much time has passed; what is being run then is finished. ``None`` for no limit.
-        rerun_every: run every so-manieth plan twice, to see that it does the same; 0 for none.
+        rerun_every: every how many plans one is run twice, to see that it does the same; 0 for none.
         result_key: what of a run's result must be the same then.
         symmetry: run every plan once more, with interchangeable processes in each other's place, to see that
             they are; instead of ``rerun_every``.

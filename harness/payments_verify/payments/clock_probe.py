@@ -4,8 +4,8 @@ Not every clock can be moved: `CURRENT_TIMESTAMP` is grammar and no function, a 
 path of its own, and many a service asks its host. No command here is near the end of a window, so that a
 wrong service that does follow the clock is not taken for one that does not.
 
-Nor is the clock moved for a service that expires payments by itself: what it had done by an instant would be
-nobody's to say.
+Nor is the clock moved for a service that expires payments by itself: nobody could know what it has done by an
+instant.
 """
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ def why_not(scenario: Scenario, binding: Binding, traits: Traits) -> str | None:
 
 def _lacks_for_sweeping(traits: Traits) -> str | None:
     if not traits.sweeps:
-        return "sweep.request or sweep.sql: how long a command takes to start is nobody's to say"
+        return "sweep.request or sweep.sql: a command needs an unknown time to start"
     if "fail" not in traits.commands:
         return "commands.fail, to clear away what a sweep could find"
     return None

@@ -144,7 +144,7 @@ async def explore_scenario(
         folder: where the schedule of a violation is written.
         probes: random schedules from which the number of all is estimated; 0 for no estimate.
         workers: run schedules there; one after the other here if not given.
-        rerun_every: run every so-manieth schedule twice, to see that it does the same; 0 for none.
+        rerun_every: every how many schedules one is run twice, to see that it does the same; 0 for none.
         on_run: is told of each run.
     """
     started = time.perf_counter()

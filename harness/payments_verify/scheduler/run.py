@@ -251,7 +251,7 @@ class Run:
                 raise SchedulingError(f"{', '.join(map(str, pollers))} asked for the same without end")
 
     async def _send(self, process: Process, statement: HeldStatement) -> None:
-        """Let a statement go, or let happen to it what is to happen."""
+        """Let a statement go, or put the fault in its place that is planned for it."""
         planned = (process.index, process.statements) in self._conditions.faults
         fault = self._footprints.fault_at(statement)
         before = self._footprints.before_refusal(statement)

@@ -125,7 +125,7 @@ class StartedService:
             output = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
             running, set_clock = await self._start(stack, gate.tcp_dsn, dsn, output)
             http = await stack.enter_async_context(_http(running.url, self.binding))
-            # Where time is the real one, what is said of it cannot be compared with the model's.
+            # The instants of a real clock cannot be compared with the model's.
             dated = self.traits.moves_clock and self.traits.dates_authorizations
             client = BoundClient(http, self.binding, Names(), dated)
             statements = _row_statements(self.binding, client.id_of)

@@ -58,7 +58,7 @@ class NotModelledError(ValueError):
 
 @dataclass(frozen=True)
 class Protocol:
-    """The protocol that a run is held against: the one of the service, or a weakened one.
+    """The protocol that a run is compared with: the one of the service, or a weakened one.
 
     Attributes:
         locking: whether the lock statement locks the row.

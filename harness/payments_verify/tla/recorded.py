@@ -183,7 +183,7 @@ def validate(
         tlc: where to look.
         scenario: what was raced.
         runs: the events of each.
-        protocol: what they are held against; the service's own protocol if not given.
+        protocol: what they are compared with; the service's own protocol if not given.
 
     Raises:
         NotModelledError: the specification does not have this scenario, or TLC could make nothing of a run.

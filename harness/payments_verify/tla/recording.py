@@ -72,7 +72,7 @@ def check_runs(
         tlc: where to look.
         scenario: what was raced.
         runs: the events of each run.
-        protocol: what they are held against; the service's own protocol if not given.
+        protocol: what they are compared with; the service's own protocol if not given.
         every: whether these are the runs of every schedule: then there must be as many behaviours.
 
     Returns:
