@@ -110,6 +110,16 @@ def test_the_classes_found_stand_for_all(clients: int, clock: int, classes: int)
     assert {image(each, renaming) for each in found for renaming in every} == set(map(canonical, full))
 
 
+def test_there_may_be_several_groups() -> None:
+    """Two clients with one key, two with another: each pair may change places, and divides by two."""
+    program, groups = captures("x", "x", "y", "y"), [(0, 1), (2, 3)]
+    every = renamings(Symmetry(groups))
+    full = {canonical(each) for each in explored(program, SourceDPOR())[1]}
+    found = [canonical(each) for each in explored(program, SourceDPOR(groups=groups))[1]]
+    assert (len(full), len(found), len(every)) == (336, 84, 4)
+    assert {image(each, renaming) for each in found for renaming in every} == full
+
+
 def members(seed: int) -> tuple[Simulator, Symmetry]:
     """Two processes that do the same, or three, each with a row of its own; and perhaps another process."""
     chance = random.Random(seed)
