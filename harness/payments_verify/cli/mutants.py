@@ -160,7 +160,10 @@ def _run(
         plan = planned(known, trees, columns, all_techniques=all_techniques, salt=str(bin_dir or ""))
 
         def on_trial(done: int, total: int, last: Planned, left: float) -> None:
-            progress(done, total, f"trials; {last.row}: {last.technique.name}; {_about(left)}")
+            spent = time.monotonic() - started
+            progress(
+                int(spent), int(spent + left), f"s; {done} of {total}: {last.row}: {last.technique.name}"
+            )
 
         done = run_all(
             plan,
@@ -183,10 +186,6 @@ def _where(executor: str | None, workers: int) -> Iterator[tuple[Callable[..., T
         return
     with open_executor(executor) as opened:
         yield Elsewhere(opened.executor, QUICK.scenarios), opened.workers or workers
-
-
-def _about(seconds: float) -> str:
-    return f"about {max(1, round(seconds / 60))} min left" if seconds else "the last ones"
 
 
 def _package() -> Path:
