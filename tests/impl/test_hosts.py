@@ -17,6 +17,7 @@ from payments_core.entrypoints import wiring
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
 from payments_core.infrastructure.embedded.process import free_port
+from payments_core.infrastructure.postgres import connection as connections
 from payments_core.infrastructure.postgres.connection import Connection
 from payments_core.infrastructure.postgres.hosts import each_host, first_of
 from payments_core.infrastructure.postgres.migrate import known, migrate, pending
@@ -57,6 +58,28 @@ async def test_a_silent_host_keeps_the_service_from_nothing(database: Database) 
             store = postgres_store(pool, settings, own=own)
             await asyncio.gather(*(store.create(uuid4(), Amount(500)) for _ in range(20)))
             assert await store.ready()
+
+
+@pytest.mark.invariant("I9")
+async def test_who_gives_up_on_a_lost_host_waits_no_longer_than_the_connection_lasts(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The request to cancel the statement goes to the same host, and is never answered."""
+
+    async def unanswered(_connection: psycopg.AsyncConnection, *, timeout: float) -> None:  # noqa: ASYNC109
+        await asyncio.sleep(timeout)
+
+    monkeypatch.setattr(psycopg.AsyncConnection, "cancel_safe", unanswered)
+    monkeypatch.setattr(connections, "_PATIENCE_S", ENDLESS_S)
+    async with asyncio.timeout(LIMIT_S), Network.between((HOST, port_of(database))) as network:
+        dsn = make_conninfo(database.dsn, port=network.port, sslmode="disable", tcp_user_timeout=1_000)
+        async with make_pool(Settings(database_url=dsn, pool_min=1, pool_max=1)) as pool:
+            store = postgres_store(pool)
+            await store.create(uuid4(), Amount(500))
+            await network.drop_packets()
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.3):
+                    await store.create(uuid4(), Amount(500))
 
 
 async def test_the_service_starts_beside_a_silent_host(database: Database) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 import select
-from contextlib import suppress
 from functools import partial
 from itertools import count
 from typing import Any, Self, TypeVar
@@ -142,8 +141,11 @@ class Connection(AsyncConnection[Row]):
         clock = asyncio.get_running_loop().time
         limit = clock() + _PATIENCE_S
         while not hearing.done() and clock() < limit:
-            with suppress(Exception):  # it is asked again
-                await self.cancel_safe(timeout=_PATIENCE_S)
+            asking = asyncio.create_task(self.cancel_safe(timeout=_PATIENCE_S))
+            await asyncio.wait([hearing, asking], return_when=asyncio.FIRST_COMPLETED)
+            if self.pgconn.status == ConnStatus.BAD:
+                asking.cancel()  # where the connection is lost, nobody may answer this either
+            await asyncio.gather(asking, return_exceptions=True)  # it is asked again
             await asyncio.wait([hearing], timeout=_ASK_AGAIN_S)
         if not hearing.done():
             hearing.cancel()
