@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,8 @@ def write(path: Path, *, operations: int, clients: int, payments: int, seed: int
     """
     encode = msgspec.json.Encoder().encode
     with path.open("wb") as file:
-        file.writelines(
-            encode(each) + b"\n" for each in (HEADER, *_events(operations, clients, payments, seed))
-        )
+        events = _events(operations, clients, payments, seed)
+        file.writelines(encode(each) + b"\n" for each in chain([HEADER], events))
 
 
 def _events(operations: int, clients: int, payments: int, seed: int) -> Iterator[dict[str, Any]]:
