@@ -285,6 +285,10 @@ bench-doors: $(STAMP) ## Microseconds that each piece between a client's bytes a
 bench-audit: $(STAMP) ## Seed a million payments and audit them: seconds and memory (BENCH_ARGS=--quick)
 	@$(BIN)/python -m tests.bench.bench_audit $(BENCH_ARGS)
 
+.PHONY: bench-citus
+bench-citus: $(STAMP) ## Captures a second and CPU by node, on one server and on a Citus cluster, by turns (BENCH_ARGS=--help)
+	@$(BIN)/python -m tests.bench.bench_citus $(BENCH_ARGS)
+
 # ---- containers ---------------------------------------------------------------------------------
 
 .PHONY: compose

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -109,22 +111,32 @@ def test_conformance_over_http(tmp_path: Path) -> None:
 
     async def examined(dsn: str) -> int:
         async with server_process(dsn) as url:
-            command = [
-                sys.executable,
-                "-m",
-                "payments_verify",
-                "conformance",
-                "--url",
-                url,
-                "--quick",
-                "--json",
-            ]
-            with (tmp_path / "report.json").open("wb") as report:
-                process = await asyncio.create_subprocess_exec(*command, stdout=report)
-                return await process.wait()
+            return await asyncio.to_thread(conformance, tmp_path, "--url", url)
 
-    with citus_database() as cluster:
-        migrate(cluster.dsn)
-        distribute(cluster.dsn, session(Settings()))
-        assert asyncio.run(examined(cluster.dsn)) == 0
+    with citus_database() as made:
+        migrate(made.dsn)
+        distribute(made.dsn, session(Settings()))
+        assert asyncio.run(examined(made.dsn)) == 0
     assert json.loads((tmp_path / "report.json").read_bytes())["level"] == 3
+
+
+@pytest.mark.parametrize("level", [1, 4, 5])
+def test_conformance_by_command(cluster: CitusDatabase, level: int, tmp_path: Path) -> None:
+    """The harness makes databases on the cluster, and moves the clock of each node."""
+    python = sys.executable
+    serve = f"{python} -m payments_core migrate --distribute citus && exec {python} -m payments_core serve"
+    options = ["--server", cluster.dsn, "--command", f"{serve} --port $PORT"]
+    assert conformance(tmp_path, *options, "--from", str(level), "--level", str(level)) == 0
+    levels = json.loads((tmp_path / "report.json").read_bytes())["levels"]
+    assert levels[level - 1]["verdict"] == "holds"
+    assert levels[level - 1]["cases"] > 0
+
+
+def conformance(folder: Path, *options: str) -> int:
+    """Examine as the command line does, and keep the report; the exit code."""
+    command = [sys.executable, "-m", "payments_verify", "conformance", *options, "--quick", "--json"]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # of the binding's sweep
+    with (folder / "report.json").open("wb") as report:
+        return subprocess.run(
+            [*command, "--output", str(folder)], stdout=report, check=False, env={**os.environ, "PATH": path}
+        ).returncode

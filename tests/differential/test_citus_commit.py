@@ -39,8 +39,6 @@ from tests.support.citus import CitusCluster, citus_bin_dir, citus_cluster
 pytestmark = [pytest.mark.long, pytest.mark.citus]
 citus_bin_dir()
 
-SETTLES_SOON = {"citus.recover_2pc_interval": "1s"}
-"""What a lost worker has prepared is committed or taken back after so long; a minute, if nothing is set."""
 SETTLED_S = 60.0
 PREPARE, COMMIT_PREPARED, COMMIT = "PREPARE TRANSACTION", "COMMIT PREPARED", "COMMIT"
 STEPS = [
@@ -134,7 +132,7 @@ class Client:
 @pytest.fixture
 def cluster() -> Iterator[CitusCluster]:
     """Servers that do not know each other yet."""
-    with citus_cluster(known=False, settings=SETTLES_SOON) as made:
+    with citus_cluster(known=False) as made:
         yield made
 
 

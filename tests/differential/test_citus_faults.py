@@ -36,8 +36,6 @@ from tests.support.citus import CitusCluster, citus_bin_dir, citus_cluster
 pytestmark = [pytest.mark.long, pytest.mark.citus]
 citus_bin_dir()
 
-SETTLES_SOON = {"citus.recover_2pc_interval": "1s"}
-"""What a lost worker has prepared is committed or taken back after so long; a minute, if nothing is set."""
 SETTLED_S = 60.0
 _PLACEMENTS = b"""
     SELECT shardid, a.nodename, a.nodeport, b.nodename, b.nodeport
@@ -126,7 +124,7 @@ async def load(cluster: CitusCluster, kind: type[Fault], windows: int, folder: P
 @pytest.fixture
 def distributed() -> Iterator[CitusCluster]:
     """A cluster that has the service's tables."""
-    with citus_cluster(settings=SETTLES_SOON) as cluster:
+    with citus_cluster() as cluster:
         migrate(cluster.dsn)
         distribute(cluster.dsn, session(Settings(lock_timeout_ms=2000)))
         yield cluster

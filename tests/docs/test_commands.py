@@ -22,7 +22,7 @@ from tests.docs.pages import ROOT, blocks, names
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "specs").rglob("*.md"))]
 APPS = {"payments-verify": verify, "payments-core": core}
-OF_THE_READER = re.compile(r"\b(AUDITOR|CHECKOUT|CMD|DIR|FILE|HOST|PAGE|PYTHON|SEED|URL)\b(?!=)")
+OF_THE_READER = re.compile(r"\b(AUDITOR|CHECKOUT|CMD|DIR|DSN|FILE|HOST|PAGE|PYTHON|SEED|URL)\b(?!=)")
 CHEAP = re.compile(r" (--help|--list|--show-binding|history specs/\S+|token)( |$)")
 BARE = "/usr/bin:/bin"
 _LIMIT_S = 120

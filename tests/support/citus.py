@@ -10,7 +10,7 @@ name, in CI as well, and `make test-citus` ends with 2.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,7 @@ _SETTINGS = {
     "max_connections": "200",
     "citus.node_conninfo": "sslmode=disable",
     "citus.shard_count": "8",
+    "citus.recover_2pc_interval": "1s",
     "citus.enable_statistics_collection": "off",
 }
 # The coordinator logs in at the workers as whoever works there, and has no password for it.
@@ -113,16 +114,14 @@ def citus_database() -> Iterator[CitusDatabase]:
 
 
 @contextmanager
-def _server(
-    bin_dir: Path, folder: Path, settings: Mapping[str, str], *, durable: bool
-) -> Iterator[EmbeddedPostgres]:
+def _server(bin_dir: Path, folder: Path, *, durable: bool) -> Iterator[EmbeddedPostgres]:
     """A server that has Citus loaded, with an empty database."""
     node = EmbeddedPostgres(
         folder,
         bin_dir=bin_dir,
         durable=durable,
         autovacuum=False,
-        settings={**_SETTINGS, "hba_file": str(folder.parent / "hba"), **settings},
+        settings={**_SETTINGS, "hba_file": str(folder.parent / "hba")},
     )
     with node:
         node.create_database(_DATABASE)
@@ -130,21 +129,18 @@ def _server(
 
 
 @contextmanager
-def citus_cluster(
-    *, known: bool = True, durable: bool = False, settings: Mapping[str, str] | None = None
-) -> Iterator[CitusCluster]:
+def citus_cluster(*, known: bool = True, durable: bool = False) -> Iterator[CitusCluster]:
     """A cluster that is started for the block, without a schema.
 
     Args:
         known: whether the nodes are known to each other.
         durable: whether the servers wait for their disk.
-        settings: more settings of the servers.
     """
     bin_dir = citus_bin_dir()
     with reachable_folder() as folder, ExitStack() as stack:
         (folder / "hba").write_text(_LETS_IN)
         coordinator, *workers = (
-            stack.enter_context(_server(bin_dir, folder / f"node{number}", settings or {}, durable=durable))
+            stack.enter_context(_server(bin_dir, folder / f"node{number}", durable=durable))
             for number in range(1 + WORKERS)
         )
         cluster = CitusCluster(

@@ -88,11 +88,11 @@ class Monitor:
 
     async def terminate(self, pid: int) -> None:
         """End a server process, as an administrator does."""
-        await self._cursor.execute(b"SELECT pg_terminate_backend($1)", [pid])
+        await self._cursor.execute(b"SELECT pg_terminate_backend($1::int)", [pid])
 
     async def cancel(self, pid: int) -> None:
         """Have a server process end its statement, as a client does who asks for it."""
-        await self._cursor.execute(b"SELECT pg_cancel_backend($1)", [pid])
+        await self._cursor.execute(b"SELECT pg_cancel_backend($1::int)", [pid])
 
     async def waiting_for(self, pids: Iterable[int]) -> Mapping[int, frozenset[int]]:
         """For each of the server processes, which ones hold what it waits for."""

@@ -164,6 +164,7 @@ class Run:
     async def _schedule(self, choose: Chooser) -> bool:
         last = None
         while True:
+            self._raise_what_failed()  # others may wait for ever for what it holds
             await self._look_after_waiting(released=False)
             waiting = [process for process in self.processes if process.state in WAITING]
             able = [process for process in self.processes if process.state is State.READY]
@@ -189,6 +190,11 @@ class Run:
             if last is None:
                 return False
             await self._step(self.processes[last])
+
+    def _raise_what_failed(self) -> None:
+        for process in self.processes:
+            if process.task is not None and process.task.done() and not process.task.cancelled():
+                process.task.result()
 
     async def _step(self, process: Process) -> None:
         parked = process.parked.popleft()
