@@ -195,6 +195,31 @@ def test_a_half_sent_message_ends_the_run_and_says_who_waits_for_what(dsn: str) 
     assert "11 bytes of a message that has not come to its end" in said
 
 
+def test_a_body_that_fails_ends_the_run_while_others_wait_for_what_it_holds(dsn: str) -> None:
+    async def main() -> None:
+        async with (
+            asyncio.timeout(30),
+            Gate.open(dsn, is_scheduling_point) as gate,
+            Monitor.connect(dsn) as monitor,
+            await connected(gate) as holding,
+            await connected(gate) as waiting,
+        ):
+
+            async def fail(_process: Process) -> None:
+                await holding.execute("BEGIN")
+                await holding.execute(LOCK, [1])
+                await holding.execute("SELECT 1 FROM items")
+                raise ValueError("of the body")
+
+            bodies = [("fails", fail), ("waits", script(waiting, [(LOCK, 1)], []))]
+            run = Run(bodies, GatedDatabase(gate, monitor, Catalog.load(dsn), Turns(ours=False)))
+            order = iter([0, 0, 1])
+            with pytest.raises(ValueError, match="of the body"):
+                await run(lambda _situation: next(order, 0))
+
+    asyncio.run(main())
+
+
 def test_a_statement_that_takes_too_long_ends_the_run(dsn: str) -> None:
     def body(gate: Gate) -> Body:
         async def sleep(_process: Process) -> None:
