@@ -45,6 +45,7 @@ def assert_nothing_lost(found: Judgement) -> None:
     assert found.acknowledged > 20
 
 
+@pytest.mark.long
 @pytest.mark.invariant("I1", "I7", "I9")
 def test_after_the_primary_was_killed_the_service_finds_the_new_one(tmp_path: Path) -> None:
     async def run() -> None:

@@ -11,17 +11,19 @@ from uuid import uuid4
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg_pool import PoolTimeout
 
 from payments_core.domain.values import Amount
 from payments_core.entrypoints import wiring
 from payments_core.entrypoints.settings import Settings
-from payments_core.entrypoints.wiring import make_pool, postgres_store
+from payments_core.entrypoints.wiring import make_pool, postgres_store, session
 from payments_core.infrastructure.embedded.process import free_port
 from payments_core.infrastructure.postgres import connection as connections
+from payments_core.infrastructure.postgres import statements as sql
 from payments_core.infrastructure.postgres.connection import Connection
 from payments_core.infrastructure.postgres.hosts import each_host, first_of
 from payments_core.infrastructure.postgres.migrate import known, migrate, pending
-from payments_core.infrastructure.postgres.session import Session, parameters
+from payments_core.infrastructure.postgres.session import Session, SessionError, parameters
 from payments_verify.nemesis.network import Network
 from tests.support.postgres import Database
 
@@ -122,6 +124,18 @@ def test_each_host(monkeypatch: pytest.MonkeyPatch) -> None:
         assert each_host(not_split) == [{}]
     monkeypatch.setenv("PGHOST", "three,four")
     assert each_host("dbname=payments") == [{"host": "three"}, {"host": "four"}]
+
+
+@pytest.mark.invariant("I8")
+async def test_a_standby_serves_not_even_reads(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that says that it is one; a real one is asked in the tests of the failover."""
+    monkeypatch.setattr(sql, "SESSION_STATE", "SELECT 'origin', 'on', 'on'")
+    settings = Settings(database_url=database.dsn, pool_timeout_s=0.5)
+    with pytest.raises(SessionError, match="the server is a standby"):
+        await session(settings).require(database.dsn)
+    async with make_pool(settings) as pool:
+        with pytest.raises(PoolTimeout):
+            await postgres_store(pool).get(uuid4())
 
 
 async def test_where_no_host_can_be_used_each_is_named(database: Database) -> None:
