@@ -265,7 +265,7 @@ def _extent(explored: Explored) -> str:
         return "incomplete"
     return {
         Coverage.SCHEDULES: "every schedule",
-        Coverage.CLASSES: f"complete{_symmetry(report.interchangeable)}",
+        Coverage.CLASSES: f"complete{_symmetry(report.interchangeable) or ': one of each class'}",
         Coverage.BOUNDED: "every schedule within the bound",
         Coverage.SAMPLE: "a sample",
     }[report.coverage]
