@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from payments_core.infrastructure.embedded import EmbeddedPostgres, temporary_postgres
@@ -25,7 +26,12 @@ _numbers = count(1)
 
 
 def pytest_configure() -> None:
-    """Let Ctrl-C reach what tests start: what a shell has put in the background ignores it."""
+    """Let Ctrl-C reach what tests start: what a shell has put in the background ignores it.
+
+    An example may take its time: how long is a matter of the machine, and no test is about it.
+    """
+    hypothesis.settings.register_profile("patient", deadline=None)
+    hypothesis.settings.load_profile("patient")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
