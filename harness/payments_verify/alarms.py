@@ -23,7 +23,6 @@ import psycopg
 
 from payments_verify import outermost
 from payments_verify.called import command_line
-from payments_verify.gate import Fault
 from payments_verify.payments.binding import Sweep, default_binding
 from payments_verify.payments.conformance import QUICK as TRIALS
 from payments_verify.payments.conformance import LevelResult, Subject, Trials, examine, examine_level
@@ -33,6 +32,7 @@ from payments_verify.peers import Peer
 from payments_verify.result import CheckResult, Progress, Verdict, ViolationFound, no_progress, unfinished
 from payments_verify.suite import Effort, Planned, suite
 from payments_verify.systems import EXPLORING, gated, prepared_database, started_subject
+from pgweave.gate import Fault
 
 _FAULTS = (FaultPlan(ONE_CAPTURE), FaultPlan(SCENARIOS["same-key-twice"], (Fault.CUT_AFTER,)))
 _BLACK_BOX = (1, 2, 3)

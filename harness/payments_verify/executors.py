@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from payments_verify.interleavings.parallel import close_workers
 from payments_verify.sources import sources_hash
+from pgweave.interleavings.parallel import close_workers
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -230,7 +230,7 @@ class NotConformingError(AssertionError):
     """A level does not hold; the message is the counterexample."""
 
     def __init__(self, result: LevelResult) -> None:
-        from payments_verify.visible import visible  # noqa: PLC0415 - see _open
+        from pgweave.visible import visible  # noqa: PLC0415 - see _open
 
         super().__init__(visible(f"{result.verdict}: {result.reason or result.counterexample}"))
 
@@ -240,7 +240,7 @@ def _no_verdict(why: object) -> NoReturn:
 
 
 def _in_one_line(why: object) -> str:
-    from payments_verify.visible import one_line  # noqa: PLC0415 - see _open
+    from pgweave.visible import one_line  # noqa: PLC0415 - see _open
 
     return one_line(" ".join(str(why).split()))
 

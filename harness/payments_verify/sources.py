@@ -8,7 +8,7 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-_PACKAGES = ("payments_model", "payments_core", "payments_verify")
+_PACKAGES = ("payments_model", "payments_core", "pgweave", "payments_verify")
 
 
 def sources_hash() -> str:

@@ -22,9 +22,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from payments_verify.formats import load
-from payments_verify.linearizability import Verdict, check
 from payments_verify.specs import spec_named
+from pgweave.history.formats import load
+from pgweave.history.linearizability import Verdict, check
 from tests.bench import compiled_checker
 from tests.bench.compiled_checker import CompiledCheckerError
 from tests.harness.peers import FOLDER, peer_verdicts

@@ -7,7 +7,7 @@ import asyncio
 from payments_verify.payments.holding import Holder
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.scenarios import Leaving
-from payments_verify.scheduler import Process
+from pgweave.scheduler import Process
 
 _REFUSED_IN = {"pending": "not_authorized", "captured": "already_captured", "failed": "payment_failed"}
 

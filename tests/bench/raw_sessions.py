@@ -8,8 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import psycopg
 
 from payments_core.infrastructure.postgres import statements as sql
-from payments_verify.interleavings.execution import Chooser, Execution
-from payments_verify.scheduler import Body, GatedDatabase, Process, Run
+from pgweave.interleavings.execution import Chooser, Execution
+from pgweave.scheduler import Body, GatedDatabase, Process, Run
 
 SESSIONS = 2
 STEPS = ("begin", "lock", "find", "clock", "update", "insert", "commit")

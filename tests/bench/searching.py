@@ -18,10 +18,10 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from payments_verify.interleavings.source_dpor import SourceDPOR
 from payments_verify.payments.scenario_check import explore_scenario
 from payments_verify.payments.scenarios import SCENARIOS, Scenario
 from payments_verify.systems import EXPLORING, gated, prepared_database
+from pgweave.interleavings.source_dpor import SourceDPOR
 from tests.bench.arrivals import ARRIVALS, Arrivals
 from tests.bench.searches import EXPLORER, Search
 from tests.bench.uncontrolled import Uncontrolled, uncontrolled

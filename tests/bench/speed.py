@@ -12,18 +12,18 @@ from pathlib import Path
 
 import msgspec
 
-from payments_verify.interleavings.execution import Execution
-from payments_verify.interleavings.exhaustive import Naive
-from payments_verify.interleavings.explore import explore
-from payments_verify.interleavings.parallel import prepare_workers
-from payments_verify.interleavings.source_dpor import SourceDPOR
-from payments_verify.interleavings.strategy import Plan, Strategy
 from payments_verify.payments.scenario_check import Workers, explore_scenario
 from payments_verify.payments.scenarios import SCENARIOS
 from payments_verify.payments.system import GatedService
-from payments_verify.scheduler import GatedDatabase, Monitor
 from payments_verify.systems import MakeProgram, gated, local_processes
 from payments_verify.systems.one_core import on_one_core
+from pgweave.interleavings.execution import Execution
+from pgweave.interleavings.exhaustive import Naive
+from pgweave.interleavings.explore import explore
+from pgweave.interleavings.parallel import prepare_workers
+from pgweave.interleavings.source_dpor import SourceDPOR
+from pgweave.interleavings.strategy import Plan, Strategy
+from pgweave.scheduler import GatedDatabase, Monitor
 from tests.bench import isolation_tester
 from tests.bench.raw_sessions import SESSIONS, SETUP, STEPS, RawSessions, raw_sessions, session
 

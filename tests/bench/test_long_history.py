@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from payments_verify.formats import load
-from payments_verify.linearizability import Verdict, check
 from payments_verify.payments.spec import Payments
+from pgweave.history.formats import load
+from pgweave.history.linearizability import Verdict, check
 from tests.bench import bench_histories
 from tests.bench.long_history import write
 

@@ -14,7 +14,7 @@ import msgspec
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.race_program import Exchange, Raced
 from payments_verify.payments.scenario_history import violation_in
-from payments_verify.scheduler import Operation
+from pgweave.scheduler import Operation
 from tests.bench.bench_explore import ROOT
 from tests.bench.searches import EXPLORER, Search
 from tests.bench.uncontrolled import FreeProcess

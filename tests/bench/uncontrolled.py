@@ -26,8 +26,8 @@ from payments_verify.payments.racing import Hands, Race, body_of, send
 from payments_verify.payments.scenario_history import Violation, violation_in
 from payments_verify.payments.scenarios import AMOUNT, WINDOW, Actor, Holder, Prepared, Scenario, Sweeper
 from payments_verify.payments.system import System
-from payments_verify.scheduler import Operation, Process
 from payments_verify.systems import servers
+from pgweave.scheduler import Operation, Process
 from tests.bench.arrivals import Arrivals
 from tests.bench.lingering import hold
 

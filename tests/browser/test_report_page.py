@@ -12,7 +12,7 @@ from payments_verify.report.page import render
 from payments_verify.report.saved import of_json
 from tests.browser.chromium import chromium
 from tests.harness.report.saved_reports import green, mutants, red
-from tests.harness.timeline.hostile import MARKUP
+from tests.pgweave.timeline.hostile import MARKUP
 
 WIDTHS = {"wide": 1280, "narrow": 390}
 REPORTS = {

@@ -17,12 +17,12 @@ import pytest
 from typer.testing import CliRunner
 
 from payments_verify.cli import app
-from payments_verify.interleavings.source_dpor import SourceDPOR
 from payments_verify.payments.binding import load
 from payments_verify.payments.checks import machine_check, windows_check
 from payments_verify.payments.scenario_check import Explored, explore_scenario
 from payments_verify.payments.scenarios import SCENARIOS
 from payments_verify.systems import StartedService, empty_databases
+from pgweave.interleavings.source_dpor import SourceDPOR
 from tests.docs.pages import ROOT
 from tests.support.postgres import chosen_bin_dir
 

@@ -10,13 +10,13 @@ from itertools import count
 from pathlib import Path
 from uuid import uuid4
 
-from payments_verify.explain import explain, render
-from payments_verify.linearizability import Verdict, check
 from payments_verify.payments.binding import default_binding
 from payments_verify.payments.observations import Invocation, Observation, Sender
 from payments_verify.payments.spec import Payments
-from payments_verify.recorder import Recorder
 from payments_verify.systems.bound import service_at
+from pgweave.history.explain import explain, render
+from pgweave.history.linearizability import Verdict, check
+from pgweave.history.recorder import Recorder
 from tests.support.steps import ViolationError
 
 CLIENTS = 6

@@ -19,9 +19,7 @@ from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import session
 from payments_core.infrastructure.postgres.citus import distribute
 from payments_core.infrastructure.postgres.migrate import migrate
-from payments_verify import clock
 from payments_verify.audit import audit
-from payments_verify.interleavings.source_dpor import SourceDPOR
 from payments_verify.payments.checks import machine_check
 from payments_verify.payments.observations import Invocation
 from payments_verify.payments.scenario_check import explore_scenario
@@ -33,6 +31,8 @@ from payments_verify.systems import (
     servers,
 )
 from payments_verify.systems.server import server_process
+from pgweave import clock
+from pgweave.interleavings.source_dpor import SourceDPOR
 from tests.support.citus import CitusDatabase, citus_database, require_citus
 
 pytestmark = [pytest.mark.long, pytest.mark.citus]
@@ -50,7 +50,7 @@ def cluster() -> Iterator[CitusDatabase]:
     with citus_database() as made:
         migrate(made.dsn)
         distribute(made.dsn, session(Settings()))
-        clock.install(made.dsn)
+        clock.install(made.dsn, "payment_clock")
         yield made
 
 

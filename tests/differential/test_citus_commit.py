@@ -26,14 +26,14 @@ from payments_core.infrastructure.embedded import EmbeddedPostgres
 from payments_core.infrastructure.postgres.citus import distribute
 from payments_core.infrastructure.postgres.migrate import migrate
 from payments_verify.audit import audit
-from payments_verify.gate import Fault, Gate, HeldStatement
-from payments_verify.gate.proxy import PassAll
-from payments_verify.history import Operation
-from payments_verify.linearizability import Verdict, check
 from payments_verify.payments.observations import Invocation, Observation, Sender
 from payments_verify.payments.spec import Payments
-from payments_verify.recorder import Recorder
 from payments_verify.systems.shipped import shipped
+from pgweave.gate import Fault, Gate, HeldStatement
+from pgweave.gate.proxy import PassAll
+from pgweave.history.linearizability import Verdict, check
+from pgweave.history.operations import Operation
+from pgweave.history.recorder import Recorder
 from tests.support.citus import CitusCluster, citus_bin_dir, citus_cluster
 
 pytestmark = [pytest.mark.long, pytest.mark.citus]

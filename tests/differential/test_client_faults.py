@@ -16,16 +16,16 @@ from hypothesis import strategies as st
 from payments_core.client import AsyncPaymentsClient, Policy, new_key, requests
 from payments_core.entrypoints.http.app import create_app
 from payments_core.infrastructure.in_memory import InMemoryPaymentStore
-from payments_verify.gate import Fault
-from payments_verify.history import Outcome
-from payments_verify.linearizability import Verdict, check
 from payments_verify.payments.fault_check import FaultReport, explore_fault
 from payments_verify.payments.http_binding import PaymentsClient
 from payments_verify.payments.observations import Invocation
 from payments_verify.payments.scenarios import ONE_CAPTURE, SCENARIOS, Scenario
 from payments_verify.payments.spec import Payments
-from payments_verify.recorder import Recorder
 from payments_verify.systems import gated_service
+from pgweave.gate import Fault
+from pgweave.history.linearizability import Verdict, check
+from pgweave.history.operations import Outcome
+from pgweave.history.recorder import Recorder
 from tests.support.exploring import run
 from tests.support.library import captured, soon, with_library
 from tests.support.misbehaving import OVERLOADED, Behaviour

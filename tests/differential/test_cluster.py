@@ -21,10 +21,10 @@ from typer.testing import CliRunner
 from payments_verify import executors
 from payments_verify.cli import app
 from payments_verify.executors import ExecutorError, open_executor
-from payments_verify.interleavings.source_dpor import SourceDPOR
 from payments_verify.payments.scenario_check import Explored, Workers, explore_scenario
 from payments_verify.payments.scenarios import SCENARIOS
 from payments_verify.systems import EXPLORING, MakeProgram, gated, prepared_database
+from pgweave.interleavings.source_dpor import SourceDPOR
 from tests.docs.pages import ROOT
 from tests.support.postgres import chosen_bin_dir
 

@@ -15,15 +15,15 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from payments_verify.interleavings.execution import Execution
-from payments_verify.interleavings.exhaustive import Naive
-from payments_verify.interleavings.explore import explore
-from payments_verify.interleavings.source_dpor import SourceDPOR
-from payments_verify.interleavings.strategy import Strategy
 from payments_verify.payments.scenario_check import Explored, Workers, explore_scenario
 from payments_verify.payments.scenario_program import ScenarioProgram
 from payments_verify.payments.scenarios import SCENARIOS
 from payments_verify.systems import EXPLORING, MakeProgram, gated, prepared_database
+from pgweave.interleavings.execution import Execution
+from pgweave.interleavings.exhaustive import Naive
+from pgweave.interleavings.explore import explore
+from pgweave.interleavings.source_dpor import SourceDPOR
+from pgweave.interleavings.strategy import Strategy
 from tests.support.postgres import chosen_bin_dir
 
 # One of each class of schedules that differ only in the order of independent statements. A number that

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from payments_core.infrastructure.in_memory import InMemoryPaymentStore
-from payments_verify.interleavings.exhaustive import Naive
-from payments_verify.interleavings.footprint import Access, Mode
-from payments_verify.interleavings.source_dpor import SourceDPOR
 from payments_verify.payments import schedule_file
 from payments_verify.payments.scenarios import SCENARIOS, Holder, Leaving, Scenario, Sweeper
 from payments_verify.systems import EXPLORING, gated, prepared_database, scheduled_store
+from pgweave.interleavings.exhaustive import Naive
+from pgweave.interleavings.footprint import Access, Mode
+from pgweave.interleavings.source_dpor import SourceDPOR
 from tests.support.exploring import explored, outcomes
 from tests.support.mutants import run_harness
 from tests.support.postgres import chosen_bin_dir

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from payments_verify.interleavings.exhaustive import Naive
-from payments_verify.interleavings.replay import replay
-from payments_verify.interleavings.source_dpor import SourceDPOR
 from payments_verify.payments import schedule_file
 from payments_verify.payments.scenario_history import Judge
 from payments_verify.payments.scenario_program import ScenarioProgram
 from payments_verify.payments.scenarios import SCENARIOS
 from payments_verify.systems import gated_in_memory
+from pgweave.interleavings.exhaustive import Naive
+from pgweave.interleavings.replay import replay
+from pgweave.interleavings.source_dpor import SourceDPOR
 from tests.support.broken_stores import (
     BrokenStore,
     ClockBeforeLock,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from payments_verify.gate import Fault
+from pgweave.gate import Fault
 from tests.support.mutants import Edit, mutated_copy, run_harness
 from tests.support.seeded_bugs import (
     BLIND_RETRY_AFTER_LOST_COMMIT,

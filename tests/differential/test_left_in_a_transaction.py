@@ -13,12 +13,12 @@ import pytest
 
 from payments_core.domain.errors import PaymentError
 from payments_core.infrastructure.postgres.store import _Lock
-from payments_verify.interleavings.strategy import InTurns, Plan, perform
 from payments_verify.payments.scenario_history import Judge
 from payments_verify.payments.scenario_program import ScenarioProgram
 from payments_verify.payments.scenarios import SCENARIOS
-from payments_verify.scheduler import Limits
 from payments_verify.systems import EXPLORING, gated, prepared_database
+from pgweave.interleavings.strategy import InTurns, Plan, perform
+from pgweave.scheduler import Limits
 from tests.support.mutants import CATALOGUE, Edit, mutated_copy, run_harness
 from tests.support.postgres import chosen_bin_dir
 

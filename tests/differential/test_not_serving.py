@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from payments_verify.gate import Fault
 from payments_verify.payments import race_program
 from payments_verify.payments.faults_check import FaultPlan, faults_check
 from payments_verify.payments.interleavings_check import OpenGated
@@ -18,6 +17,7 @@ from payments_verify.payments.scenarios import ONE_CAPTURE
 from payments_verify.payments.system import GatedService
 from payments_verify.result import CheckResult
 from payments_verify.systems import EXPLORING, gated, prepared_database
+from pgweave.gate import Fault
 from tests.support.postgres import chosen_bin_dir
 
 PRINTED = "pool: all connections are lost, and none is opened again"

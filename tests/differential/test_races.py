@@ -20,9 +20,6 @@ from psycopg.conninfo import conninfo_to_dict
 from typer.testing import CliRunner
 
 from payments_verify.cli import app
-from payments_verify.interleavings.execution import DivergenceError, SchedulingError
-from payments_verify.interleavings.minimize import Follow, switches
-from payments_verify.interleavings.strategy import Continuation
 from payments_verify.payments.checks import _not_shown, racing_check
 from payments_verify.payments.machine import EPOCH
 from payments_verify.payments.observations import Invocation, Observation, Sender
@@ -46,6 +43,9 @@ from payments_verify.payments.scenario_history import Violation
 from payments_verify.payments.system import GatedService
 from payments_verify.payments.wrong_race import WrongRace, complaint_when_alone, minimized
 from payments_verify.systems import EXPLORING, gated, gated_on_new_database, prepared_database
+from pgweave.interleavings.execution import DivergenceError, SchedulingError
+from pgweave.interleavings.minimize import Follow, switches
+from pgweave.interleavings.strategy import Continuation
 from tests.support.mutants import Edit, mutated_copy, run_harness
 from tests.support.postgres import chosen_bin_dir
 from tests.support.seeded_bugs import (

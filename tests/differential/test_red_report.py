@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from payments_verify.attempt import Attempt
 from payments_verify.report.page import render
 from payments_verify.report.saved import of_json, read
-from payments_verify.timeline.model import Timeline
+from pgweave.history.attempt import Attempt
+from pgweave.timeline.model import Timeline
 from tests.docs.pages import ROOT
 from tests.harness.report.reading import Page
 from tests.support.mutants import Edit, mutated_copy, run_harness

@@ -14,10 +14,6 @@ import pytest
 
 from payments_core.domain.payment import Payment
 from payments_core.domain.values import IdempotencyKey
-from payments_verify.interleavings.execution import Execution
-from payments_verify.interleavings.explore import explore
-from payments_verify.interleavings.footprint import Access
-from payments_verify.interleavings.source_dpor import SourceDPOR
 from payments_verify.payments.interchangeable import interchangeable
 from payments_verify.payments.interleavings_check import OpenGated
 from payments_verify.payments.scenario_check import Explored, explore_scenario
@@ -33,8 +29,12 @@ from payments_verify.payments.scenarios import (
     client,
 )
 from payments_verify.systems import EXPLORING, gated, gated_in_memory, prepared_database, scheduled_store
-from tests.harness.interleavings.test_soundness import canonical
-from tests.harness.interleavings.test_symmetry import image, renamings
+from pgweave.interleavings.execution import Execution
+from pgweave.interleavings.explore import explore
+from pgweave.interleavings.footprint import Access
+from pgweave.interleavings.source_dpor import SourceDPOR
+from tests.pgweave.interleavings.test_soundness import canonical
+from tests.pgweave.interleavings.test_symmetry import image, renamings
 from tests.support.broken_stores import BrokenStore, Locked
 from tests.support.exploring import run
 from tests.support.mutants import Edit, mutated_copy, run_harness

@@ -14,12 +14,12 @@ from payments_core.entrypoints.http.app import create_app
 from payments_core.infrastructure.in_memory import InMemoryPaymentStore
 from payments_verify.cli import app
 from payments_verify.cli.verify import _report
-from payments_verify.history import parse
-from payments_verify.linearizability import Verdict, check
 from payments_verify.payments.spec import Payments
 from payments_verify.result import CheckResult
 from payments_verify.suite import QUICK
 from payments_verify.systems.server import server_process
+from pgweave.history.linearizability import Verdict, check
+from pgweave.history.operations import parse
 from tests.docs.pages import COMMANDS, HISTORIES, README, REPORT, ROOT, SERVICE, blocks, names, rows, section
 from tests.support import lines_to_try
 from tests.support.misbehaving import Behaviour, Front

@@ -26,10 +26,10 @@ from payments_verify.cli import running
 from payments_verify.cli.ends import interruptible, was_interrupted
 from payments_verify.cli.running import progress_bar
 from payments_verify.cli.verify import Pace
-from payments_verify.history import History
 from payments_verify.payments.scenarios import NAMED
+from pgweave.history.operations import History
 from tests.docs.pages import ROOT
-from tests.harness.small_specs import OURS
+from tests.pgweave.small_specs import OURS
 
 APPS = {"payments-verify": verify, "payments-core": core}
 MODULES = {"payments-verify": "payments_verify", "payments-core": "payments_core"}

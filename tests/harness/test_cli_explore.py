@@ -12,12 +12,12 @@ from typer.testing import CliRunner, Result
 
 from payments_verify.cli import app
 from payments_verify.cli.explore import show_explored
-from payments_verify.interleavings.report import Report
-from payments_verify.interleavings.strategy import Coverage
 from payments_verify.payments import schedule_file
 from payments_verify.payments.scenario_check import Explored
 from payments_verify.payments.scenarios import NAMED
 from payments_verify.payments.schedule_file import SavedSchedule, SavedStep, ScheduleError
+from pgweave.interleavings.report import Report
+from pgweave.interleavings.strategy import Coverage
 
 # Two captures with keys of their own, one after the other.
 ONE_AFTER_THE_OTHER = (0,) * 7 + (1,) * 6

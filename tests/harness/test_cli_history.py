@@ -12,9 +12,9 @@ from typer.testing import CliRunner, Result
 
 from payments_verify.cli import app
 from tests.harness.peers import needs_peers, peer_verdicts
-from tests.harness.small_specs import OURS
+from tests.pgweave.small_specs import OURS
 
-HISTORIES = Path(__file__).parent / "histories"
+HISTORIES = Path(__file__).parents[1] / "pgweave" / "histories"
 GOOD = str(HISTORIES / "kv-ok-two-keys.jsonl")
 BAD = str(HISTORIES / "kv-bad-stale-get.jsonl")
 

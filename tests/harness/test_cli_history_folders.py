@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 from payments_verify.cli import app, side_by_side
 from payments_verify.cli.side_by_side import each_in_order
 
-HISTORIES = Path(__file__).parent / "histories"
+HISTORIES = Path(__file__).parents[1] / "pgweave" / "histories"
 
 
 def run(*arguments: str) -> Result:

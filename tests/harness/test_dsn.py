@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from payments_verify.audit import AuditError, audit
 from payments_verify.cli import app
-from payments_verify.visible import without_passwords
+from pgweave.visible import without_passwords
 from tests.support.dsn import CONFUSED, MARKER, UNDERSTOOD
 
 

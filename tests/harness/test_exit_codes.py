@@ -19,12 +19,12 @@ import typer
 from typer.testing import CliRunner
 
 from payments_verify.cli import app
-from payments_verify.history import History
 from payments_verify.payments.scenarios import SCENARIOS
 from payments_verify.payments.schedule_file import SavedSchedule, write
+from pgweave.history.operations import History
 
 LIMIT_S = 120
-FILES = Path(__file__).parent / "histories"
+FILES = Path(__file__).parents[1] / "pgweave" / "histories"
 GOOD, BAD = FILES / "cas-register-ok-concurrent-writes.jsonl", FILES / "cas-register-bad-stale-read.jsonl"
 
 COMMANDS: dict[tuple[str, ...], tuple[str, str]] = {

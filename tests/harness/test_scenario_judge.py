@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 import pytest
 
-from payments_verify.interleavings.execution import Execution, Step
-from payments_verify.interleavings.footprint import EVERYTHING
-from payments_verify.linearizability import Result
 from payments_verify.payments import scenario_history
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.race_program import Exchange, Raced
 from payments_verify.payments.scenario_history import Judge, Violation
 from payments_verify.payments.spec import PaymentState
-from payments_verify.scheduler import Operation
+from pgweave.history.linearizability import Result
+from pgweave.interleavings.execution import Execution, Step
+from pgweave.interleavings.footprint import EVERYTHING
+from pgweave.scheduler import Operation
 
 _CAPTURED = Observation("ok", {"outcome": "captured", "replayed": False})
 _REFUSED = Observation("fail", {"outcome": "already_captured", "replayed": False})

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from payments_verify import spec as spec_module
-from payments_verify.history import Operation, Outcome
-from payments_verify.linearizability import check
 from payments_verify.payments.spec import Payments
-from payments_verify.spec import Spec, SpecError
 from payments_verify.specs import SPECS, spec_named
-from payments_verify.specs.cas_register import CasRegister, EtcdRegister
-from payments_verify.specs.kv import KeyValue
-from tests.harness.brute_force import operation
+from pgweave.history import spec as spec_module
+from pgweave.history.linearizability import check
+from pgweave.history.operations import Operation, Outcome
+from pgweave.history.spec import Spec, SpecError
+from pgweave.history.specs.cas_register import CasRegister, EtcdRegister
+from pgweave.history.specs.kv import KeyValue
+from tests.pgweave.brute_force import operation
 
 OK, FAIL, UNKNOWN = (Outcome.OK, None), (Outcome.FAIL, None), (Outcome.UNKNOWN, None)
 

@@ -26,7 +26,7 @@ except SystemExit as ended:
     assert not ended.code, ended.code
 print("loaded:", *{name.partition(".")[0] for name in sys.modules})
 """
-HISTORY = Path(__file__).parent / "histories" / "cas-register-ok-concurrent-writes.jsonl"
+HISTORY = Path(__file__).parents[1] / "pgweave" / "histories" / "cas-register-ok-concurrent-writes.jsonl"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from payments_verify import clock
+from pgweave import clock
 from tests.support.api import Api, api_over
 from tests.support.postgres import Database
 from tests.support.stores import Kit, memory_kit, postgres_kit
@@ -21,7 +21,7 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="module")
 def clocked_database(shared_database: Database) -> Database:
     """The module's database, with a clock that can be set."""
-    clock.install(shared_database.dsn)
+    clock.install(shared_database.dsn, "payment_clock")
     return shared_database
 
 

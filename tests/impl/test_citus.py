@@ -22,7 +22,7 @@ from payments_core.infrastructure.postgres.citus import TABLES, distribute
 from payments_core.infrastructure.postgres.migrate import migrate
 from payments_core.infrastructure.postgres.session import SessionError
 from payments_core.infrastructure.postgres.store import PostgresPaymentStore
-from payments_verify import clock
+from pgweave import clock
 from tests.support.citus import CitusDatabase, citus_cluster, citus_database, require_citus
 
 pytestmark = [pytest.mark.anyio, pytest.mark.long, pytest.mark.citus]
@@ -188,7 +188,7 @@ async def test_a_capture_waits_for_a_lock_no_longer_than_the_service_says(cluste
 async def test_the_coordinators_clock_decides(cluster: CitusDatabase) -> None:
     """Each node has a clock of its own here: 1000 s on the coordinator, 2000 s and 3000 s on the workers."""
     second = 1_000_000
-    clock.install(cluster.dsn)
+    clock.install(cluster.dsn, "payment_clock")
     for number, node in enumerate(clock.nodes(cluster.dsn), 1):
         with owner(node) as connection:
             connection.execute("SELECT test_clock.set_us(%s)", [number * 1000 * second])

@@ -142,4 +142,4 @@ def test_the_wheel_carries_the_sql(tmp_path: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     folder = "payments_core/infrastructure/postgres/migrations"
     assert {f"{folder}/{name}{suffix}" for name in ALL for suffix in (".sql", ".rollback.sql")} <= names
-    assert "payments_verify/clock.sql" in names
+    assert "pgweave/clock.sql" in names

@@ -22,13 +22,13 @@ import typer
 
 from payments_core.infrastructure.embedded import temporary_postgres
 from payments_core.infrastructure.postgres.migrate import migrate
-from payments_verify import clock
 from payments_verify.payments.checks import machine_check, racing_check
 from payments_verify.payments.interleavings_check import interleavings_check
 from payments_verify.payments.scenarios import SCENARIOS
 from payments_verify.payments.stress_check import stress_check
 from payments_verify.result import CheckResult
 from payments_verify.systems import EXPLORING, gated, in_process, servers
+from pgweave import clock
 from tests.support.partitioned import migrate_partitioned
 from tests.support.pgbouncer import pgbouncer
 from tests.support.postgres import reachable_folder
@@ -166,7 +166,7 @@ def postgres(
     with temporary_postgres(bin_dir=bin_dir, settings=EXPLORING) as server, reachable_folder() as folder:
         dsn = server.create_database("differential")
         tables(dsn, folder)
-        clock.install(dsn)
+        clock.install(dsn, "payment_clock")
         yield Place(dsn, dsn, server.version)
 
 

@@ -29,7 +29,7 @@ VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 _LIMIT_S = 3600.0
 QUICK = (
     *("tests/model", "tests/client", "tests/impl", "tests/contract/test_contract.py"),
-    *("tests/harness/gate", "tests/harness/interleavings", "tests/harness/sql"),
+    *("tests/pgweave/gate", "tests/pgweave/interleavings", "tests/pgweave/sql"),
 )
 SLOW = (
     *("cancellation", "cli_model", "contention", "containers", "embedded", "embedded_environments"),

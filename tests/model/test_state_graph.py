@@ -23,7 +23,6 @@ from payments_model import (
     apply,
     state_of,
 )
-from payments_verify.attempt import Attempt
 from payments_verify.model_checks.state_graph import Graph, Node, check_state_graph, explore, unreached
 from payments_verify.model_checks.state_graph_bounds import (
     EXPECTED_DEPTH,
@@ -36,6 +35,7 @@ from payments_verify.model_checks.state_graph_bounds import (
 )
 from payments_verify.model_checks.state_graph_rules import Transition
 from payments_verify.result import CheckResult
+from pgweave.history.attempt import Attempt
 from tests.model.broken_models import (
     MUTANTS,
     amount_before_window,

@@ -10,14 +10,14 @@ from typing import Any, TypeVar
 import uvloop
 
 from payments_core.infrastructure.in_memory import InMemoryPaymentStore
-from payments_verify.interleavings.explore import explore
-from payments_verify.interleavings.source_dpor import SourceDPOR
-from payments_verify.interleavings.strategy import Strategy
 from payments_verify.payments.interleavings_check import OpenGated
 from payments_verify.payments.scenario_check import Explored, explore_scenario
 from payments_verify.payments.scenario_program import ScenarioProgram
 from payments_verify.payments.scenarios import SCENARIOS, Scenario
 from payments_verify.systems import gated_in_memory
+from pgweave.interleavings.explore import explore
+from pgweave.interleavings.source_dpor import SourceDPOR
+from pgweave.interleavings.strategy import Strategy
 
 T = TypeVar("T")
 

@@ -16,7 +16,7 @@ from payments_core.domain.payment import FailureReason, Payment, PaymentState
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
 from payments_core.infrastructure.in_memory import InMemoryPaymentStore
-from payments_verify.clock import DatabaseClock
+from pgweave.clock import DatabaseClock
 from tests.support.postgres import Database
 
 NOON = 1_767_225_600_000_001

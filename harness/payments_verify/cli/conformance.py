@@ -30,7 +30,7 @@ from payments_verify.payments.conformance import (
 from payments_verify.result import Progress
 from payments_verify.systems import started_subject, subject_at
 from payments_verify.systems.dsn import DsnError, require_dsn
-from payments_verify.visible import without_passwords
+from pgweave.visible import without_passwords
 
 FOLDER = Path("build/conformance")
 _BLACK_BOX = 3

@@ -13,7 +13,7 @@ import typer
 from payments_verify import outermost
 from payments_verify.cli.running import print_error
 from payments_verify.result import CheckEnded, CheckResult, unfinished
-from payments_verify.visible import visible
+from pgweave.visible import visible
 
 PROGRAM = "payments-verify"
 

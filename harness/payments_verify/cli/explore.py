@@ -32,12 +32,6 @@ from payments_verify.cli.running import (
     worst,
 )
 from payments_verify.executors import open_executor
-from payments_verify.interleavings.exhaustive import Bounded, Naive
-from payments_verify.interleavings.parallel import prepare_workers
-from payments_verify.interleavings.randomized import PCT, Random
-from payments_verify.interleavings.report import NaiveCount
-from payments_verify.interleavings.source_dpor import SourceDPOR
-from payments_verify.interleavings.strategy import Coverage
 from payments_verify.payments.interleavings_check import OpenGated
 from payments_verify.payments.scenario_check import (
     RERUN_EVERY,
@@ -50,6 +44,12 @@ from payments_verify.payments.scenario_check import (
 from payments_verify.payments.scenarios import NAMED, SCENARIOS, Scenario
 from payments_verify.result import EXIT_CODES
 from payments_verify.systems import MakeProgram, local_processes
+from pgweave.interleavings.exhaustive import Bounded, Naive
+from pgweave.interleavings.parallel import prepare_workers
+from pgweave.interleavings.randomized import PCT, Random
+from pgweave.interleavings.report import NaiveCount
+from pgweave.interleavings.source_dpor import SourceDPOR
+from pgweave.interleavings.strategy import Coverage
 
 SCHEDULES = Path("build/schedules")
 _STEPS_IN_A_RUN = 20

@@ -24,11 +24,11 @@ from payments_verify.cli.running import (
     verdict_text,
     worst,
 )
-from payments_verify.gate import Fault
 from payments_verify.payments.fault_check import FaultReport, explore_fault
 from payments_verify.payments.scenarios import FAULT_SCENARIOS, Scenario
 from payments_verify.result import EXIT_CODES
 from payments_verify.systems import EXPLORING, gated, prepared_database
+from pgweave.gate import Fault
 
 
 def faults(

@@ -13,20 +13,20 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 import typer
 
-from payments_verify.attempt import Attempt, attempt_of
 from payments_verify.cli.ends import end, finished_is_kept, tell_end, written
 from payments_verify.cli.history_files import files_of, is_long
 from payments_verify.cli.running import print_json, progress_bar, say
 from payments_verify.cli.side_by_side import each_in_order
-from payments_verify.explain import Explanation, explain, render
-from payments_verify.formats import FORMATS, SUFFIXES, load
-from payments_verify.history import History, HistoryError
-from payments_verify.linearizability import DEFAULT_MAX_ENTRIES, Result, Verdict, check
 from payments_verify.report import history_page
 from payments_verify.report.history_page import MOST_DRAWN, Drawn
-from payments_verify.spec import Spec, SpecError
 from payments_verify.specs import SPECS, spec_named
-from payments_verify.visible import escaped
+from pgweave.history.attempt import Attempt, attempt_of
+from pgweave.history.explain import Explanation, explain, render
+from pgweave.history.formats import FORMATS, SUFFIXES, load
+from pgweave.history.linearizability import DEFAULT_MAX_ENTRIES, Result, Verdict, check
+from pgweave.history.operations import History, HistoryError
+from pgweave.history.spec import Spec, SpecError
+from pgweave.visible import escaped
 
 AUTO = "auto"
 EXIT_OK, EXIT_ILLEGAL, EXIT_UNDECIDED = 0, 1, 2

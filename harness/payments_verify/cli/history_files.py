@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from payments_verify.cli.running import say
-from payments_verify.formats import histories_in
+from pgweave.history.formats import histories_in
 
 _LONG_BYTES = 4_000_000
 _MOST_NAMED = 8

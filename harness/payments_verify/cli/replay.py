@@ -18,13 +18,6 @@ from payments_verify.cli.differential import Command, Json, PostgresBin
 from payments_verify.cli.ends import end, finished_is_kept, written
 from payments_verify.cli.explored import ExploredSystem, explored, require_database, system_of
 from payments_verify.cli.running import Report, print_error, print_json, progress_bar, say
-from payments_verify.interleavings.execution import (
-    DivergenceError,
-    Execution,
-    OutdatedError,
-    SchedulingError,
-)
-from payments_verify.interleavings.replay import replay as replay_schedule
 from payments_verify.payments import schedule_file
 from payments_verify.payments.fault_check import PATIENCE
 from payments_verify.payments.interleavings_check import OpenGated
@@ -33,9 +26,16 @@ from payments_verify.payments.scenario_history import Judge, Violation
 from payments_verify.payments.scenario_program import ScenarioProgram
 from payments_verify.payments.scenario_timeline import timeline_of
 from payments_verify.payments.scenarios import NAMED
-from payments_verify.sql.shapes import shape
 from payments_verify.systems import StartedService, empty_databases
-from payments_verify.timeline import html, svg, text
+from pgweave.interleavings.execution import (
+    DivergenceError,
+    Execution,
+    OutdatedError,
+    SchedulingError,
+)
+from pgweave.interleavings.replay import replay as replay_schedule
+from pgweave.sql.shapes import shape
+from pgweave.timeline import html, svg, text
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from payments_verify.result import CheckResult, Verdict, worst_exit_code
-from payments_verify.visible import in_json, one_line, visible
+from pgweave.visible import in_json, one_line, visible
 
 Report = Callable[[int, int, str], None]
 

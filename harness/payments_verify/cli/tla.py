@@ -19,9 +19,6 @@ from payments_verify.cli.ends import attempted, could_not_run, finished_is_kept,
 from payments_verify.cli.explore import SCHEDULES, scenarios_named
 from payments_verify.cli.explored import ExploredSystem, explored
 from payments_verify.cli.running import Report, finish, print_error, print_json, progress_bar, say
-from payments_verify.interleavings.exhaustive import Naive
-from payments_verify.interleavings.source_dpor import SourceDPOR
-from payments_verify.interleavings.strategy import Strategy
 from payments_verify.payments import schedule_file
 from payments_verify.payments.interleavings_check import OpenGated
 from payments_verify.payments.scenarios import SCENARIOS, Scenario
@@ -34,6 +31,9 @@ from payments_verify.tla.models import Model, ModelsError, read_models
 from payments_verify.tla.races import NotModelledError, programs_of, protocol_of
 from payments_verify.tla.recording import Runs, check_runs, record
 from payments_verify.tla.tlc import SPECIFICATION, TlcError, find_tlc
+from pgweave.interleavings.exhaustive import Naive
+from pgweave.interleavings.source_dpor import SourceDPOR
+from pgweave.interleavings.strategy import Strategy
 
 GRAPH = "graph"
 """The name of the comparison with the Python model, among the models'."""

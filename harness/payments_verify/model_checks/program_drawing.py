@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from payments_verify.attempt import Attempt, Call, Candidate, Moment
 from payments_verify.model_checks.state_graph_rules import Transition, describe, describe_record
+from pgweave.history.attempt import Attempt, Call, Candidate, Moment
 
 
 def drawing(way: Sequence[Transition], last: str, answer: str, rule: str) -> Mapping[str, Any]:

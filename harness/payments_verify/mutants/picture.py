@@ -9,8 +9,8 @@ from xml.etree import ElementTree as ET
 
 from payments_verify.mutants.plan import UNMUTATED
 from payments_verify.mutants.report import Cell, Matrix
-from payments_verify.timeline import elements as svg
-from payments_verify.timeline.elements import Element
+from pgweave.timeline import elements as svg
+from pgweave.timeline.elements import Element
 
 STYLE = resources.files(__package__).joinpath("matrix.css").read_text(encoding="utf-8")
 

@@ -11,18 +11,18 @@ from typing import Any
 import msgspec
 
 from payments_model import MAX_STORED_REFUSALS
-from payments_verify.explain import explain, render
-from payments_verify.formats import load
-from payments_verify.history import HistoryError, Operation
-from payments_verify.linearizability import Verdict as Linearizable
-from payments_verify.linearizability import check
 from payments_verify.nemesis.rows import DIRECTLY
 from payments_verify.nemesis.window import WindowReport
 from payments_verify.payments.drawings import refuted
 from payments_verify.payments.exercised import of_parts, written
 from payments_verify.payments.spec import Payments
 from payments_verify.result import Verdict
-from payments_verify.spec import SpecError
+from pgweave.history.explain import explain, render
+from pgweave.history.formats import load
+from pgweave.history.linearizability import Verdict as Linearizable
+from pgweave.history.linearizability import check
+from pgweave.history.operations import HistoryError, Operation
+from pgweave.history.spec import SpecError
 
 _BUDGET_S = 300.0
 

@@ -19,7 +19,7 @@ from uuid import UUID
 
 from payments_verify.payments.http_binding import BindingError, Http, PaymentsClient, Response
 from payments_verify.payments.observations import Invocation, Observation
-from payments_verify.recorder import Recorder
+from pgweave.history.recorder import Recorder
 
 PATIENCE_S = 90.0
 """How long a client sends a command again before its key counts as stuck."""

@@ -26,8 +26,8 @@ from payments_verify.nemesis.settle import SERVE_LIMIT_S, left_behind, serve_aga
 from payments_verify.nemesis.target import Target
 from payments_verify.payments.http_binding import Http
 from payments_verify.payments.spec import Payments
-from payments_verify.recorder import Recorder
 from payments_verify.systems import EmbeddedPostgresError, ServerError
+from pgweave.history.recorder import Recorder
 
 _TROUBLES = (
     psycopg.Error,

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 from payments_model import TERMINAL
 from payments_verify.pages.transitions import NOTHING
-from payments_verify.timeline import elements as svg
+from pgweave.timeline import elements as svg
 
 _STYLE = """
 .states { color-scheme: light dark; font: 13px ui-monospace, monospace }

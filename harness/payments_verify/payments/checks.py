@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 import uvloop
 
-from payments_verify.interleavings.minimize import switches
 from payments_verify.payments.drawings import Drawing, of_history, schedule
 from payments_verify.payments.exercised import commands_reached, written
 from payments_verify.payments.machine import Tally, run_calls, run_machine
@@ -28,6 +27,7 @@ from payments_verify.payments.system import EndedError, System, UnansweredError,
 from payments_verify.payments.window_check import check_windows
 from payments_verify.payments.wrong_race import complaint_when_alone
 from payments_verify.result import CheckResult, Progress, Verdict, violation_kept
+from pgweave.interleavings.minimize import switches
 
 OpenSystem = Callable[[], AbstractAsyncContextManager[System]]
 

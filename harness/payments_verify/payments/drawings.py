@@ -7,12 +7,12 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from payments_verify.attempt import Attempt, attempt_of
-from payments_verify.history import HistoryError, Operation
-from payments_verify.linearizability import Part, check
 from payments_verify.payments.spec import Payments, PaymentState
-from payments_verify.spec import SpecError
-from payments_verify.timeline.model import Timeline
+from pgweave.history.attempt import Attempt, attempt_of
+from pgweave.history.linearizability import Part, check
+from pgweave.history.operations import HistoryError, Operation
+from pgweave.history.spec import SpecError
+from pgweave.timeline.model import Timeline
 
 Drawing: TypeAlias = Mapping[str, Any]
 """``{"kind": "schedule", "timeline": ...}`` or ``{"kind": "attempt", "attempt": ...}``, and a ``title``."""

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from payments_model import Outcome, Record, state_of
-from payments_verify.history import Operation
-from payments_verify.history import Outcome as Learned
-from payments_verify.linearizability import Part, Verdict
 from payments_verify.payments.spec import PaymentState
 from payments_verify.result import Reach
+from pgweave.history.linearizability import Part, Verdict
+from pgweave.history.operations import Operation
+from pgweave.history.operations import Outcome as Learned
 
 SEPARATOR = " | "
 _COMMANDS = {"attempts": "read", "sweep": "expire"}

@@ -14,13 +14,6 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
-from payments_verify.gate import Fault
-from payments_verify.interleavings.execution import Execution
-from payments_verify.interleavings.explore import explore
-from payments_verify.interleavings.ledger import Options
-from payments_verify.interleavings.report import Report
-from payments_verify.interleavings.source_dpor import SourceDPOR
-from payments_verify.interleavings.strategy import Plan
 from payments_verify.payments.known import Known, until_known
 from payments_verify.payments.race_program import NotServingError, Raced
 from payments_verify.payments.scenario_check import rounded
@@ -29,6 +22,13 @@ from payments_verify.payments.scenario_program import ScenarioProgram
 from payments_verify.payments.scenarios import Client, Scenario
 from payments_verify.payments.system import GatedService, with_output
 from payments_verify.result import Verdict
+from pgweave.gate import Fault
+from pgweave.interleavings.execution import Execution
+from pgweave.interleavings.explore import explore
+from pgweave.interleavings.ledger import Options
+from pgweave.interleavings.report import Report
+from pgweave.interleavings.source_dpor import SourceDPOR
+from pgweave.interleavings.strategy import Plan
 
 PATIENCE = 4
 """How often a client sends a command until it has a definite answer."""

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import uvloop
 
-from payments_verify.gate import Fault
 from payments_verify.payments.fault_check import FaultReport, explore_fault
 from payments_verify.payments.interleavings_check import OpenGated
 from payments_verify.payments.pictures import draw, write_hurt
 from payments_verify.payments.scenarios import Scenario
 from payments_verify.payments.schedule_file import SavedFault
 from payments_verify.result import CheckResult, Progress, Verdict, no_progress, violation_kept
+from pgweave.gate import Fault
 
 
 @dataclass(frozen=True)

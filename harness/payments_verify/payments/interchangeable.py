@@ -12,10 +12,10 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from payments_verify.interleavings.symmetry import Renaming, Symmetry
 from payments_verify.payments.observations import Observation
 from payments_verify.payments.race_program import Exchange, Raced
 from payments_verify.payments.scenarios import Actor, Client, Scenario
+from pgweave.interleavings.symmetry import Renaming, Symmetry
 
 
 def interchangeable(scenario: Scenario) -> Symmetry | None:

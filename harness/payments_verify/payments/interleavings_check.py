@@ -14,7 +14,6 @@ from typing import Any
 import uvloop
 
 from payments_verify.called import command_line
-from payments_verify.interleavings.source_dpor import SourceDPOR
 from payments_verify.payments.drawings import Drawing, schedule
 from payments_verify.payments.exercised import written
 from payments_verify.payments.pictures import draw
@@ -23,6 +22,7 @@ from payments_verify.payments.scenario_timeline import timeline_of
 from payments_verify.payments.scenarios import Scenario
 from payments_verify.payments.system import GatedService
 from payments_verify.result import CheckResult, Progress, Verdict, no_progress, violation_kept
+from pgweave.interleavings.source_dpor import SourceDPOR
 
 OpenGated = Callable[[], AbstractAsyncContextManager[GatedService]]
 

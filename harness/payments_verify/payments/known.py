@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from payments_verify.interleavings.report import Report
+from pgweave.interleavings.report import Report
 
 _BEGINNINGS = 8
 

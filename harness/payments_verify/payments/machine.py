@@ -33,7 +33,6 @@ from hypothesis.stateful import (
 )
 
 from payments_model import MAX_AMOUNT, Authorized, Expire, Outcome, Record, apply
-from payments_verify.history import Operation
 from payments_verify.payments.exercised import transition
 from payments_verify.payments.http_binding import BindingError
 from payments_verify.payments.observations import Invocation, Observation, attempts_of, outcomes_in
@@ -43,6 +42,7 @@ from payments_verify.payments.system import End, EndedError, SweepError, System,
 from payments_verify.payments.trace import Trace
 from payments_verify.payments.traits import EVERYTHING, Traits
 from payments_verify.result import Progress
+from pgweave.history.operations import Operation
 
 EPOCH = 1_900_000_000_000_000
 """Where the database's clock stands when an example begins, in µs (the year 2030)."""

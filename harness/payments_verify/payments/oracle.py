@@ -17,8 +17,8 @@ from payments_model import (
     Record,
     apply,
 )
-from payments_verify.history import Operation
 from payments_verify.payments.observations import SUCCESSES, Invocation, attempts_of, outcomes_in, view_of
+from pgweave.history.operations import Operation
 
 
 class MismatchError(AssertionError):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from payments_verify.interleavings.execution import Execution
 from payments_verify.payments import schedule_file
 from payments_verify.payments.scenario_history import Violation
 from payments_verify.payments.scenario_timeline import timeline_of
 from payments_verify.payments.scenarios import Scenario
-from payments_verify.timeline import html, svg, text
+from pgweave.interleavings.execution import Execution
+from pgweave.timeline import html, svg, text
 
 WIDTH = 100
 """Columns of a timeline in a counterexample."""

@@ -14,23 +14,23 @@ from typing import Any, TypeAlias
 from uuid import UUID, uuid4
 
 from payments_model import Pending, Record
-from payments_verify.gate import Fault
-from payments_verify.interleavings.execution import (
-    Chooser,
-    DivergenceError,
-    Execution,
-    OutdatedError,
-    SchedulingError,
-)
-from payments_verify.interleavings.strategy import FirstReady, InTurns, Plan, perform
 from payments_verify.payments.known import Known
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.oracle import answer
 from payments_verify.payments.racing import Race, body_of, send
 from payments_verify.payments.scenarios import WINDOW, Actor, Client, Command, Holder, Tick
 from payments_verify.payments.system import NO_ANSWER, GatedService
-from payments_verify.scheduler import Conditions, Limits, Run
-from payments_verify.scheduler import Operation as RacedOperation
+from pgweave.gate import Fault
+from pgweave.interleavings.execution import (
+    Chooser,
+    DivergenceError,
+    Execution,
+    OutdatedError,
+    SchedulingError,
+)
+from pgweave.interleavings.strategy import FirstReady, InTurns, Plan, perform
+from pgweave.scheduler import Conditions, Limits, Run
+from pgweave.scheduler import Operation as RacedOperation
 
 SERVE_AGAIN_LIMIT_S = 30.0
 """How long after a fault a service may answer nothing."""

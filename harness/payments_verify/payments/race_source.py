@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from payments_verify.interleavings.execution import Execution, Step
 from payments_verify.payments.observations import Observation
 from payments_verify.payments.race_program import Before, Wait
 from payments_verify.payments.scenarios import Actor, Client, Command, Holder, Sweeper, Tick
-from payments_verify.scheduler import Operation
-from payments_verify.timeline.gist import gist
-from payments_verify.visible import clipped, one_line
+from pgweave.interleavings.execution import Execution, Step
+from pgweave.scheduler import Operation
+from pgweave.timeline.gist import gist
+from pgweave.visible import clipped, one_line
 
 _WIDTH = 90
 """Columns for an expression and its comment, beside indentation."""

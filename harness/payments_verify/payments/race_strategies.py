@@ -15,10 +15,10 @@ from typing import Any, TypeAlias
 from hypothesis import strategies as st
 
 from payments_model import MAX_AMOUNT
-from payments_verify.interleavings.stretches import Stretch
 from payments_verify.payments.machine import KEYS, REASONS
 from payments_verify.payments.race_source import source_of
 from payments_verify.payments.scenarios import WINDOW, Actor, Client, Command, Sweeper, Tick
+from pgweave.interleavings.stretches import Stretch
 
 Entry: TypeAlias = "tuple[int, Command] | Tick | Sweeper"
 """A command and the number of its client, or what is an actor by itself."""

@@ -22,9 +22,6 @@ from typing import Literal
 
 import uvloop
 
-from payments_verify.interleavings.execution import DivergenceError, Execution, SchedulingError
-from payments_verify.interleavings.minimize import Follow, minimize
-from payments_verify.interleavings.strategy import Plan, Policy, perform
 from payments_verify.payments.known import Known
 from payments_verify.payments.machine import EPOCH
 from payments_verify.payments.oracle import MismatchError
@@ -33,6 +30,9 @@ from payments_verify.payments.scenario_history import Judge, Violation
 from payments_verify.payments.scenarios import Actor, Command, Sweeper, Tick, capture, client
 from payments_verify.payments.spec import PaymentState
 from payments_verify.payments.system import GatedService
+from pgweave.interleavings.execution import DivergenceError, Execution, SchedulingError
+from pgweave.interleavings.minimize import Follow, minimize
+from pgweave.interleavings.strategy import Plan, Policy, perform
 
 __all__ = [
     "attempts",

@@ -7,13 +7,13 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from payments_verify.interleavings.footprint import Access, Footprint, Lock, Mode, Rows
 from payments_verify.payments import holding
 from payments_verify.payments.http_binding import BindingError
 from payments_verify.payments.observations import Invocation, Observation, Sender
 from payments_verify.payments.scenarios import Actor, Client, Holder, Leaving, Sweeper, Tick
 from payments_verify.payments.traits import EVERYTHING, Traits
-from payments_verify.scheduler import Body, Process
+from pgweave.interleavings.footprint import Access, Footprint, Lock, Mode, Rows
+from pgweave.scheduler import Body, Process
 
 CLOCK = Rows("clock")
 TICK = Footprint.of(Access(Mode.PUBLISH, CLOCK), Access(Mode.LOCK, CLOCK, Lock.UPDATE))

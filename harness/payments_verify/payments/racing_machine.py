@@ -21,9 +21,6 @@ from hypothesis.errors import Flaky
 from hypothesis.stateful import consumes, invariant, precondition, rule
 
 from payments_model import Authorized
-from payments_verify.interleavings.execution import DivergenceError, Execution, SchedulingError
-from payments_verify.interleavings.minimize import switches
-from payments_verify.interleavings.stretches import Stretches
 from payments_verify.payments.machine import (
     AMOUNTS,
     PAYMENTS,
@@ -45,6 +42,9 @@ from payments_verify.payments.spec import PaymentState
 from payments_verify.payments.system import GatedService, System
 from payments_verify.payments.wrong_race import WrongRace, minimized
 from payments_verify.result import Progress
+from pgweave.interleavings.execution import DivergenceError, Execution, SchedulingError
+from pgweave.interleavings.minimize import switches
+from pgweave.interleavings.stretches import Stretches
 
 _MOSTLY = st.sampled_from([True, True, True, False])
 

@@ -12,15 +12,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from payments_verify.interleavings.estimate import estimate_naive
-from payments_verify.interleavings.execution import DivergenceError, Execution, SchedulingError
-from payments_verify.interleavings.explore import explore
-from payments_verify.interleavings.ledger import Options
-from payments_verify.interleavings.minimize import minimize, switches
-from payments_verify.interleavings.parallel import Factory, explore_in_parallel
-from payments_verify.interleavings.report import NaiveCount, Report
-from payments_verify.interleavings.source_dpor import SourceDPOR
-from payments_verify.interleavings.strategy import Plan, Strategy
 from payments_verify.payments import schedule_file
 from payments_verify.payments.interchangeable import interchangeable
 from payments_verify.payments.known import until_known
@@ -30,6 +21,15 @@ from payments_verify.payments.scenario_program import ScenarioProgram
 from payments_verify.payments.scenarios import Scenario
 from payments_verify.payments.system import GatedService, with_output
 from payments_verify.result import Verdict
+from pgweave.interleavings.estimate import estimate_naive
+from pgweave.interleavings.execution import DivergenceError, Execution, SchedulingError
+from pgweave.interleavings.explore import explore
+from pgweave.interleavings.ledger import Options
+from pgweave.interleavings.minimize import minimize, switches
+from pgweave.interleavings.parallel import Factory, explore_in_parallel
+from pgweave.interleavings.report import NaiveCount, Report
+from pgweave.interleavings.source_dpor import SourceDPOR
+from pgweave.interleavings.strategy import Plan, Strategy
 
 MakeStrategy = Callable[[], Strategy]
 OnRun = Callable[[int], object]

@@ -12,18 +12,18 @@ from dataclasses import dataclass
 
 import msgspec
 
-from payments_verify.explain import explain, render
-from payments_verify.history import Operation, Outcome
-from payments_verify.interleavings import orders
-from payments_verify.interleavings.execution import Execution
-from payments_verify.interleavings.happens_before import Dependence
-from payments_verify.linearizability import Result, Verdict, check
 from payments_verify.payments.drawings import Drawing, refuted
 from payments_verify.payments.exercised import of_parts
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.race_program import Exchange, Raced
 from payments_verify.payments.spec import Payments, PaymentState, label_of
-from payments_verify.scheduler import Operation as RacedOperation
+from pgweave.history.explain import explain, render
+from pgweave.history.linearizability import Result, Verdict, check
+from pgweave.history.operations import Operation, Outcome
+from pgweave.interleavings import orders
+from pgweave.interleavings.execution import Execution
+from pgweave.interleavings.happens_before import Dependence
+from pgweave.scheduler import Operation as RacedOperation
 
 _CHECK_BUDGET_S = 60.0
 

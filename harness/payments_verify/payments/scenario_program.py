@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from payments_verify.gate import Fault
-from payments_verify.interleavings.execution import Chooser, Execution
 from payments_verify.payments.known import Known
 from payments_verify.payments.machine import EPOCH
 from payments_verify.payments.race_program import Before, RaceProgram, Wait, void
 from payments_verify.payments.scenarios import AUTHORIZE, CREATE, WINDOW, Scenario, Sweeper
 from payments_verify.payments.system import GatedService
+from pgweave.gate import Fault
+from pgweave.interleavings.execution import Chooser, Execution
 
 _BEYOND_EVERY_WINDOW = 32 * 24 * 60 * 60 * 1_000_000
 

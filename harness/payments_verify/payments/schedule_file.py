@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from payments_verify.gate import Fault
-from payments_verify.interleavings.execution import Execution
 from payments_verify.payments.scenarios import NAMED, Scenario
+from pgweave.gate import Fault
+from pgweave.interleavings.execution import Execution
 
 FORMAT_NAME = "payments-verify-schedule"
 FORMAT_VERSION = 1

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from payments_verify.history import Operation, Outcome
 from payments_verify.payments.observations import OUTCOME_NAMED, SUCCESSES
-from payments_verify.spec import not_understood
+from pgweave.history.operations import Operation, Outcome
+from pgweave.history.spec import not_understood
 
 _Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _OutcomeName = Annotated[str, msgspec.Meta(pattern=f"^({'|'.join(OUTCOME_NAMED)})?\\Z")]

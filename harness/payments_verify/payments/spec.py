@@ -13,12 +13,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from payments_model import RECORDED, Authorized, Command, Expire, Outcome, Record, apply, state_of
-from payments_verify import history
-from payments_verify.history import Operation
 from payments_verify.payments.observations import attempts_of, outcomes_in, view_of
 from payments_verify.payments.oracle import command_of
 from payments_verify.payments.shapes import require_types
 from payments_verify.payments.timing import bounds
+from pgweave.history import operations as history
+from pgweave.history.operations import Operation
 
 _OBSERVING = frozenset({"read", "attempts", "clock"})
 _GLOBAL = frozenset({"sweep", "clock", "clock_back"})

@@ -21,8 +21,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from payments_verify.explain import explain, render
-from payments_verify.linearizability import Verdict, check
 from payments_verify.payments.drawings import Drawing, refuted
 from payments_verify.payments.exercised import of_parts
 from payments_verify.payments.http_binding import BindingError
@@ -31,7 +29,9 @@ from payments_verify.payments.observations import Invocation, Observation, Sende
 from payments_verify.payments.spec import Payments
 from payments_verify.payments.system import EndedError, SweepError, System, UnansweredError
 from payments_verify.payments.traits import Traits
-from payments_verify.recorder import Recorder
+from pgweave.history.explain import explain, render
+from pgweave.history.linearizability import Verdict, check
+from pgweave.history.recorder import Recorder
 
 _SECOND = 1_000_000
 _KEYS = ("k1", "k2", "k3")

@@ -12,8 +12,8 @@ from typing import Any
 from payments_verify.payments.observations import Observation, Sender
 from payments_verify.payments.racing import Hands
 from payments_verify.payments.traits import EVERYTHING, Traits
-from payments_verify.scheduler import GatedDatabase, Limits
-from payments_verify.visible import without_passwords
+from pgweave.scheduler import GatedDatabase, Limits
+from pgweave.visible import without_passwords
 
 NO_ANSWER = "definite answer"
 """Stands in what is told of a request that was answered by nothing, by a 5xx, or by what cannot be read."""

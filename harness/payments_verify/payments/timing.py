@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from payments_verify.history import Operation, Outcome
+from pgweave.history.operations import Operation, Outcome
 
 FOREVER = 2**62
 """An instant after every other, in µs."""

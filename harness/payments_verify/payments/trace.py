@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from payments_verify.history import Operation, Outcome
 from payments_verify.payments.observations import OUTCOME_NAMED, SUCCESSES
+from pgweave.history.operations import Operation, Outcome
 
 
 class Trace:

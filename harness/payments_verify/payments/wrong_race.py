@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from payments_verify.interleavings.execution import DivergenceError, Execution, SchedulingError
-from payments_verify.interleavings.minimize import Follow
 from payments_verify.payments.race_program import Before
 from payments_verify.payments.races import Races
 from payments_verify.payments.scenario_history import Violation
 from payments_verify.payments.scenarios import Actor, Client
+from pgweave.interleavings.execution import DivergenceError, Execution, SchedulingError
+from pgweave.interleavings.minimize import Follow
 
 Candidate: TypeAlias = "tuple[Sequence[Before], Sequence[Actor], Sequence[int]]"
 """What comes before, who races, and the schedule."""

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 
 import msgspec
 
-from payments_verify.attempt import Attempt, Candidate
-from payments_verify.explain import which_prefix, why_stuck
 from payments_verify.report.attempt_svg import class_of, drawing, letter, name_of
 from payments_verify.report.places import by_time
-from payments_verify.timeline.markup import Element, data, tag
+from pgweave.history.attempt import Attempt, Candidate
+from pgweave.history.explain import which_prefix, why_stuck
+from pgweave.timeline.markup import Element, data, tag
 
 _LEGEND = {
     "placed": "has a place in the order",

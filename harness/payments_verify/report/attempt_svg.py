@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree as ET
 
-from payments_verify.attempt import Attempt, Call
 from payments_verify.report.places import Scale, by_event, by_time, lanes
-from payments_verify.timeline import elements as svg
-from payments_verify.timeline.elements import CHARACTER, Element
-from payments_verify.visible import clipped, one_line
+from pgweave.history.attempt import Attempt, Call
+from pgweave.timeline import elements as svg
+from pgweave.timeline.elements import CHARACTER, Element
+from pgweave.visible import clipped, one_line
 
 LANE = 46
 _TOP = 26

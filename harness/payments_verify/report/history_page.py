@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from payments_verify.attempt import Attempt
 from payments_verify.report import attempt_figure, parts
 from payments_verify.report.page import SCRIPT, STYLE
-from payments_verify.timeline.markup import Element, document, tag
+from pgweave.history.attempt import Attempt
+from pgweave.timeline.markup import Element, document, tag
 
 MOST_DRAWN = 6
 """How many parts of a history are drawn."""

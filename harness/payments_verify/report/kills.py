@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from payments_verify.called import command_line
 from payments_verify.report import parts
 from payments_verify.report.saved import Cell, MutantRow, Mutants, Saved
-from payments_verify.timeline.markup import Content, Element, tag
+from pgweave.timeline.markup import Content, Element, tag
 
 _TITLE = "Kill matrix"
 

@@ -9,7 +9,7 @@ from typing import Any
 from payments_verify.report import parts
 from payments_verify.report.saved import Check, Saved
 from payments_verify.report.state_graph import picture
-from payments_verify.timeline.markup import Element, tag
+from pgweave.timeline.markup import Element, tag
 
 
 def contracts(report: Saved) -> Element:

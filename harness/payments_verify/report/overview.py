@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import msgspec
 
-from payments_verify.attempt import Attempt
 from payments_verify.report import attempt_figure, parts
 from payments_verify.report.saved import Check, Saved
 from payments_verify.result import Reach
-from payments_verify.timeline import html as schedule_page
-from payments_verify.timeline.markup import Element, tag
-from payments_verify.timeline.model import Timeline
+from pgweave.history.attempt import Attempt
+from pgweave.timeline import html as schedule_page
+from pgweave.timeline.markup import Element, tag
+from pgweave.timeline.model import Timeline
 
 KINDS = {
     "contracts": "CrossHair, on all paths",

@@ -9,8 +9,8 @@ from pathlib import Path
 from payments_verify.called import command_line
 from payments_verify.report import kills, model, overview, tried
 from payments_verify.report.saved import PAGE_FILE, REPORT_FILE, ReportError, Saved, read
-from payments_verify.timeline import html as schedule_page
-from payments_verify.timeline.markup import Element, document, tag
+from pgweave.timeline import html as schedule_page
+from pgweave.timeline.markup import Element, document, tag
 
 _FILES = resources.files(__package__)
 

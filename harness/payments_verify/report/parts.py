@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from payments_verify.timeline.markup import Content, Element, tag
+from pgweave.timeline.markup import Content, Element, tag
 
 _STATES = {
     "holds": "good",

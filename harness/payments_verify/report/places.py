@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from payments_verify.attempt import Attempt, Call
+from pgweave.history.attempt import Attempt, Call
 
 EVENT, WIDEST_EVENT = 30.0, 96.0
 """How far apart two events are in pixels, where each takes the same room: more if there are few."""

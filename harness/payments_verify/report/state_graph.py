@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
-from payments_verify.timeline import elements as svg
-from payments_verify.timeline.elements import Element
+from pgweave.timeline import elements as svg
+from pgweave.timeline.elements import Element
 
 _BOX = (132.0, 58.0)
 _COLUMN, _ROW = 330.0, 150.0

@@ -10,7 +10,7 @@ from typing import Any
 from payments_verify.called import command_line
 from payments_verify.report import parts
 from payments_verify.report.saved import Check, Saved
-from payments_verify.timeline.markup import Content, Element, tag
+from pgweave.timeline.markup import Content, Element, tag
 
 _WIDEST_LOG = 9.0
 

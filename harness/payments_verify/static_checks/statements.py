@@ -13,10 +13,10 @@ from itertools import count
 
 from sqlglot import exp
 
-from payments_verify.sql.plan import NotUnderstoodError
-from payments_verify.sql.syntax import conjuncts, parse
-from payments_verify.sql.tokens import scan
 from payments_verify.static_checks.findings import Findings
+from pgweave.sql.plan import NotUnderstoodError
+from pgweave.sql.syntax import conjuncts, parse
+from pgweave.sql.tokens import scan
 
 PAYMENTS = "payments"
 ATTEMPTS = "capture_attempts"

@@ -15,8 +15,6 @@ import httpx
 import psycopg
 from msgspec import structs
 
-from payments_verify import clock
-from payments_verify.gate import Gate
 from payments_verify.payments.binding import Binding, Clock
 from payments_verify.payments.bound_client import BoundClient, Names, from_environment, written_instant
 from payments_verify.payments.clock_probe import why_clock_stays
@@ -25,13 +23,15 @@ from payments_verify.payments.holding import RowHolder, RowStatements
 from payments_verify.payments.racing import Hands
 from payments_verify.payments.system import GatedService, SweepError, System
 from payments_verify.payments.traits import Traits
-from payments_verify.scheduler import GatedDatabase, Limits, Monitor, Turns
-from payments_verify.sql.catalog import Catalog
-from payments_verify.sql.footprints import is_scheduling_point
 from payments_verify.systems.command import CommandError, RunningCommand, running_command
 from payments_verify.systems.http_client import http_client
 from payments_verify.systems.patience import last_printed
-from payments_verify.visible import without_passwords
+from pgweave import clock
+from pgweave.gate import Gate
+from pgweave.scheduler import GatedDatabase, Limits, Monitor, Turns
+from pgweave.sql.catalog import Catalog
+from pgweave.sql.footprints import is_scheduling_point
+from pgweave.visible import without_passwords
 
 _REQUEST_LIMIT_S = 60.0
 _SWEEP_LIMIT_S = 60.0

@@ -30,7 +30,8 @@ from payments_core.infrastructure.embedded.binaries import (
     server_account,
 )
 from payments_core.infrastructure.postgres.migrate import migrate
-from payments_verify import clock
+from payments_verify.systems.database import CLOCK_FUNCTION
+from pgweave import clock
 
 SERVICE_LOGIN = "payments_api"
 STANDBY = "standby"
@@ -225,7 +226,7 @@ class Cluster:
         self._primary.start()
         self._primary.create_database(_DATABASE)
         migrate(self.dsn)
-        clock.install(self.dsn)
+        clock.install(self.dsn, CLOCK_FUNCTION)
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             login = sql.Identifier(SERVICE_LOGIN)
             connection.execute(

@@ -18,7 +18,7 @@ import httpx
 from payments_verify.payments.system import End
 from payments_verify.systems.http_client import http_client
 from payments_verify.systems.patience import comes_to_serve, last_printed
-from payments_verify.visible import without_passwords
+from pgweave.visible import without_passwords
 
 _STOP_LIMIT_S = 15.0
 _PROBE_LIMIT_S = 2.0

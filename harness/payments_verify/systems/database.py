@@ -13,8 +13,11 @@ from psycopg.conninfo import make_conninfo
 
 from payments_core.infrastructure.embedded import temporary_postgres
 from payments_core.infrastructure.postgres.migrate import migrate
-from payments_verify import clock
 from payments_verify.payments.system import System
+from pgweave import clock
+
+CLOCK_FUNCTION = "payment_clock"
+"""The service's own clock, in the schema."""
 
 _NAME = "verify"
 
@@ -36,7 +39,7 @@ def prepared_database(
         EmbeddedPostgresError: if no server can be started; the message says why and what to do.
     """
     with migrated_database(bin_dir, settings) as dsn:
-        clock.install(dsn)
+        clock.install(dsn, CLOCK_FUNCTION)
         yield dsn
 
 
@@ -80,7 +83,7 @@ def new_database(dsn: str) -> Iterator[str]:
         connection.execute(f"CREATE DATABASE {name}".encode())
     try:
         migrate(new)
-        clock.install(new)
+        clock.install(new, CLOCK_FUNCTION)
         yield new
     finally:
         with psycopg.connect(dsn, autocommit=True) as connection:

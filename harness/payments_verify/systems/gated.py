@@ -10,21 +10,21 @@ from payments_core.application.use_cases import ExpirePayments
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
 from payments_core.infrastructure.postgres.pool import Pool
-from payments_verify.clock import DatabaseClock
-from payments_verify.gate import Gate
 from payments_verify.payments.holding import RowHolder
 from payments_verify.payments.http_binding import PaymentsClient
 from payments_verify.payments.racing import Hands
 from payments_verify.payments.system import GatedService
-from payments_verify.scheduler import GatedDatabase, Limits, Monitor, Turns
-from payments_verify.sql.catalog import Catalog
-from payments_verify.sql.footprints import is_scheduling_point
 from payments_verify.systems.command import running_command
-from payments_verify.systems.database import new_database, prepared_database
+from payments_verify.systems.database import CLOCK_FUNCTION, new_database, prepared_database
 from payments_verify.systems.http_client import http_client
 from payments_verify.systems.one_core import on_one_core
 from payments_verify.systems.quiet import only_errors_logged
 from payments_verify.systems.shipped import shipped
+from pgweave.clock import DatabaseClock
+from pgweave.gate import Gate
+from pgweave.scheduler import GatedDatabase, Limits, Monitor, Turns
+from pgweave.sql.catalog import Catalog
+from pgweave.sql.footprints import is_scheduling_point
 
 EXPLORING = {"deadlock_timeout": "50ms"}
 """Settings of a server that is explored: a deadlock is an outcome, and need not be waited for long."""
@@ -66,7 +66,7 @@ async def gated(
                 name="in process" if command is None else command,
                 hands=hands,
                 limits=Limits(),
-                database=GatedDatabase(gate, monitor, Catalog.load(dsn), Turns(ours=ours)),
+                database=GatedDatabase(gate, monitor, Catalog.load(dsn, CLOCK_FUNCTION), Turns(ours=ours)),
             )
 
 

@@ -12,10 +12,10 @@ from payments_core.domain.values import Instant
 from payments_core.infrastructure.in_memory import InMemoryPaymentStore
 from payments_verify.payments.racing import Hands
 from payments_verify.payments.system import GatedService
-from payments_verify.scheduler import Limits
 from payments_verify.systems.quiet import only_errors_logged
 from payments_verify.systems.scheduled_store import ScheduledStore, StoreHolder
 from payments_verify.systems.shipped import shipped
+from pgweave.scheduler import Limits
 
 MakeStore: TypeAlias = Callable[[Callable[[], Instant]], PaymentStore]
 """Makes a store that decides by the given clock."""

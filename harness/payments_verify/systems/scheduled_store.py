@@ -17,9 +17,9 @@ from payments_core.domain.capture import CaptureAttempt
 from payments_core.domain.errors import TransitionRefused
 from payments_core.domain.payment import FailureReason, Payment
 from payments_core.domain.values import Amount, IdempotencyKey, Instant
-from payments_verify.interleavings.footprint import Access, Footprint, Lock, Mode, Rows
 from payments_verify.payments.racing import CLOCK
-from payments_verify.scheduler.process import current_process
+from pgweave.interleavings.footprint import Access, Footprint, Lock, Mode, Rows
+from pgweave.scheduler.process import current_process
 
 _READ_CLOCK = Access(Mode.READ, CLOCK)
 _EVERY_PAYMENT = Rows("payments")

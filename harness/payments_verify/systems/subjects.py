@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 from payments_verify.called import command_line
-from payments_verify.gate import Fault
 from payments_verify.payments.binding import Binding
 from payments_verify.payments.conformance import LEVELS, Subject
 from payments_verify.payments.coverage import traits_of, unchecked, why_not
@@ -17,7 +16,8 @@ from payments_verify.payments.scenarios import FAULT_SCENARIOS, ONE_CAPTURE, SCE
 from payments_verify.systems.background import statements_without_request
 from payments_verify.systems.bound import StartedService, service_at
 from payments_verify.systems.empty_databases import empty_databases
-from payments_verify.visible import without_passwords
+from pgweave.gate import Fault
+from pgweave.visible import without_passwords
 
 _BLACK_BOX = 3
 _LARGEST = "four-captures"

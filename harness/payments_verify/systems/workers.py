@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
-from payments_verify.interleavings.parallel import worker_resources
 from payments_verify.payments.scenario_program import ScenarioProgram
 from payments_verify.payments.scenarios import NAMED
 from payments_verify.payments.system import GatedService
@@ -17,6 +16,7 @@ from payments_verify.systems.database import prepared_database
 from payments_verify.systems.gated import EXPLORING, gated
 from payments_verify.systems.gated_memory import gated_in_memory
 from payments_verify.systems.one_core import allowed_cores, run_anywhere
+from pgweave.interleavings.parallel import worker_resources
 
 # What is open in a worker's thread, and closed with its resources.
 _opened: WeakKeyDictionary[AsyncExitStack, dict[MakeProgram, GatedService]] = WeakKeyDictionary()

@@ -15,14 +15,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from payments_verify.interleavings.execution import Execution, Step
 from payments_verify.payments.race_program import Raced
 from payments_verify.payments.racing import SENT
 from payments_verify.payments.scenarios import Actor, Client, Scenario
-from payments_verify.scheduler import Operation
 from payments_verify.tla.races import NotModelledError, Protocol, configuration, programs_of
 from payments_verify.tla.tlc import Tlc
 from payments_verify.tla.values import Function, Value, parse, render, unquoted
+from pgweave.interleavings.execution import Execution, Step
+from pgweave.scheduler import Operation
 
 _STATEMENTS = (
     ("begin", re.compile(r"BEGIN\b")),

@@ -5,11 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from payments_verify.interleavings.execution import Execution
-from payments_verify.interleavings.explore import explore
-from payments_verify.interleavings.report import Report
-from payments_verify.interleavings.source_dpor import SourceDPOR
-from payments_verify.interleavings.strategy import Plan, Strategy
 from payments_verify.payments.known import until_known
 from payments_verify.payments.scenario_program import ScenarioProgram
 from payments_verify.payments.scenarios import Scenario
@@ -20,6 +15,11 @@ from payments_verify.tla.races import NotModelledError, Protocol
 from payments_verify.tla.recorded import events_of, validate
 from payments_verify.tla.tlc import Tlc
 from payments_verify.tla.values import Function
+from pgweave.interleavings.execution import Execution
+from pgweave.interleavings.explore import explore
+from pgweave.interleavings.report import Report
+from pgweave.interleavings.source_dpor import SourceDPOR
+from pgweave.interleavings.strategy import Plan, Strategy
 
 Runs = Sequence[Sequence[Function]]
 """Recorded runs, as events."""

@@ -22,13 +22,13 @@ from payments_core.entrypoints.http.views import capture_answer
 from payments_core.infrastructure.embedded import EmbeddedPostgres
 from payments_core.infrastructure.postgres import statements
 from payments_core.infrastructure.postgres.migrate import migrate
-from payments_verify import clock
 from payments_verify.audit import AuditError, audit
 from payments_verify.audit import run as running
 from payments_verify.audit import snapshot as reading
 from payments_verify.audit.worker import audit_part
 from payments_verify.called import command_line
 from payments_verify.cli import app
+from pgweave import clock
 from tests.harness.audit.damages import DAMAGES
 from tests.support.postgres import Database
 from tests.support.stores import NOON, Kit, postgres_kit
@@ -45,7 +45,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 async def kit(database: Database) -> AsyncIterator[Kit]:
-    clock.install(database.dsn)
+    clock.install(database.dsn, "payment_clock")
     async with postgres_kit(database) as made:
         yield made
 
@@ -116,7 +116,7 @@ def worked(postgres_server: EmbeddedPostgres, migrated_template: str) -> Iterato
     """A database in which the service has worked; it is copied, and stays as it is."""
     dsn = postgres_server.create_database("worked", template=migrated_template)
     made = Database("worked", dsn, postgres_server.dsn("worked", role="payments_app"))
-    clock.install(dsn)
+    clock.install(dsn, "payment_clock")
 
     async def fill() -> None:
         async with postgres_kit(made) as kit:

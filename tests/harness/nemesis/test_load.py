@@ -13,15 +13,15 @@ import pytest
 
 from payments_core.entrypoints.http.app import create_app
 from payments_core.infrastructure.in_memory import InMemoryPaymentStore
-from payments_verify.history import Operation, Outcome, parse
-from payments_verify.linearizability import Verdict, check
 from payments_verify.nemesis import load as load_module
 from payments_verify.nemesis.load import Habits, Load
 from payments_verify.payments.http_binding import Http, Response
 from payments_verify.payments.observations import Invocation
 from payments_verify.payments.spec import Payments
-from payments_verify.recorder import Recorder
 from payments_verify.systems.asgi import ApplicationClient
+from pgweave.history.linearizability import Verdict, check
+from pgweave.history.operations import Operation, Outcome, parse
+from pgweave.history.recorder import Recorder
 
 LIMIT_S = 60
 _WORKING_S = 0.4

@@ -11,7 +11,7 @@ import msgspec
 from payments_verify.nemesis.rows import DIRECTLY
 from payments_verify.nemesis.soak import RUN_FILE, RunReport
 from payments_verify.nemesis.window import Incident, WindowReport, history_file, report_file
-from payments_verify.recorder import Recorder
+from pgweave.history.recorder import Recorder
 
 T = 1_000_000_000
 Step = tuple[str, dict[str, Any], str, dict[str, Any]]

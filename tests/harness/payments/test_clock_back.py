@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from payments_verify.history import Event, Pairing
-from payments_verify.linearizability import Verdict, check
 from payments_verify.payments.spec import Payments
+from pgweave.history.linearizability import Verdict, check
+from pgweave.history.operations import Event, Pairing
 
 Step = tuple[str, dict[str, Any], dict[str, Any] | None]
 

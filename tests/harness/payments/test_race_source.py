@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from payments_verify.interleavings.execution import Execution, Step
 from payments_verify.payments import races
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.race_program import Before, Raced
@@ -17,8 +16,9 @@ from payments_verify.payments.race_source import source_of, source_of_test
 from payments_verify.payments.race_strategies import races as drawn_races
 from payments_verify.payments.races import authorize, capture, client, create, sweep, tick, wait
 from payments_verify.payments.scenarios import Actor, Holder, Leaving
-from payments_verify.scheduler import Operation
 from payments_verify.systems import gated_service
+from pgweave.interleavings.execution import Execution, Step
+from pgweave.scheduler import Operation
 
 BEFORE: tuple[Before, ...] = (create(500), authorize(60_000_000), wait(1), create(1, payment=1))
 

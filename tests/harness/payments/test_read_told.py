@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from payments_model import Create, Record, apply
-from payments_verify.history import Operation, Outcome
 from payments_verify.payments.observations import view_of
 from payments_verify.payments.spec import Payments, PaymentState
+from pgweave.history.operations import Operation, Outcome
 
 
 def test_a_read_is_told_as_what_it_showed() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 from payments_verify.payments.drawings import attempted, schedule
 from tests.harness.report.test_attempt import naive
-from tests.harness.timeline.examples import lost_update
-from tests.harness.timeline.hostile import hostile
+from tests.pgweave.timeline.examples import lost_update
+from tests.pgweave.timeline.hostile import hostile
 
 EXERCISED = {
     "none | create | created | pending": 6,

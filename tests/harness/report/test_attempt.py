@@ -9,18 +9,18 @@ from typing import Any
 import msgspec
 import pytest
 
-from payments_verify.attempt import AFTERWARDS, Attempt, attempt_of
-from payments_verify.formats import load
-from payments_verify.history import Operation, Outcome
-from payments_verify.linearizability import Result, Verdict, check
 from payments_verify.report.attempt_figure import figure
 from payments_verify.report.attempt_svg import drawing, name_of
 from payments_verify.report.places import OWN_LANES, by_event, by_time, lanes
-from payments_verify.spec import Spec
 from payments_verify.specs import spec_named
-from payments_verify.specs.cas_register import CasRegister
+from pgweave.history.attempt import AFTERWARDS, Attempt, attempt_of
+from pgweave.history.formats import load
+from pgweave.history.linearizability import Result, Verdict, check
+from pgweave.history.operations import Operation, Outcome
+from pgweave.history.spec import Spec
+from pgweave.history.specs.cas_register import CasRegister
 from tests.docs.pages import ROOT
-from tests.harness.small_specs import kv_history, register_history
+from tests.pgweave.small_specs import kv_history, register_history
 
 NAIVE = ROOT / "specs" / "histories" / "naive-capture.jsonl"
 

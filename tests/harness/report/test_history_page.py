@@ -11,7 +11,7 @@ from payments_verify.cli import app
 from tests.docs.pages import ROOT
 from tests.harness.peers import needs_peers, peer_verdicts
 from tests.harness.report.reading import Page
-from tests.harness.small_specs import OURS
+from tests.pgweave.small_specs import OURS
 
 VERDICTS = {"ok": "linearizable", "illegal": "not linearizable"}
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from payments_verify.timeline.markup import data, document, fragment, tag, write
+from pgweave.timeline.markup import data, document, fragment, tag, write
 from tests.harness.report.reading import Page
-from tests.harness.timeline.hostile import MARKUP
+from tests.pgweave.timeline.hostile import MARKUP
 
 OUT = "<script>alert(1)</script>"
 

@@ -17,7 +17,7 @@ from payments_verify.report.page import render, write
 from payments_verify.report.saved import ReportError, of_json, read
 from tests.harness.report.reading import Page
 from tests.harness.report.saved_reports import check, green, mutants, red
-from tests.harness.timeline.hostile import MARKUP
+from tests.pgweave.timeline.hostile import MARKUP
 
 NAMESPACE = "http://www.w3.org/2000/svg"
 

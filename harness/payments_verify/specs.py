@@ -1,0 +1,33 @@
+"""The specifications that histories can be checked against, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from payments_verify.payments.spec import Payments
+from pgweave.history.spec import Spec, SpecError
+from pgweave.history.specs.cas_register import CasRegister, EtcdRegister
+from pgweave.history.specs.kv import KeyValue
+
+SPECS: dict[str, Callable[[], Spec[Any]]] = {
+    CasRegister.name: CasRegister,
+    EtcdRegister.name: EtcdRegister,
+    KeyValue.name: KeyValue,
+    Payments.name: Payments,
+}
+"""A factory for every specification. The key is the specification's `name`."""
+
+
+def spec_named(name: str) -> Spec[Any]:
+    """Return a specification by its name.
+
+    Args:
+        name: A key of `SPECS`.
+
+    Raises:
+        SpecError: There is none of that name; lists those there are.
+    """
+    if name not in SPECS:
+        raise SpecError(f"no specification is named {name!r}; there are {', '.join(sorted(SPECS))}")
+    return SPECS[name]()

@@ -1,0 +1,13 @@
+"""The gate: a proxy for PostgreSQL's wire protocol that holds each statement until it is released.
+
+A service connects to it instead of to its database, and is not changed: only its ``DATABASE_URL`` differs.
+``wire`` reads messages, ``units`` groups them, ``faults`` says what can go wrong, ``session`` is one
+connection, ``proxy`` listens.
+"""
+
+from pgweave.gate.faults import Fault
+from pgweave.gate.proxy import Gate, GateObserver
+from pgweave.gate.session import HeldStatement, Session
+from pgweave.gate.wire import WireError
+
+__all__ = ["Fault", "Gate", "GateObserver", "HeldStatement", "Session", "WireError"]

@@ -1,0 +1,263 @@
+"""The listening side of the gate: connections from the service, each with one of its own to the server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Protocol, Self, cast
+from urllib.parse import quote
+
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from pgweave.gate import wire
+from pgweave.gate.faults import Fault, error_of
+from pgweave.gate.session import HeldStatement, Session
+
+_PORT = 5432  # names the Unix socket; no TCP port of that number is used
+
+
+class GateObserver(Protocol):
+    """Who decides what goes through the gate. Every method is called in the gate's event loop."""
+
+    def controls(self, session: Session) -> bool:
+        """Whether the next statement of this connection is to be held."""
+
+    def held(self, statement: HeldStatement) -> None:
+        """A statement has arrived, and waits to be released."""
+
+    def answered(self, statement: HeldStatement) -> None:
+        """The whole answer to a released statement has arrived."""
+
+    def ended(self, session: Session) -> None:
+        """A connection has closed, by whichever side."""
+
+
+class PassAll:
+    """Holds nothing: the gate is open."""
+
+    def controls(self, _session: Session) -> bool:
+        """Never."""
+        return False
+
+    def held(self, statement: HeldStatement) -> None:
+        """Let it go at once."""
+        statement.release()
+
+    def answered(self, statement: HeldStatement) -> None:
+        """Nothing to do."""
+
+    def ended(self, session: Session) -> None:
+        """Nothing to do."""
+
+
+class Gate:
+    """A proxy in front of one PostgreSQL server.
+
+    Attributes:
+        observer: decides what is held; ``PassAll`` until another is set.
+        sessions: the open connections.
+        socket_dsn: how a service on this machine connects through a Unix socket.
+        tcp_dsn: how any service connects, through TCP on loopback.
+        refuses_next: whether the next connection is refused, as by a server that has too many.
+    """
+
+    def __init__(self, dsn: str, is_scheduling_point: Callable[[str], bool]) -> None:
+        self.observer: GateObserver = PassAll()
+        self.sessions: list[Session] = []
+        self.socket_dsn = ""
+        self.tcp_dsn = ""
+        self.refuses_next = False
+        self._upstream = _Upstream.of(dsn)
+        self._dsn = dsn
+        self._is_scheduling_point = is_scheduling_point
+        self._numbers = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, dsn: str, is_scheduling_point: Callable[[str], bool] = bool) -> AsyncIterator[Self]:
+        """A gate in front of the server of ``dsn``, until the block ends.
+
+        Args:
+            dsn: the connection string of the database; the gate's own differ from it only in where they lead.
+            is_scheduling_point: whether a statement of this text is to be held; others pass.
+
+        Raises:
+            OSError: if it cannot listen.
+        """
+        gate = cls(dsn, is_scheduling_point)
+        with tempfile.TemporaryDirectory(prefix="pgweave-gate-") as folder:
+            loop = asyncio.get_running_loop()
+            path = Path(folder) / f".s.PGSQL.{_PORT}"
+            unix = await loop.create_unix_server(lambda: _ClientSide(gate), path=path)
+            tcp = await loop.create_server(lambda: _ClientSide(gate), host="127.0.0.1", port=0)
+            port = tcp.sockets[0].getsockname()[1]
+            gate.socket_dsn = make_conninfo(dsn, host=folder, hostaddr="", port=_PORT, sslmode="disable")
+            gate.tcp_dsn = _url(dsn, port)
+            try:
+                yield gate
+            finally:
+                unix.close()
+                tcp.close()
+                gate.close()
+
+    def holds(self, session: Session, sql: str) -> bool:
+        """Whether a statement is to be held."""
+        return self._is_scheduling_point(sql) and self.observer.controls(session)
+
+    def ended(self, session: Session) -> None:
+        """A connection has closed."""
+        self.sessions.remove(session)
+        self.observer.ended(session)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.observer = PassAll()
+        for task in self._tasks:
+            task.cancel()
+        for session in list(self.sessions):
+            session.client_lost()
+
+    def new_session(self, client: asyncio.WriteTransport, startup: bytes) -> Session:
+        """Open a connection to the server for one that a client has begun."""
+        self._numbers += 1
+        session = Session(self, self._numbers, client)
+        self.sessions.append(session)
+        self._spawn(self._connect(session, client, startup))
+        return session
+
+    def cancel_request(self, packet: bytes) -> None:
+        """Hand a request to cancel on to the server, at once."""
+        self._spawn(self._cancel(packet))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _connect(self, session: Session, client: asyncio.WriteTransport, startup: bytes) -> None:
+        try:
+            transport = await self._upstream.connect(lambda: _ServerSide(session))
+        except OSError as error:
+            client.write(wire.error_message("08006", f"the gate cannot reach the database: {error}"))
+            client.close()
+            return
+        transport.write(startup)
+        session.connected(transport)
+
+    async def _cancel(self, packet: bytes) -> None:
+        with contextlib.suppress(OSError):
+            done = asyncio.get_running_loop().create_future()
+            transport = await self._upstream.connect(lambda: _CancelSide(done))
+            transport.write(packet)
+            await done
+
+
+class _Upstream:
+    """Where the server listens."""
+
+    def __init__(self, socket: str | None, host: str, port: int) -> None:
+        self._socket = socket
+        self._host = host
+        self._port = port
+
+    @classmethod
+    def of(cls, dsn: str) -> _Upstream:
+        parts = conninfo_to_dict(dsn)
+        host = str(parts.get("host") or "127.0.0.1")
+        port = int(parts.get("port") or _PORT)
+        return cls(f"{host}/.s.PGSQL.{port}" if host.startswith("/") else None, host, port)
+
+    async def connect(self, protocol: Callable[[], asyncio.Protocol]) -> asyncio.WriteTransport:
+        loop = asyncio.get_running_loop()
+        if self._socket is not None:
+            transport, _ = await loop.create_unix_connection(protocol, self._socket)
+            return transport
+        tcp, _ = await loop.create_connection(protocol, self._host, self._port)
+        return tcp
+
+
+class _ClientSide(asyncio.Protocol):
+    """The first packets of a connection, then its session's."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._first = b""
+        self._session: Session | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.WriteTransport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            if self._session is None:
+                self._first += data
+                self._begin()
+            else:
+                self._session.from_client(data)
+        except wire.WireError as error:
+            self._transport.write(wire.error_message("08P01", f"the gate does not understand: {error}"))
+            self._transport.close()
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        if self._session is not None and not self._session.closed:
+            self._session.client_lost()
+
+    def _begin(self) -> None:
+        while self._session is None and (packet := wire.startup_packet(self._first)) is not None:
+            code, startup, self._first = packet
+            if code in (wire.SSL_REQUEST, wire.GSS_REQUEST):
+                self._transport.write(wire.REFUSE_ENCRYPTION)
+            elif code == wire.CANCEL_REQUEST:
+                self._gate.cancel_request(startup)
+                self._transport.close()
+                return
+            elif self._gate.refuses_next:
+                self._gate.refuses_next = False
+                self._transport.write(error_of(Fault.TOO_MANY_CONNECTIONS))
+                self._transport.close()
+                return
+            else:
+                self._session = self._gate.new_session(self._transport, startup)
+                rest, self._first = self._first, b""
+                self._session.from_client(rest)
+
+
+class _ServerSide(asyncio.Protocol):
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._session.from_server(data)
+        except wire.WireError:
+            self._transport.close()
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._session.server_lost()
+
+
+class _CancelSide(asyncio.Protocol):
+    def __init__(self, done: asyncio.Future[None]) -> None:
+        self._done = done
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        if not self._done.done():
+            self._done.set_result(None)
+
+
+def _url(dsn: str, port: int) -> str:
+    """A URL in the form that drivers of every language read."""
+    parts = conninfo_to_dict(dsn)
+    user, password = quote(str(parts.get("user") or "")), quote(str(parts.get("password") or ""), safe="")
+    credentials = f"{user}:{password}@" if password else f"{user}@" if user else ""
+    return (
+        f"postgresql://{credentials}127.0.0.1:{port}/{quote(str(parts.get('dbname') or ''))}?sslmode=disable"
+    )

@@ -1,0 +1,350 @@
+"""One connection of the service: each of its statements is held until it is released.
+
+What a client sends goes on in units, each with at most one statement. Units without a statement pass.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+from pgweave.gate import wire
+from pgweave.gate.faults import Fault, Refusal, refused
+from pgweave.gate.units import COPY, Unit, Units
+from pgweave.gate.wire import Bound
+
+if TYPE_CHECKING:
+    from pgweave.gate.proxy import Gate
+
+_COPY_IN, _COPY_BOTH = b"GW"
+_ENDS_STATEMENT = (wire.COMMAND_COMPLETE, wire.EMPTY_QUERY, wire.PORTAL_SUSPENDED, wire.ERROR)
+
+
+@dataclass(eq=False, slots=True)
+class HeldStatement:
+    """A statement at the gate.
+
+    Attributes:
+        session: the connection that it came on.
+        sql: its text.
+        values: the values bound to its parameters.
+        tag: how the server summed it up (``UPDATE 1``), once it has answered.
+        rows: stands for the rows that it answered: other rows have another number.
+        error: the fields of the server's error, if that was the answer.
+        answered: whether its answer has arrived.
+    """
+
+    session: Session
+    sql: str
+    values: tuple[Bound, ...]
+    unit: Unit
+    tag: str = ""
+    rows: int = 0
+    error: Mapping[str, str] | None = None
+    answered: bool = False
+
+    def release(self, fault: Fault | None = None, before: str = "") -> None:
+        """Let it go to the server, or to the fault that befalls it, see `Session.release`."""
+        self.session.release(self, fault, before)
+
+
+@dataclass(slots=True)
+class _Expected:
+    """An answer that is still to come: it ends with ReadyForQuery, or with the statement itself."""
+
+    with_sync: bool
+    statement: HeldStatement | None
+
+
+class Session:
+    """One connection through the gate.
+
+    Attributes:
+        number: counts the gate's connections, from 1.
+        pid: the server process behind it; 0 until the server has said so.
+        owner: whoever uses it now, as the observer wants; the gate clears it when the connection is idle.
+        held: the statement that waits to be released.
+        awaiting: the statement that was released and has not been answered.
+        in_block: whether a transaction block is open.
+        has_failed: whether that block has failed, so that PostgreSQL refuses all but its end.
+        keeps_answers: whether answers wait in the gate until ``deliver``.
+        closed: whether it has ended.
+    """
+
+    def __init__(self, gate: Gate, number: int, client: asyncio.WriteTransport) -> None:
+        self.number = number
+        self.pid = 0
+        self.owner: object | None = None
+        self.held: HeldStatement | None = None
+        self.awaiting: HeldStatement | None = None
+        self.in_block = False
+        self.has_failed = False
+        self.keeps_answers = False
+        self.closed = False
+        self._gate = gate
+        self._client = client
+        self._server: asyncio.WriteTransport | None = None
+        self._established = False
+        self._to_server: list[bytes] = []
+        self._kept: list[bytes] = []
+        self._from_client = wire.Frames()
+        self._from_server = wire.Frames()
+        self._units = Units(self._pump)
+        self._expected: deque[_Expected] = deque()
+        self._skipping = False
+        self._copying = False
+        self._passing = False
+        self._loses_answers = False
+        self._has_lost = False
+        self._refusal: Refusal | None = None
+
+    def __str__(self) -> str:
+        return f"connection {self.number} (server process {self.pid})"
+
+    @property
+    def unfinished(self) -> int:
+        """How many bytes have come from the client that are not a whole message."""
+        return self._from_client.unfinished
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody is in the middle of anything."""
+        return not self.in_block and self.rests
+
+    @property
+    def rests(self) -> bool:
+        """Whether no statement is under way; a transaction block may be open."""
+        return not (self.held or self.awaiting or self._units or self._expected)
+
+    # ---- from the client -------------------------------------------------------------------------
+
+    def connected(self, server: asyncio.WriteTransport) -> None:
+        """The connection to the server is there."""
+        self._server = server
+        for data in self._to_server:
+            server.write(data)
+        self._to_server.clear()
+
+    def from_client(self, data: bytes) -> None:
+        """Take bytes of the client, after the first packet.
+
+        Raises:
+            WireError: if they are no messages.
+        """
+        if self.closed:
+            return
+        for kind, message in self._from_client.feed(data):
+            if not self._established:
+                self._send(message)
+            elif self._copying and kind in COPY:
+                self._send(message)
+                self._copying = kind == wire.COPY_DATA
+            else:
+                self._units.add(kind, message)
+        self._pump()
+
+    def client_lost(self) -> None:
+        """The client has gone: what it had sent goes to the server, which finds out by itself."""
+        if self.closed:
+            return
+        self._units.expect_no_more()
+        self._passing = True
+        if self.held is not None:
+            self.release(self.held)
+        self.awaiting = None
+        self._units.expect_no_more()
+        self._pump()
+        self._end()
+        if self._server is not None:
+            self._server.close()
+
+    def release(self, statement: HeldStatement, fault: Fault | None = None, before: str = "") -> None:
+        """Send a held statement to the server.
+
+        Args:
+            statement: the statement.
+            fault: what goes wrong with it. For ``TERMINATED`` the server process has to be ended by the
+                caller, who can ask the server for that; here nothing is sent.
+            before: what the server executes before it refuses the statement, see `refused`.
+
+        Raises:
+            ValueError: if it is not held.
+        """
+        if self.held is not statement:
+            raise ValueError(f"the statement is not held: {statement.sql}")
+        self.held = None
+        match fault:
+            case None:
+                self._send_statement(statement, statement.unit)
+            case Fault.CUT_AFTER:
+                self._loses_answers = True
+                self._send_statement(statement, statement.unit)
+            case Fault.CUT_BEFORE | Fault.TERMINATED:
+                self.cut()
+            case Fault.HALF_SENT:
+                self._send(statement.unit.data[: len(statement.unit.data) // 2])
+                self.cut()
+            case Fault.TOO_MANY_CONNECTIONS:
+                self._gate.refuses_next = True
+                self.cut()
+            case _:
+                unit, self._refusal = refused(statement.unit, fault, before)
+                self._send_statement(statement, unit)
+
+    def rename_error(self, code: str, fault: Fault) -> None:
+        """Tell the client of a fault if the server ends the statement that it executes with this error."""
+        self._refusal = Refusal(fault, frozenset({code}))
+
+    def cut(self) -> None:
+        """Cut the connection on both sides."""
+        self._end()
+        if self._server is not None:
+            self._server.close()
+        self._client.abort()
+
+    def _send_statement(self, statement: HeldStatement, unit: Unit) -> None:
+        self.awaiting = statement
+        self._forward(unit, statement)
+
+    def pass_everything(self) -> None:
+        """Hold nothing any more, until told otherwise."""
+        self.deliver()
+        if self.held is not None:
+            self.release(self.held)
+        self._pump()
+
+    def _pump(self) -> None:
+        while self.held is None and self.awaiting is None and not self.closed:
+            unit = self._units.next(in_block=self.in_block)
+            if unit is None:
+                return
+            if unit.sql is None or self._skipping or self._passing or not self._gate.holds(self, unit.sql):
+                self._forward(unit, None)
+                continue
+            self.held = HeldStatement(self, unit.sql, unit.values, unit)
+            self._gate.observer.held(self.held)
+
+    def _forward(self, unit: Unit, statement: HeldStatement | None) -> None:
+        if statement is not None or unit.with_sync:
+            self._expected.append(_Expected(unit.with_sync, statement))
+        if unit.with_sync:
+            self._skipping = False
+        self._send(unit.data)
+
+    def _send(self, data: bytes) -> None:
+        if self._server is None:
+            self._to_server.append(data)
+        else:
+            self._server.write(data)
+
+    # ---- from the server -------------------------------------------------------------------------
+
+    def from_server(self, data: bytes) -> None:
+        """Take bytes of the server.
+
+        Raises:
+            WireError: if they are no messages.
+        """
+        if self.closed:
+            return
+        answers = list(self._shown(self._from_server.feed(data)))
+        shown = b"".join(message for _, message in answers)
+        if self.keeps_answers:
+            self._kept.append(shown)
+        elif shown and not self._loses_answers:
+            self._client.write(shown)
+        for kind, message in answers:
+            self._answer(kind, message)
+
+    def _shown(self, answers: Iterator[tuple[int, bytes]]) -> Iterable[tuple[int, bytes]]:
+        return answers if self._refusal is None else self._refusal.shown(answers)
+
+    def deliver(self) -> None:
+        """Give the client the answers that were kept, and keep no more."""
+        self.keeps_answers = False
+        if self._has_lost:
+            self.cut()
+        if self._kept and not self._loses_answers:
+            self._client.write(b"".join(self._kept))
+        self._kept.clear()
+
+    def server_lost(self) -> None:
+        """The server has closed the connection."""
+        self.deliver()
+        self._end()
+        self._client.close()
+
+    def _end(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self.held = None
+            self._gate.ended(self)
+
+    def _answer(self, kind: int, message: bytes) -> None:
+        if kind == wire.READY:
+            self._ready(message)
+        elif kind == wire.KEY_DATA:
+            self.pid = int.from_bytes(message[5:9], "big")
+        elif kind in (_COPY_IN, _COPY_BOTH):
+            self._copying = True
+            while (data := self._units.next_copy()) is not None:
+                self._send(data)
+        elif kind == wire.DATA_ROW:
+            statement = self._expected[0].statement if self._expected else None
+            if statement is not None:
+                statement.rows = crc32(message, statement.rows)
+        elif self._expected and kind in _ENDS_STATEMENT:
+            self._statement_ended(self._expected[0], kind, message)
+
+    def _ready(self, message: bytes) -> None:
+        self._established = True
+        self._copying = False
+        self.in_block = message[5:6] != b"I"
+        self.has_failed = message[5:6] == b"E"
+        if self._expected:
+            # An error may have skipped the statements before this Sync.
+            while not (expected := self._expected.popleft()).with_sync:
+                self._answered(expected.statement)
+            self._answered(expected.statement)
+        if self.idle:
+            self.owner = None
+        self._pump()
+
+    def _statement_ended(self, expected: _Expected, kind: int, message: bytes) -> None:
+        statement = expected.statement
+        if kind == wire.COMMAND_COMPLETE:
+            tag = wire.first_string(message)
+            self._follow_block(tag, statement)
+            if statement is not None:
+                statement.tag = tag
+        elif kind == wire.ERROR and statement is not None:
+            statement.error = wire.error_fields(message)
+        if not expected.with_sync:
+            self._skipping = kind == wire.ERROR
+            self._expected.popleft()
+            self._answered(statement)
+            self._pump()
+
+    def _follow_block(self, tag: str, statement: HeldStatement | None) -> None:
+        """Know of a block before ReadyForQuery says so, which a pipeline sends only at its end."""
+        if tag in ("BEGIN", "START TRANSACTION"):
+            self.in_block = True
+        elif tag == "COMMIT" or (tag == "ROLLBACK" and not (statement and " to " in statement.sql.lower())):
+            self.in_block = False
+
+    def _answered(self, statement: HeldStatement | None) -> None:
+        if statement is None:
+            return
+        statement.answered = True
+        self._refusal = None
+        if self.awaiting is statement:
+            self.awaiting = None
+        self._gate.observer.answered(statement)
+        if self._loses_answers:
+            self._has_lost = True
+            if not self.keeps_answers:
+                self.cut()

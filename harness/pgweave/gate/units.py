@@ -1,0 +1,158 @@
+"""What a client sends, grouped into units: what goes to the server at once.
+
+One that carries a statement ends with its Query, or with its Execute; a Sync that follows the Execute belongs
+to it, for outside a transaction block that is the commit. In a pipeline each Execute gets a Flush instead, so
+that its answer comes before the next one goes: a pipeline interleaves as finely as separate statements do.
+Parse and Bind go with their Execute, because a statement's snapshot is taken at the Bind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from pgweave.gate import wire
+from pgweave.gate.wire import Bound
+
+COPY = (wire.COPY_DATA, wire.COPY_DONE, wire.COPY_FAIL)
+
+_LOOK_AHEAD_S = 0.005
+"""How long an Execute outside a transaction block waits for what follows it."""
+
+
+@dataclass(slots=True)
+class Unit:
+    """Messages that go to the server at once.
+
+    Attributes:
+        data: the messages.
+        with_sync: whether they end with a Sync, or with what the server answers like one.
+        sql: the text of the statement that they carry; ``None`` if they carry none.
+        values: the values bound to its parameters.
+    """
+
+    data: bytes
+    with_sync: bool
+    sql: str | None = None
+    values: tuple[Bound, ...] = ()
+
+
+class Units:
+    """The messages of a client that have not gone on yet.
+
+    Args:
+        on_end_of_wait: called when an Execute has waited in vain for what follows it.
+    """
+
+    def __init__(self, on_end_of_wait: Callable[[], None]) -> None:
+        self._on_end_of_wait = on_end_of_wait
+        self._queue: deque[_Message] = deque()
+        self._prepared = _Prepared()
+        self._look_ahead: asyncio.TimerHandle | None = None
+        self._looked_ahead = False
+
+    def __bool__(self) -> bool:
+        return bool(self._queue)
+
+    def add(self, kind: int, data: bytes) -> None:
+        """Take a message of the client."""
+        found = self._prepared.note(kind, data)
+        self._queue.append(_Message(kind, data, *(found or ())))
+
+    def next(self, *, in_block: bool) -> Unit | None:
+        """Take the next unit; ``None`` if its end has not come, or may not have.
+
+        Args:
+            in_block: whether a transaction block is open: then no Sync can be a commit.
+        """
+        for index, message in enumerate(self._queue):
+            if message.kind == wire.EXECUTE:
+                return self._of_execute(index, in_block=in_block)
+            if message.kind in (wire.QUERY, wire.FUNCTION_CALL):
+                return self._take(index + 1, b"", with_sync=True)
+            if message.kind in (wire.SYNC, wire.FLUSH, wire.TERMINATE, *COPY):
+                return self._take(index + 1, b"", with_sync=message.kind == wire.SYNC)
+        return None
+
+    def next_copy(self) -> bytes | None:
+        """Take the next message, if it belongs to a COPY."""
+        if self._queue and self._queue[0].kind in COPY:
+            return self._queue.popleft().data
+        return None
+
+    def expect_no_more(self) -> None:
+        """The client has gone: nothing follows what is there."""
+        self._stop_looking()
+        self._looked_ahead = True
+
+    def _of_execute(self, index: int, *, in_block: bool) -> Unit | None:
+        if index + 1 < len(self._queue):
+            if self._queue[index + 1].kind == wire.SYNC:
+                return self._take(index + 2, b"", with_sync=True)
+        elif not in_block and not self._looked_ahead:
+            self._wait_for_more()
+            return None
+        return self._take(index + 1, wire.FLUSH_MESSAGE, with_sync=False)
+
+    def _take(self, count: int, suffix: bytes, *, with_sync: bool) -> Unit:
+        self._stop_looking()
+        self._looked_ahead = False
+        messages = [self._queue.popleft() for _ in range(count)]
+        carrier = next((message for message in messages if message.sql is not None), None)
+        data = b"".join(message.data for message in messages) + suffix
+        if carrier is None:
+            return Unit(data, with_sync)
+        return Unit(data, with_sync, carrier.sql, carrier.values)
+
+    def _stop_looking(self) -> None:
+        if self._look_ahead is not None:
+            self._look_ahead.cancel()
+            self._look_ahead = None
+
+    def _wait_for_more(self) -> None:
+        def look_again() -> None:
+            self._look_ahead = None
+            self._looked_ahead = True
+            self._on_end_of_wait()
+
+        if self._look_ahead is None:
+            self._look_ahead = asyncio.get_running_loop().call_later(_LOOK_AHEAD_S, look_again)
+
+
+@dataclass(slots=True)
+class _Message:
+    kind: int
+    data: bytes
+    sql: str | None = None
+    values: tuple[Bound, ...] = ()
+
+
+@dataclass(slots=True)
+class _Prepared:
+    statements: dict[str, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
+    portals: dict[str, tuple[str, tuple[Bound, ...]]] = field(default_factory=dict)
+
+    def note(self, kind: int, data: bytes) -> tuple[str, tuple[Bound, ...]] | None:
+        """Remember what a message prepares; what an Execute or a Query runs."""
+        if kind == wire.PARSE:
+            name, sql, types = wire.parse_contents(data)
+            self.statements[name] = (sql, types)
+        elif kind == wire.BIND:
+            portal, name, formats, values = wire.bind_contents(data)
+            sql, types = self.statements.get(name, ("", ()))
+            self.portals[portal] = (sql, wire.bound_values(formats, values, types))
+        elif kind == wire.CLOSE:
+            what, name = wire.close_contents(data)
+            if what == "S":
+                self.statements.pop(name, None)
+            else:
+                self.portals.pop(name, None)
+        elif kind == wire.EXECUTE:
+            return self.portals.get(wire.first_string(data), ("", ()))
+        elif kind == wire.QUERY:
+            return wire.query_text(data), ()
+        elif kind == wire.FUNCTION_CALL:
+            return "function call", ()
+        return None

@@ -1,0 +1,142 @@
+"""What the steps of a run touch: worked out before they are taken, and corrected by what they did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pgweave.gate import Fault, HeldStatement, Session
+from pgweave.interleavings.execution import Pending
+from pgweave.interleavings.footprint import EVERYTHING, NOTHING, Footprint, Mode, union
+from pgweave.scheduler.conditions import Conditions
+from pgweave.scheduler.fresh import FreshNames, generated_columns
+from pgweave.scheduler.process import Point, Process
+from pgweave.scheduler.words import one_line
+from pgweave.sql.catalog import Catalog
+from pgweave.sql.footprints import READ_CLOCK
+from pgweave.sql.shapes import shape
+from pgweave.sql.transactions import TransactionFootprint
+from pgweave.sql.values import renamed, sent_forms
+
+
+class StepFootprints:
+    """Follows the transactions of a run's connections.
+
+    Args:
+        conditions: of the run.
+        catalog: the schema; ``None`` where there are no statements.
+
+    Attributes:
+        start_was_read: whether a statement has asked when its transaction began.
+    """
+
+    def __init__(self, conditions: Conditions, catalog: Catalog | None) -> None:
+        self.start_was_read = False
+        self._conditions = conditions
+        self._catalog = catalog
+        self._sent_names = sent_forms(conditions.names)
+        self._known: dict[HeldStatement | Point, Footprint] = {}
+        self._transactions: dict[Session, TransactionFootprint] = {}
+        generated = {} if catalog is None else generated_columns(catalog)
+        self._fresh = FreshNames(conditions.names, generated)
+
+    def of(self, parked: HeldStatement | Point) -> Footprint:
+        """What a step would touch if it were taken now."""
+        known = self._known.get(parked)
+        if known is None:
+            known = self._known[parked] = self._fresh.renamed(self._of(parked))
+        return known
+
+    def pending(self, process: Process, waiting: Sequence[Process]) -> Pending:
+        """A process's next step, with what it may complete: waiting steps that it may let go on."""
+        parked = process.parked[0]
+        own = self.of(parked)
+        freed = _given_back(own)
+        waking = [other.footprint for other in waiting if other.footprint.dependent(freed)]
+        return Pending(self.label(parked), union([own, *waking]) if waking else own, shape_of(parked))
+
+    def label(self, parked: HeldStatement | Point) -> str:
+        """What a step is, for people; ids have the names that they have in footprints."""
+        if isinstance(parked, Point):
+            return parked.label
+        return one_line(renamed(parked.sql, self._sent_names))
+
+    def executed(self, statement: HeldStatement) -> Footprint:
+        """What a statement that was answered has touched."""
+        transaction = self._transaction(statement.session)
+        touched = transaction.executed(statement.sql, statement.values, failed=statement.error is not None)
+        self.start_was_read = self.start_was_read or transaction.start_read_clock
+        return self._fresh.renamed(touched)
+
+    def ended(self, session: Session) -> Footprint:
+        """What the end of a connection touches: its open transaction is rolled back."""
+        transaction = self._transactions.pop(session, None)
+        return NOTHING if transaction is None else self._fresh.renamed(transaction.end(commit=False))
+
+    def fault_at(self, statement: HeldStatement) -> Fault | None:
+        """What goes wrong at a statement; nothing that does not happen there on PostgreSQL."""
+        owner = statement.session.owner
+        if not isinstance(owner, Process):
+            return None
+        fault = self._conditions.faults.get((owner.index, owner.statements))
+        transaction = self._transaction(statement.session)
+        if fault is None or not fault.is_refusal:
+            return fault
+        if fault.is_conflict and not transaction.can_conflict(statement.sql, statement.values):
+            return None
+        return None if transaction.failed else fault
+
+    def before_refusal(self, statement: HeldStatement) -> str:
+        """What the server does before it refuses a statement: at a COMMIT it rolls back."""
+        return "ROLLBACK" if self._transaction(statement.session).is_commit(statement.sql) else ""
+
+    def may_block(self, process: Process, others: Sequence[Process]) -> bool:
+        """Whether a lock that a process's statement takes may be held by one of the others."""
+        mine = process.footprint
+        if mine.everything:
+            return True
+        return any(
+            mine.dependent(self._fresh.renamed(self._transaction(session).pending("COMMIT")))
+            for other in others
+            if other is not process
+            for session in other.owned
+            if session in self._transactions
+        )
+
+    def _of(self, parked: HeldStatement | Point) -> Footprint:
+        if isinstance(parked, Point):
+            return parked.footprint.renamed(self._conditions.names)
+        if self.fault_at(parked) is not None:
+            return EVERYTHING
+        footprint = self._transaction(parked.session).pending(parked.sql, parked.values)
+        if self._conditions.start_is_read and _begins(parked.sql):
+            footprint |= Footprint.of(READ_CLOCK)
+        return footprint
+
+    def _transaction(self, session: Session) -> TransactionFootprint:
+        found = self._transactions.get(session)
+        if found is None:
+            assert self._catalog is not None
+            found = self._transactions[session] = TransactionFootprint(self._catalog, names=self._sent_names)
+        return found
+
+
+def shape_of(parked: HeldStatement | Point) -> str:
+    """What of a step is the same in each run."""
+    return parked.label if isinstance(parked, Point) else shape(parked.sql)
+
+
+def lets_go(footprint: Footprint) -> bool:
+    """Whether somebody who waits may go on after a step with this footprint."""
+    return footprint.everything or any(
+        access.mode in (Mode.RELEASE, Mode.PUBLISH) for access in footprint.accesses
+    )
+
+
+def _given_back(footprint: Footprint) -> Footprint:
+    """The part of a footprint for which others may have waited."""
+    released = (access for access in footprint.accesses if access.mode is Mode.RELEASE)
+    return Footprint(frozenset(released), footprint.everything)
+
+
+def _begins(sql: str) -> bool:
+    return sql.lstrip()[:5].lower() in ("begin", "start")

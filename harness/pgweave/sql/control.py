@@ -1,0 +1,151 @@
+"""Statements about the session and its transactions, told apart by their first words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from pgweave.sql.tokens import Token, words
+
+
+class Kind(Enum):
+    """What a statement is to the transaction.
+
+    Attributes:
+        QUERY: it reads or writes tables.
+        BEGIN: it begins a transaction.
+        COMMIT: it ends one, well or badly.
+        ROLLBACK: it ends one badly.
+        ROLLBACK_TO: it undoes part of one.
+        SAVEPOINT: it marks a point of one, or forgets the mark.
+        SESSION: it shows or sets something that decides neither what a statement does nor what it answers.
+        OTHER: anything else.
+    """
+
+    QUERY = auto()
+    BEGIN = auto()
+    COMMIT = auto()
+    ROLLBACK = auto()
+    ROLLBACK_TO = auto()
+    SAVEPOINT = auto()
+    SESSION = auto()
+    OTHER = auto()
+
+
+class Scope(Enum):
+    """How long what a statement did stays in force."""
+
+    TRANSACTION = auto()
+    SESSION = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A statement about the session or its transactions.
+
+    Attributes:
+        kind: what it is.
+        isolation: the isolation level that it sets, if it does.
+        scope: how long that level, or what is not understood, stays in force.
+        frees_locks: whether it gives back the advisory locks that the session holds.
+    """
+
+    kind: Kind
+    isolation: str | None = None
+    scope: Scope | None = None
+    frees_locks: bool = False
+
+
+# Settings that decide how long a session waits, how it plans or how it prints. The search path is one,
+# because names are only understood where all schemas together leave no choice; the role, because every role
+# that may run a statement sees the same (tables with row security are not understood).
+HARMLESS_SETTINGS = words(
+    """
+    application_name bytea_output client_min_messages datestyle deadlock_timeout
+    default_transaction_deferrable default_transaction_read_only enable_bitmapscan enable_hashjoin
+    enable_indexonlyscan enable_indexscan enable_mergejoin enable_nestloop enable_seqscan enable_sort
+    exit_on_error extra_float_digits idle_in_transaction_session_timeout idle_session_timeout
+    intervalstyle jit
+    lock_timeout plan_cache_mode random_page_cost role search_path session statement_timeout
+    synchronous_commit time timezone transaction_timeout work_mem
+    """
+)
+# Settings that are harmless with one value.
+HARMLESS_VALUES = {
+    "client_encoding": {"utf8", "utf-8", "unicode"},
+    "names": {"utf8", "utf-8", "unicode"},
+    "standard_conforming_strings": {"on", "true"},
+}
+_KINDS = {
+    **dict.fromkeys(("select", "insert", "update", "delete", "with", "values", "table", "("), Kind.QUERY),
+    **dict.fromkeys(("begin", "start"), Kind.BEGIN),
+    **dict.fromkeys(("commit", "end"), Kind.COMMIT),
+    **dict.fromkeys(("rollback", "abort"), Kind.ROLLBACK),
+    **dict.fromkeys(("savepoint", "release"), Kind.SAVEPOINT),
+    **dict.fromkeys(("show", "deallocate", "discard", "close", "unlisten"), Kind.SESSION),
+}
+_FREE_LOCKS = {
+    ("discard", "all"),
+    ("select", "pg_advisory_unlock_all", "(", ")"),
+    ("select", "pg_catalog", ".", "pg_advisory_unlock_all", "(", ")"),
+}
+_LASTING = words("alter call comment create do drop grant import prepare reassign revoke")
+
+
+def classify(tokens: Sequence[Token]) -> Control:
+    """What one statement, not empty, is to the session and its transaction."""
+    verb, *rest = (token.text.lower() for token in tokens)
+    kind = _KINDS.get(verb, Kind.OTHER)
+    if kind is Kind.BEGIN:
+        return Control(kind, _isolation(rest), Scope.TRANSACTION)
+    if kind in (Kind.COMMIT, Kind.ROLLBACK):
+        return _end(kind, rest)
+    if verb in ("set", "reset"):
+        return _set(rest)
+    if (verb, *rest) in _FREE_LOCKS:
+        return Control(Kind.SESSION, frees_locks=True)
+    return Control(kind, scope=Scope.SESSION if verb in _LASTING else None)
+
+
+def _end(kind: Kind, rest: Sequence[str]) -> Control:
+    left = [word for word in rest if word not in ("work", "transaction")]
+    if kind is Kind.ROLLBACK and left[:1] == ["to"]:
+        return Control(Kind.ROLLBACK_TO)
+    if left and left != ["and", "no", "chain"]:
+        return Control(Kind.OTHER, scope=Scope.SESSION)
+    return Control(kind)
+
+
+def _set(rest: Sequence[str]) -> Control:
+    match rest:
+        case ["constraints", *_] | ["transaction", "snapshot", *_]:
+            return Control(Kind.OTHER, scope=Scope.TRANSACTION)
+        case ["transaction", *modes]:
+            return Control(Kind.SESSION, _isolation(modes), Scope.TRANSACTION)
+        case ["session", "characteristics", "as", "transaction", *modes]:
+            return Control(Kind.SESSION, _isolation(modes), Scope.SESSION)
+        case ["session" | "local", first, *others] if first not in ("authorization", ".", "=", "to"):
+            return _set([first, *others])
+    return _setting(rest)
+
+
+def _setting(rest: Sequence[str]) -> Control:
+    name, *others = rest or ["nothing"]
+    value = " ".join(word for word in others if word not in ("=", "to"))
+    if name in ("transaction_isolation", "default_transaction_isolation") and value not in ("", "default"):
+        scope = Scope.TRANSACTION if name == "transaction_isolation" else Scope.SESSION
+        return Control(Kind.SESSION, value, scope)
+    harmless = name in HARMLESS_SETTINGS or value in HARMLESS_VALUES.get(name, ()) or value in ("", "default")
+    # A name with a dot is an extension's or the application's own.
+    if harmless or others[:1] == ["."]:
+        return Control(Kind.SESSION)
+    return Control(Kind.OTHER, scope=Scope.SESSION)
+
+
+def _isolation(modes: Sequence[str]) -> str | None:
+    if "level" not in modes:
+        return None
+    place = modes.index("level")
+    level = modes[place + 1 : place + 3]
+    return level[0] if level[:1] == ["serializable"] else " ".join(level)

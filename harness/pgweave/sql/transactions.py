@@ -1,0 +1,234 @@
+"""What the next statement of a connection does, in the transaction that the connection is in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from pgweave.gate.wire import Bound
+from pgweave.interleavings.footprint import EVERYTHING, NOTHING, Access, Footprint, Mode, Rows
+from pgweave.sql.catalog import Catalog
+from pgweave.sql.control import Control, Kind, Scope
+from pgweave.sql.footprints import READ_CLOCK, StatementFootprint, statement_footprint
+from pgweave.sql.values import renamed
+
+_UNDERSTOOD_LEVELS = ("", "read committed", "read uncommitted")  # to PostgreSQL they are one
+
+
+class TransactionFootprint:
+    """A connection, as far as it decides what statements touch.
+
+    Ask `pending` before a statement runs, and tell `executed` when it has. A statement in a transaction at
+    another level than READ COMMITTED may do anything, and so may the end of a transaction of which a
+    statement was not understood. A connection that is lost does what ``end(commit=False)`` says.
+
+    Args:
+        catalog: of the database.
+        isolation: the isolation level that the connection begins with; the database's own if not given.
+        names: for values, as they are sent or written, those that footprints have in their place.
+
+    Attributes:
+        in_transaction: whether a transaction block is open.
+        failed: whether a statement of it failed, so that it can only be rolled back.
+        start_read_clock: whether a statement of it has told when it began. That is only known when one does;
+            then the step of its ``BEGIN`` has read the clock (`READ_CLOCK`).
+    """
+
+    def __init__(
+        self, catalog: Catalog, isolation: str = "", names: Mapping[bytes, bytes] | None = None
+    ) -> None:
+        self._catalog = catalog
+        self._names = names
+        self._session_problem = _level_problem(isolation or catalog.isolation)
+        self._holds_advisory_locks = False
+        self._start(in_transaction=False)
+
+    def _start(self, *, in_transaction: bool) -> None:
+        self.in_transaction = in_transaction
+        self.failed = False
+        self.start_read_clock = False
+        self._has_savepoints = False
+        self._problem = ""
+        self._end_problem = ""
+        self._locks: set[Access] = set()
+        self._writes: set[Rows] = set()
+        self._at_end: set[Access] = set()
+        self._ends: dict[bool, Footprint] = {}
+
+    def explain(self, sql: str) -> str:
+        """Why a statement may do anything now; empty if it is understood."""
+        statement = statement_footprint(sql, (), self._catalog)
+        if _kind(statement) in (Kind.COMMIT, Kind.ROLLBACK) and self.in_transaction:
+            return self._session_problem or self._problem or self._end_problem
+        return self._session_problem or self._problem or statement.explain
+
+    def pending(self, sql: str, values: Sequence[Bound] = ()) -> Footprint:
+        """What a statement would touch now, if it does not fail."""
+        return self._footprint(self._statement(sql, values))
+
+    def executed(self, sql: str, values: Sequence[Bound] = (), *, failed: bool = False) -> Footprint:
+        """Note that a statement has run, and return what it touched.
+
+        That is what `pending` says, but for failures: PostgreSQL gives the locks of a transaction back when a
+        statement of it fails, not when it is rolled back.
+        """
+        statement = self._statement(sql, values)
+        if failed:
+            return self._fail(statement)
+        footprint = self._footprint(statement)
+        self._holds_advisory_locks |= statement.everything and "advisory" in sql.lower()
+        for control in statement.controls:
+            self._follow(control, statement)
+        return footprint
+
+    def can_conflict(self, sql: str, values: Sequence[Bound] = ()) -> bool:
+        """Whether a statement may end with 40001 or 40P01: it, or its transaction, holds or waits for locks.
+
+        What only begins or undoes a transaction cannot, nor can a lone read after a COMMIT.
+        """
+        statement = self._statement(sql, values)
+        problem = self._session_problem or self._problem or self._end_problem
+        held = self.in_transaction and bool(problem or self._locks)
+        match _kind(statement):
+            case _ if self.failed:
+                return False
+            case Kind.COMMIT:
+                return held
+            case Kind.QUERY | Kind.OTHER:
+                return held or bool(problem or statement.explain or statement.locks or statement.at_end)
+        return False
+
+    def is_commit(self, sql: str) -> bool:
+        """Whether a statement ends the open transaction well: one that fails there is over."""
+        return self.in_transaction and _kind(self._statement(sql, ())) is Kind.COMMIT
+
+    def begin(self) -> None:
+        """Begin a transaction: at ``BEGIN``, or at the first statement of a pipeline that ends with Sync."""
+        self._start(in_transaction=True)
+
+    def add(self, statement: StatementFootprint) -> None:
+        """Add a statement to the transaction."""
+        self._ends.clear()
+        self._locks |= statement.locks
+        self._writes |= statement.writes
+        self._at_end |= statement.at_end
+        self.start_read_clock = self.start_read_clock or statement.uses_transaction_start
+        self._end_problem = self._end_problem or statement.explain
+
+    def end(self, *, commit: bool) -> Footprint:
+        """End the transaction, and return what that touches. A failed transaction is rolled back."""
+        footprint = self._end_footprint(commit=commit)
+        self._start(in_transaction=False)
+        return footprint
+
+    def _statement(self, sql: str, values: Sequence[Bound]) -> StatementFootprint:
+        if self._names:
+            sql = renamed(sql, self._names)
+            values = [_named(value, self._names) for value in values]
+        return statement_footprint(sql, values, self._catalog)
+
+    def _footprint(self, statement: StatementFootprint) -> Footprint:
+        if self._holds_advisory_locks and any(control.frees_locks for control in statement.controls):
+            return EVERYTHING
+        match _kind(statement):
+            case Kind.COMMIT | Kind.ROLLBACK as kind:
+                return self._end_footprint(commit=kind is Kind.COMMIT)
+            case Kind.ROLLBACK_TO:
+                return self._released()
+            case Kind.SESSION | Kind.BEGIN | Kind.SAVEPOINT:
+                return NOTHING
+        return self._work_footprint(statement)
+
+    def _work_footprint(self, statement: StatementFootprint) -> Footprint:
+        if self.failed and len(statement.controls) == 1:
+            return NOTHING  # PostgreSQL refuses it
+        if statement.explain or self._session_problem or self._problem:
+            return EVERYTHING
+        if self.in_transaction:
+            return Footprint(statement.accesses | statement.locks)
+        return _alone(statement)
+
+    def _end_footprint(self, *, commit: bool) -> Footprint:
+        if not self.in_transaction:
+            return NOTHING
+        commit = commit and not self.failed
+        found = self._ends.get(commit)
+        if found is None:
+            found = self._ends[commit] = self._work_out_end(commit=commit)
+        return found
+
+    def _work_out_end(self, *, commit: bool) -> Footprint:
+        footprint = self._released()
+        if commit:
+            publish = (Access(Mode.PUBLISH, rows) for rows in self._writes)
+            footprint |= Footprint(frozenset(self._at_end).union(publish))
+        return footprint
+
+    def _released(self) -> Footprint:
+        """Every lock given back: also right where only some are."""
+        if self._session_problem or self._problem or self._end_problem:
+            return EVERYTHING
+        return Footprint(frozenset(_releases(self._locks)))
+
+    def _follow(self, control: Control, statement: StatementFootprint) -> None:
+        match control.kind:
+            case Kind.BEGIN if not self.in_transaction:
+                self.begin()
+            case Kind.COMMIT | Kind.ROLLBACK:
+                self.end(commit=control.kind is Kind.COMMIT)
+            case Kind.ROLLBACK_TO:
+                self.failed = False
+            case Kind.SAVEPOINT:
+                self._has_savepoints = True
+            case _ if self.in_transaction and not self.failed:
+                self.add(statement)
+        problem = statement.explain if control.kind is Kind.OTHER else _level_problem(control.isolation or "")
+        self._ends.clear()
+        if control.scope is Scope.SESSION:
+            self._session_problem = self._session_problem or problem
+        elif control.scope is Scope.TRANSACTION and self.in_transaction:
+            self._problem = self._problem or problem
+
+    def _fail(self, statement: StatementFootprint) -> Footprint:
+        footprint = self._footprint(statement)
+        if len(statement.controls) > 1:
+            self._session_problem = self._session_problem or "a text of several statements failed on the way"
+        elif _kind(statement) in (Kind.COMMIT, Kind.ROLLBACK):
+            self._start(in_transaction=False)
+        elif self.in_transaction and not self.failed:
+            self.add(statement)
+            self.failed = True
+            footprint |= self._released()
+            if not self._has_savepoints:
+                self._locks.clear()
+                self._writes.clear()
+        self._ends.clear()
+        return footprint
+
+
+def _named(value: Bound, names: Mapping[bytes, bytes]) -> Bound:
+    name = None if value.data is None else names.get(value.data)
+    return value if name is None else Bound(value.format, value.type_oid, name)
+
+
+def _kind(statement: StatementFootprint) -> Kind:
+    if not statement.controls:
+        return Kind.SESSION
+    return statement.controls[0].kind if len(statement.controls) == 1 else Kind.OTHER
+
+
+def _level_problem(level: str) -> str:
+    return "" if level in _UNDERSTOOD_LEVELS else f"a transaction at {level.upper()} is not understood"
+
+
+def _alone(statement: StatementFootprint) -> Footprint:
+    """A statement that is a transaction of its own."""
+    accesses = statement.accesses | statement.locks | statement.at_end
+    accesses |= {Access(Mode.PUBLISH, rows) for rows in statement.writes}
+    accesses |= set(_releases(statement.locks))
+    if statement.uses_transaction_start:
+        accesses |= {READ_CLOCK}
+    return Footprint(accesses)
+
+
+def _releases(locks: Iterable[Access]) -> Iterable[Access]:
+    return (Access(Mode.RELEASE, access.rows, access.lock) for access in locks)
