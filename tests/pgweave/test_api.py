@@ -1,0 +1,168 @@
+"""The front door: races of code that knows nothing of the engine, async and in threads."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from pgweave import Result, UseError, explore, replay
+from tests.support.postgres import Database
+
+READ = "SELECT balance FROM accounts WHERE name = %s"
+WRITE = "UPDATE accounts SET balance = %s WHERE name = %s"
+Names = tuple[str, str]
+
+
+def two_accounts(dsn: str) -> Names:
+    with psycopg.connect(dsn) as connection:
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS accounts (name text PRIMARY KEY, balance int NOT NULL)"
+        )
+        connection.execute("DELETE FROM accounts")
+        connection.execute("INSERT INTO accounts VALUES ('a', 100), ('b', 100)")
+    return "a", "b"
+
+
+def balances(dsn: str) -> list[int]:
+    with psycopg.connect(dsn) as connection:
+        return [balance for (balance,) in connection.execute("SELECT balance FROM accounts ORDER BY name")]
+
+
+def money_is_conserved(dsn: str, _names: Names, _answers: Sequence[Any]) -> None:
+    assert sum(balances(dsn)) == 200, f"the balances are {balances(dsn)}"
+
+
+def transfer(lock: str, amount: int = 10) -> Callable[[str, Names], Awaitable[str]]:
+    """From the first account to the second: reads both, and writes what it has computed."""
+
+    async def transfer(dsn: str, names: Names) -> str:
+        async with await psycopg.AsyncConnection.connect(dsn) as connection:
+            found = [(await (await connection.execute(READ + lock, [name])).fetchone()) for name in names]
+            for name, row, change in zip(names, found, (-amount, amount), strict=True):
+                assert row is not None
+                await connection.execute(WRITE, [row[0] + change, name])
+        return "done"
+
+    return transfer
+
+
+def plain_transfer(lock: str, dsn: str, names: Names) -> str:
+    with psycopg.connect(dsn) as connection:
+        found = [connection.execute(READ + lock, [name]).fetchone() for name in names]
+        for name, row, change in zip(names, found, (-10, 10), strict=True):
+            assert row is not None
+            connection.execute(WRITE, [row[0] + change, name])
+    return "done"
+
+
+def both_are_moved(dsn: str, _names: Names, answers: Sequence[Any]) -> None:
+    assert list(answers) == ["done", "done"]
+    assert balances(dsn) == [80, 120], f"the balances are {balances(dsn)}"
+
+
+LOCKING = [transfer(" FOR UPDATE"), transfer(" FOR UPDATE")]
+NAIVE = [transfer(""), transfer("")]
+
+
+def test_what_locks_holds_in_every_order(empty_database: Database) -> None:
+    result = explore(empty_database.dsn, setup=two_accounts, clients=LOCKING, check=both_are_moved)
+    result.assert_holds()
+    assert result == Result(schedules=6, complete=True)
+    assert str(result) == "holds: 6 schedules, one of each class"
+
+
+@pytest.mark.parametrize(
+    "clients", [NAIVE, [partial(plain_transfer, ""), partial(plain_transfer, "")]], ids=["async", "threads"]
+)
+def test_a_lost_update_is_found_drawn_and_replayed(
+    empty_database: Database, tmp_path: Path, clients: Sequence[Any]
+) -> None:
+    dsn, file = empty_database.dsn, tmp_path / "lost.json"
+    result = explore(dsn, setup=two_accounts, clients=clients, check=both_are_moved)
+    assert not result.holds
+    assert result.problem.startswith("the balances are [90, 1")
+    assert "UPDATE accounts" in result.picture
+    switches = sum(one != other for one, other in zip(result.schedule, result.schedule[1:], strict=False))
+    assert switches == 2
+    with pytest.raises(AssertionError, match=r"violated in schedule \d+: the balances are \[90, 1"):
+        result.assert_holds()
+    result.save(file)
+    for _ in range(3):
+        again = replay(file, dsn, setup=two_accounts, clients=clients, check=both_are_moved)
+        assert (again.problem, again.schedule) == (result.problem, result.schedule)
+    with pytest.raises(UseError, match="the schedule cannot be run again"):
+        replay(file, dsn, setup=two_accounts, clients=LOCKING, check=both_are_moved)
+
+
+def test_threads_that_lock_hold(empty_database: Database) -> None:
+    clients = [partial(plain_transfer, " FOR UPDATE")] * 2
+    result = explore(empty_database.dsn, setup=two_accounts, clients=clients, check=both_are_moved)
+    assert (result.holds, result.schedules) == (True, 6)
+
+
+def test_a_deadlock_that_nobody_handles_is_what_a_client_raised(empty_database: Database) -> None:
+    there = transfer(" FOR UPDATE")
+
+    async def back(dsn: str, names: Names) -> str:
+        return await there(dsn, (names[1], names[0]))
+
+    clients = [there, back]
+    result = explore(empty_database.dsn, setup=two_accounts, clients=clients, check=money_is_conserved)
+    assert "raised DeadlockDetected: deadlock detected" in result.problem
+    assert "40P01" in result.picture
+
+
+def test_who_stops_early_has_no_verdict(empty_database: Database) -> None:
+    result = explore(
+        empty_database.dsn, setup=two_accounts, clients=LOCKING, check=both_are_moved, limit_s=1e-9
+    )
+    assert (result.holds, result.problem) == (False, "")
+    with pytest.raises(AssertionError, match=r"no verdict: .* not everything was run"):
+        result.assert_holds()
+
+
+def test_a_check_may_answer_with_false(empty_database: Database) -> None:
+    result = explore(
+        empty_database.dsn, setup=two_accounts, clients=LOCKING, check=lambda _dsn, _names, _answers: False
+    )
+    assert result.problem == "the check returned False"
+
+
+async def nothing(_dsn: str, _names: Names) -> None: ...
+
+
+def open_setup(kept: list[psycopg.Connection], dsn: str) -> Names:
+    names = two_accounts(dsn)
+    kept.append(psycopg.connect(dsn))
+    kept[-1].execute("SELECT 1")
+    return names
+
+
+def test_what_keeps_it_from_a_verdict_is_told(empty_database: Database, tmp_path: Path) -> None:
+    dsn = empty_database.dsn
+    with pytest.raises(UseError, match="there is no client"):
+        explore(dsn, setup=two_accounts, clients=[], check=both_are_moved)
+    with pytest.raises(UseError, match="no client has sent a statement through the proxy"):
+        explore(dsn, setup=two_accounts, clients=[nothing, nothing], check=both_are_moved)
+    with pytest.raises(UseError, match="the check cannot be made: it raised ZeroDivisionError"):
+        explore(dsn, setup=two_accounts, clients=LOCKING, check=lambda *_: 1 // 0)
+    with pytest.raises(UseError, match="there is no wrong schedule"):
+        Result(1, complete=True).save(tmp_path / "none.json")
+    (tmp_path / "other.json").write_text('{"format": "other", "schedule": [], "statements": []}')
+    for name, why in (("none.json", "FileNotFoundError"), ("other.json", "its format is 'other'")):
+        with pytest.raises(UseError, match=f"{name} is no schedule: .*{why}|is no schedule: {why}"):
+            replay(tmp_path / name, dsn, setup=two_accounts, clients=LOCKING, check=both_are_moved)
+
+
+def test_a_setup_that_leaves_its_transaction_open_is_told(empty_database: Database) -> None:
+    kept: list[psycopg.Connection] = []
+    setup = partial(open_setup, kept)
+    with pytest.raises(UseError, match="after the setup a transaction is open"):
+        explore(empty_database.dsn, setup=setup, clients=LOCKING, check=both_are_moved)
+    for connection in kept:
+        connection.close()
