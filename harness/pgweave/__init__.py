@@ -2,7 +2,7 @@
 
 It knows nothing of what the programs are for. ``gate`` holds their statements, ``sql`` says what a statement
 touches, ``scheduler`` performs one order, ``interleavings`` chooses the orders, ``history`` judges answers,
-``timeline`` draws, and ``clock`` gives a database a clock that can be set.
+``timeline`` draws, ``clock`` gives a database a clock that can be set, ``service`` starts what is examined.
 
 ``explore`` and ``replay`` are the front door (`pgweave.api`).
 """
@@ -11,9 +11,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pgweave.api import Result, UseError, explore, replay
+    from pgweave.api import Result, explore, replay
+    from pgweave.race import Command, UseError
 
-__all__ = ["Result", "UseError", "explore", "replay"]
+__all__ = ["Command", "Result", "UseError", "explore", "replay"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever it is

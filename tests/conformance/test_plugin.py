@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from payments_verify.systems import empty_databases
-from payments_verify.systems.command import running_command
+from pgweave.service.command import running_command
 from tests.docs.pages import ROOT
 from tests.support.postgres import chosen_bin_dir
 

@@ -13,9 +13,9 @@ import pytest
 from payments_verify.payments.binding import load
 from payments_verify.payments.checks import machine_check, windows_check
 from payments_verify.payments.stress_check import stress_check
-from payments_verify.payments.system import End
 from payments_verify.result import CheckResult
 from payments_verify.systems import StartedService, empty_databases
+from pgweave.service.end import End
 from tests.conformance.test_peers import BINDING
 from tests.docs.pages import ROOT
 from tests.support.postgres import chosen_bin_dir

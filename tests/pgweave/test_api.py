@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from pgweave import Result, UseError, explore, replay
+from pgweave import Command, Result, UseError, explore, replay
+from pgweave.service.http_client import http_client
 from tests.support.postgres import Database
 
 READ = "SELECT balance FROM accounts WHERE name = %s"
@@ -166,3 +168,74 @@ def test_a_setup_that_leaves_its_transaction_open_is_told(empty_database: Databa
         explore(empty_database.dsn, setup=setup, clients=LOCKING, check=both_are_moved)
     for connection in kept:
         connection.close()
+
+
+SERVICE = """
+import os, sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import psycopg
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.answer("ready")
+
+    def do_POST(self):
+        with psycopg.connect(os.environ["DATABASE"]) as connection:
+            name = self.path[1:]
+            read = "SELECT balance FROM accounts WHERE name = %s" + sys.argv[1]
+            found = connection.execute(read, [name]).fetchone()
+            connection.execute("UPDATE accounts SET balance = %s WHERE name = %s", [found[0] - 10, name])
+        self.answer("paid")
+
+    def answer(self, text):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+
+ThreadingHTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+
+def service(folder: Path, lock: str) -> Command:
+    file = folder / "service.py"
+    file.write_text(SERVICE)
+    return Command(f"exec {sys.executable} {file} {lock!r}", variable="DATABASE")
+
+
+async def pay(url: str, names: Names) -> str:
+    async with http_client(url, limit_s=60) as http:
+        return (await http.post(f"/{names[0]}")).text
+
+
+def both_have_paid(dsn: str, _names: Names, answers: Sequence[Any]) -> None:
+    assert (list(answers), balances(dsn)) == (["paid", "paid"], [80, 100]), "a payment was lost"
+
+
+@pytest.mark.parametrize(("lock", "problem"), [(" FOR UPDATE", ""), ("", "a payment was lost")])
+def test_a_service_that_a_command_starts(
+    empty_database: Database, tmp_path: Path, lock: str, problem: str
+) -> None:
+    result = explore(
+        empty_database.dsn,
+        service=service(tmp_path, lock),
+        setup=two_accounts,
+        clients=[pay, pay],
+        check=both_have_paid,
+    )
+    assert (result.problem.partition("\n")[0], result.holds) == (problem, not problem)
+    assert result.schedules == (2 if problem else 6)
+
+
+def test_a_service_that_does_not_serve_is_told(empty_database: Database) -> None:
+    with pytest.raises(UseError, match=r"the service does not serve: .*it ended with 3"):
+        explore(
+            empty_database.dsn,
+            service=Command("exit 3"),
+            setup=two_accounts,
+            clients=[pay],
+            check=both_have_paid,
+        )

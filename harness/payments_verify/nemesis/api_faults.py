@@ -10,7 +10,7 @@ from pathlib import Path
 from payments_verify.nemesis import shifted_clock
 from payments_verify.nemesis.fault import Fault
 from payments_verify.systems import ApiProcess
-from payments_verify.systems.http_client import http_client
+from pgweave.service.http_client import http_client
 
 _ASKED_S = 10.0
 _ROUGHLY_S = 120

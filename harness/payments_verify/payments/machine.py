@@ -38,11 +38,12 @@ from payments_verify.payments.http_binding import BindingError
 from payments_verify.payments.observations import Invocation, Observation, attempts_of, outcomes_in
 from payments_verify.payments.oracle import MismatchError, answer, difference
 from payments_verify.payments.retelling import Call, Program
-from payments_verify.payments.system import End, EndedError, SweepError, System, UnansweredError
+from payments_verify.payments.system import EndedError, SweepError, System, UnansweredError
 from payments_verify.payments.trace import Trace
 from payments_verify.payments.traits import EVERYTHING, Traits
 from payments_verify.result import Progress
 from pgweave.history.operations import Operation
+from pgweave.service.end import End
 
 EPOCH = 1_900_000_000_000_000
 """Where the database's clock stands when an example begins, in µs (the year 2030)."""

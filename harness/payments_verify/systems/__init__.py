@@ -7,7 +7,6 @@ from payments_core.infrastructure.embedded import EmbeddedPostgresError
 from payments_verify.systems.api_process import ApiProcess, make_token
 from payments_verify.systems.bound import StartedService, service_at
 from payments_verify.systems.cluster import SERVICE_LOGIN, Cluster, Connection
-from payments_verify.systems.command import CommandError
 from payments_verify.systems.database import on_new_database, prepared_database
 from payments_verify.systems.empty_databases import empty_databases
 from payments_verify.systems.gated import EXPLORING, gated, gated_on_new_database, gated_service
@@ -17,6 +16,7 @@ from payments_verify.systems.server import ServerError, servers
 from payments_verify.systems.shipped import shipped_static_check
 from payments_verify.systems.subjects import started_subject, subject_at
 from payments_verify.systems.workers import MakeProgram, local_processes
+from pgweave.service.command import CommandError
 
 __all__ = [
     "EXPLORING",

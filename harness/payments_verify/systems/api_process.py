@@ -15,9 +15,9 @@ from typing import IO
 import httpx
 
 from payments_core.entrypoints import tokens
-from payments_verify.systems.http_client import http_client
-from payments_verify.systems.patience import IDLE_LIMIT_S, comes_to_serve, last_printed
 from payments_verify.systems.server import ServerError
+from pgweave.service.http_client import http_client
+from pgweave.service.patience import IDLE_LIMIT_S, comes_to_serve, last_printed
 
 _STOP_LIMIT_S = 30.0
 _PROBE_LIMIT_S = 2.0

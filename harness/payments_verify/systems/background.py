@@ -9,9 +9,9 @@ from contextlib import AbstractAsyncContextManager
 import psycopg
 
 from payments_verify.payments.system import GatedService
-from payments_verify.systems.command import CommandError
 from pgweave.gate import HeldStatement, Session
 from pgweave.gate.proxy import PassAll
+from pgweave.service.command import CommandError
 
 _SETTLED_S = 0.5
 _WATCHED_S = 2.0

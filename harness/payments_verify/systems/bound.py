@@ -23,12 +23,12 @@ from payments_verify.payments.holding import RowHolder, RowStatements
 from payments_verify.payments.racing import Hands
 from payments_verify.payments.system import GatedService, SweepError, System
 from payments_verify.payments.traits import Traits
-from payments_verify.systems.command import CommandError, RunningCommand, running_command
-from payments_verify.systems.http_client import http_client
-from payments_verify.systems.patience import last_printed
 from pgweave import clock
 from pgweave.gate import Gate
 from pgweave.scheduler import GatedDatabase, Limits, Monitor, Turns
+from pgweave.service.command import CommandError, RunningCommand, running_command
+from pgweave.service.http_client import http_client
+from pgweave.service.patience import last_printed
 from pgweave.sql.catalog import Catalog
 from pgweave.sql.footprints import is_scheduling_point
 from pgweave.visible import without_passwords

@@ -14,15 +14,15 @@ from payments_verify.payments.holding import RowHolder
 from payments_verify.payments.http_binding import PaymentsClient
 from payments_verify.payments.racing import Hands
 from payments_verify.payments.system import GatedService
-from payments_verify.systems.command import running_command
 from payments_verify.systems.database import CLOCK_FUNCTION, new_database, prepared_database
-from payments_verify.systems.http_client import http_client
 from payments_verify.systems.one_core import on_one_core
 from payments_verify.systems.quiet import only_errors_logged
 from payments_verify.systems.shipped import shipped
 from pgweave.clock import DatabaseClock
 from pgweave.gate import Gate
 from pgweave.scheduler import GatedDatabase, Limits, Monitor, Turns
+from pgweave.service.command import running_command
+from pgweave.service.http_client import http_client
 from pgweave.sql.catalog import Catalog
 from pgweave.sql.footprints import is_scheduling_point
 

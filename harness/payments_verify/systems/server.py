@@ -18,10 +18,10 @@ from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
 from payments_verify.payments.http_binding import PaymentsClient
 from payments_verify.payments.system import System
-from payments_verify.systems.http_client import http_client
 from payments_verify.systems.in_process import row_lock, sweep_all
-from payments_verify.systems.patience import comes_to_serve, last_printed
 from pgweave.clock import DatabaseClock
+from pgweave.service.http_client import http_client
+from pgweave.service.patience import comes_to_serve, last_printed
 
 _STOP_LIMIT_S = 15.0
 _REQUEST_LIMIT_S = 30.0

@@ -15,9 +15,9 @@ from typing import IO
 
 import httpx
 
-from payments_verify.payments.system import End
-from payments_verify.systems.http_client import http_client
-from payments_verify.systems.patience import comes_to_serve, last_printed
+from pgweave.service.end import End
+from pgweave.service.http_client import http_client
+from pgweave.service.patience import comes_to_serve, last_printed
 from pgweave.visible import without_passwords
 
 _STOP_LIMIT_S = 15.0
