@@ -21,7 +21,7 @@ from tests.support.steps import Shell, Steps, UnableError, ViolationError
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "build" / "dist"
-PACKAGES = ("payments_core", "payments_model", "payments_verify")
+PACKAGES = ("payments_core", "payments_model", "payments_verify", "pgweave")
 HISTORY = ROOT / "specs" / "histories" / "locked-capture.jsonl"
 _NOTHING_OF_THE_SERVER = """
 import payments_core.client
