@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pgweave.interleavings import replay as replaying
 from pgweave.interleavings.execution import (
@@ -121,7 +122,7 @@ def explore(
         UseError: there can be no verdict as things are; the message says what to do.
         psycopg.Error: the database cannot be reached.
     """
-    return asyncio.run(_explore(Asked(dsn, setup, tuple(clients), check, service), limit_s))
+    return _run(_explore(Asked(dsn, setup, tuple(clients), check, service), limit_s))
 
 
 def replay(
@@ -145,7 +146,16 @@ def replay(
         raise UseError(f"{path} is no schedule: {error!r}") from error
     if found != _FORMAT:
         raise UseError(f"{path} is no schedule: its format is {found!r}, and not {_FORMAT!r}")
-    return asyncio.run(_replay(Asked(dsn, setup, tuple(clients), check, service), schedule, labels))
+    return _run(_replay(Asked(dsn, setup, tuple(clients), check, service), schedule, labels))
+
+
+def _run(work: Coroutine[Any, Any, Result]) -> Result:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    work.close()
+    raise UseError("this was called in an event loop: call it in a plain function, or with asyncio.to_thread")
 
 
 async def _explore(asked: Asked, limit_s: float | None) -> Result:

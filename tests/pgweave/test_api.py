@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -14,6 +15,8 @@ import pytest
 from pgweave import Command, Result, UseError, explore, replay
 from pgweave.service.http_client import http_client
 from tests.support.postgres import Database
+
+pytestmark = pytest.mark.anyio
 
 READ = "SELECT balance FROM accounts WHERE name = %s"
 WRITE = "UPDATE accounts SET balance = %s WHERE name = %s"
@@ -239,3 +242,12 @@ def test_a_service_that_does_not_serve_is_told(empty_database: Database) -> None
             clients=[pay],
             check=both_have_paid,
         )
+
+
+async def test_in_an_event_loop_it_says_what_to_do(empty_database: Database) -> None:
+    with pytest.raises(UseError, match=r"in an event loop: .* asyncio\.to_thread"):
+        explore(empty_database.dsn, setup=two_accounts, clients=LOCKING, check=both_are_moved)
+    result = await asyncio.to_thread(
+        explore, empty_database.dsn, setup=two_accounts, clients=LOCKING, check=both_are_moved
+    )
+    assert result.holds
