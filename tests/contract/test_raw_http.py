@@ -688,6 +688,9 @@ BROKEN: dict[str, tuple[Edit, Callable[[Watched], object]]] = {
 }
 
 
+TRIES = 5
+
+
 @pytest.mark.parametrize("bug", BROKEN)
 def test_a_server_without_it_is_found(bug: str, shared_database: Database, tmp_path: Path) -> None:
     edit, check = BROKEN[bug]
@@ -701,5 +704,6 @@ def test_a_server_without_it_is_found(bug: str, shared_database: Database, tmp_p
     with serving(tmp_path, module="tests.support.telling", **variables) as server:
         broken = Watched(server, shared_database)
         with pytest.raises(AssertionError):
-            check(broken)
+            for _ in range(TRIES):  # some need a moment that a busy machine may miss
+                check(broken)
         broken.close()

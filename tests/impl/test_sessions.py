@@ -252,6 +252,7 @@ async def test_who_has_given_up_does_not_try_again() -> None:
 
     task = asyncio.create_task(request())
     await asyncio.wait([task])
+    assert isinstance(task.exception(), psycopg.errors.SerializationFailure)
     assert store.tries == 1
 
 
