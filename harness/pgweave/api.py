@@ -1,4 +1,4 @@
-"""The front door: every order of the SQL statements of some clients, and what is wrong in the first wrong.
+"""The front door: every order of the SQL of some clients, up to the first in which something is wrong.
 
     from pgweave import explore
 
@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,8 @@ from pgweave.race import Asked, Check, Client, Command, Ended, Race, Setup, UseE
 from pgweave.timeline.model import from_execution
 from pgweave.timeline.text import render
 
-_FORMAT = "pgweave-schedule"
+_FORMAT, _VERSION = "pgweave-schedule", 1
+_RERUN_EVERY = 10  # to see that clients do the same again
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Result:
     picture: str = ""
     schedule: tuple[int, ...] = ()
     labels: tuple[str, ...] = ()
-    unclear: tuple[str, ...] = field(default=())
+    unclear: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -85,7 +86,12 @@ class Result:
         """
         if not self.schedule:
             raise UseError("there is no wrong schedule to save")
-        content = {"format": _FORMAT, "version": 1, "schedule": self.schedule, "statements": self.labels}
+        content = {
+            "format": _FORMAT,
+            "version": _VERSION,
+            "schedule": self.schedule,
+            "statements": self.labels,
+        }
         Path(path).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
     def __str__(self) -> str:
@@ -141,11 +147,12 @@ def replay(
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-        found, schedule, labels = content["format"], content["schedule"], content["statements"]
+        found = content["format"], content["version"]
+        schedule, labels = content["schedule"], content["statements"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UseError(f"{path} is no schedule: {error!r}") from error
-    if found != _FORMAT:
-        raise UseError(f"{path} is no schedule: its format is {found!r}, and not {_FORMAT!r}")
+    if found != (_FORMAT, _VERSION):
+        raise UseError(f"{path} is no schedule: its format is {found}, and not {(_FORMAT, _VERSION)}")
     return _run(_replay(Asked(dsn, setup, tuple(clients), check, service), schedule, labels))
 
 
@@ -166,7 +173,9 @@ async def _explore(asked: Asked, limit_s: float | None) -> Result:
             wrong.append(execution)
         return bool(wrong)
 
-    options = Options(seconds=limit_s, result_key=lambda ended: ended.problem)
+    options = Options(
+        seconds=limit_s, rerun_every=_RERUN_EVERY, result_key=lambda ended: (ended.problem, ended.operations)
+    )
     async with race_of(asked) as race:
         report = await explore_program(race, SourceDPOR(), on_execution=take, options=options)
         if report.outdated and not wrong:

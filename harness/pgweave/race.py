@@ -13,8 +13,8 @@ from typing import Any, TypeAlias
 import psycopg
 
 from pgweave.gate import Gate
-from pgweave.interleavings.execution import Chooser, Execution, OutdatedError
-from pgweave.scheduler import Body, Conditions, GatedDatabase, Monitor, Process, Run, Turns
+from pgweave.interleavings.execution import Chooser, Execution, OutdatedError, SchedulingError
+from pgweave.scheduler import Body, Conditions, GatedDatabase, Limits, Monitor, Process, Run, Turns
 from pgweave.service.command import CommandError, running_command
 from pgweave.sql.catalog import Catalog
 from pgweave.sql.footprints import is_scheduling_point
@@ -31,6 +31,9 @@ Check: TypeAlias = Callable[[str, Any, Sequence[Any]], Any]
 
 It raises `AssertionError` or returns ``False`` if something is wrong. Async or plain.
 """
+
+LIMITS = Limits()
+"""How long a schedule waits for its clients."""
 
 _LEFT_OPEN = """
     SELECT left(query, 200) FROM pg_stat_activity
@@ -161,13 +164,18 @@ class Race:
         Raises:
             UseError: no client has sent a statement through the proxy, or the check cannot be made.
             OutdatedError: a statement asks when its transaction began, and that was not known.
-            SchedulingError: a client came neither to its next statement nor to its end.
+            SchedulingError: a client came neither to its next statement nor to its end, or statements came
+                that no client sent.
         """
         world = await self._caller.call(self._asked.setup, self._asked.dsn)
         bodies = [(name, self._body(n, world)) for n, name in enumerate(self.names)]
         conditions = Conditions(start_is_read=self._start_is_read)
-        run = Run(bodies, self._database, conditions=conditions)
+        run = Run(bodies, self._database, limits=LIMITS, conditions=conditions)
         execution = await run(choose)
+        if run.strays:
+            raise SchedulingError(
+                f"statements were sent while no client ran, and not scheduled: {run.strays}"
+            )
         if run.start_was_read and not self._start_is_read:
             self._start_is_read = True
             raise OutdatedError("a statement asks when its transaction began, so BEGIN reads the clock")
@@ -177,7 +185,7 @@ class Race:
             raise UseError(
                 "no client has sent a statement through the proxy: connect with the string that is given"
             )
-        return replace(execution, result=await self._judged(run.processes, world))
+        return replace(execution, result=await self._judged(run, world))
 
     def _body(self, number: int, world: Any) -> Body:  # noqa: ANN401 - the user's
         async def body(process: Process) -> None:
@@ -191,10 +199,10 @@ class Race:
 
         return body
 
-    async def _judged(self, processes: Sequence[Process], world: Any) -> Ended:  # noqa: ANN401 - the user's
-        done = [operation for process in processes for operation in process.operations]
+    async def _judged(self, run: Run, world: Any) -> Ended:  # noqa: ANN401 - the user's
+        done = [operation for process in run.processes for operation in process.operations]
         raised = next((each for each in done if isinstance(each.result, Exception)), None)
-        problem = "" if raised is None else f"{raised.value} raised {_named(raised.result)}"
+        problem = run.left_open if raised is None else f"{raised.value} raised {_named(raised.result)}"
         if not problem:
             problem = await self._checked(world, [each.result for each in done])
         shown = (

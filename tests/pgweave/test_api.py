@@ -6,13 +6,15 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
-from pgweave import Command, Result, UseError, explore, replay
+from pgweave import Command, Result, UseError, explore, race, replay
+from pgweave.scheduler import Limits, Run
 from pgweave.service.http_client import http_client
 from tests.support.postgres import Database
 
@@ -138,6 +140,44 @@ def test_a_check_may_answer_with_false(empty_database: Database) -> None:
     assert result.problem == "the check returned False"
 
 
+def test_a_connection_that_is_left_in_its_transaction_is_wrong(
+    empty_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(race, "LIMITS", Limits(step=1.0, stall=50))
+    kept = []
+
+    def leave(dsn: str, names: Names) -> None:
+        kept.append(psycopg.connect(dsn))
+        kept[-1].execute(WRITE, [0, names[0]])
+
+    # Nothing of it is stored: the check alone would find nothing.
+    result = explore(empty_database.dsn, setup=two_accounts, clients=[leave], check=money_is_conserved)
+    for connection in kept:
+        connection.close()
+    assert "was left inside a transaction, with its locks, when all was answered" in result.problem
+
+
+def test_clients_that_do_otherwise_the_next_time_have_no_verdict(empty_database: Database) -> None:
+    numbers = count()
+
+    async def numbered(dsn: str, names: Names) -> int:
+        await LOCKING[0](dsn, names)
+        return next(numbers)
+
+    result = explore(empty_database.dsn, setup=two_accounts, clients=[numbered] * 3, check=money_is_conserved)
+    assert (result.holds, result.problem) == (False, "")
+    assert "the result was" in str(result)
+
+
+def test_statements_that_no_client_sent_leave_no_verdict(
+    empty_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Run, "strays", ["connection 7"])
+    result = explore(empty_database.dsn, setup=two_accounts, clients=LOCKING, check=both_are_moved)
+    assert (result.holds, result.problem) == (False, "")
+    assert "statements were sent while no client ran, and not scheduled: ['connection 7']" in str(result)
+
+
 async def nothing(_dsn: str, _names: Names) -> None: ...
 
 
@@ -158,8 +198,17 @@ def test_what_keeps_it_from_a_verdict_is_told(empty_database: Database, tmp_path
         explore(dsn, setup=two_accounts, clients=LOCKING, check=lambda *_: 1 // 0)
     with pytest.raises(UseError, match="there is no wrong schedule"):
         Result(1, complete=True).save(tmp_path / "none.json")
-    (tmp_path / "other.json").write_text('{"format": "other", "schedule": [], "statements": []}')
-    for name, why in (("none.json", "FileNotFoundError"), ("other.json", "its format is 'other'")):
+    (tmp_path / "other.json").write_text(
+        '{"format": "other", "version": 1, "schedule": [], "statements": []}'
+    )
+    later = '{"format": "pgweave-schedule", "version": 2, "schedule": [], "statements": []}'
+    (tmp_path / "later.json").write_text(later)
+    reasons = {
+        "none.json": "FileNotFoundError",
+        "other.json": r"its format is \('other', 1\)",
+        "later.json": r"its format is \('pgweave-schedule', 2\), and not \('pgweave-schedule', 1\)",
+    }
+    for name, why in reasons.items():
         with pytest.raises(UseError, match=f"{name} is no schedule: .*{why}|is no schedule: {why}"):
             replay(tmp_path / name, dsn, setup=two_accounts, clients=LOCKING, check=both_are_moved)
 

@@ -226,7 +226,7 @@ class RaceProgram:
         One whose transaction has failed is wrong if a request finds it so: a pool may end that first.
         """
         if run.left_open:
-            return f"{run.left_open[0]} was left inside a transaction, with its locks, when all was answered"
+            return run.left_open
         database, looks = self._service.database, self._service.hands.traits.looks
         requests = 0 if database is None or not looks else 2 * len(database.gate.sessions)
         for _ in range(requests):

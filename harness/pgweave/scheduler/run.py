@@ -48,9 +48,8 @@ class Run:
         processes: the processes, with what they did.
         injected: how many faults were injected.
         passed_over: how many statements were not hurt because PostgreSQL does not do it there.
-        left_open: connections that a process left inside a transaction, with its locks, when it ended; they
-            were closed then.
-        left_failed: connections that it left inside a transaction that has failed: that holds no lock.
+        left_failed: connections that a process left inside a transaction when it ended, one that has failed:
+            that holds no lock.
     """
 
     def __init__(
@@ -63,8 +62,8 @@ class Run:
     ) -> None:
         self.injected = 0
         self.passed_over = 0
-        self.left_open: list[Session] = []
         self.left_failed: list[Session] = []
+        self._left_open: list[Session] = []
         self._bodies = bodies
         self._database = database
         self._limits = limits or Limits()
@@ -84,6 +83,16 @@ class Run:
     def strays(self) -> list[str]:
         """Connections that sent statements while no process ran; those were not held."""
         return self._owners.strays
+
+    @property
+    def left_open(self) -> str:
+        """What a process left inside a transaction, with its locks, when it ended; empty if nothing.
+
+        Such connections were closed then, so that others could go on.
+        """
+        if not self._left_open:
+            return ""
+        return f"{self._left_open[0]} was left inside a transaction, with its locks, when all was answered"
 
     @property
     def start_was_read(self) -> bool:
@@ -345,7 +354,7 @@ class Run:
             if monotonic() > deadline:
                 for session in left:
                     session.cut()
-                self.left_open += left
+                self._left_open += left
                 break
             await next(iter(left.values())).change(LEFT_LOOK_S)
         return True
