@@ -74,10 +74,9 @@ def _processes(count: int) -> Iterator[ProcessPoolExecutor]:
         try:
             yield executor
         except BaseException as error:
-            executor.shutdown(wait=False, cancel_futures=True)
+            # The executor joins them when it is left: two threads that join one process can miss its end.
             for process in set(multiprocessing.active_children()) - others:
                 process.terminate()
-                process.join()
             if isinstance(error, BrokenProcessPool):
                 problem = "a process was killed while it worked; if memory was short, give fewer files"
                 raise OSError(problem) from error
