@@ -9,7 +9,7 @@ from typing import Any
 import anyio.to_thread
 import pytest
 
-from payments_core.client import AsyncPaymentsClient, PaymentsClient, Policy
+from payments_client import AsyncPaymentsClient, PaymentsClient, Policy
 from payments_core.entrypoints.http.app import create_app
 from payments_core.infrastructure.in_memory import InMemoryPaymentStore
 from tests.support.misbehaving import Front

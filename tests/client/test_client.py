@@ -10,12 +10,12 @@ import anyio
 import httpx
 import pytest
 
-from payments_core.application.use_cases import CapturePayment
-from payments_core.client import (
+from payments_client import (
     AsyncPaymentsClient,
     Refused,
     Unknown,
 )
+from payments_core.application.use_cases import CapturePayment
 from payments_core.domain.capture import CaptureOutcome
 from payments_core.domain.values import SECOND, Amount, IdempotencyKey
 from payments_core.entrypoints.http.app import create_app

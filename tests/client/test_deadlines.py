@@ -12,7 +12,7 @@ import anyio
 import httpx
 import pytest
 
-from payments_core.client import (
+from payments_client import (
     AsyncPaymentsClient,
     PaymentsClient,
     Policy,

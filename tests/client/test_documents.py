@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from payments_core.client import Capture, Payment, Problem
-from payments_core.client.documents import CaptureAttempt, CaptureAttempts, CaptureDocument
+from payments_client import Capture, Payment, Problem
+from payments_client.documents import CaptureAttempt, CaptureAttempts, CaptureDocument
 from payments_core.entrypoints.http.contract import openapi
 
 SCHEMAS = openapi()["components"]["schemas"]

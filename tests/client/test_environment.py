@@ -11,7 +11,7 @@ from uuid import UUID
 import anyio
 import pytest
 
-from payments_core.client import AsyncPaymentsClient, PaymentsClient, Policy, Refused, Unavailable
+from payments_client import AsyncPaymentsClient, PaymentsClient, Policy, Refused, Unavailable
 from tests.client.conftest import Blocking
 from tests.support import hostile_environment
 from tests.support.hostile_server import HostileServer, Shape, answer, drip

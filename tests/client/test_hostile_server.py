@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from payments_core.client import (
+from payments_client import (
     AsyncPaymentsClient,
     PaymentsClient,
     PaymentsError,

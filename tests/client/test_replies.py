@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from payments_core.client import requests
-from payments_core.client.documents import STATUS_OF_OUTCOME, CaptureAttempt, Problem
-from payments_core.client.replies import _DECIDED, Indefinite, Reply, judge
-from payments_core.client.requests import Call
+from payments_client import requests
+from payments_client.documents import STATUS_OF_OUTCOME, CaptureAttempt, Problem
+from payments_client.replies import _DECIDED, Indefinite, Reply, judge
+from payments_client.requests import Call
 from payments_core.domain.capture import CaptureOutcome
 from payments_core.entrypoints.http import problems
 from payments_core.entrypoints.http.problems import ProblemType

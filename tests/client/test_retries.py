@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from payments_core.client import Policy, Refused, Unavailable, Unknown, requests
-from payments_core.client.documents import CaptureDocument
-from payments_core.client.replies import NoReply, Reply
-from payments_core.client.requests import Call
-from payments_core.client.retries import Send, Wait, exchange, retry_after
+from payments_client import Policy, Refused, Unavailable, Unknown, requests
+from payments_client.documents import CaptureDocument
+from payments_client.replies import NoReply, Reply
+from payments_client.requests import Call
+from payments_client.retries import Send, Wait, exchange, retry_after
 from payments_core.entrypoints.http import problems
 from payments_core.entrypoints.http.problems import ProblemType
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from payments_core.client import AsyncPaymentsClient, Policy, new_key, requests
+from payments_client import AsyncPaymentsClient, Policy, new_key, requests
 from payments_core.entrypoints.http.app import create_app
 from payments_core.infrastructure.in_memory import InMemoryPaymentStore
 from payments_verify.payments.fault_check import FaultReport, explore_fault

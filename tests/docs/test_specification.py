@@ -8,7 +8,7 @@ from pathlib import Path
 from starlette.routing import Route
 
 import payments_core.infrastructure.postgres.migrate
-from payments_core.client import replies
+from payments_client import replies
 from payments_core.entrypoints.http import problems
 from payments_core.entrypoints.http.app import create_app
 from payments_core.entrypoints.http.contract.descriptions import DESCRIPTIONS

@@ -21,10 +21,10 @@ from tests.support.steps import Shell, Steps, UnableError, ViolationError
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "build" / "dist"
-PACKAGES = ("payments_core", "payments_model", "payments_verify", "pgweave")
+PACKAGES = ("payments_client", "payments_core", "payments_model", "payments_verify", "pgweave")
 HISTORY = ROOT / "specs" / "histories" / "locked-capture.jsonl"
 _NOTHING_OF_THE_SERVER = """
-import payments_core.client
+import payments_client
 from importlib.util import find_spec
 names = ("psycopg", "starlette", "uvicorn", "typer", "icontract", "hypothesis")
 found = [name for name in names if find_spec(name)]

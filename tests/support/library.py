@@ -9,7 +9,7 @@ from uuid import UUID
 
 import httpx
 
-from payments_core.client import AsyncPaymentsClient, Policy, Refused, Unavailable, Unknown
+from payments_client import AsyncPaymentsClient, Policy, Refused, Unavailable, Unknown
 from payments_model import Outcome
 from payments_verify.payments.http_binding import _PROBLEMS, PaymentsClient, instant
 from payments_verify.payments.observations import Invocation, Observation, answered

@@ -5,12 +5,12 @@ What succeeds is returned. What does not is raised, as one of three: `Refused` i
 is taken up again. It knows the service by its HTTP interface alone, and imports nothing of it.
 """
 
-from payments_core.client.asynchronous import AsyncPaymentsClient
-from payments_core.client.blocking import PaymentsClient
-from payments_core.client.documents import Capture, CaptureAttempt, Payment, Problem
-from payments_core.client.errors import PaymentsError, Refused, Unavailable, Unknown
-from payments_core.client.requests import new_key
-from payments_core.client.retries import Policy
+from payments_client.asynchronous import AsyncPaymentsClient
+from payments_client.blocking import PaymentsClient
+from payments_client.documents import Capture, CaptureAttempt, Payment, Problem
+from payments_client.errors import PaymentsError, Refused, Unavailable, Unknown
+from payments_client.requests import new_key
+from payments_client.retries import Policy
 
 __all__ = [
     "AsyncPaymentsClient",

@@ -7,8 +7,8 @@ from typing import TypeVar
 
 import msgspec
 
-from payments_core.client.documents import STATUS_OF_OUTCOME, Problem, UnbelievableError, expect, read
-from payments_core.client.requests import Call
+from payments_client.documents import STATUS_OF_OUTCOME, Problem, UnbelievableError, expect, read
+from payments_client.requests import Call
 
 Answer = TypeVar("Answer", bound=msgspec.Struct)
 

@@ -12,9 +12,9 @@ import certifi
 import httpcore
 import httpx
 
-from payments_core.client.documents import Capture, CaptureDocument
-from payments_core.client.replies import NoReply, Reply
-from payments_core.client.requests import Call, authorization
+from payments_client.documents import Capture, CaptureDocument
+from payments_client.replies import NoReply, Reply
+from payments_client.requests import Call, authorization
 
 LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=2.0)
 """An idle connection is closed before the server closes it (after 5 s), and a request is lost in between."""

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from payments_core.client.documents import CaptureAttempt, CaptureAttempts, CaptureDocument, Payment, expect
+from payments_client.documents import CaptureAttempt, CaptureAttempts, CaptureDocument, Payment, expect
 
 Answer = TypeVar("Answer", bound=msgspec.Struct)
 

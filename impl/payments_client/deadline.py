@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import httpcore
 import httpx
 
-from payments_core.client.wire import LIMITS
+from payments_client.wire import LIMITS
 
 
 class DeadlineTransport(httpx.BaseTransport):

@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from payments_core.client.documents import Problem
+from payments_client.documents import Problem
 
 if TYPE_CHECKING:
-    from payments_core.client.requests import Call
+    from payments_client.requests import Call
 
 _LONGEST_MESSAGE = 500  # characters
 

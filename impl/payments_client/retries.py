@@ -14,10 +14,10 @@ from typing import NoReturn, TypeAlias, TypeVar
 
 import msgspec
 
-from payments_core.client.documents import Problem
-from payments_core.client.errors import Refused, Unavailable, Unknown
-from payments_core.client.replies import Indefinite, NoReply, Reply, decides, judge
-from payments_core.client.requests import Call
+from payments_client.documents import Problem
+from payments_client.errors import Refused, Unavailable, Unknown
+from payments_client.replies import Indefinite, NoReply, Reply, decides, judge
+from payments_client.requests import Call
 
 Answer = TypeVar("Answer", bound=msgspec.Struct)
 

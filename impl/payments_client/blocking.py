@@ -12,13 +12,13 @@ from uuid import UUID
 import httpx
 import msgspec
 
-from payments_core.client import requests
-from payments_core.client.deadline import DeadlineTransport
-from payments_core.client.documents import Capture, CaptureAttempt, Payment
-from payments_core.client.replies import NoReply, Reply
-from payments_core.client.requests import Call
-from payments_core.client.retries import Policy, Wait, exchange
-from payments_core.client.wire import TOO_LATE, Collected, Requests, capture_of, no_reply, trusted
+from payments_client import requests
+from payments_client.deadline import DeadlineTransport
+from payments_client.documents import Capture, CaptureAttempt, Payment
+from payments_client.replies import NoReply, Reply
+from payments_client.requests import Call
+from payments_client.retries import Policy, Wait, exchange
+from payments_client.wire import TOO_LATE, Collected, Requests, capture_of, no_reply, trusted
 
 Answer = TypeVar("Answer", bound=msgspec.Struct)
 
