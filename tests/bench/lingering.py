@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from payments_verify.payments.holding import Holder
 from payments_verify.payments.observations import Invocation, Observation
+from payments_verify.payments.row_holders import Holder
 from payments_verify.payments.scenarios import Leaving
 from pgweave.scheduler import Process
 

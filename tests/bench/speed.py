@@ -14,7 +14,7 @@ import msgspec
 
 from payments_verify.payments.scenario_check import Workers, explore_scenario
 from payments_verify.payments.scenarios import SCENARIOS
-from payments_verify.payments.system import GatedService
+from payments_verify.payments.service_under_test import GatedService
 from payments_verify.systems import MakeProgram, gated, local_processes
 from payments_verify.systems.one_core import on_one_core
 from pgweave.interleavings.execution import Execution

@@ -18,14 +18,14 @@ from uuid import uuid4
 from payments_core.application.use_cases import ExpirePayments
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
-from payments_verify.payments.holding import RowHolder
+from payments_verify.payments.actors import Hands, Race, body_of, send
 from payments_verify.payments.machine import EPOCH
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.race_program import Exchange, Raced
-from payments_verify.payments.racing import Hands, Race, body_of, send
+from payments_verify.payments.row_holders import RowHolder
 from payments_verify.payments.scenario_history import Violation, violation_in
 from payments_verify.payments.scenarios import AMOUNT, WINDOW, Actor, Holder, Prepared, Scenario, Sweeper
-from payments_verify.payments.system import System
+from payments_verify.payments.service_under_test import System
 from payments_verify.systems import servers
 from pgweave.scheduler import Operation, Process
 from tests.bench.arrivals import Arrivals

@@ -17,7 +17,7 @@ from payments_verify.payments.binding import Clock, Sweep, load
 from payments_verify.payments.checks import machine_check, windows_check
 from payments_verify.payments.conformance import Trials, examine
 from payments_verify.payments.observations import Invocation, Observation
-from payments_verify.payments.system import System
+from payments_verify.payments.service_under_test import System
 from payments_verify.payments.window_check import check_windows_at_once
 from payments_verify.systems import (
     StartedService,

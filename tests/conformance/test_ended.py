@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from payments_verify.payments.conformance import Conformance, LevelResult, LevelVerdict, whole
-from payments_verify.payments.system import with_output
+from payments_verify.payments.service_under_test import with_output
 
 STUBBED = """
 import os, signal, sys, time

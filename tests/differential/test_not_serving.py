@@ -14,7 +14,7 @@ from payments_verify.payments.faults_check import FaultPlan, faults_check
 from payments_verify.payments.interleavings_check import OpenGated
 from payments_verify.payments.observations import Invocation, Observation, Sender
 from payments_verify.payments.scenarios import ONE_CAPTURE
-from payments_verify.payments.system import GatedService
+from payments_verify.payments.service_under_test import GatedService
 from payments_verify.result import CheckResult
 from payments_verify.systems import EXPLORING, gated, prepared_database
 from pgweave.gate import Fault

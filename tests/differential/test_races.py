@@ -40,7 +40,7 @@ from payments_verify.payments.races import (
 )
 from payments_verify.payments.racing_machine import RaceTally
 from payments_verify.payments.scenario_history import Violation
-from payments_verify.payments.system import GatedService
+from payments_verify.payments.service_under_test import GatedService
 from payments_verify.payments.wrong_race import WrongRace, complaint_when_alone, minimized
 from payments_verify.systems import EXPLORING, gated, gated_on_new_database, prepared_database
 from pgweave.interleavings.execution import DivergenceError, SchedulingError

@@ -10,7 +10,7 @@ import pytest
 
 from payments_verify.payments.checks import machine_check
 from payments_verify.payments.observations import Invocation, Observation, Sender
-from payments_verify.payments.system import System
+from payments_verify.payments.service_under_test import System
 from payments_verify.systems import in_memory
 
 

@@ -13,7 +13,7 @@ from payments_client import AsyncPaymentsClient, Policy, Refused, Unavailable, U
 from payments_model import Outcome
 from payments_verify.payments.http_binding import _PROBLEMS, PaymentsClient, instant
 from payments_verify.payments.observations import Invocation, Observation, answered
-from payments_verify.payments.system import GatedService
+from payments_verify.payments.service_under_test import GatedService
 from payments_verify.systems.asgi import ApplicationClient
 
 POLICY = Policy(deadline_s=60, attempt_s=30, first_wait_s=0.001, longest_wait_s=0.01)

@@ -19,9 +19,9 @@ from payments_verify.cli.ends import end, finished_is_kept, written
 from payments_verify.cli.explored import ExploredSystem, explored, require_database, system_of
 from payments_verify.cli.running import Report, print_error, print_json, progress_bar, say
 from payments_verify.payments import schedule_file
+from payments_verify.payments.actors import SENT
 from payments_verify.payments.fault_check import PATIENCE
 from payments_verify.payments.interleavings_check import OpenGated
-from payments_verify.payments.racing import SENT
 from payments_verify.payments.scenario_history import Judge, Violation
 from payments_verify.payments.scenario_program import ScenarioProgram
 from payments_verify.payments.scenario_timeline import timeline_of

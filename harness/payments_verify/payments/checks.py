@@ -23,7 +23,7 @@ from payments_verify.payments.racing_machine import (
 )
 from payments_verify.payments.retelling import Program, retold
 from payments_verify.payments.scenario_timeline import race_timeline
-from payments_verify.payments.system import EndedError, System, UnansweredError, with_output
+from payments_verify.payments.service_under_test import EndedError, System, UnansweredError, with_output
 from payments_verify.payments.window_check import check_windows
 from payments_verify.payments.wrong_race import complaint_when_alone
 from payments_verify.result import CheckResult, Progress, Verdict, violation_kept

@@ -19,7 +19,7 @@ from uuid import uuid4
 from payments_verify.payments.http_binding import BindingError
 from payments_verify.payments.machine import EPOCH
 from payments_verify.payments.observations import Invocation, outcomes_in
-from payments_verify.payments.system import SweepError, System
+from payments_verify.payments.service_under_test import SweepError, System
 
 _WINDOW = 3_600_000_000
 _AMOUNT = 500

@@ -20,7 +20,7 @@ from payments_verify.payments.scenario_check import rounded
 from payments_verify.payments.scenario_history import Judge, Violation
 from payments_verify.payments.scenario_program import ScenarioProgram
 from payments_verify.payments.scenarios import Client, Scenario
-from payments_verify.payments.system import GatedService, with_output
+from payments_verify.payments.service_under_test import GatedService, with_output
 from payments_verify.result import Verdict
 from pgweave.gate import Fault
 from pgweave.interleavings.execution import Execution

@@ -14,12 +14,12 @@ from typing import Any, TypeAlias
 from uuid import UUID, uuid4
 
 from payments_model import Pending, Record
+from payments_verify.payments.actors import Race, body_of, send
 from payments_verify.payments.known import Known
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.oracle import answer
-from payments_verify.payments.racing import Race, body_of, send
 from payments_verify.payments.scenarios import WINDOW, Actor, Client, Command, Holder, Tick
-from payments_verify.payments.system import NO_ANSWER, GatedService
+from payments_verify.payments.service_under_test import NO_ANSWER, GatedService
 from pgweave.gate import Fault
 from pgweave.interleavings.execution import (
     Chooser,

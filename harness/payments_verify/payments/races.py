@@ -28,8 +28,8 @@ from payments_verify.payments.oracle import MismatchError
 from payments_verify.payments.race_program import Before, RaceProgram, Wait, void
 from payments_verify.payments.scenario_history import Judge, Violation
 from payments_verify.payments.scenarios import Actor, Command, Sweeper, Tick, capture, client
+from payments_verify.payments.service_under_test import GatedService
 from payments_verify.payments.spec import PaymentState
-from payments_verify.payments.system import GatedService
 from pgweave.interleavings.execution import DivergenceError, Execution, SchedulingError
 from pgweave.interleavings.minimize import Follow, minimize
 from pgweave.interleavings.strategy import Plan, Policy, perform

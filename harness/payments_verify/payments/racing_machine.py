@@ -38,8 +38,8 @@ from payments_verify.payments.races import Races
 from payments_verify.payments.retracing import can_retrace, retrace
 from payments_verify.payments.scenario_history import Violation
 from payments_verify.payments.scenarios import Actor, Client, Sweeper, Tick
+from payments_verify.payments.service_under_test import GatedService, System
 from payments_verify.payments.spec import PaymentState
-from payments_verify.payments.system import GatedService, System
 from payments_verify.payments.wrong_race import WrongRace, minimized
 from payments_verify.result import Progress
 from pgweave.interleavings.execution import DivergenceError, Execution, SchedulingError

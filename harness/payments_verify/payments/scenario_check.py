@@ -19,7 +19,7 @@ from payments_verify.payments.race_program import Raced
 from payments_verify.payments.scenario_history import Judge, Violation
 from payments_verify.payments.scenario_program import ScenarioProgram
 from payments_verify.payments.scenarios import Scenario
-from payments_verify.payments.system import GatedService, with_output
+from payments_verify.payments.service_under_test import GatedService, with_output
 from payments_verify.result import Verdict
 from pgweave.interleavings.estimate import estimate_naive
 from pgweave.interleavings.execution import DivergenceError, Execution, SchedulingError

@@ -8,7 +8,7 @@ from payments_verify.payments.known import Known
 from payments_verify.payments.machine import EPOCH
 from payments_verify.payments.race_program import Before, RaceProgram, Wait, void
 from payments_verify.payments.scenarios import AUTHORIZE, CREATE, WINDOW, Scenario, Sweeper
-from payments_verify.payments.system import GatedService
+from payments_verify.payments.service_under_test import GatedService
 from pgweave.gate import Fault
 from pgweave.interleavings.execution import Chooser, Execution
 

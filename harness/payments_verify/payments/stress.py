@@ -26,8 +26,8 @@ from payments_verify.payments.exercised import of_parts
 from payments_verify.payments.http_binding import BindingError
 from payments_verify.payments.machine import EPOCH
 from payments_verify.payments.observations import Invocation, Observation, Sender
+from payments_verify.payments.service_under_test import EndedError, SweepError, System, UnansweredError
 from payments_verify.payments.spec import Payments
-from payments_verify.payments.system import EndedError, SweepError, System, UnansweredError
 from payments_verify.payments.traits import Traits
 from pgweave.history.explain import explain, render
 from pgweave.history.linearizability import Verdict, check

@@ -19,7 +19,7 @@ from payments_verify.payments.http_binding import BindingError
 from payments_verify.payments.machine import EPOCH
 from payments_verify.payments.observations import Invocation, Observation, outcomes_in
 from payments_verify.payments.oracle import MismatchError
-from payments_verify.payments.system import SweepError, System
+from payments_verify.payments.service_under_test import SweepError, System
 
 _SECOND = 1_000_000
 _AMOUNT = 500

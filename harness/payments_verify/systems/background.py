@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 
 import psycopg
 
-from payments_verify.payments.system import GatedService
+from payments_verify.payments.service_under_test import GatedService
 from pgweave.gate import HeldStatement, Session
 from pgweave.gate.proxy import PassAll
 from pgweave.service.command import CommandError

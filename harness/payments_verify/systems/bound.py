@@ -15,13 +15,13 @@ import httpx
 import psycopg
 from msgspec import structs
 
+from payments_verify.payments.actors import Hands
 from payments_verify.payments.binding import Binding, Clock
 from payments_verify.payments.bound_client import BoundClient, Names, from_environment, written_instant
 from payments_verify.payments.clock_probe import why_clock_stays
 from payments_verify.payments.coverage import traits_of
-from payments_verify.payments.holding import RowHolder, RowStatements
-from payments_verify.payments.racing import Hands
-from payments_verify.payments.system import GatedService, SweepError, System
+from payments_verify.payments.row_holders import RowHolder, RowStatements
+from payments_verify.payments.service_under_test import GatedService, SweepError, System
 from payments_verify.payments.traits import Traits
 from pgweave import clock
 from pgweave.gate import Gate

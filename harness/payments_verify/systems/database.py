@@ -13,7 +13,7 @@ from psycopg.conninfo import make_conninfo
 
 from payments_core.infrastructure.embedded import temporary_postgres
 from payments_core.infrastructure.postgres.migrate import migrate
-from payments_verify.payments.system import System
+from payments_verify.payments.service_under_test import System
 from pgweave import clock
 
 CLOCK_FUNCTION = "payment_clock"

@@ -10,10 +10,10 @@ from payments_core.application.use_cases import ExpirePayments
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
 from payments_core.infrastructure.postgres.pool import Pool
-from payments_verify.payments.holding import RowHolder
+from payments_verify.payments.actors import Hands
 from payments_verify.payments.http_binding import PaymentsClient
-from payments_verify.payments.racing import Hands
-from payments_verify.payments.system import GatedService
+from payments_verify.payments.row_holders import RowHolder
+from payments_verify.payments.service_under_test import GatedService
 from payments_verify.systems.database import CLOCK_FUNCTION, new_database, prepared_database
 from payments_verify.systems.one_core import on_one_core
 from payments_verify.systems.quiet import only_errors_logged

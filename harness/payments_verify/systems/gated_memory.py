@@ -10,8 +10,8 @@ from payments_core.application.ports import PaymentStore
 from payments_core.application.use_cases import ExpirePayments
 from payments_core.domain.values import Instant
 from payments_core.infrastructure.in_memory import InMemoryPaymentStore
-from payments_verify.payments.racing import Hands
-from payments_verify.payments.system import GatedService
+from payments_verify.payments.actors import Hands
+from payments_verify.payments.service_under_test import GatedService
 from payments_verify.systems.quiet import only_errors_logged
 from payments_verify.systems.scheduled_store import ScheduledStore, StoreHolder
 from payments_verify.systems.shipped import shipped

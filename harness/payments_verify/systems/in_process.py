@@ -14,7 +14,7 @@ from payments_core.domain.values import MAX_STORED_REFUSALS
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
 from payments_core.infrastructure.in_memory import InMemoryPaymentStore
-from payments_verify.payments.system import System
+from payments_verify.payments.service_under_test import System
 from payments_verify.payments.traits import EVERYTHING
 from payments_verify.systems.quiet import only_errors_logged
 from payments_verify.systems.shipped import shipped

@@ -17,7 +17,7 @@ from payments_core.entrypoints import tokens
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
 from payments_verify.payments.http_binding import PaymentsClient
-from payments_verify.payments.system import System
+from payments_verify.payments.service_under_test import System
 from payments_verify.systems.in_process import row_lock, sweep_all
 from pgweave.clock import DatabaseClock
 from pgweave.service.http_client import http_client

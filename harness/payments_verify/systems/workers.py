@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from payments_verify.payments.scenario_program import ScenarioProgram
 from payments_verify.payments.scenarios import NAMED
-from payments_verify.payments.system import GatedService
+from payments_verify.payments.service_under_test import GatedService
 from payments_verify.systems.database import prepared_database
 from payments_verify.systems.gated import EXPLORING, gated
 from payments_verify.systems.gated_memory import gated_in_memory

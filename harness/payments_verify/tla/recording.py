@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from payments_verify.payments.known import until_known
 from payments_verify.payments.scenario_program import ScenarioProgram
 from payments_verify.payments.scenarios import Scenario
-from payments_verify.payments.system import GatedService
+from payments_verify.payments.service_under_test import GatedService
 from payments_verify.result import CheckResult
 from payments_verify.tla.behaviours import count_behaviours
 from payments_verify.tla.races import NotModelledError, Protocol

@@ -18,8 +18,8 @@ from payments_verify.payments.checks import machine_check
 from payments_verify.payments.observations import Invocation, Observation, answered
 from payments_verify.payments.oracle import MismatchError
 from payments_verify.payments.retelling import Call, Program, retold
+from payments_verify.payments.service_under_test import System
 from payments_verify.payments.stress_check import stress_check
-from payments_verify.payments.system import System
 from payments_verify.result import CheckResult
 from payments_verify.systems import in_memory, in_process
 from tests.support.postgres import chosen_bin_dir

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from payments_verify.payments.observations import Invocation, Observation
+from payments_verify.payments.service_under_test import SweepError
 from payments_verify.payments.stress import StressReport, stress
-from payments_verify.payments.system import SweepError
 from payments_verify.systems import in_memory
 
 

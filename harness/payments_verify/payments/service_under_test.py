@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from textwrap import indent
 from typing import Any
 
+from payments_verify.payments.actors import Hands
 from payments_verify.payments.observations import Observation, Sender
-from payments_verify.payments.racing import Hands
 from payments_verify.payments.traits import EVERYTHING, Traits
 from pgweave.scheduler import GatedDatabase, Limits
 from pgweave.service.end import End

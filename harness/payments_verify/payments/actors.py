@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from payments_verify.payments import holding
+from payments_verify.payments import row_holders
 from payments_verify.payments.http_binding import BindingError
 from payments_verify.payments.observations import Invocation, Observation, Sender
 from payments_verify.payments.scenarios import Actor, Client, Holder, Leaving, Sweeper, Tick
@@ -46,7 +46,7 @@ class Race:
     ends: tuple[int, ...]
     now: int
     patience: int = 1
-    holder: holding.Holder | None = None
+    holder: row_holders.Holder | None = None
     sends_are_steps: bool = False
 
 
@@ -66,7 +66,7 @@ class Hands:
     client: Sender
     set_clock: Callable[[int], Coroutine[Any, Any, object]]
     sweep_batch: Callable[[], Coroutine[Any, Any, object]]
-    holder: Callable[[], AbstractAsyncContextManager[holding.Holder]]
+    holder: Callable[[], AbstractAsyncContextManager[row_holders.Holder]]
     traits: Traits = EVERYTHING
     id_of: Callable[[str], str] = str
 
@@ -135,7 +135,7 @@ async def _hold(process: Process, leaving: Leaving, race: Race) -> None:
         await _only_hold(process, holder, leaving, race)
 
 
-async def _void(process: Process, holder: holding.Holder, race: Race) -> None:
+async def _void(process: Process, holder: row_holders.Holder, race: Race) -> None:
     operation = process.begin(Invocation("fail", {"payment": race.payments[0], "reason": "voided"}))
     state = await holder.lock(race.payments[0])
     voided = await holder.void()
@@ -146,7 +146,7 @@ async def _void(process: Process, holder: holding.Holder, race: Race) -> None:
         process.end(operation, Observation("fail", {"outcome": _REFUSED_IN[state]}))
 
 
-async def _only_hold(process: Process, holder: holding.Holder, leaving: Leaving, race: Race) -> None:
+async def _only_hold(process: Process, holder: row_holders.Holder, leaving: Leaving, race: Race) -> None:
     locking = process.begin(Invocation("lock", {"payment": race.payments[0]}))
     await holder.lock(race.payments[0])
     if leaving is Leaving.ROLLED_BACK:
