@@ -166,7 +166,7 @@ mutants: $(STAMP) ## Build known bugs into copies of the service, and see which 
 
 .PHONY: mutation
 mutation: $(MUTATION_STAMP) ## Generated mutants of the model and the domain: noticed, or argued away (MUTATION_ARGS="--minutes 5")
-	@$(BIN)/python -m tests.mutation $(MUTATION_ARGS)
+	@$(BIN)/python -m lab.mutation $(MUTATION_ARGS)
 
 .PHONY: test
 test: $(TLA_STAMP) ## Run the tests
@@ -187,15 +187,15 @@ test-file: $(TLA_STAMP) ## Run one test file or test: make test-file FILE=tests/
 
 .PHONY: test-containers
 test-containers: $(STAMP) ## Build the image, bring the composition up, race, examine and hurt it (needs Docker)
-	@$(BIN)/python -m tests.containers
+	@$(BIN)/python -m lab.containers
 
 .PHONY: test-pythons
 test-pythons: $(STAMP) ## The quick part of the tests on each Python that the machine has; 3.14 also in a container (PYTHONS=3.12)
-	@$(BIN)/python -m tests.matrix.pythons $(PYTHONS)
+	@$(BIN)/python -m lab.matrix.pythons $(PYTHONS)
 
 .PHONY: test-databases
 test-databases: $(STAMP) ## The differential suite on PostgreSQL 15 and 18, partitioned, and behind PgBouncer: a table
-	@$(BIN)/python -m tests.matrix.databases
+	@$(BIN)/python -m lab.matrix.databases
 
 .PHONY: test-citus
 test-citus: $(STAMP) ## The tests that need Citus: of CITUS_DSN, or installed beside a PostgreSQL; 2 if there is none
@@ -217,7 +217,7 @@ specs: $(STAMP) ## Write what is made of specs/: tables, the picture of the stat
 
 .PHONY: dist
 dist: $(STAMP) ## Build wheel and sdist, install each into empty environments, and run what they bring
-	@$(BIN)/python -m tests.release "$(UV)"
+	@$(BIN)/python -m lab.release "$(UV)"
 
 .PHONY: docs
 docs: $(SITE_STAMP) ## Build the specification as a site that loads nothing from elsewhere (build/site/html)
@@ -259,35 +259,35 @@ fuzz: $(STAMP) ## Bad input for longer, to the service and to the client (FUZZ_E
 
 .PHONY: bench-checker
 bench-checker: $(STAMP) ## Time the checker on histories of others (PORCUPINE=DIR compares it with porcupine, and needs Go; else PEER_HISTORIES=DIR)
-	@$(BIN)/python -m tests.bench.bench_checker $(BENCH_ARGS)
+	@$(BIN)/python -m lab.bench.bench_checker $(BENCH_ARGS)
 
 .PHONY: bench-histories
 bench-histories: $(STAMP) ## Time the checker on histories of up to a million operations: seconds and memory (BENCH_ARGS=100000)
-	@$(BIN)/python -m tests.bench.bench_histories $(BENCH_ARGS)
+	@$(BIN)/python -m lab.bench.bench_histories $(BENCH_ARGS)
 
 .PHONY: bench-explore
 bench-explore: $(BENCH_STAMP) ## Runs to a bug by schedule and by luck, and schedules a second (BENCH_ARGS=--quick)
-	@$(BIN)/python -m tests.bench.bench_explore $(BENCH_ARGS)
+	@$(BIN)/python -m lab.bench.bench_explore $(BENCH_ARGS)
 
 .PHONY: bench-service
 bench-service: $(BENCH_STAMP) ## Captures a second beside pgbench and beside FastAPI + SQLAlchemy (BENCH_ARGS=--quick)
-	@$(BIN)/python -m tests.bench.bench_service $(BENCH_ARGS)
+	@$(BIN)/python -m lab.bench.bench_service $(BENCH_ARGS)
 
 .PHONY: bench-attacks
 bench-attacks: $(BENCH_STAMP) ## Valid captures while somebody attacks: how many are answered, and how soon (BENCH_ARGS=--help)
-	@$(BIN)/python -m tests.bench.bench_attacks $(BENCH_ARGS)
+	@$(BIN)/python -m lab.bench.bench_attacks $(BENCH_ARGS)
 
 .PHONY: bench-doors
 bench-doors: $(STAMP) ## Microseconds that each piece between a client's bytes and the routes costs, beside none
-	@$(BIN)/python -m tests.bench.bench_doors $(BENCH_ARGS)
+	@$(BIN)/python -m lab.bench.bench_doors $(BENCH_ARGS)
 
 .PHONY: bench-audit
 bench-audit: $(STAMP) ## Seed a million payments and audit them: seconds and memory (BENCH_ARGS=--quick)
-	@$(BIN)/python -m tests.bench.bench_audit $(BENCH_ARGS)
+	@$(BIN)/python -m lab.bench.bench_audit $(BENCH_ARGS)
 
 .PHONY: bench-citus
 bench-citus: $(STAMP) ## Captures a second and CPU by node, on one server and on a Citus cluster, by turns (BENCH_ARGS=--help)
-	@$(BIN)/python -m tests.bench.bench_citus $(BENCH_ARGS)
+	@$(BIN)/python -m lab.bench.bench_citus $(BENCH_ARGS)
 
 # ---- containers ---------------------------------------------------------------------------------
 

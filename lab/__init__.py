@@ -1,0 +1,1 @@
+"""What checks this repository and is shipped to nobody."""

@@ -1,0 +1,168 @@
+"""A scenario raced without control: clients over sockets, server processes, and whatever order comes of it.
+
+What the actors do, and the model that judges it, are those of the explorer. Only the order is the machine's:
+each run is judged by the order in which its invocations and answers were recorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from itertools import count
+from typing import Any
+from uuid import uuid4
+
+from lab.bench.arrivals import Arrivals
+from lab.bench.lingering import hold
+from payments_core.application.use_cases import ExpirePayments
+from payments_core.entrypoints.settings import Settings
+from payments_core.entrypoints.wiring import make_pool, postgres_store
+from payments_verify.payments.actors import Hands, Race, body_of, send
+from payments_verify.payments.machine import EPOCH
+from payments_verify.payments.observations import Invocation, Observation
+from payments_verify.payments.race_program import Exchange, Raced
+from payments_verify.payments.row_holders import RowHolder
+from payments_verify.payments.scenario_history import Violation, violation_in
+from payments_verify.payments.scenarios import AMOUNT, WINDOW, Actor, Holder, Prepared, Scenario, Sweeper
+from payments_verify.payments.service_under_test import System
+from payments_verify.systems import servers
+from pgweave.scheduler import Operation, Process
+
+_SERVERS = 2
+_WARMING = 4
+_BEYOND_EVERY_WINDOW = 32 * 24 * 60 * 60 * 1_000_000
+_PREPARATION = (("create", {"amount": AMOUNT}), ("authorize", {"window": WINDOW}))
+
+
+class FreeProcess(Process):
+    """An actor that nobody schedules; its operations are numbered as they begin and end.
+
+    Args:
+        index: its number.
+        name: its name, for people.
+        events: numbers the invocations and answers of the whole race, in real time.
+    """
+
+    def __init__(self, index: int, name: str, events: Iterator[int]) -> None:
+        super().__init__(index, name, lambda: 0)
+        self.free_running = True
+        self._events = events
+
+    def begin(self, value: object) -> Operation:
+        """Record an invocation; it is sent after that."""
+        operation = super().begin(value)
+        operation.first = next(self._events)
+        return operation
+
+    def end(self, operation: Operation, result: object) -> None:
+        """Record an answer, which has arrived before that."""
+        operation.result = result
+        operation.answered = operation.last = next(self._events)
+
+
+class Uncontrolled:
+    """A scenario over a running service, each time with a new payment.
+
+    Args:
+        scenario: what is raced.
+        system: the service; the clients of a race are spread over its processes.
+        hands: what actors act with, but for the client.
+        rng: draws when actors begin.
+    """
+
+    def __init__(self, scenario: Scenario, system: System, hands: Hands, rng: random.Random) -> None:
+        self._scenario = scenario
+        self._system = system
+        self._hands = hands
+        self._rng = rng
+        self._now = EPOCH
+        self._sweeps = any(isinstance(actor, Sweeper) for actor in scenario.actors)
+
+    async def prepare(self) -> None:
+        """Set the clock, leave nothing that a sweep could find, and open every connection beforehand."""
+        await self._hands.set_clock(self._now)
+        if self._sweeps:
+            self._now += _BEYOND_EVERY_WINDOW
+            await self._hands.set_clock(self._now)
+            while await self._hands.sweep_batch():
+                pass
+        nobody = Invocation("read", {"payment": str(uuid4())})
+        await asyncio.gather(*(send(one, nobody) for one in self._system.clients * _WARMING))
+
+    async def attempt(self, arrivals: Arrivals) -> Violation | None:
+        """Race once; what is wrong with it, if anything."""
+        raced = await self._race(arrivals)
+        events = sum(1 if one.answered is None else 2 for one in raced.operations)
+        return violation_in(raced, range(events))
+
+    async def _race(self, arrivals: Arrivals) -> Raced:
+        race = Race((str(uuid4()),), (self._now + WINDOW,), self._now)
+        before = await self._prepared(race)
+        events = count()
+        actors = self._scenario.actors
+        processes = [FreeProcess(index, actor.name, events) for index, actor in enumerate(actors)]
+        starts = arrivals.starts(actors, self._rng)
+        began = asyncio.get_running_loop().time()
+        await asyncio.gather(
+            *(
+                self._act(actor, process, race, arrivals, began + start)
+                for actor, process, start in zip(actors, processes, starts, strict=True)
+            )
+        )
+        self._now = race.now
+        after = [await self._exchange(f, race, {}) for f in ("read", "attempts")]
+        if self._sweeps and after[0].observation.value["payment"]["state"] == "authorized":
+            await self._exchange("fail", race, {"reason": "voided"})
+        operations = tuple(operation for process in processes for operation in process.operations)
+        return Raced(race.payments, tuple(before), operations, tuple(after), race.now, ())
+
+    async def _prepared(self, race: Race) -> list[Exchange]:
+        steps = _PREPARATION[: self._scenario.prepared.value]
+        before = [await self._exchange(f, race, arguments) for f, arguments in steps]
+        if self._scenario.prepared is Prepared.AUTHORIZED:
+            race.ends = (before[-1].observation.value["payment"]["capture_expires_at"],)
+        if self._scenario.past_window:
+            race.now = race.ends[0]
+            await self._hands.set_clock(race.now)
+            before.append(Exchange(Invocation("clock", {"now": race.now}), Observation("ok", {})))
+        return before
+
+    async def _act(
+        self, actor: Actor, process: FreeProcess, race: Race, arrivals: Arrivals, at: float
+    ) -> None:
+        if isinstance(actor, Holder):
+            held = arrivals.held(self._rng)
+            async with self._hands.holder() as holder:
+                await _until(at)
+                await hold(process, actor.leaving, holder, race.payments[0], held)
+            return
+        clients = self._system.clients
+        hands = replace(self._hands, client=clients[process.index % len(clients)])
+        await _until(at)
+        await body_of(actor, hands, race)(process)
+
+    async def _exchange(self, f: str, race: Race, arguments: dict[str, Any]) -> Exchange:
+        invocation = Invocation(f, {"payment": race.payments[0], **arguments})
+        return Exchange(invocation, await send(self._system.clients[0], invocation))
+
+
+async def _until(at: float) -> None:
+    """Sleep until an instant of the event loop's clock."""
+    await asyncio.sleep(at - asyncio.get_running_loop().time())
+
+
+@asynccontextmanager
+async def uncontrolled(scenario: Scenario, dsn: str, rng: random.Random) -> AsyncIterator[Uncontrolled]:
+    """The scenario over two server processes; ``dsn`` has a clock that can be set."""
+    async with servers(dsn, _SERVERS) as system, make_pool(Settings(database_url=dsn)) as pool:
+        expire = ExpirePayments(postgres_store(pool))
+
+        hands = Hands(
+            system.clients[0], system.set_clock, lambda: expire(100), lambda: RowHolder.connect(dsn)
+        )
+        racing = Uncontrolled(scenario, system, hands, rng)
+        await racing.prepare()
+        yield racing
