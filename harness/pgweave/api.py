@@ -17,28 +17,20 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pgweave.interleavings import replay as replaying
-from pgweave.interleavings.execution import (
-    DivergenceError,
-    Execution,
-    SchedulingError,
-)
-from pgweave.interleavings.explore import explore as explore_program
-from pgweave.interleavings.ledger import Options
-from pgweave.interleavings.minimize import minimize
-from pgweave.interleavings.report import Report
-from pgweave.interleavings.source_dpor import SourceDPOR
-from pgweave.interleavings.strategy import Plan
-from pgweave.race import Asked, Check, Client, Command, Ended, Race, Setup, UseError, race_of
+from pgweave.drive.exploration import Effort, end_if_interrupted, explore_race
+from pgweave.drive.race import Race
+from pgweave.drive.single import replay_race
+from pgweave.interleavings.execution import DivergenceError, Execution, SchedulingError
+from pgweave.race import Asked, Check, Client, Command, Ended, Setup, UseError, race_of
 from pgweave.timeline.model import from_execution
 from pgweave.timeline.text import render
 
 _FORMAT, _VERSION = "pgweave-schedule", 1
-_RERUN_EVERY = 10  # to see that clients do the same again
+_EFFORT = Effort(rerun_every=10, minimizing_runs=100)
 
 
 @dataclass(frozen=True)
@@ -166,54 +158,29 @@ def _run(work: Coroutine[Any, Any, Result]) -> Result:
 
 
 async def _explore(asked: Asked, limit_s: float | None) -> Result:
-    wrong: list[Execution] = []
-
-    def take(execution: Execution, _plan: Plan) -> bool:
-        if execution.result.problem:
-            wrong.append(execution)
-        return bool(wrong)
-
-    options = Options(
-        seconds=limit_s, rerun_every=_RERUN_EVERY, result_key=lambda ended: (ended.problem, ended.operations)
-    )
     async with race_of(asked) as race:
-        report = await explore_program(race, SourceDPOR(), on_execution=take, options=options)
-        if report.outdated and not wrong:
-            report = await explore_program(race, SourceDPOR(), on_execution=take, options=options)
-        if not wrong:
-            return Result(report.schedules, report.complete, unclear=_unclear(report))
-        least = await _least(race, wrong[0])
-    return _violated(race, least, report.schedules)
+        found = await explore_race(race, effort=replace(_EFFORT, limit_s=limit_s))
+        end_if_interrupted()
+    if found.execution is not None:
+        return _violated(race, found.execution, found.report.schedules)
+    return Result(found.report.schedules, found.report.complete, unclear=found.unclear)
 
 
 async def _replay(asked: Asked, schedule: Sequence[int], labels: Sequence[str]) -> Result:
     async with race_of(asked) as race:
-        await race.rehearse()
         try:
-            execution = await replaying.replay(race, schedule, labels)
+            execution = await replay_race(race, schedule, labels)
         except (DivergenceError, SchedulingError, ValueError) as error:
             raise UseError(f"the schedule cannot be run again: {error}") from error
     return _violated(race, execution, 1) if execution.result.problem else Result(1, complete=False)
 
 
-def _unclear(report: Report) -> tuple[str, ...]:
-    return report.divergences + report.nondeterminism
-
-
-async def _least(race: Race, wrong: Execution) -> Execution:
-    """The wrong run with few switches; as it is, if it is not wrong each time."""
-    try:
-        return (await minimize(race, wrong, lambda run: bool(run.result.problem), max_runs=100)).execution
-    except (DivergenceError, SchedulingError):
-        return wrong
-
-
-def _violated(race: Race, execution: Execution, schedules: int) -> Result:
+def _violated(race: Race[str], execution: Execution, schedules: int) -> Result:
     ended: Ended = execution.result
     timeline = from_execution(
         execution,
-        race.names,
-        title=" and ".join(race.names),
+        race.domain.actors,
+        title=race.domain.name,
         operations=ended.operations,
         verdict=f"violated: {ended.problem}",
     )

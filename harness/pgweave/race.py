@@ -1,20 +1,23 @@
-"""Clients that a user gave, as a program that can be run again and again."""
+"""Clients that a user gave, as a domain."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import psycopg
 
+from pgweave.drive.domain import Facts, World
+from pgweave.drive.race import Race
 from pgweave.gate import Gate
-from pgweave.interleavings.execution import Chooser, Execution, OutdatedError, SchedulingError
-from pgweave.scheduler import Body, Conditions, GatedDatabase, Limits, Monitor, Process, Run, Turns
+from pgweave.interleavings.execution import Execution
+from pgweave.interleavings.footprint import EVERYTHING
+from pgweave.scheduler import Body, GatedDatabase, Limits, Monitor, Process, Run, Turns
 from pgweave.service.command import CommandError, running_command
 from pgweave.sql.catalog import Catalog
 from pgweave.sql.footprints import is_scheduling_point
@@ -80,7 +83,7 @@ class Ended:
 
 
 @asynccontextmanager
-async def race_of(asked: Asked) -> AsyncIterator[Race]:
+async def race_of(asked: Asked) -> AsyncIterator[Race[str]]:
     """Make the proxy, the service and the database ready, until the block ends.
 
     Raises:
@@ -97,7 +100,7 @@ async def race_of(asked: Asked) -> AsyncIterator[Race]:
         await caller.call(asked.setup, asked.dsn)  # it may make the tables
         await _require_no_transaction(asked.dsn)
         database = GatedDatabase(gate, monitor, Catalog.load(asked.dsn), Turns(ours=False))
-        yield Race(asked, address, database, caller)
+        yield Race(ClientsDomain(asked, address, database, caller))
 
 
 async def _address(service: Command | None, gate: Gate, stack: AsyncExitStack) -> str:
@@ -133,65 +136,56 @@ class _Caller:
         return await answer if inspect.isawaitable(answer) else answer
 
 
-class Race:
-    """The clients as a program that can be run again and again."""
+class ClientsDomain:
+    """Clients that a user gave, and the check that judges them."""
 
     def __init__(self, asked: Asked, address: str, database: GatedDatabase, caller: _Caller) -> None:
-        self.names = [
-            f"{getattr(client, '__name__', 'client')} {n}" for n, client in enumerate(asked.clients)
-        ]
+        self.name = " and ".join(_names(asked.clients))
+        self.actors = _names(asked.clients)
+        self.database = database
         self._asked = asked
         self._address = address
-        self._database = database
         self._caller = caller
-        self._start_is_read = False
 
-    @property
-    def processes(self) -> int:
-        """How many clients there are."""
-        return len(self._asked.clients)
+    async def prepare(self) -> None:
+        """Nothing: each schedule has a setup."""
 
-    async def rehearse(self) -> None:
-        """Find out what the statements need to be known, by one run."""
-        try:
-            await self.run(lambda situation: min(situation.ready))
-        except OutdatedError:
-            return
-
-    async def run(self, choose: Chooser) -> Execution:
-        """Run it once.
+    @asynccontextmanager
+    async def world(self, facts: Facts, *, hurt: bool) -> AsyncIterator[World]:
+        """Call the setup.
 
         Raises:
             UseError: no client has sent a statement through the proxy, or the check cannot be made.
-            OutdatedError: a statement asks when its transaction began, and that was not known.
-            SchedulingError: a client came neither to its next statement nor to its end, or statements came
-                that no client sent.
         """
-        world = await self._caller.call(self._asked.setup, self._asked.dsn)
-        bodies = [(name, self._body(n, world)) for n, name in enumerate(self.names)]
-        conditions = Conditions(start_is_read=self._start_is_read)
-        run = Run(bodies, self._database, limits=LIMITS, conditions=conditions)
-        execution = await run(choose)
-        if run.strays:
-            raise SchedulingError(
-                f"statements were sent while no client ran, and not scheduled: {run.strays}"
-            )
-        if run.start_was_read and not self._start_is_read:
-            self._start_is_read = True
-            raise OutdatedError("a statement asks when its transaction began, so BEGIN reads the clock")
-        if not execution.complete:
-            return execution
-        if not execution.steps:
-            raise UseError(
-                "no client has sent a statement through the proxy: connect with the string that is given"
-            )
-        return replace(execution, result=await self._judged(run, world))
+        assert not hurt, "nothing goes wrong on purpose"
+        made = await self._caller.call(self._asked.setup, self._asked.dsn)
+        bodies = [(name, self._body(number, made, facts)) for number, name in enumerate(self.actors)]
+        yield World(bodies, lambda run: self._observe(run, made), limits=LIMITS)
 
-    def _body(self, number: int, world: Any) -> Body:  # noqa: ANN401 - the user's
+    def is_answer(self, result: Any) -> bool:  # noqa: ANN401 - the user's
+        """Whether a client has come to its end."""
+        return not isinstance(result, Exception)
+
+    def outcomes(self, ended: Ended) -> Hashable:
+        """What was wrong, and what was answered."""
+        return ended.problem, ended.operations
+
+    def judge(self, *, hurt: bool) -> ClientsDomain:
+        """The same: what is wrong has been observed."""
+        assert not hurt, "nothing goes wrong on purpose"
+        return self
+
+    def find_violation(self, execution: Execution) -> str | None:
+        """What was wrong at the end of a run."""
+        return execution.result.problem or None
+
+    def _body(self, number: int, made: Any, facts: Facts) -> Body:  # noqa: ANN401 - the user's
         async def body(process: Process) -> None:
-            operation = process.begin(self.names[number])
+            operation = process.begin(self.actors[number])
+            if facts.answers_alone:
+                await process.point(f"{self.actors[number]} begins", EVERYTHING)
             try:
-                answer = await self._caller.call(self._asked.clients[number], self._address, world)
+                answer = await self._caller.call(self._asked.clients[number], self._address, made)
             except Exception as error:  # noqa: BLE001 - the client's; it is told
                 process.end(operation, error)
             else:
@@ -199,12 +193,16 @@ class Race:
 
         return body
 
-    async def _judged(self, run: Run, world: Any) -> Ended:  # noqa: ANN401 - the user's
+    async def _observe(self, run: Run, made: Any) -> Ended:  # noqa: ANN401 - the user's
+        if not any(process.statements for process in run.processes):
+            raise UseError(
+                "no client has sent a statement through the proxy: connect with the string that is given"
+            )
         done = [operation for process in run.processes for operation in process.operations]
         raised = next((each for each in done if isinstance(each.result, Exception)), None)
         problem = run.left_open if raised is None else f"{raised.value} raised {_named(raised.result)}"
         if not problem:
-            problem = await self._checked(world, [each.result for each in done])
+            problem = await self._checked(made, [each.result for each in done])
         shown = (
             TimelineOperation(
                 each.process,
@@ -217,14 +215,18 @@ class Race:
         )
         return Ended(problem, tuple(shown))
 
-    async def _checked(self, world: Any, answers: Sequence[Any]) -> str:  # noqa: ANN401 - the user's
+    async def _checked(self, made: Any, answers: Sequence[Any]) -> str:  # noqa: ANN401 - the user's
         try:
-            verdict = await self._caller.call(self._asked.check, self._asked.dsn, world, answers)
+            verdict = await self._caller.call(self._asked.check, self._asked.dsn, made, answers)
         except AssertionError as error:
             return str(error) or "the check's assertion failed"
         except Exception as error:
             raise UseError(f"the check cannot be made: it raised {_named(error)}") from error
         return "the check returned False" if verdict is False else ""
+
+
+def _names(clients: Sequence[Client]) -> Sequence[str]:
+    return [f"{getattr(client, '__name__', 'client')} {number}" for number, client in enumerate(clients)]
 
 
 def _named(error: Exception) -> str:

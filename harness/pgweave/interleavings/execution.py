@@ -106,11 +106,13 @@ class Execution:
         steps: the steps, in the order in which they were taken.
         complete: whether every process came to its end; ``False`` if the chooser ended it.
         result: what the program makes of a complete run: answers, histories; anything.
+        strays: connections on which statements came while no process ran: these were not scheduled.
     """
 
     steps: tuple[Step, ...]
     complete: bool
     result: Any = None
+    strays: tuple[str, ...] = ()
 
     @property
     def schedule(self) -> tuple[int, ...]:

@@ -119,7 +119,7 @@ class Run:
             assert process.task is not None
             if complete or not process.task.cancelled():
                 process.task.result()
-        return Execution(tuple(self._steps), complete)
+        return Execution(tuple(self._steps), complete, strays=tuple(self.strays))
 
     # ---- the gate's observer ---------------------------------------------------------------------
 

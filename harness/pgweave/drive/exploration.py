@@ -1,0 +1,279 @@
+"""The exploration of a race: every schedule that a strategy calls for, up to the first that is wrong.
+
+    found = await explore_race(Race(domain))
+
+This is the only place that decides when an exploration begins again, when it has no verdict, and how a wrong
+run is made small.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping
+from concurrent.futures import Executor
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Generic
+
+from pgweave.drive.domain import BrokenServiceError, Judge, Violation
+from pgweave.drive.race import Race
+from pgweave.interleavings.estimate import estimate_naive
+from pgweave.interleavings.execution import DivergenceError, Execution, SchedulingError
+from pgweave.interleavings.explore import explore
+from pgweave.interleavings.ledger import Options
+from pgweave.interleavings.minimize import minimize
+from pgweave.interleavings.parallel import Factory, explore_in_parallel
+from pgweave.interleavings.report import NaiveCount, Report
+from pgweave.interleavings.source_dpor import SourceDPOR
+from pgweave.interleavings.strategy import Plan, Strategy
+from pgweave.interleavings.symmetry import Symmetry
+
+_BEGINNINGS = 8
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Where schedules are run side by side.
+
+    Attributes:
+        executor: this machine's processes, or a cluster's.
+        program: names what makes a worker's race of a name; it can be pickled.
+        in_flight: how many schedules may be with the workers.
+    """
+
+    executor: Executor
+    program: Callable[[str], Factory]
+    in_flight: int
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is done.
+
+    Attributes:
+        rerun_every: every how many schedules one is run twice, to see that it does the same; 0 for none.
+        limit_s: begin no schedule after so many seconds; ``None`` for no limit.
+        probes: random schedules from which the number of all is estimated; 0 for no estimate.
+        minimizing_runs: runs in which a wrong schedule is brought to few switches; 0 to leave it as it is.
+        minimizing_limit_s: seconds for that.
+    """
+
+    rerun_every: int = 20
+    limit_s: float | None = None
+    probes: int = 0
+    minimizing_runs: int = 300
+    minimizing_limit_s: float = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explored(Generic[Violation]):
+    """What an exploration has found.
+
+    Attributes:
+        report: what was run.
+        judge: who judged it.
+        outcomes: how often each combination of answers was seen.
+        strays: connections on which statements came while no actor ran: these were not scheduled.
+        violation: what is wrong with the first wrong run; ``None`` if nothing is with any.
+        execution: that run, or a wrong one with fewer switches; ``None`` if it could not be run.
+        schedules_to_violation: how many schedules had been run when it was found.
+        seconds_to_violation: how long that took.
+    """
+
+    report: Report
+    judge: Judge[Violation]
+    outcomes: Mapping[Hashable, int] = field(default_factory=dict)
+    strays: tuple[str, ...] = ()
+    violation: Violation | None = None
+    execution: Execution | None = None
+    schedules_to_violation: int | None = None
+    seconds_to_violation: float | None = None
+
+    @property
+    def unclear(self) -> tuple[str, ...]:
+        """Why nothing can be said of what was not found wrong; empty if everything was run."""
+        reasons = [*self.report.divergences, *self.report.nondeterminism]
+        if self.strays:
+            reasons.append(
+                f"statements were sent while no client ran, and not scheduled: {sorted(set(self.strays))}"
+            )
+        if not reasons and not (self.report.complete and self.report.schedules):
+            reasons.append("not everything was run")
+        return tuple(reasons)
+
+    @property
+    def holds(self) -> bool:
+        """Whether everything that the strategy calls for was run, and could be, and nothing was wrong."""
+        return self.violation is None and not self.unclear
+
+
+async def explore_race(
+    race: Race[Violation],
+    make_strategy: Callable[[], Strategy] = SourceDPOR,
+    *,
+    symmetry: Symmetry | None = None,
+    effort: Effort | None = None,
+    workers: Workers | None = None,
+    make_judge: Callable[[], Judge[Violation]] | None = None,
+    on_run: Callable[[int], object] = lambda _runs: None,
+) -> Explored[Violation]:
+    """Explore a race, and stop at the first run that is wrong.
+
+    A dry run comes first. The exploration begins again if a schedule shows a fact that no run before it has
+    shown, or that actors are not interchangeable.
+
+    An interrupt that comes while a wrong run is made small is held back, so that the run can be told: whoever
+    has told it calls `end_if_interrupted`.
+
+    Args:
+        race: the race.
+        make_strategy: makes the strategy, which says what schedules are run.
+        symmetry: which actors are interchangeable. Then the strategy is source-DPOR up to symmetry: of
+            classes in which they change places it runs one, and each schedule once more with them in each
+            other's place.
+        effort: how much is done.
+        workers: run schedules there; one after the other here if not given.
+        make_judge: makes the judge; the domain's if not given.
+        on_run: is told how many schedules have been run.
+    """
+    exploration = _Exploration(
+        race,
+        make_strategy,
+        effort or Effort(),
+        workers,
+        make_judge or (lambda: race.domain.judge(hurt=race.is_hurt)),
+        on_run,
+    )
+    return await exploration.run(symmetry)
+
+
+def end_if_interrupted() -> None:
+    """Go on with an interrupt that was held back for what was found.
+
+    Raises:
+        CancelledError: there was one.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
+@dataclass
+class _Exploration(Generic[Violation]):
+    race: Race[Violation]
+    make_strategy: Callable[[], Strategy]
+    effort: Effort
+    workers: Workers | None
+    make_judge: Callable[[], Judge[Violation]]
+    on_run: Callable[[int], object]
+
+    async def run(self, symmetry: Symmetry | None) -> Explored[Violation]:
+        started = time.perf_counter()
+        await self.race.prepare()
+        asymmetry = ""
+        for _ in range(_BEGINNINGS):
+            judged = _Judged(self.race, self.make_judge(), self.on_run)
+            self.race.injected = self.race.passed_over = 0
+            strategy = self.make_strategy() if symmetry is None else SourceDPOR(groups=symmetry.groups)
+            try:
+                report = await self._explore(strategy, symmetry, judged)
+            except BrokenServiceError as error:
+                judged.found, judged.violation = time.perf_counter(), error.violation
+                report = Report(strategy.name, strategy.coverage, False, judged.runs, 0, 0, 0.0)
+            if report.asymmetry:
+                symmetry, asymmetry = None, report.asymmetry
+            if not report.outdated:
+                break
+        naive = report.naive or await self._estimate()
+        await self._minimize(judged)
+        return Explored(
+            report=replace(report, naive=naive, asymmetry=asymmetry),
+            judge=judged.judge,
+            outcomes=judged.outcomes,
+            strays=tuple(judged.strays),
+            violation=judged.violation,
+            execution=judged.execution,
+            schedules_to_violation=None if judged.violation is None else judged.runs,
+            seconds_to_violation=None if judged.found is None else judged.found - started,
+        )
+
+    async def _explore(
+        self, strategy: Strategy, symmetry: Symmetry | None, judged: _Judged[Violation]
+    ) -> Report:
+        effort = self.effort
+        options = Options(
+            seconds=effort.limit_s,
+            rerun_every=effort.rerun_every,
+            result_key=self.race.domain.outcomes,
+            symmetry=symmetry,
+        )
+        if self.workers is not None:
+            return await asyncio.to_thread(
+                explore_in_parallel,
+                self.workers.executor,
+                self.workers.program(self.race.domain.name),
+                strategy,
+                in_flight=self.workers.in_flight,
+                on_execution=judged.take,
+                options=options,
+            )
+        return await explore(self.race, strategy, on_execution=judged.take, options=options)
+
+    async def _estimate(self) -> NaiveCount | None:
+        with suppress(DivergenceError, SchedulingError):
+            if self.effort.probes:
+                return await estimate_naive(self.race, probes=self.effort.probes, seed=0)
+        return None
+
+    async def _minimize(self, judged: _Judged[Violation]) -> None:
+        """Replace a wrong run by one with fewer switches that is wrong as well, as far as there is time."""
+        if judged.execution is None or not self.effort.minimizing_runs:
+            return
+        # An interrupt, too, ends the minimization alone: see `end_if_interrupted`.
+        with suppress(DivergenceError, SchedulingError, TimeoutError, asyncio.CancelledError):
+            async with asyncio.timeout(self.effort.minimizing_limit_s):
+                await minimize(
+                    self.race,
+                    judged.execution,
+                    judged.is_wrong,
+                    max_runs=self.effort.minimizing_runs,
+                    on_better=judged.keep,
+                )
+
+
+class _Judged(Generic[Violation]):
+    """The runs of one exploration, judged as they come."""
+
+    def __init__(
+        self, race: Race[Violation], judge: Judge[Violation], on_run: Callable[[int], object]
+    ) -> None:
+        self.judge = judge
+        self.outcomes: Counter[Hashable] = Counter()
+        self.strays: list[str] = []
+        self.runs = 0
+        self.violation: Violation | None = None
+        self.execution: Execution | None = None
+        self.found: float | None = None
+        self._race = race
+        self._on_run = on_run
+
+    def take(self, execution: Execution, _plan: Plan) -> bool:
+        """Judge a complete run; whether it is wrong."""
+        self.runs += 1
+        self.strays += execution.strays
+        self.outcomes[self._race.domain.outcomes(execution.result)] += 1
+        self._on_run(self.runs)
+        self.keep(execution)
+        return self.violation is not None
+
+    def keep(self, execution: Execution) -> None:
+        """Keep a run if it is wrong."""
+        violation = self.judge.find_violation(execution)
+        if violation is not None:
+            self.violation, self.execution = violation, execution
+            self.found = self.found or time.perf_counter()
+
+    def is_wrong(self, execution: Execution) -> bool:
+        return execution.complete and self.judge.find_violation(execution) is not None

@@ -1,0 +1,124 @@
+"""A race as a program that can be run again and again, each time in a world of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Generic, TypeAlias
+
+from pgweave.drive.domain import Domain, Facts, Violation
+from pgweave.gate import Fault
+from pgweave.interleavings.execution import (
+    Chooser,
+    DivergenceError,
+    Execution,
+    OutdatedError,
+    SchedulingError,
+)
+from pgweave.interleavings.strategy import FirstReady, InTurns, Plan, perform
+from pgweave.scheduler import Conditions, Run
+
+Place: TypeAlias = tuple[int, int]
+"""An actor and the number of one of its statements, both from 0."""
+
+_TRIES = 4
+
+
+class Race(Generic[Violation]):
+    """A race of a domain.
+
+    Args:
+        domain: what is raced for, and who races.
+        facts: what earlier runs have shown; shared by races on one service.
+        faults: what goes wrong at which statement of which actor.
+
+    Attributes:
+        domain: the same.
+        facts: the same, and what its own runs have shown.
+        injected: how many faults were injected.
+        passed_over: how many statements were not hurt because PostgreSQL does not do it there.
+    """
+
+    def __init__(
+        self,
+        domain: Domain[Violation],
+        *,
+        facts: Facts | None = None,
+        faults: Mapping[Place, Fault] | None = None,
+    ) -> None:
+        self.domain = domain
+        self.facts = facts or Facts()
+        self.injected = 0
+        self.passed_over = 0
+        self._faults = faults or {}
+        self._is_prepared = False
+
+    @property
+    def processes(self) -> int:
+        """How many actors there are."""
+        return len(self.domain.actors)
+
+    @property
+    def is_hurt(self) -> bool:
+        """Whether something goes wrong on purpose."""
+        return bool(self._faults)
+
+    def with_faults(self, faults: Mapping[Place, Fault]) -> Race[Violation]:
+        """The same race, with something going wrong; what is known of the one is known of the other."""
+        hurt = Race(self.domain, facts=self.facts, faults=faults)
+        hurt._is_prepared = self._is_prepared
+        return hurt
+
+    async def prepare(self) -> None:
+        """Make a dry run, unless that was done: then connections are warm, and what runs show is known.
+
+        Nothing goes wrong in it on purpose. If it cannot be made, the first schedule says why.
+        """
+        if self._is_prepared:
+            return
+        self._is_prepared = True
+        await self.domain.prepare()
+        faults, self._faults = self._faults, {}
+        for policy in (FirstReady(), InTurns()):
+            for _ in range(_TRIES):
+                try:
+                    await perform(self, Plan((), policy))
+                except (DivergenceError, SchedulingError):
+                    continue
+                break
+        self._faults = faults
+
+    async def run(self, choose: Chooser) -> Execution:
+        """Run it once, in a new world; the result is what the domain observes at the end.
+
+        Raises:
+            SchedulingError: an actor came neither to its next step nor to its end.
+            DivergenceError: the database served those who waited out of turn.
+            OutdatedError: the run has shown a fact that it did not know of; it is known now.
+            BrokenServiceError: after a fault, the service is found broken for good.
+        """
+        async with self.domain.world(self.facts, hurt=self.is_hurt) as world:
+            conditions = Conditions(world.names, self.facts.start_is_read, self._faults)
+            run = Run(world.bodies, self.domain.database, limits=world.limits, conditions=conditions)
+            execution = await run(choose)
+            self.injected += run.injected
+            self.passed_over += run.passed_over
+            self._learn(run)
+            if not execution.complete:
+                return execution
+            return replace(execution, result=await world.observe(run))
+
+    def _learn(self, run: Run) -> None:
+        """Note what a run has shown.
+
+        Raises:
+            OutdatedError: the run did not know of it.
+        """
+        if run.start_was_read and not self.facts.start_is_read:
+            self.facts.start_is_read = True
+            raise OutdatedError("a statement asks when its transaction began, so BEGIN reads the clock")
+        operations = (operation for process in run.processes for operation in process.operations)
+        alone = (each for each in operations if each.first is None and self.domain.is_answer(each.result))
+        if not self.facts.answers_alone and next(alone, None) is not None:
+            self.facts.answers_alone = True
+            raise OutdatedError("a request was answered without a statement, so sending one is a step")
