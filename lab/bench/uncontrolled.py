@@ -23,9 +23,9 @@ from payments_core.entrypoints.wiring import make_pool, postgres_store
 from payments_verify.payments.actors import Hands, Race, body_of, send
 from payments_verify.payments.machine import EPOCH
 from payments_verify.payments.observations import Invocation, Observation
-from payments_verify.payments.race_program import Exchange, Raced
+from payments_verify.payments.race_domain import Exchange, Raced
+from payments_verify.payments.race_judge import Violation, violation_in
 from payments_verify.payments.row_holders import RowHolder
-from payments_verify.payments.scenario_history import Violation, violation_in
 from payments_verify.payments.scenarios import AMOUNT, WINDOW, Actor, Holder, Prepared, Scenario, Sweeper
 from payments_verify.payments.service_under_test import System
 from payments_verify.systems import servers

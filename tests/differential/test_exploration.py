@@ -16,7 +16,7 @@ import pytest
 import uvloop
 
 from payments_verify.payments.scenario_check import Explored, Workers, explore_scenario
-from payments_verify.payments.scenario_program import ScenarioProgram
+from payments_verify.payments.scenario_domain import ScenarioProgram
 from payments_verify.payments.scenarios import SCENARIOS
 from payments_verify.systems import EXPLORING, MakeProgram, gated, prepared_database
 from pgweave.interleavings.execution import Execution

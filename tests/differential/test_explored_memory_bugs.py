@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from payments_verify.payments import schedule_file
-from payments_verify.payments.scenario_history import Judge
-from payments_verify.payments.scenario_program import ScenarioProgram
+from payments_verify.payments.race_judge import Judge
+from payments_verify.payments.scenario_domain import ScenarioProgram
 from payments_verify.payments.scenarios import SCENARIOS
 from payments_verify.systems import gated_in_memory
 from pgweave.interleavings.exhaustive import Naive

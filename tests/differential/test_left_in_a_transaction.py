@@ -13,8 +13,8 @@ import pytest
 
 from payments_core.domain.errors import PaymentError
 from payments_core.infrastructure.postgres.store import _Lock
-from payments_verify.payments.scenario_history import Judge
-from payments_verify.payments.scenario_program import ScenarioProgram
+from payments_verify.payments.race_judge import Judge
+from payments_verify.payments.scenario_domain import ScenarioProgram
 from payments_verify.payments.scenarios import SCENARIOS
 from payments_verify.systems import EXPLORING, gated, prepared_database
 from pgweave.interleavings.strategy import InTurns, Plan, perform

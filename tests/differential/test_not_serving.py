@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from payments_verify.payments import race_program
+from payments_verify.payments import race_domain
 from payments_verify.payments.faults_check import FaultPlan, faults_check
 from payments_verify.payments.interleavings_check import OpenGated
 from payments_verify.payments.observations import Invocation, Observation, Sender
@@ -64,7 +64,7 @@ def checked(dsn: str, silent: int, folder: Path) -> CheckResult:
 def test_never_serving_again_is_a_violation(
     dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(race_program, "SERVE_AGAIN_LIMIT_S", 2.0)
+    monkeypatch.setattr(race_domain, "SERVE_AGAIN_LIMIT_S", 2.0)
     result = checked(dsn, 1_000_000, tmp_path)
     assert result.verdict == "violated"
     told = str(result.counterexample)

@@ -21,10 +21,11 @@ from typer.testing import CliRunner
 
 from payments_verify.cli import app
 from payments_verify.payments.checks import _not_shown, racing_check
+from payments_verify.payments.concurrent_machine import RaceTally
 from payments_verify.payments.machine import EPOCH
 from payments_verify.payments.observations import Invocation, Observation, Sender
 from payments_verify.payments.oracle import MismatchError
-from payments_verify.payments.races import (
+from payments_verify.payments.race_check import (
     OpenService,
     Races,
     authorize,
@@ -38,10 +39,9 @@ from payments_verify.payments.races import (
     tick,
     wait,
 )
-from payments_verify.payments.racing_machine import RaceTally
-from payments_verify.payments.scenario_history import Violation
+from payments_verify.payments.race_judge import Violation
+from payments_verify.payments.race_shrinking import WrongRace, complaint_when_alone, minimized
 from payments_verify.payments.service_under_test import GatedService
-from payments_verify.payments.wrong_race import WrongRace, complaint_when_alone, minimized
 from payments_verify.systems import EXPLORING, gated, gated_on_new_database, prepared_database
 from pgweave.interleavings.execution import DivergenceError, SchedulingError
 from pgweave.interleavings.minimize import Follow, switches

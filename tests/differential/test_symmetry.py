@@ -17,7 +17,7 @@ from payments_core.domain.values import IdempotencyKey
 from payments_verify.payments.interchangeable import interchangeable
 from payments_verify.payments.interleavings_check import OpenGated
 from payments_verify.payments.scenario_check import Explored, explore_scenario
-from payments_verify.payments.scenario_program import ScenarioProgram
+from payments_verify.payments.scenario_domain import ScenarioProgram
 from payments_verify.payments.scenarios import (
     LARGER,
     NAMED,

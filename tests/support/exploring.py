@@ -12,7 +12,7 @@ import uvloop
 from payments_core.infrastructure.in_memory import InMemoryPaymentStore
 from payments_verify.payments.interleavings_check import OpenGated
 from payments_verify.payments.scenario_check import Explored, explore_scenario
-from payments_verify.payments.scenario_program import ScenarioProgram
+from payments_verify.payments.scenario_domain import ScenarioProgram
 from payments_verify.payments.scenarios import SCENARIOS, Scenario
 from payments_verify.systems import gated_in_memory
 from pgweave.interleavings.explore import explore

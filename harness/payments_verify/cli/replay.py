@@ -22,8 +22,8 @@ from payments_verify.payments import schedule_file
 from payments_verify.payments.actors import SENT
 from payments_verify.payments.fault_check import PATIENCE
 from payments_verify.payments.interleavings_check import OpenGated
-from payments_verify.payments.scenario_history import Judge, Violation
-from payments_verify.payments.scenario_program import ScenarioProgram
+from payments_verify.payments.race_judge import Judge, Violation
+from payments_verify.payments.scenario_domain import ScenarioProgram
 from payments_verify.payments.scenario_timeline import timeline_of
 from payments_verify.payments.scenarios import NAMED
 from payments_verify.systems import StartedService, empty_databases

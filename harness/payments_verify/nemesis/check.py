@@ -13,7 +13,7 @@ from payments_verify.nemesis.catalog import SLICE
 from payments_verify.nemesis.report import SoakReport, judge_rest, summed_up
 from payments_verify.nemesis.soak import Plan, soak
 from payments_verify.nemesis.window import Pace, WindowReport
-from payments_verify.payments.exercised import written
+from payments_verify.payments.transitions import written
 from payments_verify.result import CheckResult, Progress, no_progress
 
 _PACE = Pace(lead=0.4, apart=0.5, tail=0.4)

@@ -14,8 +14,8 @@ from payments_model import MAX_STORED_REFUSALS
 from payments_verify.nemesis.rows import DIRECTLY
 from payments_verify.nemesis.window import WindowReport
 from payments_verify.payments.drawings import refuted
-from payments_verify.payments.exercised import of_parts, written
 from payments_verify.payments.spec import Payments
+from payments_verify.payments.transitions import of_parts, written
 from payments_verify.result import Verdict
 from pgweave.history.explain import explain, render
 from pgweave.history.formats import load

@@ -10,22 +10,22 @@ from typing import Any, TypeVar
 
 import uvloop
 
-from payments_verify.payments.drawings import Drawing, of_history, schedule
-from payments_verify.payments.exercised import commands_reached, written
-from payments_verify.payments.machine import Tally, run_calls, run_machine
-from payments_verify.payments.oracle import MismatchError
-from payments_verify.payments.races import OpenService, Races
-from payments_verify.payments.racing_machine import (
+from payments_verify.payments.concurrent_machine import (
     RaceMismatchError,
     RaceTally,
     contents,
     run_racing_machine,
 )
-from payments_verify.payments.retelling import Program, retold
+from payments_verify.payments.drawings import Drawing, of_history, schedule
+from payments_verify.payments.machine import Tally, run_calls, run_machine
+from payments_verify.payments.oracle import MismatchError
+from payments_verify.payments.race_check import OpenService, Races
+from payments_verify.payments.race_shrinking import complaint_when_alone
+from payments_verify.payments.reproduction import Program, retold
 from payments_verify.payments.scenario_timeline import race_timeline
 from payments_verify.payments.service_under_test import EndedError, System, UnansweredError, with_output
+from payments_verify.payments.transitions import commands_reached, written
 from payments_verify.payments.window_check import check_windows
-from payments_verify.payments.wrong_race import complaint_when_alone
 from payments_verify.result import CheckResult, Progress, Verdict, violation_kept
 from pgweave.interleavings.minimize import switches
 

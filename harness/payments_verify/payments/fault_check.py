@@ -15,10 +15,10 @@ from itertools import count
 from typing import Any
 
 from payments_verify.payments.known import Known, until_known
-from payments_verify.payments.race_program import NotServingError, Raced
+from payments_verify.payments.race_domain import NotServingError, Raced
+from payments_verify.payments.race_judge import Judge, Violation
 from payments_verify.payments.scenario_check import rounded
-from payments_verify.payments.scenario_history import Judge, Violation
-from payments_verify.payments.scenario_program import ScenarioProgram
+from payments_verify.payments.scenario_domain import ScenarioProgram
 from payments_verify.payments.scenarios import Client, Scenario
 from payments_verify.payments.service_under_test import GatedService, with_output
 from payments_verify.result import Verdict

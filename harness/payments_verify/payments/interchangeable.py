@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from payments_verify.payments.observations import Observation
-from payments_verify.payments.race_program import Exchange, Raced
+from payments_verify.payments.race_domain import Exchange, Raced
 from payments_verify.payments.scenarios import Actor, Client, Scenario
 from pgweave.interleavings.symmetry import Renaming, Symmetry
 

@@ -15,12 +15,12 @@ import uvloop
 
 from payments_verify.called import command_line
 from payments_verify.payments.drawings import Drawing, schedule
-from payments_verify.payments.exercised import written
 from payments_verify.payments.pictures import draw
 from payments_verify.payments.scenario_check import Explored, end_if_interrupted, explore_scenario
 from payments_verify.payments.scenario_timeline import timeline_of
 from payments_verify.payments.scenarios import Scenario
 from payments_verify.payments.service_under_test import GatedService
+from payments_verify.payments.transitions import written
 from payments_verify.result import CheckResult, Progress, Verdict, no_progress, violation_kept
 from pgweave.interleavings.source_dpor import SourceDPOR
 

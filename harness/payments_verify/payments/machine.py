@@ -33,14 +33,14 @@ from hypothesis.stateful import (
 )
 
 from payments_model import MAX_AMOUNT, Authorized, Expire, Outcome, Record, apply
-from payments_verify.payments.exercised import transition
 from payments_verify.payments.http_binding import BindingError
 from payments_verify.payments.observations import Invocation, Observation, attempts_of, outcomes_in
 from payments_verify.payments.oracle import MismatchError, answer, difference
-from payments_verify.payments.retelling import Call, Program
+from payments_verify.payments.reproduction import Call, Program
 from payments_verify.payments.service_under_test import EndedError, SweepError, System, UnansweredError
 from payments_verify.payments.trace import Trace
 from payments_verify.payments.traits import EVERYTHING, Traits
+from payments_verify.payments.transitions import transition
 from payments_verify.result import Progress
 from pgweave.history.operations import Operation
 from pgweave.service.end import End

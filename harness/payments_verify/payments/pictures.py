@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from payments_verify.payments import schedule_file
-from payments_verify.payments.scenario_history import Violation
+from payments_verify.payments.race_judge import Violation
 from payments_verify.payments.scenario_timeline import timeline_of
 from payments_verify.payments.scenarios import Scenario
 from pgweave.interleavings.execution import Execution

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from payments_verify.payments.observations import Observation
-from payments_verify.payments.race_program import Before, Wait
+from payments_verify.payments.race_domain import Before, Wait
 from payments_verify.payments.scenarios import Actor, Client, Command, Holder, Sweeper, Tick
 from pgweave.interleavings.execution import Execution, Step
 from pgweave.scheduler import Operation
@@ -48,7 +48,7 @@ def source_of_test(before: Sequence[Before], actors: Sequence[Actor], execution:
     names = sorted({"check_race", *(name for each in (*before, *actors) for name in _calls(each))})
     then = zip(actors, _answers(actors, execution), strict=True)
     return _TEMPLATE.format(
-        imports="\n".join(_broken("from payments_verify.payments.races import ", names)),
+        imports="\n".join(_broken("from payments_verify.payments.race_check import ", names)),
         before=_lines(f"{source_of(each)}," for each in before),
         actors=_lines(line for actor, answer in then for line in _actor(actor, answer)),
         schedule=_lines(_schedule(execution)),

@@ -15,9 +15,9 @@ from typing import Any
 from payments_verify.payments import schedule_file
 from payments_verify.payments.interchangeable import interchangeable
 from payments_verify.payments.known import until_known
-from payments_verify.payments.race_program import Raced
-from payments_verify.payments.scenario_history import Judge, Violation
-from payments_verify.payments.scenario_program import ScenarioProgram
+from payments_verify.payments.race_domain import Raced
+from payments_verify.payments.race_judge import Judge, Violation
+from payments_verify.payments.scenario_domain import ScenarioProgram
 from payments_verify.payments.scenarios import Scenario
 from payments_verify.payments.service_under_test import GatedService, with_output
 from payments_verify.result import Verdict

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from payments_verify.payments.invariants import with_text
 from payments_verify.payments.observations import Invocation, Observation
-from payments_verify.payments.race_program import Raced
-from payments_verify.payments.scenario_history import Violation
+from payments_verify.payments.race_domain import Raced
+from payments_verify.payments.race_judge import Violation
+from payments_verify.payments.race_shrinking import WrongRace
 from payments_verify.payments.scenarios import Actor, Scenario
-from payments_verify.payments.wrong_race import WrongRace
 from pgweave.interleavings.execution import Execution
 from pgweave.scheduler import Operation
 from pgweave.timeline.model import Timeline, TimelineOperation, from_execution

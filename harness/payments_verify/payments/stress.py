@@ -22,13 +22,13 @@ from typing import Any
 from uuid import UUID
 
 from payments_verify.payments.drawings import Drawing, refuted
-from payments_verify.payments.exercised import of_parts
 from payments_verify.payments.http_binding import BindingError
 from payments_verify.payments.machine import EPOCH
 from payments_verify.payments.observations import Invocation, Observation, Sender
 from payments_verify.payments.service_under_test import EndedError, SweepError, System, UnansweredError
 from payments_verify.payments.spec import Payments
 from payments_verify.payments.traits import Traits
+from payments_verify.payments.transitions import of_parts
 from pgweave.history.explain import explain, render
 from pgweave.history.linearizability import Verdict, check
 from pgweave.history.recorder import Recorder

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from payments_verify.payments.checks import OpenSystem
-from payments_verify.payments.exercised import commands_reached, written
 from payments_verify.payments.service_under_test import with_output
 from payments_verify.payments.stress import StressReport, stress
+from payments_verify.payments.transitions import commands_reached, written
 from payments_verify.result import CheckResult, Progress, Verdict, violation_kept
 
 _TRIES_ALONE = 3

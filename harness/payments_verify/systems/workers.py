@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
-from payments_verify.payments.scenario_program import ScenarioProgram
+from payments_verify.payments.scenario_domain import ScenarioProgram
 from payments_verify.payments.scenarios import NAMED
 from payments_verify.payments.service_under_test import GatedService
 from payments_verify.systems.database import prepared_database

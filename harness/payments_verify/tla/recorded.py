@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from payments_verify.payments.actors import SENT
-from payments_verify.payments.race_program import Raced
+from payments_verify.payments.race_domain import Raced
 from payments_verify.payments.scenarios import Actor, Client, Scenario
 from payments_verify.tla.races import NotModelledError, Protocol, configuration, programs_of
 from payments_verify.tla.tlc import Tlc

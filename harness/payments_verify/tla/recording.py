@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from payments_verify.payments.known import until_known
-from payments_verify.payments.scenario_program import ScenarioProgram
+from payments_verify.payments.scenario_domain import ScenarioProgram
 from payments_verify.payments.scenarios import Scenario
 from payments_verify.payments.service_under_test import GatedService
 from payments_verify.result import CheckResult

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from payments_verify.payments import races
+from payments_verify.payments import race_check
 from payments_verify.payments.observations import Invocation, Observation
-from payments_verify.payments.race_program import Before, Raced
+from payments_verify.payments.race_check import authorize, capture, client, create, sweep, tick, wait
+from payments_verify.payments.race_domain import Before, Raced
 from payments_verify.payments.race_source import source_of, source_of_test
 from payments_verify.payments.race_strategies import races as drawn_races
-from payments_verify.payments.races import authorize, capture, client, create, sweep, tick, wait
 from payments_verify.payments.scenarios import Actor, Holder, Leaving
 from payments_verify.systems import gated_service
 from pgweave.interleavings.execution import Execution, Step
@@ -58,7 +58,7 @@ def names(node: ast.AST) -> list[ast.alias]:
 @given(st.text(min_size=1))
 def test_any_key_is_written_so_that_it_is_read(key: str) -> None:
     command = capture(key, 500)
-    namespace = {name: getattr(races, name) for name in races.__all__}
+    namespace = {name: getattr(race_check, name) for name in race_check.__all__}
     assert eval(source_of(command), namespace) == command
 
 

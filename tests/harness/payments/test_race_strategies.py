@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 from hypothesis import Phase, find, given, settings
 
+from payments_verify.payments.concurrent_machine import contents
+from payments_verify.payments.race_check import capture, client, fail, read, sweep, tick
 from payments_verify.payments.race_strategies import Drawn, Entry, actors_of, races
-from payments_verify.payments.races import capture, client, fail, read, sweep, tick
-from payments_verify.payments.racing_machine import contents
 from payments_verify.payments.scenarios import Client, Tick
 from pgweave.interleavings.stretches import Stretch
 

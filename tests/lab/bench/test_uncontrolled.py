@@ -15,8 +15,8 @@ from lab.bench.bench_explore import ROOT
 from lab.bench.searches import EXPLORER, Search
 from lab.bench.uncontrolled import FreeProcess
 from payments_verify.payments.observations import Invocation, Observation
-from payments_verify.payments.race_program import Exchange, Raced
-from payments_verify.payments.scenario_history import violation_in
+from payments_verify.payments.race_domain import Exchange, Raced
+from payments_verify.payments.race_judge import violation_in
 from pgweave.scheduler import Operation
 from tests.support.mutants import Edit, mutated_copy
 from tests.support.seeded_bugs import NO_ROW_LOCK

@@ -25,8 +25,8 @@ import uvloop
 from payments_verify.payments.known import Known
 from payments_verify.payments.machine import EPOCH
 from payments_verify.payments.oracle import MismatchError
-from payments_verify.payments.race_program import Before, RaceProgram, Wait, void
-from payments_verify.payments.scenario_history import Judge, Violation
+from payments_verify.payments.race_domain import Before, RaceProgram, Wait, void
+from payments_verify.payments.race_judge import Judge, Violation
 from payments_verify.payments.scenarios import Actor, Command, Sweeper, Tick, capture, client
 from payments_verify.payments.service_under_test import GatedService
 from payments_verify.payments.spec import PaymentState

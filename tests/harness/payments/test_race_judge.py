@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from payments_verify.payments import scenario_history
+from payments_verify.payments import race_judge
 from payments_verify.payments.observations import Invocation, Observation
-from payments_verify.payments.race_program import Exchange, Raced
-from payments_verify.payments.scenario_history import Judge, Violation
+from payments_verify.payments.race_domain import Exchange, Raced
+from payments_verify.payments.race_judge import Judge, Violation
 from payments_verify.payments.spec import PaymentState
 from pgweave.history.linearizability import Result
 from pgweave.interleavings.execution import Execution, Step
@@ -47,13 +47,13 @@ def _done(outcome: str) -> Observation:
 
 def test_a_run_that_is_like_an_explained_one_is_not_checked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     judge, checked = Judge(), list[Raced]()
-    check = scenario_history._judged
+    check = race_judge._judged
 
     def counted(raced: Raced, order: Sequence[int]) -> Violation | Result[PaymentState]:
         checked.append(raced)
         return check(raced, order)
 
-    monkeypatch.setattr(scenario_history, "_judged", counted)
+    monkeypatch.setattr(race_judge, "_judged", counted)
     for payment in ("p1", "p2", "p3"):
         assert judge.violation(_run(_CAPTURED, _REFUSED, payment)) is None
     assert len(checked) == 1

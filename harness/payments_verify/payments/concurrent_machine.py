@@ -31,16 +31,16 @@ from payments_verify.payments.machine import (
 )
 from payments_verify.payments.observations import Invocation
 from payments_verify.payments.oracle import MismatchError
-from payments_verify.payments.race_program import void
+from payments_verify.payments.preparation import can_retrace, retrace
+from payments_verify.payments.race_check import Races
+from payments_verify.payments.race_domain import void
+from payments_verify.payments.race_judge import Violation
+from payments_verify.payments.race_shrinking import WrongRace, minimized
 from payments_verify.payments.race_source import answer_of, source_of_test
 from payments_verify.payments.race_strategies import races
-from payments_verify.payments.races import Races
-from payments_verify.payments.retracing import can_retrace, retrace
-from payments_verify.payments.scenario_history import Violation
 from payments_verify.payments.scenarios import Actor, Client, Sweeper, Tick
 from payments_verify.payments.service_under_test import GatedService, System
 from payments_verify.payments.spec import PaymentState
-from payments_verify.payments.wrong_race import WrongRace, minimized
 from payments_verify.result import Progress
 from pgweave.interleavings.execution import DivergenceError, Execution, SchedulingError
 from pgweave.interleavings.minimize import switches

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from payments_verify.payments.race_program import Before
-from payments_verify.payments.races import Races
-from payments_verify.payments.scenario_history import Violation
+from payments_verify.payments.race_check import Races
+from payments_verify.payments.race_domain import Before
+from payments_verify.payments.race_judge import Violation
 from payments_verify.payments.scenarios import Actor, Client
 from pgweave.interleavings.execution import DivergenceError, Execution, SchedulingError
 from pgweave.interleavings.minimize import Follow

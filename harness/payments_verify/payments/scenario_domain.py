@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from payments_verify.payments.known import Known
 from payments_verify.payments.machine import EPOCH
-from payments_verify.payments.race_program import Before, RaceProgram, Wait, void
+from payments_verify.payments.race_domain import Before, RaceProgram, Wait, void
 from payments_verify.payments.scenarios import AUTHORIZE, CREATE, WINDOW, Scenario, Sweeper
 from payments_verify.payments.service_under_test import GatedService
 from pgweave.gate import Fault

@@ -18,7 +18,7 @@ from payments_model import (
     Pending,
     Record,
 )
-from payments_verify.payments.race_program import Before, Wait
+from payments_verify.payments.race_domain import Before, Wait
 from payments_verify.payments.scenarios import Command
 
 _REASONS = {FailureReason.DECLINED: "declined", FailureReason.VOIDED: "voided"}

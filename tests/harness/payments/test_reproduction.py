@@ -13,11 +13,11 @@ import pytest
 
 from payments_model import Outcome
 from payments_verify.cli import differential
-from payments_verify.payments import retelling
+from payments_verify.payments import reproduction
 from payments_verify.payments.checks import machine_check
 from payments_verify.payments.observations import Invocation, Observation, answered
 from payments_verify.payments.oracle import MismatchError
-from payments_verify.payments.retelling import Call, Program, retold
+from payments_verify.payments.reproduction import Call, Program, retold
 from payments_verify.payments.service_under_test import System
 from payments_verify.payments.stress_check import stress_check
 from payments_verify.result import CheckResult
@@ -139,7 +139,7 @@ def test_the_commands_of_this_service_have_a_new_database_too(monkeypatch: pytes
             yield replace(right, clients=(TiresOfPayments(right.clients[0], dsn),))
 
     monkeypatch.setattr(differential, "in_process", tired)
-    monkeypatch.setattr(retelling, "RETELLING_LIMIT_S", 2.0)
+    monkeypatch.setattr(reproduction, "RETELLING_LIMIT_S", 2.0)
     with differential.opened(differential.SystemName.IN_PROCESS, chosen_bin_dir()) as open_system:
         found = machine_check("tired", open_system, examples=30, steps=5, seed=1)
     told = str(found.counterexample)

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from payments_model import Expire, Record, apply
-from payments_verify.payments.race_program import Before, Wait, rehearse
-from payments_verify.payments.races import attempts, authorize, capture, create, fail, read, wait
-from payments_verify.payments.retracing import can_retrace, retrace
+from payments_verify.payments.preparation import can_retrace, retrace
+from payments_verify.payments.race_check import attempts, authorize, capture, create, fail, read, wait
+from payments_verify.payments.race_domain import Before, Wait, rehearse
 from payments_verify.payments.scenarios import Command
 
 START = 1_900_000_000_000_000

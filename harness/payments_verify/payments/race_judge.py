@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import msgspec
 
 from payments_verify.payments.drawings import Drawing, refuted
-from payments_verify.payments.exercised import of_parts
 from payments_verify.payments.observations import Invocation, Observation
-from payments_verify.payments.race_program import Exchange, Raced
+from payments_verify.payments.race_domain import Exchange, Raced
 from payments_verify.payments.spec import Payments, PaymentState, label_of
+from payments_verify.payments.transitions import of_parts
 from pgweave.history.explain import explain, render
 from pgweave.history.linearizability import Result, Verdict, check
 from pgweave.history.operations import Operation, Outcome
