@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 
 from payments_verify.payments.observations import Invocation, Observation
-from payments_verify.payments.row_holders import Holder
+from payments_verify.payments.row_holders import RowHolder
 from payments_verify.payments.scenarios import Leaving
 from pgweave.scheduler import Process
 
 _REFUSED_IN = {"pending": "not_authorized", "captured": "already_captured", "failed": "payment_failed"}
 
 
-async def hold(process: Process, leaving: Leaving, holder: Holder, payment: str, seconds: float) -> None:
+async def hold(process: Process, leaving: Leaving, holder: RowHolder, payment: str, seconds: float) -> None:
     """Take the lock, keep it, and give it back.
 
     The explorer's holder keeps it for as long as a schedule says. Nobody schedules this one: that it has the
@@ -32,7 +32,7 @@ async def hold(process: Process, leaving: Leaving, holder: Holder, payment: str,
     process.end(unlocking, Observation("ok", {}))
 
 
-async def _void(process: Process, holder: Holder, payment: str, seconds: float) -> None:
+async def _void(process: Process, holder: RowHolder, payment: str, seconds: float) -> None:
     operation = process.begin(Invocation("fail", {"payment": payment, "reason": "voided"}))
     state = await holder.lock(payment)
     voided = await holder.void()

@@ -16,7 +16,7 @@ from lab.bench import isolation_tester
 from lab.bench.raw_sessions import SESSIONS, SETUP, STEPS, RawSessions, raw_sessions, session
 from payments_verify.payments.scenario_check import Workers, explore_scenario
 from payments_verify.payments.scenarios import SCENARIOS
-from payments_verify.payments.service_under_test import GatedService
+from payments_verify.payments.service_under_test import ServiceUnderTest
 from payments_verify.systems import MakeProgram, gated, local_processes
 from payments_verify.systems.one_core import on_one_core
 from pgweave.interleavings.execution import Execution
@@ -129,20 +129,20 @@ async def paces(dsn: str, tester: Path | None, rounds: int, *, four: bool, tell:
     return found
 
 
-def _on_one_core(service: GatedService) -> AbstractContextManager[int | None]:
+def _on_one_core(service: ServiceUnderTest) -> AbstractContextManager[int | None]:
     """Schedules are run in this process, as `gated` runs them; those of workers are on cores of their own."""
     database = _database(service)
     sessions = [session.pid for session in database.gate.sessions]
     return on_one_core([database.monitor.pid, *sessions])
 
 
-def _database(service: GatedService) -> GatedDatabase:
+def _database(service: ServiceUnderTest) -> GatedDatabase:
     assert service.database is not None, "a service over PostgreSQL has one"
     return service.database
 
 
 async def _scenario(
-    name: str, service: GatedService, make: Callable[[], Strategy], workers: Workers | None = None
+    name: str, service: ServiceUnderTest, make: Callable[[], Strategy], workers: Workers | None = None
 ) -> Pace:
     monitor = _database(service).monitor
     before = monitor.seconds

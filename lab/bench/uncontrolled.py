@@ -17,17 +17,13 @@ from uuid import uuid4
 
 from lab.bench.arrivals import Arrivals
 from lab.bench.lingering import hold
-from payments_core.application.use_cases import ExpirePayments
-from payments_core.entrypoints.settings import Settings
-from payments_core.entrypoints.wiring import make_pool, postgres_store
-from payments_verify.payments.actors import Hands, Race, body_of, send
+from payments_verify.payments.actors import Race, body_of, send
 from payments_verify.payments.machine import EPOCH
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.race_domain import Exchange, Raced
 from payments_verify.payments.race_judge import Violation, violation_in
-from payments_verify.payments.row_holders import RowHolder
 from payments_verify.payments.scenarios import AMOUNT, WINDOW, Actor, Holder, Prepared, Scenario, Sweeper
-from payments_verify.payments.service_under_test import System
+from payments_verify.payments.service_under_test import ServiceUnderTest
 from payments_verify.systems import servers
 from pgweave.scheduler import Operation, Process
 
@@ -69,26 +65,23 @@ class Uncontrolled:
     Args:
         scenario: what is raced.
         system: the service; the clients of a race are spread over its processes.
-        hands: what actors act with, but for the client.
         rng: draws when actors begin.
     """
 
-    def __init__(self, scenario: Scenario, system: System, hands: Hands, rng: random.Random) -> None:
+    def __init__(self, scenario: Scenario, system: ServiceUnderTest, rng: random.Random) -> None:
         self._scenario = scenario
         self._system = system
-        self._hands = hands
         self._rng = rng
         self._now = EPOCH
         self._sweeps = any(isinstance(actor, Sweeper) for actor in scenario.actors)
 
     async def prepare(self) -> None:
         """Set the clock, leave nothing that a sweep could find, and open every connection beforehand."""
-        await self._hands.set_clock(self._now)
+        await self._system.set_clock(self._now)
         if self._sweeps:
             self._now += _BEYOND_EVERY_WINDOW
-            await self._hands.set_clock(self._now)
-            while await self._hands.sweep_batch():
-                pass
+            await self._system.set_clock(self._now)
+            await self._system.sweep()
         nobody = Invocation("read", {"payment": str(uuid4())})
         await asyncio.gather(*(send(one, nobody) for one in self._system.clients * _WARMING))
 
@@ -126,7 +119,7 @@ class Uncontrolled:
             race.ends = (before[-1].observation.value["payment"]["capture_expires_at"],)
         if self._scenario.past_window:
             race.now = race.ends[0]
-            await self._hands.set_clock(race.now)
+            await self._system.set_clock(race.now)
             before.append(Exchange(Invocation("clock", {"now": race.now}), Observation("ok", {})))
         return before
 
@@ -135,14 +128,15 @@ class Uncontrolled:
     ) -> None:
         if isinstance(actor, Holder):
             held = arrivals.held(self._rng)
-            async with self._hands.holder() as holder:
+            assert self._system.open_row_holder is not None
+            async with self._system.open_row_holder() as holder:
                 await _until(at)
                 await hold(process, actor.leaving, holder, race.payments[0], held)
             return
         clients = self._system.clients
-        hands = replace(self._hands, client=clients[process.index % len(clients)])
+        service = replace(self._system, clients=(clients[process.index % len(clients)],))
         await _until(at)
-        await body_of(actor, hands, race)(process)
+        await body_of(actor, service, race)(process)
 
     async def _exchange(self, f: str, race: Race, arguments: dict[str, Any]) -> Exchange:
         invocation = Invocation(f, {"payment": race.payments[0], **arguments})
@@ -157,12 +151,7 @@ async def _until(at: float) -> None:
 @asynccontextmanager
 async def uncontrolled(scenario: Scenario, dsn: str, rng: random.Random) -> AsyncIterator[Uncontrolled]:
     """The scenario over two server processes; ``dsn`` has a clock that can be set."""
-    async with servers(dsn, _SERVERS) as system, make_pool(Settings(database_url=dsn)) as pool:
-        expire = ExpirePayments(postgres_store(pool))
-
-        hands = Hands(
-            system.clients[0], system.set_clock, lambda: expire(100), lambda: RowHolder.connect(dsn)
-        )
-        racing = Uncontrolled(scenario, system, hands, rng)
+    async with servers(dsn, _SERVERS) as system:
+        racing = Uncontrolled(scenario, system, rng)
         await racing.prepare()
         yield racing

@@ -28,7 +28,7 @@ from payments_verify.payments.coverage import traits_of, unchecked, why_not
 from payments_verify.payments.http_binding import BindingError, PaymentsClient, observe, request_of
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.scenarios import SCENARIOS
-from payments_verify.payments.service_under_test import System
+from payments_verify.payments.service_under_test import ServiceUnderTest
 from payments_verify.payments.traits import EVERYTHING
 from payments_verify.systems import in_memory
 
@@ -57,7 +57,7 @@ def test_the_default_file_reads_every_answer_as_the_built_in_binding_does() -> N
     both: list[Both] = []
 
     @asynccontextmanager
-    async def compared() -> AsyncIterator[System]:
+    async def compared() -> AsyncIterator[ServiceUnderTest]:
         async with in_memory() as system:
             (client,) = system.clients
             assert isinstance(client, PaymentsClient)

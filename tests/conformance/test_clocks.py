@@ -17,7 +17,7 @@ from payments_verify.payments.binding import Clock, Sweep, load
 from payments_verify.payments.checks import machine_check, windows_check
 from payments_verify.payments.conformance import Trials, examine
 from payments_verify.payments.observations import Invocation, Observation
-from payments_verify.payments.service_under_test import System
+from payments_verify.payments.service_under_test import ServiceUnderTest
 from payments_verify.payments.window_check import check_windows_at_once
 from payments_verify.systems import (
     StartedService,
@@ -133,11 +133,10 @@ def test_what_only_the_gate_needs_is_not_looked_for_below_it(
 
 def test_a_service_that_expires_without_saying_so_is_told_how_to() -> None:
     @asynccontextmanager
-    async def opened() -> AsyncIterator[System]:
+    async def opened() -> AsyncIterator[ServiceUnderTest]:
         async with in_memory() as made:
 
             async def send(invocation: Invocation) -> Observation:
-                assert made.sweep is not None
                 await made.sweep()
                 return await made.clients[0].send(invocation)
 
@@ -217,11 +216,11 @@ class Late:
 @pytest.mark.parametrize("outcome", ["captured", "window_expired"])
 def test_captures_that_race_with_the_end_are_judged_on_both_sides(outcome: str) -> None:
     @asynccontextmanager
-    async def opened() -> AsyncIterator[System]:
+    async def opened() -> AsyncIterator[ServiceUnderTest]:
         async with in_memory() as system:
             traits = replace(system.traits, moves_clock=False)
             clients = (Late(system.clients[0], outcome),)
-            yield replace(system, clients=clients, traits=traits, hold=None)
+            yield replace(system, clients=clients, traits=traits, open_row_holder=None)
 
     found = windows_check("at once", opened, AT_ONCE)
     assert found.verdict == "violated"

@@ -11,10 +11,9 @@ import pytest
 
 from payments_verify.payments import race_domain
 from payments_verify.payments.faults_check import FaultPlan, faults_check
-from payments_verify.payments.interleavings_check import OpenGated
 from payments_verify.payments.observations import Invocation, Observation, Sender
 from payments_verify.payments.scenarios import ONE_CAPTURE
-from payments_verify.payments.service_under_test import GatedService
+from payments_verify.payments.service_under_test import OpenService, ServiceUnderTest
 from payments_verify.result import CheckResult
 from payments_verify.systems import EXPLORING, gated, prepared_database
 from pgweave.gate import Fault
@@ -46,12 +45,12 @@ class Dying:
         return observed
 
 
-def opened(dsn: str, silent: int) -> OpenGated:
+def opened(dsn: str, silent: int) -> OpenService:
     @asynccontextmanager
-    async def open_service() -> AsyncIterator[GatedService]:
+    async def open_service() -> AsyncIterator[ServiceUnderTest]:
         async with gated(dsn) as service:
-            hands = replace(service.hands, client=Dying(service.hands.client, silent))
-            yield replace(service, hands=hands, printed=lambda: PRINTED)
+            dying = Dying(service.client, silent)
+            yield replace(service, clients=(dying,), printed=lambda: PRINTED)
 
     return open_service
 

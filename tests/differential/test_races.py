@@ -26,7 +26,6 @@ from payments_verify.payments.machine import EPOCH
 from payments_verify.payments.observations import Invocation, Observation, Sender
 from payments_verify.payments.oracle import MismatchError
 from payments_verify.payments.race_check import (
-    OpenService,
     Races,
     authorize,
     capture,
@@ -41,7 +40,7 @@ from payments_verify.payments.race_check import (
 )
 from payments_verify.payments.race_judge import Violation
 from payments_verify.payments.race_shrinking import WrongRace, complaint_when_alone, minimized
-from payments_verify.payments.service_under_test import GatedService
+from payments_verify.payments.service_under_test import OpenService, ServiceUnderTest
 from payments_verify.systems import EXPLORING, gated, gated_on_new_database, prepared_database
 from pgweave.interleavings.execution import DivergenceError, SchedulingError
 from pgweave.interleavings.minimize import Follow, switches
@@ -194,10 +193,10 @@ class Optimist:
 @asynccontextmanager
 async def optimistic(
     open_service: OpenService, *, in_races_only: bool = False
-) -> AsyncIterator[GatedService]:
+) -> AsyncIterator[ServiceUnderTest]:
     async with open_service() as service:
-        client: Any = Optimist(service.hands.client, in_races_only=in_races_only)
-        yield replace(service, hands=replace(service.hands, client=client))
+        client: Any = Optimist(service.client, in_races_only=in_races_only)
+        yield replace(service, clients=(client,))
 
 
 def test_a_race_that_the_model_does_not_explain_fails(open_service: OpenService) -> None:
@@ -241,7 +240,7 @@ def test_a_wrong_race_is_made_small(open_service: OpenService) -> None:
 def test_a_race_that_failed_is_run_again_on_another_database(open_service: OpenService, mended: bool) -> None:
     opened: list[str] = []
 
-    def opens() -> AbstractAsyncContextManager[GatedService]:
+    def opens() -> AbstractAsyncContextManager[ServiceUnderTest]:
         opened.append("wrong" if not (mended and opened) else "right")
         return optimistic(open_service, in_races_only=True) if opened[-1] == "wrong" else open_service()
 

@@ -15,7 +15,6 @@ import pytest
 from payments_core.domain.payment import Payment
 from payments_core.domain.values import IdempotencyKey
 from payments_verify.payments.interchangeable import interchangeable
-from payments_verify.payments.interleavings_check import OpenGated
 from payments_verify.payments.scenario_check import Explored, explore_scenario
 from payments_verify.payments.scenario_domain import ScenarioProgram
 from payments_verify.payments.scenarios import (
@@ -28,6 +27,7 @@ from payments_verify.payments.scenarios import (
     capture,
     client,
 )
+from payments_verify.payments.service_under_test import OpenService
 from payments_verify.systems import EXPLORING, gated, gated_in_memory, prepared_database, scheduled_store
 from pgweave.interleavings.execution import Execution
 from pgweave.interleavings.explore import explore
@@ -63,12 +63,12 @@ LONGER = {"five-captures": 90, "six-captures": 297, "seven-captures": 1_001, "ei
 
 
 @pytest.fixture(scope="module")
-def on_postgresql() -> Iterator[OpenGated]:
+def on_postgresql() -> Iterator[OpenService]:
     with prepared_database(chosen_bin_dir(), EXPLORING) as dsn:
         yield partial(gated, dsn)
 
 
-def up_to_symmetry(scenario: Scenario, folder: Path, open_service: OpenGated) -> Explored:
+def up_to_symmetry(scenario: Scenario, folder: Path, open_service: OpenService) -> Explored:
     async def main() -> Explored:
         async with open_service() as service:
             return await explore_scenario(scenario, service, None, folder)
@@ -76,7 +76,7 @@ def up_to_symmetry(scenario: Scenario, folder: Path, open_service: OpenGated) ->
     return run(main())
 
 
-def executions(scenario: Scenario, strategy: SourceDPOR, open_service: OpenGated) -> list[Execution]:
+def executions(scenario: Scenario, strategy: SourceDPOR, open_service: OpenService) -> list[Execution]:
     async def main() -> list[Execution]:
         found: list[Execution] = []
         async with open_service() as service:
@@ -89,7 +89,7 @@ def executions(scenario: Scenario, strategy: SourceDPOR, open_service: OpenGated
     return run(main())
 
 
-def check_that_the_classes_stand_for_all(scenario: Scenario, open_service: OpenGated) -> None:
+def check_that_the_classes_stand_for_all(scenario: Scenario, open_service: OpenService) -> None:
     """Each for as many as there are orders of clients, divided by the orders that leave it as it is."""
     symmetry = interchangeable(scenario)
     assert symmetry is not None
@@ -134,7 +134,7 @@ def test_who_is_interchangeable(actors: Any, groups: Any) -> None:
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_each_class_is_run_up_to_symmetry_and_again_with_clients_in_each_others_place(
-    name: str, on_postgresql: OpenGated, tmp_path: Path
+    name: str, on_postgresql: OpenService, tmp_path: Path
 ) -> None:
     for open_service, classes in zip((on_postgresql, gated_in_memory), CLASSES[name], strict=True):
         found = up_to_symmetry(SCENARIOS[name], tmp_path, open_service)
@@ -151,7 +151,7 @@ def test_in_memory_the_classes_stand_for_all(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in CLASSES if name != "four-captures"])
-def test_on_postgresql_the_classes_stand_for_all(name: str, on_postgresql: OpenGated) -> None:
+def test_on_postgresql_the_classes_stand_for_all(name: str, on_postgresql: OpenService) -> None:
     check_that_the_classes_stand_for_all(SCENARIOS[name], on_postgresql)
 
 
@@ -172,7 +172,7 @@ def test_more_captures_in_memory(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["five-captures", "six-captures"])
-def test_more_captures_on_postgresql(name: str, on_postgresql: OpenGated, tmp_path: Path) -> None:
+def test_more_captures_on_postgresql(name: str, on_postgresql: OpenService, tmp_path: Path) -> None:
     found = up_to_symmetry(NAMED[name], tmp_path, on_postgresql)
     assert (found.verdict, found.report.schedules, found.report.asymmetry) == ("holds", LONGER[name], "")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from payments_verify.payments.checks import machine_check
-from payments_verify.payments.service_under_test import System
+from payments_verify.payments.service_under_test import ServiceUnderTest
 from payments_verify.payments.stress_check import stress_check
 from payments_verify.payments.traits import EVERYTHING
 from payments_verify.systems import in_memory, in_process, prepared_database, servers
@@ -47,8 +47,8 @@ def dsn() -> Iterator[str]:
         yield dsn
 
 
-def system(name: str, dsn: str) -> Callable[..., AbstractAsyncContextManager[System]]:
-    systems: dict[str, Callable[..., AbstractAsyncContextManager[System]]] = {
+def system(name: str, dsn: str) -> Callable[..., AbstractAsyncContextManager[ServiceUnderTest]]:
+    systems: dict[str, Callable[..., AbstractAsyncContextManager[ServiceUnderTest]]] = {
         "in memory": in_memory,
         "in process": partial(in_process, dsn),
         "server": partial(servers, dsn, 1),
@@ -83,7 +83,7 @@ def test_a_service_that_stores_more_refusals_or_fewer_than_it_says_is_found() ->
     for stored, said in ((3, 2), (2, 3)):
 
         @asynccontextmanager
-        async def opened(stored: int = stored, said: int = said) -> AsyncIterator[System]:
+        async def opened(stored: int = stored, said: int = said) -> AsyncIterator[ServiceUnderTest]:
             async with in_memory(stored) as made:
                 yield replace(made, traits=replace(EVERYTHING, max_stored_refusals=said))
 

@@ -10,7 +10,7 @@ import pytest
 
 from payments_verify.payments.checks import machine_check
 from payments_verify.payments.observations import Invocation, Observation, Sender
-from payments_verify.payments.service_under_test import System
+from payments_verify.payments.service_under_test import ServiceUnderTest
 from payments_verify.systems import in_memory
 
 
@@ -27,7 +27,7 @@ class Dying:
 
 
 @asynccontextmanager
-async def dying() -> AsyncIterator[System]:
+async def dying() -> AsyncIterator[ServiceUnderTest]:
     async with in_memory() as system:
         yield replace(system, clients=(Dying(system.clients[0], 100),))
 

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 import uvloop
 
 from payments_core.infrastructure.in_memory import InMemoryPaymentStore
-from payments_verify.payments.interleavings_check import OpenGated
 from payments_verify.payments.scenario_check import Explored, explore_scenario
 from payments_verify.payments.scenario_domain import ScenarioProgram
 from payments_verify.payments.scenarios import SCENARIOS, Scenario
+from payments_verify.payments.service_under_test import OpenService
 from payments_verify.systems import gated_in_memory
 from pgweave.interleavings.explore import explore
 from pgweave.interleavings.source_dpor import SourceDPOR
@@ -31,7 +31,7 @@ def explored(
     name: str,
     folder: Path,
     make: Callable[[], Strategy] = SourceDPOR,
-    open_service: OpenGated = gated_in_memory,
+    open_service: OpenService = gated_in_memory,
 ) -> Explored:
     async def main() -> Explored:
         async with open_service() as service:

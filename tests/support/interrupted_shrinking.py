@@ -27,7 +27,7 @@ from payments_verify.cli.interrupts import interrupt_on_termination
 from payments_verify.payments.checks import machine_check
 from payments_verify.payments.conformance import Subject
 from payments_verify.payments.observations import Invocation, Observation
-from payments_verify.payments.service_under_test import System
+from payments_verify.payments.service_under_test import ServiceUnderTest
 from payments_verify.practice import write_skeleton
 from payments_verify.suite import Planned
 from payments_verify.systems import in_memory
@@ -57,7 +57,7 @@ class Wrong:
 
 
 @asynccontextmanager
-async def wrong() -> AsyncIterator[System]:
+async def wrong() -> AsyncIterator[ServiceUnderTest]:
     async with in_memory() as system:
         yield replace(system, clients=(Wrong(system.clients[0]),))
 

@@ -13,7 +13,7 @@ from payments_client import AsyncPaymentsClient, Policy, Refused, Unavailable, U
 from payments_model import Outcome
 from payments_verify.payments.http_binding import _PROBLEMS, PaymentsClient, instant
 from payments_verify.payments.observations import Invocation, Observation, answered
-from payments_verify.payments.service_under_test import GatedService
+from payments_verify.payments.service_under_test import ServiceUnderTest
 from payments_verify.systems.asgi import ApplicationClient
 
 POLICY = Policy(deadline_s=60, attempt_s=30, first_wait_s=0.001, longest_wait_s=0.01)
@@ -54,9 +54,9 @@ async def captured(library: AsyncPaymentsClient, invocation: Invocation) -> Obse
     return answered(Outcome.CAPTURED, decided_at=decided_at, replayed=capture.replayed)
 
 
-def with_library(service: GatedService) -> GatedService:
+def with_library(service: ServiceUnderTest) -> ServiceUnderTest:
     """A service of the harness, captured by the library; retries follow at once."""
-    client = service.hands.client
+    client = service.client
     assert isinstance(client, PaymentsClient)
     http = client.http
     assert isinstance(http, ApplicationClient)
@@ -67,7 +67,7 @@ def with_library(service: GatedService) -> GatedService:
         transport=httpx.ASGITransport(http.app),
         sleep=soon,
     )
-    return replace(service, hands=replace(service.hands, client=LibraryClient(http, library)))
+    return replace(service, clients=(LibraryClient(http, library),))
 
 
 async def soon(_seconds: float) -> None:

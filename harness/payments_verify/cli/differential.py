@@ -14,7 +14,8 @@ import typer
 
 from payments_verify.cli.ends import run_alone
 from payments_verify.cli.running import finish, progress_bar
-from payments_verify.payments.checks import OpenSystem, machine_check, racing_check
+from payments_verify.payments.checks import machine_check, racing_check
+from payments_verify.payments.service_under_test import OpenService
 from payments_verify.payments.stress_check import stress_check
 from payments_verify.result import CheckResult
 from payments_verify.systems import (
@@ -65,7 +66,7 @@ class SystemName(StrEnum):
 
 
 @contextmanager
-def opened(name: SystemName, bin_dir: Path | None, processes: int = 1) -> Iterator[OpenSystem]:
+def opened(name: SystemName, bin_dir: Path | None, processes: int = 1) -> Iterator[OpenService]:
     """A way to open the named system, with a database behind it where it needs one."""
     if name is SystemName.IN_MEMORY:
         yield in_memory

@@ -32,7 +32,6 @@ from payments_verify.cli.running import (
     worst,
 )
 from payments_verify.executors import open_executor
-from payments_verify.payments.interleavings_check import OpenGated
 from payments_verify.payments.scenario_check import (
     RERUN_EVERY,
     Explored,
@@ -42,6 +41,7 @@ from payments_verify.payments.scenario_check import (
     explore_scenario,
 )
 from payments_verify.payments.scenarios import NAMED, SCENARIOS, Scenario
+from payments_verify.payments.service_under_test import OpenService
 from payments_verify.result import EXIT_CODES
 from payments_verify.systems import MakeProgram, local_processes
 from pgweave.interleavings.exhaustive import Bounded, Naive
@@ -187,7 +187,7 @@ def explore(
 
 
 async def _explore(
-    open_service: OpenGated,
+    open_service: OpenService,
     scenarios: Sequence[Scenario],
     explore_one: Callable[..., Awaitable[Explored]],
     found: list[Explored],

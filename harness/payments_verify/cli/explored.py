@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from payments_verify.payments.interleavings_check import OpenGated
+from payments_verify.payments.service_under_test import OpenService
 from payments_verify.systems import EXPLORING, IN_MEMORY, gated, gated_in_memory, prepared_database
 
 
@@ -54,7 +54,7 @@ def system_of(service: str) -> ExploredSystem:
 @contextmanager
 def explored(
     system: ExploredSystem, command: str | None, bin_dir: Path | None, *, by_workers: bool = False
-) -> Iterator[OpenGated]:
+) -> Iterator[OpenService]:
     """A way to open a service, with a database behind it where it needs one.
 
     Args:

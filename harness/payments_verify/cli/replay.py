@@ -21,18 +21,13 @@ from payments_verify.cli.running import Report, print_error, print_json, progres
 from payments_verify.payments import schedule_file
 from payments_verify.payments.actors import SENT
 from payments_verify.payments.fault_check import PATIENCE
-from payments_verify.payments.interleavings_check import OpenGated
 from payments_verify.payments.race_judge import Judge, Violation
 from payments_verify.payments.scenario_domain import ScenarioProgram
 from payments_verify.payments.scenario_timeline import timeline_of
 from payments_verify.payments.scenarios import NAMED
+from payments_verify.payments.service_under_test import OpenService
 from payments_verify.systems import StartedService, empty_databases
-from pgweave.interleavings.execution import (
-    DivergenceError,
-    Execution,
-    OutdatedError,
-    SchedulingError,
-)
+from pgweave.interleavings.execution import DivergenceError, Execution, OutdatedError, SchedulingError
 from pgweave.interleavings.replay import replay as replay_schedule
 from pgweave.sql.shapes import shape
 from pgweave.timeline import html, svg, text
@@ -93,7 +88,7 @@ def _opened(
     binding: Path | None,
     bin_dir: Path | None,
     server: str | None,
-) -> Iterator[OpenGated]:
+) -> Iterator[OpenService]:
     """The service: one with a binding makes its own schema, on an empty database."""
     if server is not None:
         require_server(server, None if binding is None else command)
@@ -129,7 +124,7 @@ def _system(
 
 
 async def _replay(
-    open_service: OpenGated,
+    open_service: OpenService,
     schedule: schedule_file.SavedSchedule,
     times: int,
     runs: list[_Replayed],

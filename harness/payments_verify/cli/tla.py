@@ -20,8 +20,8 @@ from payments_verify.cli.explore import SCHEDULES, scenarios_named
 from payments_verify.cli.explored import ExploredSystem, explored
 from payments_verify.cli.running import Report, finish, print_error, print_json, progress_bar, say
 from payments_verify.payments import schedule_file
-from payments_verify.payments.interleavings_check import OpenGated
 from payments_verify.payments.scenarios import SCENARIOS, Scenario
+from payments_verify.payments.service_under_test import OpenService
 from payments_verify.result import CheckResult
 from payments_verify.tla.check import check_model, described
 from payments_verify.tla.counterexample import NoScheduleError
@@ -254,7 +254,7 @@ def modelled() -> list[Scenario]:
 
 
 async def _record(
-    open_service: OpenGated,
+    open_service: OpenService,
     scenarios: Sequence[Scenario],
     make_strategy: Callable[[], Strategy],
     progress: Report,

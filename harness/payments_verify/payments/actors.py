@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any
 
-from payments_verify.payments import row_holders
 from payments_verify.payments.http_binding import BindingError
 from payments_verify.payments.observations import Invocation, Observation, Sender
+from payments_verify.payments.row_holders import RowHolder
 from payments_verify.payments.scenarios import Actor, Client, Holder, Leaving, Sweeper, Tick
-from payments_verify.payments.traits import EVERYTHING, Traits
+from payments_verify.payments.service_under_test import ServiceUnderTest
 from pgweave.interleavings.footprint import Access, Footprint, Lock, Mode, Rows
 from pgweave.scheduler import Body, Process
 
@@ -46,42 +43,21 @@ class Race:
     ends: tuple[int, ...]
     now: int
     patience: int = 1
-    holder: row_holders.Holder | None = None
+    holder: RowHolder | None = None
     sends_are_steps: bool = False
 
 
-@dataclass(frozen=True)
-class Hands:
-    """What actors act with.
-
-    Attributes:
-        client: sends commands to the service.
-        set_clock: moves the clock by which the service decides, in µs.
-        sweep_batch: runs one batch of the sweep.
-        holder: opens a session outside the service, whose steps are scheduled too.
-        traits: what can be asked of the service, and seen.
-        id_of: the id that the service has given a payment, where the client does not choose it.
-    """
-
-    client: Sender
-    set_clock: Callable[[int], Coroutine[Any, Any, object]]
-    sweep_batch: Callable[[], Coroutine[Any, Any, object]]
-    holder: Callable[[], AbstractAsyncContextManager[row_holders.Holder]]
-    traits: Traits = EVERYTHING
-    id_of: Callable[[str], str] = str
-
-
-def body_of(actor: Actor, hands: Hands, race: Race) -> Body:
+def body_of(actor: Actor, service: ServiceUnderTest, race: Race) -> Body:
     """What an actor does in a race."""
     match actor:
         case Client():
-            return lambda process: _send_commands(process, actor, hands, race)
+            return lambda process: _send_commands(process, actor, service, race)
         case Holder():
             return lambda process: _hold(process, actor.leaving, race)
         case Tick():
-            return lambda process: _tick(process, actor, hands, race)
+            return lambda process: _tick(process, actor, service, race)
         case Sweeper():
-            return lambda process: _sweep(process, hands)
+            return lambda process: _sweep(process, service)
 
 
 async def send(client: Sender, invocation: Invocation) -> Observation:
@@ -92,33 +68,34 @@ async def send(client: Sender, invocation: Invocation) -> Observation:
         return Observation("unknown", {"error": str(error)})
 
 
-async def _send_commands(process: Process, actor: Client, hands: Hands, race: Race) -> None:
+async def _send_commands(process: Process, actor: Client, service: ServiceUnderTest, race: Race) -> None:
     for command in actor.commands:
         invocation = Invocation(command.f, {"payment": race.payments[command.payment], **command.arguments})
         for _ in range(race.patience):
             operation = process.begin(invocation)
             if race.sends_are_steps:
                 await process.point(f"{command.name}{SENT}", ANYTHING)
-            process.end(operation, await send(hands.client, invocation))
+            process.end(operation, await send(service.client, invocation))
             if operation.result.kind != "unknown":
                 break
 
 
-async def _tick(process: Process, actor: Tick, hands: Hands, race: Race) -> None:
+async def _tick(process: Process, actor: Tick, service: ServiceUnderTest, race: Race) -> None:
     target = race.ends[actor.payment] + actor.offset
     operation = process.begin(Invocation("clock", {"now": target}))
     await process.point(actor.name, TICK)
     # The clock does not go back: a tick to an instant that has passed leaves it where it is.
     race.now = max(race.now, target)
     operation.value = Invocation("clock", {"now": race.now})
-    await hands.set_clock(race.now)
+    await service.set_clock(race.now)
     process.end(operation, Observation("ok", {"now": race.now}))
 
 
-async def _sweep(process: Process, hands: Hands) -> None:
+async def _sweep(process: Process, service: ServiceUnderTest) -> None:
+    assert service.sweep_batch is not None
     operation = process.begin(Invocation("sweep", {}))
     try:
-        await hands.sweep_batch()
+        await service.sweep_batch()
     except Exception as error:  # noqa: BLE001 - whatever a sweep raises is its answer, as a request's is
         process.end(operation, Observation("unknown", {"error": f"{type(error).__name__}: {error}"}))
     else:
@@ -135,7 +112,7 @@ async def _hold(process: Process, leaving: Leaving, race: Race) -> None:
         await _only_hold(process, holder, leaving, race)
 
 
-async def _void(process: Process, holder: row_holders.Holder, race: Race) -> None:
+async def _void(process: Process, holder: RowHolder, race: Race) -> None:
     operation = process.begin(Invocation("fail", {"payment": race.payments[0], "reason": "voided"}))
     state = await holder.lock(race.payments[0])
     voided = await holder.void()
@@ -146,7 +123,7 @@ async def _void(process: Process, holder: row_holders.Holder, race: Race) -> Non
         process.end(operation, Observation("fail", {"outcome": _REFUSED_IN[state]}))
 
 
-async def _only_hold(process: Process, holder: row_holders.Holder, leaving: Leaving, race: Race) -> None:
+async def _only_hold(process: Process, holder: RowHolder, leaving: Leaving, race: Race) -> None:
     locking = process.begin(Invocation("lock", {"payment": race.payments[0]}))
     await holder.lock(race.payments[0])
     if leaving is Leaving.ROLLED_BACK:

@@ -19,17 +19,21 @@ from payments_verify.payments.concurrent_machine import (
 from payments_verify.payments.drawings import Drawing, of_history, schedule
 from payments_verify.payments.machine import Tally, run_calls, run_machine
 from payments_verify.payments.oracle import MismatchError
-from payments_verify.payments.race_check import OpenService, Races
+from payments_verify.payments.race_check import Races
 from payments_verify.payments.race_shrinking import complaint_when_alone
 from payments_verify.payments.reproduction import Program, retold
 from payments_verify.payments.scenario_timeline import race_timeline
-from payments_verify.payments.service_under_test import EndedError, System, UnansweredError, with_output
+from payments_verify.payments.service_under_test import (
+    EndedError,
+    OpenService,
+    ServiceUnderTest,
+    UnansweredError,
+    with_output,
+)
 from payments_verify.payments.transitions import commands_reached, written
 from payments_verify.payments.window_check import check_windows
 from payments_verify.result import CheckResult, Progress, Verdict, violation_kept
 from pgweave.interleavings.minimize import switches
-
-OpenSystem = Callable[[], AbstractAsyncContextManager[System]]
 
 _ENDED_ONCE = (
     "Nothing shows that this is the service's own doing: asked the same, just started, it does not end.\n"
@@ -41,7 +45,7 @@ _T = TypeVar("_T")
 
 def machine_check(
     name: str,
-    open_system: OpenSystem,
+    open_system: OpenService,
     *,
     examples: int,
     steps: int,
@@ -113,7 +117,7 @@ def machine_check(
 
 
 def windows_check(
-    name: str, open_system: OpenSystem, check: Callable[[System], Awaitable[int]] = check_windows
+    name: str, open_system: OpenService, check: Callable[[ServiceUnderTest], Awaitable[int]] = check_windows
 ) -> CheckResult:
     """Check the two sides of a capture window, and the sweep.
 

@@ -19,7 +19,7 @@ from uuid import uuid4
 from payments_verify.payments.http_binding import BindingError
 from payments_verify.payments.machine import EPOCH
 from payments_verify.payments.observations import Invocation, outcomes_in
-from payments_verify.payments.service_under_test import SweepError, System
+from payments_verify.payments.service_under_test import ServiceUnderTest, SweepError
 
 _WINDOW = 3_600_000_000
 _AMOUNT = 500
@@ -28,7 +28,7 @@ _OWN_SWEEP_S = 2.0
 _LOOK_AGAIN_S = 0.1
 
 
-async def why_clock_stays(system: System) -> str | None:
+async def why_clock_stays(system: ServiceUnderTest) -> str | None:
     """What shows that a service's clock cannot be moved, or is not to be; ``None`` if nothing does.
 
     Args:
@@ -41,7 +41,7 @@ async def why_clock_stays(system: System) -> str | None:
 
 
 class _Probe:
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: ServiceUnderTest) -> None:
         self._system = system
         self._window = min(_WINDOW, system.traits.max_window)
         self._now = EPOCH
@@ -72,7 +72,7 @@ class _Probe:
         await self._move(2 * self._window)
         if "captured" in outcomes_in(await self._send("capture", payment, key="past", amount=_AMOUNT)):
             return "after two windows, a capture is answered captured"
-        if self._system.sweep is not None and await self._swept(payment) == "authorized":
+        if self._system.sweep_batch is not None and await self._swept(payment) == "authorized":
             return "after two windows, a sweep leaves the payment as it is"
         return None
 
@@ -103,7 +103,7 @@ class _Probe:
         await self._system.set_clock(self._now)
 
     async def _swept(self, payment: str) -> str | None:
-        if self._system.sweep is not None:
+        if self._system.sweep_batch is not None:
             await self._system.sweep()
         return await self._state(payment)
 

@@ -39,7 +39,7 @@ from payments_verify.payments.race_shrinking import WrongRace, minimized
 from payments_verify.payments.race_source import answer_of, source_of_test
 from payments_verify.payments.race_strategies import races
 from payments_verify.payments.scenarios import Actor, Client, Sweeper, Tick
-from payments_verify.payments.service_under_test import GatedService, System
+from payments_verify.payments.service_under_test import ServiceUnderTest
 from payments_verify.payments.spec import PaymentState
 from payments_verify.result import Progress
 from pgweave.interleavings.execution import DivergenceError, Execution, SchedulingError
@@ -219,7 +219,7 @@ class RacingMachine(PaymentMachine):
 
 
 def run_racing_machine(
-    service: GatedService,
+    service: ServiceUnderTest,
     runner: asyncio.Runner,
     *,
     examples: int,
@@ -247,7 +247,7 @@ def run_racing_machine(
         tally.on_example = lambda: progress(tally.examples, examples, f"programs, {tally.races:,} races")
     races_on_service = Races(service)
     attributes = {
-        "system": _system(service),
+        "system": service,
         "runner": runner,
         "tally": tally,
         "races": races_on_service,
@@ -276,13 +276,3 @@ async def _minimize(failure: RaceMismatchError, races_on_service: Races, tally: 
     with suppress(TimeoutError):
         async with asyncio.timeout(SHRINKING_LIMIT_S):
             await minimized(failure.race, races_on_service, keep)
-
-
-def _system(service: GatedService) -> System:
-    hands = service.hands
-
-    async def sweep() -> None:
-        while await hands.sweep_batch():
-            pass
-
-    return System(service.name, (hands.client,), hands.set_clock, sweep)

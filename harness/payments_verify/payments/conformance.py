@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from payments_verify.called import command_line
-from payments_verify.payments.checks import OpenSystem, machine_check, windows_check
+from payments_verify.payments.checks import machine_check, windows_check
 from payments_verify.payments.faults_check import FaultPlan, faults_check
-from payments_verify.payments.interleavings_check import OpenGated, drawn_interleavings_check
+from payments_verify.payments.interleavings_check import drawn_interleavings_check
 from payments_verify.payments.scenarios import Scenario
+from payments_verify.payments.service_under_test import OpenService
 from payments_verify.payments.stress_check import stress_check
 from payments_verify.payments.window_check import check_windows_at_once
 from payments_verify.result import CheckResult, Progress, ViolationFound, no_progress
@@ -54,8 +55,8 @@ class Subject:
     """
 
     name: str
-    system: OpenSystem
-    gated: OpenGated | None
+    system: OpenService
+    gated: OpenService | None
     scenarios: Sequence[Scenario]
     fault_scenarios: Sequence[FaultPlan]
     unchecked: Sequence[str]

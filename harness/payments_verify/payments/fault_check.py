@@ -20,7 +20,7 @@ from payments_verify.payments.race_judge import Judge, Violation
 from payments_verify.payments.scenario_check import rounded
 from payments_verify.payments.scenario_domain import ScenarioProgram
 from payments_verify.payments.scenarios import Client, Scenario
-from payments_verify.payments.service_under_test import GatedService, with_output
+from payments_verify.payments.service_under_test import ServiceUnderTest, with_output
 from payments_verify.result import Verdict
 from pgweave.gate import Fault
 from pgweave.interleavings.execution import Execution
@@ -115,7 +115,7 @@ class FaultReport:
 
 
 async def explore_fault(
-    scenario: Scenario, fault: Fault, service: GatedService, *, on_run: OnRun = lambda _text: None
+    scenario: Scenario, fault: Fault, service: ServiceUnderTest, *, on_run: OnRun = lambda _text: None
 ) -> FaultReport:
     """Inject a fault at every statement of every client of a scenario, one at a time, in every interleaving.
 
@@ -144,7 +144,7 @@ async def explore_fault(
 
 
 async def _explore_place(
-    report: FaultReport, service: GatedService, place: tuple[int, int], known: Known
+    report: FaultReport, service: ServiceUnderTest, place: tuple[int, int], known: Known
 ) -> bool:
     """Explore with the fault at one place; whether there is such a statement in any schedule."""
     faults = {place: report.fault}

@@ -11,10 +11,10 @@ from pathlib import Path
 import uvloop
 
 from payments_verify.payments.fault_check import FaultReport, explore_fault
-from payments_verify.payments.interleavings_check import OpenGated
 from payments_verify.payments.pictures import draw, write_hurt
 from payments_verify.payments.scenarios import Scenario
 from payments_verify.payments.schedule_file import SavedFault
+from payments_verify.payments.service_under_test import OpenService
 from payments_verify.result import CheckResult, Progress, Verdict, no_progress, violation_kept
 from pgweave.gate import Fault
 
@@ -29,7 +29,7 @@ class FaultPlan:
 
 def faults_check(
     name: str,
-    open_service: OpenGated,
+    open_service: OpenService,
     plans: Sequence[FaultPlan],
     folder: Path,
     *,
@@ -73,7 +73,7 @@ def faults_check(
 
 
 async def _explore(
-    open_service: OpenGated, plans: Sequence[FaultPlan], found: list[FaultReport], progress: Progress
+    open_service: OpenService, plans: Sequence[FaultPlan], found: list[FaultReport], progress: Progress
 ) -> None:
     pairs = [(plan.scenario, fault) for plan in plans for fault in plan.faults]
     async with open_service() as service:

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,17 +18,15 @@ from payments_verify.payments.pictures import draw
 from payments_verify.payments.scenario_check import Explored, end_if_interrupted, explore_scenario
 from payments_verify.payments.scenario_timeline import timeline_of
 from payments_verify.payments.scenarios import Scenario
-from payments_verify.payments.service_under_test import GatedService
+from payments_verify.payments.service_under_test import OpenService
 from payments_verify.payments.transitions import written
 from payments_verify.result import CheckResult, Progress, Verdict, no_progress, violation_kept
 from pgweave.interleavings.source_dpor import SourceDPOR
 
-OpenGated = Callable[[], AbstractAsyncContextManager[GatedService]]
-
 
 def interleavings_check(
     name: str,
-    open_service: OpenGated,
+    open_service: OpenService,
     scenarios: Sequence[Scenario],
     folder: Path,
     *,
@@ -65,7 +62,7 @@ def interleavings_check(
 
 def drawn_interleavings_check(
     name: str,
-    open_service: OpenGated,
+    open_service: OpenService,
     scenarios: Sequence[Scenario],
     folder: Path,
     *,
@@ -148,7 +145,7 @@ def _drawn(found: Sequence[Explored], name: str, replay: str) -> str:
 
 
 async def _explore(
-    open_service: OpenGated,
+    open_service: OpenService,
     scenarios: Sequence[Scenario],
     folder: Path,
     progress: Progress,

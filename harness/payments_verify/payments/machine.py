@@ -37,7 +37,12 @@ from payments_verify.payments.http_binding import BindingError
 from payments_verify.payments.observations import Invocation, Observation, attempts_of, outcomes_in
 from payments_verify.payments.oracle import MismatchError, answer, difference
 from payments_verify.payments.reproduction import Call, Program
-from payments_verify.payments.service_under_test import EndedError, SweepError, System, UnansweredError
+from payments_verify.payments.service_under_test import (
+    EndedError,
+    ServiceUnderTest,
+    SweepError,
+    UnansweredError,
+)
 from payments_verify.payments.trace import Trace
 from payments_verify.payments.traits import EVERYTHING, Traits
 from payments_verify.payments.transitions import transition
@@ -152,7 +157,7 @@ class PaymentMachine(RuleBasedStateMachine):
         reuses_keys: whether a key is used more than once for a payment.
     """
 
-    system: System
+    system: ServiceUnderTest
     runner: asyncio.Runner
     tally: Tally
     reuses_keys = True
@@ -284,7 +289,7 @@ class PaymentMachine(RuleBasedStateMachine):
 
     def expire(self) -> None:
         """Run the sweep."""
-        assert self.system.sweep is not None
+        assert self.system.sweep_batch is not None
         self._note("expire")
         self.commands.append("sweep")
         try:
@@ -423,7 +428,7 @@ class PaymentMachine(RuleBasedStateMachine):
 
 
 def run_machine(
-    system: System,
+    system: ServiceUnderTest,
     runner: asyncio.Runner,
     *,
     examples: int,
@@ -459,7 +464,7 @@ def run_machine(
 
 
 def run_calls(
-    system: System, runner: asyncio.Runner, calls: Program, *, reuses_keys: bool
+    system: ServiceUnderTest, runner: asyncio.Runner, calls: Program, *, reuses_keys: bool
 ) -> MismatchError | None:
     """Run calls of programs once more, with other ids; what does not agree with the model, if anything.
 

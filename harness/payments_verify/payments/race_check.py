@@ -16,8 +16,7 @@ Amounts are in cents, times in µs. ``payment`` says which payment of the race i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import uvloop
@@ -28,7 +27,7 @@ from payments_verify.payments.oracle import MismatchError
 from payments_verify.payments.race_domain import Before, RaceProgram, Wait, void
 from payments_verify.payments.race_judge import Judge, Violation
 from payments_verify.payments.scenarios import Actor, Command, Sweeper, Tick, capture, client
-from payments_verify.payments.service_under_test import GatedService
+from payments_verify.payments.service_under_test import OpenService, ServiceUnderTest
 from payments_verify.payments.spec import PaymentState
 from pgweave.interleavings.execution import DivergenceError, Execution, SchedulingError
 from pgweave.interleavings.minimize import Follow, minimize
@@ -48,7 +47,6 @@ __all__ = [
     "wait",
 ]
 
-OpenService = Callable[[], AbstractAsyncContextManager[GatedService]]
 
 _TRIES = 4
 _MINIMIZING_RUNS = 300
@@ -146,7 +144,7 @@ class Races:
         repeated: how many runs could not be used and were made again.
     """
 
-    def __init__(self, service: GatedService) -> None:
+    def __init__(self, service: ServiceUnderTest) -> None:
         self.service = service
         self.repeated = 0
         self._judge = Judge()

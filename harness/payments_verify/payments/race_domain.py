@@ -19,7 +19,7 @@ from payments_verify.payments.known import Known
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.oracle import answer
 from payments_verify.payments.scenarios import WINDOW, Actor, Client, Command, Holder, Tick
-from payments_verify.payments.service_under_test import NO_ANSWER, GatedService
+from payments_verify.payments.service_under_test import NO_ANSWER, ServiceUnderTest
 from pgweave.gate import Fault
 from pgweave.interleavings.execution import (
     Chooser,
@@ -146,7 +146,7 @@ class RaceProgram:
         self,
         before: Sequence[Before],
         actors: Sequence[Actor],
-        service: GatedService,
+        service: ServiceUnderTest,
         *,
         start: int,
         known: Known | None = None,
@@ -182,7 +182,7 @@ class RaceProgram:
         race = self._race()
         before = [await self._prepare(each, race) for each in (Wait(0), *self._before)]
         run = Run(
-            [(actor.name, body_of(actor, self._service.hands, race)) for actor in self._actors],
+            [(actor.name, body_of(actor, self._service, race)) for actor in self._actors],
             self._service.database,
             limits=self._limits(),
             conditions=Conditions(
@@ -205,7 +205,7 @@ class RaceProgram:
         left = ""
         if execution.complete:
             left = await self._left(run, race.payments[0])
-            looks = [(f, payment) for payment in race.payments for f in self._service.hands.traits.looks]
+            looks = [(f, payment) for payment in race.payments for f in self._service.traits.looks]
             after = [await self._exchange(f, payment, {}) for f, payment in looks]
         else:
             await void(self._service, race.payments)
@@ -227,7 +227,7 @@ class RaceProgram:
         """
         if run.left_open:
             return run.left_open
-        database, looks = self._service.database, self._service.hands.traits.looks
+        database, looks = self._service.database, self._service.traits.looks
         requests = 0 if database is None or not looks else 2 * len(database.gate.sessions)
         for _ in range(requests):
             left = [session for session in run.left_failed if session.has_failed and not session.closed]
@@ -247,7 +247,7 @@ class RaceProgram:
         return replace(limits, stall=min(limits.stall, _QUICK_STALL)) if self.known.answers_alone else limits
 
     def _names(self, race: Race) -> Mapping[Hashable, Hashable]:
-        ids = (self._service.hands.id_of(payment) for payment in race.payments)
+        ids = (self._service.id_of(payment) for payment in race.payments)
         return {UUID(each): UUID(int=number) for number, each in enumerate(ids)}
 
     def _race(self) -> Race:
@@ -262,14 +262,15 @@ class RaceProgram:
             return await self._exchange(each.f, race.payments[each.payment], each.arguments)
         race.now += each.us
         if race.now != self._clock:
-            await self._service.hands.set_clock(race.now)
+            await self._service.set_clock(race.now)
         return Exchange(Invocation("clock", {"now": race.now}), Observation("ok", {}))
 
     async def _beside_holder(self, run: Run, race: Race, choose: Chooser) -> Execution:
         if not any(isinstance(actor, Holder) for actor in self._actors):
             return await run(choose)
+        assert self._service.open_row_holder is not None
         # Opened before the race: a new connection takes its time.
-        async with self._service.hands.holder() as race.holder:
+        async with self._service.open_row_holder() as race.holder:
             return await run(choose)
 
     async def _exchange(self, f: str, payment: str, arguments: Mapping[str, Any]) -> Exchange:
@@ -328,17 +329,19 @@ def _is_answered_alone(operation: RacedOperation) -> bool:
     return operation.first is None and answer is not None and answer.kind != "unknown"
 
 
-async def void(service: GatedService, payments: Iterable[str]) -> None:
+async def void(service: ServiceUnderTest, payments: Iterable[str]) -> None:
     """Void what may still be authorized, so that no later sweep finds it; where it can be voided."""
-    if "fail" not in service.hands.traits.commands:
+    if "fail" not in service.traits.commands:
         return
     for payment in payments:
-        await _exchange(service, "fail", payment, {"reason": service.hands.traits.reason("voided")})
+        await _exchange(service, "fail", payment, {"reason": service.traits.reason("voided")})
 
 
-async def _exchange(service: GatedService, f: str, payment: str, arguments: Mapping[str, Any]) -> Exchange:
+async def _exchange(
+    service: ServiceUnderTest, f: str, payment: str, arguments: Mapping[str, Any]
+) -> Exchange:
     invocation = Invocation(f, {"payment": payment, **arguments})
-    return Exchange(invocation, await send(service.hands.client, invocation))
+    return Exchange(invocation, await send(service.client, invocation))
 
 
 def _payments_of(before: Iterable[Before], actors: Iterable[Actor]) -> Iterable[int]:

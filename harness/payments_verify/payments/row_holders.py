@@ -16,7 +16,7 @@ _VOID = (
 )
 
 
-class Holder(Protocol):
+class RowHolder(Protocol):
     """A session that takes the lock of one payment, once, and gives it back."""
 
     async def lock(self, payment: str) -> str:
@@ -49,7 +49,7 @@ class RowStatements:
     id_of: Callable[[str], str] = str
 
 
-class RowHolder:
+class SqlRowHolder:
     """A session on PostgreSQL.
 
     Args:
@@ -64,7 +64,7 @@ class RowHolder:
 
     @classmethod
     @asynccontextmanager
-    async def connect(cls, dsn: str, statements: RowStatements | None = None) -> AsyncIterator[RowHolder]:
+    async def connect(cls, dsn: str, statements: RowStatements | None = None) -> AsyncIterator[SqlRowHolder]:
         """Open a connection of the holder's own."""
         connection = await psycopg.AsyncConnection.connect(dsn, autocommit=True)
         try:

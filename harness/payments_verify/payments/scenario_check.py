@@ -19,7 +19,7 @@ from payments_verify.payments.race_domain import Raced
 from payments_verify.payments.race_judge import Judge, Violation
 from payments_verify.payments.scenario_domain import ScenarioProgram
 from payments_verify.payments.scenarios import Scenario
-from payments_verify.payments.service_under_test import GatedService, with_output
+from payments_verify.payments.service_under_test import ServiceUnderTest, with_output
 from payments_verify.result import Verdict
 from pgweave.interleavings.estimate import estimate_naive
 from pgweave.interleavings.execution import DivergenceError, Execution, SchedulingError
@@ -123,7 +123,7 @@ class Explored:
 
 async def explore_scenario(
     scenario: Scenario,
-    service: GatedService,
+    service: ServiceUnderTest,
     make_strategy: MakeStrategy | None,
     folder: Path,
     *,

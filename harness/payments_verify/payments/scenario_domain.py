@@ -8,7 +8,7 @@ from payments_verify.payments.known import Known
 from payments_verify.payments.machine import EPOCH
 from payments_verify.payments.race_domain import Before, RaceProgram, Wait, void
 from payments_verify.payments.scenarios import AUTHORIZE, CREATE, WINDOW, Scenario, Sweeper
-from payments_verify.payments.service_under_test import GatedService
+from payments_verify.payments.service_under_test import ServiceUnderTest
 from pgweave.gate import Fault
 from pgweave.interleavings.execution import Chooser, Execution
 
@@ -29,7 +29,7 @@ class ScenarioProgram(RaceProgram):
     def __init__(
         self,
         scenario: Scenario,
-        service: GatedService,
+        service: ServiceUnderTest,
         *,
         known: Known | None = None,
         faults: Mapping[tuple[int, int], Fault] | None = None,
@@ -52,9 +52,8 @@ class ScenarioProgram(RaceProgram):
         """Leave nothing in the database that a sweep could find, and make everything warm."""
         if self._sweeps:
             self._start += _BEYOND_EVERY_WINDOW
-            await self._service.hands.set_clock(self._start)
-            while await self._service.hands.sweep_batch():
-                pass
+            await self._service.set_clock(self._start)
+            await self._service.sweep()
         if not self._is_warm:
             self._is_warm = True
             await self.warm_up()

@@ -1,15 +1,21 @@
-"""What the harness needs of a system under test: clients, a hand on its clock, and a way to run its sweep."""
+"""The service that is examined: one type, whatever it is made of and wherever it runs.
+
+`payments_verify.systems` has the ways to make one. Each is an asynchronous context manager that opens what
+the service needs, and closes it. So the pool, the gate, the monitor and the sessions of clock and sweep have
+one owner: who opened the service. Whoever is given a service closes nothing of it, but for the row holders
+that it opens itself.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
 from textwrap import indent
-from typing import Any
+from typing import Any, TypeAlias
 
-from payments_verify.payments.actors import Hands
 from payments_verify.payments.observations import Observation, Sender
+from payments_verify.payments.row_holders import RowHolder
 from payments_verify.payments.traits import EVERYTHING, Traits
 from pgweave.scheduler import GatedDatabase, Limits
 from pgweave.service.end import End
@@ -58,18 +64,25 @@ def with_output(told: str, printed: str) -> str:
     )
 
 
+OpenRowHolder: TypeAlias = Callable[[], AbstractAsyncContextManager[RowHolder]]
+
+
 @dataclass(frozen=True)
-class System:
-    """A running service.
+class ServiceUnderTest:
+    """A running service, and what the harness can do with it.
 
     Attributes:
         name: what it is, for people.
         clients: one for each process that serves.
         set_clock: sets the clock by which it decides, in µs UTC; the clock then stands still.
-        sweep: expires every payment that is due; ``None`` where the harness cannot.
-        hold: takes a payment's lock from outside the service, and gives it back with nothing changed;
-            ``None`` where the harness cannot.
+        sweep_batch: expires some of the payments that are due, and says how many; 0 where nobody counts them.
+            ``None`` where the harness cannot run the sweep.
+        open_row_holder: opens a session outside the service that takes a payment's lock; ``None`` where the
+            harness cannot.
+        database: the gate in front of its database, where its statements appear as steps, if there is one.
+        limits: how long a run waits for a step.
         traits: what can be asked of it, and seen.
+        id_of: the id that it has given a payment, where the client does not choose it.
         is_new: whether nothing was asked of it before it was opened.
         end: how it has ended, if it has; asked when a request got no answer at all.
         printed: the end of its own output; empty where the harness does not have it.
@@ -78,12 +91,39 @@ class System:
     name: str
     clients: tuple[Sender, ...]
     set_clock: Callable[[int], Coroutine[Any, Any, object]]
-    sweep: Callable[[], Coroutine[Any, Any, object]] | None
-    hold: Callable[[str], AbstractAsyncContextManager[object]] | None = None
+    sweep_batch: Callable[[], Coroutine[Any, Any, int]] | None = None
+    open_row_holder: OpenRowHolder | None = None
+    database: GatedDatabase | None = None
+    limits: Limits = field(default_factory=Limits)
     traits: Traits = EVERYTHING
+    id_of: Callable[[str], str] = str
     is_new: bool = False
     end: Callable[[], Coroutine[Any, Any, End | None]] = goes_on
     printed: Callable[[], str] = prints_nothing
+
+    @property
+    def client(self) -> Sender:
+        """A client of its first process."""
+        return self.clients[0]
+
+    async def sweep(self) -> None:
+        """Expire every payment that is due and not locked.
+
+        Raises:
+            SweepError: the sweep did not run.
+        """
+        assert self.sweep_batch is not None
+        while await self.sweep_batch():
+            pass
+
+    @asynccontextmanager
+    async def row_held(self, payment: str) -> AsyncIterator[None]:
+        """Hold a payment's lock from outside the service, and give it back with nothing changed."""
+        assert self.open_row_holder is not None
+        async with self.open_row_holder() as holder:
+            await holder.lock(payment)
+            yield
+            await holder.roll_back()
 
     async def require_answered(self, asked: str, observed: Observation) -> None:
         """Require that a request has a definite answer.
@@ -104,20 +144,5 @@ class System:
         raise UnansweredError(f"{asked} got no {NO_ANSWER}: {dict(observed.value)}")
 
 
-@dataclass(frozen=True)
-class GatedService:
-    """A service whose steps can be held back.
-
-    Attributes:
-        name: what it is, for people.
-        hands: what actors act with.
-        limits: how long a run waits.
-        database: where its statements appear as steps; ``None`` if it stops of itself before each step.
-        printed: the end of its own output; empty where the harness does not have it.
-    """
-
-    name: str
-    hands: Hands
-    limits: Limits
-    database: GatedDatabase | None = None
-    printed: Callable[[], str] = prints_nothing
+OpenService: TypeAlias = Callable[[], AbstractAsyncContextManager[ServiceUnderTest]]
+"""Opens a service, each time anew: what is opened twice has been restarted."""

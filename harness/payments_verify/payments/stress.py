@@ -13,7 +13,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -25,7 +25,12 @@ from payments_verify.payments.drawings import Drawing, refuted
 from payments_verify.payments.http_binding import BindingError
 from payments_verify.payments.machine import EPOCH
 from payments_verify.payments.observations import Invocation, Observation, Sender
-from payments_verify.payments.service_under_test import EndedError, SweepError, System, UnansweredError
+from payments_verify.payments.service_under_test import (
+    EndedError,
+    ServiceUnderTest,
+    SweepError,
+    UnansweredError,
+)
 from payments_verify.payments.spec import Payments
 from payments_verify.payments.traits import Traits
 from payments_verify.payments.transitions import of_parts
@@ -90,7 +95,7 @@ class StressReport:
 
 
 async def stress(
-    system: System,
+    system: ServiceUnderTest,
     folder: Path,
     *,
     rounds: int,
@@ -127,7 +132,9 @@ async def stress(
     return report
 
 
-async def _round(system: System, path: Path, rng: random.Random, load: Load, report: StressReport) -> None:
+async def _round(
+    system: ServiceUnderTest, path: Path, rng: random.Random, load: Load, report: StressReport
+) -> None:
     report.histories.append(path)
     with Recorder(path, spec=Payments.name) as recorder:
         played = _Round(system, recorder, rng, report)
@@ -152,7 +159,9 @@ async def _round(system: System, path: Path, rng: random.Random, load: Load, rep
 
 
 class _Round:
-    def __init__(self, system: System, recorder: Recorder, rng: random.Random, report: StressReport) -> None:
+    def __init__(
+        self, system: ServiceUnderTest, recorder: Recorder, rng: random.Random, report: StressReport
+    ) -> None:
         self._system = system
         self._traits = system.traits
         self._recorder = recorder
@@ -180,12 +189,12 @@ class _Round:
         async with _ended_with_the_block() as background:
             if self._traits.moves_clock:
                 background.append(asyncio.create_task(self._move_clock()))
-            if held is not None and self._system.hold is not None:
-                background.append(await self._hold(held, self._system.hold))
+            if held is not None and self._system.open_row_holder is not None:
+                background.append(await self._hold(held))
             # A sweep that is a process of its own takes as long as many rounds.
             chance = 0.5 if self._traits.sweeps else 0.1
-            if self._rng.random() < chance and self._system.sweep is not None:
-                background.append(asyncio.create_task(self._sweep(self._system.sweep)))
+            if self._rng.random() < chance and self._system.sweep_batch is not None:
+                background.append(asyncio.create_task(self._sweep()))
             clients = self._system.clients
             racing = [
                 asyncio.create_task(self._client(clients[i % len(clients)], plan))
@@ -266,11 +275,11 @@ class _Round:
             self._now += self._rng.choice([1, _SECOND // 2, _SECOND - 1, _SECOND])
             await self._set_clock(self._now)
 
-    async def _hold(self, payment: str, hold: Callable[[str], Any]) -> asyncio.Task[None]:
+    async def _hold(self, payment: str) -> asyncio.Task[None]:
         """Take the payment's lock now, and give it back when the clients have come to wait for it."""
         process = next(self._processes)
         self._recorder.invoke(process, "lock", {"payment": payment})
-        lock = hold(payment)
+        lock = self._system.row_held(payment)
         await lock.__aenter__()
         self._recorder.respond(process, "ok", {})
 
@@ -282,13 +291,13 @@ class _Round:
 
         return asyncio.create_task(release())
 
-    async def _sweep(self, sweep: Callable[[], Awaitable[object]]) -> None:
+    async def _sweep(self) -> None:
         while not (self._over or self._report.ended):
             await asyncio.sleep(self._rng.uniform(0, 0.03))
             process = next(self._processes)
             self._recorder.invoke(process, "sweep", {})
             try:
-                await sweep()
+                await self._system.sweep()
             except SweepError as error:
                 self._recorder.respond(process, "unknown", {"error": f"{error}"})
                 if await self._system.end() is None:

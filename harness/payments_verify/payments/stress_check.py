@@ -8,8 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from payments_verify.payments.checks import OpenSystem
-from payments_verify.payments.service_under_test import with_output
+from payments_verify.payments.service_under_test import OpenService, with_output
 from payments_verify.payments.stress import StressReport, stress
 from payments_verify.payments.transitions import commands_reached, written
 from payments_verify.result import CheckResult, Progress, Verdict, violation_kept
@@ -18,7 +17,7 @@ _TRIES_ALONE = 3
 
 
 def stress_check(
-    name: str, open_system: OpenSystem, folder: Path, *, rounds: int, seed: int, progress: Progress | None
+    name: str, open_system: OpenService, folder: Path, *, rounds: int, seed: int, progress: Progress | None
 ) -> CheckResult:
     """Stress a system, and check every history for linearizability.
 

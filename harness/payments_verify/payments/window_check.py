@@ -19,7 +19,7 @@ from payments_verify.payments.http_binding import BindingError
 from payments_verify.payments.machine import EPOCH
 from payments_verify.payments.observations import Invocation, Observation, outcomes_in
 from payments_verify.payments.oracle import MismatchError
-from payments_verify.payments.service_under_test import SweepError, System
+from payments_verify.payments.service_under_test import ServiceUnderTest, SweepError
 
 _SECOND = 1_000_000
 _AMOUNT = 500
@@ -33,7 +33,7 @@ WAITED_WINDOW_S = 2
 """The windows that are waited for, in seconds."""
 
 
-async def check_windows(system: System) -> int:
+async def check_windows(system: ServiceUnderTest) -> int:
     """Check the window's two sides, and the sweep; how many answers were compared.
 
     Raises:
@@ -44,14 +44,14 @@ async def check_windows(system: System) -> int:
     checker = _Windows(system)
     await checker.inside()
     await checker.after_the_end()
-    if system.sweep is not None:
+    if system.sweep_batch is not None:
         await checker.swept()
     if system.traits.expires_within_s is not None:
         await checker.expired(system.traits.expires_within_s)
     return checker.compared
 
 
-async def check_windows_at_once(system: System, seed: int) -> int:
+async def check_windows_at_once(system: ServiceUnderTest, seed: int) -> int:
     """Check, by waiting, captures that race with the end of a window; how many answers were compared.
 
     One of the payments is locked over the end, where the harness can: what waits for a lock decides after it.
@@ -67,7 +67,7 @@ async def check_windows_at_once(system: System, seed: int) -> int:
     checker = _Windows(system)
     rng = random.Random(seed)  # noqa: S311 - draws a workload, keeps no secret
     racing = [checker.race(rng.uniform(-_AROUND_S, _AROUND_S)) for _ in range(_AT_ONCE)]
-    await asyncio.gather(*racing, *([] if system.hold is None else [checker.locked()]))
+    await asyncio.gather(*racing, *([] if system.open_row_holder is None else [checker.locked()]))
     return checker.compared
 
 
@@ -99,7 +99,7 @@ class _Window:
 
 
 class _Windows:
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: ServiceUnderTest) -> None:
         self.compared = 0
         self._system = system
         self._traits = system.traits
@@ -169,10 +169,9 @@ class _Windows:
 
     async def locked(self) -> None:
         """A capture that waits for a lock until the window has ended is decided then."""
-        assert self._system.hold is not None
         window = await self._authorized()
         await asyncio.sleep(window.asked + WAITED_WINDOW_S - _LOCKED_S - time.monotonic())
-        async with self._system.hold(window.payment):
+        async with self._system.row_held(window.payment):
             capture = self._send("capture", window.payment, key="locked", amount=_AMOUNT)
             waiting = asyncio.create_task(capture)
             await self._reach_the_end(window)
@@ -227,7 +226,6 @@ class _Windows:
         return observed.value
 
     async def _sweep(self) -> None:
-        assert self._system.sweep is not None
         try:
             await self._system.sweep()
         except SweepError as error:

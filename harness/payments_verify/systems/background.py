@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 
 import psycopg
 
-from payments_verify.payments.service_under_test import GatedService
+from payments_verify.payments.service_under_test import ServiceUnderTest
 from pgweave.gate import HeldStatement, Session
 from pgweave.gate.proxy import PassAll
 from pgweave.service.command import CommandError
@@ -30,7 +30,7 @@ class _Watching(PassAll):
 
 
 def statements_without_request(
-    gated: Callable[[], AbstractAsyncContextManager[GatedService]],
+    gated: Callable[[], AbstractAsyncContextManager[ServiceUnderTest]],
 ) -> list[str]:
     """What a service that was just started, and is asked nothing, sends within two seconds.
 

@@ -15,17 +15,16 @@ import httpx
 import psycopg
 from msgspec import structs
 
-from payments_verify.payments.actors import Hands
-from payments_verify.payments.binding import Binding, Clock
+from payments_verify.payments.binding import Binding, Clock, Locking
 from payments_verify.payments.bound_client import BoundClient, Names, from_environment, written_instant
 from payments_verify.payments.clock_probe import why_clock_stays
 from payments_verify.payments.coverage import traits_of
-from payments_verify.payments.row_holders import RowHolder, RowStatements
-from payments_verify.payments.service_under_test import GatedService, SweepError, System
+from payments_verify.payments.row_holders import RowStatements, SqlRowHolder
+from payments_verify.payments.service_under_test import OpenRowHolder, ServiceUnderTest, SweepError
 from payments_verify.payments.traits import Traits
 from pgweave import clock
 from pgweave.gate import Gate
-from pgweave.scheduler import GatedDatabase, Limits, Monitor, Turns
+from pgweave.scheduler import GatedDatabase, Monitor, Turns
 from pgweave.service.command import CommandError, RunningCommand, running_command
 from pgweave.service.http_client import http_client
 from pgweave.service.patience import last_printed
@@ -36,7 +35,7 @@ from pgweave.visible import without_passwords
 _REQUEST_LIMIT_S = 60.0
 _SWEEP_LIMIT_S = 60.0
 
-Do = Callable[[], Coroutine[Any, Any, object]]
+SweepBatch = Callable[[], Coroutine[Any, Any, int]]
 SetClock = Callable[[int], Coroutine[Any, Any, object]]
 
 
@@ -86,7 +85,7 @@ class StartedService:
         return traits_of(self.binding, moves_clock=self.binding.clock.by != "none")
 
     @asynccontextmanager
-    async def system(self) -> AsyncIterator[System]:
+    async def system(self) -> AsyncIterator[ServiceUnderTest]:
         """The service as it is: its statements go to the database directly.
 
         Raises:
@@ -99,20 +98,21 @@ class StartedService:
             http = await stack.enter_async_context(_http(running.url, self.binding))
             client = BoundClient(http, self.binding, Names(), self.traits.dates_authorizations)
             sweep = await self._sweep(stack, http, dsn)
-            yield System(
+            yield ServiceUnderTest(
                 self.command,
                 (client,),
                 set_clock,
                 sweep,
-                self._hold(dsn, client.id_of),
+                self._open_row_holder(dsn, client.id_of),
                 traits=self.traits,
+                id_of=client.id_of,
                 is_new=True,
                 end=running.end,
                 printed=partial(last_printed, output),
             )
 
     @asynccontextmanager
-    async def gated(self) -> AsyncIterator[GatedService]:
+    async def gated(self) -> AsyncIterator[ServiceUnderTest]:
         """The service behind a gate.
 
         Raises:
@@ -128,21 +128,18 @@ class StartedService:
             # The instants of a real clock cannot be compared with the model's.
             dated = self.traits.moves_clock and self.traits.dates_authorizations
             client = BoundClient(http, self.binding, Names(), dated)
-            statements = _row_statements(self.binding, client.id_of)
-            hands = Hands(
-                client,
-                set_clock,
-                await self._sweep(stack, http, gate.socket_dsn) or _nothing,
-                lambda: RowHolder.connect(gate.socket_dsn, statements),
-                self.traits,
-                client.id_of,
-            )
             catalog = Catalog.load(dsn, self.binding.clock.function)
-            yield GatedService(
-                name=self.command,
-                hands=hands,
-                limits=Limits(),
-                database=GatedDatabase(gate, monitor, catalog, Turns(ours=self.ours)),
+            yield ServiceUnderTest(
+                self.command,
+                (client,),
+                set_clock,
+                await self._sweep(stack, http, gate.socket_dsn),
+                self._open_row_holder(gate.socket_dsn, client.id_of),
+                GatedDatabase(gate, monitor, catalog, Turns(ours=self.ours)),
+                traits=self.traits,
+                id_of=client.id_of,
+                is_new=True,
+                end=running.end,
                 printed=partial(last_printed, output),
             )
 
@@ -171,7 +168,7 @@ class StartedService:
 
         return running, set_clock
 
-    async def _sweep(self, stack: AsyncExitStack, http: httpx.AsyncClient, dsn: str) -> Do | None:
+    async def _sweep(self, stack: AsyncExitStack, http: httpx.AsyncClient, dsn: str) -> SweepBatch | None:
         sweep = self.binding.sweep
         if sweep is None or not sweep.ways:
             return None
@@ -180,27 +177,23 @@ class StartedService:
         if sweep.sql is not None:
             connection = await stack.enter_async_context(await _connected(dsn))
             statement = sweep.sql.encode()
-            return lambda: connection.execute(statement)
+
+            async def sweep_by_sql() -> int:
+                await connection.execute(statement)
+                return 0
+
+            return sweep_by_sql
         assert sweep.command is not None
         return _sweep_by_command(sweep.command, dsn)
 
-    def _hold(self, dsn: str, id_of: Callable[[str], str]) -> Callable[[str], Any] | None:
+    def _open_row_holder(self, dsn: str, id_of: Callable[[str], str]) -> OpenRowHolder | None:
         if self.binding.lock is None:
             return None
-        statements = _row_statements(self.binding, id_of)
-
-        @asynccontextmanager
-        async def hold(payment: str) -> AsyncIterator[None]:
-            async with RowHolder.connect(dsn, statements) as holder:
-                await holder.lock(payment)
-                yield
-                await holder.roll_back()
-
-        return hold
+        return partial(SqlRowHolder.connect, dsn, _row_statements(self.binding.lock, self.binding, id_of))
 
 
 @asynccontextmanager
-async def service_at(url: str, binding: Binding) -> AsyncIterator[System]:
+async def service_at(url: str, binding: Binding) -> AsyncIterator[ServiceUnderTest]:
     """A service that runs somewhere; nothing of it but its HTTP interface is touched.
 
     Raises:
@@ -215,7 +208,7 @@ async def service_at(url: str, binding: Binding) -> AsyncIterator[System]:
         client = BoundClient(http, binding, Names(), traits.dates_authorizations)
         request = binding.sweep.request if binding.sweep is not None else None
         sweep = None if request is None else _sweep_by_request(http, request)
-        yield System(url, (client,), _leave_the_clock, sweep, traits=traits)
+        yield ServiceUnderTest(url, (client,), _leave_the_clock, sweep, traits=traits)
 
 
 @asynccontextmanager
@@ -226,12 +219,10 @@ async def _http(url: str, binding: Binding) -> AsyncIterator[httpx.AsyncClient]:
         yield http
 
 
-def _row_statements(binding: Binding, id_of: Callable[[str], str]) -> RowStatements | None:
-    if binding.lock is None:
-        return None
-    void = binding.lock.void
+def _row_statements(locking: Locking, binding: Binding, id_of: Callable[[str], str]) -> RowStatements:
+    void = locking.void
     return RowStatements(
-        _with_id(binding.lock.hold),
+        _with_id(locking.hold),
         None if void is None else _with_id(void),
         binding.payment.states,
         id_of,
@@ -242,24 +233,25 @@ def _with_id(statement: str) -> str:
     return statement.replace("%", "%%").replace("{payment}", "%s")
 
 
-def _sweep_by_request(http: httpx.AsyncClient, request: str) -> Do:
+def _sweep_by_request(http: httpx.AsyncClient, request: str) -> SweepBatch:
     method, _, path = request.partition(" ")
 
-    async def sweep() -> None:
+    async def sweep() -> int:
         try:
             response = await http.request(method, path)
         except httpx.TransportError as error:
             raise SweepError(f"{request} was not answered: {type(error).__name__} {error}") from None
         if response.status_code >= 400:
             raise SweepError(f"{request} answered {response.status_code}: {response.text}")
+        return 0
 
     return sweep
 
 
-def _sweep_by_command(command: str, dsn: str) -> Do:
+def _sweep_by_command(command: str, dsn: str) -> SweepBatch:
     shown = repr(without_passwords(command))
 
-    async def sweep() -> None:
+    async def sweep() -> int:
         process = await asyncio.create_subprocess_shell(
             command,
             stdin=asyncio.subprocess.DEVNULL,
@@ -275,6 +267,7 @@ def _sweep_by_command(command: str, dsn: str) -> Do:
         if process.returncode:
             complaints = without_passwords(printed.decode(errors="replace"))
             raise SweepError(f"{shown} ended with {process.returncode}: {complaints}")
+        return 0
 
     return sweep
 
@@ -284,8 +277,4 @@ async def _connected(dsn: str) -> psycopg.AsyncConnection:
 
 
 async def _leave_the_clock(_now: int) -> None:
-    return None
-
-
-async def _nothing() -> None:
     return None

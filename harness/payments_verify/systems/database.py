@@ -13,7 +13,7 @@ from psycopg.conninfo import make_conninfo
 
 from payments_core.infrastructure.embedded import temporary_postgres
 from payments_core.infrastructure.postgres.migrate import migrate
-from payments_verify.payments.service_under_test import System
+from payments_verify.payments.service_under_test import ServiceUnderTest
 from pgweave import clock
 
 CLOCK_FUNCTION = "payment_clock"
@@ -57,8 +57,8 @@ def migrated_database(
 
 @asynccontextmanager
 async def on_new_database(
-    dsn: str, open_on: Callable[[str], AbstractAsyncContextManager[System]]
-) -> AsyncIterator[System]:
+    dsn: str, open_on: Callable[[str], AbstractAsyncContextManager[ServiceUnderTest]]
+) -> AsyncIterator[ServiceUnderTest]:
     """A system on a database that nobody has used, prepared beside another and dropped at the end.
 
     Args:

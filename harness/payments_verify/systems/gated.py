@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 
-from payments_core.application.use_cases import ExpirePayments
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
 from payments_core.infrastructure.postgres.pool import Pool
-from payments_verify.payments.actors import Hands
 from payments_verify.payments.http_binding import PaymentsClient
-from payments_verify.payments.row_holders import RowHolder
-from payments_verify.payments.service_under_test import GatedService
+from payments_verify.payments.row_holders import SqlRowHolder
+from payments_verify.payments.service_under_test import ServiceUnderTest
 from payments_verify.systems.database import CLOCK_FUNCTION, new_database, prepared_database
+from payments_verify.systems.in_process import expire_batch
 from payments_verify.systems.one_core import on_one_core
 from payments_verify.systems.quiet import only_errors_logged
 from payments_verify.systems.shipped import shipped
 from pgweave.clock import DatabaseClock
 from pgweave.gate import Gate
-from pgweave.scheduler import GatedDatabase, Limits, Monitor, Turns
+from pgweave.scheduler import GatedDatabase, Monitor, Turns
 from pgweave.service.command import running_command
 from pgweave.service.http_client import http_client
 from pgweave.sql.catalog import Catalog
@@ -37,7 +37,7 @@ _CONNECTIONS = 16
 @asynccontextmanager
 async def gated(
     dsn: str, command: str | None = None, *, ours: bool = True, one_core: bool = True
-) -> AsyncIterator[GatedService]:
+) -> AsyncIterator[ServiceUnderTest]:
     """A service over a gate in front of ``dsn``, which has a clock that can be set.
 
     Args:
@@ -60,18 +60,18 @@ async def gated(
             _pool(gate, _CONNECTIONS if command is None else 2) as pool,
             _served(gate, pool, command) as client,
         ):
-            expire = ExpirePayments(postgres_store(pool))
-            hands = Hands(client, clock.set, lambda: expire(100), lambda: RowHolder.connect(gate.socket_dsn))
-            yield GatedService(
-                name="in process" if command is None else command,
-                hands=hands,
-                limits=Limits(),
-                database=GatedDatabase(gate, monitor, Catalog.load(dsn, CLOCK_FUNCTION), Turns(ours=ours)),
+            yield ServiceUnderTest(
+                "in process" if command is None else command,
+                (client,),
+                clock.set,
+                partial(expire_batch, postgres_store(pool)),
+                partial(SqlRowHolder.connect, gate.socket_dsn),
+                GatedDatabase(gate, monitor, Catalog.load(dsn, CLOCK_FUNCTION), Turns(ours=ours)),
             )
 
 
 @asynccontextmanager
-async def gated_on_new_database(dsn: str) -> AsyncIterator[GatedService]:
+async def gated_on_new_database(dsn: str) -> AsyncIterator[ServiceUnderTest]:
     """The application in this process over a gate, on a database that nobody has used.
 
     Args:
@@ -110,7 +110,7 @@ async def _served(gate: Gate, pool: Pool, command: str | None) -> AsyncIterator[
 
 
 @asynccontextmanager
-async def gated_service(bin_dir: Path | None = None) -> AsyncIterator[GatedService]:
+async def gated_service(bin_dir: Path | None = None) -> AsyncIterator[ServiceUnderTest]:
     """The application behind a gate, with a database of its own on a server of its own.
 
     Args:

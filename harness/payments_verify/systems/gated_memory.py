@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TypeAlias
 
 from payments_core.application.ports import PaymentStore
-from payments_core.application.use_cases import ExpirePayments
 from payments_core.domain.values import Instant
 from payments_core.infrastructure.in_memory import InMemoryPaymentStore
-from payments_verify.payments.actors import Hands
-from payments_verify.payments.service_under_test import GatedService
+from payments_verify.payments.service_under_test import ServiceUnderTest
+from payments_verify.systems.in_process import expire_batch
 from payments_verify.systems.quiet import only_errors_logged
 from payments_verify.systems.scheduled_store import ScheduledStore, StoreHolder
 from payments_verify.systems.shipped import shipped
@@ -28,7 +28,7 @@ _LIMITS = Limits(stall=10)
 
 
 @asynccontextmanager
-async def gated_in_memory(make_store: MakeStore = InMemoryPaymentStore) -> AsyncIterator[GatedService]:
+async def gated_in_memory(make_store: MakeStore = InMemoryPaymentStore) -> AsyncIterator[ServiceUnderTest]:
     """The application in this process over a store in memory, which decides by a clock of its own.
 
     Args:
@@ -40,7 +40,12 @@ async def gated_in_memory(make_store: MakeStore = InMemoryPaymentStore) -> Async
         instant[0] = now
 
     store = ScheduledStore(make_store(lambda: instant[0]))
-    expire = ExpirePayments(store)
     with only_errors_logged():
-        hands = Hands(shipped(store), set_clock, lambda: expire(100), lambda: StoreHolder.open(store))
-        yield GatedService(IN_MEMORY, hands, _LIMITS)
+        yield ServiceUnderTest(
+            IN_MEMORY,
+            (shipped(store),),
+            set_clock,
+            partial(expire_batch, store),
+            partial(StoreHolder.open, store),
+            limits=_LIMITS,
+        )

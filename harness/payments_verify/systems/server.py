@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import IO
 
 import httpx
@@ -17,8 +18,9 @@ from payments_core.entrypoints import tokens
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
 from payments_verify.payments.http_binding import PaymentsClient
-from payments_verify.payments.service_under_test import System
-from payments_verify.systems.in_process import row_lock, sweep_all
+from payments_verify.payments.row_holders import SqlRowHolder
+from payments_verify.payments.service_under_test import ServiceUnderTest
+from payments_verify.systems.in_process import expire_batch
 from pgweave.clock import DatabaseClock
 from pgweave.service.http_client import http_client
 from pgweave.service.patience import comes_to_serve, last_printed
@@ -33,7 +35,7 @@ class ServerError(RuntimeError):
 
 
 @asynccontextmanager
-async def servers(dsn: str, count: int, direct: str | None = None) -> AsyncIterator[System]:
+async def servers(dsn: str, count: int, direct: str | None = None) -> AsyncIterator[ServiceUnderTest]:
     """``count`` server processes on one database, which has a clock that can be set.
 
     Args:
@@ -53,12 +55,12 @@ async def servers(dsn: str, count: int, direct: str | None = None) -> AsyncItera
         pool = await stack.enter_async_context(make_pool(Settings(database_url=own)))
         store = postgres_store(pool)
         name = f"{count} server process{'es' if count > 1 else ''}"
-        yield System(
+        yield ServiceUnderTest(
             name,
             tuple(clients),
             clock.set,
-            lambda: sweep_all(store),
-            lambda payment: row_lock(own, payment),
+            partial(expire_batch, store),
+            partial(SqlRowHolder.connect, own),
         )
 
 

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from payments_verify.payments.scenario_domain import ScenarioProgram
 from payments_verify.payments.scenarios import NAMED
-from payments_verify.payments.service_under_test import GatedService
+from payments_verify.payments.service_under_test import ServiceUnderTest
 from payments_verify.systems.database import prepared_database
 from payments_verify.systems.gated import EXPLORING, gated
 from payments_verify.systems.gated_memory import gated_in_memory
@@ -19,7 +19,7 @@ from payments_verify.systems.one_core import allowed_cores, run_anywhere
 from pgweave.interleavings.parallel import worker_resources
 
 # What is open in a worker's thread, and closed with its resources.
-_opened: WeakKeyDictionary[AsyncExitStack, dict[MakeProgram, GatedService]] = WeakKeyDictionary()
+_opened: WeakKeyDictionary[AsyncExitStack, dict[MakeProgram, ServiceUnderTest]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def local_processes(count: int) -> ProcessPoolExecutor:
     )
 
 
-async def _service(kind: MakeProgram) -> GatedService:
+async def _service(kind: MakeProgram) -> ServiceUnderTest:
     resources = worker_resources()
     services = _opened.setdefault(resources, {})
     if kind not in services:

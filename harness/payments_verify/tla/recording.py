@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from payments_verify.payments.known import until_known
 from payments_verify.payments.scenario_domain import ScenarioProgram
 from payments_verify.payments.scenarios import Scenario
-from payments_verify.payments.service_under_test import GatedService
+from payments_verify.payments.service_under_test import ServiceUnderTest
 from payments_verify.result import CheckResult
 from payments_verify.tla.behaviours import count_behaviours
 from payments_verify.tla.races import NotModelledError, Protocol
@@ -27,7 +27,7 @@ Runs = Sequence[Sequence[Function]]
 
 async def record(
     scenario: Scenario,
-    service: GatedService,
+    service: ServiceUnderTest,
     make_strategy: Callable[[], Strategy] = SourceDPOR,
     *,
     on_run: Callable[[int], object] = lambda _runs: None,

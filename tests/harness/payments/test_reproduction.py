@@ -18,7 +18,7 @@ from payments_verify.payments.checks import machine_check
 from payments_verify.payments.observations import Invocation, Observation, answered
 from payments_verify.payments.oracle import MismatchError
 from payments_verify.payments.reproduction import Call, Program, retold
-from payments_verify.payments.service_under_test import System
+from payments_verify.payments.service_under_test import ServiceUnderTest
 from payments_verify.payments.stress_check import stress_check
 from payments_verify.result import CheckResult
 from payments_verify.systems import in_memory, in_process
@@ -72,9 +72,9 @@ class NeverCaptures:
 def checked(broken: Callable[[Any], Any], *, is_new: bool = True, examples: int = 30) -> CheckResult:
     shared = None if is_new else broken(None)
 
-    def opened() -> AbstractAsyncContextManager[System]:
+    def opened() -> AbstractAsyncContextManager[ServiceUnderTest]:
         @asynccontextmanager
-        async def system() -> AsyncIterator[System]:
+        async def system() -> AsyncIterator[ServiceUnderTest]:
             async with in_memory() as right:
                 if shared is None:
                     client = broken(right.clients[0])
@@ -134,7 +134,7 @@ class TiresOfPayments:
 
 def test_the_commands_of_this_service_have_a_new_database_too(monkeypatch: pytest.MonkeyPatch) -> None:
     @asynccontextmanager
-    async def tired(dsn: str) -> AsyncIterator[System]:
+    async def tired(dsn: str) -> AsyncIterator[ServiceUnderTest]:
         async with in_process(dsn) as right:
             yield replace(right, clients=(TiresOfPayments(right.clients[0], dsn),))
 
@@ -150,7 +150,7 @@ def test_the_commands_of_this_service_have_a_new_database_too(monkeypatch: pytes
 
 def stressed(broken: Callable[[Any], Any], folder: Path) -> str:
     @asynccontextmanager
-    async def opened() -> AsyncIterator[System]:
+    async def opened() -> AsyncIterator[ServiceUnderTest]:
         async with in_memory() as right:
             yield replace(right, clients=(broken(right.clients[0]),))
 
@@ -173,7 +173,7 @@ def test_the_clock_does_not_go_back_from_one_program_to_the_next() -> None:
     seen: list[int] = []
 
     @asynccontextmanager
-    async def opened() -> AsyncIterator[System]:
+    async def opened() -> AsyncIterator[ServiceUnderTest]:
         async with in_memory() as right:
 
             async def set_clock(now: int) -> None:

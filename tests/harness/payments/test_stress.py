@@ -15,13 +15,14 @@ from payments_verify.systems import in_memory
 
 
 def _stressed(folder: Path, error: Exception | None) -> StressReport:
-    async def sweep() -> None:
+    async def sweep_batch() -> int:
         if error is not None:
             raise error
+        return 0
 
     async def played() -> StressReport:
         async with in_memory() as system:
-            return await stress(replace(system, sweep=sweep), folder, rounds=8, seed=1)
+            return await stress(replace(system, sweep_batch=sweep_batch), folder, rounds=8, seed=1)
 
     return asyncio.run(played())
 
