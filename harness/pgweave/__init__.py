@@ -4,21 +4,36 @@ It knows nothing of what the programs are for. ``gate`` holds their statements, 
 touches, ``scheduler`` performs one order, ``interleavings`` chooses the orders, ``history`` judges answers,
 ``timeline`` draws, ``clock`` gives a database a clock that can be set, ``service`` starts what is examined.
 
-``explore`` and ``replay`` are the front door (`pgweave.api`).
+``explore``, ``replay`` and ``check_history`` are the front door (`pgweave.api`): it makes a ``scenario`` a
+``race`` of ``clients``, whose end ``judging`` judges, and gives a ``result``.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pgweave.api import Result, explore, replay
-    from pgweave.race import Command, UseError
+    from pgweave.api import check_history, explore, replay
+    from pgweave.history.operations import Operation
+    from pgweave.history.spec import Spec
+    from pgweave.result import Result
+    from pgweave.scenario import Command, UseError
 
-__all__ = ["Command", "Result", "UseError", "explore", "replay"]
+_WHERE = {
+    "Command": "scenario",
+    "Operation": "history.operations",
+    "Result": "result",
+    "Spec": "history.spec",
+    "UseError": "scenario",
+    "check_history": "api",
+    "explore": "api",
+    "replay": "api",
+}
+
+__all__ = ["Command", "Operation", "Result", "Spec", "UseError", "check_history", "explore", "replay"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever it is
     """Import the front door when somebody comes through it: who checks a history needs no database."""
-    if name not in __all__:
+    if name not in _WHERE:
         raise AttributeError(f"module 'pgweave' has no attribute {name!r}")
-    return getattr(import_module("pgweave.api"), name)
+    return getattr(import_module(f"pgweave.{_WHERE[name]}"), name)

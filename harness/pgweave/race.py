@@ -2,41 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
-from collections.abc import AsyncIterator, Callable, Hashable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import sys
+from collections.abc import AsyncIterator, Hashable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import psycopg
 
+from pgweave.calling import call
+from pgweave.clients import Heard, named
 from pgweave.drive.domain import Facts, World
 from pgweave.drive.race import Race
 from pgweave.gate import Gate
-from pgweave.interleavings.execution import Execution
-from pgweave.interleavings.footprint import EVERYTHING
-from pgweave.scheduler import Body, GatedDatabase, Limits, Monitor, Process, Run, Turns
+from pgweave.interleavings.execution import Execution, SchedulingError
+from pgweave.judging import Ended, judge
+from pgweave.leftovers import Leftovers
+from pgweave.scenario import Command, Scenario, UseError, arguments_taken
+from pgweave.scheduler import GatedDatabase, Limits, Monitor, Run, Turns
+from pgweave.service.asgi import ApplicationError, serving
 from pgweave.service.command import CommandError, running_command
 from pgweave.sql.catalog import Catalog
 from pgweave.sql.footprints import is_scheduling_point
-from pgweave.timeline.model import TimelineOperation
-
-Setup: TypeAlias = Callable[[str], Any]
-"""Brings the database to where a race begins, always the same. Gets a connection string; async or plain."""
-
-Client: TypeAlias = Callable[[str, Any], Any]
-"""Gets a connection string or a URL, and what the setup returned. Returns its answer. Async or plain."""
-
-Check: TypeAlias = Callable[[str, Any, Sequence[Any]], Any]
-"""Gets a connection string, what the setup returned, and the answers in the order of the clients.
-
-It raises `AssertionError` or returns ``False`` if something is wrong. Async or plain.
-"""
 
 LIMITS = Limits()
 """How long a schedule waits for its clients."""
+
+_MOST_HUNG = 2
 
 _LEFT_OPEN = """
     SELECT left(query, 200) FROM pg_stat_activity
@@ -44,74 +37,54 @@ _LEFT_OPEN = """
 """
 
 
-@dataclass(frozen=True)
-class Command:
-    """A service, which a command starts. It serves HTTP at ``HOST`` and ``PORT`` of its environment.
-
-    Attributes:
-        shell: the command, for the shell: ``my-service --port $PORT``.
-        ready: a path that it answers with anything below 500 once it serves.
-        variable: where in its environment it looks for its database.
-    """
-
-    shell: str
-    ready: str = "/"
-    variable: str = "DATABASE_URL"
-
-
-class UseError(RuntimeError):
-    """There can be no verdict as things are; the message says what to do."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What is to be explored."""
-
-    dsn: str
-    setup: Setup
-    clients: Sequence[Client]
-    check: Check
-    service: Command | None
-
-
-@dataclass(frozen=True)
-class Ended:
-    """What a schedule has led to: what is wrong, and who was answered what."""
-
-    problem: str
-    operations: tuple[TimelineOperation, ...]
-
-
 @asynccontextmanager
-async def race_of(asked: Asked) -> AsyncIterator[Race[str]]:
+async def race_of(scenario: Scenario, dsn: str) -> AsyncIterator[Race[str]]:
     """Make the proxy, the service and the database ready, until the block ends.
 
     Raises:
         UseError: there can be no verdict as things are; the message says what to do.
         psycopg.Error: the database cannot be reached.
     """
-    if not asked.clients:
-        raise UseError("there is no client: give at least one")
     async with AsyncExitStack() as stack:
-        gate = await stack.enter_async_context(Gate.open(asked.dsn, is_scheduling_point))
-        monitor = await stack.enter_async_context(Monitor.connect(asked.dsn, ours=False))
-        address = await _address(asked.service, gate, stack)
-        caller = _Caller(stack.enter_context(ThreadPoolExecutor(max_workers=len(asked.clients))))
-        await caller.call(asked.setup, asked.dsn)  # it may make the tables
-        await _require_no_transaction(asked.dsn)
-        database = GatedDatabase(gate, monitor, Catalog.load(asked.dsn), Turns(ours=False))
-        yield Race(ClientsDomain(asked, address, database, caller))
+        gate = await stack.enter_async_context(Gate.open(dsn, is_scheduling_point))
+        monitor = await stack.enter_async_context(Monitor.connect(dsn, ours=False))
+        await set_up(scenario, dsn)  # it may make the tables
+        await _require_no_transaction(dsn)
+        address = await _address(scenario, gate, stack)
+        database = GatedDatabase(gate, monitor, Catalog.load(dsn), Turns(ours=False))
+        leftovers = Leftovers(scenario, gate, address, partial(set_up, scenario, dsn))
+        if scenario.service is not None:
+            await leftovers.learn()
+        yield Race(ClientsDomain(scenario, dsn, address, database, leftovers))
 
 
-async def _address(service: Command | None, gate: Gate, stack: AsyncExitStack) -> str:
+async def _address(scenario: Scenario, gate: Gate, stack: AsyncExitStack) -> str:
     """Where the clients turn to."""
+    service = scenario.service
     if service is None:
         return gate.tcp_dsn
-    starting = running_command(service.shell, {service.variable: gate.tcp_dsn}, service.ready)
     try:
-        return (await stack.enter_async_context(starting)).url
-    except CommandError as error:
+        if isinstance(service, Command):
+            starting = running_command(service.shell, {service.variable: gate.tcp_dsn}, service.ready)
+            return (await stack.enter_async_context(starting)).url
+        return await stack.enter_async_context(serving(await call(service, gate.tcp_dsn)))
+    except (CommandError, ApplicationError) as error:
         raise UseError(f"the service does not serve: {error}") from error
+    except Exception as error:
+        raise UseError(f"the service cannot be made: its function raised {named(error)}") from error
+
+
+async def set_up(scenario: Scenario, dsn: str) -> object:
+    """Bring the database to where a race begins; what the setup returns.
+
+    Raises:
+        UseError: it raised something.
+    """
+    given = (dsn,)
+    try:
+        return await call(scenario.setup, *given[: arguments_taken(scenario.setup, 1)])
+    except Exception as error:
+        raise UseError(f"the setup cannot be made: it raised {named(error)}") from error
 
 
 async def _require_no_transaction(dsn: str) -> None:
@@ -123,29 +96,20 @@ async def _require_no_transaction(dsn: str) -> None:
         )
 
 
-@dataclass(frozen=True)
-class _Caller:
-    """Calls what a user gave: in the event loop if it is async, else in a thread."""
-
-    threads: ThreadPoolExecutor
-
-    async def call(self, function: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401 - the user's
-        if inspect.iscoroutinefunction(function):
-            return await function(*arguments)
-        answer = await asyncio.get_running_loop().run_in_executor(self.threads, function, *arguments)
-        return await answer if inspect.isawaitable(answer) else answer
-
-
 class ClientsDomain:
-    """Clients that a user gave, and the check that judges them."""
+    """Clients that a user gave, and the check and the spec that judge them."""
 
-    def __init__(self, asked: Asked, address: str, database: GatedDatabase, caller: _Caller) -> None:
-        self.name = " and ".join(_names(asked.clients))
-        self.actors = _names(asked.clients)
+    def __init__(
+        self, scenario: Scenario, dsn: str, address: str, database: GatedDatabase, leftovers: Leftovers
+    ) -> None:
+        self.actors = scenario.names
+        self.name = " and ".join(self.actors)
         self.database = database
-        self._asked = asked
+        self._scenario = scenario
+        self._dsn = dsn
         self._address = address
-        self._caller = caller
+        self._leftovers = leftovers
+        self._hung = 0
 
     async def prepare(self) -> None:
         """Nothing: each schedule has a setup."""
@@ -155,12 +119,20 @@ class ClientsDomain:
         """Call the setup.
 
         Raises:
-            UseError: no client has sent a statement through the proxy, or the check cannot be made.
+            UseError: no client has sent a statement through the proxy, one hangs in the first runs, or the
+                setup, the check or the spec cannot be asked.
         """
         assert not hurt, "nothing goes wrong on purpose"
-        made = await self._caller.call(self._asked.setup, self._asked.dsn)
-        bodies = [(name, self._body(number, made, facts)) for number, name in enumerate(self.actors)]
-        yield World(bodies, lambda run: self._observe(run, made), limits=LIMITS)
+        heard = Heard(self._scenario, self._address, await set_up(self._scenario, self._dsn), facts)
+        try:
+            yield World(heard.bodies(), partial(self._observe, heard), limits=LIMITS)
+        except SchedulingError as error:
+            self._hung += 1
+            if self._hung == _MOST_HUNG:
+                raise UseError(
+                    f"a client hangs, or waits for another elsewhere than in the database: {error}"
+                ) from error
+            raise
 
     def is_answer(self, result: Any) -> bool:  # noqa: ANN401 - the user's
         """Whether a client has come to its end."""
@@ -179,55 +151,22 @@ class ClientsDomain:
         """What was wrong at the end of a run."""
         return execution.result.problem or None
 
-    def _body(self, number: int, made: Any, facts: Facts) -> Body:  # noqa: ANN401 - the user's
-        async def body(process: Process) -> None:
-            operation = process.begin(self.actors[number])
-            if facts.answers_alone:
-                await process.point(f"{self.actors[number]} begins", EVERYTHING)
-            try:
-                answer = await self._caller.call(self._asked.clients[number], self._address, made)
-            except Exception as error:  # noqa: BLE001 - the client's; it is told
-                process.end(operation, error)
-            else:
-                process.end(operation, answer)
-
-        return body
-
-    async def _observe(self, run: Run, made: Any) -> Ended:  # noqa: ANN401 - the user's
+    async def _observe(self, heard: Heard, run: Run) -> Ended:
+        self._hung = -sys.maxsize  # who has come to an end once does not always hang
         if not any(process.statements for process in run.processes):
-            raise UseError(
-                "no client has sent a statement through the proxy: connect with the string that is given"
-            )
-        done = [operation for process in run.processes for operation in process.operations]
-        raised = next((each for each in done if isinstance(each.result, Exception)), None)
-        problem = run.left_open if raised is None else f"{raised.value} raised {_named(raised.result)}"
-        if not problem:
-            problem = await self._checked(made, [each.result for each in done])
-        shown = (
-            TimelineOperation(
-                each.process,
-                str(each.value),
-                _named(each.result) if isinstance(each.result, Exception) else repr(each.result),
-                first=each.first,
-                last=None if each.first is None else each.answered,
-            )
-            for each in done
-        )
-        return Ended(problem, tuple(shown))
+            raise UseError(self._nothing_sent)
+        ended = await judge(heard, self._dsn, run.left_open)
+        if not ended.problem and self._scenario.service is not None:
+            return replace(ended, problem=await self._leftovers.problem(run.left_failed))
+        return ended
 
-    async def _checked(self, made: Any, answers: Sequence[Any]) -> str:  # noqa: ANN401 - the user's
-        try:
-            verdict = await self._caller.call(self._asked.check, self._asked.dsn, made, answers)
-        except AssertionError as error:
-            return str(error) or "the check's assertion failed"
-        except Exception as error:
-            raise UseError(f"the check cannot be made: it raised {_named(error)}") from error
-        return "the check returned False" if verdict is False else ""
-
-
-def _names(clients: Sequence[Client]) -> Sequence[str]:
-    return [f"{getattr(client, '__name__', 'client')} {number}" for number, client in enumerate(clients)]
-
-
-def _named(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".strip().removesuffix(":")
+    @property
+    def _nothing_sent(self) -> str:
+        match self._scenario.service:
+            case None:
+                do = "connect with the string that is given"
+            case Command(variable=variable):
+                do = f"the service has to take the string in {variable}"
+            case _:
+                do = "the application has to use the string that its function is given"
+        return f"no client has sent a statement through the proxy: {do}"

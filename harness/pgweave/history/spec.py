@@ -5,44 +5,25 @@ decides whether a concurrent history of the real service can be explained as som
 for every operation, each between the operation's invocation and its response (Herlihy and Wing,
 "Linearizability: A Correctness Condition for Concurrent Objects", TOPLAS 1990).
 
-To check a service of your own, write one class with the members of `Spec`. A counter that
-only counts up is complete in a few lines::
+To check a service of your own, derive one class from `Spec`. It needs one method::
 
-    class Counter:
-        name = "counter"
-
-        def partition(self, operations):
-            return {"counter": list(operations)}
-
+    class Counter(Spec[int]):
         def initial(self):
             return 0
 
         def step(self, state, operation):
-            match operation.f, operation.outcome:
-                case "increment", Outcome.OK | Outcome.UNKNOWN:
-                    return (state + 1,)
-                case "read", Outcome.OK:
-                    return (state,) if operation.response == state else ()
-                case _:
-                    return (state,)
-
-        def observes(self, operation):
-            return operation.f == "read"
-
-        def describe(self, operation):
-            return f"{operation.f} -> {operation.response}"
-
-        def expected(self, state, operation):
-            return f"{state}"
+            if operation.f == "increment":
+                return (state + 1,)
+            return (state,) if operation.response == state else ()
 """
 
 from __future__ import annotations
 
 import reprlib
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Protocol, TypeVar, cast, runtime_checkable
 
-from pgweave.history.operations import Operation
+from pgweave.history.operations import Json, Operation, Outcome
 
 S = TypeVar("S", bound=Hashable)
 
@@ -75,6 +56,12 @@ def not_understood(spec_name: str, operation: Operation, known: str) -> SpecErro
     )
 
 
+def shown(value: Json) -> str:
+    """A value for people: what a mapping has, without its names."""
+    return " ".join(map(str, value.values())) if isinstance(value, Mapping) else repr(value)
+
+
+@runtime_checkable
 class Spec(Protocol[S]):
     """A sequential specification, generic over its state `S`.
 
@@ -86,11 +73,18 @@ class Spec(Protocol[S]):
     operation's `f`, `value`, `outcome` and `response`, and at nothing else: operations that agree in these
     are interchangeable to the checker, whoever called them and when.
 
+    Derived from this class a specification needs `step` alone; the rest has defaults, which are right for
+    every object, if not the fastest.
+
     Attributes:
-        name: The name under which it is registered, and which a history's header carries.
+        name: The name under which it is registered, and which a history's header carries; that of the class
+            if it gives none.
     """
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The name of the class, if it gives no other."""
+        return type(self).__name__
 
     def partition(self, operations: Sequence[Operation]) -> Mapping[str, Sequence[Operation]]:
         """Split a history into parts that cannot influence one another.
@@ -109,16 +103,16 @@ class Spec(Protocol[S]):
             The parts by label, each in the order of the invocations. Every operation is in one part; only one
             that acts on several objects independently, with no promise that it does so at one instant, is in
             several. An operation's `value` may be replaced, to carry what the whole history says of it. The
-            label names the object in reports (`key "3"`).
+            label names the object in reports (`key "3"`). One part, if not given.
 
         Raises:
             SpecError: An operation is not one of this specification; says which, and what it knows.
         """
-        ...
+        return {self.name: operations}
 
     def initial(self) -> S:
-        """Return the state of every part before its first operation."""
-        ...
+        """Return the state of every part before its first operation; ``None`` if not given."""
+        return cast("S", None)
 
     def step(self, state: S, operation: Operation) -> tuple[S, ...]:
         """Perform one operation with the outcome that was observed.
@@ -149,7 +143,8 @@ class Spec(Protocol[S]):
         Args:
             operation: The operation, with its outcome.
         """
-        ...
+        del operation
+        return False
 
     def describe(self, operation: Operation) -> str:
         """Return the operation and what was observed, for people, in under about 60 characters (`read -> 2`).
@@ -157,7 +152,10 @@ class Spec(Protocol[S]):
         Args:
             operation: The operation.
         """
-        ...
+        argument = "" if operation.value is None else f" {shown(operation.value)}"
+        observed = "?" if operation.outcome is Outcome.UNKNOWN else shown(operation.response)
+        refused = "refused: " if operation.outcome is Outcome.FAIL else ""
+        return f"{operation.f}{argument} -> {refused}{observed}"
 
     def expected(self, state: S, operation: Operation) -> str:
         """Return what the specification would have answered in `state`, in the words of `describe` (`4`).
@@ -168,7 +166,8 @@ class Spec(Protocol[S]):
             state: A state.
             operation: The operation.
         """
-        ...
+        del state, operation
+        return "otherwise"
 
 
 @runtime_checkable

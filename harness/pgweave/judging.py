@@ -1,0 +1,84 @@
+"""What is wrong at the end of a schedule, if anything is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pgweave.calling import call
+from pgweave.clients import Heard, named
+from pgweave.history.explain import explain, render
+from pgweave.history.linearizability import check as check_linearizable
+from pgweave.history.operations import Operation
+from pgweave.history.spec import Spec
+from pgweave.scenario import Check, UseError, arguments_taken
+from pgweave.timeline.model import TimelineOperation
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a schedule has led to.
+
+    Attributes:
+        problem: what is wrong; empty if nothing is.
+        operations: who was answered what.
+        explanation: why no order of the operations explains the answers, drawn.
+    """
+
+    problem: str
+    operations: tuple[TimelineOperation, ...]
+    explanation: str = ""
+
+
+async def judge(heard: Heard, dsn: str, left_open: str) -> Ended:
+    """Judge a run that has come to its end.
+
+    Args:
+        heard: what the clients were answered.
+        dsn: for the check.
+        left_open: what a client has left in a transaction; empty if nothing.
+
+    Raises:
+        UseError: the check or the spec raised something.
+    """
+    scenario, explanation = heard.scenario, ""
+    problem = heard.raised or left_open
+    if not problem and scenario.check is not None:
+        problem = await _checked(scenario.check, dsn, heard.world, heard.answers)
+    if not problem and scenario.spec is not None:
+        problem, explanation = judge_history(scenario.spec, heard.history())
+    return Ended(problem, heard.drawn(), explanation)
+
+
+def judge_history(spec: Spec[Any], operations: Sequence[Operation]) -> tuple[str, str]:
+    """What is wrong with what clients heard, and why, drawn; both are empty if nothing is.
+
+    Raises:
+        UseError: the spec raised something, or the history is too long to be decided.
+    """
+    try:
+        result = check_linearizable(spec, operations)
+        why = None if result.refuted is None else explain(spec, result.refuted)
+    except Exception as error:
+        raise UseError(
+            f"the spec {spec.name} cannot be asked: it raised {named(error)}. Its step returns a tuple of the"
+            " states that can follow, and an empty one if none can; states are immutable, answers JSON values"
+        ) from error
+    if why is None:
+        if result.reason:
+            raise UseError(f"whether the answers have an order is not known: {result.reason}")
+        return "", ""
+    stuck = " or ".join(each.description for each in why.blocked)
+    return f"not linearizable: no order of the operations explains {stuck}", render(why)
+
+
+async def _checked(check: Check, dsn: str, world: object, answers: Sequence[Any]) -> str:
+    given = (dsn, world, answers)
+    try:
+        verdict = await call(check, *given[: arguments_taken(check, len(given))])
+    except AssertionError as error:
+        return str(error) or "the check's assertion failed"
+    except Exception as error:
+        raise UseError(f"the check cannot be made: it raised {named(error)}") from error
+    return "the check returned False" if verdict is False else ""

@@ -1,0 +1,104 @@
+"""What an exploration has found, and the file of a wrong schedule."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from pgweave.scenario import UseError
+
+_FORMAT, _VERSION = "pgweave-schedule", 1
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was found.
+
+    Attributes:
+        schedules: how many schedules were run: of those that differ in the order of independent statements
+            alone, one.
+        complete: whether these were all.
+        problem: what is wrong, in the first wrong schedule; empty if nothing is.
+        picture: that schedule with few switches between clients, drawn; that of a replay in any case.
+        schedule: the clients in the order of their statements there.
+        labels: these statements.
+        unclear: why some schedules could not be run, or did otherwise when they were run again.
+        file: where the wrong schedule is kept, if it is.
+    """
+
+    schedules: int
+    complete: bool
+    problem: str = ""
+    picture: str = ""
+    schedule: tuple[int, ...] = ()
+    labels: tuple[str, ...] = ()
+    unclear: tuple[str, ...] = ()
+    file: Path | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Whether every schedule was run, and nothing was wrong in any."""
+        return self.complete and not self.problem and not self.unclear
+
+    @property
+    def verdict(self) -> str:
+        """`holds`, `violated` or `no verdict`."""
+        return "violated" if self.problem else "holds" if self.holds else "no verdict"
+
+    def assert_holds(self) -> None:
+        """Require that it holds.
+
+        Raises:
+            AssertionError: something is wrong, with the picture; or not everything was run.
+        """
+        __tracebackhide__ = True
+        if not self.holds:
+            raise AssertionError(str(self))
+
+    def save(self, path: Path | str) -> None:
+        """Write the wrong schedule to a file, for `replay`.
+
+        Raises:
+            UseError: there is none.
+        """
+        if not self.problem:
+            raise UseError("there is no wrong schedule to save")
+        content = {
+            "format": _FORMAT,
+            "version": _VERSION,
+            "schedule": self.schedule,
+            "statements": self.labels,
+        }
+        Path(path).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+    def __str__(self) -> str:
+        if self.problem:
+            kept = f"\n\nthe schedule is in {self.file}" if self.file is not None else ""
+            return f"violated in schedule {self.schedules}: {self.problem}\n\n{self.picture}{kept}"
+        if self.holds:
+            return f"holds in this schedule\n\n{self.picture}" if self.picture else self._all_hold
+        why = "; ".join(self.unclear) or "not everything was run"
+        return f"no verdict: {self.schedules} schedules were run, and then: {why}"
+
+    @property
+    def _all_hold(self) -> str:
+        schedules = "1 schedule" if self.schedules == 1 else f"{self.schedules} schedules"
+        return f"holds: {schedules}, one of each class"
+
+
+def read_schedule(path: Path | str) -> tuple[list[int], list[str]]:
+    """The schedule of a file, and its statements.
+
+    Raises:
+        UseError: the file is none.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        found = content["format"], content["version"]
+        schedule, labels = content["schedule"], content["statements"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UseError(f"{path} is no schedule: {error!r}") from error
+    if found != (_FORMAT, _VERSION):
+        raise UseError(f"{path} is no schedule: its format is {found}, and not {(_FORMAT, _VERSION)}")
+    return schedule, labels

