@@ -38,6 +38,7 @@ class Leftovers:
         self._address = address
         self._set_up = set_up
         self._usual: list[tuple[Client, str]] = []
+        self._found = ""
 
     async def learn(self) -> None:
         """Note what each client is answered alone, where that is the same twice.
@@ -51,7 +52,14 @@ class Leftovers:
                 self._usual.append((client, first))
 
     async def problem(self, left: Sequence[Session]) -> str:
-        """What is wrong with these connections; empty if a request that meets nobody is answered as ever."""
+        """What is wrong with these connections; empty if a request that meets nobody is answered as ever.
+
+        What was wrong once remains so: the connection is still there for later schedules to meet.
+        """
+        self._found = self._found or await self._problem(left)
+        return self._found
+
+    async def _problem(self, left: Sequence[Session]) -> str:
         for client, usual in islice(cycle(self._usual), 2 * len(self._gate.sessions)):
             open_ones = [session for session in left if session.has_failed and not session.closed]
             if not open_ones:

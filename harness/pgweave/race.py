@@ -156,9 +156,8 @@ class ClientsDomain:
         if not any(process.statements for process in run.processes):
             raise UseError(self._nothing_sent)
         ended = await judge(heard, self._dsn, run.left_open)
-        if not ended.problem and self._scenario.service is not None:
-            return replace(ended, problem=await self._leftovers.problem(run.left_failed))
-        return ended
+        left = "" if self._scenario.service is None else await self._leftovers.problem(run.left_failed)
+        return replace(ended, problem=left) if left else ended
 
     @property
     def _nothing_sent(self) -> str:
