@@ -29,10 +29,11 @@ from payments_verify.payments.conformance import LevelResult, Subject, Trials, e
 from payments_verify.payments.faults_check import FaultPlan, faults_check
 from payments_verify.payments.scenarios import ONE_CAPTURE, SCENARIOS
 from payments_verify.peers import Peer
-from payments_verify.result import CheckResult, Progress, Verdict, ViolationFound, no_progress, unfinished
+from payments_verify.result import CheckResult, Progress, ViolationFound, no_progress, unfinished
 from payments_verify.suite import Effort, Planned, suite
 from payments_verify.systems import EXPLORING, gated, prepared_database, started_subject
 from pgweave.gate import Fault
+from pgweave.verdict import Verdict, worst
 
 _FAULTS = (FaultPlan(ONE_CAPTURE), FaultPlan(SCENARIOS["same-key-twice"], (Fault.CUT_AFTER,)))
 _BLACK_BOX = (1, 2, 3)
@@ -78,8 +79,7 @@ class AlarmRun(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def verdict(self) -> Verdict:
         """``violated`` is an alarm."""
-        verdicts = {problem.verdict for problem in self.problems}
-        return "violated" if "violated" in verdicts else "no verdict" if verdicts else "holds"
+        return worst(["holds", *(problem.verdict for problem in self.problems)])
 
 
 def server_version(bin_dir: Path | None) -> str:

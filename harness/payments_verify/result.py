@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
-Verdict: TypeAlias = Literal["holds", "violated", "no verdict"]
-"""``no verdict`` is every end without a verdict: an absent tool, a limit reached, a proof not found."""
+from pgweave.verdict import Verdict, worst
 
 Progress: TypeAlias = Callable[[int, int, str], None]
 """Called as ``progress(done, total, text)`` while a check runs; ``text`` names what was just done."""
-
-EXIT_CODES: Mapping[Verdict, int] = {"holds": 0, "violated": 1, "no verdict": 2}
-"""The exit code of a command that ran one check."""
 
 
 @dataclass(frozen=True)
@@ -97,11 +93,6 @@ class CheckResult:
             )
 
     @property
-    def exit_code(self) -> int:
-        """0 if it holds, 1 if it is violated, 2 if there is no verdict."""
-        return EXIT_CODES[self.verdict]
-
-    @property
     def line(self) -> str:
         """The verdict as it is told, with what was not reached."""
         return line_of(self.verdict, self.reach)
@@ -121,10 +112,13 @@ class CheckResult:
         }
 
 
-def worst_exit_code(results: list[CheckResult]) -> int:
-    """The exit code of a command that ran several checks: 1 if one is violated, else 2 without a verdict."""
-    codes = {result.exit_code for result in results}
-    return 1 if 1 in codes else max(codes, default=2)
+def overall_line(results: Sequence[CheckResult]) -> str:
+    """The verdict on several checks together as it is told, with what none of them reached."""
+    verdict = worst(result.verdict for result in results)
+    missed = [f"{result.name}: {result.reach}" for result in results if result.line != result.verdict]
+    if verdict != "holds" or not missed:
+        return verdict
+    return f"holds as far as it reached; {'; '.join(missed)}"
 
 
 def no_progress(_done: int, _total: int, _text: str) -> None:

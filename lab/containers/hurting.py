@@ -15,7 +15,7 @@ from payments_verify.payments.observations import Invocation, Observation, Sende
 from payments_verify.payments.spec import Payments
 from payments_verify.systems.bound import service_at
 from pgweave.history.explain import explain, render
-from pgweave.history.linearizability import Verdict, check
+from pgweave.history.linearizability import check
 from pgweave.history.recorder import Recorder
 from tests.support.steps import ViolationError
 
@@ -74,7 +74,7 @@ async def _run(url: str, hurt: Callable[[], object], path: Path) -> Hurt:
             await load.race(hurt)
             operations = recorder.history().operations
         judged = check(Payments(system.traits.max_stored_refusals), operations, budget_seconds=60)
-    if judged.verdict is not Verdict.OK:
+    if judged.verdict != "holds":
         shown = "" if judged.refuted is None else render(explain(Payments(), judged.refuted))
         raise ViolationError(f"{path}: {judged.verdict} {judged.reason or ''}\n{shown}")
     if load.successes != Counter(load.payments):

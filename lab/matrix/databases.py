@@ -29,6 +29,7 @@ from payments_verify.payments.stress_check import stress_check
 from payments_verify.result import CheckResult
 from payments_verify.systems import EXPLORING, gated, in_process, servers
 from pgweave import clock
+from pgweave.verdict import EXIT_CODES, Verdict, worst
 from tests.support.partitioned import migrate_partitioned
 from tests.support.pgbouncer import pgbouncer
 from tests.support.postgres import reachable_folder
@@ -76,33 +77,33 @@ def main() -> None:
         ("PgBouncer (transaction mode), PostgreSQL", partial(pooled, "transaction")),
     ]
     lines: list[str] = []
-    codes: list[int] = []
+    verdicts: list[Verdict] = []
     for name, open_place in opened:
         with steps.step(name) as told:
-            line, code = _row(name, open_place)
+            line, verdict = _row(name, open_place)
             told.append(" ".join(line.split()))
         lines.append(line)
-        codes.append(code)
+        verdicts.append(verdict)
     typer.echo(f"\n{datetime.now(UTC):%Y-%m-%d}, `make test-databases`\n")
     typer.echo("\n".join([_in_cells("database", *COLUMNS, "seconds"), "|---|---|---|---|---|---|", *lines]))
-    sys.exit(1 if 1 in codes else max(codes))
+    sys.exit(EXIT_CODES[worst(verdicts)])
 
 
-def _row(name: str, open_place: Open) -> tuple[str, int]:
-    """The line of the table for one database, and its exit code."""
+def _row(name: str, open_place: Open) -> tuple[str, Verdict]:
+    """The line of the table for one database, and the verdict on it."""
     started = time.monotonic()
     try:
         with open_place() as place:
             results = list(_checked(place))
     except UnableError as error:
-        return _in_cells(name, f"not tried: {error}", *[""] * len(COLUMNS)), 2
+        return _in_cells(name, f"not tried: {error}", *[""] * len(COLUMNS)), "no verdict"
     for result in results:
         if result is not None and result.counterexample is not None:
             typer.echo(f"\n{name}: {result.name}: {result.verdict}\n{result.counterexample}", err=True)
     cells = [HIDDEN if each is None else f"{each.line}: {each.cases:,}" for each in results]
-    codes = [each.exit_code for each in results if each is not None]
+    verdict = worst(each.verdict for each in results if each is not None)
     shown = f"{name} {place.version}"
-    return _in_cells(shown, *cells, f"{time.monotonic() - started:.0f}"), 1 if 1 in codes else max(codes)
+    return _in_cells(shown, *cells, f"{time.monotonic() - started:.0f}"), verdict
 
 
 def _in_cells(*cells: str) -> str:

@@ -94,7 +94,7 @@ def test_the_level_that_is_reached_is_one_that_was_asked_for() -> None:
     assert made(1, "holds", "violated").reached == 1
     assert made(3, "violated").reached is None
     assert made(3, "holds", "holds", "violated").summary == "levels 3 to 4 hold; 1 to 2 left out"
-    assert made(3, "holds", "holds", "violated").exit_code == 1
+    assert made(3, "holds", "holds", "violated").verdict == "violated"
 
 
 @pytest.mark.parametrize(

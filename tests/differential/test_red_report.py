@@ -50,7 +50,7 @@ def report(folder: Path) -> dict[str, Any]:
 
 
 def test_the_races_are_violated_and_what_comes_one_by_one_holds(report: dict[str, Any]) -> None:
-    assert (report["verdict"], report["exit_code"]) == ("a violation was found", 1)
+    assert (report["verdict"], report["exit_code"]) == ("violated", 1)
     verdicts = {check["name"].partition(":")[0]: check["verdict"] for check in report["checks"]}
     assert verdicts == {
         "stateful machine": "holds",
@@ -81,7 +81,7 @@ def test_the_page_shows_them(folder: Path, report: dict[str, Any]) -> None:
     text = (folder / "index.html").read_text()
     page = Page(text)
     assert page.loads == []
-    assert "✗ a violation was found 1 of 4 checks hold." in page.text
+    assert "✗ violated 1 of 4 checks hold." in page.text
     drawn = sum(len(check["timelines"]) for check in report["checks"])
     assert page.elements.count("figure") == drawn >= 6
     assert "here the run and the model part" in page.text
@@ -111,6 +111,6 @@ def test_the_machines_shortest_program_is_drawn(tmp_path: Path) -> None:
     (blocked,) = attempt.blocked
     assert blocked.expected == "window_expired"
     assert attempt.calls[blocked.call].text.endswith("-> captured")
-    common = {"format": "payments-verify-report", "version": 1, "verdict": "v", "exit_code": 1}
+    common = {"format": "payments-verify-report", "version": 2, "verdict": "violated", "exit_code": 1}
     rest = {"seconds": 1.0, "finished_at": "", "seed": 1, "quick": True, "checks": [check]}
     assert "window_expired" in Page(render(of_json({**common, **rest}, ""))).text

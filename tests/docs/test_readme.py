@@ -18,8 +18,9 @@ from payments_verify.payments.spec import Payments
 from payments_verify.result import CheckResult
 from payments_verify.suite import QUICK
 from payments_verify.systems.server import server_process
-from pgweave.history.linearizability import Verdict, check
+from pgweave.history.linearizability import check
 from pgweave.history.operations import parse
+from pgweave.verdict import Verdict
 from tests.docs.pages import COMMANDS, HISTORIES, README, REPORT, ROOT, SERVICE, blocks, names, rows, section
 from tests.support import lines_to_try
 from tests.support.misbehaving import Behaviour, Front
@@ -53,18 +54,18 @@ def test_the_tool_prints_what_is_shown(block: str, monkeypatch: pytest.MonkeyPat
 
 
 def test_only_times_may_differ() -> None:
-    assert without_times("h: ok (0.001 s)") == without_times("h: ok (12.345 s)\n")
-    assert without_times("h: ok (0.001 s)") != without_times("h: illegal (0.001 s)")
+    assert without_times("h: holds (0.001 s)") == without_times("h: holds (12.345 s)\n")
+    assert without_times("h: holds (0.001 s)") != without_times("h: violated (0.001 s)")
 
 
 def test_the_history_to_copy_is_one_that_a_correct_service_can_have() -> None:
     (example,) = blocks(HISTORIES, "json")
-    assert verdict_on(example) is Verdict.OK
+    assert verdict_on(example) == "holds"
     both = example.replace(
         '{"type": "unknown", "process": 1, "f": "capture"}',
         '{"type": "ok", "process": 1, "f": "capture", "value": {"outcome": "captured"}}',
     )
-    assert verdict_on(both) is Verdict.ILLEGAL
+    assert verdict_on(both) == "violated"
 
 
 def verdict_on(text: str) -> Verdict:

@@ -145,13 +145,13 @@ def test_a_line_that_is_printed_beside_progress_is_a_line_of_its_own(
     console = Console(file=sys.stdout, force_terminal=True, width=80)
     with progress_bar("history", console=console) as progress:
         progress(1, 2, "files")
-        running.say("a.jsonl: illegal")
+        running.say("a.jsonl: violated")
         running.print_text(console, "why")
     printed = capsys.readouterr().out
     assert "history" in printed
     # A line is whole where the bar was erased before it, and another line begins behind it.
-    assert re.search(r"\x1b\[[12]?[KA](\x1b\[[0-9;?]*[A-Za-z])*a\.jsonl: illegal\n", printed)
-    assert {"a.jsonl: illegal", "why"} <= set(frames(printed))
+    assert re.search(r"\x1b\[[12]?[KA](\x1b\[[0-9;?]*[A-Za-z])*a\.jsonl: violated\n", printed)
+    assert {"a.jsonl: violated", "why"} <= set(frames(printed))
 
 
 def test_off_a_terminal_there_is_a_line_now_and_then_also_while_nothing_is_reported() -> None:

@@ -52,22 +52,22 @@ def test_good_histories_end_with_0() -> None:
     result = run(*good)
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
-    assert [line.split(": ok (")[0] for line in lines] == good
+    assert [line.split(": holds (")[0] for line in lines] == good
     assert all(line.endswith(" s)") for line in lines)
 
 
 def test_a_bad_history_ends_with_1_and_is_explained() -> None:
     result = run(GOOD, BAD, "--spec", "kv", "--format", "ours")
     assert result.exit_code == 1
-    assert f"{GOOD}: ok (" in result.stdout
-    assert f"{BAD}: illegal (" in result.stdout
+    assert f"{GOOD}: holds (" in result.stdout
+    assert f"{BAD}: violated (" in result.stdout
     assert 'get -> "1"  but kv answers "2"' in result.stdout
 
 
 def test_a_file_that_cannot_be_read_ends_with_2_and_the_others_are_checked(garbage: str) -> None:
     result = run(garbage, "/no/such/file", GOOD)
     assert result.exit_code == 2
-    assert f"{GOOD}: ok (" in result.stdout
+    assert f"{GOOD}: holds (" in result.stdout
     assert result.stderr.splitlines() == [
         f"error: {garbage}:1: not a valid event: JSON is malformed: invalid character (byte 9)",
         "error: /no/such/file: cannot be read: No such file or directory",
@@ -78,10 +78,10 @@ def test_illegal_outranks_what_could_not_be_checked(garbage: str) -> None:
     assert run(garbage, BAD, GOOD).exit_code == 1
 
 
-def test_unknown_ends_with_2_and_says_why(hard: str) -> None:
+def test_no_verdict_ends_with_2_and_says_why(hard: str) -> None:
     result = run(hard, "--spec", "cas-register", "--budget", "0.05")
     assert result.exit_code == 2
-    assert f"{hard}: unknown (" in result.stdout
+    assert f"{hard}: no verdict (" in result.stdout
     assert "the time budget of 0.05 s is used up" in result.stdout
     result = run(hard, "--spec", "cas-register", "--memory", "500")
     assert result.exit_code == 2
@@ -92,15 +92,15 @@ def test_json_has_every_file(garbage: str, hard: str) -> None:
     result = run(GOOD, BAD, garbage, hard, "--json", "--memory", "500", "--spec", "kv")
     assert result.exit_code == 1
     good, bad, broken, refused = msgspec.json.decode(result.stdout)
-    assert (good["file"], good["verdict"], good["spec"], good["format"]) == (GOOD, "ok", "kv", "ours")
+    assert (good["file"], good["verdict"], good["spec"], good["format"]) == (GOOD, "holds", "kv", "ours")
     assert (good["operations"], good["parts"], good["explanation"]) == (5, 2, None)
     assert 0 <= good["seconds"] < 60
-    assert bad["verdict"] == "illegal"
+    assert bad["verdict"] == "violated"
     assert bad["explanation"]["blocked"][0]["expected"] == '"2"'
     assert bad["explanation"]["blocked"][0]["operation"]["f"] == "get"
-    assert broken["verdict"] == "error"
+    assert broken["verdict"] == "no verdict"
     assert "not a valid event" in broken["reason"]
-    assert refused["verdict"] == "error"
+    assert refused["verdict"] == "no verdict"
     assert "kv: process 0, event 1: 'write' 0 -> ok 0 is not understood" in refused["reason"]
 
 
@@ -139,7 +139,7 @@ def test_wrong_arguments_end_with_2(arguments: list[str], message: str) -> None:
 def test_the_command_is_listed_and_tells_its_exit_codes() -> None:
     result = CliRunner().invoke(app, ["--help"])
     assert "Check recorded histories for linearizability." in result.output
-    assert "Exit codes: 0 all are ok; 1 any is illegal" in " ".join(run("--help").output.split())
+    assert "Exit codes: 0 all hold; 1 one is violated" in " ".join(run("--help").output.split())
 
 
 @needs_peers
@@ -161,5 +161,5 @@ def test_the_console_script_prints_names_that_the_terminal_cannot(tmp_path: Path
         check=False,
     )
     assert done.returncode == 1
-    assert b"\\u0436.jsonl: illegal (" in done.stdout
+    assert b"\\u0436.jsonl: violated (" in done.stdout
     assert done.stderr == b""

@@ -48,7 +48,7 @@ def verdicts(result: Result) -> dict[str, str]:
 def test_every_history_of_a_folder_is_checked(folder: Path) -> None:
     result = run(str(folder), "--json")
     assert result.exit_code == 0
-    assert verdicts(result) == {"b.jsonl": "ok", "a.jsonl": "ok"}
+    assert verdicts(result) == {"b.jsonl": "holds", "a.jsonl": "holds"}
     assert result.stderr == f"{folder}: no histories by their names, and not read: README.md\n"
 
 
@@ -60,7 +60,7 @@ def test_what_is_named_like_a_history_and_is_none_keeps_it_from_being_0(folder: 
     shutil.copy(HISTORIES / "kv-bad-stale-get.jsonl", folder / "z.jsonl")
     result = run(str(folder))
     assert result.exit_code == 1
-    assert f"{folder / 'z.jsonl'}: illegal" in result.stdout
+    assert f"{folder / 'z.jsonl'}: violated" in result.stdout
 
 
 def test_a_folder_without_histories_has_no_verdict(tmp_path: Path) -> None:

@@ -19,11 +19,12 @@ from payments_verify.cli import alarms as alarms_command
 from payments_verify.cli import app
 from payments_verify.model_checks import contracts, equivalence
 from payments_verify.model_checks.workers import Job, OnFinding
-from payments_verify.result import CheckResult, Verdict, ViolationFound
+from payments_verify.result import CheckResult, ViolationFound
 from payments_verify.static_checks import check
 from payments_verify.static_checks.check import Shipped, static_check
 from payments_verify.static_checks.findings import Findings
 from payments_verify.suite import QUICK, Planned
+from pgweave.verdict import Verdict
 
 ENDS = [KeyboardInterrupt, ZeroDivisionError]
 

@@ -180,7 +180,7 @@ def test_an_error_after_a_violation_does_not_undo_it(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(module, "explain", failing)
     done = CliRunner().invoke(app, ["history", str(BAD)])
     assert done.exit_code == 1
-    assert f"{BAD}: illegal" in done.stdout
+    assert f"{BAD}: violated" in done.stdout
     assert "internal error" in done.stderr
 
 
@@ -192,7 +192,7 @@ def test_a_page_that_cannot_be_written_keeps_it_from_being_0_and_leaves_1(
     page = tmp_path / "file" / "page.html"
     done = verify(["history", str(file), "--html", str(page)], tmp_path)
     assert done.returncode == code, done.stderr
-    assert f"{file}: {'illegal' if code == 1 else 'ok'}" in done.stdout
+    assert f"{file}: {'violated' if code == 1 else 'holds'}" in done.stdout
     assert f"{page}: cannot be written" in done.stderr
 
 

@@ -99,7 +99,7 @@ def test_a_history_and_its_files_name_are_shown_and_not_obeyed(
         assert result.exit_code == code, result.output
         assert_harmless(result.stdout)
         assert_harmless(result.stderr)
-    assert json.loads(result.stdout)[0]["verdict"] == ("illegal" if code == 1 else "error")
+    assert json.loads(result.stdout)[0]["verdict"] == ("violated" if code == 1 else "no verdict")
     (page,) = [each for each in tmp_path.iterdir() if each.name.startswith("p")]
     assert_harmless(page.read_text())
 

@@ -14,7 +14,8 @@ from typer.testing import CliRunner, Result
 from payments_verify.cli import app
 from payments_verify.model_checks.contracts import discover
 from payments_verify.model_checks.state_graph_bounds import EXPECTED_STATES, EXPECTED_TRANSITIONS
-from payments_verify.result import CheckResult, Verdict
+from payments_verify.result import CheckResult
+from pgweave.verdict import Verdict
 
 RULES = ("authorize", "capture", "expire", "fail", "replay")
 FIELDS = {"name", "kind", "cases", "verdict", "seconds", "counterexample", "timelines", "reach"}

@@ -222,7 +222,7 @@ def test_a_confirmed_package_holds(package: Package) -> None:
 )
 def test_what_is_not_confirmed_is_no_success(source: str, text: str, package: Package) -> None:
     result = check_contracts(package(a=source), seconds=2)
-    assert (result.verdict, result.exit_code) == ("no verdict", 2)
+    assert result.verdict == "no verdict"
     assert statuses(result) == {text: "not confirmed"}
     assert result.details["confirmed"] == 0
     assert text in str(result.counterexample)
@@ -257,7 +257,7 @@ def test_a_selection_of_nothing_is_no_success() -> None:
 def test_a_package_that_cannot_be_imported_is_no_success(source: str, error: str, package: Package) -> None:
     name = package(a=source)
     result = check_contracts(name)
-    assert (result.verdict, result.exit_code) == ("no verdict", 2)
+    assert result.verdict == "no verdict"
     assert str(result.counterexample).startswith(f"{name} cannot be imported: {error}")
 
 

@@ -101,7 +101,7 @@ def test_a_domain_that_differs_is_a_violation_with_the_arguments(
     edit, rule, by_model, by_domain = MUTANTS[mutant]
     monkeypatch.setenv("PYTHONPATH", str(mutated_copy(tmp_path, [edit])))
     result = check_equivalence(select=lambda name: name == rule, seconds=LONG_ENOUGH)
-    assert (result.verdict, result.exit_code) == ("violated", 1)
+    assert result.verdict == "violated"
     [found] = result.details["rules"]
     assert (found["rule"], found["verdict"], found["confirmed"]) == (rule, "violated", False)
     assert found["differences"]
@@ -122,7 +122,7 @@ def test_a_domain_that_differs_is_a_violation_with_the_arguments(
 
 def test_too_little_time_is_no_success() -> None:
     result = check_equivalence(select=lambda name: name == "capture", seconds=0.01)
-    assert (result.verdict, result.exit_code) == ("no verdict", 2)
+    assert result.verdict == "no verdict"
     [found] = result.details["rules"]
     assert not (found["exhausted"] and found["confirmed"])
     assert "capture: not shown equal; diffbehavior: " in str(result.counterexample)

@@ -8,13 +8,13 @@ from itertools import permutations
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from payments_verify.report.attempt_figure import figure
 from pgweave.history.attempt import attempt_of
 from pgweave.history.explain import explain, render
-from pgweave.history.linearizability import Part, Result, Verdict, check
+from pgweave.history.linearizability import Part, Result, check
 from pgweave.history.operations import Operation, Outcome
 from pgweave.history.search import MOST_AFTER_REFUTED
 from pgweave.history.specs.kv import KeyValue
@@ -46,7 +46,7 @@ def told(result: Result[str]) -> object:
     parts = []
     for part in result.parts:
         reached = None
-        if part.verdict is Verdict.ILLEGAL:
+        if part.verdict == "violated":
             reached = brute_force.score(part.operations, [step.operation for step in part.order])
         parts.append((part.verdict, reached, frozenset(part.ends), part.is_longest))
     return result.verdict, parts
@@ -59,7 +59,10 @@ def test_the_verdict_and_the_longest_prefix_are_those_without_foresight(seed: in
     history = atomic_kv_history(rng, *SIZE)
     if is_wrong:
         history = with_a_wrong_get(rng, history)
-    assert told(check(KeyValue(), history)) == told(check(Blind(), history))
+    found, blind = check(KeyValue(), history), check(Blind(), history)
+    assert found.verdict == blind.verdict
+    assume(all(part.is_longest for part in blind.parts))  # without foresight, the limit is reached sooner
+    assert told(found) == told(blind)
 
 
 def test_the_histories_have_both_verdicts_and_right_ones_take_fewer_configurations_with_foresight() -> None:
@@ -72,14 +75,14 @@ def test_the_histories_have_both_verdicts_and_right_ones_take_fewer_configuratio
         wrong.append(check(KeyValue(), changed).verdict)
         for spec in configurations:
             configurations[spec] += check(spec(), history).parts[0].configurations
-    assert set(right) == {Verdict.OK}
-    assert 25 < wrong.count(Verdict.ILLEGAL) < 75
+    assert set(right) == {"holds"}
+    assert 25 < wrong.count("violated") < 75
     assert configurations[KeyValue] < configurations[Blind] * 0.8
 
 
 def test_a_foresight_that_is_mistaken_is_seen_by_these_histories() -> None:
     histories = [atomic_kv_history(random.Random(seed), *SIZE) for seed in range(100)]
-    assert any(check(Mistaken(), history).verdict is Verdict.ILLEGAL for history in histories)
+    assert any(check(Mistaken(), history).verdict == "violated" for history in histories)
 
 
 @settings(max_examples=300, deadline=None)
@@ -121,7 +124,7 @@ def test_appends_that_a_get_shows_in_order_need_one_order() -> None:
     """Without foresight, every subset of the appends is tried: 2 to the power of 20."""
     answer = "".join(f"{n} " for n in reversed(range(20)))
     result = check(KeyValue(), appends_and_a_get(20, answer))
-    assert result.verdict is Verdict.OK
+    assert result.verdict == "holds"
     assert result.parts[0].configurations == 1 + sum(range(1, 21)) + 1
 
 
@@ -132,7 +135,7 @@ def test_what_is_refuted_at_once_is_illegal_though_the_longest_prefix_takes_too_
     assert MOST_AFTER_REFUTED > 10_000
     monkeypatch.setattr("pgweave.history.search.MOST_AFTER_REFUTED", 2_000)
     result = check(KeyValue(), appends_and_a_get(20, "?"), **limit)
-    assert (result.verdict, result.reason) == (Verdict.ILLEGAL, "")
+    assert (result.verdict, result.reason) == ("violated", "")
     refuted = result.refuted
     assert refuted is not None
     assert not refuted.is_longest

@@ -40,10 +40,10 @@ def verdict(result: Result) -> str:
     """The verdict, or what was said in its stead."""
     if result.exit_code == 2:
         return result.stderr.partition("/history")[2].strip()
-    return {0: "ok", 1: "illegal"}[result.exit_code]
+    return {0: "holds", 1: "violated"}[result.exit_code]
 
 
-@pytest.mark.parametrize(("spec", "expected"), [("cas-register", "ok"), ("etcd", "illegal")])
+@pytest.mark.parametrize(("spec", "expected"), [("cas-register", "holds"), ("etcd", "violated")])
 @pytest.mark.parametrize("prefix", ["", LOG, NEW])
 def test_a_failed_compare_and_set_has_the_specifications_meaning(
     prefix: str, spec: str, expected: str, tmp_path: Path
@@ -52,13 +52,13 @@ def test_a_failed_compare_and_set_has_the_specifications_meaning(
 
 
 def test_jepsens_meaning_is_the_one_without_a_name(tmp_path: Path) -> None:
-    assert verdict(check(tmp_path, FAILED_CAS)) == "ok"
+    assert verdict(check(tmp_path, FAILED_CAS)) == "holds"
 
 
 @needs_peers
 def test_the_etcd_logs_have_their_verdicts_as_etcd_too() -> None:
     known = {path: found for path, found in peer_verdicts().items() if path.parent.name == "jepsen"}
-    for wanted, code in (("ok", 0), ("illegal", 1)):
+    for wanted, code in (("holds", 0), ("violated", 1)):
         files = [str(path) for path, found in known.items() if found == wanted]
         result = CliRunner().invoke(app, ["history", "--spec", "etcd", *files])
         assert result.exit_code == code
@@ -79,7 +79,7 @@ def test_the_etcd_logs_have_their_verdicts_as_etcd_too() -> None:
         "WARN  some.other.logger - ",
     ],
 )
-@pytest.mark.parametrize(("log", "expected"), [(FRESH, "ok"), (STALE, "illegal")])
+@pytest.mark.parametrize(("log", "expected"), [(FRESH, "holds"), (STALE, "violated")])
 def test_an_operation_is_read_after_any_prefix(prefix: str, log: str, expected: str, tmp_path: Path) -> None:
     assert verdict(check(tmp_path, prefixed(log, prefix))) == expected
     # also where one line alone has it, wherever it stands
@@ -93,21 +93,21 @@ def test_an_operation_is_read_after_any_prefix(prefix: str, log: str, expected: 
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (FRESH.replace("1 :ok :read 1", "1 :info :read nil :timeout"), "ok"),
-        (FRESH.replace("1 :ok :read 1", "1 :fail :read :timed-out"), "ok"),
-        (FRESH.replace("1 :ok :read 1", '1\t:info\t:read\tnil\t{:error "Connection (refused [x"}'), "ok"),
-        (FRESH.replace("1 :ok :read 1", "1\t:fail\t:read\tnil\tindeterminate: [no) answer"), "ok"),
-        (FRESH.replace(":read nil", ":read 1"), "ok"),
+        (FRESH.replace("1 :ok :read 1", "1 :info :read nil :timeout"), "holds"),
+        (FRESH.replace("1 :ok :read 1", "1 :fail :read :timed-out"), "holds"),
+        (FRESH.replace("1 :ok :read 1", '1\t:info\t:read\tnil\t{:error "Connection (refused [x"}'), "holds"),
+        (FRESH.replace("1 :ok :read 1", "1\t:fail\t:read\tnil\tindeterminate: [no) answer"), "holds"),
+        (FRESH.replace(":read nil", ":read 1"), "holds"),
         (
             STALE.replace(":invoke :read nil", ":invoke :read 1"),
             ":4: read is invoked with 1 and answers None",
         ),
         (FRESH.replace("0 :ok :write 1", "0 :ok :write 2"), ":2: write is invoked with 1 and answers 2"),
-        (FRESH + ":nemesis :info :start [1 2\n", "ok"),
+        (FRESH + ":nemesis :info :start [1 2\n", "holds"),
         (":nemesis :info :start nil\n:nemesis :info :stop nil\n", ": it has no operation of a client"),
         (prefixed(":nemesis\t:info\t:start\tnil\n"), ": it has no operation of a client"),
-        (prefixed(FRESH) + "INFO  jepsen.core - Everything looks good!\n\tat x.y(z.java:3)\n", "ok"),
-        (prefixed(FRESH) + "{:valid? true, :count 3, :op {:process 1, :type :ok, :f :read}}\n", "ok"),
+        (prefixed(FRESH) + "INFO  jepsen.core - Everything looks good!\n\tat x.y(z.java:3)\n", "holds"),
+        (prefixed(FRESH) + "{:valid? true, :count 3, :op {:process 1, :type :ok, :f :read}}\n", "holds"),
         (FRESH + "Everything looks good!\n", ":5: no operation, and in this file operations stand alone"),
         (
             prefixed(FRESH) + "INFO  jepsen.util - 0 :ok\n",
@@ -123,13 +123,13 @@ def test_an_operation_is_read_after_any_prefix(prefix: str, log: str, expected: 
         (FRESH + "x :invoke :write 1", ":5: 'x :invoke :write 1' lacks something of"),
         (FRESH + ":client :invoke :write 1", ":5: process :client is neither a number nor :nemesis"),
         (FRESH + "-3 :invoke :write 1", ":5: process -3 is neither"),
-        ("\ufeff" + FRESH, "ok"),
-        ("\ufeff" + STALE, "illegal"),
-        (STALE.replace("\n", "\r\n"), "illegal"),
-        (FRESH.replace("\n", "\r"), "ok"),
-        (STALE.encode("utf-16"), "illegal"),
+        ("\ufeff" + FRESH, "holds"),
+        ("\ufeff" + STALE, "violated"),
+        (STALE.replace("\n", "\r\n"), "violated"),
+        (FRESH.replace("\n", "\r"), "holds"),
+        (STALE.encode("utf-16"), "violated"),
         (b"\xff\xfe\x00", ": its byte-order mark says UTF-16, and it is not"),
-        (gzip.compress(STALE.encode(), mtime=0), "illegal"),
+        (gzip.compress(STALE.encode(), mtime=0), "violated"),
         (gzip.compress(STALE.encode(), mtime=0)[:-9], ": compressed with gzip, and damaged"),
         ("", ": the file is empty"),
         ("\ufeff", ": the file is empty"),
@@ -154,8 +154,8 @@ KEYS = """\
 @pytest.mark.parametrize(("x", "y"), [("7", "8"), ('"a"', ":a"), ("1", '"1"')])
 def test_registers_are_told_apart_by_their_keys(x: str, y: str, tmp_path: Path) -> None:
     log = KEYS.replace("x", x).replace("[y", f"[{y}")
-    assert verdict(check(tmp_path, log)) == "ok"
-    assert verdict(check(tmp_path, log.replace(f":ok :read [{y} 2]", f":ok :read [{y} 3]"))) == "illegal"
+    assert verdict(check(tmp_path, log)) == "holds"
+    assert verdict(check(tmp_path, log.replace(f":ok :read [{y} 2]", f":ok :read [{y} 3]"))) == "violated"
     other = check(tmp_path, log.replace(f":ok :read [{y} 2]", f":ok :read [{x} 3]"))
     assert verdict(other).startswith(":8: read is invoked with")
 
@@ -168,14 +168,14 @@ def test_one_register_and_several_do_not_mix(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (MAPS, "ok"),
-        (MAPS.replace(":read :value 1", ":read :value nil"), "illegal"),
-        (f"; a comment\n[{MAPS}]", "ok"),
-        (f"({MAPS})", "ok"),
-        (f"#_{{:not :this}}\n{MAPS}", "ok"),
-        (MAPS.replace("{:type :invoke", "{:type #_:ok :invoke"), "ok"),
-        (gzip.compress(MAPS.replace(":read :value 1", ":read :value nil").encode(), mtime=0), "illegal"),
-        (MAPS.encode("utf-16"), "ok"),
+        (MAPS, "holds"),
+        (MAPS.replace(":read :value 1", ":read :value nil"), "violated"),
+        (f"; a comment\n[{MAPS}]", "holds"),
+        (f"({MAPS})", "holds"),
+        (f"#_{{:not :this}}\n{MAPS}", "holds"),
+        (MAPS.replace("{:type :invoke", "{:type #_:ok :invoke"), "holds"),
+        (gzip.compress(MAPS.replace(":read :value 1", ":read :value nil").encode(), mtime=0), "violated"),
+        (MAPS.encode("utf-16"), "holds"),
         (MAPS.replace(":value 1,", ":value 1.0,"), ":1: 'write' '1.0' is none of"),
         (MAPS.replace(":value 1,", ":value true,"), ":1: 'write' 'true' is none of"),
         (MAPS.replace(":value 1,", ":value #foo/bar 1,"), ":1: 'write' '#foo/bar 1' is none of"),
@@ -205,8 +205,8 @@ def test_a_history_edn_is_read_or_refused_by_name(
 def test_big_numbers_are_told_apart(tmp_path: Path) -> None:
     big = 2**53
     log = FRESH.replace(":write 1", f":write {big}").replace(":read 1", f":read {big + 1}")
-    assert verdict(check(tmp_path, log)) == "illegal"
-    assert verdict(check(tmp_path, log.replace(str(big + 1), f"{big}N"))) == "ok"
+    assert verdict(check(tmp_path, log)) == "violated"
+    assert verdict(check(tmp_path, log.replace(str(big + 1), f"{big}N"))) == "holds"
 
 
 def test_porcupines_maps_may_have_their_keys_in_any_order(tmp_path: Path) -> None:
@@ -216,8 +216,8 @@ def test_porcupines_maps_may_have_their_keys_in_any_order(tmp_path: Path) -> Non
         '{:value nil :key "k" :f :get :type :invoke :process 1}\n'
         '{:value "%s" :key "k" :f :get :type :ok :process 1}\n'
     )
-    assert verdict(check(tmp_path, lines % "1")) == "ok"
-    assert verdict(check(tmp_path, lines % "")) == "illegal"
+    assert verdict(check(tmp_path, lines % "1")) == "holds"
+    assert verdict(check(tmp_path, lines % "")) == "violated"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pgweave.history.linearizability import Verdict, check
+from pgweave.history.linearizability import check
 from pgweave.history.operations import HistoryError, Operation, Outcome
 from pgweave.history.search import Search
 from pgweave.history.spec import Spec, SpecError
@@ -29,20 +29,20 @@ def test_the_time_budget_is_kept_on_a_clock_that_ticks_with_every_slice(
     clock = SimpleNamespace(monotonic=lambda: next(ticks) * 0.001)
     monkeypatch.setattr("pgweave.history.linearizability.time", clock)
     result = check(CasRegister(), impossible_read(30), budget_seconds=0.5)
-    assert result.verdict is Verdict.UNKNOWN
+    assert result.verdict == "no verdict"
     assert result.reason == "the time budget of 0.5 s is used up"
     assert 0.475 <= result.seconds <= 0.525
 
 
 def test_the_time_budget_ends_a_search_that_would_take_days() -> None:
     started = time.monotonic()
-    assert check(CasRegister(), impossible_read(40), budget_seconds=0.1).verdict is Verdict.UNKNOWN
+    assert check(CasRegister(), impossible_read(40), budget_seconds=0.1).verdict == "no verdict"
     assert time.monotonic() - started < 5  # a machine under load may be late, but not by minutes
 
 
 def test_the_memory_bound_ends_in_unknown_and_says_so() -> None:
     result = check(CasRegister(), impossible_read(16), max_entries=1_000)
-    assert result.verdict is Verdict.UNKNOWN
+    assert result.verdict == "no verdict"
     assert result.reason == "the memory bound of 1000 cache entries was reached in register"
     assert 1_000 <= result.parts[0].configurations < 3_000
 
@@ -60,23 +60,23 @@ def hard_key_then_easy_key() -> list[Operation]:
 
 def test_parts_take_turns_so_that_the_easy_one_is_refuted() -> None:
     result = check(KeyValue(), hard_key_then_easy_key(), budget_seconds=60)
-    assert result.verdict is Verdict.ILLEGAL
+    assert result.verdict == "violated"
     assert result.refuted is not None
     assert result.refuted.label == 'key "b"'
-    assert [part.verdict for part in result.parts] == [Verdict.UNKNOWN, Verdict.ILLEGAL]
+    assert [part.verdict for part in result.parts] == ["no verdict", "violated"]
     assert result.parts[0].configurations < 10_000
 
 
 def test_the_memory_bound_gives_up_the_largest_part_only() -> None:
     result = check(KeyValue(), hard_key_then_easy_key(), max_entries=10)
-    assert result.verdict is Verdict.ILLEGAL
+    assert result.verdict == "violated"
     easy = [
         *hard_key_then_easy_key()[:-1],
         *[operation(0, "get", {"key": "b"}, (Outcome.FAIL, None), (202, 203))],
     ]
     result = check(KeyValue(), easy, max_entries=10)
-    assert [part.verdict for part in result.parts] == [Verdict.UNKNOWN, Verdict.OK]
-    assert result.verdict is Verdict.UNKNOWN
+    assert [part.verdict for part in result.parts] == ["no verdict", "holds"]
+    assert result.verdict == "no verdict"
     assert 'in key "a"' in result.reason
 
 
@@ -84,7 +84,7 @@ def test_a_history_longer_than_the_memory_bound_is_decided() -> None:
     done = (Outcome.OK, None)
     writes = [operation(0, "write", n, done, (2 * n, 2 * n + 1)) for n in range(5_000)]
     result = check(CasRegister(), writes, max_entries=2_500)
-    assert result.verdict is Verdict.OK
+    assert result.verdict == "holds"
     assert result.parts[0].configurations == 5_001
 
 

@@ -97,7 +97,9 @@ def disagreements() -> Iterator[str]:
         except Exception as error:  # noqa: BLE001
             yield f"{name}: {error!r}"
         else:
-            if result.verdict != ("illegal" if longest else "ok") or not is_longest(result.refuted, longest):
+            if result.verdict != ("violated" if longest else "holds") or not is_longest(
+                result.refuted, longest
+            ):
                 yield name
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from payments_verify.result import Verdict
+from pgweave.verdict import Verdict
 
 REPORT_FORMAT = "payments-verify-audit"
 REPORT_VERSION = 1

@@ -11,6 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 from payments_verify import outermost
 from payments_verify.called import command_line
 from payments_verify.cli.ends import PROGRAM, without_verdict
+from payments_verify.cli.exits import no_verdict
 from payments_verify.cli.interrupts import interrupt_on_termination
 
 COMMANDS = {
@@ -131,7 +132,7 @@ def root(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         typer.echo(_EXPLAINED.format(program=command_line()), nl=False)
         # Whoever wanted a verdict has none.
-        raise typer.Exit(2)
+        raise no_verdict()
 
 
 def command() -> None:

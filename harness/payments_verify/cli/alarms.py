@@ -15,12 +15,14 @@ from rich.console import Console
 from rich.table import Table
 
 from payments_verify.alarms import SERVICE, AlarmRun, read_runs, run_once, run_peer, server_version
-from payments_verify.cli.ends import could_not_run, end, finished_is_kept
+from payments_verify.cli.ends import could_not_run, finished_is_kept
+from payments_verify.cli.exits import leave, no_verdict
 from payments_verify.cli.running import Report, print_error, print_json, print_text, progress_bar, quoted, say
 from payments_verify.peers import PEER_FILE, Peer, peers_in
 from payments_verify.result import Progress
 from payments_verify.sources import folder_hash, sources_hash
 from payments_verify.suite import QUICK
+from pgweave.verdict import Verdict
 
 OUTPUT = Path("build/false-alarms")
 SYSTEM_POSTGRES = Path("/usr/lib/postgresql/15/bin")
@@ -107,7 +109,7 @@ def false_alarms(
     for peer in known:
         if peer.lacks is not None:
             say(f"left out: {peer.name}: {peer.lacks} is not there", err=True)
-    end(_exit_code(done, wanted, runs), is_written=whole())
+    leave(_verdict(done, wanted, runs), is_whole=whole())
 
 
 def _peers(folder: Path | None) -> list[Peer]:
@@ -122,10 +124,10 @@ def _peers(folder: Path | None) -> list[Peer]:
         found = peers_in(folder)
     except ValueError as error:
         print_error(error)
-        raise typer.Exit(2) from error
+        raise no_verdict() from error
     if not found:
         print_error(f"{folder} has no folder with a {PEER_FILE}")
-        raise typer.Exit(2)
+        raise no_verdict()
     return found
 
 
@@ -136,7 +138,7 @@ def _subjects(peers: Sequence[Peer], only: str) -> dict[str, Callable[..., Alarm
     found = {name: run for name, run in runs.items() if only in name}
     if not found:
         print_error(f"nothing has {only!r} in its name; there are {', '.join(runs)}")
-        raise typer.Exit(2)
+        raise no_verdict()
     return found
 
 
@@ -145,7 +147,7 @@ def _read(file: Path, sources: str) -> list[AlarmRun]:
         return read_runs(file, sources)
     except ValueError as error:
         print_error(error)
-        raise typer.Exit(2) from error
+        raise no_verdict() from error
 
 
 def _of(done: Sequence[AlarmRun], wanted: Wanted) -> list[AlarmRun]:
@@ -163,11 +165,11 @@ def _alarm(done: Sequence[AlarmRun]) -> bool:
     return any(run.verdict == "violated" for run in done)
 
 
-def _exit_code(done: Sequence[AlarmRun], wanted: Sequence[Wanted], runs: int) -> int:
+def _verdict(done: Sequence[AlarmRun], wanted: Sequence[Wanted], runs: int) -> Verdict:
     if _alarm(done):
-        return 1
+        return "violated"
     hold = [sum(run.verdict == "holds" for run in _of(done, each)) for each in wanted]
-    return 0 if min(hold) >= runs else 2
+    return "holds" if min(hold) >= runs else "no verdict"
 
 
 def _titled(progress: Report, version: str) -> Callable[[str], Progress]:

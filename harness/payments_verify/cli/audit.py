@@ -11,8 +11,8 @@ from payments_verify.audit import AuditReport
 from payments_verify.audit import audit as run_audit
 from payments_verify.audit.rules import RULES
 from payments_verify.cli.ends import finished_is_kept
+from payments_verify.cli.exits import leave, no_verdict
 from payments_verify.cli.running import print_json, print_text, progress_bar, verdict_text
-from payments_verify.result import EXIT_CODES
 from payments_verify.systems.dsn import require_dsn
 
 
@@ -51,13 +51,13 @@ def audit(
         require_dsn(database_url)
         run_audit(database_url, workers=workers, limit=limit, progress=progress, on_begin=reports.append)
     if not reports or (not whole() and not reports[0].found):
-        raise typer.Exit(2)
+        raise no_verdict()
     (report,) = reports
     if as_json:
         print_json(report.as_json())
     else:
         _show(report, Console(soft_wrap=True))
-    raise typer.Exit(EXIT_CODES[report.verdict])
+    leave(report.verdict)
 
 
 def _show(report: AuditReport, console: Console) -> None:

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from payments_verify.cli.differential import PostgresBin
 from payments_verify.cli.ends import finished_is_kept
+from payments_verify.cli.exits import leave, no_verdict
 from payments_verify.cli.running import print_error, print_json, print_text, progress_bar, quoted, say
 from payments_verify.payments import binding as binding_file
 from payments_verify.payments.binding import Binding
@@ -190,7 +191,7 @@ def read_binding(file: Path | None) -> Binding:
         return binding_file.load(file)
     except binding_file.BindingFileError as error:
         print_error(error)
-        raise typer.Exit(2) from error
+        raise no_verdict() from error
 
 
 @contextmanager
@@ -209,7 +210,7 @@ def _report(found: Conformance, seed: int, *, as_json: bool) -> NoReturn:
         print_json({**found.as_json(), "seed": seed})
     else:
         show(found, seed, Console(soft_wrap=True))
-    raise typer.Exit(found.exit_code)
+    leave(found.verdict)
 
 
 def show(found: Conformance, seed: int, console: Console) -> None:

@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 import typer
 
 from payments_verify import outermost
+from payments_verify.cli.exits import no_verdict
 from payments_verify.cli.running import print_error
 from payments_verify.result import CheckEnded, CheckResult, unfinished
 from pgweave.visible import visible
@@ -87,7 +88,7 @@ def interruptible(what_is_left: str) -> Iterator[None]:
         if not was_interrupted(error):
             raise
         tell_end(error, what_is_left)
-        raise typer.Exit(2) from None
+        raise no_verdict() from None
 
 
 @contextmanager
@@ -101,7 +102,7 @@ def could_not_run() -> Iterator[None]:
         yield
     except _not_ready() as error:
         tell_end(error)
-        raise typer.Exit(2) from error
+        raise no_verdict() from error
 
 
 @contextmanager
@@ -119,7 +120,7 @@ def without_verdict() -> Iterator[None]:
         raise
     except BaseException as error:  # noqa: BLE001 - exit code 1 is a violation and nothing else
         tell_end(error)
-        raise typer.Exit(2) from None
+        raise no_verdict() from None
 
 
 @dataclass
@@ -183,15 +184,6 @@ def written(write: Callable[[], _T]) -> _T | None:
     except OSError as error:
         tell_end(error)
         return None
-
-
-def end(code: int, *, is_written: bool = True) -> NoReturn:
-    """Leave with the exit code of what was found; what could not be written keeps it from being 0.
-
-    Raises:
-        typer.Exit: always.
-    """
-    raise typer.Exit(code or (0 if is_written else outermost.NO_VERDICT))
 
 
 def interrupted() -> CheckResult:

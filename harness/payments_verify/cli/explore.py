@@ -20,6 +20,7 @@ from rich.table import Table
 from payments_verify.called import command_line
 from payments_verify.cli.differential import Command, ExecutorName, Json, PostgresBin
 from payments_verify.cli.ends import finished_is_kept
+from payments_verify.cli.exits import leave
 from payments_verify.cli.explored import ExploredSystem, StopAtFirst, System, explored, require_database
 from payments_verify.cli.running import (
     Report,
@@ -29,7 +30,6 @@ from payments_verify.cli.running import (
     quoted,
     say,
     verdict_text,
-    worst,
 )
 from payments_verify.executors import open_executor
 from payments_verify.payments.scenario_check import (
@@ -42,7 +42,6 @@ from payments_verify.payments.scenario_check import (
 )
 from payments_verify.payments.scenarios import NAMED, SCENARIOS, Scenario
 from payments_verify.payments.service_under_test import OpenService
-from payments_verify.result import EXIT_CODES
 from payments_verify.systems import MakeProgram, local_processes
 from pgweave.interleavings.exhaustive import Bounded, Naive
 from pgweave.interleavings.parallel import prepare_workers
@@ -50,6 +49,7 @@ from pgweave.interleavings.randomized import PCT, Random
 from pgweave.interleavings.report import NaiveCount
 from pgweave.interleavings.source_dpor import SourceDPOR
 from pgweave.interleavings.strategy import Coverage
+from pgweave.verdict import worst
 
 SCHEDULES = Path("build/schedules")
 _STEPS_IN_A_RUN = 20
@@ -183,7 +183,7 @@ def explore(
         print_json([each.as_json() for each in found])
     else:
         show_explored(found, Console(soft_wrap=True))
-    raise typer.Exit(worst({EXIT_CODES[each.verdict] for each in found}, whole=whole()))
+    leave(worst(each.verdict for each in found), is_whole=whole())
 
 
 async def _explore(

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from payments_verify.cli.differential import Command, Json, PostgresBin
 from payments_verify.cli.ends import finished_is_kept
+from payments_verify.cli.exits import leave
 from payments_verify.cli.explore import scenario_names, scenarios_named
 from payments_verify.cli.explored import StopAtFirst
 from payments_verify.cli.running import (
@@ -22,13 +23,12 @@ from payments_verify.cli.running import (
     progress_bar,
     quoted,
     verdict_text,
-    worst,
 )
 from payments_verify.payments.fault_check import FaultReport, explore_fault
 from payments_verify.payments.scenarios import FAULT_SCENARIOS, Scenario
-from payments_verify.result import EXIT_CODES
 from payments_verify.systems import EXPLORING, gated, prepared_database
 from pgweave.gate import Fault
+from pgweave.verdict import worst
 
 
 def faults(
@@ -63,7 +63,7 @@ def faults(
         print_json([each.as_json() for each in found])
     else:
         _show(found, Console(soft_wrap=True))
-    raise typer.Exit(worst({EXIT_CODES[each.verdict] for each in found}, whole=whole()))
+    leave(worst(each.verdict for each in found), is_whole=whole())
 
 
 async def _explore(

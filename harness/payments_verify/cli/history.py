@@ -8,12 +8,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any
 
 import msgspec
 import typer
 
-from payments_verify.cli.ends import end, finished_is_kept, tell_end, written
+from payments_verify.cli.ends import finished_is_kept, tell_end, written
+from payments_verify.cli.exits import leave
 from payments_verify.cli.history_files import files_of, is_long
 from payments_verify.cli.running import print_json, progress_bar, say
 from payments_verify.cli.side_by_side import each_in_order
@@ -23,15 +24,13 @@ from payments_verify.specs import SPECS, spec_named
 from pgweave.history.attempt import Attempt, attempt_of
 from pgweave.history.explain import Explanation, explain, render
 from pgweave.history.formats import FORMATS, SUFFIXES, load
-from pgweave.history.linearizability import DEFAULT_MAX_ENTRIES, Result, Verdict, check
+from pgweave.history.linearizability import DEFAULT_MAX_ENTRIES, Result, check
 from pgweave.history.operations import History, HistoryError
 from pgweave.history.spec import Spec, SpecError
+from pgweave.verdict import Verdict, worst
 from pgweave.visible import escaped
 
 AUTO = "auto"
-EXIT_OK, EXIT_ILLEGAL, EXIT_UNDECIDED = 0, 1, 2
-
-FileVerdict: TypeAlias = Literal["ok", "illegal", "unknown", "error"]
 
 
 class FileReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,19 +38,19 @@ class FileReport(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         file: The file, as given.
-        verdict: The verdict; `error` when the file could not be checked.
+        verdict: The verdict.
         seconds: How long reading and checking took.
         spec: The specification.
         format: The format of the file.
         operations: How many operations it has.
         parts: How many independent parts the specification splits it into.
         configurations: How many configurations the search entered.
-        reason: Why the verdict is `unknown` or `error`.
-        explanation: Why it is `illegal`.
+        reason: Why there is no verdict.
+        explanation: Why it is violated.
     """
 
     file: str
-    verdict: FileVerdict
+    verdict: Verdict
     seconds: float
     spec: str | None = None
     format: str | None = None
@@ -95,14 +94,15 @@ def history(
         ),
     ] = AUTO,
     budget: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Give up with unknown after this time, for each file.")
+        float,
+        typer.Option(metavar="SECONDS", help="Give up without a verdict after this time, for each file."),
     ] = 60.0,
     memory: Annotated[
         int,
         typer.Option(
             metavar="N",
             min=1,
-            help="Give up with unknown above N remembered configurations (about 250 bytes each).",
+            help="Give up without a verdict above N remembered configurations (about 250 bytes each).",
         ),
     ] = DEFAULT_MAX_ENTRIES,
     html: Annotated[
@@ -119,10 +119,10 @@ def history(
 ) -> None:
     """Check recorded histories for linearizability; those of a folder, too.
 
-    Prints FILE: ok, illegal or unknown (seconds), and for illegal why: a longest linearizable prefix, and
-    what the specification would have answered next.
+    Prints FILE: holds, violated or no verdict (seconds). If it is violated it says why: a longest
+    linearizable prefix, and what the specification would have answered next.
 
-    Exit codes: 0 all are ok; 1 any is illegal; 2 none is illegal, but any is unknown or could not be checked.
+    Exit codes: 0 all hold; 1 one is violated; 2 no verdict on one, or it could not be read, and no violation.
     """
     paths = [found for path in files for found in files_of(path)]
     if not budget > 0:
@@ -151,15 +151,7 @@ def history(
     page = None if html is None else written(partial(_write, html, drawn))
     if as_json:
         print_json(reports)
-    code = exit_code([report.verdict for report in reports])
-    end(code, is_written=page == html and whole())
-
-
-def exit_code(verdicts: Sequence[FileVerdict]) -> int:
-    """Return the exit code of the command: 0 if all files are `ok`, 1 if any is `illegal`, else 2."""
-    if "illegal" in verdicts:
-        return EXIT_ILLEGAL
-    return EXIT_OK if set(verdicts) <= {"ok"} else EXIT_UNDECIDED
+    leave(worst(report.verdict for report in reports), is_whole=page == html and whole())
 
 
 @dataclass(frozen=True)
@@ -189,7 +181,7 @@ def _examined(
             why = explain(checked.spec, checked.result.refuted)
             report = msgspec.structs.replace(report, explanation=why)
         return _Examined(report, _attempts(checked) if is_drawn else ())
-    except BaseException as error:  # noqa: BLE001 - what is illegal is said, whatever keeps it from being explained
+    except BaseException as error:  # noqa: BLE001 - a violation is said, whatever keeps it from being explained
         return _Examined(report, ended=error)
 
 
@@ -219,7 +211,7 @@ def _report(
         return _found(name, time.monotonic() - started, checked), checked
     reason = escaped(reason)
     seconds = round(time.monotonic() - started, 6)
-    return FileReport(file=name, verdict="error", seconds=seconds, reason=reason), None
+    return FileReport(file=name, verdict="no verdict", seconds=seconds, reason=reason), None
 
 
 def _attempts(checked: _Checked) -> tuple[Attempt, ...]:
@@ -227,7 +219,7 @@ def _attempts(checked: _Checked) -> tuple[Attempt, ...]:
     spec, loaded, result = checked.spec, checked.loaded, checked.result
     if result.refuted is not None:
         return (attempt_of(spec, result.refuted, loaded.operations),)
-    if result.verdict is not Verdict.OK:
+    if result.verdict != "holds":
         return ()
     return tuple(attempt_of(spec, part, loaded.operations) for part in result.parts[:MOST_DRAWN])
 
@@ -264,14 +256,9 @@ def _spec_for(loaded: History, name: str | None) -> Spec[Any]:
 
 def _found(name: str, seconds: float, checked: _Checked) -> FileReport:
     result = checked.result
-    verdicts: dict[Verdict, FileVerdict] = {
-        Verdict.OK: "ok",
-        Verdict.ILLEGAL: "illegal",
-        Verdict.UNKNOWN: "unknown",
-    }
     return FileReport(
         file=name,
-        verdict=verdicts[result.verdict],
+        verdict=result.verdict,
         seconds=round(seconds, 6),
         spec=checked.spec.name,
         format=checked.loaded.format,
@@ -283,7 +270,7 @@ def _found(name: str, seconds: float, checked: _Checked) -> FileReport:
 
 
 def _print(report: FileReport) -> None:
-    if report.verdict == "error":
+    if report.spec is None:
         say(f"error: {report.reason}", err=True)
         return
     say(f"{report.file}: {report.verdict} ({report.seconds:.3f} s)")

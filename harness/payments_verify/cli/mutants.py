@@ -22,7 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 from payments_verify.cli.differential import ExecutorName, Json, PostgresBin
-from payments_verify.cli.ends import end, written
+from payments_verify.cli.ends import written
+from payments_verify.cli.exits import leave, no_verdict
 from payments_verify.cli.running import print_error, print_json, print_text, progress_bar, quoted, say
 from payments_verify.executors import ExecutorError, open_executor
 from payments_verify.mutants.catalogue import Catalogue, CatalogueError, load
@@ -111,7 +112,7 @@ def mutants(
         )
     except (CatalogueError, EditError, ExecutorError, OSError) as error:
         print_error(error)
-        raise typer.Exit(2) from error
+        raise no_verdict() from error
     report = _report(found, seconds)
     path = written(partial(_write, found, report, output))
     if as_json:
@@ -121,8 +122,8 @@ def mutants(
         console.width = max(console.width, _WIDTH)
         _show(found, console)
         where = "" if path is None else f"; report: {path}, picture: {path.with_suffix('.svg')}"
-        say(f"\n{found.verdict_text}{where}")
-    end(found.exit_code, is_written=path is not None)
+        say(f"\n{found.summary}{where}")
+    leave(found.verdict, is_whole=path is not None)
 
 
 def _named(known: Catalogue, only: Sequence[str]) -> list[str]:

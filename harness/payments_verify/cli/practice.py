@@ -13,6 +13,7 @@ from payments_verify.called import command_line
 from payments_verify.cli.conformance import progressing, read_binding, show
 from payments_verify.cli.differential import PostgresBin
 from payments_verify.cli.ends import finished_is_kept
+from payments_verify.cli.exits import leave, no_verdict
 from payments_verify.cli.running import print_error, print_json, print_text, say
 from payments_verify.payments.conformance import FULL, LEVELS, QUICK, Conformance, LevelResult, examine, whole
 from payments_verify.practice import BINDING, PracticeError, command_of, write_skeleton
@@ -89,19 +90,19 @@ def check(
         console = Console(soft_wrap=True)
         show(found, drawn, console)
         print_text(console, _what_next(found))
-    raise typer.Exit(found.exit_code)
+    leave(found.verdict)
 
 
 def _what_next(found: Conformance) -> str:
     level = found.reached or 0
     reached = f"reached: level {level} of {max(LEVELS)}"
-    if found.exit_code == 0 and level == max(LEVELS):
+    if found.verdict == "holds" and level == max(LEVELS):
         return f"{reached}; nothing more is known to be wrong"
-    if found.exit_code == 0:
+    if found.verdict == "holds":
         return f"{reached}, as far as was asked"
     return f"{reached}; next: stage {level + 1} of README.md, for {LEVELS[level + 1]!r}"
 
 
 def _refused(error: PracticeError) -> typer.Exit:
     print_error(error)
-    return typer.Exit(2)
+    return no_verdict()

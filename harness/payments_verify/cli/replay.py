@@ -15,7 +15,8 @@ import uvloop
 
 from payments_verify.cli.conformance import BindingFile, Server, read_binding, require_server
 from payments_verify.cli.differential import Command, Json, PostgresBin
-from payments_verify.cli.ends import end, finished_is_kept, written
+from payments_verify.cli.ends import finished_is_kept, written
+from payments_verify.cli.exits import leave, no_verdict
 from payments_verify.cli.explored import ExploredSystem, explored, require_database, system_of
 from payments_verify.cli.running import Report, print_error, print_json, progress_bar, say
 from payments_verify.payments import schedule_file
@@ -31,6 +32,7 @@ from pgweave.interleavings.execution import DivergenceError, Execution, Outdated
 from pgweave.interleavings.replay import replay as replay_schedule
 from pgweave.sql.shapes import shape
 from pgweave.timeline import html, svg, text
+from pgweave.verdict import Verdict, worst
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,12 @@ class _Replayed:
     execution: Execution | None
     violation: Violation | None = None
     problem: str | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        if self.violation is not None:
+            return "violated"
+        return "holds" if self.problem is None else "no verdict"
 
 
 def replay(
@@ -66,7 +74,7 @@ def replay(
         made_for = _system(file, schedule, system, command)
     except schedule_file.ScheduleError as error:
         print_error(error)
-        raise typer.Exit(2) from error
+        raise no_verdict() from error
     runs: list[_Replayed] = []
     with (
         finished_is_kept() as whole,
@@ -77,8 +85,7 @@ def replay(
         runner.run(_replay(open_service, schedule, times, runs, progress))
     pictures = written(partial(_draw, schedule, runs, output or file.parent, file.name.split(".")[0]))
     _report(schedule, runs, pictures or (), width=width, as_json=as_json)
-    verdict = 1 if any(run.violation for run in runs) else 2 if any(run.problem for run in runs) else 0
-    end(verdict, is_written=pictures is not None and whole())
+    leave(worst(run.verdict for run in runs), is_whole=pictures is not None and whole())
 
 
 @contextmanager

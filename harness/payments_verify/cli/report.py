@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from payments_verify.cli.exits import no_verdict
 from payments_verify.cli.running import print_error, say
 from payments_verify.report import page
 from payments_verify.report.saved import ReportError
@@ -25,8 +26,8 @@ def report(
         written = page.write(folder)
     except ReportError as error:
         print_error(error)
-        raise typer.Exit(2) from error
+        raise no_verdict() from error
     except OSError as error:
         say(f"payments-verify: {error.filename}: cannot be written: {error.strerror}", err=True)
-        raise typer.Exit(2) from error
+        raise no_verdict() from error
     say(f"written: {written}")

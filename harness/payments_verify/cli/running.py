@@ -25,7 +25,9 @@ from rich.progress import (
 from rich.table import Column, Table
 from rich.text import Text
 
-from payments_verify.result import CheckResult, Verdict, worst_exit_code
+from payments_verify.cli.exits import leave
+from payments_verify.result import CheckResult
+from pgweave.verdict import Verdict, worst
 from pgweave.visible import in_json, one_line, visible
 
 Report = Callable[[int, int, str], None]
@@ -187,11 +189,6 @@ def _lines(title: str, console: Console, every_s: float) -> Iterator[Report]:
         _Minute.ended = time.monotonic()
 
 
-def worst(codes: set[int], *, whole: bool) -> int:
-    """The exit code of several: 1 if one is, else 2 if one is, or if not all was done."""
-    return 1 if 1 in codes else max({*codes, 0 if whole else 2} if codes else {2})
-
-
 def verdict_text(verdict: Verdict, line: str = "") -> str:
     """A verdict in its colour, as rich's markup; as its line says it, if that is given."""
     return f"[{_STYLE[verdict]}]{quoted(line or verdict)}[/]"
@@ -249,4 +246,4 @@ def finish(results: Sequence[CheckResult], *, as_json: bool) -> NoReturn:
         print_json([result.as_json() for result in results])
     else:
         show(results, Console(soft_wrap=True))
-    raise typer.Exit(worst_exit_code(list(results)))
+    leave(worst(result.verdict for result in results))

@@ -16,13 +16,14 @@ from rich.table import Table
 
 from payments_verify.cli.differential import Json, PostgresBin
 from payments_verify.cli.ends import could_not_run
+from payments_verify.cli.exits import leave
 from payments_verify.cli.running import print_json, print_text, progress_bar, quoted, say, verdict_text
 from payments_verify.nemesis.catalog import FAULTS
 from payments_verify.nemesis.report import SoakReport, histories, judge_rest, summed_up
 from payments_verify.nemesis.soak import Plan
 from payments_verify.nemesis.soak import soak as run_soak
 from payments_verify.nemesis.window import Pace, WindowReport
-from payments_verify.result import EXIT_CODES, line_of
+from payments_verify.result import line_of
 
 FOLDER = Path("build/soak")
 _PROBLEMS_SHOWN = 5
@@ -149,7 +150,7 @@ def _finish(folder: Path, *, as_json: bool) -> NoReturn:
         print_json(report.as_json())
     else:
         _show(report, folder, Console(soft_wrap=True))
-    raise typer.Exit(EXIT_CODES[report.verdict])
+    leave(report.verdict)
 
 
 def _list(console: Console) -> None:

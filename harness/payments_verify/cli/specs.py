@@ -11,6 +11,7 @@ import typer
 
 from payments_verify.cli.differential import PostgresBin
 from payments_verify.cli.ends import could_not_run
+from payments_verify.cli.exits import leave, no_verdict
 from payments_verify.cli.running import print_error, progress_bar, say
 from payments_verify.model_checks.contracts import check_contracts
 from payments_verify.pages import PageError, Sources, SourcesError, make
@@ -53,10 +54,10 @@ def specs(
             _write(files)
     except (PageError, SourcesError, OSError) as error:
         print_error(error)
-        raise typer.Exit(2) from None
+        raise no_verdict() from None
     for each in wrong:
         say(each, err=True)
-    raise typer.Exit(1 if wrong else 0)
+    leave("violated" if wrong else "holds")
 
 
 def _confirmed(sources: Sources) -> Mapping[str, str]:

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from payments_verify.cli.differential import Command, Json, PostgresBin
 from payments_verify.cli.ends import attempted, could_not_run, finished_is_kept, interrupted
+from payments_verify.cli.exits import no_verdict
 from payments_verify.cli.explore import SCHEDULES, scenarios_named
 from payments_verify.cli.explored import ExploredSystem, explored
 from payments_verify.cli.running import Report, finish, print_error, print_json, progress_bar, say
@@ -66,7 +67,7 @@ def could_run() -> Iterator[None]:
         yield
     except (TlcError, ModelsError, GraphError, NoScheduleError, NotModelledError) as error:
         print_error(error)
-        raise typer.Exit(2) from error
+        raise no_verdict() from error
 
 
 def models_named(specification: Path, names: Sequence[str]) -> list[Model]:

@@ -19,13 +19,15 @@ from rich.console import Console
 from rich.markup import escape
 
 from payments_verify.cli.differential import PostgresBin
-from payments_verify.cli.ends import attempted, could_not_run, end, finished_is_kept, interrupted, written
+from payments_verify.cli.ends import attempted, could_not_run, finished_is_kept, interrupted, written
+from payments_verify.cli.exits import leave
 from payments_verify.cli.running import print_json, progress_bar, quoted, say, show
 from payments_verify.report.page import write as write_page
 from payments_verify.report.saved import REPORT_FILE, REPORT_FORMAT, REPORT_VERSION
-from payments_verify.result import CheckResult, worst_exit_code
+from payments_verify.result import CheckResult, overall_line
 from payments_verify.suite import FULL, QUICK, Planned, suite
 from payments_verify.systems import EXPLORING, prepared_database
+from pgweave.verdict import EXIT_CODES, worst
 
 OUTPUT = Path("build/report")
 
@@ -69,8 +71,9 @@ def verify(
         console = Console(soft_wrap=True)
         show(results, console)
         where = "" if page is None else f"; report: {quoted(page)}"
-        console.print(f"\n{report['verdict']}, in {report['seconds']:.0f} s, seed {drawn}{where}")
-    end(worst_exit_code(results), is_written=page is not None)
+        console.print(f"\n{quoted(overall_line(results))}")
+        console.print(f"{report['seconds']:.0f} s, seed {drawn}{where}")
+    leave(worst(result.verdict for result in results), is_whole=page is not None)
 
 
 def _run(planned: Planned, number: int, total: int, pace: Pace, results: list[CheckResult]) -> None:
@@ -130,20 +133,17 @@ def _server_version(dsn: str) -> str:
 def _report(
     results: list[CheckResult], seed: int, quick: bool, postgres: str, seconds: float
 ) -> dict[str, Any]:
-    verdict = {0: "everything holds", 1: "a violation was found", 2: "no verdict"}
-    broken_off = any(result.kind == "interrupted" for result in results)
-    if broken_off:
-        verdict[2] = "interrupted"
+    verdict = worst(result.verdict for result in results)
     return {
         "format": REPORT_FORMAT,
         "version": REPORT_VERSION,
-        "verdict": verdict[worst_exit_code(results)],
-        "exit_code": worst_exit_code(results),
+        "verdict": verdict,
+        "exit_code": EXIT_CODES[verdict],
         "seconds": round(seconds, 1),
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "seed": seed,
         "quick": quick,
-        "interrupted": broken_off,
+        "interrupted": any(result.kind == "interrupted" for result in results),
         "machine": {
             "python": platform.python_version(),
             "postgres": postgres,

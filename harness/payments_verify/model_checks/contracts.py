@@ -18,7 +18,8 @@ from types import FunctionType, ModuleType
 from typing import Any, Literal, TypeAlias
 
 from payments_verify.model_checks.workers import Job, run_jobs
-from payments_verify.result import CheckResult, Progress, Verdict, findings_kept, no_progress
+from payments_verify.result import CheckResult, Progress, findings_kept, no_progress
+from pgweave.verdict import worst
 
 MODEL = "payments_model"
 CONDITION_SECONDS = 30.0
@@ -207,13 +208,13 @@ def _job(batch: Sequence[Condition], seconds: float) -> Job:
     return Job(("check", batch[0].function, str(seconds), *indices), limit)
 
 
+_VERDICTS = {"confirmed": "holds", "refuted": "violated"}
+"""What CrossHair's words say; all its others are no verdict."""
+
+
 def _result(package: str, findings: Sequence[Finding], seconds: float, no_conditions: str) -> CheckResult:
     statuses = Counter(finding.status for finding in findings)
-    verdict: Verdict = "no verdict"
-    if statuses["refuted"]:
-        verdict = "violated"
-    elif findings and statuses["confirmed"] == len(findings):
-        verdict = "holds"
+    verdict = worst(_VERDICTS.get(finding.status, "no verdict") for finding in findings)
     failed = sorted(
         (finding for finding in findings if finding.status != "confirmed"),
         key=lambda finding: finding.status != "refuted",

@@ -23,7 +23,8 @@ from payments_verify.model_checks.contracts import (
     findings,
 )
 from payments_verify.model_checks.workers import Job, run_jobs
-from payments_verify.result import CheckResult, Progress, Verdict, findings_kept, no_progress
+from payments_verify.result import CheckResult, Progress, findings_kept, no_progress
+from pgweave.verdict import Verdict, worst
 
 BRIDGE = "payments_verify.model_checks.equivalence_bridge"
 AGREEMENT = "_agreement"
@@ -166,12 +167,7 @@ def _compare(
 
 
 def _result(findings: Sequence[RuleFinding], seconds: float, nothing: str) -> CheckResult:
-    verdicts = {finding.verdict for finding in findings}
-    verdict: Verdict = "no verdict"
-    if "violated" in verdicts:
-        verdict = "violated"
-    elif verdicts == {"holds"}:
-        verdict = "holds"
+    verdict = worst(finding.verdict for finding in findings)
     failed = [str(finding) for finding in findings if finding.verdict != "holds"]
     return CheckResult(
         name="the model's rules and the domain's are the same, on all paths",

@@ -27,7 +27,8 @@ from payments_verify.model_checks.state_graph_bounds import (
     Expected,
 )
 from payments_verify.model_checks.state_graph_rules import Transition, broken_rules, describe
-from payments_verify.result import CheckResult, Progress, Verdict, no_progress
+from payments_verify.result import CheckResult, Progress, no_progress
+from pgweave.verdict import Verdict
 
 PROGRESS_EVERY = 500
 """States between two reports of progress."""

@@ -45,12 +45,12 @@ def render(matrix: Matrix) -> str:
     rows = sum(len(names) + 1 for _, names in groups)
     width = 2 * _MARGIN + max(_NAMES + _COLUMN * len(columns), sum(_LEGEND_WIDTHS))
     height = _ABOVE + _ROW * rows + _GAP * len(groups) + 56
-    root = svg.root(width, height, f"Kill matrix: {matrix.verdict_text}", "matrix")
+    root = svg.root(width, height, f"Kill matrix: {matrix.summary}", "matrix")
     ET.SubElement(root, "style").text = STYLE
     svg.box(root, (0, 0, width, height), "paper", 0)
-    killed = sum(matrix.verdict(row) == "killed" for row in matrix.mutants)
+    killed = sum(matrix.fate(row) == "killed" for row in matrix.mutants)
     svg.text(root, _MARGIN, 30, f"{killed} of {len(matrix.mutants)} mutants killed", "heading")
-    svg.text(root, _MARGIN, 50, matrix.verdict_text, "bad" if matrix.exit_code == 1 else "muted")
+    svg.text(root, _MARGIN, 50, matrix.summary, "bad" if matrix.verdict == "violated" else "muted")
     for number, technique in enumerate(columns):
         svg.text(root, _MARGIN + _NAMES + _COLUMN * number, _ABOVE - 12, technique, "name")
     y = _ABOVE
@@ -72,7 +72,7 @@ def _groups(matrix: Matrix) -> Iterator[tuple[str, list[str]]]:
 
 
 def _row(root: Element, matrix: Matrix, name: str, y: float) -> None:
-    wrong = matrix.verdict(name) == ("killed" if name == UNMUTATED else "survived")
+    wrong = matrix.fate(name) == ("killed" if name == UNMUTATED else "survived")
     mutant = matrix.catalogue.get(name)
     drawn = svg.group(root, "row", "" if mutant is None else mutant.stands_for.strip())
     svg.text(drawn, _MARGIN + 8, y + 16, name, "bad" if wrong else "")

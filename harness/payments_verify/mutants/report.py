@@ -10,13 +10,14 @@ from payments_verify.mutants.catalogue import Catalogue, TechniqueName
 from payments_verify.mutants.plan import UNMUTATED, Planned
 from payments_verify.mutants.techniques import Technique
 from payments_verify.mutants.trial import State, Trial
+from pgweave.verdict import EXIT_CODES, Verdict
 
 FORMAT = "payments-verify-mutants"
-VERSION = 1
+VERSION = 2
 
 CellState: TypeAlias = State | Literal["not tried", "not yet"]
 """``not tried``: not of the plan. ``not yet``: of the plan, and the run ended before."""
-RowVerdict: TypeAlias = Literal["killed", "survived", "not yet", "no verdict"]
+Fate: TypeAlias = Literal["killed", "survived", "not yet", "no verdict"]
 
 _WORST: Sequence[State] = ("killed", "no verdict", "timed out", "survived")
 
@@ -73,7 +74,7 @@ class Matrix:
     @property
     def survivors(self) -> list[str]:
         """Mutants that every trial of the plan left alive."""
-        return [row for row in self.mutants if self.verdict(row) == "survived"]
+        return [row for row in self.mutants if self.fate(row) == "survived"]
 
     @property
     def missed(self) -> list[tuple[str, TechniqueName]]:
@@ -93,25 +94,25 @@ class Matrix:
     @property
     def unfinished(self) -> list[str]:
         """Rows of which not everything is known that has to be."""
-        return [row for row in self.rows if self.verdict(row) in ("not yet", "no verdict")]
+        return [row for row in self.rows if self.fate(row) in ("not yet", "no verdict")]
 
     @property
-    def exit_code(self) -> int:
-        """1 for a survivor or a false alarm, else 2 if anything is unfinished, else 0."""
+    def verdict(self) -> Verdict:
+        """Violated by a survivor or a false alarm; none if anything is unfinished."""
         if self.survivors or self.false_alarms:
-            return 1
-        return 2 if self.unfinished else 0
+            return "violated"
+        return "no verdict" if self.unfinished else "holds"
 
     @property
-    def verdict_text(self) -> str:
-        """What the exit code says."""
+    def summary(self) -> str:
+        """What the verdict means."""
         return {
-            0: "every mutant is killed, and the code as it is survives",
-            1: "a mutant survives, or the code as it is does not",
-            2: "the matrix is not complete",
-        }[self.exit_code]
+            "holds": "every mutant is killed, and the code as it is survives",
+            "violated": "a mutant survives, or the code as it is does not",
+            "no verdict": "the matrix is not complete",
+        }[self.verdict]
 
-    def verdict(self, row: str) -> RowVerdict:
+    def fate(self, row: str) -> Fate:
         """What the cells of a row say together."""
         states = {cell.state for cell in self.rows[row].values()} - {"not tried"}
         if row == UNMUTATED:
@@ -132,9 +133,10 @@ class Matrix:
         return {
             "format": FORMAT,
             "version": VERSION,
-            "verdict": self.verdict_text,
-            "exit_code": self.exit_code,
-            "killed": sum(self.verdict(row) == "killed" for row in self.mutants),
+            "verdict": self.verdict,
+            "summary": self.summary,
+            "exit_code": EXIT_CODES[self.verdict],
+            "killed": sum(self.fate(row) == "killed" for row in self.mutants),
             "total": len(self.mutants),
             "survivors": self.survivors,
             "false_alarms": self.false_alarms,
@@ -155,7 +157,7 @@ class Matrix:
 
     def _row(self, row: str) -> dict[str, Any]:
         return {
-            "verdict": self.verdict(row),
+            "verdict": self.fate(row),
             "cells": {name: cell.as_json() for name, cell in self.rows[row].items()},
         }
 

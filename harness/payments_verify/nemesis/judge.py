@@ -16,13 +16,12 @@ from payments_verify.nemesis.window import WindowReport
 from payments_verify.payments.drawings import refuted
 from payments_verify.payments.spec import Payments
 from payments_verify.payments.transitions import of_parts, written
-from payments_verify.result import Verdict
 from pgweave.history.explain import explain, render
 from pgweave.history.formats import load
-from pgweave.history.linearizability import Verdict as Linearizable
 from pgweave.history.linearizability import check
 from pgweave.history.operations import HistoryError, Operation
 from pgweave.history.spec import SpecError
+from pgweave.verdict import Verdict
 
 _BUDGET_S = 300.0
 
@@ -106,9 +105,9 @@ def _judge(history: Path) -> Judgement:
 
 
 def _undecided(
-    report: WindowReport, operations: Sequence[Operation], verdict: Linearizable, reason: str
+    report: WindowReport, operations: Sequence[Operation], verdict: Verdict, reason: str
 ) -> str | None:
-    if verdict is Linearizable.UNKNOWN:
+    if verdict == "no verdict":
         return reason
     troubles = [f"{each.fault}: {each.problem}" for each in report.incidents if each.problem is not None]
     if troubles:

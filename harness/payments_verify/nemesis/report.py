@@ -17,7 +17,8 @@ from payments_verify.called import command_line
 from payments_verify.nemesis.judge import Judgement, judge, kept
 from payments_verify.nemesis.soak import RUN_FILE, RunReport, judges
 from payments_verify.nemesis.window import WindowReport
-from payments_verify.result import Reach, Verdict
+from payments_verify.result import Reach
+from pgweave.verdict import Verdict, worst
 
 REPORT_FORMAT = "payments-verify-soak"
 REPORT_VERSION = 1
@@ -159,7 +160,7 @@ def summed_up(folder: Path) -> SoakReport:
     order = [] if report.run is None else report.run.faults
     known = {name: place for place, name in enumerate(order)}
     report.faults = sorted(tallies.values(), key=lambda tally: known.get(tally.name, len(known)))
-    report.verdict = next(each for each in ("violated", "no verdict", "holds") if each in verdicts)
+    report.verdict = worst(verdicts)
     return report
 
 

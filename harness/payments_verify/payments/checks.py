@@ -32,8 +32,9 @@ from payments_verify.payments.service_under_test import (
 )
 from payments_verify.payments.transitions import commands_reached, written
 from payments_verify.payments.window_check import check_windows
-from payments_verify.result import CheckResult, Progress, Verdict, violation_kept
+from payments_verify.result import CheckResult, Progress, violation_kept
 from pgweave.interleavings.minimize import switches
+from pgweave.verdict import Verdict
 
 _ENDED_ONCE = (
     "Nothing shows that this is the service's own doing: asked the same, just started, it does not end.\n"

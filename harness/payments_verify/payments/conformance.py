@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from payments_verify.called import command_line
 from payments_verify.payments.checks import machine_check, windows_check
@@ -26,6 +26,7 @@ from payments_verify.payments.service_under_test import OpenService
 from payments_verify.payments.stress_check import stress_check
 from payments_verify.payments.window_check import check_windows_at_once
 from payments_verify.result import CheckResult, Progress, ViolationFound, no_progress
+from pgweave.verdict import EXIT_CODES, Verdict, worst
 
 LEVELS = {
     1: "sequential",
@@ -36,7 +37,8 @@ LEVELS = {
 }
 """The levels and their names."""
 
-LevelVerdict = Literal["holds", "violated", "no verdict", "not run"]
+LevelVerdict: TypeAlias = Verdict | Literal["not run"]
+"""A level that was not run has no verdict, and says why."""
 
 
 @dataclass(frozen=True)
@@ -177,12 +179,9 @@ class Conformance:
         return f"{held}; {below} left out"
 
     @property
-    def exit_code(self) -> int:
-        """0 if every level that was asked for holds, 1 if one is violated, 2 if one has no verdict."""
-        verdicts = {result.verdict for result in self.levels if result.level in self.asked}
-        if "violated" in verdicts:
-            return 1
-        return 0 if verdicts == {"holds"} else 2
+    def verdict(self) -> Verdict:
+        """The verdict on the levels that were asked for, together."""
+        return worst(result.verdict for result in self.levels if result.level in self.asked)
 
     def as_json(self) -> dict[str, Any]:
         """The verdict as plain data."""
@@ -192,7 +191,8 @@ class Conformance:
             "service": self.subject,
             "level": self.reached,
             "asked": list(self.asked),
-            "exit_code": self.exit_code,
+            "verdict": self.verdict,
+            "exit_code": EXIT_CODES[self.verdict],
             "levels": [result.as_json() for result in self.levels],
             "unchecked": list(self.unchecked),
         }

@@ -21,7 +21,6 @@ from payments_verify.payments.scenario_check import rounded
 from payments_verify.payments.scenario_domain import ScenarioProgram
 from payments_verify.payments.scenarios import Client, Scenario
 from payments_verify.payments.service_under_test import ServiceUnderTest, with_output
-from payments_verify.result import Verdict
 from pgweave.gate import Fault
 from pgweave.interleavings.execution import Execution
 from pgweave.interleavings.explore import explore
@@ -29,6 +28,7 @@ from pgweave.interleavings.ledger import Options
 from pgweave.interleavings.report import Report
 from pgweave.interleavings.source_dpor import SourceDPOR
 from pgweave.interleavings.strategy import Plan
+from pgweave.verdict import Verdict
 
 PATIENCE = 4
 """How often a client sends a command until it has a definite answer."""

@@ -15,8 +15,9 @@ from payments_verify.payments.pictures import draw, write_hurt
 from payments_verify.payments.scenarios import Scenario
 from payments_verify.payments.schedule_file import SavedFault
 from payments_verify.payments.service_under_test import OpenService
-from payments_verify.result import CheckResult, Progress, Verdict, no_progress, violation_kept
+from payments_verify.result import CheckResult, Progress, no_progress, violation_kept
 from pgweave.gate import Fault
+from pgweave.verdict import worst
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,7 @@ def faults_check(
     found: list[FaultReport] = []
 
     def result() -> CheckResult:
-        verdicts = {report.verdict for report in found}
-        verdict: Verdict = "violated" if "violated" in verdicts else "no verdict"
-        if verdicts == {"holds"}:
-            verdict = "holds"
+        verdict = worst(report.verdict for report in found)
         return CheckResult(
             name=f"faults at every statement: {name}",
             kind="faults",

@@ -20,8 +20,9 @@ from payments_verify.payments.scenario_timeline import timeline_of
 from payments_verify.payments.scenarios import Scenario
 from payments_verify.payments.service_under_test import OpenService
 from payments_verify.payments.transitions import written
-from payments_verify.result import CheckResult, Progress, Verdict, no_progress, violation_kept
+from payments_verify.result import CheckResult, Progress, no_progress, violation_kept
 from pgweave.interleavings.source_dpor import SourceDPOR
+from pgweave.verdict import worst
 
 
 def interleavings_check(
@@ -98,14 +99,15 @@ def _checked(
     started = time.monotonic()
 
     def result() -> CheckResult:
+        verdict = worst(each.verdict for each in found)
         return CheckResult(
             name=f"every interleaving, {scenarios} scenarios: {name}",
             kind="interleavings",
             cases=sum(each.report.schedules for each in found),
-            verdict=_verdict(found),
+            verdict=verdict,
             seconds=time.monotonic() - started,
             details=_details(found),
-            counterexample=told() if _verdict(found) != "holds" else None,
+            counterexample=told() if verdict != "holds" else None,
             timelines=[drawing for each in found for drawing in _drawings(each, name)],
         )
 
@@ -166,10 +168,3 @@ async def _explore(
             end_if_interrupted()
             if to_the_first and found[-1].verdict != "holds":
                 break
-
-
-def _verdict(found: Sequence[Explored]) -> Verdict:
-    verdicts = {each.verdict for each in found}
-    if "violated" in verdicts:
-        return "violated"
-    return "holds" if verdicts == {"holds"} else "no verdict"

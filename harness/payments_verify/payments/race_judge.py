@@ -18,7 +18,7 @@ from payments_verify.payments.race_domain import Exchange, Raced
 from payments_verify.payments.spec import Payments, PaymentState, label_of
 from payments_verify.payments.transitions import of_parts
 from pgweave.history.explain import explain, render
-from pgweave.history.linearizability import Result, Verdict, check
+from pgweave.history.linearizability import Result, check
 from pgweave.history.operations import Operation, Outcome
 from pgweave.interleavings import orders
 from pgweave.interleavings.execution import Execution
@@ -131,7 +131,7 @@ def violation_in(raced: Raced, order: Sequence[int]) -> Violation | None:
 def _judged(raced: Raced, order: Sequence[int]) -> Violation | Result[PaymentState]:
     history, numbers = history_of(raced, order)
     result = check(Payments(), history, budget_seconds=_CHECK_BUDGET_S)
-    return result if result.verdict is Verdict.OK else _refuted(result, history, numbers)
+    return result if result.verdict == "holds" else _refuted(result, history, numbers)
 
 
 def _unanswered(raced: Raced, faults: bool) -> Violation | None:

@@ -20,7 +20,6 @@ from payments_verify.payments.race_judge import Judge, Violation
 from payments_verify.payments.scenario_domain import ScenarioProgram
 from payments_verify.payments.scenarios import Scenario
 from payments_verify.payments.service_under_test import ServiceUnderTest, with_output
-from payments_verify.result import Verdict
 from pgweave.interleavings.estimate import estimate_naive
 from pgweave.interleavings.execution import DivergenceError, Execution, SchedulingError
 from pgweave.interleavings.explore import explore
@@ -30,6 +29,7 @@ from pgweave.interleavings.parallel import Factory, explore_in_parallel
 from pgweave.interleavings.report import NaiveCount, Report
 from pgweave.interleavings.source_dpor import SourceDPOR
 from pgweave.interleavings.strategy import Plan, Strategy
+from pgweave.verdict import Verdict
 
 MakeStrategy = Callable[[], Strategy]
 OnRun = Callable[[int], object]

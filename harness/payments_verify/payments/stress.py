@@ -35,7 +35,7 @@ from payments_verify.payments.spec import Payments
 from payments_verify.payments.traits import Traits
 from payments_verify.payments.transitions import of_parts
 from pgweave.history.explain import explain, render
-from pgweave.history.linearizability import Verdict, check
+from pgweave.history.linearizability import check
 from pgweave.history.recorder import Recorder
 
 _SECOND = 1_000_000
@@ -154,7 +154,7 @@ async def _round(
     elif report.violation is not None:
         report.violation += f"\nin {path}"
         report.wrong = len(operations)
-    elif result.verdict is Verdict.UNKNOWN:
+    elif result.verdict == "no verdict":
         report.undecided = f"{path}: {result.reason}"
 
 

@@ -11,7 +11,8 @@ from typing import Any
 from payments_verify.payments.service_under_test import OpenService, with_output
 from payments_verify.payments.stress import StressReport, stress
 from payments_verify.payments.transitions import commands_reached, written
-from payments_verify.result import CheckResult, Progress, Verdict, violation_kept
+from payments_verify.result import CheckResult, Progress, violation_kept
+from pgweave.verdict import Verdict
 
 _TRIES_ALONE = 3
 

@@ -13,7 +13,7 @@ from typing import Any
 from payments_model import Outcome, Record, state_of
 from payments_verify.payments.spec import PaymentState
 from payments_verify.result import Reach
-from pgweave.history.linearizability import Part, Verdict
+from pgweave.history.linearizability import Part
 from pgweave.history.operations import Operation
 from pgweave.history.operations import Outcome as Learned
 
@@ -36,7 +36,7 @@ def of_parts(parts: Iterable[Part[PaymentState]]) -> Counter[str]:
     """The transitions of linearizations; a sweep that passed a payment over is none, nor is no answer."""
     found: Counter[str] = Counter()
     for part in parts:
-        if part.verdict is not Verdict.OK:
+        if part.verdict != "holds":
             continue
         before = Record()
         for step in part.order:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from payments_verify.report import attempt_figure, parts
 from payments_verify.report.page import SCRIPT, STYLE
 from pgweave.history.attempt import Attempt
 from pgweave.timeline.markup import Element, document, tag
+from pgweave.verdict import Verdict
 
 MOST_DRAWN = 6
 """How many parts of a history are drawn."""
 
-_BANNERS = {
-    "ok": ("good", "✓", "linearizable"),
-    "illegal": ("bad", "✗", "not linearizable"),
-    "unknown": ("open", "?", "not decided"),
-    "error": ("open", "?", "could not be checked"),
+_BANNERS: Mapping[Verdict, tuple[str, str, str]] = {
+    "holds": ("good", "✓", "linearizable"),
+    "violated": ("bad", "✗", "not linearizable"),
+    "no verdict": ("open", "?", "no verdict"),
 }
 
 
@@ -27,7 +27,7 @@ class Drawn:
 
     Attributes:
         file: Its name.
-        verdict: ``ok``, ``illegal``, ``unknown`` or ``error``.
+        verdict: The verdict.
         seconds: How long it took to read and check it.
         spec: The specification; None if the file could not be read.
         operations: How many operations it has.
@@ -37,7 +37,7 @@ class Drawn:
     """
 
     file: str
-    verdict: str
+    verdict: Verdict
     seconds: float
     spec: str | None
     operations: int
@@ -55,7 +55,7 @@ def render(histories: Sequence[Drawn]) -> str:
     Returns:
         An HTML document that loads nothing.
     """
-    bad = sum(each.verdict == "illegal" for each in histories)
+    bad = sum(each.verdict == "violated" for each in histories)
     alone = len(histories) == 1
     title = histories[0].file if alone else f"{len(histories)} histories, {bad} not linearizable"
     body: list[Element] = [tag("h1", title)]
@@ -83,7 +83,7 @@ def _history(place: int, drawn: Drawn, *, alone: bool) -> Element:
     kind, mark, verdict = _BANNERS[drawn.verdict]
     left = drawn.parts - len(drawn.attempts)
     undrawn = None
-    if drawn.verdict == "ok" and left > 0:
+    if drawn.verdict == "holds" and left > 0:
         undrawn = parts.note(f"{left} more parts are linearizable too, and not drawn.")
     return tag(
         "section",

@@ -31,7 +31,7 @@ def _matrix(found: Mutants) -> Iterator[Element]:
             ("killed", f"{found.killed} of {found.total}"),
             ("survivors", ", ".join(found.survivors) or "none"),
             ("false alarms", ", ".join(found.false_alarms) or "none"),
-            ("verdict", found.verdict),
+            ("verdict", f"{found.verdict}: {found.summary}"),
         ]
     )
     yield parts.note(

@@ -50,16 +50,22 @@ REACHES = {
 def heading(report: Saved) -> Iterator[Element]:
     """The title, the verdict and where it comes from."""
     yield tag("h1", "payments-core: what was verified")
-    kind = {0: "good", 1: "bad"}.get(report.exit_code, "open")
+    kind, mark = {"holds": ("good", "✓"), "violated": ("bad", "✗"), "no verdict": ("open", "?")}[
+        report.verdict
+    ]
     interrupted = (
         " Interrupted: what was finished is here, the rest did not run." if report.interrupted else ""
     )
+    missed = any(_as_far_as(check) for check in report.checks)
     holding = sum(check.verdict == "holds" for check in report.checks)
-    mark = {"good": "✓", "bad": "✗", "open": "?"}[kind]
     yield tag(
         "p",
         tag("span", mark, class_="mark", aria_hidden="true"),
-        tag("strong", report.verdict),
+        tag(
+            "strong",
+            report.verdict,
+            " as far as it reached" if missed and report.verdict == "holds" else None,
+        ),
         f"{interrupted} {holding} of {len(report.checks)} checks hold.",
         class_=f"banner {kind}",
     )
@@ -140,7 +146,7 @@ def violations(report: Saved) -> Element | None:
     ]
     if not found:
         return None
-    title = "Violations" if report.exit_code == 1 else "Without a verdict"
+    title = "Violations" if report.verdict == "violated" else "Without a verdict"
     return parts.section("violations", title, found)
 
 

@@ -8,8 +8,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from pgweave.verdict import Verdict
+
 REPORT_FORMAT = "payments-verify-report"
-REPORT_VERSION = 1
+REPORT_VERSION = 2
 REPORT_FILE = "report.json"
 MUTANTS_FILE = "mutants.json"
 PAGE_FILE = "index.html"
@@ -82,8 +84,9 @@ class Mutants(msgspec.Struct, frozen=True, kw_only=True):
     """The kill matrix, as ``payments-verify mutants`` writes it."""
 
     format: Literal["payments-verify-mutants"]
-    version: Literal[1]
-    verdict: str
+    version: Literal[2]
+    verdict: Verdict
+    summary: str
     killed: int
     total: int
     survivors: tuple[str, ...]
@@ -101,7 +104,7 @@ class Saved(msgspec.Struct, frozen=True, kw_only=True):
 
     format: str
     version: int
-    verdict: str
+    verdict: Verdict
     exit_code: int
     seconds: float
     finished_at: str

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from payments_verify.result import CheckResult, Progress, Verdict, findings_kept, no_progress
+from payments_verify.result import CheckResult, Progress, findings_kept, no_progress
 from payments_verify.static_checks.findings import Findings
 from payments_verify.static_checks.schema import check_schema, check_session
 from payments_verify.static_checks.sources import check_sources
 from payments_verify.static_checks.statements import check_statements
+from pgweave.verdict import Verdict
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 
-from payments_verify.result import CheckResult, Verdict
+from payments_verify.result import CheckResult
 from payments_verify.tla.models import Model, counts
 from payments_verify.tla.output import Found
 from payments_verify.tla.tlc import Tlc
 from payments_verify.tla.values import Function, Value, render
+from pgweave.verdict import Verdict
 
 _JUDGE = """\
 If the specification was changed on purpose, check that each difference follows from that change, and write

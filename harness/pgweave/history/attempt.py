@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from pgweave.history.linearizability import Part, Verdict
+from pgweave.history.linearizability import Part
 from pgweave.history.operations import Operation
 from pgweave.history.spec import S, Spec
 from pgweave.visible import one_line
@@ -145,7 +145,7 @@ def attempt_of(
     Raises:
         ValueError: The part is not decided.
     """
-    if part.verdict is Verdict.UNKNOWN:
+    if part.verdict == "no verdict":
         raise ValueError(f"{part.label} is not decided; there is no attempt to show")
     hidden = max(0, len(part.order) - shown)
     kept, later = _kept(part, hidden)
@@ -160,7 +160,7 @@ def attempt_of(
     return Attempt(
         spec=spec.name,
         label=one_line(part.label),
-        is_linearizable=part.verdict is Verdict.OK,
+        is_linearizable=part.verdict == "holds",
         answered=sum(operation.returned is not None for operation in part.operations),
         explained=sum(step.operation.returned is not None for step in part.order),
         hidden=hidden,

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pgweave.history.lanes import Bar, draw
-from pgweave.history.linearizability import Part, Verdict
+from pgweave.history.linearizability import Part
 from pgweave.history.operations import Operation
 from pgweave.history.spec import S, Spec
 from pgweave.visible import one_line
@@ -88,7 +88,7 @@ def explain(spec: Spec[S], part: Part[S]) -> Explanation:
 
     Args:
         spec: The specification that it was checked against.
-        part: A part whose verdict is `illegal`.
+        part: A part that is violated.
 
     Returns:
         The explanation.
@@ -96,8 +96,8 @@ def explain(spec: Spec[S], part: Part[S]) -> Explanation:
     Raises:
         ValueError: The part is not refuted.
     """
-    if part.verdict is not Verdict.ILLEGAL:
-        raise ValueError(f"{part.label} is {part.verdict}; only a refuted part can be explained")
+    if part.verdict != "violated":
+        raise ValueError(f"{part.label}: {part.verdict}; only a refuted part can be explained")
     placed = {step.operation.called for step in part.order}
     left = [operation for operation in part.operations if operation.called not in placed]
     state = part.ends[0]

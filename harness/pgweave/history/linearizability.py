@@ -1,7 +1,7 @@
 """Decides whether a history is linearizable with respect to a specification.
 
     result = check(spec, history.operations, budget_seconds=60)
-    result.verdict      # Verdict.OK, Verdict.ILLEGAL or Verdict.UNKNOWN
+    result.verdict      # "holds", "violated" or "no verdict"
 
 The parts of a history (`Spec.partition`) are independent, and some are far harder than others. They are
 searched in turns, a slice at a time, so that one that is easily refuted is refuted soon, whatever stands
@@ -13,34 +13,20 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Generic
 
 from pgweave.history.operations import HistoryError, Operation
 from pgweave.history.search import Search
 from pgweave.history.spec import S, Spec, SpecError
+from pgweave.verdict import Verdict, worst
 
 DEFAULT_MAX_ENTRIES = 1_000_000
 """About 250 MB."""
 
 _SLICE = 256
 """Enough for most parts to be decided in their first turn, so that few are searched at once."""
-
-
-class Verdict(StrEnum):
-    """The answer of a check.
-
-    Attributes:
-        OK: There is a linearization of every part.
-        ILLEGAL: There is none of some part.
-        UNKNOWN: A limit was reached before either was shown.
-    """
-
-    OK = "ok"
-    ILLEGAL = "illegal"
-    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +46,11 @@ class Part(Generic[S]):
         verdict: The verdict on this part.
         operations: Its operations, in the order of their invocations.
         configurations: How many configurations the search has entered.
-        order: For `ok`, a linearization. For `illegal`, a longest linearizable prefix: none gets past more
-            responses in real time, and none that gets as far places more answered operations. Empty for
-            `unknown`.
-        ends: For `illegal`, the states that prefixes as long as `order` end in, that of `order` first. Empty
-            otherwise.
+        order: A linearization; if the part is violated, a longest linearizable prefix: none gets past more
+            responses in real time, and none that gets as far places more answered operations. Empty
+            without a verdict.
+        ends: If the part is violated, the states that prefixes as long as `order` end in, that of `order`
+            first. Empty otherwise.
         is_longest: False where the search for a longest prefix was given up after the part was refuted:
             `order` is the longest that was found.
     """
@@ -86,7 +72,7 @@ class Result(Generic[S]):
         verdict: The verdict on the whole history.
         seconds: How long the check took.
         parts: The parts, in the order of their labels' first operations.
-        reason: Why the verdict is `unknown`; empty otherwise.
+        reason: Why there is no verdict; empty if there is one.
     """
 
     verdict: Verdict
@@ -96,8 +82,8 @@ class Result(Generic[S]):
 
     @property
     def refuted(self) -> Part[S] | None:
-        """The part that has no linearization, when the verdict is `illegal`."""
-        return next((part for part in self.parts if part.verdict is Verdict.ILLEGAL), None)
+        """The part that has no linearization, when the verdict is `violated`."""
+        return next((part for part in self.parts if part.verdict == "violated"), None)
 
 
 def check(
@@ -112,14 +98,14 @@ def check(
     Args:
         spec: What the object does when operations come one at a time.
         operations: The history.
-        budget_seconds: Stop with `unknown` after this time.
+        budget_seconds: Stop without a verdict after this time.
         max_entries: The most configurations to remember, over all parts; an entry takes about 250 bytes. When
             they are reached, the part that remembers the most forgets what lies far behind. If that is less
-            than half, it is given up with `unknown`, and the rest go on.
+            than half, it has no verdict, and the rest go on.
 
     Returns:
         The verdict, and for every part the order that shows it. After the first part that is refuted, parts
-        that are not yet decided are left `unknown`.
+        that are not yet decided have no verdict.
 
     Raises:
         SpecError: The specification does not know an operation, or breaks its own promises.
@@ -143,12 +129,12 @@ def check(
             f"the memory bound of {max_entries} cache entries was reached in {', '.join(race.given_up)}"
         )
     found = race.parts()
-    verdict = _overall(part.verdict for part in found)
+    verdict = worst(part.verdict for part in found) if found else "holds"
     return Result(
         verdict,
         time.monotonic() - started,
         found,
-        "; ".join(reasons) if verdict is Verdict.UNKNOWN else "",
+        "; ".join(reasons) if verdict == "no verdict" else "",
     )
 
 
@@ -162,14 +148,6 @@ def _require_partition(
     parted = {operation.called for part in parts.values() for operation in part}
     if parted != {operation.called for operation in operations}:
         raise SpecError(f"{name}: partition() must put every operation in a part, and add none")
-
-
-def _overall(verdicts: Iterable[Verdict]) -> Verdict:
-    found = set(verdicts)
-    for verdict in (Verdict.ILLEGAL, Verdict.UNKNOWN):
-        if verdict in found:
-            return verdict
-    return Verdict.OK
 
 
 class _Race(Generic[S]):
@@ -225,31 +203,31 @@ class _Race(Generic[S]):
         search = self._searches.pop(label)
         self._entries -= search.entries
         self._found[label] = found = _part(label, self._parts[label], search)
-        self.refuted = found.verdict is Verdict.ILLEGAL
+        self.refuted = found.verdict == "violated"
 
     def parts(self) -> tuple[Part[S], ...]:
-        """Return what was found, with `unknown` for what is not decided."""
+        """Return what was found; what is not decided has no verdict."""
         return tuple(self._found.get(label) or self._undecided(label) for label in self._parts)
 
     def _undecided(self, label: str) -> Part[S]:
         search = self._searches.get(label)
         if search is None:
-            return Part(label, Verdict.UNKNOWN, tuple(self._parts[label]))
+            return Part(label, "no verdict", tuple(self._parts[label]))
         return _part(label, self._parts[label], search)
 
 
-_VERDICTS = {True: Verdict.OK, False: Verdict.ILLEGAL, None: Verdict.UNKNOWN}
+_VERDICTS: Mapping[bool | None, Verdict] = {True: "holds", False: "violated", None: "no verdict"}
 
 
 def _part(label: str, operations: Sequence[Operation], search: Search[S]) -> Part[S]:
     verdict = _VERDICTS[search.linearizable]
-    order = () if verdict is Verdict.UNKNOWN else search.order()
+    order = () if verdict == "no verdict" else search.order()
     return Part(
         label,
         verdict,
         tuple(operations),
         search.configurations,
         tuple(Step(operation, state) for operation, state in order),
-        tuple(search.ends()) if verdict is Verdict.ILLEGAL else (),
-        is_longest=verdict is not Verdict.ILLEGAL or search.is_longest,
+        tuple(search.ends()) if verdict == "violated" else (),
+        is_longest=verdict != "violated" or search.is_longest,
     )

@@ -85,21 +85,21 @@ def _trees(folder: Path, rows: Sequence[str]) -> dict[str, Path]:
 
 def test_all_is_well_if_every_mutant_is_killed_and_the_code_as_it_is_survives(tmp_path: Path) -> None:
     found = made(catalogue(a=["machine"]), tmp_path, {("a", "machine"): "killed"})
-    assert found.exit_code == 0
-    assert (found.verdict("a"), found.verdict(UNMUTATED)) == ("killed", "survived")
+    assert found.verdict == "holds"
+    assert (found.fate("a"), found.fate(UNMUTATED)) == ("killed", "survived")
     assert found.rows["a"]["stress"].state == "not tried"
     assert found.missed == []
 
 
 def test_a_mutant_that_nothing_kills_survives(tmp_path: Path) -> None:
     found = made(catalogue(a=["machine"], b=["machine"]), tmp_path, {("a", "machine"): "killed"})
-    assert (found.exit_code, found.survivors) == (1, ["b"])
+    assert (found.verdict, found.survivors) == ("violated", ["b"])
     assert found.missed == [("b", "machine")]
 
 
 def test_a_mutant_that_another_technique_kills_is_killed_and_the_first_missed_it(tmp_path: Path) -> None:
     found = made(catalogue(a=["machine"]), tmp_path, {("a", "stress"): "killed"}, all_techniques=True)
-    assert (found.exit_code, found.missed) == (0, [("a", "machine")])
+    assert (found.verdict, found.missed) == ("holds", [("a", "machine")])
 
 
 def test_the_code_as_it_is_killed_is_a_false_alarm(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_the_code_as_it_is_killed_is_a_false_alarm(tmp_path: Path) -> None:
         (UNMUTATED, "stress"): "killed",
     }
     found = made(catalogue(a=["machine"]), tmp_path, states)
-    assert (found.exit_code, found.false_alarms, found.survivors) == (1, ["stress"], [])
+    assert (found.verdict, found.false_alarms, found.survivors) == ("violated", ["stress"], [])
     assert "alarm" in render(found)
 
 
@@ -119,17 +119,17 @@ def test_the_code_as_it_is_has_to_come_through_every_technique(state: State, tmp
         (UNMUTATED, "stress"): state,
     }
     found = made(catalogue(a=["machine"]), tmp_path, states)
-    assert (found.exit_code, found.unfinished) == (2, [UNMUTATED])
+    assert (found.verdict, found.unfinished) == ("no verdict", [UNMUTATED])
 
 
 def test_a_mutant_that_could_not_be_tried_is_none_that_survives(tmp_path: Path) -> None:
     found = made(catalogue(a=["machine"]), tmp_path, {("a", "machine"): "no verdict"})
-    assert (found.exit_code, found.survivors, found.unfinished) == (2, [], ["a"])
+    assert (found.verdict, found.survivors, found.unfinished) == ("no verdict", [], ["a"])
 
 
 def test_a_mutant_without_a_verdict_in_time_survives(tmp_path: Path) -> None:
     found = made(catalogue(a=["machine"]), tmp_path, {("a", "machine"): "timed out"})
-    assert (found.exit_code, found.survivors) == (1, ["a"])
+    assert (found.verdict, found.survivors) == ("violated", ["a"])
 
 
 def test_what_was_not_finished_is_not_known(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_what_was_not_finished_is_not_known(tmp_path: Path) -> None:
     done = {each.key: trial() for each in plan if each.row == UNMUTATED or each.technique.name == "stress"}
     found = matrix(known, list(trees), {n: TECHNIQUES[n] for n in ("machine", "stress")}, plan, done)
     assert [found.rows["a"][name].state for name in ("machine", "stress")] == ["not yet", "survived"]
-    assert (found.exit_code, found.survivors) == (2, [])
+    assert (found.verdict, found.survivors) == ("no verdict", [])
 
 
 def test_the_report_has_the_same_keys_whatever_came_of_it(tmp_path: Path) -> None:
@@ -147,7 +147,17 @@ def test_the_report_has_the_same_keys_whatever_came_of_it(tmp_path: Path) -> Non
     report = made(known, tmp_path, {("a", "machine"): "killed"}).as_json()
     assert json.loads(json.dumps(report)) == report
     assert list(report) == [
-        *("format", "version", "verdict", "exit_code", "killed", "total", "survivors", "false_alarms"),
+        *(
+            "format",
+            "version",
+            "verdict",
+            "summary",
+            "exit_code",
+            "killed",
+            "total",
+            "survivors",
+            "false_alarms",
+        ),
         *("unfinished", "missed", "techniques", "unmutated", "mutants"),
     ]
     assert (report["killed"], report["total"], report["survivors"]) == (1, 2, ["b"])

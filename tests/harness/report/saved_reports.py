@@ -59,8 +59,8 @@ def green() -> dict[str, Any]:
     rule = {"rule": "capture", "verdict": "holds", "paths": 90, "exhausted": True, "confirmed": True}
     return {
         "format": "payments-verify-report",
-        "version": 1,
-        "verdict": "everything holds",
+        "version": 2,
+        "verdict": "holds",
         "exit_code": 0,
         "seconds": 86.0,
         "finished_at": "2026-11-25T22:51:02+00:00",
@@ -130,7 +130,7 @@ def red(text: str = "") -> dict[str, Any]:
     """One in which checks are violated; ``text`` stands in everything that comes from outside."""
     report = green()
     timeline = hostile() if text else lost_update()
-    report |= {"verdict": "a violation was found", "exit_code": 1}
+    report |= {"verdict": "violated", "exit_code": 1}
     violated = {"verdict": "violated", "counterexample": f"not linearizable {text}"}
     checks = report["checks"]
     checks[0] |= {
@@ -165,8 +165,9 @@ def mutants() -> dict[str, Any]:
 
     return {
         "format": "payments-verify-mutants",
-        "version": 1,
-        "verdict": "a mutant survives",
+        "version": 2,
+        "verdict": "violated",
+        "summary": "a mutant survives",
         "killed": 1,
         "total": 2,
         "survivors": ["an-edge-too-many"],

@@ -11,7 +11,7 @@ from lab.bench import bench_histories
 from lab.bench.long_history import write
 from payments_verify.payments.spec import Payments
 from pgweave.history.formats import load
-from pgweave.history.linearizability import Verdict, check
+from pgweave.history.linearizability import check
 
 
 @pytest.mark.parametrize("payments", [1, 20])
@@ -20,7 +20,7 @@ def test_a_history_that_is_made_is_that_of_an_atomic_service(payments: int, tmp_
     write(path, operations=400, clients=10, payments=payments)
     operations = load(path).operations
     result = check(Payments(), operations)
-    assert (result.verdict, len(operations), len(result.parts)) == (Verdict.OK, 400, payments)
+    assert (result.verdict, len(operations), len(result.parts)) == ("holds", 400, payments)
     assert sum(part.configurations for part in result.parts) < 2 * len(operations)
     answers = Counter(str(dict(each.response)["outcome"]) for each in operations)  # type: ignore[arg-type]
     assert {"created", "authorized", "read", "key_reused"} <= set(answers)
