@@ -22,8 +22,8 @@ import msgspec
 import psycopg
 
 from payments_verify import outermost
+from payments_verify.binding import Sweep, default_binding
 from payments_verify.called import command_line
-from payments_verify.payments.binding import Sweep, default_binding
 from payments_verify.payments.conformance import QUICK as TRIALS
 from payments_verify.payments.conformance import LevelResult, Subject, Trials, examine, examine_level
 from payments_verify.payments.faults_check import FaultPlan, faults_check

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import msgspec
 
-from payments_verify.payments.binding import Binding, load
+from payments_verify.binding import Binding, load
 
 PEER_FILE = "peer.toml"
 

@@ -258,7 +258,7 @@ def _examined(config: pytest.Config, subject: Subject, level: int) -> LevelResul
 
 
 def _binding(config: pytest.Config) -> Any:  # noqa: ANN401 - imported late, see _open
-    from payments_verify.payments.binding import BindingFileError, default_binding, load  # noqa: PLC0415
+    from payments_verify.binding import BindingFileError, default_binding, load  # noqa: PLC0415
 
     file = config.getoption("--payments-binding")
     try:

@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 from uuid import uuid4
 
-from payments_verify.payments.binding import default_binding
+from payments_verify.binding import default_binding
 from payments_verify.payments.observations import Invocation, Observation, Sender
 from payments_verify.payments.spec import Payments
 from payments_verify.systems.bound import service_at

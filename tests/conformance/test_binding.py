@@ -1,11 +1,10 @@
-"""Binding files: the default one says what the built-in binding says, and a wrong one is told where."""
+"""Binding files: the default one says all that the service says, and a wrong one is told where."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,60 +12,31 @@ import httpx
 import msgspec
 import pytest
 
-from payments_verify.payments.binding import (
+from payments_verify.binding import (
     Binding,
     BindingFileError,
+    BoundClient,
     Values,
     default_binding,
     default_text,
+    from_environment,
     load,
+    own_client,
     parse,
 )
-from payments_verify.payments.bound_client import BoundClient, from_environment
+from payments_verify.binding.coverage import traits_of, unchecked, why_not
 from payments_verify.payments.checks import machine_check
-from payments_verify.payments.coverage import traits_of, unchecked, why_not
-from payments_verify.payments.http_binding import BindingError, PaymentsClient, observe, request_of
-from payments_verify.payments.observations import Invocation, Observation
+from payments_verify.payments.observations import Invocation, Observation, UnreadableAnswerError
 from payments_verify.payments.scenarios import SCENARIOS
-from payments_verify.payments.service_under_test import ServiceUnderTest
 from payments_verify.payments.traits import EVERYTHING
 from payments_verify.systems import in_memory
 
 PAYMENT = "0b4ad7f8-6a3c-4f0e-9a58-0d6c2f1f3a11"
 
 
-@dataclass
-class Both:
-    """Asks by the built-in binding, and requires that the default file's binding reads the same."""
-
-    http: Any
-    bound: BoundClient
-    compared: int = 0
-
-    async def send(self, invocation: Invocation) -> Observation:
-        method, path, headers, body = request_of(invocation)
-        assert (method, path, dict(headers), body) == self.bound.request_of(invocation)
-        response = await self.http.request(method, path, headers=headers, json=body)
-        seen = observe(invocation, response)
-        assert self.bound.observe(invocation, response) == seen
-        self.compared += 1
-        return seen
-
-
-def test_the_default_file_reads_every_answer_as_the_built_in_binding_does() -> None:
-    both: list[Both] = []
-
-    @asynccontextmanager
-    async def compared() -> AsyncIterator[ServiceUnderTest]:
-        async with in_memory() as system:
-            (client,) = system.clients
-            assert isinstance(client, PaymentsClient)
-            both.append(Both(client.http, BoundClient(client.http, default_binding())))
-            yield replace(system, clients=(both[-1],))
-
-    result = machine_check("both", compared, examples=50, steps=20, seed=1)
+def test_the_default_file_reads_every_answer_of_the_service() -> None:
+    result = machine_check("the service", in_memory, examples=50, steps=20, seed=1)
     assert result.counterexample is None
-    assert both[0].compared > 1_000
     seen = set(result.details["outcomes"])
     assert {"create -> exists", "capture -> captured (replayed)", "fail -> failed"} <= seen
     refusals = (
@@ -167,11 +137,11 @@ def test_values_are_written_as_the_service_takes_them(
     values: Values, asked: tuple[str, dict[str, Any]], body: dict[str, Any]
 ) -> None:
     f, arguments = asked
-    assert bound(values=values).request_of(Invocation(f, {"payment": PAYMENT, **arguments}))[3] == body
+    assert bound(values=values).requests.write(Invocation(f, {"payment": PAYMENT, **arguments}))[3] == body
 
 
 def answer(client: BoundClient, f: str, status: int, document: Any, **arguments: Any) -> Observation:
-    return client.observe(
+    return client.answers.read(
         Invocation(f, {"payment": PAYMENT, **arguments}), httpx.Response(status, json=document)
     )
 
@@ -179,7 +149,7 @@ def answer(client: BoundClient, f: str, status: int, document: Any, **arguments:
 def test_keys_that_must_be_uuids_are_told_apart_and_found_again() -> None:
     client = bound(values=Values(key="uuid"))
     written = [
-        client.request_of(Invocation("capture", {"payment": PAYMENT, "key": key, "amount": 1}))[2][
+        client.requests.write(Invocation("capture", {"payment": PAYMENT, "key": key, "amount": 1}))[2][
             "Idempotency-Key"
         ]
         for key in ("k1", "K1")
@@ -210,17 +180,16 @@ class Paged:
         return httpx.Response(200, json={"captures": captures, "next": following})
 
 
-@pytest.mark.parametrize("client", [PaymentsClient, lambda http: BoundClient(http, default_binding())])
-def test_a_list_in_pages_is_read_to_its_end(client: Callable[[Any], Any]) -> None:
+def test_a_list_in_pages_is_read_to_its_end() -> None:
     asked = Invocation("attempts", {"payment": PAYMENT})
     http = Paged((["a", "b"], "2"), (["c"], "3"), (["d"], None))
-    seen = asyncio.run(client(http).send(asked))
+    seen = asyncio.run(own_client(http).send(asked))
     assert [each["key"] for each in seen.value["attempts"]] == ["a", "b", "c", "d"]
     path = f"/payments/{PAYMENT}/captures"
     assert http.asked == [path, f"{path}?after=2", f"{path}?after=3"]
     for again in (["a"], []):
-        with pytest.raises(BindingError, match="nothing new"):
-            asyncio.run(client(Paged((["a"], "2"), (again, "2"))).send(asked))
+        with pytest.raises(UnreadableAnswerError, match="nothing new"):
+            asyncio.run(own_client(Paged((["a"], "2"), (again, "2"))).send(asked))
 
 
 def test_an_id_that_the_service_chooses_is_used_from_then_on() -> None:
@@ -232,10 +201,10 @@ def test_an_id_that_the_service_chooses_is_used_from_then_on() -> None:
     text = text.replace("shows_payment = true", "shows_payment = false", 1)
     client = BoundClient(httpx.AsyncClient(), parse(text, "mine.toml"))
     read = Invocation("read", {"payment": PAYMENT})
-    assert 2_000_000_000 <= int(client.request_of(read)[1].rsplit("/", 1)[1]) < 2**31
+    assert 2_000_000_000 <= int(client.requests.write(read)[1].rsplit("/", 1)[1]) < 2**31
     assert answer(client, "create", 201, {"data": {"id": 7}}, amount=1).value == {"outcome": "created"}
-    assert client.request_of(read)[1] == "/payments/7"
-    assert client.id_of(PAYMENT) == "7"
+    assert client.requests.write(read)[1] == "/payments/7"
+    assert client.requests.id_of(PAYMENT) == "7"
 
 
 def test_an_answer_that_stands_for_several_outcomes() -> None:
@@ -262,7 +231,7 @@ def test_an_answer_that_stands_for_several_outcomes() -> None:
     ],
 )
 def test_an_answer_that_the_binding_does_not_know_is_none(f: str, status: int, document: Any) -> None:
-    with pytest.raises(BindingError, match="cannot be read"):
+    with pytest.raises(UnreadableAnswerError, match="cannot be read"):
         answer(bound(), f, status, document, key="k", amount=1)
 
 
@@ -315,10 +284,11 @@ def test_an_amount_is_a_whole_number_and_true_is_none(shown: str, read: int | No
         ' "failure_reason": null, "as_of": "2026-01-01T00:00:00Z"}'
     )
     response = httpx.Response(200, content=answer.encode())
-    for observed in (observe, BoundClient(httpx.AsyncClient(), default_binding()).observe):
-        if read is None:
-            with pytest.raises(BindingError, match="no whole number"):
-                observed(Invocation("read", {"payment": PAYMENT}), response)
-        else:
-            seen = observed(Invocation("read", {"payment": PAYMENT}), response)
-            assert seen.value["payment"]["amount"] == read
+    read_payment = partial(
+        own_client(httpx.AsyncClient()).answers.read, Invocation("read", {"payment": PAYMENT})
+    )
+    if read is None:
+        with pytest.raises(UnreadableAnswerError, match="no whole number"):
+            read_payment(response)
+    else:
+        assert read_payment(response).value["payment"]["amount"] == read

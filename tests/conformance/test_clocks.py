@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from payments_verify.payments.binding import Clock, Sweep, load
+from payments_verify.binding import Clock, Sweep, load
 from payments_verify.payments.checks import machine_check, windows_check
 from payments_verify.payments.conformance import Trials, examine
 from payments_verify.payments.observations import Invocation, Observation

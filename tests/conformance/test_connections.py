@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
 
-from payments_verify.payments.binding import default_binding
+from payments_verify.binding import default_binding
 from payments_verify.payments.observations import Invocation
 from payments_verify.systems import service_at
 

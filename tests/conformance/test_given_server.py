@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from payments_core.infrastructure.embedded import EmbeddedPostgres
+from payments_verify.binding import default_binding
 from payments_verify.cli import app
-from payments_verify.payments.binding import default_binding
 from payments_verify.systems import StartedService, empty_databases
 
 COMMAND = (

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from payments_verify.binding import load
 from payments_verify.cli import app
-from payments_verify.payments.binding import load
 from payments_verify.payments.checks import machine_check, windows_check
 from payments_verify.payments.scenario_check import Explored, explore_scenario
 from payments_verify.payments.scenarios import SCENARIOS

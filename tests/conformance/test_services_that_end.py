@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from payments_verify.payments.binding import load
+from payments_verify.binding import load
 from payments_verify.payments.checks import machine_check, windows_check
 from payments_verify.payments.stress_check import stress_check
 from payments_verify.result import CheckResult

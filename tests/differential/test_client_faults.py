@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from payments_client import AsyncPaymentsClient, Policy, new_key, requests
 from payments_core.entrypoints.http.app import create_app
 from payments_core.infrastructure.in_memory import InMemoryPaymentStore
+from payments_verify.binding import own_client
 from payments_verify.payments.fault_check import FaultReport, explore_fault
-from payments_verify.payments.http_binding import PaymentsClient
 from payments_verify.payments.observations import Invocation
 from payments_verify.payments.scenarios import ONE_CAPTURE, SCENARIOS, Scenario
 from payments_verify.payments.spec import Payments
@@ -128,7 +128,7 @@ async def raced(plans: Sequence[tuple[str, Sequence[Behaviour]]], folder: Path) 
     payment = str(uuid4())
     with Recorder(folder / f"{payment}.jsonl", spec="payments") as recorder:
         async with httpx.AsyncClient(transport=inner, base_url="http://payments") as http:
-            harness = PaymentsClient(http)
+            harness = own_client(http)
 
             async def ask(process: int, f: str, send: Any, **arguments: Any) -> None:
                 invocation = Invocation(f, {"payment": payment, **arguments})

@@ -17,8 +17,8 @@ from payments_core.entrypoints.metrics import Metrics
 from payments_core.entrypoints.wiring import exposition
 from payments_core.infrastructure.in_memory import InMemoryPaymentStore
 from payments_model import LEGAL_MOVES
+from payments_verify.binding import outcomes_by_name
 from payments_verify.model_checks.contracts import discover
-from payments_verify.payments.http_binding import CAPTURE_OUTCOMES
 from payments_verify.payments.invariants import INVARIANTS
 from tests.docs.pages import HISTORIES, SPECIFICATION, names, rows, section
 
@@ -45,7 +45,7 @@ def test_the_problem_types() -> None:
 
 def test_the_specification_has_one_name_for_an_outcome_and_histories_say_which_differ() -> None:
     shorter = {
-        name: each.name.lower() for name, each in CAPTURE_OUTCOMES.items() if name != each.name.lower()
+        name: each.name.lower() for name, each in outcomes_by_name().items() if name != each.name.lower()
     }
     shown = {names(row[0])[0]: names(row[1])[0] for row in rows(HISTORIES) if row[0].strip("`") in shorter}
     assert shown == shorter

@@ -11,7 +11,8 @@ import httpx
 
 from payments_client import AsyncPaymentsClient, Policy, Refused, Unavailable, Unknown
 from payments_model import Outcome
-from payments_verify.payments.http_binding import _PROBLEMS, PaymentsClient, instant
+from payments_verify.binding import BoundClient, outcomes_by_name
+from payments_verify.binding.values import read_rfc3339
 from payments_verify.payments.observations import Invocation, Observation, answered
 from payments_verify.payments.service_under_test import ServiceUnderTest
 from payments_verify.systems.asgi import ApplicationClient
@@ -20,19 +21,21 @@ POLICY = Policy(deadline_s=60, attempt_s=30, first_wait_s=0.001, longest_wait_s=
 
 
 @dataclass(frozen=True)
-class LibraryClient(PaymentsClient):
+class LibraryClient:
     """A client of the harness whose captures are the library's.
 
     Attributes:
-        library: what sends them.
+        own: the client of the harness.
+        library: what sends captures.
     """
 
+    own: BoundClient
     library: AsyncPaymentsClient
 
     async def send(self, invocation: Invocation) -> Observation:
         """Send a command; a capture until the library says what became of it."""
         if invocation.f != "capture":
-            return await super().send(invocation)
+            return await self.own.send(invocation)
         # A retry within the library is no operation of the history, so that a replay is not one either.
         observed = await captured(self.library, invocation)
         return replace(observed, value={k: v for k, v in observed.value.items() if k != "replayed"})
@@ -46,18 +49,18 @@ async def captured(library: AsyncPaymentsClient, invocation: Invocation) -> Obse
     except Refused as refused:
         seen: dict[str, Any] = {"replayed": refused.replayed}
         if refused.problem.decided_at is not None:
-            seen["decided_at"] = instant(refused.problem.decided_at.isoformat())
-        return answered(_PROBLEMS[refused.problem.name], **seen)
+            seen["decided_at"] = read_rfc3339(refused.problem.decided_at.isoformat())
+        return answered(outcomes_by_name()[refused.problem.name], **seen)
     except (Unknown, Unavailable) as error:
         return Observation("unknown", {"error": str(error)})
-    decided_at = instant(capture.captured_at.isoformat())
+    decided_at = read_rfc3339(capture.captured_at.isoformat())
     return answered(Outcome.CAPTURED, decided_at=decided_at, replayed=capture.replayed)
 
 
 def with_library(service: ServiceUnderTest) -> ServiceUnderTest:
     """A service of the harness, captured by the library; retries follow at once."""
     client = service.client
-    assert isinstance(client, PaymentsClient)
+    assert isinstance(client, BoundClient)
     http = client.http
     assert isinstance(http, ApplicationClient)
     library = AsyncPaymentsClient(
@@ -67,7 +70,7 @@ def with_library(service: ServiceUnderTest) -> ServiceUnderTest:
         transport=httpx.ASGITransport(http.app),
         sleep=soon,
     )
-    return replace(service, clients=(LibraryClient(http, library),))
+    return replace(service, clients=(LibraryClient(client, library),))
 
 
 async def soon(_seconds: float) -> None:

@@ -17,8 +17,8 @@ from itertools import count
 from typing import Any
 from uuid import UUID
 
-from payments_verify.payments.http_binding import BindingError, Http, PaymentsClient, Response
-from payments_verify.payments.observations import Invocation, Observation
+from payments_verify.binding import BoundClient, Http, Response, own_client
+from payments_verify.payments.observations import Invocation, Observation, UnreadableAnswerError
 from pgweave.history.recorder import Recorder
 
 PATIENCE_S = 90.0
@@ -102,7 +102,7 @@ class Watched:
 class Balancer:
     """Chooses a process of the service, and for a while avoids one that gave no definite answer."""
 
-    def __init__(self, clients: Sequence[PaymentsClient], rng: random.Random) -> None:
+    def __init__(self, clients: Sequence[BoundClient], rng: random.Random) -> None:
         self._clients = clients
         self._rng = rng
         self._avoided_until = [0.0] * len(clients)
@@ -143,7 +143,7 @@ class Load:
         self._habits = habits
         self._recorder = recorder
         self._rng = rng
-        clients = [PaymentsClient(Watched(http, self.tally)) for http in carriers]
+        clients = [own_client(Watched(http, self.tally)) for http in carriers]
         self._balancer = Balancer(clients, rng)
         self._processes = count()
         self._finishing = False
@@ -240,7 +240,7 @@ class Load:
         number = self._balancer.choose()
         try:
             observed = await self._send(number, invocation)
-        except BindingError as error:
+        except UnreadableAnswerError as error:
             self.tally.find(str(error))
             observed = Observation("unknown", {"error": str(error)})
         self.observed(process, observed)

@@ -9,18 +9,12 @@ from uuid import UUID
 
 from payments_model import Outcome
 from payments_verify.nemesis.load import Load
-from payments_verify.payments.observations import View, answered
+from payments_verify.payments.observations import FIELDS_OF_STATE, View, answered
 from payments_verify.systems import Cluster, Connection
 
 DIRECTLY = {"from": "database"}
 """Marks what was read directly, in the argument of the operation."""
 
-_FIELDS = {
-    "pending": ("amount",),
-    "authorized": ("amount", "authorized_at", "capture_expires_at"),
-    "captured": ("amount", "authorized_at", "capture_expires_at", "captured_at", "captured_amount"),
-    "failed": ("amount", "authorized_at", "capture_expires_at", "failed_at", "reason"),
-}
 _INSTANTS = ("authorized_at", "capture_expires_at", "captured_at", "failed_at")
 
 
@@ -94,7 +88,7 @@ async def _contents(
 
 
 def _view(row: View) -> View:
-    return {"state": row["state"]} | {name: row[name] for name in _FIELDS[row["state"]]}
+    return {"state": row["state"]} | {name: row[name] for name in FIELDS_OF_STATE[row["state"]]}
 
 
 async def captured(cluster: Cluster) -> AsyncIterator[tuple[str, int]]:

@@ -10,9 +10,9 @@ from uuid import uuid4
 
 import httpx
 
+from payments_verify.binding import Http
 from payments_verify.nemesis.database_faults import SESSIONS, count_of
 from payments_verify.nemesis.target import POOL_MAX, Target
-from payments_verify.payments.http_binding import Http
 from payments_verify.systems import SERVICE_LOGIN
 
 SETTLE_LIMIT_S = 20.0

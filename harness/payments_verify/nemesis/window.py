@@ -19,12 +19,12 @@ import httpx
 import msgspec
 import psycopg
 
+from payments_verify.binding import Http
 from payments_verify.nemesis.fault import Fault
 from payments_verify.nemesis.load import Habits, Load, Tally
 from payments_verify.nemesis.rows import look
 from payments_verify.nemesis.settle import SERVE_LIMIT_S, left_behind, serve_again
 from payments_verify.nemesis.target import Target
-from payments_verify.payments.http_binding import Http
 from payments_verify.payments.spec import Payments
 from payments_verify.systems import EmbeddedPostgresError, ServerError
 from pgweave.history.recorder import Recorder

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from payments_verify.binding import outcomes_by_name
 from payments_verify.pages.blocks import code, fill, table
 from payments_verify.pages.diagram import state_diagram
 from payments_verify.pages.precedence import precedence_table
 from payments_verify.pages.sources import SPECIFICATION, Sources
 from payments_verify.pages.traceability import evidence_of, matrix
 from payments_verify.pages.transitions import moves, transition_table
-from payments_verify.payments.http_binding import CAPTURE_OUTCOMES
 from payments_verify.proof.invariant import CONJUNCTS, STEP_PROPERTIES, Conjunct, StepProperty
 from payments_verify.systems.problems import Problem
 from payments_verify.systems.schema import Schema
@@ -57,7 +57,7 @@ def make(sources: Sources, statuses: Mapping[str, str]) -> Made:
         sources: what it is made from.
         statuses: what CrossHair found out about each contract, by its text.
     """
-    names = {outcome: name for name, outcome in CAPTURE_OUTCOMES.items()}
+    names = {outcome: name for name, outcome in outcomes_by_name().items()}
     statuses_of_problems = {problem.name: problem.status for problem in sources.problems}
     blocks = {
         "transitions": transition_table(names),

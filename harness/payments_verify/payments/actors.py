@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from payments_verify.payments.http_binding import BindingError
-from payments_verify.payments.observations import Invocation, Observation, Sender
+from payments_verify.payments.observations import Invocation, Observation, Sender, UnreadableAnswerError
 from payments_verify.payments.row_holders import RowHolder
 from payments_verify.payments.scenarios import Actor, Client, Holder, Leaving, Sweeper, Tick
 from payments_verify.payments.service_under_test import ServiceUnderTest
@@ -64,7 +63,7 @@ async def send(client: Sender, invocation: Invocation) -> Observation:
     """Send a command; an answer that cannot be read is none."""
     try:
         return await client.send(invocation)
-    except BindingError as error:
+    except UnreadableAnswerError as error:
         return Observation("unknown", {"error": str(error)})
 
 

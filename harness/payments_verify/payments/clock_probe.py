@@ -16,9 +16,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import uuid4
 
-from payments_verify.payments.http_binding import BindingError
 from payments_verify.payments.machine import EPOCH
-from payments_verify.payments.observations import Invocation, outcomes_in
+from payments_verify.payments.observations import Invocation, UnreadableAnswerError, outcomes_in
 from payments_verify.payments.service_under_test import ServiceUnderTest, SweepError
 
 _WINDOW = 3_600_000_000
@@ -36,7 +35,7 @@ async def why_clock_stays(system: ServiceUnderTest) -> str | None:
     """
     try:
         return await _Probe(system).run()
-    except (BindingError, SweepError):
+    except (UnreadableAnswerError, SweepError):
         return None  # whatever is wrong there, the levels will tell
 
 

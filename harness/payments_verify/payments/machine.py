@@ -33,8 +33,13 @@ from hypothesis.stateful import (
 )
 
 from payments_model import MAX_AMOUNT, Authorized, Expire, Outcome, Record, apply
-from payments_verify.payments.http_binding import BindingError
-from payments_verify.payments.observations import Invocation, Observation, attempts_of, outcomes_in
+from payments_verify.payments.observations import (
+    Invocation,
+    Observation,
+    UnreadableAnswerError,
+    attempts_of,
+    outcomes_in,
+)
 from payments_verify.payments.oracle import MismatchError, answer, difference
 from payments_verify.payments.reproduction import Call, Program
 from payments_verify.payments.service_under_test import (
@@ -384,7 +389,7 @@ class PaymentMachine(RuleBasedStateMachine):
     def _send(self, invocation: Invocation) -> Mapping[str, Any]:
         try:
             observed = self.runner.run(self.system.clients[0].send(invocation))
-        except BindingError as error:
+        except UnreadableAnswerError as error:
             raise self._mismatch(str(error)) from None
         self._require_answered(f"{invocation.f} {dict(invocation.value)}", observed)
         return observed.value

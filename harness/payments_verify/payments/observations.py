@@ -28,9 +28,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import Enum
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, get_args
 
-from payments_model import Outcome, Payment, Record, state_of
+from payments_model import FailureReason, Outcome, Payment, Record, state_of
 
 Kind: TypeAlias = Literal["ok", "fail", "unknown"]
 View: TypeAlias = dict[str, Any]
@@ -47,6 +47,20 @@ SUCCESSES = frozenset(
     }
 )
 OUTCOME_NAMED = {outcome.name.lower(): outcome for outcome in Outcome}
+FIELDS_OF_STATE: Mapping[str, tuple[str, ...]] = {
+    state.__name__.lower(): tuple(each.name for each in fields(state)) for state in get_args(Payment)
+}
+"""The fields that a payment has in each state."""
+
+PAYMENT_FIELDS = ("state", *dict.fromkeys(name for names in FIELDS_OF_STATE.values() for name in names))
+"""What can be shown of a payment."""
+
+REASONS = tuple(reason.name.lower() for reason in FailureReason)
+"""Why a payment can have failed."""
+
+
+class UnreadableAnswerError(ValueError):
+    """An answer that cannot be read: the service breaks its contract, or the binding has another."""
 
 
 @dataclass(frozen=True, slots=True)

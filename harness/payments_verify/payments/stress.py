@@ -22,9 +22,8 @@ from typing import Any
 from uuid import UUID
 
 from payments_verify.payments.drawings import Drawing, refuted
-from payments_verify.payments.http_binding import BindingError
 from payments_verify.payments.machine import EPOCH
-from payments_verify.payments.observations import Invocation, Observation, Sender
+from payments_verify.payments.observations import Invocation, Observation, Sender, UnreadableAnswerError
 from payments_verify.payments.service_under_test import (
     EndedError,
     ServiceUnderTest,
@@ -242,7 +241,7 @@ class _Round:
         """Send it. Nothing is broken on purpose here, so that no answer or a 5xx is a violation (I9)."""
         try:
             observed = await client.send(invocation)
-        except BindingError as error:
+        except UnreadableAnswerError as error:
             observed = Observation("unknown", {"error": str(error)})
         asked = f"{invocation.f} {dict(invocation.value)}"
         try:

@@ -7,20 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from payments_model import MAX_AMOUNT, MAX_STORED_REFUSALS
+from payments_verify.payments.observations import PAYMENT_FIELDS
 
 COMMANDS = frozenset({"create", "authorize", "capture", "fail", "read", "attempts"})
-PAYMENT_FIELDS = frozenset(
-    {
-        "state",
-        "amount",
-        "authorized_at",
-        "capture_expires_at",
-        "captured_at",
-        "captured_amount",
-        "failed_at",
-        "reason",
-    }
-)
 ATTEMPT_FIELDS = frozenset({"key", "amount", "outcome", "decided_at"})
 MALFORMED_AMOUNTS: tuple[Any, ...] = (0, -1, MAX_AMOUNT + 1, 2**63, True, 1.5, "1", None)
 """What is no amount."""
@@ -58,7 +47,7 @@ class Traits:
 
     commands: frozenset[str] = COMMANDS
     shown: frozenset[str] = COMMANDS - {"capture", "attempts"}
-    payment_fields: frozenset[str] = PAYMENT_FIELDS
+    payment_fields: frozenset[str] = frozenset(PAYMENT_FIELDS)
     attempt_fields: frozenset[str] = ATTEMPT_FIELDS
     as_of: bool = True
     replayed: bool = True

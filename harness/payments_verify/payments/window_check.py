@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from payments_verify.payments.http_binding import BindingError
 from payments_verify.payments.machine import EPOCH
-from payments_verify.payments.observations import Invocation, Observation, outcomes_in
+from payments_verify.payments.observations import Invocation, Observation, UnreadableAnswerError, outcomes_in
 from payments_verify.payments.oracle import MismatchError
 from payments_verify.payments.service_under_test import ServiceUnderTest, SweepError
 
@@ -219,7 +218,7 @@ class _Windows:
         invocation = Invocation(f, {"payment": payment, **arguments})
         try:
             observed = await self._system.clients[0].send(invocation)
-        except BindingError as error:
+        except UnreadableAnswerError as error:
             raise MismatchError(str(error)) from None
         what = f"{f} {dict(invocation.value)}" + (f" (the model answers {model})" if model else "")
         await self._system.require_answered(what, observed)

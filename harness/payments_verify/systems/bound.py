@@ -15,10 +15,10 @@ import httpx
 import psycopg
 from msgspec import structs
 
-from payments_verify.payments.binding import Binding, Clock, Locking
-from payments_verify.payments.bound_client import BoundClient, Names, from_environment, written_instant
+from payments_verify.binding import Binding, BoundClient, Clock, Locking, Names, from_environment
+from payments_verify.binding.coverage import traits_of
+from payments_verify.binding.values import as_datetime
 from payments_verify.payments.clock_probe import why_clock_stays
-from payments_verify.payments.coverage import traits_of
 from payments_verify.payments.row_holders import RowStatements, SqlRowHolder
 from payments_verify.payments.service_under_test import OpenRowHolder, ServiceUnderTest, SweepError
 from payments_verify.payments.traits import Traits
@@ -103,9 +103,9 @@ class StartedService:
                 (client,),
                 set_clock,
                 sweep,
-                self._open_row_holder(dsn, client.id_of),
+                self._open_row_holder(dsn, client.requests.id_of),
                 traits=self.traits,
-                id_of=client.id_of,
+                id_of=client.requests.id_of,
                 is_new=True,
                 end=running.end,
                 printed=partial(last_printed, output),
@@ -134,10 +134,10 @@ class StartedService:
                 (client,),
                 set_clock,
                 await self._sweep(stack, http, gate.socket_dsn),
-                self._open_row_holder(gate.socket_dsn, client.id_of),
+                self._open_row_holder(gate.socket_dsn, client.requests.id_of),
                 GatedDatabase(gate, monitor, catalog, Turns(ours=self.ours)),
                 traits=self.traits,
-                id_of=client.id_of,
+                id_of=client.requests.id_of,
                 is_new=True,
                 end=running.end,
                 printed=partial(last_printed, output),
@@ -164,7 +164,7 @@ class StartedService:
         connection = await stack.enter_async_context(await _connected(direct))
 
         async def set_clock(now: int) -> None:
-            await connection.execute(statement, [written_instant(now)])
+            await connection.execute(statement, [as_datetime(now)])
 
         return running, set_clock
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
 from payments_core.infrastructure.postgres.pool import Pool
-from payments_verify.payments.http_binding import PaymentsClient
+from payments_verify.binding import BoundClient, own_client
 from payments_verify.payments.row_holders import SqlRowHolder
 from payments_verify.payments.service_under_test import ServiceUnderTest
 from payments_verify.systems.database import CLOCK_FUNCTION, new_database, prepared_database
@@ -98,7 +98,7 @@ async def _pool(gate: Gate, connections: int) -> AsyncIterator[Pool]:
 
 
 @asynccontextmanager
-async def _served(gate: Gate, pool: Pool, command: str | None) -> AsyncIterator[PaymentsClient]:
+async def _served(gate: Gate, pool: Pool, command: str | None) -> AsyncIterator[BoundClient]:
     if command is None:
         yield shipped(postgres_store(pool))
         return
@@ -106,7 +106,7 @@ async def _served(gate: Gate, pool: Pool, command: str | None) -> AsyncIterator[
         running_command(command, {"DATABASE_URL": gate.tcp_dsn}) as running,
         http_client(running.url, limit_s=_REQUEST_LIMIT_S, connections_kept=20) as http,
     ):
-        yield PaymentsClient(http)
+        yield own_client(http)
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ import httpx
 from payments_core.entrypoints import tokens
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
-from payments_verify.payments.http_binding import PaymentsClient
+from payments_verify.binding import BoundClient, own_client
 from payments_verify.payments.row_holders import SqlRowHolder
 from payments_verify.payments.service_under_test import ServiceUnderTest
 from payments_verify.systems.in_process import expire_batch
@@ -130,7 +130,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 @asynccontextmanager
-async def _client(url: str, token: str) -> AsyncIterator[PaymentsClient]:
+async def _client(url: str, token: str) -> AsyncIterator[BoundClient]:
     headers = {"Authorization": f"Bearer {token}"}
     async with http_client(url, limit_s=_REQUEST_LIMIT_S, headers=headers, connections_kept=100) as http:
-        yield PaymentsClient(http)
+        yield own_client(http)

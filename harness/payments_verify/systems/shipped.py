@@ -15,7 +15,7 @@ from payments_core.entrypoints.metrics import Metrics
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import guarded, make_pool
 from payments_core.infrastructure.postgres import statements
-from payments_verify.payments.http_binding import PaymentsClient
+from payments_verify.binding import BoundClient, own_client
 from payments_verify.result import CheckResult, Progress, no_progress
 from payments_verify.static_checks.check import Shipped, static_check
 from payments_verify.systems.asgi import ApplicationClient
@@ -31,12 +31,12 @@ _SESSION = """
 """
 
 
-def shipped(store: PaymentStore, max_stored_refusals: int = MAX_STORED_REFUSALS) -> PaymentsClient:
+def shipped(store: PaymentStore, max_stored_refusals: int = MAX_STORED_REFUSALS) -> BoundClient:
     """A client of the application over ``store``, with a token that it accepts."""
     token, digest = tokens.make()
     made = create_app(store, max_stored_refusals=max_stored_refusals)
     app = guarded(made, Settings(tokens=digest, tokens_file=None), Metrics())
-    return PaymentsClient(ApplicationClient(app, {"Authorization": f"Bearer {token}"}))
+    return own_client(ApplicationClient(app, {"Authorization": f"Bearer {token}"}))
 
 
 @contextmanager

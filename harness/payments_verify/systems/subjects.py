@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from payments_verify.binding import Binding
+from payments_verify.binding.coverage import traits_of, unchecked, why_not
 from payments_verify.called import command_line
-from payments_verify.payments.binding import Binding
 from payments_verify.payments.conformance import LEVELS, Subject
-from payments_verify.payments.coverage import traits_of, unchecked, why_not
 from payments_verify.payments.faults_check import FaultPlan
 from payments_verify.payments.scenarios import FAULT_SCENARIOS, ONE_CAPTURE, SCENARIOS
 from payments_verify.systems.background import statements_without_request

@@ -13,9 +13,9 @@ import pytest
 
 from payments_core.entrypoints.http.app import create_app
 from payments_core.infrastructure.in_memory import InMemoryPaymentStore
+from payments_verify.binding import Http, Response
 from payments_verify.nemesis import load as load_module
 from payments_verify.nemesis.load import Habits, Load
-from payments_verify.payments.http_binding import Http, Response
 from payments_verify.payments.observations import Invocation
 from payments_verify.payments.spec import Payments
 from payments_verify.systems.asgi import ApplicationClient

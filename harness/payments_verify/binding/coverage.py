@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from payments_verify.payments.binding import Binding, Sweep
+from payments_verify.binding.sections import Binding, Sweep
+from payments_verify.payments.observations import PAYMENT_FIELDS
 from payments_verify.payments.scenarios import Client, Holder, Leaving, Prepared, Scenario, Sweeper, Tick
-from payments_verify.payments.traits import ATTEMPT_FIELDS, PAYMENT_FIELDS, Traits
+from payments_verify.payments.traits import ATTEMPT_FIELDS, Traits
 
 _SECOND = 1_000_000
 
@@ -48,7 +49,7 @@ def traits_of(binding: Binding, *, moves_clock: bool) -> Traits:
 def unchecked(binding: Binding, traits: Traits, *, has_database: bool) -> Iterator[str]:
     """What is not checked of a service, and why, for people."""
     yield from _unchecked_commands(binding, traits)
-    missing = sorted(PAYMENT_FIELDS - traits.payment_fields)
+    missing = sorted(set(PAYMENT_FIELDS) - traits.payment_fields)
     if missing:
         yield f"payment fields that the binding does not name: {', '.join(missing)}"
     if "attempts" in traits.commands and ATTEMPT_FIELDS - traits.attempt_fields:

@@ -1,0 +1,29 @@
+"""Bindings: a file says how a service's HTTP expresses commands and outcomes; a client does as it says."""
+
+from payments_verify.binding.client import BoundClient
+from payments_verify.binding.file import BindingFileError, default_binding, default_text, load, parse
+from payments_verify.binding.http import Http, HttpRequest, Response
+from payments_verify.binding.own import outcomes_by_name, own_client
+from payments_verify.binding.requests import Names, from_environment
+from payments_verify.binding.sections import Binding, Clock, Locking, Sweep, Values
+
+__all__ = [
+    "Binding",
+    "BindingFileError",
+    "BoundClient",
+    "Clock",
+    "Http",
+    "HttpRequest",
+    "Locking",
+    "Names",
+    "Response",
+    "Sweep",
+    "Values",
+    "default_binding",
+    "default_text",
+    "from_environment",
+    "load",
+    "outcomes_by_name",
+    "own_client",
+    "parse",
+]

@@ -1,0 +1,168 @@
+"""What answers say in the model's terms, as a binding says."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from payments_model import Outcome
+from payments_verify.binding.http import Response
+from payments_verify.binding.requests import Names
+from payments_verify.binding.sections import Answer, AttemptsView, Binding, Flag
+from payments_verify.binding.values import read_amount, read_instant, value_at
+from payments_verify.payments.observations import (
+    FIELDS_OF_STATE,
+    OUTCOME_NAMED,
+    PAYMENT_FIELDS,
+    Invocation,
+    Observation,
+    UnreadableAnswerError,
+    View,
+    answered,
+)
+
+
+@dataclass(frozen=True)
+class AnswerReader:
+    """Reads answers.
+
+    Attributes:
+        binding: the service's interface.
+        names: what the service calls things: those of its own choice are noted here.
+        dated: whether instants are read.
+    """
+
+    binding: Binding
+    names: Names
+    dated: bool = True
+
+    def read(self, invocation: Invocation, response: Response) -> Observation:
+        """What a response says.
+
+        Raises:
+            UnreadableAnswerError: it is none that the binding knows.
+        """
+        if response.status_code >= 500:
+            return Observation("unknown", {"status": response.status_code, "body": response.text})
+        try:
+            document = msgspec.json.decode(response.content) if response.content else None
+            outcomes = self._outcomes_of(invocation.f, response.status_code, document)
+            seen = self._seen(invocation, outcomes[0], response, document)
+        except (msgspec.MsgspecError, LookupError, TypeError, ValueError, ArithmeticError) as error:
+            raise UnreadableAnswerError(
+                f"{invocation.f} {dict(invocation.value)} got an answer that cannot be read ({error}): "
+                f"{response.status_code} {response.text!r}"
+            ) from error
+        if len(outcomes) > 1:
+            seen["also"] = [outcome.name.lower() for outcome in outcomes[1:]]
+        return answered(outcomes[0], **seen)
+
+    @cached_property
+    def _answers(self) -> Mapping[tuple[str, int], Sequence[tuple[Answer, Sequence[Outcome]]]]:
+        """The answers to each command by their status, in the order in which they are looked at."""
+        found: defaultdict[tuple[str, int], list[tuple[Answer, Sequence[Outcome]]]] = defaultdict(list)
+        for f, command in self.binding.commands.items():
+            for answer in (*command.answers, *self.binding.answers):
+                outcomes = [OUTCOME_NAMED[name] for name in answer.outcomes]
+                found[f, answer.status].append((answer, outcomes))
+        return found
+
+    def _outcomes_of(self, f: str, status: int, document: Any) -> Sequence[Outcome]:  # noqa: ANN401
+        for answer, outcomes in self._answers.get((f, status), ()):
+            if all(value_at(document, path, None) == wanted for path, wanted in answer.where.items()):
+                return outcomes
+        raise ValueError("no answer of the binding has this status and body")
+
+    def _seen(
+        self,
+        invocation: Invocation,
+        outcome: Outcome,
+        response: Response,
+        document: Any,  # noqa: ANN401
+    ) -> dict[str, Any]:
+        f = invocation.f
+        if f == "capture":
+            return self._seen_of_capture(response, document)
+        if response.status_code >= 400:
+            return {}
+        command = self.binding.commands[f]
+        if command.id is not None and outcome in (Outcome.CREATED, Outcome.EXISTS):
+            self.names.payments[invocation.value["payment"]] = str(value_at(document, command.id))
+        if f == "attempts" and self.binding.attempts is not None:
+            view = self.binding.attempts
+            return {"attempts": [self._attempt(view, each) for each in value_at(document, view.items)]}
+        if not command.shows_payment:
+            return {}
+        seen: dict[str, Any] = {"payment": self._payment(document)}
+        as_of = self.binding.payment.as_of
+        if as_of is not None and self.dated:
+            seen["as_of"] = read_instant(value_at(document, as_of), self.binding.values)
+        return seen
+
+    def _seen_of_capture(self, response: Response, document: Any) -> dict[str, Any]:  # noqa: ANN401
+        view = self.binding.capture
+        seen: dict[str, Any] = {}
+        if view.replayed is not None:
+            seen["replayed"] = _is_set(view.replayed, response, document)
+        if view.body == "same bytes":
+            seen["body"] = response.text
+        decided = (value_at(document, path, None) for path in view.decided_at)
+        first = next((each for each in decided if each is not None), None)
+        if first is not None and self.dated:
+            seen["decided_at"] = read_instant(first, self.binding.values)
+        return seen
+
+    def _attempt(self, view: AttemptsView, stored: Any) -> View:  # noqa: ANN401 - any JSON value
+        key = str(value_at(stored, view.key))
+        shown: View = {"key": self.names.keys.get(key, key)}
+        if view.amount is not None:
+            shown["amount"] = read_amount(value_at(stored, view.amount), self.binding.values)
+        if view.outcome is not None:
+            named = value_at(stored, view.outcome)
+            shown["outcome"] = view.outcomes.get(named, named)
+        if view.decided_at is not None and self.dated:
+            shown["decided_at"] = read_instant(value_at(stored, view.decided_at), self.binding.values)
+        return shown
+
+    def _payment(self, document: Any) -> View:  # noqa: ANN401 - any JSON value
+        """The payment in a document, with the fields that its state has and the binding knows.
+
+        Raises:
+            ValueError: if a field is set that the state does not have.
+        """
+        view = self.binding.payment
+        state = view.states[str(value_at(document, view.state))]
+        shown: View = {"state": state}
+        for name, path in self._paths_of_fields:
+            if name in FIELDS_OF_STATE[state]:
+                if self.dated or not name.endswith("_at"):
+                    shown[name] = self._field(name, value_at(document, path))
+            elif view.only_in_their_states and value_at(document, path) is not None:
+                raise ValueError(f"a {state} payment has no {name}")
+        return shown
+
+    @cached_property
+    def _paths_of_fields(self) -> Sequence[tuple[str, str]]:
+        paths = [(name, getattr(self.binding.payment, name)) for name in PAYMENT_FIELDS if name != "state"]
+        return [(name, path) for name, path in paths if path is not None]
+
+    def _field(self, name: str, value: Any) -> Any:  # noqa: ANN401 - any JSON value
+        if name.endswith("_at"):
+            return read_instant(value, self.binding.values)
+        return (
+            self.binding.payment.reasons[value]
+            if name == "reason"
+            else read_amount(value, self.binding.values)
+        )
+
+
+def _is_set(flag: Flag, response: Response, document: Any) -> bool:  # noqa: ANN401 - any JSON value
+    if flag.header is not None:
+        return response.headers.get(flag.header.lower()) == flag.value
+    assert flag.member is not None
+    return bool(value_at(document, flag.member, None) == flag.value)

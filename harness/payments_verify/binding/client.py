@@ -1,0 +1,77 @@
+"""A client of a service: its HTTP is what a binding says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import httpx
+
+from payments_model import Outcome
+from payments_verify.binding.answers import AnswerReader
+from payments_verify.binding.http import Http
+from payments_verify.binding.requests import Names, RequestWriter
+from payments_verify.binding.sections import Binding
+from payments_verify.payments.observations import Invocation, Observation, UnreadableAnswerError, answered
+
+
+@dataclass(frozen=True)
+class BoundClient:
+    """Sends commands as requests, and reads the answers.
+
+    Attributes:
+        http: carries its requests.
+        binding: the service's interface.
+        names: what the service calls things; one for all of its clients.
+        dated: whether instants in answers are read.
+    """
+
+    http: Http
+    binding: Binding
+    names: Names = field(default_factory=Names)
+    dated: bool = True
+
+    @cached_property
+    def requests(self) -> RequestWriter:
+        """Writes its requests."""
+        return RequestWriter(self.binding, self.names)
+
+    @cached_property
+    def answers(self) -> AnswerReader:
+        """Reads the answers to them."""
+        return AnswerReader(self.binding, self.names, self.dated)
+
+    async def send(self, invocation: Invocation) -> Observation:
+        """Send a command once. No answer, or a 5xx, is an unknown outcome.
+
+        Raises:
+            UnreadableAnswerError: the answer is none that the binding knows.
+        """
+        method, path, headers, body = self.requests.write(invocation)
+        try:
+            response = await self.http.request(method, path, headers=dict(headers), json=body)
+            seen = self.answers.read(invocation, response)
+            while invocation.f == "attempts" and seen.kind == "ok":
+                following = self.requests.write_next_page(invocation, response)
+                if following is None:
+                    break
+                method, path = following
+                response = await self.http.request(method, path, headers=dict(headers), json=None)
+                seen = _with_page(seen, self.answers.read(invocation, response))
+        except httpx.TransportError as error:
+            return Observation("unknown", {"error": type(error).__name__})
+        return seen
+
+
+def _with_page(seen: Observation, page: Observation) -> Observation:
+    """The attempts of the pages so far and of one more. What is not whole is no answer.
+
+    Raises:
+        UnreadableAnswerError: the page shows nothing new: there may be no end of such pages.
+    """
+    if page.kind != "ok":
+        return page
+    known = {each["key"] for each in seen.value["attempts"]}
+    if not page.value["attempts"] or any(each["key"] in known for each in page.value["attempts"]):
+        raise UnreadableAnswerError(f"a page of attempts after {len(known)} others shows nothing new")
+    return answered(Outcome.READ, attempts=[*seen.value["attempts"], *page.value["attempts"]])

@@ -1,0 +1,168 @@
+"""What is wrong with a binding file that has every section in its form: the key, and the complaint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeAlias
+
+from payments_model import Outcome
+from payments_verify.binding.sections import (
+    FAIL_REASONS,
+    PLACEHOLDERS,
+    Answer,
+    AttemptsView,
+    Binding,
+    CommandBinding,
+)
+from payments_verify.payments.observations import FIELDS_OF_STATE, REASONS
+
+FORMAT_NAME = "payments-verify-binding"
+FORMAT_VERSION = 1
+
+_REQUIRED = ("create", "authorize", "capture", "read")
+_SUCCESS = {
+    "create": "created",
+    "authorize": "authorized",
+    "capture": "captured",
+    "fail": "failed",
+    "read": "read",
+    "attempts": "read",
+}
+_OUTCOMES = tuple(outcome.name.lower() for outcome in Outcome)
+_LEAST_REFUSALS = 10
+_LONGEST_SWEEP_S = 3_600
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+Problems: TypeAlias = Iterator[tuple[str, str]]
+"""The key of a file that is wrong, and what is wrong with it."""
+
+
+def problems_of(binding: Binding) -> Problems:
+    """What is wrong with a binding, if anything is."""
+    if (binding.format, binding.version) != (FORMAT_NAME, FORMAT_VERSION):
+        yield "format, version", f"must be {FORMAT_NAME!r} and {FORMAT_VERSION}"
+    for f in _REQUIRED:
+        if f not in binding.commands:
+            yield f"commands.{f}", "is missing; without it nothing can be checked"
+    for f, command in binding.commands.items():
+        if f not in PLACEHOLDERS:
+            yield f"commands.{f}", f"is no command; there are {', '.join(PLACEHOLDERS)}"
+        else:
+            yield from _command_problems(f, command)
+    yield from _answer_problems("answers", binding.answers)
+    yield from _named(binding.payment.states, FIELDS_OF_STATE, "payment.states")
+    yield from _named(binding.payment.reasons, REASONS, "payment.reasons")
+    for f in binding.commands:
+        if _SUCCESS[f] not in binding.outcomes_of(f):
+            yield f"commands.{f}.answers", f"no answer has the outcome {_SUCCESS[f]!r}"
+    yield from _view_problems(binding)
+
+
+def _view_problems(binding: Binding) -> Problems:
+    bound = binding.limits.max_stored_refusals
+    if bound is not None and bound < _LEAST_REFUSALS:
+        yield "limits.max_stored_refusals", f"must be {_LEAST_REFUSALS} at least: as many captures race"
+    if (bound is not None) != ("too_many_refusals" in binding.outcomes_of("capture")):
+        yield "limits.max_stored_refusals", "belongs to an answer with the outcome 'too_many_refusals'"
+    if not binding.commands["read"].shows_payment:
+        yield "commands.read.shows_payment", "must be true: what is stored is seen by reading"
+    if binding.ids.chosen_by == "service" and binding.commands["create"].id is None:
+        yield "commands.create.id", "is missing: where the service chooses ids, the answer has it there"
+    if ("attempts" in binding.commands) != (binding.attempts is not None):
+        yield "attempts", "the section and commands.attempts belong together: have both, or neither"
+    if binding.attempts is not None:
+        yield from _named(binding.attempts.outcomes, _OUTCOMES, "attempts.outcomes")
+        yield from _paging_problems(binding.attempts)
+    flag = binding.capture.replayed
+    if flag is not None and (flag.header is None) == (flag.member is None):
+        yield "capture.replayed", "needs one of header and member"
+    yield from _control_problems(binding)
+
+
+def _paging_problems(view: AttemptsView) -> Problems:
+    if (view.next is None) != (view.next_request is None):
+        yield "attempts.next_request", "and attempts.next belong together: have both, or neither"
+    elif view.next_request is not None:
+        known = PLACEHOLDERS["attempts"] | {"next"}
+        yield from _request_problems("attempts.next_request", view.next_request, known)
+        if "{next}" not in view.next_request:
+            yield "attempts.next_request", "must have {next}, where the place of the next page goes"
+
+
+def _control_problems(binding: Binding) -> Problems:
+    """What is wrong with the sections by which the harness moves time, sweeps and locks."""
+    sweep = binding.sweep
+    if sweep is not None:
+        if sweep.ways > 1 or (sweep.ways == 0 and sweep.within is None):
+            yield "sweep", "needs one of request, sql and command, or within"
+        if sweep.within is not None and not 0 < sweep.within <= _LONGEST_SWEEP_S:
+            yield "sweep.within", f"is no number of seconds up to {_LONGEST_SWEEP_S}"
+        if sweep.within is not None and binding.clock.by == "sql":
+            yield "sweep.within", "is real time, and clock.by = 'sql' moves it: use clock.by = 'none'"
+        if sweep.request is not None:
+            yield from _request_problems("sweep.request", sweep.request, frozenset())
+    if (binding.clock.by == "sql") != (binding.clock.set is not None):
+        yield "clock.set", "belongs to by = 'sql', and to nothing else"
+    if binding.clock.set is not None and binding.clock.set.count("{now}") != 1:
+        yield "clock.set", "must have {now}, once, where the instant goes"
+    locking = {} if binding.lock is None else {"hold": binding.lock.hold, "void": binding.lock.void}
+    for name, statement in locking.items():
+        if statement is not None and statement.count("{payment}") != 1:
+            yield f"lock.{name}", "must have {payment}, once, where the id goes"
+
+
+def _command_problems(f: str, command: CommandBinding) -> Problems:
+    yield from _request_problems(f"commands.{f}.request", command.request, PLACEHOLDERS[f])
+    yield from _answer_problems(f"commands.{f}.answers", command.answers)
+    for key, text in _texts(f"commands.{f}.body", command.body):
+        yield from _unknown_placeholders(key, text, PLACEHOLDERS[f])
+    for header, text in command.headers.items():
+        yield from _unknown_placeholders(f"commands.{f}.headers.{header}", text, PLACEHOLDERS[f])
+    for reason in command.reasons:
+        if reason not in FAIL_REASONS:
+            yield f"commands.{f}.reasons", f"{reason!r} is none of {', '.join(FAIL_REASONS)}"
+    if not command.reasons:
+        yield f"commands.{f}.reasons", "must name one at least"
+
+
+def _request_problems(key: str, request: str, known: frozenset[str]) -> Problems:
+    method, _, path = request.partition(" ")
+    if method not in _METHODS or not path.startswith("/"):
+        yield key, f"must be a method and a path, as in 'POST /payments', and is {request!r}"
+    yield from _unknown_placeholders(key, path, known)
+
+
+def _answer_problems(key: str, answers: list[Answer]) -> Problems:
+    for number, answer in enumerate(answers):
+        for outcome in answer.outcomes:
+            if outcome not in _OUTCOMES:
+                known = ", ".join(_OUTCOMES)
+                yield f"{key}[{number}].outcome", f"no outcome is named {outcome!r}; there are {known}"
+        if not answer.outcomes:
+            yield f"{key}[{number}].outcome", "must name one at least"
+        if not 200 <= answer.status < 500:
+            yield f"{key}[{number}].status", "must be 200 to 499: a 5xx is no definite answer"
+
+
+def _named(names: Mapping[str, str], known: Iterable[str], key: str) -> Problems:
+    for theirs, ours in names.items():
+        if ours not in known:
+            yield f"{key}.{theirs}", f"{ours!r} is none of {', '.join(known)}"
+
+
+def _texts(key: str, value: object) -> Problems:
+    if isinstance(value, str):
+        yield key, value
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _texts(f"{key}.{name}", inner)
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _texts(f"{key}[{number}]", inner)
+
+
+def _unknown_placeholders(key: str, text: str, known: frozenset[str]) -> Problems:
+    for part in text.split("{")[1:]:
+        name = part.partition("}")[0]
+        if "}" not in part or name not in known:
+            yield key, f"{{{name}}} is no placeholder here; there are {', '.join(sorted(known)) or 'none'}"

@@ -1,0 +1,149 @@
+"""The requests of commands, as a binding says."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from operator import itemgetter
+from typing import Any, TypeAlias
+from urllib.parse import quote
+from uuid import UUID, uuid5
+
+import msgspec
+
+from payments_verify.binding.file import BindingFileError
+from payments_verify.binding.http import HttpRequest, Response
+from payments_verify.binding.sections import Binding, CommandBinding
+from payments_verify.binding.values import value_at, write_amount
+from payments_verify.payments.observations import Invocation, UnreadableAnswerError
+
+_KEYS = UUID("5f3c1f04-8b0e-4a83-9c5f-9e1f2d6a7b10")
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+_WINDOW_UNITS = {"seconds": 1_000_000, "milliseconds": 1_000, "microseconds": 1}
+_NO_SUCH_ID = 2_000_000_000
+"""Where ids begin that no service has given out, and that an integer of 32 bits still holds."""
+
+_Fill: TypeAlias = Callable[[Mapping[str, Any]], Any]
+
+
+@dataclass
+class Names:
+    """What the service calls payments, and keys in requests; shared by its clients."""
+
+    payments: dict[str, str] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RequestWriter:
+    """Writes the requests of commands.
+
+    Attributes:
+        binding: the service's interface.
+        names: what the service calls things.
+    """
+
+    binding: Binding
+    names: Names
+
+    def write(self, invocation: Invocation) -> HttpRequest:
+        """The request of a command.
+
+        Raises:
+            UnreadableAnswerError: the binding does not have the command.
+        """
+        try:
+            write = self._commands[invocation.f]
+        except KeyError:
+            missing = f"the binding {self.binding.name!r} has no command {invocation.f!r}"
+            raise UnreadableAnswerError(missing) from None
+        return write({name: self._written(name, value) for name, value in invocation.value.items()})
+
+    def write_next_page(self, invocation: Invocation, response: Response) -> tuple[str, str] | None:
+        """Method and path of the page after this one; ``None`` if it is the last."""
+        view = self.binding.attempts
+        if view is None or view.next is None or view.next_request is None:
+            return None
+        place = value_at(msgspec.json.decode(response.content), view.next, None)
+        if place is None or place == "":
+            return None
+        method, _, path = view.next_request.partition(" ")
+        values = {"payment": self.id_of(invocation.value["payment"]), "next": quote(str(place), safe="")}
+        return method, str(compile_template(path)(values))
+
+    def id_of(self, payment: str) -> str:
+        """The service's id of a payment; one that names nothing if it chooses ids and has not chosen this."""
+        ids = self.binding.ids
+        if ids.kind == "integer":
+            nothing = str(_NO_SUCH_ID + UUID(payment).int % 100_000_000)
+            return self.names.payments.get(payment, nothing)
+        return payment if ids.chosen_by == "client" else self.names.payments.get(payment, payment)
+
+    @cached_property
+    def _commands(self) -> Mapping[str, Callable[[Mapping[str, Any]], HttpRequest]]:
+        return {f: _writer_of(command) for f, command in self.binding.commands.items()}
+
+    def _written(self, name: str, value: Any) -> Any:  # noqa: ANN401 - any JSON value
+        values = self.binding.values
+        match name:
+            case "payment":
+                return self.id_of(value)
+            case "key" if values.key == "uuid":
+                written = str(uuid5(_KEYS, value))
+                self.names.keys[written] = value
+                return written
+            case "window":
+                return value // _WINDOW_UNITS[values.window]
+            case "amount" if type(value) is int:
+                return write_amount(value, values)
+            case "reason":
+                reasons = self.binding.payment.reasons.items()
+                return next((theirs for theirs, ours in reasons if ours == value), value)
+        return value
+
+
+def _writer_of(command: CommandBinding) -> Callable[[Mapping[str, Any]], HttpRequest]:
+    path = compile_template(command.path)
+    headers = {name: compile_template(text) for name, text in command.headers.items()}
+    body = compile_template(command.body)
+
+    def write(values: Mapping[str, Any]) -> HttpRequest:
+        written = {name: str(fill(values)) for name, fill in headers.items()}
+        return command.method, str(path(values)), written, body(values)
+
+    return write
+
+
+def compile_template(template: Any) -> _Fill:  # noqa: ANN401 - any JSON value
+    """What fills a template's placeholders; a text that is one placeholder becomes the value itself."""
+    match template:
+        case str():
+            whole = _PLACEHOLDER.fullmatch(template)
+            if whole is not None:
+                return itemgetter(whole[1])
+            return lambda values: _PLACEHOLDER.sub(lambda found: str(values[found[1]]), template)
+        case dict():
+            members = {name: compile_template(each) for name, each in template.items()}
+            return lambda values: {name: fill(values) for name, fill in members.items()}
+        case list():
+            items = [compile_template(each) for each in template]
+            return lambda values: [fill(values) for fill in items]
+    return lambda _values: template
+
+
+def from_environment(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers with ``${NAME}`` replaced by the environment's variables.
+
+    Raises:
+        BindingFileError: if there is no such variable.
+    """
+    try:
+        return {
+            name: _VARIABLE.sub(lambda found: os.environ[found[1]], text) for name, text in headers.items()
+        }
+    except KeyError as missing:
+        raise BindingFileError(f"service.headers names the variable {missing}, which is not set") from None

@@ -1,0 +1,213 @@
+"""The sections of a binding file, each explained in ``default_binding.toml``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from payments_model import MAX_AMOUNT
+from payments_verify.payments.observations import FIELDS_OF_STATE, REASONS
+from payments_verify.payments.traits import MALFORMED_AMOUNTS
+
+FAIL_REASONS = ("declined", "voided")
+"""The reasons for which a client can fail a payment."""
+
+PLACEHOLDERS: Mapping[str, frozenset[str]] = {
+    "create": frozenset({"payment", "amount"}),
+    "authorize": frozenset({"payment", "window"}),
+    "capture": frozenset({"payment", "key", "amount"}),
+    "fail": frozenset({"payment", "reason"}),
+    "read": frozenset({"payment"}),
+    "attempts": frozenset({"payment"}),
+}
+
+Scalar = str | int | bool | float
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class Answer(_Section, frozen=True, kw_only=True):
+    """An answer: its status, what its body has to say, and the outcomes that it may stand for."""
+
+    status: int
+    outcome: str | list[str]
+    where: dict[str, Scalar] = {}
+
+    @property
+    def outcomes(self) -> tuple[str, ...]:
+        """The outcomes that it may stand for."""
+        return (self.outcome,) if isinstance(self.outcome, str) else tuple(self.outcome)
+
+
+class CommandBinding(_Section, frozen=True, kw_only=True):
+    """A command: the request, and the answers that are the command's own."""
+
+    request: str
+    body: dict[str, Any] | None = None
+    headers: dict[str, str] = {}
+    answers: list[Answer]
+    shows_payment: bool = False
+    id: str | None = None
+    reasons: list[str] = msgspec.field(default_factory=lambda: [*FAIL_REASONS])
+
+    @property
+    def method(self) -> str:
+        """The request's method."""
+        return self.request.partition(" ")[0]
+
+    @property
+    def path(self) -> str:
+        """The request's path, with placeholders."""
+        return self.request.partition(" ")[2]
+
+
+class Ids(_Section, frozen=True, kw_only=True):
+    """Who chooses a payment's id, and what one looks like."""
+
+    chosen_by: Literal["client", "service"] = "client"
+    kind: Literal["uuid", "integer"] = "uuid"
+
+
+class Values(_Section, frozen=True, kw_only=True):
+    """How values are written."""
+
+    amount: Literal["cents", "decimal text", "decimal number"] = "cents"
+    window: Literal["seconds", "milliseconds", "microseconds"] = "seconds"
+    instant: Literal["rfc3339", "unix microseconds"] = "rfc3339"
+    key: Literal["text", "uuid"] = "text"
+
+
+class PaymentView(_Section, frozen=True, kw_only=True):
+    """Where an answer that shows a payment has what: paths of names with dots between."""
+
+    state: str
+    states: dict[str, str] = msgspec.field(default_factory=lambda: {name: name for name in FIELDS_OF_STATE})
+    amount: str | None = None
+    authorized_at: str | None = None
+    capture_expires_at: str | None = None
+    captured_at: str | None = None
+    captured_amount: str | None = None
+    failed_at: str | None = None
+    reason: str | None = None
+    reasons: dict[str, str] = msgspec.field(default_factory=lambda: {name: name for name in REASONS})
+    as_of: str | None = None
+    only_in_their_states: bool = False
+
+
+class Flag(_Section, frozen=True, kw_only=True):
+    """Where an answer says that it is a repeated one: a header, or a member of the body."""
+
+    header: str | None = None
+    member: str | None = None
+    value: Scalar = "true"
+
+
+class CaptureView(_Section, frozen=True, kw_only=True):
+    """What a capture's answer says beside its outcome."""
+
+    replayed: Flag | None = None
+    decided_at: list[str] = []
+    body: Literal["same bytes", "not compared"] = "same bytes"
+
+
+class AttemptsView(_Section, frozen=True, kw_only=True):
+    """Where a list of stored attempts has what.
+
+    A list in pages has the place of the next at ``next``; it is empty or null at the end.
+    """
+
+    items: str
+    next: str | None = None
+    next_request: str | None = None
+    key: str
+    amount: str | None = None
+    outcome: str | None = None
+    outcomes: dict[str, str] = {}
+    decided_at: str | None = None
+
+
+class Sweep(_Section, frozen=True, kw_only=True):
+    """How the sweep is run, by one of three; within how many seconds it expires payments by itself."""
+
+    request: str | None = None
+    sql: str | None = None
+    command: str | None = None
+    within: float | None = None
+
+    @property
+    def ways(self) -> int:
+        """In how many ways the harness can run it."""
+        return sum(each is not None for each in (self.request, self.sql, self.command))
+
+
+class Clock(_Section, frozen=True, kw_only=True):
+    """Whose clock decides, and how it is moved."""
+
+    by: Literal["database", "sql", "none"] = "database"
+    function: str = "payment_clock"
+    set: str | None = None
+
+
+class Locking(_Section, frozen=True, kw_only=True):
+    """How a session outside the service takes the lock of a payment, and voids it."""
+
+    hold: str
+    void: str | None = None
+
+
+class Service(_Section, frozen=True, kw_only=True):
+    """How to reach the service."""
+
+    ready: str = "/readyz"
+    headers: dict[str, str] = {}
+
+
+class Limits(_Section, frozen=True, kw_only=True):
+    """What the service takes, where that is less than the model allows."""
+
+    max_amount: int = MAX_AMOUNT
+    max_window_seconds: int = 2_678_400
+    max_stored_refusals: int | None = None
+    malformed_amounts: list[Any] | None = None
+    null_is_malformed: bool = True
+
+
+class Binding(_Section, frozen=True, kw_only=True):
+    """A whole binding file."""
+
+    format: str
+    version: int
+    name: str
+    service: Service = Service()
+    ids: Ids = Ids()
+    values: Values = Values()
+    limits: Limits = Limits()
+    commands: dict[str, CommandBinding]
+    answers: list[Answer] = []
+    payment: PaymentView
+    capture: CaptureView = CaptureView()
+    attempts: AttemptsView | None = None
+    sweep: Sweep | None = None
+    clock: Clock = Clock()
+    lock: Locking | None = None
+
+    def outcomes_of(self, f: str) -> frozenset[str]:
+        """The outcomes that some answer to a command stands for."""
+        answers = [*self.commands[f].answers, *self.answers]
+        return frozenset(outcome for answer in answers for outcome in answer.outcomes)
+
+    @property
+    def malformed_amounts(self) -> tuple[Any, ...]:
+        """What is no amount, as far as the service says so."""
+        if "malformed" not in self.outcomes_of("capture"):
+            return ()
+        declared = self.limits.malformed_amounts
+        if declared is not None:
+            return (*declared, None) if self.limits.null_is_malformed else tuple(declared)
+        if self.values.amount == "cents":
+            return MALFORMED_AMOUNTS
+        return tuple(each for each in MALFORMED_AMOUNTS if each is None or type(each) is int)

@@ -1,0 +1,93 @@
+"""How values stand in JSON: instants, whole numbers, amounts, and what a path of names leads to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from functools import cache
+from typing import Any, cast
+
+from payments_verify.binding.sections import Values
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_ABSENT = object()
+
+
+def value_at(document: Any, path: str, default: Any = _ABSENT) -> Any:  # noqa: ANN401 - any JSON value
+    """What stands in a document at a path of names with dots between.
+
+    Raises:
+        LookupError: there is nothing, and no default.
+    """
+    found = document
+    for name in _names_of(path):
+        if not isinstance(found, Mapping) or name not in found:
+            if default is not _ABSENT:
+                return default
+            raise LookupError(f"nothing stands at {path!r}")
+        found = cast("Mapping[str, Any]", found)[name]
+    return found
+
+
+@cache
+def _names_of(path: str) -> tuple[str, ...]:
+    return tuple(path.split("."))
+
+
+def read_whole_number(value: Any) -> int:  # noqa: ANN401 - any JSON value
+    """A whole number as JSON has it: 1000.0 is 1000, and ``true`` is none.
+
+    Raises:
+        ValueError: it is no whole number.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+        raise ValueError(f"{value!r} is no whole number")
+    return int(value)
+
+
+def read_amount(value: Any, values: Values) -> int:  # noqa: ANN401 - any JSON value
+    """An amount in cents.
+
+    Raises:
+        ValueError: it is no amount, or none of whole cents.
+    """
+    if values.amount == "cents":
+        return read_whole_number(value)
+    try:
+        cents = Decimal(str(value)).scaleb(2)
+    except InvalidOperation:
+        raise ValueError(f"{value!r} is no amount") from None
+    if cents != int(cents):
+        raise ValueError(f"{value!r} is no whole number of cents")
+    return int(cents)
+
+
+def write_amount(cents: int, values: Values) -> int | str | float:
+    """An amount in cents as the service takes it."""
+    if values.amount == "cents":
+        return cents
+    decimal = Decimal(cents).scaleb(-2)
+    return f"{decimal:.2f}" if values.amount == "decimal text" else float(decimal)
+
+
+def read_instant(value: Any, values: Values) -> int:  # noqa: ANN401 - any JSON value
+    """An instant as µs since the Unix epoch.
+
+    Raises:
+        ValueError: it is no instant.
+    """
+    if values.instant == "rfc3339":
+        return read_rfc3339(value)
+    return int(value) if isinstance(value, str) else read_whole_number(value)
+
+
+def read_rfc3339(text: str) -> int:
+    """An RFC 3339 instant as µs since the Unix epoch."""
+    return (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND
+
+
+def as_datetime(us: int) -> datetime:
+    """An instant in µs since the Unix epoch as PostgreSQL takes it."""
+    return _EPOCH + timedelta(microseconds=us)
