@@ -10,8 +10,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from payments_core.infrastructure.embedded import EmbeddedPostgres, temporary_postgres
 from payments_core.infrastructure.postgres.migrate import migrate
+from pgweave.embedded import EmbeddedPostgres, temporary_postgres
 from tests.support.partitioned import migrate_partitioned
 from tests.support.postgres import (
     APPLICATION_ROLE,

@@ -25,7 +25,7 @@ from lab.bench.attacks.servers import COMMANDS
 from lab.bench.service.database import database, durable_server
 from lab.bench.service.processes import cpu_us, memory
 from lab.bench.service.servers import EARLIER, SERVICE, TOKEN, Command, ServerError, earlier, serving
-from payments_core.infrastructure.embedded import EmbeddedPostgres
+from pgweave.embedded import EmbeddedPostgres
 
 JSON = Path("build/bench/attacks.json")
 _WARM_UP_S = 2.0

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from lab.containers.image import IMAGE, pip_secrets
-from payments_core.infrastructure.embedded.process import free_port
+from pgweave.embedded.process import free_port
 from tests.support.steps import Shell, UnableError, ViolationError
 
 PROJECT = "payments-core-test"

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import typer
 
-from payments_core.infrastructure.embedded import temporary_postgres
+from pgweave.embedded import temporary_postgres
 from payments_core.infrastructure.postgres.migrate import migrate
 from payments_verify.payments.checks import machine_check, racing_check
 from payments_verify.payments.interleavings_check import interleavings_check

@@ -21,7 +21,14 @@ from tests.support.steps import Shell, Steps, UnableError, ViolationError
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "build" / "dist"
-PACKAGES = ("payments_client", "payments_core", "payments_model", "payments_verify", "pgweave")
+PACKAGES = (
+    "payments_client",
+    "payments_core",
+    "payments_demo",
+    "payments_model",
+    "payments_verify",
+    "pgweave",
+)
 HISTORY = ROOT / "specs" / "histories" / "locked-capture.jsonl"
 _NOTHING_OF_THE_SERVER = """
 import payments_client

@@ -22,7 +22,8 @@ DESK = {"width": 1200, "height": 1000}
 @pytest.fixture(scope="module")
 def server(shared_database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     settings = {"DATABASE_URL": shared_database.app_dsn, "PAYMENTS_LOG_LEVEL": "warning"}
-    with serving(tmp_path_factory.mktemp("server"), **settings) as running:
+    module = "tests.support.page_over_database"
+    with serving(tmp_path_factory.mktemp("server"), module=module, **settings) as running:
         yield running
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from payments_client import AsyncPaymentsClient, PaymentsClient, Policy
 from payments_core.entrypoints.http.app import create_app
-from payments_core.infrastructure.in_memory import InMemoryPaymentStore
+from payments_verify.systems.memory_store import InMemoryPaymentStore
 from tests.support.misbehaving import Front
 from tests.support.stores import NOON
 from tests.support.threads import served

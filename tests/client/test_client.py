@@ -22,7 +22,7 @@ from payments_core.entrypoints.http.app import create_app
 from payments_core.entrypoints.http.views import capture_answer
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.tokens import make
-from payments_core.infrastructure.in_memory import InMemoryPaymentStore
+from payments_verify.systems.memory_store import InMemoryPaymentStore
 from tests.client.conftest import Waited
 from tests.support.guarded import guarded_over
 from tests.support.misbehaving import Behaviour, Front

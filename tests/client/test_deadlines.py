@@ -22,7 +22,7 @@ from payments_client import (
     new_key,
 )
 from payments_core.domain.capture import CaptureOutcome
-from payments_core.infrastructure.in_memory import InMemoryPaymentStore
+from payments_verify.systems.memory_store import InMemoryPaymentStore
 from tests.client.conftest import Blocking
 from tests.client.test_client import authorized, outcomes
 from tests.support.misbehaving import Behaviour, Front

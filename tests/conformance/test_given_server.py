@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from payments_core.infrastructure.embedded import EmbeddedPostgres
+from pgweave.embedded import EmbeddedPostgres
 from payments_verify.binding import default_binding
 from payments_verify.cli import app
 from payments_verify.systems import StartedService, empty_databases

@@ -20,7 +20,7 @@ from payments_core.entrypoints.http.contract.operations import OPERATIONS
 from payments_core.entrypoints.http.problems import ProblemType
 from payments_core.entrypoints.metrics import Metrics
 from payments_core.entrypoints.wiring import exposition
-from payments_core.infrastructure.in_memory import InMemoryPaymentStore
+from payments_verify.systems.memory_store import InMemoryPaymentStore
 from tests.support.processes import invoke
 
 SPECS = Path(__file__).parents[2] / "specs"

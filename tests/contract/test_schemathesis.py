@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from payments_core.entrypoints import tokens
 from payments_core.entrypoints.http.app import create_app
 from payments_core.entrypoints.http.contract.operations import OPERATIONS
-from payments_core.infrastructure.in_memory import InMemoryPaymentStore
+from payments_verify.systems.memory_store import InMemoryPaymentStore
 from tests.support.postgres import Database
 from tests.support.processes import environment, serving
 from tests.support.threads import served

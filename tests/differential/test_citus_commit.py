@@ -22,13 +22,13 @@ from psycopg.conninfo import conninfo_to_dict
 from payments_core.domain.values import MAX_STORED_REFUSALS
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store, session
-from payments_core.infrastructure.embedded import EmbeddedPostgres
 from payments_core.infrastructure.postgres.citus import distribute
 from payments_core.infrastructure.postgres.migrate import migrate
 from payments_verify.audit import audit
 from payments_verify.payments.observations import Invocation, Observation, Sender
 from payments_verify.payments.spec import Payments
 from payments_verify.systems.shipped import shipped
+from pgweave.embedded import EmbeddedPostgres
 from pgweave.gate import Fault, Gate, HeldStatement
 from pgweave.gate.proxy import PassAll
 from pgweave.history.linearizability import check

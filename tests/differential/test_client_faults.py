@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from payments_client import AsyncPaymentsClient, Policy, new_key, requests
 from payments_core.entrypoints.http.app import create_app
-from payments_core.infrastructure.in_memory import InMemoryPaymentStore
+from payments_verify.systems.memory_store import InMemoryPaymentStore
 from payments_verify.binding import own_client
 from payments_verify.payments.fault_check import FaultReport, explore_fault
 from payments_verify.payments.observations import Invocation

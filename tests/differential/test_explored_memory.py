@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from payments_core.infrastructure.in_memory import InMemoryPaymentStore
 from payments_verify.payments import schedule_file
 from payments_verify.payments.scenarios import SCENARIOS, Holder, Leaving, Scenario, Sweeper
 from payments_verify.systems import EXPLORING, gated, prepared_database, scheduled_store
+from payments_verify.systems.memory_store import InMemoryPaymentStore
 from pgweave.interleavings.exhaustive import Naive
 from pgweave.interleavings.footprint import Access, Mode
 from pgweave.interleavings.source_dpor import SourceDPOR

@@ -11,12 +11,12 @@ import pytest
 from typer.testing import CliRunner
 
 from payments_core.entrypoints.http.app import create_app
-from payments_core.infrastructure.in_memory import InMemoryPaymentStore
 from payments_verify.cli import app
 from payments_verify.cli.verify import _report
 from payments_verify.payments.spec import Payments
 from payments_verify.result import CheckResult
 from payments_verify.suite import QUICK
+from payments_verify.systems.memory_store import InMemoryPaymentStore
 from payments_verify.systems.server import server_process
 from pgweave.history.linearizability import check
 from pgweave.history.operations import parse

@@ -15,11 +15,11 @@ from payments_core.entrypoints.http.contract.descriptions import DESCRIPTIONS
 from payments_core.entrypoints.http.problems import ProblemType
 from payments_core.entrypoints.metrics import Metrics
 from payments_core.entrypoints.wiring import exposition
-from payments_core.infrastructure.in_memory import InMemoryPaymentStore
 from payments_model import LEGAL_MOVES
 from payments_verify.binding import outcomes_by_name
 from payments_verify.model_checks.contracts import discover
 from payments_verify.payments.invariants import INVARIANTS
+from payments_verify.systems.memory_store import InMemoryPaymentStore
 from tests.docs.pages import HISTORIES, SPECIFICATION, names, rows, section
 
 MIGRATIONS = Path(payments_core.infrastructure.postgres.migrate.__file__).parent / "migrations"

@@ -7,18 +7,19 @@ from itertools import product
 
 import httpx
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
 from payments_core.entrypoints.http.access import NEEDED, OPEN
 from payments_core.entrypoints.http.app import create_app
 from payments_core.entrypoints.http.contract import openapi
-from payments_core.entrypoints.http.demo import clock_route
 from payments_core.entrypoints.http.resources import resource
 from payments_core.entrypoints.metrics import Metrics
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.tokens import TokenScope, entry
 from payments_core.entrypoints.wiring import exposition, guarded
-from payments_core.infrastructure.in_memory import InMemoryPaymentStore
+from payments_verify.systems.memory_store import InMemoryPaymentStore
 from tests.support.api import problem
 from tests.support.stores import Kit
 
@@ -32,32 +33,29 @@ RULES: dict[str, dict[str, TokenScope | None]] = {
     "/payments/{payment_id}/captures": {"GET": READ, "POST": WRITE},
     "/payments/{payment_id}/fail": {"POST": WRITE},
     "/metrics": {"GET": METRICS},
-    "/demo/clock": {"POST": WRITE},
     **{path: {"GET": None} for path in ("/", "/docs", "/openapi.json", "/healthz", "/readyz")},
     **{path: {"GET": None} for path in ("/static/{name}", "/problems/{name}")},
 }
 """What is right, written a second time."""
 VALUES = {"payment_id": "00000000-0000-4000-8000-000000000001"}
-NAMES = {"/static/{name}": "client.js", "/problems/{name}": "overloaded"}
-
-
-async def advance(_seconds: int) -> int:
-    raise AssertionError("nobody may move the clock here")
+NAMES = {"/static/{name}": "style.css", "/problems/{name}": "overloaded"}
 
 
 def routes() -> list[Route]:
     """Every route that any application of the service has."""
-    more = [exposition(Metrics()), clock_route(advance)]
-    found = create_app(InMemoryPaymentStore(lambda: 0), routes=more, is_demo=True).routes
+    found = create_app(InMemoryPaymentStore(lambda: 0), routes=[exposition(Metrics())]).routes
     assert all(isinstance(each, Route) for each in found)
     return [each for each in found if isinstance(each, Route)]
+
+
+async def nobody(_request: Request) -> Response:
+    raise AssertionError("no route leads here")
 
 
 async def answers(kit: Kit, scopes: list[TokenScope], method: str, path: str) -> httpx.Response:
     """The answer to a client whose token has these scopes; a body that it sends is no command."""
     listed = entry(hashlib.sha256(b"token").hexdigest(), scopes)
-    more = [exposition(Metrics()), clock_route(advance)]
-    app = guarded(create_app(kit.store, routes=more), Settings(tokens=listed), Metrics())
+    app = guarded(create_app(kit.store, routes=[exposition(Metrics())]), Settings(tokens=listed), Metrics())
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     headers = {"Authorization": "Bearer token", "Content-Type": "application/json", "Idempotency-Key": "key"}
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as http:
@@ -107,7 +105,7 @@ async def test_any_token_is_told_the_methods_and_what_is_not_there(memory: Kit) 
 @pytest.mark.parametrize("path", ["/refunds", "/payments", "/healthz"])
 def test_a_route_without_a_rule_cannot_be_made(path: str) -> None:
     with pytest.raises(ValueError, match=f"say in .*access which scope {path} needs for each of"):
-        resource(path, DELETE=advance)  # type: ignore[arg-type]
+        resource(path, DELETE=nobody)
 
 
 def test_the_contract_names_the_scope() -> None:

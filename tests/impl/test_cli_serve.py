@@ -22,7 +22,7 @@ from starlette.applications import Starlette
 from payments_core.entrypoints.http.app import create_app
 from payments_core.entrypoints.serving import ServingError, bound, serve
 from payments_core.entrypoints.settings import Settings
-from payments_core.infrastructure.in_memory import InMemoryPaymentStore
+from payments_verify.systems.memory_store import InMemoryPaymentStore
 from tests.support.postgres import Database
 from tests.support.processes import environment, invoke, run, serving
 from tests.support.stores import stored

@@ -19,11 +19,11 @@ import pytest
 from payments_core.domain.values import Amount
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
-from payments_core.infrastructure.embedded import EmbeddedPostgres, temporary_postgres
 from payments_core.infrastructure.postgres.batch import Batch
 from payments_core.infrastructure.postgres.migrate import migrate
 from payments_core.infrastructure.postgres.pool import Pool
 from payments_verify.nemesis.network import Network
+from pgweave.embedded import EmbeddedPostgres, temporary_postgres
 from tests.support.postgres import chosen_bin_dir
 from tests.support.processes import serving
 

@@ -17,7 +17,6 @@ from payments_core.domain.values import Amount
 from payments_core.entrypoints import wiring
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store, session
-from payments_core.infrastructure.embedded.process import free_port
 from payments_core.infrastructure.postgres import connection as connections
 from payments_core.infrastructure.postgres import statements as sql
 from payments_core.infrastructure.postgres.connection import Connection
@@ -25,6 +24,7 @@ from payments_core.infrastructure.postgres.hosts import each_host, first_of
 from payments_core.infrastructure.postgres.migrate import known, migrate, pending
 from payments_core.infrastructure.postgres.session import Session, SessionError, parameters
 from payments_verify.nemesis.network import Network
+from pgweave.embedded.process import free_port
 from tests.support.postgres import Database
 
 pytestmark = pytest.mark.anyio

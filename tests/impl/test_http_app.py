@@ -15,8 +15,8 @@ from psycopg_pool import PoolClosed, PoolTimeout
 from structlog.testing import capture_logs
 
 from payments_core.entrypoints.http.app import create_app
-from payments_core.infrastructure.in_memory import InMemoryPaymentStore
 from payments_core.infrastructure.postgres.pool import PoolExhausted
+from payments_verify.systems.memory_store import InMemoryPaymentStore
 from tests.support.api import Api, problem
 from tests.support.stores import NOON
 

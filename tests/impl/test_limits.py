@@ -17,7 +17,7 @@ import pytest
 from payments_core.entrypoints.http.limits import MAX_FIELDS, MAX_HEAD_BYTES, Deadline
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
-from payments_core.infrastructure.in_memory import InMemoryPaymentStore
+from payments_verify.systems.memory_store import InMemoryPaymentStore
 from tests.support.api import problem
 from tests.support.guarded import authorized, capture, guarded_over
 from tests.support.postgres import Database

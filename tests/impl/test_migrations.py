@@ -11,9 +11,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from payments_core.infrastructure.embedded import EmbeddedPostgres, temporary_postgres
 from payments_core.infrastructure.postgres import migrate as module
 from payments_core.infrastructure.postgres.migrate import MigrationError, migrate, pending, roll_back
+from pgweave.embedded import EmbeddedPostgres, temporary_postgres
 from tests.support.postgres import Database, chosen_bin_dir
 
 REPOSITORY = Path(__file__).parents[2]

@@ -28,8 +28,8 @@ from payments_core.entrypoints.logs import configure_logs, describe_failure, sta
 from payments_core.entrypoints.metrics import MULTIPROCESS_VARIABLE, Metrics
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import postgres_app
-from payments_core.infrastructure.in_memory import InMemoryPaymentStore
 from payments_core.infrastructure.postgres.store import PostgresPaymentStore
+from payments_verify.systems.memory_store import InMemoryPaymentStore
 from tests.support.api import problem, running
 from tests.support.guarded import guarded_over, sample_of
 from tests.support.postgres import Database

@@ -13,7 +13,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from payments_core.infrastructure.embedded import EmbeddedPostgres
+from pgweave.embedded import EmbeddedPostgres
 from tests.support.partitioned import MIGRATIONS, PARTITIONS, TABLES, migrate_partitioned, partitioned
 from tests.support.postgres import PARTITIONED_VARIABLE, Database
 from tests.support.rows import attempt, insert, payment

@@ -11,9 +11,9 @@ import pytest
 
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store, session
-from payments_core.infrastructure.embedded import EmbeddedPostgres
 from payments_core.infrastructure.postgres.migrate import migrate, pending, roll_back
 from payments_core.infrastructure.postgres.session import SessionError
+from pgweave.embedded import EmbeddedPostgres
 from tests.support.api import problem
 from tests.support.guarded import guarded_over
 from tests.support.postgres import Database

@@ -20,8 +20,8 @@ from payments_core.application.ports import PaymentStore
 from payments_core.entrypoints.http.app import create_app
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
-from payments_core.infrastructure.embedded import temporary_postgres
 from payments_core.infrastructure.postgres.migrate import migrate
+from pgweave.embedded import temporary_postgres
 from tests.support.postgres import chosen_bin_dir
 
 pytestmark = pytest.mark.anyio

@@ -11,7 +11,7 @@ from uuid import UUID
 from payments_core.domain.capture import CaptureAttempt
 from payments_core.domain.payment import Payment, PaymentState
 from payments_core.domain.values import IdempotencyKey, Instant
-from payments_core.infrastructure.in_memory import InMemoryPaymentStore
+from payments_verify.systems.memory_store import InMemoryPaymentStore
 
 
 @dataclass

@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from payments_core.infrastructure.embedded import EmbeddedPostgres
 from payments_verify.systems.empty_databases import databases_on, join
 from pgweave import clock
+from pgweave.embedded import EmbeddedPostgres
 from tests.support.postgres import chosen_bin_dir, reachable_folder
 
 DSN_VARIABLE = "CITUS_DSN"

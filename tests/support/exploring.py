@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import uvloop
 
-from payments_core.infrastructure.in_memory import InMemoryPaymentStore
+from payments_verify.systems.memory_store import InMemoryPaymentStore
 from payments_verify.payments.scenario_check import Explored, explore_scenario
 from payments_verify.payments.scenario_domain import ScenarioProgram
 from payments_verify.payments.scenarios import SCENARIOS, Scenario

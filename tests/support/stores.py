@@ -15,7 +15,7 @@ from payments_core.domain.capture import Answer, CaptureAttempt, CaptureOutcome
 from payments_core.domain.payment import FailureReason, Payment, PaymentState
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
-from payments_core.infrastructure.in_memory import InMemoryPaymentStore
+from payments_verify.systems.memory_store import InMemoryPaymentStore
 from pgweave.clock import DatabaseClock
 from tests.support.postgres import Database
 

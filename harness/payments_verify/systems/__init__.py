@@ -3,7 +3,6 @@
 Only these, and the bridge of the equivalence check, import ``payments_core``.
 """
 
-from payments_core.infrastructure.embedded import EmbeddedPostgresError
 from payments_verify.systems.api_process import ApiProcess, make_token
 from payments_verify.systems.bound import StartedService, service_at
 from payments_verify.systems.cluster import SERVICE_LOGIN, Cluster, Connection
@@ -16,6 +15,7 @@ from payments_verify.systems.server import ServerError, servers
 from payments_verify.systems.shipped import shipped_static_check
 from payments_verify.systems.subjects import started_subject, subject_at
 from payments_verify.systems.workers import MakeProgram, local_processes
+from pgweave.embedded import EmbeddedPostgresError
 from pgweave.service.command import CommandError
 
 __all__ = [

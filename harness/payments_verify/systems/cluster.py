@@ -22,16 +22,16 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from payments_core.infrastructure.embedded import EmbeddedPostgres, EmbeddedPostgresError
-from payments_core.infrastructure.embedded.binaries import (
+from payments_core.infrastructure.postgres.migrate import migrate
+from payments_verify.systems.database import CLOCK_FUNCTION
+from pgweave import clock
+from pgweave.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from pgweave.embedded.binaries import (
     Account,
     find_binaries,
     reachable_binaries,
     server_account,
 )
-from payments_core.infrastructure.postgres.migrate import migrate
-from payments_verify.systems.database import CLOCK_FUNCTION
-from pgweave import clock
 
 SERVICE_LOGIN = "payments_api"
 STANDBY = "standby"

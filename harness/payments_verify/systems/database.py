@@ -11,10 +11,10 @@ from uuid import uuid4
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from payments_core.infrastructure.embedded import temporary_postgres
 from payments_core.infrastructure.postgres.migrate import migrate
 from payments_verify.payments.service_under_test import ServiceUnderTest
 from pgweave import clock
+from pgweave.embedded import temporary_postgres
 
 CLOCK_FUNCTION = "payment_clock"
 """The service's own clock, in the schema."""

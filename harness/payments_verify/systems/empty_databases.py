@@ -13,9 +13,9 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from payments_core.infrastructure.embedded import temporary_postgres
 from payments_verify.systems.gated import EXPLORING
 from pgweave import clock
+from pgweave.embedded import temporary_postgres
 
 _CONNECT_LIMIT_S = 10
 _COORDINATOR = "SELECT nodename, nodeport FROM pg_dist_node WHERE groupid = 0"

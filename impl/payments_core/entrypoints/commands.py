@@ -16,7 +16,7 @@ import psycopg
 import typer
 from pydantic import ValidationError
 
-from payments_core.entrypoints import serving, sweeper, tokens
+from payments_core.entrypoints import own_database, serving, sweeper, tokens
 from payments_core.entrypoints.addresses import is_loopback
 from payments_core.entrypoints.called import command_line
 from payments_core.entrypoints.database_hints import ways_to_look
@@ -24,15 +24,11 @@ from payments_core.entrypoints.http.contract import markdown_pages, openapi_json
 from payments_core.entrypoints.logs import configure_logs
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store, session
-from payments_core.infrastructure.embedded import (
-    DEFAULT_FOLDER,
-    EmbeddedPostgres,
-    EmbeddedPostgresError,
-    demo_clock,
-    temporary_postgres,
-)
 from payments_core.infrastructure.postgres import citus
-from payments_core.infrastructure.postgres.migrate import MigrationError, migrate, pending
+from payments_core.infrastructure.postgres.migrate import MigrationError, has_movable_clock, migrate, pending
+
+DEFAULT_FOLDER = Path(".payments-core/postgres")
+"""Where a database of the service's own lives when nobody says: in the folder it was started in."""
 
 
 def serve(
@@ -68,10 +64,10 @@ def serve(
             _require_loopback(listeners, settings, is_protected=is_protected, is_demo=is_demo)
             for ending in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(ending, _end)
-            with _demo_database() if is_demo else _database(settings, data) as dsn:
+            with _database(settings, data or DEFAULT_FOLDER, is_demo=is_demo) as (dsn, factory):
                 # Workers are fresh processes, and read their settings from the environment.
-                os.environ |= {"DATABASE_URL": dsn, "PAYMENTS_DEMO": "yes" if is_demo else "no"}
-                serving.serve(listeners, workers, settings)
+                os.environ["DATABASE_URL"] = dsn
+                serving.serve(listeners, workers, settings, factory)
     except serving.ServingError as error:
         _stop(str(error))
 
@@ -149,41 +145,19 @@ async def _sweep(settings: Settings, batch: int) -> int:
 
 
 @contextmanager
-def _database(settings: Settings, data: Path | None) -> Iterator[str]:
-    """The database to serve from: the one in the settings, or an embedded one for as long as we run."""
+def _database(settings: Settings, folder: Path, *, is_demo: bool) -> Iterator[tuple[str, str]]:
+    """The database to serve and the application over it: those of the settings, or ones of our own."""
     if settings.database_url is not None:
         _require_schema(settings, settings.database_url)
         typer.echo(ways_to_look(settings.database_url))
-        yield settings.database_url
+        yield settings.database_url, serving.FACTORY
         return
     try:
-        with EmbeddedPostgres(data or DEFAULT_FOLDER) as server:
-            dsn = server.dsn()
-            for applied in migrate(dsn):
-                typer.echo(f"applied {applied}")
-            typer.echo(
-                f"embedded PostgreSQL {server.version}, data in {server.folder}, kept for the next start"
-            )
-            typer.echo(ways_to_look(dsn, server.password_file))
-            yield dsn
-    except (EmbeddedPostgresError, MigrationError, psycopg.Error) as error:
-        _stop(str(error))
-
-
-@contextmanager
-def _demo_database() -> Iterator[str]:
-    """A database that nobody else has, with a clock that can be moved, and removed at the end."""
-    try:
-        with temporary_postgres() as server:
-            dsn = server.dsn()
-            migrate(dsn)
-            demo_clock.install(dsn)
-            typer.echo(
-                f"demonstration: embedded PostgreSQL {server.version}, removed at the end: {server.folder}"
-            )
-            typer.echo(ways_to_look(dsn, server.password_file))
-            yield dsn
-    except (EmbeddedPostgresError, MigrationError, psycopg.Error) as error:
+        with own_database.find("demonstration" if is_demo else "kept")(folder) as own:
+            typer.echo("\n".join(own.told))
+            typer.echo(ways_to_look(own.dsn, own.password_file, own.psql))
+            yield own.dsn, own.factory
+    except (own_database.OwnDatabaseError, MigrationError, psycopg.Error) as error:
         _stop(str(error))
 
 
@@ -252,7 +226,7 @@ def _require_schema(settings: Settings, dsn: str) -> None:
         missing = pending(dsn)
         if not missing:
             asyncio.run(session(settings).require(dsn))
-        is_demo = demo_clock.is_installed(dsn)
+        is_demo = has_movable_clock(dsn)
     except psycopg.Error as error:
         _stop(f"DATABASE_URL cannot be used: {error}")
     if missing:

@@ -61,8 +61,16 @@ def bound(host: str, port: int) -> Iterator[list[socket.socket]]:
         yield listeners
 
 
-def serve(listeners: Sequence[socket.socket], workers: int, settings: Settings) -> None:
-    """Serve the application of the environment until a signal ends it; tell where, once it is served.
+def serve(
+    listeners: Sequence[socket.socket], workers: int, settings: Settings, factory: str | None = None
+) -> None:
+    """Serve an application of the environment until a signal ends it; tell where, once it is served.
+
+    Args:
+        listeners: where it is served.
+        workers: the processes that serve it.
+        settings: of the service.
+        factory: what makes the application in each of them; `FACTORY` if not given.
 
     Raises:
         ServingError: somebody else listens there by now, too few files may be open, or the application does
@@ -81,7 +89,7 @@ def serve(listeners: Sequence[socket.socket], workers: int, settings: Settings) 
             raise _cannot_listen(host, port, error) from None
         each.set_inheritable(True)
     config = uvicorn.Config(
-        FACTORY,
+        factory or FACTORY,
         factory=True,
         workers=workers,
         log_level=settings.log_level,

@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
@@ -14,11 +14,9 @@ from starlette.types import ASGIApp
 
 from payments_core.entrypoints import metrics as prometheus
 from payments_core.entrypoints import tokens
-from payments_core.entrypoints.called import command_line
 from payments_core.entrypoints.http.access import is_open
 from payments_core.entrypoints.http.app import create_app
 from payments_core.entrypoints.http.authentication import Authenticated
-from payments_core.entrypoints.http.demo import clock_route
 from payments_core.entrypoints.http.limits import Admission, Deadline, HeadChecked
 from payments_core.entrypoints.http.observed import QUIET, Observed, templates
 from payments_core.entrypoints.http.resources import resource
@@ -28,7 +26,6 @@ from payments_core.entrypoints.logs import configure_logs
 from payments_core.entrypoints.metrics import Metrics
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.sweeper import sweeping
-from payments_core.infrastructure.embedded import demo_clock
 from payments_core.infrastructure.postgres import statements as sql
 from payments_core.infrastructure.postgres.connection import Connection
 from payments_core.infrastructure.postgres.contention import Contention
@@ -129,29 +126,40 @@ def contention(pool: Pool, settings: Settings) -> Contention:
     )
 
 
-def postgres_app(settings: Settings) -> ASGIApp:
+def postgres_app(
+    settings: Settings, routes: Sequence[Route] = (), *, is_for_this_machine: bool = False
+) -> ASGIApp:
     """The application over PostgreSQL, guarded; its pool opens with it and closes with it.
+
+    Args:
+        settings: of the service.
+        routes: more routes; they come before health and pages.
+        is_for_this_machine: whether no other machine and no other site's page is served, even with tokens.
 
     Raises:
         TokensError: if the tokens of the settings cannot be used.
     """
     metrics = Metrics()
-    if settings.tracing:
-        return _traced_app(settings, metrics)
-    return _app(settings, metrics, metrics)
+    make = partial(_app, settings, metrics, routes, is_for_this_machine)
+    return _traced(make, metrics) if settings.tracing else make(metrics)
 
 
-def _traced_app(settings: Settings, metrics: Metrics) -> ASGIApp:
+def _traced(make: Callable[..., Observed], metrics: Metrics) -> ASGIApp:
     from payments_core.entrypoints import tracing  # noqa: PLC0415 - of an extra that may not be installed
 
     provider = tracing.provider()
     tracer = provider.get_tracer("payments_core")
-    app = _app(settings, metrics, tracing.TracedWaits(metrics, tracer), provider.shutdown)
+    app = make(tracing.TracedWaits(metrics, tracer), provider.shutdown)
     return tracing.Traced(app, app.routes, tracer)
 
 
 def _app(
-    settings: Settings, metrics: Metrics, waits: Waits, at_the_end: Callable[[], None] = lambda: None
+    settings: Settings,
+    metrics: Metrics,
+    routes: Sequence[Route],
+    is_for_this_machine: bool,
+    waits: Waits,
+    at_the_end: Callable[[], None] = lambda: None,
 ) -> Observed:
     pool, own = make_pool(settings, waits), make_pool(settings, size=1)
     store = postgres_store(pool, settings, waits, own)
@@ -174,35 +182,14 @@ def _app(
             stack.enter_context(drained(settings.drain_s))
             yield
 
-    routes = [exposition(metrics), *_demo_routes(settings)]
-    app = create_app(
-        store,
-        opened,
-        draining,
-        routes,
-        is_demo=settings.demo,
-        max_stored_refusals=settings.max_stored_refusals,
-    )
-    return guarded(app, settings, metrics)
+    every_route = [*routes, exposition(metrics)]
+    app = create_app(store, opened, draining, every_route, max_stored_refusals=settings.max_stored_refusals)
+    return guarded(app, settings, metrics, is_for_this_machine=is_for_this_machine)
 
 
-def _demo_routes(settings: Settings) -> list[Route]:
-    """The hand on the clock of a demonstration.
-
-    Raises:
-        ValueError: if the database is not one that was started for a demonstration.
-    """
-    if not settings.demo:
-        return []
-    dsn = settings.database_url
-    if dsn is None or not demo_clock.is_installed(dsn):
-        raise ValueError(
-            f"PAYMENTS_DEMO is for a database that was started for it: {command_line('serve', '--demo')}"
-        )
-    return [clock_route(partial(demo_clock.advance, dsn))]
-
-
-def guarded(app: Starlette, settings: Settings, metrics: Metrics) -> Observed:
+def guarded(
+    app: Starlette, settings: Settings, metrics: Metrics, *, is_for_this_machine: bool = False
+) -> Observed:
     """The application behind its tokens and limits. From the outside in: what is cheapest to refuse first.
 
     Raises:
@@ -211,16 +198,18 @@ def guarded(app: Starlette, settings: Settings, metrics: Metrics) -> Observed:
     accepted = tokens.load(settings.tokens, settings.tokens_file)
     inner: ASGIApp = Deadline(app, settings.request_timeout_s, metrics.rejected)
     inner = Authenticated(inner, accepted)
-    inner = Sources(inner, None if accepted and not settings.demo else _unprotected(settings))
+    any_address = settings.allow_unauthenticated and not is_for_this_machine
+    is_asked = bool(accepted) and not is_for_this_machine
+    inner = Sources(inner, None if is_asked else _unprotected(settings, any_address=any_address))
     inner = HeadChecked(inner, metrics.rejected)
     inner = Admission(inner, settings.max_requests, _needs_no_place, metrics.rejected)
     return Observed(inner, templates(app), metrics)
 
 
-def _unprotected(settings: Settings) -> Unprotected:
+def _unprotected(settings: Settings, *, any_address: bool) -> Unprotected:
     listed = (settings.host, *settings.allowed_hosts.split(","))
     names = frozenset(name.strip().lower() for name in listed if name.strip())
-    return Unprotected(names, is_open, any_address=settings.allow_unauthenticated and not settings.demo)
+    return Unprotected(names, is_open, any_address)
 
 
 def _needs_no_place(path: str) -> bool:
@@ -237,11 +226,11 @@ def exposition(metrics: Metrics) -> Route:
     return resource("/metrics", GET=get)
 
 
-def app_from_environment() -> ASGIApp:
+def app_from_environment(make_app: Callable[[Settings], ASGIApp] = postgres_app) -> ASGIApp:
     """The application as the environment says; what each worker process builds for itself, logs included."""
     settings = Settings()
     configure_logs(settings.log_level)
-    app = postgres_app(settings)
+    app = make_app(settings)
     # What is there by now stays: the garbage collector need not look at it again and again. A request leaves
     # hardly anything to collect that is not freed at once, so that it need not look for that often, either.
     gc.freeze()

@@ -21,7 +21,7 @@ from payments_core.entrypoints.http.limits import Admission, HeadChecked
 from payments_core.entrypoints.http.resources import resource
 from payments_core.entrypoints.http.sources import Sources, Unprotected
 from payments_core.entrypoints.tokens import Tokens, TokenScope
-from payments_core.infrastructure.in_memory import InMemoryPaymentStore
+from payments_verify.systems.memory_store import InMemoryPaymentStore
 from payments_core.infrastructure.postgres.contention import Contention
 
 TOKEN = "pay_" + "x" * 43

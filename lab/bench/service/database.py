@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 import psycopg
 
-from payments_core.infrastructure.embedded import EmbeddedPostgres
 from payments_core.infrastructure.postgres.migrate import migrate
+from pgweave.embedded import EmbeddedPostgres
 
 AMOUNT_CENTS = 1000
 _TEMPLATE = "migrated"

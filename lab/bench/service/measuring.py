@@ -30,7 +30,7 @@ from lab.bench.service.results import (
     percentile,
 )
 from lab.bench.service.servers import ALTERNATIVE, EARLIER, SERVICE, SESSIONS, TOKEN, Server, serving
-from payments_core.infrastructure.embedded import EmbeddedPostgres
+from pgweave.embedded import EmbeddedPostgres
 
 CONNECTIONS = 10
 """Clients of everybody: as many as a process has sessions, so that nobody waits for one."""

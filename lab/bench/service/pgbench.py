@@ -13,7 +13,7 @@ import msgspec
 from psycopg.conninfo import conninfo_to_dict
 
 from lab.bench.service.database import AMOUNT_CENTS, AUTHORIZED_AT, EXPIRES_AT, FIRST_ID, IDS, SPREAD
-from payments_core.infrastructure.embedded.binaries import find_binaries
+from pgweave.embedded.binaries import find_binaries
 from payments_core.infrastructure.postgres import statements as sql
 
 _GRACE_S = 30

@@ -19,7 +19,6 @@ from payments_core.domain.capture import CaptureOutcome
 from payments_core.domain.payment import FailureReason
 from payments_core.domain.values import SECOND, Amount, CaptureWindow, IdempotencyKey
 from payments_core.entrypoints.http.views import capture_answer
-from payments_core.infrastructure.embedded import EmbeddedPostgres
 from payments_core.infrastructure.postgres import statements
 from payments_core.infrastructure.postgres.migrate import migrate
 from payments_verify.audit import AuditError, audit
@@ -29,6 +28,7 @@ from payments_verify.audit.worker import audit_part
 from payments_verify.called import command_line
 from payments_verify.cli import app
 from pgweave import clock
+from pgweave.embedded import EmbeddedPostgres
 from tests.harness.audit.damages import DAMAGES
 from tests.support.postgres import Database
 from tests.support.stores import NOON, Kit, postgres_kit

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from payments_core.entrypoints.http.app import create_app
-from payments_core.infrastructure.in_memory import InMemoryPaymentStore
+from payments_verify.systems.memory_store import InMemoryPaymentStore
 from payments_verify.binding import Http, Response
 from payments_verify.nemesis import load as load_module
 from payments_verify.nemesis.load import Habits, Load

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from lab.bench.isolation_tester import IsolationTesterError, find_isolation_tester, read, run, spec
-from payments_core.infrastructure.embedded import EmbeddedPostgres
-from payments_core.infrastructure.embedded.binaries import find_binaries
+from pgweave.embedded import EmbeddedPostgres
+from pgweave.embedded.binaries import find_binaries
 
 _OUTPUT = """\
 Parsed test spec with 2 sessions

@@ -10,7 +10,7 @@ from lab.bench import isolation_tester, speed
 from lab.bench.isolation_tester import Timing, find_isolation_tester
 from lab.bench.raw_sessions import raw_sessions
 from lab.bench.speed import GATE, TESTER, Pace, SpeedError, medians, ratios
-from payments_core.infrastructure.embedded.binaries import find_binaries
+from pgweave.embedded.binaries import find_binaries
 from payments_verify.systems import EXPLORING, gated, prepared_database
 
 

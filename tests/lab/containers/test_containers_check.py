@@ -16,7 +16,7 @@ from lab.containers import engine, hurting
 from lab.containers.__main__ import base_images
 from lab.containers.hurting import hurt_under_load
 from payments_core.entrypoints.http.app import create_app
-from payments_core.infrastructure.in_memory import InMemoryPaymentStore
+from payments_verify.systems.memory_store import InMemoryPaymentStore
 from tests.docs.pages import ROOT
 from tests.support.misbehaving import Behaviour, Front
 from tests.support.steps import ViolationError

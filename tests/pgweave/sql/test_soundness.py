@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from payments_core.infrastructure.embedded import EmbeddedPostgres
+from pgweave.embedded import EmbeddedPostgres
 from pgweave.interleavings.footprint import Access, Footprint, Lock, Mode
 from pgweave.sql.catalog import Catalog
 from pgweave.sql.transactions import TransactionFootprint

@@ -1,4 +1,4 @@
-"""Who may use which route: the one place that says so. A route that is not here cannot be made."""
+"""Who may use which route of the service: the one place that says so."""
 
 from collections.abc import Collection, Mapping
 
@@ -15,7 +15,6 @@ NEEDED: Mapping[str, Mapping[str, TokenScope]] = {
     "/payments/{payment_id}/captures": _READ | _WRITE,
     "/payments/{payment_id}/fail": _WRITE,
     "/metrics": {"GET": TokenScope.METRICS},  # tells of the business
-    "/demo/clock": _WRITE,
 }
 """The scope that each method of the other routes needs. ``HEAD`` is as ``GET``, ``OPTIONS`` any token's."""
 

@@ -61,7 +61,6 @@ def create_app(
     draining: Callable[[], bool] = lambda: False,
     routes: Sequence[BaseRoute] = (),
     *,
-    is_demo: bool = False,
     max_stored_refusals: int = MAX_STORED_REFUSALS,
 ) -> Starlette:
     """The application over ``store``.
@@ -70,8 +69,7 @@ def create_app(
         store: where payments are kept.
         lifespan: entered before the first request is served.
         draining: whether the process is about to end, and wants no new requests.
-        routes: more routes.
-        is_demo: whether the page is that of a demonstration, see ``demo``.
+        routes: more routes; they come before health and pages.
         max_stored_refusals: how many refused captures of one payment are stored.
     """
 
@@ -96,10 +94,10 @@ def create_app(
     app = _Application(
         routes=[
             *PaymentRoutes.over(store, max_stored_refusals).routes(),
+            *routes,
             resource("/healthz", GET=healthz),
             resource("/readyz", GET=readyz),
-            *pages.routes(is_demo=is_demo),
-            *routes,
+            *pages.routes(),
         ],
         exception_handlers=_HANDLERS,
         lifespan=entered,

@@ -1,9 +1,9 @@
-"""What people look at: the demo page, the contract, the problem types. From our own files, kept in memory."""
+"""What people look at: the contract and the problem types. From our own files, kept in memory."""
 
 import hashlib
-import re
-from functools import cache
+from collections.abc import Mapping
 from importlib import resources
+from importlib.resources.abc import Traversable
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -17,6 +17,8 @@ from payments_core.entrypoints.http.contract.problem_pages import html
 from payments_core.entrypoints.http.resources import JSON, Endpoint, is_known, read, resource
 
 HTML = "text/html"
+STATIC = resources.files(__package__).joinpath("static")
+"""The folder of the files that every page needs."""
 MEDIA_TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
 # Nothing but our own files, and nobody's frame; no script or style within the page.
@@ -30,33 +32,38 @@ _SECURITY = {
 }
 
 
-# The part of the page that only a demonstration has, whose clock can be moved.
-_DEMO = re.compile(rb"<!-- demo -->\n(.*?)<!-- /demo -->\n", re.DOTALL)
-
-
-def routes(*, is_demo: bool = False) -> list[Route]:
-    """The pages and the files that they need; in a demonstration with what moves its clock."""
+def routes() -> list[Route]:
+    """The pages and the files that they need. Who begins at ``/`` sees the contract."""
+    contract = constant(docs_page(openapi()), HTML)
     return [
-        *(resource(path, GET=_constant(*page)) for path, page in _pages(is_demo).items()),
-        resource("/static/{name}", GET=_file),
+        resource("/", GET=contract),
+        resource("/docs", GET=contract),
+        resource("/openapi.json", GET=constant(openapi_json(), JSON)),
+        file_route(files(STATIC)),
         resource("/problems/{name}", GET=_problem),
     ]
 
 
-@cache
-def _files() -> dict[str, bytes]:
-    folder = resources.files(__package__).joinpath("static")
+def files(folder: Traversable) -> dict[str, bytes]:
+    """The files of a folder, by name."""
     return {each.name: each.read_bytes() for each in folder.iterdir()}
 
 
-@cache
-def _pages(is_demo: bool) -> dict[str, tuple[bytes, str]]:
-    """Content and media type of what is the same for everybody, by path."""
-    return {
-        "/": (_DEMO.sub(rb"\1" if is_demo else b"", _files()["index.html"]), HTML),
-        "/docs": (docs_page(openapi()), HTML),
-        "/openapi.json": (openapi_json(), JSON),
-    }
+def file_route(served: Mapping[str, bytes]) -> Route:
+    """``GET /static/{name}``: what pages need.
+
+    Args:
+        served: the files by name; one whose type is none of `MEDIA_TYPES` is not served.
+    """
+
+    async def endpoint(request: Request) -> Response:
+        name = request.path_params["name"]
+        media_type = MEDIA_TYPES.get(name.rpartition(".")[2])
+        if media_type is None or name not in served:
+            raise HTTPException(404)
+        return static(request, served[name], media_type)
+
+    return resource("/static/{name}", GET=endpoint)
 
 
 def static(request: Request, content: bytes, media_type: str, **headers: str) -> Response:
@@ -68,16 +75,9 @@ def static(request: Request, content: bytes, media_type: str, **headers: str) ->
     return Response(content, 200, kept, media_type=media_type)
 
 
-async def _file(request: Request) -> Response:
-    """``GET /static/{name}``: what the pages need."""
-    name = request.path_params["name"]
-    media_type = MEDIA_TYPES.get(name.rpartition(".")[2])
-    if media_type is None or name not in _files():
-        raise HTTPException(404)
-    return static(request, _files()[name], media_type)
+def constant(content: bytes, media_type: str) -> Endpoint:
+    """Answers with the same to everybody."""
 
-
-def _constant(content: bytes, media_type: str) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         return static(request, content, media_type)
 

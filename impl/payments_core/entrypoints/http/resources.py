@@ -23,13 +23,18 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 _ENTITY_TAG = re.compile(r'(?:W/)?("[!#-~\x80-\xff]*")')
 
 
-def resource(path: str, **methods: Endpoint) -> Route:
+def resource(path: str, needed: Mapping[str, TokenScope] | None = None, **methods: Endpoint) -> Route:
     """One route for all methods of a path, so that ``Allow`` names every method, whoever sends it.
 
+    Args:
+        path: its template.
+        needed: the scope that each method needs, of a route that is none of the service's own.
+        methods: what answers them.
+
     Raises:
-        ValueError: if `access` does not say which scope each of them needs.
+        ValueError: if `access` does not say which scope each of them needs, and neither does ``needed``.
     """
-    needed = dict(access.needed(path, methods))
+    needed = dict(access.needed(path, methods) if needed is None else needed)
     if "GET" in methods:
         methods["HEAD"] = methods["GET"]
         needed |= {"HEAD": needed["GET"]} if needed else {}

@@ -24,6 +24,9 @@ from payments_core.infrastructure.postgres.session import (
     set_all,
 )
 
+MOVABLE = "movable"
+"""The comment on ``payment_clock()`` where that clock can be moved, as in a demonstration."""
+
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _ADVISORY_LOCK = 0x7061796D656E7473  # "payments" in ASCII: any constant that nobody else uses
 _LOCK_LIMIT_MS = 60_000
@@ -71,6 +74,17 @@ def pending(dsn: str) -> list[str]:
         rows = connection.execute("SELECT migration_id FROM _yoyo_migration").fetchall()
     applied = {row[0] for row in rows}
     return [migration.id for migration in _known() if migration.id not in applied]
+
+
+def has_movable_clock(dsn: str) -> bool:
+    """Whether the clock of a migrated database is marked as `MOVABLE`: it then decides nothing that matters.
+
+    Raises:
+        psycopg.Error: The connection failed.
+    """
+    with psycopg.connect(dsn, **parameters(dsn)) as connection:
+        row = connection.execute("SELECT obj_description('payment_clock()'::regprocedure)").fetchone()
+    return row is not None and row[0] == MOVABLE
 
 
 def roll_back(dsn: str) -> list[str]:

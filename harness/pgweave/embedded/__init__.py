@@ -1,4 +1,4 @@
-"""A PostgreSQL server that belongs to this process, for demos, tests and small installations.
+"""A PostgreSQL server that belongs to this process: for tests, trials and small installations.
 
 It lives in one folder: `data` (the cluster), `password` (mode 0600), `postgres.log`, `lock`, `run` (its
 socket). It listens on loopback only and asks for a generated password (SCRAM-SHA-256), so that other users of
@@ -10,14 +10,7 @@ Not covered: a watchdog that is itself killed, and a child forked (not executed)
 the pipe open until it ends too.
 """
 
-from payments_core.infrastructure.embedded.binaries import BIN_DIR_VARIABLE, EmbeddedPostgresError
-from payments_core.infrastructure.embedded.folder import DEFAULT_FOLDER
-from payments_core.infrastructure.embedded.server import EmbeddedPostgres, temporary_postgres
+from pgweave.embedded.binaries import EmbeddedPostgresError
+from pgweave.embedded.server import EmbeddedPostgres, temporary_postgres
 
-__all__ = [
-    "BIN_DIR_VARIABLE",
-    "DEFAULT_FOLDER",
-    "EmbeddedPostgres",
-    "EmbeddedPostgresError",
-    "temporary_postgres",
-]
+__all__ = ["EmbeddedPostgres", "EmbeddedPostgresError", "temporary_postgres"]

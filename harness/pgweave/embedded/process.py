@@ -12,8 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from payments_core.infrastructure.embedded.binaries import server_environment
-from payments_core.infrastructure.embedded.folder import ServerFolder
+from pgweave.embedded.binaries import server_environment
+from pgweave.embedded.folder import ServerFolder
 
 HOST = "127.0.0.1"
 StopMode = Literal["fast", "immediate"]

@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from payments_core.infrastructure.embedded import (
+from pgweave.embedded import (
     EmbeddedPostgres,
     EmbeddedPostgresError,
     process,
@@ -181,7 +181,7 @@ def _start_without_lock_file(folder: Path) -> None:
 STARTER = """
 import sys, time
 from pathlib import Path
-from payments_core.infrastructure.embedded import EmbeddedPostgres
+from pgweave.embedded import EmbeddedPostgres
 bin_dir = Path(sys.argv[2]) if sys.argv[2] else None
 server = EmbeddedPostgres(Path(sys.argv[1]), bin_dir=bin_dir)
 server.start()

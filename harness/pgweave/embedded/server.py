@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 import psycopg
 from psycopg import sql
 
-from payments_core.infrastructure.embedded.binaries import (
+from pgweave.embedded.binaries import (
     EmbeddedPostgresError,
     find_binaries,
     forget_libpq_variables,
@@ -24,8 +24,8 @@ from payments_core.infrastructure.embedded.binaries import (
     server_account,
     version_of,
 )
-from payments_core.infrastructure.embedded.folder import DEFAULT_FOLDER, SUPERUSER, ServerFolder
-from payments_core.infrastructure.embedded.process import (
+from pgweave.embedded.folder import SUPERUSER, ServerFolder
+from pgweave.embedded.process import (
     HOST,
     StopMode,
     await_ready,
@@ -60,7 +60,7 @@ class EmbeddedPostgres:
 
     def __init__(
         self,
-        folder: Path = DEFAULT_FOLDER,
+        folder: Path,
         *,
         bin_dir: Path | None = None,
         port: int | None = None,
@@ -283,7 +283,7 @@ def temporary_postgres(
         EmbeddedPostgresError: It cannot start.
     """
     try:
-        folder = Path(tempfile.mkdtemp(prefix="payments-core-pg-"))
+        folder = Path(tempfile.mkdtemp(prefix="pgweave-postgres-"))
     except OSError as error:
         raise EmbeddedPostgresError(f"no folder for the server can be made: {error}; set TMPDIR") from error
     try:
