@@ -14,8 +14,9 @@ from payments_core.entrypoints.settings import Settings
 from payments_demo import clock as demo_clock
 from payments_demo.app import demonstration as demonstration_app
 from payments_demo.databases import BIN_DIR_VARIABLE
+from tests.support.dsn import MARKER, UNDERSTOOD
 from tests.support.postgres import Database
-from tests.support.processes import Server, invoke, serving
+from tests.support.processes import Server, invoke, run, serving
 
 LIMIT_S = 30
 WINDOW_S = 600
@@ -154,6 +155,14 @@ def test_there_is_no_demonstration_on_another_database(database: Database) -> No
         demonstration_app(settings)
     demo_clock.install(database.dsn)
     assert demonstration_app(settings) is not None
+
+
+def test_no_traceback_has_a_password() -> None:
+    program = "from payments_demo.app import with_page_and_clock; with_page_and_clock()"
+    ended = run([], {"DATABASE_URL": UNDERSTOOD[0], "PAYMENTS_LOG_LEVEL": "debug"}, program)
+    assert ended.returncode != 0
+    assert "Error" in ended.stderr
+    assert MARKER not in ended.stdout + ended.stderr
 
 
 @pytest.mark.parametrize("arguments", [[], ["--demo"]], ids=["kept", "demonstration"])

@@ -32,7 +32,6 @@ def test_no_command_prints_a_password(arguments: list[str], dsn: str) -> None:
         {"DATABASE_URL": CONFUSED[-1]},
         {"DATABASE_URL": UNDERSTOOD[0], "PAYMENTS_LOCK_TIMEOUT_MS": "99000"},
         {"DATABASE_URL": UNDERSTOOD[0], "PAYMENTS_PORT": "none"},
-        {"DATABASE_URL": UNDERSTOOD[0], "PAYMENTS_DEMO": "yes"},
     ],
     ids=lambda variables: " ".join(variables) if isinstance(variables, dict) else None,
 )

@@ -18,7 +18,7 @@ UNINSTALLED = EntryPoint("kept", "no_such_package.databases:kept", GROUP)
 def test_without_what_starts_one_the_command_says_what_to_install(
     arguments: list[str], found: list[EntryPoint], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(own_database, "entry_points", lambda group, name: EntryPoints(found))
+    monkeypatch.setattr(own_database, "entry_points", lambda **_named: EntryPoints(found))
     ended = invoke(["serve", "--port", "0", *arguments], {})
     assert ended.exit_code == 2
     assert "pip install 'payments-core[embedded]', or set DATABASE_URL" in ended.stderr

@@ -37,9 +37,16 @@ def fields(**named: str | None) -> Fields:
     return [(name.encode(), value.encode()) for name, value in chosen.items() if value is not None]
 
 
-async def status(kit: Kit, settings: Settings, headers: Fields, method: str = "POST", **scope: Any) -> int:
+async def status(
+    kit: Kit,
+    settings: Settings,
+    headers: Fields,
+    method: str = "POST",
+    is_for_this_machine: bool = False,
+    **scope: Any,
+) -> int:
     """The status of an answer; a payment is created with POST."""
-    app = guarded(create_app(kit.store), settings, Metrics())
+    app = guarded(create_app(kit.store), settings, Metrics(), is_for_this_machine=is_for_this_machine)
     answered = await ask(app, headers, method, **scope)
     assert bool((await kit.contents()).payments) is (answered == 201)
     return answered
@@ -193,15 +200,16 @@ async def test_who_serves_anybody_says_by_which_names(memory: Kit, host: str, an
     ids=str,
 )
 @pytest.mark.parametrize(
-    "settings",
-    [WITHOUT_TOKENS, Settings(demo=True), Settings(demo=True, allow_unauthenticated=True)],
-    ids=["none", "demo", "open demo"],
+    ("settings", "is_for_this_machine"),
+    [(WITHOUT_TOKENS, False), (WITHOUT_TOKENS, True), (ANYBODY, True)],
+    ids=["none", "for this machine", "for anybody, and this machine"],
 )
 async def test_without_tokens_both_ends_are_this_machine(
-    memory: Kit, settings: Settings, client: object, server: object, answer: int
+    memory: Kit, settings: Settings, is_for_this_machine: bool, client: object, server: object, answer: int
 ) -> None:
+    ends = {"client": client, "server": server}
     for method in ("POST",) if answer == 201 else ("POST", "GET"):
-        assert await status(memory, settings, fields(), method, client=client, server=server) == answer
+        assert await status(memory, settings, fields(), method, is_for_this_machine, **ends) == answer
 
 
 async def test_whoever_starts_it_makes_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,11 +226,12 @@ async def test_whoever_starts_it_makes_no_difference(monkeypatch: pytest.MonkeyP
     assert await ask(app, fields(), "GET", path="/healthz") == 200
 
 
-async def test_a_demonstration_is_for_this_machine_with_tokens_too(memory: Kit) -> None:
-    settings = Settings(demo=True, tokens=WITH_TOKENS.tokens)
+async def test_what_is_for_this_machine_is_so_with_tokens_too(memory: Kit) -> None:
     headers = fields(authorization=f"Bearer {TOKEN}")
-    assert await status(memory, settings, headers, client=("192.0.2.7", 1), server=("192.0.2.1", 80)) == 403
-    assert await status(memory, settings, headers) == 201
+    elsewhere = {"client": ("192.0.2.7", 1), "server": ("192.0.2.1", 80)}
+    assert await status(memory, WITH_TOKENS, headers, is_for_this_machine=True, **elsewhere) == 403
+    assert await status(memory, WITH_TOKENS, headers, is_for_this_machine=True) == 201
+    assert await status(memory, WITH_TOKENS, headers, **elsewhere) == 201
 
 
 @pytest.mark.parametrize(

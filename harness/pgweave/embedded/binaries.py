@@ -51,7 +51,7 @@ class Account:
     switch: bool
 
     def run(self, command: Sequence[str], cwd: Path = Path("/")) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end as this account, output captured as text.
+        """Run a command to its end as this account; what it prints is kept as text.
 
         Raises:
             OSError: The program cannot be executed by this account.

@@ -83,7 +83,7 @@ def has_movable_clock(dsn: str) -> bool:
         psycopg.Error: The connection failed.
     """
     with psycopg.connect(dsn, **parameters(dsn)) as connection:
-        row = connection.execute("SELECT obj_description('payment_clock()'::regprocedure)").fetchone()
+        row = connection.execute("SELECT obj_description(to_regprocedure('payment_clock()'))").fetchone()
     return row is not None and row[0] == MOVABLE
 
 
