@@ -31,10 +31,10 @@ from payments_core.domain.values import Amount, CaptureWindow, IdempotencyKey
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.sweeper import sweep
 from payments_core.entrypoints.wiring import make_pool, postgres_store, session
-from pgweave.embedded import temporary_postgres
 from payments_core.infrastructure.postgres.citus import distribute
 from payments_core.infrastructure.postgres.migrate import migrate
 from payments_core.infrastructure.postgres.store import PostgresPaymentStore
+from pgweave.embedded import temporary_postgres
 from tests.support.citus import citus_bin_dir, citus_cluster
 
 CLIENTS, BATCH = 16, 100

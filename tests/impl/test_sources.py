@@ -207,7 +207,7 @@ async def test_who_serves_anybody_says_by_which_names(memory: Kit, host: str, an
 async def test_without_tokens_both_ends_are_this_machine(
     memory: Kit, settings: Settings, is_for_this_machine: bool, client: object, server: object, answer: int
 ) -> None:
-    ends = {"client": client, "server": server}
+    ends: dict[str, Any] = {"client": client, "server": server}
     for method in ("POST",) if answer == 201 else ("POST", "GET"):
         assert await status(memory, settings, fields(), method, is_for_this_machine, **ends) == answer
 
@@ -228,7 +228,7 @@ async def test_whoever_starts_it_makes_no_difference(monkeypatch: pytest.MonkeyP
 
 async def test_what_is_for_this_machine_is_so_with_tokens_too(memory: Kit) -> None:
     headers = fields(authorization=f"Bearer {TOKEN}")
-    elsewhere = {"client": ("192.0.2.7", 1), "server": ("192.0.2.1", 80)}
+    elsewhere: dict[str, Any] = {"client": ("192.0.2.7", 1), "server": ("192.0.2.1", 80)}
     assert await status(memory, WITH_TOKENS, headers, is_for_this_machine=True, **elsewhere) == 403
     assert await status(memory, WITH_TOKENS, headers, is_for_this_machine=True) == 201
     assert await status(memory, WITH_TOKENS, headers, **elsewhere) == 201

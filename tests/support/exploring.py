@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 
 import uvloop
 
-from payments_verify.systems.memory_store import InMemoryPaymentStore
 from payments_verify.payments.scenario_check import Explored, explore_scenario
 from payments_verify.payments.scenario_domain import ScenarioProgram
 from payments_verify.payments.scenarios import SCENARIOS, Scenario
 from payments_verify.payments.service_under_test import OpenService
 from payments_verify.systems import gated_in_memory
+from payments_verify.systems.memory_store import InMemoryPaymentStore
 from pgweave.interleavings.explore import explore
 from pgweave.interleavings.source_dpor import SourceDPOR
 from pgweave.interleavings.strategy import Strategy

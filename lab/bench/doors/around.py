@@ -21,8 +21,8 @@ from payments_core.entrypoints.http.limits import Admission, HeadChecked
 from payments_core.entrypoints.http.resources import resource
 from payments_core.entrypoints.http.sources import Sources, Unprotected
 from payments_core.entrypoints.tokens import Tokens, TokenScope
-from payments_verify.systems.memory_store import InMemoryPaymentStore
 from payments_core.infrastructure.postgres.contention import Contention
+from payments_verify.systems.memory_store import InMemoryPaymentStore
 
 TOKEN = "pay_" + "x" * 43
 PATH = "/payments/0b9f5d1c-6f5c-4a5e-9a39-8a3f4f1f2f0e/captures"

@@ -13,8 +13,8 @@ import msgspec
 from psycopg.conninfo import conninfo_to_dict
 
 from lab.bench.service.database import AMOUNT_CENTS, AUTHORIZED_AT, EXPIRES_AT, FIRST_ID, IDS, SPREAD
-from pgweave.embedded.binaries import find_binaries
 from payments_core.infrastructure.postgres import statements as sql
+from pgweave.embedded.binaries import find_binaries
 
 _GRACE_S = 30
 _TPS = re.compile(r"^tps = ([0-9.]+) \(without initial connection time\)$", re.MULTILINE)

@@ -10,8 +10,8 @@ from lab.bench import isolation_tester, speed
 from lab.bench.isolation_tester import Timing, find_isolation_tester
 from lab.bench.raw_sessions import raw_sessions
 from lab.bench.speed import GATE, TESTER, Pace, SpeedError, medians, ratios
-from pgweave.embedded.binaries import find_binaries
 from payments_verify.systems import EXPLORING, gated, prepared_database
+from pgweave.embedded.binaries import find_binaries
 
 
 def _pace(name: str, seconds: float, asking: float = 0.0) -> Pace:

@@ -8,8 +8,8 @@ import pytest
 from lab.bench.service import pgbench
 from lab.bench.service.database import Database
 from lab.bench.service.pgbench import PgbenchError, parse, parse_log, script
-from pgweave.embedded import EmbeddedPostgres
 from payments_core.infrastructure.postgres import statements as sql
+from pgweave.embedded import EmbeddedPostgres
 
 PRINTED = """pgbench (18.6)
 transaction type: capture.sql
