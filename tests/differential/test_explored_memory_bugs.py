@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import payments_verify
 from payments_verify.payments import schedule_file
 from payments_verify.payments.race_judge import Judge
 from payments_verify.payments.scenario_domain import ScenarioProgram
@@ -76,12 +77,12 @@ def test_the_reduction_leaves_no_outcome_of_a_broken_store_out(make_store: type[
 
 
 UNLOCKED = Edit(
-    "infrastructure/in_memory.py", "        async with self._claim(payment_id):\n", "        if True:\n"
+    "systems/memory_store.py", "        async with self._claim(payment_id):\n", "        if True:\n"
 )
 
 
 def test_the_commands_find_and_replay_it(tmp_path: Path) -> None:
-    mutant = mutated_copy(tmp_path / "mutant", (UNLOCKED,))
+    mutant = mutated_copy(tmp_path / "mutant", (UNLOCKED,), payments_verify)
     arguments = ["--system", "in-memory", "--scenario", "different-keys", "--json"]
     first = run_harness(mutant, ["explore", *arguments, "--output", str(tmp_path)])
     assert first.returncode == 1, first.stdout + first.stderr
