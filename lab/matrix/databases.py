@@ -20,7 +20,6 @@ from pathlib import Path
 
 import typer
 
-from pgweave.embedded import temporary_postgres
 from payments_core.infrastructure.postgres.migrate import migrate
 from payments_verify.payments.checks import machine_check, racing_check
 from payments_verify.payments.interleavings_check import interleavings_check
@@ -29,6 +28,7 @@ from payments_verify.payments.stress_check import stress_check
 from payments_verify.result import CheckResult
 from payments_verify.systems import EXPLORING, gated, in_process, servers
 from pgweave import clock
+from pgweave.embedded import temporary_postgres
 from pgweave.verdict import EXIT_CODES, Verdict, worst
 from tests.support.partitioned import migrate_partitioned
 from tests.support.pgbouncer import pgbouncer

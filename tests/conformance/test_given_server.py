@@ -10,10 +10,10 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from pgweave.embedded import EmbeddedPostgres
 from payments_verify.binding import default_binding
 from payments_verify.cli import app
 from payments_verify.systems import StartedService, empty_databases
+from pgweave.embedded import EmbeddedPostgres
 
 COMMAND = (
     f"{sys.executable} -m payments_core migrate && exec {sys.executable} -m payments_core serve --port $PORT"
