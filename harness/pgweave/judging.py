@@ -8,7 +8,8 @@ from typing import Any
 
 from pgweave.calling import call
 from pgweave.clients import Heard, named
-from pgweave.history.explain import explain, render
+from pgweave.history.attempt import attempt_of
+from pgweave.history.explain import explain
 from pgweave.history.linearizability import check as check_linearizable
 from pgweave.history.operations import Operation
 from pgweave.history.spec import Spec
@@ -59,7 +60,7 @@ def judge_history(spec: Spec[Any], operations: Sequence[Operation]) -> tuple[str
     """
     try:
         result = check_linearizable(spec, operations)
-        why = None if result.refuted is None else explain(spec, result.refuted)
+        why = None if result.refuted is None else attempt_of(spec, result.refuted)
     except Exception as error:
         raise UseError(
             f"the spec {spec.name} cannot be asked: it raised {named(error)}. Its step returns a tuple of the"
@@ -69,8 +70,8 @@ def judge_history(spec: Spec[Any], operations: Sequence[Operation]) -> tuple[str
         if result.reason:
             raise UseError(f"whether the answers have an order is not known: {result.reason}")
         return "", ""
-    stuck = " or ".join(each.description for each in why.blocked)
-    return f"not linearizable: no order of the operations explains {stuck}", render(why)
+    stuck = " or ".join(why.calls[each.call].text for each in why.blocked)
+    return f"not linearizable: no order of the operations explains {stuck}", explain(why)
 
 
 async def _checked(check: Check, dsn: str, world: object, answers: Sequence[Any]) -> str:

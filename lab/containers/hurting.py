@@ -14,7 +14,8 @@ from payments_verify.binding import default_binding
 from payments_verify.payments.observations import Invocation, Observation, Sender
 from payments_verify.payments.spec import Payments
 from payments_verify.systems.bound import service_at
-from pgweave.history.explain import explain, render
+from pgweave.history.attempt import attempt_of
+from pgweave.history.explain import explain
 from pgweave.history.linearizability import check
 from pgweave.history.recorder import Recorder
 from tests.support.steps import ViolationError
@@ -75,7 +76,7 @@ async def _run(url: str, hurt: Callable[[], object], path: Path) -> Hurt:
             operations = recorder.history().operations
         judged = check(Payments(system.traits.max_stored_refusals), operations, budget_seconds=60)
     if judged.verdict != "holds":
-        shown = "" if judged.refuted is None else render(explain(Payments(), judged.refuted))
+        shown = "" if judged.refuted is None else explain(attempt_of(Payments(), judged.refuted))
         raise ViolationError(f"{path}: {judged.verdict} {judged.reason or ''}\n{shown}")
     if load.successes != Counter(load.payments):
         raise ViolationError(f"{path}: not every payment was captured exactly once")

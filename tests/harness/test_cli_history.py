@@ -96,8 +96,10 @@ def test_json_has_every_file(garbage: str, hard: str) -> None:
     assert (good["operations"], good["parts"], good["explanation"]) == (5, 2, None)
     assert 0 <= good["seconds"] < 60
     assert bad["verdict"] == "violated"
-    assert bad["explanation"]["blocked"][0]["expected"] == '"2"'
-    assert bad["explanation"]["blocked"][0]["operation"]["f"] == "get"
+    explanation = bad["explanation"]
+    (stuck,) = explanation["moments"][-1]["candidates"]
+    assert (stuck["expected"], stuck["fits"]) == ('"2"', False)
+    assert explanation["calls"][stuck["call"]]["text"].startswith("get")
     assert broken["verdict"] == "no verdict"
     assert "not a valid event" in broken["reason"]
     assert refused["verdict"] == "no verdict"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from payments_verify.report.attempt_figure import figure
 from pgweave.history.attempt import attempt_of
-from pgweave.history.explain import explain, render
+from pgweave.history.explain import explain
 from pgweave.history.linearizability import Part, Result, check
 from pgweave.history.operations import Operation, Outcome
 from pgweave.history.search import MOST_AFTER_REFUTED
@@ -143,7 +143,7 @@ def test_what_is_refuted_at_once_is_illegal_though_the_longest_prefix_takes_too_
 
 
 def assert_told_as_given_up(part: Part[str]) -> None:
-    text = render(explain(KeyValue(), part))
+    text = explain(attempt_of(KeyValue(), part))
     assert text.startswith(
         'key "a": the longest linearizable prefix found places 20 of 21 answered operations'
     )

@@ -22,7 +22,7 @@ from payments_verify.report import history_page
 from payments_verify.report.history_page import MOST_DRAWN, Drawn
 from payments_verify.specs import SPECS, spec_named
 from pgweave.history.attempt import Attempt, attempt_of
-from pgweave.history.explain import Explanation, explain, render
+from pgweave.history.explain import explain
 from pgweave.history.formats import FORMATS, SUFFIXES, load
 from pgweave.history.linearizability import DEFAULT_MAX_ENTRIES, Result, check
 from pgweave.history.operations import History, HistoryError
@@ -46,7 +46,7 @@ class FileReport(msgspec.Struct, frozen=True, kw_only=True):
         parts: How many independent parts the specification splits it into.
         configurations: How many configurations the search entered.
         reason: Why there is no verdict.
-        explanation: Why it is violated.
+        explanation: How far the attempt to linearize it came, if it is violated.
     """
 
     file: str
@@ -58,7 +58,7 @@ class FileReport(msgspec.Struct, frozen=True, kw_only=True):
     parts: int = 0
     configurations: int = 0
     reason: str | None = None
-    explanation: Explanation | None = None
+    explanation: Attempt | None = None
 
 
 def _one_of(*names: str) -> Callable[[str | None], str | None]:
@@ -178,9 +178,9 @@ def _examined(
         return _Examined(report)
     try:
         if checked.result.refuted is not None:
-            why = explain(checked.spec, checked.result.refuted)
-            report = msgspec.structs.replace(report, explanation=why)
-        return _Examined(report, _attempts(checked) if is_drawn else ())
+            why = attempt_of(checked.spec, checked.result.refuted, checked.loaded.operations)
+            return _Examined(msgspec.structs.replace(report, explanation=why), (why,))
+        return _Examined(report, _linearizations(checked) if is_drawn else ())
     except BaseException as error:  # noqa: BLE001 - a violation is said, whatever keeps it from being explained
         return _Examined(report, ended=error)
 
@@ -214,14 +214,11 @@ def _report(
     return FileReport(file=name, verdict="no verdict", seconds=seconds, reason=reason), None
 
 
-def _attempts(checked: _Checked) -> tuple[Attempt, ...]:
-    """What is drawn: the part that is refuted; of a linearizable history its first parts."""
+def _linearizations(checked: _Checked) -> tuple[Attempt, ...]:
+    """What is drawn of a history that is not refuted: its first parts, if it is decided."""
     spec, loaded, result = checked.spec, checked.loaded, checked.result
-    if result.refuted is not None:
-        return (attempt_of(spec, result.refuted, loaded.operations),)
-    if result.verdict != "holds":
-        return ()
-    return tuple(attempt_of(spec, part, loaded.operations) for part in result.parts[:MOST_DRAWN])
+    decided = result.parts if result.verdict == "holds" else ()
+    return tuple(attempt_of(spec, part, loaded.operations) for part in decided[:MOST_DRAWN])
 
 
 def _drawn(report: FileReport, attempts: tuple[Attempt, ...]) -> Drawn:
@@ -277,5 +274,5 @@ def _print(report: FileReport) -> None:
     if report.reason:
         say(f"  {report.reason}")
     if report.explanation:
-        say("\n" + "\n".join(f"  {line}".rstrip() for line in render(report.explanation).split("\n")))
+        say("\n" + "\n".join(f"  {line}".rstrip() for line in explain(report.explanation).split("\n")))
         say("")

@@ -16,7 +16,8 @@ from payments_verify.nemesis.window import WindowReport
 from payments_verify.payments.drawings import refuted
 from payments_verify.payments.spec import Payments
 from payments_verify.payments.transitions import of_parts, written
-from pgweave.history.explain import explain, render
+from pgweave.history.attempt import attempt_of
+from pgweave.history.explain import explain
 from pgweave.history.formats import load
 from pgweave.history.linearizability import check
 from pgweave.history.operations import HistoryError, Operation
@@ -93,7 +94,7 @@ def _judge(history: Path) -> Judgement:
     if found.lost or found.doubled:
         problems.append(f"I7, I1: {found.lost} acknowledged captures are lost, {found.doubled} doubled")
     if result.refuted is not None:
-        problems.append("not linearizable\n" + render(explain(payments, result.refuted)))
+        problems.append("not linearizable\n" + explain(attempt_of(payments, result.refuted)))
         found.drawing = dict(refuted(str(history), result.refuted, operations))
     undecided = _undecided(report, operations, result.verdict, result.reason)
     if problems:

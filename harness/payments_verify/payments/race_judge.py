@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 import msgspec
 
-from payments_verify.payments.drawings import Drawing, refuted
+from payments_verify.payments.drawings import Drawing, attempted
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.race_domain import Exchange, Raced
 from payments_verify.payments.spec import Payments, PaymentState, label_of
 from payments_verify.payments.transitions import of_parts
-from pgweave.history.explain import explain, render
+from pgweave.history.attempt import attempt_of
+from pgweave.history.explain import explain
 from pgweave.history.linearizability import Result, check
 from pgweave.history.operations import Operation, Outcome
 from pgweave.interleavings import orders
@@ -165,14 +166,12 @@ def _refuted(
 ) -> Violation:
     if result.refuted is None:
         return Violation("I10", f"the history could not be decided: {result.reason}")
-    explanation = explain(Payments(), result.refuted)
-    blocked = explanation.blocked[0] if explanation.blocked else None
-    number, expected = None, None
-    if blocked is not None:
-        expected = blocked.expected
-        number = numbers.get(blocked.operation.called)
-    drawing = refuted("the attempt to linearize the run", result.refuted, history)
-    return Violation("I10", f"not linearizable\n{render(explanation)}", number, expected, drawing)
+    attempt = attempt_of(Payments(), result.refuted, history)
+    blocked = attempt.blocked[0] if attempt.blocked else None
+    number = None if blocked is None else numbers.get(attempt.calls[blocked.call].called)
+    expected = None if blocked is None else blocked.expected
+    drawing = attempted("the attempt to linearize the run", attempt)
+    return Violation("I10", f"not linearizable\n{explain(attempt)}", number, expected, drawing)
 
 
 def history_of(raced: Raced, order: Sequence[int]) -> tuple[tuple[Operation, ...], Mapping[int, int]]:

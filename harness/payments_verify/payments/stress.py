@@ -33,7 +33,8 @@ from payments_verify.payments.service_under_test import (
 from payments_verify.payments.spec import Payments
 from payments_verify.payments.traits import Traits
 from payments_verify.payments.transitions import of_parts
-from pgweave.history.explain import explain, render
+from pgweave.history.attempt import attempt_of
+from pgweave.history.explain import explain
 from pgweave.history.linearizability import check
 from pgweave.history.recorder import Recorder
 
@@ -148,7 +149,7 @@ async def _round(
         report.violation = f"{path}: not linearizable{unanswered}"  # whatever keeps it from being explained
         report.wrong = len(result.refuted.operations)
         report.drawings.append(refuted(str(path), result.refuted, operations))
-        shown = render(explain(payments, result.refuted))
+        shown = explain(attempt_of(payments, result.refuted))
         report.violation = f"{path}: not linearizable\n{shown}{unanswered}"
     elif report.violation is not None:
         report.violation += f"\nin {path}"

@@ -10,10 +10,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from payments_verify.report.attempt_svg import class_of, drawing, letter, name_of
+from payments_verify.report.attempt_svg import class_of, drawing
 from payments_verify.report.places import by_time
-from pgweave.history.attempt import Attempt, Candidate
-from pgweave.history.explain import which_prefix, why_stuck
+from pgweave.history.attempt import Attempt, Candidate, letter, which_prefix, why_stuck
 from pgweave.timeline.markup import Element, data, tag
 
 _LEGEND = {
@@ -130,7 +129,7 @@ def _in_full(attempt: Attempt) -> Element:
     rows = [
         tag(
             "tr",
-            tag("th", name_of(attempt, number), scope="row"),
+            tag("th", attempt.name_of(number), scope="row"),
             tag("td", f"process {attempt.calls[number].process}"),
             tag("td", tag("code", attempt.calls[number].text)),
             tag("td", tag("code", attempt.moments[place].state)),
@@ -154,7 +153,7 @@ def _content(attempt: Attempt) -> dict[str, object]:
         "blocked": [each.call for each in attempt.blocked],
         "calls": [
             {
-                "name": name_of(attempt, number),
+                "name": attempt.name_of(number),
                 "process": call.process,
                 "text": call.text,
                 "asked": call.asked,

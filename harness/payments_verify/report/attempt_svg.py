@@ -18,21 +18,6 @@ _BAR = 26
 _ROOM_FOR_WORDS = 200
 
 
-def name_of(attempt: Attempt, number: int) -> str:
-    """What an operation is called in a picture: its place in the order, or a letter if it cannot be next."""
-    place = attempt.calls[number].place
-    if place is not None:
-        return str(place)
-    blocked = [each.call for each in attempt.blocked]
-    return letter(blocked.index(number)) if number in blocked else ""
-
-
-def letter(number: int) -> str:
-    """A, B, ... Z, AA, AB, ..."""
-    before, last = divmod(number, 26)
-    return (letter(before - 1) if before else "") + chr(ord("A") + last)
-
-
 def drawing(attempt: Attempt) -> tuple[Element, Element]:
     """The picture, and the lanes' names that stand at its left.
 
@@ -123,7 +108,7 @@ def _bar(
 
 def _label(attempt: Attempt, number: int, call: Call, width: float) -> str:
     room = int((width - 8) / CHARACTER)
-    name = name_of(attempt, number)
+    name = attempt.name_of(number)
     return clipped(f"{name} {one_line(call.text)}".strip(), room, "…") if room > len(name) else name[:room]
 
 

@@ -1,8 +1,9 @@
-"""The attempt to linearize one part of a history, as plain data for a page.
+"""The attempt to linearize one part of a history: how far it came, and where it got stuck.
 
-It is what `pgweave.history.explain` says, and more: every operation, and for each place of the order what
-could have come next in real time, and what the specification would have answered to it there.
-Everything is tuples, strings and numbers, so that `msgspec.json` writes it and reads it back unchanged.
+It is plain data, which `pgweave.history.explain` writes as text and a report draws: the operations, and for
+each place of the order what could have come next in real time, and what the specification would have
+answered to it there. Everything is tuples, strings and numbers, so that `msgspec.json` writes it and reads
+it back unchanged.
 """
 
 from __future__ import annotations
@@ -100,6 +101,8 @@ class Attempt:
         other_states: The other states that prefixes as long as this one end in.
         standard: What `Candidate.expected` is.
         is_longest: False where the search for a longer prefix was given up: see `Part.is_longest`.
+        unanswered: How many operations that nobody was answered could come next where it is stuck. After none
+            of them can an answered one.
     """
 
     spec: str
@@ -115,6 +118,7 @@ class Attempt:
     other_states: tuple[str, ...] = ()
     standard: str = "the model answers"
     is_longest: bool = True
+    unanswered: int = 0
 
     @property
     def blocked(self) -> tuple[Candidate, ...]:
@@ -129,6 +133,30 @@ class Attempt:
         """The position of the response before which one of the blocked would have to come; None if none."""
         ends = [self.calls[each.call].returned for each in self.blocked]
         return min((end for end in ends if end is not None), default=None)
+
+    def name_of(self, call: int) -> str:
+        """What an operation is called in a picture: its place in the order, or a letter if it is blocked."""
+        place = self.calls[call].place
+        if place is not None:
+            return str(place)
+        blocked = [each.call for each in self.blocked]
+        return letter(blocked.index(call)) if call in blocked else ""
+
+
+def letter(number: int) -> str:
+    """A, B, ... Z, AA, AB, ... for 0 and up."""
+    before, last = divmod(number, 26)
+    return (letter(before - 1) if before else "") + chr(ord("A") + last)
+
+
+def which_prefix(*, is_longest: bool) -> str:
+    """Return what a prefix is called."""
+    return "a longest linearizable prefix" if is_longest else "the longest linearizable prefix found"
+
+
+def why_stuck(*, is_longest: bool) -> str:
+    """Return what is known of the operations of which one has to come next."""
+    return "none can" if is_longest else "the search for an order in which one can was given up"
 
 
 def attempt_of(
@@ -148,7 +176,8 @@ def attempt_of(
     if part.verdict == "no verdict":
         raise ValueError(f"{part.label} is not decided; there is no attempt to show")
     hidden = max(0, len(part.order) - shown)
-    kept, later = _kept(part, hidden)
+    left = _left(part)
+    kept, later = _kept(part, hidden, left)
     index = {operation.called: number for number, operation in enumerate(kept)}
     order = [index[step.operation.called] for step in part.order[hidden:]]
     places = {number: hidden + place for place, number in enumerate(order, 1)}
@@ -173,18 +202,31 @@ def attempt_of(
         moments=tuple(_moments(spec, states, kept, order)),
         other_states=tuple(one_line(repr(each)) for each in part.ends[1:]),
         is_longest=part.is_longest,
+        unanswered=sum(each.returned is None and not spec.observes(each) for each in left.soon),
     )
 
 
-def _kept(part: Part[S], hidden: int) -> tuple[list[Operation], int]:
-    """The operations to show, whatever could come next among them, and how many later ones are left out."""
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """The operations without a place: those that could come next in real time, and those that could not."""
+
+    soon: tuple[Operation, ...]
+    after: tuple[Operation, ...]
+
+
+def _left(part: Part[S]) -> _Left:
     placed = {step.operation.called for step in part.order}
     left = [operation for operation in part.operations if operation.called not in placed]
     horizon = min((each.returned for each in left if each.returned is not None), default=0)
-    soon = [each for each in left if each.called < horizon]
-    after = [each for each in left if each.called >= horizon]
-    kept = [*(step.operation for step in part.order[hidden:]), *soon, *after[:AFTERWARDS]]
-    return sorted(kept, key=lambda each: each.called), len(after[AFTERWARDS:])
+    soon = tuple(each for each in left if each.called < horizon)
+    return _Left(soon, tuple(each for each in left if each.called >= horizon))
+
+
+def _kept(part: Part[S], hidden: int, left: _Left) -> tuple[list[Operation], int]:
+    """The operations to show, whatever could come next among them, and how many later ones are left out."""
+    placed = (step.operation for step in part.order[hidden:])
+    kept = [*placed, *left.soon, *left.after[:AFTERWARDS]]
+    return sorted(kept, key=lambda each: each.called), len(left.after[AFTERWARDS:])
 
 
 def _call(text: str, operation: Operation, place: int | None) -> Call:

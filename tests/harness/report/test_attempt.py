@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from payments_verify.report.attempt_figure import figure
-from payments_verify.report.attempt_svg import drawing, name_of
+from payments_verify.report.attempt_svg import drawing
 from payments_verify.report.places import OWN_LANES, by_event, by_time, lanes
 from payments_verify.specs import spec_named
 from pgweave.history.attempt import AFTERWARDS, Attempt, attempt_of
@@ -168,7 +168,7 @@ def test_a_label_is_whole_where_there_is_room_beside_its_bar() -> None:
     attempt = naive()
     picture, _ = drawing(attempt)
     shown = [each.text for each in picture.iterfind(".//g[@data-call]/text")]
-    assert shown == [f"{name_of(attempt, n)} {call.text}".strip() for n, call in enumerate(attempt.calls)]
+    assert shown == [f"{attempt.name_of(n)} {call.text}".strip() for n, call in enumerate(attempt.calls)]
     crowded = [write(0, 2 * at, 2 * at + 1, at) for at in range(40)]
     picture, _ = drawing(attempted(CasRegister(), crowded)[1])
     assert any("…" in str(each.text) for each in picture.iterfind(".//g[@data-call]/text"))
