@@ -146,15 +146,15 @@ explore: $(STAMP) ## Every interleaving of the SQL statements of racing requests
 
 .PHONY: false-alarms
 false-alarms: $(STAMP) ## Everything that has chance in it, again and again on services that are right (RUNS=25 on each PostgreSQL, ALARMS_ARGS="--minutes 5")
-	@$(BIN)/payments-verify false-alarms --runs $(RUNS) --peers $(PEERS) $(ALARMS_ARGS)
+	@$(BIN)/python -m lab false-alarms --runs $(RUNS) --peers $(PEERS) $(ALARMS_ARGS)
 
 .PHONY: prove
 prove: $(TLA_STAMP) ## Prove the protocol for any number of clients (Z3), and refute the weakened ones (PROVE_ARGS=--graphs)
-	@$(BIN)/payments-verify prove $(PROVE_ARGS)
+	@$(BIN)/python -m lab prove $(PROVE_ARGS)
 
 .PHONY: tla
 tla: $(TLA_STAMP) ## Check the TLA+ specification with TLC, counts included (needs Java; TLA_ARGS=--json)
-	@$(BIN)/payments-verify tla check $(TLA_ARGS)
+	@$(BIN)/python -m lab tla check $(TLA_ARGS)
 
 .PHONY: soak
 soak: $(STAMP) ## Load the service while faults of all kinds happen (MINUTES=10, SOAK_ARGS=--list)
@@ -162,7 +162,7 @@ soak: $(STAMP) ## Load the service while faults of all kinds happen (MINUTES=10,
 
 .PHONY: mutants
 mutants: $(STAMP) ## Build known bugs into copies of the service, and see which technique finds which (MUTANTS_ARGS=--list)
-	@$(BIN)/payments-verify mutants $(MUTANTS_ARGS)
+	@$(BIN)/python -m lab mutants $(MUTANTS_ARGS)
 
 .PHONY: mutation
 mutation: $(MUTATION_STAMP) ## Generated mutants of the model and the domain: noticed, or argued away (MUTATION_ARGS="--minutes 5")
@@ -213,7 +213,7 @@ serve: $(STAMP) ## Run the service on an embedded PostgreSQL, or on DATABASE_URL
 specs: $(STAMP) ## Write what is made of specs/: tables, the picture of the states, openapi.json, problems
 	@$(BIN)/payments-core openapi > specs/openapi.json
 	@$(BIN)/payments-core problems specs/problems
-	@$(BIN)/payments-verify specs
+	@$(BIN)/python -m lab specs
 
 .PHONY: dist
 dist: $(STAMP) ## Build wheel and sdist, install each into empty environments, and run what they bring

@@ -11,10 +11,10 @@ from pathlib import Path
 _PACKAGES = ("payments_model", "payments_core", "pgweave", "payments_verify")
 
 
-def sources_hash() -> str:
-    """A hash of the packages, as they are imported."""
+def sources_hash(*more: str) -> str:
+    """A hash of the packages, and of more that are named, as they are imported."""
     digest = hashlib.sha256()
-    for package in _PACKAGES:
+    for package in (*_PACKAGES, *more):
         for name, file in sorted(_files(resources.files(package), package)):
             digest.update(f"{name}\0".encode())
             digest.update(file.read_bytes())

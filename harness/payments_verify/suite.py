@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TypeAlias
 
@@ -16,7 +17,6 @@ from payments_verify.payments.checks import machine_check, racing_check
 from payments_verify.payments.interleavings_check import interleavings_check
 from payments_verify.payments.scenarios import SCENARIOS
 from payments_verify.payments.stress_check import stress_check
-from payments_verify.proof.check import check_proof
 from payments_verify.result import CheckResult
 from payments_verify.systems import (
     gated,
@@ -26,7 +26,6 @@ from payments_verify.systems import (
     in_process,
     on_new_database,
     servers,
-    shipped_static_check,
 )
 
 Run: TypeAlias = Callable[..., CheckResult]
@@ -36,9 +35,11 @@ MODEL_CHECKS: Mapping[str, tuple[str, Run]] = {
     "contracts": ("contracts (CrossHair)", check_contracts),
     "equivalence": ("model = domain (CrossHair)", check_equivalence),
     "exploration": ("bounded model, exhaustively", check_state_graph),
-    "proof": ("protocol, any number of clients (Z3)", check_proof),
 }
 """What needs the model and the domain's rules alone, by kind, each with the title it has while it runs."""
+
+MORE_CHECKS = "payments_verify.checks"
+"""Entry points of this group add checks; each is called with the folder of the PostgreSQL to run."""
 
 _STEPS_IN_A_PROGRAM = 20
 _SERVER_PROCESSES = 2
@@ -104,7 +105,8 @@ def suite(
     """
     for title, check in MODEL_CHECKS.values():
         yield Planned(title, check, is_proof=True)
-    yield Planned("schema and statements", partial(shipped_static_check, bin_dir), is_proof=True)
+    for more in entry_points(group=MORE_CHECKS):
+        yield from more.load()(bin_dir)
     systems = (
         ("in memory", in_memory, effort.programs),
         ("in process, PostgreSQL", partial(on_new_database, dsn, in_process), effort.programs // 2),

@@ -18,6 +18,7 @@ import uvloop
 from distributed import Client, LocalCluster
 from typer.testing import CliRunner
 
+from lab.cli import app as lab
 from payments_verify import executors
 from payments_verify.cli import app
 from payments_verify.executors import ExecutorError, open_executor
@@ -97,10 +98,10 @@ def test_mutants_are_tried_there(cluster: LocalCluster, tmp_path: Path) -> None:
     """The copy that a mutant is built into goes there, and what the technique says comes back."""
     catalogue = tmp_path / "catalogue"
     catalogue.mkdir()
-    shutil.copy(ROOT / "tests" / "mutants" / "no-constraints.toml", catalogue)
+    shutil.copy(ROOT / "lab" / "mutants" / "bugs" / "no-constraints.toml", catalogue)
     folders = ["--catalogue", catalogue, "--kept", tmp_path / "kept", "--output", tmp_path / "report"]
     arguments = ["mutants", *map(str, folders), "--technique", "static", "--json"]
-    done = CliRunner().invoke(app, [*arguments, "--executor", named(cluster)])
+    done = CliRunner().invoke(lab, [*arguments, "--executor", named(cluster)])
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     assert found["unmutated"]["cells"]["static"]["state"] == "survived"

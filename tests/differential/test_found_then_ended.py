@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from payments_verify.mutants.techniques import techniques
-from payments_verify.mutants.trial import run_trial
+from lab.mutants.techniques import techniques
+from lab.mutants.trial import run_trial
 from tests.support.descendants import wait_until
 
 LIMIT_S = 120.0

@@ -15,15 +15,17 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from lab.cli import app as lab
 from payments_core.entrypoints.cli import app as core
 from payments_verify.called import command_line
 from payments_verify.cli import app as verify
 from tests.docs.pages import ROOT, blocks, names
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "specs").rglob("*.md"))]
-APPS = {"payments-verify": verify, "payments-core": core}
+APPS = {"payments-verify": verify, "payments-core": core, "python -m lab": lab}
 OF_THE_READER = re.compile(r"\b(AUDITOR|CHECKOUT|CMD|DIR|DSN|FILE|HOST|PAGE|PYTHON|SEED|URL)\b(?!=)")
 CHEAP = re.compile(r" (--help|--list|--show-binding|history specs/\S+|token)( |$)")
+RUN_BY_MAKE = re.compile(r"\s*\.venv/bin/(payments-|python -m lab )")
 BARE = "/usr/bin:/bin"
 _LIMIT_S = 120
 
@@ -31,7 +33,11 @@ _LIMIT_S = 120
 def commands(page: str) -> list[str]:
     """The commands of a page's fenced blocks, without comments; output and the curl lines are none."""
     shown = [*blocks(page, ""), *(block for block in blocks(page, "sh") if "curl" not in block)]
-    found = [block for block in shown if re.match(r"\s*(make|pip|pytest|PYTHON|\S*payments-\w+) \S", block)]
+    found = [
+        block
+        for block in shown
+        if re.match(r"\s*(make|pip|pytest|PYTHON|\S*payments-\w+|\S*python -m lab) \S", block)
+    ]
     lines = [line for block in found for line in block.replace("\\\n", "").splitlines()]
     typed = [line[2:] for block in blocks(page, "console") for line in block.splitlines() if line[:2] == "$ "]
     return [bare for line in [*lines, *typed] if (bare := re.sub(r"\s+#.*", "", line).strip())]
@@ -65,11 +71,13 @@ def pasted(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def wrong_with(command: str, folder: Path) -> str:
     """Why a command would not do what it says; empty if nothing is known to be wrong."""
     program, *arguments = shlex.split(command.partition(" > ")[0])
+    if arguments[:2] == ["-m", "lab"]:
+        program, arguments = f"{program} -m lab", arguments[2:]
     if program == "make":
         shown = pasted(f"make -n {shlex.join(arguments)}", folder)
         if shown.returncode != 0:
             return shown.stderr
-        runs = [line.strip() for line in shown.stdout.splitlines() if ".venv/bin/payments-" in line]
+        runs = [line.strip() for line in shown.stdout.splitlines() if RUN_BY_MAKE.match(line)]
         return "; ".join(filter(None, (wrong_with(each, folder) for each in runs)))
     if program in ("echo", "git", "PYTHON"):
         return ""
@@ -95,7 +103,10 @@ def test_a_cheap_command_runs_as_it_is_pasted(command: str, clone: Path) -> None
 def unknown_inline(page: str) -> list[str]:
     """The commands within a page's sentences that do not exist, or have an option that does not."""
     sentences = re.sub(r"^ *```.*?^ *```$", "", page, flags=re.MULTILINE | re.DOTALL)
-    inline = [re.fullmatch(r"(?:\.venv/bin/)?(payments-\w+) ([^|…]+).*", name) for name in names(sentences)]
+    inline = [
+        re.fullmatch(r"(?:\.venv/bin/)?(payments-\w+|python -m lab) ([^|…]+).*", name)
+        for name in names(sentences)
+    ]
     return [
         found[0]
         for found in inline

@@ -18,6 +18,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from lab.cli import app as lab
 from payments_verify.cli import app
 from payments_verify.payments.scenarios import SCENARIOS
 from payments_verify.payments.schedule_file import SavedSchedule, write
@@ -28,37 +29,38 @@ FILES = Path(__file__).parents[1] / "pgweave" / "histories"
 GOOD, BAD = FILES / "cas-register-ok-concurrent-writes.jsonl", FILES / "cas-register-bad-stale-read.jsonl"
 
 COMMANDS: dict[tuple[str, ...], tuple[str, str]] = {
-    ("verify", "--quick"): ("verify", "prepared_database"),
-    ("model",): ("model", "progress_bar"),
-    ("prove",): ("prove", "progress_bar"),
-    ("static",): ("static", "shipped_static_check"),
-    ("machine",): ("differential", "machine_check"),
-    ("machine", "--races"): ("differential", "racing_check"),
-    ("stress",): ("differential", "stress_check"),
-    ("explore",): ("explore", "explore_scenario"),
-    ("replay", "FILE"): ("replay", "explored"),
-    ("faults",): ("faults", "explore_fault"),
-    ("soak", "--folder", "soak"): ("soak", "run_soak"),
-    ("history", "FILE"): ("history", "load"),
-    ("conformance", "--url", "http://127.0.0.1:1"): ("conformance", "examine"),
-    ("audit", "postgresql://127.0.0.1:1/none"): ("audit", "run_audit"),
-    ("report", "."): ("report", "page"),
-    ("specs", "--check"): ("specs", "Sources"),
-    ("mutants",): ("mutants", "load"),
-    ("false-alarms",): ("alarms", "server_version"),
-    ("practice", "new", "exercise"): ("practice", "write_skeleton"),
-    ("practice", "check", "."): ("practice", "command_of"),
-    ("tla", "check"): ("tla", "models_named"),
-    ("tla", "counterexample", "Payments"): ("tla", "models_named"),
-    ("tla", "traces"): ("tla", "modelled"),
+    ("verify", "--quick"): ("payments_verify.cli.verify", "prepared_database"),
+    ("model",): ("payments_verify.cli.model", "progress_bar"),
+    ("prove",): ("lab.cli.prove", "progress_bar"),
+    ("static",): ("lab.cli.static", "shipped_static_check"),
+    ("machine",): ("payments_verify.cli.differential", "machine_check"),
+    ("machine", "--races"): ("payments_verify.cli.differential", "racing_check"),
+    ("stress",): ("payments_verify.cli.differential", "stress_check"),
+    ("explore",): ("payments_verify.cli.explore", "explore_scenario"),
+    ("replay", "FILE"): ("payments_verify.cli.replay", "explored"),
+    ("faults",): ("payments_verify.cli.faults", "explore_fault"),
+    ("soak", "--folder", "soak"): ("payments_verify.cli.soak", "run_soak"),
+    ("history", "FILE"): ("payments_verify.cli.history", "load"),
+    ("conformance", "--url", "http://127.0.0.1:1"): ("payments_verify.cli.conformance", "examine"),
+    ("audit", "postgresql://127.0.0.1:1/none"): ("payments_verify.cli.audit", "run_audit"),
+    ("report", "."): ("payments_verify.cli.report", "page"),
+    ("specs", "--check"): ("lab.cli.specs", "Sources"),
+    ("mutants",): ("lab.cli.mutants", "load"),
+    ("false-alarms",): ("lab.cli.false_alarms", "server_version"),
+    ("practice", "new", "exercise"): ("payments_verify.cli.practice", "write_skeleton"),
+    ("practice", "check", "."): ("payments_verify.cli.practice", "command_of"),
+    ("tla", "check"): ("lab.cli.tla", "models_named"),
+    ("tla", "counterexample", "Payments"): ("lab.cli.tla", "models_named"),
+    ("tla", "traces"): ("lab.cli.tla", "modelled"),
 }
 """Each command, with something that it calls, which fails."""
 
+
 FAILING = """
 import importlib, sys
-from payments_verify import cli
+from payments_verify import outermost
 name, hook, *arguments = sys.argv[1:]
-module = importlib.import_module(f"payments_verify.cli.{name}")
+module = importlib.import_module(name)
 assert hasattr(module, hook)
 class Failing:
     def __call__(self, *_arguments, **_options):
@@ -66,8 +68,9 @@ class Failing:
     def __getattr__(self, name):
         raise ZeroDivisionError("of the test")
 setattr(module, hook, Failing())
-sys.argv = ["payments-verify", *arguments]
-cli.main()
+cli = importlib.import_module(name.rpartition(".")[0])
+sys.argv = [cli.PROGRAM, *arguments]
+outermost.run(cli.PROGRAM, cli.command)
 """
 
 
@@ -99,15 +102,17 @@ def verify(arguments: Sequence[str], folder: Path, **options: object) -> subproc
 
 
 def test_every_command_is_here() -> None:
-    known = {words[: len(names)] for names in commands(typer.main.get_command(app)) for words in COMMANDS}
-    assert set(commands(typer.main.get_command(app))) <= known
+    for each in (app, lab):
+        there = set(commands(typer.main.get_command(each)))
+        assert there <= {words[: len(names)] for names in there for words in COMMANDS}
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_what_a_command_does_not_expect_is_no_violation(words: tuple[str, ...], tmp_path: Path) -> None:
     if words[0] == "replay":
         words = ("replay", str(schedule(tmp_path)))
-    done = run(["-c", FAILING, *COMMANDS.get(words, ("replay", "explored")), *words], tmp_path)
+    place = COMMANDS.get(words, COMMANDS["replay", "FILE"])
+    done = run(["-c", FAILING, *place, *words], tmp_path)
     assert done.returncode == 2, (done.stdout, done.stderr)
     assert "internal error, no verdict: ZeroDivisionError: of the test" in done.stderr
     assert "Traceback" not in done.stderr
@@ -125,7 +130,7 @@ def test_results_hold_what_went_wrong_also_in_a_folder_whose_name_is_no_text(tmp
     folder = tmp_path / os.fsdecode(b"latin-\xe9")
     folder.mkdir()
     environment = {**os.environ, "TMPDIR": str(folder), "PYTHONIOENCODING": "utf-8"}
-    words = ("differential", "machine_check", "machine", "--json")
+    words = ("payments_verify.cli.differential", "machine_check", "machine", "--json")
     done = run(["-c", FAILING, *words], tmp_path, env=environment)
     assert done.returncode == 2, (done.stdout, done.stderr)
     (result,) = json.loads(done.stdout)
@@ -280,13 +285,19 @@ def test_a_machine_without_a_network_is_no_violation(tmp_path: Path) -> None:
         assert "payments-verify: " in done.stderr
 
 
-@pytest.mark.parametrize(("package", "command"), [("typer", "--help"), ("sqlglot", "static")])
+@pytest.mark.parametrize(
+    ("program", "package", "command"),
+    [
+        ("payments_verify", "typer", "--help"),
+        ("payments_verify", "sqlglot", "explore"),
+        ("lab", "typer", "--help"),
+        ("lab", "sqlglot", "static"),
+    ],
+)
 def test_where_a_package_is_not_installed_it_says_what_to_install(
-    package: str, command: str, tmp_path: Path
+    program: str, package: str, command: str, tmp_path: Path
 ) -> None:
-    without = (
-        f"import sys; sys.modules[{package!r}] = None; from payments_verify.__main__ import main; main()"
-    )
+    without = f"import sys; sys.modules[{package!r}] = None; from {program}.__main__ import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", without, command],
         cwd=tmp_path,

@@ -19,6 +19,7 @@ import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
+from lab.cli import app as lab
 from payments_verify.cli import app, running
 from payments_verify.cli.conformance import show
 from payments_verify.payments.conformance import Conformance, LevelResult
@@ -154,6 +155,7 @@ class Somebody:
 
 NAME = HOSTILE.replace("/", "")
 SERVER = "--postgres-bin={folder}"
+APPS = (app, lab)
 GIVEN = {
     "verify": [[SERVER, "--output={folder}"]],
     "model": [["--check={name}"]],
@@ -179,7 +181,7 @@ GIVEN = {
 
 
 def test_every_command_is_among_these() -> None:
-    assert set(GIVEN) == set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+    assert set(GIVEN) == {name for each in APPS for name in typer.main.get_command(each).commands}  # type: ignore[attr-defined]
 
 
 @pytest.fixture
@@ -191,7 +193,7 @@ def places(tmp_path: Path) -> dict[str, str]:
     broken.mkdir()
     (broken / "report.json").write_text(json.dumps({"format": HOSTILE}))
     catalogue.mkdir()
-    source = next((ROOT / "tests" / "mutants").glob("*.toml")).read_text()
+    source = next((ROOT / "lab" / "mutants" / "bugs").glob("*.toml")).read_text()
     stands_for = json.dumps(HOSTILE)
     (catalogue / f"m{NAME}.toml").write_text(
         re.sub(r"(?ms)^stands_for = (\"{3}.*?\"{3}|[^\n]*)", lambda _: f"stands_for = {stands_for}", source)
@@ -208,7 +210,8 @@ def test_every_command_is_given_hostile_names(
     monkeypatch.setattr(explore, "scenarios_named", lambda names: [Somebody()] if not names else _none(names))
     monkeypatch.setattr(soak, "FAULTS", {"kill": SimpleNamespace(about="kills", missing=lambda: HOSTILE)})
     for arguments in GIVEN[command]:
-        done = CliRunner().invoke(app, [command, *(each.format(**places) for each in arguments)])
+        program = next(each for each in APPS if command in typer.main.get_command(each).commands)  # type: ignore[attr-defined]
+        done = CliRunner().invoke(program, [command, *(each.format(**places) for each in arguments)])
         assert "No such option" not in done.output
         assert isinstance(done.exception, SystemExit | None), done.exception
         assert_harmless(done.stdout)

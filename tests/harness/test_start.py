@@ -11,6 +11,7 @@ from types import ModuleType
 import pytest
 import typer
 
+from lab import cli as lab
 from payments_core.entrypoints import cli as service
 from payments_verify import cli as harness
 
@@ -52,7 +53,7 @@ def test_what_uses_them_imports_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("program", "name"), [(program, name) for program in (harness, service) for name in program.COMMANDS]
+    ("program", "name"), [(program, name) for program in (harness, lab, service) for name in program.COMMANDS]
 )
 def test_every_command_is_what_the_list_of_commands_says(program: ModuleType, name: str) -> None:
     listed = typer.main.get_command(program.app).commands[name]  # type: ignore[attr-defined]

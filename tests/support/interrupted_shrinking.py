@@ -21,7 +21,8 @@ from typing import Any
 
 from typer.testing import CliRunner
 
-from payments_verify import alarms
+from lab import alarms
+from lab.cli import app as lab
 from payments_verify.cli import app
 from payments_verify.cli.interrupts import interrupt_on_termination
 from payments_verify.payments.checks import machine_check
@@ -73,8 +74,8 @@ def subject(*_arguments: object, **_options: object) -> Iterator[Subject]:
 
 def command_line(command: str, folder: Path) -> list[str]:
     """The command, which finds the wrong service wherever it looks for one."""
-    places = {"machine": "differential", "false-alarms": "alarms"}
-    module: Any = importlib.import_module(f"payments_verify.cli.{places.get(command, command)}")
+    places = {"machine": "payments_verify.cli.differential", "false-alarms": "lab.cli.false_alarms"}
+    module: Any = importlib.import_module(places.get(command, f"payments_verify.cli.{command}"))
     match command:
         case "machine":
             module.in_memory = wrong
@@ -105,7 +106,7 @@ def sample(command: str, folder: Path) -> dict[str, Any]:
     armed = False
     arguments = command_line(command, folder)
     try:
-        done = CliRunner().invoke(app, [command, *arguments])
+        done = CliRunner().invoke(lab if command == "false-alarms" else app, [command, *arguments])
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
     return {"code": done.exit_code, "told": done.stdout, "complained": done.stderr}

@@ -12,13 +12,13 @@ from types import ModuleType
 
 import payments_core
 import payments_model
-from payments_verify.mutants.catalogue import load
-from payments_verify.mutants.edit import Edit
+from lab.mutants.catalogue import load
+from lab.mutants.edit import Edit
 
 __all__ = ["CATALOGUE", "Edit", "mutated_copy", "mutated_model", "run_harness"]
 
-CATALOGUE = load(Path(__file__).parents[1] / "mutants")
-"""The bugs that `payments-verify mutants` looks for."""
+CATALOGUE = load(Path(__file__).parents[2] / "lab" / "mutants" / "bugs")
+"""The bugs that `make mutants` looks for."""
 
 _RUN_LIMIT_S = 240
 
@@ -46,12 +46,12 @@ def _copy(package: ModuleType, target: Path, edits: Sequence[Edit]) -> None:
 
 
 def run_harness(
-    mutant: Path, arguments: Sequence[str], limit_s: float = _RUN_LIMIT_S
+    mutant: Path, arguments: Sequence[str], limit_s: float = _RUN_LIMIT_S, program: str = "payments_verify"
 ) -> subprocess.CompletedProcess[str]:
-    """Run ``payments-verify`` against the mutant: its own process, and every process that it starts."""
+    """Run the harness, or the lab, against the mutant: its own process, and every process that it starts."""
     environment: Mapping[str, str] = {**os.environ, "PYTHONPATH": str(mutant), "COLUMNS": "200"}
     return subprocess.run(
-        [sys.executable, "-m", "payments_verify", *arguments],
+        [sys.executable, "-m", program, *arguments],
         capture_output=True,
         text=True,
         timeout=limit_s,

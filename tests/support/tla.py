@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from payments_verify.tla.tlc import SPECIFICATION, Tlc, TlcError, find_tlc
+from lab.tla.tlc import SPECIFICATION, Tlc, TlcError, find_tlc
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / SPECIFICATION

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any, NoReturn
 
@@ -31,6 +32,9 @@ from pgweave.verdict import Verdict, worst
 from pgweave.visible import in_json, one_line, visible
 
 Report = Callable[[int, int, str], None]
+
+program = ContextVar("program", default="payments-verify")
+"""The name of the program whose command runs."""
 
 _WIDTH_OF_A_BAR = 110
 _PAUSE_S = 2.0
@@ -232,7 +236,7 @@ def quoted(text: object) -> str:
 
 def print_error(problem: object) -> None:
     """Print why there is no verdict, on standard error; what it quotes moves no cursor."""
-    say(f"payments-verify: {problem}", err=True)
+    say(f"{program.get()}: {problem}", err=True)
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401 - whatever msgspec encodes

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from payments_verify.called import command_line
 from payments_verify.report import parts
 from payments_verify.report.saved import Cell, MutantRow, Mutants, Saved
 from pgweave.timeline.markup import Content, Element, tag
@@ -16,9 +15,7 @@ def kills(report: Saved) -> Element:
     """The matrix, or plainly that it was not made."""
     if report.mutants is None:
         says = " puts known bugs into copies of the service, and tells which technique notices which."
-        return parts.section(
-            "mutants", _TITLE, parts.note("Not run. ", tag("code", command_line("mutants")), says)
-        )
+        return parts.section("mutants", _TITLE, parts.note("Not run. ", tag("code", "make mutants"), says))
     if isinstance(report.mutants, str):
         return parts.section("mutants", _TITLE, parts.note(report.mutants))
     return parts.section("mutants", _TITLE, *_matrix(report.mutants))

@@ -81,7 +81,7 @@ class Technique(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Mutants(msgspec.Struct, frozen=True, kw_only=True):
-    """The kill matrix, as ``payments-verify mutants`` writes it."""
+    """The kill matrix, as ``make mutants`` writes it."""
 
     format: Literal["payments-verify-mutants"]
     version: Literal[2]

@@ -12,7 +12,6 @@ from payments_verify.systems.gated import EXPLORING, gated, gated_on_new_databas
 from payments_verify.systems.gated_memory import IN_MEMORY, gated_in_memory
 from payments_verify.systems.in_process import in_memory, in_process
 from payments_verify.systems.server import ServerError, servers
-from payments_verify.systems.shipped import shipped_static_check
 from payments_verify.systems.subjects import started_subject, subject_at
 from payments_verify.systems.workers import MakeProgram, local_processes
 from pgweave.embedded import EmbeddedPostgresError
@@ -43,7 +42,6 @@ __all__ = [
     "prepared_database",
     "servers",
     "service_at",
-    "shipped_static_check",
     "started_subject",
     "subject_at",
 ]

@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
 from payments_core.application.ports import PaymentStore
 from payments_core.domain.values import MAX_STORED_REFUSALS
 from payments_core.entrypoints import tokens
 from payments_core.entrypoints.http.app import create_app
 from payments_core.entrypoints.metrics import Metrics
 from payments_core.entrypoints.settings import Settings
-from payments_core.entrypoints.wiring import guarded, make_pool
-from payments_core.infrastructure.postgres import statements
+from payments_core.entrypoints.wiring import guarded
 from payments_verify.binding import BoundClient, own_client
-from payments_verify.result import CheckResult, Progress, no_progress
-from payments_verify.static_checks.check import Shipped, static_check
 from payments_verify.systems.asgi import ApplicationClient
-from payments_verify.systems.database import migrated_database
-
-_PACKAGE = Path(str(statements.__file__)).parents[2]
-_DECIDING = ("domain", "application", "infrastructure/postgres")
-_SESSION = """
-    SELECT name, setting FROM pg_settings
-    WHERE name IN ('synchronous_commit', 'statement_timeout', 'lock_timeout',
-                   'idle_in_transaction_session_timeout')
-    UNION ALL SELECT 'is_superuser', current_setting('is_superuser')
-"""
 
 
 def shipped(store: PaymentStore, max_stored_refusals: int = MAX_STORED_REFUSALS) -> BoundClient:
@@ -37,41 +19,3 @@ def shipped(store: PaymentStore, max_stored_refusals: int = MAX_STORED_REFUSALS)
     made = create_app(store, max_stored_refusals=max_stored_refusals)
     app = guarded(made, Settings(tokens=digest, tokens_file=None), Metrics())
     return own_client(ApplicationClient(app, {"Authorization": f"Bearer {token}"}))
-
-
-@contextmanager
-def shipped_parts(bin_dir: Path | None = None) -> Iterator[Shipped]:
-    """What the service is made of, with a migrated database of its own, whose clock is the real one.
-
-    Raises:
-        EmbeddedPostgresError: if no server can be started; the message says why and what to do.
-    """
-    with migrated_database(bin_dir) as dsn:
-        yield Shipped(
-            dsn=dsn,
-            session=asyncio.run(_session(dsn)),
-            statements={
-                name: value
-                for name, value in vars(statements).items()
-                if isinstance(value, str) and name.isupper() and not name.endswith("_COLUMNS")
-            },
-            sources=[file for layer in _DECIDING for file in sorted((_PACKAGE / layer).rglob("*.py"))],
-        )
-
-
-def shipped_static_check(bin_dir: Path | None = None, *, progress: Progress = no_progress) -> CheckResult:
-    """Look at this repository's service, see `static_check`.
-
-    Raises:
-        EmbeddedPostgresError: if no server can be started; the message says why and what to do.
-    """
-    with shipped_parts(bin_dir) as shipped:
-        return static_check("this repository's service", shipped, progress=progress)
-
-
-async def _session(dsn: str) -> dict[str, str]:
-    """Settings of a session as the service opens it."""
-    async with make_pool(Settings(database_url=dsn, pool_min=1)) as pool, pool.connection() as connection:
-        found = await connection.execute(_SESSION)
-        rows = await found.fetchall()
-    return dict(rows)

@@ -1,0 +1,76 @@
+"""A command line whose commands are known by name and summary, and imported when they are run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from payments_verify.cli import running
+from payments_verify.cli.ends import without_verdict
+
+Commands = Mapping[str, tuple[str, str]]
+"""By name, where a command is, as ``module:attribute`` of a package, and what it does."""
+
+
+class _Command(TyperCommand):
+    """A command that is imported when it is run."""
+
+    def __init__(self, name: str, module: str, attribute: str, summary: str) -> None:
+        super().__init__(name, callback=None, help=summary)
+        self._module, self._attribute = module, attribute
+
+    def get_short_help_str(self, _limit: int = 0) -> str:
+        """The summary, whole: the list of commands breaks lines."""
+        return str(self.help)
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - typer's own, as are those it gets
+        """Make the context of the command itself."""
+        return self.load().make_context(*arguments, **options)
+
+    def load(self) -> Any:  # noqa: ANN401 - typer has no name for what a command and a group have in common
+        """Import the command."""
+        found = getattr(import_module(self._module), self._attribute)
+        if not isinstance(found, typer.Typer):
+            alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+            alone.command(self.name)(found)
+            found = alone
+        command = typer.main.get_command(found)
+        command.name = self.name
+        return command
+
+
+def application(program: str, package: str, commands: Commands, *, completes: bool = True) -> typer.Typer:
+    """The command line of a program: exit code 1, a violation, is left to those commands that find one.
+
+    Args:
+        program: its name.
+        package: whose modules the commands are.
+        commands: the commands.
+        completes: whether a shell can complete them.
+    """
+
+    class Group(TyperGroup):
+        def __init__(self, **options: Any) -> None:  # noqa: ANN401 - those of a group
+            found = {}
+            for name, (place, summary) in commands.items():
+                module, attribute = place.split(":")
+                found[name] = _Command(name, f"{package}.{module}", attribute, summary)
+            super().__init__(**options | {"commands": found})
+
+        def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
+            running.program.set(program)
+            with without_verdict():
+                return super().invoke(ctx)
+
+    return typer.Typer(
+        name=program,
+        cls=Group,
+        invoke_without_command=True,
+        add_completion=completes,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )

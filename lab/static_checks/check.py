@@ -1,0 +1,73 @@
+"""Everything that can be seen without sending a request, as one check."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.static_checks.findings import Findings
+from lab.static_checks.schema import check_schema, check_session
+from lab.static_checks.sources import check_sources
+from lab.static_checks.statements import check_statements
+from payments_verify.result import CheckResult, Progress, findings_kept, no_progress
+from pgweave.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """What a service is made of.
+
+    Attributes:
+        dsn: its database, migrated, as the owner reaches it; the clock is its own.
+        session: settings of a session as the service opens it.
+        statements: what it sends, by name.
+        sources: the Python files of the layers that decide and store.
+    """
+
+    dsn: str
+    session: dict[str, str]
+    statements: Mapping[str, str]
+    sources: list[Path]
+
+
+def static_check(name: str, shipped: Shipped, *, progress: Progress = no_progress) -> CheckResult:
+    """Look at a service's schema, sessions, statements and sources.
+
+    Args:
+        name: the service's name in the result.
+        shipped: what it is made of.
+        progress: is told of each part.
+    """
+    started = time.monotonic()
+    parts: dict[str, Callable[[], Findings]] = {
+        "schema": lambda: check_schema(shipped.dsn),
+        "session": lambda: check_session(shipped.session),
+        "statements": lambda: check_statements(shipped.statements),
+        "sources": lambda: check_sources(shipped.sources),
+    }
+    found: dict[str, Findings] = {}
+
+    def result() -> CheckResult:
+        problems = [f"{part}: {problem}" for part, each in found.items() for problem in each.problems]
+        left = [f"{part}: not looked at" for part in parts if part not in found]
+        verdict: Verdict = "no verdict" if left else "holds"
+        return CheckResult(
+            name=f"schema, sessions, statements and sources: {name}",
+            kind="static",
+            cases=sum(each.looked_at for each in found.values()),
+            verdict="violated" if problems else verdict,
+            seconds=time.monotonic() - started,
+            details={
+                "looked_at": {part: each.looked_at for part, each in found.items()},
+                "problems": problems,
+            },
+            counterexample="\n".join([*problems, *left]) or None,
+        )
+
+    with findings_kept(result):
+        for number, (part, look) in enumerate(parts.items()):
+            progress(number, len(parts), part)
+            found[part] = look()
+    return result()

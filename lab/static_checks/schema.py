@@ -1,0 +1,101 @@
+"""Ask a migrated database to do what it has to refuse; everything is rolled back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import psycopg
+from psycopg import sql
+
+from lab.static_checks.findings import Findings
+from lab.static_checks.probes import CONSTRAINTS, LEGAL, RIGHTS, ROLE, Probe
+
+_DURABLE = {"on", "remote_apply", "remote_write"}
+_LIMITS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+_CLOCK = """
+    SELECT abs(extract(epoch FROM payment_clock() - clock_timestamp())) < 60
+       AND payment_clock() < (SELECT payment_clock() FROM pg_sleep(0.002))
+"""
+
+
+def check_schema(dsn: str) -> Findings:
+    """Try every probe as the owner of a migrated database whose clock is its own.
+
+    Raises:
+        psycopg.Error: if the database cannot be used.
+    """
+    problems: list[str] = []
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for probe in (*CONSTRAINTS, *RIGHTS):
+            problem = _accepted(connection, probe)
+            if problem is not None:
+                problems.append(f"{probe.invariant}: {problem}")
+        for path in LEGAL:
+            problem = _refused(connection, path)
+            if problem is not None:
+                problems.append(f"I9: the schema refuses what is legal: {problem}")
+        if not _clock_goes_on(connection):
+            problems.append("I5: payment_clock() does not go on within a transaction")
+    return Findings(len(CONSTRAINTS) + len(RIGHTS) + len(LEGAL) + 1, problems)
+
+
+def check_session(session: dict[str, str]) -> Findings:
+    """Whether a session of the service is what it has to be.
+
+    Args:
+        session: settings by name, and ``is_superuser`` of the role that it works as.
+    """
+    problems = []
+    if session["synchronous_commit"] not in _DURABLE:
+        problems.append(
+            f"I7: the service's sessions have synchronous_commit = {session['synchronous_commit']}: "
+            "COMMIT is answered before it is durable"
+        )
+    if session["is_superuser"] != "off":
+        problems.append("I2: the service works as a superuser, whom no right restrains")
+    endless = [name for name in _LIMITS if session[name] == "0"]
+    problems += [f"I9: the service's sessions have no {name}" for name in endless]
+    return Findings(len(session), problems)
+
+
+def _accepted(connection: psycopg.Connection, probe: Probe) -> str | None:
+    """What is wrong if the probe is not refused as it has to be."""
+    try:
+        with connection.transaction(force_rollback=True):
+            _run(connection, probe.before)
+            try:
+                with connection.transaction():
+                    if probe.right:
+                        connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(ROLE)))
+                    _run(connection, [probe.forbidden])
+                    connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            except psycopg.errors.InsufficientPrivilege:
+                return None if probe.right else "the owner is refused for want of a right"
+            except psycopg.errors.IntegrityError:
+                return f"only a constraint stands against it: {probe.what}" if probe.right else None
+    except (psycopg.errors.IntegrityError, psycopg.errors.ProgrammingError) as error:
+        return f"cannot be tried: {probe.what}: {error.diag.message_primary}"
+    return f"nothing refuses it: {probe.what}"
+
+
+def _refused(connection: psycopg.Connection, path: Sequence[str]) -> str | None:
+    try:
+        with connection.transaction(force_rollback=True):
+            connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(ROLE)))
+            _run(connection, path)
+            connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    except (psycopg.errors.IntegrityError, psycopg.errors.InsufficientPrivilege) as error:
+        return error.diag.message_primary
+    return None
+
+
+def _run(connection: psycopg.Connection, statements: Sequence[str]) -> None:
+    for statement in statements:
+        connection.execute(statement.encode())
+
+
+def _clock_goes_on(connection: psycopg.Connection) -> bool:
+    with connection.transaction():
+        connection.execute("SELECT 1")
+        row = connection.execute(_CLOCK).fetchone()
+    return row is not None and row[0] is True

@@ -1,0 +1,317 @@
+"""What follows from trials: verdicts, exit codes, the report and the picture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from threading import Event
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import msgspec
+import pytest
+
+from lab.mutants.catalogue import Catalogue, Mutant, TechniqueName
+from lab.mutants.matrix import Kept
+from lab.mutants.picture import render
+from lab.mutants.plan import UNMUTATED, Planned, planned
+from lab.mutants.report import Matrix, matrix
+from lab.mutants.techniques import Technique, techniques
+from lab.mutants.trial import Interrupted, State, Trial, _told, arguments_of, run_trial
+
+TECHNIQUES = techniques(["different-keys"])
+NAMES: Sequence[TechniqueName] = list(TECHNIQUES)
+
+
+def trial(state: State = "survived", technique: TechniqueName = "machine") -> Trial:
+    killed = state == "killed"
+    return Trial(
+        technique=technique,
+        arguments=("x",),
+        state=state,
+        tries=3,
+        seconds=0.25 if killed else None,
+        size=2 if killed else None,
+        unit="commands" if killed else "",
+        wall_s=1.5,
+        evidence="" if state == "survived" else "why <not>",
+    )
+
+
+def catalogue(**expected: Sequence[TechniqueName]) -> Catalogue:
+    mutants = [
+        {
+            "name": name.replace("_", "-"),
+            "category": "time",
+            "stands_for": "a bug",
+            "breaks": ["I5"],
+            "expected": list(found),
+        }
+        for name, found in expected.items()
+    ]
+    return Catalogue(msgspec.convert(mutants, list[Mutant]))
+
+
+def made(
+    known: Catalogue,
+    tree: Path,
+    states: Mapping[tuple[str, TechniqueName], State],
+    *,
+    all_techniques: bool = False,
+    only: Sequence[TechniqueName] = ("machine", "stress"),
+) -> Matrix:
+    """A matrix in which every trial survives but those that are named; ``None`` stands for not yet."""
+    trees = _trees(tree, [UNMUTATED, *known])
+    plan = planned(known, trees, TECHNIQUES, only=only, all_techniques=all_techniques)
+    done = {
+        each.key: trial(states.get((each.row, each.technique.name), "survived"), each.technique.name)
+        for each in plan
+    }
+    columns = {name: TECHNIQUES[name] for name in only}
+    return matrix(known, list(trees), columns, plan, done)
+
+
+def _trees(folder: Path, rows: Sequence[str]) -> dict[str, Path]:
+    trees = {}
+    for number, row in enumerate(rows):
+        package = folder / str(number) / "package" / "domain"
+        package.mkdir(parents=True, exist_ok=True)
+        (package / "rules.py").write_text(f"row = {row!r}\n")
+        trees[row] = package.parents[1]
+    return trees
+
+
+def test_all_is_well_if_every_mutant_is_killed_and_the_code_as_it_is_survives(tmp_path: Path) -> None:
+    found = made(catalogue(a=["machine"]), tmp_path, {("a", "machine"): "killed"})
+    assert found.verdict == "holds"
+    assert (found.fate("a"), found.fate(UNMUTATED)) == ("killed", "survived")
+    assert found.rows["a"]["stress"].state == "not tried"
+    assert found.missed == []
+
+
+def test_a_mutant_that_nothing_kills_survives(tmp_path: Path) -> None:
+    found = made(catalogue(a=["machine"], b=["machine"]), tmp_path, {("a", "machine"): "killed"})
+    assert (found.verdict, found.survivors) == ("violated", ["b"])
+    assert found.missed == [("b", "machine")]
+
+
+def test_a_mutant_that_another_technique_kills_is_killed_and_the_first_missed_it(tmp_path: Path) -> None:
+    found = made(catalogue(a=["machine"]), tmp_path, {("a", "stress"): "killed"}, all_techniques=True)
+    assert (found.verdict, found.missed) == ("holds", [("a", "machine")])
+
+
+def test_the_code_as_it_is_killed_is_a_false_alarm(tmp_path: Path) -> None:
+    states: dict[tuple[str, TechniqueName], State] = {
+        ("a", "machine"): "killed",
+        (UNMUTATED, "stress"): "killed",
+    }
+    found = made(catalogue(a=["machine"]), tmp_path, states)
+    assert (found.verdict, found.false_alarms, found.survivors) == ("violated", ["stress"], [])
+    assert "alarm" in render(found)
+
+
+@pytest.mark.parametrize("state", ["no verdict", "timed out"])
+def test_the_code_as_it_is_has_to_come_through_every_technique(state: State, tmp_path: Path) -> None:
+    states: dict[tuple[str, TechniqueName], State] = {
+        ("a", "machine"): "killed",
+        (UNMUTATED, "stress"): state,
+    }
+    found = made(catalogue(a=["machine"]), tmp_path, states)
+    assert (found.verdict, found.unfinished) == ("no verdict", [UNMUTATED])
+
+
+def test_a_mutant_that_could_not_be_tried_is_none_that_survives(tmp_path: Path) -> None:
+    found = made(catalogue(a=["machine"]), tmp_path, {("a", "machine"): "no verdict"})
+    assert (found.verdict, found.survivors, found.unfinished) == ("no verdict", [], ["a"])
+
+
+def test_a_mutant_without_a_verdict_in_time_survives(tmp_path: Path) -> None:
+    found = made(catalogue(a=["machine"]), tmp_path, {("a", "machine"): "timed out"})
+    assert (found.verdict, found.survivors) == ("violated", ["a"])
+
+
+def test_what_was_not_finished_is_not_known(tmp_path: Path) -> None:
+    known = catalogue(a=["machine", "stress"])
+    trees = _trees(tmp_path, [UNMUTATED, "a"])
+    plan = planned(known, trees, TECHNIQUES, only=["machine", "stress"])
+    done = {each.key: trial() for each in plan if each.row == UNMUTATED or each.technique.name == "stress"}
+    found = matrix(known, list(trees), {n: TECHNIQUES[n] for n in ("machine", "stress")}, plan, done)
+    assert [found.rows["a"][name].state for name in ("machine", "stress")] == ["not yet", "survived"]
+    assert (found.verdict, found.survivors) == ("no verdict", [])
+
+
+def test_the_report_has_the_same_keys_whatever_came_of_it(tmp_path: Path) -> None:
+    known = catalogue(a=["machine"], b=["stress"])
+    report = made(known, tmp_path, {("a", "machine"): "killed"}).as_json()
+    assert json.loads(json.dumps(report)) == report
+    assert list(report) == [
+        *(
+            "format",
+            "version",
+            "verdict",
+            "summary",
+            "exit_code",
+            "killed",
+            "total",
+            "survivors",
+            "false_alarms",
+        ),
+        *("unfinished", "missed", "techniques", "unmutated", "mutants"),
+    ]
+    assert (report["killed"], report["total"], report["survivors"]) == (1, 2, ["b"])
+    cells = [cell for row in [report["unmutated"], *report["mutants"]] for cell in row["cells"].values()]
+    assert {tuple(cell) for cell in cells} == {
+        ("state", "expected", "tries", "seconds", "size", "unit", "wall_seconds", "command", "evidence")
+    }
+    killed = report["mutants"][0]["cells"]["machine"]
+    assert (killed["tries"], killed["seconds"], killed["size"], killed["unit"]) == (3, 0.25, 2, "commands")
+
+
+def test_the_picture_is_well_formed_loads_nothing_and_tells_states_apart(tmp_path: Path) -> None:
+    states: dict[tuple[str, TechniqueName], State] = {
+        ("a", "machine"): "killed",
+        ("b", "machine"): "timed out",
+    }
+    drawn = render(made(catalogue(a=["machine"], b=["machine"], c=["stress"]), tmp_path, states))
+    root = ET.fromstring(drawn)
+    classes = {box.get("class") for box in root.iter("{http://www.w3.org/2000/svg}rect")}
+    assert {"killed", "missed", "survived", "unknown", "untried"} <= classes
+    assert "prefers-color-scheme: dark" in drawn
+    assert "http" not in drawn.replace("http://www.w3.org/2000/svg", "")
+    assert "why &lt;not&gt;" in drawn
+
+
+# ---- plans ---------------------------------------------------------------------------------------
+
+
+def test_a_plan_has_the_expected_techniques_and_all_for_the_code_as_it_is(tmp_path: Path) -> None:
+    known = catalogue(a=["machine", "faults"])
+    plan = planned(known, _trees(tmp_path, [UNMUTATED, "a"]), TECHNIQUES)
+    assert [each.technique.name for each in plan if each.row == UNMUTATED] == NAMES
+    assert [each.technique.name for each in plan if each.row == "a"] == ["machine", "faults"]
+    everything = planned(known, _trees(tmp_path, [UNMUTATED, "a"]), TECHNIQUES, all_techniques=True)
+    assert [each.technique.name for each in everything if each.row == "a"] == NAMES
+
+
+def test_what_a_mutant_is_looked_for_with_is_tried_on_the_code_as_it_is(tmp_path: Path) -> None:
+    wanted = ("--scenario", "different-keys", "--fault", "40001")
+    mutant = catalogue(a=["faults"])["a"]
+    known = Catalogue([msgspec.structs.replace(mutant, arguments={"faults": wanted})])
+    plan = planned(known, _trees(tmp_path, [UNMUTATED, "a"]), TECHNIQUES, only=["faults"])
+    narrowed = arguments_of(TECHNIQUES["faults"], wanted)
+    assert [each.row for each in plan if each.arguments == narrowed] == [UNMUTATED, "a"]
+    assert len([each for each in plan if each.row == UNMUTATED]) == 2
+
+
+def keys(plan: Sequence[Planned], row: str) -> dict[str, str]:
+    return {each.technique.name: each.key for each in plan if each.row == row}
+
+
+def test_a_key_depends_on_what_a_technique_reads_and_on_its_command(tmp_path: Path) -> None:
+    trees = _trees(tmp_path, [UNMUTATED, "a"])
+    known = catalogue(a=["machine", "model"])
+    first = planned(known, trees, TECHNIQUES)
+    package = trees["a"] / "package"
+    (package / "store.py").write_text("x")
+    (package / "__pycache__").mkdir()
+    (package / "__pycache__" / "x.pyc").write_text("x")
+    second = planned(known, trees, TECHNIQUES)
+    assert keys(first, UNMUTATED) == keys(second, UNMUTATED)
+    assert keys(first, "a")["model"] == keys(second, "a")["model"]  # it reads the domain alone
+    assert keys(first, "a")["machine"] != keys(second, "a")["machine"]
+    (package / "domain" / "rules.py").write_text("y")
+    third = planned(known, trees, TECHNIQUES)
+    assert keys(second, "a")["model"] != keys(third, "a")["model"]
+    salted = planned(known, trees, TECHNIQUES, salt="/usr/lib/postgresql/15/bin")
+    assert not set(keys(third, "a").values()) & set(keys(salted, "a").values())
+
+
+# ---- reports of techniques -----------------------------------------------------------------------
+
+
+def told(technique: TechniqueName, code: int, results: Any) -> Trial:
+    said = results if isinstance(results, bytes) else msgspec.json.encode(results)
+    return _told(TECHNIQUES[technique], ("x",), code, said, "Traceback: oops", 2.0)
+
+
+SCHEDULES = {"verdict": "holds", "schedules": 7, "seconds": 1.0, "problem": None}
+WRONG = {
+    "verdict": "violated",
+    "schedules": 3,
+    "schedules_to_violation": 2,
+    "seconds_to_violation": 0.5,
+    "seconds": 9.0,
+    "switches": 4,
+    "statements": 9,
+    "problem": "not linearizable",
+}
+
+
+@pytest.mark.parametrize(
+    ("technique", "size", "unit"), [("exploration", 4, "switches"), ("faults", 9, "statements")]
+)
+def test_tries_before_the_violated_scenario_count(technique: TechniqueName, size: int, unit: str) -> None:
+    found = told(technique, 1, [SCHEDULES, WRONG])
+    assert (found.state, found.tries, found.seconds, found.size) == ("killed", 9, 1.5, size)
+    assert (found.unit, found.evidence) == (unit, "not linearizable")
+    survived = told(technique, 0, [SCHEDULES, SCHEDULES])
+    assert (survived.state, survived.tries, survived.size) == ("survived", 14, None)
+
+
+@pytest.mark.parametrize(
+    ("code", "results"),
+    [
+        (1, b"Traceback (most recent call last)"),  # an error of the harness ends with 1 as well
+        (1, [SCHEDULES]),
+        (1, []),
+        (0, []),
+        (0, [WRONG]),
+        (2, [{**SCHEDULES, "verdict": "no verdict", "problem": "no database"}]),
+        (2, b""),
+        (-9, b""),
+        (1, [{"verdict": "violated"}]),
+    ],
+)
+def test_only_a_report_that_says_violated_is_a_kill(code: int, results: Any) -> None:
+    found = told("exploration", code, results)
+    assert found.state == "no verdict"
+    assert found.evidence
+
+
+def stuck(limit_s: float) -> Technique:
+    """Waits longer than anybody has patience: the contracts take half a minute."""
+    return replace(
+        TECHNIQUES["model"], command=("payments_verify", "model", "--check", "contracts"), limit_s=limit_s
+    )
+
+
+def test_a_trial_that_takes_too_long_is_ended_and_kills_nothing(tmp_path: Path) -> None:
+    technique = stuck(0.5)
+    found = run_trial(
+        technique, arguments_of(technique, None), tmp_path, tmp_path, bin_dir=None, stop=Event()
+    )
+    assert (found.state, found.evidence) == ("timed out", "no verdict within 0.5 s")
+
+
+def test_a_trial_can_be_told_to_end(tmp_path: Path) -> None:
+    stop = Event()
+    stop.set()
+    technique = stuck(100)
+    with pytest.raises(Interrupted):
+        run_trial(technique, arguments_of(technique, None), tmp_path, tmp_path, bin_dir=None, stop=stop)
+
+
+# ---- results that are kept -----------------------------------------------------------------------
+
+
+def test_results_are_kept_and_forgotten(tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    kept.put("a", trial("killed"))
+    kept.put("b", trial("no verdict"))
+    assert Kept(tmp_path).get("a") == trial("killed")
+    assert (kept.get("b"), kept.get("c")) == (None, None)  # what kept it from running may be gone
+    (tmp_path / "d.json").write_text("{")
+    assert kept.get("d") is None
+    assert Kept(tmp_path, fresh=True).get("a") is None

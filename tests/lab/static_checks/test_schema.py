@@ -1,0 +1,109 @@
+"""The schema's probes: they hold on the schema as it is, and each is missed by one that refuses nothing."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from lab.static_checks.probes import CONSTRAINTS, RIGHTS, ROLE
+from lab.static_checks.schema import check_schema, check_session
+from tests.support.postgres import Database
+
+SESSION = {
+    "synchronous_commit": "on",
+    "statement_timeout": "8000",
+    "lock_timeout": "5000",
+    "idle_in_transaction_session_timeout": "10000",
+    "is_superuser": "off",
+}
+EVERYTHING = """
+DO $$
+DECLARE found record;
+BEGIN
+    FOR found IN SELECT tgname, tgrelid::regclass AS place FROM pg_trigger
+        WHERE NOT tgisinternal AND tgparentid = 0
+    LOOP EXECUTE format('DROP TRIGGER %I ON %s', found.tgname, found.place); END LOOP;
+    FOR found IN SELECT conname, conrelid::regclass AS place FROM pg_constraint
+        WHERE conrelid IN ('payments'::regclass, 'capture_attempts'::regclass, 'payment_events'::regclass)
+          AND contype IN ('c', 'f', 'p') AND conparentid = 0 ORDER BY contype = 'p'
+    LOOP EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', found.place, found.conname); END LOOP;
+    DROP INDEX one_captured_attempt;
+END
+$$
+"""
+
+
+def do(database: Database, *statements: str) -> None:
+    with psycopg.connect(database.dsn, autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
+
+
+def test_the_schema_refuses_what_it_has_to(database: Database) -> None:
+    found = check_schema(database.dsn)
+    assert found.problems == []
+    assert found.looked_at > len(CONSTRAINTS) + len(RIGHTS)
+
+
+def test_a_schema_that_refuses_nothing_is_seen_by_every_probe(database: Database) -> None:
+    do(
+        database,
+        EVERYTHING,
+        f"ALTER TABLE payments OWNER TO {ROLE}",
+        f"ALTER TABLE capture_attempts OWNER TO {ROLE}",
+        f"ALTER TABLE payment_events OWNER TO {ROLE}",
+    )
+    problems = check_schema(database.dsn).problems
+    assert len(problems) == len(CONSTRAINTS) + len(RIGHTS)
+    for probe, problem in zip((*CONSTRAINTS, *RIGHTS), problems, strict=True):
+        assert problem == f"{probe.invariant}: nothing refuses it: {probe.what}"
+
+
+@pytest.mark.parametrize(
+    ("statement", "says"),
+    [
+        ("DROP INDEX one_captured_attempt", "two successful captures of one payment"),
+        ("DROP TRIGGER capture_has_attempt ON payments", "a capture without an attempt"),
+        ("DROP TRIGGER attempt_has_capture ON capture_attempts", "a successful attempt without a capture"),
+        ("ALTER TABLE payments DROP CONSTRAINT captured_within_window", "a capture at the window's end"),
+        ("ALTER TABLE payments DROP CONSTRAINT captured_in_full", "less captured than authorized"),
+        ("ALTER TABLE payments DROP CONSTRAINT expired_after_window", "an expiry before the window's end"),
+        ("ALTER TABLE capture_attempts DROP CONSTRAINT status_of_outcome", "a status that the outcome"),
+        ("ALTER TABLE capture_attempts DROP CONSTRAINT key_length", ""),
+        (f"REVOKE INSERT ON capture_attempts FROM {ROLE}", "refuses what is legal"),
+        (
+            f"GRANT DELETE ON payments TO {ROLE}",
+            "only a constraint stands against it: the service may delete",
+        ),
+    ],
+)
+def test_what_is_taken_away_is_missed(statement: str, says: str, database: Database) -> None:
+    do(database, statement)
+    problems = check_schema(database.dsn).problems
+    if not says:
+        assert problems == []  # key_visible_ascii refuses an empty key as well
+    else:
+        assert any(says in problem for problem in problems), problems
+
+
+@pytest.mark.parametrize("clock", ["now()", "clock_timestamp() - interval '1 hour'"])
+def test_a_clock_that_stands_still_is_seen(clock: str, database: Database) -> None:
+    body = f"CREATE OR REPLACE FUNCTION payment_clock() RETURNS timestamptz LANGUAGE sql AS 'SELECT {clock}'"
+    do(database, body.replace("'1 hour'", "''1 hour''"))
+    assert check_schema(database.dsn).problems == ["I5: payment_clock() does not go on within a transaction"]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({}, None),
+        ({"synchronous_commit": "remote_apply"}, None),
+        ({"synchronous_commit": "off"}, "I7: the service's sessions have synchronous_commit = off"),
+        ({"synchronous_commit": "local"}, "synchronous_commit = local"),
+        ({"is_superuser": "on"}, "a superuser"),
+        ({"lock_timeout": "0"}, "no lock_timeout"),
+    ],
+)
+def test_sessions(change: dict[str, str], says: str | None) -> None:
+    problems = check_session(SESSION | change).problems
+    assert (problems == []) if says is None else (len(problems) == 1 and says in problems[0])
