@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,12 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from payments_verify.cli import app
-from payments_verify.cli.explore import show_explored
+from payments_verify.cli.explorations import show_explored
 from payments_verify.payments import schedule_file
 from payments_verify.payments.scenario_check import Explored
 from payments_verify.payments.scenarios import NAMED
 from payments_verify.payments.schedule_file import SavedSchedule, SavedStep, ScheduleError
-from pgweave.interleavings.report import Report
+from pgweave.interleavings.report import NaiveCount, Report
 from pgweave.interleavings.strategy import Coverage
 
 # Two captures with keys of their own, one after the other.
@@ -80,6 +82,27 @@ def test_the_table_says_who_is_interchangeable(monkeypatch: pytest.MonkeyPatch) 
     assert "  9      complete, up to symmetry of 3 clients  holds" in told.stdout
     told = run("explore", "--system", "in-memory", "--scenario", "three-captures", "--no-symmetry")
     assert " 54      complete: one of each class  holds" in told.stdout
+
+
+@pytest.mark.parametrize("width", [80, 100, 200])
+def test_the_table_loses_nothing_in_80_columns(width: int) -> None:
+    counts = NaiveCount(12_345_678.0, "counted"), NaiveCount(1_234_567_890.0, "estimated")
+    ran = Report(
+        "source-dpor", Coverage.CLASSES, True, 213_840, 0, 42, 12_345.6, interchangeable=(tuple(range(8)),)
+    )
+    incomplete = replace(ran, complete=False, interchangeable=())
+    found = [Explored(NAMED["window-closes-behind-rollback"], replace(ran, naive=count)) for count in counts]
+    found.append(Explored(NAMED["eight-captures"], incomplete))
+    shown = io.StringIO()
+    show_explored(found, Console(file=shown, width=width))
+    lines = shown.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    told = " ".join(shown.getvalue().split())
+    assert "…" not in told
+    assert "verdict seconds" in told
+    for whole in ("213,840 12,345,678 ", "about 1.23e+09 ", "up to symmetry of 8 clients", "incomplete"):
+        assert whole in told
+    assert next(line for line in lines if line.startswith("eight")).split()[-3:] == ["no", "verdict", "0.0"]
 
 
 def test_why_clients_are_not_interchangeable_is_told(capsys: pytest.CaptureFixture[str]) -> None:

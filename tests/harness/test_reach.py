@@ -12,7 +12,7 @@ from payments_verify.nemesis.report import FaultTally, SoakReport
 from payments_verify.nemesis.soak import RunReport
 from payments_verify.payments.checks import machine_check
 from payments_verify.payments.conformance import LevelResult
-from payments_verify.result import CheckResult, Reach, line_of
+from payments_verify.result import CheckResult, Reach, line_of, overall_line
 from payments_verify.systems import in_memory
 
 SIX = ["a", "b", "c", "d", "e", "f"]
@@ -41,6 +41,17 @@ def test_what_was_not_reached_stands_on_the_line() -> None:
     show([two], Console(file=shown, width=200))
     assert two.line in shown.getvalue()
     assert LevelResult(1, "holds", (two,)).left_out == "2 of 6 kinds of fault; not reached: c, d, e, f"
+
+
+def test_the_end_of_several_says_what_none_of_them_reached() -> None:
+    most = result(Reach("kinds of fault", SIX, SIX[:5]))
+    assert overall_line([most, result(None)]) == (
+        "holds as far as it reached; soak: 5 of 6 kinds of fault; not reached: f"
+    )
+    assert overall_line([result(Reach("kinds of fault", SIX, SIX)), result(None)]) == "holds"
+    assert overall_line([most, result(None, "violated")]) == "violated"
+    assert overall_line([most, result(None, "no verdict")]) == "no verdict"
+    assert overall_line([]) == "no verdict"
 
 
 def test_a_soak_says_which_faults_struck() -> None:

@@ -15,21 +15,17 @@ from typing import Annotated
 import typer
 import uvloop
 from rich.console import Console
-from rich.table import Table
 
-from payments_verify.called import command_line
 from payments_verify.cli.differential import Command, ExecutorName, Json, PostgresBin
 from payments_verify.cli.ends import finished_is_kept
 from payments_verify.cli.exits import leave
+from payments_verify.cli.explorations import show_explored
 from payments_verify.cli.explored import ExploredSystem, StopAtFirst, System, explored, require_database
 from payments_verify.cli.running import (
     Report,
     print_json,
-    print_text,
     progress_bar,
-    quoted,
     say,
-    verdict_text,
 )
 from payments_verify.executors import open_executor
 from payments_verify.payments.scenario_check import (
@@ -46,9 +42,7 @@ from payments_verify.systems import MakeProgram, local_processes
 from pgweave.interleavings.exhaustive import Bounded, Naive
 from pgweave.interleavings.parallel import prepare_workers
 from pgweave.interleavings.randomized import PCT, Random
-from pgweave.interleavings.report import NaiveCount
 from pgweave.interleavings.source_dpor import SourceDPOR
-from pgweave.interleavings.strategy import Coverage
 from pgweave.verdict import worst
 
 SCHEDULES = Path("build/schedules")
@@ -222,60 +216,6 @@ def _workers(
             pool, count = opened.executor, opened.workers or count
         prepare_workers(pool, replace(program, scenario=first.name), count)
         yield Workers(pool, lambda name: replace(program, scenario=name), in_flight=2 * count)
-
-
-def show_explored(found: Sequence[Explored], console: Console) -> None:
-    """Print a table of explorations, and each violation below it; 80 columns are enough."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("scenario", "schedules", "of", "", "verdict", "seconds"):
-        to_the_right = name in ("schedules", "of", "seconds")
-        table.add_column(name, justify="right" if to_the_right else "left", no_wrap=bool(name))
-    for each in found:
-        table.add_row(
-            quoted(each.scenario.name),
-            f"{each.report.schedules:,}",
-            _naive(each.report.naive),
-            _extent(each),
-            verdict_text(each.verdict),
-            f"{each.seconds:.1f}",
-        )
-    console.print(table)
-    for each in found:
-        if each.report.asymmetry:
-            console.print(f"\n[bold]{quoted(each.scenario.name)}[/]: clients are not interchangeable")
-            print_text(console, each.report.asymmetry)
-        if each.problem is not None:
-            console.print(f"\n[bold]{quoted(each.scenario.name)}[/]: {each.verdict}")
-            print_text(console, each.problem)
-        if each.schedule is not None:
-            print_text(console, f"run it again: {command_line('replay', each.schedule)}")
-
-
-def _naive(count: NaiveCount | None) -> str:
-    if count is None:
-        return ""
-    return f"{count.schedules:,.0f}" if count.known == "counted" else f"about {count.schedules:,.0f}"
-
-
-def _extent(explored: Explored) -> str:
-    report = explored.report
-    if explored.violation is not None:
-        return "stopped at a violation"
-    if not report.complete:
-        return "incomplete"
-    return {
-        Coverage.SCHEDULES: "every schedule",
-        Coverage.CLASSES: f"complete{_symmetry(report.interchangeable) or ': one of each class'}",
-        Coverage.BOUNDED: "every schedule within the bound",
-        Coverage.SAMPLE: "a sample",
-    }[report.coverage]
-
-
-def _symmetry(groups: Sequence[Sequence[int]]) -> str:
-    """Say how many clients change places in the schedules that were left out."""
-    return (
-        f", up to symmetry of {' and '.join(str(len(group)) for group in groups)} clients" if groups else ""
-    )
 
 
 def _list(scenarios: Sequence[Scenario]) -> None:

@@ -91,10 +91,10 @@ async def _explore(
 def _show(found: Sequence[FaultReport], console: Console) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("scenario", "fault"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold", min_width=11)
     for name in ("places", "injected", "unanswered", "captures", "lost", "doubled"):
         table.add_column(name, justify="right")
-    table.add_column("verdict")
+    table.add_column("verdict", no_wrap=True)
     for each in found:
         numbers = (each.places, each.injected, each.unanswered, each.acknowledged, each.lost, each.doubled)
         shown = [f"{number:,}" for number in numbers]

@@ -142,6 +142,14 @@ def test_an_interrupted_one_says_so() -> None:
     assert "? no verdict Interrupted: what was finished is here, the rest did not run." in page.text
 
 
+def test_the_banner_of_a_report_that_did_not_reach_everything_says_so() -> None:
+    report = green()
+    report["checks"][-1]["reach"] = {"kinds": "kinds of fault", "planned": ["a", "b"], "not_reached": ["b"]}
+    _, page = page_of(report)
+    assert "✓ holds as far as it reached 6 of 6 checks hold." in page.text
+    assert "holds for 1 of 2 kinds of fault; not reached: b" in page.text
+
+
 def test_without_a_verdict_it_is_no_violation() -> None:
     report = {**green(), "exit_code": 2, "verdict": "no verdict"}
     report["checks"][0] |= {"verdict": "no verdict", "counterexample": "CrossHair said nothing of it"}
