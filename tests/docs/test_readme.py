@@ -18,8 +18,8 @@ from payments_verify.result import CheckResult
 from payments_verify.suite import QUICK
 from payments_verify.systems.memory_store import InMemoryPaymentStore
 from payments_verify.systems.server import server_process
+from pgweave.history.json_lines import parse
 from pgweave.history.linearizability import check
-from pgweave.history.operations import parse
 from pgweave.verdict import Verdict
 from tests.docs.pages import COMMANDS, HISTORIES, README, REPORT, ROOT, SERVICE, blocks, names, rows, section
 from tests.support import lines_to_try

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgweave.history.formats import FORMATS, detect, load
-from pgweave.history.formats.jepsen import parse_jepsen
+from pgweave.history.formats.jepsen_log import parse_jepsen
 from pgweave.history.formats.porcupine import parse_porcupine
 from pgweave.history.operations import History, HistoryError, Operation, Outcome
 from tests.harness.peers import needs_peers, peer_verdicts

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pgweave.history.operations import History, HistoryError, Operation, Outcome, parse
+from pgweave.history.json_lines import parse
+from pgweave.history.operations import History, HistoryError, Operation, Outcome
 
 HEADER = b'{"format": "payments-verify-history", "version": 1, "spec": "cas-register"}\n'
 INVOKE = b'{"type": "invoke", "process": 0, "f": "write", "value": 1, "time": 5}\n'

@@ -10,16 +10,9 @@ from typing import Literal, Self
 
 import msgspec
 
-from pgweave.history.operations import (
-    FORMAT_NAME,
-    FORMAT_VERSION,
-    Event,
-    Header,
-    History,
-    HistoryError,
-    Json,
-    Pairing,
-)
+from pgweave.history.json_lines import FORMAT_NAME, FORMAT_VERSION, Header
+from pgweave.history.operations import History, HistoryError, Json
+from pgweave.history.pairing import Event, Pairing
 
 
 class Recorder:

@@ -19,8 +19,9 @@ from payments_verify.payments.observations import Invocation
 from payments_verify.payments.spec import Payments
 from payments_verify.systems.asgi import ApplicationClient
 from payments_verify.systems.memory_store import InMemoryPaymentStore
+from pgweave.history.json_lines import parse
 from pgweave.history.linearizability import check
-from pgweave.history.operations import Operation, Outcome, parse
+from pgweave.history.operations import Operation, Outcome
 from pgweave.history.recorder import Recorder
 
 LIMIT_S = 60

@@ -6,7 +6,7 @@ from typing import Any
 
 from payments_verify.payments.spec import Payments
 from pgweave.history.linearizability import check
-from pgweave.history.operations import Event, Pairing
+from pgweave.history.pairing import Event, Pairing
 from pgweave.verdict import Verdict
 
 Step = tuple[str, dict[str, Any], dict[str, Any] | None]

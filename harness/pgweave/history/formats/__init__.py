@@ -1,6 +1,6 @@
 """Reads history files: our own format, and those of other checkers and their test data.
 
-- `ours`: JSON Lines, see `pgweave.history.operations`.
+- `ours`: JSON Lines, see `pgweave.history.json_lines`.
 - `jepsen`: the log, or the `history.txt`, of a Jepsen test of compare-and-set registers: `cas-register`.
 - `edn`: the `history.edn` of such a test, likewise.
 - `porcupine`: the key-value logs among the test data of the porcupine checker: `kv`.
@@ -18,9 +18,11 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from pgweave.history.formats.jepsen import is_log, parse_edn, parse_jepsen
+from pgweave.history.formats.jepsen_edn import parse_edn
+from pgweave.history.formats.jepsen_log import is_log, parse_jepsen
 from pgweave.history.formats.porcupine import parse_porcupine
-from pgweave.history.operations import History, HistoryError, parse, parse_lines
+from pgweave.history.json_lines import parse, parse_lines
+from pgweave.history.operations import History, HistoryError
 
 FORMATS: dict[str, Callable[[bytes, str], History]] = {
     "ours": parse,

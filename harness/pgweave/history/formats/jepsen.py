@@ -1,42 +1,24 @@
-"""Reads what a Jepsen test of compare-and-set registers writes: its log, `history.txt` and `history.edn`.
+"""What the entries of a Jepsen test of compare-and-set registers mean, in its log as in its `history.edn`.
 
-An operation of a log is ``PROCESS :TYPE :F VALUE``, alone on its line or after what a logger puts before it
-(``INFO  jepsen.util -``, an instant, a thread's name); an error may stand after the value. An operation of
-`history.edn` is a map, ``{:process 0, :type :invoke, :f :read, :value nil}``, with its keys in any order.
-
-- Operations of the nemesis are left out: they are no client's. So are lines of a log that have no operation.
+- Operations of the nemesis are left out: they are no client's.
 - What a `:fail` or an `:info` says of a value does not matter.
 - A value ``[K V]``, for a compare-and-set ``[K [FROM TO]]``, is one of the register K of several.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
-from itertools import islice
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from pgweave.history.formats import edn
-from pgweave.history.formats.edn import EdnError, Form, Keyword, Map, Tagged
-from pgweave.history.operations import Event, History, HistoryError, Json, lines_of, pair
+from pgweave.history.formats.edn import Form, Keyword
+from pgweave.history.operations import History, HistoryError, Json
+from pgweave.history.pairing import Event, EventType, pair
 
-Kind: TypeAlias = Literal["invoke", "ok", "fail", "unknown"]
-
-_KINDS: Mapping[str, Kind] = {"invoke": "invoke", "ok": "ok", "fail": "fail", "info": "unknown"}
-_NEMESIS = Keyword("nemesis")
+_KINDS: Mapping[str, EventType] = {"invoke": "invoke", "ok": "ok", "fail": "fail", "info": "unknown"}
+NEMESIS = Keyword("nemesis")
 _KNOWN = "read nil|N, write N, cas [N N]"
-_NAME = r"""[^\s,;"()\[\]{}]+"""
-_OPERATION = re.compile(
-    r"(?P<prefix>\s*INFO\s+jepsen\.util\s+-\s+||.*?\s)"
-    rf"(?P<process>-?\d{{1,18}}|:nemesis|:{_NAME}(?=\s+:(?:invoke|ok|fail|info)\s))"
-    rf"\s+:(?P<kind>{_NAME})\s+:(?P<f>{_NAME})(?P<rest>\s.*)?",
-    re.ASCII,
-)
-_MEANT_AS_ONE = re.compile(
-    r"\s*(-?\d+|:\S+)(\s+:.*|\s*)|.*\bjepsen\.util\b.*|(.*\s)?:(invoke|ok|fail|info)(\s+:.*|\s*)", re.ASCII
-)
 
 
 class _Argument(NamedTuple):
@@ -47,17 +29,17 @@ class _Argument(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class Said:
     """What an invocation or a completion says, whoever's it is."""
 
-    kind: Kind
+    kind: EventType
     f: str
     argument: _Argument
     json: Json
     of: Form
 
 
-Entry: TypeAlias = "tuple[int, Form, _Said | None, Form]"
+Entry: TypeAlias = "tuple[int, Form, Said | None, Form]"
 """An invocation or a completion: its line, whose it is, what it says, unless the nemesis does, and when."""
 
 
@@ -65,17 +47,17 @@ Entry: TypeAlias = "tuple[int, Form, _Said | None, Form]"
 class _Clients:
     """Makes events of entries, and refuses those of which it is open what they mean."""
 
-    _invoked: dict[int, _Said] = field(default_factory=dict)
+    _invoked: dict[int, Said] = field(default_factory=dict)
     _first: _Argument | None = None
 
-    def event(self, process: Form, said: _Said, time: Form) -> Event:
+    def event(self, process: Form, said: Said, time: Form) -> Event:
         """The event of a client's entry.
 
         Raises:
             HistoryError: it is none of a test of registers; says what was wrong.
         """
         if type(process) is not int or process < 0:
-            raise HistoryError(f"process {edn.shown(process)} is neither a number nor {edn.shown(_NEMESIS)}")
+            raise HistoryError(f"process {edn.shown(process)} is neither a number nor {edn.shown(NEMESIS)}")
         kind = said.kind
         if kind == "invoke":
             self._require_as_many_registers(said)
@@ -87,14 +69,14 @@ class _Clients:
                 _require_what_was_asked(asked, said)
         return Event(kind, process, said.f, said.json, time if type(time) is int else None)
 
-    def _require_as_many_registers(self, said: _Said) -> None:
+    def _require_as_many_registers(self, said: Said) -> None:
         first = self._first = self._first or said.argument
         if (said.argument.key is None) != (first.key is None):
             others = "one register" if first.key is None else "several registers, [K V]"
             raise HistoryError(f"{said.f} {edn.shown(said.of)}: the operations before are of {others}")
 
 
-def _require_what_was_asked(asked: _Said, answered: _Said) -> None:
+def _require_what_was_asked(asked: Said, answered: Said) -> None:
     """An answer is to what was asked. A read may say in advance what it will have read."""
     f, expected, argument = answered.f, asked.argument, answered.argument
     if f != asked.f:
@@ -107,7 +89,7 @@ def _require_what_was_asked(asked: _Said, answered: _Said) -> None:
         )
 
 
-def _said(kind: str, f: str, value: Form) -> _Said:
+def said_by(kind: str, f: str, value: Form) -> Said:
     """What an entry says.
 
     Raises:
@@ -123,15 +105,11 @@ def _said(kind: str, f: str, value: Form) -> _Said:
             raise HistoryError(f"{f!r} {edn.shown(value)!r} is none of {_KNOWN}") from None
         argument = _Argument(None)
     told = _Argument(None, argument.key) if f == "read" and known != "ok" else argument
-    return _Said(known, f, argument, _json(told), value)
+    return Said(known, f, argument, _json(told), value)
 
 
 def _json(argument: _Argument) -> Json:
     return argument.content if argument.key is None else {"key": argument.key, "value": argument.content}
-
-
-def _name(form: Form) -> str:
-    return form.name if isinstance(form, Keyword) else edn.shown(form)
 
 
 def _argument(f: str, form: Form) -> _Argument:
@@ -181,125 +159,6 @@ def _events(entries: Iterable[Entry], source: str) -> Iterator[tuple[int, Event]
         yield number, event
 
 
-# ---- logs ----------------------------------------------------------------------------------------
-
-
-def is_log(data: bytes) -> bool:
-    """Whether a line has an operation, or was to have one."""
-    lines = (line.decode(errors="backslashreplace") for _, line in lines_of(data.split(b"\n")))
-    return any(_OPERATION.fullmatch(line) or _MEANT_AS_ONE.fullmatch(line) for line in lines)
-
-
-def parse_jepsen(data: bytes, source: str) -> History:
-    """Read a Jepsen test's log, or its `history.txt`.
-
-    Args:
-        data: The content of the file.
-        source: The name of the file, for messages.
-
-    Returns:
-        The history, for the `cas-register` specification.
-
-    Raises:
-        HistoryError: The bytes are not such a log; says the line and what was wrong.
-    """
-    entries = list(_log_entries(data, source))
-    if not entries:
-        raise HistoryError(f"{source}: no line reads `INFO  jepsen.util - PROCESS :TYPE :F VALUE`")
-    return _history(entries, source, "jepsen")
-
-
-def _log_entries(data: bytes, source: str) -> Iterator[Entry]:
-    stands_alone = False
-    others: list[int] = []
-    for number, line in lines_of(data.split(b"\n")):
-        text = line.decode(errors="backslashreplace")
-        found = _OPERATION.fullmatch(text.rstrip())
-        if found is not None:
-            prefix, process, kind, f, rest = found.groups()
-            stands_alone |= not prefix.strip()
-            try:
-                said = None if process == ":nemesis" else _said_in_log(kind, f, rest or "")
-            except HistoryError as error:
-                raise HistoryError(f"{source}:{number}: {error}") from None
-            who: Form = Keyword(process[1:]) if process.startswith(":") else int(process)
-            yield number, who, said, None
-        elif _MEANT_AS_ONE.fullmatch(text):
-            raise HistoryError(
-                f"{source}:{number}: {text.strip()!r} lacks something of PROCESS :TYPE :F VALUE"
-            )
-        else:
-            others.append(number)
-        if stands_alone and others:
-            raise HistoryError(
-                f"{source}:{others[0]}: no operation, and in this file operations stand alone on their lines"
-            )
-
-
-@lru_cache(maxsize=1_024)  # registers hold few values: most lines of a log say what others have said
-def _said_in_log(kind: str, f: str, rest: str) -> _Said:
-    # what comes with a failure is free text
-    value = _value_of_failure if kind in ("fail", "info") else _value
-    return _said(kind, f, value(rest.strip()))
-
-
-def _value(text: str) -> Form:
-    found = list(islice(edn.forms(text), 2))
-    if len(found) != 1:
-        raise HistoryError(f"{text[:60]!r} is not one value")
-    return found[0][1]
-
-
-def _value_of_failure(text: str) -> Form:
-    try:
-        return next((form for _, form in edn.forms(text)), None)
-    except EdnError:
-        return None
-
-
-# ---- history.edn ---------------------------------------------------------------------------------
-
-
-def parse_edn(data: bytes, source: str) -> History:
-    """Read a Jepsen test's `history.edn`: maps, or a vector of maps.
-
-    Args:
-        data: The content of the file.
-        source: The name of the file, for messages.
-
-    Returns:
-        The history, for the `cas-register` specification.
-
-    Raises:
-        HistoryError: The bytes are not such a history; says the line and what was wrong.
-    """
-    return _history(_edn_entries(edn.elements_of_file(data, source), source), source, "edn")
-
-
-def _edn_entries(elements: Iterable[tuple[int, Form]], source: str) -> Iterator[Entry]:
-    last = -1
-    for number, form in elements:
-        op = form.form if isinstance(form, Tagged) and form.tag.startswith("jepsen.") else form
-        if not isinstance(op, Map):
-            raise HistoryError(f"{source}:{number}: {edn.shown(form)[:60]} is no operation")
-        missing = [name for name in ("process", "type", "f") if op.get(name) is None]
-        if missing:
-            raise HistoryError(f"{source}:{number}: the operation has no :{missing[0]}")
-        index = op.get("index")
-        if type(index) is int and index <= last:
-            raise HistoryError(f"{source}:{number}: its :index is {index}, and one before it has {last}")
-        last = index if type(index) is int else last
-        try:
-            who = op.get("process")
-            said = None if who == _NEMESIS else _said_in_edn(op)
-        except HistoryError as error:
-            raise HistoryError(f"{source}:{number}: {error}") from None
-        yield number, who, said, op.get("time")
-
-
-def _said_in_edn(op: Map) -> _Said:
-    return _said(_name(op.get("type")), _name(op.get("f")), op.get("value"))
-
-
-def _history(entries: Iterable[Entry], source: str, format_name: str) -> History:
+def history_of(entries: Iterable[Entry], source: str, format_name: str) -> History:
+    """The history of what the entries of a file say; raises `HistoryError` where that is none."""
     return pair(_events(entries, source), source, "cas-register", format_name)

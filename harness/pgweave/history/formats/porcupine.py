@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 from pgweave.history.formats import edn
 from pgweave.history.formats.edn import Form, Keyword, Map
-from pgweave.history.operations import Event, History, HistoryError, Json, lines_of, pair
+from pgweave.history.json_lines import lines_of
+from pgweave.history.operations import History, HistoryError, Json
+from pgweave.history.pairing import Event, pair
 
 _KINDS: dict[Form, str] = {Keyword("invoke"): "invoke", Keyword("ok"): "ok"}
 _COMMANDS: dict[Form, str] = {Keyword(f): f for f in ("get", "put", "append")}
