@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from payments_verify import outermost
+from pgweave import outermost
 
 
 def main() -> NoReturn:

@@ -22,7 +22,6 @@ import msgspec
 import psycopg
 
 from lab.peers import Peer
-from payments_verify import outermost
 from payments_verify.binding import Sweep, default_binding
 from payments_verify.called import command_line
 from payments_verify.payments.conformance import QUICK as TRIALS
@@ -32,6 +31,7 @@ from payments_verify.payments.scenarios import ONE_CAPTURE, SCENARIOS
 from payments_verify.result import CheckResult, Progress, ViolationFound, no_progress, unfinished
 from payments_verify.suite import Effort, Planned, suite
 from payments_verify.systems import EXPLORING, gated, prepared_database, started_subject
+from pgweave import outermost
 from pgweave.gate import Fault
 from pgweave.verdict import Verdict, worst
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from payments_verify import outermost
+from pgweave import outermost
+
+TO_VERIFY = "To verify: pip install 'payments-core[verify]'"
 
 
 def main() -> NoReturn:
     """Run the command line."""
-    outermost.run("payments-verify", _command)
+    outermost.run("payments-verify", _command, TO_VERIFY)
 
 
 def _command() -> None:

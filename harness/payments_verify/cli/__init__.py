@@ -6,11 +6,12 @@ from typing import NoReturn
 
 import typer
 
-from payments_verify import outermost
+from payments_verify.__main__ import TO_VERIFY
 from payments_verify.called import command_line
 from payments_verify.cli.commands import application
 from payments_verify.cli.exits import no_verdict
 from payments_verify.cli.interrupts import interrupt_on_termination
+from pgweave import outermost
 
 PROGRAM = "payments-verify"
 
@@ -84,4 +85,4 @@ def command() -> None:
 
 def main() -> NoReturn:
     """Run the command line, and end the process with the exit code."""
-    outermost.run(PROGRAM, command)
+    outermost.run(PROGRAM, command, TO_VERIFY)

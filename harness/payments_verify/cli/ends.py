@@ -10,10 +10,11 @@ from typing import TypeVar
 
 import typer
 
-from payments_verify import outermost
+from payments_verify.__main__ import TO_VERIFY
 from payments_verify.cli.exits import no_verdict
 from payments_verify.cli.running import print_error, program
 from payments_verify.result import CheckEnded, CheckResult, unfinished
+from pgweave import outermost
 from pgweave.visible import visible
 
 _T = TypeVar("_T")
@@ -212,7 +213,7 @@ def tell_end(error: BaseException, what_is_left: str = "no verdict") -> str:
         return message
     leaves = list(_leaves(error))
     if not all(isinstance(each, _not_ready()) for each in leaves):
-        return outermost.tell_internal_error(program.get(), error)
+        return outermost.tell_internal_error(program.get(), error, TO_VERIFY)
     told = dict.fromkeys(str(each) or type(each).__name__ for each in leaves)
     message = outermost.legible("; ".join(told))
     print_error(message)

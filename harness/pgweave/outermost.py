@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 NO_VERDICT = 2
+_INSTALL = "Install it."
 
 
 class Output(RawIOBase):
@@ -60,15 +61,16 @@ class Output(RawIOBase):
         return self.problem is not None and self.problem.errno != errno.EPIPE
 
 
-def run(program: str, command: Callable[[], object]) -> NoReturn:
+def run(program: str, command: Callable[[], object], to_install: str = _INSTALL) -> NoReturn:
     """Run a command, and end the process with its exit code, or with 2 if an exception ended it.
 
     Args:
         program: its name, for messages.
         command: ends with ``SystemExit`` and the code.
+        to_install: what to do if a package is missing, as a sentence.
     """
     output, _ = (_forgiving(number) for number in (1, 2))
-    code = _code_of(program, command)
+    code = _code_of(program, command, to_install)
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()
@@ -78,7 +80,7 @@ def run(program: str, command: Callable[[], object]) -> NoReturn:
     sys.exit(code)
 
 
-def _code_of(program: str, command: Callable[[], object]) -> int:
+def _code_of(program: str, command: Callable[[], object], to_install: str = _INSTALL) -> int:
     try:
         command()
     except SystemExit as ended:
@@ -87,23 +89,23 @@ def _code_of(program: str, command: Callable[[], object]) -> int:
         tell("interrupted; no verdict")
         return NO_VERDICT
     except BaseException as error:  # noqa: BLE001 - there is nobody else to take it
-        tell_internal_error(program, error)
+        tell_internal_error(program, error, to_install)
         return NO_VERDICT
     return 0
 
 
-def tell_internal_error(program: str, error: BaseException) -> str:
+def tell_internal_error(program: str, error: BaseException, to_install: str = _INSTALL) -> str:
     """Say on standard error that a command has no verdict because of a bug of its own, and where it is.
 
-    A package that is missing is no bug, and is named.
+    A package that is missing is no bug, and is named; a module of one that is there is.
 
     The traceback goes to a file of the folder for temporary files; where none can be written, it is told.
 
     Returns:
         What was told.
     """
-    if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("payments_"):
-        message = f"{error.name} is not installed. To verify: pip install 'payments-core[verify]'"
+    if isinstance(error, ModuleNotFoundError) and "." not in str(error.name):
+        message = f"{error.name} is not installed. {to_install}"
         tell(f"{program}: {message}")
         return message
     shown = "".join(traceback.format_exception(error))

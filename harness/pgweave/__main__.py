@@ -1,0 +1,23 @@
+"""``python -m pgweave`` is the command ``pgweave``."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from pgweave import outermost
+
+
+def main() -> NoReturn:
+    """Run the command line."""
+    outermost.run("pgweave", _command)
+
+
+def _command() -> None:
+    # In here, since what cannot be imported ends without a verdict too.
+    from pgweave.cli import command  # noqa: PLC0415
+
+    command()
+
+
+if __name__ == "__main__":
+    main()

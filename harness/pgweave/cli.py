@@ -1,0 +1,283 @@
+"""The command `pgweave`: `explore` and `replay` what a module says, and judge histories."""
+
+from __future__ import annotations
+
+import inspect
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import msgspec
+import psycopg
+import typer
+
+from pgweave import outermost
+from pgweave.api import check_history, explore, replay
+from pgweave.clients import named
+from pgweave.history.formats import load
+from pgweave.history.operations import HistoryError
+from pgweave.history.spec import Spec
+from pgweave.history.specs import SPECS
+from pgweave.result import Result
+from pgweave.scenario import UseError
+from pgweave.verdict import EXIT_CODES, Verdict, worst
+from pgweave.visible import in_json, visible, without_passwords
+
+PROGRAM = "pgweave"
+_DRAWN_EVERY_S = 0.2
+_TOLD_EVERY_S = 30.0
+
+app = typer.Typer(
+    help="Run concurrent PostgreSQL clients in every order of their SQL statements.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Target = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODULE:NAME",
+        help="The arguments of pgweave.explore: a dict of that name, or a function that returns one.",
+        show_default=False,
+    ),
+]
+Dsn = Annotated[
+    str | None,
+    typer.Option(
+        help="The database's connection string; if not given, a PostgreSQL is started.", show_default=False
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")]
+
+
+def command() -> None:
+    """Run the command line, which ends with ``SystemExit``."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    app(prog_name=PROGRAM)
+
+
+@app.command("explore")
+def explore_target(
+    target: Target,
+    dsn: Dsn = None,
+    limit: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="Begin no schedule after this time.", show_default=False),
+    ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Where a wrong schedule is kept.", show_default="NAME.json"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the clients in every order that matters, up to the first that is wrong.
+
+    A wrong schedule is drawn, and kept in a file that `pgweave replay` runs again.
+
+    Exit codes: 0 it holds, 1 it is violated, 2 there is no verdict.
+    """
+    scenario = _scenario(target)
+    progress = _Progress()
+    result = _asked(lambda: explore(dsn, **scenario, limit_s=limit, on_schedule=progress))
+    progress.end()
+    if result.problem:
+        file = save or Path(f"{target.rpartition(':')[2]}.json")
+        try:
+            result.save(file)
+        except OSError as error:
+            outermost.tell(f"{PROGRAM}: the schedule cannot be kept: {error}")
+        else:
+            result = replace(result, file=file)
+    _end(result, as_json=as_json)
+
+
+@app.command("replay")
+def replay_target(
+    file: Annotated[Path, typer.Argument(help="What `pgweave explore` has kept.", show_default=False)],
+    target: Target,
+    dsn: Dsn = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the schedule of a file again, and draw it.
+
+    Exit codes: 0 it is right now, 1 it is violated, 2 it cannot be run.
+    """
+    scenario = _scenario(target)
+    _end(_asked(lambda: replay(file, dsn, **scenario)), as_json=as_json)
+
+
+@app.command("history")
+def judge_histories(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Recorded histories.", show_default=False)
+    ],
+    spec: Annotated[
+        str | None,
+        typer.Option(
+            metavar=f"{'|'.join(SPECS)}|MODULE:NAME",
+            help="What is right. If left out, what a file's header or format names.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Decide whether recorded histories are linearizable.
+
+    Exit codes: 0 all are, 1 one is not, 2 one cannot be judged, and all others are.
+    """
+    given = None if spec is None else _asked(lambda: _spec(spec))
+    found: list[tuple[Path, str, Result | None]] = []
+    for file in files:
+        try:
+            result = _judged(file, given)
+        except (UseError, HistoryError, OSError) as error:
+            found.append((file, str(error), None))
+        else:
+            found.append((file, result.problem, result))
+        if not as_json:
+            _say_history(*found[-1])
+    if as_json:
+        _print_json([_history_in_json(*each) for each in found])
+    raise typer.Exit(EXIT_CODES[worst(_verdict(result) for _, _, result in found)])
+
+
+def _judged(file: Path, spec: Spec[Any] | None) -> Result:
+    history = load(file)
+    if spec is None:
+        if history.spec is None:
+            raise UseError(f"{file} does not name its specification: give one with --spec")
+        spec = _spec(history.spec)
+    return check_history(spec, history.operations)
+
+
+def _spec(name: str) -> Spec[Any]:
+    if name in SPECS:
+        return SPECS[name]()
+    if ":" not in name:
+        raise UseError(f"no specification is named {name!r}: there are {', '.join(SPECS)}, and MODULE:NAME")
+    found = _loaded(name)
+    spec = found() if isinstance(found, type) else found
+    if not isinstance(spec, Spec):
+        raise UseError(f"{name} is no specification: derive it from pgweave.Spec")
+    return spec
+
+
+def _scenario(target: str) -> Mapping[str, Any]:
+    """The arguments of an exploration, by the name of what has them."""
+
+    def made() -> Mapping[str, Any]:
+        found = _loaded(target)
+        try:
+            scenario: Any = found() if callable(found) else found
+        except Exception as error:
+            raise UseError(f"{target} raised {named(error)}") from error
+        if not isinstance(scenario, Mapping):
+            raise UseError(f"{target} is no dict of the arguments of pgweave.explore, nor returns one")
+        known = set(inspect.signature(explore).parameters) - {"dsn", "limit_s", "on_schedule"}
+        if unknown := ", ".join(repr(each) for each in scenario if each not in known):
+            raise UseError(f"{target} has {unknown}; pgweave.explore takes {', '.join(sorted(known))}")
+        if missing := [each for each in ("setup", "clients") if each not in scenario]:
+            raise UseError(f"{target} lacks {' and '.join(map(repr, missing))}")
+        return scenario
+
+    scenario: Mapping[str, Any] = _asked(made)
+    return scenario
+
+
+def _loaded(target: str) -> Any:  # noqa: ANN401 - whatever it is
+    """What a module has under a name.
+
+    Raises:
+        UseError: there is none.
+    """
+    module, _, name = target.partition(":")
+    if not name:
+        raise UseError(f"{target!r} names nothing of a module: write MODULE:NAME")
+    sys.path.insert(0, "")
+    try:
+        return getattr(import_module(module), name)
+    except Exception as error:
+        raise UseError(f"{target} cannot be had, here or where Python has modules: {named(error)}") from error
+
+
+def _asked(work: Callable[[], Any]) -> Any:  # noqa: ANN401 - what the work returns
+    """Do some work, or end because there can be no verdict."""
+    try:
+        return work()
+    except (UseError, psycopg.Error, OSError) as error:
+        _end_without_verdict(error)
+
+
+def _end_without_verdict(error: Exception) -> NoReturn:
+    outermost.tell(f"{PROGRAM}: no verdict: {without_passwords(str(error))}")
+    raise typer.Exit(EXIT_CODES["no verdict"]) from error
+
+
+def _end(result: Result, *, as_json: bool) -> NoReturn:
+    if as_json:
+        _print_json(
+            {
+                "verdict": result.verdict,
+                "schedules": result.schedules,
+                "complete": result.complete,
+                "problem": result.problem,
+                "picture": result.picture,
+                "schedule": result.schedule,
+                "statements": result.labels,
+                "unclear": result.unclear,
+                "file": None if result.file is None else str(result.file),
+            }
+        )
+    else:
+        typer.echo(visible(str(result)))
+    raise typer.Exit(EXIT_CODES[result.verdict])
+
+
+def _verdict(result: Result | None) -> Verdict:
+    return "no verdict" if result is None else result.verdict
+
+
+def _say_history(file: Path, problem: str, result: Result | None) -> None:
+    if result is None:
+        outermost.tell(f"{PROGRAM}: no verdict: {problem}")
+        return
+    why = f": {problem}\n\n{result.picture}\n" if problem else ""
+    typer.echo(visible(f"{file}: {result.verdict}{why}"))
+
+
+def _history_in_json(file: Path, problem: str, result: Result | None) -> dict[str, str]:
+    picture = result.picture if result is not None and problem else ""
+    return {"file": str(file), "verdict": _verdict(result), "problem": problem, "picture": picture}
+
+
+def _print_json(value: Any) -> None:  # noqa: ANN401 - whatever msgspec encodes
+    typer.echo(in_json(msgspec.json.format(msgspec.json.encode(value)).decode()))
+
+
+class _Progress:
+    """Says on standard error how many schedules were run: on a terminal in place, else now and then."""
+
+    def __init__(self) -> None:
+        self._in_place = sys.stderr.isatty()
+        self._told = time.monotonic() - (_TOLD_EVERY_S if self._in_place else 0)
+        self._is_open = False
+
+    def __call__(self, schedules: int) -> None:
+        if time.monotonic() - self._told < (_DRAWN_EVERY_S if self._in_place else _TOLD_EVERY_S):
+            return
+        self._told, self._is_open = time.monotonic(), self._in_place
+        if self._in_place:
+            typer.echo(f"\r{schedules} schedules", err=True, nl=False)
+        else:
+            typer.echo(f"{schedules} schedules", err=True)
+
+    def end(self) -> None:
+        """Leave the line."""
+        if self._is_open:
+            typer.echo("", err=True)
