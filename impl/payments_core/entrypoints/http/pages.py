@@ -1,6 +1,7 @@
 """What people look at: the contract and the problem types. From our own files, kept in memory."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -14,7 +15,7 @@ from payments_core.entrypoints.http.contract import openapi, openapi_json
 from payments_core.entrypoints.http.contract.descriptions import BY_NAME, described
 from payments_core.entrypoints.http.contract.docs_page import docs_page
 from payments_core.entrypoints.http.contract.problem_pages import html
-from payments_core.entrypoints.http.resources import JSON, Endpoint, is_known, read, resource
+from payments_core.entrypoints.http.resources import JSON, Endpoint, read, resource
 
 HTML = "text/html"
 STATIC = resources.files(__package__).joinpath("static")
@@ -26,6 +27,7 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
     " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+_ENTITY_TAG = re.compile(r'(?:W/)?("[!#-~\x80-\xff]*")')
 _SECURITY = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "Referrer-Policy": "no-referrer",
@@ -84,6 +86,12 @@ def constant(content: bytes, media_type: str) -> Endpoint:
     return endpoint
 
 
+def is_known(tag: str, fields: list[str]) -> bool:
+    """Whether ``If-None-Match`` names this tag, by weak comparison (RFC 9110, section 13.1.2)."""
+    text = ", ".join(fields).strip()
+    return text == "*" or tag in _ENTITY_TAG.findall(text)
+
+
 async def _problem(request: Request) -> Response:
     """``GET /problems/{name}``: the description as JSON, or as a page for a client that names HTML."""
     problem = BY_NAME.get(request.path_params["name"])
@@ -91,4 +99,4 @@ async def _problem(request: Request) -> Response:
         raise HTTPException(404)
     if HTML in request.headers.get("accept", ""):
         return static(request, html(problem), HTML, Vary="Accept")
-    return read(request, described(problem), {"Vary": "Accept"})
+    return read(described(problem), {"Vary": "Accept"})

@@ -57,7 +57,7 @@ class PaymentRoutes:
         """``GET /payments``: a page of payments in order of creation."""
         after, limit = parsing.page(request, parsing.decode_cursor)
         found = views.page(await self.get.page(after, limit))
-        return read(request, found, _link(request, limit, found.next))
+        return read(found, _link(request, limit, found.next))
 
     async def create_payment(self, request: Request) -> Response:
         """``POST /payments``: create a payment under a new id."""
@@ -72,7 +72,7 @@ class PaymentRoutes:
 
     async def get_payment(self, request: Request) -> Response:
         """``GET /payments/{id}``: the payment as it stands, with the database's time of the look."""
-        return read(request, views.payment(await self.get(parsing.payment_id(request))))
+        return read(views.payment(await self.get(parsing.payment_id(request))))
 
     async def authorize_payment(self, request: Request) -> Response:
         """``POST /payments/{id}/authorize``: authorize, and open the capture window."""
@@ -93,7 +93,7 @@ class PaymentRoutes:
         payment_id = parsing.payment_id(request)
         after, limit = parsing.page(request, parsing.place)
         found = views.attempts(await self.get.attempts(payment_id, after or 0, limit))
-        return read(request, found, _link(request, limit, found.next))
+        return read(found, _link(request, limit, found.next))
 
     async def fail_payment(self, request: Request) -> Response:
         """``POST /payments/{id}/fail``: decline or void."""

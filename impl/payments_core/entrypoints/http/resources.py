@@ -1,7 +1,5 @@
-"""What the resources of the service have in common: their methods, and how they are read again."""
+"""What the resources of the service have in common: their methods, and how they answer."""
 
-import hashlib
-import re
 from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
@@ -19,8 +17,6 @@ JSON = "application/json"
 _NO_TOKENS = frozenset(TokenScope)  # then nobody is asked
 
 Endpoint = Callable[[Request], Awaitable[Response]]
-
-_ENTITY_TAG = re.compile(r'(?:W/)?("[!#-~\x80-\xff]*")')
 
 
 def resource(path: str, needed: Mapping[str, TokenScope] | None = None, **methods: Endpoint) -> Route:
@@ -83,28 +79,6 @@ def written(
     return Response(msgspec.json.encode(document), status, headers, media_type=JSON)
 
 
-def read(request: Request, document: msgspec.Struct, headers: Mapping[str, str] | None = None) -> Response:
-    """The answer to a read: the document with its entity tag, or 304 if the client has it already.
-
-    The tag is weak where the document has ``as_of``, which differs with each look and is left out of it.
-    Nothing on the way may keep the answer: a kept ``as_of`` would claim a look that never was.
-    """
-    tag = entity_tag(document)
-    kept = {"ETag": tag, "Cache-Control": "no-store", **(headers or {})}
-    if is_known(tag, request.headers.getlist("if-none-match")):
-        return Response(status_code=304, headers=kept)
-    return Response(msgspec.json.encode(document), 200, kept, media_type=JSON)
-
-
-def entity_tag(document: msgspec.Struct) -> str:
-    """The entity tag of a document (RFC 9110, section 8.8.3): one for one content, ``as_of`` aside."""
-    dated = "as_of" in document.__struct_fields__
-    timeless = msgspec.structs.replace(document, as_of="") if dated else document
-    digest = hashlib.blake2b(msgspec.json.encode(timeless), digest_size=12).hexdigest()
-    return f'W/"{digest}"' if dated else f'"{digest}"'
-
-
-def is_known(tag: str, fields: list[str]) -> bool:
-    """Whether ``If-None-Match`` names this tag, by weak comparison (RFC 9110, section 13.1.2)."""
-    text = ", ".join(fields).strip()
-    return text == "*" or tag.removeprefix("W/") in _ENTITY_TAG.findall(text)
+def read(document: msgspec.Struct, headers: Mapping[str, str] | None = None) -> Response:
+    """The answer to a read. Nobody on the way may keep it: ``as_of`` would claim a look that never was."""
+    return written(document, headers={"Cache-Control": "no-store", **(headers or {})})

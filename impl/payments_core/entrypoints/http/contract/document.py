@@ -10,14 +10,8 @@ from payments_core.entrypoints.http import documents, problems
 from payments_core.entrypoints.http.access import NEEDED
 from payments_core.entrypoints.http.contract.descriptions import DESCRIPTIONS
 from payments_core.entrypoints.http.contract.fields import HEADERS, PARAMETERS
-from payments_core.entrypoints.http.contract.operations import (
-    ANYWHERE,
-    EVERYWHERE,
-    OPERATIONS,
-    Answer,
-    Link,
-    Operation,
-)
+from payments_core.entrypoints.http.contract.operation import Answer, Link, Operation
+from payments_core.entrypoints.http.contract.operations import ANYWHERE, EVERYWHERE, OPERATIONS
 from payments_core.entrypoints.http.problems import ProblemType
 
 Json = dict[str, Any]

@@ -7,7 +7,6 @@ from payments_core.entrypoints.http.contract.descriptions import BY_NAME
 from payments_core.entrypoints.http.documents import PAYMENT_ID
 from payments_core.entrypoints.http.parsing import DEFAULT_PAGE, MAX_PAGE
 
-_TAG = 'W/"4f2e0f7d9a1b3c5d7e9f0a1b"'
 _BARE_KEY = f"[!#-~](?:[ -~]{{0,{MAX_KEY_LENGTH - 2}}}[!-~])?"
 _QUOTED_KEY = rf'"(?:[ !#-\[\]-~]|\\["\\]){{1,{MAX_KEY_LENGTH}}}"'
 
@@ -62,13 +61,6 @@ PARAMETERS: dict[str, Any] = {
         "schema": _string(pattern=f"^(?:{_BARE_KEY}|{_QUOTED_KEY})$"),
         "example": "order-17-capture",
     },
-    "If-None-Match": {
-        "name": "If-None-Match",
-        "in": "header",
-        "description": "Entity tags that the client has; an answer with one of them is 304, without a body.",
-        "schema": _string(),
-        "example": _TAG,
-    },
     "X-Request-ID": {
         "name": "X-Request-ID",
         "in": "header",
@@ -87,15 +79,6 @@ HEADERS: dict[str, Any] = {
         "description": "The path of the payment that was created.",
         "schema": _string(pattern="^/payments/[0-9a-f-]{36}$"),
         "example": f"/payments/{PAYMENT_ID}",
-    },
-    "ETag": {
-        "required": True,
-        "description": (
-            "The entity tag of the answer, for `If-None-Match`. Weak where the answer has `as_of`, which the"
-            " tag leaves out."
-        ),
-        "schema": _string(pattern='^(?:W/)?"[0-9a-f]+"$'),
-        "example": _TAG,
     },
     "Cache-Control": {
         "required": True,

@@ -1,82 +1,9 @@
 """Every operation of the interface: what it takes, what it answers, and where its answer leads."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
-import msgspec
-
 from payments_core.entrypoints.http import documents, parsing, problems
 from payments_core.entrypoints.http.contract import examples
 from payments_core.entrypoints.http.contract.descriptions import described
-from payments_core.entrypoints.http.problems import ProblemType
-
-
-@dataclass(frozen=True)
-class Link:
-    """An operation that an answer leads to.
-
-    Attributes:
-        operation: its ``operationId``.
-        parameters: where its parameters are found, as runtime expressions of OpenAPI.
-        body: where the fields of its body are found.
-    """
-
-    operation: str
-    parameters: Mapping[str, str]
-    body: Mapping[str, str] | None = None
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A success of an operation.
-
-    Attributes:
-        status: the HTTP status.
-        description: when it is answered.
-        document: the type of the body; ``None`` if there is none.
-        example: a body.
-        text: the media type of a body that is no JSON; ``None`` if it is, or if there is none.
-        headers: names of headers beside those that every answer may have.
-        links: where this answer leads to.
-    """
-
-    status: int
-    description: str
-    document: type[msgspec.Struct] | None = None
-    example: msgspec.Struct | bytes | None = None
-    text: str | None = None
-    headers: tuple[str, ...] = ()
-    links: tuple[Link, ...] = ()
-
-
-@dataclass(frozen=True)
-class Operation:
-    """A method of a path.
-
-    Attributes:
-        name: the ``operationId``.
-        method: in lower case.
-        path: with its parameters in braces.
-        tag: the group that it is shown in.
-        summary: what it does, in a line.
-        answers: its successes.
-        parameters: names of parameters beside those of the path.
-        body: the type that parses the request's body.
-        example: a body.
-        problems: what can be wrong, beside what can happen to any request.
-    """
-
-    name: str
-    method: str
-    path: str
-    tag: str
-    summary: str
-    answers: tuple[Answer, ...]
-    parameters: tuple[str, ...] = ()
-    body: type[msgspec.Struct] | None = None
-    example: msgspec.Struct | None = None
-    problems: tuple[ProblemType, ...] = ()
-
+from payments_core.entrypoints.http.contract.operation import Answer, Link, Operation
 
 ANYWHERE = (
     problems.MALFORMED_HTTP,
@@ -108,9 +35,6 @@ _AUTHORIZE = Link("authorizePayment", _THIS)
 _FAIL = Link("failPayment", _THIS)
 _CAPTURE = Link("capturePayment", _THIS, {"amount_cents": "$response.body#/amount_cents"})
 _LIST = Link("listCaptures", _THIS)
-_NOT_MODIFIED = Answer(
-    304, "The client has it already: its `If-None-Match` names the tag.", headers=("ETag", "Cache-Control")
-)
 
 
 def _payment(
@@ -132,12 +56,11 @@ OPERATIONS = (
                 "A page. `next`, and the link of relation `next`, lead to the following one.",
                 documents.PaymentPage,
                 examples.PAGE,
-                headers=("ETag", "Cache-Control", "Link"),
+                headers=("Cache-Control", "Link"),
                 links=(Link("getPayment", {"payment_id": "$response.body#/payments/0/id"}),),
             ),
-            _NOT_MODIFIED,
         ),
-        parameters=("after", "limit", "If-None-Match"),
+        parameters=("after", "limit"),
         problems=(problems.INVALID_QUERY,),
     ),
     Operation(
@@ -157,11 +80,7 @@ OPERATIONS = (
         "/payments/{payment_id}",
         "Payments",
         "Read a payment, with the database's time of the look",
-        (
-            _payment(200, "The payment as it stands.", examples.CAPTURED, (_LIST,), "ETag", "Cache-Control"),
-            _NOT_MODIFIED,
-        ),
-        parameters=("If-None-Match",),
+        (_payment(200, "The payment as it stands.", examples.CAPTURED, (_LIST,), "Cache-Control"),),
         problems=_ONE,
     ),
     Operation(
@@ -264,11 +183,10 @@ OPERATIONS = (
                 "A page. `next`, and the link of relation `next`, lead to the following one.",
                 documents.CaptureAttempts,
                 examples.ATTEMPTS,
-                headers=("ETag", "Cache-Control", "Link"),
+                headers=("Cache-Control", "Link"),
             ),
-            _NOT_MODIFIED,
         ),
-        parameters=("after-attempt", "limit", "If-None-Match"),
+        parameters=("after-attempt", "limit"),
         problems=(*_ONE, problems.INVALID_QUERY),
     ),
     Operation(
@@ -283,9 +201,8 @@ OPERATIONS = (
                 "The description.",
                 documents.ProblemDescription,
                 described(problems.ALREADY_CAPTURED),
-                headers=("ETag", "Cache-Control", "Vary"),
+                headers=("Cache-Control", "Vary"),
             ),
-            _NOT_MODIFIED,
         ),
         problems=(problems.NO_RESOURCE,),
     ),
