@@ -18,7 +18,7 @@ from uuid import uuid4
 from lab.bench.arrivals import Arrivals
 from lab.bench.lingering import hold
 from payments_verify.payments.actors import Race, body_of, send
-from payments_verify.payments.machine import EPOCH
+from payments_verify.payments.inputs import EPOCH
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.race_domain import Exchange, Raced
 from payments_verify.payments.race_judge import Violation, violation_in

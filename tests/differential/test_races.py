@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from payments_verify.cli import app
 from payments_verify.payments.checks import _not_shown, racing_check
 from payments_verify.payments.concurrent_machine import RaceTally
-from payments_verify.payments.machine import EPOCH
+from payments_verify.payments.inputs import EPOCH
 from payments_verify.payments.observations import Invocation, Observation, Sender
 from payments_verify.payments.oracle import MismatchError
 from payments_verify.payments.race_check import (

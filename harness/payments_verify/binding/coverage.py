@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from payments_verify.binding.sections import Binding, Sweep
+from payments_verify.payments.inputs import CLOCK_STAYS, left_out
 from payments_verify.payments.observations import PAYMENT_FIELDS
 from payments_verify.payments.scenarios import Client, Holder, Leaving, Prepared, Scenario, Sweeper, Tick
 from payments_verify.payments.traits import ATTEMPT_FIELDS, Traits
@@ -43,6 +44,8 @@ def traits_of(binding: Binding, *, moves_clock: bool) -> Traits:
         max_amount=binding.limits.max_amount,
         max_window=binding.limits.max_window_seconds * _SECOND,
         max_stored_refusals=binding.limits.max_stored_refusals,
+        keys=None if binding.values.key == "uuid" else binding.limits.keys,
+        quotes_keys=binding.values.key == "quoted text",
     )
 
 
@@ -64,6 +67,9 @@ def unchecked(binding: Binding, traits: Traits, *, has_database: bool) -> Iterat
     if binding.capture.body != "same bytes":
         yield "capture.body: that a repeated answer has the same bytes"
     yield from _unchecked_time(binding, traits, has_database=has_database)
+    for why in sorted(set(left_out(traits).values()) - {CLOCK_STAYS}):
+        names = ", ".join(name for name, each in left_out(traits).items() if each == why)
+        yield f"{why}: classes of inputs that this leaves out: {names}"
 
 
 def _unchecked_commands(binding: Binding, traits: Traits) -> Iterator[str]:

@@ -61,7 +61,10 @@ class RequestWriter:
         except KeyError:
             missing = f"the binding {self.binding.name!r} has no command {invocation.f!r}"
             raise UnreadableAnswerError(missing) from None
-        return write({name: self._written(name, value) for name, value in invocation.value.items()})
+        values = {name: self._written(name, value) for name, value in invocation.value.items()}
+        if "key" in values and self.binding.values.key == "quoted text":
+            values["key"] = _key_field(values["key"], is_quoted=invocation.quotes_key)
+        return write(values)
 
     def write_next_page(self, invocation: Invocation, response: Response) -> tuple[str, str] | None:
         """Method and path of the page after this one; ``None`` if it is the last."""
@@ -104,6 +107,14 @@ class RequestWriter:
                 reasons = self.binding.payment.reasons.items()
                 return next((theirs for theirs, ours in reasons if ours == value), value)
         return value
+
+
+def _key_field(key: str, *, is_quoted: bool) -> str:
+    """A key as a header has it: bare where it can be, unless a quoted string (RFC 8941) is wanted."""
+    if is_quoted or key != key.strip(" ") or key.startswith('"'):
+        escaped = key.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    return key
 
 
 def _writer_of(command: CommandBinding) -> Callable[[Mapping[str, Any]], HttpRequest]:

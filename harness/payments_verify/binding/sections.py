@@ -78,7 +78,7 @@ class Values(_Section, frozen=True, kw_only=True):
     amount: Literal["cents", "decimal text", "decimal number"] = "cents"
     window: Literal["seconds", "milliseconds", "microseconds"] = "seconds"
     instant: Literal["rfc3339", "unix microseconds"] = "rfc3339"
-    key: Literal["text", "uuid"] = "text"
+    key: Literal["text", "quoted text", "uuid"] = "text"
 
 
 class PaymentView(_Section, frozen=True, kw_only=True):
@@ -174,6 +174,7 @@ class Limits(_Section, frozen=True, kw_only=True):
     max_stored_refusals: int | None = None
     malformed_amounts: list[Any] | None = None
     null_is_malformed: bool = True
+    keys: str = "[!#-~]([ -~]{0,34}[!-~])?"
 
 
 class Binding(_Section, frozen=True, kw_only=True):

@@ -17,8 +17,9 @@ from payments_verify.payments.concurrent_machine import (
     run_racing_machine,
 )
 from payments_verify.payments.drawings import Drawing, of_history, schedule
-from payments_verify.payments.machine import Tally, run_calls, run_machine
+from payments_verify.payments.input_classes import InputClasses, in_another_time_zone
 from payments_verify.payments.oracle import MismatchError
+from payments_verify.payments.programs import run_calls, run_machine
 from payments_verify.payments.race_check import Races
 from payments_verify.payments.race_shrinking import complaint_when_alone
 from payments_verify.payments.reproduction import Program, retold
@@ -30,6 +31,7 @@ from payments_verify.payments.service_under_test import (
     UnansweredError,
     with_output,
 )
+from payments_verify.payments.tally import Tally
 from payments_verify.payments.transitions import commands_reached, written
 from payments_verify.payments.window_check import check_windows
 from payments_verify.result import CheckResult, Progress, violation_kept
@@ -69,10 +71,12 @@ def machine_check(
     tally = Tally()
     printed = ""
     planned: list[str] = []
+    classes = InputClasses(reuses_keys=reuses_keys)
 
     def result() -> CheckResult:
         failure = tally.smallest
         told = "\n\n".join(_told(each) for each in (failure, tally.ended) if each is not None)
+        told = told or classes.complaint(tally.inputs)
         verdict: Verdict = "no verdict" if told else "holds"
         return CheckResult(
             name=f"stateful machine: {name}",
@@ -80,7 +84,11 @@ def machine_check(
             cases=tally.steps,
             verdict=verdict if failure is None else "violated",
             seconds=time.monotonic() - started,
-            details={**_exercised(tally), "violation": _first(tally)},
+            details={
+                **_exercised(tally),
+                "inputs": classes.as_json(tally.inputs),
+                "violation": _first(tally),
+            },
             counterexample=with_output(told, printed) or None,
             timelines=_drawings(failure, name),
             reach=commands_reached(planned, tally.outcomes),
@@ -90,8 +98,14 @@ def machine_check(
         with _opened(open_system(), runner) as another:
             return run_calls(another, runner, calls, reuses_keys=reuses_keys)
 
-    with violation_kept(result), asyncio.Runner() as runner, _opened(open_system(), runner) as system:
+    with (
+        violation_kept(result),
+        in_another_time_zone(),
+        asyncio.Runner() as runner,
+        _opened(open_system(), runner) as system,
+    ):
         planned += sorted(system.traits.commands.difference(system.traits.looks))  # it looks after each step
+        classes.traits = system.traits
         try:
             run_machine(
                 system,

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import uuid4
 
-from payments_verify.payments.machine import EPOCH
+from payments_verify.payments.inputs import EPOCH
 from payments_verify.payments.observations import Invocation, UnreadableAnswerError, outcomes_in
 from payments_verify.payments.service_under_test import ServiceUnderTest, SweepError
 

@@ -21,17 +21,11 @@ from hypothesis.errors import Flaky
 from hypothesis.stateful import consumes, invariant, precondition, rule
 
 from payments_model import Authorized
-from payments_verify.payments.machine import (
-    AMOUNTS,
-    PAYMENTS,
-    SHRINKING_LIMIT_S,
-    PaymentMachine,
-    Tally,
-    run_programs,
-)
+from payments_verify.payments.machine import AMOUNTS, PAYMENTS, PaymentMachine
 from payments_verify.payments.observations import Invocation
 from payments_verify.payments.oracle import MismatchError
 from payments_verify.payments.preparation import can_retrace, retrace
+from payments_verify.payments.programs import run_programs
 from payments_verify.payments.race_check import Races
 from payments_verify.payments.race_domain import void
 from payments_verify.payments.race_judge import Violation
@@ -41,6 +35,7 @@ from payments_verify.payments.race_strategies import races
 from payments_verify.payments.scenarios import Actor, Client, Sweeper, Tick
 from payments_verify.payments.service_under_test import ServiceUnderTest
 from payments_verify.payments.spec import PaymentState
+from payments_verify.payments.tally import SHRINKING_LIMIT_S, Tally
 from payments_verify.result import Progress
 from pgweave.interleavings.execution import DivergenceError, Execution, SchedulingError
 from pgweave.interleavings.minimize import switches

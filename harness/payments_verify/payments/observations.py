@@ -70,10 +70,12 @@ class Invocation:
     Attributes:
         f: the command's name.
         value: its arguments, see the module.
+        quotes_key: whether its key is sent as a quoted string, by a client that has two forms for it.
     """
 
     f: str
     value: Mapping[str, Any]
+    quotes_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ from typing import Literal
 
 import uvloop
 
+from payments_verify.payments.inputs import EPOCH
 from payments_verify.payments.known import Known
-from payments_verify.payments.machine import EPOCH
 from payments_verify.payments.oracle import MismatchError
 from payments_verify.payments.race_domain import Before, RaceProgram, Wait, void
 from payments_verify.payments.race_judge import Judge, Violation

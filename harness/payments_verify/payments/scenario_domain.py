@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from payments_verify.payments.inputs import EPOCH
 from payments_verify.payments.known import Known
-from payments_verify.payments.machine import EPOCH
 from payments_verify.payments.race_domain import Before, RaceProgram, Wait, void
 from payments_verify.payments.scenarios import AUTHORIZE, CREATE, WINDOW, Scenario, Sweeper
 from payments_verify.payments.service_under_test import ServiceUnderTest

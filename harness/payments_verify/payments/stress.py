@@ -22,7 +22,7 @@ from typing import Any
 from uuid import UUID
 
 from payments_verify.payments.drawings import Drawing, refuted
-from payments_verify.payments.machine import EPOCH
+from payments_verify.payments.inputs import EPOCH
 from payments_verify.payments.observations import Invocation, Observation, Sender, UnreadableAnswerError
 from payments_verify.payments.service_under_test import (
     EndedError,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ COMMANDS = frozenset({"create", "authorize", "capture", "fail", "read", "attempt
 ATTEMPT_FIELDS = frozenset({"key", "amount", "outcome", "decided_at"})
 MALFORMED_AMOUNTS: tuple[Any, ...] = (0, -1, MAX_AMOUNT + 1, 2**63, True, 1.5, "1", None)
 """What is no amount."""
-_NO_AMOUNT_HERE = (*MALFORMED_AMOUNTS[:-1], 1e3, None)
+_NO_AMOUNT_HERE = (*MALFORMED_AMOUNTS[:-1], 1e3, 500.0, "500", [500], 2**53 + 1, 2**64 + 500, -500, None)
 """The same for this repository's service; where a language has one type of numbers, 1e3 is 1000."""
 
 _REAL_WINDOW = 3_600_000_000
@@ -43,6 +44,8 @@ class Traits:
         max_amount: the largest amount, in cents.
         max_window: the longest capture window, in µs.
         max_stored_refusals: how many refused captures of a payment are stored; ``None`` for any number.
+        keys: a regular expression of the keys that it takes; ``None`` where they are not sent as they are.
+        quotes_keys: whether a key has a second form on the wire, a quoted string.
     """
 
     commands: frozenset[str] = COMMANDS
@@ -62,6 +65,8 @@ class Traits:
     max_amount: int = MAX_AMOUNT
     max_window: int = 2_678_400_000_000
     max_stored_refusals: int | None = MAX_STORED_REFUSALS
+    keys: str | None = "[ -~]{1,255}"
+    quotes_keys: bool = True
 
     @property
     def dates_authorizations(self) -> bool:
@@ -80,6 +85,10 @@ class Traits:
     def reason(self, reason: str) -> str:
         """The reason to give instead of this one."""
         return reason if reason in self.reasons else self.reasons[0]
+
+    def takes_key(self, key: str) -> bool:
+        """Whether the service takes this as a key."""
+        return self.keys is None or re.fullmatch(self.keys, key) is not None
 
     def is_malformed(self, amount: object) -> bool:
         """Whether the service refuses this as no amount; ``True`` is not 1 here."""

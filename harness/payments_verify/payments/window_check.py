@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from payments_verify.payments.machine import EPOCH
+from payments_verify.payments.inputs import EPOCH
 from payments_verify.payments.observations import Invocation, Observation, UnreadableAnswerError, outcomes_in
 from payments_verify.payments.oracle import MismatchError
 from payments_verify.payments.service_under_test import ServiceUnderTest, SweepError

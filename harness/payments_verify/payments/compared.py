@@ -1,0 +1,231 @@
+"""Commands to one system, one after the other, each answer compared with the model's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from itertools import count
+from typing import Any
+from uuid import uuid4
+
+from payments_model import Expire, Outcome, Record, apply
+from payments_verify.payments.input_reach import classes_reached
+from payments_verify.payments.inputs import SECOND, TWO_FORMS
+from payments_verify.payments.observations import Invocation, Observation, UnreadableAnswerError, outcomes_in
+from payments_verify.payments.oracle import MismatchError, answer, difference
+from payments_verify.payments.reproduction import Call
+from payments_verify.payments.service_under_test import (
+    EndedError,
+    ServiceUnderTest,
+    SweepError,
+    UnansweredError,
+)
+from payments_verify.payments.tally import NoMoreProgramsError, Tally
+from payments_verify.payments.trace import Trace
+from payments_verify.payments.transitions import transition
+from pgweave.history.operations import Operation
+
+_BY_ITSELF = (
+    "\nThe payment is due, and no sweep was asked for. A service that expires payments by itself says within"
+    " how long: sweep.within in its binding. Its windows are then waited for."
+)
+
+
+class ComparedCalls:
+    """Commands to one system, checked against the model. Subclasses name the system and the runner.
+
+    Attributes:
+        reuses_keys: whether a key is used more than once for a payment.
+        records: what the model says of each payment that is looked at.
+        now: where the clock stands, in µs.
+        commands: what was asked, for people.
+    """
+
+    system: ServiceUnderTest
+    runner: asyncio.Runner
+    tally: Tally
+    reuses_keys = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: dict[str, Record] = {}
+        self.bodies: dict[tuple[str, str], str] = {}
+        self.trace = Trace()
+        self.commands: list[str] = []
+        self._keys = count()
+        self.tally.begin_example()
+        self.now = self.tally.now
+        self._note("set_clock", now=self.now)
+        self.runner.run(self.system.set_clock(self.now))
+
+    def expire(self) -> None:
+        """Run the sweep."""
+        assert self.system.sweep_batch is not None
+        self._note("expire")
+        self.commands.append("sweep")
+        try:
+            self.runner.run(self.system.sweep())
+        except SweepError as error:
+            if self.runner.run(self.system.end()) is None:
+                raise
+            self._require_answered("a sweep", Observation("unknown", {"error": f"{error}"}))
+        self.trace.add("sweep", {}, {})
+        for each, record in self.records.items():
+            self.records[each], done = apply(record, Expire(), self.now)
+            if done.outcome is Outcome.EXPIRED:
+                self._count("expire", done.outcome.name.lower())
+                self.tally.exercised[transition(record, "expire", "expired", self.records[each])] += 1
+
+    def everything_visible_agrees(self) -> None:
+        """Every payment, its attempts, and each used key's answer are the model's."""
+        for payment in self.records:
+            for look in self.system.traits.looks:
+                self.perform(look, payment, is_step=False)
+        if not self.reuses_keys:
+            return
+        for payment, key in list(self.bodies):
+            attempt = self.records[payment].attempt(key) if payment in self.records else None
+            if attempt is not None:
+                self.perform(
+                    "capture",
+                    payment,
+                    is_step=False,
+                    quotes_key=self.system.traits.quotes_keys,
+                    key=key,
+                    amount=attempt.amount,
+                )
+
+    def authorized(self, amount: int, window: int = 60 * SECOND) -> str:
+        """Create and authorize a payment."""
+        payment = self._create(amount)
+        self.perform("authorize", payment, window=self.system.traits.window(window))
+        return payment
+
+    def set_clock(self, now: int) -> None:
+        """Set the database's clock, in µs."""
+        self._note("set_clock", now=now)
+        back, self.now = self.now - now, now
+        self.tally.now = max(self.tally.now, now)
+        self.commands.append(f"clock {now}")
+        self.runner.run(self.system.set_clock(now))
+        if back > 0:
+            self.trace.add("clock_back", {"by": back}, {"by": back})
+        self.trace.add("clock", {"now": now}, {"now": now})
+
+    def perform(
+        self,
+        f: str,
+        payment: str,
+        *,
+        is_step: bool = True,
+        quotes_key: bool = False,
+        **arguments: Any,  # noqa: ANN401
+    ) -> None:
+        """Send a command and compare the answer with the model's.
+
+        Raises:
+            MismatchError: if they differ.
+        """
+        note = {"quotes_key": True} if quotes_key else {}
+        self._note("perform", f=f, payment=payment, is_step=is_step, **note, **arguments)
+        invocation = Invocation(f, {"payment": payment, **arguments}, quotes_key)
+        self.tally.program += is_step
+        if is_step:
+            form = ", the key as a quoted string" if quotes_key else ""
+            self.commands.append(f"{f} {dict(invocation.value)}{form}")
+        before = self.records.setdefault(payment, Record())
+        self.records[payment], expected = answer(before, invocation, self.now)
+        seen = self._send(invocation)
+        self._compare(invocation, expected, seen)
+        outcome = expected["outcome"] + (" (replayed)" if expected.get("replayed") else "")
+        self.tally.exercised[transition(before, f, outcome, self.records[payment])] += 1
+        self.tally.steps += is_step
+        if f == "capture":
+            self._count_inputs(invocation, before)
+        if is_step:
+            self.trace.add(f, invocation.value, seen)
+            self._count(f, outcome)
+
+    def refused_as_malformed(self, f: str, payment: str, **arguments: Any) -> None:  # noqa: ANN401
+        """Send a command that must be refused as malformed, whatever the state."""
+        self._note("refused_as_malformed", f=f, payment=payment, **arguments)
+        invocation = Invocation(f, {"payment": payment, **arguments})
+        self.tally.program += 1
+        self.commands.append(f"{f} {dict(invocation.value)}")
+        self._compare(invocation, {"outcome": "malformed"}, self._send(invocation))
+        record = self.records.get(payment, self._nothing())
+        self.tally.exercised[transition(record, f, "malformed", record)] += 1
+        self.tally.steps += 1
+        self._count(f, "malformed")
+
+    def forget_all(self) -> None:
+        """Use no payment more, so that they are not looked at again."""
+        self.records.clear()
+
+    def _count_inputs(self, invocation: Invocation, before: Record) -> None:
+        payment = invocation.value["payment"]
+        others = [record for each, record in self.records.items() if each != payment]
+        reached = classes_reached(invocation.value, before, self.records[payment], others, self.now)
+        self.tally.inputs.update(reached)
+        if invocation.quotes_key and before.attempt(invocation.value["key"]) is not None:
+            self.tally.inputs[TWO_FORMS] += 1
+
+    def _note(self, method: str, **arguments: Any) -> None:  # noqa: ANN401 - any argument
+        self.tally.programs[-1].append(Call(method, arguments))
+
+    def _create(self, amount: int) -> str:
+        payment = str(uuid4())
+        self.records[payment] = self._nothing()
+        self.perform("create", payment, amount=min(amount, self.system.traits.max_amount))
+        return payment
+
+    def _nothing(self) -> Record:
+        return Record(max_refusals=self.system.traits.max_stored_refusals)
+
+    def _key(self, key: str) -> str:
+        return key if self.reuses_keys else f"{key} {next(self._keys)}"
+
+    def _send(self, invocation: Invocation) -> Mapping[str, Any]:
+        try:
+            observed = self.runner.run(self.system.clients[0].send(invocation))
+        except UnreadableAnswerError as error:
+            raise self._mismatch(str(error)) from None
+        self._require_answered(f"{invocation.f} {dict(invocation.value)}", observed)
+        return observed.value
+
+    def _require_answered(self, asked: str, observed: Observation) -> None:
+        try:
+            self.runner.run(self.system.require_answered(asked, observed))
+        except EndedError as ended:
+            self.tally.keep_end(MismatchError(f"{ended}", (), self.commands), ended.end)
+            raise NoMoreProgramsError from None
+        except UnansweredError as unanswered:
+            raise self._mismatch(f"{unanswered}") from None
+
+    def _compare(self, invocation: Invocation, expected: Mapping[str, Any], seen: Mapping[str, Any]) -> None:
+        self.tally.comparisons += 1
+        traits = self.system.traits
+        wrong = difference(traits.visible(invocation.f, expected), traits.visible(invocation.f, seen))
+        body = seen.get("body")
+        if wrong is None and "decided_at" in expected:
+            place = (invocation.value["payment"], invocation.value["key"])
+            first = self.bodies.setdefault(place, str(body))
+            wrong = None if first == body else f"body: first answered {first!r}, now {body!r}"
+        if wrong is not None:
+            self.trace.add(invocation.f, invocation.value, seen)
+            hint = _BY_ITSELF if self._may_have_expired(invocation.value["payment"], seen) else ""
+            told = f"{invocation.f} {dict(invocation.value)}: {wrong}{hint}"
+            raise self._mismatch(told, self.trace.operations())
+
+    def _may_have_expired(self, payment: str, seen: Mapping[str, Any]) -> bool:
+        """Whether an answer shows a payment as failed that is due, and that no sweep of ours has expired."""
+        _, done = apply(self.records.get(payment, self._nothing()), Expire(), self.now)
+        failed = "payment_failed" in outcomes_in(seen) or seen.get("payment", {}).get("state") == "failed"
+        return done.outcome is Outcome.EXPIRED and failed
+
+    def _mismatch(self, what: str, operations: Sequence[Operation] = ()) -> MismatchError:
+        return self.tally.kept(MismatchError(what, operations, self.commands))
+
+    def _count(self, f: str, outcome: str) -> None:
+        name = f"{f} -> {outcome}"
+        self.tally.outcomes[name] = self.tally.outcomes.get(name, 0) + 1

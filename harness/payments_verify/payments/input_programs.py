@@ -1,0 +1,155 @@
+"""A short program for each class of inputs: what only chance would come to otherwise, each run comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TypeAlias
+
+from payments_verify.payments.compared import ComparedCalls
+from payments_verify.payments.inputs import (
+    ALIKE_AMOUNTS,
+    ALIKE_KEYS,
+    AMOUNTS,
+    ANOTHER_PAYMENTS_KEY,
+    EDGES,
+    INSTANTS,
+    ODD_MICROSECONDS,
+    SECOND,
+    STANDS_STILL,
+    STEPS_BACK,
+    TWO_FORMS,
+    WINDOWS,
+    amounts_of,
+    classes_of,
+    keys_of,
+)
+from payments_verify.payments.traits import Traits
+
+InputProgram: TypeAlias = Callable[[ComparedCalls], None]
+
+_AMOUNT = 500
+_OFFSETS = (1, 499_999, 999_999)  # cut to ms, or rounded, each is another instant
+
+
+def input_programs(traits: Traits) -> Mapping[str, InputProgram]:
+    """The programs for a service, by the class that each is for; some come to others, too."""
+    programs = dict(_of_keys(traits)) | dict(_of_instants(traits)) | dict(_of_amounts(traits))
+    return {name: programs[name] for name in classes_of(traits) if name in programs}
+
+
+def _of_keys(traits: Traits) -> Iterator[tuple[str, InputProgram]]:
+    for name in ALIKE_KEYS:
+        yield name, partial(_alike_keys, keys=keys_of(traits, name))
+    yield ANOTHER_PAYMENTS_KEY, _one_key_of_two_payments
+    yield TWO_FORMS, partial(_alike_keys, keys=("key",), forms=(True, False))
+
+
+def _of_instants(traits: Traits) -> Iterator[tuple[str, InputProgram]]:
+    for name, instant in INSTANTS.items():
+        window = min(WINDOWS["windows: the longest"], traits.max_window)
+        yield name, partial(_window_around, instant=instant, window=window)
+    for name, window in WINDOWS.items():
+        yield name, partial(_edges_and_sweep, window=window)
+    yield ODD_MICROSECONDS, _odd_microseconds
+    yield STANDS_STILL, _clock_stands_still
+    yield STEPS_BACK, _clock_steps_back
+
+
+def _of_amounts(traits: Traits) -> Iterator[tuple[str, InputProgram]]:
+    for name, amounts in AMOUNTS.items():
+        yield name, partial(_each_amount, amounts=amounts_of(traits, amounts))
+    for name, (authorized, *alike) in ALIKE_AMOUNTS.items():
+        yield name, partial(_alike_amounts, authorized=authorized, alike=amounts_of(traits, alike))
+
+
+def _alike_keys(calls: ComparedCalls, keys: Sequence[str], forms: Sequence[bool] = (False, True)) -> None:
+    """Each key has a refusal of its own, but for the last, which captures; and each repeats its own."""
+    payment = calls.authorized(_AMOUNT)
+    for number, key in enumerate(keys):
+        amount = _AMOUNT if key == keys[-1] else _AMOUNT + 1 + number
+        for quotes_key in forms if calls.system.traits.quotes_keys else forms[:1]:
+            calls.perform("capture", payment, key=key, amount=amount, quotes_key=quotes_key)
+    calls.everything_visible_agrees()
+
+
+def _one_key_of_two_payments(calls: ComparedCalls) -> None:
+    first, second = calls.authorized(_AMOUNT), calls.authorized(_AMOUNT)
+    for payment, amount in ((first, _AMOUNT), (second, _AMOUNT + 1)):
+        calls.perform("capture", payment, key="shared", amount=amount)
+    calls.everything_visible_agrees()
+
+
+def _window_around(calls: ComparedCalls, instant: int, window: int) -> None:
+    calls.set_clock(instant - window // 2)
+    _edges_of(calls, window)
+
+
+def _odd_microseconds(calls: ComparedCalls) -> None:
+    second = calls.now - calls.now % SECOND
+    for number, offset in enumerate(_OFFSETS, 1):
+        calls.set_clock(second + 10 * number * SECOND + offset)
+        _edges_of(calls, SECOND)
+
+
+def _edges_of(calls: ComparedCalls, window: int) -> None:
+    """At each edge of a window a payment is captured; a sweep leaves what is not due, and takes what is."""
+    payments = {offset: calls.authorized(_AMOUNT, window) for offset in EDGES}
+    end = calls.now + window
+    for offset, payment in payments.items():
+        calls.set_clock(end + offset)
+        calls.perform("capture", payment, key=f"at {offset}", amount=_AMOUNT)
+        calls.everything_visible_agrees()
+        if calls.system.traits.sweeps and offset != 0:
+            calls.expire()
+    calls.everything_visible_agrees()
+    calls.forget_all()
+
+
+def _edges_and_sweep(calls: ComparedCalls, window: int) -> None:
+    """The same, and a sweep in the very µs in which a window ends."""
+    _edges_of(calls, window)
+    calls.authorized(_AMOUNT, window)
+    calls.set_clock(calls.now + window)
+    if calls.system.traits.sweeps:
+        calls.expire()
+    calls.everything_visible_agrees()
+
+
+def _clock_stands_still(calls: ComparedCalls) -> None:
+    first, second = calls.authorized(_AMOUNT), calls.authorized(_AMOUNT)
+    for key, payment, amount in (("1", first, _AMOUNT + 1), ("2", first, _AMOUNT), ("3", second, _AMOUNT)):
+        calls.perform("capture", payment, key=key, amount=amount)
+    calls.everything_visible_agrees()
+
+
+def _clock_steps_back(calls: ComparedCalls) -> None:
+    """What decides is the clock as it is: before an authorization, and within a window that had ended."""
+    early, late = calls.authorized(_AMOUNT, SECOND), calls.authorized(_AMOUNT, SECOND)
+    begun = calls.now
+    calls.set_clock(begun + SECOND)
+    calls.perform("capture", late, key="late", amount=_AMOUNT)
+    calls.set_clock(begun + SECOND - 1)
+    calls.perform("capture", late, key="in time", amount=_AMOUNT)
+    calls.set_clock(begun - SECOND)
+    calls.perform("capture", early, key="early", amount=_AMOUNT)
+    calls.everything_visible_agrees()
+
+
+def _each_amount(calls: ComparedCalls, amounts: Sequence[int]) -> None:
+    for amount in amounts:
+        payment = calls.authorized(amount)
+        calls.perform("capture", payment, key="amount", amount=amount)
+        calls.everything_visible_agrees()
+        calls.forget_all()
+
+
+def _alike_amounts(calls: ComparedCalls, authorized: int, alike: Sequence[int]) -> None:
+    payment = calls.authorized(authorized)
+    for amount in alike:
+        calls.perform("capture", payment, key=f"{amount}", amount=amount)
+    calls.perform("capture", payment, key=f"{authorized}", amount=authorized)
+    # Under one key, too, another amount is another request.
+    for amount in alike:
+        calls.perform("capture", payment, key=f"{authorized}", amount=amount)
+    calls.everything_visible_agrees()

@@ -1,0 +1,247 @@
+"""Classes of inputs: the program of each finds what the class shows; what was not reached does not hold."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
+from html import unescape
+from struct import pack, unpack
+from typing import Any
+from urllib.parse import unquote_plus
+from zlib import crc32
+
+import psycopg
+import pytest
+
+from payments_verify.binding.coverage import traits_of, unchecked
+from payments_verify.binding.file import default_text, parse
+from payments_verify.payments import programs
+from payments_verify.payments.checks import machine_check
+from payments_verify.payments.compared import ComparedCalls
+from payments_verify.payments.input_classes import in_another_time_zone
+from payments_verify.payments.input_programs import input_programs
+from payments_verify.payments.inputs import (
+    ALIKE_AMOUNTS,
+    ALIKE_KEYS,
+    ALL_CLASSES,
+    AMOUNTS,
+    INSTANTS,
+    left_out,
+)
+from payments_verify.payments.observations import Invocation, Observation, Sender
+from payments_verify.payments.oracle import MismatchError
+from payments_verify.payments.service_under_test import ServiceUnderTest
+from payments_verify.payments.tally import Tally
+from payments_verify.payments.traits import EVERYTHING
+from payments_verify.systems import in_memory
+from tests.support.postgres import Database
+
+
+@dataclass
+class Folding:
+    """A client that takes some keys, or amounts, for others that it has sent before."""
+
+    inner: Sender
+    fold_key: Callable[[str], Any] = str
+    fold_amount: Callable[[Any], Any] = lambda amount: amount
+    seen: dict[tuple[str, Any], Any] = field(default_factory=dict, init=False)
+
+    async def send(self, invocation: Invocation) -> Observation:
+        value = dict(invocation.value)
+        for name, fold in (("key", self.fold_key), ("amount", self.fold_amount)):
+            if name in value and type(value[name]) in (str, int):
+                value[name] = self.seen.setdefault((name, fold(value[name])), value[name])
+        return await self.inner.send(replace(invocation, value=value))
+
+
+@asynccontextmanager
+async def folding(**folds: Callable[[Any], Any]) -> AsyncIterator[ServiceUnderTest]:
+    async with in_memory() as system:
+        yield replace(system, clients=tuple(Folding(client, **folds) for client in system.clients))
+
+
+@contextmanager
+def opened(
+    context: AbstractAsyncContextManager[ServiceUnderTest], runner: asyncio.Runner
+) -> Iterator[ServiceUnderTest]:
+    """What the context opens in the runner's loop."""
+    system = runner.run(context.__aenter__())
+    try:
+        yield system
+    finally:
+        runner.run(context.__aexit__(None, None, None))
+
+
+def found_by(name: str, **folds: Callable[[Any], Any]) -> bool:
+    """Whether the class's program alone finds it."""
+    with asyncio.Runner() as runner, opened(folding(**folds), runner) as system:
+        calls = type("Calls", (ComparedCalls,), {"system": system, "runner": runner, "tally": Tally()})
+        try:
+            input_programs(system.traits)[name](calls())
+        except MismatchError:
+            return True
+    return False
+
+
+def hash_of_java(key: str) -> int:
+    total = 0
+    for character in key:
+        total = (31 * total + ord(character)) % 2**32
+    return total
+
+
+def fnv(key: str) -> int:
+    total = 0x811C9DC5
+    for byte in key.encode():
+        total = (total ^ byte) * 0x01000193 % 2**32
+    return total
+
+
+def number(key: str) -> Any:
+    try:
+        return int(key, 0) if key.startswith("0x") else float(key)
+    except ValueError:
+        return key
+
+
+FOLDS: dict[str, list[Callable[[str], Any]]] = {
+    "keys: differ in character 37": [lambda key: key[:36]],
+    "keys: differ in character 65": [lambda key: key[:64]],
+    "keys: differ in character 129": [lambda key: key[:128]],
+    "keys: differ in character 255": [lambda key: key[:254]],
+    "keys: long, differ in the first character": [lambda key: key[-254:]],
+    "keys: case": [str.casefold, str.title],
+    "keys: spaces at the edges": [str.strip, str.lstrip, str.rstrip],
+    "keys: spaces within": [lambda key: " ".join(key.split()), lambda key: key.replace(" ", "")],
+    "keys: prefixes of each other": [lambda key: key[:7]],
+    "keys: leading zeros and signs": [number, lambda key: key.lstrip("0")],
+    "keys: ways to write a number": [number],
+    "keys: ways to write a UUID": [lambda key: key.strip("{}").replace("-", "").lower()],
+    "keys: punctuation that collations pass over": [lambda key: "".join(filter(str.isalnum, key))],
+    "keys: quotes": [lambda key: key.strip('"'), lambda key: key.strip("'")],
+    "keys: backslashes and escapes of JSON": [
+        lambda key: key.replace("\\u0041", "A"),
+        lambda key: key.replace("\\\\", "\\"),
+        lambda key: key.replace("\\", ""),
+    ],
+    "keys: escapes of URLs": [unquote_plus],
+    "keys: paths and queries": [lambda key: key.partition("?")[0], os.path.normpath],
+    "keys: entities of HTML": [unescape],
+    "keys: wildcards of SQL": [lambda key: key.replace("%", "").replace("_", "")],
+    "keys: quotes and comments of SQL": [
+        lambda key: key.partition("--")[0],
+        lambda key: key.replace("''", "'"),
+    ],
+    "keys: lists and parameters of headers": [
+        lambda key: key.partition(",")[0],
+        lambda key: key.partition(";")[0],
+    ],
+    "keys: what a shell expands": [lambda key: key.replace("{", "").replace("}", "")],
+    "keys: separators of joined keys": [lambda key: key.translate(str.maketrans(":|/,", "::::"))],
+    "keys: words of a language": [
+        str.lower,
+        lambda key: {"true": "1", "True": "1", "None": "null"}.get(key, key),
+    ],
+    "keys: the same letters in another order": [lambda key: sum(key.encode()) % 2**16],
+    "keys: equal by a hash of 32 bits": [lambda key: crc32(key.encode()), hash_of_java, fnv],
+}
+
+
+@pytest.mark.invariant("I3")
+@pytest.mark.parametrize("name", ALIKE_KEYS)
+def test_keys_that_a_service_takes_for_equal_are_told_apart(name: str) -> None:
+    for fold in FOLDS[name]:
+        assert found_by(name, fold_key=fold)
+    assert not found_by(name)
+
+
+@pytest.mark.invariant("I1")
+@pytest.mark.parametrize(
+    ("name", "fold"),
+    [
+        ("amounts: equal in 8 or 16 bits", lambda amount: amount % 2**16),
+        ("amounts: equal in 8 or 16 bits", lambda amount: amount % 2**8),
+        ("amounts: equal in 32 bits", lambda amount: amount % 2**32),
+        ("amounts: equal in 32 bits", lambda amount: amount % 2**31),
+        (
+            "amounts: equal as floats of 32 bits",
+            lambda amount: unpack("f", pack("f", amount)),
+        ),
+        ("amounts: equal in whole units", lambda amount: amount // 100),
+        ("amounts: one digit more, or others at the end", lambda amount: f"{amount:.6g}"),
+    ],
+)
+def test_amounts_that_a_service_takes_for_equal_are_told_apart(name: str, fold: Callable[[int], Any]) -> None:
+    assert name in ALIKE_AMOUNTS
+    assert found_by(name, fold_amount=fold)
+
+
+@pytest.mark.parametrize(
+    ("name", "amount", "kept_as"),
+    [
+        ("amounts: the least and the most", 999_999_999_999, 1),
+        ("amounts: powers of two", 2**31, 2**31 - 1),
+        ("amounts: powers of ten", 10**9, 10**9 - 1),
+        ("amounts: no binary fraction of 100", 57, 29),
+    ],
+)
+def test_amounts_at_which_types_end_are_captured(name: str, amount: int, kept_as: int) -> None:
+    assert amount in AMOUNTS[name]
+    assert found_by(name, fold_amount=lambda asked: kept_as if asked == amount else asked)
+    assert not found_by(name)
+
+
+def test_each_class_is_reached_and_counted() -> None:
+    result = machine_check("right", in_memory, examples=1, steps=1, seed=1)
+    assert result.verdict == "holds"
+    assert list(result.details["inputs"]["reached"]) == list(ALL_CLASSES)
+    assert min(result.details["inputs"]["reached"].values()) > 0
+    assert result.details["inputs"]["left_out"] == {}
+
+
+def test_what_no_program_came_to_does_not_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    leap = "clock: a leap day"
+    without = {name: run for name, run in input_programs(EVERYTHING).items() if name != leap}
+    monkeypatch.setattr(programs, "input_programs", lambda _: without)
+    result = machine_check("right", in_memory, examples=1, steps=1, seed=1)
+    assert result.verdict == "no verdict"
+    assert result.counterexample == f"no program came to these classes of inputs: {leap}"
+
+
+def test_what_a_binding_leaves_out_is_named() -> None:
+    uuids = parse(default_text().replace('key = "quoted text"', 'key = "uuid"'), "mine.toml")
+    out = left_out(traits_of(uuids, moves_clock=False))
+    assert set(ALIKE_KEYS) < set(out)
+    assert set(INSTANTS) < set(out)
+    told = list(unchecked(uuids, traits_of(uuids, moves_clock=True), has_database=True))
+    assert any("keys: case" in each for each in told)
+    short = parse(default_text().replace("{1,255}", "{1,64}"), "mine.toml")
+    assert left_out(traits_of(short, moves_clock=True)) == {
+        "keys: differ in character 65": "limits.keys",
+        "keys: differ in character 129": "limits.keys",
+        "keys: differ in character 255": "limits.keys",
+        "keys: long, differ in the first character": "limits.keys",
+    }
+
+
+def test_the_time_zone_of_host_and_sessions_is_another(
+    shared_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.delenv("PGTZ", raising=False)
+    time.tzset()
+    with in_another_time_zone():
+        assert time.localtime(1_900_000_000).tm_gmtoff == -4 * 3_600
+        assert time.localtime(1_920_000_000).tm_gmtoff == -5 * 3_600
+        with psycopg.connect(shared_database.dsn) as connection:
+            hours = "SELECT extract(timezone FROM to_timestamp(%s)) / 3600"
+            row = connection.execute(hours, [1_900_000_000]).fetchone()
+            assert row is not None
+            assert row[0] == -4
+    assert os.environ["TZ"] == "UTC"
+    assert "PGTZ" not in os.environ
+    assert time.localtime(1_900_000_000).tm_gmtoff == 0
