@@ -25,12 +25,13 @@ from lab.peers import Peer
 from payments_verify.binding import Sweep, default_binding
 from payments_verify.called import command_line
 from payments_verify.payments.conformance import QUICK as TRIALS
-from payments_verify.payments.conformance import LevelResult, Subject, Trials, examine, examine_level
+from payments_verify.payments.conformance import Examination, Trials, examine, examine_level
+from payments_verify.payments.conformance_levels import LevelResult
 from payments_verify.payments.faults_check import FaultPlan, faults_check
 from payments_verify.payments.scenarios import ONE_CAPTURE, SCENARIOS
 from payments_verify.result import CheckResult, Progress, ViolationFound, no_progress, unfinished
 from payments_verify.suite import Effort, Planned, suite
-from payments_verify.systems import EXPLORING, gated, prepared_database, started_subject
+from payments_verify.systems import EXPLORING, examination_of, gated, prepared_database
 from pgweave import outermost
 from pgweave.gate import Fault
 from pgweave.verdict import Verdict, worst
@@ -166,9 +167,11 @@ def run_peer(
     levels: list[LevelResult] = []
     problems: list[Problem] = []
     try:
-        with started_subject(peer.command, peer.binding, bin_dir, quick=True, highest=peer.level) as subject:
+        with examination_of(
+            peer.command, peer.binding, bin_dir, quick=True, highest=peer.level
+        ) as examination:
             examine(
-                _few(subject, random.Random(f"{peer.name}/{seed}")),
+                _few(examination, random.Random(f"{peer.name}/{seed}")),
                 _PEER_TRIALS,
                 folder=folder / peer.name.replace("/", "-"),
                 seed=seed,
@@ -225,11 +228,11 @@ def _problem_of(level: LevelResult) -> Problem:
     return Problem(f"level {level.level}", verdict, level.counterexample or level.reason or "")
 
 
-def _few(subject: Subject, rng: random.Random) -> Subject:
-    """A subject with few of its scenarios and faults: other runs draw others."""
-    scenarios = rng.sample(list(subject.scenarios), min(_PEER_SCENARIOS, len(subject.scenarios)))
-    plans = [replace(each, faults=(rng.choice(each.faults),)) for each in subject.fault_scenarios[:1]]
-    return replace(subject, scenarios=scenarios, fault_scenarios=plans)
+def _few(examination: Examination, rng: random.Random) -> Examination:
+    """An examination with few of its scenarios and faults: other runs draw others."""
+    scenarios = rng.sample(list(examination.scenarios), min(_PEER_SCENARIOS, len(examination.scenarios)))
+    plans = [replace(each, faults=(rng.choice(each.faults),)) for each in examination.fault_plans[:1]]
+    return replace(examination, scenarios=scenarios, fault_plans=plans)
 
 
 def _with_chance(
@@ -263,15 +266,15 @@ def _as_somebody_elses(
     cli = f"{sys.executable} -m payments_core"
     binding = msgspec.structs.replace(default_binding(), sweep=Sweep(command=f"{cli} sweep"))
     command = f"{cli} migrate >/dev/null && exec {cli} serve --port $PORT"
-    with started_subject(command, binding, bin_dir, quick=True, highest=max(_BLACK_BOX)) as subject:
+    with examination_of(command, binding, bin_dir, quick=True, highest=max(_BLACK_BOX)) as examination:
         for level in _BLACK_BOX:
-            results += _examined(subject, level, seed, folder, on_check(f"conformance, level {level}"))
+            results += _examined(examination, level, seed, folder, on_check(f"conformance, level {level}"))
 
 
 def _examined(
-    subject: Subject, level: int, seed: int, folder: Path, progress: Progress
+    examination: Examination, level: int, seed: int, folder: Path, progress: Progress
 ) -> Sequence[CheckResult]:
-    found = examine_level(subject, TRIALS, level, folder=folder, seed=seed, progress=progress)
+    found = examine_level(examination, TRIALS, level, folder=folder, seed=seed, progress=progress)
     return [
         replace(result, name=f"conformance, level {level}: {result.name.partition(':')[0]}")
         for result in found.checks

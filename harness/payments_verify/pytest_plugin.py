@@ -5,7 +5,7 @@ pytest finds: one for each of the first three levels, and at levels 4 and 5 one 
 with its counterexample; what the binding keeps from being checked stands in the header of the report. JUnit
 reports are pytest's own; each test has as properties how many cases it rests on, and the seed.
 
-Fixtures: ``payments_subject`` is the service as `payments_verify.payments.conformance` takes it, and
+Fixtures: ``payments_subject`` is the service, as an `Examination`, and
 ``payments_examine`` examines it at one level with the options of the command line.
 """
 
@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 if TYPE_CHECKING:
-    from payments_verify.payments.conformance import LevelResult, Subject
+    from payments_verify.payments.conformance import Examination
+    from payments_verify.payments.conformance_levels import LevelResult
 
 _SUBJECT = pytest.StashKey["Opened"]()
 _BLACK_BOX = (1, 2, 3)
@@ -34,20 +35,20 @@ class Opened:
 
     config: pytest.Config
     stack: ExitStack
-    subject: Subject | None = None
+    examination: Examination | None = None
 
-    def __call__(self) -> Subject:
+    def __call__(self) -> Examination:
         """The service; with a database server of the harness's own where the harness starts it.
 
         Raises:
             UsageError: there is none to be had.
         """
-        if self.subject is None:
+        if self.examination is None:
             try:
-                self.subject = self.stack.enter_context(_open(self.config))
+                self.examination = self.stack.enter_context(_open(self.config))
             except (RuntimeError, OSError) as error:
                 raise pytest.UsageError(f"payments: {_in_one_line(error)}") from None
-        return self.subject
+        return self.examination
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -99,11 +100,11 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     opened = config.stash.get(_SUBJECT, None)
     if opened is None:
         return []
-    subject = opened()
+    examination = opened()
     seed = config.getoption("--payments-seed")
     return [
-        f"payments: {subject.name}, seed {seed}",
-        *(f"payments, not checked: {each}" for each in subject.unchecked),
+        f"payments: {examination.name}, seed {seed}",
+        *(f"payments, not checked: {each}" for each in examination.unchecked),
     ]
 
 
@@ -119,13 +120,13 @@ def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.It
         items.extend(report.result)
 
 
-def _levels(config: pytest.Config, subject: Subject) -> tuple[int, ...]:
+def _levels(config: pytest.Config, examination: Examination) -> tuple[int, ...]:
     """The levels to be examined.
 
     Raises:
         UsageError: the last is none that there is for the service.
     """
-    levels = _BLACK_BOX if subject.gated is None else (*_BLACK_BOX, 4, 5)
+    levels = _BLACK_BOX if examination.open_behind_gate is None else (*_BLACK_BOX, 4, 5)
     last = config.getoption("--payments-level") or levels[-1]
     if last not in levels:
         raise pytest.UsageError(f"--payments-level: there are {levels[0]} to {levels[-1]} for this service")
@@ -133,7 +134,7 @@ def _levels(config: pytest.Config, subject: Subject) -> tuple[int, ...]:
 
 
 @pytest.fixture(scope="session")
-def payments_subject(request: pytest.FixtureRequest) -> Subject:
+def payments_subject(request: pytest.FixtureRequest) -> Examination:
     """The service that is examined; the test is an error where none is named."""
     opened = request.config.stash.get(_SUBJECT, None)
     if opened is None:
@@ -142,7 +143,9 @@ def payments_subject(request: pytest.FixtureRequest) -> Subject:
 
 
 @pytest.fixture(scope="session")
-def payments_examine(pytestconfig: pytest.Config, payments_subject: Subject) -> Callable[[int], LevelResult]:
+def payments_examine(
+    pytestconfig: pytest.Config, payments_subject: Examination
+) -> Callable[[int], LevelResult]:
     """Examines the service at one level, as the options say, and gives the result."""
     return partial(_examined, pytestconfig, payments_subject)
 
@@ -156,43 +159,43 @@ class Conformance(pytest.Collector):
 
     def collect(self) -> Iterator[pytest.Item]:
         """The tests up to the level asked for, in their order."""
-        subject = self.config.stash[_SUBJECT]()
+        examination = self.config.stash[_SUBJECT]()
         for level in self._levels:
-            for name, part in _parts(subject, level):
-                yield LevelItem.from_parent(self, name=name, level=level, subject=part)
+            for name, part in _parts(examination, level):
+                yield LevelItem.from_parent(self, name=name, level=level, examination=part)
 
 
-def _parts(subject: Subject, level: int) -> Iterator[tuple[str, Subject]]:
+def _parts(examination: Examination, level: int) -> Iterator[tuple[str, Examination]]:
     """What is a test of its own at a level: the level, or each of its scenarios."""
     if level == 4:
-        for scenario in subject.scenarios:
-            yield f"level-4[{scenario.name}]", replace(subject, scenarios=(scenario,))
+        for scenario in examination.scenarios:
+            yield f"level-4[{scenario.name}]", replace(examination, scenarios=(scenario,))
     elif level == 5:
-        for plan in subject.fault_scenarios:
-            yield f"level-5[{plan.scenario.name}]", replace(subject, fault_scenarios=(plan,))
+        for plan in examination.fault_plans:
+            yield f"level-5[{plan.scenario.name}]", replace(examination, fault_plans=(plan,))
     else:
-        yield f"level-{level}", subject
+        yield f"level-{level}", examination
 
 
 class LevelItem(pytest.Item):
     """One level, or one scenario of it."""
 
-    def __init__(self, *, level: int, subject: Subject, **arguments: Any) -> None:  # noqa: ANN401 - pytest's
+    def __init__(self, *, level: int, examination: Examination, **arguments: Any) -> None:  # noqa: ANN401 - pytest's
         super().__init__(**arguments)
         self._level = level
-        self._subject = subject
+        self._examination = examination
         self._result: LevelResult | None = None
 
     def setup(self) -> None:
         """Examine the level: what has no verdict, as where nothing starts, is then an error."""
-        from payments_verify.payments.conformance import LevelResult  # noqa: PLC0415 - see _open
+        from payments_verify.payments.conformance_levels import LevelResult  # noqa: PLC0415 - see _open
         from payments_verify.result import ViolationFound  # noqa: PLC0415 - see _open
 
         self.user_properties.append(("payments_seed", self.config.getoption("--payments-seed")))
         result: LevelResult | None = None
         why = ""
         try:
-            result = _examined(self.config, self._subject, self._level)
+            result = _examined(self.config, self._examination, self._level)
         except ViolationFound as found:
             result = LevelResult(self._level, "violated", (found.result,))
             if isinstance(found.__cause__, KeyboardInterrupt):
@@ -245,11 +248,11 @@ def _in_one_line(why: object) -> str:
     return one_line(" ".join(str(why).split()))
 
 
-def _examined(config: pytest.Config, subject: Subject, level: int) -> LevelResult:
+def _examined(config: pytest.Config, examination: Examination, level: int) -> LevelResult:
     from payments_verify.payments.conformance import FULL, QUICK, examine_level  # noqa: PLC0415 - see _open
 
     return examine_level(
-        subject,
+        examination,
         QUICK if config.getoption("--payments-quick") else FULL,
         level,
         folder=Path(config.getoption("--payments-output")),
@@ -267,15 +270,15 @@ def _binding(config: pytest.Config) -> Any:  # noqa: ANN401 - imported late, see
         raise pytest.UsageError(str(error)) from None
 
 
-def _open(config: pytest.Config) -> Any:  # noqa: ANN401 - a context manager of a Subject
+def _open(config: pytest.Config) -> Any:  # noqa: ANN401 - a context manager of a Examination
     # Imported late: a suite that names no service loads nothing of the harness.
-    from payments_verify.systems import started_subject, subject_at  # noqa: PLC0415
+    from payments_verify.systems import examination_at, examination_of  # noqa: PLC0415
 
     url, binding = config.getoption("--payments-url"), _binding(config)
     if url is not None:
-        return nullcontext(subject_at(url, binding))
+        return nullcontext(examination_at(url, binding))
     file = config.getoption("--payments-binding")
-    return started_subject(
+    return examination_of(
         config.getoption("--payments-command"),
         binding,
         server=config.getoption("--payments-server"),

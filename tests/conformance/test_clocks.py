@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,18 +13,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from payments_verify.binding import Clock, Sweep, load
+from payments_verify.binding import Binding, Clock, Sweep, load
 from payments_verify.payments.checks import machine_check, windows_check
 from payments_verify.payments.conformance import Trials, examine
 from payments_verify.payments.observations import Invocation, Observation
-from payments_verify.payments.service_under_test import ServiceUnderTest
+from payments_verify.payments.service_under_test import OpenService, ServiceUnderTest
 from payments_verify.payments.window_check import check_windows_at_once
 from payments_verify.systems import (
-    StartedService,
     empty_databases,
+    examination_of,
+    examinations,
     in_memory,
-    started_subject,
-    subjects,
+    settle_clock,
+    started_service,
 )
 from tests.conformance.test_peers import BINDING, CHARGES
 from tests.support.postgres import chosen_bin_dir
@@ -47,10 +48,17 @@ def charges(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Charges with a lock, and with the clock that is asked for."""
     monkeypatch.setenv("CHARGES_LOCKED", "1")
 
-    def made(clock: str, *, apart: bool = True) -> StartedService:
+    def made(
+        clock: str, *, apart: bool = True, binding: Binding | None = None
+    ) -> Callable[[], tuple[OpenService, Binding, str | None]]:
         monkeypatch.setenv("CHARGES_CLOCK", clock)
         monkeypatch.setenv("CHARGES_CLOCK_APART", "1" if apart else "")
-        return StartedService(CHARGES, load(BINDING), new_database)
+
+        def settled() -> tuple[OpenService, Binding, str | None]:
+            found, why = settle_clock(CHARGES, binding or load(BINDING), new_database)
+            return partial(started_service, CHARGES, found, new_database), found, why
+
+        return settled
 
     with empty_databases(chosen_bin_dir()) as new_database:
         yield made
@@ -58,23 +66,23 @@ def charges(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 @pytest.mark.parametrize("clock", MOVED)
 def test_a_clock_that_follows_is_moved(charges: Any, clock: str) -> None:
-    service, why = charges(clock).with_its_clock()
-    assert (why, service.traits.moves_clock) == (None, True)
+    _, binding, why = charges(clock)()
+    assert (why, binding) == (None, load(BINDING))
 
 
 @pytest.mark.parametrize("clock", NOT_MOVED)
 def test_a_clock_that_does_not_follow_is_found_out(charges: Any, clock: str) -> None:
-    service, why = charges(clock).with_its_clock()
-    assert service.traits.moves_clock is False
+    _, binding, why = charges(clock)()
+    assert binding.clock.by == "none"
     assert NOT_MOVED[clock] in why
 
 
 def test_a_right_service_with_a_clock_of_its_own_is_not_accused(charges: Any) -> None:
-    service, _ = charges("CURRENT_TIMESTAMP").with_its_clock()
+    open_service, _, _ = charges("CURRENT_TIMESTAMP")()
     results = [
-        machine_check("charges", service.system, examples=10, steps=10, seed=1),
-        windows_check("one at a time", service.system),
-        windows_check("at once", service.system, AT_ONCE),
+        machine_check("charges", open_service, examples=10, steps=10, seed=1),
+        windows_check("one at a time", open_service),
+        windows_check("at once", open_service, AT_ONCE),
     ]
     assert [each.counterexample for each in results] == [None] * 3
     assert results[2].cases > 30  # the one that waits for a lock too
@@ -84,13 +92,13 @@ def test_a_right_service_that_expires_by_itself_is_not_accused(
     charges: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CHARGES_SWEEPS_EVERY_MS", "300")
-    service, why = charges("clock_timestamp()").with_its_clock()
-    assert service.traits.moves_clock is False
+    open_service, binding, why = charges("clock_timestamp()")()
+    assert binding.clock.by == "none"
     assert "expires payments by itself" in why
     results = [
-        machine_check("charges", service.system, examples=10, steps=10, seed=1),
-        windows_check("one at a time", service.system),
-        windows_check("at once", service.system, AT_ONCE),
+        machine_check("charges", open_service, examples=10, steps=10, seed=1),
+        windows_check("one at a time", open_service),
+        windows_check("at once", open_service, AT_ONCE),
     ]
     assert [each.counterexample for each in results] == [None] * 3
 
@@ -104,31 +112,30 @@ def test_a_service_that_says_within_how_long_it_expires_payments_is_held_to_it(
     charges: Any, monkeypatch: pytest.MonkeyPatch, every_ms: str, told: str | None
 ) -> None:
     monkeypatch.setenv("CHARGES_SWEEPS_EVERY_MS", every_ms)
-    made = replace(charges("clock_timestamp()"), binding=says_within(1))
-    service, why = made.with_its_clock()
-    assert (service.traits.moves_clock, why) == (
-        False,
+    open_service, binding, why = charges("clock_timestamp()", binding=says_within(1))()
+    assert (binding.clock.by, why) == (
+        "none",
         "the service expires payments by itself, within 1 s",
     )
-    found = windows_check("one at a time", service.system)
+    found = windows_check("one at a time", open_service)
     assert found.verdict == ("holds" if told is None else "violated")
     assert told is None or told in str(found.counterexample)
 
 
 def test_a_service_that_sweeps_by_itself_is_kept_from_the_gate(charges: Any) -> None:
     charges("clock_timestamp()")
-    with started_subject(CHARGES, says_within(60), chosen_bin_dir(), quick=True) as subject:
-        assert subject.gated is None
-    assert "levels 4 and 5: the service expires payments by itself: sweep.within" in subject.unchecked
+    with examination_of(CHARGES, says_within(60), chosen_bin_dir(), quick=True) as examination:
+        assert examination.open_behind_gate is None
+    assert "levels 4 and 5: the service expires payments by itself: sweep.within" in examination.unchecked
 
 
 def test_what_only_the_gate_needs_is_not_looked_for_below_it(
     charges: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     charges("clock_timestamp()")
-    monkeypatch.setattr(subjects, "statements_without_request", lambda _gated: pytest.fail("watched"))
-    with started_subject(CHARGES, load(BINDING), chosen_bin_dir(), quick=True, highest=3) as subject:
-        assert subject.gated is None
+    monkeypatch.setattr(examinations, "statements_without_request", lambda _gated: pytest.fail("watched"))
+    with examination_of(CHARGES, load(BINDING), chosen_bin_dir(), quick=True, highest=3) as examination:
+        assert examination.open_behind_gate is None
 
 
 def test_a_service_that_expires_without_saying_so_is_told_how_to() -> None:
@@ -151,26 +158,28 @@ def test_statements_that_no_request_asks_for_keep_it_from_the_gate(
     charges: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     charges("clock_timestamp()")
-    with started_subject(CHARGES, load(BINDING), chosen_bin_dir(), quick=True) as subject:
-        assert subject.gated is not None
+    with examination_of(CHARGES, load(BINDING), chosen_bin_dir(), quick=True) as examination:
+        assert examination.open_behind_gate is not None
     monkeypatch.setenv("CHARGES_SWEEPS_EVERY_MS", "300")
-    with started_subject(CHARGES, load(BINDING), chosen_bin_dir(), quick=True) as subject:
-        assert subject.gated is None
-    assert any("the service sends statements that no request asks for" in each for each in subject.unchecked)
+    with examination_of(CHARGES, load(BINDING), chosen_bin_dir(), quick=True) as examination:
+        assert examination.open_behind_gate is None
+    assert any(
+        "the service sends statements that no request asks for" in each for each in examination.unchecked
+    )
 
 
 def test_the_transactions_start_instead_of_the_present_is_still_caught(charges: Any) -> None:
-    service, why = charges("CURRENT_TIMESTAMP", apart=False).with_its_clock()
+    open_service, _, why = charges("CURRENT_TIMESTAMP", apart=False)()
     assert why is not None
-    found = windows_check("at once", service.system, AT_ONCE)
+    found = windows_check("at once", open_service, AT_ONCE)
     assert found.verdict == "violated"
     assert "waited for the payment's lock until the window had ended" in str(found.counterexample)
 
 
 def test_a_clock_that_stands_is_still_caught(charges: Any) -> None:
-    service, why = charges("'2000-01-01Z'::timestamptz", apart=False).with_its_clock()
+    open_service, _, why = charges("'2000-01-01Z'::timestamptz", apart=False)()
     assert why is not None
-    found = windows_check("one at a time", service.system)
+    found = windows_check("one at a time", open_service)
     assert "first capture after the end of the window: the model answers window_expired" in str(
         found.counterexample
     )
@@ -178,9 +187,9 @@ def test_a_clock_that_stands_is_still_caught(charges: Any) -> None:
 
 def test_it_is_said_and_level_3_waits_too(charges: Any, tmp_path: Path) -> None:
     charges("host")
-    with started_subject(CHARGES, load(BINDING), chosen_bin_dir(), quick=True) as subject:
+    with examination_of(CHARGES, load(BINDING), chosen_bin_dir(), quick=True) as examination:
         few = Trials(programs=2, rounds=2, steps=5)
-        found = examine(subject, few, folder=tmp_path, seed=1, level=3)
+        found = examine(examination, few, folder=tmp_path, seed=1, level=3)
     assert (found.reached, found.verdict) == (3, "holds"), found
     said = "the clock is not moved: after two windows, a capture is answered captured"
     assert said in found.unchecked
@@ -189,14 +198,12 @@ def test_it_is_said_and_level_3_waits_too(charges: Any, tmp_path: Path) -> None:
 
 def test_a_service_that_does_not_start_is_left_to_the_levels() -> None:
     with empty_databases(chosen_bin_dir()) as new_database:
-        service = StartedService("exit 3", load(BINDING), new_database)
-        assert service.with_its_clock() == (service, None)
+        assert settle_clock("exit 3", load(BINDING), new_database) == (load(BINDING), None)
 
 
 def test_a_binding_that_says_that_the_clock_stays_is_believed() -> None:
     binding = msgspec.structs.replace(load(BINDING), clock=Clock(by="none"))
-    service = StartedService("exit 3", binding, lambda: "")
-    assert service.with_its_clock() == (service, None)
+    assert settle_clock("exit 3", binding, lambda: "") == (binding, None)
 
 
 @dataclass

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from payments_verify.payments.conformance import Conformance, LevelResult, LevelVerdict, whole
+from payments_verify.payments.conformance_levels import Conformance, LevelResult, LevelVerdict, conclude
 from payments_verify.payments.service_under_test import with_output
 
 STUBBED = """
@@ -86,7 +86,7 @@ def test_what_was_left_out_is_not_told_as_failed(tmp_path: Path) -> None:
 
 def made(first: int, *verdicts: LevelVerdict) -> Conformance:
     results = [LevelResult(number, verdict) for number, verdict in enumerate(verdicts, first)]
-    return whole("x", range(first, 6), results)
+    return conclude("x", range(first, 6), results)
 
 
 def test_the_level_that_is_reached_is_one_that_was_asked_for() -> None:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from payments_verify.binding import default_binding
 from payments_verify.cli import app
-from payments_verify.systems import StartedService, empty_databases
+from payments_verify.systems import empty_databases, started_service
 from pgweave.embedded import EmbeddedPostgres
 
 COMMAND = (
@@ -30,8 +30,8 @@ def test_databases_are_made_on_it_and_dropped_and_its_processes_get_no_signal(
 ) -> None:
     async def signalled() -> list[int]:
         signals: list[int] = []
-        service = StartedService(COMMAND, default_binding(), new_database, ours=False)
-        async with service.gated() as gated:
+        opening = started_service(COMMAND, default_binding(), new_database, behind_gate=True, ours=False)
+        async with opening as gated:
             assert gated.database is not None
             with monkeypatch.context() as patched:
                 patched.setattr(os, "kill", lambda pid, _signal: signals.append(pid))

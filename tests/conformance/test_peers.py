@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from payments_verify.cli import app
 from payments_verify.payments.checks import machine_check, windows_check
 from payments_verify.payments.scenario_check import Explored, explore_scenario
 from payments_verify.payments.scenarios import SCENARIOS
-from payments_verify.systems import StartedService, empty_databases
+from payments_verify.systems import empty_databases, started_service
 from pgweave.interleavings.source_dpor import SourceDPOR
 from tests.docs.pages import ROOT
 from tests.support.postgres import chosen_bin_dir
@@ -43,8 +44,7 @@ def examined(command: str, binding: Path, folder: Path, *arguments: str) -> tupl
 
 def explored(command: str, scenario: str, folder: Path) -> Explored:
     async def main() -> Explored:
-        service = StartedService(command, load(BINDING), new_database)
-        async with service.gated() as gated:
+        async with started_service(command, load(BINDING), new_database, behind_gate=True) as gated:
             return await explore_scenario(SCENARIOS[scenario], gated, SourceDPOR, folder)
 
     with empty_databases(chosen_bin_dir()) as new_database:
@@ -53,9 +53,9 @@ def explored(command: str, scenario: str, folder: Path) -> Explored:
 
 def test_charges_are_right_one_after_the_other() -> None:
     with empty_databases(chosen_bin_dir()) as new_database:
-        service = StartedService(CHARGES, load(BINDING), new_database)
-        machine = machine_check("charges", service.system, examples=15, steps=10, seed=1)
-        windows = windows_check("charges", service.system)
+        open_service = partial(started_service, CHARGES, load(BINDING), new_database)
+        machine = machine_check("charges", open_service, examples=15, steps=10, seed=1)
+        windows = windows_check("charges", open_service)
     assert (machine.verdict, windows.verdict) == ("holds", "holds"), (machine, windows)
     outcomes = machine.details["outcomes"]
     assert outcomes["capture -> captured (replayed)"] > 0

@@ -83,7 +83,7 @@ def test_a_failure_is_the_counterexample_and_a_junit_report_has_it(tmp_path: Pat
 def test_a_test_of_theirs_examines_the_service_as_the_options_say(tmp_path: Path) -> None:
     code = """
 def test_level(payments_subject, payments_examine):
-    assert payments_subject.gated is not None
+    assert payments_subject.open_behind_gate is not None
     result = payments_examine(4)
     assert (result.level, result.verdict) == (4, "violated")
     assert "not linearizable" in result.counterexample

@@ -6,21 +6,23 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from payments_verify.binding import load
 from payments_verify.payments.checks import machine_check, windows_check
+from payments_verify.payments.service_under_test import OpenService
 from payments_verify.payments.stress_check import stress_check
 from payments_verify.result import CheckResult
-from payments_verify.systems import StartedService, empty_databases
+from payments_verify.systems import empty_databases, started_service
 from pgweave.service.end import End
 from tests.conformance.test_peers import BINDING
 from tests.docs.pages import ROOT
 from tests.support.postgres import chosen_bin_dir
 
-Check = Callable[[StartedService, Path], CheckResult]
+Check = Callable[[OpenService, Path], CheckResult]
 
 COMMAND = f"{sys.executable} {ROOT / 'tests' / 'support' / 'ending_service.py'}"
 
@@ -33,27 +35,27 @@ def new_database() -> Iterator[Callable[[], str]]:
 
 @pytest.fixture
 def ending(new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> object:
-    def made(how: str, *, once: bool, after: int = 3, exec_: str = "exec ") -> StartedService:
+    def made(how: str, *, once: bool, after: int = 3, exec_: str = "exec ") -> OpenService:
         monkeypatch.setenv("CHARGES_LOCKED", "1")
         monkeypatch.setenv("HOW", how)
         monkeypatch.setenv("CAPTURES", str(after))
         if once:
             monkeypatch.setenv("ONCE", str(tmp_path / "once"))
-        return StartedService(f"{exec_}{COMMAND}", load(BINDING), new_database)
+        return partial(started_service, f"{exec_}{COMMAND}", load(BINDING), new_database)
 
     return made
 
 
-def machine(service: StartedService, _folder: Path) -> CheckResult:
-    return machine_check("charges", service.system, examples=10, steps=10, seed=1)
+def machine(service: OpenService, _folder: Path) -> CheckResult:
+    return machine_check("charges", service, examples=10, steps=10, seed=1)
 
 
-def windows(service: StartedService, _folder: Path) -> CheckResult:
-    return windows_check("charges", service.system)
+def windows(service: OpenService, _folder: Path) -> CheckResult:
+    return windows_check("charges", service)
 
 
-def stressed(service: StartedService, folder: Path) -> CheckResult:
-    return stress_check("charges", service.system, folder, rounds=3, seed=1, progress=None)
+def stressed(service: OpenService, folder: Path) -> CheckResult:
+    return stress_check("charges", service, folder, rounds=3, seed=1, progress=None)
 
 
 ENDS = {
@@ -70,7 +72,7 @@ ALL = [(how, check) for how in ENDS for check in (machine, windows, stressed)]
     ("how", "check"), [pytest.param(*each, marks=[] if each in FEW else pytest.mark.long) for each in ALL]
 )
 def test_how_a_service_ended_is_told(
-    ending: Callable[..., StartedService], how: str, check: Check, tmp_path: Path
+    ending: Callable[..., OpenService], how: str, check: Check, tmp_path: Path
 ) -> None:
     verdict, told = ENDS[how]
     result = check(ending(how, once=True), tmp_path)
@@ -83,14 +85,14 @@ def test_how_a_service_ended_is_told(
 
 @pytest.mark.parametrize("how", ["9", "exit0"])
 def test_a_service_that_ends_again_when_it_is_asked_the_same_is_to_blame(
-    ending: Callable[..., StartedService], how: str, tmp_path: Path
+    ending: Callable[..., OpenService], how: str, tmp_path: Path
 ) -> None:
     result = machine(ending(how, once=False), tmp_path)
     assert result.verdict == "violated", result.counterexample
 
 
 def test_the_shells_word_for_a_signal_is_understood(
-    ending: Callable[..., StartedService], tmp_path: Path
+    ending: Callable[..., OpenService], tmp_path: Path
 ) -> None:
     service = ending("9", once=True, exec_="true; ")
     told = str(machine(service, tmp_path).counterexample)

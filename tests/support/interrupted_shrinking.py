@@ -26,7 +26,7 @@ from lab.cli import app as lab
 from payments_verify.cli import app
 from payments_verify.cli.interrupts import interrupt_on_termination
 from payments_verify.payments.checks import machine_check
-from payments_verify.payments.conformance import Subject
+from payments_verify.payments.conformance import Examination
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.service_under_test import ServiceUnderTest
 from payments_verify.practice import write_skeleton
@@ -68,8 +68,8 @@ def planned(*_arguments: object, **_options: object) -> Iterator[Planned]:
 
 
 @contextmanager
-def subject(*_arguments: object, **_options: object) -> Iterator[Subject]:
-    yield Subject("wrong", wrong, None, (), (), ())
+def examination(*_arguments: object, **_options: object) -> Iterator[Examination]:
+    yield Examination("wrong", wrong)
 
 
 def command_line(command: str, folder: Path) -> list[str]:
@@ -85,10 +85,10 @@ def command_line(command: str, folder: Path) -> list[str]:
             module._server_version = lambda _dsn: "here"
             return ["--output", str(folder)]
         case "conformance":
-            module.examined = subject
+            module.examined = examination
             return ["--url", "http://127.0.0.1:1", "--output", str(folder)]
         case "practice":
-            module.started_subject = subject
+            module.examination_of = examination
             if not (folder / "exercise").exists():
                 write_skeleton(folder / "exercise")
             return ["check", str(folder / "exercise"), "--output", str(folder)]

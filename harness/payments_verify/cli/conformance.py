@@ -18,18 +18,10 @@ from payments_verify.cli.differential import PostgresBin
 from payments_verify.cli.ends import finished_is_kept
 from payments_verify.cli.exits import leave, no_verdict
 from payments_verify.cli.running import print_error, print_json, print_text, progress_bar, quoted, say
-from payments_verify.payments.conformance import (
-    FULL,
-    LEVELS,
-    QUICK,
-    Conformance,
-    LevelResult,
-    Subject,
-    examine,
-    whole,
-)
+from payments_verify.payments.conformance import FULL, QUICK, Examination, examine
+from payments_verify.payments.conformance_levels import LEVELS, Conformance, LevelResult, conclude
 from payments_verify.result import Progress
-from payments_verify.systems import started_subject, subject_at
+from payments_verify.systems import examination_at, examination_of
 from payments_verify.systems.dsn import DsnError, require_dsn
 from pgweave.visible import without_passwords
 
@@ -108,15 +100,17 @@ def conformance(
     unchecked: Sequence[str] = ()
     with (
         finished_is_kept() as ended,
-        examined(url, command, binding, postgres_bin, server=server, quick=quick, highest=last) as subject,
+        examined(
+            url, command, binding, postgres_bin, server=server, quick=quick, highest=last
+        ) as examination,
         progressing("conformance") as on_level,
     ):
-        unchecked = subject.unchecked
-        last = level or (_BLACK_BOX if subject.gated is None else max(LEVELS))
+        unchecked = examination.unchecked
+        last = level or (_BLACK_BOX if examination.open_behind_gate is None else max(LEVELS))
         if first > last:
             raise typer.BadParameter(f"{first} lies above the last level, {last}", param_hint="--from")
         examine(
-            subject,
+            examination,
             trials,
             folder=output,
             seed=drawn,
@@ -125,7 +119,7 @@ def conformance(
             on_level=on_level,
             results=results,
         )
-    found = whole(
+    found = conclude(
         url or without_passwords(command or ""), range(first, last + 1), results, unchecked, ended.why
     )
     if ended.why is not None and (output / "histories").is_dir():
@@ -143,7 +137,7 @@ def examined(
     server: str | None = None,
     quick: bool,
     highest: int,
-) -> Iterator[Subject]:
+) -> Iterator[Examination]:
     """The service that the options name, ready to be opened.
 
     Raises:
@@ -156,13 +150,13 @@ def examined(
         require_server(server, command)
     bound = read_binding(binding)
     if url is not None:
-        yield subject_at(url, bound)
+        yield examination_at(url, bound)
         return
     assert command is not None
-    with started_subject(
+    with examination_of(
         command, bound, postgres_bin, server=server, quick=quick, binding_file=binding, highest=highest
-    ) as subject:
-        yield subject
+    ) as examination:
+        yield examination
 
 
 def require_server(server: str, command: str | None) -> None:
@@ -239,7 +233,7 @@ def show(found: Conformance, seed: int, console: Console) -> None:
         console.print("\n[bold]not checked[/]")
         for each in found.unchecked:
             print_text(console, f"  {each}")
-    print_text(console, f"\n{found.subject}: {found.summary}, seed {seed}")
+    print_text(console, f"\n{found.service}: {found.summary}, seed {seed}")
 
 
 def _failing(result: LevelResult) -> str:

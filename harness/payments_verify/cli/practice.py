@@ -15,9 +15,10 @@ from payments_verify.cli.differential import PostgresBin
 from payments_verify.cli.ends import finished_is_kept
 from payments_verify.cli.exits import leave, no_verdict
 from payments_verify.cli.running import print_error, print_json, print_text, say
-from payments_verify.payments.conformance import FULL, LEVELS, QUICK, Conformance, LevelResult, examine, whole
+from payments_verify.payments.conformance import FULL, QUICK, examine
+from payments_verify.payments.conformance_levels import LEVELS, Conformance, LevelResult, conclude
 from payments_verify.practice import BINDING, PracticeError, command_of, write_skeleton
-from payments_verify.systems import started_subject
+from payments_verify.systems import examination_of
 
 practice = typer.Typer(
     add_completion=False,
@@ -71,19 +72,21 @@ def check(
     results: list[LevelResult] = []
     with (
         finished_is_kept() as ended,
-        started_subject(
+        examination_of(
             command,
             read_binding(binding),
             postgres_bin,
             quick=not full,
             binding_file=binding,
             highest=level,
-        ) as subject,
+        ) as examination,
         progressing("practice") as on_level,
     ):
         trials = FULL if full else QUICK
-        examine(subject, trials, folder=output, seed=drawn, level=level, on_level=on_level, results=results)
-    found = whole(command, range(1, level + 1), results, ended_by=ended.why)
+        examine(
+            examination, trials, folder=output, seed=drawn, level=level, on_level=on_level, results=results
+        )
+    found = conclude(command, range(1, level + 1), results, ended_by=ended.why)
     if as_json:
         print_json({**found.as_json(), "seed": drawn})
     else:

@@ -27,7 +27,7 @@ from payments_verify.payments.scenario_domain import ScenarioProgram
 from payments_verify.payments.scenario_timeline import timeline_of
 from payments_verify.payments.scenarios import NAMED
 from payments_verify.payments.service_under_test import OpenService
-from payments_verify.systems import StartedService, empty_databases
+from payments_verify.systems import empty_databases, settle_clock, started_service
 from pgweave.interleavings.execution import DivergenceError, Execution, OutdatedError, SchedulingError
 from pgweave.interleavings.replay import replay as replay_schedule
 from pgweave.sql.shapes import shape
@@ -104,9 +104,8 @@ def _opened(
             yield open_service
         return
     with empty_databases(bin_dir, server) as new_database:
-        started = StartedService(command, read_binding(binding), new_database, ours=server is None)
-        service, _clock_stays = started.with_its_clock()
-        yield service.gated
+        settled, _clock_stays = settle_clock(command, read_binding(binding), new_database)
+        yield partial(started_service, command, settled, new_database, behind_gate=True, ours=server is None)
 
 
 def _system(

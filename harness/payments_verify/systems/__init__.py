@@ -4,15 +4,15 @@ Only these, and the bridge of the equivalence check, import ``payments_core``.
 """
 
 from payments_verify.systems.api_process import ApiProcess, make_token
-from payments_verify.systems.bound import StartedService, service_at
 from payments_verify.systems.cluster import SERVICE_LOGIN, Cluster, Connection
 from payments_verify.systems.database import on_new_database, prepared_database
 from payments_verify.systems.empty_databases import empty_databases
+from payments_verify.systems.examinations import examination_at, examination_of
 from payments_verify.systems.gated import EXPLORING, gated, gated_on_new_database, gated_service
 from payments_verify.systems.gated_memory import IN_MEMORY, gated_in_memory
 from payments_verify.systems.in_process import in_memory, in_process
 from payments_verify.systems.server import ServerError, servers
-from payments_verify.systems.subjects import started_subject, subject_at
+from payments_verify.systems.started import service_at, settle_clock, started_service
 from payments_verify.systems.workers import MakeProgram, local_processes
 from pgweave.embedded import EmbeddedPostgresError
 from pgweave.service.command import CommandError
@@ -28,8 +28,9 @@ __all__ = [
     "EmbeddedPostgresError",
     "MakeProgram",
     "ServerError",
-    "StartedService",
     "empty_databases",
+    "examination_at",
+    "examination_of",
     "gated",
     "gated_in_memory",
     "gated_on_new_database",
@@ -42,6 +43,6 @@ __all__ = [
     "prepared_database",
     "servers",
     "service_at",
-    "started_subject",
-    "subject_at",
+    "settle_clock",
+    "started_service",
 ]

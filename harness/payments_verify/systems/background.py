@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 
 import psycopg
 
-from payments_verify.payments.service_under_test import ServiceUnderTest
+from payments_verify.payments.service_under_test import OpenService
 from pgweave.gate import HeldStatement, Session
 from pgweave.gate.proxy import PassAll
 from pgweave.service.command import CommandError
@@ -29,19 +27,17 @@ class _Watching(PassAll):
         statement.release()
 
 
-def statements_without_request(
-    gated: Callable[[], AbstractAsyncContextManager[ServiceUnderTest]],
-) -> list[str]:
+def statements_without_request(open_behind_gate: OpenService) -> list[str]:
     """What a service that was just started, and is asked nothing, sends within two seconds.
 
     Whatever keeps it from being started is left for those who examine it.
 
     Args:
-        gated: starts the service behind a gate.
+        open_behind_gate: starts the service behind a gate.
     """
 
     async def watch() -> list[str]:
-        async with gated() as service:
+        async with open_behind_gate() as service:
             await asyncio.sleep(_SETTLED_S)
             watching = _Watching()
             assert service.database is not None

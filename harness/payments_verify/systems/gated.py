@@ -15,8 +15,8 @@ from payments_verify.payments.row_holders import SqlRowHolder
 from payments_verify.payments.service_under_test import ServiceUnderTest
 from payments_verify.systems.database import CLOCK_FUNCTION, new_database, prepared_database
 from payments_verify.systems.in_process import expire_batch
+from payments_verify.systems.logs import only_errors_logged
 from payments_verify.systems.one_core import on_one_core
-from payments_verify.systems.quiet import only_errors_logged
 from payments_verify.systems.shipped import shipped
 from pgweave.clock import DatabaseClock
 from pgweave.gate import Gate

@@ -11,8 +11,8 @@ from payments_core.application.ports import PaymentStore
 from payments_core.domain.values import Instant
 from payments_verify.payments.service_under_test import ServiceUnderTest
 from payments_verify.systems.in_process import expire_batch
+from payments_verify.systems.logs import only_errors_logged
 from payments_verify.systems.memory_store import InMemoryPaymentStore
-from payments_verify.systems.quiet import only_errors_logged
 from payments_verify.systems.scheduled_store import ScheduledStore, StoreHolder
 from payments_verify.systems.shipped import shipped
 from pgweave.scheduler import Limits

@@ -15,8 +15,8 @@ from payments_core.entrypoints.wiring import make_pool, postgres_store
 from payments_verify.payments.row_holders import SqlRowHolder
 from payments_verify.payments.service_under_test import ServiceUnderTest
 from payments_verify.payments.traits import EVERYTHING
+from payments_verify.systems.logs import only_errors_logged
 from payments_verify.systems.memory_store import InMemoryPaymentStore
-from payments_verify.systems.quiet import only_errors_logged
 from payments_verify.systems.shipped import shipped
 from pgweave.clock import DatabaseClock
 

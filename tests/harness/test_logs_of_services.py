@@ -8,7 +8,7 @@ import pytest
 import structlog
 
 from payments_core.entrypoints.logs import configure_logs
-from payments_verify.systems.quiet import only_errors_logged
+from payments_verify.systems.logs import only_errors_logged
 
 
 def test_an_error_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:

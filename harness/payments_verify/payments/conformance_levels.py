@@ -1,0 +1,171 @@
+"""What became of each level of conformance, and the verdict on the service that follows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from payments_verify.result import CheckResult
+from pgweave.verdict import EXIT_CODES, Verdict, worst
+
+LEVELS = {
+    1: "sequential",
+    2: "idempotent",
+    3: "concurrent",
+    4: "every interleaving",
+    5: "faults",
+}
+"""The levels and their names."""
+
+LevelVerdict: TypeAlias = Verdict | Literal["not run"]
+"""A level that was not run has no verdict, and says why."""
+
+
+@dataclass(frozen=True)
+class LevelResult:
+    """What became of a level.
+
+    Attributes:
+        level: its number.
+        verdict: what became of it.
+        checks: what was run for it.
+        reason: why it was not run.
+    """
+
+    level: int
+    verdict: LevelVerdict
+    checks: tuple[CheckResult, ...] = ()
+    reason: str | None = None
+
+    @property
+    def cases(self) -> int:
+        """How many cases the verdict rests on."""
+        return sum(check.cases for check in self.checks)
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return sum(check.seconds for check in self.checks)
+
+    @property
+    def left_out(self) -> str | None:
+        """Why it was not run, or what its checks did not come to; ``None`` if they came to everything."""
+        return (
+            self.reason or "; ".join(filter(None, (str(check.reach or "") for check in self.checks))) or None
+        )
+
+    @property
+    def counterexample(self) -> str | None:
+        """What is wrong, or why there is no verdict."""
+        return next((check.counterexample for check in self.checks if check.counterexample), None)
+
+    def as_json(self) -> dict[str, Any]:
+        """The result as plain data."""
+        return {
+            "level": self.level,
+            "name": LEVELS[self.level],
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "cases": self.cases,
+            "seconds": round(self.seconds, 3),
+            "counterexample": self.counterexample,
+            "checks": [check.as_json() for check in self.checks],
+        }
+
+
+@dataclass(frozen=True)
+class Conformance:
+    """The verdict on a service.
+
+    Attributes:
+        service: what it is, for people.
+        asked: the levels that were asked for.
+        levels: every level, those that were not run included.
+        unchecked: what was not checked, and why.
+    """
+
+    service: str
+    asked: range
+    levels: tuple[LevelResult, ...]
+    unchecked: tuple[str, ...] = field(default=())
+
+    @property
+    def reached(self) -> int | None:
+        """The highest level that holds with all that were asked for below it.
+
+        0 for none, and ``None`` for none where the levels below the first that was asked for may hold.
+        """
+        held: int | None = 0 if self.asked.start == 1 else None
+        for result in self.levels[self.asked.start - 1 :]:
+            if result.verdict != "holds":
+                break
+            held = result.level
+        return held
+
+    @property
+    def summary(self) -> str:
+        """What was reached, in words."""
+        first = self.asked.start
+        if first == 1:
+            return f"level {self.reached}"
+        below = "1" if first == 2 else f"1 to {first - 1}"
+        if self.reached is None:
+            return f"level {first} was asked for first, and does not hold or has no verdict; {below} left out"
+        held = f"level {first} holds" if self.reached == first else f"levels {first} to {self.reached} hold"
+        return f"{held}; {below} left out"
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict on the levels that were asked for, together."""
+        return worst(result.verdict for result in self.levels if result.level in self.asked)
+
+    def as_json(self) -> dict[str, Any]:
+        """The verdict as plain data."""
+        return {
+            "format": "payments-verify-conformance",
+            "version": 1,
+            "service": self.service,
+            "level": self.reached,
+            "asked": list(self.asked),
+            "verdict": self.verdict,
+            "exit_code": EXIT_CODES[self.verdict],
+            "levels": [result.as_json() for result in self.levels],
+            "unchecked": list(self.unchecked),
+        }
+
+
+def conclude(
+    service: str,
+    asked: range,
+    found: Sequence[LevelResult],
+    unchecked: Sequence[str] = (),
+    ended_by: str | None = None,
+) -> Conformance:
+    """The verdict on a service, every level included.
+
+    Args:
+        service: what it is, for people.
+        asked: the levels that were asked for.
+        found: the results on those that came to a result.
+        unchecked: what was not checked, and why.
+        ended_by: what ended the examination early; ``None`` if nothing did.
+    """
+    results = {result.level: result for result in found}
+    last = found[-1] if found else None
+    next_ = last.level + 1 if last is not None else asked.start
+    if ended_by is not None and next_ in asked and (last is None or last.verdict == "holds"):
+        results[next_] = LevelResult(next_, "no verdict", reason=ended_by)
+    stopped = next((each.level for each in results.values() if each.verdict != "holds"), None)
+
+    def left(number: int) -> LevelResult:
+        if number < asked.start:
+            reason = "it was left out"
+        elif number not in asked or stopped is None:
+            reason = "it was not asked for"
+        else:
+            reason = f"level {stopped} does not hold, or has no verdict"
+        return LevelResult(number, "not run", reason=reason)
+
+    levels = tuple(results.get(number) or left(number) for number in LEVELS)
+    return Conformance(service, asked, levels, tuple(unchecked))

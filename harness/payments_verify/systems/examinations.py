@@ -1,0 +1,131 @@
+"""What conformance runs on a service, and what not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from payments_verify.binding import Binding
+from payments_verify.binding.coverage import traits_of, unchecked, why_not
+from payments_verify.called import command_line
+from payments_verify.payments.conformance import Examination
+from payments_verify.payments.conformance_levels import LEVELS
+from payments_verify.payments.faults_check import FaultPlan
+from payments_verify.payments.scenarios import FAULT_SCENARIOS, ONE_CAPTURE, SCENARIOS, Scenario
+from payments_verify.payments.service_under_test import OpenService
+from payments_verify.payments.traits import Traits
+from payments_verify.systems.background import statements_without_request
+from payments_verify.systems.empty_databases import empty_databases
+from payments_verify.systems.started import service_at, settle_clock, started_service, traits_when_started
+from pgweave.gate import Fault
+from pgweave.visible import without_passwords
+
+_BLACK_BOX = 3
+_LARGEST = "four-captures"
+
+
+def examination_at(url: str, binding: Binding) -> Examination:
+    """A service that runs somewhere: the first three levels.
+
+    Args:
+        url: where.
+        binding: its interface.
+    """
+    traits = traits_of(binding, moves_clock=False)
+    return Examination(
+        name=url,
+        open_service=partial(service_at, url, binding),
+        unchecked=[
+            *unchecked(binding, traits, has_database=False),
+            "levels 4 and 5: they need the service's database: start it by --command",
+        ],
+        moves_clock=False,
+    )
+
+
+@contextmanager
+def examination_of(
+    command: str,
+    binding: Binding,
+    bin_dir: Path | None = None,
+    *,
+    server: str | None = None,
+    quick: bool = False,
+    binding_file: Path | None = None,
+    highest: int = max(LEVELS),
+) -> Iterator[Examination]:
+    """A service that a command starts, over databases that the harness makes: every level.
+
+    Args:
+        command: the shell command, see `running_command`.
+        binding: its interface.
+        bin_dir: the PostgreSQL to run; the embedded one, or the newest found, if not given.
+        server: a server of somebody else's instead, see `databases_on`.
+        quick: whether to leave out what takes longest.
+        highest: the highest level that is going to be tried: what only those above need is not looked for.
+        binding_file: where the binding was read, for the command line that replays a schedule.
+
+    Raises:
+        EmbeddedPostgresError: if no server can be started; the message says why and what to do.
+    """
+    with empty_databases(bin_dir, server) as new_database:
+        binding, clock_stays = settle_clock(command, binding, new_database)
+        traits = traits_when_started(binding)
+        open_service = partial(started_service, command, binding, new_database, ours=server is None)
+        open_behind_gate = partial(open_service, behind_gate=True)
+        left_out = [] if clock_stays is None else [f"the clock is not moved: {clock_stays}"]
+        left_out += unchecked(binding, traits, has_database=True)
+        scenarios, plans, lacking = _races(binding, traits, quick=quick)
+        left_out += lacking
+        not_followed = None
+        if highest > _BLACK_BOX:
+            not_followed = _why_not_followed(binding, traits, open_behind_gate)
+            left_out += [] if not_followed is None else [f"levels 4 and 5: {not_followed}"]
+        yield Examination(
+            name=without_passwords(command),
+            open_service=open_service,
+            open_behind_gate=open_behind_gate if highest > _BLACK_BOX and not_followed is None else None,
+            scenarios=scenarios,
+            fault_plans=plans,
+            unchecked=left_out,
+            replay=_replay(command, server, binding_file),
+            moves_clock=traits.moves_clock,
+        )
+
+
+def _races(
+    binding: Binding, traits: Traits, *, quick: bool
+) -> tuple[Sequence[Scenario], Sequence[FaultPlan], Sequence[str]]:
+    """The scenarios that can be run, in which of them something goes wrong, and what is left out and why."""
+    reasons = [(each, why_not(each, binding, traits)) for each in SCENARIOS.values()]
+    scenarios = [each for each, why in reasons if why is None]
+    left_out = [
+        f"scenario {each.name} (levels 4 and 5): the binding lacks {why}" for each, why in reasons if why
+    ]
+    if not quick:
+        plans = [FaultPlan(each) for each in FAULT_SCENARIOS if why_not(each, binding, traits) is None]
+        return scenarios, plans, left_out
+    scenarios = [each for each in scenarios if each.name != _LARGEST]
+    plans = [FaultPlan(ONE_CAPTURE), FaultPlan(SCENARIOS["same-key-twice"], (Fault.CUT_AFTER,))]
+    left_out.append(f"scenario {_LARGEST} (level 4), and faults in most races (level 5): --quick")
+    return scenarios, plans, left_out
+
+
+def _why_not_followed(binding: Binding, traits: Traits, open_behind_gate: OpenService) -> str | None:
+    """Why the statements of a service cannot be told by request; ``None`` if they can."""
+    if binding.ids.kind != "uuid":
+        return "only ids that are UUIDs can be followed in statements"
+    if traits.expires_within_s is not None:
+        return "the service expires payments by itself: sweep.within"
+    own = statements_without_request(open_behind_gate)
+    return f"the service sends statements that no request asks for: {own[-1]}" if own else None
+
+
+def _replay(command: str, server: str | None, binding_file: Path | None) -> str:
+    """The command line that runs a schedule again, but for the file."""
+    words: list[object] = ["replay", "--command", command]
+    words += ["--binding", "default" if binding_file is None else str(binding_file)]
+    words += [] if server is None else ["--server", server]
+    return without_passwords(command_line(*words))

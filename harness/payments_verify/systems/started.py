@@ -1,0 +1,192 @@
+"""Services of others, with a binding: one that a command starts, and one that runs somewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import IO, Any, TypeAlias
+
+import httpx
+import psycopg
+from msgspec import structs
+
+from payments_verify.binding import Binding, BoundClient, Clock, Locking, Names, from_environment
+from payments_verify.binding.coverage import traits_of
+from payments_verify.binding.values import as_datetime
+from payments_verify.payments.clock_probe import why_clock_stays
+from payments_verify.payments.row_holders import RowStatements, SqlRowHolder
+from payments_verify.payments.service_under_test import OpenRowHolder, ServiceUnderTest
+from payments_verify.payments.traits import Traits
+from payments_verify.systems.sweeps import open_sweep
+from pgweave import clock
+from pgweave.gate import Gate
+from pgweave.scheduler import GatedDatabase, Monitor, Turns
+from pgweave.service.command import CommandError, RunningCommand, running_command
+from pgweave.service.http_client import http_client
+from pgweave.service.patience import last_printed
+from pgweave.sql.catalog import Catalog
+from pgweave.sql.footprints import is_scheduling_point
+
+_REQUEST_LIMIT_S = 60.0
+
+SetClock: TypeAlias = Callable[[int], Coroutine[Any, Any, object]]
+
+
+@asynccontextmanager
+async def started_service(
+    command: str,
+    binding: Binding,
+    new_database: Callable[[], str],
+    *,
+    behind_gate: bool = False,
+    ours: bool = True,
+) -> AsyncIterator[ServiceUnderTest]:
+    """A service that a command starts over a new and empty database.
+
+    Args:
+        command: the shell command, see `running_command`.
+        binding: its interface.
+        new_database: makes an empty database, and gives its connection string.
+        behind_gate: whether a gate stands before the database: for the service, its sweep and row holders.
+        ours: whether the database's server is one that the harness has started on this machine.
+
+    Raises:
+        CommandError: the command did not come to serve.
+    """
+    dsn = new_database()
+    traits = traits_when_started(binding)
+    async with AsyncExitStack() as stack:
+        gate = await stack.enter_async_context(Gate.open(dsn, is_scheduling_point)) if behind_gate else None
+        monitor = await stack.enter_async_context(Monitor.connect(dsn)) if behind_gate else None
+        output = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
+        of_service, of_harness = (dsn, dsn) if gate is None else (gate.tcp_dsn, gate.socket_dsn)
+        running, set_clock = await _start(stack, command, binding, of_service, dsn, output)
+        http = await stack.enter_async_context(_http(running.url, binding))
+        # In a schedule the instants of a real clock cannot be compared with the model's.
+        dated = traits.dates_authorizations and (traits.moves_clock or gate is None)
+        client = BoundClient(http, binding, Names(), dated)
+        database = None
+        if gate is not None and monitor is not None:
+            catalog = Catalog.load(dsn, binding.clock.function)
+            database = GatedDatabase(gate, monitor, catalog, Turns(ours=ours))
+        yield ServiceUnderTest(
+            command,
+            (client,),
+            set_clock,
+            await open_sweep(binding.sweep, http, of_harness, stack),
+            _row_holders(of_harness, binding, client.requests.id_of),
+            database,
+            traits=traits,
+            id_of=client.requests.id_of,
+            is_new=True,
+            end=running.end,
+            printed=partial(last_printed, output),
+        )
+
+
+@asynccontextmanager
+async def service_at(url: str, binding: Binding) -> AsyncIterator[ServiceUnderTest]:
+    """A service that runs somewhere; nothing of it but its HTTP interface is touched.
+
+    Raises:
+        CommandError: nothing answers at the URL.
+    """
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(_http(url, binding))
+        try:
+            await http.get(binding.service.ready)
+        except httpx.TransportError as error:
+            raise CommandError(f"nothing answers at {url}: {type(error).__name__} {error}") from None
+        traits = traits_of(binding, moves_clock=False)
+        client = BoundClient(http, binding, Names(), traits.dates_authorizations)
+        sweep_batch = await open_sweep(binding.sweep, http, None, stack)
+        yield ServiceUnderTest(url, (client,), _leave_the_clock, sweep_batch, traits=traits)
+
+
+def traits_when_started(binding: Binding) -> Traits:
+    """What can be asked of a service that a command starts, and seen."""
+    return traits_of(binding, moves_clock=binding.clock.by != "none")
+
+
+def settle_clock(
+    command: str, binding: Binding, new_database: Callable[[], str]
+) -> tuple[Binding, str | None]:
+    """The binding by which a service can be examined, and why its clock is not moved, if it is not.
+
+    Whatever keeps the service from being started is left for those who examine it. The arguments are those of
+    `started_service`.
+    """
+    traits = traits_when_started(binding)
+    if not traits.moves_clock:
+        return binding, None
+    in_real_time = structs.replace(binding, clock=Clock(by="none"))
+    if traits.expires_within_s is not None:
+        why = f"the service expires payments by itself, within {traits.expires_within_s:g} s"
+        return in_real_time, why
+
+    async def run() -> str | None:
+        async with started_service(command, binding, new_database) as service:
+            return await why_clock_stays(service)
+
+    try:
+        found = asyncio.run(run())
+    except (CommandError, psycopg.Error):
+        return binding, None
+    return (binding, None) if found is None else (in_real_time, found)
+
+
+async def _start(
+    stack: AsyncExitStack, command: str, binding: Binding, dsn: str, direct: str, output: IO[bytes]
+) -> tuple[RunningCommand, SetClock]:
+    """Start the service on ``dsn``; what sets its clock is connected to the database directly."""
+    by, function = binding.clock.by, binding.clock.function
+    if by == "database":
+        clock.install(direct, function)  # for the sessions that the service opens as it starts
+    running = await stack.enter_async_context(
+        running_command(command, {"DATABASE_URL": dsn}, binding.service.ready, output)
+    )
+    if by == "database":
+        clock.install(direct, function)  # for the function that the service has made
+        return running, (await stack.enter_async_context(clock.DatabaseClock.connect(direct))).set
+    if by == "none":
+        return running, _leave_the_clock
+    assert binding.clock.set is not None
+    statement = binding.clock.set.replace("%", "%%").replace("{now}", "%s").encode()
+    opening = await psycopg.AsyncConnection.connect(direct, autocommit=True)
+    connection = await stack.enter_async_context(opening)
+
+    async def set_clock(now: int) -> None:
+        await connection.execute(statement, [as_datetime(now)])
+
+    return running, set_clock
+
+
+@asynccontextmanager
+async def _http(url: str, binding: Binding) -> AsyncIterator[httpx.AsyncClient]:
+    # A server may close a connection after an error, and the next request on it would have no answer.
+    headers = from_environment(binding.service.headers)
+    async with http_client(url, limit_s=_REQUEST_LIMIT_S, headers=headers) as http:
+        yield http
+
+
+def _row_holders(dsn: str, binding: Binding, id_of: Callable[[str], str]) -> OpenRowHolder | None:
+    if binding.lock is None:
+        return None
+    statements = _row_statements(binding.lock, binding.payment.states, id_of)
+    return partial(SqlRowHolder.connect, dsn, statements)
+
+
+def _row_statements(lock: Locking, states: dict[str, str], id_of: Callable[[str], str]) -> RowStatements:
+    void = None if lock.void is None else _with_id(lock.void)
+    return RowStatements(_with_id(lock.hold), void, states, id_of)
+
+
+def _with_id(statement: str) -> str:
+    return statement.replace("%", "%%").replace("{payment}", "%s")
+
+
+async def _leave_the_clock(_now: int) -> None:
+    return None

@@ -1,0 +1,83 @@
+"""How the sweep of somebody else's service is run: by a request, by SQL, or by a command."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Any, TypeAlias
+
+import httpx
+import psycopg
+
+from payments_verify.binding import Sweep
+from payments_verify.payments.service_under_test import SweepError
+from pgweave.visible import without_passwords
+
+SweepBatch: TypeAlias = Callable[[], Coroutine[Any, Any, int]]
+"""Runs the sweep; nobody counts what it expires, so it gives 0."""
+
+_LIMIT_S = 60.0
+
+
+async def open_sweep(
+    sweep: Sweep | None, http: httpx.AsyncClient, dsn: str | None, stack: AsyncExitStack
+) -> SweepBatch | None:
+    """How the harness runs a sweep; ``None`` if it cannot.
+
+    Args:
+        sweep: how the binding says that it is run.
+        http: carries requests to the service.
+        dsn: the service's database, if the harness has it.
+        stack: closes the connection of a sweep by SQL.
+    """
+    if sweep is None:
+        return None
+    if sweep.request is not None:
+        return partial(_sweep_by_request, http, sweep.request)
+    if dsn is None:
+        return None
+    if sweep.command is not None:
+        return partial(_sweep_by_command, sweep.command, dsn)
+    if sweep.sql is None:
+        return None
+    opening = await psycopg.AsyncConnection.connect(dsn, autocommit=True)
+    return partial(_sweep_by_sql, await stack.enter_async_context(opening), sweep.sql)
+
+
+async def _sweep_by_request(http: httpx.AsyncClient, request: str) -> int:
+    method, _, path = request.partition(" ")
+    try:
+        response = await http.request(method, path)
+    except httpx.TransportError as error:
+        raise SweepError(f"{request} was not answered: {type(error).__name__} {error}") from None
+    if response.status_code >= 400:
+        raise SweepError(f"{request} answered {response.status_code}: {response.text}")
+    return 0
+
+
+async def _sweep_by_sql(connection: psycopg.AsyncConnection, statement: str) -> int:
+    await connection.execute(statement.encode())
+    return 0
+
+
+async def _sweep_by_command(command: str, dsn: str) -> int:
+    shown = repr(without_passwords(command))
+    process = await asyncio.create_subprocess_shell(
+        command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={**os.environ, "DATABASE_URL": dsn},
+    )
+    try:
+        printed, _ = await asyncio.wait_for(process.communicate(), _LIMIT_S)
+    except TimeoutError:
+        process.kill()
+        raise SweepError(f"{shown} did not end within {_LIMIT_S:g} s") from None
+    if process.returncode:
+        complaints = without_passwords(printed.decode(errors="replace"))
+        raise SweepError(f"{shown} ended with {process.returncode}: {complaints}")
+    return 0
