@@ -14,6 +14,7 @@ import pytest
 
 from payments_verify.report.page import render
 from payments_verify.report.saved import of_json, read
+from payments_verify.state_edges import Edge, edges_of
 from pgweave.history.attempt import Attempt
 from pgweave.timeline.model import Timeline
 from tests.docs.pages import ROOT
@@ -94,8 +95,8 @@ def test_what_was_exercised_and_how_many_schedules_there_are_is_counted(report: 
     assert "exercised" in stress
     for check in (machine, interleavings, races):
         assert check["exercised"], check["name"]
-        assert all(len(each.split(" | ")) == 4 for each in check["exercised"])
-    assert machine["exercised"]["authorized | capture | captured | captured"] > 0
+        assert all(edges_of(check["exercised"]).values())
+    assert edges_of(machine["exercised"])[Edge("authorized", "capture", "captured", "captured")] > 0
     for scenario in interleavings["scenarios"]:
         assert scenario["naive"]["known"] == "estimated"
 

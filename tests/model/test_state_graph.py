@@ -35,6 +35,7 @@ from payments_verify.model_checks.state_graph_bounds import (
 )
 from payments_verify.model_checks.state_graph_rules import Transition
 from payments_verify.result import CheckResult
+from payments_verify.state_edges import Edge, edges_of
 from pgweave.history.attempt import Attempt
 from tests.model.broken_models import (
     MUTANTS,
@@ -63,10 +64,11 @@ def assert_holds(result: CheckResult) -> None:
     assert details.pop("with_room_for_one_refusal") == asdict(full)
     # Time that moves on is a transition, but no command.
     exercised, answers = details.pop("exercised"), Counter[str]()
-    for transition, times in exercised.items():
-        answers[transition.split(" | ")[2]] += times
+    for edge, times in edges_of(exercised).items():
+        answers[edge.answer] += times
     assert answers == EXPECTED_OUTCOMES
-    assert exercised["authorized | capture | captured | captured"] == EXPECTED_OUTCOMES["captured"]
+    taken = edges_of(exercised)[Edge("authorized", "capture", "captured", "captured")]
+    assert taken == EXPECTED_OUTCOMES["captured"]
     assert details == {
         "states": EXPECTED_STATES,
         "transitions": EXPECTED_TRANSITIONS,

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
-from payments_model import RECORDED, Command, Outcome, Record, State, Step, apply, state_of
+from payments_model import RECORDED, Command, Outcome, Record, State, Step, apply
 from payments_verify.model_checks.program_drawing import drawing
 from payments_verify.model_checks.state_graph_bounds import (
     EXPECTED,
@@ -28,6 +28,7 @@ from payments_verify.model_checks.state_graph_bounds import (
 )
 from payments_verify.model_checks.state_graph_rules import Transition, broken_rules, describe
 from payments_verify.result import CheckResult, Progress, no_progress
+from payments_verify.state_edges import Edge, edge_counts, state_name
 from pgweave.verdict import Verdict
 
 PROGRESS_EVERY = 500
@@ -75,7 +76,7 @@ class Graph:
     reached: dict[Node, tuple[int, Node | None, Transition | None]] = field(default_factory=dict)
     transitions: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
-    edges: Counter[str] = field(default_factory=Counter)
+    edges: Counter[Edge] = field(default_factory=Counter)
     broken: str | None = None
     drawing: Mapping[str, Any] | None = None
     complete: bool = False
@@ -87,7 +88,7 @@ class Graph:
 
     def states_by_payment(self) -> dict[str, int]:
         """How many states have no payment, and how many have one in each of its states."""
-        found = Counter(_state(node.record) for node in self.reached)
+        found = Counter(state_name(node.record) for node in self.reached)
         return {name: found[name] for name in ("none", *(state.name.lower() for state in State))}
 
     def way_to(self, node: Node | None) -> list[Transition]:
@@ -165,14 +166,9 @@ def _edges(
         yield Node(node.record, node.now + 1), None
 
 
-def _edge(transition: Transition) -> str:
-    """Its two states, its command and its answer: ``"authorized | capture | captured | captured"``."""
+def _edge(transition: Transition) -> Edge:
     command, answer = type(transition.command).__name__.lower(), outcome_name(transition.done)
-    return " | ".join([_state(transition.before), command, answer, _state(transition.after)])
-
-
-def _state(record: Record) -> str:
-    return "none" if record.payment is None else state_of(record.payment).name.lower()
+    return Edge(state_name(transition.before), command, answer, state_name(transition.after))
 
 
 def _program(broken: str, way: list[Transition], last: str) -> str:
@@ -237,7 +233,7 @@ def _checked(apply_command: Apply, bounds: Bounds, expected: Expected, progress:
             "depth": graph.depth,
             "outcomes": dict(sorted(graph.outcomes.items())),
             "states_by_payment": graph.states_by_payment(),
-            "exercised": dict(sorted(graph.edges.items())),
+            "exercised": edge_counts(graph.edges),
         },
         counterexample=counterexample,
         timelines=() if graph.drawing is None else (graph.drawing,),

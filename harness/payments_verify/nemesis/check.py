@@ -13,8 +13,8 @@ from payments_verify.nemesis.catalog import SLICE
 from payments_verify.nemesis.report import SoakReport, judge_rest, summed_up
 from payments_verify.nemesis.soak import Plan, soak
 from payments_verify.nemesis.window import Pace, WindowReport
-from payments_verify.payments.transitions import written
 from payments_verify.result import CheckResult, Progress, no_progress
+from payments_verify.state_edges import edge_counts
 
 _PACE = Pace(lead=0.4, apart=0.5, tail=0.4)
 
@@ -70,6 +70,6 @@ def _details(report: SoakReport, seed: int, folder: Path) -> dict[str, object]:
         "lost": report.lost,
         "doubled": report.doubled,
         "faults": [each.as_json() for each in report.faults],
-        "exercised": written(report.exercised),
+        "exercised": edge_counts(report.exercised),
         "histories": str(folder),
     }

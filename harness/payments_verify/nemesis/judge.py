@@ -15,7 +15,8 @@ from payments_verify.nemesis.rows import DIRECTLY
 from payments_verify.nemesis.window import WindowReport
 from payments_verify.payments.drawings import refuted
 from payments_verify.payments.spec import Payments
-from payments_verify.payments.transitions import of_parts, written
+from payments_verify.payments.transitions import edges_of_parts
+from payments_verify.state_edges import edge_counts
 from pgweave.history.attempt import attempt_of
 from pgweave.history.explain import explain
 from pgweave.history.formats import load
@@ -49,7 +50,7 @@ class Judgement(msgspec.Struct, kw_only=True):
     doubled: int = 0
     seconds: float = 0.0
     problem: str | None = None
-    exercised: dict[str, int] = {}
+    exercised: list[dict[str, Any]] = []
     drawing: dict[str, Any] | None = None
 
 
@@ -90,7 +91,7 @@ def _judge(history: Path) -> Judgement:
         return found
     payments = Payments(MAX_STORED_REFUSALS)
     result = check(payments, operations, budget_seconds=_BUDGET_S)
-    found.exercised = written(of_parts(result.parts))
+    found.exercised = edge_counts(edges_of_parts(result.parts))
     if found.lost or found.doubled:
         problems.append(f"I7, I1: {found.lost} acknowledged captures are lost, {found.doubled} doubled")
     if result.refuted is not None:

@@ -18,6 +18,7 @@ from payments_verify.nemesis.judge import Judgement, judge, kept
 from payments_verify.nemesis.soak import RUN_FILE, RunReport, judges
 from payments_verify.nemesis.window import WindowReport
 from payments_verify.result import Reach
+from payments_verify.state_edges import Edge, edges_of
 from pgweave.verdict import Verdict, worst
 
 REPORT_FORMAT = "payments-verify-soak"
@@ -107,7 +108,7 @@ class SoakReport:
     lost: int = 0
     doubled: int = 0
     problems: list[str] = field(default_factory=list)
-    exercised: Counter[str] = field(default_factory=Counter)
+    exercised: Counter[Edge] = field(default_factory=Counter)
     drawings: list[dict[str, Any]] = field(default_factory=list)
     verdict: Verdict = "no verdict"
 
@@ -153,7 +154,7 @@ def summed_up(folder: Path) -> SoakReport:
             report.problems.append(judgement.problem)
         if judgement.drawing is not None and len(report.drawings) < _MOST_DRAWN:
             report.drawings.append(judgement.drawing)
-        report.exercised.update(judgement.exercised)
+        report.exercised.update(edges_of(judgement.exercised))
         if window is not None:
             _add(report, tallies, window, judgement)
     verdicts.add(_last_verdict(report))

@@ -32,9 +32,10 @@ from payments_verify.payments.service_under_test import (
     with_output,
 )
 from payments_verify.payments.tally import Tally
-from payments_verify.payments.transitions import commands_reached, written
+from payments_verify.payments.transitions import commands_reached
 from payments_verify.payments.window_check import check_windows
 from payments_verify.result import CheckResult, Progress, violation_kept
+from payments_verify.state_edges import edge_counts
 from pgweave.interleavings.minimize import switches
 from pgweave.verdict import Verdict
 
@@ -234,7 +235,7 @@ def _exercised(tally: Tally) -> dict[str, Any]:
         "examples": tally.examples,
         "comparisons": tally.comparisons,
         "outcomes": dict(sorted(tally.outcomes.items())),
-        "exercised": written(tally.exercised),
+        "exercised": edge_counts(tally.exercised),
     }
 
 

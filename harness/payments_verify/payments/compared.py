@@ -22,7 +22,7 @@ from payments_verify.payments.service_under_test import (
 )
 from payments_verify.payments.tally import NoMoreProgramsError, Tally
 from payments_verify.payments.trace import Trace
-from payments_verify.payments.transitions import transition
+from payments_verify.payments.transitions import edge_between
 from pgweave.history.operations import Operation
 
 _BY_ITSELF = (
@@ -74,7 +74,7 @@ class ComparedCalls:
             self.records[each], done = apply(record, Expire(), self.now)
             if done.outcome is Outcome.EXPIRED:
                 self._count("expire", done.outcome.name.lower())
-                self.tally.exercised[transition(record, "expire", "expired", self.records[each])] += 1
+                self.tally.exercised[edge_between(record, "expire", "expired", self.records[each])] += 1
 
     def everything_visible_agrees(self) -> None:
         """Every payment, its attempts, and each used key's answer are the model's."""
@@ -138,7 +138,7 @@ class ComparedCalls:
         seen = self._send(invocation)
         self._compare(invocation, expected, seen)
         outcome = expected["outcome"] + (" (replayed)" if expected.get("replayed") else "")
-        self.tally.exercised[transition(before, f, outcome, self.records[payment])] += 1
+        self.tally.exercised[edge_between(before, f, outcome, self.records[payment])] += 1
         self.tally.steps += is_step
         if f == "capture":
             self._count_inputs(invocation, before)
@@ -154,7 +154,7 @@ class ComparedCalls:
         self.commands.append(f"{f} {dict(invocation.value)}")
         self._compare(invocation, {"outcome": "malformed"}, self._send(invocation))
         record = self.records.get(payment, self._nothing())
-        self.tally.exercised[transition(record, f, "malformed", record)] += 1
+        self.tally.exercised[edge_between(record, f, "malformed", record)] += 1
         self.tally.steps += 1
         self._count(f, "malformed")
 

@@ -19,8 +19,8 @@ from payments_verify.payments.scenario_check import Explored, end_if_interrupted
 from payments_verify.payments.scenario_timeline import timeline_of
 from payments_verify.payments.scenarios import Scenario
 from payments_verify.payments.service_under_test import OpenService
-from payments_verify.payments.transitions import written
 from payments_verify.result import CheckResult, Progress, no_progress, violation_kept
+from payments_verify.state_edges import Edge, edge_counts
 from pgweave.interleavings.source_dpor import SourceDPOR
 from pgweave.verdict import worst
 
@@ -117,13 +117,13 @@ def _checked(
 
 
 def _details(found: Sequence[Explored]) -> dict[str, object]:
-    exercised: Counter[str] = Counter()
+    exercised: Counter[Edge] = Counter()
     for each in found:
         exercised.update(each.exercised)
     return {
         "complete": all(each.report.complete for each in found),
         "scenarios": [each.as_json() for each in found],
-        "exercised": written(exercised),
+        "exercised": edge_counts(exercised),
     }
 
 

@@ -16,7 +16,8 @@ from payments_verify.payments.drawings import Drawing, attempted
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.race_domain import Exchange, Raced
 from payments_verify.payments.spec import Payments, PaymentState, label_of
-from payments_verify.payments.transitions import of_parts
+from payments_verify.payments.transitions import edges_of_parts
+from payments_verify.state_edges import Edge
 from pgweave.history.attempt import attempt_of
 from pgweave.history.explain import explain
 from pgweave.history.linearizability import Result, check
@@ -66,7 +67,7 @@ class Judge:
         self._faults = faults
         self._dependence = Dependence()
         self._explained: set[bytes] = set()
-        self.exercised: Counter[str] = Counter()
+        self.exercised: Counter[Edge] = Counter()
 
     def violation(self, execution: Execution) -> Violation | None:
         """What is wrong with a complete run; ``None`` if the model explains it."""
@@ -82,7 +83,7 @@ class Judge:
             if isinstance(judged, Violation):
                 return judged
             self._explained.add(seen)
-            self.exercised.update(of_parts(judged.parts))
+            self.exercised.update(edges_of_parts(judged.parts))
         return None
 
     def judge(self, execution: Execution) -> Violation | Mapping[str, PaymentState]:

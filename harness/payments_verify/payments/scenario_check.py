@@ -20,6 +20,7 @@ from payments_verify.payments.race_judge import Judge, Violation
 from payments_verify.payments.scenario_domain import ScenarioProgram
 from payments_verify.payments.scenarios import Scenario
 from payments_verify.payments.service_under_test import ServiceUnderTest, with_output
+from payments_verify.state_edges import Edge
 from pgweave.interleavings.estimate import estimate_naive
 from pgweave.interleavings.execution import DivergenceError, Execution, SchedulingError
 from pgweave.interleavings.explore import explore
@@ -82,7 +83,7 @@ class Explored:
     execution: Execution | None = None
     schedule: Path | None = None
     strays: int = 0
-    exercised: Mapping[str, int] = field(default_factory=dict)
+    exercised: Mapping[Edge, int] = field(default_factory=dict)
     seconds: float = 0.0
 
     @property
@@ -264,7 +265,7 @@ class _Exploration:
         self.violation = self._judge.violation(execution)
 
     @property
-    def exercised(self) -> Mapping[str, int]:
+    def exercised(self) -> Mapping[Edge, int]:
         """The model's transitions in what was explained."""
         return self._judge.exercised
 

@@ -32,7 +32,8 @@ from payments_verify.payments.service_under_test import (
 )
 from payments_verify.payments.spec import Payments
 from payments_verify.payments.traits import Traits
-from payments_verify.payments.transitions import of_parts
+from payments_verify.payments.transitions import edges_of_parts
+from payments_verify.state_edges import Edge
 from pgweave.history.attempt import attempt_of
 from pgweave.history.explain import explain
 from pgweave.history.linearizability import check
@@ -88,7 +89,7 @@ class StressReport:
     undecided: str | None = None
     ended: bool = False
     histories: list[Path] = field(default_factory=list)
-    exercised: Counter[str] = field(default_factory=Counter)
+    exercised: Counter[Edge] = field(default_factory=Counter)
     drawings: list[Drawing] = field(default_factory=list)
     wrong: int = 0
     seconds: float = 0.0
@@ -143,7 +144,7 @@ async def _round(
     report.operations += len(operations)
     payments = Payments(system.traits.max_stored_refusals)
     result = check(payments, operations, budget_seconds=_CHECK_BUDGET_S)
-    report.exercised.update(of_parts(result.parts))
+    report.exercised.update(edges_of_parts(result.parts))
     if result.refuted is not None:
         unanswered = "" if report.violation is None else f"\n\n{report.violation}"
         report.violation = f"{path}: not linearizable{unanswered}"  # whatever keeps it from being explained

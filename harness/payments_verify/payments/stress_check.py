@@ -10,8 +10,9 @@ from typing import Any
 
 from payments_verify.payments.service_under_test import OpenService, with_output
 from payments_verify.payments.stress import StressReport, stress
-from payments_verify.payments.transitions import commands_reached, written
+from payments_verify.payments.transitions import commands_reached
 from payments_verify.result import CheckResult, Progress, violation_kept
+from payments_verify.state_edges import edge_counts
 from pgweave.verdict import Verdict
 
 _TRIES_ALONE = 3
@@ -73,7 +74,7 @@ def stress_check(
                 "rounds": found.rounds,
                 "seed": seed,
                 "outcomes": dict(sorted(found.outcomes.items())),
-                "exercised": written(found.exercised),
+                "exercised": edge_counts(found.exercised),
                 "histories": str(folder),
                 "violation": None if found.violation is None else _last_round(found),
             },

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from payments_verify.payments.inputs import DAY, EPOCH
 from payments_verify.payments.oracle import MismatchError
 from payments_verify.payments.reproduction import Call
+from payments_verify.state_edges import Edge
 from pgweave.service.end import End
 
 SHRINKING_LIMIT_S = 45.0
@@ -49,7 +50,7 @@ class Tally:
     steps: int = 0
     comparisons: int = 0
     outcomes: dict[str, int] = field(default_factory=dict)
-    exercised: Counter[str] = field(default_factory=Counter)
+    exercised: Counter[Edge] = field(default_factory=Counter)
     on_example: Callable[[], None] = lambda: None
     began: float = field(default_factory=time.monotonic)
     program: int = 0

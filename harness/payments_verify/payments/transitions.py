@@ -1,7 +1,6 @@
-"""Which transitions of the model something has exercised: state, command, outcome, and the state after.
+"""Which edges of the model's state graph something has taken.
 
-A transition is written ``"authorized | capture | captured | captured"``. Of concurrent histories it is the
-linearization that says in which state an operation took effect.
+Of concurrent histories it is the linearization that says in which state an operation took effect.
 """
 
 from __future__ import annotations
@@ -10,31 +9,26 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from payments_model import Outcome, Record, state_of
+from payments_model import Outcome, Record
 from payments_verify.payments.spec import PaymentState
 from payments_verify.result import Reach
+from payments_verify.state_edges import Edge, state_name
 from pgweave.history.linearizability import Part
 from pgweave.history.operations import Operation
 from pgweave.history.operations import Outcome as Learned
 
-SEPARATOR = " | "
 _COMMANDS = {"attempts": "read", "sweep": "expire"}
 _COUNTED = frozenset({"create", "authorize", "capture", "fail", "read", "attempts"})
 
 
-def transition(before: Record, command: str, outcome: str, after: Record) -> str:
-    """A transition as it is written."""
-    return SEPARATOR.join([state_name(before), _COMMANDS.get(command, command), outcome, state_name(after)])
+def edge_between(before: Record, command: str, outcome: str, after: Record) -> Edge:
+    """The edge that a command of a history took."""
+    return Edge(state_name(before), _COMMANDS.get(command, command), outcome, state_name(after))
 
 
-def state_name(record: Record) -> str:
-    """The state of a record's payment; ``"none"`` where there is none."""
-    return "none" if record.payment is None else state_of(record.payment).name.lower()
-
-
-def of_parts(parts: Iterable[Part[PaymentState]]) -> Counter[str]:
-    """The transitions of linearizations; a sweep that passed a payment over is none, nor is no answer."""
-    found: Counter[str] = Counter()
+def edges_of_parts(parts: Iterable[Part[PaymentState]]) -> Counter[Edge]:
+    """The edges that linearizations took; a sweep that passed a payment over is none, nor is no answer."""
+    found: Counter[Edge] = Counter()
     for part in parts:
         if part.verdict != "holds":
             continue
@@ -43,7 +37,7 @@ def of_parts(parts: Iterable[Part[PaymentState]]) -> Counter[str]:
             after = step.state.record
             outcome = _outcome(step.operation, before, after)
             if outcome is not None:
-                found[transition(before, step.operation.f, outcome, after)] += 1
+                found[edge_between(before, step.operation.f, outcome, after)] += 1
             before = after
     return found
 
@@ -58,11 +52,6 @@ def _outcome(operation: Operation, before: Record, after: Record) -> str | None:
         return None
     again = " (replayed)" if answer.get("replayed") else ""
     return f"{answer.get('outcome', 'ok')}{again}"
-
-
-def written(found: Counter[str]) -> dict[str, int]:
-    """The transitions for a report, in order."""
-    return dict(sorted(found.items()))
 
 
 def commands_reached(planned: Sequence[str], outcomes: Iterable[str]) -> Reach:

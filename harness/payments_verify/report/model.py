@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from payments_verify.report import parts
 from payments_verify.report.saved import Check, Saved
-from payments_verify.report.state_graph import picture
+from payments_verify.report.state_graph import Arrow, State, draw_state_graph
+from payments_verify.state_edges import Edge, edges_of
 from pgweave.timeline.markup import Element, tag
 
 
@@ -92,7 +93,7 @@ def _graph(check: Check) -> Iterator[Element]:
     )
     yield tag(
         "div",
-        picture(more.get("states_by_payment", {}), more.get("exercised", {})),
+        _picture(more.get("states_by_payment", {}), edges_of(more.get("exercised", ()))),
         class_="scroll",
         tabindex=0,
         role="region",
@@ -100,3 +101,36 @@ def _graph(check: Check) -> Iterator[Element]:
     )
     rows = [(name, parts.number(count)) for name, count in more.get("outcomes", {}).items()]
     yield parts.folded("How often each answer was given", parts.table(("answer", "times"), rows, right=(1,)))
+
+
+def _picture(states: Mapping[str, int], edges: Mapping[Edge, int]) -> Element:
+    """Draw the states of a payment, with how many states of the model each stands for, and the edges."""
+    between: dict[tuple[str, str], list[tuple[str, int]]] = defaultdict(list)
+    for edge, times in edges.items():
+        between[edge.before, edge.after].append((f"{edge.command}: {edge.answer}", times))
+    boxes = [_box(name, count, between.get((name, name), [])) for name, count in states.items()]
+    arrows = [
+        Arrow(
+            _titled(before),
+            _titled(after),
+            tuple(f"{label} ×{times:,}" for label, times in labels),
+            _lines(labels),
+        )
+        for (before, after), labels in between.items()
+        if before != after
+    ]
+    return draw_state_graph(boxes, arrows, "the states of a payment")
+
+
+def _box(name: str, count: int, staying: Sequence[tuple[str, int]]) -> State:
+    total = sum(times for _, times in staying)
+    hint = f"{name}: {count:,} states; {total:,} answers change nothing:\n{_lines(staying)}"
+    return State(_titled(name), (f"{count:,} states", f"{total:,} stay"), hint)
+
+
+def _titled(state: str) -> str:
+    return "no payment" if state == "none" else state
+
+
+def _lines(labels: Sequence[tuple[str, int]]) -> str:
+    return "\n".join(f"{label}, {times:,} times" for label, times in labels)

@@ -10,6 +10,7 @@ from typing import Any
 from payments_verify.called import command_line
 from payments_verify.report import parts
 from payments_verify.report.saved import Check, Saved
+from payments_verify.state_edges import Edge, edges_of
 from pgweave.timeline.markup import Content, Element, tag
 
 _WIDEST_LOG = 9.0
@@ -83,7 +84,7 @@ def _reduction(schedules: int, naive: Mapping[str, Any] | None) -> Content:
 def coverage(report: Saved) -> Element:
     """Which transitions of the model each technique has exercised, and how often."""
     techniques = [
-        (_short(check.name), _transitions(check.more["exercised"]))
+        (_short(check.name), _transitions(edges_of(check.more["exercised"])))
         for check in report.checks
         if "exercised" in check.more
     ]
@@ -118,11 +119,10 @@ def coverage(report: Saved) -> Element:
     )
 
 
-def _transitions(exercised: Mapping[str, int]) -> Counter[tuple[str, str, str]]:
+def _transitions(edges: Mapping[Edge, int]) -> Counter[tuple[str, str, str]]:
     found: Counter[tuple[str, str, str]] = Counter()
-    for written, count in exercised.items():
-        before, command, answer, _ = written.split(" | ")
-        found[before, command, answer] += count
+    for edge, times in edges.items():
+        found[edge.before, edge.command, edge.answer] += times
     return found
 
 

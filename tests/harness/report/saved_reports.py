@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from payments_verify.payments.drawings import attempted, schedule
+from payments_verify.state_edges import Edge, edge_counts
 from tests.harness.report.test_attempt import naive
 from tests.pgweave.timeline.examples import lost_update
 from tests.pgweave.timeline.hostile import hostile
 
-EXERCISED = {
-    "none | create | created | pending": 6,
-    "pending | authorize | authorized | authorized": 332,
-    "authorized | capture | captured | captured": 192,
-    "authorized | fail | failed | failed": 2_076,
-    "captured | capture | already_captured | captured": 2_700,
-}
+CAPTURED = Edge("authorized", "capture", "captured", "captured")
+EXERCISED = edge_counts(
+    Counter(
+        {
+            Edge("none", "create", "created", "pending"): 6,
+            Edge("pending", "authorize", "authorized", "authorized"): 332,
+            CAPTURED: 192,
+            Edge("authorized", "fail", "failed", "failed"): 2_076,
+            Edge("captured", "capture", "already_captured", "captured"): 2_700,
+        }
+    )
+)
 
 
 def check(name: str, kind: str, cases: int, **more: Any) -> dict[str, Any]:
@@ -101,7 +108,7 @@ def green() -> dict[str, Any]:
                 221,
                 complete=True,
                 scenarios=[scenario("three-captures", complete=True)],
-                exercised={"authorized | capture | captured | captured": 159},
+                exercised=edge_counts(Counter({CAPTURED: 159})),
             ),
             check(
                 "stress: 2 server processes",
@@ -109,7 +116,7 @@ def green() -> dict[str, Any]:
                 3_785,
                 rounds=40,
                 histories="build/report/histories",
-                exercised={"authorized | capture | captured | captured": 28},
+                exercised=edge_counts(Counter({CAPTURED: 28})),
             ),
             check(
                 "soak",
