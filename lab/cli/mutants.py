@@ -25,9 +25,8 @@ from lab.mutants.catalogue import Catalogue, CatalogueError, load
 from lab.mutants.edit import EditError
 from lab.mutants.elsewhere import Elsewhere
 from lab.mutants.matrix import Kept, run_all
-from lab.mutants.picture import render, text_of
 from lab.mutants.plan import UNMUTATED, Planned, copies, planned
-from lab.mutants.report import Cell, Matrix, matrix
+from lab.mutants.report import Matrix, matrix
 from lab.mutants.techniques import techniques
 from lab.mutants.trial import Trial, run_trial
 from payments_verify.cli.differential import ExecutorName, Json, PostgresBin
@@ -35,6 +34,8 @@ from payments_verify.cli.ends import written
 from payments_verify.cli.exits import leave, no_verdict
 from payments_verify.cli.running import print_error, print_json, print_text, progress_bar, quoted, say
 from payments_verify.executors import ExecutorError, open_executor
+from payments_verify.report.kill_matrix import AS_IT_IS, cell_text, write_kill_matrix
+from payments_verify.report.saved import Cell, MutantRow, Mutants
 from payments_verify.suite import QUICK
 
 PACKAGE = "payments_core"
@@ -114,7 +115,7 @@ def mutants(
         print_error(error)
         raise no_verdict() from error
     report = _report(found, seconds)
-    path = written(partial(_write, found, report, output))
+    path = written(partial(_write, report, output))
     if as_json:
         print_json(report)
     else:
@@ -209,11 +210,12 @@ def _report(found: Matrix, seconds: float) -> dict[str, Any]:
     }
 
 
-def _write(found: Matrix, report: dict[str, Any], output: Path) -> Path:
+def _write(report: dict[str, Any], output: Path) -> Path:
     output.mkdir(parents=True, exist_ok=True)
     path = output / "mutants.json"
     path.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
-    path.with_suffix(".svg").write_text(render(found) + "\n", encoding="utf-8")
+    picture = write_kill_matrix(msgspec.convert(report, Mutants))
+    path.with_suffix(".svg").write_text(picture + "\n", encoding="utf-8")
     return path
 
 
@@ -222,8 +224,11 @@ def _show(found: Matrix, console: Console) -> None:
     table.add_column("mutant", no_wrap=True)
     for name in found.techniques:
         table.add_column(name, no_wrap=True)
-    for row, cells in found.rows.items():
-        table.add_row(quoted(row), *(_styled(row, cell) for cell in cells.values()))
+    saved = msgspec.convert(found.as_json(), Mutants)
+    for shown in (saved.unmutated, *saved.mutants):
+        table.add_row(
+            quoted(shown.name or AS_IT_IS), *(_styled(shown, each) for each in shown.cells.values())
+        )
     console.print(table)
     console.print("\ntries · seconds · size of the smallest counterexample", style="dim")
     for row in found.survivors:
@@ -242,10 +247,10 @@ def _show(found: Matrix, console: Console) -> None:
             print_text(console, textwrap.indent(why, "  "))
 
 
-def _styled(row: str, cell: Cell) -> str:
-    wrong = cell.state == "killed" if row == UNMUTATED else cell.state == "survived" and cell.expected
+def _styled(row: MutantRow, cell: Cell) -> str:
+    wrong = cell.state == "survived" and cell.expected if row.name else cell.state == "killed"
     style = "bold red" if wrong else _STYLES.get(cell.state, "yellow")
-    return f"[{style}]{text_of(cell)}[/]" if text_of(cell) else ""
+    return f"[{style}]{cell_text(cell)}[/]" if cell_text(cell) else ""
 
 
 def _list(known: Catalogue, names: Sequence[str], console: Console) -> None:

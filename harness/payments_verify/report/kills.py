@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from payments_verify.report import parts
-from payments_verify.report.saved import Cell, MutantRow, Mutants, Saved
-from pgweave.timeline.markup import Content, Element, tag
+from payments_verify.report.kill_matrix import draw_kill_matrix
+from payments_verify.report.saved import Mutants, Saved
+from pgweave.timeline.markup import Element, tag
 
 _TITLE = "Kill matrix"
 
@@ -22,7 +23,6 @@ def kills(report: Saved) -> Element:
 
 
 def _matrix(found: Mutants) -> Iterator[Element]:
-    names = [each.name for each in found.techniques]
     yield parts.figures(
         [
             ("killed", f"{found.killed} of {found.total}"),
@@ -32,40 +32,16 @@ def _matrix(found: Mutants) -> Iterator[Element]:
         ]
     )
     yield parts.note(
-        "A row is a bug, put into a copy of the service or the model; a column is a technique. A number is"
-        " what the technique tried until it noticed; a dot is one that did not, and was not expected to."
+        "A row is a bug, put into a copy of the service or the model; a column is a technique. What a bug"
+        " stands for, and how it was found, is shown when a pointer rests on it."
     )
-    rows = [_row("the code as it is", "", found.unmutated, names)]
-    rows += [_row(each.name, each.stands_for, each, names) for each in found.mutants]
-    yield parts.table(("bug", "what it stands for", *names, ""), rows)
-
-
-def _row(name: str, about: str, row: MutantRow, names: list[str]) -> tuple[Content, ...]:
-    is_mutated = name != "the code as it is"
-    cells = [_cell(row.cells.get(each, Cell(state="not tried")), is_mutated=is_mutated) for each in names]
-    verdict = row.verdict
-    good = (verdict == "killed") == is_mutated and verdict in ("killed", "survived")
-    bad = verdict in ("killed", "survived") and not good
-    class_ = "verdict-good" if good else "verdict-bad" if bad else "verdict-open"
-    return (name, about, *cells, tag("span", verdict, class_=class_))
-
-
-def _cell(cell: Cell, *, is_mutated: bool) -> Element:
-    state, expected = cell.state, cell.expected
-    if state == "killed":
-        class_ = "verdict-good" if is_mutated else "verdict-bad"
-        mark = "✓" if cell.tries is None else f"✓ {cell.tries:,}"
-        return tag("span", mark, class_=class_, title=_about(cell))
-    if state == "survived" and not expected:
-        return tag("span", "·", class_="never", title="did not notice")
-    if state == "not tried":
-        return tag("span", "–", class_="never", title=state)
-    class_ = "verdict-bad" if expected and state == "survived" else "verdict-open"
-    return tag("span", state, class_=class_, title="should have noticed" if expected else state)
-
-
-def _about(cell: Cell) -> str:
-    said = ["noticed" if cell.seconds is None else f"noticed in {cell.seconds:.1f} s"]
-    if cell.size is not None:
-        said.append(f"the counterexample has {cell.size} {cell.unit}")
-    return "; ".join(said)
+    yield tag(
+        "div",
+        draw_kill_matrix(found),
+        class_="scroll",
+        tabindex=0,
+        role="region",
+        aria_label="the kill matrix",
+    )
+    stands_for = [(each.name, each.stands_for, each.verdict) for each in found.mutants]
+    yield parts.folded("What each bug stands for", parts.table(("bug", "what it stands for", ""), stands_for))

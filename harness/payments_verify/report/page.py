@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from payments_verify.called import command_line
-from payments_verify.report import kills, model, overview, tried
+from payments_verify.report import kill_matrix, kills, model, overview, tried
 from payments_verify.report.saved import PAGE_FILE, REPORT_FILE, ReportError, Saved, read
 from pgweave.timeline import html as schedule_page
 from pgweave.timeline.markup import Element, document, tag
@@ -19,7 +19,7 @@ def _file(name: str) -> str:
     return _FILES.joinpath(name).read_text(encoding="utf-8")
 
 
-STYLE = schedule_page.STYLE + _file("report.css")
+STYLE = schedule_page.STYLE + _file("report.css") + kill_matrix.STYLE
 SCRIPT = schedule_page.SCRIPT + _file("attempt.js")
 
 _SECTIONS: tuple[Callable[[Saved], Element | None], ...] = (

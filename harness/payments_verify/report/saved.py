@@ -55,6 +55,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
         seconds: How long that took.
         size: The size of its counterexample.
         unit: What the size counts.
+        command: How it was tried.
+        evidence: What the technique said.
     """
 
     state: str
@@ -63,15 +65,18 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float | None = None
     size: int | None = None
     unit: str | None = None
+    command: tuple[str, ...] | None = None
+    evidence: str | None = None
 
 
 class MutantRow(msgspec.Struct, frozen=True, kw_only=True):
-    """What all techniques said of a mutant, or of the code as it is."""
+    """What all techniques said of a mutant, or of the code as it is, which has no name."""
 
     verdict: str
     cells: dict[str, Cell]
     name: str = ""
     stands_for: str = ""
+    category: str = ""
 
 
 class Technique(msgspec.Struct, frozen=True, kw_only=True):

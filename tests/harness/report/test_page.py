@@ -171,8 +171,10 @@ def test_nothing_from_outside_becomes_markup() -> None:
 def test_the_kill_matrix_is_the_one_that_was_made() -> None:
     _, page = page_of({**green(), "mutants": mutants()})
     assert "killed 1 of 2 survivors an-edge-too-many" in page.text
-    assert "no-row-lock what no-row-lock stands for · ✓ 29 killed" in page.text
-    assert "an-edge-too-many what an-edge-too-many stands for survived – survived" in page.text
+    assert "no-row-lock: killed after 29 tries; 2 switches in the smallest counterexample" in page.text
+    assert "29 · 1.5 s · 2" in page.text
+    assert "no-row-lock what no-row-lock stands for killed" in page.text
+    assert "an-edge-too-many what an-edge-too-many stands for survived" in page.text
 
 
 def test_it_is_made_again_from_what_was_saved(tmp_path: Path) -> None:

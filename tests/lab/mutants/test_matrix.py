@@ -15,11 +15,12 @@ import pytest
 
 from lab.mutants.catalogue import Catalogue, Mutant, TechniqueName
 from lab.mutants.matrix import Kept
-from lab.mutants.picture import render
 from lab.mutants.plan import UNMUTATED, Planned, planned
 from lab.mutants.report import Matrix, matrix
 from lab.mutants.techniques import Technique, techniques
 from lab.mutants.trial import Interrupted, State, Trial, _told, arguments_of, run_trial
+from payments_verify.report.kill_matrix import write_kill_matrix
+from payments_verify.report.saved import Mutants
 
 TECHNIQUES = techniques(["different-keys"])
 NAMES: Sequence[TechniqueName] = list(TECHNIQUES)
@@ -73,6 +74,10 @@ def made(
     return matrix(known, list(trees), columns, plan, done)
 
 
+def drawn(found: Matrix) -> str:
+    return write_kill_matrix(msgspec.convert(found.as_json(), Mutants))
+
+
 def _trees(folder: Path, rows: Sequence[str]) -> dict[str, Path]:
     trees = {}
     for number, row in enumerate(rows):
@@ -109,7 +114,7 @@ def test_the_code_as_it_is_killed_is_a_false_alarm(tmp_path: Path) -> None:
     }
     found = made(catalogue(a=["machine"]), tmp_path, states)
     assert (found.verdict, found.false_alarms, found.survivors) == ("violated", ["stress"], [])
-    assert "alarm" in render(found)
+    assert "alarm" in drawn(found)
 
 
 @pytest.mark.parametrize("state", ["no verdict", "timed out"])
@@ -174,13 +179,13 @@ def test_the_picture_is_well_formed_loads_nothing_and_tells_states_apart(tmp_pat
         ("a", "machine"): "killed",
         ("b", "machine"): "timed out",
     }
-    drawn = render(made(catalogue(a=["machine"], b=["machine"], c=["stress"]), tmp_path, states))
-    root = ET.fromstring(drawn)
+    picture = drawn(made(catalogue(a=["machine"], b=["machine"], c=["stress"]), tmp_path, states))
+    root = ET.fromstring(picture)
     classes = {box.get("class") for box in root.iter("{http://www.w3.org/2000/svg}rect")}
     assert {"killed", "missed", "survived", "unknown", "untried"} <= classes
-    assert "prefers-color-scheme: dark" in drawn
-    assert "http" not in drawn.replace("http://www.w3.org/2000/svg", "")
-    assert "why &lt;not&gt;" in drawn
+    assert "prefers-color-scheme: dark" in picture
+    assert "http" not in picture.replace("http://www.w3.org/2000/svg", "")
+    assert "why &lt;not&gt;" in picture
 
 
 # ---- plans ---------------------------------------------------------------------------------------
