@@ -63,6 +63,7 @@ class CheckResult:
         counterexample: The evidence of a violation, or why there is no verdict; ``None`` if it holds.
         timelines: The same evidence for a page to draw, as plain data; empty where nothing happens in time.
         reach: What it was to come to, and came to; ``None`` where it comes to all or has no verdict.
+        note: What a reader has to know of how it was found; empty if nothing.
 
     Raises:
         ValueError: if a name in ``details`` is one of the fields' own, or if a check that does not hold
@@ -78,11 +79,20 @@ class CheckResult:
     counterexample: str | None = None
     timelines: Sequence[Mapping[str, Any]] = ()
     reach: Reach | None = None
+    note: str = ""
 
     def __post_init__(self) -> None:
-        taken = {"name", "kind", "cases", "verdict", "seconds", "counterexample", "timelines", "reach"} & set(
-            self.details
-        )
+        taken = {
+            "name",
+            "kind",
+            "cases",
+            "verdict",
+            "seconds",
+            "counterexample",
+            "timelines",
+            "reach",
+            "note",
+        } & set(self.details)
         if taken:
             raise ValueError(
                 f"details of check {self.name!r} repeat the result's own fields: {sorted(taken)}"
@@ -95,7 +105,8 @@ class CheckResult:
     @property
     def line(self) -> str:
         """The verdict as it is told, with what was not reached."""
-        return line_of(self.verdict, self.reach)
+        line = line_of(self.verdict, self.reach)
+        return f"{line} ({self.note})" if self.note else line
 
     def as_json(self) -> dict[str, Any]:
         """The result as one JSON object: its fields, and the details beside them."""
@@ -108,6 +119,7 @@ class CheckResult:
             "counterexample": self.counterexample,
             "timelines": list(self.timelines),
             "reach": None if self.reach is None else self.reach.as_json(),
+            "note": self.note,
             **self.details,
         }
 

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from payments_verify.model_checks.contracts import check_contracts
 from payments_verify.model_checks.equivalence import check_equivalence
+from payments_verify.model_checks.proved import Proved, default_folder
 from payments_verify.model_checks.state_graph import check_state_graph
 from payments_verify.nemesis.check import soak_check
 from payments_verify.payments.checks import machine_check, racing_check
@@ -31,12 +32,21 @@ from payments_verify.systems import (
 Run: TypeAlias = Callable[..., CheckResult]
 """Takes ``progress`` by name and returns what it found."""
 
-MODEL_CHECKS: Mapping[str, tuple[str, Run]] = {
-    "contracts": ("contracts (CrossHair)", check_contracts),
-    "equivalence": ("model = domain (CrossHair)", check_equivalence),
-    "exploration": ("bounded model, exhaustively", check_state_graph),
-}
-"""What needs the model and the domain's rules alone, by kind, each with the title it has while it runs."""
+
+def model_checks(*, prove_again: bool = False) -> Mapping[str, tuple[str, Run]]:
+    """What needs the model and the domain's rules alone, by kind, each with the title it has while it runs.
+
+    Args:
+        prove_again: whether to prove what was proved before of the same sources.
+    """
+    contracts = partial(check_contracts, proved=Proved(default_folder(), again=prove_again))
+    equivalence = partial(check_equivalence, proved=Proved(default_folder(), again=prove_again))
+    return {
+        "contracts": ("contracts (CrossHair)", contracts),
+        "equivalence": ("model = domain (CrossHair)", equivalence),
+        "exploration": ("bounded model, exhaustively", check_state_graph),
+    }
+
 
 MORE_CHECKS = "payments_verify.checks"
 """Entry points of this group add checks; each is called with the folder of the PostgreSQL to run."""
@@ -83,15 +93,24 @@ class Planned:
         title: what it is called while it runs.
         run: runs it.
         is_proof: whether it finds the same each time, whatever the seed.
+        is_long: whether it takes long beside the others.
     """
 
     title: str
     run: Run
     is_proof: bool = False
+    is_long: bool = False
 
 
 def suite(
-    dsn: str, effort: Effort, seed: int, histories: Path, schedules: Path, bin_dir: Path | None = None
+    dsn: str,
+    effort: Effort,
+    seed: int,
+    histories: Path,
+    schedules: Path,
+    bin_dir: Path | None = None,
+    *,
+    prove_again: bool = False,
 ) -> Iterator[Planned]:
     """The checks of the main job.
 
@@ -102,8 +121,9 @@ def suite(
         histories: folder for the recorded histories.
         schedules: folder for the schedules of violations.
         bin_dir: the PostgreSQL to run where a check needs a server of its own.
+        prove_again: whether to prove what was proved before of the same sources.
     """
-    for title, check in MODEL_CHECKS.values():
+    for title, check in model_checks(prove_again=prove_again).values():
         yield Planned(title, check, is_proof=True)
     for more in entry_points(group=MORE_CHECKS):
         yield from more.load()(bin_dir)
@@ -155,8 +175,10 @@ def suite(
             rounds=effort.rounds,
             seed=seed,
         ),
+        is_long=True,
     )
     yield Planned(
         "soak under faults",
         partial(soak_check, histories / "soak", seconds=effort.soak_s, seed=seed, bin_dir=bin_dir),
+        is_long=True,
     )

@@ -29,9 +29,9 @@ from lab.mutants.plan import UNMUTATED, Planned, copies, planned
 from lab.mutants.report import Matrix, matrix
 from lab.mutants.techniques import techniques
 from lab.mutants.trial import Trial, run_trial
-from payments_verify.cli.differential import ExecutorName, Json, PostgresBin
 from payments_verify.cli.ends import written
 from payments_verify.cli.exits import leave, no_verdict
+from payments_verify.cli.options import ExecutorName, Json, PostgresBin
 from payments_verify.cli.running import print_error, print_json, print_text, progress_bar, quoted, say
 from payments_verify.executors import ExecutorError, open_executor
 from payments_verify.report.kill_matrix import AS_IT_IS, cell_text, write_kill_matrix

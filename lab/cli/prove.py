@@ -19,8 +19,8 @@ from lab.proof.vocabulary import Options
 from lab.proof.weakened import WEAKENED, check_refuted, refute
 from lab.tla.models import read_models
 from lab.tla.tlc import SPECIFICATION, find_tlc
-from payments_verify.cli.differential import Json
 from payments_verify.cli.ends import attempted, finished_is_kept, interrupted
+from payments_verify.cli.options import Json
 from payments_verify.cli.running import finish, progress_bar, say
 from payments_verify.result import CheckResult
 

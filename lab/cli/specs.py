@@ -11,9 +11,9 @@ import typer
 
 from lab.pages import PageError, Sources, SourcesError, make
 from lab.pages.traceability import gaps
-from payments_verify.cli.differential import PostgresBin
 from payments_verify.cli.ends import could_not_run
 from payments_verify.cli.exits import leave, no_verdict
+from payments_verify.cli.options import PostgresBin
 from payments_verify.cli.running import print_error, progress_bar, say
 from payments_verify.model_checks.contracts import check_contracts
 

@@ -22,11 +22,11 @@ from lab.tla.models import Model, ModelsError, read_models
 from lab.tla.races import NotModelledError, programs_of, protocol_of
 from lab.tla.recording import Runs, check_runs, record
 from lab.tla.tlc import SPECIFICATION, TlcError, find_tlc
-from payments_verify.cli.differential import Command, Json, PostgresBin
 from payments_verify.cli.ends import attempted, could_not_run, finished_is_kept, interrupted
 from payments_verify.cli.exits import no_verdict
 from payments_verify.cli.explore import SCHEDULES, scenarios_named
 from payments_verify.cli.explored import ExploredSystem, explored
+from payments_verify.cli.options import Command, Json, PostgresBin
 from payments_verify.cli.running import Report, finish, print_error, print_json, progress_bar, say
 from payments_verify.payments import schedule_file
 from payments_verify.payments.scenarios import SCENARIOS, Scenario

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import subprocess
 import sys
@@ -23,6 +24,7 @@ def test_a_mismatch_is_told_whenever_its_shrinking_is_interrupted(command: str, 
     done = subprocess.run(
         [sys.executable, str(SCRIPT), command, str(SAMPLES), str(seed), str(tmp_path)],
         cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=300,

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from payments_verify.cli import app
-from payments_verify.model_checks import contracts, equivalence
+from payments_verify.model_checks import contracts, proved
 from payments_verify.model_checks.workers import Job, OnFinding
 
 ENDS = [KeyboardInterrupt, ZeroDivisionError]
@@ -46,8 +46,8 @@ def test_contracts_keep_what_was_decided(
         "message": "when calling it with 0",
         "seconds": 1.0,
     }
-    monkeypatch.setattr(contracts, "run_jobs", ending_jobs(answer, ended_by))
-    code, result = run("model", "--check", "contracts")
+    monkeypatch.setattr(proved, "run_jobs", ending_jobs(answer, ended_by))
+    code, result = run("model", "--check", "contracts", "--prove-again")
     assert (code, result["verdict"]) == ((1, "violated") if refuted else (2, "no verdict"))
     assert result["confirmed"] == (0 if refuted else 1)
     assert ("when calling it with 0" in result["counterexample"]) == refuted
@@ -58,7 +58,7 @@ def test_contracts_keep_what_was_decided(
 def test_a_rule_that_differs_is_told(ended_by: type[BaseException], monkeypatch: pytest.MonkeyPatch) -> None:
     difference = {"arguments": {"now": "0"}, "first": "returns 1", "second": "returns 2"}
     answer = {"paths": 3, "exhausted": False, "differences": [difference]}
-    monkeypatch.setattr(equivalence, "run_jobs", ending_jobs(answer, ended_by))
-    code, result = run("model", "--check", "equivalence")
+    monkeypatch.setattr(proved, "run_jobs", ending_jobs(answer, ended_by))
+    code, result = run("model", "--check", "equivalence", "--prove-again")
     assert (code, result["verdict"], result["cases"]) == (1, "violated", 3)
     assert "the domain returns 2" in result["counterexample"]

@@ -29,7 +29,7 @@ FILES = Path(__file__).parents[1] / "pgweave" / "histories"
 GOOD, BAD = FILES / "cas-register-ok-concurrent-writes.jsonl", FILES / "cas-register-bad-stale-read.jsonl"
 
 COMMANDS: dict[tuple[str, ...], tuple[str, str]] = {
-    ("verify", "--quick"): ("payments_verify.cli.verify", "prepared_database"),
+    ("verify", "--quick"): ("payments_verify.cli.verify", "run_at_once"),
     ("model",): ("payments_verify.cli.model", "progress_bar"),
     ("prove",): ("lab.cli.prove", "progress_bar"),
     ("static",): ("lab.cli.static", "shipped_static_check"),

@@ -67,6 +67,19 @@ def planned(*_arguments: object, **_options: object) -> Iterator[Planned]:
     yield Planned("machine", partial(machine_check, "wrong", wrong, examples=200, steps=15, seed=1))
 
 
+@dataclass(frozen=True)
+class WrongJob:
+    """The main job, with the wrong service in it. The interrupt comes to the command, which hands it on."""
+
+    seed: float
+
+    @contextmanager
+    def checks(self) -> Iterator[tuple[list[Planned], str]]:
+        moments.seed(self.seed)
+        signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getppid(), signal.SIGINT))
+        yield list(planned()), "here"
+
+
 @contextmanager
 def examination(*_arguments: object, **_options: object) -> Iterator[Examination]:
     yield Examination("wrong", wrong)
@@ -81,9 +94,10 @@ def command_line(command: str, folder: Path) -> list[str]:
             module.in_memory = wrong
             return ["--system", "in-memory", "--steps", "15"]
         case "verify":
-            module.suite, module.prepared_database = planned, lambda *_rest: nullcontext("dsn")
-            module._server_version = lambda _dsn: "here"
-            return ["--output", str(folder)]
+            from tests.support.interrupted_shrinking import WrongJob as Importable  # noqa: PLC0415
+
+            module.MainJob = lambda *_arguments, **_options: Importable(moments.random())
+            return ["--output", str(folder), "--at-once", "1"]
         case "conformance":
             module.examined = examination
             return ["--url", "http://127.0.0.1:1", "--output", str(folder)]

@@ -14,9 +14,9 @@ from rich.table import Table
 
 from payments_verify import binding as binding_file
 from payments_verify.binding import Binding
-from payments_verify.cli.differential import PostgresBin
 from payments_verify.cli.ends import finished_is_kept
 from payments_verify.cli.exits import leave, no_verdict
+from payments_verify.cli.options import PostgresBin
 from payments_verify.cli.running import print_error, print_json, print_text, progress_bar, quoted, say
 from payments_verify.payments.conformance import FULL, QUICK, Examination, examine
 from payments_verify.payments.conformance_levels import LEVELS, Conformance, LevelResult, conclude

@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from payments_verify.cli.ends import run_alone
+from payments_verify.cli.options import Json, PostgresBin
 from payments_verify.cli.running import finish, progress_bar
 from payments_verify.payments.checks import machine_check, racing_check
 from payments_verify.payments.service_under_test import OpenService
@@ -29,32 +30,6 @@ from payments_verify.systems import (
 )
 
 HISTORIES = Path("build/histories")
-
-PostgresBin = Annotated[
-    Path | None,
-    typer.Option(
-        envvar="PAYMENTS_POSTGRES_BIN", help="Folder of the PostgreSQL to run; the embedded one if not given."
-    ),
-]
-Command = Annotated[
-    str | None,
-    typer.Option(
-        metavar="CMD",
-        show_default=False,
-        help="Start the service with this shell command; it gets DATABASE_URL, HOST and PORT.",
-    ),
-]
-ExecutorName = Annotated[
-    str | None,
-    typer.Option(
-        "--executor",
-        metavar="dask://HOST:PORT",
-        show_default=False,
-        help="Workers elsewhere: those of a Dask scheduler (the extra 'dask'), or of the"
-        " concurrent.futures.Executor that a function gives, MODULE:FUNCTION.",
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print a list of results and nothing else.")]
 
 
 class SystemName(StrEnum):

@@ -16,11 +16,11 @@ import typer
 import uvloop
 from rich.console import Console
 
-from payments_verify.cli.differential import Command, ExecutorName, Json, PostgresBin
 from payments_verify.cli.ends import finished_is_kept
 from payments_verify.cli.exits import leave
 from payments_verify.cli.explorations import show_explored
 from payments_verify.cli.explored import ExploredSystem, StopAtFirst, System, explored, require_database
+from payments_verify.cli.options import Command, ExecutorName, Json, PostgresBin
 from payments_verify.cli.running import (
     Report,
     print_json,

@@ -11,11 +11,11 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from payments_verify.cli.differential import Command, Json, PostgresBin
 from payments_verify.cli.ends import finished_is_kept
 from payments_verify.cli.exits import leave
 from payments_verify.cli.explore import scenario_names, scenarios_named
 from payments_verify.cli.explored import StopAtFirst
+from payments_verify.cli.options import Command, Json, PostgresBin
 from payments_verify.cli.running import (
     Report,
     print_json,

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from payments_verify.cli.differential import Json
 from payments_verify.cli.ends import attempted, finished_is_kept, interrupted
+from payments_verify.cli.options import Json, ProveAgain
 from payments_verify.cli.running import finish, progress_bar
 from payments_verify.result import CheckResult
-from payments_verify.suite import MODEL_CHECKS
+from payments_verify.suite import model_checks
 
 
 class CheckName(StrEnum):
@@ -23,14 +23,11 @@ class CheckName(StrEnum):
     EXPLORATION = "exploration"
 
 
-CHECKS = {name: MODEL_CHECKS[name] for name in CheckName}
-"""Each with the title it has while it runs."""
-
-
 def model(
     check: Annotated[
         list[CheckName] | None, typer.Option(help="Only this check; may be repeated. All if not given.")
     ] = None,
+    prove_again: ProveAgain = False,
     as_json: Json = False,
 ) -> None:
     """Check the model: its contracts, the domain's rules against it, and every bounded state.
@@ -39,8 +36,9 @@ def model(
     """
     results: list[CheckResult] = []
     with finished_is_kept() as whole:
-        for name in check or CHECKS:
-            title, run = CHECKS[name]
+        checks = model_checks(prove_again=prove_again)
+        for name in check or CheckName:
+            title, run = checks[name]
             with progress_bar(title) as progress:
                 attempted(title, partial(run, progress=progress), results)
     if not whole():

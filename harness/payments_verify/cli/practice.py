@@ -11,9 +11,9 @@ from rich.console import Console
 
 from payments_verify.called import command_line
 from payments_verify.cli.conformance import progressing, read_binding, show
-from payments_verify.cli.differential import PostgresBin
 from payments_verify.cli.ends import finished_is_kept
 from payments_verify.cli.exits import leave, no_verdict
+from payments_verify.cli.options import PostgresBin
 from payments_verify.cli.running import print_error, print_json, print_text, say
 from payments_verify.payments.conformance import FULL, QUICK, examine
 from payments_verify.payments.conformance_levels import LEVELS, Conformance, LevelResult, conclude

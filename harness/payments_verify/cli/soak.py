@@ -14,9 +14,9 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from payments_verify.cli.differential import Json, PostgresBin
 from payments_verify.cli.ends import could_not_run
 from payments_verify.cli.exits import leave
+from payments_verify.cli.options import Json, PostgresBin
 from payments_verify.cli.running import print_json, print_text, progress_bar, quoted, say, verdict_text
 from payments_verify.nemesis.catalog import FAULTS
 from payments_verify.nemesis.report import SoakReport, histories, judge_rest, summed_up

@@ -6,6 +6,7 @@ import os
 import platform
 import secrets
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -13,56 +14,60 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-import psycopg
 import typer
 from rich.console import Console
-from rich.markup import escape
 
-from payments_verify.cli.differential import PostgresBin
-from payments_verify.cli.ends import attempted, could_not_run, finished_is_kept, interrupted, written
+from payments_verify.cli.check_process import MainJob
+from payments_verify.cli.checks_at_once import Job, run_at_once
+from payments_verify.cli.ends import could_not_run, finished_is_kept, interrupted, written
 from payments_verify.cli.exits import leave
+from payments_verify.cli.options import PostgresBin, ProveAgain
 from payments_verify.cli.running import print_json, progress_bar, quoted, say, show
 from payments_verify.report.page import write as write_page
 from payments_verify.report.saved import REPORT_FILE, REPORT_FORMAT, REPORT_VERSION
 from payments_verify.result import CheckResult, overall_line
-from payments_verify.suite import FULL, QUICK, Planned, suite
-from payments_verify.systems import EXPLORING, prepared_database
 from pgweave.verdict import EXIT_CODES, worst
 
 OUTPUT = Path("build/report")
+_AT_ONCE = 4
+"""Checks at once, at most: with more, none ends sooner than the longest."""
 
 
 def verify(
     quick: Annotated[bool, typer.Option("--quick", help="Try less of what cannot be exhausted.")] = False,
     seed: Annotated[int | None, typer.Option(help="Draws what is drawn; drawn anew if not given.")] = None,
     output: Annotated[Path, typer.Option(help="Folder for the report and histories.")] = OUTPUT,
+    at_once: Annotated[
+        int | None,
+        typer.Option(min=1, help="Checks at once; one for each core, and at most 4, if not given."),
+    ] = None,
+    prove_again: ProveAgain = False,
     postgres_bin: PostgresBin = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report and nothing else.")] = False,
 ) -> None:
     """Run every check: the model, the service against it, and races against both.
 
-    Writes report.json, and index.html, a page that shows it. Ctrl-C ends what was started, and leaves a
-    report of what was finished.
+    Checks run side by side, each with a PostgreSQL of its own. Writes report.json, and index.html, a page
+    that shows it. Ctrl-C ends what was started, and leaves a report of what was finished.
 
     Exit codes: 0 everything holds; 1 a violation was found; 2 no verdict on something, and no violation.
     """
     drawn = secrets.randbelow(1_000_000) if seed is None else seed
     started = time.monotonic()
-    results: list[CheckResult] = []
-    version = "not started"
     with could_not_run():
         _make(output)
     pace = Pace.read(output / REPORT_FILE, quick=quick)
-    with finished_is_kept() as whole, prepared_database(postgres_bin, EXPLORING) as dsn:
-        version = _server_version(dsn)
-        effort = QUICK if quick else FULL
-        folders = output / "histories", output / "schedules"
-        planned = list(suite(dsn, effort, drawn, *folders, postgres_bin))
-        for number, each in enumerate(planned):
-            _run(each, number, len(planned), pace, results)
-    if not whole():
-        results.append(interrupted())
-    report = _report(results, drawn, quick, version, time.monotonic() - started)
+    count = at_once or min(_AT_ONCE, os.cpu_count() or 1)
+    job = Job()
+    with finished_is_kept() as whole:
+        say(_beginning(count, pace), err=True)
+        plan = MainJob(
+            quick, drawn, output / "histories", output / "schedules", postgres_bin, prove_again=prove_again
+        )
+        with progress_bar("verify") as progress:
+            run_at_once(count, plan, job, partial(_tell, progress))
+    results = job.results if whole() else [*job.results, interrupted()]
+    report = _report(results, drawn, quick, job.version, time.monotonic() - started)
     content = msgspec.json.format(msgspec.json.encode(report))
     page = written(partial(_write, output, content))
     if as_json:
@@ -76,20 +81,28 @@ def verify(
     leave(worst(result.verdict for result in results), is_whole=page is not None)
 
 
-def _run(planned: Planned, number: int, total: int, pace: Pace, results: list[CheckResult]) -> None:
-    title = f"[{number + 1}/{total}] {planned.title}"
-    with progress_bar(escape(title)) as progress:
-        attempted(planned.title, partial(planned.run, progress=progress), results)
-    result = results[-1]
-    left = pace.left(number + 1) if number + 1 < total else ""
-    say(f"{result.name}: {result.line} ({result.seconds:.1f} s){left}", err=True)
+def _beginning(count: int, pace: Pace) -> str:
+    checks = "checks run one after the other" if count == 1 else f"{count} checks run at once"
+    return f"{checks}; each process starts a PostgreSQL of its own{pace}"
+
+
+def _tell(progress: Callable[[int, int, str], None], job: Job, new: Sequence[CheckResult]) -> None:
+    """Tell of what has ended, and how far the others are."""
+    running = ", ".join(
+        f"{job.titles[number]}: {came.done:,} of {came.total:,}" if came.total else job.titles[number]
+        for number, came in sorted(job.under_way.items())
+    )
+    progress(len(job.found), len(job.titles), f"checks; {running}")
+    for result in new:
+        place = f"[{len(job.found)}/{len(job.titles)}]"
+        say(f"{place} {result.name}: {result.line} ({result.seconds:.1f} s)", err=True)
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How long each check took the last time, in seconds; empty where that is not known."""
+    """How long the whole took the last time, in seconds; ``None`` where that is not known."""
 
-    seconds: tuple[float, ...] = ()
+    seconds: float | None = None
 
     @classmethod
     def read(cls, file: Path, *, quick: bool) -> Pace:
@@ -98,14 +111,17 @@ class Pace:
             last = msgspec.json.decode(file.read_bytes())
             if last["quick"] != quick or last["interrupted"]:
                 return cls()
-            return cls(tuple(float(check["seconds"]) for check in last["checks"]))
+            return cls(float(last["seconds"]))
         except (OSError, msgspec.DecodeError, ValueError, TypeError, KeyError):
             return cls()
 
-    def left(self, number: int) -> str:
-        """What a check and all after it will take, for people; empty if that is not known."""
-        left = sum(self.seconds[number:])
-        return f"; about {timedelta(seconds=round(left))} to the end" if left else ""
+    def __str__(self) -> str:
+        """The same for people; empty if it is not known."""
+        return (
+            ""
+            if self.seconds is None
+            else f"; the last time, all took {timedelta(seconds=round(self.seconds))}"
+        )
 
 
 def _make(output: Path) -> None:
@@ -121,13 +137,6 @@ def _write(output: Path, content: bytes) -> Path:
     """Write the report, and the page that shows it; the page's file."""
     (output / REPORT_FILE).write_bytes(content)
     return write_page(output)
-
-
-def _server_version(dsn: str) -> str:
-    with psycopg.connect(dsn) as connection:
-        row = connection.execute("SHOW server_version").fetchone()
-    assert row is not None
-    return str(row[0])
 
 
 def _report(

@@ -17,7 +17,8 @@ from dataclasses import asdict, dataclass
 from types import FunctionType, ModuleType
 from typing import Any, Literal, TypeAlias
 
-from payments_verify.model_checks.workers import Job, run_jobs
+from payments_verify.model_checks.proved import Proved, told_before
+from payments_verify.model_checks.workers import Job
 from payments_verify.result import CheckResult, Progress, findings_kept, no_progress
 from pgweave.verdict import worst
 
@@ -108,6 +109,7 @@ def check_contracts(
     select: Callable[[Condition], bool] = lambda _condition: True,
     seconds: float = CONDITION_SECONDS,
     parallel: int | None = None,
+    proved: Proved | None = None,
     progress: Progress = no_progress,
 ) -> CheckResult:
     """Let CrossHair decide the contracts of a package.
@@ -117,28 +119,34 @@ def check_contracts(
         select: which conditions to decide; by default all.
         seconds: CPU seconds for one condition.
         parallel: how many child processes at a time; by default, as many as there are processors.
+        proved: what was proved before of the same sources; nothing if not given.
         progress: called after each condition.
 
     Returns:
         ``holds`` if each is confirmed, ``violated`` if one is refuted, else ``no verdict``. The details
-        are ``confirmed``, ``total`` and ``conditions``: for each, what was found.
+        are ``confirmed``, ``proved_before``, ``total`` and ``conditions``: for each, what was found.
     """
     started = time.perf_counter()
+    proved = proved or Proved()
     try:
         conditions = [condition for condition in discover(package) if select(condition)]
     except Exception as error:  # noqa: BLE001 - whatever a model's module raises, there is no verdict
         reason = f"{package} cannot be imported: {type(error).__name__}: {error}"
-        return _result(package, [], time.perf_counter() - started, reason)
+        return _result(package, [], 0, time.perf_counter() - started, reason)
     found: dict[Condition, Finding] = {}
 
     def result() -> CheckResult:
         seconds_so_far = time.perf_counter() - started
         return _result(
-            package, findings(conditions, found), seconds_so_far, f"{package} has no such contract"
+            package,
+            findings(conditions, found),
+            proved.used,
+            seconds_so_far,
+            f"{package} has no such contract",
         )
 
     with findings_kept(result):
-        decide(conditions, found, seconds=seconds, parallel=parallel, progress=progress)
+        decide(conditions, found, seconds=seconds, parallel=parallel, proved=proved, progress=progress)
     return result()
 
 
@@ -153,6 +161,7 @@ def decide(
     *,
     seconds: float = CONDITION_SECONDS,
     parallel: int | None = None,
+    proved: Proved | None = None,
     progress: Progress = no_progress,
 ) -> None:
     """Let CrossHair decide conditions; one that it says nothing of is not confirmed.
@@ -162,6 +171,7 @@ def decide(
         found: where it is noted what is found about each, as it is found.
         seconds: CPU seconds for one condition.
         parallel: how many child processes at a time; by default, as many as there are processors.
+        proved: what was proved before of the same sources; nothing if not given.
         progress: called after each condition.
     """
     by_place = {(condition.function, condition.index): condition for condition in conditions}
@@ -172,11 +182,15 @@ def decide(
         progress(len(found), len(conditions), f"{condition.function.rpartition('.')[2]}: {condition.text}")
 
     jobs = {_job(batch, seconds): batch for batch in _batches(conditions)}
-    problems = run_jobs(list(jobs), take, parallel)
+    problems = (proved or Proved()).run_jobs(list(jobs), take, _proves, parallel)
     for job, batch in jobs.items():
         for condition in batch:
             silent = problems.get(job, "CrossHair said nothing of it")
             found.setdefault(condition, Finding(condition, "not confirmed", silent, 0.0))
+
+
+def _proves(answer: Mapping[str, Any]) -> bool:
+    return bool(answer["confirmed"]) and not answer["refuted"]
 
 
 def _finding(condition: Condition, answer: dict[str, Any]) -> Finding:
@@ -212,7 +226,9 @@ _VERDICTS = {"confirmed": "holds", "refuted": "violated"}
 """What CrossHair's words say; all its others are no verdict."""
 
 
-def _result(package: str, findings: Sequence[Finding], seconds: float, no_conditions: str) -> CheckResult:
+def _result(
+    package: str, findings: Sequence[Finding], proved_before: int, seconds: float, no_conditions: str
+) -> CheckResult:
     statuses = Counter(finding.status for finding in findings)
     verdict = worst(_VERDICTS.get(finding.status, "no verdict") for finding in findings)
     failed = sorted(
@@ -227,10 +243,12 @@ def _result(package: str, findings: Sequence[Finding], seconds: float, no_condit
         seconds=seconds,
         details={
             "confirmed": statuses["confirmed"],
+            "proved_before": proved_before,
             "total": len(findings),
             "conditions": [finding.as_json() for finding in findings],
         },
         counterexample=None if verdict == "holds" else "\n".join(map(str, failed)) or no_conditions,
+        note=told_before(proved_before, len(findings)),
     )
 
 

@@ -22,7 +22,8 @@ from payments_verify.model_checks.contracts import (
     discover,
     findings,
 )
-from payments_verify.model_checks.workers import Job, run_jobs
+from payments_verify.model_checks.proved import Proved, told_before
+from payments_verify.model_checks.workers import Job
 from payments_verify.result import CheckResult, Progress, findings_kept, no_progress
 from pgweave.verdict import Verdict, worst
 
@@ -90,6 +91,7 @@ def check_equivalence(
     select: Callable[[str], bool] = lambda _rule: True,
     seconds: float = RULE_SECONDS,
     parallel: int | None = None,
+    proved: Proved | None = None,
     progress: Progress = no_progress,
 ) -> CheckResult:
     """Show that the model and the domain decide alike.
@@ -98,17 +100,19 @@ def check_equivalence(
         select: which rules to compare, by name; by default all that the bridge has.
         seconds: CPU seconds for one rule, for each of the two ways.
         parallel: how many child processes at a time; by default, as many as there are processors.
+        proved: what was proved before of the same sources; nothing if not given.
         progress: called after each part.
 
     Returns:
         ``holds`` if every rule is shown equal in both ways; the cases are the paths that were compared.
     """
     started = time.perf_counter()
+    proved = proved or Proved()
     try:
         rules = {rule: condition for rule, condition in _rules().items() if select(rule)}
     except Exception as error:  # noqa: BLE001 - whatever a module raises on import, there is no verdict
         reason = f"{BRIDGE} cannot be imported: {type(error).__name__}: {error}"
-        return _result([], time.perf_counter() - started, reason)
+        return _result([], 0, time.perf_counter() - started, reason)
     compared: dict[str, dict[str, Any]] = {}
     agreements: dict[Condition, Finding] = {}
 
@@ -117,15 +121,23 @@ def check_equivalence(
             RuleFinding(rule, agreement, **compared.get(rule, {"problem": NOT_DECIDED}))
             for rule, agreement in zip(rules, findings(list(rules.values()), agreements), strict=True)
         ]
-        return _result(found, time.perf_counter() - started, "no rule was named")
+        return _result(found, proved.used, time.perf_counter() - started, "no rule was named")
 
     with findings_kept(result):
-        _compare(rules, compared, seconds, parallel, lambda done, text: progress(done, 2 * len(rules), text))
+        _compare(
+            rules,
+            compared,
+            seconds,
+            parallel,
+            proved,
+            lambda done, text: progress(done, 2 * len(rules), text),
+        )
         decide(
             list(rules.values()),
             agreements,
             seconds=seconds,
             parallel=parallel,
+            proved=proved,
             progress=lambda done, _, text: progress(len(rules) + done, 2 * len(rules), text),
         )
     return result()
@@ -146,6 +158,7 @@ def _compare(
     found: dict[str, dict[str, Any]],
     seconds: float,
     parallel: int | None,
+    proved: Proved,
     progress: Callable[[int, str], None],
 ) -> None:
     """Note what ``diffbehavior`` finds out about each rule, as it finds it."""
@@ -161,12 +174,16 @@ def _compare(
         found[jobs[job]] = answer
         progress(len(found), f"{jobs[job]}: {answer['paths']} paths compared")
 
-    problems = run_jobs(list(jobs), take, parallel)
+    problems = proved.run_jobs(list(jobs), take, _shows_equal, parallel)
     for job, rule in jobs.items():
         found.setdefault(rule, {"problem": problems.get(job, "CrossHair said nothing of it")})
 
 
-def _result(findings: Sequence[RuleFinding], seconds: float, nothing: str) -> CheckResult:
+def _shows_equal(answer: dict[str, Any]) -> bool:
+    return bool(answer["exhausted"]) and not answer["differences"]
+
+
+def _result(findings: Sequence[RuleFinding], proved_before: int, seconds: float, nothing: str) -> CheckResult:
     verdict = worst(finding.verdict for finding in findings)
     failed = [str(finding) for finding in findings if finding.verdict != "holds"]
     return CheckResult(
@@ -177,8 +194,10 @@ def _result(findings: Sequence[RuleFinding], seconds: float, nothing: str) -> Ch
         seconds=seconds,
         details={
             "confirmed": sum(finding.verdict == "holds" for finding in findings),
+            "proved_before": proved_before,
             "total": len(findings),
             "rules": [finding.as_json() for finding in findings],
         },
         counterexample=None if verdict == "holds" else "\n".join(failed) or nothing,
+        note=told_before(proved_before, 2 * len(findings)),
     )
