@@ -35,7 +35,7 @@ STAMP := $(VENV)/.synced
 BENCH_STAMP := $(VENV)/.bench
 MUTATION_STAMP := $(VENV)/.mutation
 TLA_STAMP := $(VENV)/.tla
-PEERS := tests/peers
+PEERS := examples/peers
 TUTORIAL_STAMP := build/peers/tutorial/.synced
 SITE_STAMP := build/site/.synced
 INVOICES_STAMP := $(PEERS)/invoices/node_modules/.package-lock.json
@@ -216,7 +216,7 @@ specs: $(STAMP) ## Write what is made of specs/: tables, the picture of the stat
 	@$(BIN)/python -m lab specs
 
 .PHONY: dist
-dist: $(STAMP) ## Build wheel and sdist, install each into empty environments, and run what they bring
+dist: $(STAMP) ## Build each distribution, install it into an empty environment, and run what it brings
 	@$(BIN)/python -m lab.release "$(UV)"
 
 .PHONY: docs

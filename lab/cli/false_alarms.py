@@ -52,7 +52,7 @@ def false_alarms(
         Path | None,
         typer.Option(
             show_default=False,
-            help="Folder of right services that are not this repository's, such as tests/peers: these too.",
+            help="Folder of right services that are others, such as examples/peers: these too.",
         ),
     ] = None,
     only: Annotated[

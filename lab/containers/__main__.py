@@ -23,8 +23,8 @@ from lab.containers.engine import engine
 from lab.containers.hurting import hurt_under_load
 from lab.containers.image import IMAGE, look_into
 from lab.containers.plugins import provide_plugins
+from lab.steps import Shell, Steps, UnableError, ViolationError
 from tests.support import lines_to_try
-from tests.support.steps import Shell, Steps, UnableError, ViolationError
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "build" / "containers"

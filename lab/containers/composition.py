@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 
 from lab.containers.image import IMAGE, pip_secrets
+from lab.steps import Shell, UnableError, ViolationError
 from pgweave.embedded.process import free_port
-from tests.support.steps import Shell, UnableError, ViolationError
 
 PROJECT = "payments-core-test"
 _BUILD_LIMIT_S = 1800.0

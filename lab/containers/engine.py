@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.steps import Shell, UnableError
+from lab.steps import Shell, UnableError
 
 _START_LIMIT_S = 60.0
 _STOP_LIMIT_S = 60.0

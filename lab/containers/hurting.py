@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 from uuid import uuid4
 
+from lab.steps import ViolationError
 from payments_verify.binding import default_binding
 from payments_verify.payments.observations import Invocation, Observation, Sender
 from payments_verify.payments.spec import Payments
@@ -18,7 +19,6 @@ from pgweave.history.attempt import attempt_of
 from pgweave.history.explain import explain
 from pgweave.history.linearizability import check
 from pgweave.history.recorder import Recorder
-from tests.support.steps import ViolationError
 
 CLIENTS = 6
 _AMOUNT = 500

@@ -8,7 +8,7 @@ import re
 import sys
 from pathlib import Path
 
-from tests.support.steps import Shell, Steps, ViolationError
+from lab.steps import Shell, Steps, ViolationError
 
 IMAGE = "payments-core:local"
 LIMIT_MB = 200

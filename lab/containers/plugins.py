@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lab.containers.bases import Bases
-from tests.support.steps import Shell, Steps
+from lab.steps import Shell, Steps
 
 PACKAGES = {"compose": "docker-compose", "buildx": "docker-buildx"}
 _WHERE = Path("usr/libexec/docker/cli-plugins")

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import typer
 
+from lab.steps import Steps, UnableError
 from payments_core.infrastructure.postgres.migrate import migrate
 from payments_verify.payments.checks import machine_check, racing_check
 from payments_verify.payments.interleavings_check import interleavings_check
@@ -33,7 +34,6 @@ from pgweave.verdict import EXIT_CODES, Verdict, worst
 from tests.support.partitioned import migrate_partitioned
 from tests.support.pgbouncer import pgbouncer
 from tests.support.postgres import reachable_folder
-from tests.support.steps import Steps, UnableError
 
 FOLDER = Path("build/databases")
 OLDER = Path("/usr/lib/postgresql/15/bin")

@@ -21,7 +21,7 @@ import typer
 from lab.containers.bases import Bases
 from lab.containers.engine import engine
 from lab.containers.image import pip_secrets
-from tests.support.steps import Shell, Steps, UnableError, ViolationError
+from lab.steps import Shell, Steps, UnableError, ViolationError
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "build" / "pythons"

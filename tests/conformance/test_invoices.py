@@ -15,7 +15,7 @@ from pgweave.service.command import running_command
 from tests.docs.pages import ROOT
 from tests.support.postgres import chosen_bin_dir
 
-INVOICES = f"exec node {ROOT}/tests/peers/invoices/server.js"
+INVOICES = f"exec node {ROOT}/examples/peers/invoices/server.js"
 
 pytestmark = pytest.mark.peers
 

@@ -27,7 +27,7 @@ from pgweave.interleavings.source_dpor import SourceDPOR
 from tests.docs.pages import ROOT
 from tests.support.postgres import chosen_bin_dir
 
-PEERS = ROOT / "tests" / "peers"
+PEERS = ROOT / "examples" / "peers"
 CHARGES = f"exec {sys.executable} {PEERS}/charges/app.py"
 BINDING = PEERS / "charges" / "binding.toml"
 COALESCING = f"exec {sys.executable} {PEERS}/coalescing/app.py"

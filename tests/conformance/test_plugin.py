@@ -15,8 +15,8 @@ from pgweave.service.command import running_command
 from tests.docs.pages import ROOT
 from tests.support.postgres import chosen_bin_dir
 
-CHARGES = f"exec {sys.executable} {ROOT}/tests/peers/charges/app.py"
-BINDING = ROOT / "tests" / "peers" / "charges" / "binding.toml"
+CHARGES = f"exec {sys.executable} {ROOT}/examples/peers/charges/app.py"
+BINDING = ROOT / "examples" / "peers" / "charges" / "binding.toml"
 SUITE = """
 def test_of_theirs():
     pass

@@ -15,7 +15,12 @@ CHECKED = "the tests have run"
 
 
 def ended(
-    folder: Path, *, check: str = "exit 0", containers: str = "exit 0", alone: dict[str, str] | None = None
+    folder: Path,
+    *,
+    check: str = "exit 0",
+    dist: str = "exit 0",
+    containers: str = "exit 0",
+    alone: dict[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run `.ci/run` with a `make` and a `python` that do what is given.
 
@@ -23,7 +28,8 @@ def ended(
     """
     shutil.copytree(ROOT / ".ci", folder / ".ci")
     (folder / ".ci" / "packages").write_text("")
-    programs = {"bin/make": f"echo {CHECKED}\n{check}", ".venv/bin/python": containers}
+    make = f'case "$1" in\ncheck) echo {CHECKED}\n{check} ;;\ndist) {dist} ;;\nesac'
+    programs = {"bin/make": make, ".venv/bin/python": containers}
     programs |= {"bin/docker": ""} if alone is None else {f"bin/{name}": it for name, it in alone.items()}
     for name, body in programs.items():
         path = folder / name
@@ -51,6 +57,11 @@ def ended(
 def test_tests_that_fail_fail_it_and_nothing_follows(tmp_path: Path) -> None:
     done = ended(tmp_path, check="exit 2", containers="echo containers")
     assert (done.returncode, done.stdout) == (2, f"{CHECKED}\n")
+
+
+def test_a_release_that_fails_fails_it(tmp_path: Path) -> None:
+    done = ended(tmp_path, dist="echo it lacks a package; exit 2", containers="echo containers")
+    assert (done.returncode, done.stdout) == (2, f"{CHECKED}\nit lacks a package\n")
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from tests.docs.pages import ROOT
 from tests.support.mutants import Edit, mutated_copy, run_harness
 from tests.support.postgres import chosen_bin_dir
 
-CHARGES = ROOT / "tests" / "peers" / "charges"
+CHARGES = ROOT / "examples" / "peers" / "charges"
 LITTLE = Effort(programs=40, rounds=2, scenarios=("create-twice",), soak_s=2, probes=5)
 WINDOW_END_INSIDE = Edit("domain/capture.py", "now >= capture_expires_at", "now > capture_expires_at")
 VIOLATED = Problem("stress", "violated", "two captures succeed")
@@ -75,7 +75,7 @@ def test_each_server_has_so_many_runs(command: Callable[..., Result], tmp_path: 
     done = command("--runs", "3", "--json")
     assert done.exit_code == 0, done.output
     assert sorted(run["postgres"] for run in json.loads(done.stdout)) == ["15.1"] * 3 + ["18.1"] * 3
-    assert len(read_runs(tmp_path / "runs.jsonl", sources_hash())) == 6
+    assert len(read_runs(tmp_path / "runs.jsonl", sources_hash("lab"))) == 6
 
 
 def test_a_call_goes_on_where_the_last_one_ended(command: Callable[..., Result], tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_runs_of_other_sources_do_not_count(command: Callable[..., Result], tmp_
 def test_progress_counts_the_runs_that_are_wanted(
     command: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = alarm_run(sources=sources_hash(), subject="charges")
+    other = alarm_run(sources=sources_hash("lab"), subject="charges")
     (tmp_path / "runs.jsonl").write_bytes(msgspec.json.encode(other) + b"\n")
     titles: list[str] = []
 
@@ -169,7 +169,7 @@ def test_a_peer_is_a_subject_of_its_own(
     assert done.exit_code == 2  # a peer without a verdict counts
     assert [peer.command.partition("; ")[0] for peer in asked] == ["export 'LOCKED=1 2'"] * 2
     assert "other: locked, PostgreSQL 18.1, seed 1: faults: no verdict\nnobody comes to rest" in done.stdout
-    runs = read_runs(tmp_path / "runs.jsonl", f"{sources_hash()}, peers {folder_hash(folder)}")
+    runs = read_runs(tmp_path / "runs.jsonl", f"{sources_hash('lab')}, peers {folder_hash(folder)}")
     assert sorted(run.subject for run in runs) == ["other: locked"] * 2 + ["this service"] * 2
     only = command("--runs", "2", "--peers", str(folder), "--only", "this", "--json")
     assert only.exit_code == 0

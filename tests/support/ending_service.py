@@ -1,4 +1,4 @@
-"""The charges of `tests/peers`, which end at a capture: as ``HOW`` says, after ``CAPTURES`` of them.
+"""The charges of `examples/peers`, which end at a capture: as ``HOW`` says, after ``CAPTURES`` of them.
 
 ``HOW`` is the number of a signal, or an exit code after ``exit``. With ``ONCE``, a file, only the first does.
 """
@@ -16,7 +16,7 @@ import uvicorn
 from starlette.requests import Request
 from starlette.responses import Response
 
-_CHARGES = Path(__file__).parents[1] / "peers" / "charges" / "app.py"
+_CHARGES = Path(__file__).parents[2] / "examples" / "peers" / "charges" / "app.py"
 _spec = importlib.util.spec_from_file_location("charges", _CHARGES)
 assert _spec is not None
 assert _spec.loader is not None

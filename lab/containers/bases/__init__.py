@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.support.steps import Shell, UnableError
+from lab.steps import Shell, UnableError
 
 SUITE = "forky"
 """The release of Debian that has the Python and the PostgreSQL of our images."""

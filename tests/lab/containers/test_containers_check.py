@@ -15,11 +15,11 @@ from starlette.types import Receive, Scope, Send
 from lab.containers import engine, hurting
 from lab.containers.__main__ import base_images
 from lab.containers.hurting import hurt_under_load
+from lab.steps import ViolationError
 from payments_core.entrypoints.http.app import create_app
 from payments_verify.systems.memory_store import InMemoryPaymentStore
 from tests.docs.pages import ROOT
 from tests.support.misbehaving import Behaviour, Front
-from tests.support.steps import ViolationError
 from tests.support.stores import NOON
 from tests.support.threads import served
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,7 @@ from payments_verify.payments.conformance_levels import LEVELS
 from payments_verify.practice import skeleton
 from tests.docs.pages import ROOT
 
-SOLUTION = ROOT / "tests" / "practice" / "solution"
+SOLUTION = ROOT / "examples" / "practice"
 Edit = tuple[str, str]
 
 _LOOK_UP = """        rows = await connection.execute(
@@ -170,13 +168,3 @@ def test_a_service_that_does_not_start_is_no_verdict(tmp_path: Path) -> None:
     refused = run("check", str(folder))
     assert refused.exit_code == 2
     assert "not yet" in refused.stderr
-
-
-def test_the_wheel_has_the_exercise(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=120)
-    (wheel,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        names = archive.namelist()
-    for each in skeleton():
-        assert f"payments_verify/practice/skeleton/{each.name}" in names
