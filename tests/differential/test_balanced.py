@@ -14,10 +14,10 @@ from signal import SIGKILL, SIGTERM, Signals
 import httpx
 import pytest
 
+from payments_verify.nemesis.deployment import Deployment
 from payments_verify.nemesis.fault import Fault
-from payments_verify.nemesis.http import Carrier
+from payments_verify.nemesis.http import HttpPool
 from payments_verify.nemesis.judge import judge
-from payments_verify.nemesis.target import Target
 from payments_verify.nemesis.window import Pace, WindowReport, history_file, play
 from tests.support.haproxy import haproxy
 from tests.support.postgres import Database, chosen_bin_dir
@@ -28,16 +28,16 @@ CLIENTS = 8
 DRAINED, UNDRAINED = "2", "0"
 
 
-class Balanced(Target):
+class Balanced(Deployment):
     """Its clients reach both processes by way of the balancer."""
 
     balancer: str
 
     @asynccontextmanager
-    async def carriers(self) -> AsyncIterator[tuple[Carrier, ...]]:
-        """What carries requests to the balancer."""
-        async with Carrier.to(self.balancer, self.token, REQUEST_LIMIT_S) as carrier:
-            yield (carrier,)
+    async def pools(self) -> AsyncIterator[tuple[HttpPool, ...]]:
+        """Connections to the balancer."""
+        async with HttpPool.of(self.balancer, self.token, REQUEST_LIMIT_S) as pool:
+            yield (pool,)
 
 
 class RollingRestart(Fault):
@@ -50,7 +50,7 @@ class RollingRestart(Fault):
 
     async def inject(self) -> None:
         """Restart them."""
-        for api in self.target.apis:
+        for api in self.deployment.apis:
             api.signal(self.ending)
             await api.ended()
             await api.start()
@@ -75,16 +75,16 @@ class RestartedUntilItFails(RollingRestart):
             await super().inject()
 
     def _failed(self) -> bool:
-        assert self.target.load is not None
-        tally = self.target.load.tally
+        assert self.deployment.load is not None
+        tally = self.deployment.load.tally
         return tally.unknown > tally.disconnects
 
 
 async def restarted(kind: type[Fault], folder: Path, drain_s: str = DRAINED) -> WindowReport:
-    async with Balanced.open(chosen_bin_dir(), variables={"PAYMENTS_DRAIN_S": drain_s}) as target:
-        one, two = target.apis
-        with haproxy(one.url, two.url) as target.balancer:
-            report, _ = await play(target, 1, [kind], folder, random.Random(1), Pace(tail=0.5))
+    async with Balanced.open(chosen_bin_dir(), variables={"PAYMENTS_DRAIN_S": drain_s}) as deployment:
+        one, two = deployment.apis
+        with haproxy(one.url, two.url) as deployment.balancer:
+            report, _ = await play(deployment, 1, [kind], folder, random.Random(1), Pace(tail=0.5))
             return report
 
 

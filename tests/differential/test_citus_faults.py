@@ -20,10 +20,10 @@ from payments_core.entrypoints.wiring import session
 from payments_core.infrastructure.postgres.citus import distribute
 from payments_core.infrastructure.postgres.migrate import migrate
 from payments_verify.audit import audit
+from payments_verify.nemesis.deployment import ENVIRONMENT, Deployment
 from payments_verify.nemesis.fault import Fault
 from payments_verify.nemesis.judge import judge
 from payments_verify.nemesis.load import Habits
-from payments_verify.nemesis.target import ENVIRONMENT, Target
 from payments_verify.nemesis.window import Pace, WindowReport, history_file, play
 from payments_verify.systems import (
     SERVICE_LOGIN,
@@ -68,7 +68,7 @@ class WorkerKilled(Fault):
 
     async def inject(self) -> None:
         """Stop one."""
-        workers = cast("Hurt", self.target.cluster).cluster.workers
+        workers = cast("Hurt", self.deployment.cluster).cluster.workers
         self._worker = self.rng.choice(workers)
         await asyncio.to_thread(self._worker.stop, "immediate")
         self.effects = 1
@@ -79,7 +79,7 @@ class WorkerKilled(Fault):
 
 
 @asynccontextmanager
-async def hurt(cluster: CitusCluster) -> AsyncIterator[Target]:
+async def hurt(cluster: CitusCluster) -> AsyncIterator[Deployment]:
     """Two processes of the service, logged in as an ordinary role, on the cluster."""
     async with AsyncExitStack() as stack:
         login = sql.Identifier(SERVICE_LOGIN)
@@ -93,7 +93,7 @@ async def hurt(cluster: CitusCluster) -> AsyncIterator[Target]:
             "PAYMENTS_TOKENS": accepted,
         }
         apis = [await stack.enter_async_context(ApiProcess.run(environment)) for _ in range(2)]
-        yield Target(cast("Cluster", Hurt(cluster)), cast("Any", None), tuple(apis), token, Habits())
+        yield Deployment(cast("Cluster", Hurt(cluster)), cast("Any", None), tuple(apis), token, Habits())
 
 
 class ShardsMoved(Fault):
@@ -106,7 +106,7 @@ class ShardsMoved(Fault):
 
     async def inject(self) -> None:
         """Move them, one after the other."""
-        async with self.target.cluster.connect() as connection:
+        async with self.deployment.cluster.connect() as connection:
             await connection.execute(b"SET citus.enable_unsafe_triggers = on")
             found = await connection.execute(_PLACEMENTS)
             for placement in self.rng.sample(await found.fetchall(), 3):
@@ -116,9 +116,9 @@ class ShardsMoved(Fault):
 
 async def load(cluster: CitusCluster, kind: type[Fault], windows: int, folder: Path) -> list[WindowReport]:
     rng = random.Random(1)
-    async with hurt(cluster) as target:
+    async with hurt(cluster) as deployment:
         numbers = range(1, windows + 1)
-        return [(await play(target, number, [kind], folder, rng, Pace()))[0] for number in numbers]
+        return [(await play(deployment, number, [kind], folder, rng, Pace()))[0] for number in numbers]
 
 
 @pytest.fixture

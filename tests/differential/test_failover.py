@@ -68,8 +68,8 @@ def test_after_the_primary_fell_silent_too(tmp_path: Path) -> None:
                 api.signal(SIGTERM)
                 await api.ended()
                 await api.start()
-            async with hosts.carriers() as carriers:
-                assert await serve_again(carriers) is not None
+            async with hosts.pools() as pools:
+                assert await serve_again(pools) is not None
 
     asyncio.run(run())
     assert_nothing_lost(judged(tmp_path))

@@ -8,14 +8,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import psycopg
 
+from payments_verify.nemesis.deployment import ENVIRONMENT, Deployment
 from payments_verify.nemesis.fault import Fault
 from payments_verify.nemesis.network import Network
-from payments_verify.nemesis.target import ENVIRONMENT, Target
 from payments_verify.systems import ApiProcess, Cluster, make_token
 from tests.support.postgres import chosen_bin_dir
 
 
-class Hosts(Target):
+class Hosts(Deployment):
     """Two processes of the service, and two hosts of its database.
 
     Attributes:
@@ -76,16 +76,16 @@ class PrimaryKilled(Fault):
     about = "every process of the primary gets SIGKILL; the standby is promoted"
     side = "database"
     hold_s = (0.0, 0.5)
-    target: Hosts
+    deployment: Hosts
 
     async def inject(self) -> None:
         """Kill it."""
-        await self.target.cluster.kill()
+        await self.deployment.cluster.kill()
 
     async def heal(self) -> None:
         """Promote the standby. What serves again does so by itself."""
-        await self.target.cluster.promote()
-        self.target.first_is_primary = not self.target.first_is_primary
+        await self.deployment.cluster.promote()
+        self.deployment.first_is_primary = not self.deployment.first_is_primary
         self.effects = 1
 
 
@@ -97,8 +97,8 @@ class PrimarySilent(PrimaryKilled):
 
     async def inject(self) -> None:
         """Drop what the service sends to it."""
-        self.target.replication.deaden()
-        await self.target.primary_way.drop_packets()
+        self.deployment.replication.deaden()
+        await self.deployment.primary_way.drop_packets()
 
 
 class PrimaryKilledAhead(PrimaryKilled):
@@ -109,7 +109,7 @@ class PrimaryKilledAhead(PrimaryKilled):
 
     async def inject(self) -> None:
         """Let commits come that do not reach the standby."""
-        self.target.replication.stalled = True
+        self.deployment.replication.stalled = True
         await asyncio.sleep(1)
         await super().inject()
 

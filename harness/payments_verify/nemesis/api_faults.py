@@ -26,7 +26,7 @@ class Killed(Fault):
 
     async def inject(self) -> None:
         """Kill one."""
-        self._api = self.rng.choice(self.target.apis)
+        self._api = self.rng.choice(self.deployment.apis)
         self._api.signal(signal.SIGKILL)
         self.effects = int(await self._api.ended() == -signal.SIGKILL)
 
@@ -45,14 +45,14 @@ class AllKilled(Fault):
 
     async def inject(self) -> None:
         """Kill them."""
-        for api in self.target.apis:
+        for api in self.deployment.apis:
             api.signal(signal.SIGKILL)
-        codes = [await api.ended() for api in self.target.apis]
+        codes = [await api.ended() for api in self.deployment.apis]
         self.effects = codes.count(-signal.SIGKILL)
 
     async def heal(self) -> None:
         """Start them."""
-        await asyncio.gather(*(api.start() for api in self.target.apis))
+        await asyncio.gather(*(api.start() for api in self.deployment.apis))
 
 
 class ToldToEnd(Fault):
@@ -65,7 +65,7 @@ class ToldToEnd(Fault):
 
     async def inject(self) -> None:
         """Tell one, and see that it ends by itself."""
-        self._api = self.rng.choice(self.target.apis)
+        self._api = self.rng.choice(self.deployment.apis)
         self._api.signal(signal.SIGTERM)
         self.effects = int(await self._api.ended() == 0)
 
@@ -84,7 +84,7 @@ class Suspended(Fault):
 
     async def inject(self) -> None:
         """Stop one."""
-        self._api = self.rng.choice(self.target.apis)
+        self._api = self.rng.choice(self.deployment.apis)
         self._api.signal(signal.SIGSTOP)
         self.effects = 1
 
@@ -103,7 +103,7 @@ class HostClockOff(Fault):
 
     async def inject(self) -> None:
         """Start one again with a clock that is off; its own answers have to say so."""
-        self._api = self.rng.choice(self.target.apis)
+        self._api = self.rng.choice(self.deployment.apis)
         await self._api.end()
         shift = self.rng.choice([-1, 1]) * self.rng.randint(1, 12) * 3600
         await self._api.start((str(Path(shifted_clock.__file__)), str(shift)))
@@ -119,4 +119,4 @@ class HostClockOff(Fault):
         await self._api.start()
 
     def _other(self) -> ApiProcess:
-        return next(api for api in self.target.apis if api is not self._api)
+        return next(api for api in self.deployment.apis if api is not self._api)

@@ -14,17 +14,17 @@ class Disconnecting(Fault):
 
     async def inject(self) -> None:
         """From now on."""
-        self._usual = self.target.habits.disconnect
+        self._usual = self.deployment.habits.disconnect
         self._before = self._count()
-        self.target.habits.disconnect = 0.35
+        self.deployment.habits.disconnect = 0.35
 
     async def heal(self) -> None:
         """As before."""
-        self.target.habits.disconnect = self._usual
+        self.deployment.habits.disconnect = self._usual
         self.effects = self._count() - self._before
 
     def _count(self) -> int:
-        return 0 if self.target.load is None else self.target.load.tally.disconnects
+        return 0 if self.deployment.load is None else self.deployment.load.tally.disconnects
 
 
 class TooEarly(Fault):
@@ -36,14 +36,14 @@ class TooEarly(Fault):
 
     async def inject(self) -> None:
         """From now on."""
-        self._usual = self.target.habits.early
+        self._usual = self.deployment.habits.early
         self._before = self._count()
-        self.target.habits.early = 0.8
+        self.deployment.habits.early = 0.8
 
     async def heal(self) -> None:
         """As before."""
-        self.target.habits.early = self._usual
+        self.deployment.habits.early = self._usual
         self.effects = self._count() - self._before
 
     def _count(self) -> int:
-        return 0 if self.target.load is None else self.target.load.tally.early
+        return 0 if self.deployment.load is None else self.deployment.load.tally.early

@@ -28,9 +28,9 @@ class ClockForward(Fault):
 
     async def _set(self, offset_us: int, *, back: bool) -> None:
         """Let the clock run so far ahead of the real one; a step back stands in the history."""
-        load = self.target.load
+        load = self.deployment.load
         process = load.observe("clock_back", {"by": abs(offset_us)}) if back and load is not None else None
-        async with self.target.cluster.connect() as connection:
+        async with self.deployment.cluster.connect() as connection:
             await connection.execute(b"SELECT test_clock.flow_us(%s)", [offset_us])
         if process is not None and load is not None:
             load.observed(process, Observation("ok", {}))

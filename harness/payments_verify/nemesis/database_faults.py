@@ -29,12 +29,12 @@ class ImmediateStop(Fault):
 
     async def inject(self) -> None:
         """Stop it."""
-        await self.target.cluster.stop(immediate=True)
+        await self.deployment.cluster.stop(immediate=True)
         self.effects = 1
 
     async def heal(self) -> None:
         """Start it."""
-        await self.target.cluster.start()
+        await self.deployment.cluster.start()
 
 
 class FastRestart(Fault):
@@ -47,12 +47,12 @@ class FastRestart(Fault):
 
     async def inject(self) -> None:
         """Stop it."""
-        await self.target.cluster.stop(immediate=False)
+        await self.deployment.cluster.stop(immediate=False)
         self.effects = 1
 
     async def heal(self) -> None:
         """Start it."""
-        await self.target.cluster.start()
+        await self.deployment.cluster.start()
 
 
 class _Signalled(Fault):
@@ -70,7 +70,7 @@ class _Signalled(Fault):
         until = loop.time() + seconds
         some = f"SELECT {self.function}(pid) AS done {SESSIONS} AND random() < 0.5"
         query = f"SELECT count(*) FROM ({some}) AS signalled WHERE done"  # noqa: S608 - constants
-        async with self.target.cluster.connect() as connection:
+        async with self.deployment.cluster.connect() as connection:
             while loop.time() < until:
                 self.effects += await count_of(connection, query, SERVICE_LOGIN)
                 await asyncio.sleep(self.rng.uniform(0, 2 * _BEAT_S))
@@ -103,14 +103,14 @@ class FullPool(Fault):
     async def inject(self) -> None:
         """Take the lock."""
         self._stack = AsyncExitStack()
-        connection = await self._stack.enter_async_context(self.target.cluster.connect())
+        connection = await self._stack.enter_async_context(self.deployment.cluster.connect())
         await connection.execute(b"BEGIN")
         await connection.execute(b"LOCK TABLE payments IN ACCESS EXCLUSIVE MODE")
 
     async def hold(self, seconds: float) -> None:
         """See how many wait for it in the end."""
         await asyncio.sleep(seconds)
-        async with self.target.cluster.connect() as connection:
+        async with self.deployment.cluster.connect() as connection:
             waiting = f"SELECT count(*) {SESSIONS} AND wait_event_type = 'Lock'"
             self.effects = await count_of(connection, waiting, SERVICE_LOGIN)
 

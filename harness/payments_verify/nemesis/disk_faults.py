@@ -59,7 +59,7 @@ class DiskFull(Fault):
 
     async def inject(self) -> None:
         """Move the data to a small file system, let the service go on there, and fill it."""
-        cluster = self.target.cluster
+        cluster = self.deployment.cluster
         await cluster.stop(immediate=False)
         try:
             await asyncio.to_thread(self._move_in)
@@ -72,22 +72,22 @@ class DiskFull(Fault):
     async def heal(self) -> None:
         """Make room."""
         if self._moved:
-            (self.target.cluster.data / _FILLER).unlink(missing_ok=True)
+            (self.deployment.cluster.data / _FILLER).unlink(missing_ok=True)
 
     async def clear(self) -> bool:
         """Move the data back."""
         if not self._moved:
             return False
-        await self.target.cluster.stop(immediate=False)
+        await self.deployment.cluster.stop(immediate=False)
         try:
             await asyncio.to_thread(self._move_out)
         finally:
-            await self.target.cluster.start()
+            await self.deployment.cluster.start()
         return True
 
     def _move_in(self) -> None:
-        data = self.target.cluster.data
-        account = self.target.cluster.account
+        data = self.deployment.cluster.data
+        account = self.deployment.cluster.account
         size = _size(data) + _ROOM
         aside = _aside(data)
         data.rename(aside)
@@ -111,7 +111,7 @@ class DiskFull(Fault):
         aside.rename(data)
 
     def _move_out(self) -> None:
-        data = self.target.cluster.data
+        data = self.deployment.cluster.data
         aside = _aside(data)
         _command("cp", "-a", str(data), str(aside))
         _command("umount", "--lazy", str(data))
@@ -120,7 +120,7 @@ class DiskFull(Fault):
         self._moved = False
 
     def _fill(self) -> None:
-        descriptor = os.open(self.target.cluster.data / _FILLER, os.O_WRONLY | os.O_CREAT, 0o600)
+        descriptor = os.open(self.deployment.cluster.data / _FILLER, os.O_WRONLY | os.O_CREAT, 0o600)
         try:
             for size in (1 << 20, 1 << 12):
                 with suppress(_NoRoom):
@@ -141,7 +141,7 @@ class LogFull(DiskFull):
         await super().inject()
         self.effects = 0
         with suppress(psycopg.OperationalError):
-            async with self.target.cluster.connect() as connection:
+            async with self.deployment.cluster.connect() as connection:
                 for _ in range(_SWITCHES):
                     await connection.execute(
                         b"SELECT pg_logical_emit_message(false, 'nemesis', repeat('x', 9000))"
@@ -154,8 +154,8 @@ class LogFull(DiskFull):
         """Make room, and start the server."""
         await super().heal()
         if self._moved:
-            await self.target.cluster.stop(immediate=True)
-            await self.target.cluster.start()
+            await self.deployment.cluster.stop(immediate=True)
+            await self.deployment.cluster.start()
 
 
 class _NoRoom(Exception):

@@ -15,13 +15,13 @@ class _Misfire(Fault):
 
     async def inject(self) -> None:
         """Arm the triggers."""
-        async with self.target.cluster.connect() as connection:
+        async with self.deployment.cluster.connect() as connection:
             self._before = await count_of(connection, RAISED)
             await connection.execute(b"SELECT setval('nemesis.armed', %s)", [SQLSTATES.index(self.name) + 1])
 
     async def heal(self) -> None:
         """Disarm them, and see how often they struck."""
-        async with self.target.cluster.connect() as connection:
+        async with self.deployment.cluster.connect() as connection:
             await connection.execute(b"SELECT setval('nemesis.armed', 0)")
             self.effects = await count_of(connection, RAISED) - self._before
 
@@ -57,12 +57,12 @@ class TooManyConnections(Fault):
 
     async def inject(self) -> None:
         """Shut the door, and send those out who are in."""
-        async with self.target.cluster.connect() as connection:
+        async with self.deployment.cluster.connect() as connection:
             await connection.execute(f"ALTER ROLE {SERVICE_LOGIN} CONNECTION LIMIT 0".encode())
             query = f"SELECT count(pg_terminate_backend(pid)) {SESSIONS}"
             self.effects = await count_of(connection, query, SERVICE_LOGIN)
 
     async def heal(self) -> None:
         """Open it."""
-        async with self.target.cluster.connect() as connection:
+        async with self.deployment.cluster.connect() as connection:
             await connection.execute(f"ALTER ROLE {SERVICE_LOGIN} CONNECTION LIMIT -1".encode())

@@ -27,15 +27,15 @@ class Failover(Fault):
 
     async def inject(self) -> None:
         """Make a standby, let captures wait for it for a while, and stop the primary."""
-        cluster = self.target.cluster
+        cluster = self.deployment.cluster
         self._stack = AsyncExitStack()
         self._replication = await self._stack.enter_async_context(Network.between(cluster.address))
         await cluster.add_standby(self._replication.port)
         await asyncio.sleep(self.rng.uniform(0.5, 1.0))
         await self._before_the_end()
         # Nobody reaches the old primary any more, before it ends and after.
-        self.target.network.open = False
-        self.target.network.cut_all()
+        self.deployment.network.open = False
+        self.deployment.network.cut_all()
         self._is_lost = True
         await cluster.stop(immediate=True)
 
@@ -46,10 +46,10 @@ class Failover(Fault):
         """Promote the standby, and let the service reach it."""
         if self._is_lost:
             self._replication.cut_all()
-            await self.target.cluster.promote()
-            self.target.network.upstream = self.target.cluster.address
+            await self.deployment.cluster.promote()
+            self.deployment.network.upstream = self.deployment.cluster.address
             self._struck()
-        self.target.network.open = True
+        self.deployment.network.open = True
 
     def _struck(self) -> None:
         self.effects = 1
@@ -57,7 +57,7 @@ class Failover(Fault):
     async def clear(self) -> bool:
         """Leave no standby behind if it came to nothing."""
         await self._stack.aclose()
-        await self.target.cluster.drop_standby()
+        await self.deployment.cluster.drop_standby()
         return False
 
 
@@ -74,26 +74,26 @@ class FailoverBehind(Failover):
 
     async def inject(self) -> None:
         """As before, but nobody creates the same twice at once: the second would wait for no standby."""
-        self.target.habits.stay = True
+        self.deployment.habits.stay = True
         await super().inject()
 
     async def _before_the_end(self) -> None:
         """Cancel those who wait. Nobody else may ask: reads would show what the standby does not have."""
         self._replication.stalled = True
         await asyncio.sleep(_WAITING_S)
-        self.target.network.is_deaf = True
+        self.deployment.network.is_deaf = True
         await asyncio.sleep(_BEAT_S)
         waiting = f"SELECT pg_cancel_backend(pid) AS done {SESSIONS} AND wait_event = 'SyncRep'"
         query = f"SELECT count(*) FROM ({waiting}) AS cancelled WHERE done"  # noqa: S608 - constants
-        async with self.target.cluster.connect() as connection:
+        async with self.deployment.cluster.connect() as connection:
             for _ in range(_ROUNDS):
                 self._cancelled += await count_of(connection, query, SERVICE_LOGIN)
                 await asyncio.sleep(_BEAT_S)
 
     async def heal(self) -> None:
         """As before, and hear the service again."""
-        self.target.habits.stay = False
-        self.target.network.is_deaf = False
+        self.deployment.habits.stay = False
+        self.deployment.network.is_deaf = False
         await super().heal()
 
     def _struck(self) -> None:

@@ -7,7 +7,7 @@ import random
 from abc import ABC, abstractmethod
 from typing import ClassVar, Literal, TypeAlias
 
-from payments_verify.nemesis.target import Target
+from payments_verify.nemesis.deployment import Deployment
 
 Side: TypeAlias = Literal["database", "service"]
 """Where a fault strikes. Two faults that strike at different sides may be in force together."""
@@ -33,8 +33,8 @@ class Fault(ABC):
     side: ClassVar[Side]
     hold_s: ClassVar[tuple[float, float]] = (0.5, 1.2)
 
-    def __init__(self, target: Target, rng: random.Random) -> None:
-        self.target = target
+    def __init__(self, deployment: Deployment, rng: random.Random) -> None:
+        self.deployment = deployment
         self.rng = rng
         self.effects = 0
 

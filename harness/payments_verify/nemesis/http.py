@@ -37,8 +37,8 @@ class Answer:
         return self.content.decode()
 
 
-class Carrier:
-    """Carries requests to one process, each on a connection of its own for as long as it takes.
+class HttpPool:
+    """Connections to one process; each request has one of its own for as long as it takes.
 
     Args:
         host: where it serves.
@@ -55,14 +55,14 @@ class Carrier:
 
     @classmethod
     @asynccontextmanager
-    async def to(cls, url: str, token: str, limit_s: float) -> AsyncIterator[Carrier]:
-        """A carrier to ``url``, whose connections close when the block ends."""
+    async def of(cls, url: str, token: str, limit_s: float) -> AsyncIterator[HttpPool]:
+        """The connections to ``url``, which close when the block ends."""
         parsed = httpx.URL(url)
-        carrier = cls(parsed.host, parsed.port or 80, token, limit_s)
+        pool = cls(parsed.host, parsed.port or 80, token, limit_s)
         try:
-            yield carrier
+            yield pool
         finally:
-            for connection in carrier._idle:
+            for connection in pool._idle:
                 connection.close()
 
     async def request(

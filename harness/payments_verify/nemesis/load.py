@@ -81,7 +81,7 @@ class Tally:
 
 
 class Watched:
-    """Carries requests, and notes answers that may not be given even while the database is down."""
+    """Sends requests, and notes answers that may not be given even while the database is down."""
 
     def __init__(self, http: Http, tally: Tally) -> None:
         self._http = http
@@ -132,7 +132,7 @@ class Load:
 
     def __init__(
         self,
-        carriers: Sequence[Http],
+        pools: Sequence[Http],
         recorder: Recorder,
         habits: Habits,
         rng: random.Random,
@@ -143,7 +143,7 @@ class Load:
         self._habits = habits
         self._recorder = recorder
         self._rng = rng
-        clients = [own_client(Watched(http, self.tally)) for http in carriers]
+        clients = [own_client(Watched(http, self.tally)) for http in pools]
         self._balancer = Balancer(clients, rng)
         self._processes = count()
         self._finishing = False

@@ -16,7 +16,7 @@ class _Cuts(Fault):
 
     async def inject(self) -> None:
         """Count from here."""
-        self._before = self.target.network.cuts
+        self._before = self.deployment.network.cuts
 
     async def hold(self, seconds: float) -> None:
         """Strike at every beat."""
@@ -31,7 +31,7 @@ class _Cuts(Fault):
 
     async def heal(self) -> None:
         """Disarm it, and see how often it struck."""
-        network = self.target.network
+        network = self.deployment.network
         network.cut_requests = network.halve_requests = network.lose_commits = 0
         self.effects = network.cuts - self._before
 
@@ -44,7 +44,7 @@ class CutBefore(_Cuts):
 
     def strike(self) -> None:
         """The next message is lost."""
-        self.target.network.cut_requests = 1
+        self.deployment.network.cut_requests = 1
 
 
 class HalfSent(_Cuts):
@@ -55,7 +55,7 @@ class HalfSent(_Cuts):
 
     def strike(self) -> None:
         """The next message is halved."""
-        self.target.network.halve_requests = 1
+        self.deployment.network.halve_requests = 1
 
 
 class LostCommit(_Cuts):
@@ -66,7 +66,7 @@ class LostCommit(_Cuts):
 
     def strike(self) -> None:
         """The next answer to a COMMIT is lost."""
-        self.target.network.lose_commits = 1
+        self.deployment.network.lose_commits = 1
 
 
 class CutAll(_Cuts):
@@ -78,7 +78,7 @@ class CutAll(_Cuts):
     def strike(self) -> None:
         """Cut what is there."""
         if self.rng.random() < 0.2:
-            self.target.network.cut_all()
+            self.deployment.network.cut_all()
 
 
 class Partition(Fault):
@@ -91,13 +91,13 @@ class Partition(Fault):
 
     async def inject(self) -> None:
         """Stop everything where it is."""
-        self.target.network.stalled = True
+        self.deployment.network.stalled = True
         self.effects = 1
 
     async def heal(self) -> None:
         """Cut what has hung, and let new connections through."""
-        self.target.network.cut_all()
-        self.target.network.resume()
+        self.deployment.network.cut_all()
+        self.deployment.network.resume()
 
 
 class BlackHole(Fault):
@@ -110,7 +110,7 @@ class BlackHole(Fault):
 
     async def inject(self) -> None:
         """Swallow everything on the connections of now."""
-        self.effects = self.target.network.deaden()
+        self.effects = self.deployment.network.deaden()
 
 
 class Stall(Fault):
@@ -123,12 +123,12 @@ class Stall(Fault):
 
     async def inject(self) -> None:
         """Stop everything where it is."""
-        self.target.network.stalled = True
+        self.deployment.network.stalled = True
         self.effects = 1
 
     async def heal(self) -> None:
         """Let it go on."""
-        self.target.network.resume()
+        self.deployment.network.resume()
 
 
 class Refused(Fault):
@@ -141,12 +141,12 @@ class Refused(Fault):
 
     async def inject(self) -> None:
         """Close the way."""
-        self.target.network.open = False
-        self.effects = self.target.network.cut_all()
+        self.deployment.network.open = False
+        self.effects = self.deployment.network.cut_all()
 
     async def heal(self) -> None:
         """Open it."""
-        self.target.network.open = True
+        self.deployment.network.open = True
 
 
 class Outage(Refused):
@@ -166,9 +166,9 @@ class Delay(Fault):
 
     async def inject(self) -> None:
         """Slow it down."""
-        self.target.network.delay_s = self.rng.uniform(0.02, 0.08)
+        self.deployment.network.delay_s = self.rng.uniform(0.02, 0.08)
         self.effects = 1
 
     async def heal(self) -> None:
         """As before; what is on the way keeps its time and its order."""
-        self.target.network.delay_s = 0.0
+        self.deployment.network.delay_s = 0.0

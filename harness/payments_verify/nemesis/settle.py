@@ -12,7 +12,7 @@ import httpx
 
 from payments_verify.binding import Http
 from payments_verify.nemesis.database_faults import SESSIONS, count_of
-from payments_verify.nemesis.target import POOL_MAX, Target
+from payments_verify.nemesis.deployment import POOL_MAX, Deployment
 from payments_verify.systems import SERVICE_LOGIN
 
 SETTLE_LIMIT_S = 20.0
@@ -32,11 +32,11 @@ _OPEN = f"SELECT count(*) {SESSIONS}"
 _WAITING = f"SELECT count(*) {SESSIONS} AND wait_event_type = 'Lock'"
 
 
-async def serve_again(carriers: Sequence[Http]) -> float | None:
+async def serve_again(pools: Sequence[Http]) -> float | None:
     """Wait until every process of the service makes a payment: the seconds, or ``None`` if one does not."""
     loop = asyncio.get_running_loop()
     began = loop.time()
-    served = await asyncio.gather(*(_served(http, began + SERVE_LIMIT_S) for http in carriers))
+    served = await asyncio.gather(*(_served(http, began + SERVE_LIMIT_S) for http in pools))
     return loop.time() - began if all(served) else None
 
 
@@ -55,21 +55,23 @@ async def _served(http: Http, deadline: float) -> bool:
     return False
 
 
-async def left_behind(target: Target, carriers: Sequence[Http]) -> list[str]:
+async def left_behind(deployment: Deployment, pools: Sequence[Http]) -> list[str]:
     """What the service has not put away although nobody waits for anything: nothing, if all is well."""
     found = [
-        await _until_nothing(target, _BUSY, "sessions are in a transaction, or at work, though nobody asks"),
-        await _until_nothing(target, _LOCKS, "locks are held though nobody asks"),
-        *[await _in_flight(http) for http in carriers],
-        await _incomplete_pool(target, carriers),
+        await _until_nothing(
+            deployment, _BUSY, "sessions are in a transaction, or at work, though nobody asks"
+        ),
+        await _until_nothing(deployment, _LOCKS, "locks are held though nobody asks"),
+        *[await _in_flight(http) for http in pools],
+        await _incomplete_pool(deployment, pools),
     ]
     return [each for each in found if each is not None]
 
 
-async def _until_nothing(target: Target, query: str, complaint: str) -> str | None:
+async def _until_nothing(deployment: Deployment, query: str, complaint: str) -> str | None:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + SETTLE_LIMIT_S
-    async with target.cluster.connect() as connection:
+    async with deployment.cluster.connect() as connection:
         left = await count_of(connection, query, SERVICE_LOGIN)
         while left and loop.time() < deadline:
             await asyncio.sleep(_BEAT_S)
@@ -92,18 +94,18 @@ async def _in_flight(http: Http) -> str | None:
         await asyncio.sleep(_BEAT_S)
 
 
-async def _incomplete_pool(target: Target, carriers: Sequence[Http]) -> str | None:
+async def _incomplete_pool(deployment: Deployment, pools: Sequence[Http]) -> str | None:
     """See that each process can still use every connection of its pool, by letting as many requests wait."""
-    wanted = POOL_MAX * len(carriers)
+    wanted = POOL_MAX * len(pools)
     async with AsyncExitStack() as stack:
-        connection = await stack.enter_async_context(target.cluster.connect())
+        connection = await stack.enter_async_context(deployment.cluster.connect())
         await connection.execute(b"BEGIN")
         # Of one payment, or for locks of payments, a service may have a bound on how many of them wait.
         await connection.execute(b"LOCK TABLE payments IN ACCESS EXCLUSIVE MODE")
-        requests = [asyncio.ensure_future(_wait_in_line(http)) for http in carriers for _ in range(POOL_MAX)]
+        requests = [asyncio.ensure_future(_wait_in_line(http)) for http in pools for _ in range(POOL_MAX)]
         stack.push_async_callback(_finished, requests)
         stack.push_async_callback(connection.execute, b"ROLLBACK")
-        most = await _most_waiting(target, wanted)
+        most = await _most_waiting(deployment, wanted)
     return (
         None
         if most >= wanted
@@ -111,11 +113,11 @@ async def _incomplete_pool(target: Target, carriers: Sequence[Http]) -> str | No
     )
 
 
-async def _most_waiting(target: Target, wanted: int) -> int:
+async def _most_waiting(deployment: Deployment, wanted: int) -> int:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + SERVE_LIMIT_S
     most = 0
-    async with target.cluster.connect() as connection:
+    async with deployment.cluster.connect() as connection:
         while most < wanted and loop.time() < deadline:
             most = max(most, await count_of(connection, _WAITING, SERVICE_LOGIN))
             await asyncio.sleep(_BEAT_S)

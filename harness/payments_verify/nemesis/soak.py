@@ -20,10 +20,10 @@ import psycopg
 
 from payments_verify.audit import AuditError, AuditReport, audit
 from payments_verify.nemesis.catalog import FAULTS
+from payments_verify.nemesis.deployment import Deployment
 from payments_verify.nemesis.fault import Fault
 from payments_verify.nemesis.judge import Judgement, judge
 from payments_verify.nemesis.rows import captured
-from payments_verify.nemesis.target import Target
 from payments_verify.nemesis.window import Pace, WindowReport, history_file, play
 
 RUN_FILE = "soak.json"
@@ -108,9 +108,9 @@ async def soak(plan: Plan, folder: Path, on_window: OnWindow = lambda _report, _
     run = RunReport(seed=plan.seed, faults=mixed, absent=absent)
     began = time.monotonic()
     try:
-        async with Target.open(plan.bin_dir, plan.settings) as target:
-            run.postgres = target.cluster.version
-            await _play_windows(target, plan, folder, run, on_window)
+        async with Deployment.open(plan.bin_dir, plan.settings) as deployment:
+            run.postgres = deployment.cluster.version
+            await _play_windows(deployment, plan, folder, run, on_window)
     finally:
         run.seconds = round(time.monotonic() - began, 1)
         (folder / RUN_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(run)))
@@ -118,7 +118,7 @@ async def soak(plan: Plan, folder: Path, on_window: OnWindow = lambda _report, _
 
 
 async def _play_windows(
-    target: Target, plan: Plan, folder: Path, run: RunReport, on_window: OnWindow
+    deployment: Deployment, plan: Plan, folder: Path, run: RunReport, on_window: OnWindow
 ) -> None:
     rng = random.Random(plan.seed)  # noqa: S311 - draws a workload, keeps no secret
     draws = drawn([FAULTS[name] for name in run.faults], rng)
@@ -129,7 +129,7 @@ async def _play_windows(
         while time.monotonic() < deadline and (plan.captures is None or len(acknowledged) < plan.captures):
             run.windows += 1
             try:
-                report, told = await play(target, run.windows, next(draws), folder, rng, plan.pace)
+                report, told = await play(deployment, run.windows, next(draws), folder, rng, plan.pace)
             except _SETTLED as error:
                 run.problem = f"window {run.windows}: the system could not be reached in the end: {error}"
                 return
@@ -141,7 +141,7 @@ async def _play_windows(
             if report.findings or any(_violated(each) for each in judging if each.done()):
                 break
         try:
-            await _last_look(target, acknowledged, run)
+            await _last_look(deployment, acknowledged, run)
         except AuditError as error:
             run.problem = f"the audit could not run: {error}"
             return
@@ -154,16 +154,16 @@ def _violated(judging: Future[Judgement]) -> bool:
     return judging.exception() is None and judging.result().verdict == "violated"
 
 
-async def _last_look(target: Target, acknowledged: set[str], run: RunReport) -> None:
+async def _last_look(deployment: Deployment, acknowledged: set[str], run: RunReport) -> None:
     """See whether everything that was ever acknowledged is there, once; and audit every payment's past."""
     missing = set(acknowledged)
-    async for payment, number in captured(target.cluster):
+    async for payment, number in captured(deployment.cluster):
         missing.discard(payment)
         run.doubled += number > 1
     run.lost = len(missing)
     audits: list[AuditReport] = []
     try:
-        await asyncio.to_thread(audit, target.cluster.dsn, on_begin=audits.append)
+        await asyncio.to_thread(audit, deployment.cluster.dsn, on_begin=audits.append)
     finally:
         run.damaged = [str(each) for audited in audits for each in audited.findings]
 

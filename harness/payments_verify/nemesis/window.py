@@ -20,11 +20,11 @@ import msgspec
 import psycopg
 
 from payments_verify.binding import Http
+from payments_verify.nemesis.deployment import Deployment
 from payments_verify.nemesis.fault import Fault
 from payments_verify.nemesis.load import Habits, Load, Tally
 from payments_verify.nemesis.rows import look
 from payments_verify.nemesis.settle import SERVE_LIMIT_S, left_behind, serve_again
-from payments_verify.nemesis.target import Target
 from payments_verify.payments.spec import Payments
 from payments_verify.systems import EmbeddedPostgresError, ServerError
 from pgweave.history.recorder import Recorder
@@ -113,7 +113,12 @@ def report_file(folder: Path, number: int) -> Path:
 
 
 async def play(
-    target: Target, number: int, plan: Sequence[type[Fault]], folder: Path, rng: random.Random, pace: Pace
+    deployment: Deployment,
+    number: int,
+    plan: Sequence[type[Fault]],
+    folder: Path,
+    rng: random.Random,
+    pace: Pace,
 ) -> tuple[WindowReport, set[str]]:
     """Play one window, and save its history and its report.
 
@@ -129,15 +134,15 @@ async def play(
     try:
         with Recorder(history_file(folder, number), spec=Payments.name) as recorder:
             async with (
-                target.carriers() as carriers,
-                _working(target, carriers, recorder, rng, tally) as load,
+                deployment.pools() as pools,
+                _working(deployment, pools, recorder, rng, tally) as load,
             ):
                 await asyncio.sleep(pace.lead)
-                await _strike(target, plan, carriers, report, rng, pace)
+                await _strike(deployment, plan, pools, report, rng, pace)
                 await asyncio.sleep(pace.tail)
                 await load.finish()
-                tally.findings += await left_behind(target, carriers)
-                await look(target.cluster, load)
+                tally.findings += await left_behind(deployment, pools)
+                await look(deployment.cluster, load)
         report.is_complete = True
     finally:
         report.seconds = round(time.monotonic() - began, 3)
@@ -151,34 +156,34 @@ async def play(
 
 @asynccontextmanager
 async def _working(
-    target: Target,
-    carriers: Sequence[Http],
+    deployment: Deployment,
+    pools: Sequence[Http],
     recorder: Recorder,
     rng: random.Random,
     tally: Tally,
 ) -> AsyncIterator[Load]:
-    target.habits = Habits()
-    load = Load(carriers, recorder, target.habits, rng, tally)
-    target.load = load
+    deployment.habits = Habits()
+    load = Load(pools, recorder, deployment.habits, rng, tally)
+    deployment.load = load
     load.start()
     try:
         yield load
     finally:
         await load.abandon()
-        target.load = None
+        deployment.load = None
 
 
 async def _strike(
-    target: Target,
+    deployment: Deployment,
     plan: Sequence[type[Fault]],
-    carriers: Sequence[Http],
+    pools: Sequence[Http],
     report: WindowReport,
     rng: random.Random,
     pace: Pace,
 ) -> None:
     """Let the faults of the plan happen, each a little after the one before, and see the service recover."""
     began = asyncio.get_running_loop().time()
-    faults = [kind(target, rng) for kind in plan]
+    faults = [kind(deployment, rng) for kind in plan]
     incidents = [Incident(fault=fault.name) for fault in faults]
     report.incidents += incidents
     try:
@@ -186,10 +191,10 @@ async def _strike(
             for place, (fault, incident) in enumerate(zip(faults, incidents, strict=True)):
                 delay = place * rng.uniform(0, pace.apart)
                 group.create_task(_happen(fault, incident, delay, rng.uniform(*fault.hold_s), began))
-        await _recover(carriers, report, incidents, began)
+        await _recover(pools, report, incidents, began)
     finally:
         cleared = [await _clear(fault, incident) for fault, incident in zip(faults, incidents, strict=True)]
-    if any(cleared) and await serve_again(carriers) is None:
+    if any(cleared) and await serve_again(pools) is None:
         report.findings.append(f"I9: it did not serve again within {SERVE_LIMIT_S:g} s")
 
 
@@ -213,10 +218,10 @@ async def _happen(fault: Fault, incident: Incident, delay: float, seconds: float
 
 
 async def _recover(
-    carriers: Sequence[Http], report: WindowReport, incidents: Sequence[Incident], began: float
+    pools: Sequence[Http], report: WindowReport, incidents: Sequence[Incident], began: float
 ) -> None:
     """Wait until it serves again. The time is that of a fault that was alone."""
-    if await serve_again(carriers) is None:
+    if await serve_again(pools) is None:
         report.findings.append(f"I9: it did not serve again within {SERVE_LIMIT_S:g} s after the repair")
     elif len(incidents) == 1:
         (alone,) = incidents

@@ -9,13 +9,13 @@ import httpx
 import pytest
 import uvloop
 
-from payments_verify.nemesis.http import Answer, Carrier
+from payments_verify.nemesis.http import Answer, HttpPool
 
 LIMIT_S = 30
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Seen: Yes\r\n\r\n{}"
 
 Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-Use = Callable[[Carrier], Awaitable[None]]
+Use = Callable[[HttpPool], Awaitable[None]]
 
 
 def play(handle: Handle, use: Use, limit_s: float = 5.0) -> None:
@@ -24,8 +24,8 @@ def play(handle: Handle, use: Use, limit_s: float = 5.0) -> None:
     async def run() -> None:
         server = await asyncio.start_server(handle, "127.0.0.1", 0)
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with asyncio.timeout(LIMIT_S), Carrier.to(url, "secret", limit_s) as carrier:
-            await use(carrier)
+        async with asyncio.timeout(LIMIT_S), HttpPool.of(url, "secret", limit_s) as pool:
+            await use(pool)
         server.close()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -62,17 +62,17 @@ class Server:
             writer.close()
 
 
-async def get(carrier: Carrier) -> Answer:
-    return await carrier.request("GET", "/payments", headers={}, json=None)
+async def get(pool: HttpPool) -> Answer:
+    return await pool.request("GET", "/payments", headers={}, json=None)
 
 
 def test_requests_and_responses() -> None:
     server = Server(OK[:9], OK[9:30], OK[30:])
 
-    async def use(carrier: Carrier) -> None:
-        answer = await carrier.request("POST", "/a/b", headers={"Idempotency-Key": "k 1"}, json={"n": 1})
+    async def use(pool: HttpPool) -> None:
+        answer = await pool.request("POST", "/a/b", headers={"Idempotency-Key": "k 1"}, json={"n": 1})
         assert (answer.status_code, answer.text, answer.headers["x-seen"]) == (200, "{}", "Yes")
-        await get(carrier)
+        await get(pool)
 
     play(server, use)
     head = server.heads[0].decode()
@@ -86,9 +86,9 @@ def test_requests_and_responses() -> None:
 def test_requests_at_a_time_have_connections_of_their_own() -> None:
     server = Server(OK)
 
-    async def use(carrier: Carrier) -> None:
+    async def use(pool: HttpPool) -> None:
         for _ in range(2):
-            await asyncio.gather(*(get(carrier) for _ in range(3)))
+            await asyncio.gather(*(get(pool) for _ in range(3)))
 
     play(server, use)
     assert (server.connections, len(server.heads)) == (3, 6)
@@ -98,9 +98,9 @@ def test_requests_at_a_time_have_connections_of_their_own() -> None:
 def test_a_connection_that_is_closed_is_not_used_again(answer: bytes) -> None:
     server = Server(answer, closes=True)
 
-    async def use(carrier: Carrier) -> None:
+    async def use(pool: HttpPool) -> None:
         for _ in range(2):
-            await get(carrier)
+            await get(pool)
             await asyncio.sleep(0.1)
 
     play(server, use)
@@ -116,16 +116,16 @@ def test_a_connection_that_is_closed_is_not_used_again(answer: bytes) -> None:
     ],
 )
 def test_what_is_no_whole_response(pieces: list[bytes], error: type[Exception]) -> None:
-    async def use(carrier: Carrier) -> None:
+    async def use(pool: HttpPool) -> None:
         with pytest.raises(error):
-            await get(carrier)
+            await get(pool)
 
     play(Server(*pieces, closes=True), use)
 
 
 def test_nobody_listens() -> None:
-    async def use(_carrier: Carrier) -> None:
-        async with Carrier.to("http://127.0.0.1:1", "secret", 5) as nowhere:
+    async def use(_pool: HttpPool) -> None:
+        async with HttpPool.of("http://127.0.0.1:1", "secret", 5) as nowhere:
             with pytest.raises(httpx.ConnectError):
                 await get(nowhere)
 
@@ -135,11 +135,11 @@ def test_nobody_listens() -> None:
 def test_an_answer_that_does_not_come_in_time_closes_the_connection() -> None:
     server = Server()
 
-    async def use(carrier: Carrier) -> None:
+    async def use(pool: HttpPool) -> None:
         with pytest.raises(httpx.ReadTimeout):
-            await get(carrier)
+            await get(pool)
         server.pieces = (OK,)
-        assert (await get(carrier)).status_code == 200
+        assert (await get(pool)).status_code == 200
 
     play(server, use, limit_s=0.3)
     assert server.connections == 2
@@ -157,8 +157,8 @@ def test_a_request_that_is_given_up_closes_its_connection() -> None:
         seen.set()
         writer.close()
 
-    async def use(carrier: Carrier) -> None:
-        request = asyncio.ensure_future(get(carrier))
+    async def use(pool: HttpPool) -> None:
+        request = asyncio.ensure_future(get(pool))
         await asyncio.sleep(0.1)
         assert not seen.is_set()
         request.cancel()

@@ -51,7 +51,7 @@ class Fickle:
         return answer
 
 
-def carriers(*otherwise: Callable[[str], Made | None]) -> list[Fickle]:
+def pools(*otherwise: Callable[[str], Made | None]) -> list[Fickle]:
     """Processes of one service, each with its own way to go wrong."""
     http = ApplicationClient(create_app(InMemoryPaymentStore(lambda: 1_000_000_000)))
     return [Fickle(http, each) for each in otherwise]
@@ -91,7 +91,7 @@ def sometimes(what: Made) -> Callable[[str], Made | None]:
 
 
 def test_nothing_goes_wrong(tmp_path: Path) -> None:
-    load = play(tmp_path, carriers(well, well), Habits(clients=4, disconnect=0, early=0.2))
+    load = play(tmp_path, pools(well, well), Habits(clients=4, disconnect=0, early=0.2))
     assert (load.tally.findings, load.tally.unknown) == ([], 0)
     assert load.tally.acknowledged <= set(load.payments)
     assert len(load.tally.acknowledged) >= 6
@@ -100,7 +100,7 @@ def test_nothing_goes_wrong(tmp_path: Path) -> None:
 
 
 def test_what_is_not_answered_is_asked_again_until_it_is(tmp_path: Path) -> None:
-    load = play(tmp_path, carriers(sometimes(lambda: None)), Habits(clients=4, disconnect=0))
+    load = play(tmp_path, pools(sometimes(lambda: None)), Habits(clients=4, disconnect=0))
     operations = recorded(tmp_path)
     unknown = [each for each in operations if each.outcome is Outcome.UNKNOWN and each.f != "sweep"]
     assert len(unknown) == load.tally.unknown > 0
@@ -112,7 +112,7 @@ def test_what_is_not_answered_is_asked_again_until_it_is(tmp_path: Path) -> None
 
 
 def test_clients_go_to_the_process_that_answers(tmp_path: Path) -> None:
-    good, bad = http = carriers(well, lambda _path: lambda: None)
+    good, bad = http = pools(well, lambda _path: lambda: None)
     load = play(tmp_path, http, Habits(clients=4, disconnect=0))
     assert load.tally.findings == []
     assert good.requests > 3 * bad.requests > 0
@@ -128,26 +128,26 @@ def test_clients_go_to_the_process_that_answers(tmp_path: Path) -> None:
     ],
 )
 def test_the_only_5xx_is_a_503_that_says_when(tmp_path: Path, answer: httpx.Response, is_found: bool) -> None:
-    load = play(tmp_path, carriers(sometimes(lambda: answer)), Habits(clients=2, disconnect=0))
+    load = play(tmp_path, pools(sometimes(lambda: answer)), Habits(clients=2, disconnect=0))
     assert load.tally.unknown > 0
     assert bool(load.tally.findings) == is_found
     assert all(str(answer.status_code) in each for each in load.tally.findings)
 
 
 def test_an_answer_that_cannot_be_read_is_a_finding(tmp_path: Path) -> None:
-    load = play(tmp_path, carriers(sometimes(lambda: httpx.Response(200, text="?"))), Habits(2, 0, 0))
+    load = play(tmp_path, pools(sometimes(lambda: httpx.Response(200, text="?"))), Habits(2, 0, 0))
     assert load.tally.findings
 
 
 def test_a_key_that_never_gets_an_answer_is_stuck(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(load_module, "PATIENCE_S", 0.5)
-    never = carriers(lambda path: (lambda: None) if path.endswith("/captures") else None)
+    never = pools(lambda path: (lambda: None) if path.endswith("/captures") else None)
     load = play(tmp_path, never, Habits(clients=1, disconnect=0, early=0))
     assert "stuck" in load.tally.findings[0]
 
 
 def test_a_service_that_is_wrong_again_and_again_is_given_up(tmp_path: Path) -> None:
-    broken = carriers(lambda path: (lambda: httpx.Response(500)) if path.endswith("/authorize") else None)
+    broken = pools(lambda path: (lambda: httpx.Response(500)) if path.endswith("/authorize") else None)
     load = play(tmp_path, broken, Habits(disconnect=0, early=0))  # and does not wait for its patience to end
     assert load.tally.is_full
     assert all("answered with 500" in each for each in load.tally.findings)
@@ -161,7 +161,7 @@ def test_clients_that_leave_do_not_wait_and_ask_again(tmp_path: Path) -> None:
             return answer
 
     def slow() -> list[Fickle]:
-        return [Slow(each.http, well) for each in carriers(well)]
+        return [Slow(each.http, well) for each in pools(well)]
 
     assert play(tmp_path, slow(), Habits(clients=4, disconnect=0.5, stay=True)).tally.unknown == 0
     load = play(tmp_path, slow(), Habits(clients=4, disconnect=0.5))

@@ -13,7 +13,7 @@ import pytest
 from psycopg import sql
 
 from payments_verify.nemesis import settle
-from payments_verify.nemesis.target import POOL_MAX, Target
+from payments_verify.nemesis.deployment import POOL_MAX, Deployment
 from payments_verify.systems import SERVICE_LOGIN
 from tests.support.postgres import Database
 
@@ -21,7 +21,7 @@ Connection = psycopg.AsyncConnection[Any]
 
 
 class Cluster:
-    """Stands for a target and its cluster: only the way to the database is asked for."""
+    """Stands for a deployment and its cluster: only the way to the database is asked for."""
 
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn
@@ -83,7 +83,7 @@ def left(dsn: str, service: Service, *statements: str) -> list[str]:
         ):
             for statement in statements:
                 await session.execute(statement.encode())
-            return await settle.left_behind(cast("Target", Cluster(dsn)), [http])
+            return await settle.left_behind(cast("Deployment", Cluster(dsn)), [http])
 
     return asyncio.run(run())
 

@@ -1,4 +1,4 @@
-"""The system that is hurt: two processes of the service, as shipped, and a durable database."""
+"""The service as it is deployed, for faults: two processes, as shipped, and a durable database."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from payments_verify.nemesis.error_triggers import prepare
-from payments_verify.nemesis.http import Carrier
+from payments_verify.nemesis.http import HttpPool
 from payments_verify.nemesis.load import Habits, Load
 from payments_verify.nemesis.network import Network
 from payments_verify.systems import ApiProcess, Cluster, make_token
@@ -35,8 +35,8 @@ ENVIRONMENT = {
 
 
 @dataclass
-class Target:
-    """The system that is hurt.
+class Deployment:
+    """What faults strike: the service's processes, their database, and the way between them.
 
     Attributes:
         cluster: its database.
@@ -90,8 +90,8 @@ class Target:
             yield cls(cluster, network, tuple(apis), token)
 
     @asynccontextmanager
-    async def carriers(self) -> AsyncIterator[tuple[Carrier, ...]]:
-        """What carries requests to each process of the service, until the block ends."""
+    async def pools(self) -> AsyncIterator[tuple[HttpPool, ...]]:
+        """Connections to each process of the service, until the block ends."""
         async with AsyncExitStack() as stack:
-            to = [Carrier.to(api.url, self.token, _REQUEST_LIMIT_S) for api in self.apis]
-            yield tuple([await stack.enter_async_context(each) for each in to])
+            opening = [HttpPool.of(api.url, self.token, _REQUEST_LIMIT_S) for api in self.apis]
+            yield tuple([await stack.enter_async_context(each) for each in opening])
