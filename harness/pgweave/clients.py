@@ -10,8 +10,7 @@ from pgweave.drive.domain import Facts
 from pgweave.history.operations import Operation, Outcome
 from pgweave.interleavings.footprint import EVERYTHING
 from pgweave.scenario import Scenario, argument_of, arguments_taken, name_of
-from pgweave.scheduler import Body, Process
-from pgweave.scheduler import Operation as Performed
+from pgweave.scheduler import Body, Process, ScheduledOperation
 from pgweave.timeline.model import TimelineOperation
 
 
@@ -31,7 +30,7 @@ class Heard:
     address: str
     world: object
     facts: Facts = field(default_factory=Facts)
-    done: list[Performed] = field(default_factory=list)
+    done: list[ScheduledOperation] = field(default_factory=list)
     _begun_after: list[int] = field(default_factory=list)
 
     def bodies(self) -> list[tuple[str, Body]]:
@@ -57,7 +56,7 @@ class Heard:
 
         return body
 
-    def note(self, operation: Performed, begun_after: int) -> None:
+    def note(self, operation: ScheduledOperation, begun_after: int) -> None:
         """Note that an operation was answered, which was begun after so many others had been."""
         self.done.append(operation)
         self._begun_after.append(begun_after)
@@ -127,7 +126,7 @@ class Heard:
             for each in sorted(self.done, key=lambda one: one.process)
         )
 
-    def _text(self, each: Performed) -> str:
+    def _text(self, each: ScheduledOperation) -> str:
         argument = argument_of(each.value)
         if argument is None and callable(self.scenario.clients[each.process]):
             return self.scenario.names[each.process]

@@ -61,7 +61,7 @@ class Leftovers:
 
     async def _problem(self, left: Sequence[Session]) -> str:
         for client, usual in islice(cycle(self._usual), 2 * len(self._gate.sessions)):
-            open_ones = [session for session in left if session.has_failed and not session.closed]
+            open_ones = [session for session in left if session.block.has_failed and not session.closed]
             if not open_ones:
                 return ""
             watch = _Watch(open_ones)

@@ -155,8 +155,8 @@ class ClientsDomain:
         self._hung = -sys.maxsize  # who has come to an end once does not always hang
         if not any(process.statements for process in run.processes):
             raise UseError(self._nothing_sent)
-        ended = await judge(heard, self._dsn, run.left_open)
-        left = "" if self._scenario.service is None else await self._leftovers.problem(run.left_failed)
+        ended = await judge(heard, self._dsn, run.left.problem)
+        left = "" if self._scenario.service is None else await self._leftovers.problem(run.left.failed)
         return replace(ended, problem=left) if left else ended
 
     @property

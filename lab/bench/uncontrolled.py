@@ -20,12 +20,12 @@ from lab.bench.lingering import hold
 from payments_verify.payments.actors import Race, body_of, send
 from payments_verify.payments.inputs import EPOCH
 from payments_verify.payments.observations import Invocation, Observation
-from payments_verify.payments.race_domain import Exchange, Raced
 from payments_verify.payments.race_judge import Violation, violation_in
+from payments_verify.payments.race_result import Exchange, RaceResult
 from payments_verify.payments.scenarios import AMOUNT, WINDOW, Actor, Holder, Prepared, Scenario, Sweeper
 from payments_verify.payments.service_under_test import ServiceUnderTest
 from payments_verify.systems import servers
-from pgweave.scheduler import Operation, Process
+from pgweave.scheduler import Process, ScheduledOperation
 
 _SERVERS = 2
 _WARMING = 4
@@ -47,13 +47,13 @@ class FreeProcess(Process):
         self.free_running = True
         self._events = events
 
-    def begin(self, value: object) -> Operation:
+    def begin(self, value: object) -> ScheduledOperation:
         """Record an invocation; it is sent after that."""
         operation = super().begin(value)
         operation.first = next(self._events)
         return operation
 
-    def end(self, operation: Operation, result: object) -> None:
+    def end(self, operation: ScheduledOperation, result: object) -> None:
         """Record an answer, which has arrived before that."""
         operation.result = result
         operation.answered = operation.last = next(self._events)
@@ -91,7 +91,7 @@ class Uncontrolled:
         events = sum(1 if one.answered is None else 2 for one in raced.operations)
         return violation_in(raced, range(events))
 
-    async def _race(self, arrivals: Arrivals) -> Raced:
+    async def _race(self, arrivals: Arrivals) -> RaceResult:
         race = Race((str(uuid4()),), (self._now + WINDOW,), self._now)
         before = await self._prepared(race)
         events = count()
@@ -110,7 +110,7 @@ class Uncontrolled:
         if self._sweeps and after[0].observation.value["payment"]["state"] == "authorized":
             await self._exchange("fail", race, {"reason": "voided"})
         operations = tuple(operation for process in processes for operation in process.operations)
-        return Raced(race.payments, tuple(before), operations, tuple(after), race.now, ())
+        return RaceResult(race.payments, tuple(before), operations, tuple(after), race.now)
 
     async def _prepared(self, race: Race) -> list[Exchange]:
         steps = _PREPARATION[: self._scenario.prepared.value]

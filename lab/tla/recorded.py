@@ -19,10 +19,10 @@ from lab.tla.races import NotModelledError, Protocol, configuration, programs_of
 from lab.tla.tlc import Tlc
 from lab.tla.values import Function, Value, parse, render, unquoted
 from payments_verify.payments.actors import SENT
-from payments_verify.payments.race_domain import Raced
+from payments_verify.payments.race_result import RaceResult
 from payments_verify.payments.scenarios import Actor, Client, Scenario
 from pgweave.interleavings.execution import Execution, Step
-from pgweave.scheduler import Operation
+from pgweave.scheduler import ScheduledOperation
 
 _STATEMENTS = (
     ("begin", re.compile(r"BEGIN\b")),
@@ -93,7 +93,7 @@ def events_of(scenario: Scenario, execution: Execution) -> list[Function]:
     Raises:
         NotModelledError: a statement is none of the specification's.
     """
-    raced: Raced = execution.result
+    raced: RaceResult = execution.result
     last = {
         operation.last: operation
         for operation in raced.operations
@@ -121,7 +121,7 @@ def statement_of(label: str) -> str:
     raise NotModelledError(f"the specification has no statement like {label!r}")
 
 
-def _event(step: Step, answered: Operation | None, actor: Actor) -> Function:
+def _event(step: Step, answered: ScheduledOperation | None, actor: Actor) -> Function:
     found = _ROWS.match(str(step.details.get("answer", "")))
     statement = statement_of(step.label)
     if statement == "read" and _creates(actor):
@@ -153,7 +153,7 @@ def _woken(process: int) -> Function:
     )
 
 
-def _answer(operation: Operation) -> Function:
+def _answer(operation: ScheduledOperation) -> Function:
     """What a client's command was answered, in the specification's words."""
     result = operation.result
     if result is None or result.kind == "unknown":

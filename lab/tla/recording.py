@@ -10,16 +10,14 @@ from lab.tla.races import NotModelledError, Protocol
 from lab.tla.recorded import events_of, validate
 from lab.tla.tlc import Tlc
 from lab.tla.values import Function
-from payments_verify.payments.known import until_known
-from payments_verify.payments.scenario_domain import ScenarioProgram
+from payments_verify.payments.scenario_domain import scenario_race
 from payments_verify.payments.scenarios import Scenario
 from payments_verify.payments.service_under_test import ServiceUnderTest
 from payments_verify.result import CheckResult
+from pgweave.drive.exploration import Effort, explore_race
 from pgweave.interleavings.execution import Execution
-from pgweave.interleavings.explore import explore
-from pgweave.interleavings.report import Report
 from pgweave.interleavings.source_dpor import SourceDPOR
-from pgweave.interleavings.strategy import Plan, Strategy
+from pgweave.interleavings.strategy import Strategy
 
 Runs = Sequence[Sequence[Function]]
 """Recorded runs, as events."""
@@ -43,24 +41,28 @@ async def record(
     Raises:
         NotModelledError: the exploration did not come to its end, or the specification lacks a statement.
     """
-    program = ScenarioProgram(scenario, service)
-    await program.prepare()
-    runs: list[Sequence[Function]] = []
+    explored = await explore_race(
+        scenario_race(scenario, service),
+        make_strategy,
+        effort=Effort(rerun_every=0),
+        make_judge=lambda: _Recorder(scenario),
+        on_run=on_run,
+    )
+    if not explored.holds:
+        raise NotModelledError(f"{scenario.name}: {'; '.join(explored.unclear)}")
+    assert isinstance(explored.judge, _Recorder)
+    return explored.judge.runs
 
-    def take(execution: Execution, _plan: Plan) -> bool:
-        runs.append(events_of(scenario, execution))
-        on_run(len(runs))
-        return False
 
-    async def explored_once() -> Report:
-        runs.clear()
-        return await explore(program, make_strategy(), on_execution=take)
+class _Recorder:
+    """Records runs in place of judging them."""
 
-    report = await until_known(explored_once)
-    if not (report.complete and report.trustworthy):
-        reasons = [*report.divergences, *report.nondeterminism] or ["not everything was run"]
-        raise NotModelledError(f"{scenario.name}: {'; '.join(reasons)}")
-    return runs
+    def __init__(self, scenario: Scenario) -> None:
+        self.runs: list[Sequence[Function]] = []
+        self._scenario = scenario
+
+    def find_violation(self, execution: Execution) -> None:
+        self.runs.append(events_of(self._scenario, execution))
 
 
 def check_runs(

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from payments_verify.binding import load
 from payments_verify.cli import app
 from payments_verify.payments.checks import machine_check, windows_check
-from payments_verify.payments.scenario_check import Explored, explore_scenario
+from payments_verify.payments.scenario_check import ExploredScenario, explore_scenario
 from payments_verify.payments.scenarios import SCENARIOS
 from payments_verify.systems import empty_databases, started_service
 from pgweave.interleavings.source_dpor import SourceDPOR
@@ -42,8 +42,8 @@ def examined(command: str, binding: Path, folder: Path, *arguments: str) -> tupl
     return run.exit_code, json.loads(run.stdout)
 
 
-def explored(command: str, scenario: str, folder: Path) -> Explored:
-    async def main() -> Explored:
+def explored(command: str, scenario: str, folder: Path) -> ExploredScenario:
+    async def main() -> ExploredScenario:
         async with started_service(command, load(BINDING), new_database, behind_gate=True) as gated:
             return await explore_scenario(SCENARIOS[scenario], gated, SourceDPOR, folder)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,7 +18,7 @@ from payments_client import AsyncPaymentsClient, Policy, new_key, requests
 from payments_core.entrypoints.http.app import create_app
 from payments_verify.binding import own_client
 from payments_verify.payments.fault_check import FaultReport, explore_fault
-from payments_verify.payments.observations import Invocation
+from payments_verify.payments.observations import Invocation, Observation, Sender
 from payments_verify.payments.scenarios import ONE_CAPTURE, SCENARIOS, Scenario
 from payments_verify.payments.spec import Payments
 from payments_verify.systems import gated_service
@@ -73,6 +74,34 @@ def test_a_client_that_retries_under_a_new_key_is_found(monkeypatch: pytest.Monk
     report = explored(ONE_CAPTURE, Fault.CUT_AFTER)
     assert report.verdict == "violated", report.as_json()
     assert "not linearizable" in str(report.as_json()["problem"])
+
+
+class Forgetful:
+    """Sends a capture that was not answered again under a key of its own."""
+
+    def __init__(self, client: Sender) -> None:
+        self._client = client
+        self._unanswered: set[str] = set()
+
+    async def send(self, invocation: Invocation) -> Observation:
+        payment = invocation.value["payment"]
+        value = dict(invocation.value)
+        if invocation.f == "capture" and payment in self._unanswered:
+            value["key"] += "-again"
+        seen = await self._client.send(replace(invocation, value=value))
+        if invocation.f == "capture" and seen.kind == "unknown":
+            self._unanswered.add(payment)
+        return seen
+
+
+def test_what_is_wrong_with_one_client_is_told_though_the_other_is_right() -> None:
+    async def main() -> FaultReport:
+        async with gated_service() as service:
+            forgetful = replace(service, clients=(Forgetful(service.client),))
+            return await explore_fault(SCENARIOS["capture-and-void"], Fault.CUT_AFTER, forgetful)
+
+    report = run(main())
+    assert (report.verdict, report.place and report.place[0]) == ("violated", 0), report.as_json()
 
 
 # ---- the network's faults: drawn ----------------------------------------------------------------

@@ -22,9 +22,10 @@ from lab.cli import app as lab
 from payments_verify import executors
 from payments_verify.cli import app
 from payments_verify.executors import ExecutorError, open_executor
-from payments_verify.payments.scenario_check import Explored, Workers, explore_scenario
+from payments_verify.payments.scenario_check import ExploredScenario, explore_scenario
 from payments_verify.payments.scenarios import SCENARIOS
 from payments_verify.systems import EXPLORING, MakeProgram, gated, prepared_database
+from pgweave.drive.exploration import Workers
 from pgweave.interleavings.source_dpor import SourceDPOR
 from tests.docs.pages import ROOT
 from tests.support.postgres import chosen_bin_dir
@@ -57,8 +58,8 @@ def postmasters() -> int:
     return len([child for child in psutil.Process().children() if child.name() == "postgres"])
 
 
-def explored(folder: Path, workers: Workers | None) -> Explored:
-    async def run() -> Explored:
+def explored(folder: Path, workers: Workers | None) -> ExploredScenario:
+    async def run() -> ExploredScenario:
         async with gated(dsn) as service:
             return await explore_scenario(SCENARIOS[SCENARIO], service, SourceDPOR, folder, workers=workers)
 

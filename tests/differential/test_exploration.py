@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from payments_verify.payments.scenario_check import Explored, Workers, explore_scenario
-from payments_verify.payments.scenario_domain import ScenarioProgram
+from payments_verify.payments.scenario_check import ExploredScenario, explore_scenario
+from payments_verify.payments.scenario_domain import scenario_race
 from payments_verify.payments.scenarios import SCENARIOS
 from payments_verify.systems import EXPLORING, MakeProgram, gated, prepared_database
+from pgweave.drive.exploration import Workers
 from pgweave.interleavings.execution import Execution
 from pgweave.interleavings.exhaustive import Naive
 from pgweave.interleavings.explore import explore
@@ -75,8 +76,8 @@ def explored(
     make: Callable[[], Strategy] = SourceDPOR,
     command: str | None = None,
     workers: Workers | None = None,
-) -> Explored:
-    async def run() -> Explored:
+) -> ExploredScenario:
+    async def run() -> ExploredScenario:
         async with gated(dsn, command) as service:
             return await explore_scenario(SCENARIOS[name], service, make, folder, workers=workers)
 
@@ -88,7 +89,7 @@ def executions(dsn: str, name: str, command: str | None = None) -> list[Executio
     async def run() -> list[Execution]:
         found: list[Execution] = []
         async with gated(dsn, command) as service:
-            program = ScenarioProgram(SCENARIOS[name], service)
+            program = scenario_race(SCENARIOS[name], service)
             await program.prepare()
             await explore(
                 program, SourceDPOR(), on_execution=lambda execution, _plan: found.append(execution)

@@ -10,7 +10,7 @@ import pytest
 import payments_verify
 from payments_verify.payments import schedule_file
 from payments_verify.payments.race_judge import Judge
-from payments_verify.payments.scenario_domain import ScenarioProgram
+from payments_verify.payments.scenario_domain import scenario_race
 from payments_verify.payments.scenarios import SCENARIOS
 from payments_verify.systems import gated_in_memory
 from pgweave.interleavings.exhaustive import Naive
@@ -61,10 +61,10 @@ def test_a_broken_store_is_found_and_its_schedule_fails_each_time(
     async def violations() -> int:
         judge = Judge()
         async with gated_in_memory(make_store) as service:
-            program = ScenarioProgram(SCENARIOS[name], service)
+            program = scenario_race(SCENARIOS[name], service)
             await program.prepare()
             runs = [await replay(program, schedule.schedule, schedule.labels) for _ in range(REPLAYS)]
-        return sum(judge.violation(execution) is not None for execution in runs)
+        return sum(judge.find_violation(execution) is not None for execution in runs)
 
     assert run(violations()) == REPLAYS
 

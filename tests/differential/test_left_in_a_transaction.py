@@ -14,7 +14,7 @@ import pytest
 from payments_core.domain.errors import PaymentError
 from payments_core.infrastructure.postgres.store import _Lock
 from payments_verify.payments.race_judge import Judge
-from payments_verify.payments.scenario_domain import ScenarioProgram
+from payments_verify.payments.scenario_domain import scenario_race
 from payments_verify.payments.scenarios import SCENARIOS
 from payments_verify.systems import EXPLORING, gated, prepared_database
 from pgweave.interleavings.strategy import InTurns, Plan, perform
@@ -74,8 +74,8 @@ async def judged(
     patch.setattr(_Lock, "__aexit__", left)
     async with gated(dsn) as service:
         impatient = replace(service, limits=Limits(step=2.0, stall=50))
-        run = await perform(ScenarioProgram(SCENARIOS["authorize-twice"], impatient), Plan((), InTurns()))
-        violation = Judge().violation(run.execution)
+        run = await perform(scenario_race(SCENARIOS["authorize-twice"], impatient), Plan((), InTurns()))
+        violation = Judge().find_violation(run.execution)
     return None if violation is None else violation.explanation
 
 

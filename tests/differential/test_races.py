@@ -26,7 +26,7 @@ from payments_verify.payments.inputs import EPOCH
 from payments_verify.payments.observations import Invocation, Observation, Sender
 from payments_verify.payments.oracle import MismatchError
 from payments_verify.payments.race_check import (
-    Races,
+    RaceRunner,
     authorize,
     capture,
     check_race,
@@ -39,7 +39,7 @@ from payments_verify.payments.race_check import (
     wait,
 )
 from payments_verify.payments.race_judge import Violation
-from payments_verify.payments.race_shrinking import WrongRace, complaint_when_alone, minimized
+from payments_verify.payments.race_shrinking import FailingRace, shrink_race, why_not_reproduced
 from payments_verify.payments.service_under_test import OpenService, ServiceUnderTest
 from payments_verify.systems import EXPLORING, gated, gated_on_new_database, prepared_database
 from pgweave.interleavings.execution import DivergenceError, SchedulingError
@@ -106,7 +106,7 @@ def test_races_on_the_service_are_explained(open_service: OpenService) -> None:
     races = result.details["races"]
     assert races["judged"] > 100
     assert races["rejected"] == 0
-    # Races without a choice, a wait or an interesting answer would have shown nothing.
+    # RaceRunner without a choice, a wait or an interesting answer would have shown nothing.
     assert [outcome for outcome in COMMON if outcome not in races["outcomes"]] == []
     assert races["switches"] > 2 * races["judged"]
     assert races["waits"] > races["judged"] / 10
@@ -210,7 +210,7 @@ def test_a_race_that_the_model_does_not_explain_fails(open_service: OpenService)
         check_race(partial(optimistic, open_service), **race)  # type: ignore[arg-type]
 
 
-async def minimal_race(open_service: OpenService) -> tuple[WrongRace, WrongRace]:
+async def minimal_race(open_service: OpenService) -> tuple[FailingRace, FailingRace]:
     before = (create(500), authorize(MINUTE), capture("k9", 1), wait(1), create(1, payment=1))
     actors = (
         sweep(),
@@ -220,11 +220,11 @@ async def minimal_race(open_service: OpenService) -> tuple[WrongRace, WrongRace]
         client(capture("k3", 1, payment=1)),
     )
     async with optimistic(open_service) as service:
-        races = Races(service)
+        races = RaceRunner(service)
         execution, judged = await races.run(before, actors, Follow((1, 3, 0, 2, 4) * 10), EPOCH)
         assert isinstance(judged, Violation)
-        wrong = WrongRace(before, actors, execution, judged, EPOCH)
-        return wrong, await minimized(wrong, races)
+        wrong = FailingRace(before, actors, execution, judged, EPOCH)
+        return wrong, await shrink_race(wrong, races)
 
 
 def test_a_wrong_race_is_made_small(open_service: OpenService) -> None:
@@ -258,9 +258,9 @@ def test_what_keeps_a_race_from_being_run_alone_is_told(
 
     async def complaint() -> str | None:
         wrong, _ = await minimal_race(open_service)
-        monkeypatch.setattr(Races, "run", diverge)
+        monkeypatch.setattr(RaceRunner, "run", diverge)
         async with open_service() as service:
-            return await complaint_when_alone(wrong, Races(service))
+            return await why_not_reproduced(wrong, RaceRunner(service))
 
     assert "cannot be run in its order: the database served" in str(asyncio.run(complaint()))
 
@@ -305,7 +305,7 @@ class Diverging:
 
 async def race_and_diverge(open_service: OpenService, runs: int) -> int:
     async with open_service() as service:
-        races = Races(service)
+        races = RaceRunner(service)
         actors = [client(capture("k1", 500)), client(read())]
         await races.run([create(500), authorize(MINUTE)], actors, Diverging(runs), EPOCH)
         return races.repeated
@@ -323,7 +323,7 @@ def test_where_races_cannot_be_run_nothing_holds(
     async def run(*_arguments: object) -> None:
         raise SchedulingError("nobody comes to rest")
 
-    monkeypatch.setattr(Races, "run", run)
+    monkeypatch.setattr(RaceRunner, "run", run)
     result = racing_check("none", open_service, examples=20, steps=12, seed=1)
     assert result.verdict == "no verdict"
     assert "and 0 could; the last: nobody comes to rest" in str(result.counterexample)
@@ -336,14 +336,14 @@ def test_where_races_cannot_be_run_nothing_holds(
 def test_what_does_not_come_again_is_told_all_the_same(
     seen: Exception, verdict: str, open_service: OpenService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    unbroken, left = Races.run, [seen]
+    unbroken, left = RaceRunner.run, [seen]
 
-    async def once(races: Races, *arguments: Any) -> Any:
+    async def once(races: RaceRunner, *arguments: Any) -> Any:
         if left:
             raise left.pop()
         return await unbroken(races, *arguments)
 
-    monkeypatch.setattr(Races, "run", once)
+    monkeypatch.setattr(RaceRunner, "run", once)
     result = racing_check("flaky", open_service, examples=20, steps=12, seed=1)
     assert result.verdict == verdict
     assert "once" in str(result.counterexample) or "run again" in str(result.counterexample)

@@ -15,8 +15,8 @@ import pytest
 from payments_core.domain.payment import Payment
 from payments_core.domain.values import IdempotencyKey
 from payments_verify.payments.interchangeable import interchangeable
-from payments_verify.payments.scenario_check import Explored, explore_scenario
-from payments_verify.payments.scenario_domain import ScenarioProgram
+from payments_verify.payments.scenario_check import ExploredScenario, explore_scenario
+from payments_verify.payments.scenario_domain import scenario_race
 from payments_verify.payments.scenarios import (
     LARGER,
     NAMED,
@@ -68,8 +68,8 @@ def on_postgresql() -> Iterator[OpenService]:
         yield partial(gated, dsn)
 
 
-def up_to_symmetry(scenario: Scenario, folder: Path, open_service: OpenService) -> Explored:
-    async def main() -> Explored:
+def up_to_symmetry(scenario: Scenario, folder: Path, open_service: OpenService) -> ExploredScenario:
+    async def main() -> ExploredScenario:
         async with open_service() as service:
             return await explore_scenario(scenario, service, None, folder)
 
@@ -80,7 +80,7 @@ def executions(scenario: Scenario, strategy: SourceDPOR, open_service: OpenServi
     async def main() -> list[Execution]:
         found: list[Execution] = []
         async with open_service() as service:
-            program = ScenarioProgram(scenario, service)
+            program = scenario_race(scenario, service)
             await program.prepare()
             report = await explore(program, strategy, on_execution=lambda each, _plan: found.append(each))
         assert report.complete

@@ -15,8 +15,9 @@ from typer.testing import CliRunner, Result
 from payments_verify.cli import app
 from payments_verify.cli.explorations import show_explored
 from payments_verify.payments import schedule_file
-from payments_verify.payments.scenario_check import Explored
-from payments_verify.payments.scenarios import NAMED
+from payments_verify.payments.race_judge import Judge
+from payments_verify.payments.scenario_check import ExploredScenario
+from payments_verify.payments.scenarios import NAMED, Scenario
 from payments_verify.payments.schedule_file import SavedSchedule, SavedStep, ScheduleError
 from pgweave.interleavings.report import NaiveCount, Report
 from pgweave.interleavings.strategy import Coverage
@@ -84,6 +85,10 @@ def test_the_table_says_who_is_interchangeable(monkeypatch: pytest.MonkeyPatch) 
     assert " 54      complete: one of each class  holds" in told.stdout
 
 
+def _explored(scenario: Scenario, ran: Report) -> ExploredScenario:
+    return ExploredScenario(scenario=scenario, report=ran, judge=Judge())
+
+
 @pytest.mark.parametrize("width", [80, 100, 200])
 def test_the_table_loses_nothing_in_80_columns(width: int) -> None:
     counts = NaiveCount(12_345_678.0, "counted"), NaiveCount(1_234_567_890.0, "estimated")
@@ -91,8 +96,8 @@ def test_the_table_loses_nothing_in_80_columns(width: int) -> None:
         "source-dpor", Coverage.CLASSES, True, 213_840, 0, 42, 12_345.6, interchangeable=(tuple(range(8)),)
     )
     incomplete = replace(ran, complete=False, interchangeable=())
-    found = [Explored(NAMED["window-closes-behind-rollback"], replace(ran, naive=count)) for count in counts]
-    found.append(Explored(NAMED["eight-captures"], incomplete))
+    found = [_explored(NAMED["window-closes-behind-rollback"], replace(ran, naive=count)) for count in counts]
+    found.append(_explored(NAMED["eight-captures"], incomplete))
     shown = io.StringIO()
     show_explored(found, Console(file=shown, width=width))
     lines = shown.getvalue().splitlines()
@@ -109,7 +114,7 @@ def test_why_clients_are_not_interchangeable_is_told(capsys: pytest.CaptureFixtu
     ran = Report(
         "source-dpor", Coverage.CLASSES, True, 6, 0, 7, 0.1, asymmetry="schedule [0], and again: [1]"
     )
-    show_explored([Explored(NAMED["different-keys"], ran)], Console(width=200))
+    show_explored([_explored(NAMED["different-keys"], ran)], Console(width=200))
     assert "clients are not interchangeable\nschedule [0], and again: [1]" in capsys.readouterr().out
 
 

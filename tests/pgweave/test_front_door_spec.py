@@ -14,7 +14,7 @@ from pgweave import Operation, Spec, UseError, check_history, explore
 from pgweave.clients import Heard
 from pgweave.history.operations import Outcome
 from pgweave.scenario import Scenario
-from pgweave.scheduler import Operation as Performed
+from pgweave.scheduler import ScheduledOperation
 from tests.support.postgres import Database
 
 
@@ -101,7 +101,7 @@ def heard(*operations: tuple[int, int | None, int], begun_after: list[int]) -> l
     clients = [[partial(a, 0)], [partial(a, 1)]]
     found = Heard(Scenario(ten_seats, clients, spec=Seats()), "", None)
     for (client, first, answered), after in zip(operations, begun_after, strict=True):
-        performed = Performed(client, clients[client][0], 0, first, answered, answered)
+        performed = ScheduledOperation(client, clients[client][0], 0, first, answered, answered)
         found.note(performed, after)
     return [(each.process, each.called, each.returned or -1) for each in found.history()]
 

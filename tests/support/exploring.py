@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import uvloop
 
-from payments_verify.payments.scenario_check import Explored, explore_scenario
-from payments_verify.payments.scenario_domain import ScenarioProgram
+from payments_verify.payments.scenario_check import ExploredScenario, explore_scenario
+from payments_verify.payments.scenario_domain import scenario_race
 from payments_verify.payments.scenarios import SCENARIOS, Scenario
 from payments_verify.payments.service_under_test import OpenService
 from payments_verify.systems import gated_in_memory
@@ -32,8 +32,8 @@ def explored(
     folder: Path,
     make: Callable[[], Strategy] = SourceDPOR,
     open_service: OpenService = gated_in_memory,
-) -> Explored:
-    async def main() -> Explored:
+) -> ExploredScenario:
+    async def main() -> ExploredScenario:
         async with open_service() as service:
             return await explore_scenario(SCENARIOS[name], service, make, folder)
 
@@ -46,7 +46,7 @@ def outcomes(scenario: Scenario, make_store: type[InMemoryPaymentStore], strateg
 
     async def main() -> None:
         async with gated_in_memory(make_store) as service:
-            program = ScenarioProgram(scenario, service)
+            program = scenario_race(scenario, service)
             await program.prepare()
             report = await explore(
                 program, strategy, on_execution=lambda execution, _plan: found.add(execution.result.outcomes)

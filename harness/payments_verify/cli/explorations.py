@@ -11,7 +11,7 @@ from rich.table import Table
 
 from payments_verify.called import command_line
 from payments_verify.cli.running import print_text, quoted, verdict_text
-from payments_verify.payments.scenario_check import Explored
+from payments_verify.payments.scenario_check import ExploredScenario
 from pgweave.interleavings.report import NaiveCount
 from pgweave.interleavings.strategy import Coverage
 
@@ -19,7 +19,7 @@ _LARGEST_IN_FULL = 1e6
 """Larger estimates are written with three digits: they are known no better."""
 
 
-def show_explored(found: Sequence[Explored], console: Console) -> None:
+def show_explored(found: Sequence[ExploredScenario], console: Console) -> None:
     """Print a table of explorations, and each violation below it; 80 columns are enough."""
     table = _table(found)
     if Measurement.get(console, console.options.update(max_width=1_000), table).maximum > console.width:
@@ -36,7 +36,7 @@ def show_explored(found: Sequence[Explored], console: Console) -> None:
             print_text(console, f"run it again: {command_line('replay', each.schedule)}")
 
 
-def _table(found: Sequence[Explored]) -> Table:
+def _table(found: Sequence[ExploredScenario]) -> Table:
     table = _with_columns("scenario", "schedules", "of", "", "verdict", "seconds")
     for each in found:
         name, schedules, of, verdict, seconds = _cells(each)
@@ -44,7 +44,7 @@ def _table(found: Sequence[Explored]) -> Table:
     return table
 
 
-def _narrow_table(found: Sequence[Explored]) -> Table:
+def _narrow_table(found: Sequence[ExploredScenario]) -> Table:
     """The same, with what was run below the scenario's name, where it may take several lines."""
     table = _with_columns("scenario", "schedules", "of", "verdict", "seconds")
     table.columns[0].no_wrap = False
@@ -66,7 +66,7 @@ def _with_columns(*names: str) -> Table:
     return table
 
 
-def _cells(explored: Explored) -> tuple[str, str, str, str, str]:
+def _cells(explored: ExploredScenario) -> tuple[str, str, str, str, str]:
     report = explored.report
     return (
         quoted(explored.scenario.name),
@@ -85,7 +85,7 @@ def _naive(count: NaiveCount | None) -> str:
     return f"about {count.schedules:{'.3g' if count.schedules > _LARGEST_IN_FULL else ',.0f'}}"
 
 
-def _extent(explored: Explored) -> str:
+def _extent(explored: ExploredScenario) -> str:
     report = explored.report
     if explored.violation is not None:
         return "stopped at a violation"

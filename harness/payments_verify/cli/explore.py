@@ -30,15 +30,14 @@ from payments_verify.cli.running import (
 from payments_verify.executors import open_executor
 from payments_verify.payments.scenario_check import (
     RERUN_EVERY,
-    Explored,
+    ExploredScenario,
     MakeStrategy,
-    Workers,
-    end_if_interrupted,
     explore_scenario,
 )
 from payments_verify.payments.scenarios import NAMED, SCENARIOS, Scenario
 from payments_verify.payments.service_under_test import OpenService
 from payments_verify.systems import MakeProgram, local_processes
+from pgweave.drive.exploration import Workers, end_if_interrupted
 from pgweave.interleavings.exhaustive import Bounded, Naive
 from pgweave.interleavings.parallel import prepare_workers
 from pgweave.interleavings.randomized import PCT, Random
@@ -156,7 +155,7 @@ def explore(
     require_database(system, command)
     make = strategy_maker(strategy, runs=runs, seed=seed, bound=bound, depth=depth, symmetry=not no_symmetry)
     program = MakeProgram("", command, postgres_bin, in_memory=system is ExploredSystem.IN_MEMORY)
-    found: list[Explored] = []
+    found: list[ExploredScenario] = []
     with (
         finished_is_kept() as whole,
         _workers(workers, executor, program, wanted[0]) as side_by_side,
@@ -183,8 +182,8 @@ def explore(
 async def _explore(
     open_service: OpenService,
     scenarios: Sequence[Scenario],
-    explore_one: Callable[..., Awaitable[Explored]],
-    found: list[Explored],
+    explore_one: Callable[..., Awaitable[ExploredScenario]],
+    found: list[ExploredScenario],
     progress: Report,
     stop_at_first: bool,
 ) -> None:

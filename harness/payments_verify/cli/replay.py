@@ -21,15 +21,14 @@ from payments_verify.cli.options import Command, Json, PostgresBin
 from payments_verify.cli.running import Report, print_error, print_json, progress_bar, say
 from payments_verify.payments import schedule_file
 from payments_verify.payments.actors import SENT
-from payments_verify.payments.fault_check import PATIENCE
-from payments_verify.payments.race_judge import Judge, Violation
-from payments_verify.payments.scenario_domain import ScenarioProgram
+from payments_verify.payments.race_judge import Violation
+from payments_verify.payments.scenario_domain import scenario_race
 from payments_verify.payments.scenario_timeline import timeline_of
 from payments_verify.payments.scenarios import NAMED
 from payments_verify.payments.service_under_test import OpenService
 from payments_verify.systems import empty_databases, settle_clock, started_service
-from pgweave.interleavings.execution import DivergenceError, Execution, OutdatedError, SchedulingError
-from pgweave.interleavings.replay import replay as replay_schedule
+from pgweave.drive.single import replay_race
+from pgweave.interleavings.execution import DivergenceError, Execution, SchedulingError
 from pgweave.sql.shapes import shape
 from pgweave.timeline import html, svg, text
 from pgweave.verdict import Verdict, worst
@@ -137,29 +136,18 @@ async def _replay(
     progress: Report,
 ) -> None:
     faults = {(each.process, each.statement): each.fault for each in schedule.faults}
-    judge = Judge(faults=bool(faults))
     async with open_service() as service:
-        program = ScenarioProgram(
-            NAMED[schedule.scenario], service, faults=faults, patience=PATIENCE if faults else 1
-        )
-        await program.prepare()
-        program.known.answers_alone |= any(label.endswith(SENT) for label in schedule.labels)
+        race = scenario_race(NAMED[schedule.scenario], service, faults)
+        race.facts.answers_alone |= any(label.endswith(SENT) for label in schedule.labels)
+        judge = race.domain.judge(hurt=race.is_hurt)
         for number in range(times):
             try:
-                execution = await _once(program, schedule)
+                execution = await replay_race(race, schedule.schedule, schedule.labels or None, shape)
             except (DivergenceError, SchedulingError) as error:
                 runs.append(_Replayed(None, problem=str(error)))
             else:
-                runs.append(_Replayed(execution, judge.violation(execution)))
+                runs.append(_Replayed(execution, judge.find_violation(execution)))
             progress(number + 1, times, "")
-
-
-async def _once(program: ScenarioProgram, schedule: schedule_file.SavedSchedule) -> Execution:
-    labels = schedule.labels or None
-    try:
-        return await replay_schedule(program, schedule.schedule, labels, shape)
-    except OutdatedError:
-        return await replay_schedule(program, schedule.schedule, labels, shape)
 
 
 def _draw(

@@ -14,15 +14,15 @@ from payments_verify.payments.concurrent_machine import (
     RaceMismatchError,
     RaceTally,
     contents,
-    run_racing_machine,
+    run_concurrent_machine,
 )
 from payments_verify.payments.drawings import Drawing, of_history, schedule
 from payments_verify.payments.input_classes import InputClasses, in_another_time_zone
 from payments_verify.payments.oracle import MismatchError
 from payments_verify.payments.programs import run_calls, run_machine
-from payments_verify.payments.race_check import Races
-from payments_verify.payments.race_shrinking import complaint_when_alone
-from payments_verify.payments.reproduction import Program, retold
+from payments_verify.payments.race_check import RaceRunner
+from payments_verify.payments.race_shrinking import why_not_reproduced
+from payments_verify.payments.reproduction import Program, reproduce
 from payments_verify.payments.scenario_timeline import race_timeline
 from payments_verify.payments.service_under_test import (
     EndedError,
@@ -126,7 +126,7 @@ def machine_check(
                     tally.ended = tally.kept(again)
             elif tally.smallest is not None:
                 at = tally.smallest_at
-                tally.smallest = retold(tally.smallest, tally.programs[:at], tally.programs[at], rerun)
+                tally.smallest = reproduce(tally.smallest, tally.programs[:at], tally.programs[at], rerun)
         finally:
             printed = system.printed()
     return result()
@@ -208,12 +208,12 @@ def racing_check(
 
     with violation_kept(result), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         with _opened(open_service(), runner) as service:
-            run_racing_machine(
+            run_concurrent_machine(
                 service, runner, examples=examples, steps=steps, seed=seed, progress=progress, tally=tally
             )
         if isinstance(tally.smallest, RaceMismatchError):
             with _opened(open_service(), runner) as another:
-                complaint = runner.run(complaint_when_alone(tally.smallest.race, Races(another)))
+                complaint = runner.run(why_not_reproduced(tally.smallest.race, RaceRunner(another)))
             if complaint is not None:
                 tally.smallest.add_note(complaint)
     return result()

@@ -24,14 +24,14 @@ from payments_model import Authorized
 from payments_verify.payments.machine import AMOUNTS, PAYMENTS, PaymentMachine
 from payments_verify.payments.observations import Invocation
 from payments_verify.payments.oracle import MismatchError
-from payments_verify.payments.preparation import can_retrace, retrace
+from payments_verify.payments.preparation import can_be_commanded, commands_leading_to
 from payments_verify.payments.programs import run_programs
-from payments_verify.payments.race_check import Races
+from payments_verify.payments.race_check import RaceRunner
 from payments_verify.payments.race_domain import void
 from payments_verify.payments.race_judge import Violation
-from payments_verify.payments.race_shrinking import WrongRace, minimized
+from payments_verify.payments.race_shrinking import FailingRace, shrink_race
 from payments_verify.payments.race_source import answer_of, source_of_test
-from payments_verify.payments.race_strategies import races
+from payments_verify.payments.race_strategies import drawn_races
 from payments_verify.payments.scenarios import Actor, Client, Sweeper, Tick
 from payments_verify.payments.service_under_test import ServiceUnderTest
 from payments_verify.payments.spec import PaymentState
@@ -39,7 +39,7 @@ from payments_verify.payments.tally import SHRINKING_LIMIT_S, Tally
 from payments_verify.result import Progress
 from pgweave.interleavings.execution import DivergenceError, Execution, SchedulingError
 from pgweave.interleavings.minimize import switches
-from pgweave.interleavings.stretches import Stretches
+from pgweave.interleavings.segments import FollowSegments
 
 _MOSTLY = st.sampled_from([True, True, True, False])
 
@@ -52,7 +52,7 @@ class RaceMismatchError(MismatchError):
         program: a test that runs it again, as Python source.
     """
 
-    def __init__(self, race: WrongRace) -> None:
+    def __init__(self, race: FailingRace) -> None:
         self.race = race
         self.program = source_of_test(race.before, race.actors, race.execution)
         super().__init__(f"{race.violation.explanation}\n\nThis test runs the race again:\n\n{self.program}")
@@ -103,11 +103,11 @@ def contents(actors: Sequence[Actor]) -> dict[str, int]:
     }
 
 
-class RacingMachine(PaymentMachine):
+class ConcurrentMachine(PaymentMachine):
     """Commands one after the other, and races. Subclasses name the runner of races."""
 
     tally: RaceTally
-    races: Races
+    race_runner: RaceRunner
 
     def __init__(self) -> None:
         self._ids: dict[str, str] = {}
@@ -118,7 +118,7 @@ class RacingMachine(PaymentMachine):
     def race(self, data: st.DataObject, first: str, second: str) -> None:
         """Some clients at once on one payment or two, statement by statement in the order drawn."""
         names = list(dict.fromkeys([first, second]))
-        if all(can_retrace(self.records[name]) for name in names):
+        if all(can_be_commanded(self.records[name]) for name in names):
             self._race(data, names)
 
     @precondition(lambda self: len(self.records) < PAYMENTS)
@@ -144,27 +144,27 @@ class RacingMachine(PaymentMachine):
 
     def _race(self, data: st.DataObject, names: list[str], *, window_ends: bool = False) -> None:
         amounts = [self._amount(name) for name in names]
-        drawn = data.draw(races(amounts, window_ends=window_ends), label="race")
+        drawn = data.draw(drawn_races(amounts, window_ends=window_ends), label="race")
         if any(isinstance(actor, Sweeper) for actor in drawn.actors):
             # A sweep takes whatever is due.
             names += [name for name in self.records if name not in names and self._is_authorized(name)]
-        start, before = retrace([self.records[name] for name in names], self.now)
+        start, before = commands_leading_to([self.records[name] for name in names], self.now)
         self._void(name for name in names if self._is_authorized(name))
         try:
             execution, judged = self.runner.run(
-                self.races.run(before, drawn.actors, Stretches(drawn.stretches), start)
+                self.race_runner.run(before, drawn.actors, FollowSegments(drawn.segments), start)
             )
         except (DivergenceError, SchedulingError) as error:
             self.tally.rejected += 1
             self.tally.problem = str(error)
             reject()
         finally:
-            self.tally.repeated = self.races.repeated
+            self.tally.repeated = self.race_runner.repeated
         self.tally.add(drawn.actors, execution)
         if isinstance(judged, Violation):
-            self.runner.run(void(self.races.service, execution.result.payments))
+            self.runner.run(void(self.race_runner.service, execution.result.payments))
             raise self.tally.kept(
-                RaceMismatchError(WrongRace(before, drawn.actors, execution, judged, start))
+                RaceMismatchError(FailingRace(before, drawn.actors, execution, judged, start))
             )
         self._go_on_from(names, execution, judged)
 
@@ -198,7 +198,7 @@ class RacingMachine(PaymentMachine):
             self.bodies |= {(name, key): body for key, body in ends[payment].bodies}
 
     def _void(self, names: Iterable[str]) -> None:
-        self.runner.run(void(self.races.service, [self._ids.get(name, name) for name in names]))
+        self.runner.run(void(self.race_runner.service, [self._ids.get(name, name) for name in names]))
 
     def _is_authorized(self, name: str) -> bool:
         return isinstance(self.records[name].payment, Authorized)
@@ -213,7 +213,7 @@ class RacingMachine(PaymentMachine):
         return super()._send(replace(invocation, value={**invocation.value, "payment": payment}))
 
 
-def run_racing_machine(
+def run_concurrent_machine(
     service: ServiceUnderTest,
     runner: asyncio.Runner,
     *,
@@ -240,14 +240,14 @@ def run_racing_machine(
     tally = tally or RaceTally()
     if progress is not None:
         tally.on_example = lambda: progress(tally.examples, examples, f"programs, {tally.races:,} races")
-    races_on_service = Races(service)
+    race_runner = RaceRunner(service)
     attributes = {
         "system": service,
         "runner": runner,
         "tally": tally,
-        "races": races_on_service,
+        "race_runner": race_runner,
     }
-    machine = type("Machine", (RacingMachine,), attributes)
+    machine = type("Machine", (ConcurrentMachine,), attributes)
     try:
         failure = run_programs(machine, examples=examples, steps=steps, seed=seed)
     except Flaky as error:
@@ -255,19 +255,19 @@ def run_racing_machine(
         return tally, None
     tally.smallest = failure
     if isinstance(failure, RaceMismatchError):
-        runner.run(_minimize(failure, races_on_service, tally))
+        runner.run(_minimize(failure, race_runner, tally))
         failure = tally.smallest
     return tally, failure
 
 
-async def _minimize(failure: RaceMismatchError, races_on_service: Races, tally: RaceTally) -> None:
+async def _minimize(failure: RaceMismatchError, race_runner: RaceRunner, tally: RaceTally) -> None:
     """Make a wrong race smaller; at each moment the smallest so far is known."""
 
-    def keep(race: WrongRace) -> None:
+    def keep(race: FailingRace) -> None:
         tally.smallest = RaceMismatchError(race)
         for note in getattr(failure, "__notes__", ()):
             tally.smallest.add_note(note)
 
     with suppress(TimeoutError):
         async with asyncio.timeout(SHRINKING_LIMIT_S):
-            await minimized(failure.race, races_on_service, keep)
+            await shrink_race(failure.race, race_runner, keep)

@@ -10,30 +10,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from itertools import count
+from dataclasses import dataclass
 from typing import Any
 
-from payments_verify.payments.known import Known, until_known
-from payments_verify.payments.race_domain import NotServingError, Raced
 from payments_verify.payments.race_judge import Judge, Violation
+from payments_verify.payments.race_result import RaceResult
 from payments_verify.payments.scenario_check import rounded
-from payments_verify.payments.scenario_domain import ScenarioProgram
+from payments_verify.payments.scenario_domain import ScenarioDomain
 from payments_verify.payments.scenarios import Client, Scenario
-from payments_verify.payments.service_under_test import ServiceUnderTest, with_output
+from payments_verify.payments.service_under_test import ServiceUnderTest
+from pgweave.drive.faults import ExploredPlace, explore_faults
+from pgweave.drive.race import Place, Race
 from pgweave.gate import Fault
 from pgweave.interleavings.execution import Execution
-from pgweave.interleavings.explore import explore
-from pgweave.interleavings.ledger import Options
-from pgweave.interleavings.report import Report
-from pgweave.interleavings.source_dpor import SourceDPOR
-from pgweave.interleavings.strategy import Plan
 from pgweave.verdict import Verdict
 
-PATIENCE = 4
-"""How often a client sends a command until it has a definite answer."""
-
-OnRun = Callable[[str], object]
+OnPlace = Callable[[str], object]
+"""Is told which place is hurt next."""
 
 
 @dataclass
@@ -115,7 +108,7 @@ class FaultReport:
 
 
 async def explore_fault(
-    scenario: Scenario, fault: Fault, service: ServiceUnderTest, *, on_run: OnRun = lambda _text: None
+    scenario: Scenario, fault: Fault, service: ServiceUnderTest, *, on_run: OnPlace = lambda _text: None
 ) -> FaultReport:
     """Inject a fault at every statement of every client of a scenario, one at a time, in every interleaving.
 
@@ -127,72 +120,56 @@ async def explore_fault(
     """
     started = time.perf_counter()
     report = FaultReport(scenario, fault)
-    warm = ScenarioProgram(scenario, service)
-    await warm.prepare()
-    for process, actor in enumerate(scenario.actors):
-        if not isinstance(actor, Client):
-            continue
-        for statement in count():
-            on_run(f"{scenario.name}, {fault.value}, client {process}, statement {statement}")
-            reached = await _explore_place(report, service, (process, statement), warm.known)
-            if report.violation is not None:
-                report.seconds_to_violation = time.perf_counter() - started
-            if report.violation is not None or report.problem is not None or not reached:
-                break
+    domain = ScenarioDomain(scenario, service)
+    clients = [process for process, actor in enumerate(scenario.actors) if isinstance(actor, Client)]
+
+    def tell(place: Place) -> None:
+        on_run(f"{scenario.name}, {fault.value}, client {place[0]}, statement {place[1]}")
+
+    places = explore_faults(Race(domain), fault, clients, make_judge=_FaultJudge, on_place=tell)
+    async for place in places:
+        _add(report, place, service)
+        if report.violation is not None:
+            report.seconds_to_violation = time.perf_counter() - started
+    report.unready = domain.unready
     report.seconds = time.perf_counter() - started
     return report
 
 
-async def _explore_place(
-    report: FaultReport, service: ServiceUnderTest, place: tuple[int, int], known: Known
-) -> bool:
-    """Explore with the fault at one place; whether there is such a statement in any schedule."""
-    faults = {place: report.fault}
-    program = ScenarioProgram(report.scenario, service, known=known, faults=faults, patience=PATIENCE)
-    await program.prepare()
-    judge = Judge(faults=True)
-    runs: list[Raced] = []
+class _FaultJudge(Judge):
+    """A judge that keeps what it has found explained, to be counted."""
 
-    def take(execution: Execution, _plan: Plan) -> bool:
-        runs.append(execution.result)
-        report.tries += 1
-        report.violation = judge.violation(execution)
-        if report.violation is not None:
-            report.execution, report.place = execution, place
-        return report.violation is not None
+    def __init__(self) -> None:
+        super().__init__(faults=True)
+        self.results: list[RaceResult] = []
 
-    async def explored_once() -> Report:
-        runs.clear()
-        program.injected = program.passed_over = 0
-        options = Options(result_key=lambda raced: raced.outcomes)
-        return await explore(program, SourceDPOR(), on_execution=take, options=options)
+    def find_violation(self, execution: Execution) -> Violation | None:
+        self.results.append(execution.result)
+        return super().find_violation(execution)
 
-    try:
-        explored = await until_known(explored_once)
-    except NotServingError as error:
-        report.violation, report.place = Violation("I9", str(error)), place
-    if report.violation is not None:
-        told = with_output(report.violation.explanation, service.printed())
-        report.violation = replace(report.violation, explanation=told)
-        return False
-    if not (explored.complete and explored.trustworthy):
-        report.problem = f"client {place[0]}, statement {place[1]}: " + "; ".join(
-            explored.divergences or explored.nondeterminism or ("not everything was run",)
-        )
-        return False
-    if not program.injected:
-        return program.passed_over > 0
-    for raced in runs:
-        _count(report, raced)
-    report.unready += program.unready
+
+def _add(report: FaultReport, place: ExploredPlace[Violation], service: ServiceUnderTest) -> None:
+    """Add what the exploration of one place has found."""
+    explored = place.explored
+    report.tries += explored.report.schedules
+    if explored.violation is not None:
+        report.violation = explored.violation.with_output(service.printed())
+        report.execution, report.place = explored.execution, place.place
+        return
+    if not explored.holds:
+        actor, statement = place.place
+        report.problem = f"client {actor}, statement {statement}: {'; '.join(explored.unclear)}"
+        return
+    assert isinstance(explored.judge, _FaultJudge)
+    for result in explored.judge.results:
+        _count(report, result)
     report.places += 1
-    report.schedules += explored.schedules
-    report.injected += program.injected
-    return True
+    report.schedules += explored.report.schedules
+    report.injected += place.injected
 
 
-def _count(report: FaultReport, raced: Raced) -> None:
-    answers = [operation.result for operation in raced.operations if operation.value.f == "capture"]
+def _count(report: FaultReport, result: RaceResult) -> None:
+    answers = [operation.result for operation in result.operations if operation.value.f == "capture"]
     acknowledged = [
         answer
         for answer in answers
@@ -200,18 +177,18 @@ def _count(report: FaultReport, raced: Raced) -> None:
         and answer.value.get("outcome") == "captured"
         and not answer.value.get("replayed")
     ]
-    stored = list(_captures_stored(raced))
+    stored = list(_captures_stored(result))
     report.unanswered += sum(
-        operation.result is None or operation.result.kind == "unknown" for operation in raced.operations
+        operation.result is None or operation.result.kind == "unknown" for operation in result.operations
     )
     report.acknowledged += len(acknowledged)
     report.lost += max(0, len(acknowledged) - len(stored))
     report.doubled += len(stored) > 1 or len(acknowledged) > 1
 
 
-def _captures_stored(raced: Raced) -> Iterator[Mapping[str, Any]]:
+def _captures_stored(result: RaceResult) -> Iterator[Mapping[str, Any]]:
     """The successful captures that the last look shows: the attempts, or the payments where it shows none."""
-    seen = [exchange.observation.value for exchange in raced.after]
+    seen = [exchange.observation.value for exchange in result.after]
     if any("attempts" in value for value in seen):
         attempts = (attempt for value in seen for attempt in value.get("attempts", ()))
         yield from (attempt for attempt in attempts if attempt.get("outcome", "captured") == "captured")

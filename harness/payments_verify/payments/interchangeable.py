@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from payments_verify.payments.observations import Observation
-from payments_verify.payments.race_domain import Exchange, Raced
+from payments_verify.payments.race_result import Exchange, RaceResult
 from payments_verify.payments.scenarios import Actor, Client, Scenario
 from pgweave.interleavings.symmetry import Renaming, Symmetry
 
@@ -50,7 +50,7 @@ def _numbered(arguments: Mapping[str, Any], own: Sequence[str]) -> Mapping[str, 
     return {**arguments, "key": (own.index(key), "")} if key in own else arguments
 
 
-def _outcomes(raced: Raced, renaming: Renaming) -> tuple[Any, ...]:
+def _outcomes(raced: RaceResult, renaming: Renaming) -> tuple[Any, ...]:
     """The outcomes of a run in which actors are in each other's place."""
     operations = sorted(raced.operations, key=lambda operation: renaming.process(operation.process))
     after = tuple(_with_keys(exchange, renaming) for exchange in raced.after)

@@ -15,12 +15,13 @@ import uvloop
 from payments_verify.called import command_line
 from payments_verify.payments.drawings import Drawing, schedule
 from payments_verify.payments.pictures import draw
-from payments_verify.payments.scenario_check import Explored, end_if_interrupted, explore_scenario
+from payments_verify.payments.scenario_check import ExploredScenario, explore_scenario
 from payments_verify.payments.scenario_timeline import timeline_of
 from payments_verify.payments.scenarios import Scenario
 from payments_verify.payments.service_under_test import OpenService
 from payments_verify.result import CheckResult, Progress, no_progress, violation_kept
 from payments_verify.state_edges import Edge, edge_counts
+from pgweave.drive.exploration import end_if_interrupted
 from pgweave.interleavings.source_dpor import SourceDPOR
 from pgweave.verdict import worst
 
@@ -48,7 +49,7 @@ def interleavings_check(
         ``holds`` only if every scenario was explored to its end and every run explained by the model. The
         cases are the schedules that were run.
     """
-    found: list[Explored] = []
+    found: list[ExploredScenario] = []
 
     def told() -> str:
         problems = [f"{each.scenario.name}: {each.problem}" for each in found if each.problem is not None]
@@ -83,7 +84,7 @@ def drawn_interleavings_check(
     Returns:
         ``holds`` only if every scenario was explored to its end and every run explained by the model.
     """
-    found: list[Explored] = []
+    found: list[ExploredScenario] = []
     exploring = partial(_explore, open_service, scenarios, folder, progress, found, to_the_first=True)
     return _checked(name, len(scenarios), found, lambda: _drawn(found, name, replay), exploring)
 
@@ -91,7 +92,7 @@ def drawn_interleavings_check(
 def _checked(
     name: str,
     scenarios: int,
-    found: Sequence[Explored],
+    found: Sequence[ExploredScenario],
     told: Callable[[], str],
     exploring: Callable[[], Coroutine[Any, Any, None]],
 ) -> CheckResult:
@@ -116,7 +117,7 @@ def _checked(
     return result()
 
 
-def _details(found: Sequence[Explored]) -> dict[str, object]:
+def _details(found: Sequence[ExploredScenario]) -> dict[str, object]:
     exercised: Counter[Edge] = Counter()
     for each in found:
         exercised.update(each.exercised)
@@ -127,7 +128,7 @@ def _details(found: Sequence[Explored]) -> dict[str, object]:
     }
 
 
-def _drawings(explored: Explored, service: str) -> Iterator[Drawing]:
+def _drawings(explored: ExploredScenario, service: str) -> Iterator[Drawing]:
     """The wrong run, statement by statement, and the attempt to linearize it."""
     if explored.violation is not None and explored.execution is not None:
         yield schedule(timeline_of(explored.scenario, service, explored.execution, explored.violation))
@@ -135,7 +136,7 @@ def _drawings(explored: Explored, service: str) -> Iterator[Drawing]:
             yield explored.violation.drawing
 
 
-def _drawn(found: Sequence[Explored], name: str, replay: str) -> str:
+def _drawn(found: Sequence[ExploredScenario], name: str, replay: str) -> str:
     last = next((each for each in found if each.problem is not None), None)
     if last is None:
         return "no scenario can be run"
@@ -151,7 +152,7 @@ async def _explore(
     scenarios: Sequence[Scenario],
     folder: Path,
     progress: Progress,
-    found: list[Explored],
+    found: list[ExploredScenario],
     *,
     probes: int = 0,
     to_the_first: bool = False,

@@ -1,13 +1,15 @@
-"""From what is stored of payments to the commands that lead there, one after the other.
+"""What brings payments to where a race begins: commands, and what the model stores after them.
 
-A record says of each decision what it was and when. What it leaves open, how decisions of the same instant
-follow each other, the lifecycle settles: a capture that was refused because the payment was not authorized
-came before the authorization, and so on.
+Commands lead to records, and back: a record says of each decision what it was and when. It does not say in
+which order decisions of one instant were made; the lifecycle does. A capture that was refused because the
+payment was not authorized came before the authorization, and so on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
 
 from payments_model import (
     Attempt,
@@ -18,7 +20,8 @@ from payments_model import (
     Pending,
     Record,
 )
-from payments_verify.payments.race_domain import Before, Wait
+from payments_verify.payments.observations import Invocation
+from payments_verify.payments.oracle import answer
 from payments_verify.payments.scenarios import Command
 
 _REASONS = {FailureReason.DECLINED: "declined", FailureReason.VOIDED: "voided"}
@@ -28,7 +31,36 @@ Timed = tuple[int, Command]
 """A command and the instant at which it was decided, in µs."""
 
 
-def can_retrace(record: Record) -> bool:
+@dataclass(frozen=True)
+class Wait:
+    """The database's clock moves on by so many µs."""
+
+    us: int
+
+
+Before: TypeAlias = Command | Wait
+"""What happens before a race, one after the other."""
+
+
+def records_after(before: Iterable[Before], start: int, payments: int = 1) -> tuple[tuple[Record, ...], int]:
+    """What the model stores of each payment, and where the clock stands, after some commands.
+
+    Args:
+        before: the commands.
+        start: where the clock stands when they begin, in µs.
+        payments: how many payments there are.
+    """
+    records, now = [Record()] * payments, start
+    for each in before:
+        if isinstance(each, Wait):
+            now += each.us
+        else:
+            asked = Invocation(each.f, each.arguments)
+            records[each.payment], _ = answer(records[each.payment], asked, now)
+    return tuple(records), now
+
+
+def can_be_commanded(record: Record) -> bool:
     """Whether the commands of clients alone lead to a record: not where a sweep has expired the payment.
 
     A sweep done again would expire others with it.
@@ -39,11 +71,11 @@ def can_retrace(record: Record) -> bool:
     )
 
 
-def retrace(records: Sequence[Record], now: int) -> tuple[int, tuple[Before, ...]]:
+def commands_leading_to(records: Sequence[Record], now: int) -> tuple[int, tuple[Before, ...]]:
     """The fewest commands that lead to what is stored of some payments.
 
     Args:
-        records: what is stored of each; each can be retraced.
+        records: what is stored of each; commands alone lead to each.
         now: where the clock stands when all is done, in µs; no decision is later.
 
     Returns:

@@ -16,22 +16,26 @@ Amounts are in cents, times in µs. ``payment`` says which payment of the race i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import uvloop
 
 from payments_verify.payments.inputs import EPOCH
-from payments_verify.payments.known import Known
 from payments_verify.payments.oracle import MismatchError
-from payments_verify.payments.race_domain import Before, RaceProgram, Wait, void
+from payments_verify.payments.preparation import Before, Wait
+from payments_verify.payments.race_domain import RaceDomain, void
 from payments_verify.payments.race_judge import Judge, Violation
 from payments_verify.payments.scenarios import Actor, Command, Sweeper, Tick, capture, client
 from payments_verify.payments.service_under_test import OpenService, ServiceUnderTest
 from payments_verify.payments.spec import PaymentState
-from pgweave.interleavings.execution import DivergenceError, Execution, SchedulingError
-from pgweave.interleavings.minimize import Follow, minimize
-from pgweave.interleavings.strategy import Plan, Policy, perform
+from pgweave.drive.domain import Facts
+from pgweave.drive.minimization import minimize_race
+from pgweave.drive.race import Race
+from pgweave.drive.single import run_race
+from pgweave.interleavings.execution import Execution
+from pgweave.interleavings.minimize import Follow
+from pgweave.interleavings.strategy import Policy
 
 __all__ = [
     "attempts",
@@ -48,7 +52,6 @@ __all__ = [
 ]
 
 
-_TRIES = 4
 _MINIMIZING_RUNS = 300
 
 
@@ -123,19 +126,19 @@ def check_race(
 
     async def race() -> Violation | Mapping[str, PaymentState]:
         async with open_service() as service:
-            races = Races(service)
-            execution, judged = await races.run(before, actors, Follow(tuple(schedule)), EPOCH)
+            runner = RaceRunner(service)
+            execution, judged = await runner.run(before, actors, Follow(tuple(schedule)), EPOCH)
             await void(service, execution.result.payments)
             return judged
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        judged = runner.run(race())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+        judged = loop.run(race())
     if isinstance(judged, Violation):
         raise MismatchError(judged.explanation)
 
 
-class Races:
-    """Runs races on a service, and judges them.
+class RaceRunner:
+    """Runs races on one service, and judges them.
 
     Args:
         service: the service behind its gate.
@@ -148,7 +151,7 @@ class Races:
         self.service = service
         self.repeated = 0
         self._judge = Judge()
-        self._known = Known()
+        self._facts = Facts()
 
     async def run(
         self, before: Sequence[Before], actors: Sequence[Actor], policy: Policy, start: int
@@ -165,53 +168,34 @@ class Races:
             The run; and what is wrong with it, or where it leaves each payment.
 
         Raises:
-            DivergenceError: The last of the tries could not be repeated.
-            SchedulingError: The last of the tries could not be run to its end, or not all was scheduled.
+            DivergenceError: the last of the tries could not be repeated.
+            SchedulingError: the last of the tries could not be run to its end, or not all was scheduled.
         """
-        problem: DivergenceError | SchedulingError | None = None
-        for _ in range(_TRIES):
-            program = RaceProgram(before, actors, self.service, start=start, known=self._known)
-            try:
-                execution = await self._once(program, policy)
-            except (DivergenceError, SchedulingError) as error:
-                problem = error
-                self.repeated += 1
-                continue
-            return execution, self._judge.judge(execution)
-        assert problem is not None
-        raise problem
+        execution = await run_race(self._race(before, actors, start), policy, on_failed=self._count)
+        return execution, self._judge.judge(execution)
 
-    async def fewest_switches(
-        self, before: Sequence[Before], actors: Sequence[Actor], failing: Execution, start: int
-    ) -> tuple[Execution, Violation]:
-        """Find a run of the same race that is wrong as well, with the fewest switches between actors.
+    async def minimize(
+        self,
+        before: Sequence[Before],
+        actors: Sequence[Actor],
+        wrong: Execution,
+        start: int,
+        on_better: Callable[[Execution, Violation], object],
+    ) -> None:
+        """Look for runs of a wrong race that are wrong as well, and have fewer switches between actors.
 
         Args:
             before: what brings the payments to where the race begins.
             actors: who races.
-            failing: a run that the model does not explain.
+            wrong: a run that the model does not explain.
             start: where the database's clock stands when ``before`` begins, in µs.
-
-        Raises:
-            DivergenceError: The run is not wrong when it is run again.
-            SchedulingError: It could not be run again.
+            on_better: is told of each, and of what is wrong with it.
         """
-        program = RaceProgram(before, actors, self.service, start=start, known=self._known)
-        found: dict[tuple[int, ...], Violation] = {}
+        race = self._race(before, actors, start)
+        await minimize_race(race, self._judge, wrong, max_runs=_MINIMIZING_RUNS, on_better=on_better)
 
-        def still_fails(execution: Execution) -> bool:
-            judged = self._judge.judge(execution)
-            if isinstance(judged, Violation):
-                found[execution.schedule] = judged
-            return isinstance(judged, Violation)
+    def _race(self, before: Sequence[Before], actors: Sequence[Actor], start: int) -> Race[Violation]:
+        return Race(RaceDomain(before, actors, self.service, start=start), facts=self._facts)
 
-        minimal = await minimize(program, failing, still_fails, max_runs=_MINIMIZING_RUNS)
-        return minimal.execution, found[minimal.execution.schedule]
-
-    async def _once(self, program: RaceProgram, policy: Policy) -> Execution:
-        execution = (await perform(program, Plan((), policy))).execution
-        strays = execution.result.strays
-        if strays:
-            await void(self.service, execution.result.payments)
-            raise SchedulingError(f"statements were sent while no actor ran, and not scheduled: {strays}")
-        return execution
+    def _count(self, _error: Exception) -> None:
+        self.repeated += 1

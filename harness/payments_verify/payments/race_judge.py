@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
 from payments_verify.payments.drawings import Drawing, attempted
 from payments_verify.payments.observations import Invocation, Observation
-from payments_verify.payments.race_domain import Exchange, Raced
+from payments_verify.payments.race_result import Exchange, RaceResult
+from payments_verify.payments.service_under_test import with_output
 from payments_verify.payments.spec import Payments, PaymentState, label_of
 from payments_verify.payments.transitions import edges_of_parts
 from payments_verify.state_edges import Edge
@@ -25,7 +26,7 @@ from pgweave.history.operations import Operation, Outcome
 from pgweave.interleavings import orders
 from pgweave.interleavings.execution import Execution
 from pgweave.interleavings.happens_before import Dependence
-from pgweave.scheduler import Operation as RacedOperation
+from pgweave.scheduler import ScheduledOperation
 
 _CHECK_BUDGET_S = 60.0
 
@@ -49,6 +50,10 @@ class Violation:
     expected: str | None = None
     drawing: Drawing | None = None
 
+    def with_output(self, printed: str) -> Violation:
+        """The same, with what the service has printed, where that may say why."""
+        return replace(self, explanation=with_output(self.explanation, printed))
+
 
 class Judge:
     """Judges runs, and remembers which footprints depend on each other, and what it has found explained.
@@ -69,9 +74,9 @@ class Judge:
         self._explained: set[bytes] = set()
         self.exercised: Counter[Edge] = Counter()
 
-    def violation(self, execution: Execution) -> Violation | None:
+    def find_violation(self, execution: Execution) -> Violation | None:
         """What is wrong with a complete run; ``None`` if the model explains it."""
-        raced: Raced = execution.result
+        raced: RaceResult = execution.result
         unserved = _unanswered(raced, self._faults) or _left(raced)
         if unserved is not None:
             return unserved
@@ -92,10 +97,10 @@ class Judge:
         The last look at a payment leaves no choice: where there are several linearizations, all leave the
         same record.
         """
-        violation = self.violation(execution)
+        violation = self.find_violation(execution)
         if violation is not None:
             return violation
-        raced: Raced = execution.result
+        raced: RaceResult = execution.result
         history, _ = history_of(raced, next(iter(self.orders(execution))))
         result = check(Payments(), history, budget_seconds=_CHECK_BUDGET_S)
         return {payment: _end_of(result, payment) for payment in raced.payments}
@@ -103,7 +108,7 @@ class Judge:
     def orders(self, execution: Execution) -> Iterator[Sequence[int]]:
         """The strictest orders of a run's steps: most operations are over before others begin."""
         operations = [
-            orders.Operation(operation.process, operation.first, operation.last)
+            orders.Span(operation.process, operation.first, operation.last)
             for operation in execution.result.operations
             if operation.first is not None and operation.last is not None
         ]
@@ -111,7 +116,7 @@ class Judge:
             yield found.steps
 
 
-def _seen(raced: Raced, order: Sequence[int]) -> bytes:
+def _seen(raced: RaceResult, order: Sequence[int]) -> bytes:
     """All that a verdict depends on, without the payments' ids."""
     place: dict[int | None, int] = {step: position for position, step in enumerate(order)}
     operations = [
@@ -124,19 +129,19 @@ def _seen(raced: Raced, order: Sequence[int]) -> bytes:
     return seen
 
 
-def violation_in(raced: Raced, order: Sequence[int]) -> Violation | None:
+def violation_in(raced: RaceResult, order: Sequence[int]) -> Violation | None:
     """What is wrong with a run whose steps were taken in this order, and in which nothing was broken."""
     judged = _unanswered(raced, faults=False) or _left(raced) or _judged(raced, order)
     return judged if isinstance(judged, Violation) else None
 
 
-def _judged(raced: Raced, order: Sequence[int]) -> Violation | Result[PaymentState]:
+def _judged(raced: RaceResult, order: Sequence[int]) -> Violation | Result[PaymentState]:
     history, numbers = history_of(raced, order)
     result = check(Payments(), history, budget_seconds=_CHECK_BUDGET_S)
     return result if result.verdict == "holds" else _refuted(result, history, numbers)
 
 
-def _unanswered(raced: Raced, faults: bool) -> Violation | None:
+def _unanswered(raced: RaceResult, faults: bool) -> Violation | None:
     """No answer, a 5xx or one that cannot be read is wrong (I9), where nothing was broken on purpose.
 
     Where something was, it is wrong if the command was not answered when it was sent again: its key is stuck.
@@ -152,7 +157,7 @@ def _unanswered(raced: Raced, faults: bool) -> Violation | None:
     return None
 
 
-def _left(raced: Raced) -> Violation | None:
+def _left(raced: RaceResult) -> Violation | None:
     """A connection that a request leaves in its transaction is lost, or spoils the next request (I9)."""
     return Violation("I9", f"I9: {raced.left}") if raced.left else None
 
@@ -175,7 +180,7 @@ def _refuted(
     return Violation("I10", f"not linearizable\n{explain(attempt)}", number, expected, drawing)
 
 
-def history_of(raced: Raced, order: Sequence[int]) -> tuple[tuple[Operation, ...], Mapping[int, int]]:
+def history_of(raced: RaceResult, order: Sequence[int]) -> tuple[tuple[Operation, ...], Mapping[int, int]]:
     """The history of a run whose steps were taken in this order, each operation as short as it allows.
 
     An operation is invoked just before its first step and answered just after its last, so that as many as
@@ -203,7 +208,7 @@ def history_of(raced: Raced, order: Sequence[int]) -> tuple[tuple[Operation, ...
 class _Writer:
     """Numbers events and processes."""
 
-    def __init__(self, raced: Raced) -> None:
+    def __init__(self, raced: RaceResult) -> None:
         self._raced = raced
         self._events = 0
         self._processes = 0
@@ -229,10 +234,10 @@ class _Writer:
         return tuple(sorted(self._done, key=lambda operation: operation.called)), numbers
 
     def _sequential(self, exchange: Exchange) -> None:
-        operation = RacedOperation(0, exchange.invocation, exchange.observation)
+        operation = ScheduledOperation(0, exchange.invocation, exchange.observation)
         self._add(operation, self._next_process(), self._next_event(), self._next_event())
 
-    def _add(self, raced: RacedOperation, process: int, called: int, returned: int | None) -> None:
+    def _add(self, raced: ScheduledOperation, process: int, called: int, returned: int | None) -> None:
         invocation: Invocation = raced.value
         observed: Observation | None = raced.result
         if observed is None or observed.kind == "unknown":

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from payments_verify.payments.race_check import Races
-from payments_verify.payments.race_domain import Before
+from payments_verify.payments.preparation import Before
+from payments_verify.payments.race_check import RaceRunner
 from payments_verify.payments.race_judge import Violation
 from payments_verify.payments.scenarios import Actor, Client
 from pgweave.interleavings.execution import DivergenceError, Execution, SchedulingError
@@ -23,7 +23,7 @@ Candidate: TypeAlias = "tuple[Sequence[Before], Sequence[Actor], Sequence[int]]"
 
 
 @dataclass(frozen=True)
-class WrongRace:
+class FailingRace:
     """A race that the model does not explain.
 
     Attributes:
@@ -41,9 +41,9 @@ class WrongRace:
     start: int
 
 
-async def minimized(
-    race: WrongRace, races: Races, on_smaller: Callable[[WrongRace], object] = lambda _race: None
-) -> WrongRace:
+async def shrink_race(
+    race: FailingRace, races: RaceRunner, on_smaller: Callable[[FailingRace], object] = lambda _race: None
+) -> FailingRace:
     """A race that is wrong as well, and from which nothing more can be left out by itself.
 
     A race that does not come out wrong when it is run again is left as it is.
@@ -53,23 +53,22 @@ async def minimized(
         races: runs races on the service.
         on_smaller: is told of each smaller one.
     """
-    smaller: WrongRace | None = race
+    smaller: FailingRace | None = race
     while smaller is not None:
         race = smaller
         on_smaller(race)
         smaller = await _smaller(race, races)
-    try:
-        execution, violation = await races.fewest_switches(
-            race.before, race.actors, race.execution, race.start
-        )
-    except (DivergenceError, SchedulingError):
-        return race
-    race = replace(race, execution=execution, violation=violation)
-    on_smaller(race)
+
+    def keep(execution: Execution, violation: Violation) -> None:
+        nonlocal race
+        race = replace(race, execution=execution, violation=violation)
+        on_smaller(race)
+
+    await races.minimize(race.before, race.actors, race.execution, race.start, keep)
     return race
 
 
-async def complaint_when_alone(race: WrongRace, races: Races) -> str | None:
+async def why_not_reproduced(race: FailingRace, races: RaceRunner) -> str | None:
     """What keeps the race from coming out wrong again; ``None`` if it does.
 
     Args:
@@ -88,14 +87,14 @@ async def complaint_when_alone(race: WrongRace, races: Races) -> str | None:
     )
 
 
-async def _smaller(race: WrongRace, races: Races) -> WrongRace | None:
+async def _smaller(race: FailingRace, races: RaceRunner) -> FailingRace | None:
     for before, actors, schedule in candidates(race.before, race.actors, race.execution.schedule):
         try:
             execution, judged = await races.run(before, actors, Follow(tuple(schedule)), race.start)
         except (DivergenceError, SchedulingError):
             continue
         if isinstance(judged, Violation):
-            return WrongRace(tuple(before), tuple(actors), execution, judged, race.start)
+            return FailingRace(tuple(before), tuple(actors), execution, judged, race.start)
     return None
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from payments_verify.payments.observations import Observation
-from payments_verify.payments.race_domain import Before, Wait
+from payments_verify.payments.preparation import Before, Wait
 from payments_verify.payments.scenarios import Actor, Client, Command, Holder, Sweeper, Tick
 from pgweave.interleavings.execution import Execution, Step
-from pgweave.scheduler import Operation
+from pgweave.scheduler import ScheduledOperation
 from pgweave.timeline.gist import gist
 from pgweave.visible import clipped, one_line
 
@@ -127,7 +127,7 @@ def _literal(value: object) -> str:
 
 def _answers(actors: Sequence[Actor], execution: Execution) -> Iterator[str]:
     """What each client was answered."""
-    operations: Sequence[Operation] = execution.result.operations
+    operations: Sequence[ScheduledOperation] = execution.result.operations
     for number, actor in enumerate(actors):
         if isinstance(actor, Client):
             yield ", ".join(answer_of(each) for each in operations if each.process == number)
@@ -135,7 +135,7 @@ def _answers(actors: Sequence[Actor], execution: Execution) -> Iterator[str]:
             yield ""
 
 
-def answer_of(operation: Operation) -> str:
+def answer_of(operation: ScheduledOperation) -> str:
     """The answer to an operation of a race, in a word or two."""
     seen: Observation | None = operation.result
     if seen is None or seen.kind == "unknown":

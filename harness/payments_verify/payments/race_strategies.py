@@ -2,7 +2,7 @@
 
 A race is a list of entries, each a command with the number of the client that sends it, a tick of the clock,
 or a sweep; so one can be left out, or a command given to another client, without touching the others. The
-schedule is a list of stretches, each of which adds at most one switch that need not have been. Short lists
+schedule is a list of segments, each of which adds at most one switch that need not have been. Short lists
 are simple, and so are small numbers: shrinking leads to few commands, few clients and few switches.
 """
 
@@ -18,7 +18,7 @@ from payments_model import MAX_AMOUNT
 from payments_verify.payments.machine import KEYS, REASONS
 from payments_verify.payments.race_source import source_of
 from payments_verify.payments.scenarios import WINDOW, Actor, Client, Command, Sweeper, Tick
-from pgweave.interleavings.stretches import Stretch
+from pgweave.interleavings.segments import Segment
 
 Entry: TypeAlias = "tuple[int, Command] | Tick | Sweeper"
 """A command and the number of its client, or what is an actor by itself."""
@@ -27,7 +27,7 @@ _CLIENTS = 4
 _ENTRIES = 6
 """As many as a race has at most: the judge tries every order in which its operations can end."""
 _STEPS = (*range(1, 13), *(1,) * 8, *(2,) * 3, *(3,) * 2, *(12,) * 10)
-"""How long stretches are: often short, and often more than a command takes."""
+"""How long segments are: often short, and often more than a command takes."""
 _KINDS = (
     *("capture",) * 8,
     *("capture another amount", "fail", "read", "attempts", "authorize", "create", "create another amount"),
@@ -41,18 +41,18 @@ _ARGUMENTS: Mapping[str, Mapping[str, st.SearchStrategy[Any]]] = {
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnRace:
     """A race as it is drawn; its ``repr`` is what Hypothesis prints."""
 
     actors: tuple[Actor, ...]
-    stretches: tuple[Stretch, ...]
+    segments: tuple[Segment, ...]
 
     def __repr__(self) -> str:
-        stretches = ", ".join(f"({stretch.other}, {stretch.steps})" for stretch in self.stretches)
-        return f"{', '.join(map(source_of, self.actors))}; stretches [{stretches}]"
+        segments = ", ".join(f"({segment.other}, {segment.steps})" for segment in self.segments)
+        return f"{', '.join(map(source_of, self.actors))}; segments [{segments}]"
 
 
-def races(amounts: Sequence[int], *, window_ends: bool = False) -> st.SearchStrategy[Drawn]:
+def drawn_races(amounts: Sequence[int], *, window_ends: bool = False) -> st.SearchStrategy[DrawnRace]:
     """Races for payments.
 
     Args:
@@ -64,9 +64,9 @@ def races(amounts: Sequence[int], *, window_ends: bool = False) -> st.SearchStra
         entries = st.tuples(few, _ticks(st.just(0))).map(lambda drawn: [*drawn[0], drawn[1]])
     else:
         entries = st.lists(_entries(amounts), min_size=2, max_size=_ENTRIES)
-    stretch = st.builds(Stretch, st.integers(0, _CLIENTS - 1), st.sampled_from(_STEPS))
-    stretches = st.one_of(st.lists(stretch, max_size=6), st.lists(stretch, min_size=4, max_size=10))
-    return st.builds(Drawn, entries.map(actors_of), stretches.map(tuple))
+    segment = st.builds(Segment, st.integers(0, _CLIENTS - 1), st.sampled_from(_STEPS))
+    segments = st.one_of(st.lists(segment, max_size=6), st.lists(segment, min_size=4, max_size=10))
+    return st.builds(DrawnRace, entries.map(actors_of), segments.map(tuple))
 
 
 @st.composite

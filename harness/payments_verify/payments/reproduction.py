@@ -1,7 +1,7 @@
-"""A program that found a mismatch, run again on a service that knows nothing of the programs before it.
+"""A program that found a mismatch, run again on a service that has just been started.
 
-All programs of a run share one service. What was made small as the only thing that matters may matter only
-after what was asked before; then that is a part of the counterexample, and is told with it.
+All programs of a run share one service. The smallest program may fail only after what earlier programs have
+asked. Then that is a part of the counterexample, and is told with it.
 """
 
 from __future__ import annotations
@@ -47,8 +47,10 @@ Program: TypeAlias = Sequence[Call]
 Rerun: TypeAlias = Callable[[Program], MismatchError | None]
 
 
-def retold(found: MismatchError, earlier: Sequence[Program], program: Program, rerun: Rerun) -> MismatchError:
-    """The mismatch, such that it can be seen again by what is told of it, if it can.
+def reproduce(
+    found: MismatchError, earlier: Sequence[Program], program: Program, rerun: Rerun
+) -> MismatchError:
+    """Find what has to be run for a mismatch to be seen again, and tell it with the mismatch.
 
     Args:
         found: the mismatch.

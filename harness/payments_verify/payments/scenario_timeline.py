@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from payments_verify.payments.invariants import with_text
 from payments_verify.payments.observations import Invocation, Observation
-from payments_verify.payments.race_domain import Raced
 from payments_verify.payments.race_judge import Violation
-from payments_verify.payments.race_shrinking import WrongRace
+from payments_verify.payments.race_result import RaceResult
+from payments_verify.payments.race_shrinking import FailingRace
 from payments_verify.payments.scenarios import Actor, Scenario
 from pgweave.interleavings.execution import Execution
-from pgweave.scheduler import Operation
+from pgweave.scheduler import ScheduledOperation
 from pgweave.timeline.model import Timeline, TimelineOperation, from_execution
 
 
@@ -35,7 +35,7 @@ def timeline_of(
     )
 
 
-def race_timeline(race: WrongRace, service: str) -> Timeline:
+def race_timeline(race: FailingRace, service: str) -> Timeline:
     """The timeline of a race that was drawn.
 
     Args:
@@ -54,7 +54,7 @@ def race_timeline(race: WrongRace, service: str) -> Timeline:
 def _timeline(
     execution: Execution, actors: Sequence[Actor], *, title: str, subtitle: str, violation: Violation | None
 ) -> Timeline:
-    raced: Raced = execution.result
+    raced: RaceResult = execution.result
     wrong = violation.operation if violation is not None else None
     operations = [
         _operation(operation, violation if number == wrong else None)
@@ -74,7 +74,7 @@ def _timeline(
     )
 
 
-def _operation(operation: Operation, violation: Violation | None) -> TimelineOperation:
+def _operation(operation: ScheduledOperation, violation: Violation | None) -> TimelineOperation:
     asked: Invocation = operation.value
     arguments = [str(value) for name, value in asked.value.items() if name != "payment"]
     return TimelineOperation(

@@ -9,13 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
-from payments_verify.payments.scenario_domain import ScenarioProgram
+from payments_verify.payments.race_judge import Violation
+from payments_verify.payments.scenario_domain import scenario_race
 from payments_verify.payments.scenarios import NAMED
 from payments_verify.payments.service_under_test import ServiceUnderTest
 from payments_verify.systems.database import prepared_database
 from payments_verify.systems.gated import EXPLORING, gated
 from payments_verify.systems.gated_memory import gated_in_memory
 from payments_verify.systems.one_core import allowed_cores, run_anywhere
+from pgweave.drive.race import Race
 from pgweave.interleavings.parallel import worker_resources
 
 # What is open in a worker's thread, and closed with its resources.
@@ -38,12 +40,11 @@ class MakeProgram:
     bin_dir: Path | None = None
     in_memory: bool = False
 
-    async def __call__(self) -> ScenarioProgram:
-        """The program, over the worker's service, which is made ready for the first of them."""
-        service = await _service(replace(self, scenario=""))
-        program = ScenarioProgram(NAMED[self.scenario], service)
-        await program.prepare()
-        return program
+    async def __call__(self) -> Race[Violation]:
+        """The race, over the worker's service, which is made ready for the first of them."""
+        race = scenario_race(NAMED[self.scenario], await _service(replace(self, scenario="")))
+        await race.prepare()
+        return race
 
 
 def local_processes(count: int) -> ProcessPoolExecutor:

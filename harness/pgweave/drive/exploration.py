@@ -18,12 +18,12 @@ from dataclasses import dataclass, field, replace
 from typing import Generic
 
 from pgweave.drive.domain import BrokenServiceError, Judge, Violation
+from pgweave.drive.minimization import minimize_race
 from pgweave.drive.race import Race
 from pgweave.interleavings.estimate import estimate_naive
 from pgweave.interleavings.execution import DivergenceError, Execution, SchedulingError
 from pgweave.interleavings.explore import explore
 from pgweave.interleavings.ledger import Options
-from pgweave.interleavings.minimize import minimize
 from pgweave.interleavings.parallel import Factory, explore_in_parallel
 from pgweave.interleavings.report import NaiveCount, Report
 from pgweave.interleavings.source_dpor import SourceDPOR
@@ -228,16 +228,16 @@ class _Exploration(Generic[Violation]):
         return None
 
     async def _minimize(self, judged: _Judged[Violation]) -> None:
-        """Replace a wrong run by one with fewer switches that is wrong as well, as far as there is time."""
+        """Replace a wrong run by a wrong one with fewer switches, as far as there is time."""
         if judged.execution is None or not self.effort.minimizing_runs:
             return
         # An interrupt, too, ends the minimization alone: see `end_if_interrupted`.
-        with suppress(DivergenceError, SchedulingError, TimeoutError, asyncio.CancelledError):
+        with suppress(TimeoutError, asyncio.CancelledError):
             async with asyncio.timeout(self.effort.minimizing_limit_s):
-                await minimize(
+                await minimize_race(
                     self.race,
+                    judged.judge,
                     judged.execution,
-                    judged.is_wrong,
                     max_runs=self.effort.minimizing_runs,
                     on_better=judged.keep,
                 )
@@ -265,15 +265,12 @@ class _Judged(Generic[Violation]):
         self.strays += execution.strays
         self.outcomes[self._race.domain.outcomes(execution.result)] += 1
         self._on_run(self.runs)
-        self.keep(execution)
-        return self.violation is not None
-
-    def keep(self, execution: Execution) -> None:
-        """Keep a run if it is wrong."""
         violation = self.judge.find_violation(execution)
         if violation is not None:
-            self.violation, self.execution = violation, execution
-            self.found = self.found or time.perf_counter()
+            self.keep(execution, violation)
+        return violation is not None
 
-    def is_wrong(self, execution: Execution) -> bool:
-        return execution.complete and self.judge.find_violation(execution) is not None
+    def keep(self, execution: Execution, violation: Violation) -> None:
+        """Keep a wrong run."""
+        self.violation, self.execution = violation, execution
+        self.found = self.found or time.perf_counter()

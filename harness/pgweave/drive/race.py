@@ -101,8 +101,8 @@ class Race(Generic[Violation]):
             conditions = Conditions(world.names, self.facts.start_is_read, self._faults)
             run = Run(world.bodies, self.domain.database, limits=world.limits, conditions=conditions)
             execution = await run(choose)
-            self.injected += run.injected
-            self.passed_over += run.passed_over
+            self.injected += run.injection.injected
+            self.passed_over += run.injection.passed_over
             self._learn(run)
             if not execution.complete:
                 return execution

@@ -7,7 +7,8 @@ connection, ``proxy`` listens.
 
 from pgweave.gate.faults import Fault
 from pgweave.gate.proxy import Gate, GateObserver
-from pgweave.gate.session import HeldStatement, Session
+from pgweave.gate.session import Session
+from pgweave.gate.statement import HeldStatement
 from pgweave.gate.wire import WireError
 
 __all__ = ["Fault", "Gate", "GateObserver", "HeldStatement", "Session", "WireError"]

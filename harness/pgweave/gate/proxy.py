@@ -15,7 +15,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pgweave.gate import wire
 from pgweave.gate.faults import Fault, error_of
-from pgweave.gate.session import HeldStatement, Session
+from pgweave.gate.session import Session
+from pgweave.gate.statement import HeldStatement
 
 _PORT = 5432  # names the Unix socket; no TCP port of that number is used
 

@@ -7,49 +7,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from zlib import crc32
 
 from pgweave.gate import wire
+from pgweave.gate.answers import Answers
+from pgweave.gate.block import Block
 from pgweave.gate.faults import Fault, Refusal, refused
+from pgweave.gate.statement import HeldStatement
 from pgweave.gate.units import COPY, Unit, Units
-from pgweave.gate.wire import Bound
 
 if TYPE_CHECKING:
     from pgweave.gate.proxy import Gate
 
 _COPY_IN, _COPY_BOTH = b"GW"
 _ENDS_STATEMENT = (wire.COMMAND_COMPLETE, wire.EMPTY_QUERY, wire.PORTAL_SUSPENDED, wire.ERROR)
-
-
-@dataclass(eq=False, slots=True)
-class HeldStatement:
-    """A statement at the gate.
-
-    Attributes:
-        session: the connection that it came on.
-        sql: its text.
-        values: the values bound to its parameters.
-        tag: how the server summed it up (``UPDATE 1``), once it has answered.
-        rows: stands for the rows that it answered: other rows have another number.
-        error: the fields of the server's error, if that was the answer.
-        answered: whether its answer has arrived.
-    """
-
-    session: Session
-    sql: str
-    values: tuple[Bound, ...]
-    unit: Unit
-    tag: str = ""
-    rows: int = 0
-    error: Mapping[str, str] | None = None
-    answered: bool = False
-
-    def release(self, fault: Fault | None = None, before: str = "") -> None:
-        """Let it go to the server, or to the fault that befalls it, see `Session.release`."""
-        self.session.release(self, fault, before)
 
 
 @dataclass(slots=True)
@@ -69,9 +42,8 @@ class Session:
         owner: whoever uses it now, as the observer wants; the gate clears it when the connection is idle.
         held: the statement that waits to be released.
         awaiting: the statement that was released and has not been answered.
-        in_block: whether a transaction block is open.
-        has_failed: whether that block has failed, so that PostgreSQL refuses all but its end.
-        keeps_answers: whether answers wait in the gate until ``deliver``.
+        block: the transaction block.
+        answers: what the client is given of the server's answers.
         closed: whether it has ended.
     """
 
@@ -81,16 +53,14 @@ class Session:
         self.owner: object | None = None
         self.held: HeldStatement | None = None
         self.awaiting: HeldStatement | None = None
-        self.in_block = False
-        self.has_failed = False
-        self.keeps_answers = False
+        self.block = Block()
+        self.answers = Answers(client)
         self.closed = False
         self._gate = gate
         self._client = client
         self._server: asyncio.WriteTransport | None = None
         self._established = False
         self._to_server: list[bytes] = []
-        self._kept: list[bytes] = []
         self._from_client = wire.Frames()
         self._from_server = wire.Frames()
         self._units = Units(self._pump)
@@ -98,9 +68,7 @@ class Session:
         self._skipping = False
         self._copying = False
         self._passing = False
-        self._loses_answers = False
         self._has_lost = False
-        self._refusal: Refusal | None = None
 
     def __str__(self) -> str:
         return f"connection {self.number} (server process {self.pid})"
@@ -113,7 +81,7 @@ class Session:
     @property
     def idle(self) -> bool:
         """Whether nobody is in the middle of anything."""
-        return not self.in_block and self.rests
+        return not self.block.is_open and self.rests
 
     @property
     def rests(self) -> bool:
@@ -181,7 +149,7 @@ class Session:
             case None:
                 self._send_statement(statement, statement.unit)
             case Fault.CUT_AFTER:
-                self._loses_answers = True
+                self.answers.are_lost = True
                 self._send_statement(statement, statement.unit)
             case Fault.CUT_BEFORE | Fault.TERMINATED:
                 self.cut()
@@ -192,12 +160,12 @@ class Session:
                 self._gate.refuses_next = True
                 self.cut()
             case _:
-                unit, self._refusal = refused(statement.unit, fault, before)
+                unit, self.answers.refusal = refused(statement.unit, fault, before)
                 self._send_statement(statement, unit)
 
     def rename_error(self, code: str, fault: Fault) -> None:
         """Tell the client of a fault if the server ends the statement that it executes with this error."""
-        self._refusal = Refusal(fault, frozenset({code}))
+        self.answers.refusal = Refusal(fault, frozenset({code}))
 
     def cut(self) -> None:
         """Cut the connection on both sides."""
@@ -219,7 +187,7 @@ class Session:
 
     def _pump(self) -> None:
         while self.held is None and self.awaiting is None and not self.closed:
-            unit = self._units.next(in_block=self.in_block)
+            unit = self._units.next(in_block=self.block.is_open)
             if unit is None:
                 return
             if unit.sql is None or self._skipping or self._passing or not self._gate.holds(self, unit.sql):
@@ -251,26 +219,14 @@ class Session:
         """
         if self.closed:
             return
-        answers = list(self._shown(self._from_server.feed(data)))
-        shown = b"".join(message for _, message in answers)
-        if self.keeps_answers:
-            self._kept.append(shown)
-        elif shown and not self._loses_answers:
-            self._client.write(shown)
-        for kind, message in answers:
+        for kind, message in self.answers.give(self._from_server.feed(data)):
             self._answer(kind, message)
-
-    def _shown(self, answers: Iterator[tuple[int, bytes]]) -> Iterable[tuple[int, bytes]]:
-        return answers if self._refusal is None else self._refusal.shown(answers)
 
     def deliver(self) -> None:
         """Give the client the answers that were kept, and keep no more."""
-        self.keeps_answers = False
         if self._has_lost:
             self.cut()
-        if self._kept and not self._loses_answers:
-            self._client.write(b"".join(self._kept))
-        self._kept.clear()
+        self.answers.deliver()
 
     def server_lost(self) -> None:
         """The server has closed the connection."""
@@ -303,8 +259,7 @@ class Session:
     def _ready(self, message: bytes) -> None:
         self._established = True
         self._copying = False
-        self.in_block = message[5:6] != b"I"
-        self.has_failed = message[5:6] == b"E"
+        self.block.follow_ready(message[5:6])
         if self._expected:
             # An error may have skipped the statements before this Sync.
             while not (expected := self._expected.popleft()).with_sync:
@@ -318,7 +273,7 @@ class Session:
         statement = expected.statement
         if kind == wire.COMMAND_COMPLETE:
             tag = wire.first_string(message)
-            self._follow_block(tag, statement)
+            self.block.follow_tag(tag, "" if statement is None else statement.sql)
             if statement is not None:
                 statement.tag = tag
         elif kind == wire.ERROR and statement is not None:
@@ -329,22 +284,15 @@ class Session:
             self._answered(statement)
             self._pump()
 
-    def _follow_block(self, tag: str, statement: HeldStatement | None) -> None:
-        """Know of a block before ReadyForQuery says so, which a pipeline sends only at its end."""
-        if tag in ("BEGIN", "START TRANSACTION"):
-            self.in_block = True
-        elif tag == "COMMIT" or (tag == "ROLLBACK" and not (statement and " to " in statement.sql.lower())):
-            self.in_block = False
-
     def _answered(self, statement: HeldStatement | None) -> None:
         if statement is None:
             return
         statement.answered = True
-        self._refusal = None
+        self.answers.refusal = None
         if self.awaiting is statement:
             self.awaiting = None
         self._gate.observer.answered(statement)
-        if self._loses_answers:
+        if self.answers.are_lost:
             self._has_lost = True
-            if not self.keeps_answers:
+            if not self.answers.are_kept:
                 self.cut()

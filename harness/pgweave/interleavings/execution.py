@@ -53,8 +53,8 @@ class Situation:
         ready: the ready processes and their next steps; never empty.
         blocked: the blocked processes.
         last: the process that took the last step, ``None`` at the start.
-        touched: what the last step touched, as `Step.touched` says; ``None`` if it touched just what was said
-            of it while it was pending.
+        touched: what the last step touched, as `Step.touched` says; ``None`` if it touched just what
+            was announced while it was pending.
     """
 
     depth: int

@@ -21,7 +21,7 @@ from pgweave.interleavings.execution import (
 )
 from pgweave.interleavings.strategy import Continuation, Plan, first_ready, perform
 
-Segments = tuple[tuple[int, int], ...]
+_Segments = tuple[tuple[int, int], ...]
 """Processes, with how many steps each takes in a row."""
 
 
@@ -125,7 +125,7 @@ def _candidates(schedule: Sequence[int]) -> Iterator[tuple[int, ...]]:
         for process in dict.fromkeys(schedule):
             # Who is named once more goes on as long as it can.
             yield (*schedule[:kept], process)
-    segments: Segments = tuple((process, len(list(steps))) for process, steps in groupby(schedule))
+    segments: _Segments = tuple((process, len(list(steps))) for process, steps in groupby(schedule))
     for index, (process, _) in enumerate(segments):
         rest = segments[:index] + segments[index + 1 :]
         for other, (same, _) in enumerate(rest):
@@ -134,5 +134,5 @@ def _candidates(schedule: Sequence[int]) -> Iterator[tuple[int, ...]]:
                     yield _flat((*rest[:place], segments[index], *rest[place:]))
 
 
-def _flat(segments: Segments) -> tuple[int, ...]:
+def _flat(segments: _Segments) -> tuple[int, ...]:
     return tuple(process for process, count in segments for _ in range(count))

@@ -25,7 +25,7 @@ from pgweave.interleavings.happens_before import Dependence, causality
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class Span:
     """The steps of one operation in a run.
 
     Attributes:
@@ -54,7 +54,7 @@ class RealTimeOrder:
 
 
 def real_time_orders(
-    execution: Execution, operations: Sequence[Operation], dependence: Dependence | None = None
+    execution: Execution, operations: Sequence[Span], dependence: Dependence | None = None
 ) -> list[RealTimeOrder]:
     """Find the maximal sets of pairs of operations that can be ordered in real time.
 
@@ -85,7 +85,7 @@ def real_time_orders(
     ]
 
 
-def _end(execution: Execution, operation: Operation) -> int:
+def _end(execution: Execution, operation: Span) -> int:
     """Return the index of the step with which an operation ends."""
     steps, process = execution.steps, operation.process
     if not operation.first <= operation.last < len(steps):

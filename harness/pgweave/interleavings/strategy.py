@@ -148,10 +148,10 @@ def touched(situations: Sequence[Situation]) -> Footprint:
     situation, before = situations[-1], situations[-2]
     if situation.last is None:
         raise SchedulingError(f"after {situation.depth} steps the program does not say who took the last")
-    said = before.ready[situation.last].footprint
+    announced = before.ready[situation.last].footprint
     if situation.last in situation.blocked:
-        said |= WAITED
-    return said if situation.touched is None else situation.touched | said
+        announced |= WAITED
+    return announced if situation.touched is None else situation.touched | announced
 
 
 async def perform(program: Program, plan: Plan) -> Run:
@@ -170,19 +170,20 @@ async def perform(program: Program, plan: Plan) -> Run:
             f"chosen were {recorder.chosen}, but the run's steps are those of {list(execution.schedule)}"
         )
     situations = tuple(recorder.situations)
-    steps = tuple(map(_with_what_was_said, execution.steps, situations))
+    steps = tuple(map(_with_announced_footprint, execution.steps, situations))
     return Run(replace(execution, steps=steps), situations)
 
 
-def _with_what_was_said(step: Step, situation: Situation) -> Step:
-    """Let a step touch what was said of it while it was pending, even if it did less.
+def _with_announced_footprint(step: Step, situation: Situation) -> Step:
+    """Add to a step's footprint the one that was announced while the step was pending.
 
-    It may have done less because of what came before: an update that waits has not published anything yet.
-    But without what came before it would do more, and what depends on that must not lose its order with it.
+    A step may touch less than was announced, because of the steps before it: an update that waits has not
+    published anything yet. In another order it would touch more, and steps that depend on that must keep
+    their order with it.
     """
-    said = situation.ready[step.process].footprint
-    together = step.footprint | said
-    return replace(step, footprint=said if together == said else together)
+    announced = situation.ready[step.process].footprint
+    together = step.footprint | announced
+    return replace(step, footprint=announced if together == announced else together)
 
 
 class _Recorder:

@@ -8,7 +8,7 @@ waits for a lock, or is done.
 from pgweave.scheduler.conditions import Conditions, Limits
 from pgweave.scheduler.database import GatedDatabase
 from pgweave.scheduler.monitor import Monitor
-from pgweave.scheduler.process import Body, Operation, Process
+from pgweave.scheduler.process import Body, Process, ScheduledOperation
 from pgweave.scheduler.run import Run
 from pgweave.scheduler.turns import Turns
 
@@ -18,8 +18,8 @@ __all__ = [
     "GatedDatabase",
     "Limits",
     "Monitor",
-    "Operation",
     "Process",
     "Run",
+    "ScheduledOperation",
     "Turns",
 ]

@@ -9,8 +9,8 @@ from pgweave.interleavings.execution import Pending
 from pgweave.interleavings.footprint import EVERYTHING, NOTHING, Footprint, Mode, union
 from pgweave.scheduler.conditions import Conditions
 from pgweave.scheduler.fresh import FreshNames, generated_columns
+from pgweave.scheduler.labels import one_line
 from pgweave.scheduler.process import Point, Process
-from pgweave.scheduler.words import one_line
 from pgweave.sql.catalog import Catalog
 from pgweave.sql.footprints import READ_CLOCK
 from pgweave.sql.shapes import shape

@@ -39,7 +39,7 @@ class State(Enum):
 
 
 @dataclass(slots=True)
-class Operation:
+class ScheduledOperation:
     """One operation that a process performed.
 
     Attributes:
@@ -95,7 +95,7 @@ class Process:
         self.parked: deque[HeldStatement | Point] = deque()
         self.waiting: HeldStatement | None = None
         self.footprint = NOTHING
-        self.operations: list[Operation] = []
+        self.operations: list[ScheduledOperation] = []
         self.statements = 0
         self.task: asyncio.Task[None] | None = None
         self.sessions: set[Session] = set()
@@ -118,13 +118,13 @@ class Process:
         self.changed()
         await point.reached
 
-    def begin(self, value: object) -> Operation:
+    def begin(self, value: object) -> ScheduledOperation:
         """Say that an operation begins; its first step is the next that this process takes."""
-        operation = Operation(self.index, value)
+        operation = ScheduledOperation(self.index, value)
         self.operations.append(operation)
         return operation
 
-    def end(self, operation: Operation, result: object) -> None:
+    def end(self, operation: ScheduledOperation, result: object) -> None:
         """Say that an operation was answered, during the step that was taken last."""
         operation.result = result
         operation.answered = max(self._steps_taken() - 1, 0)
@@ -151,7 +151,7 @@ class Process:
         """Connections that it has left inside a transaction: it has ended, and nothing happens on them."""
         if self.task is None or not self.task.done() or self.parked or self.waiting is not None:
             return []
-        return [session for session in self.owned if session.in_block and session.rests]
+        return [session for session in self.owned if session.block.is_open and session.rests]
 
     def forget(self, session: Session) -> None:
         """Take no more steps on a connection that has closed."""

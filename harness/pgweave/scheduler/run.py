@@ -5,9 +5,9 @@ it. A statement is never held back because it *would* block: it is sent, found t
 is chosen. When a step lets waiting statements go on, their answers stay in the gate until the step's own
 process has come to rest; then they are handed over, one process at a time.
 
-Without a gate the processes stop at scheduling points alone, and wait for each other inside the event loop.
-Whoever has not come to rest when the loop has turned often enough and nothing has come of it, waits. No real
-time passes, and what happens depends on the choices alone, unless the processes themselves wait for time.
+Without a gate the processes stop at scheduling points alone, and wait for each other inside the event loop. A
+process that has not come to rest after many turns of the loop waits for another. No real time passes: a run
+depends on the choices alone, unless the processes themselves wait for time.
 """
 
 from __future__ import annotations
@@ -17,21 +17,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 from time import monotonic
 
-from pgweave.gate import Fault, HeldStatement, Session
+from pgweave.gate import HeldStatement, Session
 from pgweave.interleavings.execution import Chooser, Execution, SchedulingError, Situation, Step
-from pgweave.interleavings.footprint import EVERYTHING, WAITED, Footprint, union
+from pgweave.interleavings.footprint import WAITED, Footprint, union
 from pgweave.scheduler.conditions import Conditions, Limits
 from pgweave.scheduler.database import GatedDatabase
 from pgweave.scheduler.draining import drain
 from pgweave.scheduler.footprints import StepFootprints, lets_go, shape_of
+from pgweave.scheduler.injection import Injection
+from pgweave.scheduler.labels import details_of
+from pgweave.scheduler.left_connections import LeftConnections
 from pgweave.scheduler.owners import Owners
 from pgweave.scheduler.polling import Polling
 from pgweave.scheduler.process import Body, Process, State, current_process
 from pgweave.scheduler.waiting import WAITING, Waiting
-from pgweave.scheduler.words import details_of
 
 POLLING = 6
-LEFT_LOOK_S = 0.01
 _DEADLOCK_DETECTED = "40P01"
 
 
@@ -46,10 +47,8 @@ class Run:
 
     Attributes:
         processes: the processes, with what they did.
-        injected: how many faults were injected.
-        passed_over: how many statements were not hurt because PostgreSQL does not do it there.
-        left_failed: connections that a process left inside a transaction when it ended, one that has failed:
-            that holds no lock.
+        left: the connections that processes left inside a transaction when they ended.
+        injection: the faults that were injected.
     """
 
     def __init__(
@@ -60,10 +59,6 @@ class Run:
         limits: Limits | None = None,
         conditions: Conditions | None = None,
     ) -> None:
-        self.injected = 0
-        self.passed_over = 0
-        self.left_failed: list[Session] = []
-        self._left_open: list[Session] = []
         self._bodies = bodies
         self._database = database
         self._limits = limits or Limits()
@@ -78,21 +73,13 @@ class Run:
         self._owners = Owners(self.processes)
         self._polling = Polling()
         self._waiting = Waiting(self.processes, database, self._limits)
+        self.left = LeftConnections(self.processes, self._limits)
+        self.injection = Injection(self._conditions, self._footprints, database)
 
     @property
     def strays(self) -> list[str]:
         """Connections that sent statements while no process ran; those were not held."""
         return self._owners.strays
-
-    @property
-    def left_open(self) -> str:
-        """What a process left inside a transaction, with its locks, when it ended; empty if nothing.
-
-        Such connections were closed then, so that others could go on.
-        """
-        if not self._left_open:
-            return ""
-        return f"{self._left_open[0]} was left inside a transaction, with its locks, when all was answered"
 
     @property
     def start_was_read(self) -> bool:
@@ -215,29 +202,20 @@ class Run:
         if isinstance(parked, HeldStatement):
             process.waiting = parked
             self._waiting.stop_those_that_wait()
-            await self._send(process, parked)
+            await self.injection.send(process, parked)
         else:
             parked.release()
         await self._settle(process)
-        blocked = process.state in WAITING
-        touched = [process.footprint]
+        blocked, touched = process.state in WAITING, [process.footprint]
         woke = await self._look_after_waiting(
             released=lets_go(process.footprint), touched=touched, but=process
         )
         self._owners.running = None
         self._in_step = 0
-        self._steps.append(
-            Step(
-                process.index,
-                label,
-                union(touched),
-                blocked,
-                tuple(woke),
-                details_of(parked),
-                shape_of(parked),
-            )
-        )
-        self._polling.note_step(process, self._steps[-1].touched)
+        details, shape = details_of(parked), shape_of(parked)
+        step = Step(process.index, label, union(touched), blocked, tuple(woke), details, shape)
+        self._steps.append(step)
+        self._polling.note_step(process, step.touched)
 
     async def _poll(self, pollers: Sequence[Process]) -> None:
         """Nobody else can go on: let those who poll ask in turn, until one does something else.
@@ -256,32 +234,13 @@ class Run:
                 await self._settle(process)
                 woke = await self._look_after_waiting(released=True, but=process)
                 self._owners.running = None
-                if self._steps:
-                    self._steps[-1] = replace(self._steps[-1], woke=(*self._steps[-1].woke, *woke))
+                self._add_to_last_step(woke)
                 if process.state is State.READY and not self._polling.polls(process):
                     self._polling.forget(process)
                 if woke or not self._polling.polls(process):
                     return
             if monotonic() > deadline:
                 raise SchedulingError(f"{', '.join(map(str, pollers))} asked for the same without end")
-
-    async def _send(self, process: Process, statement: HeldStatement) -> None:
-        """Let a statement go, or put the fault in its place that is planned for it."""
-        planned = (process.index, process.statements) in self._conditions.faults
-        fault = self._footprints.fault_at(statement)
-        before = self._footprints.before_refusal(statement)
-        process.statements += 1
-        if fault is None:
-            self.passed_over += planned
-            statement.release()
-            return
-        self.injected += 1
-        process.footprint = EVERYTHING
-        if fault is Fault.TERMINATED:
-            assert self._database is not None
-            await self._database.monitor.terminate(statement.session.pid)
-        if not statement.session.closed:
-            statement.release(fault, before)
 
     async def _settle(self, process: Process) -> None:
         await self._waiting.settle(
@@ -330,31 +289,11 @@ class Run:
 
     async def _await_anybody(self) -> None:
         """Everybody waits: the step that was taken last is the one that lets somebody go on."""
-        if not await self._take_what_was_left():
+        if not await self.left.release():
             await self._waiting.await_anybody(self._owners.unclaimed)
-        woke = await self._look_after_waiting(released=True)
+        self._add_to_last_step(await self._look_after_waiting(released=True))
+
+    def _add_to_last_step(self, woke: Sequence[int]) -> None:
         if self._steps:
             last = self._steps[-1]
             self._steps[-1] = replace(last, woke=(*last.woke, *woke))
-
-    async def _take_what_was_left(self) -> bool:
-        """Take the connections that ended processes left inside a transaction; whether there are any.
-
-        A pool may end a transaction that has failed when it lends the connection again: that is not awaited.
-        """
-        left = {session: process for process in self.processes for session in process.left}
-        failed = [session for session in left if session.has_failed]
-        for session in failed:
-            session.owner = None
-        self.left_failed += failed
-        if failed or not left:
-            return bool(failed)
-        deadline = monotonic() + self._limits.step / 2
-        while all(session in process.left for session, process in left.items()):
-            if monotonic() > deadline:
-                for session in left:
-                    session.cut()
-                self._left_open += left
-                break
-            await next(iter(left.values())).change(LEFT_LOOK_S)
-        return True

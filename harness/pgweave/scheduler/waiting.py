@@ -10,9 +10,9 @@ from pgweave.gate import Fault
 from pgweave.interleavings.execution import DivergenceError, SchedulingError
 from pgweave.scheduler.conditions import Limits
 from pgweave.scheduler.database import GatedDatabase
+from pgweave.scheduler.labels import who_waits
 from pgweave.scheduler.process import Process, State
 from pgweave.scheduler.turns import Turns
-from pgweave.scheduler.words import who_waits
 
 WAITING = (State.BLOCKED, State.STALLED)
 
@@ -185,7 +185,7 @@ class Waiting:
             return False
         process.state = State.BLOCKED
         self._queue.append(process)
-        statement.session.keeps_answers = True
+        statement.session.answers.are_kept = True
         return True
 
     async def end_deadlock(self) -> bool:

@@ -1,29 +1,21 @@
-"""What INSERT, UPDATE and DELETE lock, claim, write and fire.
-
-A unique index is locked by key. Whoever inserts, removes or changes a key claims it (``UPDATE``): another
-claim waits for the end of the transaction. A row that is updated and keeps its key holds it (``KEY_SHARE``):
-an insertion of the same key waits for that too, because it cannot know whether the row stays.
-"""
+"""What INSERT, UPDATE and DELETE lock, claim, write and fire."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from sqlglot import exp
 
 from pgweave.interleavings.footprint import Lock
-from pgweave.sql.catalog import Catalog, ForeignKey, Table, UniqueIndex
+from pgweave.sql.catalog import Table
 from pgweave.sql.functions import expression_effects
-from pgweave.sql.plan import LockPlan, NotUnderstoodError, Plan, RowsPlan
+from pgweave.sql.keys import Row, claim_key, plan_check_of_references, reference_lock
+from pgweave.sql.plan import NotUnderstoodError, Plan, RowsPlan
 from pgweave.sql.queries import Analysis
-from pgweave.sql.syntax import conjuncts, name_of
-from pgweave.sql.tokens import ScanError, scan
+from pgweave.sql.syntax import name_of
 from pgweave.sql.triggers import assigned_columns, fire
-from pgweave.sql.values import NULL, UNKNOWN, Comparison, Term, value_of
-
-Row = Mapping[str, Term | None]
-"""Columns of a row and their values; a value that is not known is ``None``, as is one that is missing."""
+from pgweave.sql.values import Term
 
 _NEXTVAL = re.compile(r"nextval\('([^']+)'::regclass\)")
 
@@ -72,8 +64,8 @@ class _Insert:
         for row in rows:
             known = {name: term for name, term in row.items() if name not in self._altered}
             plan.writes.append(RowsPlan.of_table(table, known))
-            plan.locks += [_claim(self._analysis.catalog, table, index, known) for index in table.indexes]
-            plan.locks += [_reference(self._analysis, foreign, known) for foreign in table.foreign_keys]
+            plan.locks += [claim_key(self._analysis.catalog, table, index, known) for index in table.indexes]
+            plan.locks += [reference_lock(self._analysis, foreign, known) for foreign in table.foreign_keys]
             fire(self._analysis.catalog, plan, table, "INSERT", new=known)
             self._plan_conflict(known)
         return table, known if len(rows) == 1 and not self._may_update() else {}
@@ -165,10 +157,10 @@ def _plan_change(analysis: Analysis, table: Table, known: Row, changes: Row) -> 
     new = {**kept, **{name: term for name, term in changes.items() if name not in assigned}}
     for foreign in table.foreign_keys:
         if altered & set(foreign.columns):
-            plan.locks.append(_reference(analysis, foreign, new))
+            plan.locks.append(reference_lock(analysis, foreign, new))
     for foreign in table.referenced_by:
         if altered & set(foreign.referenced_columns):
-            _plan_check_of_references(analysis, foreign, known)
+            plan_check_of_references(analysis, foreign, known)
     fire(analysis.catalog, plan, table, "UPDATE", new=new, old=known, changed=frozenset(altered))
     return new
 
@@ -183,7 +175,7 @@ def _plan_delete(analysis: Analysis, node: exp.Delete) -> tuple[Table, Row]:
     for index in table.indexes:
         plan.lock(Lock.UPDATE, RowsPlan.of_index(table, index, known))
     for foreign in table.referenced_by:
-        _plan_check_of_references(analysis, foreign, known)
+        plan_check_of_references(analysis, foreign, known)
     fire(analysis.catalog, plan, table, "DELETE", old=known)
     return table, known
 
@@ -227,66 +219,6 @@ def _changes(analysis: Analysis, table: Table, assignments: Sequence[exp.Expr]) 
             single = not isinstance(left, (exp.Tuple, exp.Paren)) and not _is_default(right)
             changes[name] = analysis.term(right, table.columns[name].comparison) if single else None
     return changes
-
-
-def _claim(catalog: Catalog, table: Table, index: UniqueIndex, row: Row) -> LockPlan:
-    """The claim of a new row to its key; none if the index leaves it out, or part of the key is NULL."""
-    return LockPlan(
-        Lock.UPDATE,
-        RowsPlan.of_index(table, index, row),
-        not_if_null=index.nulls_distinct,
-        only_if=_predicate(catalog, table, index, row),
-    )
-
-
-def _predicate(
-    catalog: Catalog, table: Table, index: UniqueIndex, row: Row
-) -> tuple[tuple[Comparison, Term, Hashable], ...]:
-    """The equations of a partial index's predicate whose column has a known value in the row."""
-    if index.predicate is None:
-        return ()
-    try:
-        analysis = Analysis(scan(f"SELECT {index.predicate}"), catalog)
-    except (ScanError, NotUnderstoodError):
-        return ()
-    found = []
-    for condition in conjuncts(analysis.tree.expressions[0]):
-        column = (
-            condition.this.name
-            if type(condition) is exp.EQ and isinstance(condition.this, exp.Column)
-            else ""
-        )
-        term = row.get(column)
-        if term is None:
-            continue
-        comparison = table.columns[column].comparison
-        constant = analysis.term(condition.expression, comparison)
-        wanted = UNKNOWN if constant is None else value_of(constant, comparison, ())
-        if wanted is not UNKNOWN and wanted is not NULL:
-            found.append((comparison, term, wanted))
-    return tuple(found)
-
-
-def _reference(analysis: Analysis, foreign: ForeignKey, row: Row) -> LockPlan:
-    """The lock on the referenced row; none if part of the reference is NULL."""
-    table = analysis.catalog.tables[foreign.referenced]
-    if table.unusual:
-        raise NotUnderstoodError(f"it refers to {table.label}, which {table.unusual}")
-    pairs = zip(foreign.columns, foreign.referenced_columns, strict=True)
-    rows = RowsPlan.of_table(table, {referenced: row.get(column) for column, referenced in pairs})
-    return LockPlan(Lock.KEY_SHARE, rows, not_if_null=True)
-
-
-def _plan_check_of_references(analysis: Analysis, foreign: ForeignKey, known: Row) -> None:
-    """Nothing may refer to a row that goes: referring rows are looked for, and locked."""
-    if foreign.cascades:
-        raise NotUnderstoodError(f"the foreign key {foreign.name} may change other rows with it")
-    table = analysis.catalog.tables[foreign.table]
-    if table.unusual:
-        raise NotUnderstoodError(f"it is referred to by {table.label}, which {table.unusual}")
-    pairs = zip(foreign.columns, foreign.referenced_columns, strict=True)
-    rows = RowsPlan.of_table(table, {column: known.get(referenced) for column, referenced in pairs})
-    analysis.plan.lock(Lock.KEY_SHARE, rows)
 
 
 def _items(values: exp.Expr) -> list[exp.Expr]:

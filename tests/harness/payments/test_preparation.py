@@ -7,9 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from payments_model import Expire, Record, apply
-from payments_verify.payments.preparation import can_retrace, retrace
+from payments_verify.payments.preparation import (
+    Before,
+    Wait,
+    can_be_commanded,
+    commands_leading_to,
+    records_after,
+)
 from payments_verify.payments.race_check import attempts, authorize, capture, create, fail, read, wait
-from payments_verify.payments.race_domain import Before, Wait, rehearse
 from payments_verify.payments.scenarios import Command
 
 START = 1_900_000_000_000_000
@@ -31,10 +36,10 @@ _STEPS: st.SearchStrategy[Before] = st.one_of(
 @given(st.lists(_STEPS, max_size=15))
 def test_the_commands_lead_where_the_record_is(steps: list[Before]) -> None:
     begun: list[Before] = [create(500, payment=number) for number in range(PAYMENTS)]
-    records, now = rehearse([*begun, *steps], START, PAYMENTS)
-    start, commands = retrace(records, now)
-    assert all(map(can_retrace, records))
-    assert rehearse(commands, start, PAYMENTS) == (records, now)
+    records, now = records_after([*begun, *steps], START, PAYMENTS)
+    start, commands = commands_leading_to(records, now)
+    assert all(map(can_be_commanded, records))
+    assert records_after(commands, start, PAYMENTS) == (records, now)
     # And no more of them than have left something behind.
     sent = [command for command in commands if isinstance(command, Command)]
     stored = [each for record in records for each in record.attempts]
@@ -46,22 +51,22 @@ def test_the_commands_lead_where_the_record_is(steps: list[Before]) -> None:
 def test_the_lifecycle_settles_the_order_of_one_instant() -> None:
     steps = [create(500), capture("z", 500), authorize(SECOND), capture("y", 501), capture("k", 500)]
     steps.append(capture("a", 500))
-    records, now = rehearse(steps, START)
-    assert retrace(records, now) == (START, tuple(steps))
+    records, now = records_after(steps, START)
+    assert commands_leading_to(records, now) == (START, tuple(steps))
 
 
 def test_a_pending_payment_is_created_now() -> None:
-    (record,), now = rehearse([create(500), wait(7)], START)
-    assert retrace([record], now) == (START + 7, (create(500),))
+    (record,), now = records_after([create(500), wait(7)], START)
+    assert commands_leading_to([record], now) == (START + 7, (create(500),))
 
 
 @pytest.mark.parametrize("expired", [False, True])
 def test_what_a_sweep_has_expired_is_not_retraced(expired: bool) -> None:
-    (record,), now = rehearse([create(500), authorize(SECOND), wait(SECOND)], START)
+    (record,), now = records_after([create(500), authorize(SECOND), wait(SECOND)], START)
     if expired:
         record, _ = apply(record, Expire(), now)
-    assert can_retrace(record) is not expired
+    assert can_be_commanded(record) is not expired
 
 
 def test_what_does_not_exist_is_not_retraced() -> None:
-    assert not can_retrace(Record())
+    assert not can_be_commanded(Record())

@@ -8,13 +8,13 @@ import pytest
 
 from payments_verify.payments import race_judge
 from payments_verify.payments.observations import Invocation, Observation
-from payments_verify.payments.race_domain import Exchange, Raced
 from payments_verify.payments.race_judge import Judge, Violation
+from payments_verify.payments.race_result import Exchange, RaceResult
 from payments_verify.payments.spec import PaymentState
 from pgweave.history.linearizability import Result
 from pgweave.interleavings.execution import Execution, Step
 from pgweave.interleavings.footprint import EVERYTHING
-from pgweave.scheduler import Operation
+from pgweave.scheduler import ScheduledOperation
 
 _CAPTURED = Observation("ok", {"outcome": "captured", "replayed": False})
 _REFUSED = Observation("fail", {"outcome": "already_captured", "replayed": False})
@@ -27,7 +27,7 @@ def _run(first: Observation, second: Observation, payment: str = "p1") -> Execut
         Exchange(Invocation("authorize", {"payment": payment, "window": 60_000_000}), _done("authorized")),
     )
     operations = tuple(
-        Operation(
+        ScheduledOperation(
             number,
             Invocation("capture", {"payment": payment, "key": f"k{number}", "amount": 500}),
             answer,
@@ -38,7 +38,7 @@ def _run(first: Observation, second: Observation, payment: str = "p1") -> Execut
         for number, answer in enumerate((first, second))
     )
     steps = tuple(Step(number, "capture", EVERYTHING) for number in range(2))
-    return Execution(steps, True, Raced((payment,), before, operations, (), 0, ()))
+    return Execution(steps, True, RaceResult((payment,), before, operations, (), 0))
 
 
 def _done(outcome: str) -> Observation:
@@ -46,16 +46,16 @@ def _done(outcome: str) -> Observation:
 
 
 def test_a_run_that_is_like_an_explained_one_is_not_checked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    judge, checked = Judge(), list[Raced]()
+    judge, checked = Judge(), list[RaceResult]()
     check = race_judge._judged
 
-    def counted(raced: Raced, order: Sequence[int]) -> Violation | Result[PaymentState]:
+    def counted(raced: RaceResult, order: Sequence[int]) -> Violation | Result[PaymentState]:
         checked.append(raced)
         return check(raced, order)
 
     monkeypatch.setattr(race_judge, "_judged", counted)
     for payment in ("p1", "p2", "p3"):
-        assert judge.violation(_run(_CAPTURED, _REFUSED, payment)) is None
+        assert judge.find_violation(_run(_CAPTURED, _REFUSED, payment)) is None
     assert len(checked) == 1
 
 
@@ -72,12 +72,12 @@ def test_a_run_with_another_answer_than_an_explained_one_is_wrong(
     first: Observation, second: Observation
 ) -> None:
     judge = Judge()
-    assert judge.violation(_run(_CAPTURED, _REFUSED)) is None
-    assert judge.violation(_run(first, second)) is not None
-    assert judge.violation(_run(first, second)) is not None
+    assert judge.find_violation(_run(_CAPTURED, _REFUSED)) is None
+    assert judge.find_violation(_run(first, second)) is not None
+    assert judge.find_violation(_run(first, second)) is not None
 
 
 def test_a_wrong_run_is_wrong_each_time() -> None:
     judge = Judge()
-    wrong = [judge.violation(_run(_CAPTURED, _CAPTURED, payment)) for payment in ("p1", "p2")]
+    wrong = [judge.find_violation(_run(_CAPTURED, _CAPTURED, payment)) for payment in ("p1", "p2")]
     assert all(wrong)

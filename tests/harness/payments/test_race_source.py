@@ -11,20 +11,21 @@ from hypothesis import strategies as st
 
 from payments_verify.payments import race_check
 from payments_verify.payments.observations import Invocation, Observation
+from payments_verify.payments.preparation import Before
 from payments_verify.payments.race_check import authorize, capture, client, create, sweep, tick, wait
-from payments_verify.payments.race_domain import Before, Raced
+from payments_verify.payments.race_result import RaceResult
 from payments_verify.payments.race_source import source_of, source_of_test
-from payments_verify.payments.race_strategies import races as drawn_races
+from payments_verify.payments.race_strategies import drawn_races
 from payments_verify.payments.scenarios import Actor, Holder, Leaving
 from payments_verify.systems import gated_service
 from pgweave.interleavings.execution import Execution, Step
-from pgweave.scheduler import Operation
+from pgweave.scheduler import ScheduledOperation
 
 BEFORE: tuple[Before, ...] = (create(500), authorize(60_000_000), wait(1), create(1, payment=1))
 
 
-def execution(*steps: Step, operations: tuple[Operation, ...] = ()) -> Execution:
-    return Execution(steps, complete=True, result=Raced((), (), operations, (), 0, ()))
+def execution(*steps: Step, operations: tuple[ScheduledOperation, ...] = ()) -> Execution:
+    return Execution(steps, complete=True, result=RaceResult((), (), operations, (), 0))
 
 
 def made_by(source: str) -> tuple[Any, dict[str, Any]]:
@@ -66,9 +67,9 @@ def test_comments_say_what_was_answered_and_done() -> None:
     actors: list[Actor] = [client(capture("k1", 500)), client(capture("k2", 500)), tick(-1), sweep()]
     asked = Invocation("capture", {})
     operations = (
-        Operation(0, asked, Observation("ok", {"outcome": "captured", "replayed": True})),
-        Operation(1, asked, Observation("unknown", {"status": 500})),
-        Operation(2, Invocation("clock", {"now": 1}), Observation("ok", {"now": 1})),
+        ScheduledOperation(0, asked, Observation("ok", {"outcome": "captured", "replayed": True})),
+        ScheduledOperation(1, asked, Observation("unknown", {"status": 500})),
+        ScheduledOperation(2, Invocation("clock", {"now": 1}), Observation("ok", {"now": 1})),
     )
     on = {"connection": 1}
     locking = "SELECT state FROM payments WHERE payment_id = $1 FOR NO KEY UPDATE"

@@ -10,9 +10,9 @@ from hypothesis import Phase, find, given, settings
 
 from payments_verify.payments.concurrent_machine import contents
 from payments_verify.payments.race_check import capture, client, fail, read, sweep, tick
-from payments_verify.payments.race_strategies import Drawn, Entry, actors_of, races
+from payments_verify.payments.race_strategies import DrawnRace, Entry, actors_of, drawn_races
 from payments_verify.payments.scenarios import Client, Tick
-from pgweave.interleavings.stretches import Stretch
+from pgweave.interleavings.segments import Segment
 
 QUIET = settings(
     database=None,
@@ -34,49 +34,49 @@ def test_commands_go_to_their_clients_and_the_rest_stands_alone() -> None:
     )
 
 
-@given(races([500, 1]) | races([500, 1], window_ends=True))
-def test_a_race_is_small_enough_to_be_judged(drawn: Drawn) -> None:
+@given(drawn_races([500, 1]) | drawn_races([500, 1], window_ends=True))
+def test_a_race_is_small_enough_to_be_judged(drawn: DrawnRace) -> None:
     found = contents(drawn.actors)
     assert 2 <= found["commands"] + found["ticks"] + found["sweeps"] <= 6
     assert found["clients"] <= 4
     commands = [each for actor in drawn.actors if isinstance(actor, Client) for each in actor.commands]
     assert {command.payment for command in commands} <= {0, 1}
-    assert all(stretch.steps >= 1 for stretch in drawn.stretches)
+    assert all(segment.steps >= 1 for segment in drawn.segments)
 
 
 @pytest.mark.parametrize(
     ("wanted", "simplest"),
     [
         pytest.param(
-            lambda race: repr(race).count("client(capture(") >= 2 and race.stretches,
-            r'client\(capture\("k1", 500\)\), client\(capture\("k1", 500\)\); stretches \[\(0, 1\)\]',
+            lambda race: repr(race).count("client(capture(") >= 2 and race.segments,
+            r'client\(capture\("k1", 500\)\), client\(capture\("k1", 500\)\); segments \[\(0, 1\)\]',
             id="two clients and an interruption",
         ),
         pytest.param(
-            lambda race: sum(stretch.steps for stretch in race.stretches) >= 5,
-            r"client\(\w+\([^)]*\), \w+\([^)]*\)\); stretches \[\(0, 5\)\]",
-            id="one stretch rather than many",
+            lambda race: sum(segment.steps for segment in race.segments) >= 5,
+            r"client\(\w+\([^)]*\), \w+\([^)]*\)\); segments \[\(0, 5\)\]",
+            id="one segment rather than many",
         ),
         pytest.param(
             lambda race: contents(race.actors)["ticks"] >= 2,
-            r"tick\(\), tick\(\); stretches \[\]",
+            r"tick\(\), tick\(\); segments \[\]",
             id="no commands where none are needed",
         ),
     ],
 )
-def test_what_is_not_needed_is_shrunk_away(wanted: Callable[[Drawn], bool], simplest: str) -> None:
-    found = repr(find(races([500, 1]), lambda race: bool(wanted(race)), settings=QUIET))
+def test_what_is_not_needed_is_shrunk_away(wanted: Callable[[DrawnRace], bool], simplest: str) -> None:
+    found = repr(find(drawn_races([500, 1]), lambda race: bool(wanted(race)), settings=QUIET))
     assert re.fullmatch(simplest, found), found
 
 
-@given(races([500, 1], window_ends=True))
-def test_the_window_ends_where_it_is_asked_to(drawn: Drawn) -> None:
+@given(drawn_races([500, 1], window_ends=True))
+def test_the_window_ends_where_it_is_asked_to(drawn: DrawnRace) -> None:
     assert any(isinstance(actor, Tick) and actor.payment == 0 for actor in drawn.actors)
 
 
 def test_every_kind_of_entry_is_drawn() -> None:
     for f in ("capture", "fail", "read", "attempts", "authorize", "create"):
-        found = find(races([500]), lambda race, f=f: f"{f}(" in repr(race), settings=QUIET)  # type: ignore[misc]
-        assert found.stretches == ()
-    other = find(races([500]), lambda race: 'capture("k2", 501)' in repr(race), settings=QUIET)
-    assert Stretch(0, 1) not in other.stretches
+        found = find(drawn_races([500]), lambda race, f=f: f"{f}(" in repr(race), settings=QUIET)  # type: ignore[misc]
+        assert found.segments == ()
+    other = find(drawn_races([500]), lambda race: 'capture("k2", 501)' in repr(race), settings=QUIET)
+    assert Segment(0, 1) not in other.segments

@@ -19,7 +19,7 @@ from payments_verify.payments.checks import machine_check
 from payments_verify.payments.inputs import SECOND
 from payments_verify.payments.observations import Invocation, Observation, answered
 from payments_verify.payments.oracle import MismatchError
-from payments_verify.payments.reproduction import Call, Program, retold
+from payments_verify.payments.reproduction import Call, Program, reproduce
 from payments_verify.payments.service_under_test import ServiceUnderTest
 from payments_verify.payments.stress_check import stress_check
 from payments_verify.result import CheckResult
@@ -213,6 +213,6 @@ def test_what_is_left_has_what_it_needs_and_little_more() -> None:
         )
 
     earlier: Sequence[Program] = [program(str(number)) for number in range(9)]
-    found = retold(MismatchError("first"), earlier, program("last"), rerun)
+    found = reproduce(MismatchError("first"), earlier, program("last"), rerun)
     assert found.commands == ("3 create", "3 capture", "6 create", "last create", "last capture", "last read")
     assert len(runs) < 60

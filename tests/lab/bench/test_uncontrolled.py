@@ -15,9 +15,9 @@ from lab.bench.bench_explore import ROOT
 from lab.bench.searches import EXPLORER, Search
 from lab.bench.uncontrolled import FreeProcess
 from payments_verify.payments.observations import Invocation, Observation
-from payments_verify.payments.race_domain import Exchange, Raced
 from payments_verify.payments.race_judge import violation_in
-from pgweave.scheduler import Operation
+from payments_verify.payments.race_result import Exchange, RaceResult
+from pgweave.scheduler import ScheduledOperation
 from tests.support.mutants import Edit, mutated_copy
 from tests.support.seeded_bugs import NO_ROW_LOCK
 
@@ -38,8 +38,8 @@ _TICK = Invocation("clock", {"now": _WINDOW})
 _TICKED = Observation("ok", {"now": _WINDOW})
 
 
-def _raced(*events: tuple[FreeProcess, Invocation | Observation]) -> Raced:
-    operations: dict[FreeProcess, Operation] = {}
+def _raced(*events: tuple[FreeProcess, Invocation | Observation]) -> RaceResult:
+    operations: dict[FreeProcess, ScheduledOperation] = {}
     done = []
     for process, event in events:
         if isinstance(event, Invocation):
@@ -47,7 +47,7 @@ def _raced(*events: tuple[FreeProcess, Invocation | Observation]) -> Raced:
         else:
             process.end(operations[process], event)
             done.append(operations[process])
-    return Raced(("p",), (_CLOCK_AT_0, *_AUTHORIZED), tuple(done), (), 0, ())
+    return RaceResult(("p",), (_CLOCK_AT_0, *_AUTHORIZED), tuple(done), (), 0)
 
 
 def _processes() -> tuple[FreeProcess, FreeProcess]:

@@ -10,7 +10,7 @@ import pytest
 from pgweave.interleavings.execution import Execution, Step
 from pgweave.interleavings.footprint import Access, Footprint, Lock, Mode, Rows
 from pgweave.interleavings.happens_before import Dependence, causality
-from pgweave.interleavings.orders import Operation, RealTimeOrder, real_time_orders
+from pgweave.interleavings.orders import RealTimeOrder, Span, real_time_orders
 from pgweave.interleavings.source_dpor import SourceDPOR
 from tests.pgweave.interleavings.captures import captures
 from tests.pgweave.interleavings.runs import explored
@@ -27,12 +27,12 @@ def linear_extensions(before: Sequence[int], taken: tuple[int, ...] = ()) -> Ite
 
 
 def ended_before(
-    execution: Execution, operations: Sequence[Operation], steps: Sequence[int]
+    execution: Execution, operations: Sequence[Span], steps: Sequence[int]
 ) -> frozenset[tuple[int, int]]:
     """The pairs of operations in order in a run, straight from the definition."""
     place = {index: number for number, index in enumerate(steps)}
 
-    def end(operation: Operation) -> int:
+    def end(operation: Span) -> int:
         if not execution.steps[operation.last].blocked:
             return place[operation.last]
         return min(
@@ -53,7 +53,7 @@ def maximal(sets: set[frozenset[tuple[int, int]]]) -> set[frozenset[tuple[int, i
     return {one for one in sets if not any(one < other for other in sets)}
 
 
-def random_execution(chance: random.Random) -> tuple[Execution, list[Operation]]:
+def random_execution(chance: random.Random) -> tuple[Execution, list[Span]]:
     """Up to eight steps of up to four processes on a few rows, cut into operations; a step may wait."""
     processes = chance.randint(2, 4)
     schedule = [chance.randrange(processes) for _ in range(chance.randint(3, 8))]
@@ -77,12 +77,12 @@ def random_execution(chance: random.Random) -> tuple[Execution, list[Operation]]
         indices = [index for index, step in enumerate(steps) if step.process == process]
         while indices:
             size = chance.randint(1, len(indices))
-            operations.append(Operation(process, indices[0], indices[size - 1]))
+            operations.append(Span(process, indices[0], indices[size - 1]))
             indices = indices[size:]
     return Execution(tuple(steps), complete=True), operations
 
 
-def check(execution: Execution, operations: Sequence[Operation]) -> list[RealTimeOrder]:
+def check(execution: Execution, operations: Sequence[Span]) -> list[RealTimeOrder]:
     before = causality(execution.steps, Dependence()).before
     extensions = list(linear_extensions(before))
     every = {ended_before(execution, operations, one) for one in extensions}
@@ -107,11 +107,11 @@ def test_the_maximal_orders_are_those_of_all_runs_of_the_class() -> None:
     assert waited >= 15
 
 
-def whole(execution: Execution) -> list[Operation]:
+def whole(execution: Execution) -> list[Span]:
     """Every process does one operation."""
     schedule = execution.schedule
     return [
-        Operation(process, schedule.index(process), len(schedule) - 1 - schedule[::-1].index(process))
+        Span(process, schedule.index(process), len(schedule) - 1 - schedule[::-1].index(process))
         for process in sorted(set(schedule))
     ]
 
@@ -127,7 +127,7 @@ def test_captures_that_wait_are_concurrent_and_the_others_may_be_ordered() -> No
 
 def test_independent_operations_can_be_in_either_order() -> None:
     execution = Execution((Step(0, "a"), Step(1, "b"), Step(0, "a"), Step(1, "b")), complete=True)
-    found = real_time_orders(execution, [Operation(0, 0, 2), Operation(1, 1, 3)])
+    found = real_time_orders(execution, [Span(0, 0, 2), Span(1, 1, 3)])
     assert {one.pairs: one.steps for one in found} == {
         frozenset({(0, 1)}): (0, 2, 1, 3),
         frozenset({(1, 0)}): (1, 3, 0, 2),
@@ -142,7 +142,7 @@ def test_no_operation_is_a_run_as_it_was() -> None:
 def test_a_wait_that_ends_by_itself_ends_the_operation() -> None:
     """As at a limit of the wait: nobody comes after it whose step lets it go on."""
     execution = Execution((Step(1, "a"), Step(0, "b", blocked=True, woke=(0,))), complete=True)
-    operations = [Operation(1, 0, 0), Operation(0, 1, 1)]
+    operations = [Span(1, 0, 0), Span(0, 1, 1)]
     assert [order.pairs for order in real_time_orders(execution, operations)] == [
         frozenset({(0, 1)}),
         frozenset({(1, 0)}),
@@ -152,12 +152,12 @@ def test_a_wait_that_ends_by_itself_ends_the_operation() -> None:
 @pytest.mark.parametrize(
     ("operation", "message"),
     [
-        (Operation(0, 0, 3), "no steps from 0 to 3"),
-        (Operation(0, 0, 1), "not both of process 0"),
-        (Operation(0, 0, 2), "never woken"),
+        (Span(0, 0, 3), "no steps from 0 to 3"),
+        (Span(0, 0, 1), "not both of process 0"),
+        (Span(0, 0, 2), "never woken"),
     ],
 )
-def test_operations_that_are_none(operation: Operation, message: str) -> None:
+def test_operations_that_are_none(operation: Span, message: str) -> None:
     steps = (Step(0, "a"), Step(1, "b"), Step(0, "c", blocked=True))
     with pytest.raises(ValueError, match=message):
         real_time_orders(Execution(steps, complete=True), [operation])

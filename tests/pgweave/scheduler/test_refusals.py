@@ -177,7 +177,7 @@ async def injected(dsn: str, place: Place, client: Client) -> Told:
         held = sum(map(is_scheduling_point, before))
         run = Run([("client", body)], database, conditions=Conditions(faults={(0, held): place.fault}))
         await run(lambda situation: min(situation.ready))
-        assert run.injected == 1
+        assert run.injection.injected == 1
     return told
 
 
@@ -279,7 +279,7 @@ def test_nothing_conflicts_that_neither_locks_nor_writes(
             conditions = Conditions(faults={(0, len(before)): fault})
             run = Run([("client", body)], database, conditions=conditions)
             await run(lambda situation: min(situation.ready))
-            return told, run.injected, run.passed_over
+            return told, run.injection.injected, run.injection.passed_over
 
     told, hurt, passed_over = asyncio.run(main())
     assert not any(answer.startswith("E") for answers in told for answer in answers)

@@ -1,4 +1,4 @@
-"""Schedules in stretches: what each says, and that the shortest lets everyone run on."""
+"""Schedules in segments: what each says, and that the shortest lets everyone run on."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from itertools import groupby
 import pytest
 
 from pgweave.interleavings.execution import Execution, Pending, Situation
+from pgweave.interleavings.segments import FollowSegments, Segment
 from pgweave.interleavings.strategy import Plan, perform
-from pgweave.interleavings.stretches import Stretch, Stretches
 from tests.pgweave.interleavings.captures import captures
 
 READY = Pending("a step")
 
 
-def chosen(stretches: Sequence[tuple[int, int]], ready: Sequence[Sequence[int]]) -> list[int]:
+def chosen(segments: Sequence[tuple[int, int]], ready: Sequence[Sequence[int]]) -> list[int]:
     """Who steps, when these processes are ready one point after the other."""
-    go_on = Stretches(tuple(Stretch(*each) for each in stretches)).start()
+    go_on = FollowSegments(tuple(Segment(*each) for each in segments)).start()
     situations: list[Situation] = []
     found: list[int] = []
     for depth, processes in enumerate(ready):
@@ -33,11 +33,11 @@ ALL = [0, 1, 2]
 
 
 @pytest.mark.parametrize(
-    ("stretches", "ready", "expected"),
+    ("segments", "ready", "expected"),
     [
         pytest.param([], [ALL] * 4, [0, 0, 0, 0], id="the empty schedule never switches"),
         pytest.param([], [ALL, ALL, [1, 2], [1, 2]], [0, 0, 1, 1], id="unless it must"),
-        pytest.param([(0, 2)], [ALL] * 5, [0, 0, 1, 1, 1], id="after a stretch the first other goes on"),
+        pytest.param([(0, 2)], [ALL] * 5, [0, 0, 1, 1, 1], id="after a segment the first other goes on"),
         pytest.param([(1, 1), (1, 2)], [ALL] * 5, [1, 2, 2, 0, 0], id="others are counted without oneself"),
         pytest.param([(4, 1)], [ALL] * 2, [1, 0], id="and counted round"),
         pytest.param([(0, 9), (1, 1)], [ALL, [1, 2], ALL], [0, 2, 0], id="who blocks loses the rest"),
@@ -45,26 +45,26 @@ ALL = [0, 1, 2]
     ],
 )
 def test_who_steps(
-    stretches: Sequence[tuple[int, int]], ready: Sequence[Sequence[int]], expected: list[int]
+    segments: Sequence[tuple[int, int]], ready: Sequence[Sequence[int]], expected: list[int]
 ) -> None:
-    assert chosen(stretches, ready) == expected
+    assert chosen(segments, ready) == expected
 
 
-def run(*stretches: Stretch) -> Execution:
+def run(*segments: Segment) -> Execution:
     """Two captures without a lock."""
     program = captures("a", "b", locking=False)
-    return asyncio.run(perform(program, Plan((), Stretches(stretches)))).execution
+    return asyncio.run(perform(program, Plan((), FollowSegments(segments)))).execution
 
 
-def test_one_stretch_is_enough_to_interrupt_a_process() -> None:
-    whole, interrupted = run(), run(Stretch(0, 1))
+def test_one_segment_is_enough_to_interrupt_a_process() -> None:
+    whole, interrupted = run(), run(Segment(0, 1))
     assert [process for process, _ in groupby(whole.schedule)] == [0, 1]
     assert [process for process, _ in groupby(interrupted.schedule)] == [0, 1, 0]
     assert whole.result != interrupted.result
 
 
-def test_the_same_stretches_make_the_same_run() -> None:
-    policy = Stretches((Stretch(1, 2), Stretch(0, 1)))
+def test_the_same_segments_make_the_same_run() -> None:
+    policy = FollowSegments((Segment(1, 2), Segment(0, 1)))
     program = captures("a", "b")
     once, again = (asyncio.run(perform(program, Plan((), policy))).execution for _ in range(2))
     assert once.schedule == again.schedule

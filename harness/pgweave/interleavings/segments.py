@@ -1,8 +1,8 @@
-"""A schedule in stretches: who goes on, and for how many steps. Made to be drawn and shrunk.
+"""A schedule in segments: which process goes on, and for how many steps. Made to be drawn and shrunk.
 
-A schedule that names a process for every step is a poor thing to shrink: without one of its steps, all that
-come later mean something else. Here the shortest schedule, the empty one, lets each process run until it has
-to stop, and each stretch adds at most one switch that need not have been.
+A schedule that names a process for every step shrinks badly: without one of its steps, all later ones mean
+something else. Here the shortest schedule, the empty one, lets each process run until it has to stop, and
+each segment adds at most one switch that need not have been.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pgweave.interleavings.execution import Situation
 from pgweave.interleavings.strategy import Continuation
 
 
-class Stretch(NamedTuple):
+class Segment(NamedTuple):
     """Some steps of one process in a row.
 
     Attributes:
@@ -28,18 +28,18 @@ class Stretch(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Stretches:
-    """Chooses stretch by stretch; after the last, each process goes on as long as it can.
+class FollowSegments:
+    """Takes segment by segment; after the last, each process goes on as long as it can.
 
     Attributes:
-        stretches: the first stretches.
+        segments: the first segments.
     """
 
-    stretches: tuple[Stretch, ...]
+    segments: tuple[Segment, ...]
 
     def start(self) -> Continuation:
-        """Return a continuation that uses the stretches up."""
-        coming = iter(self.stretches)
+        """Return a continuation that uses the segments up."""
+        coming = iter(self.segments)
         current: int | None = None
         left: int | None = 0
 
@@ -48,9 +48,9 @@ class Stretches:
             others = sorted(process for process in situations[-1].ready if process != current)
             may_go_on = current in situations[-1].ready and left != 0
             if current is None or (others and not may_go_on):
-                stretch = next(coming, None)
-                current = others[0 if stretch is None else stretch.other % len(others)]
-                left = None if stretch is None else stretch.steps
+                segment = next(coming, None)
+                current = others[0 if segment is None else segment.other % len(others)]
+                left = None if segment is None else segment.steps
             if left:
                 left -= 1
             return current

@@ -1,4 +1,4 @@
-"""Steps and waiting processes, in words."""
+"""What steps and waiting processes are called, for people."""
 
 from __future__ import annotations
 

@@ -1,0 +1,45 @@
+"""What a client is given of the server's answers: at once, later, or never."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+from pgweave.gate.faults import Refusal
+
+
+class Answers:
+    """The answers on one connection.
+
+    Args:
+        client: where they go.
+
+    Attributes:
+        are_kept: whether they wait in the gate until `deliver`.
+        are_lost: whether the client is given none any more.
+        refusal: how the answer to the statement that is executed becomes another, if it does.
+    """
+
+    def __init__(self, client: asyncio.WriteTransport) -> None:
+        self.are_kept = False
+        self.are_lost = False
+        self.refusal: Refusal | None = None
+        self._client = client
+        self._kept: list[bytes] = []
+
+    def give(self, answers: Iterable[tuple[int, bytes]]) -> Sequence[tuple[int, bytes]]:
+        """Give the client what it is to see of some answers; returns that."""
+        shown = list(answers if self.refusal is None else self.refusal.shown(answers))
+        data = b"".join(message for _, message in shown)
+        if self.are_kept:
+            self._kept.append(data)
+        elif data and not self.are_lost:
+            self._client.write(data)
+        return shown
+
+    def deliver(self) -> None:
+        """Give the client the answers that were kept, and keep no more."""
+        self.are_kept = False
+        if self._kept and not self.are_lost:
+            self._client.write(b"".join(self._kept))
+        self._kept.clear()

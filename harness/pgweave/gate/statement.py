@@ -1,0 +1,42 @@
+"""A statement that waits at the gate, and what the server answered to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pgweave.gate.faults import Fault
+from pgweave.gate.units import Unit
+from pgweave.gate.wire import Bound
+
+if TYPE_CHECKING:
+    from pgweave.gate.session import Session
+
+
+@dataclass(eq=False, slots=True)
+class HeldStatement:
+    """A statement at the gate.
+
+    Attributes:
+        session: the connection that it came on.
+        sql: its text.
+        values: the values bound to its parameters.
+        tag: how the server summed it up (``UPDATE 1``), once it has answered.
+        rows: stands for the rows that it answered: other rows have another number.
+        error: the fields of the server's error, if that was the answer.
+        answered: whether its answer has arrived.
+    """
+
+    session: Session
+    sql: str
+    values: tuple[Bound, ...]
+    unit: Unit
+    tag: str = ""
+    rows: int = 0
+    error: Mapping[str, str] | None = None
+    answered: bool = False
+
+    def release(self, fault: Fault | None = None, before: str = "") -> None:
+        """Let it go to the server, or to the fault that befalls it, see `Session.release`."""
+        self.session.release(self, fault, before)
