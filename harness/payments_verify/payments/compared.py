@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 from typing import Any
 from uuid import uuid4
@@ -53,6 +53,7 @@ class ComparedCalls:
         self.trace = Trace()
         self.commands: list[str] = []
         self._keys = count()
+        self._turns = count()
         self.tally.begin_example()
         self.now = self.tally.now
         self._note("set_clock", now=self.now)
@@ -158,9 +159,10 @@ class ComparedCalls:
         self.tally.steps += 1
         self._count(f, "malformed")
 
-    def forget_all(self) -> None:
-        """Use no payment more, so that they are not looked at again."""
-        self.records.clear()
+    def drop(self, payments: Iterable[str]) -> None:
+        """Use these payments no more, so that they are not looked at again."""
+        for payment in payments:
+            del self.records[payment]
 
     def _count_inputs(self, invocation: Invocation, before: Record) -> None:
         payment = invocation.value["payment"]
@@ -174,9 +176,14 @@ class ComparedCalls:
         self.tally.programs[-1].append(Call(method, arguments))
 
     def _create(self, amount: int) -> str:
+        payment = self.new_id()
+        self.perform("create", payment, amount=min(amount, self.system.traits.max_amount))
+        return payment
+
+    def new_id(self) -> str:
+        """An id that no payment has yet."""
         payment = str(uuid4())
         self.records[payment] = self._nothing()
-        self.perform("create", payment, amount=min(amount, self.system.traits.max_amount))
         return payment
 
     def _nothing(self) -> Record:
@@ -187,7 +194,8 @@ class ComparedCalls:
 
     def _send(self, invocation: Invocation) -> Mapping[str, Any]:
         try:
-            observed = self.runner.run(self.system.clients[0].send(invocation))
+            client = self.system.clients[next(self._turns) % len(self.system.clients)]
+            observed = self.runner.run(client.send(invocation))
         except UnreadableAnswerError as error:
             raise self._mismatch(str(error)) from None
         self._require_answered(f"{invocation.f} {dict(invocation.value)}", observed)

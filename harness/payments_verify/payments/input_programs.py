@@ -12,8 +12,12 @@ from payments_verify.payments.inputs import (
     ALIKE_KEYS,
     AMOUNTS,
     ANOTHER_PAYMENTS_KEY,
+    ASKED_BEFORE_IT_IS,
     EDGES,
+    HALF_HOUR,
     INSTANTS,
+    LONG_LIST,
+    LONG_LIST_LENGTH,
     ODD_MICROSECONDS,
     SECOND,
     STANDS_STILL,
@@ -35,6 +39,7 @@ _OFFSETS = (1, 499_999, 999_999)  # cut to ms, or rounded, each is another insta
 def input_programs(traits: Traits) -> Mapping[str, InputProgram]:
     """The programs for a service, by the class that each is for; some come to others, too."""
     programs = dict(_of_keys(traits)) | dict(_of_instants(traits)) | dict(_of_amounts(traits))
+    programs |= {ASKED_BEFORE_IT_IS: _asked_before_it_is, LONG_LIST: _long_list}
     return {name: programs[name] for name in classes_of(traits) if name in programs}
 
 
@@ -81,8 +86,13 @@ def _one_key_of_two_payments(calls: ComparedCalls) -> None:
 
 
 def _window_around(calls: ComparedCalls, instant: int, window: int) -> None:
+    """A window that holds the instant, and two within the half hours before it and after it."""
     calls.set_clock(instant - window // 2)
-    _edges_of(calls, window)
+    payments, end = _authorized(calls, window), calls.now + window
+    for at in (instant - HALF_HOUR, instant + HALF_HOUR):
+        calls.set_clock(at)
+        _edges_of(calls, SECOND)
+    _captured_at_edges(calls, payments, end)
 
 
 def _odd_microseconds(calls: ComparedCalls) -> None:
@@ -94,8 +104,15 @@ def _odd_microseconds(calls: ComparedCalls) -> None:
 
 def _edges_of(calls: ComparedCalls, window: int) -> None:
     """At each edge of a window a payment is captured; a sweep leaves what is not due, and takes what is."""
-    payments = {offset: calls.authorized(_AMOUNT, window) for offset in EDGES}
-    end = calls.now + window
+    payments, end = _authorized(calls, window), calls.now + window
+    _captured_at_edges(calls, payments, end)
+
+
+def _authorized(calls: ComparedCalls, window: int) -> Mapping[int, str]:
+    return {offset: calls.authorized(_AMOUNT, window) for offset in EDGES}
+
+
+def _captured_at_edges(calls: ComparedCalls, payments: Mapping[int, str], end: int) -> None:
     for offset, payment in payments.items():
         calls.set_clock(end + offset)
         calls.perform("capture", payment, key=f"at {offset}", amount=_AMOUNT)
@@ -103,7 +120,7 @@ def _edges_of(calls: ComparedCalls, window: int) -> None:
         if calls.system.traits.sweeps and offset != 0:
             calls.expire()
     calls.everything_visible_agrees()
-    calls.forget_all()
+    calls.drop(payments.values())
 
 
 def _edges_and_sweep(calls: ComparedCalls, window: int) -> None:
@@ -141,7 +158,7 @@ def _each_amount(calls: ComparedCalls, amounts: Sequence[int]) -> None:
         payment = calls.authorized(amount)
         calls.perform("capture", payment, key="amount", amount=amount)
         calls.everything_visible_agrees()
-        calls.forget_all()
+        calls.drop([payment])
 
 
 def _alike_amounts(calls: ComparedCalls, authorized: int, alike: Sequence[int]) -> None:
@@ -153,3 +170,30 @@ def _alike_amounts(calls: ComparedCalls, authorized: int, alike: Sequence[int]) 
     for amount in alike:
         calls.perform("capture", payment, key=f"{authorized}", amount=amount)
     calls.everything_visible_agrees()
+
+
+def _asked_before_it_is(calls: ComparedCalls) -> None:
+    """Whoever found nothing under an id finds it as soon as it is there."""
+    payment = calls.new_id()
+    _seen_by_each(calls, payment)
+    calls.perform("capture", payment, key="too early", amount=_AMOUNT)
+    calls.perform("create", payment, amount=_AMOUNT)
+    _seen_by_each(calls, payment)
+    calls.perform("capture", payment, key="too early", amount=_AMOUNT)
+    calls.tally.inputs[ASKED_BEFORE_IT_IS] += 1
+
+
+def _seen_by_each(calls: ComparedCalls, payment: str) -> None:
+    """Clients take turns, so that each looks in each way."""
+    for look in calls.system.traits.looks:
+        for _ in calls.system.clients:
+            calls.perform(look, payment)
+
+
+def _long_list(calls: ComparedCalls) -> None:
+    payment = calls.authorized(_AMOUNT)
+    for number in range(LONG_LIST_LENGTH):
+        calls.perform("capture", payment, key=f"{number}", amount=_AMOUNT + 1)
+    for look in calls.system.traits.looks:
+        calls.perform(look, payment)
+    calls.tally.inputs[LONG_LIST] += 1

@@ -17,6 +17,7 @@ EPOCH = 1_900_000_000_000_000
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
+HALF_HOUR = 1_800 * SECOND
 TIME_ZONE = "EST5EDT,M3.2.0,M11.1.0"
 """The time zone of hosts and sessions while a service is examined: not UTC, and with two changes a year.
 
@@ -37,7 +38,7 @@ ALIKE_KEYS: Mapping[str, Sequence[str]] = {
     "keys: case": ("key-a", "KEY-A", "Key-a"),
     "keys: spaces at the edges": ("key", " key", "key ", "  key"),
     "keys: spaces within": ("k 1", "k  1", "k1"),
-    "keys: prefixes of each other": ("order-1", "order-10", "order-100"),
+    "keys: prefixes of each other": ("order-10", "order-1", "order-100"),
     "keys: leading zeros and signs": ("1", "01", "001", "+1", "-1"),
     "keys: ways to write a number": ("16", "16.0", "1.6e1", "0x10", "1_6"),
     "keys: ways to write a UUID": (
@@ -59,15 +60,26 @@ ALIKE_KEYS: Mapping[str, Sequence[str]] = {
     "keys: separators of joined keys": ("a:b", "a|b", "a/b", "a,b"),
     "keys: words of a language": ("null", "None", "true", "True", "1", "NaN"),
     "keys: the same letters in another order": ("abc", "cab", "bca"),
-    "keys: equal by a hash of 32 bits": ("plumless", "buckeroo", "costarring", "liquid", "AaAa", "BBBB"),
+    "keys: equal by CRC-32, FNV-1a, or the hash of Java's strings": (
+        *("plumless", "buckeroo"),
+        *("costarring", "liquid"),
+        *("AaAa", "BBBB"),
+    ),
+    "keys: equal in 32 bits of MD5, of SHA-256, or by PostgreSQL's hashtext": (
+        *("order-44598", "order-61101"),
+        *("order-19537", "order-32133"),
+        *("order-116870", "order-126592"),
+    ),
 }
-"""Keys that are not equal, by what an implementation does that takes them for equal.
-
-The last: by CRC-32, FNV-1a, and the hash of Java's strings.
-"""
+"""Keys that are not equal, by what an implementation does that takes them for equal."""
 
 ANOTHER_PAYMENTS_KEY = "keys: another payment has used it"
 TWO_FORMS = "keys: bare, and as a quoted string"
+
+ASKED_BEFORE_IT_IS = "orders: asked for before it is created"
+LONG_LIST = "lists: more attempts than a page has"
+LONG_LIST_LENGTH = 61
+"""How many attempts a long list has: pages of 10, 20, 25 and 50 end within it."""
 
 INSTANTS: Mapping[str, int] = {
     name: int(datetime.fromisoformat(at).replace(tzinfo=UTC).timestamp()) * SECOND
@@ -156,6 +168,8 @@ ALL_CLASSES: Sequence[str] = (
     *_OF_THE_CLOCK,
     *AMOUNTS,
     *ALIKE_AMOUNTS,
+    ASKED_BEFORE_IT_IS,
+    LONG_LIST,
 )
 
 
@@ -165,6 +179,10 @@ def _left_out(traits: Traits) -> Iterator[tuple[str, str]]:
     yield from ((name, "limits.keys") for name in ALIKE_KEYS if len(keys_of(traits, name)) < 2)
     if not traits.quotes_keys:
         yield TWO_FORMS, "values.key: keys have one form"
+    if not (traits.chooses_ids and traits.finds_unknown):
+        yield ASKED_BEFORE_IT_IS, "the service chooses ids, or does not say not_found"
+    if (traits.max_stored_refusals or LONG_LIST_LENGTH) < LONG_LIST_LENGTH:
+        yield LONG_LIST, "limits.max_stored_refusals"
     alike = ALIKE_AMOUNTS.items()
     yield from ((name, "limits.max_amount") for name, each in alike if len(amounts_of(traits, each)) < 2)
     if traits.moves_clock:

@@ -94,6 +94,7 @@ class _Call:
 
 
 def _scope(method: str, path: str, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+    path, _, query = path.partition("?")
     raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     if body:
         raw += [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
@@ -105,7 +106,7 @@ def _scope(method: str, path: str, headers: Mapping[str, str], body: bytes) -> d
         "scheme": "http",
         "path": path,
         "raw_path": path.encode(),
-        "query_string": b"",
+        "query_string": query.encode(),
         "root_path": "",
         "headers": [(b"host", b"payments"), *raw],
         "client": ("127.0.0.1", 0),

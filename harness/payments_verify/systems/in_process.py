@@ -60,7 +60,8 @@ async def in_process(
             store = postgres_store(pool)
             yield ServiceUnderTest(
                 "in process, PostgreSQL",
-                (shipped(store, max_stored_refusals),),
+                # Two, so that what one keeps of a payment is seen by the other, as between processes.
+                tuple(shipped(store, max_stored_refusals) for _ in range(2)),
                 clock.set,
                 partial(expire_batch, store),
                 partial(SqlRowHolder.connect, own),
