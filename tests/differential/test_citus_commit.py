@@ -27,7 +27,7 @@ from payments_core.infrastructure.postgres.migrate import migrate
 from payments_verify.audit import audit
 from payments_verify.payments.observations import Invocation, Observation, Sender
 from payments_verify.payments.spec import Payments
-from payments_verify.systems.shipped import shipped
+from payments_verify.systems.application import application_client
 from pgweave.embedded import EmbeddedPostgres
 from pgweave.gate import Fault, Gate, HeldStatement
 from pgweave.gate.proxy import PassAll
@@ -151,7 +151,7 @@ async def behind_gates(
         for gate, each in zip(gates, killing, strict=True):
             gate.observer = each
         recorder = stack.enter_context(Recorder(history, spec=Payments.name))
-        yield killing, Client(shipped(postgres_store(pool)), recorder)
+        yield killing, Client(application_client(postgres_store(pool)), recorder)
 
 
 def _prepare(cluster: CitusCluster, gates: Sequence[Gate]) -> None:

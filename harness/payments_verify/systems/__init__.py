@@ -1,4 +1,4 @@
-"""The systems that this repository ships, made ready for the harness.
+"""Each way to make a service under test: in memory, in process, by a command, at a URL, behind a gate.
 
 Only these, and the bridge of the equivalence check, import ``payments_core``.
 """

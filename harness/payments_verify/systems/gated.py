@@ -13,11 +13,11 @@ from payments_core.infrastructure.postgres.pool import Pool
 from payments_verify.binding import BoundClient, own_client
 from payments_verify.payments.row_holders import SqlRowHolder
 from payments_verify.payments.service_under_test import ServiceUnderTest
+from payments_verify.systems.application import application_client
 from payments_verify.systems.database import CLOCK_FUNCTION, new_database, prepared_database
 from payments_verify.systems.in_process import expire_batch
 from payments_verify.systems.logs import only_errors_logged
 from payments_verify.systems.one_core import on_one_core
-from payments_verify.systems.shipped import shipped
 from pgweave.clock import DatabaseClock
 from pgweave.gate import Gate
 from pgweave.scheduler import GatedDatabase, Monitor, Turns
@@ -100,7 +100,7 @@ async def _pool(gate: Gate, connections: int) -> AsyncIterator[Pool]:
 @asynccontextmanager
 async def _served(gate: Gate, pool: Pool, command: str | None) -> AsyncIterator[BoundClient]:
     if command is None:
-        yield shipped(postgres_store(pool))
+        yield application_client(postgres_store(pool))
         return
     async with (
         running_command(command, {"DATABASE_URL": gate.tcp_dsn}) as running,

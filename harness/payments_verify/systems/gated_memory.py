@@ -10,11 +10,11 @@ from typing import TypeAlias
 from payments_core.application.ports import PaymentStore
 from payments_core.domain.values import Instant
 from payments_verify.payments.service_under_test import ServiceUnderTest
+from payments_verify.systems.application import application_client
 from payments_verify.systems.in_process import expire_batch
 from payments_verify.systems.logs import only_errors_logged
 from payments_verify.systems.memory_store import InMemoryPaymentStore
 from payments_verify.systems.scheduled_store import ScheduledStore, StoreHolder
-from payments_verify.systems.shipped import shipped
 from pgweave.scheduler import Limits
 
 MakeStore: TypeAlias = Callable[[Callable[[], Instant]], PaymentStore]
@@ -43,7 +43,7 @@ async def gated_in_memory(make_store: MakeStore = InMemoryPaymentStore) -> Async
     with only_errors_logged():
         yield ServiceUnderTest(
             IN_MEMORY,
-            (shipped(store),),
+            (application_client(store),),
             set_clock,
             partial(expire_batch, store),
             partial(StoreHolder.open, store),

@@ -15,9 +15,9 @@ from payments_core.entrypoints.wiring import make_pool, postgres_store
 from payments_verify.payments.row_holders import SqlRowHolder
 from payments_verify.payments.service_under_test import ServiceUnderTest
 from payments_verify.payments.traits import EVERYTHING
+from payments_verify.systems.application import application_client
 from payments_verify.systems.logs import only_errors_logged
 from payments_verify.systems.memory_store import InMemoryPaymentStore
-from payments_verify.systems.shipped import shipped
 from pgweave.clock import DatabaseClock
 
 _SWEEP_BATCH = 100
@@ -35,7 +35,7 @@ async def in_memory(max_stored_refusals: int = MAX_STORED_REFUSALS) -> AsyncIter
     with only_errors_logged():
         yield ServiceUnderTest(
             "in memory",
-            (shipped(store, max_stored_refusals),),
+            (application_client(store, max_stored_refusals),),
             set_clock,
             partial(expire_batch, store),
             traits=replace(EVERYTHING, max_stored_refusals=max_stored_refusals),
@@ -61,7 +61,7 @@ async def in_process(
             yield ServiceUnderTest(
                 "in process, PostgreSQL",
                 # Two, so that what one keeps of a payment is seen by the other, as between processes.
-                tuple(shipped(store, max_stored_refusals) for _ in range(2)),
+                tuple(application_client(store, max_stored_refusals) for _ in range(2)),
                 clock.set,
                 partial(expire_batch, store),
                 partial(SqlRowHolder.connect, own),

@@ -13,7 +13,7 @@ from payments_verify.binding import BoundClient, own_client
 from payments_verify.systems.asgi import ApplicationClient
 
 
-def shipped(store: PaymentStore, max_stored_refusals: int = MAX_STORED_REFUSALS) -> BoundClient:
+def application_client(store: PaymentStore, max_stored_refusals: int = MAX_STORED_REFUSALS) -> BoundClient:
     """A client of the application over ``store``, with a token that it accepts."""
     token, digest = tokens.make()
     made = create_app(store, max_stored_refusals=max_stored_refusals)
