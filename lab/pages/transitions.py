@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from lab.pages.blocks import table
 from payments_model import (
@@ -90,8 +91,9 @@ def cells() -> Mapping[tuple[str, str], Cell]:
 def moves() -> Mapping[tuple[str, str], Sequence[str]]:
     """The moves from state to state, each with the commands that make it."""
     found: dict[tuple[str, str], list[str]] = {}
-    for (case, _), cell in cells().items():
-        command = case.partition(",")[0]
+    asked = cells()
+    for case, state in product(CASES, _WAYS):
+        cell, command = asked[case.name, state], type(case.command).__name__.lower()
         if cell.before != cell.after and command not in found.setdefault((cell.before, cell.after), []):
             found[cell.before, cell.after].append(command)
     return found

@@ -61,6 +61,11 @@ class Condition:
         """The invariant's id, as in ``"I1"``."""
         return self.text.partition(":")[0]
 
+    @property
+    def says(self) -> str:
+        """What it says, without the invariant's id."""
+        return self.text.partition(":")[2].strip() or self.text
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -76,6 +81,7 @@ class Finding:
         return {
             **asdict(self.condition),
             "invariant": self.condition.invariant,
+            "says": self.condition.says,
             "status": self.status,
             "message": self.message,
             "seconds": round(self.seconds, 3),

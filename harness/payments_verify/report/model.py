@@ -32,7 +32,7 @@ def _contracts(report: Saved) -> Iterator[Element]:
         rows = [
             (
                 invariant,
-                str(condition["text"]).partition(":")[2].strip() or condition["text"],
+                condition["says"],
                 tag("code", str(condition["function"]).removeprefix("payments_model.")),
                 parts.verdict(condition["status"]),
                 f"{condition['seconds']:.1f}",

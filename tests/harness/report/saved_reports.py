@@ -36,6 +36,7 @@ def condition(invariant: str, status: str) -> dict[str, Any]:
         "index": 1,
         "line": 7,
         "text": f"{invariant}: a rule that is {status}",
+        "says": f"a rule that is {status}",
         "invariant": invariant,
         "status": status,
         "message": "",
