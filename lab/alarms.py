@@ -44,7 +44,7 @@ SERVICE = "this service"
 """The subject of a run that is of no peer."""
 
 
-class Problem(msgspec.Struct, frozen=True):
+class FailedCheck(msgspec.Struct, frozen=True):
     """A check of a run that does not hold."""
 
     check: str
@@ -75,7 +75,7 @@ class AlarmRun(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     parts: dict[str, float] = {}
     cases: dict[str, int]
-    problems: list[Problem]
+    problems: list[FailedCheck]
 
     @property
     def verdict(self) -> Verdict:
@@ -165,7 +165,7 @@ def run_peer(
     """
     started = time.monotonic()
     levels: list[LevelResult] = []
-    problems: list[Problem] = []
+    problems: list[FailedCheck] = []
     try:
         with examination_of(
             peer.command, peer.binding, bin_dir, quick=True, highest=peer.level
@@ -182,7 +182,7 @@ def run_peer(
     except ViolationFound:
         pass  # it is among the levels
     except Exception as error:  # noqa: BLE001 - whatever keeps it from a verdict counts
-        problems = [Problem(f"level {len(levels) + 1}", "no verdict", _named(error))]
+        problems = [FailedCheck(f"level {len(levels) + 1}", "no verdict", _named(error))]
     problems = [_problem_of(each) for each in levels if each.verdict != "holds"] + problems
     return AlarmRun(
         sources=sources,
@@ -223,9 +223,9 @@ def _named(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _problem_of(level: LevelResult) -> Problem:
+def _problem_of(level: LevelResult) -> FailedCheck:
     verdict: Verdict = "violated" if level.verdict == "violated" else "no verdict"
-    return Problem(f"level {level.level}", verdict, level.counterexample or level.reason or "")
+    return FailedCheck(f"level {level.level}", verdict, level.counterexample or level.reason or "")
 
 
 def _few(examination: Examination, rng: random.Random) -> Examination:
@@ -281,9 +281,9 @@ def _examined(
     ]
 
 
-def _problems(results: Sequence[CheckResult]) -> list[Problem]:
+def _problems(results: Sequence[CheckResult]) -> list[FailedCheck]:
     return [
-        Problem(result.name, result.verdict, result.counterexample)
+        FailedCheck(result.name, result.verdict, result.counterexample)
         for result in results
         if result.counterexample is not None
     ]

@@ -30,11 +30,11 @@ from payments_verify.systems import (
     servers,
 )
 
-Run: TypeAlias = Callable[..., CheckResult]
+RunCheck: TypeAlias = Callable[..., CheckResult]
 """Takes ``progress`` by name and returns what it found."""
 
 
-def model_checks(*, prove_again: bool = False) -> Mapping[str, tuple[str, Run]]:
+def model_checks(*, prove_again: bool = False) -> Mapping[str, tuple[str, RunCheck]]:
     """What needs the model and the domain's rules alone, by kind, each with the title it has while it runs.
 
     Args:
@@ -98,7 +98,7 @@ class Planned:
     """
 
     title: str
-    run: Run
+    run: RunCheck
     is_proof: bool = False
     is_long: bool = False
 

@@ -25,7 +25,7 @@ from pgweave.interleavings.exhaustive import Naive
 from pgweave.interleavings.explore import explore
 from pgweave.interleavings.parallel import prepare_workers
 from pgweave.interleavings.source_dpor import SourceDPOR
-from pgweave.interleavings.strategy import Plan, Strategy
+from pgweave.interleavings.strategy import SchedulePlan, Strategy
 from pgweave.scheduler import GatedDatabase, Monitor
 
 TWO_CLIENTS = ("different-keys", "same-key-twice", "capture-and-void")
@@ -166,7 +166,7 @@ async def _bare(raw: RawSessions, monitor: Monitor) -> tuple[Pace, Sequence[Sequ
     """Bare SQL through the gate, and the orders in which it was run."""
     executions: list[Execution] = []
 
-    def take(execution: Execution, _plan: Plan) -> None:
+    def take(execution: Execution, _plan: SchedulePlan) -> None:
         executions.append(execution)
 
     before, started = monitor.seconds, time.perf_counter()

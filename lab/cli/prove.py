@@ -24,7 +24,7 @@ from payments_verify.cli.options import Json
 from payments_verify.cli.running import finish, progress_bar, say
 from payments_verify.result import CheckResult
 
-Run = Callable[..., CheckResult]
+RunCheck = Callable[..., CheckResult]
 
 
 def prove(
@@ -71,8 +71,8 @@ def prove(
     finish(results, as_json=as_json)
 
 
-def _proofs(*, minimal: bool) -> list[tuple[str, Run]]:
-    proofs: list[tuple[str, Run]] = [
+def _proofs(*, minimal: bool) -> list[tuple[str, RunCheck]]:
+    proofs: list[tuple[str, RunCheck]] = [
         ("the protocol", partial(check_proof, minimal=minimal)),
         (
             "the protocol, with a clock that may be set back",
@@ -82,13 +82,13 @@ def _proofs(*, minimal: bool) -> list[tuple[str, Run]]:
     return [*proofs, *((name, partial(check_refuted, name)) for name in WEAKENED)]
 
 
-def _agreements(specification: Specification, jar: Jar) -> list[tuple[str, Run]]:
+def _agreements(specification: Specification, jar: Jar) -> list[tuple[str, RunCheck]]:
     tlc = find_tlc(specification, jar=jar)
     models = comparable(read_models(specification), specification)
     return [(f"TLC: {model.name}", partial(check_agreement, tlc, model)) for model in models]
 
 
-def _run(checks: Sequence[tuple[str, Run]]) -> list[CheckResult]:
+def _run(checks: Sequence[tuple[str, RunCheck]]) -> list[CheckResult]:
     results: list[CheckResult] = []
     with finished_is_kept() as whole:
         for title, run in checks:

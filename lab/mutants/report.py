@@ -9,17 +9,17 @@ from typing import Any, Literal, TypeAlias
 from lab.mutants.catalogue import Catalogue, TechniqueName
 from lab.mutants.plan import UNMUTATED, Planned
 from lab.mutants.techniques import Technique
-from lab.mutants.trial import State, Trial
+from lab.mutants.trial import Trial, TrialState
 from pgweave.verdict import EXIT_CODES, Verdict
 
 FORMAT = "payments-verify-mutants"
 VERSION = 2
 
-CellState: TypeAlias = State | Literal["not tried", "not yet"]
+CellState: TypeAlias = TrialState | Literal["not tried", "not yet"]
 """``not tried``: not of the plan. ``not yet``: of the plan, and the run ended before."""
 Fate: TypeAlias = Literal["killed", "survived", "not yet", "no verdict"]
 
-_WORST: Sequence[State] = ("killed", "no verdict", "timed out", "survived")
+_WORST: Sequence[TrialState] = ("killed", "no verdict", "timed out", "survived")
 
 
 @dataclass(frozen=True)

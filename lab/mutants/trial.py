@@ -19,7 +19,7 @@ import msgspec
 from lab.mutants.catalogue import TechniqueName
 from lab.mutants.techniques import Kill, Technique
 
-State: TypeAlias = Literal["killed", "survived", "timed out", "no verdict"]
+TrialState: TypeAlias = Literal["killed", "survived", "timed out", "no verdict"]
 
 _POLL_S = 0.1
 _GRACE_S = 20.0
@@ -48,7 +48,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 
     technique: TechniqueName
     arguments: tuple[str, ...]
-    state: State
+    state: TrialState
     tries: int
     seconds: float | None
     size: int | None
@@ -189,7 +189,7 @@ def _killed(
 
 
 def _without_verdict(
-    technique: Technique, arguments: tuple[str, ...], state: State, wall: float, why: str
+    technique: Technique, arguments: tuple[str, ...], state: TrialState, wall: float, why: str
 ) -> Trial:
     return Trial(
         technique=technique.name,

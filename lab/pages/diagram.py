@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree as ET
 
 from payments_model import TERMINAL
-from payments_verify.report.state_graph import Arrow, State, draw_state_graph
+from payments_verify.report.state_graph import Arrow, Box, draw_state_graph
 from pgweave.timeline import elements as svg
 
 _STYLE = """
@@ -34,7 +34,7 @@ def state_diagram(moves: Mapping[tuple[str, str], Sequence[str]]) -> str:
     final = {state.name.lower() for state in TERMINAL}
     names = dict.fromkeys(state for move in moves for state in move)
     root = draw_state_graph(
-        [State(name, is_final=name in final) for name in names],
+        [Box(name, is_final=name in final) for name in names],
         [Arrow(before, after, (" or ".join(commands),)) for (before, after), commands in moves.items()],
         "The states of a payment, and the commands that lead from one to another",
     )

@@ -14,7 +14,7 @@ from lab.pages.traceability import evidence_of, matrix
 from lab.pages.transitions import moves, transition_table
 from lab.proof.invariant import CONJUNCTS, STEP_PROPERTIES, Conjunct, StepProperty
 from payments_verify.binding import outcomes_by_name
-from payments_verify.systems.problems import Problem
+from payments_verify.systems.problems import ProblemType
 from payments_verify.systems.schema import Schema
 
 PROOF = "specs/proof.md"
@@ -115,7 +115,7 @@ def data_model(schema: Schema) -> str:
     return "\n\n".join(parts)
 
 
-def _problems(problems: Sequence[Problem]) -> str:
+def _problems(problems: Sequence[ProblemType]) -> str:
     return table(
         ("problem type", "status", "when"),
         [(f"[`{each.name}`](problems/{each.name}.md)", str(each.status), each.when) for each in problems],

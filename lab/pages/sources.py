@@ -16,7 +16,7 @@ from payments_model import record
 from payments_verify.model_checks import state_graph_rules
 from payments_verify.model_checks.contracts import MODEL, Condition, discover
 from payments_verify.payments.scenarios import NAMED
-from payments_verify.systems.problems import Problem, problem_types
+from payments_verify.systems.problems import ProblemType, problem_types
 from payments_verify.systems.schema import Schema, read_schema
 
 SPECIFICATION = "specs/specification.md"
@@ -56,7 +56,7 @@ class Sources:
     mutants: Mapping[str, Sequence[str]]
     excuses: Mapping[str, Mapping[str, str]]
     schema: Schema
-    problems: Sequence[Problem]
+    problems: Sequence[ProblemType]
 
     @classmethod
     def read(cls, root: Path, bin_dir: Path | None = None) -> Sources:

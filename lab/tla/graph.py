@@ -36,7 +36,7 @@ from payments_model import (
     Record,
     apply,
 )
-from payments_verify.model_checks.state_graph import Apply, Node
+from payments_verify.model_checks.state_graph import Apply, ModelState
 from payments_verify.model_checks.state_graph_bounds import Bounds
 from payments_verify.model_checks.state_graph_rules import describe_record
 from payments_verify.result import CheckResult, Progress, no_progress
@@ -50,10 +50,10 @@ _SHOWN = 5
 Label: TypeAlias = tuple[Command | None, str | None]
 """A command and its key; no command is time that moves on."""
 
-Answered: TypeAlias = tuple[Outcome | None, bool, Node]
+Answered: TypeAlias = tuple[Outcome | None, bool, ModelState]
 """An answer, whether it is the stored one again, and the state after it."""
 
-Graph: TypeAlias = dict[Node, dict[Label, Answered]]
+Graph: TypeAlias = dict[ModelState, dict[Label, Answered]]
 
 
 class GraphError(ValueError):
@@ -64,16 +64,16 @@ def model_graph(apply_command: Apply = apply, bounds: Bounds | None = None) -> G
     """The Python model's graph, breadth first from where there is no payment."""
     bounds = bounds or Bounds()
     commands = list(bounds.commands())
-    start = Node(Record(), 0)
+    start = ModelState(Record(), 0)
     graph: Graph = {start: {}}
     waiting = deque([start])
     while waiting and len(graph) <= bounds.max_states:
         node = waiting.popleft()
         for command, key in commands:
             record, done = apply_command(node.record, command, node.now, key)
-            graph[node][command, key] = (done.outcome, done.replayed, Node(record, node.now))
+            graph[node][command, key] = (done.outcome, done.replayed, ModelState(record, node.now))
         if node.now < bounds.last_instant:
-            graph[node][None, None] = (None, False, Node(node.record, node.now + 1))
+            graph[node][None, None] = (None, False, ModelState(node.record, node.now + 1))
         for _, _, after in graph[node].values():
             if after not in graph:
                 graph[after] = {}
@@ -110,14 +110,14 @@ class PrintedGraph:
 
 
 @cache
-def _node(text: str) -> Node:
+def _node(text: str) -> ModelState:
     payment, attempts, now = parse(text)
     stored = frozenset(
         (key, Attempt(each["amount"], Outcome[each["outcome"].upper()], each["decided_at"]))
         for key, each in attempts.items()
         if each["outcome"] != "none"
     )
-    return Node(Record(_payment(payment), stored), now)
+    return ModelState(Record(_payment(payment), stored), now)
 
 
 def _payment(fields: Mapping[str, Value]) -> Payment | None:

@@ -17,7 +17,7 @@ from payments_verify.payments.race_judge import Judge
 from payments_verify.payments.scenario_domain import scenario_race
 from payments_verify.payments.scenarios import SCENARIOS
 from payments_verify.systems import EXPLORING, gated, prepared_database
-from pgweave.interleavings.strategy import InTurns, Plan, perform
+from pgweave.interleavings.strategy import InTurns, SchedulePlan, perform
 from pgweave.scheduler import Limits
 from tests.support.mutants import CATALOGUE, Edit, mutated_copy, run_harness
 from tests.support.postgres import chosen_bin_dir
@@ -74,7 +74,9 @@ async def judged(
     patch.setattr(_Lock, "__aexit__", left)
     async with gated(dsn) as service:
         impatient = replace(service, limits=Limits(step=2.0, stall=50))
-        run = await perform(scenario_race(SCENARIOS["authorize-twice"], impatient), Plan((), InTurns()))
+        run = await perform(
+            scenario_race(SCENARIOS["authorize-twice"], impatient), SchedulePlan((), InTurns())
+        )
         violation = Judge().find_violation(run.execution)
     return None if violation is None else violation.explanation
 

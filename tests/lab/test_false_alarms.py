@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from typer.testing import CliRunner, Result
 
-from lab.alarms import AlarmRun, Problem, read_runs, run_once, run_peer, server_version
+from lab.alarms import AlarmRun, FailedCheck, read_runs, run_once, run_peer, server_version
 from lab.cli import app
 from lab.cli import false_alarms as alarms
 from lab.peers import Peer, peers_in
@@ -28,12 +28,12 @@ from tests.support.postgres import chosen_bin_dir
 CHARGES = ROOT / "examples" / "peers" / "charges"
 LITTLE = Effort(programs=40, rounds=2, scenarios=("create-twice",), soak_s=2, probes=5)
 WINDOW_END_INSIDE = Edit("domain/capture.py", "now >= capture_expires_at", "now > capture_expires_at")
-VIOLATED = Problem("stress", "violated", "two captures succeed")
-NOT_RUN = Problem("faults", "no verdict", "nobody comes to rest")
+VIOLATED = FailedCheck("stress", "violated", "two captures succeed")
+NOT_RUN = FailedCheck("faults", "no verdict", "nobody comes to rest")
 
 
 def alarm_run(
-    *problems: Problem,
+    *problems: FailedCheck,
     sources: str = "now",
     postgres: str = "18.1",
     seed: int = 1,

@@ -23,7 +23,7 @@ from payments_model import (
     apply,
     state_of,
 )
-from payments_verify.model_checks.state_graph import Graph, Node, check_state_graph, explore, unreached
+from payments_verify.model_checks.state_graph import Graph, ModelState, check_state_graph, explore, unreached
 from payments_verify.model_checks.state_graph_bounds import (
     EXPECTED_DEPTH,
     EXPECTED_OUTCOMES,
@@ -304,7 +304,7 @@ def test_a_model_without_end_gets_no_verdict() -> None:
 
 
 def test_the_first_state_has_nothing_stored() -> None:
-    assert next(iter(explore(bounds=Bounds(max_states=0)).reached)) == Node(Record(), 0)
+    assert next(iter(explore(bounds=Bounds(max_states=0)).reached)) == ModelState(Record(), 0)
 
 
 def _state(record: Record) -> State | None:

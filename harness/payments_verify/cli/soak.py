@@ -20,7 +20,7 @@ from payments_verify.cli.options import Json, PostgresBin
 from payments_verify.cli.running import print_json, print_text, progress_bar, quoted, say, verdict_text
 from payments_verify.nemesis.catalog import FAULTS
 from payments_verify.nemesis.report import SoakReport, histories, judge_rest, summed_up
-from payments_verify.nemesis.soak import Plan
+from payments_verify.nemesis.soak import SoakPlan
 from payments_verify.nemesis.soak import soak as run_soak
 from payments_verify.nemesis.window import Pace, WindowReport
 from payments_verify.result import line_of
@@ -96,7 +96,7 @@ def soak(
             f"{where} holds a soak already; judge it with --check {where}, or name another"
         )
     where.mkdir(parents=True, exist_ok=True)
-    plan = Plan(
+    plan = SoakPlan(
         minutes * 60,
         captures,
         _names(faults),
@@ -113,7 +113,7 @@ def soak(
     _finish(where, as_json=as_json)
 
 
-def _run(plan: Plan, folder: Path) -> None:
+def _run(plan: SoakPlan, folder: Path) -> None:
     began = time.monotonic()
     with (
         progress_bar("soak") as progress,

@@ -51,7 +51,7 @@ difference follows from that change, and write the new numbers into state_graph_
 of the model that caused it is a mistake."""
 
 
-class Node(NamedTuple):
+class ModelState(NamedTuple):
     """A state of the graph."""
 
     record: Record
@@ -73,7 +73,7 @@ class Graph:
         complete: whether everything was explored.
     """
 
-    reached: dict[Node, tuple[int, Node | None, Transition | None]] = field(default_factory=dict)
+    reached: dict[ModelState, tuple[int, ModelState | None, Transition | None]] = field(default_factory=dict)
     transitions: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     edges: Counter[Edge] = field(default_factory=Counter)
@@ -91,7 +91,7 @@ class Graph:
         found = Counter(state_name(node.record) for node in self.reached)
         return {name: found[name] for name in ("none", *(state.name.lower() for state in State))}
 
-    def way_to(self, node: Node | None) -> list[Transition]:
+    def way_to(self, node: ModelState | None) -> list[Transition]:
         """The commands of a shortest way to a state."""
         way = []
         while node is not None:
@@ -114,7 +114,7 @@ def explore(
     bounds = bounds or Bounds()
     commands = list(bounds.commands())
     graph = Graph()
-    start = Node(Record(max_refusals=bounds.max_refusals), 0)
+    start = ModelState(Record(max_refusals=bounds.max_refusals), 0)
     graph.reached[start] = (0, None, None)
     waiting = deque([start])
     while waiting and len(graph.reached) <= bounds.max_states:
@@ -134,11 +134,11 @@ def explore(
 
 def _edges(
     graph: Graph,
-    node: Node,
+    node: ModelState,
     commands: list[tuple[Command, str | None]],
     last_instant: int,
     apply_command: Apply,
-) -> Iterator[tuple[Node, Transition | None]]:
+) -> Iterator[tuple[ModelState, Transition | None]]:
     """What can happen next; ends early, with the program in ``graph.broken``, if that breaks a rule."""
     for command, key in commands:
         graph.transitions += 1
@@ -160,10 +160,10 @@ def _edges(
             answer = outcome_name(done)
             graph.drawing = drawing(graph.way_to(node), last.partition("\n")[0], answer, rule)
             return
-        yield Node(record, node.now), transition
+        yield ModelState(record, node.now), transition
     if node.now < last_instant:
         graph.transitions += 1
-        yield Node(node.record, node.now + 1), None
+        yield ModelState(node.record, node.now + 1), None
 
 
 def _edge(transition: Transition) -> Edge:

@@ -11,7 +11,7 @@ import uvloop
 
 from payments_verify.nemesis.catalog import SLICE
 from payments_verify.nemesis.report import SoakReport, judge_rest, summed_up
-from payments_verify.nemesis.soak import Plan, soak
+from payments_verify.nemesis.soak import SoakPlan, soak
 from payments_verify.nemesis.window import Pace, WindowReport
 from payments_verify.result import CheckResult, Progress, no_progress
 from payments_verify.state_edges import edge_counts
@@ -34,7 +34,7 @@ def soak_check(
     began = time.monotonic()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    plan = Plan(seconds, None, SLICE, seed, _PACE, bin_dir=bin_dir)
+    plan = SoakPlan(seconds, None, SLICE, seed, _PACE, bin_dir=bin_dir)
 
     def on_window(report: WindowReport, acknowledged: int) -> None:
         progress(

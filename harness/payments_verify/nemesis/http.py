@@ -18,7 +18,7 @@ import msgspec
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """A response.
 
     Attributes:
@@ -67,7 +67,7 @@ class HttpPool:
 
     async def request(
         self, method: str, path: str, /, *, headers: Mapping[str, str], json: Mapping[str, Any] | None
-    ) -> Answer:
+    ) -> HttpAnswer:
         """Send a request once, and wait for the whole response. Cancelled, it closes the connection.
 
         Raises:
@@ -123,12 +123,12 @@ class _Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self.is_usable = True
         self._transport: asyncio.Transport | None = None
-        self._waiting: asyncio.Future[Answer] | None = None
+        self._waiting: asyncio.Future[HttpAnswer] | None = None
         self._parser: Any = None
         self._headers: dict[str, str] = {}
         self._body = b""
 
-    async def ask(self, sent: bytes) -> Answer:
+    async def ask(self, sent: bytes) -> HttpAnswer:
         """Send a request, and wait for its response."""
         assert self._transport is not None
         self._waiting = asyncio.get_running_loop().create_future()
@@ -185,4 +185,4 @@ class _Connection(asyncio.Protocol):
         """The response is whole."""
         self.is_usable = self.is_usable and self._parser.should_keep_alive()
         if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(Answer(self._parser.get_status_code(), self._headers, self._body))
+            self._waiting.set_result(HttpAnswer(self._parser.get_status_code(), self._headers, self._body))

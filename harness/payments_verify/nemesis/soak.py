@@ -69,7 +69,7 @@ class RunReport(msgspec.Struct, kw_only=True):
 
 
 @dataclass(frozen=True)
-class Plan:
+class SoakPlan:
     """What a soak is to do.
 
     Attributes:
@@ -91,7 +91,9 @@ class Plan:
     bin_dir: Path | None = None
 
 
-async def soak(plan: Plan, folder: Path, on_window: OnWindow = lambda _report, _captures: None) -> RunReport:
+async def soak(
+    plan: SoakPlan, folder: Path, on_window: OnWindow = lambda _report, _captures: None
+) -> RunReport:
     """Play windows until the time is over, there are enough captures, or something is wrong.
 
     Args:
@@ -118,7 +120,7 @@ async def soak(plan: Plan, folder: Path, on_window: OnWindow = lambda _report, _
 
 
 async def _play_windows(
-    deployment: Deployment, plan: Plan, folder: Path, run: RunReport, on_window: OnWindow
+    deployment: Deployment, plan: SoakPlan, folder: Path, run: RunReport, on_window: OnWindow
 ) -> None:
     rng = random.Random(plan.seed)  # noqa: S311 - draws a workload, keeps no secret
     draws = drawn([FAULTS[name] for name in run.faults], rng)

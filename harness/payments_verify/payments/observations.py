@@ -32,7 +32,7 @@ from typing import Any, Literal, Protocol, TypeAlias, get_args
 
 from payments_model import FailureReason, Outcome, Payment, Record, state_of
 
-Kind: TypeAlias = Literal["ok", "fail", "unknown"]
+ObservedKind: TypeAlias = Literal["ok", "fail", "unknown"]
 View: TypeAlias = dict[str, Any]
 
 SUCCESSES = frozenset(
@@ -87,7 +87,7 @@ class Observation:
         value: the answer, see the module; for ``unknown``, what is known of the reason.
     """
 
-    kind: Kind
+    kind: ObservedKind
     value: Mapping[str, Any]
 
 

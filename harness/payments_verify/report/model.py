@@ -8,7 +8,7 @@ from typing import Any
 
 from payments_verify.report import parts
 from payments_verify.report.saved import Check, Saved
-from payments_verify.report.state_graph import Arrow, State, draw_state_graph
+from payments_verify.report.state_graph import Arrow, Box, draw_state_graph
 from payments_verify.state_edges import Edge, edges_of
 from pgweave.timeline.markup import Element, tag
 
@@ -122,10 +122,10 @@ def _picture(states: Mapping[str, int], edges: Mapping[Edge, int]) -> Element:
     return draw_state_graph(boxes, arrows, "the states of a payment")
 
 
-def _box(name: str, count: int, staying: Sequence[tuple[str, int]]) -> State:
+def _box(name: str, count: int, staying: Sequence[tuple[str, int]]) -> Box:
     total = sum(times for _, times in staying)
     hint = f"{name}: {count:,} states; {total:,} answers change nothing:\n{_lines(staying)}"
-    return State(_titled(name), (f"{count:,} states", f"{total:,} stay"), hint)
+    return Box(_titled(name), (f"{count:,} states", f"{total:,} stay"), hint)
 
 
 def _titled(state: str) -> str:

@@ -21,7 +21,7 @@ Place = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class Box:
     """A box.
 
     Attributes:
@@ -54,7 +54,7 @@ class Arrow:
     hint: str = ""
 
 
-def draw_state_graph(states: Sequence[State], arrows: Sequence[Arrow], label: str) -> Element:
+def draw_state_graph(states: Sequence[Box], arrows: Sequence[Arrow], label: str) -> Element:
     """Draw states and what leads from one to another.
 
     Args:
@@ -74,7 +74,7 @@ def draw_state_graph(states: Sequence[State], arrows: Sequence[Arrow], label: st
     return root
 
 
-def _places(states: Sequence[State], arrows: Sequence[Arrow]) -> dict[str, Place]:
+def _places(states: Sequence[Box], arrows: Sequence[Arrow]) -> dict[str, Place]:
     """A column for each distance from the first state, the states of one below each other."""
     distance = {state.name: 0 for state in states[:1]}
     waiting = list(distance)
@@ -96,7 +96,7 @@ def _places(states: Sequence[State], arrows: Sequence[Arrow]) -> dict[str, Place
     return places
 
 
-def _draw_state(root: Element, state: State, place: Place) -> None:
+def _draw_state(root: Element, state: Box, place: Place) -> None:
     x, y = place
     found = svg.group(root, "state", state.hint)
     svg.box(found, (x, y, *_BOX), "box", 8)

@@ -9,7 +9,7 @@ from payments_core.entrypoints.http.contract.descriptions import DESCRIPTIONS
 
 
 @dataclass(frozen=True)
-class Problem:
+class ProblemType:
     """A problem type: the name, the HTTP status, and when it is answered."""
 
     name: str
@@ -17,7 +17,7 @@ class Problem:
     when: str
 
 
-def problem_types() -> Sequence[Problem]:
+def problem_types() -> Sequence[ProblemType]:
     """Every problem type, in the order of the statuses."""
-    found = [Problem(kind.name, kind.status, said.when) for kind, said in DESCRIPTIONS.items()]
+    found = [ProblemType(kind.name, kind.status, said.when) for kind, said in DESCRIPTIONS.items()]
     return sorted(found, key=lambda problem: (problem.status, problem.name))

@@ -27,7 +27,7 @@ from pgweave.interleavings.ledger import Options
 from pgweave.interleavings.parallel import Factory, explore_in_parallel
 from pgweave.interleavings.report import NaiveCount, Report
 from pgweave.interleavings.source_dpor import SourceDPOR
-from pgweave.interleavings.strategy import Plan, Strategy
+from pgweave.interleavings.strategy import SchedulePlan, Strategy
 from pgweave.interleavings.symmetry import Symmetry
 
 _BEGINNINGS = 8
@@ -259,7 +259,7 @@ class _Judged(Generic[Violation]):
         self._race = race
         self._on_run = on_run
 
-    def take(self, execution: Execution, _plan: Plan) -> bool:
+    def take(self, execution: Execution, _plan: SchedulePlan) -> bool:
         """Judge a complete run; whether it is wrong."""
         self.runs += 1
         self.strays += execution.strays

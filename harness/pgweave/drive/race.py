@@ -15,7 +15,7 @@ from pgweave.interleavings.execution import (
     OutdatedError,
     SchedulingError,
 )
-from pgweave.interleavings.strategy import FirstReady, InTurns, Plan, perform
+from pgweave.interleavings.strategy import FirstReady, InTurns, SchedulePlan, perform
 from pgweave.scheduler import Conditions, Run
 
 Place: TypeAlias = tuple[int, int]
@@ -82,7 +82,7 @@ class Race(Generic[Violation]):
         for policy in (FirstReady(), InTurns()):
             for _ in range(_TRIES):
                 try:
-                    await perform(self, Plan((), policy))
+                    await perform(self, SchedulePlan((), policy))
                 except (DivergenceError, SchedulingError):
                     continue
                 break

@@ -8,7 +8,7 @@ from pgweave.drive.domain import Violation
 from pgweave.drive.race import Race
 from pgweave.interleavings.execution import DivergenceError, Execution, OutdatedError, SchedulingError
 from pgweave.interleavings.replay import replay
-from pgweave.interleavings.strategy import Plan, Policy, perform
+from pgweave.interleavings.strategy import Policy, SchedulePlan, perform
 
 _TRIES = 4
 
@@ -68,7 +68,7 @@ async def run_race(
 
 
 async def _run_once(race: Race[Violation], policy: Policy) -> Execution:
-    execution = (await perform(race, Plan((), policy))).execution
+    execution = (await perform(race, SchedulePlan((), policy))).execution
     if execution.strays:
         raise SchedulingError(
             f"statements were sent while no actor ran, and not scheduled: {list(execution.strays)}"

@@ -30,7 +30,7 @@ _SLICE = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Step(Generic[S]):
+class Placed(Generic[S]):
     """An operation in an order of operations, and the state after it."""
 
     operation: Operation
@@ -59,7 +59,7 @@ class Part(Generic[S]):
     verdict: Verdict
     operations: tuple[Operation, ...]
     configurations: int = 0
-    order: tuple[Step[S], ...] = ()
+    order: tuple[Placed[S], ...] = ()
     ends: tuple[S, ...] = ()
     is_longest: bool = True
 
@@ -227,7 +227,7 @@ def _part(label: str, operations: Sequence[Operation], search: Search[S]) -> Par
         verdict,
         tuple(operations),
         search.configurations,
-        tuple(Step(operation, state) for operation, state in order),
+        tuple(Placed(operation, state) for operation, state in order),
         tuple(search.ends()) if verdict == "violated" else (),
         is_longest=verdict != "violated" or search.is_longest,
     )

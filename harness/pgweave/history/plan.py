@@ -69,11 +69,11 @@ class Prospects(dict[int, bool], Generic[S]):
     Each is asked of the specification once, when it is first needed.
 
     Attributes:
-        index: The observation, as an index in `Plan.operations`.
+        index: The observation, as an index in `SearchPlan.operations`.
         bit: The bit that says that it is placed; 0 if it was not yet called.
     """
 
-    def __init__(self, plan: Plan[S], spec: Foresight[S], passed: int, index: int) -> None:
+    def __init__(self, plan: SearchPlan[S], spec: Foresight[S], passed: int, index: int) -> None:
         super().__init__()
         self.index = index
         is_called = plan.operations[index].called < _returned(plan.operations[passed])
@@ -100,13 +100,13 @@ Candidate: TypeAlias = "tuple[int, int, Transitions[S], int]"
 """An operation that may come next.
 
 Its bit together with those of the equal operations that go before it, the latter alone, its transitions, and
-its index in `Plan.operations`.
+its index in `SearchPlan.operations`.
 """
 
 Group: TypeAlias = "tuple[Candidate[S], ...]"
 
 
-class Plan(Generic[S]):
+class SearchPlan(Generic[S]):
     """One part of a history, prepared.
 
     Attributes:

@@ -38,7 +38,7 @@ from itertools import chain, islice
 from typing import Generic, TypeAlias
 
 from pgweave.history.operations import Operation
-from pgweave.history.plan import Plan
+from pgweave.history.plan import SearchPlan
 from pgweave.history.spec import S, Spec
 
 STATION = 1_000
@@ -47,7 +47,7 @@ STATION = 1_000
 MOST_AFTER_REFUTED = 100_000
 """How many configurations are entered at most to find the longest prefix of what is refuted already."""
 
-Node: TypeAlias = "tuple[int, int, int, int, Node | None]"
+SearchNode: TypeAlias = "tuple[int, int, int, int, SearchNode | None]"
 """A configuration and how it was reached.
 
 The number of returns passed, the bits of the operations placed beyond them, the number of the state; the
@@ -66,18 +66,18 @@ class Search(Generic[S]):
     """
 
     def __init__(self, spec: Spec[S], operations: Sequence[Operation]) -> None:
-        self.plan = Plan(spec, operations)
+        self.plan = SearchPlan(spec, operations)
         self.linearizable: bool | None = None
         self.configurations = 1
         start = self.plan.states.number(spec.initial())
-        root: Node = (0, 0, start, -1, None)
-        self._todo: list[tuple[Node, int]] = [(root, 0)]
+        root: SearchNode = (0, 0, start, -1, None)
+        self._todo: list[tuple[SearchNode, int]] = [(root, 0)]
         self._seen: dict[tuple[int, int, int], tuple[int, ...]] = {(0, 0, start): (0,)}
         self._stations: dict[tuple[int, int, int], tuple[int, ...]] = {}
         self._furthest = {start: root}
         self._score = (0, 0)
         self._bound = self.plan.answered
-        self._set_aside: dict[int, list[tuple[Node, int]]] = {}
+        self._set_aside: dict[int, list[tuple[SearchNode, int]]] = {}
         self._left = MOST_AFTER_REFUTED
         self.is_longest = self.finished = self.plan.answered == 0
         if self.finished:
@@ -105,14 +105,14 @@ class Search(Generic[S]):
             if not self._todo:
                 self._resume()
 
-    def _is_set_aside(self, node: Node) -> bool:
+    def _is_set_aside(self, node: SearchNode) -> bool:
         bound = self.plan.bound(node[0], node[1], node[2])
         if bound < self._bound:
             self._set_aside.setdefault(bound, []).append((node, 0))
             return True
         return False
 
-    def _enter(self, node: Node, tried: int) -> None:
+    def _enter(self, node: SearchNode, tried: int) -> None:
         if not tried:
             self._note(node)
         if node[0] == self.plan.answered:
@@ -146,7 +146,7 @@ class Search(Generic[S]):
         else:
             self._todo = self._set_aside.pop(self._bound)
 
-    def _note(self, node: Node) -> None:
+    def _note(self, node: SearchNode) -> None:
         score = (node[0], (node[1] & self.plan.slots).bit_count())
         if score > self._score:
             self._score = score
@@ -154,7 +154,7 @@ class Search(Generic[S]):
         elif score == self._score:
             self._furthest.setdefault(node[2], node)
 
-    def _successors(self, node: Node, tried: int) -> tuple[list[Node], int]:
+    def _successors(self, node: SearchNode, tried: int) -> tuple[list[SearchNode], int]:
         """Place the next candidate that leads to a configuration that was not seen.
 
         Args:
@@ -167,7 +167,7 @@ class Search(Generic[S]):
         passed, mask, state, _, _ = node
         plan = self.plan
         returning, slots = plan.returning, plan.slots
-        found: list[Node] = []
+        found: list[SearchNode] = []
         candidates = islice(chain(*plan.candidates(passed)), tried, None)
         for number, (with_this, before, transitions, index) in enumerate(candidates, tried + 1):
             if mask & with_this != before:
@@ -210,7 +210,7 @@ class Search(Generic[S]):
         the search ended in True, it is a linearization; in False, no answered operation can come next, and
         nor can one after any unanswered operation.
         """
-        node: Node | None = next(iter(self._furthest.values()))
+        node: SearchNode | None = next(iter(self._furthest.values()))
         found = []
         while node is not None and node[4] is not None:
             found.append((self.plan.operations[node[3]], self.plan.states.values[node[2]]))

@@ -12,7 +12,7 @@ import math
 from pgweave.interleavings.execution import Program
 from pgweave.interleavings.randomized import Uniform
 from pgweave.interleavings.report import NaiveCount
-from pgweave.interleavings.strategy import Plan, Run, perform
+from pgweave.interleavings.strategy import PlanRun, SchedulePlan, perform
 
 
 async def estimate_naive(program: Program, *, probes: int, seed: int) -> NaiveCount:
@@ -28,11 +28,13 @@ async def estimate_naive(program: Program, *, probes: int, seed: int) -> NaiveCo
     """
     if probes < 1:
         raise ValueError(f"an estimate needs a probe: {probes}")
-    runs = [await perform(program, Plan((), Uniform(seed + one), seed + one)) for one in range(probes)]
+    runs = [
+        await perform(program, SchedulePlan((), Uniform(seed + one), seed + one)) for one in range(probes)
+    ]
     return estimate(runs)
 
 
-def estimate(runs: list[Run]) -> NaiveCount:
+def estimate(runs: list[PlanRun]) -> NaiveCount:
     """Estimate the number of schedules from complete runs, each step of which was chosen at random."""
     leaves = [math.prod(len(situation.ready) for situation in run.situations) for run in runs]
     mean = sum(leaves) / len(leaves)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pgweave.interleavings.execution import Situation
-from pgweave.interleavings.strategy import Coverage, FirstReady, Plan, Run
+from pgweave.interleavings.strategy import Coverage, FirstReady, PlanRun, SchedulePlan
 from pgweave.interleavings.tree import check
 
 
@@ -30,11 +30,11 @@ class Naive:
     name = "naive"
 
     def __init__(self) -> None:
-        self._first: Plan | None = Plan((), FirstReady())
+        self._first: SchedulePlan | None = SchedulePlan((), FirstReady())
         self._todo: dict[int, list[_Past]] = {}
         self._running: dict[tuple[int, ...], _Past] = {}
 
-    def next(self) -> Plan | None:
+    def next(self) -> SchedulePlan | None:
         """Return the plan for the deepest alternative, of those with the fewest preemptions."""
         if self._first is not None:
             plan, self._first = self._first, None
@@ -47,9 +47,9 @@ class Naive:
             del self._todo[fewest]
         prefix = tuple(one.process for one in _path(past))
         self._running[prefix] = past
-        return Plan(prefix, FirstReady())
+        return SchedulePlan(prefix, FirstReady())
 
-    def learn(self, plan: Plan, run: Run) -> None:
+    def learn(self, plan: SchedulePlan, run: PlanRun) -> None:
         """Take in a run: what else could have been chosen after the prefix of its plan."""
         past = self._running.get(plan.prefix)
         check([one.situation for one in _path(past)], run.situations)
@@ -62,7 +62,7 @@ class Naive:
                     self._add(_Past(situation, process, past, spent + self._cost(situation, process)))
             past = _Past(situation, chosen, past, spent)
 
-    def forget(self, plan: Plan) -> None:
+    def forget(self, plan: SchedulePlan) -> None:
         """Give up an alternative."""
         self._running.pop(plan.prefix, None)
 

@@ -16,16 +16,16 @@ from pgweave.interleavings.execution import (
     SchedulingError,
 )
 from pgweave.interleavings.report import NaiveCount, Report
-from pgweave.interleavings.strategy import Coverage, Plan, Run, Strategy, perform
+from pgweave.interleavings.strategy import Coverage, PlanRun, SchedulePlan, Strategy, perform
 from pgweave.interleavings.symmetry import Renaming, Symmetry
 
 ATTEMPTS = 4
 """How often a plan is tried before it is given up: once, and three times again."""
 
-OnExecution: TypeAlias = Callable[[Execution, Plan], object]
+OnExecution: TypeAlias = Callable[[Execution, SchedulePlan], object]
 """Takes in a complete execution; the exploration ends when it answers ``True``."""
 
-Outcome: TypeAlias = Run | DivergenceError | SchedulingError
+RunEnd: TypeAlias = PlanRun | DivergenceError | SchedulingError
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +59,13 @@ class Job:
         errors: why it could not be run, so far.
     """
 
-    plan: Plan
-    again: Plan | None = None
+    plan: SchedulePlan
+    again: SchedulePlan | None = None
     renaming: Renaming | None = None
     errors: list[str] = field(default_factory=list)
 
     @property
-    def plans(self) -> tuple[Plan, ...]:
+    def plans(self) -> tuple[SchedulePlan, ...]:
         """All that is to be run."""
         return (self.plan,) if self.again is None else (self.plan, self.again)
 
@@ -108,7 +108,7 @@ class Ledger:
         """Whether `OnExecution` asked for the end."""
         return self._stopped
 
-    def take(self, job: Job, outcome: Outcome, again: Outcome | None = None) -> bool:
+    def take(self, job: Job, outcome: RunEnd, again: RunEnd | None = None) -> bool:
         """Take in what a job led to.
 
         Returns:
@@ -137,14 +137,14 @@ class Ledger:
             self._compare(job, execution, again)
         return True
 
-    def _judge(self, execution: Execution, plan: Plan) -> None:
+    def _judge(self, execution: Execution, plan: SchedulePlan) -> None:
         if self._on_execution is not None and self._on_execution(execution, plan) is True:
             self._ended_early = self._stopped = True
 
-    def _compare(self, job: Job, execution: Execution, again: Outcome) -> None:
+    def _compare(self, job: Job, execution: Execution, again: RunEnd) -> None:
         """Compare two runs; if they differ because processes are not interchangeable, judge the other too."""
         symmetry, schedule = self._options.symmetry, list(execution.schedule)
-        other = again.execution if isinstance(again, Run) else again
+        other = again.execution if isinstance(again, PlanRun) else again
         if symmetry is None or job.renaming is None:
             if found := difference(execution, other, self._options.result_key):
                 self._nondeterminism.append(f"schedule {schedule}: {found}")
@@ -193,7 +193,7 @@ class Ledger:
         return time.perf_counter() - self._started
 
 
-async def attempt(program: Program, plan: Plan) -> Outcome:
+async def attempt(program: Program, plan: SchedulePlan) -> RunEnd:
     """Run a plan; return the error if it could not be run."""
     try:
         return await perform(program, plan)

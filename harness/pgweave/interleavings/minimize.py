@@ -19,7 +19,7 @@ from pgweave.interleavings.execution import (
     SchedulingError,
     Situation,
 )
-from pgweave.interleavings.strategy import Continuation, Plan, first_ready, perform
+from pgweave.interleavings.strategy import Continuation, SchedulePlan, first_ready, perform
 
 _Segments = tuple[tuple[int, int], ...]
 """Processes, with how many steps each takes in a row."""
@@ -116,7 +116,7 @@ def switches(schedule: Sequence[int]) -> int:
 
 
 async def _follow(program: Program, schedule: tuple[int, ...]) -> Execution:
-    return (await perform(program, Plan((), Follow(schedule)))).execution
+    return (await perform(program, SchedulePlan((), Follow(schedule)))).execution
 
 
 def _candidates(schedule: Sequence[int]) -> Iterator[tuple[int, ...]]:

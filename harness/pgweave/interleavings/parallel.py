@@ -24,9 +24,9 @@ from contextlib import AsyncExitStack
 from typing import Any, TypeAlias, TypeVar
 
 from pgweave.interleavings.execution import Program
-from pgweave.interleavings.ledger import Job, Ledger, OnExecution, Options, Outcome, attempt
+from pgweave.interleavings.ledger import Job, Ledger, OnExecution, Options, RunEnd, attempt
 from pgweave.interleavings.report import Report
-from pgweave.interleavings.strategy import Plan, Strategy
+from pgweave.interleavings.strategy import SchedulePlan, Strategy
 
 Factory: TypeAlias = Callable[[], Program | Awaitable[Program]]
 """Makes a worker's program, once in each of its threads; it must be possible to pickle it."""
@@ -60,7 +60,7 @@ def explore_in_parallel(
         raise ValueError(f"at least one plan must be in flight: {in_flight}")
     ledger = Ledger(strategy, on_execution, options or Options())
     send = _Sender(executor, factory)
-    flight: deque[tuple[Job, list[Future[Outcome]]]] = deque()
+    flight: deque[tuple[Job, list[Future[RunEnd]]]] = deque()
     try:
         while True:
             while len(flight) < in_flight and (job := ledger.next()) is not None:
@@ -84,7 +84,7 @@ class _Sender:
         # The bytes are the same each time, so that a worker knows the program again.
         self._factory = pickle.dumps(factory)
 
-    def __call__(self, job: Job) -> list[Future[Outcome]]:
+    def __call__(self, job: Job) -> list[Future[RunEnd]]:
         return [self._executor.submit(run_in_worker, self._factory, plan) for plan in job.plans]
 
 
@@ -165,7 +165,7 @@ def prepare_worker(factory: bytes) -> None:
     worker.run(worker.program(factory))
 
 
-def run_in_worker(factory: bytes, plan: Plan) -> Outcome:
+def run_in_worker(factory: bytes, plan: SchedulePlan) -> RunEnd:
     """Run a plan with this thread's program; make that first if need be.
 
     Args:
@@ -176,5 +176,5 @@ def run_in_worker(factory: bytes, plan: Plan) -> Outcome:
     return worker.run(_run(worker, factory, plan))
 
 
-async def _run(worker: _Worker, factory: bytes, plan: Plan) -> Outcome:
+async def _run(worker: _Worker, factory: bytes, plan: SchedulePlan) -> RunEnd:
     return await attempt(await worker.program(factory), plan)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pgweave.interleavings.execution import Situation
-from pgweave.interleavings.strategy import Continuation, Coverage, Plan, Policy, Run
+from pgweave.interleavings.strategy import Continuation, Coverage, PlanRun, Policy, SchedulePlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +72,15 @@ class Random:
         self.name = f"random({runs}, seed {seed})"
         self._seeds = iter(range(seed, seed + runs))
 
-    def next(self) -> Plan | None:
+    def next(self) -> SchedulePlan | None:
         """Return a plan with the next seed."""
         seed = next(self._seeds, None)
-        return None if seed is None else Plan((), self._policy(seed), seed)
+        return None if seed is None else SchedulePlan((), self._policy(seed), seed)
 
-    def learn(self, plan: Plan, run: Run) -> None:
+    def learn(self, plan: SchedulePlan, run: PlanRun) -> None:
         """Learn nothing: every schedule is by itself."""
 
-    def forget(self, plan: Plan) -> None:
+    def forget(self, plan: SchedulePlan) -> None:
         """Miss one schedule."""
 
     def _policy(self, seed: int) -> Policy:

@@ -9,8 +9,8 @@ from pgweave.interleavings.execution import DivergenceError, Execution, Program,
 from pgweave.interleavings.strategy import (
     Continuation,
     Coverage,
-    Plan,
-    Run,
+    PlanRun,
+    SchedulePlan,
     described,
     perform,
 )
@@ -50,16 +50,16 @@ class Replay:
     ) -> None:
         if labels is not None and len(labels) != len(schedule):
             raise ValueError(f"{len(labels)} labels for {len(schedule)} steps")
-        self._plan: Plan | None = Plan(tuple(schedule), AtItsEnd())
+        self._plan: SchedulePlan | None = SchedulePlan(tuple(schedule), AtItsEnd())
         self._labels = labels
         self._shape_of = shape_of
 
-    def next(self) -> Plan | None:
+    def next(self) -> SchedulePlan | None:
         """Return the schedule, once."""
         plan, self._plan = self._plan, None
         return plan
 
-    def learn(self, plan: Plan, run: Run) -> None:
+    def learn(self, plan: SchedulePlan, run: PlanRun) -> None:
         """Check the run's length and labels.
 
         Raises:
@@ -74,7 +74,7 @@ class Replay:
                     f"step {index}: process {step.process} should take {label!r} and took {step.label!r}"
                 )
 
-    def forget(self, plan: Plan) -> None:
+    def forget(self, plan: SchedulePlan) -> None:
         """Do without it."""
 
 

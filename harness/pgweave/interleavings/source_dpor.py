@@ -33,13 +33,13 @@ from pgweave.interleavings.happens_before import Dependence, Turns, causality, h
 from pgweave.interleavings.strategy import (
     Continuation,
     Coverage,
-    Plan,
-    Run,
+    PlanRun,
+    SchedulePlan,
     preferred,
     touched,
 )
 from pgweave.interleavings.symmetry import Groups, turns_in
-from pgweave.interleavings.tree import Node, check
+from pgweave.interleavings.tree import TreeNode, check
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +94,13 @@ class SourceDPOR:
         self._dependence = dependence or Dependence()
         self._groups = groups
         self._turns: Turns = {}
-        self._root: Node | None = None
-        self._first: Plan | None = Plan((), Awake({}))
+        self._root: TreeNode | None = None
+        self._first: SchedulePlan | None = SchedulePlan((), Awake({}))
         # Deepest first; among equals, in the order in which they were added.
-        self._todo: list[tuple[int, int, Node, int]] = []
+        self._todo: list[tuple[int, int, TreeNode, int]] = []
         self._added = 0
 
-    def next(self) -> Plan | None:
+    def next(self) -> SchedulePlan | None:
         """Return the plan for the deepest branch that can be run."""
         if self._first is not None:
             plan, self._first = self._first, None
@@ -108,9 +108,9 @@ class SourceDPOR:
         if not self._todo:
             return None
         _, _, node, process = heapq.heappop(self._todo)
-        return Plan((*node.prefix(), process), Awake(_asleep_below(node, process), self._turns))
+        return SchedulePlan((*node.prefix(), process), Awake(_asleep_below(node, process), self._turns))
 
-    def learn(self, plan: Plan, run: Run) -> None:
+    def learn(self, plan: SchedulePlan, run: PlanRun) -> None:
         """Take in a run: its new nodes, and the branches that its races call for."""
         path = self._path(plan.prefix)
         check([node.situation for node in path], run.situations)
@@ -127,7 +127,7 @@ class SourceDPOR:
         if path:
             path[-1].finish(steps[-1].process)
 
-    def forget(self, plan: Plan) -> None:
+    def forget(self, plan: SchedulePlan) -> None:
         """Give up a branch; the ones after it do not sleep on it."""
         if plan.prefix:
             node, process = self._path(plan.prefix)[-1], plan.prefix[-1]
@@ -135,9 +135,9 @@ class SourceDPOR:
             self._schedule(node)
             node.finish(process)
 
-    def _path(self, prefix: Sequence[int]) -> list[Node]:
+    def _path(self, prefix: Sequence[int]) -> list[TreeNode]:
         """Return the nodes at which the processes of a prefix stepped."""
-        path: list[Node] = []
+        path: list[TreeNode] = []
         node = self._root
         for process in prefix:
             if node is None:
@@ -146,7 +146,7 @@ class SourceDPOR:
             node = node.branches[process].child
         return path
 
-    def _extend(self, path: list[Node], run: Run) -> None:
+    def _extend(self, path: list[TreeNode], run: PlanRun) -> None:
         """Add the nodes and branches of a run that are new."""
         for depth in range(len(path), len(run.execution.steps)):
             situation, sleep, parent = run.situations[depth], {}, None
@@ -154,19 +154,19 @@ class SourceDPOR:
                 parent = (path[-1], run.execution.steps[depth - 1].process)
                 sleep = _asleep_below(*parent)
                 wake(sleep, touched(run.situations[: depth + 1]))
-            node = Node(situation, parent, sleep)
+            node = TreeNode(situation, parent, sleep)
             if parent is None:
                 self._root = node
             path.append(node)
             node.add(run.execution.steps[depth].process)
             self._ran(node, run.execution.steps[depth])
 
-    def _ran(self, node: Node, step: Step) -> None:
+    def _ran(self, node: TreeNode, step: Step) -> None:
         branch = node.branches[step.process]
         branch.ran, branch.touched = True, step.touched
         self._schedule(node)
 
-    def _reverse(self, node: Node, initials: Sequence[int]) -> None:
+    def _reverse(self, node: TreeNode, initials: Sequence[int]) -> None:
         """See to it that a process that can begin a reversal is run where the race's first was."""
         # None of them sleeps here: what woke it since comes before its step, so it could not begin.
         if any(process in node.branches for process in initials):
@@ -179,11 +179,11 @@ class SourceDPOR:
                 node.add(process)
                 self._schedule(node)
 
-    def _with_turn(self, node: Node) -> list[int]:
+    def _with_turn(self, node: TreeNode) -> list[int]:
         taken = node.prefix()
         return [process for process in sorted(node.situation.ready) if has_turn(process, taken, self._turns)]
 
-    def _schedule(self, node: Node) -> None:
+    def _schedule(self, node: TreeNode) -> None:
         """Put the next branch of a node on the list, if those before it have been run."""
         waiting = [process for process, branch in node.branches.items() if not branch.ran]
         if waiting and not node.branches[waiting[0]].planned:
@@ -192,7 +192,7 @@ class SourceDPOR:
             heapq.heappush(self._todo, (-node.depth, self._added, node, waiting[0]))
 
 
-def _asleep_below(node: Node, process: int) -> dict[int, Footprint]:
+def _asleep_below(node: TreeNode, process: int) -> dict[int, Footprint]:
     """Return who sleeps while a process steps at a node: who slept there or stepped before it."""
     sleep = dict(node.sleep)
     for earlier, branch in node.branches.items():

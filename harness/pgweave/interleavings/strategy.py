@@ -35,7 +35,7 @@ class Policy(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SchedulePlan:
     """One schedule to run.
 
     Attributes:
@@ -50,7 +50,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class PlanRun:
     """What running a plan led to.
 
     Attributes:
@@ -92,17 +92,17 @@ class Strategy(Protocol):
     def coverage(self) -> Coverage:
         """What has been run when `next` returns None and every plan's run has been learned."""
 
-    def next(self) -> Plan | None:
+    def next(self) -> SchedulePlan | None:
         """Return a plan; ``None`` if there is none until one that was handed out has been learned."""
 
-    def learn(self, plan: Plan, run: Run) -> None:
+    def learn(self, plan: SchedulePlan, run: PlanRun) -> None:
         """Take in what a plan led to.
 
         Raises:
             DivergenceError: The run did otherwise than an earlier one; the strategy is as before.
         """
 
-    def forget(self, plan: Plan) -> None:
+    def forget(self, plan: SchedulePlan) -> None:
         """Take in that a plan could not be run."""
 
 
@@ -154,7 +154,7 @@ def touched(situations: Sequence[Situation]) -> Footprint:
     return announced if situation.touched is None else situation.touched | announced
 
 
-async def perform(program: Program, plan: Plan) -> Run:
+async def perform(program: Program, plan: SchedulePlan) -> PlanRun:
     """Run one plan.
 
     Raises:
@@ -171,7 +171,7 @@ async def perform(program: Program, plan: Plan) -> Run:
         )
     situations = tuple(recorder.situations)
     steps = tuple(map(_with_announced_footprint, execution.steps, situations))
-    return Run(replace(execution, steps=steps), situations)
+    return PlanRun(replace(execution, steps=steps), situations)
 
 
 def _with_announced_footprint(step: Step, situation: Situation) -> Step:
@@ -189,7 +189,7 @@ def _with_announced_footprint(step: Step, situation: Situation) -> Step:
 class _Recorder:
     """Chooses as the plan says, and keeps the situations."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: SchedulePlan) -> None:
         self.situations: list[Situation] = []
         self.chosen: list[int] = []
         self.divergence: DivergenceError | None = None

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from pgweave.interleavings.execution import Execution, Pending, Situation, Step
 from pgweave.interleavings.happens_before import Dependence, Turn, Turns
-from pgweave.interleavings.strategy import Continuation, Plan, Policy
+from pgweave.interleavings.strategy import Continuation, Policy, SchedulePlan
 
 Groups: TypeAlias = Sequence[Sequence[int]]
 """Processes that may take each other's place, in groups of at least two."""
@@ -93,7 +93,7 @@ class Renaming:
             return text
         return re.sub(rf"\b(?:{'|'.join(map(re.escape, names))})\b", lambda found: names[found[0]], text)
 
-    def plan(self, plan: Plan) -> Plan:
+    def plan(self, plan: SchedulePlan) -> SchedulePlan:
         """Return the plan in which others take the steps."""
         return replace(plan, prefix=tuple(map(self.process, plan.prefix)), policy=Renamed(plan.policy, self))
 

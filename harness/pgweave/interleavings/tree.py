@@ -30,10 +30,10 @@ class Branch:
         self.touched: Footprint | None = None
         self.planned = False
         self.ran = False
-        self.child: Node | None = None
+        self.child: TreeNode | None = None
 
 
-class Node:
+class TreeNode:
     """A situation from which runs go on.
 
     Attributes:
@@ -48,7 +48,7 @@ class Node:
     __slots__ = ("branches", "depth", "parent", "situation", "sleep", "unfinished")
 
     def __init__(
-        self, situation: Situation, parent: tuple[Node, int] | None, sleep: Mapping[int, Footprint]
+        self, situation: Situation, parent: tuple[TreeNode, int] | None, sleep: Mapping[int, Footprint]
     ) -> None:
         self.situation = situation
         self.depth: int = parent[0].depth + 1 if parent else 0

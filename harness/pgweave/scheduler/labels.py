@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from pgweave.gate import Gate, HeldStatement
-from pgweave.scheduler.process import Point, Process, State
+from pgweave.scheduler.process import Point, Process, ProcessState
 
 
 @lru_cache(maxsize=4096)
@@ -49,11 +49,11 @@ def who_waits(what: str, processes: Sequence[Process], gate: Gate | None) -> str
 
 def _waits_for(process: Process) -> str:
     match process.state:
-        case State.READY:
+        case ProcessState.READY:
             return f"ready for {label_of(process.parked[0])}"
-        case State.DONE:
+        case ProcessState.DONE:
             return "done"
-        case State.STALLED:
+        case ProcessState.STALLED:
             return "waits inside the service"
         case _ if process.waiting is not None:
             return f"waits for the answer to {one_line(process.waiting.sql)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pgweave.gate import HeldStatement, Session
-from pgweave.scheduler.process import Process, State
+from pgweave.scheduler.process import Process, ProcessState
 
 
 class Owners:
@@ -34,7 +34,7 @@ class Owners:
         """Every statement of a process is held; one that nobody can have sent passes, and is noted."""
         if isinstance(session.owner, Process) and session.owner in self._processes:
             return True
-        if any(process.state is State.STALLED for process in self._processes):
+        if any(process.state is ProcessState.STALLED for process in self._processes):
             session.owner = self
         elif self.running is not None:
             self._give(session, self.running)

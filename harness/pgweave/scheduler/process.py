@@ -20,7 +20,7 @@ current_process: ContextVar[Process | None] = ContextVar("current_process", defa
 """The process on whose behalf code runs, where that can be told from the task it runs in."""
 
 
-class State(Enum):
+class ProcessState(Enum):
     """Where a process stands between two steps.
 
     Attributes:
@@ -91,7 +91,7 @@ class Process:
     def __init__(self, index: int, name: str, steps_taken: Callable[[], int]) -> None:
         self.index = index
         self.name = name
-        self.state = State.RUNNING
+        self.state = ProcessState.RUNNING
         self.parked: deque[HeldStatement | Point] = deque()
         self.waiting: HeldStatement | None = None
         self.footprint = NOTHING

@@ -29,7 +29,7 @@ from pgweave.scheduler.labels import details_of
 from pgweave.scheduler.left_connections import LeftConnections
 from pgweave.scheduler.owners import Owners
 from pgweave.scheduler.polling import Polling
-from pgweave.scheduler.process import Body, Process, State, current_process
+from pgweave.scheduler.process import Body, Process, ProcessState, current_process
 from pgweave.scheduler.waiting import WAITING, Waiting
 
 POLLING = 6
@@ -163,7 +163,7 @@ class Run:
             self._raise_what_failed()  # others may wait for ever for what it holds
             await self._look_after_waiting(released=False)
             waiting = [process for process in self.processes if process.state in WAITING]
-            able = [process for process in self.processes if process.state is State.READY]
+            able = [process for process in self.processes if process.state is ProcessState.READY]
             pollers = [process for process in able if self._polling.polls(process)]
             ready = {
                 process.index: self._footprints.pending(process, waiting)
@@ -196,7 +196,7 @@ class Run:
         parked = process.parked.popleft()
         process.footprint, label = self._footprints.of(parked), self._footprints.label(parked)
         process.begin_step(len(self._steps))
-        process.state = State.RUNNING
+        process.state = ProcessState.RUNNING
         self._in_step = 1
         self._owners.running = process
         if isinstance(parked, HeldStatement):
@@ -229,13 +229,13 @@ class Run:
                 statement = process.parked.popleft()
                 assert isinstance(statement, HeldStatement)
                 process.footprint, process.waiting = self._footprints.of(statement), statement
-                process.state, self._owners.running = State.RUNNING, process
+                process.state, self._owners.running = ProcessState.RUNNING, process
                 statement.release()
                 await self._settle(process)
                 woke = await self._look_after_waiting(released=True, but=process)
                 self._owners.running = None
                 self._add_to_last_step(woke)
-                if process.state is State.READY and not self._polling.polls(process):
+                if process.state is ProcessState.READY and not self._polling.polls(process):
                     self._polling.forget(process)
                 if woke or not self._polling.polls(process):
                     return
@@ -256,7 +256,7 @@ class Run:
         woke: list[int] = []
         while True:
             released = await self._waiting.await_dead() or released
-            blocked = [p for p in self.processes if p.state is State.BLOCKED and p is not but]
+            blocked = [p for p in self.processes if p.state is ProcessState.BLOCKED and p is not but]
             if released and blocked:
                 await self._waiting.await_granted(blocked)
                 while await self._waiting.end_deadlock():
@@ -274,14 +274,14 @@ class Run:
 
     async def _unstalled(self, but: Process | None) -> Process | None:
         """One that waited inside the service and goes on, perhaps because of the step that is being taken."""
-        stalled = [p for p in self.processes if p.state is State.STALLED and p is not but]
+        stalled = [p for p in self.processes if p.state is ProcessState.STALLED and p is not but]
         if stalled and self._in_step and self._database is not None:
             await self._waiting.await_reaction(stalled, self._owners.unclaimed)
         free = next((p for p in stalled if p.parked or p.ended), None)
         return stalled[0] if free is None and stalled and self._owners.claim(stalled[0]) else free
 
     async def _go_on(self, process: Process) -> None:
-        process.state = State.RUNNING
+        process.state = ProcessState.RUNNING
         self._owners.running = process
         for session in process.sessions:
             session.deliver()

@@ -11,10 +11,10 @@ from pgweave.interleavings.execution import DivergenceError, SchedulingError
 from pgweave.scheduler.conditions import Limits
 from pgweave.scheduler.database import GatedDatabase
 from pgweave.scheduler.labels import who_waits
-from pgweave.scheduler.process import Process, State
+from pgweave.scheduler.process import Process, ProcessState
 from pgweave.scheduler.turns import Turns
 
-WAITING = (State.BLOCKED, State.STALLED)
+WAITING = (ProcessState.BLOCKED, ProcessState.STALLED)
 
 _CANCELLED = "57014"
 _POLL_S = 0.002
@@ -59,7 +59,7 @@ class Waiting:
             return
         await self.turn()
         if not _at_rest(process):
-            process.state = State.STALLED
+            process.state = ProcessState.STALLED
 
     async def turn(self) -> None:
         """Let the event loop turn until all have come to rest, or nobody else does for a while."""
@@ -141,7 +141,7 @@ class Waiting:
         deadline, alone_until = self._deadline(), monotonic() + _VICTIM_LOOKS_S
         self.turns.stop(_pid(process) for process in self._queue[1:])
         waiting = [process for process in self._processes if process.state in WAITING]
-        if any(process.state is State.STALLED for process in waiting):
+        if any(process.state is ProcessState.STALLED for process in waiting):
             deadline += _INSIDE * self._limits.step
         while not unclaimed and not any(map(_goes_on, waiting)):
             await waiting[0].change(_POLL_S)
@@ -171,7 +171,7 @@ class Waiting:
             elif (quiet := quiet + 1) == _REACTION and claim():
                 quiet = 0
             elif quiet > self._limits.stall:
-                process.state = State.STALLED
+                process.state = ProcessState.STALLED
                 return
             if monotonic() > deadline:
                 raise SchedulingError(self._no_progress(process))
@@ -183,7 +183,7 @@ class Waiting:
             return False
         if await self._end_deadlock(process) or process.waiting is not statement:
             return False
-        process.state = State.BLOCKED
+        process.state = ProcessState.BLOCKED
         self._queue.append(process)
         statement.session.answers.are_kept = True
         return True
@@ -235,9 +235,9 @@ class Waiting:
 
 def _at_rest(process: Process) -> bool:
     if process.parked:
-        process.state = State.READY
+        process.state = ProcessState.READY
     elif process.ended:
-        process.state = State.DONE
+        process.state = ProcessState.DONE
     else:
         return False
     return True
@@ -259,5 +259,5 @@ def _pid(process: Process) -> int:
 
 
 def _goes_on(process: Process) -> bool:
-    answered = process.state is State.BLOCKED and process.waiting is None
+    answered = process.state is ProcessState.BLOCKED and process.waiting is None
     return bool(process.parked) or process.ended or answered

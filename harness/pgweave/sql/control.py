@@ -9,7 +9,7 @@ from enum import Enum, auto
 from pgweave.sql.tokens import Token, words
 
 
-class Kind(Enum):
+class StatementKind(Enum):
     """What a statement is to the transaction.
 
     Attributes:
@@ -51,7 +51,7 @@ class Control:
         frees_locks: whether it gives back the advisory locks that the session holds.
     """
 
-    kind: Kind
+    kind: StatementKind
     isolation: str | None = None
     scope: Scope | None = None
     frees_locks: bool = False
@@ -78,12 +78,14 @@ HARMLESS_VALUES = {
     "standard_conforming_strings": {"on", "true"},
 }
 _KINDS = {
-    **dict.fromkeys(("select", "insert", "update", "delete", "with", "values", "table", "("), Kind.QUERY),
-    **dict.fromkeys(("begin", "start"), Kind.BEGIN),
-    **dict.fromkeys(("commit", "end"), Kind.COMMIT),
-    **dict.fromkeys(("rollback", "abort"), Kind.ROLLBACK),
-    **dict.fromkeys(("savepoint", "release"), Kind.SAVEPOINT),
-    **dict.fromkeys(("show", "deallocate", "discard", "close", "unlisten"), Kind.SESSION),
+    **dict.fromkeys(
+        ("select", "insert", "update", "delete", "with", "values", "table", "("), StatementKind.QUERY
+    ),
+    **dict.fromkeys(("begin", "start"), StatementKind.BEGIN),
+    **dict.fromkeys(("commit", "end"), StatementKind.COMMIT),
+    **dict.fromkeys(("rollback", "abort"), StatementKind.ROLLBACK),
+    **dict.fromkeys(("savepoint", "release"), StatementKind.SAVEPOINT),
+    **dict.fromkeys(("show", "deallocate", "discard", "close", "unlisten"), StatementKind.SESSION),
 }
 _FREE_LOCKS = {
     ("discard", "all"),
@@ -96,35 +98,35 @@ _LASTING = words("alter call comment create do drop grant import prepare reassig
 def classify(tokens: Sequence[Token]) -> Control:
     """What one statement, not empty, is to the session and its transaction."""
     verb, *rest = (token.text.lower() for token in tokens)
-    kind = _KINDS.get(verb, Kind.OTHER)
-    if kind is Kind.BEGIN:
+    kind = _KINDS.get(verb, StatementKind.OTHER)
+    if kind is StatementKind.BEGIN:
         return Control(kind, _isolation(rest), Scope.TRANSACTION)
-    if kind in (Kind.COMMIT, Kind.ROLLBACK):
+    if kind in (StatementKind.COMMIT, StatementKind.ROLLBACK):
         return _end(kind, rest)
     if verb in ("set", "reset"):
         return _set(rest)
     if (verb, *rest) in _FREE_LOCKS:
-        return Control(Kind.SESSION, frees_locks=True)
+        return Control(StatementKind.SESSION, frees_locks=True)
     return Control(kind, scope=Scope.SESSION if verb in _LASTING else None)
 
 
-def _end(kind: Kind, rest: Sequence[str]) -> Control:
+def _end(kind: StatementKind, rest: Sequence[str]) -> Control:
     left = [word for word in rest if word not in ("work", "transaction")]
-    if kind is Kind.ROLLBACK and left[:1] == ["to"]:
-        return Control(Kind.ROLLBACK_TO)
+    if kind is StatementKind.ROLLBACK and left[:1] == ["to"]:
+        return Control(StatementKind.ROLLBACK_TO)
     if left and left != ["and", "no", "chain"]:
-        return Control(Kind.OTHER, scope=Scope.SESSION)
+        return Control(StatementKind.OTHER, scope=Scope.SESSION)
     return Control(kind)
 
 
 def _set(rest: Sequence[str]) -> Control:
     match rest:
         case ["constraints", *_] | ["transaction", "snapshot", *_]:
-            return Control(Kind.OTHER, scope=Scope.TRANSACTION)
+            return Control(StatementKind.OTHER, scope=Scope.TRANSACTION)
         case ["transaction", *modes]:
-            return Control(Kind.SESSION, _isolation(modes), Scope.TRANSACTION)
+            return Control(StatementKind.SESSION, _isolation(modes), Scope.TRANSACTION)
         case ["session", "characteristics", "as", "transaction", *modes]:
-            return Control(Kind.SESSION, _isolation(modes), Scope.SESSION)
+            return Control(StatementKind.SESSION, _isolation(modes), Scope.SESSION)
         case ["session" | "local", first, *others] if first not in ("authorization", ".", "=", "to"):
             return _set([first, *others])
     return _setting(rest)
@@ -135,12 +137,12 @@ def _setting(rest: Sequence[str]) -> Control:
     value = " ".join(word for word in others if word not in ("=", "to"))
     if name in ("transaction_isolation", "default_transaction_isolation") and value not in ("", "default"):
         scope = Scope.TRANSACTION if name == "transaction_isolation" else Scope.SESSION
-        return Control(Kind.SESSION, value, scope)
+        return Control(StatementKind.SESSION, value, scope)
     harmless = name in HARMLESS_SETTINGS or value in HARMLESS_VALUES.get(name, ()) or value in ("", "default")
     # A name with a dot is an extension's or the application's own.
     if harmless or others[:1] == ["."]:
-        return Control(Kind.SESSION)
-    return Control(Kind.OTHER, scope=Scope.SESSION)
+        return Control(StatementKind.SESSION)
+    return Control(StatementKind.OTHER, scope=Scope.SESSION)
 
 
 def _isolation(modes: Sequence[str]) -> str | None:

@@ -9,10 +9,10 @@ from functools import lru_cache
 from pgweave.gate.wire import Bound
 from pgweave.interleavings.footprint import Access, Lock, Mode, Rows
 from pgweave.sql.catalog import Catalog
-from pgweave.sql.control import Control, Kind, classify
+from pgweave.sql.control import Control, StatementKind, classify
 from pgweave.sql.functions import Effects
 from pgweave.sql.housekeeping import is_housekeeping
-from pgweave.sql.plan import LockPlan, NotUnderstoodError, Plan
+from pgweave.sql.plan import LockPlan, NotUnderstoodError, StatementPlan
 from pgweave.sql.queries import Analysis
 from pgweave.sql.tokens import ScanError, Token, scan, statements
 from pgweave.sql.values import may_name_present
@@ -63,7 +63,7 @@ class _Compiled:
     """A statement, analysed; without a plan it is the same for all values."""
 
     fixed: StatementFootprint
-    plan: Plan | None = None
+    plan: StatementPlan | None = None
 
 
 def statement_footprint(sql: str, values: Sequence[Bound], catalog: Catalog) -> StatementFootprint:
@@ -98,7 +98,9 @@ def _compile(sql: str, catalog: Catalog) -> _Compiled:
     try:
         parts = statements(scan(sql))
     except ScanError as error:
-        return _Compiled(StatementFootprint((Control(Kind.OTHER),), explain=f"it is not understood: {error}"))
+        return _Compiled(
+            StatementFootprint((Control(StatementKind.OTHER),), explain=f"it is not understood: {error}")
+        )
     controls = tuple(classify(part) for part in parts)
     try:
         plan = _plan(parts, controls, catalog)
@@ -109,14 +111,16 @@ def _compile(sql: str, catalog: Catalog) -> _Compiled:
     return _Compiled(StatementFootprint(controls), plan)
 
 
-def _plan(parts: Sequence[Sequence[Token]], controls: Sequence[Control], catalog: Catalog) -> Plan | None:
-    if all(control.kind is Kind.SESSION for control in controls):
+def _plan(
+    parts: Sequence[Sequence[Token]], controls: Sequence[Control], catalog: Catalog
+) -> StatementPlan | None:
+    if all(control.kind is StatementKind.SESSION for control in controls):
         return None
     if len(parts) > 1:
         raise NotUnderstoodError("it is several statements in one text")
-    if controls[0].kind is Kind.OTHER:
+    if controls[0].kind is StatementKind.OTHER:
         raise NotUnderstoodError(f"{parts[0][0].text.upper()} is not supported")
-    return plan_statement(Analysis(parts[0], catalog)) if controls[0].kind is Kind.QUERY else None
+    return plan_statement(Analysis(parts[0], catalog)) if controls[0].kind is StatementKind.QUERY else None
 
 
 @lru_cache(maxsize=4096)

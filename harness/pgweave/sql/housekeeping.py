@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from sqlglot import exp
 
 from pgweave.sql.catalog import Catalog
-from pgweave.sql.control import HARMLESS_SETTINGS, HARMLESS_VALUES, Kind, classify
+from pgweave.sql.control import HARMLESS_SETTINGS, HARMLESS_VALUES, StatementKind, classify
 from pgweave.sql.functions import PURE, Effects, effects
 from pgweave.sql.plan import NotUnderstoodError
 from pgweave.sql.syntax import parse
@@ -60,7 +60,7 @@ def is_housekeeping(tokens: Sequence[Token]) -> bool:
     if tokens[0].is_word("select", "with", "values"):
         return _asks_for_what_is_fixed(tokens)
     control = classify(tokens)
-    return control.kind is Kind.SESSION and control.isolation is None and not control.frees_locks
+    return control.kind is StatementKind.SESSION and control.isolation is None and not control.frees_locks
 
 
 def _asks_for_what_is_fixed(tokens: Sequence[Token]) -> bool:

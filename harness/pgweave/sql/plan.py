@@ -88,7 +88,7 @@ class LockPlan:
 
 
 @dataclass(slots=True)
-class Plan:
+class StatementPlan:
     """What a statement touches, collected while it is analysed.
 
     Attributes:
@@ -115,13 +115,13 @@ class Plan:
         """Add a lock that is taken whatever the values are."""
         self.locks.append(LockPlan(lock, rows))
 
-    def move_to_end(self, other: Plan) -> None:
+    def move_to_end(self, other: StatementPlan) -> None:
         """Add what ``other`` does, at the end of the transaction."""
         self.end_reads += other.reads
         self.end_locks += other.locks
         self.end_effects |= other.effects
 
-    def include(self, other: Plan) -> None:
+    def include(self, other: StatementPlan) -> None:
         """Add what ``other`` does, at once."""
         self.reads += other.reads
         self.draws += other.draws

@@ -21,7 +21,7 @@ from pgweave.sql.equations import (
     using_links,
 )
 from pgweave.sql.functions import effects
-from pgweave.sql.plan import NotUnderstoodError, Plan, RowsPlan
+from pgweave.sql.plan import NotUnderstoodError, RowsPlan, StatementPlan
 from pgweave.sql.syntax import check_names, conjuncts, name_of, parse, table_of
 from pgweave.sql.tokens import Token, TokenKind
 from pgweave.sql.values import Comparison, Term
@@ -55,7 +55,7 @@ class Analysis:
         self, tokens: Sequence[Token], catalog: Catalog, known: Mapping[Place, Term | None] | None = None
     ) -> None:
         self.catalog = catalog
-        self.plan = Plan(effects=effects(tokens, catalog))
+        self.plan = StatementPlan(effects=effects(tokens, catalog))
         if self.plan.effects.unknown:
             raise NotUnderstoodError(self.plan.effects.unknown)
         self.tree, self._strings = parse(tokens)

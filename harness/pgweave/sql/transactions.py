@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pgweave.gate.wire import Bound
 from pgweave.interleavings.footprint import EVERYTHING, NOTHING, Access, Footprint, Mode, Rows
 from pgweave.sql.catalog import Catalog
-from pgweave.sql.control import Control, Kind, Scope
+from pgweave.sql.control import Control, Scope, StatementKind
 from pgweave.sql.footprints import READ_CLOCK, StatementFootprint, statement_footprint
 from pgweave.sql.values import renamed
 
@@ -57,7 +57,7 @@ class TransactionFootprint:
     def explain(self, sql: str) -> str:
         """Why a statement may do anything now; empty if it is understood."""
         statement = statement_footprint(sql, (), self._catalog)
-        if _kind(statement) in (Kind.COMMIT, Kind.ROLLBACK) and self.in_transaction:
+        if _kind(statement) in (StatementKind.COMMIT, StatementKind.ROLLBACK) and self.in_transaction:
             return self._session_problem or self._problem or self._end_problem
         return self._session_problem or self._problem or statement.explain
 
@@ -91,15 +91,15 @@ class TransactionFootprint:
         match _kind(statement):
             case _ if self.failed:
                 return False
-            case Kind.COMMIT:
+            case StatementKind.COMMIT:
                 return held
-            case Kind.QUERY | Kind.OTHER:
+            case StatementKind.QUERY | StatementKind.OTHER:
                 return held or bool(problem or statement.explain or statement.locks or statement.at_end)
         return False
 
     def is_commit(self, sql: str) -> bool:
         """Whether a statement ends the open transaction well: one that fails there is over."""
-        return self.in_transaction and _kind(self._statement(sql, ())) is Kind.COMMIT
+        return self.in_transaction and _kind(self._statement(sql, ())) is StatementKind.COMMIT
 
     def begin(self) -> None:
         """Begin a transaction: at ``BEGIN``, or at the first statement of a pipeline that ends with Sync."""
@@ -130,11 +130,11 @@ class TransactionFootprint:
         if self._holds_advisory_locks and any(control.frees_locks for control in statement.controls):
             return EVERYTHING
         match _kind(statement):
-            case Kind.COMMIT | Kind.ROLLBACK as kind:
-                return self._end_footprint(commit=kind is Kind.COMMIT)
-            case Kind.ROLLBACK_TO:
+            case StatementKind.COMMIT | StatementKind.ROLLBACK as kind:
+                return self._end_footprint(commit=kind is StatementKind.COMMIT)
+            case StatementKind.ROLLBACK_TO:
                 return self._released()
-            case Kind.SESSION | Kind.BEGIN | Kind.SAVEPOINT:
+            case StatementKind.SESSION | StatementKind.BEGIN | StatementKind.SAVEPOINT:
                 return NOTHING
         return self._work_footprint(statement)
 
@@ -171,17 +171,21 @@ class TransactionFootprint:
 
     def _follow(self, control: Control, statement: StatementFootprint) -> None:
         match control.kind:
-            case Kind.BEGIN if not self.in_transaction:
+            case StatementKind.BEGIN if not self.in_transaction:
                 self.begin()
-            case Kind.COMMIT | Kind.ROLLBACK:
-                self.end(commit=control.kind is Kind.COMMIT)
-            case Kind.ROLLBACK_TO:
+            case StatementKind.COMMIT | StatementKind.ROLLBACK:
+                self.end(commit=control.kind is StatementKind.COMMIT)
+            case StatementKind.ROLLBACK_TO:
                 self.failed = False
-            case Kind.SAVEPOINT:
+            case StatementKind.SAVEPOINT:
                 self._has_savepoints = True
             case _ if self.in_transaction and not self.failed:
                 self.add(statement)
-        problem = statement.explain if control.kind is Kind.OTHER else _level_problem(control.isolation or "")
+        problem = (
+            statement.explain
+            if control.kind is StatementKind.OTHER
+            else _level_problem(control.isolation or "")
+        )
         self._ends.clear()
         if control.scope is Scope.SESSION:
             self._session_problem = self._session_problem or problem
@@ -192,7 +196,7 @@ class TransactionFootprint:
         footprint = self._footprint(statement)
         if len(statement.controls) > 1:
             self._session_problem = self._session_problem or "a text of several statements failed on the way"
-        elif _kind(statement) in (Kind.COMMIT, Kind.ROLLBACK):
+        elif _kind(statement) in (StatementKind.COMMIT, StatementKind.ROLLBACK):
             self._start(in_transaction=False)
         elif self.in_transaction and not self.failed:
             self.add(statement)
@@ -210,10 +214,10 @@ def _named(value: Bound, names: Mapping[bytes, bytes]) -> Bound:
     return value if name is None else Bound(value.format, value.type_oid, name)
 
 
-def _kind(statement: StatementFootprint) -> Kind:
+def _kind(statement: StatementFootprint) -> StatementKind:
     if not statement.controls:
-        return Kind.SESSION
-    return statement.controls[0].kind if len(statement.controls) == 1 else Kind.OTHER
+        return StatementKind.SESSION
+    return statement.controls[0].kind if len(statement.controls) == 1 else StatementKind.OTHER
 
 
 def _level_problem(level: str) -> str:

@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from pgweave.sql.catalog import Catalog, Function, Table, Trigger
 from pgweave.sql.functions import effects, expression_effects, is_followed
-from pgweave.sql.plan import NotUnderstoodError, Plan
+from pgweave.sql.plan import NotUnderstoodError, StatementPlan
 from pgweave.sql.queries import Analysis
 from pgweave.sql.tokens import ScanError, Token, TokenKind, scan
 from pgweave.sql.values import Term
@@ -24,7 +24,7 @@ _END = Token(TokenKind.SYMBOL, ";")
 
 def fire(
     catalog: Catalog,
-    plan: Plan,
+    plan: StatementPlan,
     table: Table,
     event: str,
     *,
@@ -72,9 +72,11 @@ def assigned_columns(table: Table, event: str, catalog: Catalog) -> frozenset[st
     return frozenset(result)
 
 
-def _followed(catalog: Catalog, trigger: Trigger, known: Mapping[tuple[str, str], Term | None]) -> Plan:
+def _followed(
+    catalog: Catalog, trigger: Trigger, known: Mapping[tuple[str, str], Term | None]
+) -> StatementPlan:
     queries, rest = _queries(_body(catalog, trigger))
-    plan = Plan(effects=effects(rest, catalog))
+    plan = StatementPlan(effects=effects(rest, catalog))
     if trigger.condition:
         plan.effects |= expression_effects(trigger.condition, catalog)
     if plan.effects.unknown:

@@ -11,7 +11,7 @@ from pgweave.interleavings.footprint import Lock
 from pgweave.sql.catalog import Table
 from pgweave.sql.functions import expression_effects
 from pgweave.sql.keys import Row, claim_key, plan_check_of_references, reference_lock
-from pgweave.sql.plan import NotUnderstoodError, Plan, RowsPlan
+from pgweave.sql.plan import NotUnderstoodError, RowsPlan, StatementPlan
 from pgweave.sql.queries import Analysis
 from pgweave.sql.syntax import name_of
 from pgweave.sql.triggers import assigned_columns, fire
@@ -20,7 +20,7 @@ from pgweave.sql.values import Term
 _NEXTVAL = re.compile(r"nextval\('([^']+)'::regclass\)")
 
 
-def plan_statement(analysis: Analysis) -> Plan:
+def plan_statement(analysis: Analysis) -> StatementPlan:
     """The whole plan of a statement.
 
     Raises:

@@ -14,7 +14,7 @@ from enum import IntEnum
 from pgweave.visible import one_line
 
 
-class Kind(IntEnum):
+class GistKind(IntEnum):
     """What a statement does, in short; of a text of several, the greatest counts."""
 
     OTHER = 0
@@ -35,7 +35,7 @@ class Gist:
     """
 
     text: str
-    kind: Kind
+    kind: GistKind
 
 
 _NAME = r'(?:"(?:[^"]|"")*"|[^\W\d][\w$]*)'
@@ -52,11 +52,11 @@ _TOKEN = re.compile(
     re.DOTALL | re.VERBOSE,
 )
 _KINDS = {
-    **dict.fromkeys(("SELECT", "VALUES", "TABLE", "SHOW", "FETCH"), Kind.READ),
-    **dict.fromkeys(("INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE", "COPY"), Kind.WRITE),
-    **dict.fromkeys(("COMMIT", "END"), Kind.COMMIT),
-    **dict.fromkeys(("ROLLBACK", "ABORT"), Kind.ROLLBACK),
-    "LOCK": Kind.LOCK,
+    **dict.fromkeys(("SELECT", "VALUES", "TABLE", "SHOW", "FETCH"), GistKind.READ),
+    **dict.fromkeys(("INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE", "COPY"), GistKind.WRITE),
+    **dict.fromkeys(("COMMIT", "END"), GistKind.COMMIT),
+    **dict.fromkeys(("ROLLBACK", "ABORT"), GistKind.ROLLBACK),
+    "LOCK": GistKind.LOCK,
 }
 _VERBS = {"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "VALUES"}
 _SUBQUERY = "(...)"
@@ -91,7 +91,7 @@ def gist(sql: str) -> Gist:
     tokens = [match[0] for match in _TOKEN.finditer(sql) if match["space"] is None]
     found = [_statement(part) for part in _split(tokens, ";") if part]
     if not found:
-        return Gist(one_line(sql), Kind.OTHER)
+        return Gist(one_line(sql), GistKind.OTHER)
     return Gist(one_line("; ".join(one.text for one in found)), max(one.kind for one in found))
 
 
@@ -101,7 +101,7 @@ def _statement(tokens: Sequence[str]) -> Gist:
         return _with(tokens)
     if verb == "SELECT":
         return _select(tokens)
-    kind = _KINDS.get(verb, Kind.OTHER)
+    kind = _KINDS.get(verb, GistKind.OTHER)
     if verb in {"INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE"}:
         return Gist(" ".join([verb, *_target(tokens), *_conflict(tokens)]), kind)
     return Gist(_join([verb, *tokens[1:]]), kind)
@@ -114,10 +114,10 @@ def _select(tokens: Sequence[str]) -> Gist:
     tables = named or tables
     if not tables:
         calls = _ADVISORY.search(" ".join(tokens))
-        return Gist(_join(["SELECT", *tokens[1:]]), Kind.LOCK if calls else Kind.READ)
+        return Gist(_join(["SELECT", *tokens[1:]]), GistKind.LOCK if calls else GistKind.READ)
     locking = list(_lock_words(outer))
     text = " ".join(["SELECT", ", ".join(tables), *locking])
-    return Gist(text, Kind.LOCK if locking else Kind.READ)
+    return Gist(text, GistKind.LOCK if locking else GistKind.READ)
 
 
 def _with(tokens: Sequence[str]) -> Gist:
@@ -137,7 +137,7 @@ def _with(tokens: Sequence[str]) -> Gist:
             parts.append(_statement(tokens[position:]))
             break
     if not parts:
-        return Gist(_join(tokens), Kind.OTHER)
+        return Gist(_join(tokens), GistKind.OTHER)
     return Gist(" + ".join(part.text for part in parts), max(part.kind for part in parts))
 
 

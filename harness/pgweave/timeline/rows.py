@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from pgweave.timeline.gist import Gist, Kind, gist
+from pgweave.timeline.gist import Gist, GistKind, gist
 from pgweave.timeline.model import Timeline, TimelineOperation, TimelineStep
 from pgweave.visible import one_line
 
@@ -72,7 +72,7 @@ def rows(timeline: Timeline) -> tuple[Row, ...]:
 
 def short(step: TimelineStep) -> Gist:
     """A step in short: the gist of its SQL, or its label on one line."""
-    return gist(step.label) if step.kind == "statement" else Gist(one_line(step.label), Kind.OTHER)
+    return gist(step.label) if step.kind == "statement" else Gist(one_line(step.label), GistKind.OTHER)
 
 
 def outcome(step: TimelineStep) -> str:

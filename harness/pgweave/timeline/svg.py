@@ -14,7 +14,7 @@ from rich.cells import cell_len
 from pgweave.timeline import elements as svg
 from pgweave.timeline.elements import CHARACTER, Element
 from pgweave.timeline.geometry import MARGIN, Geometry
-from pgweave.timeline.gist import Kind
+from pgweave.timeline.gist import GistKind
 from pgweave.timeline.model import Timeline
 from pgweave.timeline.rows import PARTS, Row, RowKind, details, model_answers, outcome, short
 from pgweave.visible import clipped, one_line, visible
@@ -112,7 +112,7 @@ def _class(timeline: Timeline, number: int) -> str:
     step = timeline.steps[number]
     if step.kind == "clock":
         return "clock"
-    return "other" if short(step).kind is Kind.OTHER else short(step).kind.name.lower()
+    return "other" if short(step).kind is GistKind.OTHER else short(step).kind.name.lower()
 
 
 def _draw(root: Element, geometry: Geometry) -> None:

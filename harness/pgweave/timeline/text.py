@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 from rich.text import Text
 
-from pgweave.timeline.gist import Kind
+from pgweave.timeline.gist import GistKind
 from pgweave.timeline.line import Line
 from pgweave.timeline.model import Timeline
 from pgweave.timeline.rows import PARTS, Row, RowKind, model_answers, outcome, rows, short
@@ -27,12 +27,12 @@ WIDTH = 100
 _GAP = 2
 _NARROWEST = 12
 _STYLES = {
-    Kind.OTHER: "dim",
-    Kind.READ: "blue",
-    Kind.LOCK: "yellow",
-    Kind.WRITE: "magenta",
-    Kind.COMMIT: "green",
-    Kind.ROLLBACK: "red",
+    GistKind.OTHER: "dim",
+    GistKind.READ: "blue",
+    GistKind.LOCK: "yellow",
+    GistKind.WRITE: "magenta",
+    GistKind.COMMIT: "green",
+    GistKind.ROLLBACK: "red",
 }
 
 

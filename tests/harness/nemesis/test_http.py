@@ -9,7 +9,7 @@ import httpx
 import pytest
 import uvloop
 
-from payments_verify.nemesis.http import Answer, HttpPool
+from payments_verify.nemesis.http import HttpAnswer, HttpPool
 
 LIMIT_S = 30
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Seen: Yes\r\n\r\n{}"
@@ -62,7 +62,7 @@ class Server:
             writer.close()
 
 
-async def get(pool: HttpPool) -> Answer:
+async def get(pool: HttpPool) -> HttpAnswer:
     return await pool.request("GET", "/payments", headers={}, json=None)
 
 

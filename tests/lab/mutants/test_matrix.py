@@ -18,7 +18,7 @@ from lab.mutants.matrix import Kept
 from lab.mutants.plan import UNMUTATED, Planned, planned
 from lab.mutants.report import Matrix, matrix
 from lab.mutants.techniques import Technique, techniques
-from lab.mutants.trial import Interrupted, State, Trial, _told, arguments_of, run_trial
+from lab.mutants.trial import Interrupted, Trial, TrialState, _told, arguments_of, run_trial
 from payments_verify.report.kill_matrix import write_kill_matrix
 from payments_verify.report.saved import Mutants
 
@@ -26,7 +26,7 @@ TECHNIQUES = techniques(["different-keys"])
 NAMES: Sequence[TechniqueName] = list(TECHNIQUES)
 
 
-def trial(state: State = "survived", technique: TechniqueName = "machine") -> Trial:
+def trial(state: TrialState = "survived", technique: TechniqueName = "machine") -> Trial:
     killed = state == "killed"
     return Trial(
         technique=technique,
@@ -58,7 +58,7 @@ def catalogue(**expected: Sequence[TechniqueName]) -> Catalogue:
 def made(
     known: Catalogue,
     tree: Path,
-    states: Mapping[tuple[str, TechniqueName], State],
+    states: Mapping[tuple[str, TechniqueName], TrialState],
     *,
     all_techniques: bool = False,
     only: Sequence[TechniqueName] = ("machine", "stress"),
@@ -108,7 +108,7 @@ def test_a_mutant_that_another_technique_kills_is_killed_and_the_first_missed_it
 
 
 def test_the_code_as_it_is_killed_is_a_false_alarm(tmp_path: Path) -> None:
-    states: dict[tuple[str, TechniqueName], State] = {
+    states: dict[tuple[str, TechniqueName], TrialState] = {
         ("a", "machine"): "killed",
         (UNMUTATED, "stress"): "killed",
     }
@@ -118,8 +118,8 @@ def test_the_code_as_it_is_killed_is_a_false_alarm(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("state", ["no verdict", "timed out"])
-def test_the_code_as_it_is_has_to_come_through_every_technique(state: State, tmp_path: Path) -> None:
-    states: dict[tuple[str, TechniqueName], State] = {
+def test_the_code_as_it_is_has_to_come_through_every_technique(state: TrialState, tmp_path: Path) -> None:
+    states: dict[tuple[str, TechniqueName], TrialState] = {
         ("a", "machine"): "killed",
         (UNMUTATED, "stress"): state,
     }
@@ -175,7 +175,7 @@ def test_the_report_has_the_same_keys_whatever_came_of_it(tmp_path: Path) -> Non
 
 
 def test_the_picture_is_well_formed_loads_nothing_and_tells_states_apart(tmp_path: Path) -> None:
-    states: dict[tuple[str, TechniqueName], State] = {
+    states: dict[tuple[str, TechniqueName], TrialState] = {
         ("a", "machine"): "killed",
         ("b", "machine"): "timed out",
     }

@@ -17,7 +17,7 @@ from pgweave.interleavings.footprint import EVERYTHING
 from pgweave.interleavings.ledger import ATTEMPTS, Options
 from pgweave.interleavings.randomized import Random
 from pgweave.interleavings.source_dpor import SourceDPOR
-from pgweave.interleavings.strategy import Plan, Run, Strategy, perform
+from pgweave.interleavings.strategy import PlanRun, SchedulePlan, Strategy, perform
 from tests.pgweave.interleavings.captures import captures
 from tests.pgweave.interleavings.random_programs import random_program
 from tests.pgweave.interleavings.runs import explored, outcomes
@@ -69,7 +69,7 @@ def test_time_is_limited() -> None:
 def test_who_takes_in_the_executions_can_end_it() -> None:
     seen: list[Execution] = []
 
-    def third(execution: Execution, _plan: Plan) -> bool:
+    def third(execution: Execution, _plan: SchedulePlan) -> bool:
         seen.append(execution)
         return len(seen) == 3
 
@@ -164,10 +164,10 @@ class Forgetful(Random):
         self.learned: list[int | None] = []
         self.forgotten: list[int | None] = []
 
-    def learn(self, plan: Plan, _run: Run) -> None:
+    def learn(self, plan: SchedulePlan, _run: PlanRun) -> None:
         self.learned.append(plan.seed)
 
-    def forget(self, plan: Plan) -> None:
+    def forget(self, plan: SchedulePlan) -> None:
         self.forgotten.append(plan.seed)
 
 

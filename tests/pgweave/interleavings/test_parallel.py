@@ -24,7 +24,7 @@ from pgweave.interleavings.parallel import explore_in_parallel, prepare_workers,
 from pgweave.interleavings.randomized import PCT
 from pgweave.interleavings.report import Report
 from pgweave.interleavings.source_dpor import SourceDPOR
-from pgweave.interleavings.strategy import Plan, Strategy
+from pgweave.interleavings.strategy import SchedulePlan, Strategy
 from tests.pgweave.interleavings.captures import captures
 from tests.pgweave.interleavings.random_programs import random_program
 from tests.pgweave.interleavings.runs import explored, outcomes
@@ -71,7 +71,7 @@ def in_parallel(
 ) -> tuple[Report, list[Execution]]:
     found: list[Execution] = []
 
-    def keep(execution: Execution, _plan: Plan) -> None:
+    def keep(execution: Execution, _plan: SchedulePlan) -> None:
         found.append(execution)
 
     report = explore_in_parallel(

@@ -13,7 +13,7 @@ from pgweave.interleavings.execution import Execution
 from pgweave.interleavings.explore import explore
 from pgweave.interleavings.randomized import PCT, Priorities, Random
 from pgweave.interleavings.replay import replay
-from pgweave.interleavings.strategy import Coverage, Plan, Strategy, perform
+from pgweave.interleavings.strategy import Coverage, SchedulePlan, Strategy, perform
 from tests.pgweave.interleavings.captures import captures
 from tests.pgweave.interleavings.runs import explored
 from tests.pgweave.interleavings.test_exhaustive import readers
@@ -41,7 +41,7 @@ def test_a_plan_carries_the_seed_that_makes_its_schedule_again(which: int) -> No
     found: list[tuple[int | None, tuple[int, ...]]] = []
     strategy = strategies(7, 20)[which]
 
-    def keep(execution: Execution, plan: Plan) -> None:
+    def keep(execution: Execution, plan: SchedulePlan) -> None:
         found.append((plan.seed, execution.schedule))
 
     report = asyncio.run(explore(program, strategy, on_execution=keep))
@@ -67,7 +67,7 @@ def test_uniform_takes_every_first_choice_equally_often() -> None:
 
 def test_priorities_never_switch_but_at_a_change() -> None:
     for seed in range(20):
-        run = asyncio.run(perform(readers(3, 3, 3), Plan((), Priorities(seed, (1,)))))
+        run = asyncio.run(perform(readers(3, 3, 3), SchedulePlan((), Priorities(seed, (1,)))))
         schedule = run.execution.schedule
         assert schedule[0] != schedule[1]
         # Who fell comes last.
@@ -77,8 +77,8 @@ def test_priorities_never_switch_but_at_a_change() -> None:
 
 def test_of_two_that_fall_the_later_entry_is_last() -> None:
     for changes, last in (((0, 1), "second"), ((1, 0), "first")):
-        run = asyncio.run(perform(readers(2, 2, 2), Plan((), Priorities(5, changes))))
-        top = asyncio.run(perform(readers(2, 2, 2), Plan((), Priorities(5, ())))).execution.schedule
+        run = asyncio.run(perform(readers(2, 2, 2), SchedulePlan((), Priorities(5, changes))))
+        top = asyncio.run(perform(readers(2, 2, 2), SchedulePlan((), Priorities(5, ())))).execution.schedule
         fell = {"first": top[0], "second": top[2]}
         assert run.execution.schedule[-1] == fell[last]
 

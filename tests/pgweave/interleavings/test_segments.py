@@ -10,7 +10,7 @@ import pytest
 
 from pgweave.interleavings.execution import Execution, Pending, Situation
 from pgweave.interleavings.segments import FollowSegments, Segment
-from pgweave.interleavings.strategy import Plan, perform
+from pgweave.interleavings.strategy import SchedulePlan, perform
 from tests.pgweave.interleavings.captures import captures
 
 READY = Pending("a step")
@@ -53,7 +53,7 @@ def test_who_steps(
 def run(*segments: Segment) -> Execution:
     """Two captures without a lock."""
     program = captures("a", "b", locking=False)
-    return asyncio.run(perform(program, Plan((), FollowSegments(segments)))).execution
+    return asyncio.run(perform(program, SchedulePlan((), FollowSegments(segments)))).execution
 
 
 def test_one_segment_is_enough_to_interrupt_a_process() -> None:
@@ -66,5 +66,5 @@ def test_one_segment_is_enough_to_interrupt_a_process() -> None:
 def test_the_same_segments_make_the_same_run() -> None:
     policy = FollowSegments((Segment(1, 2), Segment(0, 1)))
     program = captures("a", "b")
-    once, again = (asyncio.run(perform(program, Plan((), policy))).execution for _ in range(2))
+    once, again = (asyncio.run(perform(program, SchedulePlan((), policy))).execution for _ in range(2))
     assert once.schedule == again.schedule

@@ -10,7 +10,7 @@ from pgweave.interleavings.execution import Execution, Pending, Situation, Step
 from pgweave.interleavings.footprint import NOTHING, Access, Footprint, Lock, Mode, Rows
 from pgweave.interleavings.happens_before import Turn
 from pgweave.interleavings.source_dpor import Awake, SourceDPOR
-from pgweave.interleavings.strategy import Plan, Run, perform
+from pgweave.interleavings.strategy import PlanRun, SchedulePlan, perform
 from tests.pgweave.interleavings.captures import captures
 from tests.pgweave.interleavings.runs import explored
 from tests.pgweave.interleavings.test_soundness import canonical
@@ -18,7 +18,7 @@ from tests.pgweave.interleavings.test_soundness import canonical
 LOCK = Footprint.of(Access(Mode.LOCK, Rows("accounts"), Lock.UPDATE))
 
 
-def run(*steps: Step, ready: list[dict[int, Footprint]], complete: bool = True) -> Run:
+def run(*steps: Step, ready: list[dict[int, Footprint]], complete: bool = True) -> PlanRun:
     situations = tuple(
         Situation(
             depth,
@@ -27,10 +27,10 @@ def run(*steps: Step, ready: list[dict[int, Footprint]], complete: bool = True) 
         )
         for depth, pending in enumerate(ready)
     )
-    return Run(Execution(steps, complete=complete), situations)
+    return PlanRun(Execution(steps, complete=complete), situations)
 
 
-def first(strategy: SourceDPOR) -> Plan:
+def first(strategy: SourceDPOR) -> SchedulePlan:
     plan = strategy.next()
     assert plan is not None
     assert plan.prefix == ()
@@ -41,7 +41,7 @@ def test_a_race_is_reversed_where_its_first_step_was() -> None:
     strategy = SourceDPOR()
     steps = (Step(0, "step", LOCK), Step(1, "step", LOCK))
     strategy.learn(first(strategy), run(*steps, ready=[{0: LOCK, 1: LOCK}, {1: LOCK}]))
-    assert strategy.next() == Plan((1,), Awake({0: LOCK}))
+    assert strategy.next() == SchedulePlan((1,), Awake({0: LOCK}))
     assert strategy.next() is None
 
 
@@ -63,7 +63,7 @@ def test_if_none_of_the_reversal_was_ready_then_all_who_were_are_run() -> None:
         {3: NOTHING},
     ]
     strategy.learn(first(strategy), run(*steps, ready=ready))
-    assert strategy.next() == Plan((2,), Awake({0: LOCK}))
+    assert strategy.next() == SchedulePlan((2,), Awake({0: LOCK}))
 
 
 def test_nobody_steps_out_of_turn() -> None:
@@ -79,7 +79,7 @@ def test_nobody_steps_out_of_turn() -> None:
     ]
     strategy.learn(first(strategy), run(*steps, ready=ready))
     turns = {3: Turn(after=2, number=1)}
-    assert strategy.next() == Plan((2,), Awake({0: LOCK}, turns))
+    assert strategy.next() == SchedulePlan((2,), Awake({0: LOCK}, turns))
     assert strategy._root is not None
     assert set(strategy._root.branches) == {0, 2}
     start = Situation(0, {2: Pending("step", other), 3: Pending("step", other)})
@@ -93,19 +93,19 @@ def test_the_next_branch_waits_until_it_is_known_what_those_before_it_touch() ->
     both: dict[int, Footprint] = {1: LOCK, 2: LOCK}
     steps = tuple(Step(process, "step", LOCK) for process in (0, 1, 2))
     strategy.learn(first(strategy), run(*steps, ready=[{0: LOCK, **both}, both, {2: LOCK}]))
-    assert strategy.next() == Plan((0, 2), Awake({1: LOCK}))
+    assert strategy.next() == SchedulePlan((0, 2), Awake({1: LOCK}))
     after = (Step(0, "step", LOCK), Step(2, "step", LOCK), Step(1, "step", LOCK))
     plan = strategy.next()
-    assert plan == Plan((1,), Awake({0: LOCK}))
-    strategy.learn(Plan((0, 2), Awake({})), run(*after, ready=[{0: LOCK, **both}, both, {1: LOCK}]))
+    assert plan == SchedulePlan((1,), Awake({0: LOCK}))
+    strategy.learn(SchedulePlan((0, 2), Awake({})), run(*after, ready=[{0: LOCK, **both}, both, {1: LOCK}]))
     # Process 2 is to step first as well, once it is known what process 1 touches there.
     assert strategy.next() is None
     touched = LOCK | Footprint.of(Access(Mode.READ, Rows("clock")))
     other: dict[int, Footprint] = {0: LOCK, 2: LOCK}
     steps = (Step(1, "step", touched), Step(0, "step", LOCK), Step(2, "step", LOCK))
     strategy.learn(plan, run(*steps, ready=[{0: LOCK, **both}, other, {2: LOCK}]))
-    assert strategy.next() == Plan((1, 2), Awake({0: LOCK}))
-    assert strategy.next() == Plan((2,), Awake({0: LOCK, 1: touched}))
+    assert strategy.next() == SchedulePlan((1, 2), Awake({0: LOCK}))
+    assert strategy.next() == SchedulePlan((2,), Awake({0: LOCK, 1: touched}))
 
 
 def test_awake_ends_a_run_when_all_that_are_ready_sleep() -> None:

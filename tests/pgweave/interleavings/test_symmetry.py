@@ -17,7 +17,7 @@ from pgweave.interleavings.footprint import Rows
 from pgweave.interleavings.ledger import ATTEMPTS, Options
 from pgweave.interleavings.report import Report
 from pgweave.interleavings.source_dpor import SourceDPOR
-from pgweave.interleavings.strategy import Plan
+from pgweave.interleavings.strategy import SchedulePlan
 from pgweave.interleavings.symmetry import Renaming, Symmetry
 from tests.pgweave.interleavings.captures import captures
 from tests.pgweave.interleavings.random_programs import random_operation, random_process
@@ -262,7 +262,7 @@ def test_a_run_that_differs_is_judged_as_well() -> None:
 
         return take
 
-    def is_wrong(execution: Execution, _plan: Plan) -> bool:
+    def is_wrong(execution: Execution, _plan: SchedulePlan) -> bool:
         judged.append(execution)
         return sum(step.label.startswith("write") for step in execution.steps) > 1
 

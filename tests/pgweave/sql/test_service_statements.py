@@ -12,7 +12,7 @@ from payments_core.infrastructure.postgres.session import needs, set_all
 from pgweave import clock
 from pgweave.interleavings.footprint import Access, Lock, Rows
 from pgweave.sql.catalog import Catalog
-from pgweave.sql.control import Kind
+from pgweave.sql.control import StatementKind
 from pgweave.sql.footprints import READ_CLOCK, is_scheduling_point, statement_footprint
 from tests.pgweave.sql.support import ONE, all_bound, lock, numbered, read
 from tests.support.postgres import Database
@@ -110,10 +110,10 @@ EXPECTED: list[tuple[str, list[Any], set[Access], set[Access], set[Rows], set[Ac
 OUTSIDE_REQUESTS = {"SESSION_STATE", "RIGHTS", "LOAD_GUARDS", "IS_CITUS", "REFUSING_WORKERS"}
 """What a new connection, or a look at the readiness, asks."""
 CONTROLS = {
-    "BEGIN": Kind.BEGIN,
-    "BEGIN_SERIALIZABLE": Kind.BEGIN,
-    "COMMIT": Kind.COMMIT,
-    "ROLLBACK": Kind.ROLLBACK,
+    "BEGIN": StatementKind.BEGIN,
+    "BEGIN_SERIALIZABLE": StatementKind.BEGIN,
+    "COMMIT": StatementKind.COMMIT,
+    "ROLLBACK": StatementKind.ROLLBACK,
 }
 
 
@@ -138,7 +138,9 @@ def test_what_each_statement_touches(
 
 
 @pytest.mark.parametrize(("name", "kind"), CONTROLS.items())
-def test_the_statements_that_begin_and_end_transactions(catalog: Catalog, name: str, kind: Kind) -> None:
+def test_the_statements_that_begin_and_end_transactions(
+    catalog: Catalog, name: str, kind: StatementKind
+) -> None:
     footprint = statement_footprint(getattr(service, name), (), catalog)
     assert [control.kind for control in footprint.controls] == [kind]
     assert not footprint.explain

@@ -6,60 +6,60 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgweave.timeline.gist import Kind, gist
+from pgweave.timeline.gist import GistKind, gist
 
 CASES = [
-    ("SELECT a, b FROM payments WHERE id = $1", "SELECT payments", Kind.READ),
-    ("select a from payments for no key update", "SELECT payments FOR NO KEY UPDATE", Kind.LOCK),
-    ("SELECT payment_clock()", "SELECT payment_clock()", Kind.READ),
-    ("SELECT extract(epoch FROM now())", "SELECT extract(epoch FROM now())", Kind.READ),
+    ("SELECT a, b FROM payments WHERE id = $1", "SELECT payments", GistKind.READ),
+    ("select a from payments for no key update", "SELECT payments FOR NO KEY UPDATE", GistKind.LOCK),
+    ("SELECT payment_clock()", "SELECT payment_clock()", GistKind.READ),
+    ("SELECT extract(epoch FROM now())", "SELECT extract(epoch FROM now())", GistKind.READ),
     (
         (
             "SELECT count(*) FROM a JOIN b ON a.x = b.x, LATERAL (SELECT 1) q WHERE a.d IS DISTINCT FROM 3 "
             "ORDER BY x LIMIT 3 FOR UPDATE OF a, q SKIP LOCKED"
         ),
         "SELECT a, b FOR UPDATE SKIP LOCKED",
-        Kind.LOCK,
+        GistKind.LOCK,
     ),
-    ("SELECT i FROM p WHERE c <= (SELECT clock() FROM other)", "SELECT p", Kind.READ),
-    ("SELECT x FROM t1 UNION SELECT y FROM t2", "SELECT t1, t2", Kind.READ),
-    ("SELECT $$ FROM x $$, ' FROM y', $1::int FROM z -- FROM w", "SELECT z", Kind.READ),
+    ("SELECT i FROM p WHERE c <= (SELECT clock() FROM other)", "SELECT p", GistKind.READ),
+    ("SELECT x FROM t1 UNION SELECT y FROM t2", "SELECT t1, t2", GistKind.READ),
+    ("SELECT $$ FROM x $$, ' FROM y', $1::int FROM z -- FROM w", "SELECT z", GistKind.READ),
     (
         "SELECT pg_advisory_xact_lock(hashtext($1))",
         "SELECT pg_advisory_xact_lock(hashtext($1))",
-        Kind.LOCK,
+        GistKind.LOCK,
     ),
-    ("INSERT INTO capture_attempts (a) VALUES ($1)", "INSERT capture_attempts", Kind.WRITE),
+    ("INSERT INTO capture_attempts (a) VALUES ($1)", "INSERT capture_attempts", GistKind.WRITE),
     (
         "INSERT INTO t (a) VALUES ($1) ON CONFLICT (a) DO NOTHING RETURNING a",
         "INSERT t ON CONFLICT DO NOTHING",
-        Kind.WRITE,
+        GistKind.WRITE,
     ),
-    ("\n  UPDATE payments\n  SET state = 'x'\n", "UPDATE payments", Kind.WRITE),
-    ('DELETE FROM ONLY "we ird"."x" WHERE true', 'DELETE "we ird"."x"', Kind.WRITE),
+    ("\n  UPDATE payments\n  SET state = 'x'\n", "UPDATE payments", GistKind.WRITE),
+    ('DELETE FROM ONLY "we ird"."x" WHERE true', 'DELETE "we ird"."x"', GistKind.WRITE),
     (
         (
             "WITH l AS MATERIALIZED (SELECT * FROM p FOR UPDATE), k AS (INSERT INTO q SELECT 1) "
             "UPDATE p SET a = (SELECT 1)"
         ),
         "SELECT p FOR UPDATE + INSERT q + UPDATE p",
-        Kind.WRITE,
+        GistKind.WRITE,
     ),
-    ("LOCK TABLE t IN SHARE MODE", "LOCK TABLE t IN SHARE MODE", Kind.LOCK),
-    ("begin isolation level repeatable read", "BEGIN isolation level repeatable read", Kind.OTHER),
-    ("COMMIT", "COMMIT", Kind.COMMIT),
-    ("ROLLBACK TO SAVEPOINT a", "ROLLBACK TO SAVEPOINT a", Kind.ROLLBACK),
-    ("BEGIN; UPDATE t SET a = ';'; COMMIT;", "BEGIN; UPDATE t; COMMIT", Kind.COMMIT),
-    ("SET LOCAL lock_timeout = '1s'", "SET LOCAL lock_timeout = '1s'", Kind.OTHER),
-    ("", "", Kind.OTHER),
-    ("-- nothing", "-- nothing", Kind.OTHER),
-    ("'unterminated", "' unterminated", Kind.OTHER),
-    ("WITH x AS (SELECT 1", "WITH x AS(SELECT 1", Kind.OTHER),
+    ("LOCK TABLE t IN SHARE MODE", "LOCK TABLE t IN SHARE MODE", GistKind.LOCK),
+    ("begin isolation level repeatable read", "BEGIN isolation level repeatable read", GistKind.OTHER),
+    ("COMMIT", "COMMIT", GistKind.COMMIT),
+    ("ROLLBACK TO SAVEPOINT a", "ROLLBACK TO SAVEPOINT a", GistKind.ROLLBACK),
+    ("BEGIN; UPDATE t SET a = ';'; COMMIT;", "BEGIN; UPDATE t; COMMIT", GistKind.COMMIT),
+    ("SET LOCAL lock_timeout = '1s'", "SET LOCAL lock_timeout = '1s'", GistKind.OTHER),
+    ("", "", GistKind.OTHER),
+    ("-- nothing", "-- nothing", GistKind.OTHER),
+    ("'unterminated", "' unterminated", GistKind.OTHER),
+    ("WITH x AS (SELECT 1", "WITH x AS(SELECT 1", GistKind.OTHER),
 ]
 
 
 @pytest.mark.parametrize(("sql", "text", "kind"), CASES, ids=[text or "empty" for _, text, _ in CASES])
-def test_statements(sql: str, text: str, kind: Kind) -> None:
+def test_statements(sql: str, text: str, kind: GistKind) -> None:
     found = gist(sql)
     assert (found.text, found.kind) == (text, kind)
 
