@@ -26,7 +26,7 @@ from lab.mutants.edit import EditError
 from lab.mutants.elsewhere import Elsewhere
 from lab.mutants.matrix import Kept, run_all
 from lab.mutants.plan import UNMUTATED, Planned, copies, planned
-from lab.mutants.report import Matrix, matrix
+from lab.mutants.results import Matrix, matrix
 from lab.mutants.techniques import techniques
 from lab.mutants.trial import Trial, run_trial
 from payments_verify.cli.ends import written

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from lab.tla.models import Model, counts
 from lab.tla.output import Found
 from lab.tla.tlc import Tlc
-from lab.tla.values import Function, Value, render
+from lab.tla.values import Function, Value, write_value
 from payments_verify.result import CheckResult
 from pgweave.verdict import Verdict
 
@@ -85,7 +85,7 @@ def _changes(path: str, before: Value, after: Value) -> Iterator[str]:
         isinstance(after, Function) and isinstance(before, Function) and after.keys() == before.keys()
     ):
         for key, value in after.items():
-            part = f"{path}.{key}" if isinstance(key, str) else f"{path}[{render(key)}]"
+            part = f"{path}.{key}" if isinstance(key, str) else f"{path}[{write_value(key)}]"
             yield from _changes(part, None if before is None else before[key], value)
     else:
-        yield f"{path} = {render(after)}"
+        yield f"{path} = {write_value(after)}"

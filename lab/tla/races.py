@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.tla.values import parse, render
+from lab.tla.values import parse, write_value
 from payments_verify.payments.scenarios import (
     AMOUNT,
     WINDOW,
@@ -95,10 +95,10 @@ def configuration(scenario: Scenario, protocol: Protocol, specification: str) ->
     configured = _CONFIGURATION.format(
         specification=specification,
         prepared=_PREPARED[scenario.prepared],
-        locking=render(protocol.locking),
-        look_up=render(protocol.look_up),
-        clock=render(protocol.clock),
-        constraints=render(protocol.constraints),
+        locking=write_value(protocol.locking),
+        look_up=write_value(protocol.look_up),
+        clock=write_value(protocol.clock),
+        constraints=write_value(protocol.constraints),
     )
     return configured + ("    BeginsAt <- Window\n" if scenario.past_window else "")
 
@@ -117,7 +117,7 @@ def _program(actor: Actor) -> str:
         case Client(commands):
             return f"Client(<<{', '.join(map(_command, commands))}>>)"
         case Holder(leaving):
-            return f"Holds({render(_LEAVING[leaving])})"
+            return f"Holds({write_value(_LEAVING[leaving])})"
         case Sweeper():
             return "Sweeps"
         case Tick(offset):
@@ -132,13 +132,13 @@ def _command(command: Command) -> str:
     match command.f:
         case "capture" if command.payment == 0:
             key, amount = command.arguments["key"], command.arguments["amount"]
-            return f"CaptureOf({render(key)}, Price + {amount - AMOUNT})"
+            return f"CaptureOf({write_value(key)}, Price + {amount - AMOUNT})"
         case "authorize" if command.arguments["window"] == WINDOW:
             return '[f |-> "authorize", window |-> Window]'
         case "create" if command.payment == 0:
             return f'[f |-> "create", amount |-> Price + {command.arguments["amount"] - AMOUNT}]'
         case "fail":
-            return f'[f |-> "fail", reason |-> {render(command.arguments["reason"])}]'
+            return f'[f |-> "fail", reason |-> {write_value(command.arguments["reason"])}]'
         case "read":
             return '[f |-> "read"]'
     raise NotModelledError(f"the specification has no command like {command.name}")

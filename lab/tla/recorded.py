@@ -17,7 +17,7 @@ from pathlib import Path
 
 from lab.tla.races import NotModelledError, Protocol, configuration, programs_of
 from lab.tla.tlc import Tlc
-from lab.tla.values import Function, Value, parse, render, unquoted
+from lab.tla.values import Function, Value, parse, unquoted, write_value
 from payments_verify.payments.actors import SENT
 from payments_verify.payments.race_result import RaceResult
 from payments_verify.payments.scenarios import Actor, Client, Scenario
@@ -189,7 +189,7 @@ def validate(
         NotModelledError: the specification does not have this scenario, or TLC could make nothing of a run.
         TlcError: TLC could not be run.
     """
-    texts = ["  " + render(tuple(events)) for events in runs]
+    texts = ["  " + write_value(tuple(events)) for events in runs]
     module = _MODULE.format(programs=programs_of(scenario), executions=",\n".join(texts))
     constants = configuration(scenario, protocol or Protocol(), "RecordedSpec")
     followed = _Followed()

@@ -51,7 +51,7 @@ def parse(text: str) -> Value:
     return value
 
 
-def render(value: Value) -> str:
+def write_value(value: Value) -> str:
     """A value as TLA+ text."""
     match value:
         case bool():
@@ -61,11 +61,11 @@ def render(value: Value) -> str:
         case str():
             return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
         case tuple():
-            return "<<" + ", ".join(map(render, value)) + ">>"
+            return "<<" + ", ".join(map(write_value, value)) + ">>"
         case frozenset():
-            return "{" + ", ".join(sorted(map(render, value))) + "}"
+            return "{" + ", ".join(sorted(map(write_value, value))) + "}"
         case Mapping():
-            return "[" + ", ".join(f"{name} |-> {render(each)}" for name, each in value.items()) + "]"
+            return "[" + ", ".join(f"{name} |-> {write_value(each)}" for name, each in value.items()) + "]"
     raise TypeError(f"no value of TLA+: {value!r}")
 
 

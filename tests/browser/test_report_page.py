@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from payments_verify.report.page import render
+from payments_verify.report.page import make_page
 from payments_verify.report.saved import of_json
 from tests.browser.chromium import chromium
 from tests.harness.report.saved_reports import green, mutants, red
@@ -60,7 +60,7 @@ def scheme(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def opened(browser: Browser, tmp_path: Path, scheme: str) -> Iterator[Page]:
     file = tmp_path / "index.html"
-    file.write_text(render(of_json(red(), "")))
+    file.write_text(make_page(of_json(red(), "")))
     page = Opened(browser, file, WIDTHS["wide"], scheme)
     yield page.page
     page.close(file)
@@ -72,7 +72,7 @@ def test_it_opens_without_a_complaint_and_fits(
     browser: Browser, tmp_path: Path, name: str, width: str, scheme: str
 ) -> None:
     file = tmp_path / "index.html"
-    file.write_text(render(of_json(REPORTS[name], "")))
+    file.write_text(make_page(of_json(REPORTS[name], "")))
     opened = Opened(browser, file, WIDTHS[width], scheme)
     wider = opened.page.evaluate(
         "document.documentElement.scrollWidth - document.documentElement.clientWidth"
@@ -92,7 +92,7 @@ def test_it_opens_without_a_complaint_and_fits(
 def test_what_would_be_a_complaint_is_heard(browser: Browser, tmp_path: Path) -> None:
     file = tmp_path / "index.html"
     file.write_text(
-        render(of_json(green(), "")).replace("</main>", "<img src='http://127.0.0.1:9/x'/></main>")
+        make_page(of_json(green(), "")).replace("</main>", "<img src='http://127.0.0.1:9/x'/></main>")
     )
     opened = Opened(browser, file, 800, "light")
     expect(opened.page.locator(".banner")).to_be_visible()
@@ -178,7 +178,7 @@ def test_the_schedule_is_walked_along_when_it_has_the_focus(opened: Page) -> Non
 
 def test_without_a_script_the_failure_is_still_there(browser: Browser, tmp_path: Path) -> None:
     file = tmp_path / "index.html"
-    file.write_text(render(of_json(red(), "")))
+    file.write_text(make_page(of_json(red(), "")))
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(file.as_uri())

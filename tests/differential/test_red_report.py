@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from payments_verify.report.page import render
+from payments_verify.report.page import make_page
 from payments_verify.report.saved import of_json, read
 from payments_verify.state_edges import Edge, edges_of
 from pgweave.history.attempt import Attempt
@@ -86,7 +86,7 @@ def test_the_page_shows_them(folder: Path, report: dict[str, Any]) -> None:
     drawn = sum(len(check["timelines"]) for check in report["checks"])
     assert page.elements.count("figure") == drawn >= 6
     assert "here the run and the model part" in page.text
-    assert text == render(read(folder))
+    assert text == make_page(read(folder))
 
 
 def test_what_was_exercised_and_how_many_schedules_there_are_is_counted(report: dict[str, Any]) -> None:
@@ -114,4 +114,4 @@ def test_the_machines_shortest_program_is_drawn(tmp_path: Path) -> None:
     assert attempt.calls[blocked.call].text.endswith("-> captured")
     common = {"format": "payments-verify-report", "version": 2, "verdict": "violated", "exit_code": 1}
     rest = {"seconds": 1.0, "finished_at": "", "seed": 1, "quick": True, "checks": [check]}
-    assert "window_expired" in Page(render(of_json({**common, **rest}, ""))).text
+    assert "window_expired" in Page(make_page(of_json({**common, **rest}, ""))).text

@@ -8,8 +8,8 @@ import msgspec
 from rich.console import Console
 
 from payments_verify.cli.running import show
-from payments_verify.nemesis.report import FaultTally, SoakReport
 from payments_verify.nemesis.soak import RunReport
+from payments_verify.nemesis.soak_report import FaultTally, SoakReport
 from payments_verify.payments.checks import machine_check
 from payments_verify.payments.conformance_levels import LevelResult
 from payments_verify.result import CheckResult, Reach, line_of, overall_line

@@ -6,7 +6,7 @@ and ``stream`` read one snapshot of a database in the order of the payments, ``w
 audits a share of it, and ``run`` starts the workers and sums up.
 """
 
-from payments_verify.audit.report import AuditError, AuditReport, Finding
+from payments_verify.audit.findings import AuditError, AuditReport, Finding
 from payments_verify.audit.run import audit
 
 __all__ = ["AuditError", "AuditReport", "Finding", "audit"]

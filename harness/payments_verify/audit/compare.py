@@ -20,8 +20,8 @@ from payments_model import (
     state_of,
     violations,
 )
+from payments_verify.audit.findings import Finding, finding
 from payments_verify.audit.replay import Replay, replay
-from payments_verify.audit.report import Finding, finding
 from payments_verify.audit.rows import (
     CAPTURES,
     REASONS,

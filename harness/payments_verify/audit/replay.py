@@ -18,7 +18,7 @@ from payments_model import (
     Payment,
     step,
 )
-from payments_verify.audit.report import Finding, finding
+from payments_verify.audit.findings import Finding, finding
 from payments_verify.audit.rows import OUTCOMES, REASONS, EventRow, name_of
 from payments_verify.audit.rules import rule_of_event
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import msgspec
 import psycopg
 
-from payments_verify.audit.report import AuditError, AuditReport
+from payments_verify.audit.findings import AuditError, AuditReport
 from payments_verify.audit.snapshot import Snapshot, address, taken
 from payments_verify.audit.worker import Done, Task
 from payments_verify.result import Progress, no_progress

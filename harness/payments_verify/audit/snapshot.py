@@ -13,7 +13,7 @@ from psycopg.abc import Buffer
 from psycopg.adapt import Loader
 from psycopg.pq import Format
 
-from payments_verify.audit.report import AuditError
+from payments_verify.audit.findings import AuditError
 from payments_verify.audit.rows import AttemptRow, EventRow, PaymentRow
 from payments_verify.called import command_line
 

@@ -14,7 +14,7 @@ from typing import BinaryIO
 import msgspec
 
 from payments_verify.audit.compare import examine
-from payments_verify.audit.report import Counts, Finding, finding
+from payments_verify.audit.findings import Counts, Finding, finding
 from payments_verify.audit.snapshot import Connection, Part, connected, join
 from payments_verify.audit.stream import pasts, without_payment
 

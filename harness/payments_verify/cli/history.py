@@ -237,7 +237,7 @@ def _drawn(report: FileReport, attempts: tuple[Attempt, ...]) -> Drawn:
 def _write(page: Path, drawn: Sequence[Drawn]) -> Path:
     try:
         page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text(history_page.render(drawn), encoding="utf-8")
+        page.write_text(history_page.make_history_page(drawn), encoding="utf-8")
     except OSError as error:
         raise OSError(f"{page}: cannot be written: {error.strerror}") from error
     say(f"drawn: {page}", err=True)

@@ -19,9 +19,9 @@ from payments_verify.cli.exits import leave
 from payments_verify.cli.options import Json, PostgresBin
 from payments_verify.cli.running import print_json, print_text, progress_bar, quoted, say, verdict_text
 from payments_verify.nemesis.catalog import FAULTS
-from payments_verify.nemesis.report import SoakReport, histories, judge_rest, summed_up
 from payments_verify.nemesis.soak import SoakPlan
 from payments_verify.nemesis.soak import soak as run_soak
+from payments_verify.nemesis.soak_report import SoakReport, histories, judge_rest, summed_up
 from payments_verify.nemesis.window import Pace, WindowReport
 from payments_verify.result import line_of
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import uvloop
 
 from payments_verify.nemesis.catalog import SLICE
-from payments_verify.nemesis.report import SoakReport, judge_rest, summed_up
 from payments_verify.nemesis.soak import SoakPlan, soak
+from payments_verify.nemesis.soak_report import SoakReport, judge_rest, summed_up
 from payments_verify.nemesis.window import Pace, WindowReport
 from payments_verify.result import CheckResult, Progress, no_progress
 from payments_verify.state_edges import edge_counts

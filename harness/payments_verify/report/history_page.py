@@ -46,7 +46,7 @@ class Drawn:
     attempts: tuple[Attempt, ...]
 
 
-def render(histories: Sequence[Drawn]) -> str:
+def make_history_page(histories: Sequence[Drawn]) -> str:
     """Make the page.
 
     Args:

@@ -36,7 +36,7 @@ _SECTIONS: tuple[Callable[[Saved], Element | None], ...] = (
 )
 
 
-def render(report: Saved) -> str:
+def make_page(report: Saved) -> str:
     """Make the page.
 
     Args:
@@ -80,7 +80,7 @@ def write(folder: Path) -> Path:
     """
     report = read(folder)
     try:
-        text = render(report)
+        text = make_page(report)
     except (KeyError, TypeError, ValueError) as error:
         problem = f"{type(error).__name__}: {error}"
         raise ReportError(

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from payments_verify.cli import app
-from payments_verify.report.page import render, write
+from payments_verify.report.page import make_page, write
 from payments_verify.report.saved import ReportError, of_json, read
 from tests.harness.report.reading import Page
 from tests.harness.report.saved_reports import check, green, mutants, red
@@ -22,7 +22,7 @@ NAMESPACE = "http://www.w3.org/2000/svg"
 
 
 def page_of(report: dict[str, Any]) -> tuple[str, Page]:
-    text = render(of_json(report, "report.json"))
+    text = make_page(of_json(report, "report.json"))
     return text, Page(text)
 
 
@@ -45,7 +45,7 @@ def test_it_is_one_file_that_loads_nothing(report: dict[str, Any]) -> None:
     assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-")
     hosts = set(re.findall(r"https?://[^\"'\s<\\)]*", text.replace(MARKUP, "")))
     assert hosts <= {NAMESPACE}
-    assert render(of_json(report, "report.json")) == text
+    assert make_page(of_json(report, "report.json")) == text
 
 
 @every_report
@@ -184,7 +184,7 @@ def test_it_is_made_again_from_what_was_saved(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     page = tmp_path / "index.html"
     assert result.stdout == f"written: {page}\n"
-    assert page.read_text() == render(of_json({**red(), "mutants": mutants()}, ""))
+    assert page.read_text() == make_page(of_json({**red(), "mutants": mutants()}, ""))
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b"{}", b'{"format": "payments-verify-mutants"}'])

@@ -16,7 +16,7 @@ import pytest
 from lab.mutants.catalogue import Catalogue, Mutant, TechniqueName
 from lab.mutants.matrix import Kept
 from lab.mutants.plan import UNMUTATED, Planned, planned
-from lab.mutants.report import Matrix, matrix
+from lab.mutants.results import Matrix, matrix
 from lab.mutants.techniques import Technique, techniques
 from lab.mutants.trial import Interrupted, Trial, TrialState, _told, arguments_of, run_trial
 from payments_verify.report.kill_matrix import write_kill_matrix

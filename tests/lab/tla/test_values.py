@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab.tla.values import Function, ValueSyntaxError, parse, render, unquoted
+from lab.tla.values import Function, ValueSyntaxError, parse, unquoted, write_value
 
 VALUES = {
     "TRUE": True,
@@ -41,12 +41,12 @@ def test_what_is_no_value_is_refused(text: str) -> None:
     "value", [True, 7, 'a "word" \\', (1, ("b",)), frozenset({1, 2}), Function(a=1, b=Function(c=()))]
 )
 def test_what_is_written_is_read_again(value: object) -> None:
-    assert parse(render(value)) == value
+    assert parse(write_value(value)) == value
 
 
 def test_what_has_no_words_is_refused() -> None:
     with pytest.raises(TypeError, match=r"1\.5"):
-        render(1.5)
+        write_value(1.5)
 
 
 def test_a_printed_string_is_unquoted() -> None:

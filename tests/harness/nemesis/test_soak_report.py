@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from payments_verify.nemesis import report as module
+from payments_verify.nemesis import soak_report as module
 from payments_verify.nemesis.judge import kept
-from payments_verify.nemesis.report import histories, judge_rest, summed_up
+from payments_verify.nemesis.soak_report import histories, judge_rest, summed_up
 from payments_verify.nemesis.window import Incident
 from tests.harness.nemesis.windows import GOOD, authorize, capture, create, rows, run, window
 
