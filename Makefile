@@ -38,6 +38,7 @@ TLA_STAMP := $(VENV)/.tla
 PEERS := examples/peers
 TUTORIAL_STAMP := build/peers/tutorial/.synced
 SITE_STAMP := build/site/.synced
+SEATS_STAMP := examples/seats/node_modules/.package-lock.json
 INVOICES_STAMP := $(PEERS)/invoices/node_modules/.package-lock.json
 
 .PHONY: help
@@ -94,7 +95,11 @@ $(TUTORIAL_STAMP): $(PEERS)/tutorial/requirements.lock $(STAMP)
 .PHONY: node
 node:
 	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null && command -v npm >/dev/null \
-	  || { echo "Node 20 or newer and its npm are needed for $(PEERS)/invoices, and are not on the PATH"; exit 2; } >&2
+	  || { echo "Node 20 or newer and its npm are needed, and are not on the PATH"; exit 2; } >&2
+
+$(SEATS_STAMP): examples/seats/package-lock.json | node
+	@cd examples/seats && npm ci --silent --no-audit --no-fund
+	@touch $@
 
 $(INVOICES_STAMP): $(PEERS)/invoices/package-lock.json | node
 	@cd $(PEERS)/invoices && npm ci --silent --no-audit --no-fund
@@ -179,6 +184,10 @@ test-long: $(BENCH_STAMP) $(TLA_STAMP) $(MUTATION_STAMP) ## Run the tests that t
 .PHONY: test-peers
 test-peers: $(STAMP) $(INVOICES_STAMP) $(TUTORIAL_STAMP) ## Examine services that are not ours (needs Node 20)
 	@$(BIN)/pytest -m peers tests/conformance
+
+.PHONY: test-examples
+test-examples: $(BENCH_STAMP) $(SEATS_STAMP) ## Explore the examples: right in every order, and each bug found (needs Node 20)
+	@$(BIN)/pytest -m "long or not long" examples
 
 .PHONY: test-file
 test-file: $(TLA_STAMP) ## Run one test file or test: make test-file FILE=tests/model/test_step.py

@@ -22,6 +22,7 @@ class Heard:
         scenario: whose clients they are.
         address: where they turn to.
         world: what the setup returned.
+        dsn: leads through the proxy, for clients that are none of the service's: a clock, an administrator.
         facts: what is known of them: if some are answered without a statement, beginning is a step.
         done: the operations that were answered, or that raised something.
     """
@@ -29,6 +30,7 @@ class Heard:
     scenario: Scenario
     address: str
     world: object
+    dsn: str = ""
     facts: Facts = field(default_factory=Facts)
     done: list[ScheduledOperation] = field(default_factory=list)
     _begun_after: list[int] = field(default_factory=list)
@@ -44,7 +46,7 @@ class Heard:
                 begun_after = len(self.done)
                 if self.facts.answers_alone:
                     await process.point(f"{self._text(operation)} begins", EVERYTHING)
-                given = (self.address, self.world)
+                given = (self.address, self.world, self.dsn)
                 try:
                     answer = await call(client, *given[: arguments_taken(client, len(given))])
                 except Exception as error:  # noqa: BLE001 - the client's; it is told
@@ -66,7 +68,7 @@ class Heard:
         """The first operation that raised something, and what; empty if none did."""
         return next(
             (
-                f"{self._text(each)} raised {named(each.result)}"
+                f"{self._text(each)} raised {self._told(each)}"
                 for each in self.done
                 if isinstance(each.result, Exception)
             ),
@@ -119,12 +121,17 @@ class Heard:
             TimelineOperation(
                 each.process,
                 self._text(each),
-                named(each.result) if isinstance(each.result, Exception) else repr(each.result),
+                self._told(each),
                 first=each.first,
                 last=None if each.first is None else each.answered,
             )
             for each in sorted(self.done, key=lambda one: one.process)
         )
+
+    def _told(self, each: ScheduledOperation) -> str:
+        """What was answered or raised; where the service is differs from one run to the next."""
+        told = named(each.result) if isinstance(each.result, Exception) else repr(each.result)
+        return told.replace(self.address, "…") if self.address else told
 
     def _text(self, each: ScheduledOperation) -> str:
         argument = argument_of(each.value)

@@ -78,7 +78,7 @@ class Leftovers:
         return ""
 
     async def _answer(self, client: Client) -> str:
-        given = (self._address, await self._set_up())
+        given = (self._address, await self._set_up(), self._gate.tcp_dsn)
         try:
             return repr(
                 await asyncio.wait_for(call(client, *given[: arguments_taken(client, len(given))]), _LIMIT_S)

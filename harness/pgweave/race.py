@@ -51,10 +51,10 @@ async def race_of(scenario: Scenario, dsn: str) -> AsyncIterator[Race[str]]:
         await set_up(scenario, dsn)  # it may make the tables
         await _require_no_transaction(dsn)
         address = await _address(scenario, gate, stack)
-        database = GatedDatabase(gate, monitor, Catalog.load(dsn), Turns(ours=False))
         leftovers = Leftovers(scenario, gate, address, partial(set_up, scenario, dsn))
         if scenario.service is not None:
             await leftovers.learn()
+        database = GatedDatabase(gate, monitor, Catalog.load(dsn), Turns(ours=False))
         yield Race(ClientsDomain(scenario, dsn, address, database, leftovers))
 
 
@@ -123,7 +123,8 @@ class ClientsDomain:
                 setup, the check or the spec cannot be asked.
         """
         assert not hurt, "nothing goes wrong on purpose"
-        heard = Heard(self._scenario, self._address, await set_up(self._scenario, self._dsn), facts)
+        made, through_the_gate = await set_up(self._scenario, self._dsn), self.database.gate.tcp_dsn
+        heard = Heard(self._scenario, self._address, made, through_the_gate, facts)
         try:
             yield World(heard.bodies(), partial(self._observe, heard), limits=LIMITS)
         except SchedulingError as error:

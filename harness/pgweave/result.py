@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from pgweave.scenario import UseError
@@ -46,6 +47,11 @@ class Result:
     def verdict(self) -> Verdict:
         """The verdict that follows."""
         return "violated" if self.problem else "holds" if self.holds else "no verdict"
+
+    @property
+    def switches(self) -> int:
+        """How often another client goes on in the wrong schedule."""
+        return sum(one != other for one, other in pairwise(self.schedule))
 
     def assert_holds(self) -> None:
         """Require that it holds.

@@ -14,7 +14,10 @@ Setup: TypeAlias = Callable[..., Any]
 """Brings the database to where a race begins, always the same. Gets a connection string; async or plain."""
 
 Client: TypeAlias = Callable[..., Any]
-"""Gets a connection string or a URL, and what the setup returned. Returns its answer. Async or plain."""
+"""Gets a connection string or a URL, and what the setup returned. Returns its answer. Async or plain.
+
+With a service it also gets a connection string, for what it does beside the service: to move a clock, say.
+"""
 
 Check: TypeAlias = Callable[..., Any]
 """Gets a connection string, what the setup returned, and the answers in the order of the clients.
@@ -70,7 +73,7 @@ class Scenario:
             raise UseError("nothing says what is right: give a check, or a spec")
         _require_callable("the setup", self.setup, 1)
         for operation in (each for client in self.operations for each in client):
-            _require_callable(f"the client {name_of(operation)}", operation, 2)
+            _require_callable(f"the client {name_of(operation)}", operation, 3)
         if self.check is not None:
             _require_callable("the check", self.check, 3)
         if self.spec is not None and not isinstance(self.spec, Spec):
@@ -123,7 +126,7 @@ def arguments_taken(function: Callable[..., Any], most: int) -> int:
 
 
 def _require_callable(what: str, function: Any, most: int) -> None:  # noqa: ANN401 - the user's
-    given = ("the address", "what the setup returned", "the answers")[:most]
+    given = ("the address", "what the setup returned", "more")[:most]
     if not callable(function):
         raise UseError(f"{what} is no function: {function!r}")
     try:

@@ -29,7 +29,7 @@ def right() -> None:
     """Nothing is asked."""
 
 
-def two_and_more(dsn: str, world: object, more: object) -> None:
+def two_and_more(dsn: str, world: object, more: object, most: object) -> None:
     """Takes too much."""
 
 

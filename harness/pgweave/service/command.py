@@ -23,6 +23,8 @@ from pgweave.visible import without_passwords
 _STOP_LIMIT_S = 15.0
 _PROBE_LIMIT_S = 2.0
 _END_SHOWS_S = 0.5
+_NOT_YET = 503
+_MOST_BROKEN = 200  # looks: 10 s and more
 
 
 class CommandError(RuntimeError):
@@ -105,16 +107,21 @@ async def running_command(
 async def _await_ready(
     process: asyncio.subprocess.Process, url: str, ready: str, command: str, output: IO[bytes]
 ) -> None:
+    broken: list[int] = []
     async with http_client(limit_s=_PROBE_LIMIT_S) as http:
 
         async def serves() -> bool:
             with contextlib.suppress(httpx.TransportError):
-                return (await http.get(f"{url}{ready}")).status_code < 500
+                status = (await http.get(f"{url}{ready}")).status_code
+                broken.extend([status] if status >= 500 and status != _NOT_YET else [])
+                return status < 500
             return False
 
-        if await comes_to_serve(process, output, serves):
+        if await comes_to_serve(process, output, serves, lambda: len(broken) >= _MOST_BROKEN):
             return
     ended = "it does nothing more" if process.returncode is None else f"it ended with {process.returncode}"
+    if broken:
+        ended = f"it answers GET {ready} with {broken[-1]}; name a path that it answers with less than 500"
     shown, printed = without_passwords(command), without_passwords(last_printed(output))
     raise CommandError(f"nothing serves at {url} ({ended}); {shown!r} printed:\n{printed}")
 

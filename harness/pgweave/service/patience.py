@@ -22,7 +22,10 @@ _SESSION, _USER_TICKS = 3, 11
 
 
 async def comes_to_serve(
-    process: asyncio.subprocess.Process, output: IO[bytes], serves: Callable[[], Awaitable[bool]]
+    process: asyncio.subprocess.Process,
+    output: IO[bytes],
+    serves: Callable[[], Awaitable[bool]],
+    is_hopeless: Callable[[], bool] = lambda: False,
 ) -> bool:
     """Wait until a process serves; whether it does, and has neither ended nor come to a halt before.
 
@@ -30,6 +33,7 @@ async def comes_to_serve(
         process: the process, the leader of a session of its own.
         output: what it prints to.
         serves: asks it.
+        is_hopeless: whether what it has answered so far says that it never will.
     """
     loop = asyncio.get_running_loop()
     ends = loop.time() + START_LIMIT_S
@@ -37,6 +41,8 @@ async def comes_to_serve(
     while process.returncode is None and loop.time() < ends and loop.time() < idle_since + IDLE_LIMIT_S:
         if await serves():
             return True
+        if is_hopeless():
+            return False
         done = os.fstat(output.fileno()).st_size, _cpu_ticks(process.pid)
         if done != seen:
             seen, idle_since = done, loop.time()

@@ -47,6 +47,7 @@ _START = Effects(transaction_start=True)
 _SYSTEM = Effects(system=True)
 
 _CLOCKS = frozenset({"clock_timestamp", "statement_timestamp", "timeofday", "uuidv7"})
+_MOVERS = frozenset({"advance_us", "change", "flow_us", "set_us"})  # of pgweave.clock
 _STARTS = frozenset({"now", "transaction_timestamp", "age"})  # age(t) counts from the start of today
 _START_WORDS = frozenset(
     {"current_timestamp", "current_time", "current_date", "localtimestamp", "localtime"},
@@ -140,6 +141,8 @@ def _name_effects(token: Token, catalog: Catalog, callers: frozenset[str], *, is
 def _system_function(name: str, catalog: Catalog) -> Effects:
     if name in _CLOCKS or name == catalog.clock_function:
         return _CLOCK
+    if name in _MOVERS:
+        return Effects(unknown=f"it calls {name}, which may move the clock")
     if name in _STARTS:
         return _START
     if name in catalog.system_functions and name not in _RANDOM:

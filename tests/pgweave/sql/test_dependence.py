@@ -248,3 +248,8 @@ def test_a_statement_that_asks_for_the_start_of_its_transaction_makes_its_beginn
         asked.append(transaction.start_read_clock)
     assert asked == [False, False, True, False]
     assert transaction.pending(sql, all_bound([ONE])).dependent(TICK)  # its beginning is its own
+
+
+def test_a_client_that_moves_the_clock_depends_on_who_reads_it(catalog: Catalog) -> None:
+    moving = step(catalog, ("SELECT test_clock.advance_us($1)", [1]))
+    assert moving.dependent(step(catalog, NOW))
