@@ -187,7 +187,7 @@ test-peers: $(STAMP) $(INVOICES_STAMP) $(TUTORIAL_STAMP) ## Examine services tha
 
 .PHONY: test-examples
 test-examples: $(BENCH_STAMP) $(SEATS_STAMP) ## Explore the examples: right in every order, and each bug found (needs Node 20)
-	@$(BIN)/pytest -m "long or not long" examples
+	@$(BIN)/pytest -m "long or not long" examples/seats examples/transfers
 
 .PHONY: test-file
 test-file: $(TLA_STAMP) ## Run one test file or test: make test-file FILE=tests/model/test_step.py
