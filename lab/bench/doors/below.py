@@ -56,6 +56,13 @@ def pieces() -> Iterator[Piece]:
         "order of answers and refusals", "protocol.py", partial(_WithoutOrder, connections=Connections(1))
     )
     yield below("head and body in one write", "joining.py", bounded, _replaced("JoiningTransport", _Plain))
+    yield Piece(
+        "head and body in one write, over a socket",
+        f"{folder}/joining.py",
+        "request",
+        _over_a_socket(bounded),
+        _over_a_socket(bounded, _replaced("JoiningTransport", _Plain)),
+    )
     yield below("who gives way", "connections.py", partial(BoundedProtocol, connections=_Unbounded()))
     yield below("all of these, beside uvicorn", "protocol.py", HttpToolsProtocol)
     yield Piece(
@@ -125,9 +132,13 @@ class Peer:
         self._config.load()
         self._make = make
 
+    def protocol(self) -> HttpToolsProtocol:
+        """The protocol of a connection to come."""
+        return self._make(self._config, ServerState(), {}, _loop=asyncio.get_running_loop())
+
     def connect(self) -> tuple[HttpToolsProtocol, Nowhere]:
         """A connection."""
-        made = self._make(self._config, ServerState(), {}, _loop=asyncio.get_running_loop())
+        made = self.protocol()
         transport = Nowhere()
         made.connection_made(transport)
         return made, transport
@@ -143,6 +154,22 @@ def _sent(make: Make, changed: AbstractContextManager[Any] | None = None) -> Wor
                     await asyncio.sleep(0)
             assert transport.written == count * len(_ON_THE_WIRE)
             protocol.connection_lost(None)
+
+    return work
+
+
+def _over_a_socket(make: Make, changed: AbstractContextManager[Any] | None = None) -> Work:
+    async def work(count: int) -> None:
+        with changed or nullcontext():
+            peer = Peer(make)
+            server = await asyncio.get_running_loop().create_server(peer.protocol, "127.0.0.1", 0)
+            async with server:
+                reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+                for _ in range(count):
+                    writer.write(REQUEST)
+                    assert await reader.readexactly(len(_ON_THE_WIRE)) == _ON_THE_WIRE
+                writer.close()
+                await writer.wait_closed()
 
     return work
 
