@@ -27,7 +27,7 @@ SETTING = Setting(
         "impl/payments_core/__init__.py",
         "impl/payments_core/domain",
         "tests/model",
-        *(f"tests/impl/test_domain_{about}.py" for about in ("capture", "errors", "payment", "values")),
+        "tests/impl/domain",
         "pyproject.toml",
     ),
 )

@@ -78,7 +78,7 @@ def test_evidence_names_what_it_is(sources: Sources, statuses: dict[str, str]) -
     told = evidence_of(sources, "I1", statuses | {sources.contracts[0].text: "refuted"})
     assert "`one_captured_attempt`" in told
     assert "`four-captures`" in told
-    assert "[ten_captures_at_once](../tests/impl/test_http_captures.py)" in told
+    assert "[ten_captures_at_once](../tests/impl/entrypoints/http/test_captures.py)" in told
     assert "`no-row-lock`" in told
     assert "- Contracts: none. The model has no disk." in evidence_of(sources, "I7", statuses)
     assert matrix(sources).count("\n| I") == 12

@@ -1,4 +1,4 @@
-"""Captures by the whole application over PostgreSQL, as it is and with the library's own in the place of a piece."""
+"""Captures by the whole application over PostgreSQL: as it is, and with a library in a piece's place."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ async def microseconds(dsn: str, first: int, count: int) -> float:
     """Processor time of this process for one of so many captures, in µs.
 
     Args:
-        dsn: of a database with authorized payments, by number from ``first`` on: `WARM_UP` more than ``count``.
+        dsn: of a database with authorized payments by number, `WARM_UP` more than ``count``.
         first: the first.
         count: how many are measured.
     """

@@ -50,7 +50,7 @@ WITHOUT_SCHEDULE = {
     "weakened-number-before-lock",
     # `payments-verify faults` cuts the connection in between; the mutant is key-committed-before-capture.
     "weakened-key-committed-before",
-    # A failover: nor_is_a_repeated_answer in tests/impl/test_sync_replication.py.
+    # A failover: nor_is_a_repeated_answer in tests/impl/infrastructure/postgres/test_sync_replication.py.
     "weakened-replay-does-not-wait",
 }
 QUICK = ("weakened-no-lock", "weakened-look-up-in-lock", "weakened-clock-in-lock")

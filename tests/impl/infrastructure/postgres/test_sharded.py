@@ -18,11 +18,12 @@ from tests.support.partitioned import MIGRATIONS, PARTITIONS, TABLES, migrate_pa
 from tests.support.postgres import PARTITIONED_VARIABLE, Database
 from tests.support.rows import attempt, insert, payment
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 RUN_LIMIT_S = 600
 SUITES = (
-    *("test_store", "test_store_locks", "test_store_postgres", "test_use_cases", "test_use_cases_races"),
-    *("test_http_postgres", "test_schema", "test_schema_guards", "test_sessions"),
+    *(f"infrastructure/postgres/test_{name}" for name in ("store", "store_locks", "store_postgres")),
+    *(f"infrastructure/postgres/test_{name}" for name in ("schema", "schema_guards", "session")),
+    *("application/test_use_cases", "application/test_races", "entrypoints/http/test_postgres"),
 )
 NAMES_OF_ANOTHER_SHAPE = (
     # An index and a unique constraint have names of their own on each partition.
@@ -74,7 +75,7 @@ def test_the_suites_hold_on_partitioned_tables() -> None:
 
 
 def test_use_cases_and_http_hold_at_serializable() -> None:
-    suites = ("test_use_cases", "test_use_cases_races", "test_http_postgres")
+    suites = ("application/test_use_cases", "application/test_races", "entrypoints/http/test_postgres")
     assert run_suites(suites, {"PAYMENTS_ISOLATION": "serializable"}) > 50
 
 

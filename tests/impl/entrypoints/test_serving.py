@@ -163,7 +163,7 @@ def test_every_address_of_a_name_is_served(shared_database: Database, tmp_path: 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_who_connects_once_it_says_so_is_served(shared_database: Database, workers: str) -> None:
     command = [sys.executable, "-c", program("slow_app"), "serve", "--port", "0", "--workers", workers]
-    settings = environment(PYTHONPATH=str(Path(__file__).parents[2]), DATABASE_URL=shared_database.dsn)
+    settings = environment(PYTHONPATH=str(Path(__file__).parents[3]), DATABASE_URL=shared_database.dsn)
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=settings
     ) as process:

@@ -19,7 +19,7 @@ class Hidden:
         import tests.support.citus
         tests.support.citus.INSTALLED = Path("/nowhere")
 
-raise SystemExit(pytest.main(["-m", "citus", "tests/impl/test_citus.py"], [Hidden()]))
+raise SystemExit(pytest.main(["-m", "citus", "tests/impl/infrastructure/postgres/test_citus.py"], [Hidden()]))
 """
 
 

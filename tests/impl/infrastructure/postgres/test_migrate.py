@@ -16,7 +16,7 @@ from payments_core.infrastructure.postgres.migrate import MigrationError, migrat
 from pgweave.embedded import EmbeddedPostgres, temporary_postgres
 from tests.support.postgres import Database, chosen_bin_dir
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[4]
 ALL = ["0001-payments", "0002-guards", "0003-application-role", "0004-events", "0005-list-of-attempts"]
 
 

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.impl.test_strange_databases import service_on
+from tests.impl.infrastructure.postgres.test_strange_databases import service_on
 from tests.support.postgres import Database
 
 pytestmark = pytest.mark.anyio

@@ -18,7 +18,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from tests.support.postgres import Database
 from tests.support.processes import invoke, run, serving
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "compose.yml").read_text())["services"]
 DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text()
 LOGIN = ROOT / "docker" / "login.py"
