@@ -172,7 +172,7 @@ class _Lifespan:
 
     async def __aenter__(self) -> None:
         scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
-        self._task = asyncio.ensure_future(self._made(scope, self._asked.get, self._told.put))  # type: ignore[arg-type]
+        self._task = asyncio.ensure_future(self._made(scope, self._asked.get, self._told.put))
         await self._tell("startup")
 
     async def __aexit__(self, *_error: object) -> None:
@@ -192,7 +192,7 @@ class _Lifespan:
 def _patch(target: object, **replaced: object) -> Iterator[None]:
     with ExitStack() as stack:
         for name, by in replaced.items():
-            stack.enter_context(mock.patch.object(target, name, by))
+            stack.enter_context(mock.patch.object(target, name, by, create=True))
         yield
 
 
@@ -251,7 +251,7 @@ def _cursors() -> AbstractContextManager[None]:
 
 def _through_the_pool() -> AbstractContextManager[None]:
     somebody_waits = property(lambda _pool: 1, lambda _pool, _count: None)
-    return mock.patch.object(Pool, "_waiting_for_one", somebody_waits, create=True)
+    return _patch(Pool, _waiting_for_one=somebody_waits)
 
 
 class _AtOnce:
