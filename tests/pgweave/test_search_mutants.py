@@ -134,7 +134,7 @@ def test_a_mutant_disagrees_with_the_definition(mutant: str, monkeypatch: pytest
     module, old, new = MUTANTS[mutant]
     changed = mutated(module, old, new)
     if module is plan:
-        monkeypatch.setattr(search, "Plan", changed.Plan)
+        monkeypatch.setattr(search, "SearchPlan", changed.SearchPlan)
     else:
         monkeypatch.setattr(linearizability, "Search", changed.Search)
     assert next(disagreements(), None) is not None
