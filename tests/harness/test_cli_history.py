@@ -74,7 +74,7 @@ def test_a_file_that_cannot_be_read_ends_with_2_and_the_others_are_checked(garba
     ]
 
 
-def test_illegal_outranks_what_could_not_be_checked(garbage: str) -> None:
+def test_a_violation_outranks_what_could_not_be_checked(garbage: str) -> None:
     assert run(garbage, BAD, GOOD).exit_code == 1
 
 
