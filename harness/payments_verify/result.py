@@ -15,7 +15,7 @@ Progress: TypeAlias = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class Reach:
-    """What a check was to come to, and what it came to: a verdict is on that alone.
+    """What a check had planned to reach, and what it has reached. Its verdict is only on what it reached.
 
     Attributes:
         kinds: what is counted: ``"kinds of fault"``.
@@ -45,7 +45,7 @@ class Reach:
 
 
 def line_of(verdict: str, reach: Reach | None) -> str:
-    """A verdict as it is told: what did not happen does not hold."""
+    """A verdict as it is printed: ``holds`` is followed by what was not reached."""
     return f"{verdict} for {reach}" if verdict == "holds" and reach is not None and str(reach) else verdict
 
 
@@ -125,7 +125,7 @@ class CheckResult:
 
 
 def overall_line(results: Sequence[CheckResult]) -> str:
-    """The verdict on several checks together as it is told, with what none of them reached."""
+    """The verdict on several checks together as it is printed, with what any of them did not reach."""
     verdict = worst(result.verdict for result in results)
     missed = [f"{result.name}: {result.reach}" for result in results if result.line != result.verdict]
     if verdict != "holds" or not missed:
@@ -162,7 +162,7 @@ class ViolationFound(CheckEnded):
 
 @contextmanager
 def findings_kept(so_far: Callable[[], CheckResult]) -> Iterator[None]:
-    """Let no end of the block lose what was found in it.
+    """Keep what was found in the block, also if it is ended early.
 
     Args:
         so_far: the result on what was found until it is called: a violation, or no verdict.
@@ -179,7 +179,7 @@ def findings_kept(so_far: Callable[[], CheckResult]) -> Iterator[None]:
 
 @contextmanager
 def violation_kept(so_far: Callable[[], CheckResult]) -> Iterator[None]:
-    """Let no end of the block lose a violation that was found in it.
+    """Keep a violation that was found in the block, also if it is ended early.
 
     Args:
         so_far: the result on what was found until it is called.

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from lab.alarms import SERVICE, AlarmRun, read_runs, run_once, run_peer, server_version
 from lab.peers import PEER_FILE, Peer, peers_in
-from payments_verify.cli.ends import could_not_run, finished_is_kept
+from payments_verify.cli.ends import could_not_run, keep_finished
 from payments_verify.cli.exits import leave, no_verdict
 from payments_verify.cli.running import Report, print_error, print_json, print_text, progress_bar, quoted, say
 from payments_verify.result import Progress
@@ -83,7 +83,7 @@ def false_alarms(
         sources = code if peers is None else f"{code}, peers {folder_hash(peers)}"
         done = _read(file, sources)
     wanted = [(version, subject) for subject in subjects for version in servers]
-    with finished_is_kept() as whole:
+    with keep_finished() as whole:
         while (todo := _next(done, wanted, runs)) is not None and not _alarm(done):
             if ends is not None and time.monotonic() > ends:
                 break

@@ -29,7 +29,7 @@ from lab.mutants.plan import UNMUTATED, Planned, copies, planned
 from lab.mutants.results import Matrix, matrix
 from lab.mutants.techniques import techniques
 from lab.mutants.trial import Trial, run_trial
-from payments_verify.cli.ends import written
+from payments_verify.cli.ends import write_or_tell
 from payments_verify.cli.exits import leave, no_verdict
 from payments_verify.cli.options import ExecutorName, Json, PostgresBin
 from payments_verify.cli.running import print_error, print_json, print_text, progress_bar, quoted, say
@@ -115,7 +115,7 @@ def mutants(
         print_error(error)
         raise no_verdict() from error
     report = _report(found, seconds)
-    path = written(partial(_write, report, output))
+    path = write_or_tell(partial(_write, report, output))
     if as_json:
         print_json(report)
     else:

@@ -19,7 +19,7 @@ from lab.proof.vocabulary import Options
 from lab.proof.weakened import WEAKENED, check_refuted, refute
 from lab.tla.models import read_models
 from lab.tla.tlc import SPECIFICATION, find_tlc
-from payments_verify.cli.ends import attempted, finished_is_kept, interrupted
+from payments_verify.cli.ends import keep_finished, result_of_the_rest, run_check
 from payments_verify.cli.options import Json
 from payments_verify.cli.running import finish, progress_bar, say
 from payments_verify.result import CheckResult
@@ -90,12 +90,12 @@ def _agreements(specification: Specification, jar: Jar) -> list[tuple[str, RunCh
 
 def _run(checks: Sequence[tuple[str, RunCheck]]) -> list[CheckResult]:
     results: list[CheckResult] = []
-    with finished_is_kept() as whole:
+    with keep_finished() as whole:
         for title, run in checks:
             with progress_bar(title) as progress:
-                attempted(title, partial(run, progress=progress), results)
+                run_check(title, partial(run, progress=progress), results)
     if not whole():
-        results.append(interrupted())
+        results.append(result_of_the_rest())
     return results
 
 

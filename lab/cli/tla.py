@@ -22,7 +22,7 @@ from lab.tla.models import Model, ModelsError, read_models
 from lab.tla.races import NotModelledError, programs_of, protocol_of
 from lab.tla.recording import Runs, check_runs, record
 from lab.tla.tlc import SPECIFICATION, TlcError, find_tlc
-from payments_verify.cli.ends import attempted, could_not_run, finished_is_kept, interrupted
+from payments_verify.cli.ends import could_not_run, keep_finished, result_of_the_rest, run_check
 from payments_verify.cli.exits import no_verdict
 from payments_verify.cli.explore import SCHEDULES, scenarios_named
 from payments_verify.cli.explored import ExploredSystem, explored
@@ -124,14 +124,14 @@ def check(
 def _run(checks: Sequence[tuple[str, int, Callable[..., CheckResult]]], *, unit: str) -> list[CheckResult]:
     """Run checks, each with its name and its size in a unit, by which the time that is left is told."""
     results: list[CheckResult] = []
-    with finished_is_kept() as whole, progress_bar("TLC") as progress:
+    with keep_finished() as whole, progress_bar("TLC") as progress:
         done, total = 0, sum(size for _, size, _ in checks)
         for number, (name, size, run) in enumerate(checks, 1):
             progress(done, total, f"{unit}; {number} of {len(checks)}: {name}")
             done += size
-            attempted(name, run, results)
+            run_check(name, run, results)
     if not whole():
-        results.append(interrupted())
+        results.append(result_of_the_rest())
     return results
 
 

@@ -1,4 +1,4 @@
-"""A payment's rows, held to what its events lead to, and to the rules that hold of rows alone."""
+"""Compares a payment's rows with what its events lead to, and checks the rules that hold of rows alone."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _KINDS = {row: get_type_hints(row) for row in (PaymentRow, AttemptRow, EventRow)
 
 
 def examine(past: Past) -> tuple[Replay, list[Finding]]:
-    """Replay a payment's past, and compare what is stored with what comes of it."""
+    """Replay a payment's events, and compare the rows with what they lead to."""
     unreadable = list(_unreadable(past))
     if unreadable:
         return Replay(), unreadable
@@ -57,7 +57,7 @@ def examine(past: Past) -> tuple[Replay, list[Finding]]:
 
 
 def _unreadable(past: Past) -> Iterator[Finding]:
-    """The values that no replay can take: of no type that their column has, or missing where there is one.
+    """The values that cannot be replayed: those of a wrong type, and those that are missing.
 
     The schema keeps them out, as long as it is what it was.
     """
@@ -82,7 +82,7 @@ def _unreadable(past: Past) -> Iterator[Finding]:
 
 
 def _agrees(past: Past, found: Replay) -> bool:
-    """Whether nothing differs: then the rows are sound, because all that the model reaches is."""
+    """Whether nothing differs. Then the rows are sound, because every state that the model reaches is."""
     row = past.payment
     return (
         row is not None
@@ -144,7 +144,7 @@ def _attempt_differs(row: AttemptRow, found: Replay) -> bool:
 
 
 def _of_rows_alone(past: Past) -> Iterator[Finding]:
-    """What the rows say against themselves, by the model."""
+    """Where the rows contradict themselves, by the model's rules."""
     row = past.payment
     if row is None:
         return

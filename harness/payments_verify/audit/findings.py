@@ -82,7 +82,7 @@ class Counts(msgspec.Struct, kw_only=True):
     rules: dict[str, int] = {}
 
     def add(self, other: Counts) -> None:
-        """Count what another counted as well."""
+        """Add the counts of another."""
         self.payments += other.payments
         self.attempts += other.attempts
         self.events += other.events

@@ -29,7 +29,7 @@ _HAS = {
     "failed": {"failure_reason"},
     "expired": {"failure_reason"},
 }
-"""What an event has beside what all have; one of no other outcome here is of a capture."""
+"""The columns of an event, by its outcome, beside those of all; other outcomes are those of captures."""
 _OPTIONAL = _OF_CAPTURES.union(*_HAS.values())
 
 
@@ -55,7 +55,7 @@ class Replay:
 
 
 def replay(events: Sequence[EventRow]) -> Replay:
-    """Apply the events to the model, as far as each is the step that the model takes.
+    """Apply the events to the model, up to the first that is not the step that the model takes.
 
     Args:
         events: of one payment, by number.
@@ -88,7 +88,7 @@ def replay(events: Sequence[EventRow]) -> Replay:
 
 
 def command_of(event: EventRow) -> Command | None:
-    """The command that was decided; ``None`` if the event has not what such a command has."""
+    """The command that was decided; ``None`` if the event lacks a value that the command needs."""
     outcome, amount = event.outcome, event.amount_cents
     if outcome == "authorized":
         expires_at = event.capture_expires_at
@@ -106,7 +106,7 @@ def command_of(event: EventRow) -> Command | None:
 
 
 def _has_no_more(event: EventRow) -> bool:
-    """Whether an event has nothing beside what its decision was made of."""
+    """Whether an event has no value that its decision did not need."""
     has = _HAS.get(event.outcome, _OF_CAPTURES)
     return all(name in has or getattr(event, name) is None for name in _OPTIONAL)
 

@@ -38,7 +38,7 @@ _OF_THE_ANSWER: Mapping[Outcome, str] = {
 
 
 def rule_of_event(said: Outcome, done: Step) -> str:
-    """The invariant that a decision breaks to which the model gives another answer.
+    """The invariant that is broken where the model decides otherwise than the service did.
 
     Args:
         said: what was decided.
@@ -51,7 +51,7 @@ def rule_of_event(said: Outcome, done: Step) -> str:
 
 
 def rule_of_state(led_to: State, found: State | None) -> str:
-    """The invariant that a row breaks whose state is not the one that its events lead to."""
+    """The invariant that is broken where a row's state is not the one that its events lead to."""
     order = [State.PENDING, State.AUTHORIZED, State.CAPTURED, State.FAILED]
     is_ahead = found is not None and order.index(led_to) < min(2, order.index(found))
     return "I12" if is_ahead else "I2"

@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from payments_verify.cli.ends import attempted, was_interrupted
+from payments_verify.cli.ends import run_check, was_interrupted
 from payments_verify.cli.interrupts import interrupt_on_termination
 from payments_verify.result import CheckResult
 
@@ -143,7 +143,7 @@ def _check(planned: Planned, connection: Connection) -> None:
             connection.send(Came(done, total, text))
 
     try:
-        attempted(planned.title, partial(planned.run, progress=tell), results)
+        run_check(planned.title, partial(planned.run, progress=tell), results)
     finally:
         connection.send(Found(results))
 

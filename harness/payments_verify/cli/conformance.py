@@ -14,7 +14,7 @@ from rich.table import Table
 
 from payments_verify import binding as binding_file
 from payments_verify.binding import Binding
-from payments_verify.cli.ends import finished_is_kept
+from payments_verify.cli.ends import keep_finished
 from payments_verify.cli.exits import leave, no_verdict
 from payments_verify.cli.options import PostgresBin
 from payments_verify.cli.running import print_error, print_json, print_text, progress_bar, quoted, say
@@ -99,7 +99,7 @@ def conformance(
     results: list[LevelResult] = []
     unchecked: Sequence[str] = ()
     with (
-        finished_is_kept() as ended,
+        keep_finished() as ended,
         examined(
             url, command, binding, postgres_bin, server=server, quick=quick, highest=last
         ) as examination,

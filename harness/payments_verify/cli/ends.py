@@ -25,7 +25,7 @@ _OF_THE_COMMAND_LINE: tuple[type[BaseException], ...] = (typer.Exit, *_WRONG_OPT
 
 
 def _not_ready() -> tuple[type[BaseException], ...]:
-    """What a machine, or a service that cannot be made ready, is the cause of; all else is a bug of ours.
+    """The errors that the machine, or a service that cannot be made ready, causes; others are bugs of ours.
 
     Imported when something has ended a command: one that ends well waits for nothing that it does not use.
     """
@@ -53,7 +53,7 @@ def _not_ready() -> tuple[type[BaseException], ...]:
 
 
 def was_interrupted(error: BaseException | None) -> bool:
-    """Whether an error is an interrupt, or came up while one ended what was under way."""
+    """Whether an error is an interrupt, or was caused by one."""
     waiting, seen = [error], set[int]()
     while waiting:
         each = waiting.pop()
@@ -71,7 +71,7 @@ def was_interrupted(error: BaseException | None) -> bool:
 
 @contextmanager
 def interruptible(what_is_left: str) -> Iterator[None]:
-    """Let an interrupt end the block, once it has ended what it started, with a message and exit code 2.
+    """End the command with a message and exit code 2 if an interrupt has ended the block.
 
     Args:
         what_is_left: what there is of the work.
@@ -124,7 +124,7 @@ def without_verdict() -> Iterator[None]:
 
 @dataclass
 class Ended:
-    """How a block ended.
+    """How a block ended: called, it says whether the block came to its end.
 
     Attributes:
         why: what ended it early; ``None`` if nothing did.
@@ -138,8 +138,8 @@ class Ended:
 
 
 @contextmanager
-def finished_is_kept() -> Iterator[Ended]:
-    """Let whatever ends the block early not end the command, which then shows what was finished.
+def keep_finished() -> Iterator[Ended]:
+    """Tell what ends the block early, and go on: the command then shows what was finished.
 
     Yields:
         Says, after the block, whether it came to its end.
@@ -153,7 +153,7 @@ def finished_is_kept() -> Iterator[Ended]:
         ended.why = tell_end(error, "this is what was finished")
 
 
-def attempted(name: str, run: Callable[[], CheckResult], results: list[CheckResult]) -> None:
+def run_check(name: str, run: Callable[[], CheckResult], results: list[CheckResult]) -> None:
     """Add what a check finds to the results, or why it has no verdict; an interrupt goes on to the caller.
 
     Args:
@@ -176,8 +176,8 @@ def attempted(name: str, run: Callable[[], CheckResult], results: list[CheckResu
         results.append(unfinished(name, tell_end(error)))
 
 
-def written(write: Callable[[], _T]) -> _T | None:
-    """Write what shows a verdict, and give what that gives; ``None``, and a message, where it cannot be."""
+def write_or_tell(write: Callable[[], _T]) -> _T | None:
+    """Write a page or a report; if that fails, tell why and give ``None``."""
     try:
         return write()
     except OSError as error:
@@ -185,8 +185,8 @@ def written(write: Callable[[], _T]) -> _T | None:
         return None
 
 
-def interrupted() -> CheckResult:
-    """What stands in the results for the checks that did not run because the command was ended early."""
+def result_of_the_rest() -> CheckResult:
+    """The result that stands for the checks that did not run because the command was ended early."""
     return CheckResult(
         name="the rest",
         kind="interrupted",
@@ -198,15 +198,15 @@ def interrupted() -> CheckResult:
 
 
 def run_alone(name: str, run: Callable[[], CheckResult]) -> list[CheckResult]:
-    """The result on the one check of a command, also where it is ended early."""
+    """Run the only check of a command; if it is ended early, the result is what it had found."""
     results: list[CheckResult] = []
-    with finished_is_kept() as whole:
-        attempted(name, run, results)
+    with keep_finished() as whole:
+        run_check(name, run, results)
     return results if results or whole() else [unfinished(name, "interrupted; nothing was found before")]
 
 
 def tell_end(error: BaseException, what_is_left: str = "no verdict") -> str:
-    """Tell what ended the work; what was told."""
+    """Tell what ended the work, and give the message."""
     if was_interrupted(error):
         message = f"interrupted; {what_is_left}"
         outermost.tell(message)

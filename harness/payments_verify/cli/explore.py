@@ -16,7 +16,7 @@ import typer
 import uvloop
 from rich.console import Console
 
-from payments_verify.cli.ends import finished_is_kept
+from payments_verify.cli.ends import keep_finished
 from payments_verify.cli.exits import leave
 from payments_verify.cli.explorations import show_explored
 from payments_verify.cli.explored import ExploredSystem, StopAtFirst, System, explored, require_database
@@ -157,7 +157,7 @@ def explore(
     program = MakeProgram("", command, postgres_bin, in_memory=system is ExploredSystem.IN_MEMORY)
     found: list[ExploredScenario] = []
     with (
-        finished_is_kept() as whole,
+        keep_finished() as whole,
         _workers(workers, executor, program, wanted[0]) as side_by_side,
         explored(system, command, postgres_bin, by_workers=side_by_side is not None) as open_service,
         progress_bar("explore") as progress,

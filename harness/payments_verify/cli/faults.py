@@ -11,7 +11,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from payments_verify.cli.ends import finished_is_kept
+from payments_verify.cli.ends import keep_finished
 from payments_verify.cli.exits import leave
 from payments_verify.cli.explore import scenario_names, scenarios_named
 from payments_verify.cli.explored import StopAtFirst
@@ -53,7 +53,7 @@ def faults(
     wanted = scenarios_named(scenario) if scenario else list(FAULT_SCENARIOS)
     found: list[FaultReport] = []
     with (
-        finished_is_kept() as whole,
+        keep_finished() as whole,
         prepared_database(postgres_bin, EXPLORING) as dsn,
         progress_bar("faults") as progress,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,

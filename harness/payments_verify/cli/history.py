@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from payments_verify.cli.ends import finished_is_kept, tell_end, written
+from payments_verify.cli.ends import keep_finished, tell_end, write_or_tell
 from payments_verify.cli.exits import leave
 from payments_verify.cli.history_files import files_of, is_long
 from payments_verify.cli.running import print_json, progress_bar, say
@@ -137,7 +137,7 @@ def history(
         memory=memory,
         is_drawn=html is not None,
     )
-    with finished_is_kept() as whole, progress_bar("history") as progress:
+    with keep_finished() as whole, progress_bar("history") as progress:
         progress(0, len(paths), paths[0].name)
         with closing(each_in_order(examine, paths, is_long)) as found:
             for done, (path, each) in enumerate(zip(paths, found, strict=True), 1):
@@ -148,7 +148,7 @@ def history(
                 if each.ended is not None:
                     raise each.ended
                 progress(done, len(paths), path.name)
-    page = None if html is None else written(partial(_write, html, drawn))
+    page = None if html is None else write_or_tell(partial(_write, html, drawn))
     if as_json:
         print_json(reports)
     leave(worst(report.verdict for report in reports), is_whole=page == html and whole())

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from payments_verify.cli.ends import attempted, finished_is_kept, interrupted
+from payments_verify.cli.ends import keep_finished, result_of_the_rest, run_check
 from payments_verify.cli.options import Json, ProveAgain
 from payments_verify.cli.running import finish, progress_bar
 from payments_verify.result import CheckResult
@@ -35,12 +35,12 @@ def model(
     Exit codes: 0 everything holds; 1 a violation was found; 2 no verdict on something, and no violation.
     """
     results: list[CheckResult] = []
-    with finished_is_kept() as whole:
+    with keep_finished() as whole:
         checks = model_checks(prove_again=prove_again)
         for name in check or CheckName:
             title, run = checks[name]
             with progress_bar(title) as progress:
-                attempted(title, partial(run, progress=progress), results)
+                run_check(title, partial(run, progress=progress), results)
     if not whole():
-        results.append(interrupted())
+        results.append(result_of_the_rest())
     finish(results, as_json=as_json)

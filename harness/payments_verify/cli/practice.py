@@ -11,7 +11,7 @@ from rich.console import Console
 
 from payments_verify.called import command_line
 from payments_verify.cli.conformance import progressing, read_binding, show
-from payments_verify.cli.ends import finished_is_kept
+from payments_verify.cli.ends import keep_finished
 from payments_verify.cli.exits import leave, no_verdict
 from payments_verify.cli.options import PostgresBin
 from payments_verify.cli.running import print_error, print_json, print_text, say
@@ -71,7 +71,7 @@ def check(
     binding = folder / BINDING
     results: list[LevelResult] = []
     with (
-        finished_is_kept() as ended,
+        keep_finished() as ended,
         examination_of(
             command,
             read_binding(binding),

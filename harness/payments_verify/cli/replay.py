@@ -14,7 +14,7 @@ import typer
 import uvloop
 
 from payments_verify.cli.conformance import BindingFile, Server, read_binding, require_server
-from payments_verify.cli.ends import finished_is_kept, written
+from payments_verify.cli.ends import keep_finished, write_or_tell
 from payments_verify.cli.exits import leave, no_verdict
 from payments_verify.cli.explored import ExploredSystem, explored, require_database, system_of
 from payments_verify.cli.options import Command, Json, PostgresBin
@@ -76,13 +76,13 @@ def replay(
         raise no_verdict() from error
     runs: list[_Replayed] = []
     with (
-        finished_is_kept() as whole,
+        keep_finished() as whole,
         _opened(made_for, command, binding, postgres_bin, server) as open_service,
         progress_bar("replay") as progress,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         runner.run(_replay(open_service, schedule, times, runs, progress))
-    pictures = written(partial(_draw, schedule, runs, output or file.parent, file.name.split(".")[0]))
+    pictures = write_or_tell(partial(_draw, schedule, runs, output or file.parent, file.name.split(".")[0]))
     _report(schedule, runs, pictures or (), width=width, as_json=as_json)
     leave(worst(run.verdict for run in runs), is_whole=pictures is not None and whole())
 

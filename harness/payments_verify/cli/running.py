@@ -152,13 +152,13 @@ def progress_bar(
 
 
 class _Minute:
-    """Checks that follow each other share the minute between two lines, so that short ones are told, too."""
+    """When the last line was printed. Checks share it: a line comes each minute, however short they are."""
 
     told = ended = -math.inf
 
     @classmethod
     def begin(cls) -> None:
-        """Note that a check begins; behind a pause it has a minute of its own."""
+        """Note that a check begins; after a pause it begins a minute of its own."""
         now = time.monotonic()
         if now - cls.ended > _PAUSE_S:
             cls.told = now
@@ -194,7 +194,7 @@ def _lines(title: str, console: Console, every_s: float) -> Iterator[Report]:
 
 
 def verdict_text(verdict: Verdict, line: str = "") -> str:
-    """A verdict in its colour, as rich's markup; as its line says it, if that is given."""
+    """A verdict, or the line that says more of it, in the verdict's colour, as rich's markup."""
     return f"[{_STYLE[verdict]}]{quoted(line or verdict)}[/]"
 
 

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from payments_verify.cli.check_process import MainJob
 from payments_verify.cli.checks_at_once import Job, run_at_once
-from payments_verify.cli.ends import could_not_run, finished_is_kept, interrupted, written
+from payments_verify.cli.ends import could_not_run, keep_finished, result_of_the_rest, write_or_tell
 from payments_verify.cli.exits import leave
 from payments_verify.cli.options import PostgresBin, ProveAgain
 from payments_verify.cli.running import print_json, progress_bar, quoted, say, show
@@ -59,17 +59,17 @@ def verify(
     pace = Pace.read(output / REPORT_FILE, quick=quick)
     count = at_once or min(_AT_ONCE, os.cpu_count() or 1)
     job = Job()
-    with finished_is_kept() as whole:
+    with keep_finished() as whole:
         say(_beginning(count, pace), err=True)
         plan = MainJob(
             quick, drawn, output / "histories", output / "schedules", postgres_bin, prove_again=prove_again
         )
         with progress_bar("verify") as progress:
             run_at_once(count, plan, job, partial(_tell, progress))
-    results = job.results if whole() else [*job.results, interrupted()]
+    results = job.results if whole() else [*job.results, result_of_the_rest()]
     report = _report(results, drawn, quick, job.version, time.monotonic() - started)
     content = msgspec.json.format(msgspec.json.encode(report))
-    page = written(partial(_write, output, content))
+    page = write_or_tell(partial(_write, output, content))
     if as_json:
         print_json(report)
     else:

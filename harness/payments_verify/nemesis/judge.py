@@ -1,4 +1,4 @@
-"""What a window's history shows: whether it is linearizable, and what of the acknowledged is not there."""
+"""Judges a window's history: whether it is linearizable, and which acknowledged captures are lost."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def checks(report: Saved) -> Element:
 
 
 def _as_far_as(check: Check) -> str:
-    """What did not happen does not hold: how much of what was planned did, where that is not all."""
+    """What a check that holds did not reach; empty if it reached everything."""
     reach = check.more.get("reach")
     if check.verdict != "holds" or not reach:
         return ""

@@ -28,7 +28,7 @@ def note(*content: Content) -> Element:
 
 
 def verdict(text: str) -> Element:
-    """A verdict with its colour and its mark: the colour is not all that tells."""
+    """A verdict with its colour and its mark, which tells it to who sees no colours."""
     kind = _STATES.get(text, "open")
     mark = {"good": "✓", "bad": "✗", "none": "–", "open": "?"}[kind]
     return tag("span", tag("span", mark, aria_hidden="true"), " ", text, class_=f"verdict-{kind}")

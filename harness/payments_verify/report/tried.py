@@ -71,7 +71,7 @@ def _rounded(value: float) -> str:
 
 
 def _reduction(schedules: int, naive: Mapping[str, Any] | None) -> Content:
-    """What was run, as a share of a bar that grows with the logarithm of what there is."""
+    """A bar as long as the logarithm of the number of schedules, filled as far as they were run."""
     if naive is None or schedules < 1 or naive["schedules"] < schedules:
         return ""
     whole = min(1.0, math.log10(max(naive["schedules"], 1)) / _WIDEST_LOG)

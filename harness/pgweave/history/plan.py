@@ -13,7 +13,7 @@ from pgweave.history.operations import Operation
 from pgweave.history.spec import Foresight, S, Spec, SpecError
 
 _FORESEEN = 32
-"""How many returns ahead an observation may return to be foreseen."""
+"""An observation is foreseen if it returns within so many returns."""
 
 
 class States(Generic[S]):

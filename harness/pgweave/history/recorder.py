@@ -1,4 +1,4 @@
-"""Records a history as it happens, in the format of `pgweave.history.operations`."""
+"""Records a history as it happens, in the format of `pgweave.history.json_lines`."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ class Search(Generic[S]):
         self._seen = self._stations | kept
 
     def _resume(self) -> None:
-        """Go on, when nothing else is left, with what was set aside and may get as far as the furthest."""
+        """When nothing else is left, go on with what was set aside, if it may get as far as the furthest."""
         if self.linearizable:
             return
         self.linearizable = False

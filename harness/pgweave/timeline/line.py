@@ -1,4 +1,4 @@
-"""A line of a terminal that is written from anywhere."""
+"""A line of a terminal, whose columns are written in any order."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ class Timeline:
 
     @property
     def is_violation(self) -> bool:
-        """Whether the run and the model part."""
+        """Whether the run has something that the model does not explain."""
         return self.parts_at is not None or any(operation.is_violation for operation in self.operations)
 
     def completed(self, number: int) -> int:

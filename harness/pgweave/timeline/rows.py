@@ -1,4 +1,4 @@
-"""What stands below what: the rows of a timeline, the same in every kind of picture."""
+"""The rows of a timeline in their order, the same in every kind of picture."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _COUNTED = re.compile(r"(?:SELECT|INSERT 0|UPDATE|DELETE|MERGE|COPY|FETCH) (\d+)
 
 
 PARTS = "here the run and the model part"
-"""What is written where they do."""
+"""The row at the step from which on the model does not explain the run."""
 
 
 class RowKind(Enum):

@@ -199,7 +199,7 @@ def _grant(grid: _Grid, line: Line, number: int) -> None:
 
 
 def _arrow(grid: _Grid, line: Line, source: tuple[int, int], woken: int) -> None:
-    """From the end of the releasing step's text to the one that goes on, under whatever stands between."""
+    """Draw an arrow from the end of the releasing step's text to the step that goes on."""
     number, end = source
     timeline = grid.timeline
     lane = timeline.steps[woken].lane
@@ -246,7 +246,7 @@ def _note(grid: _Grid, before: int, lane: int, text: str, style: str) -> Iterato
 
 
 def _contents(timeline: Timeline, lane: int) -> Iterator[str]:
-    """Everything that shall fit into a lane."""
+    """All texts that have to fit into a lane."""
     yield one_line(timeline.lanes[lane].name)
     for number, step in enumerate(timeline.steps):
         if step.lane == lane:
@@ -260,7 +260,7 @@ def _contents(timeline: Timeline, lane: int) -> Iterator[str]:
 
 
 def _narrowed(wanted: Sequence[int], available: int) -> list[int]:
-    """Take from the widest until all fit, or none can become narrower."""
+    """Narrow the widest lanes until all fit, or none can be narrowed further."""
     widths = list(wanted)
     while sum(widths) > available and max(widths, default=0) > _NARROWEST:
         widths[widths.index(max(widths))] -= 1
