@@ -25,7 +25,7 @@ from lab.tla.tlc import SPECIFICATION, TlcError, find_tlc
 from payments_verify.cli.ends import could_not_run, keep_finished, result_of_the_rest, run_check
 from payments_verify.cli.exits import no_verdict
 from payments_verify.cli.explore import SCHEDULES, scenarios_named
-from payments_verify.cli.explored import ExploredSystem, explored
+from payments_verify.cli.explored_system import ExploredSystem, explored
 from payments_verify.cli.options import Command, Json, PostgresBin
 from payments_verify.cli.running import Report, finish, print_error, print_json, progress_bar, say
 from payments_verify.payments import schedule_file

@@ -17,7 +17,7 @@ import z3
 
 from lab.proof.invariant import CONJUNCTS, STEP_PROPERTIES, Conjunct
 from lab.proof.logic import Term, both, no, same
-from lab.proof.protocol import Protocol, Step
+from lab.proof.protocol import Protocol, ProtocolStep
 from lab.proof.symbols import Symbols
 from lab.proof.vocabulary import Options
 from payments_verify.result import CheckResult, Progress, no_progress
@@ -94,7 +94,7 @@ class Proof:
             for goal, formula in self.goals(name, step):
                 yield _prove(solver, name, goal, formula)
 
-    def goals(self, name: str, step: Step) -> Iterator[tuple[str, Term]]:
+    def goals(self, name: str, step: ProtocolStep) -> Iterator[tuple[str, Term]]:
         """What a step has to keep, and to be."""
         for conjunct in self.conjuncts:
             yield conjunct.name, conjunct.says(self.protocol, step.after)

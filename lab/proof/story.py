@@ -8,7 +8,7 @@ from lab.proof.counterexample import Counterexample
 from lab.proof.few import Client, Race
 from lab.proof.invariant import Conjunct
 from lab.proof.vocabulary import Attempt, Row, State
-from lab.proof.weakened import Refutation, Run, Weakened
+from lab.proof.weakened import Refutation, Weakened, WeakenedRun
 
 _DOES = {
     "only_lock": "session outside, only locks",
@@ -48,7 +48,7 @@ def refuted(name: str, weakened: Weakened, found: Refutation) -> str:
     return "\n".join([*lines, *found.problems])
 
 
-def _run(weakened: Weakened, run: Run) -> Iterator[str]:
+def _run(weakened: Weakened, run: WeakenedRun) -> Iterator[str]:
     yield f'a shortest run to where "{run.loses.name}" does not hold: {run.loses.words}'
     yield from (f"         {line}" for line in described(weakened.race, run.states[0]))
     for number, step in enumerate(run.steps, 1):

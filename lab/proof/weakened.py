@@ -118,7 +118,7 @@ WEAKENED: Mapping[str, Weakened] = {
 
 
 @dataclass(frozen=True)
-class Run:
+class WeakenedRun:
     """A shortest run to where a property does not hold.
 
     Attributes:
@@ -144,7 +144,7 @@ class Refutation:
 
     failing: Sequence[Obligation]
     induction: Counterexample | None = None
-    run: Run | None = None
+    run: WeakenedRun | None = None
     problems: list[str] = field(default_factory=list)
 
 
@@ -198,7 +198,7 @@ def check_refuted(name: str, *, progress: Progress = no_progress) -> CheckResult
     )
 
 
-def shortest_run(weakened: Weakened) -> Run | None:
+def shortest_run(weakened: Weakened) -> WeakenedRun | None:
     """The shortest run of its race that breaks the property; ``None`` if none does."""
     race, goal = weakened.race, _PROPERTIES[weakened.loses]
     protocol = Protocol(Values(race), weakened.options)
@@ -219,7 +219,7 @@ def shortest_run(weakened: Weakened) -> Run | None:
             if not _holds(goal, protocol, states[here], after, int(name.partition(":")[0])):
                 way = [*_way(came_from, here), (name, there)]
                 walked = [begin, *(states[place] for _, place in way)]
-                return Run([step for step, _ in way], walked, goal)
+                return WeakenedRun([step for step, _ in way], walked, goal)
     return None
 
 

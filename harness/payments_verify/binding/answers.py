@@ -13,7 +13,7 @@ import msgspec
 from payments_model import Outcome
 from payments_verify.binding.http import Response
 from payments_verify.binding.requests import Names
-from payments_verify.binding.sections import Answer, AttemptsView, Binding, Flag
+from payments_verify.binding.sections import AnswerSection, AttemptsView, Binding, Flag
 from payments_verify.binding.values import read_amount, read_instant, value_at
 from payments_verify.payments.observations import (
     FIELDS_OF_STATE,
@@ -63,9 +63,9 @@ class AnswerReader:
         return answered(outcomes[0], **seen)
 
     @cached_property
-    def _answers(self) -> Mapping[tuple[str, int], Sequence[tuple[Answer, Sequence[Outcome]]]]:
+    def _answers(self) -> Mapping[tuple[str, int], Sequence[tuple[AnswerSection, Sequence[Outcome]]]]:
         """The answers to each command by their status, in the order in which they are looked at."""
-        found: defaultdict[tuple[str, int], list[tuple[Answer, Sequence[Outcome]]]] = defaultdict(list)
+        found: defaultdict[tuple[str, int], list[tuple[AnswerSection, Sequence[Outcome]]]] = defaultdict(list)
         for f, command in self.binding.commands.items():
             for answer in (*command.answers, *self.binding.answers):
                 outcomes = [OUTCOME_NAMED[name] for name in answer.outcomes]

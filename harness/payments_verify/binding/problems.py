@@ -9,7 +9,7 @@ from payments_model import Outcome
 from payments_verify.binding.sections import (
     FAIL_REASONS,
     PLACEHOLDERS,
-    Answer,
+    AnswerSection,
     AttemptsView,
     Binding,
     CommandBinding,
@@ -132,7 +132,7 @@ def _request_problems(key: str, request: str, known: frozenset[str]) -> Problems
     yield from _unknown_placeholders(key, path, known)
 
 
-def _answer_problems(key: str, answers: list[Answer]) -> Problems:
+def _answer_problems(key: str, answers: list[AnswerSection]) -> Problems:
     for number, answer in enumerate(answers):
         for outcome in answer.outcomes:
             if outcome not in _OUTCOMES:

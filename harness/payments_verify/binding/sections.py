@@ -30,7 +30,7 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     pass
 
 
-class Answer(_Section, frozen=True, kw_only=True):
+class AnswerSection(_Section, frozen=True, kw_only=True):
     """An answer: its status, what its body has to say, and the outcomes that it may stand for."""
 
     status: int
@@ -49,7 +49,7 @@ class CommandBinding(_Section, frozen=True, kw_only=True):
     request: str
     body: dict[str, Any] | None = None
     headers: dict[str, str] = {}
-    answers: list[Answer]
+    answers: list[AnswerSection]
     shows_payment: bool = False
     id: str | None = None
     reasons: list[str] = msgspec.field(default_factory=lambda: [*FAIL_REASONS])
@@ -188,7 +188,7 @@ class Binding(_Section, frozen=True, kw_only=True):
     values: Values = Values()
     limits: Limits = Limits()
     commands: dict[str, CommandBinding]
-    answers: list[Answer] = []
+    answers: list[AnswerSection] = []
     payment: PaymentView
     capture: CaptureView = CaptureView()
     attempts: AttemptsView | None = None

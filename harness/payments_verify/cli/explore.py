@@ -19,7 +19,13 @@ from rich.console import Console
 from payments_verify.cli.ends import keep_finished
 from payments_verify.cli.exits import leave
 from payments_verify.cli.explorations import show_explored
-from payments_verify.cli.explored import ExploredSystem, StopAtFirst, System, explored, require_database
+from payments_verify.cli.explored_system import (
+    ExploredSystem,
+    StopAtFirst,
+    System,
+    explored,
+    require_database,
+)
 from payments_verify.cli.options import Command, ExecutorName, Json, PostgresBin
 from payments_verify.cli.running import (
     Report,

@@ -14,7 +14,7 @@ from rich.table import Table
 from payments_verify.cli.ends import keep_finished
 from payments_verify.cli.exits import leave
 from payments_verify.cli.explore import scenario_names, scenarios_named
-from payments_verify.cli.explored import StopAtFirst
+from payments_verify.cli.explored_system import StopAtFirst
 from payments_verify.cli.options import Command, Json, PostgresBin
 from payments_verify.cli.running import (
     Report,

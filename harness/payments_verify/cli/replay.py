@@ -16,7 +16,7 @@ import uvloop
 from payments_verify.cli.conformance import BindingFile, Server, read_binding, require_server
 from payments_verify.cli.ends import keep_finished, write_or_tell
 from payments_verify.cli.exits import leave, no_verdict
-from payments_verify.cli.explored import ExploredSystem, explored, require_database, system_of
+from payments_verify.cli.explored_system import ExploredSystem, explored, require_database, system_of
 from payments_verify.cli.options import Command, Json, PostgresBin
 from payments_verify.cli.running import Report, print_error, print_json, progress_bar, say
 from payments_verify.payments import schedule_file

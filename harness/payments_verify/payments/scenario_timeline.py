@@ -66,7 +66,7 @@ def _timeline(
         title=title,
         subtitle=subtitle,
         operations=operations,
-        verdict="the model explains this run"
+        verdict="holds: the model explains this run"
         if violation is None
         else f"violated: {with_text(violation.invariant)}",
         explanation="" if violation is None else violation.explanation,

@@ -86,7 +86,7 @@ class Timeline:
         lanes: Who acts.
         steps: What was done, in order.
         operations: What was asked and answered; those of one lane in order.
-        verdict: The outcome in a few words.
+        verdict: The verdict, and why, in a line.
         explanation: More, as preformatted text. May be empty.
         parts_at: The step after which the run and the model part. None if they do not.
 
@@ -176,7 +176,7 @@ def from_execution(
         title: See `Timeline`, as for the rest.
         subtitle: A line below the title.
         operations: What was asked and answered.
-        verdict: The outcome in a few words.
+        verdict: The verdict, and why, in a line.
         explanation: More, as preformatted text.
         parts_at: The step after which the run and the model part.
 

@@ -6,13 +6,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from lab.bench.figure import COLOURS, CONFIG, INK, LINE, MUTED
-from lab.bench.service.results import CONTESTANTS, OTHER_ONE, OTHER_TWO, PGBENCH, PGBENCH_ONE, Run, median
+from lab.bench.service.results import (
+    CONTESTANTS,
+    OTHER_ONE,
+    OTHER_TWO,
+    PGBENCH,
+    PGBENCH_ONE,
+    MeasuredRun,
+    median,
+)
 
 _KINDS = {PGBENCH: "pgbench", PGBENCH_ONE: "pgbench", OTHER_ONE: "FastAPI", OTHER_TWO: "FastAPI"}
 _SERVICE = "payments-core"
 
 
-def bars(runs: Sequence[Run]) -> list[dict[str, Any]]:
+def bars(runs: Sequence[MeasuredRun]) -> list[dict[str, Any]]:
     """A bar for each contestant: the median of its rounds."""
     return [
         {
@@ -27,12 +35,12 @@ def bars(runs: Sequence[Run]) -> list[dict[str, Any]]:
     ]
 
 
-def dots(runs: Sequence[Run]) -> list[dict[str, Any]]:
+def dots(runs: Sequence[MeasuredRun]) -> list[dict[str, Any]]:
     """A dot for each round of each contestant."""
     return [{"name": run.name, "value": round(run.per_second, 1)} for run in runs]
 
 
-def parts(runs: Sequence[Run]) -> list[dict[str, Any]]:
+def parts(runs: Sequence[MeasuredRun]) -> list[dict[str, Any]]:
     """The processor time of a capture, of the server and of the database."""
     found = []
     for name in CONTESTANTS:
@@ -43,7 +51,7 @@ def parts(runs: Sequence[Run]) -> list[dict[str, Any]]:
     return found
 
 
-def chart(runs: Sequence[Run]) -> dict[str, Any]:
+def chart(runs: Sequence[MeasuredRun]) -> dict[str, Any]:
     """The figure, as Vega-Lite."""
     order = [name for name in CONTESTANTS if any(run.name == name for run in runs)]
     y = {
@@ -62,7 +70,7 @@ def chart(runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
-def _throughput(runs: Sequence[Run], y: dict[str, Any]) -> dict[str, Any]:
+def _throughput(runs: Sequence[MeasuredRun], y: dict[str, Any]) -> dict[str, Any]:
     kinds = [_SERVICE, "FastAPI", "pgbench"]
     x = {
         "field": "value",
@@ -93,7 +101,7 @@ def _throughput(runs: Sequence[Run], y: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _cost(runs: Sequence[Run], y: dict[str, Any]) -> dict[str, Any]:
+def _cost(runs: Sequence[MeasuredRun], y: dict[str, Any]) -> dict[str, Any]:
     colour = {
         "field": "part",
         "type": "nominal",

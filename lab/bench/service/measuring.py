@@ -24,7 +24,7 @@ from lab.bench.service.results import (
     TWO,
     HalfLoad,
     Lifecycle,
-    Run,
+    MeasuredRun,
     Sample,
     Sized,
     percentile,
@@ -95,7 +95,7 @@ def require_agreement(postgres: EmbeddedPostgres) -> None:
         raise DisagreementError("the two stacks answer differently:\n" + "\n".join(found))
 
 
-def run(postgres: EmbeddedPostgres, name: str, seconds: float) -> Run:
+def run(postgres: EmbeddedPostgres, name: str, seconds: float) -> MeasuredRun:
     """Let one contestant capture for some seconds, in a database of its own.
 
     Raises:
@@ -104,7 +104,7 @@ def run(postgres: EmbeddedPostgres, name: str, seconds: float) -> Run:
     return _pgbench(postgres, name, seconds) if name in _PIPELINES else _served(postgres, name, seconds)
 
 
-def _served(postgres: EmbeddedPostgres, name: str, seconds: float) -> Run:
+def _served(postgres: EmbeddedPostgres, name: str, seconds: float) -> MeasuredRun:
     kind, workers = _SERVERS[name]
     warm = WARM_UP_S * _PAYMENTS_PER_SECOND
     with database(postgres, warm + int(seconds * _PAYMENTS_PER_SECOND)) as stored:
@@ -113,7 +113,7 @@ def _served(postgres: EmbeddedPostgres, name: str, seconds: float) -> Run:
             with used(postgres, server) as usage:
                 load = _capture(server, seconds, warm)
         _require_stored(stored, before.requests + load.requests)
-        return Run(
+        return MeasuredRun(
             name=name,
             captures=load.requests,
             per_second=load.per_second,
@@ -127,7 +127,7 @@ def _served(postgres: EmbeddedPostgres, name: str, seconds: float) -> Run:
         )
 
 
-def _pgbench(postgres: EmbeddedPostgres, name: str, seconds: float) -> Run:
+def _pgbench(postgres: EmbeddedPostgres, name: str, seconds: float) -> MeasuredRun:
     each = int((WARM_UP_S + seconds) * _TRANSACTIONS_PER_SECOND) // SESSIONS
     with database(postgres, each * SESSIONS) as stored:
         warm = WARM_UP_S * _TRANSACTIONS_PER_SECOND // SESSIONS
@@ -139,7 +139,7 @@ def _pgbench(postgres: EmbeddedPostgres, name: str, seconds: float) -> Run:
             # Its sessions end with it, and their time is told by their parent, once that has seen it.
             time.sleep(_SESSION_ENDS_S)
         _require_stored(stored, before.transactions + found.transactions)
-        return Run(
+        return MeasuredRun(
             name=name,
             captures=found.transactions,
             per_second=found.per_second,

@@ -17,15 +17,15 @@ from lab.bench.service.results import (
     OTHER_TWO,
     PGBENCH,
     TWO,
+    MeasuredRun,
     Results,
-    Run,
     aims,
     median,
     ratio,
 )
 
 RATIOS = ((ONE, EARLIER_ONE), (ONE, PGBENCH), (TWO, PGBENCH), (ONE, OTHER_ONE), (TWO, OTHER_TWO))
-_COLUMNS: Sequence[tuple[str, Callable[[Run], float], str]] = (
+_COLUMNS: Sequence[tuple[str, Callable[[MeasuredRun], float], str]] = (
     ("captures/s", lambda run: run.per_second, ",.0f"),
     ("p50 ms", lambda run: run.p50 / 1e3, ".1f"),
     ("p99 ms", lambda run: run.p99 / 1e3, ".1f"),
@@ -61,7 +61,7 @@ def show(results: Results, console: Console) -> None:
         console.print(f"\n{warning}", style="yellow", highlight=False)
 
 
-def contestants_table(runs: Sequence[Run], title: str) -> Table:
+def contestants_table(runs: Sequence[MeasuredRun], title: str) -> Table:
     """A row for each contestant: medians over the rounds."""
     table = _table(title, ("", *(name for name, _, _ in _COLUMNS)))
     for name in CONTESTANTS:
@@ -75,7 +75,7 @@ def contestants_table(runs: Sequence[Run], title: str) -> Table:
     return table
 
 
-def ratios_table(runs: Sequence[Run]) -> Table:
+def ratios_table(runs: Sequence[MeasuredRun]) -> Table:
     """The throughput of one contestant by that of another: ratios of medians."""
     table = _table("ratios of captures a second", ("", "", "ratio"))
     for of, to in RATIOS:

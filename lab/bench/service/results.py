@@ -19,7 +19,7 @@ BUSY = 0.1
 """The share of the machine in the hands of others from which on a run says little."""
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True):
+class MeasuredRun(msgspec.Struct, frozen=True, kw_only=True):
     """Captures of one contestant, as fast as it can.
 
     Attributes:
@@ -53,7 +53,7 @@ class HalfLoad(msgspec.Struct, frozen=True, kw_only=True):
         captures: how many were answered.
         per_second: the same by time.
         p50, p99, p999: percentiles, in µs.
-        others: as of a `Run`.
+        others: as of a `MeasuredRun`.
     """
 
     rate: float
@@ -73,7 +73,7 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 class Sized(msgspec.Struct, frozen=True, kw_only=True):
-    """The cost of a capture with so many payments stored, as of a `Run`."""
+    """The cost of a capture with so many payments stored, as of a `MeasuredRun`."""
 
     payments: int
     server_us: float
@@ -107,7 +107,7 @@ class Results(msgspec.Struct, kw_only=True):
     """
 
     postgres: str = ""
-    runs: list[Run] = []
+    runs: list[MeasuredRun] = []
     half_loads: list[HalfLoad] = []
     samples: list[Sample] = []
     sized: list[Sized] = []
@@ -142,13 +142,13 @@ def percentile(values: Iterable[float], share: float) -> float:
     return found[max(rank, 1) - 1]
 
 
-def median(runs: Sequence[Run], name: str, of: Callable[[Run], float]) -> float | None:
+def median(runs: Sequence[MeasuredRun], name: str, of: Callable[[MeasuredRun], float]) -> float | None:
     """The median over the rounds of something of a contestant; None if it did not take part."""
     values = [of(run) for run in runs if run.name == name]
     return statistics.median(values) if values else None
 
 
-def ratio(runs: Sequence[Run], of: str, to: str) -> float | None:
+def ratio(runs: Sequence[MeasuredRun], of: str, to: str) -> float | None:
     """How many times the captures a second of another contestant: the ratio of the medians."""
     above = median(runs, of, lambda run: run.per_second)
     below = median(runs, to, lambda run: run.per_second)

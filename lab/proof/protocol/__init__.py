@@ -15,9 +15,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lab.proof.protocol.faults import Faults
-from lab.proof.protocol.states import Action, Step
+from lab.proof.protocol.states import Action, ProtocolStep
 
-__all__ = ["Action", "Protocol", "Step"]
+__all__ = ["Action", "Protocol", "ProtocolStep"]
 
 
 class Protocol(Faults):

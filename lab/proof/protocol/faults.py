@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lab.proof.logic import Term, among, both, no, same
 from lab.proof.protocol.ends import Ends
-from lab.proof.protocol.states import Step, constant
+from lab.proof.protocol.states import ProtocolStep, constant
 from lab.proof.vocabulary import State
 
 
@@ -20,23 +20,25 @@ class Faults(Ends):
     def _again(self, s: State, p: Term) -> State:
         return self.goes(self.forgotten(s, p), p, self.first_place(p))
 
-    def cut(self, s: State, p: Term, _end: Term) -> Step:
+    def cut(self, s: State, p: Term, _end: Term) -> ProtocolStep:
         """A transaction ends with nothing done: cut, timed out, or taken back. The client begins again."""
-        return Step(self.under_way(s, p), self._again(s, p))
+        return ProtocolStep(self.under_way(s, p), self._again(s, p))
 
-    def lose_answer(self, s: State, p: Term, _end: Term) -> Step:
+    def lose_answer(self, s: State, p: Term, _end: Term) -> ProtocolStep:
         """A commit is carried out, and its answer is lost."""
-        return Step(self.sends(s, p, self.words.place.commit), self._again(self.kept(self.stores(s, p)), p))
+        return ProtocolStep(
+            self.sends(s, p, self.words.place.commit), self._again(self.kept(self.stores(s, p)), p)
+        )
 
-    def give_up_waiting(self, s: State, p: Term, _end: Term) -> Step:
+    def give_up_waiting(self, s: State, p: Term, _end: Term) -> ProtocolStep:
         """A commit is carried out here, and the wait for the standby is given up: nobody is told."""
-        return Step(self.sends(s, p, self.words.place.commit), self._again(self.stores(s, p), p))
+        return ProtocolStep(self.sends(s, p, self.words.place.commit), self._again(self.stores(s, p), p))
 
-    def lose_creation(self, s: State, p: Term, end: Term) -> Step:
+    def lose_creation(self, s: State, p: Term, end: Term) -> ProtocolStep:
         """A payment is created, and the answer is lost."""
         step = self.create(s, p, end)
         is_new = same(self.row(s, p).state, self.words.state.none)
-        return Step(both(step.guard, is_new), self._again(step.after.but(answer=s.answer), p))
+        return ProtocolStep(both(step.guard, is_new), self._again(step.after.but(answer=s.answer), p))
 
     def _all_begin_again(self, s: State) -> State:
         w, way = self.words, lambda q: self.under_way(s, q)
@@ -55,10 +57,10 @@ class Faults(Ends):
         cleared = {name: getattr(s, name).where(way, constant(value)) for name, value in nothing.items()}
         return s.but(at=s.at.where(way, self.first_place), **cleared)
 
-    def crash(self, s: State, p: Term, _end: Term) -> Step:
+    def crash(self, s: State, p: Term, _end: Term) -> ProtocolStep:
         """The database stops at once: what was committed stays, everything else is gone."""
-        return Step(self.under_way(s, p), self._all_begin_again(s))
+        return ProtocolStep(self.under_way(s, p), self._all_begin_again(s))
 
-    def fail_over(self, s: State, _p: Term, _end: Term) -> Step:
+    def fail_over(self, s: State, _p: Term, _end: Term) -> ProtocolStep:
         """The standby takes the database's place: what had not reached it is gone."""
-        return Step(True, self._all_begin_again(s.but(row=s.kept_row, under=s.kept_under)))
+        return ProtocolStep(True, self._all_begin_again(s.but(row=s.kept_row, under=s.kept_under)))

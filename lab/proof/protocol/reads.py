@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lab.proof.logic import Term, both, choose, differ, either, no, same
 from lab.proof.protocol.decisions import Decisions
-from lab.proof.protocol.states import Step, either_state
+from lab.proof.protocol.states import ProtocolStep, either_state
 from lab.proof.vocabulary import Clock, LookUp, State
 
 
@@ -35,10 +35,10 @@ class Reads(Decisions):
         """The client's next statement."""
         return s.but(at=s.at.with_value(p, value=place))
 
-    def begin(self, s: State, p: Term, _end: Term) -> Step:
+    def begin(self, s: State, p: Term, _end: Term) -> ProtocolStep:
         """BEGIN."""
         begun = s.but(begun=s.begun.with_value(p, value=s.now))
-        return Step(self.sends(s, p, self.words.place.begin), self.goes(begun, p, self.first_read(p)))
+        return ProtocolStep(self.sends(s, p, self.words.place.begin), self.goes(begun, p, self.first_read(p)))
 
     def reads_row(self, s: State, p: Term) -> State:
         """The locking statement sees what is committed; after a wait, the newest version of the row."""
@@ -56,7 +56,7 @@ class Reads(Decisions):
             s = s.but(clock=s.clock.with_value(p, value=choose(reads, s.now, s.clock(p))))
         return s
 
-    def lock(self, s: State, p: Term, _end: Term) -> Step:
+    def lock(self, s: State, p: Term, _end: Term) -> ProtocolStep:
         """SELECT ... FOR NO KEY UPDATE: waits while another has the lock. Without a row there is no lock."""
         sweep = self.does(p, "sweep")
         locks = both(
@@ -67,7 +67,7 @@ class Reads(Decisions):
         seen = self.reads_row(self.reads_in_lock(s, p, False), p)
         granted = seen.but(holds=seen.holds.with_value(p, value=locks))
         waiting = seen.but(waits=seen.waits.with_value(p, value=True))
-        return Step(
+        return ProtocolStep(
             self.sends(s, p, self.words.place.lock),
             either_state(
                 sweep,
@@ -88,15 +88,17 @@ class Reads(Decisions):
         )
         return self.goes(seen, p, w.place.clock)
 
-    def find(self, s: State, p: Term, _end: Term) -> Step:
+    def find(self, s: State, p: Term, _end: Term) -> ProtocolStep:
         """SELECT from the attempts, by the key."""
         found = s.but(found=s.found.with_value(p, value=self.stored(s, p)))
         early = self.options.look_up is LookUp.BEFORE
         following = self.words.place.lock if early else self.words.place.clock
-        return Step(self.sends(s, p, self.words.place.find), self.goes(found, p, following))
+        return ProtocolStep(self.sends(s, p, self.words.place.find), self.goes(found, p, following))
 
-    def read_clock(self, s: State, p: Term, _end: Term) -> Step:
+    def read_clock(self, s: State, p: Term, _end: Term) -> ProtocolStep:
         """SELECT payment_clock()."""
         kept = both(self.options.clock is Clock.IN, self.requests(p))
         seen = s.but(clock=s.clock.with_value(p, value=choose(kept, s.clock(p), s.now)))
-        return Step(self.sends(s, p, self.words.place.clock), self.goes(seen, p, self.first_write(seen, p)))
+        return ProtocolStep(
+            self.sends(s, p, self.words.place.clock), self.goes(seen, p, self.first_write(seen, p))
+        )

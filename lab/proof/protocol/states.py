@@ -10,14 +10,14 @@ from lab.proof.vocabulary import State
 
 
 @dataclass(frozen=True)
-class Step:
+class ProtocolStep:
     """What a client may do: when, and the state afterwards."""
 
     guard: Term
     after: State
 
 
-Action = Callable[[State, Term, Term], Step]
+Action = Callable[[State, Term, Term], ProtocolStep]
 """Of a state, a client, and the instant at which a window that it opens will end."""
 
 

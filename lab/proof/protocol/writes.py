@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lab.proof.logic import Term, both, choose, either, first, implies, no, same
 from lab.proof.protocol.reads import Reads
-from lab.proof.protocol.states import Step, either_state
+from lab.proof.protocol.states import ProtocolStep, either_state
 from lab.proof.vocabulary import Answer, State
 
 
@@ -66,12 +66,12 @@ class Writes(Reads):
             done = either_state(stored, self.answered(alone, p, self.answer_of(s, p)), done)
         return done
 
-    def update(self, s: State, p: Term, end: Term) -> Step:
+    def update(self, s: State, p: Term, end: Term) -> ProtocolStep:
         """UPDATE payments: waits while another has the lock. A window ends after it begins."""
         waits = self.locked_by_another(s, p)
         waiting = s.but(waits=s.waits.with_value(p, value=True))
         ends = implies(self.does(p, "authorize"), self.words.before(self.instant(s, p), end))
-        return Step(
+        return ProtocolStep(
             both(self.sends(s, p, self.words.place.update), ends),
             either_state(waits, waiting, self._updates(s, p, end)),
         )
@@ -94,15 +94,15 @@ class Writes(Reads):
             done = self.goes(alone, p, choose(refused, place.rollback, following))
         return done
 
-    def insert(self, s: State, p: Term, end: Term) -> Step:
+    def insert(self, s: State, p: Term, end: Term) -> ProtocolStep:
         """INSERT INTO capture_attempts: waits for an insertion that it may conflict with."""
         waits = self.contended(s, p, end)
         waiting = s.but(waits=s.waits.with_value(p, value=True))
-        return Step(
+        return ProtocolStep(
             self.sends(s, p, self.words.place.insert), either_state(waits, waiting, self._inserts(s, p, end))
         )
 
-    def wake(self, s: State, p: Term, end: Term) -> Step:
+    def wake(self, s: State, p: Term, end: Term) -> ProtocolStep:
         """A statement that waited goes on."""
         place = self.words.place
         inserting, updating = same(s.at(p), place.insert), same(s.at(p), place.update)
@@ -112,6 +112,6 @@ class Writes(Reads):
         granted = self.goes(seen.but(holds=seen.holds.with_value(p, value=True)), p, self.after_lock(p))
         written = either_state(inserting, self._inserts(awake, p, end), self._updates(awake, p, end))
         ends = implies(both(updating, self.does(p, "authorize")), self.words.before(self.instant(s, p), end))
-        return Step(
+        return ProtocolStep(
             both(s.waits(p), ready, ends), either_state(either(inserting, updating), written, granted)
         )

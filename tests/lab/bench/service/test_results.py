@@ -12,8 +12,8 @@ from lab.bench.service.results import (
     Aim,
     HalfLoad,
     Lifecycle,
+    MeasuredRun,
     Results,
-    Run,
     Sample,
     Sized,
     aims,
@@ -27,8 +27,8 @@ from lab.bench.service.results import (
 MIB = 2**20
 
 
-def run(name: str, per_second: float, server_us: float = 300.0, others: float = 0.0) -> Run:
-    return Run(
+def run(name: str, per_second: float, server_us: float = 300.0, others: float = 0.0) -> MeasuredRun:
+    return MeasuredRun(
         name=name,
         captures=1_000,
         per_second=per_second,
