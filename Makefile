@@ -286,6 +286,10 @@ bench-service: $(BENCH_STAMP) ## Captures a second beside pgbench and beside Fas
 bench-attacks: $(BENCH_STAMP) ## Valid captures while somebody attacks: how many are answered, and how soon (BENCH_ARGS=--help)
 	@$(BIN)/python -m lab.bench.bench_attacks $(BENCH_ARGS)
 
+.PHONY: bench-pieces
+bench-pieces: $(STAMP) ## Microseconds that each piece of the service's own saves a capture, beside a library in its place
+	@$(BIN)/python -m lab.bench.bench_pieces $(BENCH_ARGS)
+
 .PHONY: bench-doors
 bench-doors: $(STAMP) ## Microseconds that each piece between a client's bytes and the routes costs, beside none
 	@$(BIN)/python -m lab.bench.bench_doors $(BENCH_ARGS)

@@ -24,13 +24,16 @@ from payments_core.infrastructure.postgres.migrate import migrate
 from payments_verify.cli.running import progress_bar
 from pgweave.embedded import temporary_postgres
 
+Pairs = list[tuple[float, float]]
+"""The µs of a capture as it is and without a piece, of each round."""
 
-def measured(pieces: Sequence[OwnPiece], rounds: int, count: int) -> list[tuple[float, float]]:
-    """For each piece the µs of a capture as it is and without it, in each of the rounds; the medians of both.
+
+def measured(pieces: Sequence[OwnPiece], rounds: int, count: int) -> list[Pairs]:
+    """What a capture costs as it is and without each piece.
 
     In each round the service as it is has a turn beside each piece, now before and now after.
     """
-    found: list[list[tuple[float, float]]] = [[] for _ in pieces]
+    found: list[Pairs] = [[] for _ in pieces]
     with temporary_postgres() as server, captures.quiet(), progress_bar("bench") as progress:
         database = Database(server.create_database("pieces"))
         migrate(database.dsn)
@@ -49,7 +52,14 @@ def measured(pieces: Sequence[OwnPiece], rounds: int, count: int) -> list[tuple[
                 with piece.replaced():
                     without = cost()
                 times.append((cost() if ours is None else ours, without))
-    return [(median(ours for ours, _ in each), median(without for _, without in each)) for each in found]
+    return found
+
+
+def saved(pairs: Pairs) -> tuple[float, str]:
+    """What a piece saves, in µs, and the ratio without it to with it, with its range: of rounds, by turns."""
+    ratios = sorted(without / ours for ours, without in pairs)
+    shown = f"{median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+    return median(without - ours for ours, without in pairs), shown
 
 
 def lines(piece: OwnPiece) -> int:
@@ -64,12 +74,13 @@ def main(
 ) -> None:
     """Print what each saves."""
     pieces = list(captures.pieces())
-    table = Table("piece", "in its place", "lines", "with, µs", "without, µs", "saves, µs", "ratio")
+    table = Table("piece", "in its place", "lines", "with, µs", "saves, µs", "ratio")
     for column in table.columns[2:]:
         column.justify = "right"
-    for piece, (ours, without) in zip(pieces, measured(pieces, rounds, count), strict=True):
-        figures = (f"{ours:.0f}", f"{without:.0f}", f"{without - ours:.0f}", f"{without / ours:.2f}")
-        table.add_row(piece.name, piece.library, str(lines(piece)), *figures)
+    for piece, pairs in zip(pieces, measured(pieces, rounds, count), strict=True):
+        ours = median(ours for ours, _ in pairs)
+        saves, ratio = saved(pairs)
+        table.add_row(piece.name, piece.library, str(lines(piece)), f"{ours:.0f}", f"{saves:.0f}", ratio)
     console = Console(width=130)
     console.print(table)
     console.print(f"{rounds} rounds of {count:,} captures, {os.cpu_count()} cores", highlight=False)

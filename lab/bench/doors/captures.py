@@ -8,14 +8,14 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
 from psycopg.waiting import wait_async
 from starlette.applications import Starlette
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Scope
 
 from lab.bench.service.database import AMOUNT_CENTS, FIRST_ID, IDS, SPREAD
 from payments_core.entrypoints import metrics, wiring
@@ -63,13 +63,7 @@ def pieces() -> Iterator[OwnPiece]:
     )
     yield OwnPiece("metrics and log in bulk", ("entrypoints/bulk.py",), "at once", _at_once)
     yield OwnPiece(
-        "one timer for all deadlines",
-        ("entrypoints/http/limits.py",),
-        "asyncio.timeout",
-        lambda: _patch(wiring, Deadline=_OwnTimer),
-    )
-    yield OwnPiece(
-        "no middleware for errors that none is left of",
+        "no outer middleware for errors",
         ("entrypoints/http/app.py",),
         "Starlette's stack",
         lambda: _patch(app._Application, build_middleware_stack=Starlette.build_middleware_stack),
@@ -271,16 +265,6 @@ class _AtOnce:
 def _at_once() -> Iterator[None]:
     with _patch(metrics, Bulk=_AtOnce), _patch(observed, Bulk=_AtOnce):
         yield
-
-
-class _OwnTimer:
-    def __init__(self, inner: ASGIApp, seconds: float, _rejected: object) -> None:
-        self._inner = inner
-        self._seconds = seconds
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with asyncio.timeout(self._seconds) if scope["type"] == "http" else nullcontext():
-            await self._inner(scope, receive, send)
 
 
 @contextmanager

@@ -104,38 +104,30 @@ class Deadline:
 
     The store takes back a transaction that is cancelled. One that is cancelled while it commits may have
     committed, as with every answer that is lost; the same request under the same key finds out.
-
-    Requests that are served together share one timer of the event loop, which for each of them would cost
-    more than all else here: they are due in the order in which they came.
     """
 
     def __init__(self, app: ASGIApp, seconds: float, rejected: Rejected) -> None:
         self._app = app
         self._seconds = seconds
         self._rejected = rejected
-        self._due: dict[asyncio.Timeout, float] = {}
-        self._timer: asyncio.TimerHandle | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        timeout = asyncio.timeout(None)
+        timeout = asyncio.timeout(self._seconds)
 
         async def sent(message: Message) -> None:
             if message["type"] == "http.response.start":
                 if timeout.expired():
                     await asyncio.sleep(0)  # a cancellation that is on its way arrives here
                 else:
-                    self._settle(timeout)
-                    if timeout.when() is not None:  # it is due, and would be over at the loop's next turn
-                        timeout.reschedule(None)
+                    timeout.reschedule(None)  # an answer that has begun is finished
             await send(message)
 
         try:
             async with timeout:
-                self._expect(timeout)
                 await self._app(scope, receive, sent)
         except TimeoutError:
             if not timeout.expired():
@@ -146,30 +138,3 @@ class Deadline:
                 "send it again, with the same key"
             )
             await problems.response(problems.DEADLINE_EXCEEDED, detail, _RETRY)(scope, receive, send)
-        finally:
-            self._settle(timeout)
-
-    def _expect(self, timeout: asyncio.Timeout) -> None:
-        """Let it expire unless it is settled in time."""
-        loop = asyncio.get_running_loop()
-        self._due[timeout] = when = loop.time() + self._seconds
-        if self._timer is None:
-            self._timer = loop.call_at(when, self._expire)
-
-    def _settle(self, timeout: asyncio.Timeout) -> None:
-        self._due.pop(timeout, None)
-        if not self._due and self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _expire(self) -> None:
-        """Let expire what is due, and come again for the next."""
-        loop = asyncio.get_running_loop()
-        self._timer = None
-        now = loop.time()
-        for timeout, when in list(self._due.items()):
-            if when > now:
-                self._timer = loop.call_at(when, self._expire)
-                return
-            del self._due[timeout]
-            timeout.reschedule(now)

@@ -12,7 +12,7 @@ from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from payments_core.infrastructure.postgres.connection import Connection
-from payments_core.infrastructure.postgres.finishing import to_its_end
+from payments_core.infrastructure.postgres.finishing import ended
 
 AT_HAND_S = 1.0
 """How long an unused connection is kept at hand, in seconds."""
@@ -124,14 +124,14 @@ class Pool(AsyncConnectionPool[Connection]):
         finally:
             if self._waiting_for_one or self.closed or pgconn.transaction_status != TransactionStatus.IDLE:
                 # Cancelled on its way into the pool, it would be lost for good.
-                await to_its_end(self.putconn(connection))
+                await ended(asyncio.ensure_future(self.putconn(connection)))
             else:
                 self._keep(connection)
 
     async def _discard(self, connection: Connection) -> None:
         """Have the pool put another in its place."""
         connection.abandon()
-        await to_its_end(self.putconn(connection))
+        await ended(asyncio.ensure_future(self.putconn(connection)))
 
     async def close(self, timeout: float = 5.0) -> None:  # noqa: ASYNC109 - the pool's
         """Close the pool, and its connections: what is in use, as soon as it is given back."""

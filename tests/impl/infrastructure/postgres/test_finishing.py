@@ -1,4 +1,4 @@
-"""What must not be given up half-way is not, and costs no task where it does not wait."""
+"""What must not be given up half-way is not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from payments_core.infrastructure.postgres.finishing import to_its_end
+from payments_core.infrastructure.postgres.finishing import ended
 
 pytestmark = pytest.mark.anyio
 
@@ -52,26 +52,9 @@ async def turns(count: int = 5) -> None:
         await asyncio.sleep(0)
 
 
-async def test_what_does_not_wait_is_run_at_once() -> None:
-    seen: list[asyncio.Task[Any] | None] = []
-
-    async def quick() -> int:
-        seen.append(asyncio.current_task())
-        return 7
-
-    assert await to_its_end(quick()) == 7
-    assert seen == [asyncio.current_task()]
-
-    async def failing() -> None:
-        raise ValueError("at once")
-
-    with pytest.raises(ValueError, match="at once"):
-        await to_its_end(failing())
-
-
 async def test_what_waits_is_waited_for() -> None:
     work = Work()
-    task = asyncio.create_task(to_its_end(work.run()))
+    task = asyncio.create_task(ended(asyncio.ensure_future(work.run())))
     for number, gate in enumerate(work.gates):
         await turns()
         assert len(work.steps) == number
@@ -81,7 +64,7 @@ async def test_what_waits_is_waited_for() -> None:
     for gate in work.gates:
         gate.set()
     work.gates[0].clear()
-    task = asyncio.create_task(to_its_end(work.run()))
+    task = asyncio.create_task(ended(asyncio.ensure_future(work.run())))
     await turns()
     work.gates[0].set()
     with pytest.raises(ValueError, match="late"):
@@ -94,7 +77,7 @@ async def test_who_is_cancelled_again_and_again_still_comes_to_the_end(
 ) -> None:
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
     work = Work(error)
-    task = asyncio.create_task(to_its_end(work.run()))
+    task = asyncio.create_task(ended(asyncio.ensure_future(work.run())))
     for gate in work.gates:
         await turns()
         task.cancel("given up")
@@ -112,7 +95,7 @@ async def test_at_the_end_of_the_loop_it_is_ended_too() -> None:
     async def start() -> tuple[Work, Coroutine[Any, Any, str]]:
         work = Work()
         running = work.run()
-        task = asyncio.create_task(to_its_end(running))
+        task = asyncio.create_task(ended(asyncio.ensure_future(running)))
         await turns()
         assert not task.done()
         return work, running
