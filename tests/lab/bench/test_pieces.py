@@ -1,4 +1,4 @@
-"""What each piece of the service's own saves: the same captures are made with it and with a library in its place."""
+"""What each piece of our own saves: the same captures are made with it and with a library in its place."""
 
 from __future__ import annotations
 
