@@ -121,7 +121,7 @@ def test_why_clients_are_not_interchangeable_is_told(capsys: pytest.CaptureFixtu
 def test_a_replay_draws_the_run(tmp_path: Path) -> None:
     done = run("replay", str(written(tmp_path)), "--times", "2")
     assert done.exit_code == 0, done.output
-    assert "runs: 2; violated: 0, explained: 2, not run: 0" in done.stdout
+    assert "runs: 2; hold: 2, violated: 0, no verdict: 0" in done.stdout
     assert "< already_captured" in done.stdout
     assert (tmp_path / "a.svg").read_text().startswith("<svg")
     assert "<html" in (tmp_path / "a.html").read_text()

@@ -211,7 +211,7 @@ def _report(
             say(text.render(timeline, width))
         for problem in dict.fromkeys(not_run):
             say(f"could not be run: {problem}", err=True)
-        explained = len(runs) - wrong - len(not_run)
-        say(f"runs: {len(runs)}; violated: {wrong}, explained: {explained}, not run: {len(not_run)}")
+        hold = len(runs) - wrong - len(not_run)
+        say(f"runs: {len(runs)}; hold: {hold}, violated: {wrong}, no verdict: {len(not_run)}")
         for path in pictures:
             say(f"picture: {path}")

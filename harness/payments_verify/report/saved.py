@@ -28,7 +28,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
         name: What was checked.
         kind: The method.
         cases: How many cases the verdict rests on.
-        verdict: ``holds``, ``violated`` or ``no verdict``.
+        verdict: The verdict.
         seconds: Wall-clock time.
         counterexample: The evidence, or why there is no verdict; None if it holds.
         timelines: The evidence as data to draw.
@@ -38,7 +38,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     kind: str
     cases: int
-    verdict: str
+    verdict: Verdict
     seconds: float
     counterexample: str | None = None
     timelines: tuple[dict[str, Any], ...] = ()
