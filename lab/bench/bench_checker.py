@@ -27,7 +27,7 @@ from lab.bench.compiled_checker import CompiledCheckerError
 from payments_verify.specs import spec_named
 from pgweave.history.formats import load
 from pgweave.history.linearizability import check
-from tests.harness.peers import FOLDER, peer_verdicts
+from tests.support.peer_histories import FOLDER, peer_verdicts
 
 DEFAULT_ROUNDS = 7
 ETCD_LIMIT_MS = 1_500.0

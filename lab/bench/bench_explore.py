@@ -29,8 +29,8 @@ from lab.bench.speed import FOUR_CLIENTS, GATE, Pace, SpeedError, medians, paces
 from payments_verify.cli.running import Report, progress_bar
 from payments_verify.systems import EXPLORING, prepared_database
 from pgweave.embedded.binaries import find_binaries
-from tests.differential.test_explored_bugs import BUGS
 from tests.support.mutants import Edit, mutated_copy
+from tests.support.seeded_bugs import EXPLORED_BUGS
 
 ROOT = Path(__file__).parents[2]
 JSON = Path("build/bench/explore.json")
@@ -75,7 +75,7 @@ def main(
     console = Console(width=130)
     if quick:
         searches, rounds = 1, 2
-    bugs = [name for name in BUGS if not bug or any(wanted in name for wanted in bug)]
+    bugs = [name for name in EXPLORED_BUGS if not bug or any(wanted in name for wanted in bug)]
     try:
         if read is not None:
             results = msgspec.json.decode(read.read_bytes(), type=Results)
@@ -98,8 +98,10 @@ def main(
 
 def _searched(bugs: Sequence[str], searches: int, quick: bool, progress: Report) -> list[Searched]:
     """Search for each bug; then, as often as once, in the service as it is."""
-    scenarios = dict.fromkeys(BUGS[bug][1] for bug in bugs)
-    jobs: list[tuple[str, Sequence[Edit], str, int]] = [(bug, *BUGS[bug][:2], searches) for bug in bugs]
+    scenarios = dict.fromkeys(EXPLORED_BUGS[bug][1] for bug in bugs)
+    jobs: list[tuple[str, Sequence[Edit], str, int]] = [
+        (bug, *EXPLORED_BUGS[bug][:2], searches) for bug in bugs
+    ]
     jobs += [(_SERVICE_AS_IT_IS, (), scenario, 1) for scenario in scenarios]
     found = []
     for number, (bug, edits, scenario, times) in enumerate(jobs):

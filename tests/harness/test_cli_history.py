@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from payments_verify.cli import app
-from tests.harness.peers import needs_peers, peer_verdicts
 from tests.pgweave.small_specs import OURS
+from tests.support.peer_histories import needs_peers, peer_verdicts
 
 HISTORIES = Path(__file__).parents[1] / "pgweave" / "histories"
 GOOD = str(HISTORIES / "kv-ok-two-keys.jsonl")

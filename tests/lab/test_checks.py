@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from payments_verify import suite as main_job
+from tests.docs.pages import ROOT
 
 PROOF, STATIC = "protocol, any number of clients (Z3)", "schema and statements"
 
@@ -25,3 +27,9 @@ def test_installed_without_the_lab_it_has_the_others(monkeypatch: pytest.MonkeyP
     whole = titles()
     monkeypatch.setattr(main_job, "find_spec", lambda name: None if name == "lab" else name)
     assert titles() == [each for each in whole if each not in (PROOF, STATIC)]
+
+
+def test_what_the_lab_shares_with_the_tests_is_their_support() -> None:
+    for file in (ROOT / "lab").rglob("*.py"):
+        shared = re.findall(r"^ *(?:from|import) (tests\S*)", file.read_text(), re.MULTILINE)
+        assert all(each.startswith("tests.support") for each in shared), file

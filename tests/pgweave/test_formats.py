@@ -16,8 +16,8 @@ from pgweave.history.formats import FORMATS, detect, load
 from pgweave.history.formats.jepsen_log import parse_jepsen
 from pgweave.history.formats.porcupine import parse_porcupine
 from pgweave.history.operations import History, HistoryError, Operation, Outcome
-from tests.harness.peers import needs_peers, peer_verdicts
 from tests.pgweave.small_specs import OURS
+from tests.support.peer_histories import needs_peers, peer_verdicts
 
 JEPSEN = b"""\
 INFO  jepsen.core - a line of something else

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from payments_verify.cli import app
-from tests.harness.peers import needs_peers, peer_verdicts
+from tests.support.peer_histories import needs_peers, peer_verdicts
 
 LOG = "INFO  jepsen.util - "
 NEW = "2026-01-02 03:04:05,678{GMT}\tINFO\t[jepsen worker 0] jepsen.util: "

@@ -19,10 +19,10 @@ from pgweave.history.spec import Spec
 from pgweave.history.specs.cas_register import CasRegister
 from pgweave.history.specs.kv import KeyValue
 from pgweave.verdict import Verdict
-from tests.harness.peers import needs_peers, peer_verdicts
 from tests.pgweave import brute_force
 from tests.pgweave.brute_force import impossible_read, operation
 from tests.pgweave.small_specs import OURS, SMALL, WholeStore, kv_history, register_history
+from tests.support.peer_histories import needs_peers, peer_verdicts
 
 SEEDS = st.integers(0, 2**32)
 

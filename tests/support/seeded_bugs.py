@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tests.support.mutants import CATALOGUE, Edit
 
 STORE = "infrastructure/postgres/store.py"
@@ -88,3 +90,25 @@ SWEEP_WITHOUT_LIMIT = (
         "        swept = len(await expire(batch))\n",
     ),
 )
+
+EXPLORED_BUGS: dict[str, tuple[Sequence[Edit], str, int]] = {
+    "no row lock": ((NO_ROW_LOCK,), "different-keys", 3),
+    "key looked up before the lock": ((KEY_BEFORE_LOCK,), "same-key-twice", 3),
+    "no unique key and no lock": ((NO_ROW_LOCK, NO_CONSTRAINTS), "different-keys", 3),
+    "now() for the clock": ((TRANSACTION_START,), "window-closes-behind-lock", 4),
+    "clock read in the locking statement, holder only locks": (
+        CLOCK_IN_LOCKING_STATEMENT,
+        "window-closes-behind-lock",
+        4,
+    ),
+    "clock read in the locking statement, holder rolls back": (
+        CLOCK_IN_LOCKING_STATEMENT,
+        "window-closes-behind-rollback",
+        4,
+    ),
+    "lock and look-up in one statement": (LOCK_AND_LOOK_UP_IN_ONE, "same-key-twice", 3),
+    "commit before update": (COMMIT_BEFORE_UPDATE, "different-keys", 2),
+    "guarded update whose row count is ignored": (GUARDED_UPDATE_ROW_COUNT_IGNORED, "different-keys", 3),
+    "sweeper that updates without a guard": (SWEEPER_WITHOUT_GUARD, "capture-and-sweep", 4),
+}
+"""The bug, the scenario that shows it, and how often its schedule switches between processes, at most."""

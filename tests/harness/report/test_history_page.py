@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 
 from payments_verify.cli import app
 from tests.docs.pages import ROOT
-from tests.harness.peers import needs_peers, peer_verdicts
 from tests.harness.report.reading import Page
 from tests.pgweave.small_specs import OURS
+from tests.support.peer_histories import needs_peers, peer_verdicts
 
 VERDICTS = {"holds": "linearizable", "violated": "not linearizable"}
 
