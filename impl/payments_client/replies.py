@@ -20,7 +20,7 @@ _WITH_DECISIONS = frozenset({409, 422})
 # 408 and 429 say that the request was not taken on, but not who says so.
 _NOT_YET = frozenset({408, 429})
 # These say of themselves that nothing was done.
-_NOTHING_DONE: Mapping[str, int] = {"overloaded": 503, "payment_busy": 503, "request_timeout": 408}
+NOTHING_DONE: Mapping[str, int] = {"overloaded": 503, "payment_busy": 503, "request_timeout": 408}
 # These are decided by all that was ever sent under the key, earlier attempts included; with the status of
 # each, and the commands that it can answer. Others, a 401 say, are about the one request that they answer.
 _DECIDED: Mapping[str, tuple[int, frozenset[str]]] = {
@@ -98,7 +98,7 @@ def judge(call: Call[Answer], outcome: Reply | NoReply) -> Answer | Problem | In
     is_no = 400 <= outcome.status < 500 and (outcome.status not in _NOT_YET or name in _REFUSED_NOW)
     if is_no or decides(problem):
         return problem
-    may_be_done = _NOTHING_DONE.get(name) != outcome.status
+    may_be_done = NOTHING_DONE.get(name) != outcome.status
     return Indefinite(f"{outcome.status} {problem.type}", may_be_done, problem)
 
 

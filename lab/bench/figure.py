@@ -14,13 +14,13 @@ from lab.bench.arrivals import ARRIVALS
 from lab.bench.searches import EXPLORER, Searched, by_how, median
 
 RENDERER = "vl_convert"
-_KINDS = (EXPLORER, *(arrivals.name for arrivals in ARRIVALS))
-_SHAPES = ("diamond", "circle", "square", "triangle-up")
+KINDS = (EXPLORER, *(arrivals.name for arrivals in ARRIVALS))
+SHAPES = ("diamond", "circle", "square", "triangle-up")
 
 # Each role in light; the style gives the colours that stand for them in dark.
 INK, MUTED, LINE = "#1f2328", "#59636e", "#d1d9e0"
 COLOURS = ("#1a7f37", "#0969da", "#9a6700", "#cf222e")
-_DARK = {
+DARK = {
     INK: "#f0f6fc",
     MUTED: "#9198a1",
     LINE: "#3d444d",
@@ -70,7 +70,7 @@ def chart(searched: Sequence[Searched]) -> dict[str, Any]:
             "domain": False,
         },
     }
-    offset = {"field": "kind", "type": "nominal", "sort": list(_KINDS)}
+    offset = {"field": "kind", "type": "nominal", "sort": list(KINDS)}
     x = {
         "field": "runs",
         "type": "quantitative",
@@ -78,9 +78,9 @@ def chart(searched: Sequence[Searched]) -> dict[str, Any]:
         "axis": {"values": [1, 2, 5, 10, 20, 50, 100, 200], "format": "d"},
         "title": "runs until the first violation (median; hollow: none in so many)",
     }
-    kind = {"field": "kind", "type": "nominal", "sort": list(_KINDS), "title": None}
-    colour = {**kind, "scale": {"domain": list(_KINDS), "range": list(COLOURS)}}
-    shape = {**kind, "scale": {"domain": list(_KINDS), "range": list(_SHAPES)}}
+    kind = {"field": "kind", "type": "nominal", "sort": list(KINDS), "title": None}
+    colour = {**kind, "scale": {"domain": list(KINDS), "range": list(COLOURS)}}
+    shape = {**kind, "scale": {"domain": list(KINDS), "range": list(SHAPES)}}
     hollow = {"condition": {"test": "datum.end === 'not found'", "value": 0}, "value": 1}
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
@@ -136,7 +136,7 @@ CONFIG: dict[str, Any] = {
 def style() -> str:
     """A style sheet for readers that prefer dark."""
     rules = "".join(
-        f'[fill="{light}"]{{fill:{dark}}}[stroke="{light}"]{{stroke:{dark}}}' for light, dark in _DARK.items()
+        f'[fill="{light}"]{{fill:{dark}}}[stroke="{light}"]{{stroke:{dark}}}' for light, dark in DARK.items()
     )
     return f"<style>@media (prefers-color-scheme:dark){{{rules}}}</style>"
 

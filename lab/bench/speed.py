@@ -107,7 +107,7 @@ async def paces(dsn: str, tester: Path | None, rounds: int, *, four: bool, tell:
     found: list[Pace] = []
     async with (
         gated(dsn, one_core=False) as service,
-        raw_sessions(_database(service), dsn) as raw,
+        raw_sessions(database_of(service), dsn) as raw,
         AsyncExitStack() as stack,
     ):
         executor = stack.enter_context(local_processes(WORKERS))
@@ -117,8 +117,8 @@ async def paces(dsn: str, tester: Path | None, rounds: int, *, four: bool, tell:
             tell(f"speed, round {number} of {rounds}")
             with _on_one_core(service):
                 timed = [await _scenario(name, service, Naive) for name in TWO_CLIENTS]
-                ours, orders = await _bare(raw, _database(service).monitor)
-            timed += [ours] if tester is None else [ours, await _tested(tester, dsn, ours, orders)]
+                ours, orders = await run_bare(raw, database_of(service).monitor)
+            timed += [ours] if tester is None else [ours, await run_tester(tester, dsn, ours, orders)]
             timed += [await _scenario(name, service, Naive, workers) for name in TWO_CLIENTS]
             # In the first round every statement is analysed, and caches are filled.
             found += timed if number else []
@@ -132,12 +132,12 @@ async def paces(dsn: str, tester: Path | None, rounds: int, *, four: bool, tell:
 
 def _on_one_core(service: ServiceUnderTest) -> AbstractContextManager[int | None]:
     """Schedules are run in this process, as `gated` runs them; those of workers are on cores of their own."""
-    database = _database(service)
+    database = database_of(service)
     sessions = [session.pid for session in database.gate.sessions]
     return on_one_core([database.monitor.pid, *sessions])
 
 
-def _database(service: ServiceUnderTest) -> GatedDatabase:
+def database_of(service: ServiceUnderTest) -> GatedDatabase:
     assert service.database is not None, "a service over PostgreSQL has one"
     return service.database
 
@@ -145,7 +145,7 @@ def _database(service: ServiceUnderTest) -> GatedDatabase:
 async def _scenario(
     name: str, service: ServiceUnderTest, make: Callable[[], Strategy], workers: Workers | None = None
 ) -> Pace:
-    monitor = _database(service).monitor
+    monitor = database_of(service).monitor
     before = monitor.seconds
     with tempfile.TemporaryDirectory() as folder:
         explored = await explore_scenario(
@@ -162,7 +162,7 @@ async def _scenario(
     )
 
 
-async def _bare(raw: RawSessions, monitor: Monitor) -> tuple[Pace, Sequence[Sequence[int]]]:
+async def run_bare(raw: RawSessions, monitor: Monitor) -> tuple[Pace, Sequence[Sequence[int]]]:
     """Bare SQL through the gate, and the orders in which it was run."""
     executions: list[Execution] = []
 
@@ -184,7 +184,7 @@ async def _bare(raw: RawSessions, monitor: Monitor) -> tuple[Pace, Sequence[Sequ
     return pace, [execution.schedule for execution in executions]
 
 
-async def _tested(tester: Path, dsn: str, ours: Pace, orders: Sequence[Sequence[int]]) -> Pace:
+async def run_tester(tester: Path, dsn: str, ours: Pace, orders: Sequence[Sequence[int]]) -> Pace:
     """The same statements in the same orders, by the isolation tester."""
     sessions = [session(number) for number in range(1, SESSIONS + 1)]
     specification = isolation_tester.spec(SETUP, sessions, STEPS, orders)

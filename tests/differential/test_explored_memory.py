@@ -100,12 +100,12 @@ def test_footprints_that_say_too_little_lose_outcomes(
 ) -> None:
     every = outcomes(scenario, InMemoryPaymentStore, Naive())
     assert outcomes(scenario, InMemoryPaymentStore, SourceDPOR()) == every
-    turn = scheduled_store._turn
+    turn = scheduled_store.take_turn
 
     async def say_less(label: str, *accesses: Access) -> None:
         await turn(label, *(access for access in accesses if access.mode is not mode))
 
-    monkeypatch.setattr(scheduled_store, "_turn", say_less)
+    monkeypatch.setattr(scheduled_store, "take_turn", say_less)
     assert outcomes(scenario, InMemoryPaymentStore, SourceDPOR()) < every
 
 

@@ -19,6 +19,8 @@ from tests.support.descendants import Process, descendants, still_running, wait_
 
 START_LIMIT_S = 180.0
 END_LIMIT_S = 120.0
+VERIFY = ["verify", "--quick", "--seed=1", "--output=out", "--at-once=4", "--prove-again"]
+"""The contracts begin at once, and are proved by processes that are waited for."""
 
 IN_THE_BACKGROUND = """
 import asyncio, os, signal, time
@@ -173,7 +175,7 @@ def test_what_else_python_cannot_raise_is_told_as_before() -> None:
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_verify_leaves_a_report_of_what_was_finished(ending: signal.Signals, tmp_path: Path) -> None:
-    with started(["verify", "--quick", "--seed", "1", "--output", "out"], tmp_path) as process:
+    with started(VERIFY, tmp_path) as process:
         complaints, left = interrupted(process, "crosshair_worker", ending)
     assert left == set()
     assert process.returncode == 2, complaints

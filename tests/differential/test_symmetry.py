@@ -207,14 +207,14 @@ def test_a_key_for_which_it_goes_wrong_only_behind_another_is_found(name: str, t
 def test_clients_that_turn_out_to_differ_are_explored_without_symmetry(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turn = scheduled_store._turn
+    turn = scheduled_store.take_turn
 
     async def one_step_more(label: str, *accesses: Access) -> None:
         if label.endswith("find key k2"):
-            await turn("looks at the clock", scheduled_store._READ_CLOCK)
+            await turn("looks at the clock", scheduled_store.READ_CLOCK)
         await turn(label, *accesses)
 
-    monkeypatch.setattr(scheduled_store, "_turn", one_step_more)
+    monkeypatch.setattr(scheduled_store, "take_turn", one_step_more)
     found = up_to_symmetry(SCENARIOS["different-keys"], tmp_path, gated_in_memory)
     assert found.verdict == "holds"
     assert (found.report.schedules, found.report.interchangeable) == (6, ())

@@ -60,14 +60,14 @@ def test_the_specification_has_one_name_for_an_outcome_and_histories_say_which_d
 def test_the_answers_after_which_nothing_was_done_are_those_that_the_client_takes_so() -> None:
     (said,) = re.findall(r"^- After (503 .*), that request did nothing", SPECIFICATION, re.MULTILINE)
     shown = {name: int(status) for status, name in re.findall(r"(\d+) `(\w+)`", said)}
-    assert shown == dict(replies._NOTHING_DONE)
+    assert shown == dict(replies.NOTHING_DONE)
 
 
 def test_each_5xx_says_whether_anything_was_done_and_the_client_takes_it_so() -> None:
     faults = {each.name: text.when for each, text in DESCRIPTIONS.items() if each.status >= 500}
     nothing_done = {name for name, when in faults.items() if "Nothing was done." in when}
     assert {name for name, when in faults.items() if "is not known." in when} == faults.keys() - nothing_done
-    said_by_the_client = {name for name, status in replies._NOTHING_DONE.items() if status >= 500}
+    said_by_the_client = {name for name, status in replies.NOTHING_DONE.items() if status >= 500}
     assert said_by_the_client == nothing_done - {"unsupported_transfer_coding"}  # no client of ours sends one
 
 

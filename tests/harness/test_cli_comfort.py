@@ -170,7 +170,7 @@ def test_short_checks_that_follow_each_other_share_the_minute(monkeypatch: pytes
     monkeypatch.setattr(running, "_PAUSE_S", 0.1)
     deadline = time.monotonic() + 30
     while "\n" not in shown.getvalue() and time.monotonic() < deadline:
-        monkeypatch.setattr(running._Minute, "ended", time.monotonic())
+        monkeypatch.setattr(running.Minute, "ended", time.monotonic())
         with progress_bar("short", console=console, every_s=1):
             time.sleep(0.2)
     assert shown.getvalue().startswith("short: elapsed 0:00:00, left -:--:--\n")
@@ -180,8 +180,8 @@ def test_after_a_pause_a_check_has_a_minute_of_its_own(monkeypatch: pytest.Monke
     shown = io.StringIO()
     monkeypatch.setattr(running, "_PAUSE_S", 0.01)
     long_ago = time.monotonic() - 1_000
-    monkeypatch.setattr(running._Minute, "told", long_ago)
-    monkeypatch.setattr(running._Minute, "ended", long_ago)
+    monkeypatch.setattr(running.Minute, "told", long_ago)
+    monkeypatch.setattr(running.Minute, "ended", long_ago)
     with progress_bar("later", console=Console(file=shown), every_s=60):
         time.sleep(0.2)
     assert shown.getvalue() == ""
@@ -190,7 +190,7 @@ def test_after_a_pause_a_check_has_a_minute_of_its_own(monkeypatch: pytest.Monke
 def test_what_is_left_goes_by_the_pace_of_what_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    course = running._Course()
+    course = running.Course()
     now[0] = 30.0
     assert str(course) == "elapsed 0:00:30, left -:--:--"
     course.report(10, 40)

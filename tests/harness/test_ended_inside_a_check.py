@@ -37,7 +37,7 @@ def ending_jobs(answer: dict[str, Any], ended_by: type[BaseException]) -> Callab
 def test_contracts_keep_what_was_decided(
     ended_by: type[BaseException], refuted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = contracts._batches(contracts.discover(contracts.MODEL))[0][0]
+    first = contracts.batches(contracts.discover(contracts.MODEL))[0][0]
     answer = {
         "index": first.index,
         "line": first.line,

@@ -228,7 +228,7 @@ def test_why_a_fault_could_not_happen_is_shown_and_not_obeyed(capsys: pytest.Cap
     found = SimpleNamespace(
         faults=[], run=run, problems=[HOSTILE], verdict="holds", reach=Reach("x", [HOSTILE], []), **counts
     )
-    soak._show(found, Path(HOSTILE), Console(file=sys.stdout, soft_wrap=True))
+    soak.show_report(found, Path(HOSTILE), Console(file=sys.stdout, soft_wrap=True))
     assert_harmless(capsys.readouterr().out)
 
 

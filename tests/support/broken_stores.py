@@ -42,10 +42,10 @@ class BrokenStore(InMemoryPaymentStore):
     """A store whose reads and locks can be put in another order."""
 
     def read(self, payment_id: UUID, key: IdempotencyKey | None) -> Locked:
-        return Locked(self, self._payments[payment_id], self.find(payment_id, key), self._clock())
+        return Locked(self, self.kept_payments[payment_id], self.find(payment_id, key), self._clock())
 
     def find(self, payment_id: UUID, key: IdempotencyKey | None) -> CaptureAttempt | None:
-        return None if key is None else self._attempts[payment_id].get(key.text)
+        return None if key is None else self.kept_attempts[payment_id].get(key.text)
 
 
 class NoLock(BrokenStore):
@@ -67,13 +67,13 @@ class KeyBeforeLock(BrokenStore):
     async def lock(self, payment_id: UUID, key: IdempotencyKey | None = None) -> AsyncIterator[Any]:
         attempt = self.find(payment_id, key)
         async with self._claim(payment_id):
-            yield Locked(self, self._payments[payment_id], attempt, self._clock())
+            yield Locked(self, self.kept_payments[payment_id], attempt, self._clock())
 
 
 class PaymentBeforeLock(BrokenStore):
     @asynccontextmanager
     async def lock(self, payment_id: UUID, key: IdempotencyKey | None = None) -> AsyncIterator[Any]:
-        payment = self._payments[payment_id]
+        payment = self.kept_payments[payment_id]
         async with self._claim(payment_id):
             yield Locked(self, payment, self.find(payment_id, key), self._clock())
 
@@ -83,7 +83,7 @@ class ClockBeforeLock(BrokenStore):
     async def lock(self, payment_id: UUID, key: IdempotencyKey | None = None) -> AsyncIterator[Any]:
         now = self._clock()
         async with self._claim(payment_id):
-            yield Locked(self, self._payments[payment_id], self.find(payment_id, key), now)
+            yield Locked(self, self.kept_payments[payment_id], self.find(payment_id, key), now)
 
 
 class SweepWithoutLocks(BrokenStore):
@@ -92,7 +92,7 @@ class SweepWithoutLocks(BrokenStore):
         now = self._clock()
         due = [
             payment
-            for payment in self._payments.values()
+            for payment in self.kept_payments.values()
             if payment.state is PaymentState.AUTHORIZED and payment.window_has_ended(now)
         ]
         yield Due(self, due[:limit], now)

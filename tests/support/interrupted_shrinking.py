@@ -33,7 +33,7 @@ from payments_verify.practice import write_skeleton
 from payments_verify.suite import Planned
 from payments_verify.systems import in_memory
 
-LONGEST_S = 1.5
+LONGEST_S = 0.15
 moments = random.Random()
 armed = False
 

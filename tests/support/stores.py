@@ -58,8 +58,8 @@ async def memory_kit() -> AsyncIterator[Kit]:
         instant[0] = now
 
     async def contents() -> Contents:
-        attempts = [each for kept in store._attempts.values() for each in kept.values()]
-        return Contents(dict(store._payments), {(each.payment_id, each.key): each for each in attempts})
+        attempts = [each for kept in store.kept_attempts.values() for each in kept.values()]
+        return Contents(dict(store.kept_payments), {(each.payment_id, each.key): each for each in attempts})
 
     yield Kit(store, set_clock, contents)
 

@@ -73,7 +73,7 @@ async def _run(
     try:
         async with asyncio.TaskGroup() as group:
             for share in shares:
-                group.create_task(_work(Task(dsn, snapshot.name, list(share), limit), on_done))
+                group.create_task(run_worker(Task(dsn, snapshot.name, list(share), limit), on_done))
     except BaseExceptionGroup as errors:
         # Not `except*`: in Python 3.11.2 what is raised in it becomes a group again.
         refusals, others = errors.split(AuditError)
@@ -82,7 +82,8 @@ async def _run(
         raise refusals.exceptions[0] from None
 
 
-async def _work(task: Task, on_done: Callable[[Done], None]) -> None:
+async def run_worker(task: Task, on_done: Callable[[Done], None]) -> None:
+    """Let a process of its own audit a share, and hand on what it has done."""
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-O", "-m", WORKER),
         stdin=asyncio.subprocess.PIPE,

@@ -47,7 +47,7 @@ _NEEDED = {
     "capture_attempts": (set(AttemptRow._fields) - {"answer_sha256"}) | {"body"},
     "payment_events": set(EventRow._fields),
 }
-_BOUNDS = f"""
+BOUNDS = f"""
     SELECT payment_id::text FROM (
         SELECT payment_id, row_number() OVER (ORDER BY payment_id) AS number FROM payments) AS numbered
     WHERE number % {SLICE} = 0
@@ -136,7 +136,7 @@ def taken(dsn: str) -> Iterator[Snapshot]:
         _require_schema(connection)
         name, as_of = _row(connection, "SELECT pg_export_snapshot(), clock_timestamp()::text")
         (payments,) = _row(connection, "SELECT count(*) FROM payments")
-        bounds = [row[0] for row in connection.execute(_BOUNDS.encode())]
+        bounds = [row[0] for row in connection.execute(BOUNDS.encode())]
         edges = [None, *bounds, None]
         parts = [Part(first, end) for first, end in pairwise(edges)]
         yield Snapshot(name, as_of, payments, parts)

@@ -41,7 +41,7 @@ _PAUSE_S = 2.0
 _STYLE = {"holds": "green", "violated": "bold red", "no verdict": "yellow"}
 
 
-class _Course:
+class Course:
     """How far something has come, for how long, and what is left at that pace."""
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class _Course:
 class _Times(ProgressColumn):
     """The times of a course."""
 
-    def __init__(self, course: _Course) -> None:
+    def __init__(self, course: Course) -> None:
         super().__init__()
         self._course = course
 
@@ -121,7 +121,7 @@ def progress_bar(
         with _lines(title, to, every_s) as report:
             yield report
         return
-    course = _Course()
+    course = Course()
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
@@ -151,7 +151,7 @@ def progress_bar(
             _shown.remove(bar)
 
 
-class _Minute:
+class Minute:
     """When the last line was printed. Checks share it: a line comes each minute, however short they are."""
 
     told = ended = -math.inf
@@ -167,9 +167,9 @@ class _Minute:
 @contextmanager
 def _lines(title: str, console: Console, every_s: float) -> Iterator[Report]:
     """Print a line now and then, also while the block reports nothing."""
-    course, ended = _Course(), threading.Event()
+    course, ended = Course(), threading.Event()
     reached = ""
-    _Minute.begin()
+    Minute.begin()
     soonest_s = min(every_s, _PAUSE_S)
 
     def report(done: int, total: int, text: str) -> None:
@@ -178,8 +178,8 @@ def _lines(title: str, console: Console, every_s: float) -> Iterator[Report]:
         reached = f"{done:,} of {total:,} {quoted(text)}; "
 
     def tell() -> None:
-        while not ended.wait(max(soonest_s, _Minute.told + every_s - time.monotonic())):
-            _Minute.told = time.monotonic()
+        while not ended.wait(max(soonest_s, Minute.told + every_s - time.monotonic())):
+            Minute.told = time.monotonic()
             with suppress(OSError, ValueError):  # nobody reads it any more
                 console.print(f"{title}: {reached}{course}", highlight=False, soft_wrap=True)
 
@@ -190,7 +190,7 @@ def _lines(title: str, console: Console, every_s: float) -> Iterator[Report]:
     finally:
         ended.set()
         teller.join()
-        _Minute.ended = time.monotonic()
+        Minute.ended = time.monotonic()
 
 
 def verdict_text(verdict: Verdict, line: str = "") -> str:

@@ -149,7 +149,7 @@ def _finish(folder: Path, *, as_json: bool) -> NoReturn:
     if as_json:
         print_json(report.as_json())
     else:
-        _show(report, folder, Console(soft_wrap=True))
+        show_report(report, folder, Console(soft_wrap=True))
     leave(report.verdict)
 
 
@@ -162,7 +162,8 @@ def _list(console: Console) -> None:
     console.print(table)
 
 
-def _show(report: SoakReport, folder: Path, console: Console) -> None:
+def show_report(report: SoakReport, folder: Path, console: Console) -> None:
+    """Print what a soak did and found."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("fault", no_wrap=True)
     for name in (

@@ -187,7 +187,7 @@ def decide(
         found[condition] = _finding(condition, answer)
         progress(len(found), len(conditions), f"{condition.function.rpartition('.')[2]}: {condition.text}")
 
-    jobs = {_job(batch, seconds): batch for batch in _batches(conditions)}
+    jobs = {_job(batch, seconds): batch for batch in batches(conditions)}
     problems = (proved or Proved()).run_jobs(list(jobs), take, _proves, parallel)
     for job, batch in jobs.items():
         for condition in batch:
@@ -210,7 +210,7 @@ def _finding(condition: Condition, answer: dict[str, Any]) -> Finding:
     return Finding(condition, status, answer["message"], answer["seconds"])
 
 
-def _batches(conditions: Sequence[Condition]) -> list[list[Condition]]:
+def batches(conditions: Sequence[Condition]) -> list[list[Condition]]:
     """A few conditions of one function each; those of the function with most of them, the slowest, first."""
     by_function: dict[str, list[Condition]] = defaultdict(list)
     for condition in conditions:

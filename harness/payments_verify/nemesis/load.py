@@ -184,9 +184,9 @@ class Load:
         payment = str(UUID(int=rng.getrandbits(128), version=4))
         amount = rng.choice([500, 501])
         self.payments.append(payment)
-        await self._ask(Invocation("create", {"payment": payment, "amount": amount}))
+        await self.send_command(Invocation("create", {"payment": payment, "amount": amount}))
         window = rng.choices([1, 600], weights=[1, 12])[0] * _SECOND
-        await self._ask(Invocation("authorize", {"payment": payment, "window": window}))
+        await self.send_command(Invocation("authorize", {"payment": payment, "window": window}))
         racers = rng.choices([1, 2, 3], weights=[6, 3, 1])[0]
         await asyncio.gather(*(self._race(payment, amount) for _ in range(racers)))
 
@@ -194,9 +194,9 @@ class Load:
         for invocation in self._plan(payment, amount):
             if invocation.f == "capture" and self._rng.random() < self._habits.early:
                 self.tally.early += 1
-                await asyncio.gather(self._ask(invocation), self._again_early(invocation))
+                await asyncio.gather(self.send_command(invocation), self._again_early(invocation))
             else:
-                await self._ask(invocation)
+                await self.send_command(invocation)
 
     def _plan(self, payment: str, amount: int) -> list[Invocation]:
         rng = self._rng
@@ -219,9 +219,9 @@ class Load:
 
     async def _again_early(self, invocation: Invocation) -> None:
         await asyncio.sleep(self._rng.uniform(0, 0.005))
-        await self._ask(invocation)
+        await self.send_command(invocation)
 
-    async def _ask(self, invocation: Invocation) -> None:
+    async def send_command(self, invocation: Invocation) -> None:
         """Send a command until it has a definite answer, or so much is wrong that the service is given up."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + PATIENCE_S

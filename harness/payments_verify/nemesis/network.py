@@ -52,7 +52,7 @@ class Network:
         self.stalled = False
         self.cuts = 0
         self._listening = -1
-        self._links: set[Link] = set()
+        self.links: set[Link] = set()
 
     @classmethod
     @asynccontextmanager
@@ -76,16 +76,16 @@ class Network:
 
     def cut_all(self) -> int:
         """Cut every connection now; how many there were."""
-        links = list(self._links)
+        links = list(self.links)
         for link in links:
             link.cut(counted=True)
         return len(links)
 
     def deaden(self) -> int:
         """Let every connection of now swallow whatever comes, for good, without anybody being told."""
-        for link in self._links:
+        for link in self.links:
             link.is_dead = True
-        return len(self._links)
+        return len(self.links)
 
     async def drop_packets(self) -> None:
         """Have the system drop every packet that comes from the service, for good: nothing is acknowledged.
@@ -97,22 +97,22 @@ class Network:
         await asyncio.sleep(_ACKNOWLEDGED_S)
         self.deaden()
         _drop_packets(self._listening)
-        for link in self._links:
+        for link in self.links:
             link.drop_packets()
 
     def resume(self) -> None:
         """Let everything flow again after ``stalled``."""
         self.stalled = False
-        for link in list(self._links):
+        for link in list(self.links):
             link.flush()
 
     def opened(self, link: Link) -> None:
         """A connection of the service has come."""
-        self._links.add(link)
+        self.links.add(link)
 
     def closed(self, link: Link) -> None:
         """A connection has ended."""
-        self._links.discard(link)
+        self.links.discard(link)
 
 
 class _End(asyncio.Protocol):
@@ -221,13 +221,14 @@ class Link:
             network.halve_requests -= 1
             self._to_server.to.write(data[: len(data) // 2])
             self.cut(counted=True, gently=True)
-        elif not from_service and self._is_commit(data) and network.lose_commits > 0:
+        elif not from_service and self.is_commit(data) and network.lose_commits > 0:
             network.lose_commits -= 1
             self.cut(counted=True)
         else:
             (self._to_server if from_service else self._to_service).carry(data)
 
-    def _is_commit(self, data: bytes) -> bool:
+    def is_commit(self, data: bytes) -> bool:
+        """Whether the tag of a COMMIT ends in this piece; it may have begun in the one before."""
         seen = self._tail + data
         self._tail = seen[-len(COMMITTED) + 1 :]
         return COMMITTED in seen

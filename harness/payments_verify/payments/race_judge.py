@@ -84,7 +84,7 @@ class Judge:
             seen = _seen(raced, order)
             if seen in self._explained:
                 continue
-            judged = _judged(raced, order)
+            judged = check_order(raced, order)
             if isinstance(judged, Violation):
                 return judged
             self._explained.add(seen)
@@ -131,11 +131,12 @@ def _seen(raced: RaceResult, order: Sequence[int]) -> bytes:
 
 def violation_in(raced: RaceResult, order: Sequence[int]) -> Violation | None:
     """What is wrong with a run whose steps were taken in this order, and in which nothing was broken."""
-    judged = _unanswered(raced, faults=False) or _left(raced) or _judged(raced, order)
+    judged = _unanswered(raced, faults=False) or _left(raced) or check_order(raced, order)
     return judged if isinstance(judged, Violation) else None
 
 
-def _judged(raced: RaceResult, order: Sequence[int]) -> Violation | Result[PaymentState]:
+def check_order(raced: RaceResult, order: Sequence[int]) -> Violation | Result[PaymentState]:
+    """Check a run whose steps were taken in this order: what is wrong with it, or how it is explained."""
     history, numbers = history_of(raced, order)
     result = check(Payments(), history, budget_seconds=_CHECK_BUDGET_S)
     return result if result.verdict == "holds" else _refuted(result, history, numbers)

@@ -26,37 +26,37 @@ class InMemoryPaymentStore:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._payments: dict[UUID, Payment] = {}
-        self._attempts: dict[UUID, dict[str, CaptureAttempt]] = defaultdict(dict)
+        self.kept_payments: dict[UUID, Payment] = {}
+        self.kept_attempts: dict[UUID, dict[str, CaptureAttempt]] = defaultdict(dict)
         self._locks: dict[UUID, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._claims: Counter[UUID] = Counter()  # who holds or waits for each lock: one that waits comes next
 
     async def create(self, payment_id: UUID, amount: Amount) -> Created:
         """Store a pending payment under this id, or find the one that has it."""
         now = self._clock()
-        found = self._payments.get(payment_id)
+        found = self.kept_payments.get(payment_id)
         if found is not None:
             return Created(PaymentSnapshot(found, now), is_new=False)
-        payment = self._payments[payment_id] = Payment(payment_id, amount.cents, created_at=now)
+        payment = self.kept_payments[payment_id] = Payment(payment_id, amount.cents, created_at=now)
         return Created(PaymentSnapshot(payment, now), is_new=True)
 
     async def get(self, payment_id: UUID) -> PaymentSnapshot | None:
         """The payment as it stands, with the time of the look."""
-        found = self._payments.get(payment_id)
+        found = self.kept_payments.get(payment_id)
         return None if found is None else PaymentSnapshot(found, self._clock())
 
     async def page(self, after: Cursor | None, limit: int) -> PaymentPage:
         """At most ``limit`` payments in order of creation, from after the cursor."""
-        ordered = sorted(self._payments.values(), key=_place)
+        ordered = sorted(self.kept_payments.values(), key=_place)
         if after is not None:
             ordered = [p for p in ordered if _place(p) > (after.created_at, after.payment_id)]
         return PaymentPage.cut(ordered[: limit + 1], limit, self._clock())
 
     async def attempts(self, payment_id: UUID, after: int, limit: int) -> AttemptPage | None:
         """At most ``limit`` stored attempts in the order of their decisions, from after that place."""
-        if payment_id not in self._payments:
+        if payment_id not in self.kept_payments:
             return None
-        kept = list(enumerate(self._attempts[payment_id].values(), 1))
+        kept = list(enumerate(self.kept_attempts[payment_id].values(), 1))
         return AttemptPage.cut(kept[after : after + limit + 1], limit)
 
     @asynccontextmanager
@@ -64,14 +64,14 @@ class InMemoryPaymentStore:
         self, payment_id: UUID, key: IdempotencyKey | None = None
     ) -> AsyncIterator["_LockedPayment | None"]:
         """Wait for the payment's lock, then read it, the key's attempt, and the clock."""
-        if payment_id not in self._payments:
+        if payment_id not in self.kept_payments:
             yield None
             return
         async with self._claim(payment_id):
-            kept = self._attempts[payment_id]
+            kept = self.kept_attempts[payment_id]
             attempt = None if key is None else kept.get(key.text)
             refusals = sum(each.outcome is not CaptureOutcome.CAPTURED for each in kept.values())
-            yield _LockedPayment(self, self._payments[payment_id], attempt, refusals, self._clock())
+            yield _LockedPayment(self, self.kept_payments[payment_id], attempt, refusals, self._clock())
 
     @asynccontextmanager
     async def lock_due(self, limit: int) -> AsyncIterator["_DuePayments"]:
@@ -79,7 +79,7 @@ class InMemoryPaymentStore:
         now = self._clock()
         due = [
             p
-            for p in self._payments.values()
+            for p in self.kept_payments.values()
             if p.state is PaymentState.AUTHORIZED
             and p.window_has_ended(now)
             and not self._claims[p.payment_id]
@@ -110,9 +110,9 @@ class InMemoryPaymentStore:
     def put(self, payments: Sequence[Payment], attempt: CaptureAttempt | None = None) -> None:
         """Store what is given; there is no await in it, so nothing comes between."""
         for payment in payments:
-            self._payments[payment.payment_id] = payment
+            self.kept_payments[payment.payment_id] = payment
         if attempt is not None:
-            self._attempts[attempt.payment_id][attempt.key] = attempt
+            self.kept_attempts[attempt.payment_id][attempt.key] = attempt
 
 
 class _LockedPayment:

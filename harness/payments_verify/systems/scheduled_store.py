@@ -21,7 +21,7 @@ from payments_verify.payments.actors import CLOCK
 from pgweave.interleavings.footprint import Access, Footprint, Lock, Mode, Rows
 from pgweave.scheduler.process import current_process
 
-_READ_CLOCK = Access(Mode.READ, CLOCK)
+READ_CLOCK = Access(Mode.READ, CLOCK)
 _EVERY_PAYMENT = Rows("payments")
 
 
@@ -39,23 +39,23 @@ class ScheduledStore:
 
     async def create(self, payment_id: UUID, amount: Amount) -> Created:
         """Store a pending payment under this id, or find the one that has it."""
-        await _turn("create payment", _READ_CLOCK, *_written(_payment(payment_id)))
+        await take_turn("create payment", READ_CLOCK, *_written(_payment(payment_id)))
         return await self._store.create(payment_id, amount)
 
     async def get(self, payment_id: UUID) -> PaymentSnapshot | None:
         """The payment as it stands, with the time of the look."""
-        await _turn("read payment", _read(_payment(payment_id)), _READ_CLOCK)
+        await take_turn("read payment", _read(_payment(payment_id)), READ_CLOCK)
         return await self._store.get(payment_id)
 
     async def page(self, after: Cursor | None, limit: int) -> PaymentPage:
         """At most ``limit`` payments in order of creation, from after the cursor."""
-        await _turn("read page", _read(_EVERY_PAYMENT), _READ_CLOCK)
+        await take_turn("read page", _read(_EVERY_PAYMENT), READ_CLOCK)
         return await self._store.page(after, limit)
 
     async def attempts(self, payment_id: UUID, after: int, limit: int) -> AttemptPage | None:
         """At most ``limit`` stored attempts in the order of their decisions, from after that place."""
         of_payment = Rows("capture_attempts", {"payment_id": payment_id})
-        await _turn("read attempts", _read(_payment(payment_id)), _read(of_payment))
+        await take_turn("read attempts", _read(_payment(payment_id)), _read(of_payment))
         return await self._store.attempts(payment_id, after, limit)
 
     @asynccontextmanager
@@ -66,22 +66,22 @@ class ScheduledStore:
         rows = _payment(payment_id)
         known = [] if key is None else [_read(_attempt(payment_id, key.text))]
         label = "lock payment" if key is None else f"lock payment, find key {key.text}"
-        await _turn(label, _locked(rows), *known, _READ_CLOCK)
+        await take_turn(label, _locked(rows), *known, READ_CLOCK)
         async with self._store.lock(payment_id, key) as locked:
             try:
                 yield None if locked is None else _LockedPayment(locked, payment_id)
             finally:
-                await _turn("unlock payment", _released(rows))
+                await take_turn("unlock payment", _released(rows))
 
     @asynccontextmanager
     async def lock_due(self, limit: int) -> AsyncIterator[DuePayments]:
         """Lock at most ``limit`` payments whose window has ended, passing over those locked by others."""
-        await _turn("lock due payments", _READ_CLOCK, _locked(_EVERY_PAYMENT))
+        await take_turn("lock due payments", READ_CLOCK, _locked(_EVERY_PAYMENT))
         async with self._store.lock_due(limit) as due:
             try:
                 yield _DuePayments(due)
             finally:
-                await _turn("unlock due payments", _released(_EVERY_PAYMENT))
+                await take_turn("unlock due payments", _released(_EVERY_PAYMENT))
 
     def is_conflict(self, error: Exception) -> bool:
         """As the store says."""
@@ -122,7 +122,7 @@ class _LockedPayment:
         if attempt is not None:
             words.append(f"attempt {attempt.key} {attempt.outcome}")
             accesses += _written(_attempt(self._payment_id, attempt.key))
-        await _turn(f"commit {', '.join(words) or 'nothing'}", *accesses)
+        await take_turn(f"commit {', '.join(words) or 'nothing'}", *accesses)
         await self._locked.commit(payment, attempt)
 
 
@@ -140,7 +140,8 @@ class _DuePayments:
 
     async def commit(self, payments: Sequence[Payment]) -> None:
         accesses = [access for payment in payments for access in _written(_payment(payment.payment_id))]
-        await _turn("commit " + (", ".join(f"payment {payment.state}" for payment in payments)), *accesses)
+        moved = ", ".join(f"payment {payment.state}" for payment in payments)
+        await take_turn(f"commit {moved}", *accesses)
         await self._due.commit(payments)
 
 
@@ -196,7 +197,8 @@ class StoreHolder:
         return self._locked
 
 
-async def _turn(label: str, *accesses: Access) -> None:
+async def take_turn(label: str, *accesses: Access) -> None:
+    """Wait until the scheduler lets this process take its next step, which touches this."""
     process = current_process.get()
     if process is not None:
         await process.point(label, Footprint.of(*accesses))

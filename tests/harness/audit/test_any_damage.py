@@ -148,13 +148,13 @@ def test_damage_that_was_found_is_told_if_the_audit_cannot_go_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     damage(copied, "UPDATE payments SET created_at = created_at + interval '1 s'")
-    work = running._work
+    work = running.run_worker
 
     async def broken(*arguments: Any) -> None:
         await work(*arguments)
         raise AuditError("the database has gone")
 
-    monkeypatch.setattr(running, "_work", broken)
+    monkeypatch.setattr(running, "run_worker", broken)
     seen: list[AuditReport] = []
     with pytest.raises(AuditError):
         audit(copied.dsn, on_begin=seen.append)

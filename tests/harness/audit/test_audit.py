@@ -171,8 +171,8 @@ def test_findings_beyond_the_limit_are_counted(copied: Database) -> None:
 
 
 def test_shares_cover_every_payment_once(copied: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    bounds = reading._BOUNDS.replace(str(reading.SLICE), "1")
-    monkeypatch.setattr(reading, "_BOUNDS", bounds)
+    bounds = reading.BOUNDS.replace(str(reading.SLICE), "1")
+    monkeypatch.setattr(reading, "BOUNDS", bounds)
     told: list[tuple[int, int, str]] = []
     found = audit(copied.dsn, workers=3, progress=lambda *each: told.append(each))
     assert (found.verdict, found.counts.payments) == ("holds", 6)

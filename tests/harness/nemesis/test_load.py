@@ -71,7 +71,7 @@ def play(tmp_path: Path, http: list[Fickle], habits: Habits) -> Load:
             await asyncio.sleep(_WORKING_S)
             await load.finish()
             for payment in load.payments:  # the last look, without which not everything can be explained
-                await load._ask(Invocation("read", {"payment": payment}))
+                await load.send_command(Invocation("read", {"payment": payment}))
         return load
 
     async def limited() -> Load:

@@ -147,11 +147,11 @@ def test_other_answers_pass_while_a_commit_is_to_be_lost(on_the_way: Play) -> No
 def test_a_commit_is_recognized_across_two_pieces(on_the_way: Play) -> None:
     async def work(way: Way) -> None:
         async with await way.through():
-            (link,) = way.network._links
+            (link,) = way.network.links
             assert isinstance(link, Link)
-            assert not link._is_commit(b"...." + COMMITTED[:5])
-            assert link._is_commit(COMMITTED[5:])
-            assert not link._is_commit(COMMITTED[5:])
+            assert not link.is_commit(b"...." + COMMITTED[:5])
+            assert link.is_commit(COMMITTED[5:])
+            assert not link.is_commit(COMMITTED[5:])
 
     on_the_way(work)
 

@@ -47,13 +47,13 @@ def _done(outcome: str) -> Observation:
 
 def test_a_run_that_is_like_an_explained_one_is_not_checked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     judge, checked = Judge(), list[RaceResult]()
-    check = race_judge._judged
+    check = race_judge.check_order
 
     def counted(raced: RaceResult, order: Sequence[int]) -> Violation | Result[PaymentState]:
         checked.append(raced)
         return check(raced, order)
 
-    monkeypatch.setattr(race_judge, "_judged", counted)
+    monkeypatch.setattr(race_judge, "check_order", counted)
     for payment in ("p1", "p2", "p3"):
         assert judge.find_violation(_run(_CAPTURED, _REFUSED, payment)) is None
     assert len(checked) == 1

@@ -34,13 +34,13 @@ def test_a_point_says_when_nothing_was_found() -> None:
 
 def test_every_colour_of_the_figure_has_one_for_dark() -> None:
     used = set(re.findall(r"#[0-9a-f]{6}", json.dumps(figure.chart(_SEARCHED))))
-    assert used == set(figure._DARK)
+    assert used == set(figure.DARK)
     for light in used:
         assert f'[fill="{light}"]' in figure.style()
 
 
 def test_every_kind_of_search_has_a_colour_and_a_shape() -> None:
-    assert len(figure._KINDS) == len(figure.COLOURS) == len(figure._SHAPES)
+    assert len(figure.KINDS) == len(figure.COLOURS) == len(figure.SHAPES)
 
 
 def test_without_the_renderer_the_error_says_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:

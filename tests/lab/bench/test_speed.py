@@ -36,14 +36,14 @@ def test_the_gate_and_the_isolation_tester_run_the_same_and_are_refused_if_not(
     assert tester is not None
 
     async def both(dsn: str) -> list[Pace]:
-        async with gated(dsn) as service, raw_sessions(speed._database(service), dsn) as raw:
-            monitor = speed._database(service).monitor
-            ours, orders = await speed._bare(raw, monitor)
-            theirs = await speed._tested(tester, dsn, ours, orders)
+        async with gated(dsn) as service, raw_sessions(speed.database_of(service), dsn) as raw:
+            monitor = speed.database_of(service).monitor
+            ours, orders = await speed.run_bare(raw, monitor)
+            theirs = await speed.run_tester(tester, dsn, ours, orders)
             with monkeypatch.context() as patched:
                 patched.setattr(isolation_tester, "run", lambda *_: Timing(66, 49, 1.0))
                 with pytest.raises(SpeedError, match="49: they did not do the same"):
-                    await speed._tested(tester, dsn, ours, orders)
+                    await speed.run_tester(tester, dsn, ours, orders)
             return [ours, theirs]
 
     with prepared_database(settings=EXPLORING) as dsn:

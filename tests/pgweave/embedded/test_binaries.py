@@ -169,7 +169,7 @@ def test_a_cache_folder_that_others_control_is_refused(trap: str, tmp_path: Path
         cache.chmod(0o755)
         os.chown(cache, server_account().uid, -1)
     with pytest.raises(EmbeddedPostgresError, match="only this user can write to"):
-        binaries._private_folder(cache)
+        binaries.private_folder(cache)
 
 
 @as_root

@@ -80,8 +80,8 @@ def test_nobody_steps_out_of_turn() -> None:
     strategy.learn(first(strategy), run(*steps, ready=ready))
     turns = {3: Turn(after=2, number=1)}
     assert strategy.next() == SchedulePlan((2,), Awake({0: LOCK}, turns))
-    assert strategy._root is not None
-    assert set(strategy._root.branches) == {0, 2}
+    assert strategy.root is not None
+    assert set(strategy.root.branches) == {0, 2}
     start = Situation(0, {2: Pending("step", other), 3: Pending("step", other)})
     after = Situation(1, {3: Pending("step", other)}, last=2)
     assert Awake({2: other}, turns).start()([start]) is None
@@ -151,7 +151,7 @@ def test_the_tree_forgets_what_is_finished() -> None:
     strategy = SourceDPOR()
     while (plan := strategy.next()) is not None:
         strategy.learn(plan, asyncio.run(perform(program, plan)))
-    root = strategy._root
+    root = strategy.root
     assert root is not None
     assert root.unfinished == 0
     assert root.branches

@@ -140,7 +140,7 @@ async def test_ended_while_idle_every_request_is_served(
 
 
 async def reset(network: Network, _server: EmbeddedPostgres) -> None:
-    for link in network._links:
+    for link in network.links:
         to = link._to_service.to
         assert to is not None
         raw = to.get_extra_info("socket")

@@ -40,7 +40,7 @@ def test_who_has_no_server_has_no_time_of_one() -> None:
 
 def test_every_colour_of_the_figure_has_one_for_dark() -> None:
     used = set(re.findall(r"#[0-9a-f]{6}", json.dumps(chart([run(name, 1) for name in CONTESTANTS]))))
-    assert used <= set(figure._DARK)
+    assert used <= set(figure.DARK)
 
 
 def shown(found: Results) -> str:

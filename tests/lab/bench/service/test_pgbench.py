@@ -51,7 +51,7 @@ def test_one_pipeline_or_two() -> None:
 
 def test_a_statement_of_another_shape_is_refused() -> None:
     with pytest.raises(PgbenchError, match="2 parameters, and 1 values"):
-        pgbench._filled("SELECT %s, %s", ["1"])
+        pgbench.fill("SELECT %s, %s", ["1"])
 
 
 def test_what_pgbench_prints_is_read() -> None:
@@ -88,7 +88,7 @@ def test_every_transaction_is_a_capture(
             body = connection.execute(
                 "SELECT DISTINCT outcome, status, body FROM capture_attempts"
             ).fetchall()
-        assert body == [("captured", 201, pgbench._BODY.encode())]
+        assert body == [("captured", 201, pgbench.BODY.encode())]
         # The second time it finds them captured, and the schema refuses what it tries.
         with pytest.raises(PgbenchError, match="legal_moves"):
             pgbench.run(stored.dsn, text, seconds=1, clients=2)
