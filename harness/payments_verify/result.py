@@ -127,7 +127,11 @@ class CheckResult:
 def overall_line(results: Sequence[CheckResult]) -> str:
     """The verdict on several checks together as it is printed, with what any of them did not reach."""
     verdict = worst(result.verdict for result in results)
-    missed = [f"{result.name}: {result.reach}" for result in results if result.line != result.verdict]
+    missed = [
+        f"{result.name}: {result.reach}"
+        for result in results
+        if result.verdict == "holds" and str(result.reach or "")
+    ]
     if verdict != "holds" or not missed:
         return verdict
     return f"holds as far as it reached; {'; '.join(missed)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import msgspec
 from rich.console import Console
@@ -49,6 +50,7 @@ def test_the_end_of_several_says_what_none_of_them_reached() -> None:
         "holds as far as it reached; soak: 5 of 6 kinds of fault; not reached: f"
     )
     assert overall_line([result(Reach("kinds of fault", SIX, SIX)), result(None)]) == "holds"
+    assert overall_line([replace(result(None), note="31 of 31 proved before")]) == "holds"
     assert overall_line([most, result(None, "violated")]) == "violated"
     assert overall_line([most, result(None, "no verdict")]) == "no verdict"
     assert overall_line([]) == "no verdict"

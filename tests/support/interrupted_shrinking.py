@@ -33,7 +33,7 @@ from payments_verify.practice import write_skeleton
 from payments_verify.suite import Planned
 from payments_verify.systems import in_memory
 
-LONGEST_S = 0.15
+SOONEST_S, LONGEST_S = 0.03, 0.2
 moments = random.Random()
 armed = False
 
@@ -52,7 +52,7 @@ class Wrong:
             return observed
         if not armed:
             armed = True
-            signal.setitimer(signal.ITIMER_REAL, moments.uniform(0.001, LONGEST_S))
+            signal.setitimer(signal.ITIMER_REAL, moments.uniform(SOONEST_S, LONGEST_S))
         await asyncio.sleep(0.01)
         return Observation(observed.kind, {**observed.value, "payment": {**payment, "state": "failed"}})
 
