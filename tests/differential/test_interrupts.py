@@ -79,7 +79,7 @@ COMMANDS = {
     "races": (["machine", "--races", "--examples", "100000"], "postgres"),
     "stress": (["stress", "--rounds", "100000"], "payments_core serve"),
     "soak": (["soak", "--minutes", "10"], "payments_core serve"),
-    "model": (["model"], "crosshair_worker"),
+    "model": (["model", "--prove-again"], "crosshair_worker"),
 }
 
 
