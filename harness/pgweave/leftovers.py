@@ -96,7 +96,7 @@ class _Watch(PassAll):
         self._left = left
         self.refused: Session | None = None
 
-    def controls(self, _session: Session) -> bool:
+    def decide_to_hold(self, _session: Session) -> bool:
         """Everything is looked at."""
         return True
 

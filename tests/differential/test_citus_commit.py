@@ -75,7 +75,7 @@ class Killing(PassAll):
     struck: list[EmbeddedPostgres] = field(default_factory=list)
     ends: list[str] = field(default_factory=list)
 
-    def controls(self, _session: object) -> bool:
+    def decide_to_hold(self, _session: object) -> bool:
         """Always."""
         return True
 

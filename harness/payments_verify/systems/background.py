@@ -19,7 +19,7 @@ class _Watching(PassAll):
     def __init__(self) -> None:
         self.seen: list[str] = []
 
-    def controls(self, _session: Session) -> bool:
+    def decide_to_hold(self, _session: Session) -> bool:
         return True
 
     def held(self, statement: HeldStatement) -> None:

@@ -24,8 +24,8 @@ _PORT = 5432  # names the Unix socket; no TCP port of that number is used
 class GateObserver(Protocol):
     """Who decides what goes through the gate. Every method is called in the gate's event loop."""
 
-    def controls(self, session: Session) -> bool:
-        """Whether the next statement of this connection is to be held."""
+    def decide_to_hold(self, session: Session) -> bool:
+        """Decide whether the next statement of this connection is held."""
 
     def held(self, statement: HeldStatement) -> None:
         """A statement has arrived, and waits to be released."""
@@ -40,7 +40,7 @@ class GateObserver(Protocol):
 class PassAll:
     """Holds nothing: the gate is open."""
 
-    def controls(self, _session: Session) -> bool:
+    def decide_to_hold(self, _session: Session) -> bool:
         """Never."""
         return False
 
@@ -106,9 +106,9 @@ class Gate:
                 tcp.close()
                 gate.close()
 
-    def holds(self, session: Session, sql: str) -> bool:
-        """Whether a statement is to be held."""
-        return self._is_scheduling_point(sql) and self.observer.controls(session)
+    def decide_to_hold(self, session: Session, sql: str) -> bool:
+        """Decide whether a statement is held."""
+        return self._is_scheduling_point(sql) and self.observer.decide_to_hold(session)
 
     def ended(self, session: Session) -> None:
         """A connection has closed."""

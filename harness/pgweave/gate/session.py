@@ -190,7 +190,12 @@ class Session:
             unit = self._units.next(in_block=self.block.is_open)
             if unit is None:
                 return
-            if unit.sql is None or self._skipping or self._passing or not self._gate.holds(self, unit.sql):
+            if (
+                unit.sql is None
+                or self._skipping
+                or self._passing
+                or not self._gate.decide_to_hold(self, unit.sql)
+            ):
                 self._forward(unit, None)
                 continue
             self.held = HeldStatement(self, unit.sql, unit.values, unit)

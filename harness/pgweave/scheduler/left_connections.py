@@ -37,7 +37,7 @@ class LeftConnections:
         return f"{self.locking[0]} was left inside a transaction, with its locks, when all was answered"
 
     async def release(self) -> bool:
-        """Take what ended processes have left from them, so that others go on; whether there was anything."""
+        """Take from ended processes what they have left, so that others go on; whether there was any."""
         left = {session: process for process in self._processes for session in process.left}
         failed = [session for session in left if session.block.has_failed]
         for session in failed:

@@ -30,8 +30,8 @@ class Owners:
         self.strays: list[str] = []
         self._processes = processes
 
-    def controls(self, session: Session) -> bool:
-        """Every statement of a process is held; one that nobody can have sent passes, and is noted."""
+    def decide_to_hold(self, session: Session) -> bool:
+        """Find out whose the next statement is: a process's is held, one that nobody can have sent passes."""
         if isinstance(session.owner, Process) and session.owner in self._processes:
             return True
         if any(process.state is ProcessState.STALLED for process in self._processes):

@@ -64,7 +64,7 @@ class Polling:
         parked = process.parked[0] if process.parked else None
         if not isinstance(parked, HeldStatement):
             return False
-        asked = self._asked[process]
+        asked = self._asked.get(process, [])
         return any(
             self._repeats([each.said for each in asked], length, _TIMES)
             or self._repeats([each.kind for each in asked], length, _TIMES_WHATEVER_IT_IS_TOLD)

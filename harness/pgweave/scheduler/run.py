@@ -110,9 +110,9 @@ class Run:
 
     # ---- the gate's observer ---------------------------------------------------------------------
 
-    def controls(self, session: Session) -> bool:
-        """Whether a statement is held."""
-        return self._owners.controls(session)
+    def decide_to_hold(self, session: Session) -> bool:
+        """Hold the next statement of a connection if a process may have sent it."""
+        return self._owners.decide_to_hold(session)
 
     def held(self, statement: HeldStatement) -> None:
         """A process has come to its next step."""
@@ -161,7 +161,7 @@ class Run:
         last = None
         while True:
             self._raise_what_failed()  # others may wait for ever for what it holds
-            await self._look_after_waiting(released=False)
+            await self._let_go_on(released=False)
             waiting = [process for process in self.processes if process.state in WAITING]
             able = [process for process in self.processes if process.state is ProcessState.READY]
             pollers = [process for process in able if self._polling.polls(process)]
@@ -207,9 +207,7 @@ class Run:
             parked.release()
         await self._settle(process)
         blocked, touched = process.state in WAITING, [process.footprint]
-        woke = await self._look_after_waiting(
-            released=lets_go(process.footprint), touched=touched, but=process
-        )
+        woke = await self._let_go_on(released=lets_go(process.footprint), touched=touched, but=process)
         self._owners.running = None
         self._in_step = 0
         details, shape = details_of(parked), shape_of(parked)
@@ -232,7 +230,7 @@ class Run:
                 process.state, self._owners.running = ProcessState.RUNNING, process
                 statement.release()
                 await self._settle(process)
-                woke = await self._look_after_waiting(released=True, but=process)
+                woke = await self._let_go_on(released=True, but=process)
                 self._owners.running = None
                 self._add_to_last_step(woke)
                 if process.state is ProcessState.READY and not self._polling.polls(process):
@@ -249,7 +247,7 @@ class Run:
             claim=lambda: self._owners.claim(process),
         )
 
-    async def _look_after_waiting(
+    async def _let_go_on(
         self, *, released: bool, touched: list[Footprint] | None = None, but: Process | None = None
     ) -> list[int]:
         """Let those go on that no longer wait, one at a time, until nothing changes; who they were."""
@@ -262,7 +260,7 @@ class Run:
                 while await self._waiting.end_deadlock():
                     await self._waiting.await_granted(blocked)
             self._waiting.turns.all_go_on()
-            free = next((p for p in blocked if p.waiting is None), None) or await self._unstalled(but)
+            free = next((p for p in blocked if p.waiting is None), None) or await self._find_reaction(but)
             if free is None:
                 return woke
             self._waiting.require_in_turn(free, len(self._steps))
@@ -272,8 +270,8 @@ class Run:
             await self._go_on(free)
             woke.append(free.index)
 
-    async def _unstalled(self, but: Process | None) -> Process | None:
-        """One that waited inside the service and goes on, perhaps because of the step that is being taken."""
+    async def _find_reaction(self, but: Process | None) -> Process | None:
+        """Find one that waited inside the service and goes on, perhaps because of the step that is taken."""
         stalled = [p for p in self.processes if p.state is ProcessState.STALLED and p is not but]
         if stalled and self._in_step and self._database is not None:
             await self._waiting.await_reaction(stalled, self._owners.unclaimed)
@@ -291,7 +289,7 @@ class Run:
         """Everybody waits: the step that was taken last is the one that lets somebody go on."""
         if not await self.left.release():
             await self._waiting.await_anybody(self._owners.unclaimed)
-        self._add_to_last_step(await self._look_after_waiting(released=True))
+        self._add_to_last_step(await self._let_go_on(released=True))
 
     def _add_to_last_step(self, woke: Sequence[int]) -> None:
         if self._steps:

@@ -19,7 +19,7 @@ class Watcher:
     ended_sessions: list[Session] = field(default_factory=list)
     holding: asyncio.Queue[HeldStatement] = field(default_factory=asyncio.Queue)
 
-    def controls(self, _session: Session) -> bool:
+    def decide_to_hold(self, _session: Session) -> bool:
         return True
 
     def held(self, statement: HeldStatement) -> None:
