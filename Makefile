@@ -278,6 +278,10 @@ bench-histories: $(STAMP) ## Time the checker on histories of up to a million op
 bench-explore: $(BENCH_STAMP) ## Runs to a bug by schedule and by luck, and schedules a second (BENCH_ARGS=--quick)
 	@$(BIN)/python -m lab.bench.bench_explore $(BENCH_ARGS)
 
+.PHONY: bench-frontrun
+bench-frontrun: $(BENCH_STAMP) ## The same race explored by pgweave and by frontrun (BENCH_ARGS="--seconds 60")
+	@$(BIN)/python -m lab.bench.bench_frontrun $(BENCH_ARGS)
+
 .PHONY: bench-service
 bench-service: $(BENCH_STAMP) ## Captures a second beside pgbench and beside FastAPI + SQLAlchemy (BENCH_ARGS=--quick)
 	@$(BIN)/python -m lab.bench.bench_service $(BENCH_ARGS)
