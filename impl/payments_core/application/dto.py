@@ -24,7 +24,7 @@ class PaymentSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """What came of a request to create: the payment with its id, and whether this request made it."""
+    """The result of a creation: the payment with its id, and whether this request made it."""
 
     snapshot: PaymentSnapshot
     is_new: bool

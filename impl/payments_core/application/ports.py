@@ -20,7 +20,7 @@ class LockedPayment(Protocol):
 
     @property
     def attempt(self) -> CaptureAttempt | None:
-        """What is stored under the key it was locked for, read after the lock was granted."""
+        """The attempt stored under the key of the lock, read after the lock was granted."""
 
     @property
     def stored_refusals(self) -> int:

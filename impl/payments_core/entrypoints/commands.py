@@ -73,7 +73,7 @@ def serve(
 
 
 class Distribution(StrEnum):
-    """What can divide the tables among several machines."""
+    """Ways to divide the tables among several machines."""
 
     CITUS = "citus"
 
@@ -182,7 +182,7 @@ def _variable(location: tuple[int | str, ...]) -> str:
 
 
 def _require_usable_tokens(settings: Settings) -> bool:
-    """Stop unless what the settings ask for can be used; whether there are tokens."""
+    """Stop unless tokens and tracing can be used as the settings say. Return whether there are tokens."""
     try:
         accepted = tokens.load(settings.tokens, settings.tokens_file)
     except tokens.TokensError as error:
@@ -195,7 +195,7 @@ def _require_usable_tokens(settings: Settings) -> bool:
 def _require_loopback(
     listeners: Sequence[socket.socket], settings: Settings, *, is_protected: bool, is_demo: bool
 ) -> None:
-    """Stop where others could reach what is for this machine alone. What was bound counts, not its name."""
+    """Stop if other machines could reach a service without tokens. The bound address counts, not its name."""
     reachable = [bound for bound in (each.getsockname()[0] for each in listeners) if not is_loopback(bound)]
     if not reachable:
         return
@@ -213,7 +213,7 @@ def _require_loopback(
 
 
 def _require_demo_alone(settings: Settings, data: Path | None) -> None:
-    """Stop where a clock that can be moved could decide about anything that matters."""
+    """Stop if a demonstration were to use a database that is kept: its clock can be moved."""
     if settings.database_url is not None:
         _stop("a demonstration moves the clock of its database, and so has its own: unset DATABASE_URL")
     if data is not None:

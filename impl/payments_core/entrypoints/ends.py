@@ -48,7 +48,7 @@ def end_uninstalled(error: ModuleNotFoundError) -> NoReturn:
 
 
 def _when_written(code: str | int | None) -> str | int | None:
-    """The exit code, once what was printed is written; that nobody reads it changes nothing."""
+    """Flush standard output and return the exit code. A reader that has gone does not change it."""
     try:
         sys.stdout.flush()
     except OSError as error:
@@ -60,7 +60,7 @@ def _when_written(code: str | int | None) -> str | int | None:
 
 
 def _kept(error: BaseException) -> str:
-    """What happened, in a line, and the file that has the traceback."""
+    """Write the traceback to a file; return one line with the error and the file's path."""
     shown = "".join(traceback.format_exception(error))
     what = " ".join(traceback.format_exception_only(error)[-1].split())
     try:

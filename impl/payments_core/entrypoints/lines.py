@@ -34,7 +34,7 @@ class Lines:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Write what is told within the block as one.
+        """Write the lines of the block together.
 
         That is, in pieces that a pipe takes whole (``PIPE_BUF``), unless a single line is longer: processes
         that share a pipe do not tear each other's lines.

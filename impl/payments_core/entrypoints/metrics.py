@@ -36,8 +36,7 @@ _Note = tuple[Callable[..., object], tuple[object, ...]]
 class Metrics:
     """The metrics of one application. Labels take few values: routes are templates, not paths.
 
-    What is told is noted, and counted together with what else was: 10 ms later at most, and before this
-    process is asked.
+    Events are collected and counted together: at most 10 ms later, and always before the metrics are read.
     """
 
     def __init__(self) -> None:

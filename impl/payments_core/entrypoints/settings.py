@@ -14,7 +14,7 @@ _ROLE = "^([A-Za-z_][A-Za-z0-9_]*)?$"
 
 
 class Settings(BaseSettings):
-    """What the service can be told. Each setting is an environment variable of the same name.
+    """The settings of the service. Each is an environment variable of the same name.
 
     Attributes:
         database_url: PostgreSQL to use (``DATABASE_URL``); without it ``serve`` starts an embedded one.
@@ -93,7 +93,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _lock_wait_ends_first(self) -> "Settings":
-        """Who waits for a lock is told so; the deadline, which cannot say why, is for the rest."""
+        """The lock timeout comes first: its answer says why, and the deadline's cannot."""
         if self.lock_timeout_ms >= self.request_timeout_s * 1000:
             raise ValueError(
                 f"PAYMENTS_LOCK_TIMEOUT_MS ({self.lock_timeout_ms}) must be less than "

@@ -15,7 +15,7 @@ _RANDOM_BYTES = 32
 
 
 class TokenScope(StrEnum):
-    """What a token is for."""
+    """What a token allows."""
 
     READ = "read"
     WRITE = "write"
@@ -45,7 +45,7 @@ class Tokens:
         return bool(self.scopes)
 
     def scopes_of(self, token: bytes) -> frozenset[TokenScope] | None:
-        """What a token is for; ``None`` if it is not accepted. Time tells nothing of a hash."""
+        """The scopes of a token; ``None`` if it is not accepted. The time taken tells nothing of a hash."""
         return self.scopes.get(hashlib.sha256(token).digest())
 
 

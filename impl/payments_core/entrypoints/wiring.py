@@ -30,7 +30,7 @@ from payments_core.infrastructure.postgres import statements as sql
 from payments_core.infrastructure.postgres.connection import Connection
 from payments_core.infrastructure.postgres.contention import Contention
 from payments_core.infrastructure.postgres.migrate import known
-from payments_core.infrastructure.postgres.pool import UNTOLD, Pool, Waits
+from payments_core.infrastructure.postgres.pool import NO_METRICS, Pool, Waits
 from payments_core.infrastructure.postgres.readiness import Readiness
 from payments_core.infrastructure.postgres.rows import configure
 from payments_core.infrastructure.postgres.session import Session
@@ -46,7 +46,7 @@ _OBJECTS_BETWEEN_COLLECTIONS = 50_000
 
 
 def session(settings: Settings) -> Session:
-    """What the service's sessions with the database are."""
+    """Make the settings of the service's database sessions."""
     return Session(
         settings.database_role,
         settings.statement_timeout_ms,
@@ -57,7 +57,7 @@ def session(settings: Settings) -> Session:
     )
 
 
-def make_pool(settings: Settings, waits: Waits = UNTOLD, size: int | None = None) -> Pool:
+def make_pool(settings: Settings, waits: Waits = NO_METRICS, size: int | None = None) -> Pool:
     """A pool of connections to ``settings.database_url``, not yet open; of ``size``, or as the settings say.
 
     Raises:
@@ -97,7 +97,7 @@ def make_pool(settings: Settings, waits: Waits = UNTOLD, size: int | None = None
 
 
 def postgres_store(
-    pool: Pool, settings: Settings | None = None, waits: Waits = UNTOLD, own: Pool | None = None
+    pool: Pool, settings: Settings | None = None, waits: Waits = NO_METRICS, own: Pool | None = None
 ) -> PostgresPaymentStore:
     """The store over ``pool``, which needs every migration that this version ships.
 
@@ -114,7 +114,7 @@ def postgres_store(
 
 
 def contention(pool: Pool, settings: Settings) -> Contention:
-    """Who waits for payments may have half of the connections, and half of the requests.
+    """Requests that wait for held payments may have half of the connections, and be half of all requests.
 
     A request that waits without a connection has to have the time to wait for the lock afterwards.
     """
@@ -213,7 +213,7 @@ def _unprotected(settings: Settings, *, any_address: bool) -> Unprotected:
 
 
 def _needs_no_place(path: str) -> bool:
-    """Whether it is always answered: health, metrics, and what is the same for everybody."""
+    """Whether a path is served under any load: health, metrics, and pages that are the same for everybody."""
     return path in QUIET or is_open(path)
 
 
@@ -227,7 +227,7 @@ def exposition(metrics: Metrics) -> Route:
 
 
 def app_from_environment(make_app: Callable[[Settings], ASGIApp] = postgres_app) -> ASGIApp:
-    """The application as the environment says; what each worker process builds for itself, logs included."""
+    """Build the application and configure the logs from the environment; each worker process does so."""
     settings = Settings()
     configure_logs(settings.log_level)
     app = make_app(settings)

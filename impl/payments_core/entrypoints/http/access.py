@@ -40,5 +40,5 @@ def needed(path: str, methods: Collection[str]) -> Mapping[str, TokenScope]:
 
 
 def is_open(path: str) -> bool:
-    """Whether what a path leads to is the same for everybody."""
+    """Whether a path leads to health or to a page that is the same for everybody."""
     return path in _PATHS or path.startswith(_FOLDERS)

@@ -41,7 +41,7 @@ class _Application(Starlette):
     """Starlette without its outermost middleware, for errors without a handler: here every error has one."""
 
     def build_middleware_stack(self) -> ASGIApp:
-        """What a request goes through."""
+        """Leave the outermost middleware out."""
         return ExceptionMiddleware(self.router, handlers=self.exception_handlers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -8,7 +8,7 @@ from payments_core.entrypoints.tokens import Tokens
 
 
 class Authenticated:
-    """Answers with 401 unless the request has a token that is accepted; what that is for, the route looks at.
+    """Answers with 401 unless the request has an accepted token; the route checks the token's scopes.
 
     Args:
         app: what is served to those who have one.

@@ -12,7 +12,7 @@ _log = structlog.get_logger()
 
 
 class Connection(Protocol):
-    """One connection, as its protocol has it."""
+    """What `Connections` needs of a connection."""
 
     def give_way(self) -> None:
         """Close at once, whatever was still to be sent."""

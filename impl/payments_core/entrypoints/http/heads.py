@@ -6,7 +6,7 @@ _END = b"\r\n\r\n"
 
 
 class Heads:
-    """What has come of one connection, cut where a head may end.
+    """The received bytes of one connection, cut where a head may end.
 
     A head has an empty line at its end, and nowhere else. So the last that has come lies between two cuts,
     whatever body came before it in the same part.

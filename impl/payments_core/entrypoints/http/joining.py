@@ -34,11 +34,11 @@ class JoiningTransport:
         self._head = b""
 
     def flush(self) -> None:
-        """Write what is kept."""
+        """Write the head that is kept."""
         if self._head:
             self.write(b"")
 
     def close(self) -> None:
-        """Write what is kept, and close."""
+        """Write the head that is kept, and close."""
         self.flush()
         self._transport.close()

@@ -20,7 +20,7 @@ CAPTURE = "payments_core.capture"
 REQUEST_ID = "payments_core.request_id"
 """Where in a request's scope its id stands."""
 REJECTED = "payments_core.rejected"
-"""Where in the state of a process stands what is told of each refusal, for the metrics."""
+"""The key, in the process's state, of the function that counts refusals in the metrics."""
 QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 """What is asked every few seconds, and is worth a line only to who debugs."""
 

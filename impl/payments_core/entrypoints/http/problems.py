@@ -117,7 +117,7 @@ def response(problem: ProblemType, detail: str, headers: dict[str, str] | None =
 
 
 def on_the_wire(problem: ProblemType, detail: str) -> bytes:
-    """The problem document as it is sent where there is no application, and the connection ends."""
+    """A whole answer with a problem document, for connections that are closed before the application runs."""
     answer = response(problem, detail, {"Connection": "close"})
     head = b"".join(b"%s: %s\r\n" % field for field in (NO_SNIFFING, *answer.raw_headers))
     return b"HTTP/1.1 %d \r\n%s\r\n%s" % (problem.status, head, bytes(answer.body))

@@ -81,7 +81,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what has come, unless it is more than a request has."""
+        """Parse received bytes; refuse a request that is too large or malformed."""
         self._unset_keepalive_if_required()
         self._message_bytes += len(data)
         try:
@@ -115,7 +115,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._heads.last = b""
 
     def _request_line(self) -> bytes:
-        """The first line as HTTP has it, of what the parser has read in it."""
+        """The request line in HTTP's own form, rebuilt from what the parser read."""
         version = self.parser.get_http_version().encode()
         return b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)
 
@@ -125,7 +125,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._message_bytes = self._message_bytes or 1
 
     def on_headers_complete(self) -> None:
-        """The head is complete; the rest has its own time.
+        """The head is complete; its time limit ends here, and the body has its own.
 
         Raises:
             httptools.HttpParserError: where the request ends could be doubted, or too many wait already.
@@ -200,7 +200,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_response_complete()
 
     def shutdown(self) -> None:
-        """The process is about to end: answer what came whole, and wait but shortly for the client."""
+        """The process is about to end: answer complete requests, and give the rest little time."""
         if not self._close_after_whole_requests():
             super().shutdown()
         if self._arrival is not None:
@@ -240,7 +240,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._reading = self.loop.call_later(self._unread_limit_s, self._look_at_unread)
 
     def give_way(self) -> None:
-        """Close at once. What is unsent is dropped by the system too, which would go on to offer it."""
+        """Close at once, and have the system drop unsent bytes, which it would otherwise keep sending."""
         if self.transport.get_write_buffer_size() > 0:
             raw = self.transport.get_extra_info("socket")
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -252,7 +252,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _expect_the_rest(self) -> None:
-        """Give what has begun to come its time, which a request that came at once does not need."""
+        """Set a time limit for the rest of a request that has come in part."""
         if self._message_bytes == 0 or self._arrival is not None:
             return
         self._expect_within(_HEAD_LIMIT_S if self._in_head else _BODY_LIMIT_S)

@@ -25,7 +25,7 @@ Said = dict[bytes, list[bytes]]
 
 @dataclass(frozen=True)
 class Unprotected:
-    """What is served where no token is asked for.
+    """Which requests are served where no token is needed.
 
     Attributes:
         names: that ``Host`` may have, in lower case, beside ``localhost`` and loopback addresses.
@@ -60,7 +60,7 @@ class Unprotected:
 
 
 class Sources:
-    """Refuses what does not say once which host it is for, and without tokens what comes from elsewhere.
+    """Refuses requests without exactly one host; without tokens, also those from elsewhere.
 
     Args:
         app: what is served.

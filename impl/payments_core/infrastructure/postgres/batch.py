@@ -24,12 +24,12 @@ _BINARY = Format.BINARY
 _END_OF_BATCH, _FAILED = ExecStatus.PIPELINE_SYNC, ExecStatus.FATAL_ERROR
 _BROKEN, _NO_PIPELINE = ConnStatus.BAD, PipelineStatus.OFF
 _NO_TRANSACTION = TransactionStatus.IDLE
-# The session stays as it is, while the next may be another: one that can write, or is kept by a pooler.
+# After these errors the connection is closed: a new session may be able to write, or keep its statements.
 _OF_NO_USE = (ReadOnlySqlTransaction, InvalidSqlStatementName)
 
 
 class Reply:
-    """What came of a statement, once its batch has been sent."""
+    """The result of one statement; it can be read once the batch has been sent."""
 
     __slots__ = ("_connection", "_result")
 
@@ -58,7 +58,7 @@ class Reply:
 
     @property
     def tag(self) -> str:
-        """PostgreSQL's word for what it did, as in ``COMMIT``."""
+        """The command tag that PostgreSQL answered, such as ``COMMIT``."""
         return (self._received().command_status or b"").decode()
 
     def receive(self, result: PGresult) -> None:
@@ -127,7 +127,7 @@ class Batch:
             reply.receive(result)
 
     def _open(self, opening: str) -> None:
-        """Have the transaction that the batch begins, in words or without, opened by this statement."""
+        """Put this statement first in the transaction that the batch begins, explicitly or not."""
         place = 1 if self._statements[0][0].startswith("BEGIN") else 0
         self._statements.insert(place, (opening, (), Reply(self._connection)))
 
@@ -154,7 +154,7 @@ class Batch:
 
 @cache
 def _formats(parameters: int) -> tuple[Sequence[PyFormat], Sequence[Format]]:
-    """Binary for so many parameters: as the driver is asked for it, and as the server is told."""
+    """The binary format for each of so many parameters: the driver's names of it, and libpq's."""
     return (PyFormat.BINARY,) * parameters, (_BINARY,) * parameters
 
 
@@ -166,7 +166,7 @@ def _numbered(query: str) -> bytes:
 
 
 def _replies(pgconn: PGconn) -> PQGen[list[PGresult]]:
-    """Send what waits to be sent, and receive what comes until the answer to the sync."""
+    """Send the statements, and receive their results until the server answers the sync."""
     while pgconn.flush():
         ready = yield Wait.RW
         if ready and ready & Ready.R:
@@ -191,7 +191,7 @@ def _replies(pgconn: PGconn) -> PQGen[list[PGresult]]:
 
 
 def _leave_pipeline_mode(connection: Connection) -> None:
-    """Whatever happened: a connection that still owes answers is of no use to the next request."""
+    """Leave pipeline mode, or close the connection if the server still owes it answers."""
     pgconn = connection.pgconn
     if pgconn.status == _BROKEN or pgconn.pipeline_status == _NO_PIPELINE:
         return

@@ -74,10 +74,10 @@ class Connection(AsyncConnection[Row]):
         return await first_of([partial(open_one, conninfo, **{**kwargs, **host}) for host in hosts])
 
     def has_ended(self) -> bool:
-        """Whether the session is over, as far as this end was told: asked while nobody uses it.
+        """Whether the server has ended the session, as far as its messages tell. For an idle connection.
 
-        What comes then, without having been asked for, is of no interest; but the server warns before it
-        lets go of a session in a crash, and says why it ends one otherwise.
+        The server sends a warning before it drops a session in a crash, and a reason when it ends one
+        otherwise. Other messages do not matter here.
         """
         self.warnings.clear()
         try:
@@ -131,12 +131,12 @@ class Connection(AsyncConnection[Row]):
         self.pgconn.finish()
 
     async def _give_up(self, generator: PQGen[Any]) -> None:
-        """End what runs in the database. Who cancels again, as a scope does at each await, waits too."""
+        """Cancel the statement, and wait for its end even if the caller is cancelled again."""
         self._unwatch()
         await ended(asyncio.create_task(self._end(generator)))
 
     async def _end(self, generator: PQGen[Any]) -> None:
-        """Ask for the end until it has come: PostgreSQL drops a request that comes between two statements."""
+        """Repeat the cancel request until it works: one between two statements is ignored."""
         hearing = asyncio.create_task(wait_async(generator, self.pgconn.socket))
         clock = asyncio.get_running_loop().time
         limit = clock() + _PATIENCE_S

@@ -27,7 +27,7 @@ class PaymentHeld(errors.LockNotAvailable):
 
 
 class Contention:
-    """Who waits for payments, in this process.
+    """Bounds how many requests of this process wait for payments that others hold.
 
     Args:
         connections: that transactions of one payment may use at once, and that may wait for locks at once,

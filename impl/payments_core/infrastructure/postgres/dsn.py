@@ -10,7 +10,7 @@ _URL = re.compile(r"postgres(?:ql)?://")
 
 
 class DsnError(ValueError):
-    """What was given is no connection string."""
+    """The text is no connection string."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -20,7 +20,7 @@ class DsnError(ValueError):
 
 
 def require_dsn(dsn: str) -> None:
-    """See that PostgreSQL's library reads a connection string as it was meant.
+    """Require that libpq reads a connection string as it was meant.
 
     It takes a password with ``@`` or ``/`` in a URL for a host, a port or a database, which its errors name.
 

@@ -1,4 +1,4 @@
-"""Wait to the end for what must not be given up half-way."""
+"""Wait for a task that must not be interrupted half-way."""
 
 from __future__ import annotations
 

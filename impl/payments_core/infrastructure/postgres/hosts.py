@@ -18,7 +18,7 @@ _LISTS = {"host": "PGHOST", "hostaddr": "PGHOSTADDR", "port": "PGPORT"}
 
 
 class Closable(Protocol):
-    """What can be closed."""
+    """Something that can be closed."""
 
     async def close(self) -> None:
         """Close it."""
@@ -45,7 +45,7 @@ def each_host(dsn: str) -> list[dict[str, str]]:
 
 
 async def first_of(openings: Sequence[Callable[[], Coroutine[Any, Any, Opened]]]) -> Opened:
-    """What opens first. Each begins once those before it have failed, or have had their head start.
+    """Return the first that opens. Each attempt begins when those before it failed, or after a head start.
 
     Raises:
         psycopg.OperationalError: if none opens.

@@ -137,7 +137,7 @@ def _known() -> MigrationList:
 
 
 def _prepare(connection: psycopg.Connection) -> None:
-    """Have names mean what they say, and let a migration of many rows take its time."""
+    """Set the session up as the schema needs it, without time limits: a migration may be long."""
     version, options = connection.info.server_version, connection.info.get_parameters().get("options", "")
     limits = {name: "'0'" for name in _ENDLESS if name != "transaction_timeout" or version >= 170_000}
     connection.execute(

@@ -19,7 +19,7 @@ AT_HAND_S = 1.0
 
 
 class Waits(Protocol):
-    """Told how long requests wait, in seconds, and of conflicts; for metrics."""
+    """Measures how long requests wait, in seconds, and counts conflicts."""
 
     def pool_wait(self, seconds: float) -> None:
         """For a connection, got or not."""
@@ -31,7 +31,7 @@ class Waits(Protocol):
         """A transaction was taken back because of others."""
 
 
-class _Untold:
+class _NoMetrics:
     def pool_wait(self, seconds: float) -> None: ...
 
     def lock_wait(self, seconds: float) -> None: ...
@@ -39,8 +39,8 @@ class _Untold:
     def conflict(self) -> None: ...
 
 
-UNTOLD: Waits = _Untold()
-"""For who wants no metrics."""
+NO_METRICS: Waits = _NoMetrics()
+"""Measures nothing."""
 
 
 class PoolExhausted(PoolTimeout):
@@ -57,7 +57,7 @@ class Pool(AsyncConnectionPool[Connection]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - the base class's
         super().__init__(*args, **kwargs)
-        self.waits: Waits = UNTOLD
+        self.waits: Waits = NO_METRICS
         self._at_hand: deque[Connection] = deque()
         self._waiting_for_one = 0
         self._in_use = 0
@@ -100,7 +100,7 @@ class Pool(AsyncConnectionPool[Connection]):
 
     @asynccontextmanager
     async def connection(self, timeout: float | None = None) -> AsyncIterator[Connection]:  # noqa: ASYNC109
-        """A connection for the block. The pool's own block would commit what this leaves uncommitted."""
+        """Lend a connection for the block. psycopg_pool's own block would commit an open transaction."""
         connection = await self.getconn(timeout)
         try:
             yield connection
@@ -108,7 +108,7 @@ class Pool(AsyncConnectionPool[Connection]):
             await self.give_back(connection)
 
     async def give_back(self, connection: Connection) -> None:
-        """Take a connection back; what is uncommitted is rolled back: only an explicit commit stores.
+        """Take a connection back, and roll an open transaction back: only an explicit commit stores.
 
         A request that was cancelled may leave it in pipeline mode, where the next statement would seem to
         succeed, yet wait for a sync that never comes, and not be committed: it is closed.
@@ -134,7 +134,7 @@ class Pool(AsyncConnectionPool[Connection]):
         await ended(asyncio.ensure_future(self.putconn(connection)))
 
     async def close(self, timeout: float = 5.0) -> None:  # noqa: ASYNC109 - the pool's
-        """Close the pool, and its connections: what is in use, as soon as it is given back."""
+        """Close the pool and its connections. One that is in use is closed when it is given back."""
         await super().close(timeout)
         if self._timer is not None:
             self._timer.cancel()

@@ -57,6 +57,6 @@ class Readiness:
 
 
 def _forget_error(question: asyncio.Task[bool]) -> None:
-    """Whoever waited has been told; where nobody did, nobody asks."""
+    """Retrieve the error of a question that nobody waits for any more, so that the loop does not log it."""
     if not question.cancelled():
         question.exception()

@@ -88,7 +88,7 @@ class Session:
         return {"application_name": APPLICATION_NAME, **parameters(dsn)}
 
     async def prepare(self, connection: Connection) -> None:
-        """Make the settings of a new connection; what its ``options`` set has the last word.
+        """Apply the settings to a new connection; settings in its ``options`` win.
 
         They are made by a statement, because poolers drop ``options``, or refuse connections that have them.
 

@@ -19,7 +19,7 @@ from payments_core.infrastructure.postgres import statements as sql
 from payments_core.infrastructure.postgres.batch import Batch, Reply
 from payments_core.infrastructure.postgres.connection import Connection, Row
 from payments_core.infrastructure.postgres.contention import Contention
-from payments_core.infrastructure.postgres.pool import UNTOLD, Pool, Waits
+from payments_core.infrastructure.postgres.pool import NO_METRICS, Pool, Waits
 from payments_core.infrastructure.postgres.readiness import Readiness
 from payments_core.infrastructure.postgres.replication import Replicated
 from payments_core.infrastructure.postgres.rows import (
@@ -61,7 +61,7 @@ class PostgresPaymentStore:
         readiness: Readiness,
         contention: Contention,
         begin: str = sql.BEGIN,
-        waits: Waits = UNTOLD,
+        waits: Waits = NO_METRICS,
     ) -> None:
         self._pool = pool
         self._readiness = readiness
