@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import cache
@@ -23,11 +22,11 @@ def value_at(document: Any, path: str, default: Any = _ABSENT) -> Any:  # noqa: 
     """
     found = document
     for name in _names_of(path):
-        if not isinstance(found, Mapping) or name not in found:
+        if not isinstance(found, dict) or name not in found:
             if default is not _ABSENT:
                 return default
             raise LookupError(f"nothing stands at {path!r}")
-        found = cast("Mapping[str, Any]", found)[name]
+        found = cast("dict[str, Any]", found)[name]
     return found
 
 
