@@ -136,7 +136,7 @@ class ComparedCalls:
             self.commands.append(f"{f} {dict(invocation.value)}{form}")
         before = self.records.setdefault(payment, Record())
         self.records[payment], expected = answer(before, invocation, self.now)
-        seen = self._send(invocation)
+        seen = self._send(invocation, expected["outcome"])
         self._compare(invocation, expected, seen)
         outcome = expected["outcome"] + (" (replayed)" if expected.get("replayed") else "")
         self.tally.exercised[edge_between(before, f, outcome, self.records[payment])] += 1
@@ -153,7 +153,7 @@ class ComparedCalls:
         invocation = Invocation(f, {"payment": payment, **arguments})
         self.tally.program += 1
         self.commands.append(f"{f} {dict(invocation.value)}")
-        self._compare(invocation, {"outcome": "malformed"}, self._send(invocation))
+        self._compare(invocation, {"outcome": "malformed"}, self._send(invocation, "malformed"))
         record = self.records.get(payment, self._nothing())
         self.tally.exercised[edge_between(record, f, "malformed", record)] += 1
         self.tally.steps += 1
@@ -192,13 +192,14 @@ class ComparedCalls:
     def _key(self, key: str) -> str:
         return key if self.reuses_keys else f"{key} {next(self._keys)}"
 
-    def _send(self, invocation: Invocation) -> Mapping[str, Any]:
+    def _send(self, invocation: Invocation, expected: str) -> Mapping[str, Any]:
         try:
             client = self.system.clients[next(self._turns) % len(self.system.clients)]
             observed = self.runner.run(client.send(invocation))
         except UnreadableAnswerError as error:
             raise self._mismatch(str(error)) from None
-        self._require_answered(f"{invocation.f} {dict(invocation.value)}", observed)
+        asked = f"{invocation.f} {dict(invocation.value)} (the model answers {expected})"
+        self._require_answered(asked, observed)
         return observed.value
 
     def _require_answered(self, asked: str, observed: Observation) -> None:

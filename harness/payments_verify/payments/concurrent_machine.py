@@ -208,9 +208,9 @@ class ConcurrentMachine(PaymentMachine):
         assert payment is not None
         return payment.amount
 
-    def _send(self, invocation: Invocation) -> Mapping[str, Any]:
+    def _send(self, invocation: Invocation, expected: str) -> Mapping[str, Any]:
         payment = self._ids.get(invocation.value["payment"], invocation.value["payment"])
-        return super()._send(replace(invocation, value={**invocation.value, "payment": payment}))
+        return super()._send(replace(invocation, value={**invocation.value, "payment": payment}), expected)
 
 
 def run_concurrent_machine(
