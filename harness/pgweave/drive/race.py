@@ -35,6 +35,7 @@ class Race(Generic[Violation]):
     Attributes:
         domain: the same.
         facts: the same, and what its own runs have shown.
+        faults: the same; none in the dry run.
         injected: how many faults were injected.
         passed_over: how many statements were not hurt because PostgreSQL does not do it there.
     """
@@ -50,7 +51,7 @@ class Race(Generic[Violation]):
         self.facts = facts or Facts()
         self.injected = 0
         self.passed_over = 0
-        self._faults = faults or {}
+        self.faults = faults or {}
         self._is_prepared = False
 
     @property
@@ -61,7 +62,7 @@ class Race(Generic[Violation]):
     @property
     def is_hurt(self) -> bool:
         """Whether something goes wrong on purpose."""
-        return bool(self._faults)
+        return bool(self.faults)
 
     def with_faults(self, faults: Mapping[Place, Fault]) -> Race[Violation]:
         """The same race, with something going wrong; what is known of the one is known of the other."""
@@ -78,7 +79,7 @@ class Race(Generic[Violation]):
             return
         self._is_prepared = True
         await self.domain.prepare()
-        faults, self._faults = self._faults, {}
+        faults, self.faults = self.faults, {}
         for policy in (FirstReady(), InTurns()):
             for _ in range(_TRIES):
                 try:
@@ -86,7 +87,7 @@ class Race(Generic[Violation]):
                 except (DivergenceError, SchedulingError):
                     continue
                 break
-        self._faults = faults
+        self.faults = faults
 
     async def run(self, choose: Chooser) -> Execution:
         """Run it once, in a new world; the result is what the domain observes at the end.
@@ -98,7 +99,7 @@ class Race(Generic[Violation]):
             BrokenServiceError: after a fault, the service is found broken for good.
         """
         async with self.domain.world(self.facts, hurt=self.is_hurt) as world:
-            conditions = Conditions(world.names, self.facts.start_is_read, self._faults)
+            conditions = Conditions(world.names, self.facts.start_is_read, self.faults)
             run = Run(world.bodies, self.domain.database, limits=world.limits, conditions=conditions)
             execution = await run(choose)
             self.injected += run.injection.injected

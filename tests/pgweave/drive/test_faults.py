@@ -23,7 +23,7 @@ def places(monkeypatch: pytest.MonkeyPatch, is_wrong: Callable[[Place], bool]) -
     """The places that are explored, of actors with so many statements, and whether each holds."""
 
     async def explore(race: Race[str], **_options: object) -> Explored[str]:
-        (place,) = race._faults
+        (place,) = race.faults
         race.injected = int(place[1] < STATEMENTS and place != NOT_THERE)
         race.passed_over = int(place == NOT_THERE)
         report = Report("fake", Coverage.CLASSES, True, 1, 0, 1, 0.0)
