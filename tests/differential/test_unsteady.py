@@ -16,7 +16,7 @@ from payments_verify.systems import in_memory
 
 @dataclass
 class Dying:
-    """Answers no more after a number of requests."""
+    """Answers no more after a number of requests: more than the programs of classes have."""
 
     client: Sender
     left: int
@@ -29,7 +29,7 @@ class Dying:
 @asynccontextmanager
 async def dying() -> AsyncIterator[ServiceUnderTest]:
     async with in_memory() as system:
-        yield replace(system, clients=(Dying(system.clients[0], 100),))
+        yield replace(system, clients=(Dying(system.clients[0], 3_000),))
 
 
 def test_a_service_that_dies_is_told_on_standard_error_alone(capsys: pytest.CaptureFixture[str]) -> None:
