@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
 
 import msgspec
+import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
+from payments_verify.cli import app
 from payments_verify.cli.running import show
 from payments_verify.nemesis.soak import RunReport
 from payments_verify.nemesis.soak_report import FaultTally, SoakReport
@@ -54,6 +59,21 @@ def test_the_end_of_several_says_what_none_of_them_reached() -> None:
     assert overall_line([most, result(None, "violated")]) == "violated"
     assert overall_line([most, result(None, "no verdict")]) == "no verdict"
     assert overall_line([]) == "no verdict"
+
+
+def test_verify_ends_with_what_was_not_reached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    found = [result(Reach("kinds of fault", SIX, SIX[:5])), result(None)]
+    command = import_module("payments_verify.cli.verify")
+    monkeypatch.setattr(
+        command, "run_at_once", lambda _count, _plan, job, _tell: job.found.update({0: found})
+    )
+    done = CliRunner().invoke(app, ["verify", "--quick", "--output", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    last = " ".join(done.stdout.splitlines()[-2:])
+    assert last.startswith("holds as far as it reached; soak: 5 of 6 kinds of fault; not reached: f ")
+    report = msgspec.json.decode((tmp_path / "report.json").read_bytes())
+    assert (report["verdict"], report["exit_code"]) == ("holds", 0)
+    assert "holds as far as it reached" in (tmp_path / "index.html").read_text()
 
 
 def test_a_soak_says_which_faults_struck() -> None:
