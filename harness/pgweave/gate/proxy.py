@@ -106,7 +106,7 @@ class Gate:
                 tcp.close()
                 gate.close()
 
-    def decide_to_hold(self, session: Session, sql: str) -> bool:
+    def decide(self, session: Session, sql: str) -> bool:
         """Decide whether a statement is held."""
         return self._is_scheduling_point(sql) and self.observer.decide_to_hold(session)
 

@@ -190,12 +190,7 @@ class Session:
             unit = self._units.next(in_block=self.block.is_open)
             if unit is None:
                 return
-            if (
-                unit.sql is None
-                or self._skipping
-                or self._passing
-                or not self._gate.decide_to_hold(self, unit.sql)
-            ):
+            if unit.sql is None or self._skipping or self._passing or not self._gate.decide(self, unit.sql):
                 self._forward(unit, None)
                 continue
             self.held = HeldStatement(self, unit.sql, unit.values, unit)
