@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncIterator, Hashable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -154,19 +154,33 @@ class ClientsDomain:
 
     async def _observe(self, heard: Heard, run: Run) -> Ended:
         self._hung = -sys.maxsize  # who has come to an end once does not always hang
-        if not any(process.statements for process in run.processes):
-            raise UseError(self._nothing_sent)
+        self._require_statements(heard, [process.statements > 0 for process in run.processes])
         ended = await judge(heard, self._dsn, run.left.problem)
         left = "" if self._scenario.service is None else await self._leftovers.problem(run.left.failed)
         return replace(ended, problem=left) if left else ended
 
+    def _require_statements(self, heard: Heard, sent: Sequence[bool]) -> None:
+        """Refuse clients that go past the proxy; a service may answer some without a statement.
+
+        Raises:
+            UseError: none has sent one; or one has not that uses the database itself, and was not stopped.
+        """
+        if heard.raised and not any(sent):
+            raise UseError(f"{heard.raised}, before any statement was sent through the proxy")
+        stopped = {each.process for each in heard.done if isinstance(each.result, Exception)}
+        silent = [number for number, has_sent in enumerate(sent) if not has_sent and number not in stopped]
+        if not any(sent):
+            raise UseError(f"no client has sent a statement through the proxy: {self._what_to_do}")
+        if silent and self._scenario.service is None:
+            who = self.actors[silent[0]]
+            raise UseError(f"{who} has not sent a statement through the proxy: {self._what_to_do}")
+
     @property
-    def _nothing_sent(self) -> str:
+    def _what_to_do(self) -> str:
         match self._scenario.service:
             case None:
-                do = "connect with the string that is given"
+                return "connect with the string that is given"
             case Command(variable=variable):
-                do = f"the service has to take the string in {variable}"
+                return f"the service has to take the string in {variable}"
             case _:
-                do = "the application has to use the string that its function is given"
-        return f"no client has sent a statement through the proxy: {do}"
+                return "the application has to use the string that its function is given"

