@@ -40,13 +40,13 @@ def partitioned(sql: str, tables: Sequence[str]) -> str:
 
 def migrate_partitioned(dsn: str, folder: Path) -> None:
     """Apply the shipped migrations, those that make tables partitioned."""
-    original = shipped._MIGRATIONS
+    original = shipped.MIGRATIONS
     copy = folder / "migrations"
     shutil.copytree(original, copy)
     for name, tables in MIGRATIONS.items():
         (copy / name).write_text(partitioned((copy / name).read_text(), tables))
-    shipped._MIGRATIONS = copy
+    shipped.MIGRATIONS = copy
     try:
         migrate(dsn)
     finally:
-        shipped._MIGRATIONS = original
+        shipped.MIGRATIONS = original

@@ -37,9 +37,9 @@ class Contention:
     """
 
     def __init__(self, connections: int, requests: int, patience_s: float) -> None:
-        self._connections = connections
-        self._requests = requests
-        self._patience_s = patience_s
+        self.connections = connections
+        self.requests = requests
+        self.patience_s = patience_s
         self._turns: WeakValueDictionary[UUID, asyncio.Semaphore] = WeakValueDictionary()
         self._locking = 0
         self._waiting = 0
@@ -52,13 +52,13 @@ class Contention:
         """
         turn = self._turns.get(payment_id)
         if turn is None:
-            turn = self._turns[payment_id] = asyncio.Semaphore(self._connections)
+            turn = self._turns[payment_id] = asyncio.Semaphore(self.connections)
         if not turn.locked():
             await turn.acquire()  # at once
             return turn
         with self._place():
             try:
-                async with asyncio.timeout(self._patience_s):
+                async with asyncio.timeout(self.patience_s):
                     await turn.acquire()
             except TimeoutError:
                 raise PaymentHeld("others have had the payment's turns for too long") from None
@@ -66,7 +66,7 @@ class Contention:
 
     def locking_statement(self) -> str:
         """The statement that locks a payment: one that waits, unless as many wait as may."""
-        return LOCK_PAYMENT if self._locking < self._connections else LOCK_FREE_PAYMENT
+        return LOCK_PAYMENT if self._locking < self.connections else LOCK_FREE_PAYMENT
 
     @contextmanager
     def locking(self) -> Iterator[None]:
@@ -75,7 +75,7 @@ class Contention:
         Raises:
             PaymentHeld: if the statement was not to wait, and would have had to.
         """
-        may_wait = self._locking < self._connections
+        may_wait = self._locking < self.connections
         self._locking += may_wait
         try:
             yield
@@ -97,7 +97,7 @@ class Contention:
         except PaymentHeld:
             pass
         with self._place():
-            limit, pause = perf_counter() + self._patience_s, _FIRST_PAUSE_S
+            limit, pause = perf_counter() + self.patience_s, _FIRST_PAUSE_S
             while True:
                 await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - no secret
                 try:
@@ -109,7 +109,7 @@ class Contention:
 
     @contextmanager
     def _place(self) -> Iterator[None]:
-        if self._waiting >= self._requests:
+        if self._waiting >= self.requests:
             raise PaymentHeld("as many requests wait for payments as may")
         self._waiting += 1
         try:

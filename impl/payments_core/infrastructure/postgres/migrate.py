@@ -27,8 +27,8 @@ from payments_core.infrastructure.postgres.session import (
 MOVABLE = "movable"
 """The comment on ``payment_clock()`` where that clock can be moved, as in a demonstration."""
 
-_MIGRATIONS = Path(__file__).parent / "migrations"
-_ADVISORY_LOCK = 0x7061796D656E7473  # "payments" in ASCII: any constant that nobody else uses
+MIGRATIONS = Path(__file__).parent / "migrations"
+ADVISORY_LOCK = 0x7061796D656E7473  # "payments" in ASCII: any constant that nobody else uses
 _LOCK_LIMIT_MS = 60_000
 _ENDLESS = ("statement_timeout", "idle_in_transaction_session_timeout", "transaction_timeout")
 
@@ -133,7 +133,7 @@ class _Backend(PostgresqlPsycopgBackend):  # type: ignore[misc] # yoyo has no ty
 
 
 def _known() -> MigrationList:
-    return yoyo.read_migrations(str(_MIGRATIONS))
+    return yoyo.read_migrations(str(MIGRATIONS))
 
 
 def _prepare(connection: psycopg.Connection) -> None:
@@ -157,7 +157,7 @@ def turn(dsn: str) -> Iterator[psycopg.Connection]:
     with psycopg.connect(dsn, autocommit=True, **parameters(dsn)) as connection:
         _prepare(connection)
         try:
-            connection.execute("SELECT pg_advisory_lock(%s)", [_ADVISORY_LOCK])
+            connection.execute("SELECT pg_advisory_lock(%s)", [ADVISORY_LOCK])
         except psycopg.errors.LockNotAvailable:
             raise MigrationError(
                 f"another process has been migrating this database for {_LOCK_LIMIT_MS // 1000} s; "

@@ -233,7 +233,7 @@ async def test_a_refusal_for_want_of_room_is_told_from_a_wait_that_was_too_long(
 async def test_the_share_is_half_of_the_pool(clocked_database: Database, size: int, share: int) -> None:
     settings = Settings(database_url=clocked_database.app_dsn, pool_max=size)
     bounds = contention(make_pool(settings), settings)
-    assert (bounds._connections, bounds._requests, bounds._patience_s) == (share, 128, 2.5)
+    assert (bounds.connections, bounds.requests, bounds.patience_s) == (share, 128, 2.5)
 
 
 # ---- ready --------------------------------------------------------------------------------------

@@ -190,11 +190,11 @@ async def test_a_decision_without_its_event_does_not_commit(
 @pytest.fixture
 def older(empty_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
     """A database of before the events."""
-    folder = shutil.copytree(shipped._MIGRATIONS, tmp_path / "migrations")
+    folder = shutil.copytree(shipped.MIGRATIONS, tmp_path / "migrations")
     for later in folder.glob("000[4-9]-*"):
         later.unlink()
     with monkeypatch.context() as patched:
-        patched.setattr(shipped, "_MIGRATIONS", folder)
+        patched.setattr(shipped, "MIGRATIONS", folder)
         migrate(empty_database.dsn)
     return empty_database
 

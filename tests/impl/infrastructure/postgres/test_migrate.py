@@ -29,7 +29,7 @@ def tables(dsn: str) -> set[str]:
 @pytest.fixture
 def migrations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder in the place of the schema's migrations."""
-    monkeypatch.setattr(module, "_MIGRATIONS", tmp_path)
+    monkeypatch.setattr(module, "MIGRATIONS", tmp_path)
     return tmp_path
 
 
@@ -55,7 +55,7 @@ def test_rolled_back_nothing_is_left_and_it_applies_again(database: Database) ->
 
 
 def test_every_migration_can_be_rolled_back() -> None:
-    folder = module._MIGRATIONS
+    folder = module.MIGRATIONS
     ups = {path.stem for path in folder.glob("*.sql") if not path.name.endswith(".rollback.sql")}
     downs = {path.name.removesuffix(".rollback.sql") for path in folder.glob("*.rollback.sql")}
     assert ups == downs == set(ALL)
@@ -129,7 +129,7 @@ def test_waiting_for_another_migrator_has_a_limit(
 ) -> None:
     monkeypatch.setattr(module, "_LOCK_LIMIT_MS", 50)
     with psycopg.connect(empty_database.dsn) as other:
-        other.execute("SELECT pg_advisory_xact_lock(%s)", [module._ADVISORY_LOCK])
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [module.ADVISORY_LOCK])
         with pytest.raises(MigrationError, match="another process has been migrating"):
             migrate(empty_database.dsn)
     assert migrate(empty_database.dsn) == ALL
