@@ -8,9 +8,10 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import wraps
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, ParamSpec
 
 import msgspec
 import psycopg
@@ -28,6 +29,7 @@ from pgweave.scenario import UseError
 from pgweave.verdict import EXIT_CODES, Verdict, worst
 from pgweave.visible import in_json, visible, without_passwords
 
+P = ParamSpec("P")
 PROGRAM = "pgweave"
 _DRAWN_EVERY_S = 0.2
 _TOLD_EVERY_S = 30.0
@@ -62,7 +64,22 @@ def command() -> None:
     app(prog_name=PROGRAM)
 
 
+def _interruptible(work: Callable[P, None]) -> Callable[P, None]:
+    """Let an interrupt end a command without a verdict: typer itself would end it with 1, a violation."""
+
+    @wraps(work)
+    def done(*arguments: P.args, **named_arguments: P.kwargs) -> None:
+        try:
+            work(*arguments, **named_arguments)
+        except KeyboardInterrupt:
+            outermost.tell(f"{PROGRAM}: interrupted; no verdict")
+            raise typer.Exit(EXIT_CODES["no verdict"]) from None
+
+    return done
+
+
 @app.command("explore")
+@_interruptible
 def explore_target(
     target: Target,
     dsn: Dsn = None,
@@ -98,6 +115,7 @@ def explore_target(
 
 
 @app.command("replay")
+@_interruptible
 def replay_target(
     file: Annotated[Path, typer.Argument(help="What `pgweave explore` has kept.", show_default=False)],
     target: Target,
@@ -113,6 +131,7 @@ def replay_target(
 
 
 @app.command("history")
+@_interruptible
 def judge_histories(
     files: Annotated[
         list[Path], typer.Argument(metavar="FILE...", help="Recorded histories.", show_default=False)

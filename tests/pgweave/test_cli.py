@@ -6,11 +6,12 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 
 import pytest
 
-from pgweave import cli
+from pgweave import cli, explore
 from tests.support.postgres import Database
 
 HISTORIES = Path(__file__).parent / "histories"
@@ -162,6 +163,16 @@ def test_histories_are_judged(pgweave: Run) -> None:
     assert [each["verdict"] for each in json.loads(lost.out)] == ["holds", "no verdict"]
     assert pgweave("history", str(wrong), "--spec", "races:Anything").code == 0
     assert "no specification is named 'x'" in pgweave("history", str(wrong), "--spec", "x").err
+
+
+def test_an_interrupt_is_no_violation(pgweave: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    @wraps(explore)
+    def interrupted(*_arguments: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "explore", interrupted)
+    done = pgweave("explore", "races:locking")
+    assert (done.code, done.err) == (2, "pgweave: interrupted; no verdict\n")
 
 
 def test_help_names_the_exit_codes(pgweave: Run) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 
 from pgweave import Command, UseError, embedded, explore, race
 from pgweave.scheduler import Limits
+from pgweave.service import command
 from tests.support.postgres import Database
 
 
@@ -91,6 +94,28 @@ def test_without_a_database_and_without_the_embedded_one_it_names_the_extra(
 
 def test_without_a_database_one_is_started() -> None:
     explore(setup=setup, clients=[look, look], check=right).assert_holds()
+
+
+ALWAYS_500 = """
+import http.server, os
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_error(500)
+
+
+http.server.HTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+
+def test_a_service_that_answers_500_where_it_should_be_ready_is_told(
+    empty_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "_MOST_BROKEN", 3)
+    broken = Command(f"exec {sys.executable} -c {shlex.quote(ALWAYS_500)}", ready="/up")
+    with pytest.raises(UseError, match=r"answers GET /up with 500; name a path that it answers with less"):
+        explore(empty_database.dsn, setup=setup, clients=[look], check=right, service=broken)
 
 
 def hanging(forever: threading.Event) -> Callable[[str], None]:
