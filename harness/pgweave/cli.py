@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import signal
 import sys
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import wraps
@@ -24,6 +23,7 @@ from pgweave.history.formats import load
 from pgweave.history.operations import HistoryError
 from pgweave.history.spec import Spec
 from pgweave.history.specs import SPECS
+from pgweave.progress import Progress
 from pgweave.result import Result
 from pgweave.scenario import UseError
 from pgweave.verdict import EXIT_CODES, Verdict, worst
@@ -31,8 +31,6 @@ from pgweave.visible import in_json, visible, without_passwords
 
 P = ParamSpec("P")
 PROGRAM = "pgweave"
-_DRAWN_EVERY_S = 0.2
-_TOLD_EVERY_S = 30.0
 
 app = typer.Typer(
     help="Run concurrent PostgreSQL clients in every order of their SQL statements.",
@@ -100,7 +98,7 @@ def explore_target(
     Exit codes: 0 it holds, 1 it is violated, 2 there is no verdict.
     """
     scenario = _scenario(target)
-    progress = _Progress()
+    progress = Progress()
     result = _asked(lambda: explore(dsn, **scenario, limit_s=limit, on_schedule=progress))
     progress.end()
     if result.problem:
@@ -277,26 +275,3 @@ def _history_in_json(file: Path, problem: str, result: Result | None) -> dict[st
 
 def _print_json(value: Any) -> None:  # noqa: ANN401 - whatever msgspec encodes
     typer.echo(in_json(msgspec.json.format(msgspec.json.encode(value)).decode()))
-
-
-class _Progress:
-    """Says on standard error how many schedules were run: on a terminal in place, else now and then."""
-
-    def __init__(self) -> None:
-        self._in_place = sys.stderr.isatty()
-        self._told = time.monotonic() - (_TOLD_EVERY_S if self._in_place else 0)
-        self._is_open = False
-
-    def __call__(self, schedules: int) -> None:
-        if time.monotonic() - self._told < (_DRAWN_EVERY_S if self._in_place else _TOLD_EVERY_S):
-            return
-        self._told, self._is_open = time.monotonic(), self._in_place
-        if self._in_place:
-            typer.echo(f"\r{schedules} schedules", err=True, nl=False)
-        else:
-            typer.echo(f"{schedules} schedules", err=True)
-
-    def end(self) -> None:
-        """Leave the line."""
-        if self._is_open:
-            typer.echo("", err=True)
