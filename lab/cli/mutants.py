@@ -8,7 +8,7 @@ import platform
 import tempfile
 import textwrap
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -24,6 +24,7 @@ from rich.table import Table
 from lab.mutants.catalogue import Catalogue, CatalogueError, load
 from lab.mutants.edit import EditError
 from lab.mutants.elsewhere import Elsewhere
+from lab.mutants.figures import figures
 from lab.mutants.matrix import Kept, run_all
 from lab.mutants.plan import UNMUTATED, Planned, copies, planned
 from lab.mutants.results import Matrix, matrix
@@ -200,6 +201,7 @@ def _package() -> Path:
 def _report(found: Matrix, seconds: float) -> dict[str, Any]:
     return {
         **found.as_json(),
+        "figures": figures(found),
         "seconds": round(seconds, 1),
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": {
@@ -237,6 +239,7 @@ def _show(found: Matrix, console: Console) -> None:
         trial = found.rows[UNMUTATED][name].trial
         console.print(f"[bold red]false alarm[/]: {name}")
         print_text(console, "" if trial is None else trial.evidence)
+    _show_figures(figures(found), console)
     for row, name in found.missed:
         console.print(f"[yellow]not found by {name}[/]: {quoted(row)}: {found.rows[row][name].state}")
     for row in found.unfinished:
@@ -245,6 +248,20 @@ def _show(found: Matrix, console: Console) -> None:
         console.print(f"[yellow]not known yet[/]: {quoted(row)}", highlight=False)
         if why:
             print_text(console, textwrap.indent(why, "  "))
+
+
+def _show_figures(made: Mapping[str, Any], console: Console) -> None:
+    for each in made["techniques"]:
+        alone = f"; the only finder of {', '.join(each['only_finder_of'])}" if each["only_finder_of"] else ""
+        console.print(
+            f"{each['name']}: {each['killed']} killed in {each['trials']} trials, {each['cases']:,} cases,"
+            f" {each['seconds']:,.0f} s{alone}",
+            style="dim",
+            highlight=False,
+        )
+    least = made["cheapest"]
+    names = ", ".join(least["techniques"]) or "none"
+    console.print(f"cheapest that kill all of these: {names}; {least['seconds']:,.0f} s", style="dim")
 
 
 def _styled(row: MutantRow, cell: Cell) -> str:

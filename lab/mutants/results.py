@@ -49,6 +49,7 @@ class Cell:
             "wall_seconds": None if trial is None else trial.wall_s,
             "command": None if trial is None else list(trial.arguments),
             "evidence": None if trial is None or not trial.evidence else trial.evidence,
+            "breaks": None if trial is None or trial.breaks is None else list(trial.breaks),
         }
 
 
@@ -83,7 +84,7 @@ class Matrix:
             (row, name)
             for row in self.mutants
             for name, cell in self.rows[row].items()
-            if cell.expected and cell.state in ("survived", "timed out", "no verdict")
+            if cell.expected and cell.state in ("survived", "timed out", "no verdict", "another reason")
         ]
 
     @property
@@ -114,7 +115,9 @@ class Matrix:
 
     def fate(self, row: str) -> Fate:
         """What the cells of a row say together."""
-        states = {cell.state for cell in self.rows[row].values()} - {"not tried"}
+        cells = self.rows[row].values()
+        states = {cell.state for cell in cells} - {"not tried"}
+        states_expected = {cell.state for cell in cells if cell.expected}
         if row == UNMUTATED:
             # It survives only where every technique came to its end.
             if "killed" in states:
@@ -123,7 +126,7 @@ class Matrix:
                 return "no verdict"
             return "not yet" if "not yet" in states or not states else "survived"
         if "killed" in states:
-            return "killed"
+            return "no verdict" if states_expected & {"no verdict", "timed out"} else "killed"
         if "not yet" in states or not states:
             return "not yet"
         return "no verdict" if states == {"no verdict"} else "survived"
@@ -210,5 +213,13 @@ def _cell(
     trials = [done[key] for key in keys if key in done]
     if len(trials) < len(keys) and not any(trial.state == "killed" for trial in trials):
         return Cell("not yet", expected=expected)
-    worst = min(trials, key=lambda trial: _WORST.index(trial.state))
-    return Cell(worst.state, worst, expected)
+    worst = min(trials, key=lambda trial: (_WORST.index(trial.state), not _counts(catalogue, row, trial)))
+    is_its_own = worst.state != "killed" or _counts(catalogue, row, worst)
+    return Cell(worst.state if is_its_own else "another reason", worst, expected)
+
+
+def _counts(catalogue: Catalogue, row: str, trial: Trial) -> bool:
+    """Whether a counterexample breaks what the mutant is said to break, as far as that is told."""
+    if row == UNMUTATED or trial.breaks is None:
+        return True
+    return not set(trial.breaks).isdisjoint(catalogue[row].breaks)

@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from lab.mutants.catalogue import TechniqueName
+from lab.mutants.reasons import invariants_told
 from lab.mutants.techniques import Kill, Technique
 
 TrialState: TypeAlias = Literal["killed", "survived", "timed out", "no verdict"]
@@ -44,6 +45,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
         unit: of the size.
         wall_s: how long the process took, start-up and the shrinking of the counterexample included.
         evidence: the counterexample, or why there is no verdict; cut if it is long.
+        breaks: the invariants that the counterexample breaks, as the report says; ``None`` if it does not.
     """
 
     technique: TechniqueName
@@ -55,6 +57,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     unit: str
     wall_s: float
     evidence: str
+    breaks: tuple[str, ...] | None
 
 
 def arguments_of(technique: Technique, narrowed: Sequence[str] | None) -> tuple[str, ...]:
@@ -160,6 +163,7 @@ def _told(
                 unit="",
                 wall_s=wall,
                 evidence="",
+                breaks=None,
             )
         why = "\n".join(_problem(result) for result in results if result["verdict"] != "holds")
     except (msgspec.MsgspecError, KeyError, TypeError, StopIteration) as error:
@@ -185,6 +189,7 @@ def _killed(
         unit=kill.unit,
         wall_s=wall,
         evidence=problem[:_EVIDENCE],
+        breaks=invariants_told(results),
     )
 
 
@@ -201,6 +206,7 @@ def _without_verdict(
         unit="",
         wall_s=wall,
         evidence=why[-_EVIDENCE:],
+        breaks=None,
     )
 
 

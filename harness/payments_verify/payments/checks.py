@@ -244,7 +244,8 @@ def _first(tally: Tally) -> dict[str, Any] | None:
     if tally.first is None:
         return None
     examples, seconds = tally.first
-    return {"examples": examples, "seconds": round(seconds, 3), "commands": tally.size}
+    breaks = [] if tally.smallest is None else sorted(tally.smallest.breaks)
+    return {"examples": examples, "seconds": round(seconds, 3), "commands": tally.size, "breaks": breaks}
 
 
 def _raced(tally: RaceTally) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from payments_model import Expire, Outcome, Record, apply
+from payments_verify.payments.broken_invariants import UNANSWERED, UNREADABLE, invariants_broken
 from payments_verify.payments.input_reach import classes_reached
 from payments_verify.payments.inputs import SECOND, TWO_FORMS
 from payments_verify.payments.observations import Invocation, Observation, UnreadableAnswerError, outcomes_in
@@ -197,7 +198,7 @@ class ComparedCalls:
             client = self.system.clients[next(self._turns) % len(self.system.clients)]
             observed = self.runner.run(client.send(invocation))
         except UnreadableAnswerError as error:
-            raise self._mismatch(str(error)) from None
+            raise self._mismatch(str(error), breaks=UNREADABLE[invocation.f]) from None
         asked = f"{invocation.f} {dict(invocation.value)} (the model answers {expected})"
         self._require_answered(asked, observed)
         return observed.value
@@ -209,12 +210,13 @@ class ComparedCalls:
             self.tally.keep_end(MismatchError(f"{ended}", (), self.commands), ended.end)
             raise NoMoreProgramsError from None
         except UnansweredError as unanswered:
-            raise self._mismatch(f"{unanswered}") from None
+            raise self._mismatch(f"{unanswered}", breaks=UNANSWERED) from None
 
     def _compare(self, invocation: Invocation, expected: Mapping[str, Any], seen: Mapping[str, Any]) -> None:
         self.tally.comparisons += 1
         traits = self.system.traits
-        wrong = difference(traits.visible(invocation.f, expected), traits.visible(invocation.f, seen))
+        visible, shown = traits.visible(invocation.f, expected), traits.visible(invocation.f, seen)
+        wrong = difference(visible, shown)
         body = seen.get("body")
         if wrong is None and "decided_at" in expected:
             place = (invocation.value["payment"], invocation.value["key"])
@@ -224,7 +226,8 @@ class ComparedCalls:
             self.trace.add(invocation.f, invocation.value, seen)
             hint = _BY_ITSELF if self._may_have_expired(invocation.value["payment"], seen) else ""
             told = f"{invocation.f} {dict(invocation.value)}: {wrong}{hint}"
-            raise self._mismatch(told, self.trace.operations())
+            breaks = invariants_broken(invocation.f, visible, shown)
+            raise self._mismatch(told, self.trace.operations(), breaks)
 
     def _may_have_expired(self, payment: str, seen: Mapping[str, Any]) -> bool:
         """Whether an answer shows a payment as failed that is due, and that no sweep of ours has expired."""
@@ -232,8 +235,10 @@ class ComparedCalls:
         failed = "payment_failed" in outcomes_in(seen) or seen.get("payment", {}).get("state") == "failed"
         return done.outcome is Outcome.EXPIRED and failed
 
-    def _mismatch(self, what: str, operations: Sequence[Operation] = ()) -> MismatchError:
-        return self.tally.kept(MismatchError(what, operations, self.commands))
+    def _mismatch(
+        self, what: str, operations: Sequence[Operation] = (), breaks: frozenset[str] = frozenset()
+    ) -> MismatchError:
+        return self.tally.kept(MismatchError(what, operations, self.commands, breaks))
 
     def _count(self, f: str, outcome: str) -> None:
         name = f"{f} -> {outcome}"

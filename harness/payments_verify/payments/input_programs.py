@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TypeAlias
+from uuid import uuid4
 
 from payments_verify.payments.compared import ComparedCalls
 from payments_verify.payments.inputs import (
@@ -18,6 +19,7 @@ from payments_verify.payments.inputs import (
     INSTANTS,
     LONG_LIST,
     LONG_LIST_LENGTH,
+    NO_AMOUNT,
     ODD_MICROSECONDS,
     SECOND,
     STANDS_STILL,
@@ -39,7 +41,11 @@ _OFFSETS = (1, 499_999, 999_999)  # cut to ms, or rounded, each is another insta
 def input_programs(traits: Traits) -> Mapping[str, InputProgram]:
     """The programs for a service, by the class that each is for; some come to others, too."""
     programs = dict(_of_keys(traits)) | dict(_of_instants(traits)) | dict(_of_amounts(traits))
-    programs |= {ASKED_BEFORE_IT_IS: _asked_before_it_is, LONG_LIST: _long_list}
+    programs |= {
+        NO_AMOUNT: _no_amount,
+        ASKED_BEFORE_IT_IS: _asked_before_it_is,
+        LONG_LIST: _long_list,
+    }
     return {name: programs[name] for name in classes_of(traits) if name in programs}
 
 
@@ -170,6 +176,16 @@ def _alike_amounts(calls: ComparedCalls, authorized: int, alike: Sequence[int]) 
     for amount in alike:
         calls.perform("capture", payment, key=f"{authorized}", amount=amount)
     calls.everything_visible_agrees()
+
+
+def _no_amount(calls: ComparedCalls) -> None:
+    payment = calls.authorized(_AMOUNT)
+    for amount in calls.system.traits.malformed:
+        calls.refused_as_malformed("capture", payment, key="no amount", amount=amount)
+        if calls.system.traits.chooses_ids:
+            calls.refused_as_malformed("create", str(uuid4()), amount=amount)
+    calls.perform("capture", payment, key="no amount", amount=_AMOUNT)
+    calls.tally.inputs[NO_AMOUNT] += 1
 
 
 def _asked_before_it_is(calls: ComparedCalls) -> None:

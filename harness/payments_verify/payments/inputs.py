@@ -76,6 +76,7 @@ ALIKE_KEYS: Mapping[str, Sequence[str]] = {
 ANOTHER_PAYMENTS_KEY = "keys: another payment has used it"
 TWO_FORMS = "keys: bare, and as a quoted string"
 
+NO_AMOUNT = "amounts: what is none"
 ASKED_BEFORE_IT_IS = "orders: asked for before it is created"
 LONG_LIST = "lists: more attempts than a page has"
 LONG_LIST_LENGTH = 61
@@ -168,6 +169,7 @@ ALL_CLASSES: Sequence[str] = (
     *_OF_THE_CLOCK,
     *AMOUNTS,
     *ALIKE_AMOUNTS,
+    NO_AMOUNT,
     ASKED_BEFORE_IT_IS,
     LONG_LIST,
 )
@@ -179,6 +181,8 @@ def _left_out(traits: Traits) -> Iterator[tuple[str, str]]:
     yield from ((name, "limits.keys") for name in ALIKE_KEYS if len(keys_of(traits, name)) < 2)
     if not traits.quotes_keys:
         yield TWO_FORMS, "values.key: keys have one form"
+    if not traits.malformed:
+        yield NO_AMOUNT, "no answer has the outcome malformed"
     if not (traits.chooses_ids and traits.finds_unknown):
         yield ASKED_BEFORE_IT_IS, "the service chooses ids, or does not say not_found"
     if (traits.max_stored_refusals or LONG_LIST_LENGTH) < LONG_LIST_LENGTH:

@@ -28,13 +28,19 @@ class MismatchError(AssertionError):
         operations: what was asked and answered up to there, one after the other; empty where that is not
             known, or is not what went wrong.
         commands: what was asked up to there, for people; empty where that is told by something else.
+        breaks: the invariants that the answer breaks, as far as it shows it.
     """
 
     def __init__(
-        self, message: str, operations: Sequence[Operation] = (), commands: Sequence[str] = ()
+        self,
+        message: str,
+        operations: Sequence[Operation] = (),
+        commands: Sequence[str] = (),
+        breaks: frozenset[str] = frozenset(),
     ) -> None:
         self.operations = operations
         self.commands = tuple(commands)
+        self.breaks = breaks
         super().__init__(message)
 
 
@@ -82,12 +88,15 @@ def answer(record: Record, invocation: Invocation, now: int) -> tuple[Record, di
     return after, expected
 
 
+def sorted_attempts(seen: Mapping[str, Any]) -> list[Any] | None:
+    """The attempts that an answer shows, by key, as the model has them; ``None`` if it shows none."""
+    shown = seen.get("attempts")
+    return None if shown is None else sorted(shown, key=lambda attempt: attempt["key"])
+
+
 def difference(expected: Mapping[str, Any], seen: Mapping[str, Any]) -> str | None:
     """How an answer differs from what the model expects; ``None`` if it does not."""
-    seen = {
-        name: sorted(value, key=lambda attempt: attempt["key"]) if name == "attempts" else value
-        for name, value in seen.items()
-    }
+    seen = {**seen, "attempts": sorted_attempts(seen)}
     wrong = [
         f"{name}: expected {value!r}, got {seen.get(name)!r}"
         for name, value in expected.items()

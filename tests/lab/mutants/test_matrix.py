@@ -36,8 +36,9 @@ def trial(state: TrialState = "survived", technique: TechniqueName = "machine") 
         seconds=0.25 if killed else None,
         size=2 if killed else None,
         unit="commands" if killed else "",
-        wall_s=1.5,
+        wall_s=wall_s,
         evidence="" if state == "survived" else "why <not>",
+        breaks=breaks if killed else None,
     )
 
 
@@ -168,7 +169,10 @@ def test_the_report_has_the_same_keys_whatever_came_of_it(tmp_path: Path) -> Non
     assert (report["killed"], report["total"], report["survivors"]) == (1, 2, ["b"])
     cells = [cell for row in [report["unmutated"], *report["mutants"]] for cell in row["cells"].values()]
     assert {tuple(cell) for cell in cells} == {
-        ("state", "expected", "tries", "seconds", "size", "unit", "wall_seconds", "command", "evidence")
+        (
+            *("state", "expected", "tries", "seconds", "size", "unit", "wall_seconds", "command"),
+            *("evidence", "breaks"),
+        )
     }
     killed = report["mutants"][0]["cells"]["machine"]
     assert (killed["tries"], killed["seconds"], killed["size"], killed["unit"]) == (3, 0.25, 2, "commands")
