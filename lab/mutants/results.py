@@ -15,8 +15,9 @@ from pgweave.verdict import EXIT_CODES, Verdict
 FORMAT = "payments-verify-mutants"
 VERSION = 2
 
-CellState: TypeAlias = TrialState | Literal["not tried", "not yet"]
-"""``not tried``: not of the plan. ``not yet``: of the plan, and the run ended before."""
+CellState: TypeAlias = TrialState | Literal["another reason", "not tried", "not yet"]
+"""``another reason``: killed, by what it is not said to break, as by a 500. ``not tried``: not of the plan.
+``not yet``: of the plan, and the run ended before."""
 Fate: TypeAlias = Literal["killed", "survived", "not yet", "no verdict"]
 
 _WORST: Sequence[TrialState] = ("killed", "no verdict", "timed out", "survived")

@@ -116,7 +116,30 @@ def coverage(report: Saved) -> Element:
             f"All {len(everything)} transitions by technique",
             parts.table(("state", "command and answer", *head), rows, right=range(2, 2 + len(techniques))),
         ),
+        *_classes_of_inputs(report),
     )
+
+
+def _classes_of_inputs(report: Saved) -> Iterator[Element]:
+    """How often programs came to each class of inputs; what a binding leaves out has its reason."""
+    checks = [check for check in report.checks if "inputs" in check.more]
+    if not checks:
+        return
+    names = dict.fromkeys(
+        name for check in checks for each in ("reached", "left_out") for name in check.more["inputs"][each]
+    )
+    rows: list[tuple[Content, ...]] = [(name, *(_came_to(check, name) for check in checks)) for name in names]
+    head = ("class of inputs", *(_short(check.name) for check in checks))
+    yield parts.folded(
+        f"All {len(names)} classes of inputs by technique",
+        parts.table(head, rows, right=range(1, 1 + len(checks))),
+    )
+
+
+def _came_to(check: Check, name: str) -> Content:
+    inputs = check.more["inputs"]
+    why = inputs["left_out"].get(name)
+    return _cell(inputs["reached"].get(name, 0)) if why is None else f"left out: {why}"
 
 
 def _transitions(edges: Mapping[Edge, int]) -> Counter[tuple[str, str, str]]:

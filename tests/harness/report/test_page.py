@@ -226,3 +226,12 @@ def test_what_is_no_report_is_refused(content: bytes | None, message: str, tmp_p
     assert result.stderr.startswith(f"payments-verify: {tmp_path / 'report.json'}: ")
     with pytest.raises(ReportError):
         read(tmp_path)
+
+
+def test_the_page_says_how_often_each_class_of_inputs_was_reached_and_what_was_left_out() -> None:
+    inputs = {"reached": {"keys: case": 7, "clock: <odd>": 0}, "left_out": {"windows: a day": "limits"}}
+    text, _ = page_of(
+        {**green(), "checks": [check("machine", "differential", 9, exercised=[], inputs=inputs)]}
+    )
+    assert "All 3 classes of inputs" in text
+    assert all(each in text for each in ("keys: case", "clock: &lt;odd&gt;", "left out: limits"))

@@ -26,7 +26,12 @@ TECHNIQUES = techniques(["different-keys"])
 NAMES: Sequence[TechniqueName] = list(TECHNIQUES)
 
 
-def trial(state: TrialState = "survived", technique: TechniqueName = "machine") -> Trial:
+def trial(
+    state: TrialState = "survived",
+    technique: TechniqueName = "machine",
+    breaks: tuple[str, ...] | None = ("I5",),
+    wall_s: float = 1.5,
+) -> Trial:
     killed = state == "killed"
     return Trial(
         technique=technique,
