@@ -104,7 +104,7 @@ def test_what_the_code_has_moved_on_from_ends_it_at_once(copy: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("name", "technique", "unit"),
     [
-        ("amount-zero", "machine", "commands"),
+        ("fingerprint-not-compared", "machine", "commands"),
         ("no-row-lock", "exploration", "switches"),
         ("commit-error-swallowed", "faults", "statements"),
         ("unique-violation-answered-500", "stress", "operations"),
