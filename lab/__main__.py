@@ -9,7 +9,7 @@ from pgweave import outermost
 
 def main() -> NoReturn:
     """Run the command line."""
-    outermost.run("lab", _command)
+    outermost.run("lab", _command, "`make sync` installs it.")
 
 
 def _command() -> None:

@@ -19,6 +19,7 @@ import typer
 from typer.testing import CliRunner
 
 from lab.cli import app as lab
+from payments_verify.__main__ import TO_VERIFY
 from payments_verify.cli import app
 from payments_verify.payments.scenarios import SCENARIOS
 from payments_verify.payments.schedule_file import SavedSchedule, write
@@ -286,16 +287,16 @@ def test_a_machine_without_a_network_is_no_violation(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("program", "package", "command"),
+    ("program", "package", "command", "what_to_do"),
     [
-        ("payments_verify", "typer", "--help"),
-        ("payments_verify", "sqlglot", "explore"),
-        ("lab", "typer", "--help"),
-        ("lab", "sqlglot", "static"),
+        ("payments_verify", "typer", "--help", TO_VERIFY),
+        ("payments_verify", "sqlglot", "explore", TO_VERIFY),
+        ("lab", "typer", "--help", "`make sync` installs it."),
+        ("lab", "sqlglot", "static", "`make sync` installs it."),
     ],
 )
 def test_where_a_package_is_not_installed_it_says_what_to_install(
-    program: str, package: str, command: str, tmp_path: Path
+    program: str, package: str, command: str, what_to_do: str, tmp_path: Path
 ) -> None:
     without = f"import sys; sys.modules[{package!r}] = None; from {program}.__main__ import main; main()"
     done = subprocess.run(
@@ -307,7 +308,7 @@ def test_where_a_package_is_not_installed_it_says_what_to_install(
         check=False,
     )
     assert done.returncode == 2
-    assert f"{package} is not installed. To verify: pip install 'payments-core[verify]'\n" in done.stderr
+    assert f"{package} is not installed. {what_to_do}\n" in done.stderr
     assert "internal error" not in done.stderr
 
 

@@ -56,7 +56,7 @@ def test_every_specification_is_registered_under_its_name() -> None:
 def test_the_example_in_the_documentation_is_a_specification(seen: int, verdict: str) -> None:
     assert spec_module.__doc__ is not None
     example = spec_module.__doc__.split("::\n")[1]
-    names: dict[str, Any] = {"Outcome": Outcome}
+    names: dict[str, Any] = {"Spec": Spec}
     exec(textwrap.dedent(example), names)
     operations = [
         operation(0, "increment", None, OK, (0, 1)),
