@@ -129,6 +129,29 @@ def suite(
     for more in entry_points(group=MORE_CHECKS):
         if find_spec(more.module.partition(".")[0]) is not None:  # a distribution may lack what it names
             yield from more.load()(bin_dir)
+    yield from _machines(dsn, effort, seed)
+    yield from _explorations(dsn, effort, seed, schedules)
+    yield Planned(
+        "stress and linearizability",
+        partial(
+            stress_check,
+            f"{_SERVER_PROCESSES} server processes",
+            partial(on_new_database, dsn, partial(servers, count=_SERVER_PROCESSES)),
+            histories,
+            rounds=effort.rounds,
+            seed=seed,
+        ),
+        is_long=True,
+    )
+    yield Planned(
+        "soak under faults",
+        partial(soak_check, histories / "soak", seconds=effort.soak_s, seed=seed, bin_dir=bin_dir),
+        is_long=True,
+    )
+
+
+def _machines(dsn: str, effort: Effort, seed: int) -> Iterator[Planned]:
+    """The stateful machine, on each system."""
     systems = (
         ("in memory", in_memory, effort.programs),
         ("in process, PostgreSQL", partial(on_new_database, dsn, in_process), effort.programs // 2),
@@ -143,8 +166,11 @@ def suite(
             f"stateful machine: {name}",
             partial(machine_check, name, system, examples=programs, steps=_STEPS_IN_A_PROGRAM, seed=seed),
         )
-    explored = (("in memory", gated_in_memory), ("in process, PostgreSQL", partial(gated, dsn)))
-    for name, service in explored:
+
+
+def _explorations(dsn: str, effort: Effort, seed: int, schedules: Path) -> Iterator[Planned]:
+    """The scenarios in every order, and races whose order is drawn."""
+    for name, service in (("in memory", gated_in_memory), ("in process, PostgreSQL", partial(gated, dsn))):
         yield Planned(
             f"every interleaving: {name}",
             partial(
@@ -166,21 +192,4 @@ def suite(
             steps=_STEPS_IN_A_PROGRAM,
             seed=seed,
         ),
-    )
-    yield Planned(
-        "stress and linearizability",
-        partial(
-            stress_check,
-            f"{_SERVER_PROCESSES} server processes",
-            partial(on_new_database, dsn, partial(servers, count=_SERVER_PROCESSES)),
-            histories,
-            rounds=effort.rounds,
-            seed=seed,
-        ),
-        is_long=True,
-    )
-    yield Planned(
-        "soak under faults",
-        partial(soak_check, histories / "soak", seconds=effort.soak_s, seed=seed, bin_dir=bin_dir),
-        is_long=True,
     )

@@ -51,6 +51,18 @@ def points(searched: Sequence[Searched]) -> list[dict[str, Any]]:
     ]
 
 
+_BUGS_AXIS = {
+    # A label of two parts has two lines; the lines of the grid part the bugs from each other.
+    "labelExpr": "split(datum.label, ', ')",
+    "labelLimit": 400,
+    "labelPadding": 12,
+    "tickBand": "extent",
+    "grid": True,
+    "ticks": False,
+    "domain": False,
+}
+
+
 def chart(searched: Sequence[Searched]) -> dict[str, Any]:
     """The figure, as Vega-Lite."""
     values = points(searched)
@@ -59,16 +71,7 @@ def chart(searched: Sequence[Searched]) -> dict[str, Any]:
         "type": "nominal",
         "sort": [one.bug for one in searched],
         "title": None,
-        "axis": {
-            # A label of two parts has two lines; the lines of the grid part the bugs from each other.
-            "labelExpr": "split(datum.label, ', ')",
-            "labelLimit": 400,
-            "labelPadding": 12,
-            "tickBand": "extent",
-            "grid": True,
-            "ticks": False,
-            "domain": False,
-        },
+        "axis": _BUGS_AXIS,
     }
     offset = {"field": "kind", "type": "nominal", "sort": list(KINDS)}
     x = {

@@ -1,0 +1,1 @@
+"""What `make test-containers` does: builds the image, brings the composition up, examines and hurts it."""

@@ -1,0 +1,1 @@
+"""The versions of Python and PostgreSQL that are supported, each tried."""

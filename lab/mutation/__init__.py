@@ -1,0 +1,1 @@
+"""Generated mutants of the model and of the domain: each is noticed, or argued away."""

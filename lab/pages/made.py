@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.pages.blocks import code, fill, table
+from lab.pages.code_map import code_map
 from lab.pages.diagram import state_diagram
 from lab.pages.precedence import precedence_table
 from lab.pages.sources import SPECIFICATION, Sources
@@ -18,6 +19,7 @@ from payments_verify.systems.problems import ProblemType
 from payments_verify.systems.schema import Schema
 
 PROOF = "specs/proof.md"
+CODE_MAP = "specs/code-map.md"
 DIAGRAM = "specs/figures/states.svg"
 _CREATED = 201
 
@@ -42,10 +44,11 @@ class Made:
         Raises:
             PageError: the page's blocks cannot be told apart, or name nothing that is made.
         """
-        page, proof = root / SPECIFICATION, root / PROOF
+        page, proof, packages = root / SPECIFICATION, root / PROOF, root / CODE_MAP
         return {
             page: fill(page.read_text(encoding="utf-8"), self.blocks),
             proof: fill(proof.read_text(encoding="utf-8"), {"invariant": self.invariant}),
+            packages: fill(packages.read_text(encoding="utf-8"), {"packages": code_map(root)}),
             root / DIAGRAM: self.diagram + "\n",
         }
 

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from lab.cli import app
 from lab.pages import PageError, Sources, SourcesError, blocks_of, fill, make
+from lab.pages.code_map import ROOTS, NoTextError, code_map
 from lab.pages.diagram import state_diagram
 from lab.pages.sources import ids_of
 from lab.pages.traceability import KINDS, evidence_of, gaps, matrix
@@ -170,3 +171,32 @@ def test_a_mutant_without_what_it_breaks_is_an_error(checkout: Path) -> None:
     (checkout / "lab" / "mutants" / "bugs" / "nameless.toml").write_text('breaks = ["I1"]\n')
     with pytest.raises(SourcesError, match=r"nameless\.toml has no 'name'"):
         Sources.read(checkout)
+
+
+def repository(folder: Path) -> Path:
+    for place in ROOTS:
+        (folder / place).mkdir(parents=True)
+        (folder / place / "__init__.py").write_text(f'"""What {place} is. More of it."""\n')
+    inner = folder / "harness" / "pgweave" / "gate"
+    inner.mkdir()
+    (inner / "__init__.py").write_text(
+        '"""The gate:\nholds statements."""\nfrom pgweave.clock import Clock\n'
+    )
+    (inner / "proxy.py").write_text("import payments_model.capture\n")
+    (folder / "harness" / "pgweave" / "clock.py").write_text('"""A clock."""\n')
+    return folder
+
+
+def test_the_map_is_made_of_what_packages_say_and_import(tmp_path: Path) -> None:
+    made = code_map(repository(tmp_path)).splitlines()
+    assert "| `model/payments_model` | What model/payments_model is |  |" in made
+    assert "| `harness/pgweave/clock.py` | A clock |  |" in made
+    assert "| `harness/pgweave/gate` | The gate: holds statements | `clock`, `payments_model` |" in made
+    assert len(made) == 2 + len(ROOTS) + 2
+
+
+def test_a_package_that_says_nothing_is_no_room(tmp_path: Path) -> None:
+    root = repository(tmp_path)
+    (root / "lab" / "__init__.py").write_text("")
+    with pytest.raises(NoTextError, match="does not say in its first line what is at home there"):
+        code_map(root)

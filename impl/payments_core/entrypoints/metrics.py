@@ -8,6 +8,7 @@ Whichever process is asked then answers for all.
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -42,12 +43,12 @@ class Metrics:
     def __init__(self) -> None:
         self._noted: Bulk[_Note] = Bulk(_count, _NOTED_AT_MOST)
         self._registry = registry = CollectorRegistry()
-        self._requests = Histogram(
+        histogram = partial(Histogram, registry=registry, buckets=_SECONDS)
+        counter = partial(Counter, registry=registry)
+        self._requests = histogram(
             "payments_http_request_duration_seconds",
             "Time from the head of a request to the end of its answer.",
             ["method", "route", "status"],
-            registry=registry,
-            buckets=_SECONDS,
         )
         self._observers: dict[tuple[str, str, str], Histogram] = {}
         self._in_flight = Gauge(
@@ -56,42 +57,29 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
-        self._rejected = Counter(
+        self._rejected = counter(
             "payments_http_requests_rejected",
             "Requests that were refused or given up for a limit.",
             ["reason"],
-            registry=registry,
         )
-        self._captures = Counter(
-            "payments_captures", "Captures that were decided, by outcome.", ["outcome"], registry=registry
-        )
-        self._replays = Counter(
+        self._captures = counter("payments_captures", "Captures that were decided, by outcome.", ["outcome"])
+        self._replays = counter(
             "payments_capture_replays",
             "Captures that were answered with the stored answer, by its outcome.",
             ["outcome"],
-            registry=registry,
         )
         self._outcomes: dict[tuple[str, bool], Counter] = {}
-        self._pool_wait = Histogram(
-            "payments_pool_wait_seconds",
-            "Time until a request got a connection to the database, or none.",
-            registry=registry,
-            buckets=_SECONDS,
+        self._pool_wait = histogram(
+            "payments_pool_wait_seconds", "Time until a request got a connection to the database, or none."
         )
-        self._lock_wait = Histogram(
+        self._lock_wait = histogram(
             "payments_lock_wait_seconds",
             "Time of the round trip that locks a payment, the wait for others included.",
-            registry=registry,
-            buckets=_SECONDS,
         )
-        self._conflicts = Counter(
-            "payments_transaction_conflicts",
-            "Transactions that the database took back because of others.",
-            registry=registry,
+        self._conflicts = counter(
+            "payments_transaction_conflicts", "Transactions that the database took back because of others."
         )
-        self._expired = Counter(
-            "payments_expired", "Payments that the background sweeper expired.", registry=registry
-        )
+        self._expired = counter("payments_expired", "Payments that the background sweeper expired.")
 
     def request_began(self) -> None:
         """A request has come."""

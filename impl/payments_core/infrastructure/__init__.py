@@ -1,1 +1,1 @@
-"""Adapters: PostgreSQL, in-memory, clock, embedded database."""
+"""Adapters: what the application asks of the world outside."""
