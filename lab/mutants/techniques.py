@@ -101,62 +101,63 @@ def _unless_all(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(part for name in names for part in ("--scenario", name))
 
 
+_STATIC = Technique("static", ("lab", "static"), (), 60, "things looked at", _cases, _static_kill)
+_MODEL = Technique(
+    "model",
+    ("payments_verify", "model", "--check", "equivalence"),
+    (),
+    300,
+    "paths",
+    _cases,
+    _model_kill,
+    reads="domain",
+)
+_MACHINE = Technique(
+    "machine",
+    ("payments_verify", "machine", "--system", "in-process", "--steps", "20", "--seed", "1"),
+    ("--examples", "250"),
+    150,
+    "programs",
+    lambda results: int(results[0]["examples"]),
+    _machine_kill,
+)
+_FAULTS = Technique(
+    "faults",
+    ("payments_verify", "faults", "--stop-at-first"),
+    ("--scenario", "one-capture"),
+    180,
+    "schedules",
+    _schedules,
+    partial(_schedule_kill, unit="statements"),
+    covers_all=False,
+)
+_STRESS = Technique(
+    "stress",
+    ("payments_verify", "stress", "--seed", "1"),
+    ("--rounds", "60"),
+    150,
+    "rounds",
+    lambda results: int(results[0]["rounds"]),
+    _stress_kill,
+    folder="--histories",
+)
+
+
 def techniques(scenarios: Sequence[str]) -> Mapping[TechniqueName, Technique]:
     """The techniques, from the quickest to the slowest.
 
     Args:
         scenarios: the scenarios that are explored where a mutant names none.
     """
-    all_techniques = (
-        Technique("static", ("lab", "static"), (), 60, "things looked at", _cases, _static_kill),
-        Technique(
-            "model",
-            ("payments_verify", "model", "--check", "equivalence"),
-            (),
-            300,
-            "paths",
-            _cases,
-            _model_kill,
-            reads="domain",
-        ),
-        Technique(
-            "machine",
-            ("payments_verify", "machine", "--system", "in-process", "--steps", "20", "--seed", "1"),
-            ("--examples", "250"),
-            150,
-            "programs",
-            lambda results: int(results[0]["examples"]),
-            _machine_kill,
-        ),
-        Technique(
-            "exploration",
-            ("payments_verify", "explore", "--stop-at-first"),
-            _unless_all(scenarios),
-            180,
-            "schedules",
-            _schedules,
-            _schedule_kill,
-            folder="--output",
-        ),
-        Technique(
-            "faults",
-            ("payments_verify", "faults", "--stop-at-first"),
-            ("--scenario", "one-capture"),
-            180,
-            "schedules",
-            _schedules,
-            partial(_schedule_kill, unit="statements"),
-            covers_all=False,
-        ),
-        Technique(
-            "stress",
-            ("payments_verify", "stress", "--seed", "1"),
-            ("--rounds", "60"),
-            150,
-            "rounds",
-            lambda results: int(results[0]["rounds"]),
-            _stress_kill,
-            folder="--histories",
-        ),
+    exploration = Technique(
+        "exploration",
+        ("payments_verify", "explore", "--stop-at-first"),
+        _unless_all(scenarios),
+        180,
+        "schedules",
+        _schedules,
+        _schedule_kill,
+        folder="--output",
     )
-    return {technique.name: technique for technique in all_techniques}
+    in_order = (_STATIC, _MODEL, _MACHINE, exploration, _FAULTS, _STRESS)
+    return {technique.name: technique for technique in in_order}
