@@ -144,10 +144,14 @@ def test_a_block_that_nothing_is_made_for() -> None:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    for folder in ("specs", "tests", "lab/mutants"):
+    for folder in ("specs", "tests", "lab"):
         shutil.copytree(
             ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("node_modules", "__pycache__")
         )
+    for root in ROOTS:
+        if not (tmp_path / root).exists():
+            (tmp_path / root).parent.mkdir(exist_ok=True)
+            (tmp_path / root).symlink_to(ROOT / root)
     return tmp_path
 
 

@@ -75,25 +75,7 @@ def machine_check(
     classes = InputClasses(reuses_keys=reuses_keys)
 
     def result() -> CheckResult:
-        failure = tally.smallest
-        told = "\n\n".join(_told(each) for each in (failure, tally.ended) if each is not None)
-        told = told or classes.complaint(tally.inputs)
-        verdict: Verdict = "no verdict" if told else "holds"
-        return CheckResult(
-            name=f"stateful machine: {name}",
-            kind="differential",
-            cases=tally.steps,
-            verdict=verdict if failure is None else "violated",
-            seconds=time.monotonic() - started,
-            details={
-                **_exercised(tally),
-                "inputs": classes.as_json(tally.inputs),
-                "violation": _first(tally),
-            },
-            counterexample=with_output(told, printed) or None,
-            timelines=_drawings(failure, name),
-            reach=commands_reached(planned, tally.outcomes),
-        )
+        return _summed_up(name, tally, classes, planned, printed, time.monotonic() - started)
 
     def rerun(calls: Program) -> MismatchError | None:
         with _opened(open_system(), runner) as another:
@@ -118,18 +100,47 @@ def machine_check(
                 reuses_keys=reuses_keys,
                 tally=tally,
             )
-            if tally.smallest is None and tally.ended is not None:
-                again = rerun(tally.programs[-1])
-                if again is None:
-                    tally.ended.add_note(_ENDED_ONCE)
-                else:
-                    tally.ended = tally.kept(again)
-            elif tally.smallest is not None:
-                at = tally.smallest_at
-                tally.smallest = reproduce(tally.smallest, tally.programs[:at], tally.programs[at], rerun)
+            _try_again(tally, rerun)
         finally:
             printed = system.printed()
     return result()
+
+
+def _summed_up(
+    name: str, tally: Tally, classes: InputClasses, planned: list[str], printed: str, seconds: float
+) -> CheckResult:
+    failure = tally.smallest
+    told = "\n\n".join(_told(each) for each in (failure, tally.ended) if each is not None)
+    told = told or classes.complaint(tally.inputs)
+    verdict: Verdict = "no verdict" if told else "holds"
+    return CheckResult(
+        name=f"stateful machine: {name}",
+        kind="differential",
+        cases=tally.steps,
+        verdict=verdict if failure is None else "violated",
+        seconds=seconds,
+        details={
+            **_exercised(tally),
+            "inputs": classes.as_json(tally.inputs),
+            "violation": tally.first_mismatch,
+        },
+        counterexample=with_output(told, printed) or None,
+        timelines=_drawings(failure, name),
+        reach=commands_reached(planned, tally.outcomes),
+    )
+
+
+def _try_again(tally: Tally, rerun: Callable[[Program], MismatchError | None]) -> None:
+    """Run what was wrong once more, on a system just started, and note what came of it."""
+    if tally.smallest is not None:
+        at = tally.smallest_at
+        tally.smallest = reproduce(tally.smallest, tally.programs[:at], tally.programs[at], rerun)
+    elif tally.ended is not None:
+        again = rerun(tally.programs[-1])
+        if again is None:
+            tally.ended.add_note(_ENDED_ONCE)
+        else:
+            tally.ended = tally.kept(again)
 
 
 def windows_check(
@@ -237,15 +248,6 @@ def _exercised(tally: Tally) -> dict[str, Any]:
         "outcomes": dict(sorted(tally.outcomes.items())),
         "exercised": edge_counts(tally.exercised),
     }
-
-
-def _first(tally: Tally) -> dict[str, Any] | None:
-    """When the first mismatch came, and how many commands the shortest program has that shows it."""
-    if tally.first is None:
-        return None
-    examples, seconds = tally.first
-    breaks = [] if tally.smallest is None else sorted(tally.smallest.breaks)
-    return {"examples": examples, "seconds": round(seconds, 3), "commands": tally.size, "breaks": breaks}
 
 
 def _raced(tally: RaceTally) -> dict[str, Any]:

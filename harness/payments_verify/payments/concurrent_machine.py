@@ -34,7 +34,7 @@ from payments_verify.payments.race_source import answer_of, source_of_test
 from payments_verify.payments.race_strategies import drawn_races
 from payments_verify.payments.scenarios import Actor, Client, Sweeper, Tick
 from payments_verify.payments.service_under_test import ServiceUnderTest
-from payments_verify.payments.spec import PaymentState
+from payments_verify.payments.spec_steps import PaymentState
 from payments_verify.payments.tally import SHRINKING_LIMIT_S, Tally
 from payments_verify.result import Progress
 from pgweave.interleavings.execution import DivergenceError, Execution, SchedulingError

@@ -7,7 +7,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from payments_verify.payments.spec import Payments, PaymentState
+from payments_verify.payments.spec import Payments
+from payments_verify.payments.spec_steps import PaymentState
 from pgweave.history.attempt import Attempt, attempt_of
 from pgweave.history.linearizability import Part, check
 from pgweave.history.operations import HistoryError, Operation

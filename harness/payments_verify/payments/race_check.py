@@ -28,7 +28,7 @@ from payments_verify.payments.race_domain import RaceDomain, void
 from payments_verify.payments.race_judge import Judge, Violation
 from payments_verify.payments.scenarios import Actor, Command, Sweeper, Tick, capture, client
 from payments_verify.payments.service_under_test import OpenService, ServiceUnderTest
-from payments_verify.payments.spec import PaymentState
+from payments_verify.payments.spec_steps import PaymentState
 from pgweave.drive.domain import Facts
 from pgweave.drive.minimization import minimize_race
 from pgweave.drive.race import Race

@@ -16,7 +16,8 @@ from payments_verify.payments.drawings import Drawing, attempted
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.race_result import Exchange, RaceResult
 from payments_verify.payments.service_under_test import with_output
-from payments_verify.payments.spec import Payments, PaymentState, label_of
+from payments_verify.payments.spec import Payments, label_of
+from payments_verify.payments.spec_steps import PaymentState
 from payments_verify.payments.transitions import edges_of_parts
 from payments_verify.state_edges import Edge
 from pgweave.history.attempt import attempt_of

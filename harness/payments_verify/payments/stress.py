@@ -9,31 +9,18 @@ before it is checked.
 
 from __future__ import annotations
 
-import asyncio
 import random
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from itertools import count
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-from uuid import UUID
 
-from payments_verify.payments.drawings import Drawing, refuted
-from payments_verify.payments.inputs import EPOCH
-from payments_verify.payments.observations import Invocation, Observation, Sender, UnreadableAnswerError
+from payments_verify.payments.drawings import refuted
 from payments_verify.payments.service_under_test import (
-    EndedError,
     ServiceUnderTest,
-    SweepError,
-    UnansweredError,
 )
 from payments_verify.payments.spec import Payments
-from payments_verify.payments.traits import Traits
+from payments_verify.payments.stress_round import Load, Round, StressReport
 from payments_verify.payments.transitions import edges_of_parts
-from payments_verify.state_edges import Edge
 from pgweave.history.attempt import attempt_of
 from pgweave.history.explain import explain
 from pgweave.history.linearizability import check
@@ -43,56 +30,6 @@ _SECOND = 1_000_000
 _KEYS = ("k1", "k2", "k3")
 _CHECK_BUDGET_S = 60.0
 _HELD_S = 0.03
-
-
-@dataclass(frozen=True)
-class Load:
-    """The shape of a round.
-
-    Attributes:
-        clients: how many send at once.
-        payments: how many payments they share.
-        commands: how many commands each sends.
-        repeat: the share of captures that are sent once more with the same key.
-    """
-
-    clients: int = 10
-    payments: int = 2
-    commands: int = 6
-    repeat: float = 0.3
-
-
-@dataclass
-class StressReport:
-    """What a stress run did and found.
-
-    Attributes:
-        rounds: rounds played.
-        operations: operations recorded.
-        outcomes: how often each command had each outcome.
-        violation: the first violation, explained; ``None`` if there was none.
-        undecided: why a history could not be decided within its limits, or why there are no more; ``None``
-            if all were.
-        ended: whether the service has ended.
-        histories: the files.
-        exercised: the model's transitions in the histories' linearizations.
-        drawings: the attempt to linearize a history that is not linearizable, for a page.
-        wrong: operations of the part of a history that is not linearizable; of the whole, if it is only that
-            one got no answer.
-        seconds: how long it took.
-    """
-
-    rounds: int = 0
-    operations: int = 0
-    outcomes: Counter[str] = field(default_factory=Counter)
-    violation: str | None = None
-    undecided: str | None = None
-    ended: bool = False
-    histories: list[Path] = field(default_factory=list)
-    exercised: Counter[Edge] = field(default_factory=Counter)
-    drawings: list[Drawing] = field(default_factory=list)
-    wrong: int = 0
-    seconds: float = 0.0
 
 
 async def stress(
@@ -138,7 +75,7 @@ async def _round(
 ) -> None:
     report.histories.append(path)
     with Recorder(path, spec=Payments.name) as recorder:
-        played = _Round(system, recorder, rng, report)
+        played = Round(system, recorder, rng, report)
         await played.play(load)
         operations = recorder.history().operations
     report.operations += len(operations)
@@ -157,187 +94,3 @@ async def _round(
         report.wrong = len(operations)
     elif result.verdict == "no verdict":
         report.undecided = f"{path}: {result.reason}"
-
-
-class _Round:
-    def __init__(
-        self, system: ServiceUnderTest, recorder: Recorder, rng: random.Random, report: StressReport
-    ) -> None:
-        self._system = system
-        self._traits = system.traits
-        self._recorder = recorder
-        self._rng = rng
-        self._report = report
-        self._processes = count()
-        self._now = EPOCH
-        self._eve = EPOCH
-        self._over = False
-
-    async def play(self, load: Load) -> None:
-        """Play the round to its end, the last look at every payment included."""
-        amounts = {
-            str(UUID(int=self._rng.getrandbits(128), version=4)): self._rng.choice([500, 501])
-            for _ in range(load.payments)
-        }
-        await self._set_clock(self._now)
-        for payment, amount in amounts.items():
-            await self._begin(payment, amount)
-        held = self._rng.choice(list(amounts)) if self._rng.random() < 0.4 else None
-        if held is not None or self._rng.random() < 0.4:
-            self._now = max(self._now, self._eve)
-            await self._set_clock(self._now)
-        plans = [list(self._plan(amounts, load)) for _ in range(load.clients)]
-        async with _ended_with_the_block() as background:
-            if self._traits.moves_clock:
-                background.append(asyncio.create_task(self._move_clock()))
-            if held is not None and self._system.open_row_holder is not None:
-                background.append(await self._hold(held))
-            # A sweep that is a process of its own takes as long as many rounds.
-            chance = 0.5 if self._traits.sweeps else 0.1
-            if self._rng.random() < chance and self._system.sweep_batch is not None:
-                background.append(asyncio.create_task(self._sweep()))
-            clients = self._system.clients
-            racing = [
-                asyncio.create_task(self._client(clients[i % len(clients)], plan))
-                for i, plan in enumerate(plans)
-            ]
-            background.extend(racing)
-            await asyncio.gather(*racing)
-            self._over = True
-            await asyncio.gather(*background)
-        await self._client(
-            clients[0], [Invocation(f, {"payment": p}) for p in amounts for f in self._traits.looks]
-        )
-
-    async def _begin(self, payment: str, amount: int) -> None:
-        """Most payments are created and authorized before the race; the others race from the start."""
-        steps = [Invocation("create", {"payment": payment, "amount": amount})]
-        # When it was authorized while the clock moved is not known of a service that does not say.
-        if self._rng.random() < 0.8 or not self._traits.dates_authorizations:
-            window = self._traits.window(self._rng.choice([1, 2, 30]) * _SECOND)
-            steps.append(Invocation("authorize", {"payment": payment, "window": window}))
-            # A race that begins in the last instants of the window is where time and locks meet.
-            self._eve = max(self._eve, self._now + window - 1)
-        await self._client(self._system.clients[0], steps)
-
-    def _plan(self, amounts: dict[str, int], load: Load) -> Iterator[Invocation]:
-        for _ in range(load.commands):
-            payment, amount = self._rng.choice(list(amounts.items()))
-            command = _draw(self._rng, payment, amount, self._traits)
-            yield command
-            if command.f == "capture" and self._rng.random() < load.repeat:
-                yield command
-
-    async def _client(self, client: Sender, plan: Sequence[Invocation]) -> None:
-        process = next(self._processes)
-        for invocation in plan:
-            self._recorder.invoke(process, invocation.f, dict(invocation.value))
-            observed = await self._observe(client, invocation)
-            self._recorder.respond(process, observed.kind, dict(observed.value))
-            outcome = observed.value.get("outcome", "no answer")
-            self._report.outcomes[f"{invocation.f} -> {outcome}"] += 1
-            if observed.kind == "unknown":
-                process = next(self._processes)
-
-    async def _observe(self, client: Sender, invocation: Invocation) -> Observation:
-        """Send it. Nothing is broken on purpose here, so that no answer or a 5xx is a violation (I9)."""
-        try:
-            observed = await client.send(invocation)
-        except UnreadableAnswerError as error:
-            observed = Observation("unknown", {"error": str(error)})
-        asked = f"{invocation.f} {dict(invocation.value)}"
-        try:
-            await self._system.require_answered(asked, observed)
-        except UnansweredError as unanswered:
-            end = unanswered.end if isinstance(unanswered, EndedError) else None
-            self._report.ended |= end is not None
-            if end is None or end.is_its_own:
-                self._unanswered(f"{unanswered}")
-            else:
-                self._report.undecided = f"{unanswered}"
-        return observed
-
-    def _unanswered(self, problem: str) -> None:
-        """Note a violation of I9; of several the first is told."""
-        if self._report.violation is None:
-            self._report.violation = f"I9: {problem}"
-
-    async def _set_clock(self, now: int) -> None:
-        if not self._traits.moves_clock:
-            return
-        process = next(self._processes)
-        self._recorder.invoke(process, "clock", {"now": now})
-        await self._system.set_clock(now)
-        self._recorder.respond(process, "ok", {"now": now})
-
-    async def _move_clock(self) -> None:
-        while not self._over:
-            await asyncio.sleep(self._rng.uniform(0, 0.01))
-            self._now += self._rng.choice([1, _SECOND // 2, _SECOND - 1, _SECOND])
-            await self._set_clock(self._now)
-
-    async def _hold(self, payment: str) -> asyncio.Task[None]:
-        """Take the payment's lock now, and give it back when the clients have come to wait for it."""
-        process = next(self._processes)
-        self._recorder.invoke(process, "lock", {"payment": payment})
-        lock = self._system.row_held(payment)
-        await lock.__aenter__()
-        self._recorder.respond(process, "ok", {})
-
-        async def release() -> None:
-            await asyncio.sleep(_HELD_S)
-            self._recorder.invoke(process, "unlock", {"payment": payment})
-            await lock.__aexit__(None, None, None)
-            self._recorder.respond(process, "ok", {})
-
-        return asyncio.create_task(release())
-
-    async def _sweep(self) -> None:
-        while not (self._over or self._report.ended):
-            await asyncio.sleep(self._rng.uniform(0, 0.03))
-            process = next(self._processes)
-            self._recorder.invoke(process, "sweep", {})
-            try:
-                await self._system.sweep()
-            except SweepError as error:
-                self._recorder.respond(process, "unknown", {"error": f"{error}"})
-                if await self._system.end() is None:
-                    raise
-                return  # the last look at the payments tells of it
-            except Exception as error:  # noqa: BLE001 - whatever a sweep raises is its answer, as a request's is
-                problem = f"{type(error).__name__}: {error}"
-                self._recorder.respond(process, "unknown", {"error": problem})
-                self._unanswered(f"a sweep failed: {problem}")
-            else:
-                self._recorder.respond(process, "ok", {})
-
-
-_WEIGHTS = {"capture": 60, "read": 15, "attempts": 5, "fail": 5, "authorize": 10, "create": 5}
-
-
-@asynccontextmanager
-async def _ended_with_the_block() -> AsyncIterator[list[asyncio.Task[None]]]:
-    """Tasks of the round, which whatever ends it early ends too: its history is closed then."""
-    tasks: list[asyncio.Task[None]] = []
-    try:
-        yield tasks
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _draw(rng: random.Random, payment: str, amount: int, traits: Traits) -> Invocation:
-    known = traits.commands if traits.chooses_ids else traits.commands - {"create"}
-    weights = [weight if f in known else 0 for f, weight in _WEIGHTS.items()]
-    kind = rng.choices(list(_WEIGHTS), weights=weights)[0]
-    value: dict[str, Any] = {"payment": payment}
-    if kind == "capture":
-        value |= {"key": rng.choice(_KEYS), "amount": amount if rng.random() < 0.85 else amount + 1}
-    elif kind == "fail":
-        value["reason"] = traits.reason(rng.choice(["declined", "voided"]))
-    elif kind == "authorize":
-        value["window"] = traits.window(rng.choice([1, 2, 30]) * _SECOND)
-    elif kind == "create":
-        value["amount"] = amount
-    return Invocation(kind, value)

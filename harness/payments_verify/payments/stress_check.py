@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from payments_verify.payments.service_under_test import OpenService, with_output
-from payments_verify.payments.stress import StressReport, stress
+from payments_verify.payments.stress import stress
+from payments_verify.payments.stress_round import StressReport
 from payments_verify.payments.transitions import commands_reached
 from payments_verify.result import CheckResult, Progress, violation_kept
 from payments_verify.state_edges import edge_counts
@@ -59,33 +60,39 @@ def stress_check(
                 found.undecided = found.undecided and with_output(found.undecided, printed)
 
     def result() -> CheckResult:
-        verdict: Verdict = "holds"
-        if found.undecided is not None:
-            verdict = "no verdict"
-        if found.violation is not None:
-            verdict = "violated"
-        return CheckResult(
-            name=f"stress: {name}",
-            kind="linearizability",
-            cases=found.operations,
-            verdict=verdict,
-            seconds=time.monotonic() - started,
-            details={
-                "rounds": found.rounds,
-                "seed": seed,
-                "outcomes": dict(sorted(found.outcomes.items())),
-                "exercised": edge_counts(found.exercised),
-                "histories": str(folder),
-                "violation": None if found.violation is None else _last_round(found),
-            },
-            counterexample=found.violation or found.undecided,
-            timelines=found.drawings,
-            reach=commands_reached(planned, found.outcomes),
-        )
+        details = {"seed": seed, "histories": str(folder)}
+        return _summed_up(name, found, planned, time.monotonic() - started, details)
 
     with violation_kept(result):
         asyncio.run(run())
     return result()
+
+
+def _summed_up(
+    name: str, found: StressReport, planned: Sequence[str], seconds: float, details: Mapping[str, Any]
+) -> CheckResult:
+    verdict: Verdict = "holds"
+    if found.undecided is not None:
+        verdict = "no verdict"
+    if found.violation is not None:
+        verdict = "violated"
+    return CheckResult(
+        name=f"stress: {name}",
+        kind="linearizability",
+        cases=found.operations,
+        verdict=verdict,
+        seconds=seconds,
+        details={
+            **details,
+            "rounds": found.rounds,
+            "outcomes": dict(sorted(found.outcomes.items())),
+            "exercised": edge_counts(found.exercised),
+            "violation": None if found.violation is None else _last_round(found),
+        },
+        counterexample=found.violation or found.undecided,
+        timelines=found.drawings,
+        reach=commands_reached(planned, found.outcomes),
+    )
 
 
 async def _alone(found: StressReport, again: Callable[[int, int], Awaitable[StressReport]]) -> str:

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from payments_verify.payments.inputs import DAY, EPOCH
 from payments_verify.payments.oracle import MismatchError
@@ -92,3 +93,12 @@ class Tally:
             self.kept(mismatch)
         else:
             self.ended = mismatch
+
+    @property
+    def first_mismatch(self) -> dict[str, Any] | None:
+        """When the first mismatch came, and how many commands the shortest program has that shows it."""
+        if self.first is None:
+            return None
+        examples, seconds = self.first
+        breaks = [] if self.smallest is None else sorted(self.smallest.breaks)
+        return {"examples": examples, "seconds": round(seconds, 3), "commands": self.size, "breaks": breaks}

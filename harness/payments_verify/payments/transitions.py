@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from payments_model import Outcome, Record
-from payments_verify.payments.spec import PaymentState
+from payments_verify.payments.spec_steps import PaymentState
 from payments_verify.result import Reach
 from payments_verify.state_edges import Edge, state_name
 from pgweave.history.linearizability import Part

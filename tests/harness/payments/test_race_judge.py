@@ -10,7 +10,7 @@ from payments_verify.payments import race_judge
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.race_judge import Judge, Violation
 from payments_verify.payments.race_result import Exchange, RaceResult
-from payments_verify.payments.spec import PaymentState
+from payments_verify.payments.spec_steps import PaymentState
 from pgweave.history.linearizability import Result
 from pgweave.interleavings.execution import Execution, Step
 from pgweave.interleavings.footprint import EVERYTHING

@@ -10,7 +10,8 @@ import pytest
 
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.service_under_test import SweepError
-from payments_verify.payments.stress import StressReport, stress
+from payments_verify.payments.stress import stress
+from payments_verify.payments.stress_round import StressReport
 from payments_verify.systems import in_memory
 
 
