@@ -52,12 +52,14 @@ class Plan:
     begun: Path
     checks_do: Sequence[Does]
     long: Sequence[int] = ()
-    fails: bool = False
+    starts: Literal["well", "with an error", "never"] = "well"
 
     @contextmanager
     def checks(self) -> Iterator[tuple[list[Planned], str]]:
-        if self.fails:
+        if self.starts == "with an error":
             raise EmbeddedPostgresError("no server here")
+        if self.starts == "never":
+            os._exit(3)
         (self.begun / f"process {os.getpid()}").touch()
         yield (
             [
@@ -111,7 +113,12 @@ def test_a_check_whose_process_dies_has_no_verdict_and_the_others_have(tmp_path:
 @pytest.mark.parametrize("at_once", [1, 2])
 def test_where_no_server_can_be_started_that_is_said(at_once: int, tmp_path: Path) -> None:
     with pytest.raises(EmbeddedPostgresError, match="no server here"):
-        run(Plan(tmp_path, ["hold"], fails=True), at_once)
+        run(Plan(tmp_path, ["hold"], starts="with an error"), at_once)
+
+
+def test_where_no_process_can_start_that_is_said(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="no check could be made: its process ended with 3"):
+        run(Plan(tmp_path, ["hold"], starts="never"), at_once=2)
 
 
 def test_what_was_found_before_an_interrupt_is_kept(tmp_path: Path) -> None:

@@ -64,6 +64,15 @@ def test_nothing_is_remembered_where_nothing_can_be_written(package: str, tmp_pa
     assert check(package, tmp_path) == ("holds", 0)
 
 
+def test_a_user_without_a_home_has_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    assert proved.default_folder() is None
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"findings": 1'])
 def test_a_file_that_says_nothing_is_not_believed(content: str, package: str, tmp_path: Path) -> None:
     assert check(package, tmp_path) == ("holds", 0)

@@ -83,6 +83,7 @@ class _Process:
         self.connection = Connection(ours.detach())
         self.connection.send(plan)
         self.number: int | None = None
+        self.is_ready = False
 
     def make(self, number: int | None) -> None:
         """Let it make a check; let it end, if that is none."""
@@ -162,6 +163,7 @@ class _Processes:
             case Failed(error):
                 raise error
             case Ready():
+                process.is_ready = True
                 self._take_titles(message)
                 self._give_next(process)
             case Came() if process.number is not None:
@@ -188,6 +190,8 @@ class _Processes:
         """Note that a process has ended, and start another in its place if it was not to end."""
         self._running.remove(process)
         self._ended.append(process)
+        if not process.is_ready and not self._running and not self._job.titles:
+            raise OSError(f"no check could be made: {process.ended_by()}")
         if process.number is None:
             return
         lost = [unfinished(self._job.titles[process.number], process.ended_by())]

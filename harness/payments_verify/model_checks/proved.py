@@ -29,9 +29,12 @@ TOOLS = ("crosshair-tool", "icontract", "z3-solver")
 _KEPT_S = 90 * 86_400.0
 
 
-def default_folder() -> Path:
-    """Where proofs are kept: in the user's cache (XDG Base Directory Specification)."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+def default_folder() -> Path | None:
+    """Where proofs are kept: in the user's cache (XDG Base Directory Specification); ``None`` without one."""
+    try:
+        cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError:  # a user without a home
+        return None
     return Path(cache) / "payments-verify" / "proved"
 
 
