@@ -27,6 +27,7 @@ from pathlib import Path
 
 from payments_verify import cli
 from payments_verify.cli import differential
+from payments_verify.payments import programs
 from payments_verify.payments.observations import Observation
 from payments_verify.systems import in_memory
 
@@ -53,11 +54,13 @@ async def wrong():
         yield replace(system, clients=(Wrong(system.clients[0]),))
 
 differential.in_memory = wrong
+programs._run_input_programs = lambda _calls: None  # it is found in a program that is drawn
 {more}
 sys.argv = ["payments-verify", *sys.argv[1:]]
 cli.main()
 '''
 MACHINE = ["machine", "--system", "in-memory", "--seed", "1", "--steps", "20", "--json"]
+COMMAND = ("payments_verify", *MACHINE)
 
 
 def script(slow: float = 0.2, more: str = "") -> str:
@@ -87,7 +90,7 @@ def test_a_mismatch_is_told_when_its_shrinking_is_ended(ending: signal.Signals, 
 
 
 def test_shrinking_has_an_end(tmp_path: Path) -> None:
-    limit = "from payments_verify.payments import machine; machine.SHRINKING_LIMIT_S = 5.0"
+    limit = "from payments_verify.payments import tally; tally.SHRINKING_LIMIT_S = 5.0"
     started = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", script(slow=0.02, more=limit), *MACHINE],
@@ -125,7 +128,7 @@ def test_a_mutant_that_was_found_out_is_killed_even_if_it_is_interrupted(tmp_pat
     stopping = threading.Thread(target=stop_when_found)
     stopping.start()
     machine = techniques(())["machine"]
-    trial = run_trial(machine, tuple(MACHINE), tmp_path / "none", tmp_path, bin_dir=None, stop=stop)
+    trial = run_trial(machine, COMMAND, tmp_path / "none", tmp_path, bin_dir=None, stop=stop)
     stopping.join()
     assert (trial.state, trial.unit) == ("killed", "commands"), trial.evidence
 
@@ -133,8 +136,6 @@ def test_a_mutant_that_was_found_out_is_killed_even_if_it_is_interrupted(tmp_pat
 @pytest.mark.usefixtures("slow_trials")
 def test_a_mutant_that_was_found_out_is_killed_even_if_its_time_is_over(tmp_path: Path) -> None:
     machine = replace(techniques(())["machine"], limit_s=25.0)
-    trial = run_trial(
-        machine, tuple(MACHINE), tmp_path / "none", tmp_path, bin_dir=None, stop=threading.Event()
-    )
+    trial = run_trial(machine, COMMAND, tmp_path / "none", tmp_path, bin_dir=None, stop=threading.Event())
     assert (trial.state, trial.unit) == ("killed", "commands"), trial.evidence
     assert trial.wall_s >= machine.limit_s

@@ -30,7 +30,7 @@ def test_again(pgweave):
 def test_a_failure_shows_the_schedule_and_names_its_file(empty_database: Database, tmp_path: Path) -> None:
     (tmp_path / "races.py").write_text(RACE)
     (tmp_path / "test_races.py").write_text(SUITE)
-    words = ["-q", "-p", "pgweave.pytest_plugin", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
+    words = ["-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
     command = [sys.executable, "-m", "pytest", *words, "--pgweave-server", empty_database.dsn]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert "1 failed, 2 passed" in done.stdout, done.stdout

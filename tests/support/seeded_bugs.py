@@ -55,10 +55,10 @@ ANSWER_BEFORE_COMMIT = (
         "            try:\n"
         "                await self._pool.give_back(connection)\n"
         "            finally:\n"
-        "                self.take_turn.release()\n",
+        "                self._turn.release()\n",
         "            late = _finish(self._pool, connection)\n"
         "            _UNDER_WAY.add(asyncio.get_running_loop().create_task(late))\n"
-        "            self.take_turn.release()\n",
+        "            self._turn.release()\n",
     ),
     Edit(STORE, _COMMIT, ""),
     Edit(STORE, "if commit.tag != sql.COMMIT:", "if False:"),

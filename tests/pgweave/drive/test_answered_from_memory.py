@@ -1,11 +1,16 @@
-"""A client that is answered without a statement begins at every point of the schedule."""
+"""A client that a service answers without a statement begins at every point of the schedule."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+import httpx
 import psycopg
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 
 from pgweave import explore
 from tests.support.postgres import Database
@@ -13,7 +18,7 @@ from tests.support.postgres import Database
 
 def test_what_is_read_from_memory_is_read_before_and_after_each_statement(empty_database: Database) -> None:
     memory: dict[str, int] = {}
-    seen: set[int] = set()
+    seen: set[str] = set()
 
     def setup(dsn: str) -> None:
         memory["balance"] = 100
@@ -22,18 +27,28 @@ def test_what_is_read_from_memory_is_read_before_and_after_each_statement(empty_
             connection.execute("DELETE FROM accounts")
             connection.execute("INSERT INTO accounts VALUES (100)")
 
-    def write(dsn: str, _made: object) -> None:
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            for balance in (50, 0):
-                connection.execute("UPDATE accounts SET balance = %s", [balance])
-                memory["balance"] = balance
+    def serve(dsn: str) -> Starlette:
+        async def write(_request: Request) -> PlainTextResponse:
+            async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+                for balance in (50, 0):
+                    await connection.execute("UPDATE accounts SET balance = %s", [balance])
+                    memory["balance"] = balance
+            return PlainTextResponse("written")
 
-    def read(_dsn: str, _made: object) -> int:
-        return memory["balance"]
+        async def read(_request: Request) -> PlainTextResponse:
+            return PlainTextResponse(str(memory["balance"]))
+
+        return Starlette(routes=[Route("/write", write), Route("/read", read)])
+
+    def write(url: str) -> str:
+        return httpx.get(f"{url}/write").text
+
+    def read(url: str) -> str:
+        return httpx.get(f"{url}/read").text
 
     def note(_dsn: str, _made: object, answers: Sequence[Any]) -> None:
         seen.add(answers[1])
 
-    result = explore(empty_database.dsn, setup=setup, clients=[write, read], check=note)
+    result = explore(empty_database.dsn, setup=setup, clients=[write, read], check=note, service=serve)
     result.assert_holds()
-    assert seen == {100, 50, 0}
+    assert seen == {"100", "50", "0"}
