@@ -34,7 +34,7 @@ from payments_verify.practice import write_skeleton
 from payments_verify.suite import Planned
 from payments_verify.systems import in_memory
 
-SOONEST_S, LONGEST_S = 0.03, 1.5
+SOONEST_S, LONGEST_S = 0.1, 0.5
 moments = random.Random()
 armed = False
 
