@@ -70,4 +70,4 @@ def static_check(name: str, shipped: Shipped, *, progress: Progress = no_progres
         for number, (part, look) in enumerate(parts.items()):
             progress(number, len(parts), part)
             found[part] = look()
-    return result()
+        return result()

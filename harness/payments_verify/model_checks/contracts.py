@@ -153,7 +153,7 @@ def check_contracts(
 
     with findings_kept(result):
         decide(conditions, found, seconds=seconds, parallel=parallel, proved=proved, progress=progress)
-    return result()
+        return result()
 
 
 def findings(conditions: Sequence[Condition], found: Mapping[Condition, Finding]) -> list[Finding]:

@@ -140,7 +140,7 @@ def check_equivalence(
             proved=proved,
             progress=lambda done, _, text: progress(len(rules) + done, 2 * len(rules), text),
         )
-    return result()
+        return result()
 
 
 def _rules() -> dict[str, Condition]:

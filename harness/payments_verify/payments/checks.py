@@ -103,7 +103,7 @@ def machine_check(
             _try_again(tally, rerun)
         finally:
             printed = system.printed()
-    return result()
+        return result()
 
 
 def _summed_up(
@@ -227,7 +227,7 @@ def racing_check(
                 complaint = runner.run(why_not_reproduced(tally.smallest.race, RaceRunner(another)))
             if complaint is not None:
                 tally.smallest.add_note(complaint)
-    return result()
+        return result()
 
 
 def _drawings(failure: MismatchError | None, service: str) -> tuple[Drawing, ...]:

@@ -67,7 +67,7 @@ def faults_check(
 
     with violation_kept(result), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_explore(open_service, plans, found, progress))
-    return result()
+        return result()
 
 
 async def _explore(

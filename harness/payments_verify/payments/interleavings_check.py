@@ -114,7 +114,7 @@ def _checked(
 
     with violation_kept(result), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(exploring())
-    return result()
+        return result()
 
 
 def _details(found: Sequence[ExploredScenario]) -> dict[str, object]:

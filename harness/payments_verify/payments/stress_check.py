@@ -65,7 +65,7 @@ def stress_check(
 
     with violation_kept(result):
         asyncio.run(run())
-    return result()
+        return result()
 
 
 def _summed_up(
