@@ -16,15 +16,17 @@ from payments_verify.binding import (
     Binding,
     BindingFileError,
     BoundClient,
+    Names,
     Values,
     default_binding,
     default_text,
-    from_environment,
     load,
     own_client,
     parse,
+    with_variables,
 )
 from payments_verify.binding.coverage import traits_of, unchecked, why_not
+from payments_verify.binding.requests import RequestWriter
 from payments_verify.payments.checks import machine_check
 from payments_verify.payments.observations import Invocation, Observation, UnreadableAnswerError
 from payments_verify.payments.scenarios import SCENARIOS
@@ -239,14 +241,38 @@ def test_a_server_error_is_no_definite_answer() -> None:
     assert answer(bound(), "capture", 500, {}, key="k", amount=1).kind == "unknown"
 
 
-def test_headers_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TOKEN_OF_MINE", "secret")
-    assert from_environment({"Authorization": "Bearer ${TOKEN_OF_MINE}"}) == {
-        "Authorization": "Bearer secret"
-    }
-    monkeypatch.delenv("TOKEN_OF_MINE")
-    with pytest.raises(BindingFileError, match="TOKEN_OF_MINE"):
-        from_environment({"Authorization": "Bearer ${TOKEN_OF_MINE}"})
+VARIABLES = (
+    ("headers = {}", 'headers = { Authorization = "Bearer ${OF_MINE}" }', "service.headers.Authorization"),
+    ("/payments/{payment}/fail", "/${OF_MINE}/{payment}/fail", "commands.fail.request"),
+    ('reason = "{reason}"', 'shop = "${OF_MINE}"', "commands.fail.body.shop"),
+    ('state = "state"', 'state = "${OF_MINE}.state"', "payment.state"),
+    ("FROM payments WHERE", "FROM ${OF_MINE} WHERE", "lock.hold"),
+)
+
+
+def test_variables_of_the_environment_stand_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = default_text()
+    for before, after, _ in VARIABLES:
+        text = text.replace(before, after, 1)
+    monkeypatch.setenv("OF_MINE", "{amount}")
+    binding = parse(text, "mine.toml")
+    assert binding.lock is not None
+    assert (binding.payment.state, binding.lock.hold[:37]) == (
+        "{amount}.state",
+        "SELECT state FROM {amount} WHERE paym",
+    )
+    fail = Invocation("fail", {"payment": PAYMENT, "reason": "voided"})
+    written = RequestWriter(binding, Names()).write(fail)
+    assert written == ("POST", f"/{{amount}}/{PAYMENT}/fail", {}, {"shop": "{amount}"})
+    shown = RequestWriter(binding, Names(), shows_variables=True).write(fail)
+    assert shown == ("POST", f"/${{OF_MINE}}/{PAYMENT}/fail", {}, {"shop": "${OF_MINE}"})
+    assert with_variables(binding.service.headers) == {"Authorization": "Bearer {amount}"}
+
+
+@pytest.mark.parametrize(("before", "after", "key"), VARIABLES)
+def test_a_variable_that_is_not_set_is_named_with_its_key(before: str, after: str, key: str) -> None:
+    with pytest.raises(BindingFileError, match=f"{key}: names the variable OF_MINE, which is not set"):
+        parse(default_text().replace(before, after, 1), "mine.toml")
 
 
 LACKING = {

@@ -33,7 +33,7 @@ async def swept(sweep: Sweep, dsn: str | None = None, transport: Any = None) -> 
         httpx.AsyncClient(transport=transport or answering(200), base_url="http://service") as http,
         AsyncExitStack() as stack,
     ):
-        batch = await open_sweep(sweep, http, dsn, stack)
+        batch = await open_sweep(sweep, http, dsn, stack, {"DATABASE_URL": dsn or ""})
         assert batch is not None
         await ServiceUnderTest("theirs", (), leave_the_clock, batch).sweep()
 

@@ -4,8 +4,9 @@ from payments_verify.binding.client import BoundClient
 from payments_verify.binding.file import BindingFileError, default_binding, default_text, load, parse
 from payments_verify.binding.http import Http, HttpRequest, Response
 from payments_verify.binding.own import outcomes_by_name, own_client
-from payments_verify.binding.requests import Names, from_environment
+from payments_verify.binding.requests import Names
 from payments_verify.binding.sections import Binding, Clock, Locking, Sweep, Values
+from payments_verify.binding.variables import service_environment, with_variables
 
 __all__ = [
     "Binding",
@@ -21,9 +22,10 @@ __all__ = [
     "Values",
     "default_binding",
     "default_text",
-    "from_environment",
     "load",
     "outcomes_by_name",
     "own_client",
     "parse",
+    "service_environment",
+    "with_variables",
 ]

@@ -15,6 +15,7 @@ import msgspec
 
 from payments_verify.binding.problems import problems_of
 from payments_verify.binding.sections import Binding
+from payments_verify.binding.variables import unset_variables, with_known_variables
 
 
 class BindingFileError(ValueError):
@@ -56,7 +57,10 @@ def parse(text: str, name: str) -> Binding:
         BindingFileError: it is no binding.
     """
     try:
-        binding = msgspec.convert(tomllib.loads(text), Binding)
+        content = tomllib.loads(text)
+        for key, variable in unset_variables(content):
+            raise BindingFileError(f"{name}: {key}: names the variable {variable}, which is not set")
+        binding = msgspec.convert(with_known_variables(content), Binding)
     except tomllib.TOMLDecodeError as error:
         raise BindingFileError(f"{name}: not TOML: {error}") from None
     except msgspec.ValidationError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
@@ -14,6 +15,7 @@ from payments_verify.binding.sections import (
     Binding,
     CommandBinding,
 )
+from payments_verify.binding.variables import DATABASE_PARTS, texts
 from payments_verify.payments.observations import FIELDS_OF_STATE, REASONS
 
 FORMAT_NAME = "payments-verify-binding"
@@ -31,6 +33,7 @@ _SUCCESS = {
 _OUTCOMES = tuple(outcome.name.lower() for outcome in Outcome)
 _LEAST_REFUSALS = 10
 _LONGEST_SWEEP_S = 3_600
+_VARIABLE = re.compile(r"\$\{\w+\}")
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 Problems: TypeAlias = Iterator[tuple[str, str]]
@@ -77,6 +80,8 @@ def _view_problems(binding: Binding) -> Problems:
     if flag is not None and (flag.header is None) == (flag.member is None):
         yield "capture.replayed", "needs one of header and member"
     yield from _control_problems(binding)
+    for name, template in binding.service.environment.items():
+        yield from _unknown_placeholders(f"service.environment.{name}", template, DATABASE_PARTS)
 
 
 def _paging_problems(view: AttemptsView) -> Problems:
@@ -114,7 +119,7 @@ def _control_problems(binding: Binding) -> Problems:
 def _command_problems(f: str, command: CommandBinding) -> Problems:
     yield from _request_problems(f"commands.{f}.request", command.request, PLACEHOLDERS[f])
     yield from _answer_problems(f"commands.{f}.answers", command.answers)
-    for key, text in _texts(f"commands.{f}.body", command.body):
+    for key, text in texts(command.body, f"commands.{f}.body"):
         yield from _unknown_placeholders(key, text, PLACEHOLDERS[f])
     for header, text in command.headers.items():
         yield from _unknown_placeholders(f"commands.{f}.headers.{header}", text, PLACEHOLDERS[f])
@@ -150,19 +155,8 @@ def _named(names: Mapping[str, str], known: Iterable[str], key: str) -> Problems
             yield f"{key}.{theirs}", f"{ours!r} is none of {', '.join(known)}"
 
 
-def _texts(key: str, value: object) -> Problems:
-    if isinstance(value, str):
-        yield key, value
-    elif isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from _texts(f"{key}.{name}", inner)
-    elif isinstance(value, list):
-        for number, inner in enumerate(value):
-            yield from _texts(f"{key}[{number}]", inner)
-
-
 def _unknown_placeholders(key: str, text: str, known: frozenset[str]) -> Problems:
-    for part in text.split("{")[1:]:
+    for part in _VARIABLE.sub("", text).split("{")[1:]:
         name = part.partition("}")[0]
         if "}" not in part or name not in known:
             yield key, f"{{{name}}} is no placeholder here; there are {', '.join(sorted(known)) or 'none'}"

@@ -14,15 +14,13 @@ from uuid import UUID, uuid5
 
 import msgspec
 
-from payments_verify.binding.file import BindingFileError
 from payments_verify.binding.http import HttpRequest, Response
 from payments_verify.binding.sections import Binding, CommandBinding
 from payments_verify.binding.values import value_at, write_amount
 from payments_verify.payments.observations import Invocation, UnreadableAnswerError
 
 _KEYS = UUID("5f3c1f04-8b0e-4a83-9c5f-9e1f2d6a7b10")
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
-_VARIABLE = re.compile(r"\$\{(\w+)\}")
+_PLACEHOLDER = re.compile(r"(\$?)\{(\w+)\}")
 _WINDOW_UNITS = {"seconds": 1_000_000, "milliseconds": 1_000, "microseconds": 1}
 _NO_SUCH_ID = 2_000_000_000
 """Where ids begin that no service has given out, and that an integer of 32 bits still holds."""
@@ -49,6 +47,7 @@ class RequestWriter:
 
     binding: Binding
     names: Names
+    shows_variables: bool = False
 
     def write(self, invocation: Invocation) -> HttpRequest:
         """The request of a command.
@@ -76,7 +75,7 @@ class RequestWriter:
             return None
         method, _, path = view.next_request.partition(" ")
         values = {"payment": self.id_of(invocation.value["payment"]), "next": quote(str(place), safe="")}
-        return method, str(compile_template(path)(values))
+        return method, str(compile_template(path, self._variables)(values))
 
     def id_of(self, payment: str) -> str:
         """The service's id of a payment; one that names nothing if it chooses ids and has not chosen this."""
@@ -88,7 +87,11 @@ class RequestWriter:
 
     @cached_property
     def _commands(self) -> Mapping[str, Callable[[Mapping[str, Any]], HttpRequest]]:
-        return {f: _writer_of(command) for f, command in self.binding.commands.items()}
+        return {f: _writer_of(command, self._variables) for f, command in self.binding.commands.items()}
+
+    @property
+    def _variables(self) -> Mapping[str, str]:
+        return {} if self.shows_variables else os.environ
 
     def _written(self, name: str, value: Any) -> Any:  # noqa: ANN401 - any JSON value
         values = self.binding.values
@@ -117,10 +120,12 @@ def _key_field(key: str, *, is_quoted: bool) -> str:
     return key
 
 
-def _writer_of(command: CommandBinding) -> Callable[[Mapping[str, Any]], HttpRequest]:
-    path = compile_template(command.path)
-    headers = {name: compile_template(text) for name, text in command.headers.items()}
-    body = compile_template(command.body)
+def _writer_of(
+    command: CommandBinding, variables: Mapping[str, str]
+) -> Callable[[Mapping[str, Any]], HttpRequest]:
+    path = compile_template(command.path, variables)
+    headers = {name: compile_template(text, variables) for name, text in command.headers.items()}
+    body = compile_template(command.body, variables)
 
     def write(values: Mapping[str, Any]) -> HttpRequest:
         written = {name: str(fill(values)) for name, fill in headers.items()}
@@ -129,32 +134,27 @@ def _writer_of(command: CommandBinding) -> Callable[[Mapping[str, Any]], HttpReq
     return write
 
 
-def compile_template(template: Any) -> _Fill:  # noqa: ANN401 - any JSON value
-    """What fills a template's placeholders; a text that is one placeholder becomes the value itself."""
+def compile_template(template: Any, variables: Mapping[str, str]) -> _Fill:  # noqa: ANN401 - any JSON value
+    """What fills a template's placeholders; a text that is one placeholder becomes the value itself.
+
+    Args:
+        template: a text with placeholders, or JSON with such texts.
+        variables: what stands for ``${NAME}``; one that is not among them is left as it is.
+    """
     match template:
         case str():
             whole = _PLACEHOLDER.fullmatch(template)
-            if whole is not None:
-                return itemgetter(whole[1])
-            return lambda values: _PLACEHOLDER.sub(lambda found: str(values[found[1]]), template)
+            if whole is not None and not whole[1]:
+                return itemgetter(whole[2])
+
+            def filled(found: re.Match[str], values: Mapping[str, Any]) -> str:
+                return variables.get(found[2], found[0]) if found[1] else str(values[found[2]])
+
+            return lambda values: _PLACEHOLDER.sub(lambda found: filled(found, values), template)
         case dict():
-            members = {name: compile_template(each) for name, each in template.items()}
+            members = {name: compile_template(each, variables) for name, each in template.items()}
             return lambda values: {name: fill(values) for name, fill in members.items()}
         case list():
-            items = [compile_template(each) for each in template]
+            items = [compile_template(each, variables) for each in template]
             return lambda values: [fill(values) for fill in items]
     return lambda _values: template
-
-
-def from_environment(headers: Mapping[str, str]) -> dict[str, str]:
-    """Headers with ``${NAME}`` replaced by the environment's variables.
-
-    Raises:
-        BindingFileError: if there is no such variable.
-    """
-    try:
-        return {
-            name: _VARIABLE.sub(lambda found: os.environ[found[1]], text) for name, text in headers.items()
-        }
-    except KeyError as missing:
-        raise BindingFileError(f"service.headers names the variable {missing}, which is not set") from None

@@ -160,10 +160,11 @@ class Locking(_Section, frozen=True, kw_only=True):
 
 
 class Service(_Section, frozen=True, kw_only=True):
-    """How to reach the service."""
+    """How to reach the service, and how it is told where its database is."""
 
     ready: str = "/readyz"
     headers: dict[str, str] = {}
+    environment: dict[str, str] = {}
 
 
 class Limits(_Section, frozen=True, kw_only=True):

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from urllib.parse import quote
 from uuid import uuid4
 
 import psycopg
@@ -15,6 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from payments_verify.systems.gated import EXPLORING
 from pgweave import clock
+from pgweave.database_url import DatabaseUrl
 from pgweave.embedded import temporary_postgres
 
 _CONNECT_LIMIT_S = 10
@@ -66,8 +66,9 @@ def databases_on(server: str) -> Iterator[Callable[[], str]]:
         if len(nodes) > 1:
             with _connected(server) as connection:
                 own = connection.execute(_COORDINATOR).fetchone() or _address(server)
-            join([url(node, name) for node in nodes], own, [_address(node) for node in nodes[1:]])
-        return url(server, name)
+            made_there = [str(DatabaseUrl.of(node).to(name)) for node in nodes]
+            join(made_there, own, [_address(node) for node in nodes[1:]])
+        return str(DatabaseUrl.of(server).to(name))
 
     try:
         yield new_database
@@ -91,20 +92,6 @@ def join(nodes: Sequence[str], coordinator: Sequence[object], workers: Sequence[
         connection.execute("SELECT citus_set_coordinator_host(%s, %s)", coordinator)
         for worker in workers:
             connection.execute("SELECT citus_add_node(%s, %s)", worker)
-
-
-def url(conninfo: str, database: str) -> str:
-    """A URL, which drivers of every language read, of another database where ``conninfo`` leads."""
-    parts = {key: str(value) for key, value in conninfo_to_dict(conninfo).items() if key != "dbname"}
-    user, password = (quote(parts.pop(key, ""), safe="") for key in ("user", "password"))
-    credentials = f"{user}:{password}@" if password else f"{user}@" if user else ""
-    address = ""
-    if not parts.get("host", "127.0.0.1").startswith("/"):  # a socket's folder can only be an option
-        address = f"{parts.pop('host', '127.0.0.1')}:{parts.pop('port', '5432')}"
-    options = "&".join(f"{key}={quote(value, safe='')}" for key, value in parts.items())
-    return f"postgresql://{credentials}{address}/{quote(database, safe='')}" + (
-        f"?{options}" if options else ""
-    )
 
 
 def _address(conninfo: str) -> tuple[str, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import IO, Any, TypeAlias
@@ -13,7 +13,15 @@ import httpx
 import psycopg
 from msgspec import structs
 
-from payments_verify.binding import Binding, BoundClient, Clock, Locking, Names, from_environment
+from payments_verify.binding import (
+    Binding,
+    BoundClient,
+    Clock,
+    Locking,
+    Names,
+    service_environment,
+    with_variables,
+)
 from payments_verify.binding.coverage import traits_of
 from payments_verify.binding.values import as_datetime
 from payments_verify.payments.clock_probe import why_clock_stays
@@ -63,7 +71,8 @@ async def started_service(
         monitor = await stack.enter_async_context(Monitor.connect(dsn)) if behind_gate else None
         output = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
         of_service, of_harness = (dsn, dsn) if gate is None else (gate.tcp_dsn, gate.socket_dsn)
-        running, set_clock = await _start(stack, command, binding, of_service, dsn, output)
+        environment = service_environment(binding.service.environment, of_service)
+        running, set_clock = await _start(stack, command, binding, environment, dsn, output)
         http = await stack.enter_async_context(_http(running.url, binding))
         # In a schedule the instants of a real clock cannot be compared with the model's.
         dated = traits.dates_authorizations and (traits.moves_clock or gate is None)
@@ -76,7 +85,7 @@ async def started_service(
             command,
             (client,),
             set_clock,
-            await open_sweep(binding.sweep, http, of_harness, stack),
+            await open_sweep(binding.sweep, http, of_harness, stack, environment),
             _row_holders(of_harness, binding, client.requests.id_of),
             database,
             traits=traits,
@@ -139,14 +148,19 @@ def settle_clock(
 
 
 async def _start(
-    stack: AsyncExitStack, command: str, binding: Binding, dsn: str, direct: str, output: IO[bytes]
+    stack: AsyncExitStack,
+    command: str,
+    binding: Binding,
+    environment: Mapping[str, str],
+    direct: str,
+    output: IO[bytes],
 ) -> tuple[RunningCommand, SetClock]:
-    """Start the service on ``dsn``; what sets its clock is connected to the database directly."""
+    """Start the service; what sets its clock is connected to the database directly."""
     by, function = binding.clock.by, binding.clock.function
     if by == "database":
         clock.install(direct, function)  # for the sessions that the service opens as it starts
     running = await stack.enter_async_context(
-        running_command(command, {"DATABASE_URL": dsn}, binding.service.ready, output)
+        running_command(command, environment, binding.service.ready, output)
     )
     if by == "database":
         clock.install(direct, function)  # for the function that the service has made
@@ -167,7 +181,7 @@ async def _start(
 @asynccontextmanager
 async def _http(url: str, binding: Binding) -> AsyncIterator[httpx.AsyncClient]:
     # A server may close a connection after an error, and the next request on it would have no answer.
-    headers = from_environment(binding.service.headers)
+    headers = with_variables(binding.service.headers)
     async with http_client(url, limit_s=_REQUEST_LIMIT_S, headers=headers) as http:
         yield http
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import httpx
@@ -23,7 +24,11 @@ _LIMIT_S = 60.0
 
 
 async def open_sweep(
-    sweep: Sweep | None, http: httpx.AsyncClient, dsn: str | None, stack: AsyncExitStack
+    sweep: Sweep | None,
+    http: httpx.AsyncClient,
+    dsn: str | None,
+    stack: AsyncExitStack,
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> SweepBatch | None:
     """How the harness runs a sweep; ``None`` if it cannot.
 
@@ -32,6 +37,7 @@ async def open_sweep(
         http: carries requests to the service.
         dsn: the service's database, if the harness has it.
         stack: closes the connection of a sweep by SQL.
+        environment: what a command gets: the service's own.
     """
     if sweep is None:
         return None
@@ -40,7 +46,7 @@ async def open_sweep(
     if dsn is None:
         return None
     if sweep.command is not None:
-        return partial(_sweep_by_command, sweep.command, dsn)
+        return partial(_sweep_by_command, sweep.command, environment)
     if sweep.sql is None:
         return None
     opening = await psycopg.AsyncConnection.connect(dsn, autocommit=True)
@@ -63,14 +69,14 @@ async def _sweep_by_sql(connection: psycopg.AsyncConnection, statement: str) -> 
     return 0
 
 
-async def _sweep_by_command(command: str, dsn: str) -> int:
+async def _sweep_by_command(command: str, environment: Mapping[str, str]) -> int:
     shown = repr(without_passwords(command))
     process = await asyncio.create_subprocess_shell(
         command,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        env={**os.environ, "DATABASE_URL": dsn},
+        env={**os.environ, **environment},
     )
     try:
         printed, _ = await asyncio.wait_for(process.communicate(), _LIMIT_S)

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol, Self, cast
-from urllib.parse import quote
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from pgweave.database_url import DatabaseUrl
 from pgweave.gate import wire
 from pgweave.gate.faults import Fault, error_of
 from pgweave.gate.session import Session
@@ -98,7 +98,7 @@ class Gate:
             tcp = await loop.create_server(lambda: _ClientSide(gate), host="127.0.0.1", port=0)
             port = tcp.sockets[0].getsockname()[1]
             gate.socket_dsn = make_conninfo(dsn, host=folder, hostaddr="", port=_PORT, sslmode="disable")
-            gate.tcp_dsn = _url(dsn, port)
+            gate.tcp_dsn = str(DatabaseUrl.of(dsn).through(port))
             try:
                 yield gate
             finally:
@@ -252,13 +252,3 @@ class _CancelSide(asyncio.Protocol):
     def connection_lost(self, _error: Exception | None) -> None:
         if not self._done.done():
             self._done.set_result(None)
-
-
-def _url(dsn: str, port: int) -> str:
-    """A URL in the form that drivers of every language read."""
-    parts = conninfo_to_dict(dsn)
-    user, password = quote(str(parts.get("user") or "")), quote(str(parts.get("password") or ""), safe="")
-    credentials = f"{user}:{password}@" if password else f"{user}@" if user else ""
-    return (
-        f"postgresql://{credentials}127.0.0.1:{port}/{quote(str(parts.get('dbname') or ''))}?sslmode=disable"
-    )
