@@ -4,7 +4,7 @@ import select
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 class Lines:
@@ -54,5 +54,7 @@ class Lines:
         written = b"\n".join(self._waiting)
         self._waiting.clear()
         self._size = 0
-        sys.stderr.buffer.write(written)
-        sys.stderr.buffer.flush()
+        # A full disk, or nobody at the pipe's other end, costs lines, and neither a request nor a sweep.
+        with suppress(OSError, ValueError):
+            sys.stderr.buffer.write(written)
+            sys.stderr.buffer.flush()

@@ -45,16 +45,16 @@ class Metrics:
         self._registry = registry = CollectorRegistry()
         histogram = partial(Histogram, registry=registry, buckets=_SECONDS)
         counter = partial(Counter, registry=registry)
+        gauge = partial(Gauge, registry=registry)
         self._requests = histogram(
             "payments_http_request_duration_seconds",
             "Time from the head of a request to the end of its answer.",
             ["method", "route", "status"],
         )
         self._observers: dict[tuple[str, str, str], Histogram] = {}
-        self._in_flight = Gauge(
+        self._in_flight = gauge(
             "payments_http_requests_in_flight",
             "Requests that are being served or wait for a connection.",
-            registry=registry,
             multiprocess_mode="livesum",
         )
         self._rejected = counter(
@@ -78,6 +78,17 @@ class Metrics:
         )
         self._conflicts = counter(
             "payments_transaction_conflicts", "Transactions that the database took back because of others."
+        )
+        self._background = gauge(
+            "payments_background_task_running",
+            "Whether a task that no request asks for runs: 1, or 0 if it has ended or stands still.",
+            ["task"],
+            multiprocess_mode="livemin",
+        )
+        self._last_sweep = gauge(
+            "payments_last_sweep_timestamp_seconds",
+            "When the background sweeper last swept without an error; of several processes, the earliest.",
+            multiprocess_mode="livemin",
         )
         self._expired = counter("payments_expired", "Payments that the background sweeper expired.")
 
@@ -110,8 +121,13 @@ class Metrics:
         self._note(self._conflicts.inc)
 
     def expired(self, payments: int) -> None:
-        """The sweeper expired some payments."""
+        """The sweeper came to its end, and expired some payments."""
         self._note(self._expired.inc, payments)
+        self._note(self._last_sweep.set_to_current_time)
+
+    def background(self, task: str, runs: bool) -> None:
+        """A task that no request asks for runs, or does not any more."""
+        self._note(self._background.labels(task).set, runs)
 
     def _note(self, counting: Callable[..., object], *arguments: object) -> None:
         self._noted.add((counting, arguments))

@@ -3,7 +3,9 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from time import monotonic
 
 import structlog
 
@@ -11,13 +13,27 @@ from payments_core.application.ports import PaymentStore
 from payments_core.application.use_cases import ExpirePayments
 
 _JITTER = 0.2
+_AFTER_A_FAILURE_S = 1.0
+_GIVING_UP_S = 12.0
+"""How long a batch that is given up may take to end: the driver waits 10 s for what it has cancelled."""
 _log = structlog.get_logger()
 
 
-async def sweep(store: PaymentStore, batch: int, limit_s: float | None = None) -> int:
+async def sweep(
+    store: PaymentStore,
+    batch: int,
+    limit_s: float | None = None,
+    beat: Callable[[], None] = lambda: None,
+) -> int:
     """Expire every payment whose window has ended, ``batch`` in a transaction; how many there were.
 
     Any number of processes may do this at once: each passes over what another has locked.
+
+    Args:
+        store: whose payments.
+        batch: payments that are locked at a time.
+        limit_s: seconds that a batch may take.
+        beat: called after each batch.
 
     Raises:
         TimeoutError: if one batch takes longer than ``limit_s`` seconds.
@@ -27,47 +43,69 @@ async def sweep(store: PaymentStore, batch: int, limit_s: float | None = None) -
     while True:
         async with asyncio.timeout(limit_s):
             swept = len(await expire(batch))
+        beat()
         if not swept:
             return total
         total += swept
 
 
-@asynccontextmanager
-async def sweeping(
-    store: PaymentStore, interval_s: float, batch: int, limit_s: float, expired: Callable[[int], None]
-) -> AsyncIterator[None]:
-    """Within the block, sweep every ``interval_s`` seconds, give or take a fifth; never if that is 0.
+@dataclass
+class Sweeper:
+    """Sweeps from time to time, whatever went wrong the last time.
 
-    Args:
+    What fails is tried again a second later at most, with half as many payments at a time: a batch that is
+    too large for its limit would fail each time.
+
+    Attributes:
         store: whose payments.
-        interval_s: seconds from the end of one sweep to the beginning of the next.
+        interval_s: seconds from the end of one sweep to the beginning of the next, give or take a fifth.
         batch: payments that are locked at a time.
         limit_s: seconds that a batch may take. A sweep that waits for a connection whose other end is gone
             would otherwise keep it, and sweep no more.
         expired: told how many payments each sweep expired.
     """
-    if interval_s == 0:
-        yield
-        return
-    task = asyncio.create_task(_sweep_forever(store, interval_s, batch, limit_s, expired), name="sweeper")
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
+    store: PaymentStore
+    interval_s: float
+    batch: int
+    limit_s: float
+    expired: Callable[[int], None]
+    _beat_at: float = field(default_factory=monotonic)
 
-async def _sweep_forever(
-    store: PaymentStore, interval_s: float, batch: int, limit_s: float, expired: Callable[[int], None]
-) -> None:
-    while True:
-        # Processes that started together do not sweep together.
-        await asyncio.sleep(interval_s * random.uniform(1 - _JITTER, 1 + _JITTER))  # noqa: S311 - no secret
+    @property
+    def silence_s(self) -> float:
+        """How long it is silent at most, in seconds: a pause, and a batch that is given up."""
+        return self.interval_s * (1 + _JITTER) + self.limit_s + _GIVING_UP_S
+
+    def is_late(self) -> bool:
+        """Whether it has been silent for longer."""
+        return monotonic() - self._beat_at > self.silence_s
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[asyncio.Task[None]]:
+        """Sweep beside the block; the task that does."""
+        self._beat()
+        task = asyncio.create_task(self._sweep_forever(), name="sweeper")
         try:
-            swept = await sweep(store, batch, limit_s)
-        except Exception as error:  # noqa: BLE001 - whatever it was, the next sweep may do better
-            _log.warning("sweep failed", error=type(error).__name__, exc_info=error)
-        else:
-            expired(swept)
-            _log.info("swept", payments=swept)
+            yield task
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _sweep_forever(self) -> None:
+        batch, pause_s = self.batch, self.interval_s
+        while True:
+            # Processes that started together do not sweep together.
+            await asyncio.sleep(pause_s * random.uniform(1 - _JITTER, 1 + _JITTER))  # noqa: S311 - no secret
+            try:
+                swept = await sweep(self.store, batch, self.limit_s, self._beat)
+                self.expired(swept)
+                batch, pause_s = self.batch, self.interval_s
+                _log.info("swept", payments=swept)
+            except Exception as error:  # noqa: BLE001 - whatever it was, the next sweep may do better
+                batch, pause_s = max(1, batch // 2), min(self.interval_s, _AFTER_A_FAILURE_S)
+                _log.warning("sweep failed", error=type(error).__name__, exc_info=error)
+            self._beat()
+
+    def _beat(self) -> None:
+        self._beat_at = monotonic()

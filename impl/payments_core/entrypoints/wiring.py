@@ -12,8 +12,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from payments_core.application.ports import PaymentStore
 from payments_core.entrypoints import metrics as prometheus
 from payments_core.entrypoints import tokens
+from payments_core.entrypoints.background import Background
 from payments_core.entrypoints.http.access import is_open
 from payments_core.entrypoints.http.app import create_app
 from payments_core.entrypoints.http.authentication import Authenticated
@@ -25,7 +27,7 @@ from payments_core.entrypoints.lifecycle import drained, draining
 from payments_core.entrypoints.logs import configure_logs
 from payments_core.entrypoints.metrics import Metrics
 from payments_core.entrypoints.settings import Settings
-from payments_core.entrypoints.sweeper import sweeping
+from payments_core.entrypoints.sweeper import Sweeper
 from payments_core.infrastructure.postgres import statements as sql
 from payments_core.infrastructure.postgres.connection import Connection
 from payments_core.infrastructure.postgres.contention import Contention
@@ -163,28 +165,38 @@ def _app(
 ) -> Observed:
     pool, own = make_pool(settings, waits), make_pool(settings, size=1)
     store = postgres_store(pool, settings, waits, own)
+    background = Background(metrics.background)
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.callback(at_the_end)
-            await stack.enter_async_context(pool)
-            await stack.enter_async_context(own)
-            await stack.enter_async_context(
-                sweeping(
-                    store,
-                    settings.sweep_interval_s,
-                    settings.sweep_batch,
-                    settings.request_timeout_s,
-                    metrics.expired,
-                )
-            )
+            for name, each in (("pool", pool), ("readiness_pool", own)):
+                await stack.enter_async_context(each)
+                background.watch(name, each.tasks())
+            if settings.sweep_interval_s:
+                sweeper = _sweeper(store, settings, metrics)
+                task = await stack.enter_async_context(sweeper.running())
+                background.watch("sweeper", [task], sweeper.is_late)
+            stack.callback(background.forget)
             stack.enter_context(drained(settings.drain_s))
             yield
 
-    every_route = [*routes, exposition(metrics)]
-    app = create_app(store, opened, draining, every_route, max_stored_refusals=settings.max_stored_refusals)
+    app = create_app(
+        store,
+        opened,
+        draining,
+        background.stopped,
+        [*routes, exposition(metrics, background.stopped)],
+        max_stored_refusals=settings.max_stored_refusals,
+    )
     return guarded(app, settings, metrics, is_for_this_machine=is_for_this_machine)
+
+
+def _sweeper(store: PaymentStore, settings: Settings, metrics: Metrics) -> Sweeper:
+    return Sweeper(
+        store, settings.sweep_interval_s, settings.sweep_batch, settings.request_timeout_s, metrics.expired
+    )
 
 
 def guarded(
@@ -217,10 +229,11 @@ def _needs_no_place(path: str) -> bool:
     return path in QUIET or is_open(path)
 
 
-def exposition(metrics: Metrics) -> Route:
-    """The route at which Prometheus finds the metrics."""
+def exposition(metrics: Metrics, look: Callable[[], object] = lambda: None) -> Route:
+    """The route at which Prometheus finds the metrics, which ``look`` completes each time."""
 
     async def get(_request: Request) -> Response:
+        look()
         return Response(metrics.exposition(), media_type=prometheus.CONTENT_TYPE)
 
     return resource("/metrics", GET=get)

@@ -110,3 +110,22 @@ def test_threads_lose_no_line_of_each_other(monkeypatch: pytest.MonkeyPatch) -> 
         sys.setswitchinterval(before)
     written = b"".join(error.writes).splitlines()
     assert [[line for line in written if line.startswith(b"%d " % thread)] for thread in range(4)] == told
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ValueError("I/O on closed file")])
+def test_lines_that_cannot_be_written_stop_nobody(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(Recorder):
+        def write(self, data: object) -> int:
+            super().write(data)
+            raise error
+
+    full = Full()
+    monkeypatch.setattr(sys, "stderr", full)
+    lines = Lines()
+    lines.info(b"lost")
+    with lines.together():
+        lines.info(b"lost too")
+    assert full.writes == [b"lost\n", b"lost too\n"]
+    again = record(monkeypatch)
+    lines.info(b"heard")
+    assert again.writes == [b"heard\n"]

@@ -59,6 +59,7 @@ def create_app(
     store: PaymentStore,
     lifespan: Lifespan | None = None,
     draining: Callable[[], bool] = lambda: False,
+    stopped: Callable[[], Sequence[str]] = tuple,
     routes: Sequence[BaseRoute] = (),
     *,
     max_stored_refusals: int = MAX_STORED_REFUSALS,
@@ -69,6 +70,7 @@ def create_app(
         store: where payments are kept.
         lifespan: entered before the first request is served.
         draining: whether the process is about to end, and wants no new requests.
+        stopped: what the process did beside its requests, and does not any more.
         routes: more routes; they come before health and pages.
         max_stored_refusals: how many refused captures of one payment are stored.
     """
@@ -79,6 +81,8 @@ def create_app(
     async def readyz(_request: Request) -> Response:
         if draining():
             return _not_now("this process is about to end; send requests to another")
+        if has_stopped := stopped():
+            return _not_now(f"what runs beside requests has stopped ({', '.join(has_stopped)}): restart it")
         if await store.ready():
             return written(documents.Ready())
         return _not_now("the database lacks migrations: payments-core migrate")

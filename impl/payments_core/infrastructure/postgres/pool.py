@@ -133,8 +133,16 @@ class Pool(AsyncConnectionPool[Connection]):
         connection.abandon()
         await ended(asyncio.ensure_future(self.putconn(connection)))
 
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """The tasks of an open pool that make its connections, and replace them."""
+        scheduler = [] if self._sched_runner is None else [self._sched_runner]
+        return [*self._workers, *scheduler]
+
     async def close(self, timeout: float = 5.0) -> None:  # noqa: ASYNC109 - the pool's
         """Close the pool and its connections. One that is in use is closed when it is given back."""
+        self._workers = [task for task in self._workers if not task.done()]  # whose error would end this
+        if self._sched_runner is not None and self._sched_runner.done():
+            self._sched_runner = None
         await super().close(timeout)
         if self._timer is not None:
             self._timer.cancel()

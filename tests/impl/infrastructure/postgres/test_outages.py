@@ -14,7 +14,7 @@ from psycopg_pool import PoolTimeout
 
 from payments_core.domain.values import Amount
 from payments_core.entrypoints.settings import Settings
-from payments_core.entrypoints.sweeper import sweep, sweeping
+from payments_core.entrypoints.sweeper import Sweeper, sweep
 from payments_core.entrypoints.wiring import make_pool, postgres_store, session
 from payments_core.infrastructure.postgres.store import PostgresPaymentStore
 from payments_verify.nemesis.network import Network
@@ -76,7 +76,7 @@ async def test_the_sweeper_goes_on_after_one(database: Database) -> None:
     async with (
         asyncio.timeout(LIMIT_S),
         store_behind(database) as (store, network),
-        sweeping(store, 0.05, 10, 0.2, lambda _payments: swept.set()),
+        Sweeper(store, 0.05, 10, 0.2, lambda _payments: swept.set()).running(),
     ):
         await swept.wait()
         network.deaden()
