@@ -1,8 +1,9 @@
 """The engine: runs concurrent programs that use PostgreSQL in every order, and judges their answers.
 
 It knows nothing of what the programs are for. ``gate`` holds their statements, ``sql`` says what a statement
-touches, ``scheduler`` performs one order, ``interleavings`` chooses the orders, ``history`` judges answers,
-``timeline`` draws, ``clock`` gives a database a clock that can be set, ``service`` starts what is examined.
+touches, ``scheduler`` performs one order, ``interleavings`` chooses the orders, ``discovery`` says who can
+disturb whom, ``history`` judges answers, ``timeline`` draws, ``clock`` gives a database a clock that can be
+set, ``service`` starts what is examined.
 
 ``explore``, ``replay`` and ``check_history`` are the front door (`pgweave.api`): it makes a ``scenario`` a
 ``race`` of ``clients``, whose end ``judging`` judges, and gives a ``result``.

@@ -1,0 +1,92 @@
+"""What one command did when it was alone: its steps, and what each touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from pgweave.interleavings.execution import Execution
+from pgweave.interleavings.footprint import Access, Footprint, Mode, Rows
+
+ANYTHING = Rows("anything")
+"""Stands for the rows of a statement that was not understood."""
+
+
+@dataclass(frozen=True)
+class TracedStep:
+    """A step of a trace.
+
+    Attributes:
+        label: the statement, for people.
+        footprint: what it touched.
+    """
+
+    label: str
+    footprint: Footprint
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What a command did when it was alone.
+
+    Attributes:
+        name: the command.
+        steps: its steps, in their order.
+    """
+
+    name: str
+    steps: tuple[TracedStep, ...]
+
+    @property
+    def footprints(self) -> tuple[Footprint, ...]:
+        """What its steps touched."""
+        return tuple(step.footprint for step in self.steps)
+
+    @property
+    def not_understood(self) -> tuple[str, ...]:
+        """The statements that may touch anything, because they were not understood."""
+        return tuple(dict.fromkeys(step.label for step in self.steps if step.footprint.everything))
+
+
+def trace_of(name: str, execution: Execution) -> Trace:
+    """The trace of a command.
+
+    Args:
+        name: the command.
+        execution: a run in which it was alone.
+    """
+    return Trace(name, tuple(TracedStep(step.label, step.footprint) for step in execution.steps))
+
+
+def rows_changed(one: Footprint, other: Footprint) -> tuple[Rows, ...]:
+    """The rows that one of two steps changes, and the other sees; `ANYTHING` where that is not known."""
+    return tuple(rows for mine, theirs, rows in _conflicts(one, other) if _is_seen(mine, theirs))
+
+
+def rows_in_conflict(one: Footprint, other: Footprint) -> tuple[Rows, ...]:
+    """The rows for which the order of two steps can make a difference; `ANYTHING` where that is not known."""
+    return tuple(rows for _, _, rows in _conflicts(one, other))
+
+
+_UNKNOWN = Access(Mode.PUBLISH, ANYTHING), Access(Mode.READ, ANYTHING), ANYTHING
+
+
+def _conflicts(one: Footprint, other: Footprint) -> Iterator[tuple[Access, Access, Rows]]:
+    """The accesses that conflict, and the rows of the one that names more columns."""
+    if one.is_empty or other.is_empty:
+        return
+    if one.everything or other.everything:
+        yield _UNKNOWN
+        return
+    for mine in _in_order(one.accesses):
+        for theirs in _in_order(other.accesses):
+            if mine.conflicts(theirs):
+                yield mine, theirs, max(mine.rows, theirs.rows, key=lambda rows: len(rows.columns))
+
+
+def _in_order(accesses: Iterable[Access]) -> list[Access]:
+    return sorted(accesses, key=repr)
+
+
+def _is_seen(mine: Access, theirs: Access) -> bool:
+    return Mode.PUBLISH in (mine.mode, theirs.mode)
