@@ -185,8 +185,11 @@ test-long: $(BENCH_STAMP) $(TLA_STAMP) $(MUTATION_STAMP) ## Run the tests that t
 test-peers: $(STAMP) $(INVOICES_STAMP) $(TUTORIAL_STAMP) ## Examine services that are not ours (needs Node 20)
 	@$(BIN)/pytest -m peers tests/conformance
 
+.PHONY: install-examples
+install-examples: $(BENCH_STAMP) $(SEATS_STAMP) ## Install what the examples need: FastAPI, SQLAlchemy, and `pg` for Node 20
+
 .PHONY: test-examples
-test-examples: $(BENCH_STAMP) $(SEATS_STAMP) ## Explore the examples: right in every order, and each bug found (needs Node 20)
+test-examples: install-examples ## Explore the examples: right in every order, and each bug found (needs Node 20)
 	@$(BIN)/pytest -m "long or not long" examples/seats examples/transfers
 
 .PHONY: test-file

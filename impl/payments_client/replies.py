@@ -23,7 +23,7 @@ _NOT_YET = frozenset({408, 429})
 NOTHING_DONE: Mapping[str, int] = {"overloaded": 503, "payment_busy": 503, "request_timeout": 408}
 # These are decided by all that was ever sent under the key, earlier attempts included; with the status of
 # each, and the commands that it can answer. Others, a 401 say, are about the one request that they answer.
-_DECIDED: Mapping[str, tuple[int, frozenset[str]]] = {
+DECIDED: Mapping[str, tuple[int, frozenset[str]]] = {
     "payment_not_found": (404, frozenset({"authorize", "capture", "fail", "read", "captures"})),
     "payment_id_conflict": (409, frozenset({"create"})),
     "already_authorized": (409, frozenset({"authorize"})),
@@ -104,7 +104,7 @@ def judge(call: Call[Answer], outcome: Reply | NoReply) -> Answer | Problem | In
 
 def decides(problem: Problem) -> bool:
     """Whether a refusal says how all attempts under a key ended, and not only the one that it answers."""
-    return _name(problem) in _DECIDED
+    return _name(problem) in DECIDED
 
 
 def _success(call: Call[Answer], reply: Reply) -> Answer:
@@ -140,8 +140,8 @@ def _problem(call: Call[Answer], reply: Reply) -> Problem:
     expect("the status in its body", found.status or reply.status, reply.status)
     expect("payment_id", found.payment_id or call.payment_id, call.payment_id)
     name = _name(found)
-    if name in _DECIDED:
-        status, commands = _DECIDED[name]
+    if name in DECIDED:
+        status, commands = DECIDED[name]
         expect(f"the status of {name}", reply.status, status)
         if call.command not in commands:
             raise UnbelievableError(f"{name} answers no {call.command}")

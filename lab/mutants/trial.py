@@ -104,7 +104,7 @@ def run_trial(
         output.seek(0)
         errors.seek(0)
         said, complained = output.read(), errors.read().decode(errors="replace")
-    told = _told(technique, arguments, process.returncode, said, complained, wall)
+    told = read_verdict(technique, arguments, process.returncode, said, complained, wall)
     if not in_time and told.state != "killed":  # what it had found when it was ended, it tells
         if stop.is_set():
             raise Interrupted
@@ -143,7 +143,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             return
 
 
-def _told(
+def read_verdict(
     technique: Technique, arguments: tuple[str, ...], code: int, said: bytes, complained: str, wall: float
 ) -> Trial:
     """What a process that came to its end says."""

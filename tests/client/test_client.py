@@ -211,7 +211,7 @@ async def test_in_process_with_a_token() -> None:
     token, digest = make()
     store = InMemoryPaymentStore(lambda: NOON)
     async with guarded_over(store, Settings(tokens=digest)) as service:
-        transport = service.http._transport
+        transport = service.transport
         async with AsyncPaymentsClient("http://payments", token, transport=transport) as payments:
             payment_id = await authorized(payments)
             assert (await payments.capture(payment_id, 500)).captured_at.timestamp() == NOON / SECOND
@@ -226,7 +226,7 @@ async def test_a_token_that_may_read_does_not_capture() -> None:
     token, digest = make()
     store = InMemoryPaymentStore(lambda: NOON)
     async with guarded_over(store, Settings(tokens=f"read:{digest}")) as service:
-        transport = service.http._transport
+        transport = service.transport
         async with AsyncPaymentsClient("http://payments", token, transport=transport) as payments:
             with pytest.raises(Refused, match="send a token of the scope write") as refused:
                 await payments.capture(uuid4(), 500)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from payments_client import requests
 from payments_client.documents import STATUS_OF_OUTCOME, CaptureAttempt, Problem
-from payments_client.replies import _DECIDED, Indefinite, Reply, judge
+from payments_client.replies import DECIDED, Indefinite, Reply, judge
 from payments_client.requests import Call
 from payments_core.domain.capture import CaptureOutcome
 from payments_core.entrypoints.http import problems
@@ -226,10 +226,10 @@ def test_whatever_is_changed_a_success_is_what_was_asked_for(
 # ---- refusals -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", _DECIDED)
+@pytest.mark.parametrize("name", DECIDED)
 def test_a_refusal_is_one_of_the_services_with_its_status(name: str) -> None:
     kinds = {each.name: each for each in vars(problems).values() if isinstance(each, ProblemType)}
-    status, commands = _DECIDED[name]
+    status, commands = DECIDED[name]
     assert kinds[name].status == status
     for command, call in CALLS.items():
         found = judged(command, status, refusal(kinds[name]), PROBLEM)

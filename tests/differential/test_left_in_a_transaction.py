@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import replace
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from payments_core.domain.errors import PaymentError
-from payments_core.infrastructure.postgres.store import _Lock
+from payments_core.infrastructure.postgres.store import PostgresPaymentStore
 from payments_verify.payments.race_judge import Judge
 from payments_verify.payments.scenario_domain import scenario_race
 from payments_verify.payments.scenarios import SCENARIOS
@@ -23,6 +24,8 @@ from tests.support.mutants import CATALOGUE, Edit, mutated_copy, run_harness
 from tests.support.postgres import chosen_bin_dir
 
 pytestmark = [pytest.mark.anyio, pytest.mark.invariant("I9")]
+
+Leave = Callable[[AbstractAsyncContextManager[Any]], Awaitable[None]]
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +40,8 @@ ENDED_WHEN_LENT_AGAIN = (
     *GIVEN_BACK_AS_IT_IS,
     Edit(
         POOL,
-        "        else:\n            self._in_use += 1\n            return connection\n",
-        "        else:\n            self._in_use += 1\n            await connection.rollback()\n"
+        "        else:\n            self.in_use += 1\n            return connection\n",
+        "        else:\n            self.in_use += 1\n            await connection.rollback()\n"
         "            return connection\n",
     ),
 )
@@ -59,19 +62,27 @@ def test_a_pool_may_end_a_failed_transaction_when_it_lends_the_connection_again(
     assert (run.returncode, report["verdict"], report["places"]) == (0, "holds", 7), report
 
 
-async def judged(
-    dsn: str, leave: Callable[[_Lock], Awaitable[None]], patch: pytest.MonkeyPatch
-) -> str | None:
+@dataclass
+class Left:
+    """A payment's lock, which a request that is refused leaves in another way."""
+
+    lock: AbstractAsyncContextManager[Any]
+    leave: Leave
+
+    async def __aenter__(self) -> object:
+        return await self.lock.__aenter__()
+
+    async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, PaymentError):
+            await self.leave(self.lock)
+        else:
+            await self.lock.__aexit__(kind, error, trace)
+
+
+async def judged(dsn: str, leave: Leave, patch: pytest.MonkeyPatch) -> str | None:
     """What is wrong with two authorizations, if the one that is refused leaves its lock in this way."""
-    end = _Lock.__aexit__
-
-    async def left(lock: _Lock, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if not isinstance(error, PaymentError):
-            return await end(lock, kind, error, trace)
-        lock._turn.release()
-        return await leave(lock)
-
-    patch.setattr(_Lock, "__aexit__", left)
+    lock = PostgresPaymentStore.lock
+    patch.setattr(PostgresPaymentStore, "lock", lambda *asked: Left(lock(*asked), leave))
     async with gated(dsn) as service:
         impatient = replace(service, limits=Limits(step=2.0, stall=50))
         run = await perform(
@@ -81,7 +92,7 @@ async def judged(
     return None if violation is None else violation.explanation
 
 
-async def never(_lock: _Lock) -> None: ...
+async def never(_lock: object) -> None: ...
 
 
 async def test_one_that_keeps_its_locks_is_found(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,10 +104,10 @@ async def test_one_that_keeps_its_locks_is_found(dsn: str, monkeypatch: pytest.M
 async def test_a_transaction_may_end_after_the_answer(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     tasks = []
 
-    async def later(lock: _Lock) -> None:
+    async def later(lock: AbstractAsyncContextManager[Any]) -> None:
         async def end() -> None:
             await asyncio.sleep(0.3)
-            await lock._pool.give_back(lock._connection)
+            await lock.__aexit__(None, None, None)
 
         tasks.append(asyncio.create_task(end()))
 

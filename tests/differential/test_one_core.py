@@ -14,15 +14,15 @@ import psycopg
 import pytest
 
 from payments_verify.systems import EXPLORING, gated, local_processes, prepared_database
-from payments_verify.systems.one_core import _claimed, allowed_cores, on_one_core
+from payments_verify.systems.one_core import allowed_cores, claim, on_one_core
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps a process on a core")
 
 _NOBODYS = {1000, 1001}  # no machine of these tests has them, so that no exploration beside them does
 _HOLDER = """
 import sys
-from payments_verify.systems.one_core import _claimed
-with _claimed({1000, 1001}) as core:
+from payments_verify.systems.one_core import claim
+with claim({1000, 1001}) as core:
     print(core, flush=True)
     sys.stdin.read()
 """
@@ -91,7 +91,7 @@ def test_an_exploration_within_another_gives_its_core_back(dsn: str) -> None:
 
 
 def test_explorations_are_spread_over_the_cores() -> None:
-    with _claimed(_NOBODYS) as first, _claimed(_NOBODYS) as second, _claimed(_NOBODYS) as third:
+    with claim(_NOBODYS) as first, claim(_NOBODYS) as second, claim(_NOBODYS) as third:
         assert {first, second} == _NOBODYS
         assert third == first
 

@@ -20,7 +20,7 @@ from psycopg.conninfo import conninfo_to_dict
 from typer.testing import CliRunner
 
 from payments_verify.cli import app
-from payments_verify.payments.checks import _not_shown, racing_check
+from payments_verify.payments.checks import racing_check, what_was_not_shown
 from payments_verify.payments.concurrent_machine import RaceTally
 from payments_verify.payments.inputs import EPOCH
 from payments_verify.payments.observations import Invocation, Observation, Sender
@@ -350,9 +350,9 @@ def test_what_does_not_come_again_is_told_all_the_same(
 
 
 def test_without_a_race_nothing_holds() -> None:
-    assert _not_shown(RaceTally()) == "no race was drawn: more programs are needed"
-    assert _not_shown(RaceTally(races=10, rejected=1)) is None
-    assert _not_shown(RaceTally(races=10, rejected=2, problem="x")) is not None
+    assert what_was_not_shown(RaceTally()) == "no race was drawn: more programs are needed"
+    assert what_was_not_shown(RaceTally(races=10, rejected=1)) is None
+    assert what_was_not_shown(RaceTally(races=10, rejected=2, problem="x")) is not None
 
 
 def test_a_system_without_a_gate_has_no_races() -> None:

@@ -18,6 +18,8 @@ def ended(
     folder: Path,
     *,
     check: str = "exit 0",
+    install_examples: str = "exit 0",
+    examples: str = "exit 0",
     dist: str = "exit 0",
     containers: str = "exit 0",
     alone: dict[str, str] | None = None,
@@ -28,7 +30,8 @@ def ended(
     """
     shutil.copytree(ROOT / ".ci", folder / ".ci")
     (folder / ".ci" / "packages").write_text("")
-    make = f'case "$1" in\ncheck) echo {CHECKED}\n{check} ;;\ndist) {dist} ;;\nesac'
+    make = f'case "$1" in\ncheck) echo {CHECKED}\n{check} ;;\n'
+    make += f"install-examples) {install_examples} ;;\ntest-examples) {examples} ;;\ndist) {dist} ;;\nesac"
     programs = {"bin/make": make, ".venv/bin/python": containers}
     programs |= {"bin/docker": ""} if alone is None else {f"bin/{name}": it for name, it in alone.items()}
     for name, body in programs.items():
@@ -57,6 +60,18 @@ def ended(
 def test_tests_that_fail_fail_it_and_nothing_follows(tmp_path: Path) -> None:
     done = ended(tmp_path, check="exit 2", containers="echo containers")
     assert (done.returncode, done.stdout) == (2, f"{CHECKED}\n")
+
+
+def test_an_example_that_fails_fails_it(tmp_path: Path) -> None:
+    done = ended(tmp_path, examples="echo a bug is not found; exit 2", dist="echo dist")
+    assert (done.returncode, done.stdout) == (2, f"{CHECKED}\na bug is not found\n")
+
+
+def test_examples_that_cannot_be_installed_are_named(tmp_path: Path) -> None:
+    done = ended(tmp_path, install_examples="exit 2", examples="echo examples", containers="exit 0")
+    assert done.returncode == 0
+    assert "CI: examples: NOT TRIED: what they need cannot be installed here\n" in done.stdout
+    assert "\nexamples\n" not in done.stdout
 
 
 def test_a_release_that_fails_fails_it(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from payments_core.entrypoints.metrics import Metrics
 from payments_core.entrypoints.settings import Settings
 from tests.docs.pages import ROOT, names, rows, section
@@ -61,7 +63,7 @@ def test_the_metrics() -> None:
     table = {names(row[0])[0] for row in rows(section(OPERATIONS, "## Metrics"))}
     families = {
         f"{family.name}_total" if family.type == "counter" else family.name
-        for family in Metrics()._registry.collect()
+        for family in text_string_to_metric_families(Metrics().exposition().decode())
     }
     assert table == families
 

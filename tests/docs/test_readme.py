@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from payments_core.entrypoints.http.app import create_app
 from payments_verify.cli import app
-from payments_verify.cli.verify import _report
+from payments_verify.cli.verify import make_report
 from payments_verify.payments.spec import Payments
 from payments_verify.result import CheckResult
 from payments_verify.suite import QUICK
@@ -105,7 +105,7 @@ def test_the_clients_example_captures_and_says_so_if_it_may_not(capsys: pytest.C
 
 def test_the_reports_keys_are_all_explained() -> None:
     explained = section(REPORT, "## Keys")
-    report = _report([HOLDS], seed=1, quick=True, postgres="18", seconds=1.0)
+    report = make_report([HOLDS], seed=1, quick=True, postgres="18", seconds=1.0)
     assert {*report, *report["machine"]} <= set(names(explained))
     table = {names(row[0])[0] for row in rows(explained) if row[0].startswith("`")}
     assert table == set(HOLDS.as_json())

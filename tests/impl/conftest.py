@@ -9,7 +9,7 @@ import pytest
 from pgweave import clock
 from tests.support.api import Api, api_over
 from tests.support.postgres import Database
-from tests.support.stores import Kit, memory_kit, postgres_kit
+from tests.support.stores import Kit, PostgresKit, memory_kit, postgres_kit
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +33,7 @@ async def memory() -> AsyncIterator[Kit]:
 
 
 @pytest.fixture
-async def postgres(clocked_database: Database) -> AsyncIterator[Kit]:
+async def postgres(clocked_database: Database) -> AsyncIterator[PostgresKit]:
     """The PostgreSQL store, empty."""
     async with postgres_kit(clocked_database) as kit:
         yield kit

@@ -21,6 +21,7 @@ class Guarded:
     """The application and its metrics."""
 
     http: httpx.AsyncClient
+    transport: httpx.AsyncBaseTransport
     metrics: Metrics
 
     def metric(self, sample: str) -> float | None:
@@ -37,13 +38,15 @@ def sample_of(exposition: str, sample: str) -> float | None:
 
 
 @asynccontextmanager
-async def guarded_over(store: PaymentStore, settings: Settings | None = None) -> AsyncIterator[Guarded]:
+async def guarded_over(
+    store: PaymentStore, settings: Settings | None = None, metrics: Metrics | None = None
+) -> AsyncIterator[Guarded]:
     """The application over a store, with the guards that the settings say."""
-    metrics = Metrics()
+    metrics = metrics or Metrics()
     app = guarded(create_app(store, routes=[exposition(metrics)]), settings or Settings(), metrics)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
-        yield Guarded(http, metrics)
+        yield Guarded(http, transport, metrics)
 
 
 async def authorized(service: Guarded) -> str:

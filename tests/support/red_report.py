@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from payments_verify.cli.verify import _report, _write
+from payments_verify.cli.verify import make_report, write_report
 from payments_verify.payments.checks import machine_check, racing_check
 from payments_verify.payments.interleavings_check import interleavings_check
 from payments_verify.payments.scenarios import SCENARIOS
@@ -41,7 +41,7 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with prepared_database(None, EXPLORING) as dsn:
         results = list(checks(dsn, folder))
-    _write(folder, msgspec.json.encode(_report(results, _SEED, True, "18", 1.0)))
+    write_report(folder, msgspec.json.encode(make_report(results, _SEED, True, "18", 1.0)))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ from payments_core.domain.capture import Answer, CaptureAttempt, CaptureOutcome
 from payments_core.domain.payment import FailureReason, Payment, PaymentState
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
+from payments_core.infrastructure.postgres.pool import Pool
+from payments_core.infrastructure.postgres.store import PostgresPaymentStore
 from payments_verify.systems.memory_store import InMemoryPaymentStore
 from pgweave.clock import DatabaseClock
 from tests.support.postgres import Database
@@ -48,6 +50,14 @@ class Kit:
     contents: Callable[[], Awaitable[Contents]]
 
 
+@dataclass(frozen=True)
+class PostgresKit(Kit):
+    """The PostgreSQL store and the pool it uses."""
+
+    store: PostgresPaymentStore
+    pool: Pool
+
+
 @asynccontextmanager
 async def memory_kit() -> AsyncIterator[Kit]:
     """The in-memory store."""
@@ -65,7 +75,7 @@ async def memory_kit() -> AsyncIterator[Kit]:
 
 
 @asynccontextmanager
-async def postgres_kit(database: Database) -> AsyncIterator[Kit]:
+async def postgres_kit(database: Database) -> AsyncIterator[PostgresKit]:
     """The PostgreSQL store, with the application's privileges, on a database that is emptied first."""
     empty(database.dsn)
     settings = Settings(database_url=database.app_dsn, pool_min=1, pool_max=POOL)
@@ -75,7 +85,7 @@ async def postgres_kit(database: Database) -> AsyncIterator[Kit]:
         async def contents() -> Contents:
             return stored(database.dsn)
 
-        yield Kit(postgres_store(pool), clock.set, contents)
+        yield PostgresKit(postgres_store(pool), clock.set, contents, pool)
 
 
 async def attempts(store: PaymentStore, payment_id: UUID) -> list[CaptureAttempt]:

@@ -67,9 +67,9 @@ def verify(
         with progress_bar("verify") as progress:
             run_at_once(count, plan, job, partial(_tell, progress))
     results = job.results if whole() else [*job.results, result_of_the_rest()]
-    report = _report(results, drawn, quick, job.version, time.monotonic() - started)
+    report = make_report(results, drawn, quick, job.version, time.monotonic() - started)
     content = msgspec.json.format(msgspec.json.encode(report))
-    page = write_or_tell(partial(_write, output, content))
+    page = write_or_tell(partial(write_report, output, content))
     if as_json:
         print_json(report)
     else:
@@ -133,15 +133,16 @@ def _make(output: Path) -> None:
         ) from error
 
 
-def _write(output: Path, content: bytes) -> Path:
+def write_report(output: Path, content: bytes) -> Path:
     """Write the report, and the page that shows it; the page's file."""
     (output / REPORT_FILE).write_bytes(content)
     return write_page(output)
 
 
-def _report(
+def make_report(
     results: list[CheckResult], seed: int, quick: bool, postgres: str, seconds: float
 ) -> dict[str, Any]:
+    """What the report file says of a run of the main job: a document for machines."""
     verdict = worst(result.verdict for result in results)
     return {
         "format": REPORT_FORMAT,

@@ -180,8 +180,8 @@ class Link:
 
     def __init__(self, network: Network, service: asyncio.Transport) -> None:
         self._network = network
-        self._to_service = _Lane(network, service)
-        self._to_server = _Lane(network, None)
+        self.to_service = _Lane(network, service)
+        self.to_server = _Lane(network, None)
         self._tail = b""
         self._is_cut = False
         self.is_dead = False
@@ -201,13 +201,13 @@ class Link:
         if self._is_cut:
             server.abort()
             return
-        self._to_server.to = server
+        self.to_server.to = server
         self.flush()
 
     def drop_packets(self) -> None:
         """Have the system drop every packet that comes from the service."""
-        if self._to_service.to is not None:
-            _drop_packets(self._to_service.to.get_extra_info("socket").fileno())
+        if self.to_service.to is not None:
+            _drop_packets(self.to_service.to.get_extra_info("socket").fileno())
 
     def received(self, data: bytes, *, from_service: bool) -> None:
         """Bytes have come from one side."""
@@ -217,15 +217,15 @@ class Link:
         if from_service and network.cut_requests > 0:
             network.cut_requests -= 1
             self.cut(counted=True)
-        elif from_service and network.halve_requests > 0 and len(data) > 1 and self._to_server.to is not None:
+        elif from_service and network.halve_requests > 0 and len(data) > 1 and self.to_server.to is not None:
             network.halve_requests -= 1
-            self._to_server.to.write(data[: len(data) // 2])
+            self.to_server.to.write(data[: len(data) // 2])
             self.cut(counted=True, gently=True)
         elif not from_service and self.is_commit(data) and network.lose_commits > 0:
             network.lose_commits -= 1
             self.cut(counted=True)
         else:
-            (self._to_server if from_service else self._to_service).carry(data)
+            (self.to_server if from_service else self.to_service).carry(data)
 
     def is_commit(self, data: bytes) -> bool:
         """Whether the tag of a COMMIT ends in this piece; it may have begun in the one before."""
@@ -235,8 +235,8 @@ class Link:
 
     def flush(self) -> None:
         """Send on what had to wait."""
-        self._to_server.flush()
-        self._to_service.flush()
+        self.to_server.flush()
+        self.to_service.flush()
 
     def cut(self, *, counted: bool = False, gently: bool = False) -> None:
         """End both sides now; ``gently``: what was written to the server still reaches it."""
@@ -245,10 +245,10 @@ class Link:
         self._is_cut = True
         self._network.cuts += counted
         self._network.closed(self)
-        if self._to_service.to is not None:
-            self._to_service.to.abort()
-        if self._to_server.to is not None:
-            self._to_server.to.close() if gently else self._to_server.to.abort()
+        if self.to_service.to is not None:
+            self.to_service.to.abort()
+        if self.to_server.to is not None:
+            self.to_server.to.close() if gently else self.to_server.to.abort()
 
     def lost(self, *, from_service: bool) -> None:
         """One side has ended, so the other ends as well, after what was sent to it."""
@@ -256,7 +256,7 @@ class Link:
             return  # nobody is told what happens behind a dead connection
         self._is_cut = True
         self._network.closed(self)
-        other = (self._to_server if from_service else self._to_service).to
+        other = (self.to_server if from_service else self.to_service).to
         if other is not None:
             other.close()
 

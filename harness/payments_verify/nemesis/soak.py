@@ -140,7 +140,7 @@ async def _play_windows(
             on_window(report, len(acknowledged))
             with suppress(BrokenExecutor):  # the judge has died: what it owes is judged at the end
                 judging.append(executor.submit(judge, history_file(folder, run.windows)))
-            if report.findings or any(_violated(each) for each in judging if each.done()):
+            if report.findings or any(find_violated(each) for each in judging if each.done()):
                 break
         try:
             await _last_look(deployment, acknowledged, run)
@@ -151,7 +151,7 @@ async def _play_windows(
     run.is_complete = True
 
 
-def _violated(judging: Future[Judgement]) -> bool:
+def find_violated(judging: Future[Judgement]) -> bool:
     """Whether a window is known to be wrong; nothing is known of it if its judge has died."""
     return judging.exception() is None and judging.result().verdict == "violated"
 

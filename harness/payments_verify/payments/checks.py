@@ -75,17 +75,17 @@ def machine_check(
     classes = InputClasses(reuses_keys=reuses_keys)
 
     def result() -> CheckResult:
-        return _summed_up(name, tally, classes, planned, printed, time.monotonic() - started)
+        return sum_up(name, tally, classes, planned, printed, time.monotonic() - started)
 
     def rerun(calls: Program) -> MismatchError | None:
-        with _opened(open_system(), runner) as another:
+        with opened_in(open_system(), runner) as another:
             return run_calls(another, runner, calls, reuses_keys=reuses_keys)
 
     with (
         violation_kept(result),
         in_another_time_zone(),
         asyncio.Runner() as runner,
-        _opened(open_system(), runner) as system,
+        opened_in(open_system(), runner) as system,
     ):
         planned += sorted(system.traits.commands.difference(system.traits.looks))  # it looks after each step
         classes.traits = system.traits
@@ -106,9 +106,10 @@ def machine_check(
         return result()
 
 
-def _summed_up(
+def sum_up(
     name: str, tally: Tally, classes: InputClasses, planned: list[str], printed: str, seconds: float
 ) -> CheckResult:
+    """The result of the machine: what was tried, and what of the classes was reached."""
     failure = tally.smallest
     told = "\n\n".join(_told(each) for each in (failure, tally.ended) if each is not None)
     told = told or classes.complaint(tally.inputs)
@@ -204,7 +205,7 @@ def racing_check(
 
     def result() -> CheckResult:
         failure = tally.smallest
-        problem = _told(failure) if failure is not None else _not_shown(tally)
+        problem = _told(failure) if failure is not None else what_was_not_shown(tally)
         verdict: Verdict = "holds" if problem is None else "no verdict"
         return CheckResult(
             name=f"stateful machine with races: {name}",
@@ -218,12 +219,12 @@ def racing_check(
         )
 
     with violation_kept(result), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        with _opened(open_service(), runner) as service:
+        with opened_in(open_service(), runner) as service:
             run_concurrent_machine(
                 service, runner, examples=examples, steps=steps, seed=seed, progress=progress, tally=tally
             )
         if isinstance(tally.smallest, RaceMismatchError):
-            with _opened(open_service(), runner) as another:
+            with opened_in(open_service(), runner) as another:
                 complaint = runner.run(why_not_reproduced(tally.smallest.race, RaceRunner(another)))
             if complaint is not None:
                 tally.smallest.add_note(complaint)
@@ -271,7 +272,7 @@ def _failing_race(failure: MismatchError | None) -> dict[str, Any] | None:
     }
 
 
-def _not_shown(tally: RaceTally) -> str | None:
+def what_was_not_shown(tally: RaceTally) -> str | None:
     """Why a run without a mismatch shows nothing; ``None`` if it does."""
     if tally.unrepeatable:
         return f"a program did otherwise when it was run again: {tally.problem}"
@@ -289,7 +290,7 @@ def _told(failure: MismatchError) -> str:
 
 
 @contextmanager
-def _opened(context: AbstractAsyncContextManager[_T], runner: asyncio.Runner) -> Iterator[_T]:
+def opened_in(context: AbstractAsyncContextManager[_T], runner: asyncio.Runner) -> Iterator[_T]:
     """What the context opens in the runner's loop, for as long as the block runs."""
     # The stack knows of it at once: an interrupt as it comes to be open must not leave it so.
     stack = AsyncExitStack()

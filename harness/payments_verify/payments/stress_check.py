@@ -61,16 +61,17 @@ def stress_check(
 
     def result() -> CheckResult:
         details = {"seed": seed, "histories": str(folder)}
-        return _summed_up(name, found, planned, time.monotonic() - started, details)
+        return sum_up(name, found, planned, time.monotonic() - started, details)
 
     with violation_kept(result):
         asyncio.run(run())
         return result()
 
 
-def _summed_up(
+def sum_up(
     name: str, found: StressReport, planned: Sequence[str], seconds: float, details: Mapping[str, Any]
 ) -> CheckResult:
+    """The result of all rounds of stress, planned or made."""
     verdict: Verdict = "holds"
     if found.undecided is not None:
         verdict = "no verdict"

@@ -38,7 +38,7 @@ def on_one_core(backends: Sequence[int]) -> Iterator[int | None]:
         this user do it to the server.
     """
     with contextlib.ExitStack() as stack:
-        core = stack.enter_context(_claimed(allowed_cores()))
+        core = stack.enter_context(claim(allowed_cores()))
         try:
             if core is not None:
                 # The postmaster hands it down to the server processes of connections to come.
@@ -73,14 +73,14 @@ def run_anywhere(cores: Collection[int]) -> None:
 
 
 @contextmanager
-def _claimed(cores: Collection[int]) -> Iterator[int | None]:
+def claim(cores: Collection[int]) -> Iterator[int | None]:
     """A core that no other exploration of this machine has, or as few as can be."""
     for sharer in range(_SHARERS):
         for core in sorted(cores):
             # The name is free again when its process ends, however it ends.
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as claim:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as name:
                 try:
-                    claim.bind(f"\0payments-verify core {core} {sharer}")
+                    name.bind(f"\0payments-verify core {core} {sharer}")
                 except OSError:
                     continue
                 yield core

@@ -41,7 +41,7 @@ class Metrics:
     """
 
     def __init__(self) -> None:
-        self._noted: Bulk[_Note] = Bulk(_count, _NOTED_AT_MOST)
+        self.noted: Bulk[_Note] = Bulk(_count, _NOTED_AT_MOST)
         self._registry = registry = CollectorRegistry()
         histogram = partial(Histogram, registry=registry, buckets=_SECONDS)
         counter = partial(Counter, registry=registry)
@@ -130,7 +130,7 @@ class Metrics:
         self._note(self._background.labels(task).set, runs)
 
     def _note(self, counting: Callable[..., object], *arguments: object) -> None:
-        self._noted.add((counting, arguments))
+        self.noted.add((counting, arguments))
 
     def _count_request(self, method: str, route: str, status: str, seconds: float) -> None:
         self._in_flight.dec()
@@ -151,7 +151,7 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """All of them as Prometheus text: of this process, or of all where several serve one port."""
-        self._noted.flush()
+        self.noted.flush()
         folder = os.environ.get(MULTIPROCESS_VARIABLE)
         if folder is None:
             return generate_latest(self._registry)

@@ -44,7 +44,7 @@ _RECONNECT_S = 1.0
 # A server that takes a connection, and then says nothing more, would keep one of the pool's workers.
 _PREPARE_S = 5.0
 
-_OBJECTS_BETWEEN_COLLECTIONS = 50_000
+OBJECTS_BETWEEN_COLLECTIONS = 50_000
 
 
 def session(settings: Settings) -> Session:
@@ -247,5 +247,5 @@ def app_from_environment(make_app: Callable[[Settings], ASGIApp] = postgres_app)
     # What is there by now stays: the garbage collector need not look at it again and again. A request leaves
     # hardly anything to collect that is not freed at once, so that it need not look for that often, either.
     gc.freeze()
-    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     return app

@@ -84,7 +84,7 @@ def _asked(app: ASGIApp, path: str = PATH, method: str = "POST") -> Work:
 def _unscoped(route: ASGIApp) -> ASGIApp:
     """The same resource, which needs no scope."""
     found = copy(route)
-    found._needed = {}  # type: ignore[attr-defined]
+    found.needed = {}  # type: ignore[attr-defined]
     return found
 
 

@@ -210,7 +210,7 @@ class _WithoutTimes(BoundedProtocol):
 
 class _AtOnce(BoundedProtocol):
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
-        HttpToolsProtocol._start_asgi_task(self, cycle, app)
+        HttpToolsProtocol._start_asgi_task(self, cycle, app)  # noqa: SLF001 - uvicorn's own, measured
 
 
 class _WithoutOrder(BoundedProtocol):

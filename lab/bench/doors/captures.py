@@ -66,7 +66,7 @@ def pieces() -> Iterator[OwnPiece]:
         "no outer middleware for errors",
         ("entrypoints/http/app.py",),
         "Starlette's stack",
-        lambda: _patch(app._Application, build_middleware_stack=Starlette.build_middleware_stack),
+        lambda: _patch(app.Application, build_middleware_stack=Starlette.build_middleware_stack),
     )
     yield OwnPiece(
         "few collections of garbage", ("entrypoints/wiring.py",), "Python's threshold", _often_collected
@@ -98,7 +98,7 @@ def quiet() -> Iterator[None]:
     with Path(os.devnull).open("w") as nowhere, mock.patch.object(sys, "stderr", nowhere):
         configure_logs("info")
         gc.freeze()
-        gc.set_threshold(wiring._OBJECTS_BETWEEN_COLLECTIONS)
+        gc.set_threshold(wiring.OBJECTS_BETWEEN_COLLECTIONS)
         try:
             yield
         finally:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from payments_verify.nemesis.judge import Judgement
-from payments_verify.nemesis.soak import _violated
+from payments_verify.nemesis.soak import find_violated
 
 
 def _judged(history: Path) -> Judgement:
@@ -25,4 +25,4 @@ def test_only_a_judgement_ends_a_soak(name: str, violated: bool) -> None:
     with ProcessPoolExecutor(1, get_context("spawn")) as executor:
         judging = executor.submit(_judged, Path(name))
         judging.exception()  # waits
-        assert _violated(judging) is violated
+        assert find_violated(judging) is violated

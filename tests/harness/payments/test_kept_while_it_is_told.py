@@ -49,7 +49,7 @@ def interrupted_once(make: Callable[..., CheckResult]) -> Callable[..., CheckRes
 
 
 def test_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "_summed_up", interrupted_once(checks._summed_up))
+    monkeypatch.setattr(checks, "sum_up", interrupted_once(checks.sum_up))
     with pytest.raises(ViolationFound) as found:
         checks.machine_check("forgetful", forgetful, examples=20, steps=10, seed=1)
     assert found.value.result.verdict == "violated"
@@ -57,7 +57,7 @@ def test_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_of_stress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stress_check, "_summed_up", interrupted_once(stress_check._summed_up))
+    monkeypatch.setattr(stress_check, "sum_up", interrupted_once(stress_check.sum_up))
     with pytest.raises(ViolationFound) as found:
         stress_check.stress_check("forgetful", forgetful, tmp_path, rounds=20, seed=1, progress=None)
     assert found.value.result.verdict == "violated"

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from payments_verify.payments.checks import _opened
+from payments_verify.payments.checks import opened_in
 
 
 class Interrupted:
@@ -40,7 +40,7 @@ async def service(told: list[str]) -> AsyncIterator[str]:
 def test_it_is_closed_with_the_block() -> None:
     told: list[str] = []
     with asyncio.Runner() as runner:
-        with _opened(service(told), runner) as opened:
+        with opened_in(service(told), runner) as opened:
             told.append(opened)
         assert told == ["open", "service", "closed"]
 
@@ -49,7 +49,7 @@ def test_an_interrupt_as_it_comes_to_be_open_leaves_nothing_to_the_loop() -> Non
     told: list[str] = []
     with asyncio.Runner() as runner:
         interrupted = cast("asyncio.Runner", Interrupted(runner))
-        with pytest.raises(KeyboardInterrupt), _opened(service(told), interrupted):
+        with pytest.raises(KeyboardInterrupt), opened_in(service(told), interrupted):
             told.append("entered")
         # The loop would close it as well, when it ends itself.
         assert told == ["open", "closed"]

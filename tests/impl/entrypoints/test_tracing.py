@@ -21,24 +21,21 @@ from payments_core.entrypoints.http.app import create_app
 from payments_core.entrypoints.metrics import Metrics
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.tracing import Traced, TracedWaits
-from payments_core.entrypoints.wiring import guarded
-from payments_core.infrastructure.postgres.store import PostgresPaymentStore
+from payments_core.entrypoints.wiring import guarded, postgres_store
 from tests.support.postgres import Database
 from tests.support.processes import invoke, serving
-from tests.support.stores import Kit
+from tests.support.stores import PostgresKit
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 LIMIT_S = 30.0
 
 
 @pytest.mark.anyio
-async def test_a_request_is_a_span_of_the_callers_trace(postgres: Kit) -> None:
+async def test_a_request_is_a_span_of_the_callers_trace(postgres: PostgresKit) -> None:
     exporter, provider, metrics = InMemorySpanExporter(), TracerProvider(), Metrics()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     tracer = provider.get_tracer("test")
-    store = postgres.store
-    assert isinstance(store, PostgresPaymentStore)
-    store._waits = TracedWaits(metrics, tracer)
+    store = postgres_store(postgres.pool, waits=TracedWaits(metrics, tracer))
     app = guarded(create_app(store), Settings(), metrics)
     transport = httpx.ASGITransport(Traced(app, app.routes, tracer))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:

@@ -18,7 +18,7 @@ from lab.mutants.matrix import Kept
 from lab.mutants.plan import UNMUTATED, Planned, planned
 from lab.mutants.results import Matrix, matrix
 from lab.mutants.techniques import Technique, techniques
-from lab.mutants.trial import Interrupted, Trial, TrialState, _told, arguments_of, run_trial
+from lab.mutants.trial import Interrupted, Trial, TrialState, arguments_of, read_verdict, run_trial
 from payments_verify.report.kill_matrix import write_kill_matrix
 from payments_verify.report.saved import Mutants
 
@@ -247,7 +247,7 @@ def test_a_key_depends_on_what_a_technique_reads_and_on_its_command(tmp_path: Pa
 
 def told(technique: TechniqueName, code: int, results: Any) -> Trial:
     said = results if isinstance(results, bytes) else msgspec.json.encode(results)
-    return _told(TECHNIQUES[technique], ("x",), code, said, "Traceback: oops", 2.0)
+    return read_verdict(TECHNIQUES[technique], ("x",), code, said, "Traceback: oops", 2.0)
 
 
 SCHEDULES = {"verdict": "holds", "schedules": 7, "seconds": 1.0, "problem": None}

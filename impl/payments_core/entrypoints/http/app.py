@@ -37,7 +37,7 @@ _log = structlog.get_logger()
 _RETRY_AFTER_SECONDS = "1"
 
 
-class _Application(Starlette):
+class Application(Starlette):
     """Starlette without its outermost middleware, for errors without a handler: here every error has one."""
 
     def build_middleware_stack(self) -> ASGIApp:
@@ -95,7 +95,7 @@ def create_app(
             async with lifespan():
                 yield
 
-    app = _Application(
+    app = Application(
         routes=[
             *PaymentRoutes.over(store, max_stored_refusals).routes(),
             *routes,

@@ -52,10 +52,10 @@ class _Resource:
 
     def __init__(self, methods: Mapping[str, Endpoint], needed: Mapping[str, TokenScope]) -> None:
         self._methods = methods
-        self._needed = needed
+        self.needed = needed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        needed = self._needed.get(scope["method"])
+        needed = self.needed.get(scope["method"])
         if needed is not None and needed not in scope.get(SCOPES, _NO_TOKENS):
             response = _insufficient(needed)
         else:

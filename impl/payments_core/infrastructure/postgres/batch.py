@@ -39,13 +39,13 @@ class Reply:
 
     def rows(self) -> list[Row]:
         """Every row."""
-        result, adaptation = self._received(), self._connection.adaptation
+        result, adaptation = self.received(), self._connection.adaptation
         adaptation.set_pgresult(result, format=_BINARY)
         return adaptation.load_rows(0, result.ntuples, tuple)
 
     def row(self) -> Row | None:
         """The first row, if there is one."""
-        result, adaptation = self._received(), self._connection.adaptation
+        result, adaptation = self.received(), self._connection.adaptation
         if result.ntuples == 0:
             return None
         adaptation.set_pgresult(result, format=_BINARY)
@@ -54,18 +54,19 @@ class Reply:
     @property
     def count(self) -> int:
         """How many rows the statement changed."""
-        return self._received().command_tuples or 0
+        return self.received().command_tuples or 0
 
     @property
     def tag(self) -> str:
         """The command tag that PostgreSQL answered, such as ``COMMIT``."""
-        return (self._received().command_status or b"").decode()
+        return (self.received().command_status or b"").decode()
 
     def receive(self, result: PGresult) -> None:
         """Take the statement's result."""
         self._result = result
 
-    def _received(self) -> PGresult:
+    def received(self) -> PGresult:
+        """The statement's result, as it came."""
         assert self._result is not None, "the batch has not been sent"
         return self._result
 
@@ -79,16 +80,16 @@ class Batch:
         connection: which nobody else uses meanwhile.
     """
 
-    __slots__ = ("_connection", "_statements")
+    __slots__ = ("_connection", "statements")
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._statements: list[tuple[str, Row, Reply]] = []
+        self.statements: list[tuple[str, Row, Reply]] = []
 
     def add(self, query: str, parameters: Row = ()) -> Reply:
         """A statement whose parameters stand for its ``%s``, in order; integers as ``Int2``, ``Int8``."""
         reply = Reply(self._connection)
-        self._statements.append((query, parameters, reply))
+        self.statements.append((query, parameters, reply))
         return reply
 
     async def send(self) -> None:
@@ -102,14 +103,14 @@ class Batch:
         pgconn, adaptation = connection.pgconn, connection.adaptation
         opening = connection.opening
         if opening is None:
-            missing = [query for query, _, _ in self._statements if query not in prepared]
+            missing = [query for query, _, _ in self.statements if query not in prepared]
             if missing:
                 await self._prepare(sorted(set(missing)))
         elif pgconn.transaction_status == _NO_TRANSACTION:
             self._open(opening)
         pgconn.enter_pipeline_mode()
         try:
-            for query, parameters, _ in self._statements:
+            for query, parameters, _ in self.statements:
                 values = formats = None
                 if parameters:
                     wanted, formats = _formats(len(parameters))
@@ -117,19 +118,19 @@ class Batch:
                 if opening is None:
                     pgconn.send_query_prepared(prepared[query], values, formats, _BINARY)
                 else:
-                    pgconn.send_query_params(_numbered(query), values, None, formats, _BINARY)
+                    pgconn.send_query_params(number_placeholders(query), values, None, formats, _BINARY)
             pgconn.pipeline_sync()
             results = await connection.converse(_replies(pgconn))
         finally:
             _leave_pipeline_mode(connection)
         _require_success(connection, results)
-        for (_, _, reply), result in zip(self._statements, results, strict=True):
+        for (_, _, reply), result in zip(self.statements, results, strict=True):
             reply.receive(result)
 
     def _open(self, opening: str) -> None:
         """Put this statement first in the transaction that the batch begins, explicitly or not."""
-        place = 1 if self._statements[0][0].startswith("BEGIN") else 0
-        self._statements.insert(place, (opening, (), Reply(self._connection)))
+        place = 1 if self.statements[0][0].startswith("BEGIN") else 0
+        self.statements.insert(place, (opening, (), Reply(self._connection)))
 
     async def _prepare(self, queries: Sequence[str]) -> None:
         """Prepare statements: a round trip of its own, once for each connection.
@@ -143,7 +144,7 @@ class Batch:
         pgconn.enter_pipeline_mode()
         try:
             for query, name in named.items():
-                pgconn.send_prepare(name, _numbered(query))
+                pgconn.send_prepare(name, number_placeholders(query))
             pgconn.pipeline_sync()
             results = await connection.converse(_replies(pgconn))
         finally:
@@ -159,7 +160,7 @@ def _formats(parameters: int) -> tuple[Sequence[PyFormat], Sequence[Format]]:
 
 
 @cache
-def _numbered(query: str) -> bytes:
+def number_placeholders(query: str) -> bytes:
     """The statement with PostgreSQL's own placeholders."""
     first, *others = query.split("%s")
     return (first + "".join(f"${number}{part}" for number, part in enumerate(others, 1))).encode()

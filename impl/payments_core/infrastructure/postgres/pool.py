@@ -60,7 +60,7 @@ class Pool(AsyncConnectionPool[Connection]):
         self.waits: Waits = NO_METRICS
         self._at_hand: deque[Connection] = deque()
         self._waiting_for_one = 0
-        self._in_use = 0
+        self.in_use = 0
         self._timer: asyncio.TimerHandle | None = None
         self._returns: set[asyncio.Task[None]] = set()
 
@@ -78,7 +78,7 @@ class Pool(AsyncConnectionPool[Connection]):
             connection = self._at_hand.popleft()
             if not connection.has_ended():
                 self.waits.pool_wait(0.0)
-                self._in_use += 1
+                self.in_use += 1
                 return connection
             await self._discard(connection)
         asked = perf_counter()
@@ -88,11 +88,11 @@ class Pool(AsyncConnectionPool[Connection]):
             while (connection := await super().getconn(until - perf_counter())).has_ended():
                 await self._discard(connection)
         except PoolTimeout:
-            if self._in_use:
-                raise PoolExhausted(f"all {self._in_use} connections are in use") from None
+            if self.in_use:
+                raise PoolExhausted(f"all {self.in_use} connections are in use") from None
             raise
         else:
-            self._in_use += 1
+            self.in_use += 1
             return connection
         finally:
             self._waiting_for_one -= 1
@@ -113,7 +113,7 @@ class Pool(AsyncConnectionPool[Connection]):
         A request that was cancelled may leave it in pipeline mode, where the next statement would seem to
         succeed, yet wait for a sync that never comes, and not be committed: it is closed.
         """
-        self._in_use -= 1
+        self.in_use -= 1
         pgconn = connection.pgconn
         try:
             if pgconn.pipeline_status != PipelineStatus.OFF:

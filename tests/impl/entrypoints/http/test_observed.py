@@ -27,15 +27,14 @@ from payments_core.entrypoints import bulk
 from payments_core.entrypoints.logs import configure_logs, describe_failure, stamp
 from payments_core.entrypoints.metrics import MULTIPROCESS_VARIABLE, Metrics
 from payments_core.entrypoints.settings import Settings
-from payments_core.entrypoints.wiring import postgres_app
-from payments_core.infrastructure.postgres.store import PostgresPaymentStore
+from payments_core.entrypoints.wiring import postgres_app, postgres_store
 from payments_verify.systems.memory_store import InMemoryPaymentStore
 from tests.support.api import problem, running
 from tests.support.guarded import guarded_over, sample_of
 from tests.support.postgres import Database
 from tests.support.processes import Server, serving
 from tests.support.rows import AUTHORIZED, insert, payment, update
-from tests.support.stores import NOON, Kit, stored
+from tests.support.stores import NOON, Kit, PostgresKit, stored
 
 LIMIT_S = 30.0
 LATE_S = bulk.LATE_S
@@ -317,9 +316,9 @@ async def test_what_nobody_looks_at_is_counted_all_the_same() -> None:
     metrics = Metrics()
     for _ in range(2_500):
         metrics.lock_wait(0.5)
-    assert len(metrics._noted) == 500
+    assert len(metrics.noted) == 500
     await asyncio.sleep(5 * LATE_S)
-    assert len(metrics._noted) == 0  # another process may be asked, which knows what has been counted
+    assert len(metrics.noted) == 0  # another process may be asked, which knows what has been counted
     metrics.pool_wait(0.5)
     exposition = metrics.exposition().decode()
     assert sample_of(exposition, "payments_lock_wait_seconds_sum") == 1250
@@ -333,11 +332,10 @@ def test_metrics_need_no_event_loop() -> None:
 
 
 @pytest.mark.anyio
-async def test_waits_are_measured(postgres: Kit) -> None:
-    store = postgres.store
-    assert isinstance(store, PostgresPaymentStore)
-    async with guarded_over(store) as service:
-        store._waits = service.metrics
+async def test_waits_are_measured(postgres: PostgresKit) -> None:
+    metrics = Metrics()
+    store = postgres_store(postgres.pool, waits=metrics)
+    async with guarded_over(store, metrics=metrics) as service:
         path = f"/payments/{uuid4()}"
         await service.http.put(path, json={"amount_cents": 500})
         async with store.lock(UUID(path.removeprefix("/payments/"))):

@@ -81,7 +81,7 @@ async def test_values_travel_as_binary(connection: Connection) -> None:
     batch = Batch(connection)
     found = batch.add("SELECT %s::bigint", (Int8(258),))
     await batch.send()
-    assert found._received().get_value(0, 0) == (258).to_bytes(8, "big")
+    assert found.received().get_value(0, 0) == (258).to_bytes(8, "big")
 
 
 async def test_after_an_error_nothing_runs_and_the_connection_serves_on(connection: Connection) -> None:
@@ -149,5 +149,5 @@ async def test_what_owes_answers_is_closed_and_not_used_again(
 
 
 def test_placeholders_are_numbered_in_order() -> None:
-    assert batches._numbered("SELECT %s, (%s), %s") == b"SELECT $1, ($2), $3"
-    assert batches._numbered("COMMIT") == b"COMMIT"
+    assert batches.number_placeholders("SELECT %s, (%s), %s") == b"SELECT $1, ($2), $3"
+    assert batches.number_placeholders("COMMIT") == b"COMMIT"

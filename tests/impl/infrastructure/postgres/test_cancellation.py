@@ -23,16 +23,15 @@ from payments_core.domain.payment import FailureReason, Payment
 from payments_core.domain.values import SECOND
 from payments_core.entrypoints.http.views import capture_answer
 from payments_core.entrypoints.settings import Settings
-from payments_core.entrypoints.wiring import contention, make_pool, postgres_store
+from payments_core.entrypoints.wiring import make_pool, postgres_store
 from payments_core.infrastructure.postgres import connection as connections
 from payments_core.infrastructure.postgres.connection import Connection
 from payments_core.infrastructure.postgres.pool import Pool
-from payments_core.infrastructure.postgres.readiness import Readiness
 from payments_core.infrastructure.postgres.store import PostgresPaymentStore
 from tests.support.cancelling import Cancellation, Request
 from tests.support.payments import FULL, KEY, LONG, SHORT, authorized, created
 from tests.support.postgres import Database
-from tests.support.stores import NOON, POOL, Contents, Kit
+from tests.support.stores import NOON, POOL, Contents, Kit, PostgresKit
 
 pytestmark = pytest.mark.anyio
 
@@ -143,8 +142,8 @@ async def test_a_replay_changes_nothing(postgres: Kit, monitor: Monitor, again: 
 
 
 @pytest.fixture
-async def patient(clocked_database: Database) -> AsyncIterator[PostgresPaymentStore]:
-    """A store that waits for locks much longer than these tests wait for it."""
+async def patient_pool(clocked_database: Database) -> AsyncIterator[Pool]:
+    """Connections that wait for locks much longer than these tests wait for them."""
     settings = Settings(
         database_url=clocked_database.app_dsn,
         pool_min=POOL,
@@ -156,7 +155,13 @@ async def patient(clocked_database: Database) -> AsyncIterator[PostgresPaymentSt
     )
     async with make_pool(settings) as pool:
         await pool.wait()
-        yield postgres_store(pool)
+        yield pool
+
+
+@pytest.fixture
+def patient(patient_pool: Pool) -> PostgresPaymentStore:
+    """A store over them."""
+    return postgres_store(patient_pool)
 
 
 async def ended(task: asyncio.Task[object]) -> bool:
@@ -183,20 +188,20 @@ async def test_a_capture_that_waits_for_the_lock(
 
 @pytest.mark.parametrize("dropped", [0, 1, 3])
 async def test_a_request_to_cancel_that_is_dropped_is_made_again(
-    postgres: Kit, patient: PostgresPaymentStore, monkeypatch: pytest.MonkeyPatch, dropped: int
+    postgres: Kit, patient_pool: Pool, monkeypatch: pytest.MonkeyPatch, dropped: int
 ) -> None:
     """As PostgreSQL drops one that comes between two statements. The connection can be used again."""
     requests = drop_requests_to_cancel(monkeypatch, dropped)
-    assert await given_up_while_it_waits(postgres, patient) == []
+    assert await given_up_while_it_waits(postgres, patient_pool) == []
     assert len(requests) == dropped + 1
 
 
 async def test_a_server_that_never_hears_of_it_loses_the_connection(
-    postgres: Kit, patient: PostgresPaymentStore, monkeypatch: pytest.MonkeyPatch
+    postgres: Kit, patient_pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "_PATIENCE_S", 0.2)
     drop_requests_to_cancel(monkeypatch, 1_000)
-    closed = await given_up_while_it_waits(postgres, patient)
+    closed = await given_up_while_it_waits(postgres, patient_pool)
     assert len(closed) == 1
 
 
@@ -214,23 +219,23 @@ def drop_requests_to_cancel(monkeypatch: pytest.MonkeyPatch, count: int) -> list
     return requests
 
 
-async def given_up_while_it_waits(postgres: Kit, store: PostgresPaymentStore) -> list[int]:
+async def given_up_while_it_waits(postgres: Kit, pool: Pool) -> list[int]:
     """Give a capture up that waits for the lock; the server processes of connections that were closed."""
     payment = await authorized(postgres)
-    before = await processes(store)
+    before, store = await processes(pool), postgres_store(pool)
     async with postgres.store.lock(payment.payment_id):
         task = asyncio.create_task(CapturePayment(store, capture_answer)(payment.payment_id, KEY, FULL))
         await asyncio.sleep(A_MOMENT_S)
         task.cancel()
         assert await ended(task)
     assert len(before) == POOL
-    return sorted(before - await processes(store))
+    return sorted(before - await processes(pool))
 
 
-async def processes(store: PostgresPaymentStore) -> set[int]:
-    """The server process of each connection of a store's pool."""
+async def processes(pool: Pool) -> set[int]:
+    """The server process of each connection of a pool."""
     async with AsyncExitStack() as held:
-        connections = [await held.enter_async_context(store._pool.connection()) for _ in range(POOL)]
+        connections = [await held.enter_async_context(pool.connection()) for _ in range(POOL)]
         return {connection.info.backend_pid for connection in connections}
 
 
@@ -319,9 +324,11 @@ async def test_a_batch_expires_whole_or_not_at_all(postgres: Kit, monitor: Monit
 
 
 @pytest.mark.invariant("I9")
-async def test_a_connection_is_not_lost_while_it_is_given_back(postgres: Kit, monitor: Monitor) -> None:
+async def test_a_connection_is_not_lost_while_it_is_given_back(
+    postgres: PostgresKit, monitor: Monitor
+) -> None:
     payment = await created(postgres)
-    pool: Pool = postgres.store._pool  # type: ignore[attr-defined]
+    pool = postgres.pool
     leave = asyncio.Event()
 
     async def request() -> None:
@@ -332,7 +339,7 @@ async def test_a_connection_is_not_lost_while_it_is_given_back(postgres: Kit, mo
         task = asyncio.create_task(request())
         await asyncio.sleep(A_MOMENT_S)
         # One waits, and another is busy with the pool, just when the request gives its connection back.
-        async with pool._lock:
+        async with pool._lock:  # noqa: SLF001 - there is no other way to keep psycopg's pool busy
             waiting = asyncio.create_task(pool.getconn())
             leave.set()
             await asyncio.sleep(A_MOMENT_S)
@@ -345,20 +352,19 @@ async def test_a_connection_is_not_lost_while_it_is_given_back(postgres: Kit, mo
     await every_connection_works(postgres, monitor)
 
 
-class PoolOfOnesOwn(PostgresPaymentStore):
-    """A store that keeps its connections itself, and does not ask in what state one comes back."""
+class PoolThatDoesNotLook(Pool):
+    """A pool that does not ask in what state a connection comes back."""
 
     def __init__(self, pool: Pool) -> None:
-        super().__init__(pool, Readiness(pool, frozenset()), contention(pool, Settings()))
-        self._free: list[Connection] = []
-        opened, self._pool = pool, self  # type: ignore[assignment]
-        self._opened = opened
+        super().__init__(open=False)
+        self.free: list[Connection] = []
+        self.opened = pool
 
-    async def getconn(self) -> Connection:
-        return self._free.pop() if self._free else await self._opened.getconn()
+    async def getconn(self, timeout: float | None = None) -> Connection:  # noqa: ASYNC109 - the pool's
+        return self.free.pop() if self.free else await self.opened.getconn(timeout)
 
     async def give_back(self, connection: Connection) -> None:
-        self._free.append(connection)
+        self.free.append(connection)
 
 
 async def test_a_pool_that_gives_a_connection_back_inside_its_transaction_is_found(
@@ -368,21 +374,24 @@ async def test_a_pool_that_gives_a_connection_back_inside_its_transaction_is_fou
     settings = Settings(database_url=clocked_database.app_dsn, pool_min=1, pool_max=POOL)
     payment = await authorized(postgres)
     async with make_pool(settings) as pool:
-        for store, found in ((postgres_store(pool), False), (PoolOfOnesOwn(pool), True)):
-            request = CapturePayment(store, capture_answer)
+        careless = PoolThatDoesNotLook(pool)
+        for used, found in ((pool, False), (careless, True)):
+            request = CapturePayment(postgres_store(used), capture_answer)
             await request((await authorized(postgres)).payment_id, KEY, FULL)  # prepares the statements
             # Cancelled in the round trip that locks: the transaction has begun, and nobody will end it.
             await Cancellation(1, again=False).run(request(payment.payment_id, KEY, FULL))
             await asyncio.sleep(A_MOMENT_S)
             left = await (await monitor.execute(SESSIONS)).fetchall()
-            assert [state.startswith("idle in transaction") for state, _ in left] == [True] * found, store
-        for connection in store._free:  # type: ignore[attr-defined]
+            assert [state.startswith("idle in transaction") for state, _ in left] == [True] * found, used
+        for connection in careless.free:
             await connection.close()
     await every_session_is_idle(monitor)
 
 
-async def test_a_connection_in_pipeline_mode_is_not_used_again(postgres: Kit, monitor: Monitor) -> None:
-    pool: Pool = postgres.store._pool  # type: ignore[attr-defined]
+async def test_a_connection_in_pipeline_mode_is_not_used_again(
+    postgres: PostgresKit, monitor: Monitor
+) -> None:
+    pool = postgres.pool
     for _ in range(2 * POOL):
         connection = await pool.getconn()
         connection.pgconn.enter_pipeline_mode()

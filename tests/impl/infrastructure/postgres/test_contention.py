@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -208,8 +209,9 @@ async def test_turns_of_a_payment_come_in_order_and_are_forgotten() -> None:
     first.release()
     await asyncio.gather(*waiting)
     assert order == [0, 1, 2, 3, 4]
+    kept = weakref.ref(first)
     del first, waiting
-    assert not bounds._turns
+    assert kept() is None
 
 
 async def test_a_refusal_for_want_of_room_is_told_from_a_wait_that_was_too_long() -> None:
@@ -219,14 +221,16 @@ async def test_a_refusal_for_want_of_room_is_told_from_a_wait_that_was_too_long(
     assert not isinstance(waited.value, PaymentHeld)
     with pytest.raises(PaymentHeld), bounds.locking(), bounds.locking():
         raise errors.LockNotAvailable
-    assert bounds._locking == 0
+    with pytest.raises(errors.LockNotAvailable) as waited, bounds.locking():
+        raise errors.LockNotAvailable
+    assert not isinstance(waited.value, PaymentHeld), "there is room to wait again"
 
     async def never() -> None:
-        raise PaymentHeld
+        raise PaymentHeld("its lock is held")
 
-    with pytest.raises(PaymentHeld):
-        await bounds.again_when_held(never)
-    assert bounds._waiting == 0
+    for _ in range(2):
+        with pytest.raises(PaymentHeld, match="its lock is held"):
+            await bounds.again_when_held(never)
 
 
 @pytest.mark.parametrize(("size", "share"), [(1, 1), (2, 1), (3, 1), (10, 5)])

@@ -141,7 +141,7 @@ async def test_ended_while_idle_every_request_is_served(
 
 async def reset(network: Network, _server: EmbeddedPostgres) -> None:
     for link in network.links:
-        to = link._to_service.to
+        to = link.to_service.to
         assert to is not None
         raw = to.get_extra_info("socket")
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

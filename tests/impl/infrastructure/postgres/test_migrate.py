@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from yoyo.backends import PostgresqlPsycopgBackend
 
 from payments_core.infrastructure.postgres import migrate as module
 from payments_core.infrastructure.postgres.migrate import MigrationError, migrate, pending, roll_back
@@ -109,7 +110,7 @@ def test_a_migration_and_its_record_commit_together(
         raise KeyboardInterrupt
 
     (migrations / "1-table.sql").write_text("CREATE TABLE t ();")
-    monkeypatch.setattr(module._Backend, "mark_one", die)
+    monkeypatch.setattr(PostgresqlPsycopgBackend, "mark_one", die)
     with pytest.raises(KeyboardInterrupt):
         migrate(empty_database.dsn)
     monkeypatch.undo()

@@ -8,7 +8,7 @@ import pytest
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool
 from payments_core.infrastructure.postgres import statements
-from payments_core.infrastructure.postgres.batch import _numbered
+from payments_core.infrastructure.postgres.batch import number_placeholders
 from payments_core.infrastructure.postgres.connection import Connection
 from tests.support.postgres import Database
 
@@ -28,7 +28,7 @@ READS_NOTHING = {"INSERT_PAYMENT", "INSERT_ATTEMPT", "RIGHTS"}
 async def plan(connection: Connection, statement: str) -> str:
     """The plan that is kept for a prepared statement: the one for any parameters."""
     await connection.execute("SET plan_cache_mode = force_generic_plan")
-    await connection.execute(b"PREPARE statement AS " + _numbered(statement))
+    await connection.execute(b"PREPARE statement AS " + number_placeholders(statement))
     nothing = ", ".join(["NULL"] * statement.count("%s"))
     executed = f"EXECUTE statement({nothing})" if nothing else "EXECUTE statement"
     rows = await (await connection.execute(f"EXPLAIN {executed}".encode())).fetchall()

@@ -146,7 +146,7 @@ async def test_those_that_came_back_are_not_in_use(pool: Pool) -> None:
     await taken[2].close()
     await give_back(pool, taken)
     await give_back(pool, await take(pool, SIZE))
-    assert pool._in_use == 0
+    assert pool.in_use == 0
 
 
 async def test_what_nobody_uses_goes_back_to_the_pool_of_psycopg(
@@ -167,10 +167,10 @@ async def test_one_whose_time_is_over_is_replaced(
     shared_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pools, "AT_HAND_S", 0.1)
-    async with make_pool(Settings(database_url=shared_database.app_dsn, pool_min=1, pool_max=1)) as pool:
+    pool = make_pool(Settings(database_url=shared_database.app_dsn, pool_min=1, pool_max=1))
+    pool.max_lifetime = 0.0
+    async with pool:
         first = await pool.getconn()
-        pool.max_lifetime = 0.0
-        first._expire_at = 0.0
         await pool.give_back(first)
         await until(lambda: bool(first.closed))
         async with pool.connection() as second:

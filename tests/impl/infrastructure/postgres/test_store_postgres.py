@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from unittest.mock import AsyncMock
 from uuid import UUID
 
 import psycopg
@@ -18,7 +19,7 @@ from payments_core.infrastructure.postgres.readiness import Readiness
 from payments_core.infrastructure.postgres.store import CommitFailed
 from tests.support.payments import FULL, KEY, authorized, created, refusal, store_attempts, success
 from tests.support.postgres import Database
-from tests.support.stores import NOON, POOL, Kit
+from tests.support.stores import NOON, POOL, Kit, PostgresKit
 
 pytestmark = pytest.mark.anyio
 
@@ -74,14 +75,19 @@ async def test_a_batch_of_which_one_is_refused_stores_none(postgres: Kit) -> Non
 
 
 @pytest.mark.invariant("I7")
-async def test_a_commit_that_the_database_answers_with_rollback_is_an_error(postgres: Kit) -> None:
+async def test_a_commit_that_the_database_answers_with_rollback_is_an_error(
+    postgres: PostgresKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
     payment = await authorized(postgres)
+    connection = await postgres.pool.getconn()
+    monkeypatch.setattr(postgres.pool, "getconn", AsyncMock(return_value=connection))
     async with postgres.store.lock(payment.payment_id) as locked:
         assert locked is not None
         with pytest.raises(psycopg.errors.DivisionByZero):
-            await locked._connection.execute("SELECT 1 / 0")  # type: ignore[attr-defined]
+            await connection.execute("SELECT 1 / 0")
         with pytest.raises(CommitFailed, match="'ROLLBACK' to COMMIT"):
             await locked.commit()
+    monkeypatch.undo()
     await still_serves(postgres)
 
 
@@ -171,7 +177,7 @@ async def test_a_capture_is_two_round_trips_in_the_order_of_the_protocol(
     original = Batch.send
 
     async def spy(batch: Batch) -> None:
-        sent.append([query for query, _, _ in batch._statements])
+        sent.append([query for query, _, _ in batch.statements])
         await original(batch)
 
     monkeypatch.setattr(Batch, "send", spy)
