@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from lab.bench.arrivals import Arrivals
 from lab.bench.lingering import hold
-from payments_verify.payments.actors import Race, body_of, send
+from payments_verify.payments.actors import RacedPayments, body_of, send
 from payments_verify.payments.inputs import EPOCH
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.race_judge import Violation, violation_in
@@ -92,7 +92,7 @@ class Uncontrolled:
         return violation_in(raced, range(events))
 
     async def _race(self, arrivals: Arrivals) -> RaceResult:
-        race = Race((str(uuid4()),), (self._now + WINDOW,), self._now)
+        race = RacedPayments((str(uuid4()),), (self._now + WINDOW,), self._now)
         before = await self._prepared(race)
         events = count()
         actors = self._scenario.actors
@@ -112,7 +112,7 @@ class Uncontrolled:
         operations = tuple(operation for process in processes for operation in process.operations)
         return RaceResult(race.payments, tuple(before), operations, tuple(after), race.now)
 
-    async def _prepared(self, race: Race) -> list[Exchange]:
+    async def _prepared(self, race: RacedPayments) -> list[Exchange]:
         steps = _PREPARATION[: self._scenario.prepared.value]
         before = [await self._exchange(f, race, arguments) for f, arguments in steps]
         if self._scenario.prepared is Prepared.AUTHORIZED:
@@ -124,7 +124,7 @@ class Uncontrolled:
         return before
 
     async def _act(
-        self, actor: Actor, process: FreeProcess, race: Race, arrivals: Arrivals, at: float
+        self, actor: Actor, process: FreeProcess, race: RacedPayments, arrivals: Arrivals, at: float
     ) -> None:
         if isinstance(actor, Holder):
             held = arrivals.held(self._rng)
@@ -138,7 +138,7 @@ class Uncontrolled:
         await _until(at)
         await body_of(actor, service, race)(process)
 
-    async def _exchange(self, f: str, race: Race, arguments: dict[str, Any]) -> Exchange:
+    async def _exchange(self, f: str, race: RacedPayments, arguments: dict[str, Any]) -> Exchange:
         invocation = Invocation(f, {"payment": race.payments[0], **arguments})
         return Exchange(invocation, await send(self._system.clients[0], invocation))
 

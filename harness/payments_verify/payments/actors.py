@@ -25,7 +25,7 @@ _REFUSED_IN = {"pending": "not_authorized", "captured": "already_captured", "fai
 
 
 @dataclass
-class Race:
+class RacedPayments:
     """The payments that are raced for.
 
     Attributes:
@@ -46,15 +46,15 @@ class Race:
     sends_are_steps: bool = False
 
 
-def body_of(actor: Actor, service: ServiceUnderTest, race: Race) -> Body:
+def body_of(actor: Actor, service: ServiceUnderTest, raced: RacedPayments) -> Body:
     """What an actor does in a race."""
     match actor:
         case Client():
-            return lambda process: _send_commands(process, actor, service, race)
+            return lambda process: _send_commands(process, actor, service, raced)
         case Holder():
-            return lambda process: _hold(process, actor.leaving, race)
+            return lambda process: _hold(process, actor.leaving, raced)
         case Tick():
-            return lambda process: _tick(process, actor, service, race)
+            return lambda process: _tick(process, actor, service, raced)
         case Sweeper():
             return lambda process: _sweep(process, service)
 
@@ -67,27 +67,29 @@ async def send(client: Sender, invocation: Invocation) -> Observation:
         return Observation("unknown", {"error": str(error)})
 
 
-async def _send_commands(process: Process, actor: Client, service: ServiceUnderTest, race: Race) -> None:
+async def _send_commands(
+    process: Process, actor: Client, service: ServiceUnderTest, raced: RacedPayments
+) -> None:
     for command in actor.commands:
-        invocation = Invocation(command.f, {"payment": race.payments[command.payment], **command.arguments})
-        for _ in range(race.patience):
+        invocation = Invocation(command.f, {"payment": raced.payments[command.payment], **command.arguments})
+        for _ in range(raced.patience):
             operation = process.begin(invocation)
-            if race.sends_are_steps:
+            if raced.sends_are_steps:
                 await process.point(f"{command.name}{SENT}", ANYTHING)
             process.end(operation, await send(service.client, invocation))
             if operation.result.kind != "unknown":
                 break
 
 
-async def _tick(process: Process, actor: Tick, service: ServiceUnderTest, race: Race) -> None:
-    target = race.ends[actor.payment] + actor.offset
+async def _tick(process: Process, actor: Tick, service: ServiceUnderTest, raced: RacedPayments) -> None:
+    target = raced.ends[actor.payment] + actor.offset
     operation = process.begin(Invocation("clock", {"now": target}))
     await process.point(actor.name, TICK)
     # The clock does not go back: a tick to an instant that has passed leaves it where it is.
-    race.now = max(race.now, target)
-    operation.value = Invocation("clock", {"now": race.now})
-    await service.set_clock(race.now)
-    process.end(operation, Observation("ok", {"now": race.now}))
+    raced.now = max(raced.now, target)
+    operation.value = Invocation("clock", {"now": raced.now})
+    await service.set_clock(raced.now)
+    process.end(operation, Observation("ok", {"now": raced.now}))
 
 
 async def _sweep(process: Process, service: ServiceUnderTest) -> None:
@@ -101,19 +103,19 @@ async def _sweep(process: Process, service: ServiceUnderTest) -> None:
         process.end(operation, Observation("ok", {}))
 
 
-async def _hold(process: Process, leaving: Leaving, race: Race) -> None:
+async def _hold(process: Process, leaving: Leaving, raced: RacedPayments) -> None:
     # Opened before the race: a new connection takes its time.
-    holder = race.holder
+    holder = raced.holder
     assert holder is not None
     if leaving is Leaving.VOIDED:
-        await _void(process, holder, race)
+        await _void(process, holder, raced)
     else:
-        await _only_hold(process, holder, leaving, race)
+        await _only_hold(process, holder, leaving, raced)
 
 
-async def _void(process: Process, holder: RowHolder, race: Race) -> None:
-    operation = process.begin(Invocation("fail", {"payment": race.payments[0], "reason": "voided"}))
-    state = await holder.lock(race.payments[0])
+async def _void(process: Process, holder: RowHolder, raced: RacedPayments) -> None:
+    operation = process.begin(Invocation("fail", {"payment": raced.payments[0], "reason": "voided"}))
+    state = await holder.lock(raced.payments[0])
     voided = await holder.void()
     await holder.commit()
     if voided:
@@ -122,12 +124,12 @@ async def _void(process: Process, holder: RowHolder, race: Race) -> None:
         process.end(operation, Observation("fail", {"outcome": _REFUSED_IN[state]}))
 
 
-async def _only_hold(process: Process, holder: RowHolder, leaving: Leaving, race: Race) -> None:
-    locking = process.begin(Invocation("lock", {"payment": race.payments[0]}))
-    await holder.lock(race.payments[0])
+async def _only_hold(process: Process, holder: RowHolder, leaving: Leaving, raced: RacedPayments) -> None:
+    locking = process.begin(Invocation("lock", {"payment": raced.payments[0]}))
+    await holder.lock(raced.payments[0])
     if leaving is Leaving.ROLLED_BACK:
         await holder.void()
     process.end(locking, Observation("ok", {}))
-    unlocking = process.begin(Invocation("unlock", {"payment": race.payments[0]}))
+    unlocking = process.begin(Invocation("unlock", {"payment": raced.payments[0]}))
     await (holder.commit() if leaving is Leaving.ONLY_LOCKED else holder.roll_back())
     process.end(unlocking, Observation("ok", {}))

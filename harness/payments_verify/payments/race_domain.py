@@ -14,8 +14,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from payments_model import Pending, Record
-from payments_verify.payments.actors import Race as Payments
-from payments_verify.payments.actors import body_of, send
+from payments_verify.payments.actors import RacedPayments, body_of, send
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.preparation import Before, Wait, records_after
 from payments_verify.payments.race_judge import Judge, Violation
@@ -124,7 +123,7 @@ class RaceDomain:
         """Make a judge that asks the model."""
         return Judge(faults=hurt)
 
-    async def _end(self, payments: Payments, *, is_usable: bool) -> None:
+    async def _end(self, payments: RacedPayments, *, is_usable: bool) -> None:
         """Void what a run that cannot be used has left authorized."""
         if not is_usable:
             await void(self._service, payments.payments)
@@ -155,19 +154,19 @@ class RaceDomain:
         limits = self._service.limits
         return replace(limits, stall=min(limits.stall, _QUICK_STALL)) if facts.answers_alone else limits
 
-    def _names(self, payments: Payments) -> Mapping[Hashable, Hashable]:
+    def _names(self, payments: RacedPayments) -> Mapping[Hashable, Hashable]:
         ids = (self._service.id_of(payment) for payment in payments.payments)
         return {UUID(each): UUID(int=number) for number, each in enumerate(ids)}
 
-    def _new_payments(self, facts: Facts, *, hurt: bool) -> Payments:
+    def _new_payments(self, facts: Facts, *, hurt: bool) -> RacedPayments:
         count = 1 + max(_payments_of(self._before, self._racing), default=0)
         records, now = records_after(self._before, self._start, count)
         ids = tuple(str(uuid4()) for _ in records)
         ends = tuple(_end_of_window(record, now) for record in records)
         patience = _PATIENCE if hurt else 1
-        return Payments(ids, ends, self._start, patience, sends_are_steps=facts.answers_alone)
+        return RacedPayments(ids, ends, self._start, patience, sends_are_steps=facts.answers_alone)
 
-    async def _take(self, each: Before, payments: Payments, *, hurt: bool) -> Exchange:
+    async def _take(self, each: Before, payments: RacedPayments, *, hurt: bool) -> Exchange:
         """Send one command of those before the race, or move the clock."""
         if isinstance(each, Command):
             return await self._exchange(each.f, payments.payments[each.payment], each.arguments, hurt=hurt)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from payments_verify.payments.actors import Race as Payments
+from payments_verify.payments.actors import RacedPayments
 from payments_verify.payments.inputs import EPOCH
 from payments_verify.payments.preparation import Before, Wait
 from payments_verify.payments.race_domain import RaceDomain, void
@@ -37,7 +37,7 @@ class ScenarioDomain(RaceDomain):
             await self._service.set_clock(self._start)
             await self._service.sweep()
 
-    async def _end(self, payments: Payments, *, is_usable: bool) -> None:
+    async def _end(self, payments: RacedPayments, *, is_usable: bool) -> None:
         """Go on from the present time, and leave nothing that a later sweep could find."""
         self._start = payments.now
         if self._sweeps or not is_usable:
