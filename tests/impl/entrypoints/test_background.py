@@ -167,7 +167,7 @@ async def raises_once(where: str, monkeypatch: pytest.MonkeyPatch) -> int:
                 yield due
 
     if where == "log":
-        monkeypatch.setattr(sweeper_module._log, "info", raise_once, raising=False)
+        monkeypatch.setattr(sweeper_module._log, "info", raise_once, raising=False)  # noqa: SLF001 - its log fails
     async with asyncio.timeout(LIMIT_S), Sweeper(Failing(lambda: 0), 0.01, 10, 1, expired).running():
         await enough.wait()
     assert raised
