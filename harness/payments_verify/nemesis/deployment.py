@@ -18,7 +18,8 @@ POOL_MAX = 5
 """Connections of each process of the service."""
 
 _PROCESSES = 2
-_REQUEST_LIMIT_S = 6.0
+_REQUEST_LIMIT_S = 8.0
+"""Twice what a request of the service may take: whoever is not answered by then never is."""
 ENVIRONMENT = {
     "PAYMENTS_LOG_LEVEL": "warning",
     "PAYMENTS_POOL_MAX": str(POOL_MAX),

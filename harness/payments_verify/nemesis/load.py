@@ -17,6 +17,8 @@ from itertools import count
 from typing import Any
 from uuid import UUID
 
+import httpx
+
 from payments_verify.binding import BoundClient, Http, Response, own_client
 from payments_verify.payments.observations import Invocation, Observation, UnreadableAnswerError
 from pgweave.history.recorder import Recorder
@@ -39,6 +41,7 @@ class Habits:
         clients: payments that are under way at a time.
         disconnect: the share of requests whose client closes the connection without having waited.
         early: the share of captures that are sent a second time before the first was answered.
+        answered: whether nothing is broken any more, so that every request has to be answered in time.
         stay: whether for now they all wait for their answers, whatever ``disconnect`` says.
     """
 
@@ -46,6 +49,7 @@ class Habits:
     disconnect: float = 0.01
     early: float = 0.05
     stay: bool = False
+    answered: bool = False
 
 
 @dataclass
@@ -83,15 +87,25 @@ class Tally:
 class Watched:
     """Sends requests, and notes answers that may not be given even while the database is down."""
 
-    def __init__(self, http: Http, tally: Tally) -> None:
+    def __init__(self, http: Http, tally: Tally, habits: Habits) -> None:
         self._http = http
         self._tally = tally
+        self._habits = habits
 
     async def request(
         self, method: str, path: str, /, *, headers: Mapping[str, str], json: Mapping[str, Any] | None
     ) -> Response:
-        """Send a request; a 5xx has to be a 503 that says when to come again."""
-        response = await self._http.request(method, path, headers=headers, json=json)
+        """Send a request; a 5xx has to be a 503 that says when to come again.
+
+        Where nothing is broken any more, every request is answered in time.
+        """
+        is_answered = self._habits.answered
+        try:
+            response = await self._http.request(method, path, headers=headers, json=json)
+        except httpx.ReadTimeout as late:
+            if is_answered:
+                self._tally.find(f"liveness: {method} {path}, sent after the repair: {late}")
+            raise
         if response.status_code >= 500 and not (
             response.status_code == 503 and "retry-after" in response.headers
         ):
@@ -143,7 +157,7 @@ class Load:
         self._habits = habits
         self._recorder = recorder
         self._rng = rng
-        clients = [own_client(Watched(http, self.tally)) for http in pools]
+        clients = [own_client(Watched(http, self.tally, habits)) for http in pools]
         self._balancer = Balancer(clients, rng)
         self._processes = count()
         self._finishing = False
@@ -153,6 +167,10 @@ class Load:
         """Let the clients begin, and the service sweep: at any time, as far as the history knows."""
         self._recorder.invoke(next(self._processes), "sweep", {})
         self._tasks = [asyncio.create_task(self._work()) for _ in range(self._habits.clients)]
+
+    def expect_answers(self) -> None:
+        """From now on a request that is not answered in time is wrong: nothing is broken any more."""
+        self._habits.answered = True
 
     async def finish(self) -> None:
         """Begin no new payment, and wait until every client has its answers."""

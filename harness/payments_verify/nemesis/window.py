@@ -1,7 +1,7 @@
 """A window of a soak: one history, in one file.
 
 Clients work; something goes wrong, and is put right; everybody gets an answer; and then it is seen what the
-service has left behind, and what the database holds.
+service has left behind, whether what is due expires, and what the database holds.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import psycopg
 from payments_verify.binding import Http
 from payments_verify.nemesis.deployment import Deployment
 from payments_verify.nemesis.fault import Fault
+from payments_verify.nemesis.liveness import stands_still
 from payments_verify.nemesis.load import Habits, Load, Tally
 from payments_verify.nemesis.rows import look
 from payments_verify.nemesis.settle import SERVE_LIMIT_S, left_behind, serve_again
@@ -140,8 +141,10 @@ async def play(
                 await asyncio.sleep(pace.lead)
                 await _strike(deployment, plan, pools, report, rng, pace)
                 await asyncio.sleep(pace.tail)
+                load.expect_answers()
                 await load.finish()
                 tally.findings += await left_behind(deployment, pools)
+                tally.findings += await stands_still(deployment, pools)
                 await look(deployment.cluster, load)
         report.is_complete = True
     finally:

@@ -1,0 +1,55 @@
+"""Whether what has to happen does, once all is repaired: what is due expires, and every process sweeps."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+
+from payments_verify.binding import Http
+from payments_verify.nemesis.deployment import Deployment
+
+EXPIRY_LIMIT_S = 20.0
+"""How long what is due may stay so: by `specs/operations.md` 16.6 s with the settings of a deployment."""
+
+_BEAT_S = 0.02
+_LAST_SWEEP = re.compile(r"^payments_last_sweep_timestamp_seconds (\S+)$", re.MULTILINE)
+_STOPPED = re.compile(r'^payments_background_task_running\{task="(\w+)"\} 0\.0$', re.MULTILINE)
+_DUE = b"SELECT count(*) FROM payments WHERE state = 'authorized' AND capture_expires_at <= payment_clock()"
+
+
+async def stands_still(deployment: Deployment, pools: Sequence[Http]) -> list[str]:
+    """What does not go on, if anything: due payments, sweepers, tasks beside the requests."""
+    found = await asyncio.gather(_due(deployment), *map(_process, pools))
+    return [each for each in found if each is not None]
+
+
+async def _due(deployment: Deployment) -> str | None:
+    deadline = asyncio.get_running_loop().time() + EXPIRY_LIMIT_S
+    async with deployment.cluster.connect() as connection:
+        while True:
+            row = await (await connection.execute(_DUE)).fetchone()
+            assert row is not None
+            if not row[0]:
+                return None
+            if asyncio.get_running_loop().time() > deadline:
+                return f"liveness: {row[0]} payments are due, and have not expired for {EXPIRY_LIMIT_S:g} s"
+            await asyncio.sleep(_BEAT_S)
+
+
+async def _process(http: Http) -> str | None:
+    """See that a process sweeps once more, and that it is ready with all that it runs."""
+    deadline = asyncio.get_running_loop().time() + EXPIRY_LIMIT_S
+    before = _LAST_SWEEP.findall(await _metrics(http))
+    while (now := await _metrics(http)) and _LAST_SWEEP.findall(now) == before:
+        if asyncio.get_running_loop().time() > deadline:
+            return f"liveness: a process has not swept for {EXPIRY_LIMIT_S:g} s"
+        await asyncio.sleep(_BEAT_S)
+    if stopped := _STOPPED.findall(now):
+        return f"liveness: a process says that it does not run any more: {', '.join(stopped)}"
+    ready = await http.request("GET", "/readyz", headers={}, json=None)
+    return None if ready.status_code == 200 else f"liveness: a process is not ready: {ready.text}"
+
+
+async def _metrics(http: Http) -> str:
+    return (await http.request("GET", "/metrics", headers={}, json=None)).text
