@@ -27,6 +27,7 @@ SweeperLocks == TRUE    \* whether the sweeper locks what it finds due
 KeyWithCapture == TRUE  \* whether the attempt is stored in the transaction that moves the payment
 CommitLast == TRUE      \* whether the lock is kept until the payment is moved
 ClockStepsBack == FALSE \* whether the clock may be set back
+SweeperOutlives == TRUE \* whether the sweeper goes on after a fault
 BeginsAt == 0           \* what the clock shows when the race begins
 
 AfterTheLock == "after the lock"
@@ -364,7 +365,7 @@ Tick(p) ==
 UnderWay(p) == at[p] \notin {"begin", "done", "tick", "read", "create", "look", "due"}
 
 \* Where it begins again.
-Again(p) == First(p, Len(answers[p]))
+Again(p) == IF Does(p) = "sweeps" /\ ~SweeperOutlives THEN "ended" ELSE First(p, Len(answers[p]))
 
 \* The transaction ends with nothing done: the connection is cut before a statement or while it waits, the
 \* service's process ends, a limit on waiting is reached, or the database takes it back (40001, 40P01).

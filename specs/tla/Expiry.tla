@@ -22,5 +22,8 @@ ExpirySpec ==
 
 Due == row.state = "authorized" /\ ~WindowOpen(row, now)
 DuePaymentsExpire == Due ~> ~Due
+
+\* A key is in progress while its decision is written and not committed: it is decided, or as if never asked for.
+KeysEnd == \A p \in Processes : wrote[p].attempt # NoAttempt ~> wrote[p].attempt = NoAttempt
 RequestsAnswered == <>(\A p \in Processes : Requests(p) => at[p] = "done")
 =============================================================================

@@ -23,7 +23,19 @@ from tests.support.tla import FOLDER, Change, changed, tlc
 MODELS = read_models(FOLDER)
 QUICK = ("same-key-twice", "read-while-captured", "weakened-clock-in-lock")
 
-PROPERTIES = (*("I2", "I8", "I10", "I11", "EveryRequestAnswered", "DuePaymentsExpire", "EachWithItsEvent"),)
+PROPERTIES = (
+    *(
+        "I2",
+        "I8",
+        "I10",
+        "I11",
+        "EveryRequestAnswered",
+        "DuePaymentsExpire",
+        "KeysEnd",
+        "ClaimedKeysEnd",
+        "EachWithItsEvent",
+    ),
+)
 """Of steps and of behaviours; the others are of states, I3 and I4 in the protocol."""
 
 NO_LOCK = Change("Capture", '(Locking \\/ Does(p) = "holds") /\\ row # NoPayment', "FALSE")
@@ -118,6 +130,22 @@ BROKEN: dict[str, tuple[Change, str, str, str]] = {
         Change("Expiry", " /\\ WF_vars(SweepsAgain(p))", ""),
         "expiry-behind-lock",
         "DuePaymentsExpire",
+        "a temporal property is violated",
+    ),
+    "what a fault has taken back stays in progress": (
+        Change(
+            "Capture",
+            "Dequeued(p)\n    /\\ wrote' = [wrote EXCEPT ![p] = NothingWritten]\n    /\\ Goto(p, Again(p))",
+            'Dequeued(p)\n    /\\ UNCHANGED wrote\n    /\\ Goto(p, "done")',
+        ),
+        "expiry",
+        "KeysEnd",
+        "a temporal property is violated",
+    ),
+    "a claim lapses, and nobody has to see to it": (
+        Change("Claims", "    /\\ WF_ClaimedVars(\\E key \\in claimed : Lapse(key))\n", ""),
+        "claimed-keys",
+        "ClaimedKeysEnd",
         "a temporal property is violated",
     ),
     "a capture leaves no event": (
