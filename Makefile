@@ -23,6 +23,7 @@ MINUTES ?= 10
 RUNS ?= 25
 PYTHONS ?=
 ALARMS_ARGS ?=
+PEERS_ARGS ?=
 FUZZ_EXAMPLES ?= 300
 FUZZ_REQUESTS ?= 10000
 export UV_PYTHON_DOWNLOADS := never
@@ -36,10 +37,13 @@ BENCH_STAMP := $(VENV)/.bench
 MUTATION_STAMP := $(VENV)/.mutation
 TLA_STAMP := $(VENV)/.tla
 PEERS := examples/peers
-TUTORIAL_STAMP := build/peers/tutorial/.synced
 SITE_STAMP := build/site/.synced
 SEATS_STAMP := examples/seats/node_modules/.package-lock.json
-INVOICES_STAMP := $(PEERS)/invoices/node_modules/.package-lock.json
+# What the peers need, as far as the machine has the tool.
+PEERS_BUILT := $(patsubst $(PEERS)/%/requirements.lock,build/peers/%/.synced,$(wildcard $(PEERS)/*/requirements.lock)) \
+  $(if $(shell command -v npm),$(patsubst %/package-lock.json,%/node_modules/.package-lock.json,$(wildcard $(PEERS)/*/package-lock.json))) \
+  $(if $(shell command -v go),$(patsubst $(PEERS)/%/main.go,build/peers/%/service,$(wildcard $(PEERS)/*/main.go))) \
+  $(if $(shell command -v javac),$(patsubst $(PEERS)/%/Main.java,build/peers/%/Main.class,$(wildcard $(PEERS)/*/Main.java)))
 
 .PHONY: help
 help: ## List the targets
@@ -87,10 +91,23 @@ $(TLA_STAMP): requirements-tla.lock $(STAMP)
 	@touch $@
 
 # Services that are not ours have environments of their own.
-$(TUTORIAL_STAMP): $(PEERS)/tutorial/requirements.lock $(STAMP)
-	@test -x build/peers/tutorial/bin/python || "$(UV)" venv --quiet --python $(BIN)/python build/peers/tutorial
-	@"$(UV)" pip sync --quiet --python build/peers/tutorial/bin/python --require-hashes $<
+build/peers/%/.synced: $(PEERS)/%/requirements.lock $(STAMP)
+	@test -x build/peers/$*/bin/python || "$(UV)" venv --quiet --python $(BIN)/python build/peers/$*
+	@"$(UV)" pip sync --quiet --python build/peers/$*/bin/python --require-hashes $<
 	@touch $@
+
+$(PEERS)/%/node_modules/.package-lock.json: $(PEERS)/%/package-lock.json
+	@cd $(PEERS)/$* && npm ci --silent --no-audit --no-fund
+	@touch $@
+
+# Over the libraries of Debian's packages; one that lacks them is left out.
+build/peers/%/service: $(PEERS)/%/main.go
+	@mkdir -p $(@D)
+	@GO111MODULE=off GOPATH=/usr/share/gocode go build -o $@ $< || echo "$* is left out" >&2
+
+build/peers/%/Main.class: $(PEERS)/%/Main.java
+	@mkdir -p $(@D)
+	@javac -cp /usr/share/java/postgresql.jar -d $(@D) $< || echo "$* is left out" >&2
 
 .PHONY: node
 node:
@@ -101,15 +118,8 @@ $(SEATS_STAMP): examples/seats/package-lock.json | node
 	@cd examples/seats && npm ci --silent --no-audit --no-fund
 	@touch $@
 
-$(INVOICES_STAMP): $(PEERS)/invoices/package-lock.json | node
-	@cd $(PEERS)/invoices && npm ci --silent --no-audit --no-fund
-	@touch $@
-
-.PHONY: peer-node
-peer-node: $(INVOICES_STAMP) ## Install the service in JavaScript that conformance is tried on (needs Node 20)
-
-.PHONY: peer-tutorial
-peer-tutorial: $(TUTORIAL_STAMP) ## Install the service over FastAPI and SQLAlchemy that conformance is tried on
+.PHONY: peers
+peers: $(PEERS_BUILT) ## Install and build the services that conformance is tried on, as far as the machine has the tools
 
 .PHONY: sync
 sync: $(STAMP) ## Make the virtual environment match the lock file
@@ -121,9 +131,9 @@ lock: $(filter build/%,$(UV)) ## Resolve the dependencies again and write the lo
 	  --no-emit-find-links --no-header --extra verify --extra dev pyproject.toml -o requirements.lock
 	"$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-emit-find-links --no-header --extra service pyproject.toml -o requirements-service.lock
-	"$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --no-emit-find-links --no-header --no-annotate $(PEERS)/tutorial/requirements.in \
-	  -o $(PEERS)/tutorial/requirements.lock
+	@for peer in $(PEERS)/*/requirements.in; do \
+	  "$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-emit-find-links --no-header --no-annotate $$peer -o $${peer%.in}.lock || exit; done
 	"$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-emit-find-links --no-header --no-annotate tools/site/requirements.in -o tools/site/requirements.lock
 	"$(PYTHON)" -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
@@ -182,8 +192,9 @@ test-long: $(BENCH_STAMP) $(TLA_STAMP) $(MUTATION_STAMP) ## Run the tests that t
 	@$(BIN)/pytest $(PYTEST_ARGS) -m long
 
 .PHONY: test-peers
-test-peers: $(STAMP) $(INVOICES_STAMP) $(TUTORIAL_STAMP) ## Examine services that are not ours (needs Node 20)
+test-peers: $(STAMP) $(PEERS_BUILT) ## Examine services that are not ours, of those stacks whose tools the machine has (PEERS_ARGS="--only django")
 	@$(BIN)/pytest -m peers tests/conformance
+	@$(BIN)/python -m lab peers $(PEERS_ARGS)
 
 .PHONY: install-examples
 install-examples: $(BENCH_STAMP) $(SEATS_STAMP) ## Install what the examples need: FastAPI, SQLAlchemy, and `pg` for Node 20

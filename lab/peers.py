@@ -1,7 +1,8 @@
-"""Services that are not this repository's and are right, as `peer.toml` in the folder of each says.
+"""Services that are not this repository's, as `peer.toml` in the folder of each says.
 
 ::
 
+    stack = "Python, Starlette, psycopg"       # what it is made of
     command = "exec {python} {folder}/app.py"  # the harness's Python, the file's folder; {root}: the checkout
     binding = "binding.toml"                   # its interface; this, beside the file, if not given
     needs = ["node", "{folder}/node_modules"]  # programs, or files; without one it is left out, by name
@@ -11,6 +12,13 @@
     environment = { LOCKED = "1" }             # beside the harness's own
     level = 5                                  # the highest level that it reaches
     holds_rows = true                          # false: its lock is no row's, and is not held from outside
+
+    [[wrong]]                                  # once for each known bug
+    name = "no lock"
+    environment = { BUG = "no-lock" }
+    level = 4                                  # the level at which it is found
+    scenario = "different-keys"                # the one in which level 4 looks for it, if it is not any
+    says = "already_captured"                  # what its counterexample says, among other things
 """
 
 from __future__ import annotations
@@ -30,41 +38,63 @@ from payments_verify.binding import Binding, load
 PEER_FILE = "peer.toml"
 
 
-class _Right(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Way(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     level: int
     environment: dict[str, str] = {}
     holds_rows: bool = True
 
 
+class _Bug(_Way, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    says: str
+    scenario: str | None = None
+
+
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    stack: str
     command: str
-    right: list[_Right]
+    right: list[_Way]
+    wrong: list[_Bug] = []
     binding: str = "binding.toml"
     needs: list[str] = []
 
 
 @dataclass(frozen=True)
 class Peer:
-    """A right service.
+    """A service in one of the ways in which it is right, or with a bug.
 
     Attributes:
-        name: the folder's name, and what is right of it.
+        name: the folder's name, and what is right or wrong of it.
+        stack: what it is made of.
         command: the shell command that starts it.
         binding: its interface.
-        level: the highest level that it reaches.
+        level: the highest level that it reaches; with a bug, the one at which that is found.
+        says: what the counterexample of its bug says, among other things; ``None`` if it is right.
+        scenario: the one in which its bug is looked for; ``None`` for every one.
         lacks: what the machine lacks of what it needs; ``None`` if nothing.
     """
 
     name: str
+    stack: str
     command: str
     binding: Binding
     level: int
+    says: str | None
+    scenario: str | None
     lacks: str | None
 
 
 def peers_in(folder: Path) -> list[Peer]:
-    """The peers in the folders of a folder, by name.
+    """The peers that are right in the folders of a folder, by name.
+
+    Raises:
+        ValueError: a file is none of a peer, or of a binding; says which, and what is wrong.
+    """
+    return [peer for peer in every_peer_in(folder) if peer.says is None]
+
+
+def every_peer_in(folder: Path) -> list[Peer]:
+    """The peers in the folders of a folder, by name, each with its bugs after what is right.
 
     Raises:
         ValueError: a file is none of a peer, or of a binding; says which, and what is wrong.
@@ -82,12 +112,15 @@ def _peers_of(file: Path) -> Iterator[Peer]:
         raise ValueError(f"{file}: {error}") from None
     binding = load(file.parent / content.binding)
     lacks = next((each for each in needs if shutil.which(each) is None and not Path(each).exists()), None)
-    for right in content.right:
-        variables = [shlex.quote(f"{name}={value}") for name, value in right.environment.items()]
+    for way in (*content.right, *content.wrong):
+        variables = [shlex.quote(f"{name}={value}") for name, value in way.environment.items()]
         yield Peer(
-            name=f"{file.parent.name}: {right.name}",
+            name=f"{file.parent.name}: {way.name}",
+            stack=content.stack,
             command=f"export {' '.join(variables)}; {command}" if variables else command,
-            binding=binding if right.holds_rows else msgspec.structs.replace(binding, lock=None),
-            level=right.level,
+            binding=binding if way.holds_rows else msgspec.structs.replace(binding, lock=None),
+            level=way.level,
+            says=way.says if isinstance(way, _Bug) else None,
+            scenario=way.scenario if isinstance(way, _Bug) else None,
             lacks=lacks,
         )

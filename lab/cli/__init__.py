@@ -19,6 +19,10 @@ COMMANDS = {
         "false_alarms:false_alarms",
         "Run everything that has chance in it on services that are right: no check may fail.",
     ),
+    "peers": (
+        "peers:peers",
+        "Examine services in the stacks that people use, right and with bugs; their table.",
+    ),
     "prove": ("prove:prove", "Prove the protocol for any number of clients, payments, keys and instants."),
     "static": ("static:static", "Look at what no run shows: what the schema refuses, how statements lock."),
     "tla": ("tla:app", "The TLA+ specification in specs/tla: check it, and compare it with real runs."),

@@ -1,8 +1,7 @@
 """Services that are not ours, with schemas and interfaces of their own, examined by their binding files.
 
 ``charges`` (Starlette and psycopg), and ``coalescing``, which answers some of its requests in memory, need
-nothing that the harness lacks, and are examined in each run of the tests. ``invoices`` (JavaScript on Node)
-and ``tutorial`` (FastAPI and SQLAlchemy) are installed and examined by `make test-peers`.
+nothing that the harness lacks. Those of other stacks are installed and examined by `make test-peers`.
 """
 
 from __future__ import annotations
@@ -31,8 +30,6 @@ PEERS = ROOT / "examples" / "peers"
 CHARGES = f"exec {sys.executable} {PEERS}/charges/app.py"
 BINDING = PEERS / "charges" / "binding.toml"
 COALESCING = f"exec {sys.executable} {PEERS}/coalescing/app.py"
-TUTORIAL = f"exec {ROOT}/build/peers/tutorial/bin/python {PEERS}/tutorial/app.py"
-INVOICES = f"exec node {PEERS}/invoices/server.js"
 
 
 def examined(command: str, binding: Path, folder: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
@@ -128,16 +125,3 @@ def test_charges_with_a_lock_reach_the_highest_level(tmp_path: Path, monkeypatch
     monkeypatch.setenv("CHARGES_LOCKED", "1")
     code, report = examined(CHARGES, BINDING, tmp_path)
     assert (code, report["level"]) == (0, 5), report
-
-
-@pytest.mark.peers
-def test_invoices_reach_the_highest_level(tmp_path: Path) -> None:
-    code, report = examined(INVOICES, PEERS / "invoices" / "binding.toml", tmp_path)
-    assert (code, report["level"]) == (0, 5), report
-
-
-@pytest.mark.peers
-def test_the_tutorials_service_fails_under_real_concurrency_with_a_picture(tmp_path: Path) -> None:
-    code, report = examined(TUTORIAL, PEERS / "tutorial" / "binding.toml", tmp_path)
-    assert (code, report["level"]) == (1, 2), report
-    assert "time goes to the right" in report["levels"][2]["counterexample"]

@@ -136,6 +136,7 @@ def test_a_file_that_is_none_is_refused(command: Callable[..., Result], tmp_path
 
 
 ONE = """
+stack = "Other"
 command = "exec {python} {folder}/app.py"
 needs = ["sh"%s]
 

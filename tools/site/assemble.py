@@ -20,6 +20,7 @@ SECTIONS = {
     "Specification": ["specs/specification.md", "specs/tla/README.md", "specs/proof.md", "specs/README.md"],
     "Verify": [
         "specs/conformance.md",
+        "specs/stacks.md",
         "specs/checking-histories.md",
         "specs/exploring.md",
         "specs/soak.md",

@@ -1,14 +1,15 @@
 """The gate: a proxy for PostgreSQL's wire protocol that holds each statement until it is released.
 
 A service connects to it instead of to its database, and is not changed: only its ``DATABASE_URL`` differs.
-``wire`` reads messages, ``units`` groups them, ``faults`` says what can go wrong, ``session`` is one
-connection, ``proxy`` listens.
+``wire`` reads messages, ``units`` groups them, ``features`` says how they are used, ``faults`` what can go
+wrong, ``session`` is one connection, ``proxy`` listens.
 """
 
 from pgweave.gate.faults import Fault
+from pgweave.gate.features import Feature
 from pgweave.gate.proxy import Gate, GateObserver
 from pgweave.gate.session import Session
 from pgweave.gate.statement import HeldStatement
 from pgweave.gate.wire import WireError
 
-__all__ = ["Fault", "Gate", "GateObserver", "HeldStatement", "Session", "WireError"]
+__all__ = ["Fault", "Feature", "Gate", "GateObserver", "HeldStatement", "Session", "WireError"]

@@ -15,6 +15,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pgweave.database_url import DatabaseUrl
 from pgweave.gate import wire
 from pgweave.gate.faults import Fault, error_of
+from pgweave.gate.features import Feature
 from pgweave.gate.session import Session
 from pgweave.gate.statement import HeldStatement
 
@@ -64,6 +65,7 @@ class Gate:
         socket_dsn: how a service on this machine connects through a Unix socket.
         tcp_dsn: how any service connects, through TCP on loopback.
         refuses_next: whether the next connection is refused, as by a server that has too many.
+        features: what those have used of the protocol who came through TCP.
     """
 
     def __init__(self, dsn: str, is_scheduling_point: Callable[[str], bool]) -> None:
@@ -72,6 +74,7 @@ class Gate:
         self.socket_dsn = ""
         self.tcp_dsn = ""
         self.refuses_next = False
+        self.features: set[Feature] = set()
         self._upstream = _Upstream.of(dsn)
         self._dsn = dsn
         self._is_scheduling_point = is_scheduling_point
@@ -109,6 +112,10 @@ class Gate:
     def decide(self, session: Session, sql: str) -> bool:
         """Decide whether a statement is held."""
         return self._is_scheduling_point(sql) and self.observer.decide_to_hold(session)
+
+    def features_of(self, client: asyncio.WriteTransport) -> set[Feature]:
+        """Where a client's features are added: what comes through the Unix socket is mostly our own."""
+        return self.features if isinstance(client.get_extra_info("sockname"), tuple) else set()
 
     def ended(self, session: Session) -> None:
         """A connection has closed."""

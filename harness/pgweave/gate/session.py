@@ -15,6 +15,7 @@ from pgweave.gate import wire
 from pgweave.gate.answers import Answers
 from pgweave.gate.block import Block
 from pgweave.gate.faults import Fault, Refusal, refused
+from pgweave.gate.features import Features
 from pgweave.gate.statement import HeldStatement
 from pgweave.gate.units import COPY, Unit, Units
 
@@ -63,6 +64,7 @@ class Session:
         self._to_server: list[bytes] = []
         self._from_client = wire.Frames()
         self._from_server = wire.Frames()
+        self._features = Features(gate.features_of(client))
         self._units = Units(self._pump)
         self._expected: deque[_Expected] = deque()
         self._skipping = False
@@ -93,8 +95,7 @@ class Session:
     def connected(self, server: asyncio.WriteTransport) -> None:
         """The connection to the server is there."""
         self._server = server
-        for data in self._to_server:
-            server.write(data)
+        server.writelines(self._to_server)
         self._to_server.clear()
 
     def from_client(self, data: bytes) -> None:
@@ -106,11 +107,11 @@ class Session:
         if self.closed:
             return
         for kind, message in self._from_client.feed(data):
-            if not self._established:
+            if self._established:
+                self._features.note(kind, message)
+            if not self._established or (self._copying and kind in COPY):
                 self._send(message)
-            elif self._copying and kind in COPY:
-                self._send(message)
-                self._copying = kind == wire.COPY_DATA
+                self._copying = self._copying and kind == wire.COPY_DATA
             else:
                 self._units.add(kind, message)
         self._pump()

@@ -1,0 +1,87 @@
+"""`python -m lab peers`: services in the stacks that people use, right and with bugs; their table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from lab.peers import PEER_FILE, Peer, every_peer_in
+from lab.stacks import ExaminedPeer, examine_peer, filled, read_examined
+from payments_verify.cli.conformance import progressing
+from payments_verify.cli.ends import could_not_run, keep_finished
+from payments_verify.cli.exits import leave, no_verdict
+from payments_verify.cli.running import print_error, say
+from payments_verify.sources import folder_hash, sources_hash
+
+FOLDER = Path("examples/peers")
+OUTPUT = Path("build/peers-examined")
+PAGE = Path("specs/stacks.md")
+
+
+def peers(
+    folder: Annotated[Path, typer.Argument(help="Folder of folders with a peer.toml.")] = FOLDER,
+    only: Annotated[
+        str, typer.Option(metavar="TEXT", help="Only what has this in its name.", show_default=False)
+    ] = "",
+    again: Annotated[
+        bool, typer.Option("--again", help="Also what was examined by this code and is as it should be.")
+    ] = False,
+    table: Annotated[
+        bool, typer.Option("--table", help="Write the table in the page; rows of others stay.")
+    ] = False,
+    page: Annotated[Path, typer.Option(help="The page.")] = PAGE,
+    output: Annotated[Path, typer.Option(help="Folder for results.jsonl, histories and schedules.")] = OUTPUT,
+) -> None:
+    """Examine services of others: each reaches its level, and each of their known bugs is found at its own.
+
+    What the machine lacks a tool for is left out, and named. Each result is a line of results.jsonl. A call
+    goes on where the last one ended, as long as the code is the same.
+
+    Exit codes: 0 each is as its peer.toml says; 1 one is not; 2 one could not be examined.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    file = output / "results.jsonl"
+    try:
+        wanted = [each for each in every_peer_in(folder) if only in each.name]
+        done = read_examined(file)
+    except ValueError as error:
+        print_error(error)
+        raise no_verdict() from error
+    if not wanted:
+        print_error(f"{folder} has no folder with a {PEER_FILE} and {only!r} in its name")
+        raise no_verdict()
+    todo = [each for each in wanted if each.lacks is None and (again or not _is_done(each, folder, done))]
+    with keep_finished() as whole:
+        for peer in todo:
+            with could_not_run(), progressing(peer.name) as on_level:
+                found = examine_peer(peer, sources=_sources(peer, folder), folder=output, on_level=on_level)
+            done[peer.name] = found
+            with file.open("ab") as lines:
+                lines.write(msgspec.json.encode(found) + b"\n")
+            _say(found)
+    mine = [done[each.name] for each in wanted if each.name in done]
+    if table:
+        page.write_text(filled(page.read_text(), mine))
+    for peer in wanted:
+        if peer.lacks is not None:
+            say(f"left out: {peer.name}: {peer.lacks} is not there", err=True)
+    leave("violated" if any(each.problem for each in mine) else "holds", is_whole=whole())
+
+
+def _sources(peer: Peer, folder: Path) -> str:
+    return f"{sources_hash('lab')}, peer {folder_hash(folder / peer.name.partition(':')[0])}"
+
+
+def _is_done(peer: Peer, folder: Path, done: dict[str, ExaminedPeer]) -> bool:
+    found = done.get(peer.name)
+    return found is not None and found.problem is None and found.sources == _sources(peer, folder)
+
+
+def _say(found: ExaminedPeer) -> None:
+    what = "its bug is found at level" if found.is_bug else "level"
+    say(f"{found.name}: {what} {found.level}, in {found.seconds:.0f} s", err=True)
+    if found.problem is not None:
+        say(f"not as it should be:\n{found.problem}", err=True)
