@@ -21,6 +21,7 @@ from payments_verify.payments.scenarios import SCENARIOS
 from payments_verify.payments.stress_check import stress_check
 from payments_verify.result import CheckResult
 from payments_verify.systems import (
+    SWEEP_EVERY_S,
     gated,
     gated_in_memory,
     gated_on_new_database,
@@ -136,7 +137,9 @@ def suite(
         partial(
             stress_check,
             f"{_SERVER_PROCESSES} server processes",
-            partial(on_new_database, dsn, partial(servers, count=_SERVER_PROCESSES)),
+            partial(
+                on_new_database, dsn, partial(servers, count=_SERVER_PROCESSES, sweep_every_s=SWEEP_EVERY_S)
+            ),
             histories,
             rounds=effort.rounds,
             seed=seed,
@@ -156,8 +159,8 @@ def _machines(dsn: str, effort: Effort, seed: int) -> Iterator[Planned]:
         ("in memory", in_memory, effort.programs),
         ("in process, PostgreSQL", partial(on_new_database, dsn, in_process), effort.programs // 2),
         (
-            "a server process, PostgreSQL",
-            partial(on_new_database, dsn, partial(servers, count=1)),
+            "two server processes, PostgreSQL",
+            partial(on_new_database, dsn, partial(servers, count=_SERVER_PROCESSES)),
             effort.programs // 3,
         ),
     )

@@ -21,6 +21,7 @@ from payments_verify.payments.stress_check import stress_check
 from payments_verify.result import CheckResult
 from payments_verify.systems import (
     EXPLORING,
+    SWEEP_EVERY_S,
     gated_on_new_database,
     in_memory,
     in_process,
@@ -41,14 +42,16 @@ class SystemName(StrEnum):
 
 
 @contextmanager
-def opened(name: SystemName, bin_dir: Path | None, processes: int = 1) -> Iterator[OpenService]:
+def opened(
+    name: SystemName, bin_dir: Path | None, processes: int = 2, sweep_every_s: float = 0.0
+) -> Iterator[OpenService]:
     """A way to open the named system, with a database behind it where it needs one."""
     if name is SystemName.IN_MEMORY:
         yield in_memory
         return
     with prepared_database(bin_dir) as dsn:
-        open_on = in_process if name is SystemName.IN_PROCESS else partial(servers, count=processes)
-        yield partial(on_new_database, dsn, open_on)
+        several = partial(servers, count=processes, sweep_every_s=sweep_every_s)
+        yield partial(on_new_database, dsn, in_process if name is SystemName.IN_PROCESS else several)
 
 
 def machine(
@@ -118,7 +121,7 @@ def stress(
 
     def run() -> CheckResult:
         with (
-            opened(SystemName.SERVER, postgres_bin, processes) as open_system,
+            opened(SystemName.SERVER, postgres_bin, processes, SWEEP_EVERY_S) as open_system,
             progress_bar("stress") as progress,
         ):
             return stress_check(name, open_system, histories, rounds=rounds, seed=drawn, progress=progress)

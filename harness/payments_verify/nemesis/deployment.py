@@ -23,7 +23,7 @@ _REQUEST_LIMIT_S = 8.0
 ENVIRONMENT = {
     "PAYMENTS_LOG_LEVEL": "warning",
     "PAYMENTS_POOL_MAX": str(POOL_MAX),
-    "PAYMENTS_SWEEP_INTERVAL_S": "0.5",
+    "PAYMENTS_SWEEP_INTERVAL_S": "0.05",
     # Shorter than shipped, so that whoever hangs is given up within the time of a window.
     "PAYMENTS_POOL_TIMEOUT_S": "2",
     "PAYMENTS_LOCK_TIMEOUT_MS": "2000",

@@ -26,6 +26,8 @@ from payments_verify.payments.trace import Trace
 from payments_verify.payments.transitions import edge_between
 from pgweave.history.operations import Operation
 
+_LOOKS_AT_ITS_OWN = 5
+"""Every how many steps the process that took one looks at what it has done; odd, so that each does."""
 _BY_ITSELF = (
     "\nThe payment is due, and no sweep was asked for. A service that expires payments by itself says within"
     " how long: sweep.within in its binding. Its windows are then waited for."
@@ -54,7 +56,7 @@ class ComparedCalls:
         self.trace = Trace()
         self.commands: list[str] = []
         self._keys = count()
-        self._turns = count()
+        self._taken = self._client = 0
         self.tally.begin_example()
         self.now = self.tally.now
         self._note("set_clock", now=self.now)
@@ -132,6 +134,8 @@ class ComparedCalls:
         self._note("perform", f=f, payment=payment, is_step=is_step, **note, **arguments)
         invocation = Invocation(f, {"payment": payment, **arguments}, quotes_key)
         self.tally.program += is_step
+        self._taken += is_step
+        self._client = self._taken if is_step else self._looker()
         if is_step:
             form = ", the key as a quoted string" if quotes_key else ""
             self.commands.append(f"{f} {dict(invocation.value)}{form}")
@@ -153,6 +157,8 @@ class ComparedCalls:
         self._note("refused_as_malformed", f=f, payment=payment, **arguments)
         invocation = Invocation(f, {"payment": payment, **arguments})
         self.tally.program += 1
+        self._taken += 1
+        self._client = self._taken
         self.commands.append(f"{f} {dict(invocation.value)}")
         self._compare(invocation, {"outcome": "malformed"}, self._send(invocation, "malformed"))
         record = self.records.get(payment, self._nothing())
@@ -172,6 +178,10 @@ class ComparedCalls:
         self.tally.inputs.update(reached)
         if invocation.quotes_key and before.attempt(invocation.value["key"]) is not None:
             self.tally.inputs[TWO_FORMS] += 1
+
+    def _looker(self) -> int:
+        """Who looks at what a step has done: mostly another process than the one that did it, and at once."""
+        return self._taken if self._taken % _LOOKS_AT_ITS_OWN == 0 else self._taken + 1
 
     def _note(self, method: str, **arguments: Any) -> None:  # noqa: ANN401 - any argument
         self.tally.programs[-1].append(Call(method, arguments))
@@ -195,7 +205,7 @@ class ComparedCalls:
 
     def _send(self, invocation: Invocation, expected: str) -> Mapping[str, Any]:
         try:
-            client = self.system.clients[next(self._turns) % len(self.system.clients)]
+            client = self.system.clients[self._client % len(self.system.clients)]
             observed = self.runner.run(client.send(invocation))
         except UnreadableAnswerError as error:
             raise self._mismatch(str(error), breaks=UNREADABLE[invocation.f]) from None

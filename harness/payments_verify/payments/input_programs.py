@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from uuid import uuid4
 
 from payments_verify.payments.compared import ComparedCalls
@@ -22,6 +22,7 @@ from payments_verify.payments.inputs import (
     NO_AMOUNT,
     ODD_MICROSECONDS,
     SECOND,
+    SEEN_AT_ONCE,
     STANDS_STILL,
     STEPS_BACK,
     TWO_FORMS,
@@ -44,6 +45,7 @@ def input_programs(traits: Traits) -> Mapping[str, InputProgram]:
     programs |= {
         NO_AMOUNT: _no_amount,
         ASKED_BEFORE_IT_IS: _asked_before_it_is,
+        SEEN_AT_ONCE: _seen_at_once,
         LONG_LIST: _long_list,
     }
     return {name: programs[name] for name in classes_of(traits) if name in programs}
@@ -197,6 +199,33 @@ def _asked_before_it_is(calls: ComparedCalls) -> None:
     _seen_by_each(calls, payment)
     calls.perform("capture", payment, key="too early", amount=_AMOUNT)
     calls.tally.inputs[ASKED_BEFORE_IT_IS] += 1
+
+
+def _seen_at_once(calls: ComparedCalls) -> None:
+    """What a process has kept of a payment since just before a change is no answer just after it."""
+    traits = calls.system.traits
+    window = traits.window(SECOND)
+    captured, failed, expired = (calls.new_id() for _ in range(3))
+    changes: list[tuple[str, str, dict[str, Any]]] = []
+    for payment in (captured, failed, expired):
+        changes += [("create", payment, {"amount": _AMOUNT}), ("authorize", payment, {"window": window})]
+    changes += [
+        ("capture", captured, {"key": "refused", "amount": _AMOUNT + 1}),
+        ("capture", captured, {"key": "captured", "amount": _AMOUNT}),
+    ]
+    if "fail" in traits.commands:
+        changes.append(("fail", failed, {"reason": traits.reason("voided")}))
+    for f, payment, arguments in changes:
+        if f != "create" or (traits.chooses_ids and traits.finds_unknown):
+            _seen_by_each(calls, payment)
+        calls.perform(f, payment, **arguments)
+        _seen_by_each(calls, payment)
+    if traits.sweeps and traits.moves_clock:
+        calls.set_clock(calls.now + window)
+        _seen_by_each(calls, expired)
+        calls.expire()
+        _seen_by_each(calls, expired)
+    calls.tally.inputs[SEEN_AT_ONCE] += 1
 
 
 def _seen_by_each(calls: ComparedCalls, payment: str) -> None:

@@ -78,6 +78,7 @@ TWO_FORMS = "keys: bare, and as a quoted string"
 
 NO_AMOUNT = "amounts: what is none"
 ASKED_BEFORE_IT_IS = "orders: asked for before it is created"
+SEEN_AT_ONCE = "orders: looked at by each process just before and just after each change"
 LONG_LIST = "lists: more attempts than a page has"
 LONG_LIST_LENGTH = 61
 """How many attempts a long list has: pages of 10, 20, 25 and 50 end within it."""
@@ -171,6 +172,7 @@ ALL_CLASSES: Sequence[str] = (
     *ALIKE_AMOUNTS,
     NO_AMOUNT,
     ASKED_BEFORE_IT_IS,
+    SEEN_AT_ONCE,
     LONG_LIST,
 )
 

@@ -19,17 +19,15 @@ from payments_verify.payments.service_under_test import (
     ServiceUnderTest,
 )
 from payments_verify.payments.spec import Payments
-from payments_verify.payments.stress_round import Load, Round, StressReport
+from payments_verify.payments.stress_round import LIGHT, Load, Round, StressReport
 from payments_verify.payments.transitions import edges_of_parts
 from pgweave.history.attempt import attempt_of
 from pgweave.history.explain import explain
 from pgweave.history.linearizability import check
 from pgweave.history.recorder import Recorder
 
-_SECOND = 1_000_000
-_KEYS = ("k1", "k2", "k3")
 _CHECK_BUDGET_S = 60.0
-_HELD_S = 0.03
+_LIGHT_EVERY = 3
 
 
 async def stress(
@@ -51,7 +49,7 @@ async def stress(
         rounds: how many rounds to play at most.
         seed: draws the commands; what races is the machine's to say.
         first: the number of the first, which draws its commands too.
-        load: the shape of a round.
+        load: the shape of a round; every third round a light one if not given.
         progress: is told of each finished round.
         report: where it is noted; a new one if not given.
     """
@@ -60,7 +58,7 @@ async def stress(
     for number in range(first, first + rounds):
         path = folder / f"stress-{seed}-{number:04}.jsonl"
         rng = random.Random(f"{seed}/{number}")  # noqa: S311 - draws a workload, keeps no secret
-        await _round(system, path, rng, load or Load(), report)
+        await _round(system, path, rng, load or (LIGHT if number % _LIGHT_EVERY == 1 else Load()), report)
         report.rounds += 1
         report.seconds = time.perf_counter() - started
         if progress is not None:

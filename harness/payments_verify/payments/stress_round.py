@@ -31,7 +31,6 @@ from pgweave.history.recorder import Recorder
 
 _SECOND = 1_000_000
 _KEYS = ("k1", "k2", "k3")
-_CHECK_BUDGET_S = 60.0
 _HELD_S = 0.03
 
 
@@ -44,12 +43,18 @@ class Load:
         payments: how many payments they share.
         commands: how many commands each sends.
         repeat: the share of captures that are sent once more with the same key.
+        looks: the share of commands before and after which their client looks through another process.
     """
 
     clients: int = 10
     payments: int = 2
     commands: int = 6
     repeat: float = 0.3
+    looks: float = 0.05
+
+
+LIGHT = Load(clients=2, payments=1, commands=6, looks=0.8)
+"""So few that they do not wait for each other: what a process keeps for 50 ms is asked for within them."""
 
 
 @dataclass
@@ -85,6 +90,14 @@ class StressReport:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True)
+class _Sent:
+    """A command of a plan, and how many processes further than its client's own it is sent."""
+
+    invocation: Invocation
+    elsewhere: int = 0
+
+
 class Round:
     """A round against a system, whose history a recorder gets."""
 
@@ -107,6 +120,9 @@ class Round:
             str(UUID(int=self._rng.getrandbits(128), version=4)): self._rng.choice([500, 501])
             for _ in range(load.payments)
         }
+        if self._traits.expires_within_s is not None:
+            # At any time, as far as the history knows.
+            self._recorder.invoke(next(self._processes), "sweep", {})
         await self._set_clock(self._now)
         for payment, amount in amounts.items():
             await self._begin(payment, amount)
@@ -124,41 +140,41 @@ class Round:
             chance = 0.5 if self._traits.sweeps else 0.1
             if self._rng.random() < chance and self._system.sweep_batch is not None:
                 background.append(asyncio.create_task(self._sweep()))
-            clients = self._system.clients
-            racing = [
-                asyncio.create_task(self._client(clients[i % len(clients)], plan))
-                for i, plan in enumerate(plans)
-            ]
+            racing = [asyncio.create_task(self._client(i, plan)) for i, plan in enumerate(plans)]
             background.extend(racing)
             await asyncio.gather(*racing)
             self._over = True
             await asyncio.gather(*background)
         await self._client(
-            clients[0], [Invocation(f, {"payment": p}) for p in amounts for f in self._traits.looks]
+            0, [_Sent(Invocation(f, {"payment": p})) for p in amounts for f in self._traits.looks]
         )
 
     async def _begin(self, payment: str, amount: int) -> None:
         """Most payments are created and authorized before the race; the others race from the start."""
-        steps = [Invocation("create", {"payment": payment, "amount": amount})]
+        steps = [_Sent(Invocation("create", {"payment": payment, "amount": amount}))]
         # When it was authorized while the clock moved is not known of a service that does not say.
         if self._rng.random() < 0.8 or not self._traits.dates_authorizations:
             window = self._traits.window(self._rng.choice([1, 2, 30]) * _SECOND)
-            steps.append(Invocation("authorize", {"payment": payment, "window": window}))
+            steps.append(_Sent(Invocation("authorize", {"payment": payment, "window": window})))
             # A race that begins in the last instants of the window is where time and locks meet.
             self._eve = max(self._eve, self._now + window - 1)
-        await self._client(self._system.clients[0], steps)
+        await self._client(0, steps)
 
-    def _plan(self, amounts: dict[str, int], load: Load) -> Iterator[Invocation]:
+    def _plan(self, amounts: dict[str, int], load: Load) -> Iterator[_Sent]:
         for _ in range(load.commands):
             payment, amount = self._rng.choice(list(amounts.items()))
-            command = _draw(self._rng, payment, amount, self._traits)
-            yield command
-            if command.f == "capture" and self._rng.random() < load.repeat:
+            command = _Sent(_draw(self._rng, payment, amount, self._traits))
+            looks = [_Sent(Invocation(f, {"payment": payment}), elsewhere=1) for f in self._traits.looks]
+            looks = looks if self._rng.random() < load.looks else []
+            yield from (*looks, command, *looks)
+            if command.invocation.f == "capture" and self._rng.random() < load.repeat:
                 yield command
 
-    async def _client(self, client: Sender, plan: Sequence[Invocation]) -> None:
+    async def _client(self, number: int, plan: Sequence[_Sent]) -> None:
         process = next(self._processes)
-        for invocation in plan:
+        clients = self._system.clients
+        for sent in plan:
+            invocation, client = sent.invocation, clients[(number + sent.elsewhere) % len(clients)]
             self._recorder.invoke(process, invocation.f, dict(invocation.value))
             observed = await self._observe(client, invocation)
             self._recorder.respond(process, observed.kind, dict(observed.value))

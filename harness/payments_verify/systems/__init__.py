@@ -11,7 +11,7 @@ from payments_verify.systems.examinations import examination_at, examination_of
 from payments_verify.systems.gated import EXPLORING, gated, gated_on_new_database, gated_service
 from payments_verify.systems.gated_memory import IN_MEMORY, gated_in_memory
 from payments_verify.systems.in_process import in_memory, in_process
-from payments_verify.systems.server import ServerError, servers
+from payments_verify.systems.server import SWEEP_EVERY_S, ServerError, servers
 from payments_verify.systems.started import service_at, settle_clock, started_service
 from payments_verify.systems.workers import MakeProgram, local_processes
 from pgweave.embedded import EmbeddedPostgresError
@@ -21,6 +21,7 @@ __all__ = [
     "EXPLORING",
     "IN_MEMORY",
     "SERVICE_LOGIN",
+    "SWEEP_EVERY_S",
     "ApiProcess",
     "Cluster",
     "CommandError",

@@ -35,7 +35,7 @@ async def in_memory(max_stored_refusals: int = MAX_STORED_REFUSALS) -> AsyncIter
     with only_errors_logged():
         yield ServiceUnderTest(
             "in memory",
-            (application_client(store, max_stored_refusals),),
+            tuple(application_client(store, max_stored_refusals) for _ in range(2)),
             set_clock,
             partial(expire_batch, store),
             traits=replace(EVERYTHING, max_stored_refusals=max_stored_refusals),
@@ -47,7 +47,7 @@ async def in_memory(max_stored_refusals: int = MAX_STORED_REFUSALS) -> AsyncIter
 async def in_process(
     dsn: str, max_stored_refusals: int = MAX_STORED_REFUSALS, direct: str | None = None
 ) -> AsyncIterator[ServiceUnderTest]:
-    """The application over PostgreSQL, in this process; the database has a clock that can be set.
+    """The application over PostgreSQL, twice in this process; the database has a clock that can be set.
 
     Args:
         dsn: where the application connects.
@@ -56,14 +56,18 @@ async def in_process(
     """
     own = direct or dsn
     with only_errors_logged():
-        async with make_pool(Settings(database_url=dsn)) as pool, DatabaseClock.connect(own) as clock:
-            store = postgres_store(pool)
+        async with (
+            make_pool(Settings(database_url=dsn)) as first,
+            make_pool(Settings(database_url=dsn)) as second,
+            DatabaseClock.connect(own) as clock,
+        ):
+            # Two that share nothing but the database, as two processes do: each sees what the other leaves.
+            stores = [postgres_store(pool) for pool in (first, second)]
             yield ServiceUnderTest(
                 "in process, PostgreSQL",
-                # Two, so that what one keeps of a payment is seen by the other, as between processes.
-                tuple(application_client(store, max_stored_refusals) for _ in range(2)),
+                tuple(application_client(store, max_stored_refusals) for store in stores),
                 clock.set,
-                partial(expire_batch, store),
+                partial(expire_batch, stores[0]),
                 partial(SqlRowHolder.connect, own),
                 traits=replace(EVERYTHING, max_stored_refusals=max_stored_refusals),
             )

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import IO
 
@@ -20,13 +21,18 @@ from payments_core.entrypoints.wiring import make_pool, postgres_store
 from payments_verify.binding import BoundClient, own_client
 from payments_verify.payments.row_holders import SqlRowHolder
 from payments_verify.payments.service_under_test import ServiceUnderTest
+from payments_verify.payments.traits import EVERYTHING
 from payments_verify.systems.in_process import expire_batch
 from pgweave.clock import DatabaseClock
 from pgweave.service.http_client import http_client
 from pgweave.service.patience import comes_to_serve, last_printed
 
+SWEEP_EVERY_S = 0.1
+"""How often a service under stress expires payments by itself: many times in a round."""
+
 _STOP_LIMIT_S = 15.0
 _REQUEST_LIMIT_S = 30.0
+_SWEPT_LIMIT_S = 10.0
 _SERVING = re.compile(r"serving on (http://\S+)")
 
 
@@ -35,20 +41,24 @@ class ServerError(RuntimeError):
 
 
 @asynccontextmanager
-async def servers(dsn: str, count: int, direct: str | None = None) -> AsyncIterator[ServiceUnderTest]:
+async def servers(
+    dsn: str, count: int, direct: str | None = None, *, sweep_every_s: float = 0.0
+) -> AsyncIterator[ServiceUnderTest]:
     """``count`` server processes on one database, which has a clock that can be set.
 
     Args:
         dsn: where they connect.
         count: how many.
         direct: the database itself, for the harness's own sessions, where ``dsn`` is that of a pooler.
+        sweep_every_s: how often the last of them expires payments by itself, in seconds; 0 for never.
 
     Raises:
         ServerError: if one of them does not start.
     """
+    sweeps = [0.0] * (count - 1) + [sweep_every_s]
     async with AsyncExitStack() as stack:
         token, digest = tokens.make()
-        urls = [await stack.enter_async_context(server_process(dsn, digest)) for _ in range(count)]
+        urls = [await stack.enter_async_context(server_process(dsn, digest, each)) for each in sweeps]
         clients = [await stack.enter_async_context(_client(url, token)) for url in urls]
         own = direct or dsn
         clock = await stack.enter_async_context(DatabaseClock.connect(own))
@@ -61,16 +71,18 @@ async def servers(dsn: str, count: int, direct: str | None = None) -> AsyncItera
             clock.set,
             partial(expire_batch, store),
             partial(SqlRowHolder.connect, own),
+            traits=replace(EVERYTHING, expires_within_s=_SWEPT_LIMIT_S if sweep_every_s else None),
         )
 
 
 @asynccontextmanager
-async def server_process(dsn: str, accepted: str = "") -> AsyncIterator[str]:
+async def server_process(dsn: str, accepted: str = "", sweep_every_s: float = 0.0) -> AsyncIterator[str]:
     """One server process on a free port, stopped with SIGTERM at the end; yields its URL.
 
     Args:
         dsn: its database.
         accepted: the hashes of the tokens that it asks for, separated by commas; it asks for none if empty.
+        sweep_every_s: how often it expires payments by itself, in seconds; 0 for never.
 
     Raises:
         ServerError: if it does not start.
@@ -87,6 +99,7 @@ async def server_process(dsn: str, accepted: str = "") -> AsyncIterator[str]:
                 "DATABASE_URL": dsn,
                 "PAYMENTS_LOG_LEVEL": "warning",
                 "PAYMENTS_TOKENS": accepted,
+                "PAYMENTS_SWEEP_INTERVAL_S": f"{sweep_every_s}",
             },
         )
         try:
