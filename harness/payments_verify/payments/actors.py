@@ -10,6 +10,7 @@ from payments_verify.payments.scenarios import Actor, Client, Holder, Leaving, S
 from payments_verify.payments.service_under_test import ServiceUnderTest
 from pgweave.interleavings.footprint import Access, Footprint, Lock, Mode, Rows
 from pgweave.scheduler import Body, Process
+from pgweave.service.exchange import exchanges_kept
 
 CLOCK = Rows("clock")
 TICK = Footprint.of(Access(Mode.PUBLISH, CLOCK), Access(Mode.LOCK, CLOCK, Lock.UPDATE))
@@ -64,7 +65,7 @@ async def send(client: Sender, invocation: Invocation) -> Observation:
     try:
         return await client.send(invocation)
     except UnreadableAnswerError as error:
-        return Observation("unknown", {"error": str(error)})
+        return Observation("unknown", {"error": str(error)}, error.exchanges)
 
 
 async def _send_commands(
@@ -96,11 +97,12 @@ async def _sweep(process: Process, service: ServiceUnderTest) -> None:
     assert service.sweep_batch is not None
     operation = process.begin(Invocation("sweep", {}))
     try:
-        await service.sweep_batch()
+        with exchanges_kept() as kept:
+            await service.sweep_batch()
     except Exception as error:  # noqa: BLE001 - whatever a sweep raises is its answer, as a request's is
         process.end(operation, Observation("unknown", {"error": f"{type(error).__name__}: {error}"}))
     else:
-        process.end(operation, Observation("ok", {}))
+        process.end(operation, Observation("ok", {}, tuple(kept)))
 
 
 async def _hold(process: Process, leaving: Leaving, raced: RacedPayments) -> None:

@@ -17,6 +17,8 @@ from payments_verify.payments.concurrent_machine import (
     run_concurrent_machine,
 )
 from payments_verify.payments.drawings import Drawing, of_history, schedule
+from payments_verify.payments.http_steps import HttpRun
+from payments_verify.payments.http_told import http_details, http_drawings, with_http
 from payments_verify.payments.input_classes import InputClasses, in_another_time_zone
 from payments_verify.payments.oracle import MismatchError
 from payments_verify.payments.programs import run_calls, run_machine
@@ -35,7 +37,6 @@ from payments_verify.payments.tally import Tally
 from payments_verify.payments.transitions import commands_reached
 from payments_verify.payments.window_check import check_windows
 from payments_verify.result import CheckResult, Progress, violation_kept
-from payments_verify.state_edges import edge_counts
 from pgweave.interleavings.minimize import switches
 from pgweave.verdict import Verdict
 
@@ -121,9 +122,10 @@ def sum_up(
         verdict=verdict if failure is None else "violated",
         seconds=seconds,
         details={
-            **_exercised(tally),
+            **tally.as_json(),
             "inputs": classes.as_json(tally.inputs),
             "violation": tally.first_mismatch,
+            **({} if failure is None else http_details(failure.http)),
         },
         counterexample=with_output(told, printed) or None,
         timelines=_drawings(failure, name),
@@ -156,27 +158,27 @@ def windows_check(
     """
     started = time.monotonic()
 
-    async def run() -> tuple[int, Verdict, str | None]:
+    async def run() -> tuple[int, Verdict, str | None, HttpRun]:
         async with open_system() as system:
             try:
-                return await check(system), "holds", None
-            except MismatchError as mismatch:
-                return 1, "violated", with_output(str(mismatch), system.printed())
-            except UnansweredError as unanswered:
-                stopped = isinstance(unanswered, EndedError) and not unanswered.end.is_its_own
+                return await check(system), "holds", None, HttpRun()
+            except (MismatchError, UnansweredError) as wrong:
+                stopped = isinstance(wrong, EndedError) and not wrong.end.is_its_own
                 verdict: Verdict = "no verdict" if stopped else "violated"
-                return 1, verdict, with_output(str(unanswered), system.printed())
+                return 1, verdict, with_output(str(wrong), system.printed()), wrong.http
             except TimeoutError as late:
-                return 0, "no verdict", str(late)
+                return 0, "no verdict", str(late), HttpRun()
 
-    cases, verdict, problem = asyncio.run(run())
+    cases, verdict, problem, http = asyncio.run(run())
     return CheckResult(
         name=f"capture windows: {name}",
         kind="differential",
         cases=cases,
         verdict=verdict,
         seconds=time.monotonic() - started,
-        counterexample=problem,
+        details=http_details(http),
+        counterexample=None if problem is None else with_http(problem, http),
+        timelines=http_drawings(http, f"capture windows: {name}"),
     )
 
 
@@ -213,7 +215,7 @@ def racing_check(
             cases=tally.steps + tally.counts["commands"],
             verdict="violated" if failure is not None else verdict,
             seconds=time.monotonic() - started,
-            details={**_exercised(tally), "races": _raced(tally), "failing_race": _failing_race(failure)},
+            details={**tally.as_json(), "races": _raced(tally), "failing_race": _failing_race(failure)},
             counterexample=problem,
             timelines=_drawings(failure, name),
         )
@@ -237,18 +239,12 @@ def _drawings(failure: MismatchError | None, service: str) -> tuple[Drawing, ...
         violation = failure.race.violation
         race = schedule(race_timeline(failure.race, service))
         return (race,) if violation.drawing is None else (race, violation.drawing)
-    if failure is None or not failure.operations:
-        return ()
-    return of_history(f"the shortest program found: {service}", failure.operations)
-
-
-def _exercised(tally: Tally) -> dict[str, Any]:
-    return {
-        "examples": tally.examples,
-        "comparisons": tally.comparisons,
-        "outcomes": dict(sorted(tally.outcomes.items())),
-        "exercised": edge_counts(tally.exercised),
-    }
+    title = f"the shortest program found: {service}"
+    return (
+        ()
+        if failure is None
+        else (*http_drawings(failure.http, title), *of_history(title, failure.operations))
+    )
 
 
 def _raced(tally: RaceTally) -> dict[str, Any]:
@@ -286,7 +282,7 @@ def _told(failure: MismatchError) -> str:
     notes = getattr(failure, "__notes__", ()) or [
         "the smallest program so far:\n  " + "\n  ".join(failure.commands) if failure.commands else ""
     ]
-    return "\n".join([*filter(None, notes), f"{failure}"])
+    return with_http("\n".join([*filter(None, notes), f"{failure}"]), failure.http)
 
 
 @contextmanager

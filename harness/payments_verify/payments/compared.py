@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 from typing import Any
 from uuid import uuid4
 
 from payments_model import Expire, Outcome, Record, apply
 from payments_verify.payments.broken_invariants import UNANSWERED, UNREADABLE, invariants_broken
+from payments_verify.payments.http_steps import HttpRun, HttpStep, clock_step, step_of, unreadable_step
 from payments_verify.payments.input_reach import classes_reached
 from payments_verify.payments.inputs import SECOND, TWO_FORMS
 from payments_verify.payments.observations import Invocation, Observation, UnreadableAnswerError, outcomes_in
@@ -42,6 +44,7 @@ class ComparedCalls:
         records: what the model says of each payment that is looked at.
         now: where the clock stands, in µs.
         commands: what was asked, for people.
+        http: the same as HTTP.
     """
 
     system: ServiceUnderTest
@@ -55,12 +58,13 @@ class ComparedCalls:
         self.bodies: dict[tuple[str, str], str] = {}
         self.trace = Trace()
         self.commands: list[str] = []
+        self.http: list[HttpStep] = []
         self._keys = count()
         self._taken = self._client = 0
         self.tally.begin_example()
         self.now = self.tally.now
         self._note("set_clock", now=self.now)
-        self.runner.run(self.system.set_clock(self.now))
+        self._move_clock(self.now)
 
     def expire(self) -> None:
         """Run the sweep."""
@@ -68,7 +72,7 @@ class ComparedCalls:
         self._note("expire")
         self.commands.append("sweep")
         try:
-            self.runner.run(self.system.sweep())
+            self.http.append(HttpStep("sweep", "runs", exchanges=self.runner.run(self.system.sweep())))
         except SweepError as error:
             if self.runner.run(self.system.end()) is None:
                 raise
@@ -111,7 +115,7 @@ class ComparedCalls:
         back, self.now = self.now - now, now
         self.tally.now = max(self.tally.now, now)
         self.commands.append(f"clock {now}")
-        self.runner.run(self.system.set_clock(now))
+        self._move_clock(now)
         if back > 0:
             self.trace.add("clock_back", {"by": back}, {"by": back})
         self.trace.add("clock", {"now": now}, {"now": now})
@@ -141,7 +145,7 @@ class ComparedCalls:
             self.commands.append(f"{f} {dict(invocation.value)}{form}")
         before = self.records.setdefault(payment, Record())
         self.records[payment], expected = answer(before, invocation, self.now)
-        seen = self._send(invocation, expected["outcome"])
+        seen = self._send(invocation, expected)
         self._compare(invocation, expected, seen)
         outcome = expected["outcome"] + (" (replayed)" if expected.get("replayed") else "")
         self.tally.exercised[edge_between(before, f, outcome, self.records[payment])] += 1
@@ -160,7 +164,8 @@ class ComparedCalls:
         self._taken += 1
         self._client = self._taken
         self.commands.append(f"{f} {dict(invocation.value)}")
-        self._compare(invocation, {"outcome": "malformed"}, self._send(invocation, "malformed"))
+        expected = {"outcome": "malformed"}
+        self._compare(invocation, expected, self._send(invocation, expected))
         record = self.records.get(payment, self._nothing())
         self.tally.exercised[edge_between(record, f, "malformed", record)] += 1
         self.tally.steps += 1
@@ -203,13 +208,21 @@ class ComparedCalls:
     def _key(self, key: str) -> str:
         return key if self.reuses_keys else f"{key} {next(self._keys)}"
 
-    def _send(self, invocation: Invocation, expected: str) -> Mapping[str, Any]:
+    def _move_clock(self, now: int) -> None:
+        self.runner.run(self.system.set_clock(now))
+        if self.system.traits.moves_clock:
+            self.http.append(clock_step(now))
+
+    def _send(self, invocation: Invocation, expected: Mapping[str, Any]) -> Mapping[str, Any]:
+        wanted = self.system.expected_http(invocation.f, self.system.traits.visible(invocation.f, expected))
         try:
             client = self.system.clients[self._client % len(self.system.clients)]
             observed = self.runner.run(client.send(invocation))
         except UnreadableAnswerError as error:
+            self.http.append(unreadable_step("client", invocation, error, wanted))
             raise self._mismatch(str(error), breaks=UNREADABLE[invocation.f]) from None
-        asked = f"{invocation.f} {dict(invocation.value)} (the model answers {expected})"
+        self.http.append(step_of("client", invocation, observed, expected=wanted))
+        asked = f"{invocation.f} {dict(invocation.value)} (the model answers {expected['outcome']})"
         self._require_answered(asked, observed)
         return observed.value
 
@@ -217,7 +230,8 @@ class ComparedCalls:
         try:
             self.runner.run(self.system.require_answered(asked, observed))
         except EndedError as ended:
-            self.tally.keep_end(MismatchError(f"{ended}", (), self.commands), ended.end)
+            told = MismatchError(f"{ended}", (), self.commands, http=self._http())
+            self.tally.keep_end(told, ended.end)
             raise NoMoreProgramsError from None
         except UnansweredError as unanswered:
             raise self._mismatch(f"{unanswered}", breaks=UNANSWERED) from None
@@ -248,7 +262,12 @@ class ComparedCalls:
     def _mismatch(
         self, what: str, operations: Sequence[Operation] = (), breaks: frozenset[str] = frozenset()
     ) -> MismatchError:
-        return self.tally.kept(MismatchError(what, operations, self.commands, breaks))
+        return self.tally.kept(MismatchError(what, operations, self.commands, breaks, self._http()))
+
+    def _http(self) -> HttpRun:
+        """What was asked so far, the last of which is wrong."""
+        *before, last = self.http
+        return HttpRun((*before, replace(last, is_wrong=True)), self.system.secrets)
 
     def _count(self, f: str, outcome: str) -> None:
         name = f"{f} -> {outcome}"

@@ -208,7 +208,7 @@ class ConcurrentMachine(PaymentMachine):
         assert payment is not None
         return payment.amount
 
-    def _send(self, invocation: Invocation, expected: str) -> Mapping[str, Any]:
+    def _send(self, invocation: Invocation, expected: Mapping[str, Any]) -> Mapping[str, Any]:
         payment = self._ids.get(invocation.value["payment"], invocation.value["payment"])
         return super()._send(replace(invocation, value={**invocation.value, "payment": payment}), expected)
 

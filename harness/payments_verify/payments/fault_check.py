@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from payments_verify.payments.http_steps import HttpRun
+from payments_verify.payments.race_http import race_http
 from payments_verify.payments.race_judge import Judge, Violation
 from payments_verify.payments.race_result import RaceResult
 from payments_verify.payments.scenario_check import rounded
@@ -47,6 +49,7 @@ class FaultReport:
         seconds: how long it took.
         violation: what was wrong with the first wrong run.
         execution: that run.
+        http: that run as HTTP.
         place: the client and the statement that were hurt in it.
         tries: schedules that were judged, up to that run.
         seconds_to_violation: how long that took.
@@ -66,6 +69,7 @@ class FaultReport:
     seconds: float = 0.0
     violation: Violation | None = None
     execution: Execution | None = None
+    http: HttpRun = field(default_factory=HttpRun)
     place: tuple[int, int] | None = None
     tries: int = 0
     seconds_to_violation: float | None = None
@@ -155,6 +159,9 @@ def _add(report: FaultReport, place: ExploredPlace[Violation], service: ServiceU
     if explored.violation is not None:
         report.violation = explored.violation.with_output(service.printed())
         report.execution, report.place = explored.execution, place.place
+        if explored.execution is not None:
+            names = [actor.name for actor in report.scenario.actors]
+            report.http = race_http(explored.execution.result, names, report.violation, service)
         return
     if not explored.holds:
         actor, statement = place.place

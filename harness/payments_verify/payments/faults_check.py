@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import uvloop
 
+from payments_verify.payments.drawings import Drawing, schedule
 from payments_verify.payments.fault_check import FaultReport, explore_fault
+from payments_verify.payments.http_told import http_details, http_drawings, with_http
 from payments_verify.payments.pictures import draw, write_hurt
+from payments_verify.payments.scenario_timeline import timeline_of
 from payments_verify.payments.scenarios import Scenario
 from payments_verify.payments.schedule_file import SavedFault
 from payments_verify.payments.service_under_test import OpenService
@@ -61,8 +64,12 @@ def faults_check(
             cases=sum(report.injected for report in found),
             verdict=verdict,
             seconds=time.monotonic() - started,
-            details={"faults": [report.as_json() for report in found]},
+            details={
+                "faults": [report.as_json() for report in found],
+                **next((http_details(report.http) for report in found if report.http), {}),
+            },
             counterexample=_told(found, name, folder, replay) if verdict != "holds" else None,
+            timelines=[drawing for report in found for drawing in _drawings(report, name)],
         )
 
     with violation_kept(result), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -104,4 +111,11 @@ def _told(found: Sequence[FaultReport], service: str, folder: Path, replay: str)
         seen = ["", picture, "", f"run it again: {replay} {file}"]
     except OSError as error:
         seen = [f"its schedule cannot be written: {error}"]
-    return "\n".join([where, *seen])
+    return with_http("\n".join([where, *seen]), report.http)
+
+
+def _drawings(report: FaultReport, service: str) -> Iterator[Drawing]:
+    """The wrong run, statement by statement, and as its clients saw it."""
+    if report.violation is not None and report.execution is not None:
+        yield schedule(timeline_of(report.scenario, service, report.execution, report.violation))
+        yield from http_drawings(report.http, f"{report.scenario.name}, as its clients saw it")

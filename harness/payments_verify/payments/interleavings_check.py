@@ -14,6 +14,7 @@ import uvloop
 
 from payments_verify.called import command_line
 from payments_verify.payments.drawings import Drawing, schedule
+from payments_verify.payments.http_told import http_details, http_drawings, with_http
 from payments_verify.payments.pictures import draw
 from payments_verify.payments.scenario_check import ExploredScenario, explore_scenario
 from payments_verify.payments.scenario_timeline import timeline_of
@@ -125,6 +126,7 @@ def _details(found: Sequence[ExploredScenario]) -> dict[str, object]:
         "complete": all(each.report.complete for each in found),
         "scenarios": [each.as_json() for each in found],
         "exercised": edge_counts(exercised),
+        **next((http_details(each.http) for each in found if each.http), {}),
     }
 
 
@@ -132,6 +134,7 @@ def _drawings(explored: ExploredScenario, service: str) -> Iterator[Drawing]:
     """The wrong run, statement by statement, and the attempt to linearize it."""
     if explored.violation is not None and explored.execution is not None:
         yield schedule(timeline_of(explored.scenario, service, explored.execution, explored.violation))
+        yield from http_drawings(explored.http, f"{explored.scenario.name}, as its clients saw it")
         if explored.violation.drawing is not None:
             yield explored.violation.drawing
 
@@ -144,7 +147,7 @@ def _drawn(found: Sequence[ExploredScenario], name: str, replay: str) -> str:
     if last.violation is not None and last.execution is not None and last.schedule is not None:
         picture = draw(last.scenario, name, last.execution, last.violation, last.schedule)
         lines += ["", picture, "", f"run it again: {replay} {last.schedule}"]
-    return "\n".join(lines)
+    return with_http("\n".join(lines), last.http)
 
 
 async def _explore(

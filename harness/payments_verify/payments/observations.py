@@ -26,11 +26,12 @@ Where a service says the same for several outcomes, ``also`` has the others: ``{
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any, Literal, Protocol, TypeAlias, get_args
 
 from payments_model import FailureReason, Outcome, Payment, Record, state_of
+from pgweave.service.exchange import HttpExchange
 
 ObservedKind: TypeAlias = Literal["ok", "fail", "unknown"]
 View: TypeAlias = dict[str, Any]
@@ -60,7 +61,13 @@ REASONS = tuple(reason.name.lower() for reason in FailureReason)
 
 
 class UnreadableAnswerError(ValueError):
-    """An answer that cannot be read: the service breaks its contract, or the binding has another."""
+    """An answer that cannot be read: the service breaks its contract, or the binding has another.
+
+    Attributes:
+        exchanges: the HTTP by which it came, where that was kept.
+    """
+
+    exchanges: tuple[HttpExchange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +92,12 @@ class Observation:
     Attributes:
         kind: ``ok`` for a success, ``fail`` for a definite refusal, ``unknown`` for no definite answer.
         value: the answer, see the module; for ``unknown``, what is known of the reason.
+        exchanges: the HTTP by which it was learned, where that was kept.
     """
 
     kind: ObservedKind
     value: Mapping[str, Any]
+    exchanges: tuple[HttpExchange, ...] = field(default=(), compare=False, repr=False)
 
 
 class Sender(Protocol):

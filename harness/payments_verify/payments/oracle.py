@@ -17,6 +17,7 @@ from payments_model import (
     Record,
     apply,
 )
+from payments_verify.payments.http_steps import HttpRun
 from payments_verify.payments.observations import SUCCESSES, Invocation, attempts_of, outcomes_in, view_of
 from pgweave.history.operations import Operation
 
@@ -29,6 +30,7 @@ class MismatchError(AssertionError):
             known, or is not what went wrong.
         commands: what was asked up to there, for people; empty where that is told by something else.
         breaks: the invariants that the answer breaks, as far as it shows it.
+        http: what was asked up to there, as HTTP, where that was kept.
     """
 
     def __init__(
@@ -37,10 +39,12 @@ class MismatchError(AssertionError):
         operations: Sequence[Operation] = (),
         commands: Sequence[str] = (),
         breaks: frozenset[str] = frozenset(),
+        http: HttpRun | None = None,
     ) -> None:
         self.operations = operations
         self.commands = tuple(commands)
         self.breaks = breaks
+        self.http = http or HttpRun()
         super().__init__(message)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from payments_verify.payments import schedule_file
@@ -30,7 +31,7 @@ def draw(scenario: Scenario, service: str, execution: Execution, violation: Viol
     """
     timeline = timeline_of(scenario, service, execution, violation)
     stem = file.name.split(".")[0]
-    shown = text.render(timeline, WIDTH)
+    shown = text.render(replace(timeline, explanation=""), WIDTH)  # it stands above the picture
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         (file.parent / f"{stem}.svg").write_text(svg.render(timeline))

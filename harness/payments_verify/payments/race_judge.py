@@ -41,6 +41,7 @@ class Violation:
         explanation: what is wrong, for people.
         operation: the index of the operation that cannot be explained, among the run's; ``None`` if it is
             not one of them.
+        look: if it is one of the looks at the end, its index among those.
         expected: what the model would have answered to it.
         drawing: the attempt to linearize the run's history, for a page; ``None`` if there was none.
     """
@@ -50,6 +51,7 @@ class Violation:
     operation: int | None = None
     expected: str | None = None
     drawing: Drawing | None = None
+    look: int | None = None
 
     def with_output(self, printed: str) -> Violation:
         """The same, with what the service has printed, where that may say why."""
@@ -121,13 +123,21 @@ def _seen(raced: RaceResult, order: Sequence[int]) -> bytes:
     """All that a verdict depends on, without the payments' ids."""
     place: dict[int | None, int] = {step: position for position, step in enumerate(order)}
     operations = [
-        (operation.value, operation.result, place.get(operation.first), place.get(operation.answered))
+        (operation.value, _heard(operation.result), place.get(operation.first), place.get(operation.answered))
         for operation in raced.operations
     ]
-    seen = msgspec.json.encode((raced.before, operations, raced.after))
+    around = [
+        [(each.invocation, _heard(each.observation)) for each in side] for side in (raced.before, raced.after)
+    ]
+    seen = msgspec.json.encode((around, operations))
     for number, payment in enumerate(raced.payments):
         seen = seen.replace(payment.encode(), b"payment %d" % number)
     return seen
+
+
+def _heard(observed: Observation | None) -> object:
+    """An answer, without the HTTP by which it came."""
+    return None if observed is None else (observed.kind, observed.value)
 
 
 def violation_in(raced: RaceResult, order: Sequence[int]) -> Violation | None:
@@ -140,7 +150,7 @@ def check_order(raced: RaceResult, order: Sequence[int]) -> Violation | Result[P
     """Check a run whose steps were taken in this order: what is wrong with it, or how it is explained."""
     history, numbers = history_of(raced, order)
     result = check(Payments(), history, budget_seconds=_CHECK_BUDGET_S)
-    return result if result.verdict == "holds" else _refuted(result, history, numbers)
+    return result if result.verdict == "holds" else _refuted(result, history, numbers, len(raced.operations))
 
 
 def _unanswered(raced: RaceResult, faults: bool) -> Violation | None:
@@ -170,7 +180,7 @@ def _end_of(result: Result[PaymentState], payment: str) -> PaymentState:
 
 
 def _refuted(
-    result: Result[PaymentState], history: Sequence[Operation], numbers: Mapping[int, int]
+    result: Result[PaymentState], history: Sequence[Operation], numbers: Mapping[int, int], raced: int
 ) -> Violation:
     if result.refuted is None:
         return Violation("I10", f"the history could not be decided: {result.reason}")
@@ -179,7 +189,10 @@ def _refuted(
     number = None if blocked is None else numbers.get(attempt.calls[blocked.call].called)
     expected = None if blocked is None else blocked.expected
     drawing = attempted("the attempt to linearize the run", attempt)
-    return Violation("I10", f"not linearizable\n{explain(attempt)}", number, expected, drawing)
+    told = f"not linearizable\n{explain(attempt)}"
+    if number is not None and number >= raced:
+        return Violation("I10", told, None, expected, drawing, look=number - raced)
+    return Violation("I10", told, number, expected, drawing)
 
 
 def history_of(raced: RaceResult, order: Sequence[int]) -> tuple[tuple[Operation, ...], Mapping[int, int]]:
@@ -194,6 +207,7 @@ def history_of(raced: RaceResult, order: Sequence[int]) -> tuple[tuple[Operation
 
     Returns:
         The operations; and for those of the race the index among the run's, by the invocation's position.
+        The looks at the end are counted on.
     """
     place = {step: position for position, step in enumerate(order)}
     events: list[tuple[float, int]] = []
@@ -231,7 +245,8 @@ class _Writer:
                 numbers[position] = number
         for number, (process, position) in called.items():
             self._add(self._raced.operations[number], process, position, None)
-        for exchange in self._raced.after:
+        for number, exchange in enumerate(self._raced.after, len(self._raced.operations)):
+            numbers[self._events] = number
             self._sequential(exchange)
         return tuple(sorted(self._done, key=lambda operation: operation.called)), numbers
 

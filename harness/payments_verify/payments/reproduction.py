@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Any, TypeAlias, TypeVar
 
+from payments_verify.payments.http_steps import HttpRun
 from payments_verify.payments.oracle import MismatchError
 
 RETELLING_LIMIT_S = 60.0
@@ -59,6 +60,8 @@ def reproduce(
         rerun: runs calls on a service that was just started, or at least with new ids and keys.
     """
     if rerun(program) is not None:
+        if found.http:
+            found.http = _http_without_looks(program, rerun) or found.http
         return found
     told = "Alone, on a service that was just started, the smallest program does not fail."
     whole = [*earlier, program]
@@ -82,6 +85,13 @@ def reproduce(
     )
     seen.add_note("  " + "\n  ".join(seen.commands))
     return seen
+
+
+def _http_without_looks(program: Program, rerun: Rerun) -> HttpRun | None:
+    """A mismatch as HTTP, without the looks after each command before it; ``None`` if it needs them."""
+    *before, last = program
+    again = rerun([*(call for call in before if call.arguments.get("is_step", True)), last])
+    return None if again is None else again.http
 
 
 def _joined(programs: Sequence[Program], whole: Sequence[Program]) -> list[Call]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from payments_verify.payments import schedule_file
+from payments_verify.payments.http_steps import HttpRun
 from payments_verify.payments.interchangeable import interchangeable
+from payments_verify.payments.race_http import race_http
 from payments_verify.payments.race_judge import Judge, Violation
 from payments_verify.payments.scenario_domain import scenario_race
 from payments_verify.payments.scenarios import Scenario
@@ -32,11 +34,13 @@ class ExploredScenario(Explored[Violation]):
     Attributes:
         scenario: the scenario.
         schedule: the file of the wrong run's schedule.
+        http: the wrong run as HTTP.
         seconds: how long it took, minimization included.
     """
 
     scenario: Scenario
     schedule: Path | None = None
+    http: HttpRun = field(default_factory=HttpRun)
     seconds: float = 0.0
 
     @property
@@ -110,6 +114,9 @@ async def explore_scenario(
     told = ExploredScenario(scenario=scenario, **found)
     if explored.violation is not None:
         told = replace(told, violation=explored.violation.with_output(service.printed()))
+        if told.violation is not None and told.execution is not None:
+            names = [actor.name for actor in scenario.actors]
+            told = replace(told, http=race_http(told.execution.result, names, told.violation, service))
         told = _with_file(told, service.name, folder / f"{scenario.name}.schedule.json")
     return replace(told, seconds=time.perf_counter() - started)
 

@@ -8,17 +8,19 @@ that it opens itself.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from textwrap import indent
 from typing import Any, TypeAlias
 
+from payments_verify.payments.http_steps import Expected, HttpRun
 from payments_verify.payments.observations import Observation, Sender
 from payments_verify.payments.row_holders import RowHolder
 from payments_verify.payments.traits import EVERYTHING, Traits
 from pgweave.scheduler import GatedDatabase, Limits
 from pgweave.service.end import End
+from pgweave.service.exchange import HttpExchange, exchanges_kept
 from pgweave.visible import without_passwords
 
 NO_ANSWER = "definite answer"
@@ -30,7 +32,13 @@ class SweepError(RuntimeError):
 
 
 class UnansweredError(RuntimeError):
-    """A request has no definite answer; the message says which, and what was heard."""
+    """A request has no definite answer; the message says which, and what was heard.
+
+    Attributes:
+        http: what was asked up to there, as HTTP, where that was kept.
+    """
+
+    http = HttpRun()
 
 
 class EndedError(UnansweredError):
@@ -86,6 +94,8 @@ class ServiceUnderTest:
         is_new: whether nothing was asked of it before it was opened.
         end: how it has ended, if it has; asked when a request got no answer at all.
         printed: the end of its own output; empty where the harness does not have it.
+        expected_http: the HTTP answer that stands for what the model answers to a command.
+        secrets: values in its requests that are not shown, and the environment's variable that has each.
     """
 
     name: str
@@ -100,21 +110,25 @@ class ServiceUnderTest:
     is_new: bool = False
     end: Callable[[], Coroutine[Any, Any, End | None]] = goes_on
     printed: Callable[[], str] = prints_nothing
+    expected_http: Expected = lambda _f, _answer: ""
+    secrets: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def client(self) -> Sender:
         """A client of its first process."""
         return self.clients[0]
 
-    async def sweep(self) -> None:
-        """Expire every payment that is due and not locked.
+    async def sweep(self) -> tuple[HttpExchange, ...]:
+        """Expire every payment that is due and not locked; the HTTP by which that was asked, if it was.
 
         Raises:
             SweepError: the sweep did not run.
         """
         assert self.sweep_batch is not None
-        while await self.sweep_batch():
-            pass
+        with exchanges_kept() as kept:
+            while await self.sweep_batch():
+                pass
+        return tuple(kept)
 
     @asynccontextmanager
     async def row_held(self, payment: str) -> AsyncIterator[None]:

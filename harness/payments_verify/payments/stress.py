@@ -19,6 +19,7 @@ from payments_verify.payments.service_under_test import (
     ServiceUnderTest,
 )
 from payments_verify.payments.spec import Payments
+from payments_verify.payments.stress_http import refuted_http, unanswered_http
 from payments_verify.payments.stress_round import LIGHT, Load, Round, StressReport
 from payments_verify.payments.transitions import edges_of_parts
 from pgweave.history.attempt import attempt_of
@@ -85,10 +86,13 @@ async def _round(
         report.violation = f"{path}: not linearizable{unanswered}"  # whatever keeps it from being explained
         report.wrong = len(result.refuted.operations)
         report.drawings.append(refuted(str(path), result.refuted, operations))
-        shown = explain(attempt_of(payments, result.refuted))
+        attempt = attempt_of(payments, result.refuted)
+        report.http = refuted_http(attempt, operations, played.steps, system)
+        shown = explain(attempt)
         report.violation = f"{path}: not linearizable\n{shown}{unanswered}"
     elif report.violation is not None:
         report.violation += f"\nin {path}"
+        report.http = unanswered_http(played.steps, system)
         report.wrong = len(operations)
     elif result.verdict == "no verdict":
         report.undecided = f"{path}: {result.reason}"

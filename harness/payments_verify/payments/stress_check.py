@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from payments_verify.payments.http_told import http_details, http_drawings, with_http
 from payments_verify.payments.service_under_test import OpenService, with_output
 from payments_verify.payments.stress import stress
 from payments_verify.payments.stress_round import StressReport
@@ -89,9 +90,10 @@ def sum_up(
             "outcomes": dict(sorted(found.outcomes.items())),
             "exercised": edge_counts(found.exercised),
             "violation": None if found.violation is None else _last_round(found),
+            **http_details(found.http),
         },
-        counterexample=found.violation or found.undecided,
-        timelines=found.drawings,
+        counterexample=with_http(found.violation, found.http) if found.violation else found.undecided,
+        timelines=[*http_drawings(found.http, f"a round of stress: {name}"), *found.drawings],
         reach=commands_reached(planned, found.outcomes),
     )
 

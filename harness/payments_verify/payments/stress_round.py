@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,6 +17,7 @@ from typing import Any
 from uuid import UUID
 
 from payments_verify.payments.drawings import Drawing
+from payments_verify.payments.http_steps import HttpRun, HttpStep, step_of
 from payments_verify.payments.inputs import EPOCH
 from payments_verify.payments.observations import Invocation, Observation, Sender, UnreadableAnswerError
 from payments_verify.payments.service_under_test import (
@@ -72,6 +73,7 @@ class StressReport:
         histories: the files.
         exercised: the model's transitions in the histories' linearizations.
         drawings: the attempt to linearize a history that is not linearizable, for a page.
+        http: what of the last round shows the violation, as HTTP.
         wrong: operations of the part of a history that is not linearizable; of the whole, if it is only that
             one got no answer.
         seconds: how long it took.
@@ -86,6 +88,7 @@ class StressReport:
     histories: list[Path] = field(default_factory=list)
     exercised: Counter[Edge] = field(default_factory=Counter)
     drawings: list[Drawing] = field(default_factory=list)
+    http: HttpRun = field(default_factory=HttpRun)
     wrong: int = 0
     seconds: float = 0.0
 
@@ -99,7 +102,11 @@ class _Sent:
 
 
 class Round:
-    """A round against a system, whose history a recorder gets."""
+    """A round against a system, whose history a recorder gets.
+
+    Attributes:
+        steps: what each process sent, in its order.
+    """
 
     def __init__(
         self, system: ServiceUnderTest, recorder: Recorder, rng: random.Random, report: StressReport
@@ -113,6 +120,7 @@ class Round:
         self._now = EPOCH
         self._eve = EPOCH
         self._over = False
+        self.steps: defaultdict[int, list[HttpStep]] = defaultdict(list)
 
     async def play(self, load: Load) -> None:
         """Play the round to its end, the last look at every payment included."""
@@ -177,6 +185,7 @@ class Round:
             invocation, client = sent.invocation, clients[(number + sent.elsewhere) % len(clients)]
             self._recorder.invoke(process, invocation.f, dict(invocation.value))
             observed = await self._observe(client, invocation)
+            self.steps[process].append(step_of(f"process {process}", invocation, observed))
             self._recorder.respond(process, observed.kind, dict(observed.value))
             outcome = observed.value.get("outcome", "no answer")
             self._report.outcomes[f"{invocation.f} -> {outcome}"] += 1
@@ -188,7 +197,7 @@ class Round:
         try:
             observed = await client.send(invocation)
         except UnreadableAnswerError as error:
-            observed = Observation("unknown", {"error": str(error)})
+            observed = Observation("unknown", {"error": str(error)}, error.exchanges)
         asked = f"{invocation.f} {dict(invocation.value)}"
         try:
             await self._system.require_answered(asked, observed)

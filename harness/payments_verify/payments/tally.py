@@ -11,7 +11,7 @@ from typing import Any
 from payments_verify.payments.inputs import DAY, EPOCH
 from payments_verify.payments.oracle import MismatchError
 from payments_verify.payments.reproduction import Call
-from payments_verify.state_edges import Edge
+from payments_verify.state_edges import Edge, edge_counts
 from pgweave.service.end import End
 
 SHRINKING_LIMIT_S = 45.0
@@ -102,3 +102,12 @@ class Tally:
         examples, seconds = self.first
         breaks = [] if self.smallest is None else sorted(self.smallest.breaks)
         return {"examples": examples, "seconds": round(seconds, 3), "commands": self.size, "breaks": breaks}
+
+    def as_json(self) -> dict[str, Any]:
+        """What was exercised, as plain data."""
+        return {
+            "examples": self.examples,
+            "comparisons": self.comparisons,
+            "outcomes": dict(sorted(self.outcomes.items())),
+            "exercised": edge_counts(self.exercised),
+        }

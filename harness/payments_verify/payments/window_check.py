@@ -11,14 +11,15 @@ import asyncio
 import random
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
+from payments_verify.payments.http_steps import HttpRun, HttpStep, clock_step, step_of, unreadable_step
 from payments_verify.payments.inputs import EPOCH
 from payments_verify.payments.observations import Invocation, Observation, UnreadableAnswerError, outcomes_in
 from payments_verify.payments.oracle import MismatchError
-from payments_verify.payments.service_under_test import ServiceUnderTest, SweepError
+from payments_verify.payments.service_under_test import ServiceUnderTest, SweepError, UnansweredError
 
 _SECOND = 1_000_000
 _AMOUNT = 500
@@ -103,6 +104,7 @@ class _Windows:
         self._system = system
         self._traits = system.traits
         self._now = EPOCH
+        self._sent: list[tuple[Mapping[str, Any], str, HttpStep]] = []
 
     async def inside(self) -> None:
         """A capture before the end succeeds: in the last µs where the clock can be moved."""
@@ -178,10 +180,8 @@ class _Windows:
         answer = await waiting
         self.compared += 1
         if has_waited and "captured" in outcomes_in(answer):
-            raise MismatchError(
-                "a capture waited for the payment's lock until the window had ended, and succeeded:"
-                f" {dict(answer)}"
-            )
+            told = "a capture waited for the payment's lock until the window had ended, and succeeded"
+            raise self._mismatch(answer, {"outcome": "window_expired"}, f"{told}: {dict(answer)}")
 
     async def _authorized(self) -> _Window:
         payment = str(uuid4())
@@ -206,6 +206,8 @@ class _Windows:
     async def _set_clock(self, now: int) -> None:
         self._now = now
         await self._system.set_clock(now)
+        if self._traits.moves_clock:
+            self._sent.append(({}, "clock", clock_step(now)))
 
     async def _send(
         self,
@@ -219,14 +221,21 @@ class _Windows:
         try:
             observed = await self._system.clients[0].send(invocation)
         except UnreadableAnswerError as error:
-            raise MismatchError(str(error)) from None
+            seen: Mapping[str, Any] = {}
+            self._sent.append((seen, f, unreadable_step("client", invocation, error)))
+            raise self._mismatch(seen, {"outcome": model}, str(error)) from None
+        self._sent.append((observed.value, f, step_of("client", invocation, observed)))
         what = f"{f} {dict(invocation.value)}" + (f" (the model answers {model})" if model else "")
-        await self._system.require_answered(what, observed)
+        try:
+            await self._system.require_answered(what, observed)
+        except UnansweredError as unanswered:
+            unanswered.http = self._http(observed.value, {"outcome": model})
+            raise
         return observed.value
 
     async def _sweep(self) -> None:
         try:
-            await self._system.sweep()
+            self._sent.append(({}, "sweep", HttpStep("sweep", "runs", exchanges=await self._system.sweep())))
         except SweepError as error:
             if await self._system.end() is None:
                 raise
@@ -235,7 +244,8 @@ class _Windows:
     def _require(self, answer: Mapping[str, Any], outcome: str, what: str) -> None:
         self.compared += 1
         if outcome not in outcomes_in(answer):
-            raise MismatchError(f"{what}: the model answers {outcome}, the service {dict(answer)}")
+            told = f"{what}: the model answers {outcome}, the service {dict(answer)}"
+            raise self._mismatch(answer, {"outcome": outcome}, told)
 
     async def _require_over(self, answer: Mapping[str, Any], window: _Window, what: str) -> None:
         if not self._traits.moves_clock and "payment_failed" in outcomes_in(answer):
@@ -247,4 +257,16 @@ class _Windows:
     def _require_state(self, seen: Mapping[str, Any], state: str, what: str) -> None:
         self.compared += 1
         if seen.get("payment", {}).get("state") != state:
-            raise MismatchError(f"{what}: the payment has to be {state}, and a read shows {dict(seen)}")
+            told = f"{what}: the payment has to be {state}, and a read shows {dict(seen)}"
+            raise self._mismatch(seen, {"outcome": "read", "payment": {"state": state}}, told)
+
+    def _mismatch(self, answer: Mapping[str, Any], expected: Mapping[str, Any], told: str) -> MismatchError:
+        return MismatchError(told, http=self._http(answer, expected))
+
+    def _http(self, answer: Mapping[str, Any], expected: Mapping[str, Any]) -> HttpRun:
+        """What was asked of the payment up to a wrong answer."""
+        place = next(place for place, (seen, _, _) in enumerate(self._sent) if seen is answer)
+        _, f, wrong = self._sent[place]
+        wrong = replace(wrong, is_wrong=True, expected=self._system.expected_http(f, expected))
+        before = [step for _, _, step in self._sent[:place] if step.payment in ("", wrong.payment)]
+        return HttpRun((*before, wrong), self._system.secrets)

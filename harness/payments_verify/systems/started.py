@@ -23,16 +23,19 @@ from payments_verify.binding import (
     with_variables,
 )
 from payments_verify.binding.coverage import traits_of
+from payments_verify.binding.expected import expected_answer
 from payments_verify.binding.values import as_datetime
 from payments_verify.payments.clock_probe import why_clock_stays
 from payments_verify.payments.row_holders import RowStatements, SqlRowHolder
 from payments_verify.payments.service_under_test import OpenRowHolder, ServiceUnderTest
 from payments_verify.payments.traits import Traits
+from payments_verify.systems.kept_http import KeepingSender, secrets_of
 from payments_verify.systems.sweeps import open_sweep
 from pgweave import clock
 from pgweave.gate import Gate
 from pgweave.scheduler import GatedDatabase, Monitor, Turns
 from pgweave.service.command import CommandError, RunningCommand, running_command
+from pgweave.service.exchange import note_exchanges
 from pgweave.service.http_client import http_client
 from pgweave.service.patience import last_printed
 from pgweave.sql.catalog import Catalog
@@ -83,7 +86,7 @@ async def started_service(
             database = GatedDatabase(gate, monitor, catalog, Turns(ours=ours))
         yield ServiceUnderTest(
             command,
-            (client,),
+            (KeepingSender(client),),
             set_clock,
             await open_sweep(binding.sweep, http, of_harness, stack, environment),
             _row_holders(of_harness, binding, client.requests.id_of),
@@ -93,6 +96,8 @@ async def started_service(
             is_new=True,
             end=running.end,
             printed=partial(last_printed, output),
+            expected_http=partial(expected_answer, binding),
+            secrets=secrets_of(binding),
         )
 
 
@@ -112,7 +117,15 @@ async def service_at(url: str, binding: Binding) -> AsyncIterator[ServiceUnderTe
         traits = traits_of(binding, moves_clock=False)
         client = BoundClient(http, binding, Names(), traits.dates_authorizations)
         sweep_batch = await open_sweep(binding.sweep, http, None, stack)
-        yield ServiceUnderTest(url, (client,), _leave_the_clock, sweep_batch, traits=traits)
+        yield ServiceUnderTest(
+            url,
+            (KeepingSender(client),),
+            _leave_the_clock,
+            sweep_batch,
+            traits=traits,
+            expected_http=partial(expected_answer, binding),
+            secrets=secrets_of(binding),
+        )
 
 
 def traits_when_started(binding: Binding) -> Traits:
@@ -183,6 +196,7 @@ async def _http(url: str, binding: Binding) -> AsyncIterator[httpx.AsyncClient]:
     # A server may close a connection after an error, and the next request on it would have no answer.
     headers = with_variables(binding.service.headers)
     async with http_client(url, limit_s=_REQUEST_LIMIT_S, headers=headers) as http:
+        note_exchanges(http)
         yield http
 
 

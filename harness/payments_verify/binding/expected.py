@@ -1,0 +1,86 @@
+"""The answers that the model calls for, in a service's own HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from payments_verify.binding.sections import Binding, Values
+from payments_verify.binding.values import as_datetime, write_amount
+from payments_verify.payments.observations import PAYMENT_FIELDS
+
+
+def expected_answer(binding: Binding, f: str, answer: Mapping[str, Any]) -> str:
+    """The status and what the body says, for what the model answers to a command; empty if none is bound.
+
+    Args:
+        binding: the service's interface.
+        f: the command.
+        answer: what the model answers, as `observations` has it; the fields that it lacks are left out.
+    """
+    command = binding.commands.get(f)
+    if command is None:
+        return ""
+    fitting = (
+        each for each in (*command.answers, *binding.answers) if answer.get("outcome") in each.outcomes
+    )
+    chosen = next(fitting, None)
+    if chosen is None:
+        return ""
+    body: dict[str, Any] = {}
+    for path, value in [*chosen.where.items(), *_fields(binding, f, answer)]:
+        _put(body, path, value)
+    shown = f"{chosen.status} {msgspec.json.encode(body).decode() if body else ''}".rstrip()
+    return shown + _repeated(binding, f, answer)
+
+
+def _fields(binding: Binding, f: str, answer: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    if f == "capture":
+        if "decided_at" in answer and not answer.get("replayed") and binding.capture.decided_at:
+            yield binding.capture.decided_at[0], _instant(answer["decided_at"], binding.values)
+        return
+    if "attempts" in answer and binding.attempts is not None:
+        keys = [each["key"] for each in answer["attempts"]]
+        yield binding.attempts.items, [{binding.attempts.key: key} for key in keys]
+    for name in PAYMENT_FIELDS:
+        path = getattr(binding.payment, name)
+        if path is not None and name in answer.get("payment", {}):
+            yield path, _field(binding, name, answer["payment"][name])
+    if binding.payment.as_of is not None and "as_of" in answer and "payment" in answer:
+        yield binding.payment.as_of, _instant(answer["as_of"], binding.values)
+
+
+def _field(binding: Binding, name: str, value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    if name.endswith("_at"):
+        return _instant(value, binding.values)
+    if name in ("state", "reason"):
+        theirs = binding.payment.states if name == "state" else binding.payment.reasons
+        return next((word for word, ours in theirs.items() if ours == value), value)
+    return write_amount(value, binding.values)
+
+
+def _repeated(binding: Binding, f: str, answer: Mapping[str, Any]) -> str:
+    """What has to be said of a capture's answer beside its status and members."""
+    flag, repeats = binding.capture.replayed, answer.get("replayed")
+    if f != "capture" or not (repeats or (repeats is not None and answer.get("outcome") == "captured")):
+        return ""
+    said = ""
+    if flag is not None:
+        name = f"the header {flag.header}: {flag.value}" if flag.header else f"{flag.member}: {flag.value}"
+        said = f", {'with' if repeats else 'without'} {name}"
+    return said + (
+        ", the bytes of its first answer" if repeats and binding.capture.body == "same bytes" else ""
+    )
+
+
+def _instant(us: int, values: Values) -> str | int:
+    return as_datetime(us).isoformat().replace("+00:00", "Z") if values.instant == "rfc3339" else us
+
+
+def _put(document: dict[str, Any], path: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
+    *above, name = path.split(".")
+    for each in above:
+        document = document.setdefault(each, {})
+    document[name] = value
