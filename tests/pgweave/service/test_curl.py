@@ -110,7 +110,9 @@ def seen(arrived: Arrived) -> tuple[Any, ...]:
 
 
 def test_whatever_is_sent_is_sent_again() -> None:
-    requests = [("POST", "/k", {"headers": {"Idempotency-Key": key.encode()}}) for key in KEYS]
+    requests: list[tuple[str, str, dict[str, Any]]] = [
+        ("POST", "/k", {"headers": {"Idempotency-Key": key.encode()}}) for key in KEYS
+    ]
     requests += [("PUT", "/b", more) for more in BODIES.values()]
     requests += [("GET", path, {}) for path in PATHS]
     requests += [("DELETE", "/d", {}), ("PATCH", "/p", {"json": []}), ("HEAD", "/h", {})]
