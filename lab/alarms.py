@@ -1,9 +1,9 @@
 """Everything that has chance in it, again and again on services that are right: a violation is a false alarm.
 
-A run of the service as it is are the checks of the main job that are no proofs, a fault at each statement of
-two races, and the service as somebody else's: started by a command, and examined by its binding up to level
-3. A run of a peer is its examination up to the highest level that it reaches, with few of the scenarios,
-drawn by the seed. What became of a run is a line of a file; runs of other sources do not count.
+A run of the service as it is are the checks of the main job that are no proofs, and the service as somebody
+else's: started by a command, and examined by its binding up to level 3. A run of a peer is its examination up
+to the highest level that it reaches, with few of the scenarios, drawn by the seed. What became of a run is a
+line of a file; runs of other sources do not count.
 """
 
 from __future__ import annotations
@@ -23,20 +23,15 @@ import psycopg
 
 from lab.peers import Peer
 from payments_verify.binding import Sweep, default_binding
-from payments_verify.called import command_line
 from payments_verify.payments.conformance import QUICK as TRIALS
 from payments_verify.payments.conformance import Examination, Trials, examine, examine_level
 from payments_verify.payments.conformance_levels import LevelResult
-from payments_verify.payments.faults_check import FaultPlan, faults_check
-from payments_verify.payments.scenarios import ONE_CAPTURE, SCENARIOS
 from payments_verify.result import CheckResult, Progress, ViolationFound, no_progress, unfinished
 from payments_verify.suite import Effort, Planned, suite
-from payments_verify.systems import EXPLORING, examination_of, gated, prepared_database
+from payments_verify.systems import EXPLORING, examination_of, prepared_database
 from pgweave import outermost
-from pgweave.gate import Fault
 from pgweave.verdict import Verdict, worst
 
-_FAULTS = (FaultPlan(ONE_CAPTURE), FaultPlan(SCENARIOS["same-key-twice"], (Fault.CUT_AFTER,)))
 _BLACK_BOX = (1, 2, 3)
 _PEER_TRIALS = Trials(programs=8, rounds=8, steps=12)
 _PEER_SCENARIOS = 2
@@ -242,17 +237,6 @@ def _with_chance(
     for planned in suite(dsn, effort, seed, histories, schedules, bin_dir):
         if not planned.is_proof:
             yield planned
-    yield Planned(
-        "faults",
-        partial(
-            faults_check,
-            "in process, PostgreSQL",
-            partial(gated, dsn),
-            _FAULTS,
-            schedules,
-            replay=command_line("replay"),
-        ),
-    )
 
 
 def _as_somebody_elses(

@@ -17,5 +17,5 @@ def checks(bin_dir: Path | None) -> Iterator[Planned]:
     Args:
         bin_dir: the PostgreSQL to run; the embedded one, or the newest found, if not given.
     """
-    yield Planned("protocol, any number of clients (Z3)", check_proof, is_proof=True)
+    yield Planned("protocol, any number of clients (Z3)", check_proof, is_proof=True, of_the_model=True)
     yield Planned("schema and statements", partial(shipped_static_check, bin_dir), is_proof=True)

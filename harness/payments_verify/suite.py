@@ -10,14 +10,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeAlias
 
+from payments_verify.called import command_line
 from payments_verify.model_checks.contracts import check_contracts
 from payments_verify.model_checks.equivalence import check_equivalence
 from payments_verify.model_checks.proved import Proved, default_folder
 from payments_verify.model_checks.state_graph import check_state_graph
 from payments_verify.nemesis.check import soak_check
 from payments_verify.payments.checks import machine_check, racing_check
+from payments_verify.payments.faults_check import FaultPlan, faults_check
 from payments_verify.payments.interleavings_check import interleavings_check
-from payments_verify.payments.scenarios import SCENARIOS
+from payments_verify.payments.scenarios import ONE_CAPTURE, SCENARIOS
 from payments_verify.payments.stress_check import stress_check
 from payments_verify.result import CheckResult
 from payments_verify.systems import (
@@ -30,6 +32,7 @@ from payments_verify.systems import (
     on_new_database,
     servers,
 )
+from pgweave.gate import Fault
 
 RunCheck: TypeAlias = Callable[..., CheckResult]
 """Takes ``progress`` by name and returns what it found."""
@@ -56,6 +59,12 @@ MORE_CHECKS = "payments_verify.checks"
 _STEPS_IN_A_PROGRAM = 20
 _SERVER_PROCESSES = 2
 _LARGEST = "four-captures"
+_FAULTS = (
+    FaultPlan(ONE_CAPTURE),
+    FaultPlan(SCENARIOS["same-key-twice"], (Fault.CUT_AFTER,)),
+    FaultPlan(SCENARIOS["authorize-twice"], (Fault.CUT_AFTER,)),
+    FaultPlan(SCENARIOS["different-keys"], (Fault.SERIALIZATION_FAILURE,)),
+)
 
 
 @dataclass(frozen=True)
@@ -96,12 +105,14 @@ class Planned:
         run: runs it.
         is_proof: whether it finds the same each time, whatever the seed.
         is_long: whether it takes long beside the others.
+        of_the_model: whether it depends on the model alone, so that no change of the service changes it.
     """
 
     title: str
     run: RunCheck
     is_proof: bool = False
     is_long: bool = False
+    of_the_model: bool = False
 
 
 def suite(
@@ -125,13 +136,24 @@ def suite(
         bin_dir: the PostgreSQL to run where a check needs a server of its own.
         prove_again: whether to prove what was proved before of the same sources.
     """
-    for title, check in model_checks(prove_again=prove_again).values():
-        yield Planned(title, check, is_proof=True)
+    for kind, (title, check) in model_checks(prove_again=prove_again).items():
+        yield Planned(title, check, is_proof=True, of_the_model=kind != "equivalence")
     for more in entry_points(group=MORE_CHECKS):
         if find_spec(more.module.partition(".")[0]) is not None:  # a distribution may lack what it names
             yield from more.load()(bin_dir)
     yield from _machines(dsn, effort, seed)
     yield from _explorations(dsn, effort, seed, schedules)
+    yield Planned(
+        "faults at every statement",
+        partial(
+            faults_check,
+            "in process, PostgreSQL",
+            partial(gated, dsn),
+            _FAULTS,
+            schedules / "faults",
+            replay=command_line("replay"),
+        ),
+    )
     yield Planned(
         "stress and linearizability",
         partial(

@@ -23,6 +23,10 @@ COMMANDS = {
         "peers:peers",
         "Examine services in the stacks that people use, right and with bugs; their table.",
     ),
+    "main-job": (
+        "main_job:main_job",
+        "The main job's checks of the service, one after the other, up to one that decides.",
+    ),
     "prove": ("prove:prove", "Prove the protocol for any number of clients, payments, keys and instants."),
     "static": ("static:static", "Look at what no run shows: what the schema refuses, how statements lock."),
     "tla": ("tla:app", "The TLA+ specification in specs/tla: check it, and compare it with real runs."),

@@ -6,7 +6,6 @@ import importlib.util
 import os
 import platform
 import tempfile
-import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,34 +17,31 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from lab.cli.mutants_main_job import end_main_job, rows_of
+from lab.cli.mutants_shown import list_mutants_of, show_matrix
 from lab.mutants.catalogue import Catalogue, CatalogueError, load
 from lab.mutants.edit import EditError
 from lab.mutants.elsewhere import Elsewhere
 from lab.mutants.figures import figures
 from lab.mutants.matrix import Kept, run_all
-from lab.mutants.plan import UNMUTATED, Planned, copies, planned
+from lab.mutants.plan import Planned, copies, planned, planned_main_job
 from lab.mutants.results import Matrix, matrix
 from lab.mutants.techniques import techniques
 from lab.mutants.trial import Trial, run_trial
 from payments_verify.cli.ends import write_or_tell
 from payments_verify.cli.exits import leave, no_verdict
 from payments_verify.cli.options import ExecutorName, Json, PostgresBin
-from payments_verify.cli.running import print_error, print_json, print_text, progress_bar, quoted, say
+from payments_verify.cli.running import print_error, print_json, progress_bar, say
 from payments_verify.executors import ExecutorError, open_executor
-from payments_verify.report.kill_matrix import AS_IT_IS, cell_text, write_kill_matrix
-from payments_verify.report.saved import Cell, MutantRow, Mutants
+from payments_verify.report.kill_matrix import write_kill_matrix
+from payments_verify.report.saved import Mutants
 from payments_verify.suite import QUICK
 
 PACKAGE = "payments_core"
 CATALOGUE = Path("lab/mutants/bugs")
 KEPT = Path("build/mutants")
 OUTPUT = Path("build/report")
-
-_WIDTH = 150  # a narrow terminal breaks lines; a cell that is cut says nothing
-_STYLES = {"killed": "green", "survived": "dim", "not tried": "dim", "not yet": "yellow"}
 
 
 class TechniqueOption(StrEnum):
@@ -72,7 +68,17 @@ def mutants(
             "--all-techniques", help="Try a mutant by techniques that are not expected to find it, too."
         ),
     ] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Trials that run side by side.")] = 2,
+    main_job: Annotated[
+        bool,
+        typer.Option(
+            "--main-job", help="All of the main job on each mutant, and no technique: does it alone catch it?"
+        ),
+    ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="The main job in its short form.")] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Trials that run side by side; 2 if not given, and 1 of the main job."),
+    ] = None,
     executor: ExecutorName = None,
     minutes: Annotated[
         float | None, typer.Option(min=0, help="Begin no trial after this time; run it again to go on.")
@@ -98,14 +104,24 @@ def mutants(
         known = load(catalogue)
         names = _named(known, only or [])
         if list_mutants:
-            _list(known, names, Console(soft_wrap=True))
+            list_mutants_of(known, names)
             raise typer.Exit
-        found, seconds = _run(
+        available = techniques(QUICK.scenarios)
+        columns = {name: each for name, each in available.items() if not technique or name in technique}
+        started = time.monotonic()
+        rows, plan, done = _run(
             known,
             names,
-            [each.value for each in technique or []],
-            all_techniques=all_techniques,
-            workers=workers,
+            partial(planned_main_job, known, quick=quick, salt=str(postgres_bin or ""))
+            if main_job
+            else partial(
+                planned,
+                known,
+                techniques=columns,
+                all_techniques=all_techniques,
+                salt=str(postgres_bin or ""),
+            ),
+            workers=workers or (1 if main_job else 2),
             executor=executor,
             minutes=minutes,
             kept=Kept(kept / "trials", fresh=fresh),
@@ -115,14 +131,15 @@ def mutants(
     except (CatalogueError, EditError, ExecutorError, OSError) as error:
         print_error(error)
         raise no_verdict() from error
-    report = _report(found, seconds)
+    if main_job:
+        end_main_job(rows_of(known, plan, done), output, as_json=as_json)
+    found = matrix(known, rows, columns, plan, done)
+    report = _report(found, time.monotonic() - started)
     path = write_or_tell(partial(_write, report, output))
     if as_json:
         print_json(report)
     else:
-        console = Console(soft_wrap=True)
-        console.width = max(console.width, _WIDTH)
-        _show(found, console)
+        show_matrix(found)
         where = "" if path is None else f"; report: {path}, picture: {path.with_suffix('.svg')}"
         say(f"\n{found.summary}{where}")
     leave(found.verdict, is_whole=path is not None)
@@ -140,19 +157,16 @@ def _named(known: Catalogue, only: Sequence[str]) -> list[str]:
 def _run(
     known: Catalogue,
     names: Sequence[str],
-    only: Sequence[str],
+    plan_for: Callable[[Mapping[str, Path]], Sequence[Planned]],
     *,
-    all_techniques: bool,
     workers: int,
     executor: str | None,
     minutes: float | None,
     kept: Kept,
     left_behind: Path,
     bin_dir: Path | None,
-) -> tuple[Matrix, float]:
-    """The matrix, and how long it took."""
-    available = techniques(QUICK.scenarios)
-    columns = {name: each for name, each in available.items() if not only or name in only}
+) -> tuple[Sequence[str], Sequence[Planned], Mapping[str, Trial]]:
+    """The rows, the trials that there are, and what came of those that were made."""
     started = time.monotonic()
     with (
         tempfile.TemporaryDirectory(prefix="payments-mutants-") as folder,
@@ -160,7 +174,7 @@ def _run(
         _where(executor, workers) as (make_trial, side_by_side),
     ):
         trees = copies(_package(), Path(folder), known, names)
-        plan = planned(known, trees, columns, all_techniques=all_techniques, salt=str(bin_dir or ""))
+        plan = plan_for(trees)
 
         def on_trial(done: int, total: int, last: Planned, left: float) -> None:
             spent = time.monotonic() - started
@@ -178,7 +192,7 @@ def _run(
             seconds=None if minutes is None else minutes * 60,
             on_trial=on_trial,
         )
-        return matrix(known, list(trees), columns, plan, done), time.monotonic() - started
+        return list(trees), plan, done
 
 
 @contextmanager
@@ -219,62 +233,3 @@ def _write(report: dict[str, Any], output: Path) -> Path:
     picture = write_kill_matrix(msgspec.convert(report, Mutants))
     path.with_suffix(".svg").write_text(picture + "\n", encoding="utf-8")
     return path
-
-
-def _show(found: Matrix, console: Console) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("mutant", no_wrap=True)
-    for name in found.techniques:
-        table.add_column(name, no_wrap=True)
-    saved = msgspec.convert(found.as_json(), Mutants)
-    for shown in (saved.unmutated, *saved.mutants):
-        table.add_row(
-            quoted(shown.name or AS_IT_IS), *(_styled(shown, each) for each in shown.cells.values())
-        )
-    console.print(table)
-    console.print("\ntries · seconds · size of the smallest counterexample", style="dim")
-    for row in found.survivors:
-        console.print(f"[bold red]survives[/]: {quoted(row)}: {quoted(found.catalogue[row].stands_for)}")
-    for name in found.false_alarms:
-        trial = found.rows[UNMUTATED][name].trial
-        console.print(f"[bold red]false alarm[/]: {name}")
-        print_text(console, "" if trial is None else trial.evidence)
-    _show_figures(figures(found), console)
-    for row, name in found.missed:
-        console.print(f"[yellow]not found by {name}[/]: {quoted(row)}: {found.rows[row][name].state}")
-    for row in found.unfinished:
-        reasons = [cell.trial.evidence for cell in found.rows[row].values() if cell.trial is not None]
-        why = next((reason for reason in reasons if reason), "")
-        console.print(f"[yellow]not known yet[/]: {quoted(row)}", highlight=False)
-        if why:
-            print_text(console, textwrap.indent(why, "  "))
-
-
-def _show_figures(made: Mapping[str, Any], console: Console) -> None:
-    for each in made["techniques"]:
-        alone = f"; the only finder of {', '.join(each['only_finder_of'])}" if each["only_finder_of"] else ""
-        console.print(
-            f"{each['name']}: {each['killed']} killed in {each['trials']} trials, {each['cases']:,} cases,"
-            f" {each['seconds']:,.0f} s{alone}",
-            style="dim",
-            highlight=False,
-        )
-    least = made["cheapest"]
-    names = ", ".join(least["techniques"]) or "none"
-    console.print(f"cheapest that kill all of these: {names}; {least['seconds']:,.0f} s", style="dim")
-
-
-def _styled(row: MutantRow, cell: Cell) -> str:
-    wrong = cell.state == "survived" and cell.expected if row.name else cell.state == "killed"
-    style = "bold red" if wrong else _STYLES.get(cell.state, "yellow")
-    return f"[{style}]{cell_text(cell)}[/]" if cell_text(cell) else ""
-
-
-def _list(known: Catalogue, names: Sequence[str], console: Console) -> None:
-    for name in names:
-        mutant = known[name]
-        console.print(
-            f"[bold]{quoted(name)}[/]  {mutant.category}; breaks {', '.join(mutant.breaks)}", highlight=False
-        )
-        print_text(console, textwrap.indent(mutant.stands_for.strip(), "  "))
-        console.print(f"  to be found by: {', '.join(mutant.expected)}", highlight=False)

@@ -11,7 +11,7 @@ from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.mutants.techniques import Technique, techniques
+from lab.mutants.techniques import MAIN_JOB, Technique, techniques
 from lab.mutants.trial import Interrupted, Trial, run_trial
 
 _WAKE_S = 0.2
@@ -77,7 +77,8 @@ def run_sent(
     Returns:
         What came of it, and the packed folder of what was left behind.
     """
-    technique = next(each for each in techniques(scenarios).values() if each.name == name)
+    known = (*techniques(scenarios).values(), MAIN_JOB)
+    technique = next(each for each in known if each.name == name)
     with tempfile.TemporaryDirectory(prefix="payments-trial-") as folder:
         mutant, left_behind = Path(folder) / "mutant", Path(folder) / "left-behind"
         unpack(package, mutant)

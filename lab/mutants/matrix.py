@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
@@ -30,10 +30,15 @@ class Kept:
 
     def __init__(self, folder: Path, *, fresh: bool = False) -> None:
         self._folder = folder
+        self._fresh = fresh
         folder.mkdir(parents=True, exist_ok=True)
-        if fresh:
-            for path in folder.glob("*.json"):
-                path.unlink()
+
+    def known(self, keys: Iterable[str]) -> dict[str, Trial]:
+        """What is kept under some keys; nothing, and not any more, if that does not count."""
+        if self._fresh:
+            for key in keys:
+                (self._folder / f"{key}.json").unlink(missing_ok=True)
+        return {key: trial for key in keys if (trial := self.get(key)) is not None}
 
     def get(self, key: str) -> Trial | None:
         """What is kept under a key; one that cannot be read is none."""
@@ -78,7 +83,7 @@ def run_all(
         on_trial: is told of each.
     """
     unique = {each.key: each for each in plan}
-    done = {key: trial for key in unique if (trial := kept.get(key)) is not None}
+    done = kept.known(unique)
     waiting = [each for key, each in unique.items() if key not in done]
     stop = threading.Event()
     began = time.monotonic()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lab.mutants.catalogue import Catalogue, Mutant, TechniqueName
 from lab.mutants.edit import mutated_copy
-from lab.mutants.techniques import Technique
+from lab.mutants.techniques import CHECKS, MAIN_JOB, Technique
 from lab.mutants.trial import arguments_of
 
 UNMUTATED = "(as it is)"
@@ -82,12 +82,28 @@ def planned(
     return found
 
 
+def planned_main_job(
+    catalogue: Catalogue, trees: Mapping[str, Path], *, quick: bool = False, salt: str = ""
+) -> list[Planned]:
+    """One trial for each row: the main job, up to a check that shows what the mutant breaks."""
+    found = []
+    # The code as it is comes last: nothing ends its trial before the whole job is done.
+    for row, tree in sorted(trees.items(), key=lambda each: each[0] == UNMUTATED):
+        options = ["--quick"] if quick else []
+        if row != UNMUTATED:
+            options += [part for each in catalogue[row].breaks for part in ("--until", each)]
+            options += [part for each in catalogue[row].expected for part in ("--first", CHECKS[each])]
+        arguments = arguments_of(MAIN_JOB, options)
+        found.append(Planned(row, MAIN_JOB, arguments, _key(tree, MAIN_JOB, arguments, salt)))
+    return found
+
+
 def _budgets(
     mutants: Sequence[Mutant], technique: Technique, *, all_techniques: bool
 ) -> list[tuple[str, ...] | None]:
     """What a technique tries of a mutant; or, of the code as it is, all that it tries of these mutants."""
     return [
-        mutant.arguments.get(technique.name)
+        next((narrowed for name, narrowed in mutant.arguments.items() if name == technique.name), None)
         for mutant in mutants
         if all_techniques or technique.name in mutant.expected
     ]

@@ -214,12 +214,12 @@ def _cell(
     trials = [done[key] for key in keys if key in done]
     if len(trials) < len(keys) and not any(trial.state == "killed" for trial in trials):
         return Cell("not yet", expected=expected)
-    worst = min(trials, key=lambda trial: (_WORST.index(trial.state), not _counts(catalogue, row, trial)))
-    is_its_own = worst.state != "killed" or _counts(catalogue, row, worst)
+    worst = min(trials, key=lambda trial: (_WORST.index(trial.state), not counts(catalogue, row, trial)))
+    is_its_own = worst.state != "killed" or counts(catalogue, row, worst)
     return Cell(worst.state if is_its_own else "another reason", worst, expected)
 
 
-def _counts(catalogue: Catalogue, row: str, trial: Trial) -> bool:
+def counts(catalogue: Catalogue, row: str, trial: Trial) -> bool:
     """Whether a counterexample breaks what the mutant is said to break, as far as that is told."""
     if row == UNMUTATED or trial.breaks is None:
         return True

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from lab.mutants.catalogue import TechniqueName
 
+TrialName: TypeAlias = TechniqueName | Literal["main job"]
+"""What can be let loose on a mutant: a technique, or all checks of the main job."""
 Results = Sequence[Mapping[str, Any]]
 
 
@@ -21,12 +23,14 @@ class Kill:
         seconds: how long that took, once there was something to try.
         size: the size of the smallest counterexample, in ``unit``.
         unit: what the size counts.
+        check: the check whose counterexample it is, where a report has several that may differ.
     """
 
     tries: int
     seconds: float
     size: int
     unit: str
+    check: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Technique:
         folder: the option that names a folder for what is left behind.
     """
 
-    name: TechniqueName
+    name: TrialName
     command: tuple[str, ...]
     budget: tuple[str, ...]
     limit_s: float
@@ -143,6 +147,37 @@ _STRESS = Technique(
 )
 
 
+def _main_job_kill(results: Results) -> Kill:
+    """The last that is violated: the job goes on behind one that breaks something else."""
+    found = next(result for result in reversed(results) if result["verdict"] == "violated")
+    seconds = sum(result["seconds"] for result in results)
+    return Kill(_cases(results), round(seconds, 3), len(results), "checks", found["name"])
+
+
+MAIN_JOB = Technique(
+    "main job",
+    ("lab", "main-job", "--seed", "1"),
+    (),
+    1800,
+    "cases",
+    _cases,
+    _main_job_kill,
+    folder="--output",
+)
+"""What `payments-verify verify` tries of a service, one check after the other, up to the one that decides."""
+
+
+CHECKS: Mapping[TechniqueName, str] = {
+    "static": "schema and statements",
+    "model": "model = domain (CrossHair)",
+    "machine": "stateful machine: in process, PostgreSQL",
+    "exploration": "every interleaving: in process, PostgreSQL",
+    "faults": "faults at every statement",
+    "stress": "stress and linearizability",
+}
+"""The check of the main job that a technique is, by its title."""
+
+
 def techniques(scenarios: Sequence[str]) -> Mapping[TechniqueName, Technique]:
     """The techniques, from the quickest to the slowest.
 
@@ -159,5 +194,11 @@ def techniques(scenarios: Sequence[str]) -> Mapping[TechniqueName, Technique]:
         _schedule_kill,
         folder="--output",
     )
-    in_order = (_STATIC, _MODEL, _MACHINE, exploration, _FAULTS, _STRESS)
-    return {technique.name: technique for technique in in_order}
+    return {
+        "static": _STATIC,
+        "model": _MODEL,
+        "machine": _MACHINE,
+        "exploration": exploration,
+        "faults": _FAULTS,
+        "stress": _STRESS,
+    }

@@ -16,9 +16,8 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from lab.mutants.catalogue import TechniqueName
 from lab.mutants.reasons import invariants_told
-from lab.mutants.techniques import Kill, Technique
+from lab.mutants.techniques import Kill, Technique, TrialName
 
 TrialState: TypeAlias = Literal["killed", "survived", "timed out", "no verdict"]
 
@@ -46,9 +45,10 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
         wall_s: how long the process took, start-up and the shrinking of the counterexample included.
         evidence: the counterexample, or why there is no verdict; cut if it is long.
         breaks: the invariants that the counterexample breaks, as the report says; ``None`` if it does not.
+        check: the check of the main job that found it; empty for a technique, which is one.
     """
 
-    technique: TechniqueName
+    technique: TrialName
     arguments: tuple[str, ...]
     state: TrialState
     tries: int
@@ -58,6 +58,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     wall_s: float
     evidence: str
     breaks: tuple[str, ...] | None
+    check: str = ""
 
 
 def arguments_of(technique: Technique, narrowed: Sequence[str] | None) -> tuple[str, ...]:
@@ -178,7 +179,8 @@ def _killed(
     results: Sequence[Mapping[str, Any]],
     wall: float,
 ) -> Trial:
-    problem = next(_problem(result) for result in results if result["verdict"] == "violated")
+    violated = [result for result in results if result["verdict"] == "violated"]
+    found = [result for result in violated if not kill.check or result["name"] == kill.check]
     return Trial(
         technique=technique.name,
         arguments=arguments,
@@ -188,8 +190,9 @@ def _killed(
         size=kill.size,
         unit=kill.unit,
         wall_s=wall,
-        evidence=problem[:_EVIDENCE],
-        breaks=invariants_told(results),
+        evidence=_problem(found[0])[:_EVIDENCE],
+        breaks=invariants_told(found),
+        check=kill.check,
     )
 
 

@@ -196,30 +196,42 @@ def faults(report: Saved) -> Element:
     """What went wrong on purpose, and what was lost by it."""
     content: list[Content] = []
     for check in report.of_kind("faults"):
-        more = check.more
-        content += [
-            tag("h3", check.name, " ", parts.verdict(check.verdict)),
-            parts.figures(
-                (name, parts.number(more.get(name)))
-                for name in ("windows", "acknowledged", "lost", "doubled")
-            ),
-        ]
-        names = ("injected", "effects", "missed", "unknown", "acknowledged", "lost", "doubled")
-        rows = [
-            (
-                each["fault"],
-                *(parts.number(each[name]) for name in names),
-                _seconds(each["served_again_median_s"]),
-                _seconds(each["served_again_worst_s"]),
-            )
-            for each in more.get("faults", [])
-        ]
-        head = (
-            *("fault", "injected", "struck", "missed", "unanswered", "captures acknowledged", "lost"),
-            *("doubled", "serves again", "at most"),
-        )
-        content.append(parts.table(head, rows, right=range(1, len(head))))
+        content.append(tag("h3", check.name, " ", parts.verdict(check.verdict)))
+        content += _under_load(check) if "windows" in check.more else [_at_statements(check)]
     return parts.section("faults", "Faults", content or parts.note("Not run."))
+
+
+def _under_load(check: Check) -> Iterator[Content]:
+    """What windows of load under faults came to."""
+    yield parts.figures(
+        (name, parts.number(check.more.get(name))) for name in ("windows", "acknowledged", "lost", "doubled")
+    )
+    names = ("injected", "effects", "missed", "unknown", "acknowledged", "lost", "doubled")
+    rows = [
+        (
+            each["fault"],
+            *(parts.number(each[name]) for name in names),
+            _seconds(each["served_again_median_s"]),
+            _seconds(each["served_again_worst_s"]),
+        )
+        for each in check.more.get("faults", [])
+    ]
+    head = (
+        *("fault", "injected", "struck", "missed", "unanswered", "captures acknowledged", "lost"),
+        *("doubled", "serves again", "at most"),
+    )
+    yield parts.table(head, rows, right=range(1, len(head)))
+
+
+def _at_statements(check: Check) -> Content:
+    """What faults at each statement of races came to."""
+    names = ("places", "injected", "unanswered", "acknowledged", "lost", "doubled")
+    rows = [
+        (each["scenario"], each["fault"], *(parts.number(each[name]) for name in names))
+        for each in check.more.get("faults", [])
+    ]
+    head = ("scenario", "fault", "statements", *names[1:3], "captures acknowledged", *names[4:])
+    return parts.table(head, rows, right=range(2, len(head)))
 
 
 def _seconds(value: float | None) -> str:

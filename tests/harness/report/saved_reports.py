@@ -63,6 +63,11 @@ def fault() -> dict[str, Any]:
     return {"fault": "API killed", **dict.fromkeys(names, 17), **served}
 
 
+def fault_at_statements() -> dict[str, Any]:
+    names = ("places", "injected", "unanswered", "acknowledged", "lost", "doubled")
+    return {"scenario": "one-capture", "fault": "cut after", **dict.fromkeys(names, 7)}
+
+
 def green() -> dict[str, Any]:
     rule = {"rule": "capture", "verdict": "holds", "paths": 90, "exhausted": True, "confirmed": True}
     return {
@@ -130,6 +135,7 @@ def green() -> dict[str, Any]:
                 faults=[fault()],
                 histories="build/report/histories/soak",
             ),
+            check("faults at every statement", "faults", 77, faults=[fault_at_statements()]),
         ],
     }
 

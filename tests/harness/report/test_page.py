@@ -68,7 +68,7 @@ def test_a_green_one_says_so() -> None:
     _, page = page_of(green())
     said = page.text
     for part in (
-        "✓ holds 6 of 6 checks hold.",
+        "✓ holds 7 of 7 checks hold.",
         "2 of 2 contracts of the model are confirmed",
         "I1 a rule that is confirmed",
         "8,949",
@@ -90,7 +90,7 @@ def test_a_green_one_says_so() -> None:
 
 def test_a_red_one_says_so_and_every_violation_has_its_timeline() -> None:
     text, page = page_of(red())
-    assert "✗ violated 3 of 6 checks hold." in page.text
+    assert "✗ violated 4 of 7 checks hold." in page.text
     assert [each for each in page.ids if each.startswith("violation-")] == [
         "violation-0",
         "violation-3",
@@ -145,7 +145,7 @@ def test_the_banner_of_a_report_that_did_not_reach_everything_says_so() -> None:
     report = green()
     report["checks"][-1]["reach"] = {"kinds": "kinds of fault", "planned": ["a", "b"], "not_reached": ["b"]}
     _, page = page_of(report)
-    assert "✓ holds as far as it reached 6 of 6 checks hold." in page.text
+    assert "✓ holds as far as it reached 7 of 7 checks hold." in page.text
     assert "holds for 1 of 2 kinds of fault; not reached: b" in page.text
 
 

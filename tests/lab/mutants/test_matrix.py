@@ -17,7 +17,7 @@ from lab.mutants.catalogue import Catalogue, Mutant, TechniqueName
 from lab.mutants.matrix import Kept
 from lab.mutants.plan import UNMUTATED, Planned, planned
 from lab.mutants.results import Matrix, matrix
-from lab.mutants.techniques import Technique, techniques
+from lab.mutants.techniques import Technique, TrialName, techniques
 from lab.mutants.trial import Interrupted, Trial, TrialState, arguments_of, read_verdict, run_trial
 from payments_verify.report.kill_matrix import write_kill_matrix
 from payments_verify.report.saved import Mutants
@@ -28,7 +28,7 @@ NAMES: Sequence[TechniqueName] = list(TECHNIQUES)
 
 def trial(
     state: TrialState = "survived",
-    technique: TechniqueName = "machine",
+    technique: TrialName = "machine",
     breaks: tuple[str, ...] | None = ("I5",),
     wall_s: float = 1.5,
 ) -> Trial:
@@ -64,7 +64,7 @@ def catalogue(**expected: Sequence[TechniqueName]) -> Catalogue:
 def made(
     known: Catalogue,
     tree: Path,
-    states: Mapping[tuple[str, TechniqueName], TrialState],
+    states: Mapping[tuple[str, TrialName], TrialState],
     *,
     all_techniques: bool = False,
     only: Sequence[TechniqueName] = ("machine", "stress"),
@@ -114,7 +114,7 @@ def test_a_mutant_that_another_technique_kills_is_killed_and_the_first_missed_it
 
 
 def test_the_code_as_it_is_killed_is_a_false_alarm(tmp_path: Path) -> None:
-    states: dict[tuple[str, TechniqueName], TrialState] = {
+    states: dict[tuple[str, TrialName], TrialState] = {
         ("a", "machine"): "killed",
         (UNMUTATED, "stress"): "killed",
     }
@@ -125,7 +125,7 @@ def test_the_code_as_it_is_killed_is_a_false_alarm(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("state", ["no verdict", "timed out"])
 def test_the_code_as_it_is_has_to_come_through_every_technique(state: TrialState, tmp_path: Path) -> None:
-    states: dict[tuple[str, TechniqueName], TrialState] = {
+    states: dict[tuple[str, TrialName], TrialState] = {
         ("a", "machine"): "killed",
         (UNMUTATED, "stress"): state,
     }
@@ -184,7 +184,7 @@ def test_the_report_has_the_same_keys_whatever_came_of_it(tmp_path: Path) -> Non
 
 
 def test_the_picture_is_well_formed_loads_nothing_and_tells_states_apart(tmp_path: Path) -> None:
-    states: dict[tuple[str, TechniqueName], TrialState] = {
+    states: dict[tuple[str, TrialName], TrialState] = {
         ("a", "machine"): "killed",
         ("b", "machine"): "timed out",
     }
@@ -328,4 +328,7 @@ def test_results_are_kept_and_forgotten(tmp_path: Path) -> None:
     assert (kept.get("b"), kept.get("c")) == (None, None)  # what kept it from running may be gone
     (tmp_path / "d.json").write_text("{")
     assert kept.get("d") is None
-    assert Kept(tmp_path, fresh=True).get("a") is None
+    kept.put("e", trial("survived"))
+    assert kept.known(["a", "b"]) == {"a": trial("killed")}
+    assert Kept(tmp_path, fresh=True).known(["a"]) == {}
+    assert (kept.get("a"), kept.get("e")) == (None, trial("survived"))  # what is asked for is forgotten

@@ -24,7 +24,8 @@ def made(*trials: tuple[str, Trial], expected: tuple[str, ...] = ("machine",)) -
     columns = {name: TECHNIQUES[name] for name in names}
     plan, done = [], {}
     for number, (row, each) in enumerate(trials):
-        plan.append(Planned(row, TECHNIQUES[each.technique], ("x",), f"{number}"))
+        technique = next(known for name, known in TECHNIQUES.items() if name == each.technique)
+        plan.append(Planned(row, technique, ("x",), f"{number}"))
         done[f"{number}"] = each
     for name in columns:
         plan.append(Planned(UNMUTATED, TECHNIQUES[name], ("x",), name))
