@@ -10,20 +10,18 @@ from typing import Any
 
 import msgspec
 
-from payments_model import Outcome
 from payments_verify.binding.http import Response
 from payments_verify.binding.requests import Names
 from payments_verify.binding.sections import AnswerSection, AttemptsView, Binding, Flag
 from payments_verify.binding.values import read_amount, read_instant, value_at
 from payments_verify.payments.observations import (
     FIELDS_OF_STATE,
-    OUTCOME_NAMED,
     PAYMENT_FIELDS,
     Invocation,
     Observation,
     UnreadableAnswerError,
     View,
-    answered,
+    answered_as,
 )
 
 
@@ -59,29 +57,28 @@ class AnswerReader:
                 f"{response.status_code} {response.text!r}"
             ) from error
         if len(outcomes) > 1:
-            seen["also"] = [outcome.name.lower() for outcome in outcomes[1:]]
-        return answered(outcomes[0], **seen)
+            seen["also"] = list(outcomes[1:])
+        return answered_as(outcomes[0], **seen)
 
     @cached_property
-    def _answers(self) -> Mapping[tuple[str, int], Sequence[tuple[AnswerSection, Sequence[Outcome]]]]:
+    def _answers(self) -> Mapping[tuple[str, int], Sequence[AnswerSection]]:
         """The answers to each command by their status, in the order in which they are looked at."""
-        found: defaultdict[tuple[str, int], list[tuple[AnswerSection, Sequence[Outcome]]]] = defaultdict(list)
+        found: defaultdict[tuple[str, int], list[AnswerSection]] = defaultdict(list)
         for f, command in self.binding.commands.items():
             for answer in (*command.answers, *self.binding.answers):
-                outcomes = [OUTCOME_NAMED[name] for name in answer.outcomes]
-                found[f, answer.status].append((answer, outcomes))
+                found[f, answer.status].append(answer)
         return found
 
-    def _outcomes_of(self, f: str, status: int, document: Any) -> Sequence[Outcome]:  # noqa: ANN401
-        for answer, outcomes in self._answers.get((f, status), ()):
+    def _outcomes_of(self, f: str, status: int, document: Any) -> Sequence[str]:  # noqa: ANN401
+        for answer in self._answers.get((f, status), ()):
             if all(value_at(document, path, None) == wanted for path, wanted in answer.where.items()):
-                return outcomes
+                return answer.outcomes
         raise ValueError("no answer of the binding has this status and body")
 
     def _seen(
         self,
         invocation: Invocation,
-        outcome: Outcome,
+        outcome: str,
         response: Response,
         document: Any,  # noqa: ANN401
     ) -> dict[str, Any]:
@@ -91,7 +88,7 @@ class AnswerReader:
         if response.status_code >= 400:
             return {}
         command = self.binding.commands[f]
-        if command.id is not None and outcome in (Outcome.CREATED, Outcome.EXISTS):
+        if command.id is not None and outcome in ("created", "exists"):
             self.names.payments[invocation.value["payment"]] = str(value_at(document, command.id))
         if f == "attempts" and self.binding.attempts is not None:
             view = self.binding.attempts

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
-from payments_model import Outcome
 from payments_verify.binding.sections import (
     FAIL_REASONS,
     PLACEHOLDERS,
@@ -16,7 +15,13 @@ from payments_verify.binding.sections import (
     CommandBinding,
 )
 from payments_verify.binding.variables import DATABASE_PARTS, texts
-from payments_verify.payments.observations import FIELDS_OF_STATE, REASONS
+from payments_verify.payments.observations import (
+    FIELDS_OF_STATE,
+    IN_PROGRESS,
+    OUTCOME_NAMED,
+    OUTCOME_NAMES,
+    REASONS,
+)
 
 FORMAT_NAME = "payments-verify-binding"
 FORMAT_VERSION = 1
@@ -30,7 +35,6 @@ _SUCCESS = {
     "read": "read",
     "attempts": "read",
 }
-_OUTCOMES = tuple(outcome.name.lower() for outcome in Outcome)
 _LEAST_REFUSALS = 10
 _LONGEST_SWEEP_S = 3_600
 _VARIABLE = re.compile(r"\$\{\w+\}")
@@ -74,7 +78,7 @@ def _view_problems(binding: Binding) -> Problems:
     if ("attempts" in binding.commands) != (binding.attempts is not None):
         yield "attempts", "the section and commands.attempts belong together: have both, or neither"
     if binding.attempts is not None:
-        yield from _named(binding.attempts.outcomes, _OUTCOMES, "attempts.outcomes")
+        yield from _named(binding.attempts.outcomes, OUTCOME_NAMED, "attempts.outcomes")
         yield from _paging_problems(binding.attempts)
     flag = binding.capture.replayed
     if flag is not None and (flag.header is None) == (flag.member is None):
@@ -119,6 +123,8 @@ def _control_problems(binding: Binding) -> Problems:
 def _command_problems(f: str, command: CommandBinding) -> Problems:
     yield from _request_problems(f"commands.{f}.request", command.request, PLACEHOLDERS[f])
     yield from _answer_problems(f"commands.{f}.answers", command.answers)
+    if f != "capture" and any(IN_PROGRESS in answer.outcomes for answer in command.answers):
+        yield f"commands.{f}.answers", f"only a capture has a key, and can be answered {IN_PROGRESS!r}"
     for key, text in texts(command.body, f"commands.{f}.body"):
         yield from _unknown_placeholders(key, text, PLACEHOLDERS[f])
     for header, text in command.headers.items():
@@ -140,8 +146,8 @@ def _request_problems(key: str, request: str, known: frozenset[str]) -> Problems
 def _answer_problems(key: str, answers: list[AnswerSection]) -> Problems:
     for number, answer in enumerate(answers):
         for outcome in answer.outcomes:
-            if outcome not in _OUTCOMES:
-                known = ", ".join(_OUTCOMES)
+            if outcome not in OUTCOME_NAMES:
+                known = ", ".join(OUTCOME_NAMES)
                 yield f"{key}[{number}].outcome", f"no outcome is named {outcome!r}; there are {known}"
         if not answer.outcomes:
             yield f"{key}[{number}].outcome", "must name one at least"

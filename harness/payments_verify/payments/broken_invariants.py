@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from payments_verify.payments.observations import outcomes_in
+from payments_verify.payments.observations import IN_PROGRESS, outcomes_in
 from payments_verify.payments.oracle import sorted_attempts
 
 UNANSWERED = frozenset({"I9"})
@@ -58,7 +58,9 @@ def invariants_broken(f: str, expected: Mapping[str, Any], seen: Mapping[str, An
 def _by_a_capture(expected: Mapping[str, Any], seen: Mapping[str, Any]) -> Iterator[str]:
     model, answered = expected["outcome"], seen.get("outcome")
     was_replayed, should_be = seen.get("replayed", False), expected.get("replayed", False)
-    if model == "key_reused":
+    if answered == IN_PROGRESS:
+        yield "I9"
+    elif model == "key_reused":
         yield "I4"
     elif should_be or was_replayed or answered == "key_reused":
         yield "I3"

@@ -14,7 +14,13 @@ from payments_verify.payments.broken_invariants import UNANSWERED, UNREADABLE, i
 from payments_verify.payments.http_steps import HttpRun, HttpStep, clock_step, step_of, unreadable_step
 from payments_verify.payments.input_reach import classes_reached
 from payments_verify.payments.inputs import SECOND, TWO_FORMS
-from payments_verify.payments.observations import Invocation, Observation, UnreadableAnswerError, outcomes_in
+from payments_verify.payments.observations import (
+    IN_PROGRESS,
+    Invocation,
+    Observation,
+    UnreadableAnswerError,
+    outcomes_in,
+)
 from payments_verify.payments.oracle import MismatchError, answer, difference
 from payments_verify.payments.reproduction import Call
 from payments_verify.payments.service_under_test import (
@@ -30,6 +36,7 @@ from pgweave.history.operations import Operation
 
 _LOOKS_AT_ITS_OWN = 5
 """Every how many steps the process that took one looks at what it has done; odd, so that each does."""
+_NOTHING_IN_FLIGHT = "\nNo other request with this key was in flight, for which the client could wait."
 _BY_ITSELF = (
     "\nThe payment is due, and no sweep was asked for. A service that expires payments by itself says within"
     " how long: sweep.within in its binding. Its windows are then waited for."
@@ -249,6 +256,7 @@ class ComparedCalls:
         if wrong is not None:
             self.trace.add(invocation.f, invocation.value, seen)
             hint = _BY_ITSELF if self._may_have_expired(invocation.value["payment"], seen) else ""
+            hint = _NOTHING_IN_FLIGHT if IN_PROGRESS in outcomes_in(seen) else hint
             told = f"{invocation.f} {dict(invocation.value)}: {wrong}{hint}"
             breaks = invariants_broken(invocation.f, visible, shown)
             raise self._mismatch(told, self.trace.operations(), breaks)

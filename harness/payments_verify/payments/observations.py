@@ -21,6 +21,9 @@ An answer names the model's outcome, and what could be seen with it::
 
 Where a service says the same for several outcomes, ``also`` has the others: ``{"outcome": "already_captured",
 "also": ["payment_failed"]}``. What an answer leaves out is not compared.
+
+A service may refuse a capture because another with the same key is in flight: ``in_progress``. The model,
+whose commands come one at a time, has no such outcome: nothing was decided, and nothing has changed.
 """
 
 from __future__ import annotations
@@ -48,6 +51,12 @@ SUCCESSES = frozenset(
     }
 )
 OUTCOME_NAMED = {outcome.name.lower(): outcome for outcome in Outcome}
+IN_PROGRESS = "in_progress"
+"""The outcome of a capture that is told to ask again, because another request with its key is in flight."""
+
+OUTCOME_NAMES = (*OUTCOME_NAMED, IN_PROGRESS)
+"""Every outcome that an answer may name."""
+
 FIELDS_OF_STATE: Mapping[str, tuple[str, ...]] = {
     state.__name__.lower(): tuple(each.name for each in fields(state)) for state in get_args(Payment)
 }
@@ -109,7 +118,17 @@ class Sender(Protocol):
 
 def answered(outcome: Outcome, **seen: Any) -> Observation:  # noqa: ANN401 - any JSON value
     """A definite answer with this outcome."""
-    return Observation("ok" if outcome in SUCCESSES else "fail", {"outcome": outcome.name.lower(), **seen})
+    return answered_as(outcome.name.lower(), **seen)
+
+
+def answered_as(outcome: str, **seen: Any) -> Observation:  # noqa: ANN401 - any JSON value
+    """A definite answer with the outcome of this name."""
+    return Observation("ok" if is_success(outcome) else "fail", {"outcome": outcome, **seen})
+
+
+def is_success(outcome: str) -> bool:
+    """Whether an outcome of this name is a success; ``in_progress`` is none."""
+    return OUTCOME_NAMED.get(outcome) in SUCCESSES
 
 
 def view_of(payment: Payment) -> View:

@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 
 from payments_model import Pending, Record
 from payments_verify.payments.actors import RacedPayments, body_of, send
+from payments_verify.payments.in_flight import asked_again
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.preparation import Before, Wait, records_after
 from payments_verify.payments.race_judge import Judge, Violation
@@ -89,13 +90,13 @@ class RaceDomain:
         async def observe(run: Run) -> RaceResult:
             nonlocal is_usable
             left = await self._left(run, payments.payments[0])
+            operations = tuple(operation for process in run.processes for operation in process.operations)
+            again = asked_again((each.value, each.result) for each in operations)
             looks = [(f, payment) for payment in payments.payments for f in self._service.traits.looks]
-            after = [await self._exchange(f, payment, {}, hurt=hurt) for f, payment in looks]
+            after = [await self._again(each, hurt=hurt) for each in again]
+            after += [await self._exchange(f, payment, {}, hurt=hurt) for f, payment in looks]
             is_usable = not run.strays
-            operations = (operation for process in run.processes for operation in process.operations)
-            return RaceResult(
-                payments.payments, tuple(before), tuple(operations), tuple(after), payments.now, left
-            )
+            return RaceResult(payments.payments, tuple(before), operations, tuple(after), payments.now, left)
 
         bodies = [(actor.name, body_of(actor, self._service, payments)) for actor in self._racing]
         try:
@@ -174,6 +175,11 @@ class RaceDomain:
         if payments.now != self._clock:
             await self._service.set_clock(payments.now)
         return Exchange(Invocation("clock", {"now": payments.now}), Observation("ok", {}))
+
+    async def _again(self, asked: Invocation, *, hurt: bool) -> Exchange:
+        """Ask again what was answered "in progress", now that nothing is in flight."""
+        arguments = dict(asked.value)
+        return await self._exchange(asked.f, arguments.pop("payment"), arguments, hurt=hurt)
 
     async def _exchange(self, f: str, payment: str, arguments: Mapping[str, Any], *, hurt: bool) -> Exchange:
         exchange = await _exchange(self._service, f, payment, arguments)

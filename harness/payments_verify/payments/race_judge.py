@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import msgspec
 
 from payments_verify.payments.drawings import Drawing, attempted
+from payments_verify.payments.in_flight import contended_in_race, goes_on, is_in_progress
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.race_result import Exchange, RaceResult
 from payments_verify.payments.service_under_test import with_output
@@ -122,9 +124,16 @@ class Judge:
 def _seen(raced: RaceResult, order: Sequence[int]) -> bytes:
     """All that a verdict depends on, without the payments' ids."""
     place: dict[int | None, int] = {step: position for position, step in enumerate(order)}
+    contended = contended_in_race(raced.operations)
     operations = [
-        (operation.value, _heard(operation.result), place.get(operation.first), place.get(operation.answered))
-        for operation in raced.operations
+        (
+            operation.value,
+            _heard(operation.result),
+            place.get(operation.first),
+            place.get(operation.answered),
+            number in contended,
+        )
+        for number, operation in enumerate(raced.operations)
     ]
     around = [
         [(each.invocation, _heard(each.observation)) for each in side] for side in (raced.before, raced.after)
@@ -226,6 +235,7 @@ class _Writer:
 
     def __init__(self, raced: RaceResult) -> None:
         self._raced = raced
+        self._contended = contended_in_race(raced.operations)
         self._events = 0
         self._processes = 0
         self._done: list[Operation] = []
@@ -241,7 +251,7 @@ class _Writer:
                 called[number] = (self._next_process(), self._next_event())
             else:
                 process, position = called.pop(number)
-                self._add(self._raced.operations[number], process, position, self._next_event())
+                self._add(self._in_race(number), process, position, self._next_event())
                 numbers[position] = number
         for number, (process, position) in called.items():
             self._add(self._raced.operations[number], process, position, None)
@@ -250,8 +260,16 @@ class _Writer:
             self._sequential(exchange)
         return tuple(sorted(self._done, key=lambda operation: operation.called)), numbers
 
+    def _in_race(self, number: int) -> ScheduledOperation:
+        """An operation of the race; of one that is told to ask again, also whether it raced with its like."""
+        operation = self._raced.operations[number]
+        return replace(operation, result=_contended(operation.result, number in self._contended))
+
     def _sequential(self, exchange: Exchange) -> None:
-        operation = ScheduledOperation(0, exchange.invocation, exchange.observation)
+        observed = exchange.observation
+        if is_in_progress(observed):
+            observed = _contended(observed, goes_on(self._raced.operations, exchange.invocation))
+        operation = ScheduledOperation(0, exchange.invocation, observed)
         self._add(operation, self._next_process(), self._next_event(), self._next_event())
 
     def _add(self, raced: ScheduledOperation, process: int, called: int, returned: int | None) -> None:
@@ -271,3 +289,9 @@ class _Writer:
     def _next_process(self) -> int:
         self._processes += 1
         return self._processes - 1
+
+
+def _contended(observed: Any, is_contended: bool) -> Any:  # noqa: ANN401 - an observation, or none
+    if not is_in_progress(observed):
+        return observed
+    return replace(observed, value={**observed.value, "contended": is_contended})

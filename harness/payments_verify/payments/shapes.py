@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from payments_verify.payments.observations import OUTCOME_NAMED, SUCCESSES
+from payments_verify.payments.observations import OUTCOME_NAMES, is_success
 from pgweave.history.operations import Operation, Outcome
 from pgweave.history.spec import not_understood
 
 _Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-_OutcomeName = Annotated[str, msgspec.Meta(pattern=f"^({'|'.join(OUTCOME_NAMED)})?\\Z")]
+_OutcomeName = Annotated[str, msgspec.Meta(pattern=f"^({'|'.join(OUTCOME_NAMES)})?\\Z")]
 
 
 class _Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,6 +79,7 @@ class _Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     payment: _View | msgspec.UnsetType = msgspec.UNSET
     attempts: list[_Attempt] | msgspec.UnsetType = msgspec.UNSET
     as_of: _Int64 = 0
+    contended: bool = False
 
 
 _ARGUMENTS: Mapping[str, type[_Arguments]] = {
@@ -123,5 +124,5 @@ def _require_answer(f: str, outcome: Outcome, answer: Any) -> None:  # noqa: ANN
         raise msgspec.ValidationError(f"the answer shows no {shown}")
     if shown is None and not named:
         raise msgspec.ValidationError("the answer names no outcome")
-    if named and outcome is Outcome.FAIL and OUTCOME_NAMED[named] in SUCCESSES:
+    if named and outcome is Outcome.FAIL and is_success(named):
         raise msgspec.ValidationError(f"{named} is no refusal")

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from payments_model import Record, apply
-from payments_verify.payments.observations import attempts_of, view_of
+from payments_verify.payments.in_flight import contended_in_history
+from payments_verify.payments.observations import IN_PROGRESS, attempts_of, outcomes_in, view_of
 from payments_verify.payments.shapes import require_types
 from payments_verify.payments.spec_steps import DECIDED_IN, STEPS, PaymentState, command_in, key_in, value_of
-from payments_verify.payments.timing import bounds
+from payments_verify.payments.timing import Bounds, bounds
 from pgweave.history import operations as history
 from pgweave.history.operations import Operation
 
@@ -44,6 +45,7 @@ class Payments:
         for operation in operations:
             require_types(operation)
         limits = bounds(operations)
+        contended = contended_in_history(operations)
         parts: dict[str, list[Operation]] = defaultdict(list)
         for operation in operations:
             if operation.f not in _GLOBAL:
@@ -55,7 +57,7 @@ class Payments:
         for payment, part in parts.items():
             found = _instants_seen(part)
             dated[label_of(payment)] = [
-                _dated(operation, limits[operation.called].earliest, limits[operation.called].latest, found)
+                _noted(operation, limits[operation.called], found, is_contended=operation.called in contended)
                 for operation in sorted([*part, *everywhere], key=lambda each: each.called)
             ]
         return dated
@@ -68,8 +70,11 @@ class Payments:
         """Reads, and refusals that store nothing."""
         if operation.f in _OBSERVING:
             return True
+        if operation.outcome is not history.Outcome.FAIL:
+            return False
+        answer: Any = operation.response
         stored = operation.f in ("capture", "lock", "unlock", "sweep")
-        return operation.outcome is history.Outcome.FAIL and not stored
+        return not stored or outcomes_in(answer) == {IN_PROGRESS}
 
     def step(self, state: PaymentState, operation: Operation) -> tuple[PaymentState, ...]:
         """Apply the model, at every instant that the history leaves open."""
@@ -105,10 +110,16 @@ class Payments:
             return "ok"
         now = max(state.decided, value_of(operation)["earliest"])
         _, done = apply(state.record, command_in(operation), now, key_in(operation))
-        return done.outcome.name.lower() + (" (replayed)" if done.replayed else "")
+        right = done.outcome.name.lower() + (" (replayed)" if done.replayed else "")
+        answer: Any = operation.response or {}
+        if IN_PROGRESS in outcomes_in(answer):
+            return f"{right}, for no other request with its key was in flight"
+        return right
 
 
-def _dated(operation: Operation, earliest: int, latest: int, found: Mapping[str, set[int]]) -> Operation:
+def _noted(
+    operation: Operation, limits: Bounds, found: Mapping[str, set[int]], *, is_contended: bool
+) -> Operation:
     value = value_of(operation)
     kind = f"key {value['key']}" if operation.f == "capture" else DECIDED_IN.get(operation.f, "")
     instants = set(found.get(kind, ()))
@@ -116,11 +127,17 @@ def _dated(operation: Operation, earliest: int, latest: int, found: Mapping[str,
         instants |= found.get("captured_at", set())
     if operation.f == "authorize":
         instants |= {end - value["window"] for end in found.get("capture_expires_at", set())}
-    dated: dict[str, Any] = {"earliest": earliest, "latest": latest, "instants": sorted(instants)}
+    noted: dict[str, Any] = {
+        "earliest": limits.earliest,
+        "latest": limits.latest,
+        "instants": sorted(instants),
+    }
+    if is_contended:
+        noted["contended"] = True
     return Operation(  # what `replace` does, in half of the time
         operation.process,
         operation.f,
-        dict(value) | dated,
+        dict(value) | noted,
         operation.outcome,
         operation.response,
         operation.called,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from payments_model import RECORDED, Authorized, Command, Expire, Outcome, Record, apply, state_of
-from payments_verify.payments.observations import attempts_of, outcomes_in, view_of
+from payments_verify.payments.observations import IN_PROGRESS, attempts_of, outcomes_in, view_of
 from payments_verify.payments.oracle import command_of
 from pgweave.history import operations as history
 from pgweave.history.operations import Operation
@@ -114,6 +114,18 @@ def _decide(state: PaymentState, operation: Operation) -> Iterator[PaymentState]
         elif _agrees(operation, record, done.outcome, done.replayed):
             after = replace(state, record=record, decided=_decided_at(state, now, record))
             yield from _with_body(after, operation)
+
+
+def _capture(state: PaymentState, operation: Operation) -> Iterator[PaymentState]:
+    """Decided; or told to ask again while another with its key was in flight, which changes nothing."""
+    answer: Any = operation.response or {}
+    if IN_PROGRESS in outcomes_in(answer):
+        # A race knows better than its history, in which a request without a definite answer never ends.
+        if answer.get("contended", value_of(operation).get("contended", False)):
+            yield state
+        if "also" not in answer:
+            return
+    yield from _decide(state, operation)
 
 
 def _decided_at(state: PaymentState, now: int, record: Record) -> int:
@@ -233,7 +245,7 @@ def _clock_back(state: PaymentState, _operation: Operation) -> Iterator[PaymentS
 STEPS: Mapping[str, Callable[[PaymentState, Operation], Iterator[PaymentState]]] = {
     "create": _decide,
     "authorize": _decide,
-    "capture": _decide,
+    "capture": _capture,
     "fail": _decide,
     "read": _read,
     "attempts": _attempts,

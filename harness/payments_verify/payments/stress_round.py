@@ -18,6 +18,7 @@ from uuid import UUID
 
 from payments_verify.payments.drawings import Drawing
 from payments_verify.payments.http_steps import HttpRun, HttpStep, step_of
+from payments_verify.payments.in_flight import asked_again
 from payments_verify.payments.inputs import EPOCH
 from payments_verify.payments.observations import Invocation, Observation, Sender, UnreadableAnswerError
 from payments_verify.payments.service_under_test import (
@@ -121,6 +122,7 @@ class Round:
         self._eve = EPOCH
         self._over = False
         self.steps: defaultdict[int, list[HttpStep]] = defaultdict(list)
+        self._answers: list[tuple[Invocation, Observation]] = []
 
     async def play(self, load: Load) -> None:
         """Play the round to its end, the last look at every payment included."""
@@ -153,6 +155,7 @@ class Round:
             await asyncio.gather(*racing)
             self._over = True
             await asyncio.gather(*background)
+        await self._client(0, [_Sent(each) for each in asked_again(self._answers)])
         await self._client(
             0, [_Sent(Invocation(f, {"payment": p})) for p in amounts for f in self._traits.looks]
         )
@@ -186,6 +189,7 @@ class Round:
             self._recorder.invoke(process, invocation.f, dict(invocation.value))
             observed = await self._observe(client, invocation)
             self.steps[process].append(step_of(f"process {process}", invocation, observed))
+            self._answers.append((invocation, observed))
             self._recorder.respond(process, observed.kind, dict(observed.value))
             outcome = observed.value.get("outcome", "no answer")
             self._report.outcomes[f"{invocation.f} -> {outcome}"] += 1

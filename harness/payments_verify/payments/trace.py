@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from payments_verify.payments.observations import OUTCOME_NAMED, SUCCESSES
+from payments_verify.payments.observations import is_success
 from pgweave.history.operations import Operation, Outcome
 
 
@@ -25,8 +25,8 @@ class Trace:
             answered: What was answered, in the model's terms.
         """
         position = 2 * len(self._operations)
-        outcome = OUTCOME_NAMED.get(str(answered.get("outcome")))
-        learned = Outcome.OK if outcome is None or outcome in SUCCESSES else Outcome.FAIL
+        outcome = answered.get("outcome")
+        learned = Outcome.OK if outcome is None or is_success(outcome) else Outcome.FAIL
         self._operations.append(Operation(0, f, dict(asked), learned, dict(answered), position, position + 1))
 
     def miss(self) -> None:

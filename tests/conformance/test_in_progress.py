@@ -1,0 +1,123 @@
+"""A service that answers "in progress, ask again": rightly, with nothing in flight, and after a change."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from payments_verify.binding import BindingFileError, load, parse
+from payments_verify.cli import app
+from payments_verify.payments.checks import machine_check
+from payments_verify.payments.fault_check import FaultReport, explore_fault
+from payments_verify.payments.scenario_check import ExploredScenario, explore_scenario
+from payments_verify.payments.scenarios import ONE_CAPTURE, SCENARIOS
+from payments_verify.payments.stress import stress
+from payments_verify.payments.stress_round import Load, StressReport
+from payments_verify.systems import empty_databases, started_service
+from pgweave.gate import Fault
+from pgweave.interleavings.source_dpor import SourceDPOR
+from tests.docs.pages import ROOT
+from tests.support.postgres import chosen_bin_dir
+
+BUSY = ROOT / "examples" / "peers" / "busy"
+COMMAND = f"exec {sys.executable} {BUSY}/app.py"
+
+
+def with_bug(monkeypatch: pytest.MonkeyPatch, bug: str | None) -> None:
+    if bug is not None:
+        monkeypatch.setenv("BUG", bug)
+
+
+def explored(folder: Path) -> ExploredScenario:
+    """Two captures with one key, in every order."""
+
+    async def main() -> ExploredScenario:
+        async with started_service(COMMAND, load(BUSY / "binding.toml"), new, behind_gate=True) as gated:
+            return await explore_scenario(SCENARIOS["same-key-twice"], gated, SourceDPOR, folder)
+
+    with empty_databases(chosen_bin_dir()) as new:
+        return asyncio.run(main())
+
+
+@pytest.mark.parametrize("bug", [None, "charges"])
+def test_in_every_order_it_may_be_answered_and_may_change_nothing(
+    bug: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_bug(monkeypatch, bug)
+    found = explored(tmp_path)
+    assert found.verdict == ("holds" if bug is None else "violated"), found.problem
+    if bug is None:
+        assert any("in_progress" in str(outcomes) for outcomes in found.outcomes)
+
+
+def test_one_after_the_other_a_key_that_stays_in_progress_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_bug(monkeypatch, "stays")
+    with empty_databases(chosen_bin_dir()) as new:
+        open_service = partial(started_service, COMMAND, load(BUSY / "binding.toml"), new)
+        found = machine_check("busy", open_service, examples=8, steps=8, seed=1)
+    assert found.verdict == "violated"
+    assert "No other request with this key was in flight" in str(found.counterexample)
+
+
+@pytest.mark.parametrize("bug", [None, "lost"])
+def test_after_a_fault_a_key_that_stays_in_progress_is_found(
+    bug: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_bug(monkeypatch, bug)
+
+    async def main() -> FaultReport:
+        async with started_service(COMMAND, load(BUSY / "binding.toml"), new, behind_gate=True) as gated:
+            return await explore_fault(ONE_CAPTURE, Fault.CUT_BEFORE, gated)
+
+    with empty_databases(chosen_bin_dir()) as new:
+        found = asyncio.run(main())
+    assert found.verdict == ("holds" if bug is None else "violated"), found
+    if bug is not None:
+        assert found.violation is not None
+        assert "no other request with its key was in flight" in found.violation.explanation
+
+
+def test_clients_that_race_for_real_ask_again_once_nothing_is_in_flight(tmp_path: Path) -> None:
+    async def main() -> StressReport:
+        async with started_service(COMMAND, load(BUSY / "binding.toml"), new) as service:
+            report = StressReport()
+            for first in range(10):
+                load_ = Load(clients=6, payments=1, commands=4, repeat=0.5)
+                await stress(service, tmp_path, rounds=1, seed=1, first=first, load=load_, report=report)
+                if report.outcomes["capture -> in_progress"]:
+                    break
+            return report
+
+    with empty_databases(chosen_bin_dir()) as new:
+        report = asyncio.run(main())
+    assert report.violation is None
+    assert report.outcomes["capture -> in_progress"] > 0
+
+
+def test_only_a_capture_has_a_key_and_can_be_in_progress() -> None:
+    text = (BUSY / "binding.toml").read_text()
+    wrong = text.replace('outcome = "already_authorized"', 'outcome = "in_progress"')
+    with pytest.raises(BindingFileError, match=r"commands\.authorize\.answers: only a capture has a key"):
+        parse(wrong, "mine.toml")
+
+
+@pytest.mark.long
+def test_it_reaches_the_highest_level(tmp_path: Path) -> None:
+    options = [
+        "--command",
+        COMMAND,
+        "--binding",
+        str(BUSY / "binding.toml"),
+        "--quick",
+        "--seed",
+        "1",
+        "--json",
+    ]
+    run = CliRunner().invoke(app, ["conformance", *options, "--output", str(tmp_path)])
+    assert (run.exit_code, json.loads(run.stdout)["level"]) == (0, 5), run.stdout
