@@ -68,6 +68,7 @@ class Peer:
         stack: what it is made of.
         command: the shell command that starts it.
         binding: its interface.
+        binding_file: where that was read.
         level: the highest level that it reaches; with a bug, the one at which that is found.
         says: what the counterexample of its bug says, among other things; ``None`` if it is right.
         scenario: the one in which its bug is looked for; ``None`` for every one.
@@ -78,6 +79,7 @@ class Peer:
     stack: str
     command: str
     binding: Binding
+    binding_file: Path
     level: int
     says: str | None
     scenario: str | None
@@ -119,6 +121,7 @@ def _peers_of(file: Path) -> Iterator[Peer]:
             stack=content.stack,
             command=f"export {' '.join(variables)}; {command}" if variables else command,
             binding=binding if way.holds_rows else msgspec.structs.replace(binding, lock=None),
+            binding_file=file.parent / content.binding,
             level=way.level,
             says=way.says if isinstance(way, _Bug) else None,
             scenario=way.scenario if isinstance(way, _Bug) else None,

@@ -82,7 +82,9 @@ def examine_peer(
     started = time.monotonic()
     features: set[Feature] = set()
     levels: list[LevelResult] = []
-    with examination_of(peer.command, peer.binding, quick=True, highest=peer.level) as examination:
+    with examination_of(
+        peer.command, peer.binding, quick=True, binding_file=peer.binding_file, highest=peer.level
+    ) as examination:
         with suppress(ViolationFound):  # it is among the levels
             examine(
                 _watched(_of_scenario(examination, peer.scenario), features),

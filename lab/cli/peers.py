@@ -30,7 +30,7 @@ def peers(
         bool, typer.Option("--again", help="Also what was examined by this code and is as it should be.")
     ] = False,
     table: Annotated[
-        bool, typer.Option("--table", help="Write the table in the page; rows of others stay.")
+        bool, typer.Option("--table", help="Examine nothing: write the rows of what was; others stay.")
     ] = False,
     page: Annotated[Path, typer.Option(help="The page.")] = PAGE,
     output: Annotated[Path, typer.Option(help="Folder for results.jsonl, histories and schedules.")] = OUTPUT,
@@ -53,6 +53,10 @@ def peers(
     if not wanted:
         print_error(f"{folder} has no folder with a {PEER_FILE} and {only!r} in its name")
         raise no_verdict()
+    if table:
+        known = [done[each.name] for each in wanted if each.name in done]
+        page.write_text(filled(page.read_text(), known))
+        return
     todo = [each for each in wanted if each.lacks is None and (again or not _is_done(each, folder, done))]
     with keep_finished() as whole:
         for peer in todo:
@@ -62,13 +66,11 @@ def peers(
             with file.open("ab") as lines:
                 lines.write(msgspec.json.encode(found) + b"\n")
             _say(found)
-    mine = [done[each.name] for each in wanted if each.name in done]
-    if table:
-        page.write_text(filled(page.read_text(), mine))
     for peer in wanted:
         if peer.lacks is not None:
             say(f"left out: {peer.name}: {peer.lacks} is not there", err=True)
-    leave("violated" if any(each.problem for each in mine) else "holds", is_whole=whole())
+    wrong = any(done[each.name].problem for each in wanted if each.name in done)
+    leave("violated" if wrong else "holds", is_whole=whole())
 
 
 def _sources(peer: Peer, folder: Path) -> str:
