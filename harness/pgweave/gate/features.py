@@ -22,7 +22,7 @@ class Feature(Enum):
         BINARY: parameters are sent in binary format.
         LITERALS: values stand in the text of a Query.
         SAVEPOINTS: a savepoint is set or released.
-        ROW_LIMIT: rows are fetched in parts.
+        ROW_LIMIT: a statement is to give so many rows at first.
         COPY: rows are sent as a stream.
     """
 
@@ -34,7 +34,7 @@ class Feature(Enum):
     BINARY = "binary values"
     LITERALS = "literals"
     SAVEPOINTS = "savepoints"
-    ROW_LIMIT = "rows in parts"
+    ROW_LIMIT = "row limit"
     COPY = "copy"
 
 

@@ -24,6 +24,7 @@ CLOCK = Rows("clock")
 READ_CLOCK = Access(Mode.READ, CLOCK)
 """Having asked what time it is."""
 
+_ADVISORY = Access(Mode.LOCK, Rows("advisory locks"), Lock.UPDATE)  # of whatever key: they may be equal
 _READ_SYSTEM = Access(Mode.READ, Rows("system catalogs"))
 _NONE: frozenset[Access] = frozenset()
 _NO_ROWS: frozenset[Rows] = frozenset()
@@ -120,7 +121,12 @@ def _plan(
         raise NotUnderstoodError("it is several statements in one text")
     if controls[0].kind is StatementKind.OTHER:
         raise NotUnderstoodError(f"{parts[0][0].text.upper()} is not supported")
-    return plan_statement(Analysis(parts[0], catalog)) if controls[0].kind is StatementKind.QUERY else None
+    if controls[0].kind is not StatementKind.QUERY:
+        return None
+    plan = plan_statement(Analysis(parts[0], catalog))
+    if plan.end_effects.advisory or (plan.effects.advisory and (plan.reads or plan.locks or plan.writes)):
+        raise NotUnderstoodError("it takes advisory locks and touches rows, in whatever order")
+    return plan
 
 
 @lru_cache(maxsize=4096)
@@ -130,7 +136,7 @@ def _filled(sql: str, values: tuple[Bound, ...], catalog: Catalog) -> StatementF
     assert plan is not None
     accesses = {Access(Mode.READ, rows.fill(values)) for rows in plan.reads}
     accesses |= {Access(Mode.LOCK, Rows(sequence), Lock.UPDATE) for sequence in plan.draws}
-    locks = _locks(plan.locks, values)
+    locks = _locks(plan.locks, values) | ({_ADVISORY} if plan.effects.advisory else _NONE)
     writes = frozenset(rows.fill(values) for rows in plan.writes)
     if not locks:
         # A write always keeps away whoever changes the table itself, so it is never a step that does nothing.

@@ -24,12 +24,14 @@ class Effects:
         clock: whether it reads the clock.
         transaction_start: whether it reads the time at which the transaction began.
         system: whether it reads the system's catalogs.
+        advisory: whether it takes an advisory lock that its transaction holds.
         unknown: why it may do anything, if so.
     """
 
     clock: bool = False
     transaction_start: bool = False
     system: bool = False
+    advisory: bool = False
     unknown: str | None = None
 
     def __or__(self, other: Effects) -> Effects:
@@ -37,6 +39,7 @@ class Effects:
             self.clock or other.clock,
             self.transaction_start or other.transaction_start,
             self.system or other.system,
+            self.advisory or other.advisory,
             self.unknown or other.unknown,
         )
 
@@ -45,10 +48,15 @@ PURE = Effects()
 _CLOCK = Effects(clock=True)
 _START = Effects(transaction_start=True)
 _SYSTEM = Effects(system=True)
+_ADVISORY = Effects(advisory=True)
 
-_CLOCKS = frozenset({"clock_timestamp", "statement_timestamp", "timeofday", "uuidv7"})
+_KNOWN = {
+    **dict.fromkeys(("clock_timestamp", "statement_timestamp", "timeofday", "uuidv7"), _CLOCK),
+    **dict.fromkeys(("now", "transaction_timestamp", "age"), _START),  # age(t) counts from the start of today
+    **dict.fromkeys(("pg_advisory_xact_lock", "pg_advisory_xact_lock_shared"), _ADVISORY),
+    **dict.fromkeys(("pg_try_advisory_xact_lock", "pg_try_advisory_xact_lock_shared"), _ADVISORY),
+}
 _MOVERS = frozenset({"advance_us", "change", "flow_us", "set_us"})  # of pgweave.clock
-_STARTS = frozenset({"now", "transaction_timestamp", "age"})  # age(t) counts from the start of today
 _START_WORDS = frozenset(
     {"current_timestamp", "current_time", "current_date", "localtimestamp", "localtime"},
 )
@@ -139,12 +147,10 @@ def _name_effects(token: Token, catalog: Catalog, callers: frozenset[str], *, is
 
 
 def _system_function(name: str, catalog: Catalog) -> Effects:
-    if name in _CLOCKS or name == catalog.clock_function:
-        return _CLOCK
+    if name in _KNOWN or name == catalog.clock_function:
+        return _CLOCK if name == catalog.clock_function else _KNOWN[name]
     if name in _MOVERS:
         return Effects(unknown=f"it calls {name}, which may move the clock")
-    if name in _STARTS:
-        return _START
     if name in catalog.system_functions and name not in _RANDOM:
         return Effects(unknown=f"it calls {name}")
     if name.startswith(_SYSTEM_PREFIXES) or name.endswith("_is_visible"):

@@ -73,6 +73,8 @@ ACCOUNTS = Scene(
         ("SELECT * FROM owner WHERE id = $1 FOR KEY SHARE", "id"),
         ("SELECT id FROM owner WHERE n < 9 FOR NO KEY UPDATE SKIP LOCKED", ""),
         ("SELECT * FROM owner, item WHERE owner.id = $1 AND owner_id = owner.id FOR UPDATE OF item", "id"),
+        ("SELECT pg_advisory_xact_lock($1)", "id"),
+        ("SELECT pg_try_advisory_xact_lock($1)", "id"),
         ("UPDATE owner SET n = n + 1 WHERE id = $1", "id"),
         ("UPDATE owner SET n = n + 3 WHERE email = $1 RETURNING id, n", "email"),
         ("UPDATE owner SET email = $1 WHERE id = $2", "email id"),

@@ -229,11 +229,31 @@ def test_two_shared_locks_are_independent(catalog: Catalog) -> None:
     assert not shared.dependent(shared)
 
 
-def test_an_advisory_lock_depends_on_everything(catalog: Catalog) -> None:
-    advisory = step(catalog, ("SELECT pg_advisory_xact_lock(hashtext($1))", ["x"]))
-    assert advisory.everything
-    assert advisory.dependent(step(catalog, get(TWO)))
-    assert step(catalog, ("SELECT pg_advisory_xact_lock(1)", []), COMMIT).everything
+@pytest.mark.parametrize("name", ["pg_advisory_xact_lock", "pg_try_advisory_xact_lock_shared"])
+def test_an_advisory_lock_of_a_transaction_depends_on_others_and_on_ends_that_give_one_back(
+    catalog: Catalog, name: str
+) -> None:
+    taken: Call = (f"SELECT {name}(hashtext($1))", ["x"])
+    advisory = step(catalog, taken)
+    assert advisory.dependent(step(catalog, ("SELECT pg_advisory_xact_lock(1)", [])))
+    assert advisory.dependent(step(catalog, taken, COMMIT))
+    assert advisory.dependent(step(catalog, taken, ("ROLLBACK", [])))
+    assert not advisory.dependent(step(catalog, get(ONE)))
+    assert not advisory.dependent(step(catalog, lock(ONE), COMMIT))
+    assert advisory.dependent(step(catalog, ("SELECT pg_advisory_lock(1)", [])))
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT pg_advisory_xact_lock(1) FROM payments",
+        "SELECT pg_advisory_xact_lock(account_id) FROM (SELECT account_id FROM payments ORDER BY 1) AS due",
+        "SELECT pg_advisory_lock(1)",
+    ],
+)
+def test_another_advisory_lock_depends_on_everything(catalog: Catalog, sql: str) -> None:
+    assert step(catalog, (sql, [])).everything
+    assert step(catalog, (sql, []), COMMIT).everything
 
 
 def test_a_statement_that_asks_for_the_start_of_its_transaction_makes_its_beginning_read_the_clock(

@@ -206,6 +206,8 @@ READ_OWNER = Call("SELECT * FROM owner WHERE id = $1", (1,))
 LOCK_OWNER = Call("SELECT * FROM owner WHERE id = $1 FOR UPDATE", (1,))
 ADD_TO_OWNER = Call("UPDATE owner SET n = n + 3 WHERE id = $1", (1,))
 ADD_TO_SECOND = Call("UPDATE owner SET n = n + 3 WHERE id = $1", (2,))
+ADVISORY = Call("SELECT pg_advisory_xact_lock($1)", (1,))
+TRIED = Call("SELECT pg_try_advisory_xact_lock($1)", (1,))
 NEW_OWNER = Call("INSERT INTO owner (id) VALUES ($1) ON CONFLICT (id) DO NOTHING RETURNING id", (3,))
 SAME_OWNER = Call("INSERT INTO owner (id) VALUES ($1) ON CONFLICT (id) DO NOTHING RETURNING id", (1,))
 NEW_ITEM = Call("INSERT INTO item VALUES ($1, $2, $3, 0)", (3, 1, "other"))
@@ -219,6 +221,8 @@ SECOND_ITEM = Call("INSERT INTO item VALUES ($1, $2, $3, 0)", (3, 2, "other"))
         pytest.param(([ADD_TO_OWNER], []), (COMMIT, READ_OWNER), no(Mode.READ), id="reads-see"),
         pytest.param(([LOCK_OWNER], []), (COMMIT, LOCK_OWNER), no(Mode.RELEASE), id="commits-release"),
         pytest.param(([], []), (LOCK_OWNER, LOCK_OWNER), no_lock(Lock.UPDATE), id="locks-wait"),
+        pytest.param(([], []), (ADVISORY, TRIED), no_lock(Lock.UPDATE), id="advisory-locks-wait"),
+        pytest.param(([ADVISORY], []), (COMMIT, TRIED), no(Mode.RELEASE), id="advisory-locks-are-released"),
         pytest.param(([], []), (NEW_OWNER, NEW_OWNER), no_lock(Lock.UPDATE), id="keys-are-claimed"),
         pytest.param(
             ([], []), (ADD_TO_OWNER, SAME_OWNER), no_lock(Lock.KEY_SHARE), id="updated-rows-hold-keys"

@@ -164,10 +164,10 @@ def test_a_transaction_with_a_statement_that_was_not_understood_may_end_in_any_w
     transaction: TransactionFootprint,
 ) -> None:
     transaction.executed("BEGIN")
-    assert transaction.executed("SELECT pg_advisory_xact_lock(1)") == EVERYTHING
+    assert transaction.executed("SELECT pg_advisory_lock(1)") == EVERYTHING
     assert transaction.pending(READ, ID) == of(read("payments", **P))
     assert transaction.pending("ROLLBACK") == EVERYTHING
-    assert "pg_advisory_xact_lock" in transaction.explain("COMMIT")
+    assert "pg_advisory_lock" in transaction.explain("COMMIT")
     transaction.executed("COMMIT")
     transaction.executed("BEGIN")
     assert transaction.pending("COMMIT") == NOTHING
