@@ -63,15 +63,21 @@ def command() -> None:
 
 
 def _interruptible(work: Callable[P, None]) -> Callable[P, None]:
-    """Let an interrupt end a command without a verdict: typer itself would end it with 1, a violation."""
+    """Let an interrupt end a command without a verdict, if there is none yet: typer would end it with 1."""
 
     @wraps(work)
     def done(*arguments: P.args, **named_arguments: P.kwargs) -> None:
         try:
             work(*arguments, **named_arguments)
         except KeyboardInterrupt:
-            outermost.tell(f"{PROGRAM}: interrupted; no verdict")
-            raise typer.Exit(EXIT_CODES["no verdict"]) from None
+            code = outermost.code_if_ended()
+            is_open = code == outermost.NO_VERDICT
+            outermost.tell(
+                f"{PROGRAM}: {'interrupted; no verdict' if is_open else outermost.INTERRUPTED_AFTER}"
+            )
+            raise typer.Exit(code) from None
+        finally:
+            outermost.forget()
 
     return done
 
@@ -100,6 +106,7 @@ def explore_target(
     scenario = _scenario(target)
     progress = Progress()
     result = _asked(lambda: explore(dsn, **scenario, limit_s=limit, on_schedule=progress))
+    _tell_first(result.verdict)
     progress.end()
     if result.problem:
         file = save or Path(f"{target.rpartition(':')[2]}.json")
@@ -125,7 +132,9 @@ def replay_target(
     Exit codes: 0 it is right now, 1 it is violated, 2 it cannot be run.
     """
     scenario = _scenario(target)
-    _end(_asked(lambda: replay(file, dsn, **scenario)), as_json=as_json)
+    result = _asked(lambda: replay(file, dsn, **scenario))
+    _tell_first(result.verdict)
+    _end(result, as_json=as_json)
 
 
 @app.command("history")
@@ -150,6 +159,7 @@ def judge_histories(
     """
     given = None if spec is None else _asked(lambda: _spec(spec))
     found: list[tuple[Path, str, Result | None]] = []
+    outermost.rest_on(lambda: EXIT_CODES[worst(_verdict(result) for _, _, result in found)])
     for file in files:
         try:
             result = _judged(file, given)
@@ -159,6 +169,7 @@ def judge_histories(
             found.append((file, result.problem, result))
         if not as_json:
             _say_history(*found[-1])
+    outermost.hold_interrupts()
     if as_json:
         _print_json([_history_in_json(*each) for each in found])
     raise typer.Exit(EXIT_CODES[worst(_verdict(result) for _, _, result in found)])
@@ -229,6 +240,12 @@ def _asked(work: Callable[[], Any]) -> Any:  # noqa: ANN401 - what the work retu
         return work()
     except (UseError, psycopg.Error, OSError) as error:
         _end_without_verdict(error)
+
+
+def _tell_first(verdict: Verdict) -> None:
+    """Let an interrupt wait, now that there is a verdict, until it is told."""
+    outermost.rest_on(lambda: EXIT_CODES[verdict])
+    outermost.hold_interrupts()
 
 
 def _end_without_verdict(error: Exception) -> NoReturn:

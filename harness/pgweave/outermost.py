@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from io import BufferedWriter, FileIO, RawIOBase, TextIOWrapper
-from typing import TYPE_CHECKING, NoReturn
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-NO_VERDICT = 2
+VIOLATED, NO_VERDICT = 1, 2
+INTERRUPTED_AFTER = "interrupted; a violation had been found"
 _INSTALL = "Install it."
 
 
@@ -61,6 +66,63 @@ class Output(RawIOBase):
         return self.problem is not None and self.problem.errno != errno.EPIPE
 
 
+@dataclass
+class _End:
+    """How the command that runs would end now.
+
+    Attributes:
+        code: the exit code that follows from what it has found.
+        handlers: the handlers of signals that are held back, as they were.
+        is_the_process: whether the process ends with it.
+    """
+
+    code: Callable[[], int] = lambda: NO_VERDICT
+    handlers: dict[signal.Signals, Any] = field(default_factory=dict)
+    is_the_process: bool = False
+
+
+_end = _End()
+
+
+def rest_on(code: Callable[[], int]) -> None:
+    """Let what ends the command early end it with 1, if that is the exit code of what was found by then."""
+    _end.code = code
+
+
+def code_if_ended() -> int:
+    """The exit code of a command that is ended early: 1 if it had found a violation, else 2."""
+    return VIOLATED if _end.code() == VIOLATED else NO_VERDICT
+
+
+def hold_interrupts() -> None:
+    """Hold the first interrupt back until the command has ended; a second one ends it.
+
+    From when a verdict is known: so it is told, and its exit code is the command's.
+    """
+    if _end.handlers or threading.current_thread() is not threading.main_thread():
+        return
+    held = 0
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        nonlocal held
+        held += 1
+        if held > 1:
+            signal.default_int_handler(number, frame)
+
+    for each in (signal.SIGINT, signal.SIGTERM):
+        if callable(signal.getsignal(each)):
+            _end.handlers[each] = signal.signal(each, hold)
+
+
+def forget() -> None:
+    """Forget what a command had found, and hold nothing back; but not while the process ends with it."""
+    if _end.is_the_process:
+        return
+    _end.code = _End.code
+    while _end.handlers:
+        signal.signal(*_end.handlers.popitem())
+
+
 def run(program: str, command: Callable[[], object], to_install: str = _INSTALL) -> NoReturn:
     """Run a command, and end the process with its exit code, or with 2 if an exception ended it.
 
@@ -70,7 +132,9 @@ def run(program: str, command: Callable[[], object], to_install: str = _INSTALL)
         to_install: what to do if a package is missing, as a sentence.
     """
     output, _ = (_forgiving(number) for number in (1, 2))
+    _end.is_the_process = True
     code = _code_of(program, command, to_install)
+    hold_interrupts()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()
@@ -86,12 +150,12 @@ def _code_of(program: str, command: Callable[[], object], to_install: str = _INS
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 0 if ended.code is None else NO_VERDICT
     except KeyboardInterrupt:
-        tell("interrupted; no verdict")
-        return NO_VERDICT
+        tell("interrupted; no verdict" if code_if_ended() == NO_VERDICT else INTERRUPTED_AFTER)
     except BaseException as error:  # noqa: BLE001 - there is nobody else to take it
         tell_internal_error(program, error, to_install)
-        return NO_VERDICT
-    return 0
+    else:
+        return 0
+    return code_if_ended()
 
 
 def tell_internal_error(program: str, error: BaseException, to_install: str = _INSTALL) -> str:
@@ -110,7 +174,8 @@ def tell_internal_error(program: str, error: BaseException, to_install: str = _I
         return message
     shown = "".join(traceback.format_exception(error))
     what = " ".join(traceback.format_exception_only(error)[-1].split())
-    message = legible(f"internal error, no verdict: {what}; {_kept(program, shown)}")
+    verdict = ", no verdict" if code_if_ended() == NO_VERDICT else ""
+    message = legible(f"internal error{verdict}: {what}; {_kept(program, shown)}")
     tell(f"{program}: {message}")
     return message
 

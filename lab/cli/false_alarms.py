@@ -83,7 +83,7 @@ def false_alarms(
         sources = code if peers is None else f"{code}, peers {folder_hash(peers)}"
         done = _read(file, sources)
     wanted = [(version, subject) for subject in subjects for version in servers]
-    with keep_finished() as whole:
+    with keep_finished(lambda: _verdict(done, wanted, runs)) as whole:
         while (todo := _next(done, wanted, runs)) is not None and not _alarm(done):
             if ends is not None and time.monotonic() > ends:
                 break

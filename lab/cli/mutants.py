@@ -30,7 +30,7 @@ from lab.mutants.results import Matrix, matrix
 from lab.mutants.techniques import techniques
 from lab.mutants.trial import Trial, run_trial
 from payments_verify.cli.ends import write_or_tell
-from payments_verify.cli.exits import leave, no_verdict
+from payments_verify.cli.exits import leave, no_verdict, tell_first
 from payments_verify.cli.options import ExecutorName, Json, PostgresBin
 from payments_verify.cli.running import print_error, print_json, progress_bar, say
 from payments_verify.executors import ExecutorError, open_executor
@@ -134,6 +134,7 @@ def mutants(
     if main_job:
         end_main_job(rows_of(known, plan, done), output, as_json=as_json)
     found = matrix(known, rows, columns, plan, done)
+    tell_first(found.verdict)
     report = _report(found, time.monotonic() - started)
     path = write_or_tell(partial(_write, report, output))
     if as_json:

@@ -15,6 +15,7 @@ from payments_verify.cli.ends import could_not_run, keep_finished
 from payments_verify.cli.exits import leave, no_verdict
 from payments_verify.cli.running import print_error, say
 from payments_verify.sources import folder_hash, sources_hash
+from pgweave.verdict import Verdict
 
 FOLDER = Path("examples/peers")
 OUTPUT = Path("build/peers-examined")
@@ -58,7 +59,11 @@ def peers(
         page.write_text(filled(page.read_text(), known))
         return
     todo = [each for each in wanted if each.lacks is None and (again or not _is_done(each, folder, done))]
-    with keep_finished() as whole:
+
+    def so_far() -> Verdict:
+        return "violated" if any(done[each.name].problem for each in wanted if each.name in done) else "holds"
+
+    with keep_finished(so_far) as whole:
         for peer in todo:
             with could_not_run(), progressing(peer.name) as on_level:
                 found = examine_peer(peer, sources=_sources(peer, folder), folder=output, on_level=on_level)

@@ -23,6 +23,7 @@ from payments_verify.cli.ends import keep_finished, result_of_the_rest, run_chec
 from payments_verify.cli.options import Json
 from payments_verify.cli.running import finish, progress_bar, say
 from payments_verify.result import CheckResult
+from pgweave.verdict import worst
 
 RunCheck = Callable[..., CheckResult]
 
@@ -90,7 +91,7 @@ def _agreements(specification: Specification, jar: Jar) -> list[tuple[str, RunCh
 
 def _run(checks: Sequence[tuple[str, RunCheck]]) -> list[CheckResult]:
     results: list[CheckResult] = []
-    with keep_finished() as whole:
+    with keep_finished(lambda: worst(each.verdict for each in results)) as whole:
         for title, run in checks:
             with progress_bar(title) as progress:
                 run_check(title, partial(run, progress=progress), results)

@@ -12,11 +12,12 @@ import typer
 from lab.pages import PageError, Sources, SourcesError, make
 from lab.pages.traceability import gaps
 from payments_verify.cli.ends import could_not_run
-from payments_verify.cli.exits import leave, no_verdict
+from payments_verify.cli.exits import leave, no_verdict, tell_first
 from payments_verify.cli.options import PostgresBin
 from payments_verify.cli.running import print_error, progress_bar, say
 from payments_verify.model_checks.contracts import check_contracts
 from payments_verify.model_checks.proved import Proved, default_folder
+from pgweave.verdict import Verdict
 
 _CONFIRMED = "confirmed"
 _LINES_SHOWN = 40
@@ -57,9 +58,11 @@ def specs(
     except (PageError, SourcesError, OSError) as error:
         print_error(error)
         raise no_verdict() from None
+    verdict: Verdict = "violated" if wrong else "holds"
+    tell_first(verdict)
     for each in wrong:
         say(each, err=True)
-    leave("violated" if wrong else "holds")
+    leave(verdict)
 
 
 def _confirmed(sources: Sources) -> Mapping[str, str]:

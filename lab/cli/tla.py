@@ -35,6 +35,7 @@ from payments_verify.result import CheckResult
 from pgweave.interleavings.exhaustive import Naive
 from pgweave.interleavings.source_dpor import SourceDPOR
 from pgweave.interleavings.strategy import Strategy
+from pgweave.verdict import worst
 
 GRAPH = "graph"
 """The name of the comparison with the Python model, among the models'."""
@@ -124,7 +125,10 @@ def check(
 def _run(checks: Sequence[tuple[str, int, Callable[..., CheckResult]]], *, unit: str) -> list[CheckResult]:
     """Run checks, each with its name and its size in a unit, by which the time that is left is told."""
     results: list[CheckResult] = []
-    with keep_finished() as whole, progress_bar("TLC") as progress:
+    with (
+        keep_finished(lambda: worst(each.verdict for each in results)) as whole,
+        progress_bar("TLC") as progress,
+    ):
         done, total = 0, sum(size for _, size, _ in checks)
         for number, (name, size, run) in enumerate(checks, 1):
             progress(done, total, f"{unit}; {number} of {len(checks)}: {name}")

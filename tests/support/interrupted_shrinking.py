@@ -35,6 +35,8 @@ from payments_verify.suite import Planned
 from payments_verify.systems import in_memory
 
 SOONEST_S, LONGEST_S = 0.1, 0.5
+PROGRAMS = 1_000
+"""More than are ever drawn before one of them captures: what few programs show is left to chance."""
 moments = random.Random()
 armed = False
 
@@ -100,7 +102,7 @@ def command_line(command: str, folder: Path) -> list[str]:
     match command:
         case "machine":
             module.in_memory = wrong
-            return ["--system", "in-memory", "--steps", "15"]
+            return ["--system", "in-memory", "--steps", "15", "--examples", f"{PROGRAMS}"]
         case "verify":
             from tests.support.interrupted_shrinking import WrongJob as Importable  # noqa: PLC0415
 
@@ -108,9 +110,11 @@ def command_line(command: str, folder: Path) -> list[str]:
             return ["--output", str(folder), "--at-once", "1"]
         case "conformance":
             module.examined = examination
+            module.FULL = replace(module.FULL, programs=PROGRAMS)
             return ["--url", "http://127.0.0.1:1", "--output", str(folder)]
         case "practice":
             module.examination_of = examination
+            module.QUICK = replace(module.QUICK, programs=PROGRAMS)
             if not (folder / "exercise").exists():
                 write_skeleton(folder / "exercise")
             return ["check", str(folder / "exercise"), "--output", str(folder)]

@@ -14,6 +14,7 @@ from payments_verify.cli.ends import keep_finished
 from payments_verify.cli.exits import leave, no_verdict
 from payments_verify.cli.running import print_json, print_text, progress_bar, verdict_text
 from payments_verify.systems.dsn import require_dsn
+from pgweave.verdict import worst
 
 
 def audit(
@@ -47,7 +48,10 @@ def audit(
     Exit codes: 0 everything holds; 1 a violation was found; 2 no verdict.
     """
     reports: list[AuditReport] = []
-    with keep_finished() as whole, progress_bar("audit") as progress:
+    with (
+        keep_finished(lambda: worst(each.verdict for each in reports)) as whole,
+        progress_bar("audit") as progress,
+    ):
         require_dsn(database_url)
         run_audit(database_url, workers=workers, limit=limit, progress=progress, on_begin=reports.append)
     if not reports or (not whole() and not reports[0].found):

@@ -23,6 +23,7 @@ from payments_verify.payments.conformance_levels import LEVELS, Conformance, Lev
 from payments_verify.result import Progress
 from payments_verify.systems import examination_at, examination_of
 from payments_verify.systems.dsn import DsnError, require_dsn
+from pgweave.verdict import worst
 from pgweave.visible import without_passwords
 
 FOLDER = Path("build/conformance")
@@ -99,7 +100,7 @@ def conformance(
     results: list[LevelResult] = []
     unchecked: Sequence[str] = ()
     with (
-        keep_finished() as ended,
+        keep_finished(lambda: worst(each.verdict for each in results)) as ended,
         examined(
             url, command, binding, postgres_bin, server=server, quick=quick, highest=last
         ) as examination,

@@ -11,10 +11,11 @@ from typing import TypeVar
 import typer
 
 from payments_verify.__main__ import TO_VERIFY
-from payments_verify.cli.exits import no_verdict
+from payments_verify.cli.exits import no_verdict, rest_on
 from payments_verify.cli.running import print_error, program
 from payments_verify.result import CheckEnded, CheckResult, unfinished
 from pgweave import outermost
+from pgweave.verdict import Verdict, worst
 from pgweave.visible import visible
 
 _T = TypeVar("_T")
@@ -106,10 +107,10 @@ def could_not_run() -> Iterator[None]:
 
 @contextmanager
 def without_verdict() -> Iterator[None]:
-    """End with exit code 2 and a message, whatever ends the block before it has a verdict.
+    """End with a message, whatever ends the block early, and with 2 unless it had found a violation.
 
     Raises:
-        typer.Exit: it has none.
+        typer.Exit: it was ended.
     """
     try:
         yield
@@ -118,8 +119,11 @@ def without_verdict() -> Iterator[None]:
             vars(error)["message"] = visible(f"{error}")
         raise
     except BaseException as error:  # noqa: BLE001 - exit code 1 is a violation and nothing else
-        tell_end(error)
-        raise no_verdict() from None
+        code = outermost.code_if_ended()
+        tell_end(error, "no verdict" if code == outermost.NO_VERDICT else "a violation had been found")
+        raise typer.Exit(code) from None
+    finally:
+        outermost.forget()
 
 
 @dataclass
@@ -138,19 +142,27 @@ class Ended:
 
 
 @contextmanager
-def keep_finished() -> Iterator[Ended]:
+def keep_finished(so_far: Callable[[], Verdict]) -> Iterator[Ended]:
     """Tell what ends the block early, and go on: the command then shows what was finished.
+
+    From then on an interrupt waits until that is shown.
+
+    Args:
+        so_far: the verdict on what was found by now.
 
     Yields:
         Says, after the block, whether it came to its end.
     """
     ended = Ended()
+    rest_on(so_far)
     try:
         yield ended
     except _OF_THE_COMMAND_LINE:
         raise
     except BaseException as error:  # noqa: BLE001 - it is told, and what was found before stays found
+        outermost.hold_interrupts()
         ended.why = tell_end(error, "this is what was finished")
+    outermost.hold_interrupts()
 
 
 def run_check(name: str, run: Callable[[], CheckResult], results: list[CheckResult]) -> None:
@@ -200,7 +212,7 @@ def result_of_the_rest() -> CheckResult:
 def run_alone(name: str, run: Callable[[], CheckResult]) -> list[CheckResult]:
     """Run the only check of a command; if it is ended early, the result is what it had found."""
     results: list[CheckResult] = []
-    with keep_finished() as whole:
+    with keep_finished(lambda: worst(each.verdict for each in results)) as whole:
         run_check(name, run, results)
     return results if results or whole() else [unfinished(name, "interrupted; nothing was found before")]
 

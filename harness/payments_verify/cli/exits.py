@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NoReturn
 
 import typer
 
+from pgweave import outermost
 from pgweave.verdict import EXIT_CODES, Verdict, worst
 
 
@@ -20,6 +22,21 @@ def leave(verdict: Verdict, *, is_whole: bool = True) -> NoReturn:
         typer.Exit: always.
     """
     raise typer.Exit(EXIT_CODES[verdict if is_whole else worst([verdict, "no verdict"])])
+
+
+def rest_on(so_far: Callable[[], Verdict]) -> None:
+    """Let what ends the command early end it with a violation's exit code, if one was found by then.
+
+    Args:
+        so_far: the verdict on what was found by now.
+    """
+    outermost.rest_on(lambda: EXIT_CODES[so_far()])
+
+
+def tell_first(verdict: Verdict) -> None:
+    """Let an interrupt wait, now that there is a verdict, until it is told."""
+    rest_on(lambda: verdict)
+    outermost.hold_interrupts()
 
 
 def no_verdict() -> typer.Exit:

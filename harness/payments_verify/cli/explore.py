@@ -163,7 +163,7 @@ def explore(
     program = MakeProgram("", command, postgres_bin, in_memory=system is ExploredSystem.IN_MEMORY)
     found: list[ExploredScenario] = []
     with (
-        keep_finished() as whole,
+        keep_finished(lambda: worst(each.verdict for each in found)) as whole,
         _workers(workers, executor, program, wanted[0]) as side_by_side,
         explored(system, command, postgres_bin, by_workers=side_by_side is not None) as open_service,
         progress_bar("explore") as progress,

@@ -53,7 +53,7 @@ def faults(
     wanted = scenarios_named(scenario) if scenario else list(FAULT_SCENARIOS)
     found: list[FaultReport] = []
     with (
-        keep_finished() as whole,
+        keep_finished(lambda: worst(each.verdict for each in found)) as whole,
         prepared_database(postgres_bin, EXPLORING) as dsn,
         progress_bar("faults") as progress,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,

@@ -137,7 +137,10 @@ def history(
         memory=memory,
         is_drawn=html is not None,
     )
-    with keep_finished() as whole, progress_bar("history") as progress:
+    with (
+        keep_finished(lambda: worst(each.verdict for each in reports)) as whole,
+        progress_bar("history") as progress,
+    ):
         progress(0, len(paths), paths[0].name)
         with closing(each_in_order(examine, paths, is_long)) as found:
             for done, (path, each) in enumerate(zip(paths, found, strict=True), 1):

@@ -13,6 +13,7 @@ from payments_verify.cli.options import Json, ProveAgain
 from payments_verify.cli.running import finish, progress_bar
 from payments_verify.result import CheckResult
 from payments_verify.suite import model_checks
+from pgweave.verdict import worst
 
 
 class CheckName(StrEnum):
@@ -35,7 +36,7 @@ def model(
     Exit codes: 0 everything holds; 1 a violation was found; 2 no verdict on something, and no violation.
     """
     results: list[CheckResult] = []
-    with keep_finished() as whole:
+    with keep_finished(lambda: worst(each.verdict for each in results)) as whole:
         checks = model_checks(prove_again=prove_again)
         for name in check or CheckName:
             title, run = checks[name]

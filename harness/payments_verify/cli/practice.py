@@ -19,6 +19,7 @@ from payments_verify.payments.conformance import FULL, QUICK, examine
 from payments_verify.payments.conformance_levels import LEVELS, Conformance, LevelResult, conclude
 from payments_verify.practice import BINDING, PracticeError, command_of, write_skeleton
 from payments_verify.systems import examination_of
+from pgweave.verdict import worst
 
 practice = typer.Typer(
     add_completion=False,
@@ -71,7 +72,7 @@ def check(
     binding = folder / BINDING
     results: list[LevelResult] = []
     with (
-        keep_finished() as ended,
+        keep_finished(lambda: worst(each.verdict for each in results)) as ended,
         examination_of(
             command,
             read_binding(binding),

@@ -76,7 +76,7 @@ def replay(
         raise no_verdict() from error
     runs: list[_Replayed] = []
     with (
-        keep_finished() as whole,
+        keep_finished(lambda: worst(each.verdict for each in runs)) as whole,
         _opened(made_for, command, binding, postgres_bin, server) as open_service,
         progress_bar("replay") as progress,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,

@@ -26,7 +26,7 @@ from rich.progress import (
 from rich.table import Column, Table
 from rich.text import Text
 
-from payments_verify.cli.exits import leave
+from payments_verify.cli.exits import leave, tell_first
 from payments_verify.result import CheckResult
 from pgweave.verdict import Verdict, worst
 from pgweave.visible import in_json, one_line, visible
@@ -246,6 +246,7 @@ def print_json(value: Any) -> None:  # noqa: ANN401 - whatever msgspec encodes
 
 def finish(results: Sequence[CheckResult], *, as_json: bool) -> NoReturn:
     """Print the results and leave with their exit code: 0 all hold, 1 one is violated, 2 could not run."""
+    tell_first(worst(result.verdict for result in results))
     if as_json:
         print_json([result.as_json() for result in results])
     else:

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from payments_verify.cli.ends import could_not_run
-from payments_verify.cli.exits import leave
+from payments_verify.cli.exits import leave, tell_first
 from payments_verify.cli.options import Json, PostgresBin
 from payments_verify.cli.running import print_json, print_text, progress_bar, quoted, say, verdict_text
 from payments_verify.nemesis.catalog import FAULTS
@@ -146,6 +146,7 @@ def _finish(folder: Path, *, as_json: bool) -> NoReturn:
     with progress_bar("judging") as progress:
         judge_rest(folder, lambda done, total: progress(done, total, "windows"))
     report = summed_up(folder)
+    tell_first(report.verdict)
     if as_json:
         print_json(report.as_json())
     else:

@@ -59,7 +59,7 @@ def verify(
     pace = Pace.read(output / REPORT_FILE, quick=quick)
     count = at_once or min(_AT_ONCE, os.cpu_count() or 1)
     job = Job()
-    with keep_finished() as whole:
+    with keep_finished(lambda: worst(each.verdict for each in job.results)) as whole:
         say(_beginning(count, pace), err=True)
         plan = MainJob(
             quick, drawn, output / "histories", output / "schedules", postgres_bin, prove_again=prove_again
