@@ -170,7 +170,7 @@ def run_peer(
                 _PEER_TRIALS,
                 folder=folder / peer.name.replace("/", "-"),
                 seed=seed,
-                level=peer.level,
+                levels=range(1, peer.level + 1),
                 on_level=lambda level: on_check(f"{peer.name}, level {level}"),
                 results=levels,
             )

@@ -91,8 +91,7 @@ def examine_peer(
                 QUICK,
                 folder=folder / peer.name.replace("/", "-").replace(" ", "-"),
                 seed=seed,
-                level=peer.level,
-                first=1 if peer.says is None else peer.level,
+                levels=range(1 if peer.says is None else peer.level, peer.level + 1),
                 on_level=on_level,
                 results=levels,
             )

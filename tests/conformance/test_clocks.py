@@ -189,7 +189,7 @@ def test_it_is_said_and_level_3_waits_too(charges: Any, tmp_path: Path) -> None:
     charges("host")
     with examination_of(CHARGES, load(BINDING), chosen_bin_dir(), quick=True) as examination:
         few = Trials(programs=2, rounds=2, steps=5)
-        found = examine(examination, few, folder=tmp_path, seed=1, level=3)
+        found = examine(examination, few, folder=tmp_path, seed=1, levels=range(1, 4))
     assert (found.reached, found.verdict) == (3, "holds"), found
     said = "the clock is not moved: after two windows, a capture is answered captured"
     assert said in found.unchecked

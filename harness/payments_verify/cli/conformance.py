@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,41 +14,21 @@ from rich.console import Console
 from rich.table import Table
 
 from payments_verify import binding as binding_file
-from payments_verify.binding import Binding
+from payments_verify.cli.bound_service import BindingFile, Server, examined
 from payments_verify.cli.ends import keep_finished
-from payments_verify.cli.exits import leave, no_verdict
+from payments_verify.cli.exits import leave
 from payments_verify.cli.options import PostgresBin
-from payments_verify.cli.running import print_error, print_json, print_text, progress_bar, quoted, say
-from payments_verify.payments.conformance import FULL, QUICK, Examination, examine
+from payments_verify.cli.running import print_json, print_text, progress_bar, quoted, say
+from payments_verify.payments.conformance import CHECKS, FULL, QUICK, Examination, examine
 from payments_verify.payments.conformance_levels import LEVELS, Conformance, LevelResult, conclude
+from payments_verify.payments.conformance_selection import Selection, SelectionError, select
 from payments_verify.result import Progress
-from payments_verify.systems import examination_at, examination_of
-from payments_verify.systems.dsn import DsnError, require_dsn
 from pgweave.verdict import worst
 from pgweave.visible import without_passwords
 
 FOLDER = Path("build/conformance")
 _BLACK_BOX = 3
 _STYLE = {"holds": "green", "violated": "bold red", "no verdict": "yellow", "not run": "dim"}
-
-BindingFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--binding",
-        metavar="FILE",
-        show_default=False,
-        help="How the service's HTTP says what the model says; 'default' for this repository's interface.",
-    ),
-]
-Server = Annotated[
-    str | None,
-    typer.Option(
-        metavar="DSN",
-        show_default=False,
-        help="With --command: make the databases on this server, and drop them at the end. DSN is a"
-        " superuser's; of a Citus cluster, to a database of the coordinator that knows its workers.",
-    ),
-]
 
 
 def conformance(
@@ -66,12 +47,34 @@ def conformance(
     ] = None,
     binding: BindingFile = None,
     level: Annotated[
-        int | None,
-        typer.Option(min=1, max=max(LEVELS), show_default=False, help="Stop after this level."),
+        list[int] | None,
+        typer.Option(
+            min=1,
+            max=max(LEVELS),
+            show_default=False,
+            help="Stop after this level. Given more than once: these levels and no others.",
+        ),
     ] = None,
     first: Annotated[
         int, typer.Option("--from", min=1, max=max(LEVELS), help="Leave out the levels below this one.")
     ] = 1,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            show_default=False,
+            help=f"Run only this, of the levels that it is part of: a level ({', '.join(LEVELS.values())}), a"
+            f" check ({', '.join(CHECKS)}), a scenario, or a fault. May be repeated.",
+        ),
+    ] = None,
+    scenario: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            show_default=False,
+            help="Run only this scenario, at levels 4 and 5; `explore --list` lists them. May be repeated.",
+        ),
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Try less of what cannot be exhausted.")] = False,
     seed: Annotated[int | None, typer.Option(help="Repeats what is drawn; drawn anew if not given.")] = None,
     output: Annotated[Path, typer.Option(help="Folder for histories, schedules and pictures.")] = FOLDER,
@@ -95,109 +98,81 @@ def conformance(
         typer.echo(binding_file.default_text(), nl=False)
         return
     drawn = secrets.randbelow(1_000_000) if seed is None else seed
-    trials = QUICK if quick else FULL
-    last = level or max(LEVELS)
+    asked: Sequence[int] = _asked(first, level or [], max(LEVELS))
     results: list[LevelResult] = []
     unchecked: Sequence[str] = ()
     with (
         keep_finished(lambda: worst(each.verdict for each in results)) as ended,
         examined(
-            url, command, binding, postgres_bin, server=server, quick=quick, highest=last
+            url, command, binding, postgres_bin, server=server, quick=quick, highest=asked[-1]
         ) as examination,
         progressing("conformance") as on_level,
     ):
         unchecked = examination.unchecked
-        last = level or (_BLACK_BOX if examination.open_behind_gate is None else max(LEVELS))
-        if first > last:
-            raise typer.BadParameter(f"{first} lies above the last level, {last}", param_hint="--from")
+        asked = _asked(
+            first, level or [], _BLACK_BOX if examination.open_behind_gate is None else max(LEVELS)
+        )
+        chosen = _selected(examination, only or (), scenario or ())
+        asked = [each for each in asked if each in chosen.levels]
+        if not asked:
+            told = f"it is part of level {' and '.join(map(str, chosen.levels))} alone"
+            raise typer.BadParameter(told, param_hint="--only / --level")
         examine(
-            examination,
-            trials,
+            chosen.examination,
+            QUICK if quick else FULL,
             folder=output,
             seed=drawn,
-            level=last,
-            first=first,
+            levels=asked,
             on_level=on_level,
             results=results,
         )
-    found = conclude(
-        url or without_passwords(command or ""), range(first, last + 1), results, unchecked, ended.why
-    )
+    found = conclude(url or without_passwords(command or ""), asked, results, unchecked, ended.why)
     if ended.why is not None and (output / "histories").is_dir():
         say(f"the histories so far lie in {output / 'histories'}", err=True)
     _report(found, drawn, as_json=as_json)
 
 
-@contextmanager
-def examined(
-    url: str | None,
-    command: str | None,
-    binding: Path | None,
-    postgres_bin: Path | None,
-    *,
-    server: str | None = None,
-    quick: bool,
-    highest: int,
-) -> Iterator[Examination]:
-    """The service that the options name, ready to be opened.
+def _asked(first: int, levels: Sequence[int], highest: int) -> Sequence[int]:
+    """The levels that the options name, up to the highest that there can be.
 
     Raises:
-        typer.BadParameter: they name none, or two.
-        typer.Exit: the binding file is none.
+        typer.BadParameter: there are none.
     """
-    if (url is None) == (command is None):
-        raise typer.BadParameter("name the service by one of the two", param_hint="--url / --command")
-    if server is not None:
-        require_server(server, command)
-    bound = read_binding(binding)
-    if url is not None:
-        yield examination_at(url, bound)
-        return
-    assert command is not None
-    with examination_of(
-        command, bound, postgres_bin, server=server, quick=quick, binding_file=binding, highest=highest
-    ) as examination:
-        yield examination
+    named = set(levels) if len(levels) > 1 else set(range(1, (levels[0] if levels else highest) + 1))
+    asked = [number for number in sorted(named) if first <= number]
+    if not asked:
+        raise typer.BadParameter(f"{first} lies above the last level, {max(named)}", param_hint="--from")
+    return asked
 
 
-def require_server(server: str, command: str | None) -> None:
-    """See that ``--server`` can be meant.
+def _selected(examination: Examination, names: Sequence[str], scenarios: Sequence[str]) -> Selection:
+    """The part of an examination that options name.
 
     Raises:
-        typer.BadParameter: the service is not started here, or it is no connection string.
+        typer.BadParameter: there is no such part.
     """
-    if command is None:
-        raise typer.BadParameter("it is for a service that --command starts", param_hint="--server")
     try:
-        require_dsn(server)
-    except DsnError as error:
-        raise typer.BadParameter(str(error), param_hint="--server") from None
-
-
-def read_binding(file: Path | None) -> Binding:
-    """The binding of a file; the default one for none, and for the name ``default``.
-
-    Raises:
-        typer.Exit: it is no binding: the message is printed, and the exit code 2.
-    """
-    if file is None or file == Path("default"):
-        return binding_file.default_binding()
-    try:
-        return binding_file.load(file)
-    except binding_file.BindingFileError as error:
-        print_error(error)
-        raise no_verdict() from error
+        return select(examination, names, scenarios)
+    except SelectionError as error:
+        raise typer.BadParameter(str(error), param_hint="--only / --scenario") from None
 
 
 @contextmanager
 def progressing(title: str) -> Iterator[Callable[[int], Progress]]:
-    """Show how far levels have come; the block gets what is told of each level as it begins."""
+    """Show how far levels have come; the block gets what is told of each level as it begins.
+
+    Off a terminal each level is a line as it begins, and a line a minute.
+    """
     with progress_bar(title) as progress:
-        yield (
-            lambda number: (
-                lambda done, total, text: progress(done, total, f"level {number}, {LEVELS[number]}: {text}")
+
+        def on_level(number: int) -> Progress:
+            if not sys.stderr.isatty():
+                say(f"{title}: level {number}, {LEVELS[number]}", err=True)
+            return lambda done, total, text: progress(
+                done, total, f"level {number}, {LEVELS[number]}: {text}"
             )
-        )
+
+        yield on_level
 
 
 def _report(found: Conformance, seed: int, *, as_json: bool) -> NoReturn:

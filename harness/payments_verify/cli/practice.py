@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 
 from payments_verify.called import command_line
-from payments_verify.cli.conformance import progressing, read_binding, show
+from payments_verify.cli.bound_service import read_binding
+from payments_verify.cli.conformance import progressing, show
 from payments_verify.cli.ends import keep_finished
 from payments_verify.cli.exits import leave, no_verdict
 from payments_verify.cli.options import PostgresBin
@@ -85,7 +86,13 @@ def check(
     ):
         trials = FULL if full else QUICK
         examine(
-            examination, trials, folder=output, seed=drawn, level=level, on_level=on_level, results=results
+            examination,
+            trials,
+            folder=output,
+            seed=drawn,
+            levels=range(1, level + 1),
+            on_level=on_level,
+            results=results,
         )
     found = conclude(command, range(1, level + 1), results, ended_by=ended.why)
     if as_json:

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 import uvloop
 
-from payments_verify.cli.conformance import BindingFile, Server, read_binding, require_server
+from payments_verify.cli.bound_service import BindingFile, Server, read_binding, require_server
 from payments_verify.cli.ends import keep_finished, write_or_tell
 from payments_verify.cli.exits import leave, no_verdict
 from payments_verify.cli.explored_system import ExploredSystem, explored, require_database, system_of

@@ -11,7 +11,7 @@ The first level that does not hold ends the run, with its counterexample.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,10 @@ from payments_verify.payments.scenarios import Scenario
 from payments_verify.payments.service_under_test import OpenService
 from payments_verify.payments.stress_check import stress_check
 from payments_verify.payments.window_check import check_windows_at_once
-from payments_verify.result import CheckResult, Progress, ViolationFound, no_progress
+from payments_verify.result import CheckEnded, CheckResult, Progress, no_progress
+
+CHECKS: Mapping[str, Sequence[int]] = {"programs": (1, 2), "windows": (1, 3), "stress": (3,)}
+"""The checks of the first three levels by name, and the levels that each is part of."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class Examination:
         unchecked: what is not checked, and why.
         replay: the command line that runs a schedule's file again, but for the file.
         moves_clock: whether the harness moves the service's clock; if not, windows are waited for.
+        parts: what was chosen of a level, where that is not all of it.
+        checks: which checks of a level, likewise.
     """
 
     name: str
@@ -52,6 +57,12 @@ class Examination:
     unchecked: Sequence[str] = ()
     replay: str = field(default_factory=partial(command_line, "replay"))
     moves_clock: bool = True
+    parts: Mapping[int, str] = field(default_factory=dict)
+    checks: Mapping[int, Collection[str]] = field(default_factory=dict)
+
+    def has(self, check: str, level: int) -> bool:
+        """Whether a check of `CHECKS` is to be run at a level."""
+        return level not in self.checks or check in self.checks[level]
 
 
 @dataclass(frozen=True)
@@ -79,8 +90,7 @@ def examine(
     *,
     folder: Path,
     seed: int,
-    level: int,
-    first: int = 1,
+    levels: Sequence[int],
     on_level: Callable[[int], Progress] = lambda _level: no_progress,
     results: list[LevelResult] | None = None,
 ) -> Conformance:
@@ -91,28 +101,26 @@ def examine(
         trials: how much to try.
         folder: for histories, schedules and pictures.
         seed: draws what is drawn.
-        level: the highest level to try.
-        first: the lowest; those below it are not run, and nothing is said of them.
+        levels: the levels to try, in their order; nothing is said of others.
         on_level: is told of each level as it begins, and gives what its progress is told to.
         results: where each level's result is added, so that it is there whatever ends the next.
 
     Raises:
-        ViolationFound: a level was ended early, after it was found to be violated, which is added.
+        CheckEnded: a level was ended early; what was found until then is added.
     """
     results = [] if results is None else results
-    asked = range(first, level + 1)
-    for number in asked:
+    for number in levels:
         try:
             result = examine_level(
                 examination, trials, number, folder=folder, seed=seed, progress=on_level(number)
             )
-        except ViolationFound as found:
-            results.append(LevelResult(number, "violated", (found.result,)))
+        except CheckEnded as found:
+            results.append(LevelResult(number, found.result.verdict, (found.result,)))
             raise
         results.append(result)
         if result.verdict != "holds":
             break
-    return conclude(examination.name, asked, results, examination.unchecked)
+    return conclude(examination.name, levels, results, examination.unchecked)
 
 
 def examine_level(
@@ -137,11 +145,14 @@ def examine_level(
     if level > 3 and examination.open_behind_gate is None:
         return LevelResult(level, "not run", reason="its statements cannot be followed, see: not checked")
     checks: list[CheckResult] = []
+    part = examination.parts.get(level)
     for run in _checks(examination, trials, level, folder, seed, progress):
         checks.append(run())
         if checks[-1].verdict != "holds":
-            return LevelResult(level, checks[-1].verdict, tuple(checks))
-    return LevelResult(level, "holds", tuple(checks))
+            return LevelResult(level, checks[-1].verdict, tuple(checks), part=part)
+    if not checks:
+        return LevelResult(level, "not run", reason=f"it has nothing of that: {part}")
+    return LevelResult(level, "holds", tuple(checks), part=part)
 
 
 def _checks(
@@ -149,28 +160,29 @@ def _checks(
 ) -> Iterator[Callable[[], CheckResult]]:
     match level:
         case 1 | 2:
-            yield lambda: machine_check(
-                "keys used once" if level == 1 else "keys used again",
-                examination.open_service,
-                examples=trials.programs,
-                steps=trials.steps,
-                seed=seed,
-                progress=progress,
-                reuses_keys=level == 2,
-            )
-            if level == 1:
+            if examination.has("programs", level):
+                yield lambda: machine_check(
+                    "keys used once" if level == 1 else "keys used again",
+                    examination.open_service,
+                    examples=trials.programs,
+                    steps=trials.steps,
+                    seed=seed,
+                    progress=progress,
+                    reuses_keys=level == 2,
+                )
+            if level == 1 and examination.has("windows", level):
                 yield lambda: windows_check(examination.name, examination.open_service)
         case 3:
-            histories = folder / "histories"
-            yield lambda: stress_check(
-                examination.name,
-                examination.open_service,
-                histories,
-                rounds=trials.rounds,
-                seed=seed,
-                progress=progress,
-            )
-            if not examination.moves_clock:
+            if examination.has("stress", level):
+                yield lambda: stress_check(
+                    examination.name,
+                    examination.open_service,
+                    folder / "histories",
+                    rounds=trials.rounds,
+                    seed=seed,
+                    progress=progress,
+                )
+            if not examination.moves_clock and examination.has("windows", level):
                 waited = partial(check_windows_at_once, seed=seed)
                 yield lambda: windows_check(
                     f"{examination.name}, by waiting", examination.open_service, waited

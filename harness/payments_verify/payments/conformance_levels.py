@@ -31,12 +31,14 @@ class LevelResult:
         verdict: what became of it.
         checks: what was run for it.
         reason: why it was not run.
+        part: what of it was chosen, where that is not all of it; its verdict is on that alone.
     """
 
     level: int
     verdict: LevelVerdict
     checks: tuple[CheckResult, ...] = ()
     reason: str | None = None
+    part: str | None = None
 
     @property
     def cases(self) -> int:
@@ -51,9 +53,8 @@ class LevelResult:
     @property
     def left_out(self) -> str | None:
         """Why it was not run, or what its checks did not come to; ``None`` if they came to everything."""
-        return (
-            self.reason or "; ".join(filter(None, (str(check.reach or "") for check in self.checks))) or None
-        )
+        missed = (str(check.reach or "") for check in self.checks)
+        return "; ".join(filter(None, (self.reason, self.part, *missed))) or None
 
     @property
     def counterexample(self) -> str | None:
@@ -67,6 +68,7 @@ class LevelResult:
             "name": LEVELS[self.level],
             "verdict": self.verdict,
             "reason": self.reason,
+            "part": self.part,
             "cases": self.cases,
             "seconds": round(self.seconds, 3),
             "counterexample": self.counterexample,
@@ -86,34 +88,44 @@ class Conformance:
     """
 
     service: str
-    asked: range
+    asked: Sequence[int]
     levels: tuple[LevelResult, ...]
     unchecked: tuple[str, ...] = field(default=())
 
     @property
     def reached(self) -> int | None:
-        """The highest level that holds with all that were asked for below it.
+        """The highest level that holds, whole, with all below it.
 
-        0 for none, and ``None`` for none where the levels below the first that was asked for may hold.
+        0 for none, and ``None`` for none where the lowest was not asked for whole.
         """
-        held: int | None = 0 if self.asked.start == 1 else None
-        for result in self.levels[self.asked.start - 1 :]:
-            if result.verdict != "holds":
-                break
-            held = result.level
-        return held
+        if self.asked[0] != 1 or self.levels[0].part:
+            return None
+        held = [each.level for each in self.levels if each.level in self._held and not each.part]
+        return max((number for number in held if held[:number] == [*range(1, number + 1)]), default=0)
 
     @property
     def summary(self) -> str:
-        """What was reached, in words."""
-        first = self.asked.start
-        if first == 1:
+        """What was reached, in words, and what was left out."""
+        first, held = self.asked[0], self._held
+        left_out = [number for number in range(1, self.asked[-1]) if number not in self.asked]
+        parts = [f"level {each.level} {each.part}" for each in self.levels if each.part]
+        if self.reached is not None and not left_out and not parts:
             return f"level {self.reached}"
-        below = "1" if first == 2 else f"1 to {first - 1}"
-        if self.reached is None:
-            return f"level {first} was asked for first, and does not hold or has no verdict; {below} left out"
-        held = f"level {first} holds" if self.reached == first else f"levels {first} to {self.reached} hold"
-        return f"{held}; {below} left out"
+        told = f"level {first} was asked for first, and does not hold or has no verdict"
+        if held:
+            told = f"level {first} holds" if held == [first] else f"levels {_spans(held)} hold"
+        return "; ".join([told, *parts, *([f"{_spans(left_out)} left out"] if left_out else [])])
+
+    @property
+    def _held(self) -> list[int]:
+        """The levels that hold, up to the first that was asked for and does not."""
+        by_number = {each.level: each for each in self.levels}
+        held: list[int] = []
+        for number in self.asked:
+            if by_number[number].verdict != "holds":
+                break
+            held.append(number)
+        return held
 
     @property
     def verdict(self) -> Verdict:
@@ -127,6 +139,7 @@ class Conformance:
             "version": 1,
             "service": self.service,
             "level": self.reached,
+            "summary": self.summary,
             "asked": list(self.asked),
             "verdict": self.verdict,
             "exit_code": EXIT_CODES[self.verdict],
@@ -137,7 +150,7 @@ class Conformance:
 
 def conclude(
     service: str,
-    asked: range,
+    asked: Sequence[int],
     found: Sequence[LevelResult],
     unchecked: Sequence[str] = (),
     ended_by: str | None = None,
@@ -153,13 +166,13 @@ def conclude(
     """
     results = {result.level: result for result in found}
     last = found[-1] if found else None
-    next_ = last.level + 1 if last is not None else asked.start
-    if ended_by is not None and next_ in asked and (last is None or last.verdict == "holds"):
+    next_ = next((number for number in asked if number not in results), None)
+    if ended_by is not None and next_ is not None and (last is None or last.verdict == "holds"):
         results[next_] = LevelResult(next_, "no verdict", reason=ended_by)
     stopped = next((each.level for each in results.values() if each.verdict != "holds"), None)
 
     def left(number: int) -> LevelResult:
-        if number < asked.start:
+        if number not in asked and number < asked[-1]:
             reason = "it was left out"
         elif number not in asked or stopped is None:
             reason = "it was not asked for"
@@ -169,3 +182,10 @@ def conclude(
 
     levels = tuple(results.get(number) or left(number) for number in LEVELS)
     return Conformance(service, asked, levels, tuple(unchecked))
+
+
+def _spans(numbers: Sequence[int]) -> str:
+    """Numbers in words: ``1 to 3``, ``1 and 4``."""
+    if list(numbers) == list(range(numbers[0], numbers[-1] + 1)) and len(numbers) > 1:
+        return f"{numbers[0]} to {numbers[-1]}"
+    return " and ".join(map(str, numbers))

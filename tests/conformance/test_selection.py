@@ -1,0 +1,161 @@
+"""A part of conformance: what was chosen is run, what was not is said, and no level is claimed for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from payments_verify.cli import app
+from payments_verify.payments.conformance import Examination
+from payments_verify.payments.conformance_levels import LevelResult, conclude
+from payments_verify.payments.conformance_selection import SelectionError, select
+from payments_verify.payments.faults_check import FaultPlan
+from payments_verify.payments.scenarios import ONE_CAPTURE, SCENARIOS
+from payments_verify.result import CheckResult
+from payments_verify.systems import in_memory
+from pgweave.gate import Fault
+from tests.conformance.test_peers import BINDING, CHARGES
+
+TWICE = SCENARIOS["same-key-twice"]
+WHOLE = Examination(
+    "a service",
+    in_memory,
+    in_memory,
+    scenarios=(TWICE, SCENARIOS["different-keys"]),
+    fault_plans=(FaultPlan(ONE_CAPTURE), FaultPlan(TWICE)),
+    unchecked=["scenario create-twice (levels 4 and 5): the binding lacks ids.chosen_by = 'client'"],
+)
+HOLDS = CheckResult("x", "x", 1, "holds", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("only", "levels"),
+    [
+        ((), (1, 2, 3, 4, 5)),
+        (("sequential",), (1,)),
+        (("every interleaving",), (4,)),
+        (("windows",), (1, 3)),
+        (("same-key-twice",), (4, 5)),
+        (("cut-after",), (5,)),
+        (("stress", "same-key-twice"), (3, 4, 5)),
+    ],
+)
+def test_a_name_is_of_levels(only: Sequence[str], levels: Sequence[int]) -> None:
+    assert tuple(select(WHOLE, only).levels) == levels
+
+
+def test_what_was_chosen_is_all_that_is_run() -> None:
+    chosen = select(WHOLE, scenarios=["same-key-twice"]).examination
+    assert [each.name for each in chosen.scenarios] == ["same-key-twice"]
+    assert [each.scenario.name for each in chosen.fault_plans] == ["same-key-twice"]
+    hurt = select(WHOLE, [Fault.CUT_AFTER.value]).examination
+    assert hurt.scenarios == WHOLE.scenarios
+    assert {fault for each in hurt.fault_plans for fault in each.faults} == {Fault.CUT_AFTER}
+    stress = select(WHOLE, ["stress"]).examination
+    assert (stress.has("stress", 3), stress.has("windows", 3), stress.has("programs", 1)) == (
+        True,
+        False,
+        True,
+    )
+    assert select(WHOLE, ["faults"]).examination.parts == {}
+
+
+@pytest.mark.parametrize(
+    ("only", "told"),
+    [
+        ("no-such", "nothing is named 'no-such'; there are sequential"),
+        ("create-twice", "the binding lacks ids.ch"),
+    ],
+)
+def test_what_cannot_be_run_is_refused(only: str, told: str) -> None:
+    with pytest.raises(SelectionError, match=told.replace("(", r"\(")):
+        select(WHOLE, [only])
+
+
+def test_a_part_of_a_level_is_no_level() -> None:
+    whole = [LevelResult(number, "holds", (HOLDS,)) for number in range(1, 6)]
+    part = replace(whole[3], part="only same-key-twice")
+    assert conclude("x", range(1, 6), whole).reached == 5
+    without_1 = conclude("x", [4, 5], whole[3:])
+    assert (without_1.reached, without_1.verdict) == (None, "holds")
+    assert without_1.summary == "levels 4 to 5 hold; 1 to 3 left out"
+    assert conclude("x", [1, 5], [whole[0], whole[4]]).reached == 1
+    assert conclude("x", [1, 5], [whole[0], whole[4]]).summary == "levels 1 and 5 hold; 2 to 4 left out"
+    found = conclude("x", range(1, 5), [*whole[:3], part])
+    assert (found.reached, found.summary) == (3, "levels 1 to 4 hold; level 4 only same-key-twice")
+    assert found.as_json()["levels"][3]["part"] == "only same-key-twice"
+    assert conclude("x", [4], [part]).summary == "level 4 holds; level 4 only same-key-twice; 1 to 3 left out"
+
+
+@contextmanager
+def examined(*_arguments: object, **_options: object) -> Iterator[Examination]:
+    yield WHOLE
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[Result, dict[int, Any]]:
+    ran: dict[int, Any] = {}
+
+    def level(examination: Examination, _trials: object, number: int, **_options: object) -> LevelResult:
+        ran[number] = examination
+        return LevelResult(number, "holds", (HOLDS,), part=examination.parts.get(number))
+
+    monkeypatch.setattr(import_module("payments_verify.cli.conformance"), "examined", examined)
+    monkeypatch.setattr(import_module("payments_verify.payments.conformance"), "examine_level", level)
+    return CliRunner().invoke(app, ["conformance", "--command", "x", *arguments]), ran
+
+
+@pytest.mark.parametrize(
+    ("arguments", "levels", "reached"),
+    [
+        ([], [1, 2, 3, 4, 5], 5),
+        (["--level", "2"], [1, 2], 2),
+        (["--level", "1", "--level", "4"], [1, 4], 1),
+        (["--from", "3", "--level", "4"], [3, 4], None),
+        (["--scenario", "same-key-twice"], [4, 5], None),
+        (["--only", "windows", "--level", "1"], [1], None),
+        (["--only", "idempotent"], [2], None),
+    ],
+)
+def test_the_options_choose(
+    arguments: list[str], levels: list[int], reached: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done, ran = run(monkeypatch, *arguments, "--json")
+    assert done.exit_code == 0, done.output
+    assert list(ran) == levels
+    told = json.loads(done.stdout)
+    assert (told["level"], told["asked"]) == (reached, levels)
+    assert reached is not None or "left out" in told["summary"] or "only" in told["summary"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--only", "no-such"], "nothing is named"),
+        (["--scenario", "stress"], "no scenario is named"),
+        (["--scenario", "same-key-twice", "--level", "3"], "it is part of level 4 and 5 alone"),
+        (["--from", "4", "--level", "3"], "lies above the last level"),
+    ],
+)
+def test_what_leaves_nothing_is_refused(
+    arguments: list[str], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done, ran = run(monkeypatch, *arguments)
+    assert (done.exit_code, ran) == (2, {})
+    assert told in " ".join(done.stderr.replace("│", " ").split())
+
+
+def test_one_scenario_of_a_real_service(tmp_path: Path) -> None:
+    words = ["conformance", "--command", CHARGES, "--binding", str(BINDING), "--scenario", "different-keys"]
+    done = CliRunner().invoke(app, [*words, "--level", "4", "--output", str(tmp_path), "--json"])
+    assert done.exit_code == 1, done.output
+    told = json.loads(done.stdout)
+    assert (told["level"], told["levels"][3]["verdict"]) == (None, "violated")
+    assert told["levels"][3]["part"] == "only different-keys"
