@@ -14,6 +14,7 @@ from payments_verify.cli.ends import could_not_run, keep_finished, result_of_the
 from payments_verify.cli.options import Json, PostgresBin
 from payments_verify.cli.running import finish, progress_bar, say
 from payments_verify.result import CheckResult
+from pgweave.verdict import worst
 
 OUTPUT = Path("build/main-job")
 
@@ -45,7 +46,8 @@ def main_job(
     """
     results: list[CheckResult] = []
     plan = MainJob(quick, seed, output / "histories", output / "schedules", postgres_bin)
-    with could_not_run(), keep_finished() as whole, plan.checks() as (planned, _version):
+    ending = keep_finished(lambda: worst(each.verdict for each in results))
+    with could_not_run(), ending as whole, plan.checks() as (planned, _version):
         for each in sorted(planned, key=lambda each: each.title not in (first or [])):
             if each.of_the_model:
                 say(f"{each.title}: not repeated, since it depends on the model alone", err=True)

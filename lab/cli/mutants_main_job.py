@@ -19,7 +19,7 @@ from lab.mutants.plan import UNMUTATED, Planned
 from lab.mutants.results import counts
 from lab.mutants.trial import Trial, TrialState
 from payments_verify.cli.ends import write_or_tell
-from payments_verify.cli.exits import leave
+from payments_verify.cli.exits import leave, tell_first
 from payments_verify.cli.running import print_json, print_text, quoted, say
 from pgweave.verdict import Verdict
 
@@ -119,6 +119,7 @@ def _told(trial: Trial) -> tuple[str, str, str]:
 
 def end_main_job(rows: Sequence[MainJobRow], output: Path, *, as_json: bool) -> NoReturn:
     """Write and print what the main job caught, and leave."""
+    tell_first(verdict_on(rows))
     path = write_or_tell(partial(write_rows, rows, output))
     if as_json:
         print_json([row.as_json() for row in rows])
