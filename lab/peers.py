@@ -51,9 +51,9 @@ class _Bug(_Way, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    stack: str
     command: str
     right: list[_Way]
+    stack: str = ""
     wrong: list[_Bug] = []
     binding: str = "binding.toml"
     needs: list[str] = []

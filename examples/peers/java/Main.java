@@ -183,11 +183,19 @@ public class Main {
         return new Answer(200, "{\"status\":\"paid\"}");
     }
 
+    /** Expires what is due, as a queue of which several may take; what somebody holds is left for the next time. */
     static Answer expire() throws Exception {
-        String due = "status = 'authorized' AND valid_till <= clock_timestamp()";
+        String due = "SELECT id FROM charge WHERE status = 'authorized' AND valid_till <= clock_timestamp()"
+            + " ORDER BY id FOR UPDATE SKIP LOCKED";
         return transaction(connection -> {
-            try (Statement statement = connection.createStatement()) {
-                statement.executeUpdate("UPDATE charge SET status = 'cancelled' WHERE " + due);
+            try (PreparedStatement select = connection.prepareStatement(due);
+                 PreparedStatement update = connection.prepareStatement("UPDATE charge SET status = 'cancelled' WHERE id = ?");
+                 ResultSet rows = select.executeQuery()) {
+                while (rows.next()) {
+                    update.setObject(1, rows.getObject(1, UUID.class));
+                    update.addBatch();
+                }
+                update.executeBatch();
             }
             return new Answer(204, "");
         });
