@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from enum import Enum
 from typing import Annotated
 
 import typer
@@ -24,11 +25,29 @@ from payments_verify.cli.running import (
     quoted,
     verdict_text,
 )
+from payments_verify.payments.disconnects import DISCONNECT, DisconnectReport, explore_disconnects
 from payments_verify.payments.fault_check import FaultReport, explore_fault
 from payments_verify.payments.scenarios import FAULT_SCENARIOS, Scenario
 from payments_verify.systems import EXPLORING, gated, prepared_database
 from pgweave.gate import Fault
 from pgweave.verdict import worst
+
+
+class FaultName(Enum):
+    """What can go wrong: each fault at a statement, and clients that hang up."""
+
+    CUT_BEFORE = Fault.CUT_BEFORE.value
+    HALF_SENT = Fault.HALF_SENT.value
+    CUT_AFTER = Fault.CUT_AFTER.value
+    TERMINATED = Fault.TERMINATED.value
+    CANCELLED = Fault.CANCELLED.value
+    SERIALIZATION_FAILURE = Fault.SERIALIZATION_FAILURE.value
+    DEADLOCK = Fault.DEADLOCK.value
+    TOO_MANY_CONNECTIONS = Fault.TOO_MANY_CONNECTIONS.value
+    DISCONNECT = DISCONNECT
+
+
+_NUMBERS = ("places", "schedules", "injected", "unanswered", "acknowledged", "lost", "doubled")
 
 
 def faults(
@@ -38,7 +57,7 @@ def faults(
             metavar="NAME", help="Only this scenario; may be repeated.", autocompletion=scenario_names
         ),
     ] = None,
-    fault: Annotated[list[Fault] | None, typer.Option(help="Only this fault; may be repeated.")] = None,
+    fault: Annotated[list[FaultName] | None, typer.Option(help="Only this fault; may be repeated.")] = None,
     command: Command = None,
     stop_at_first: StopAtFirst = False,
     postgres_bin: PostgresBin = None,
@@ -47,18 +66,22 @@ def faults(
     """Let one thing go wrong at each statement, in every interleaving.
 
     Clients that get no definite answer send the same command again, with the same key, until they get one.
+    At the end clients hang up at each statement of each command (disconnect), whatever the scenario, unless
+    scenarios or faults are named.
 
     Exit codes: 0 every run is explained; 1 a violation was found; 2 no verdict: it could not run to its end.
     """
     wanted = scenarios_named(scenario) if scenario else list(FAULT_SCENARIOS)
-    found: list[FaultReport] = []
+    kinds = [Fault(each.value) for each in fault or FaultName if each is not FaultName.DISCONNECT]
+    hangs_up = FaultName.DISCONNECT in fault if fault else not scenario
+    found: list[FaultReport | DisconnectReport] = []
     with (
         keep_finished(lambda: worst(each.verdict for each in found)) as whole,
         prepared_database(postgres_bin, EXPLORING) as dsn,
         progress_bar("faults") as progress,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        runner.run(_explore(dsn, command, wanted, fault or list(Fault), found, progress, stop_at_first))
+        runner.run(_explore(dsn, command, wanted, kinds, found, progress, stop_at_first, hangs_up))
     if as_json:
         print_json([each.as_json() for each in found])
     else:
@@ -71,9 +94,10 @@ async def _explore(
     command: str | None,
     scenarios: Sequence[Scenario],
     kinds: Sequence[Fault],
-    found: list[FaultReport],
+    found: list[FaultReport | DisconnectReport],
     progress: Report,
     stop_at_first: bool,
+    hangs_up: bool,
 ) -> None:
     total = len(scenarios) * len(kinds)
     async with gated(dsn, command) as service:
@@ -86,22 +110,25 @@ async def _explore(
                 )
                 if stop_at_first and found[-1].violation is not None:
                     return
+        if hangs_up:
+            await explore_disconnects(service, found.append, lambda text: progress(total, total, text))
 
 
-def _show(found: Sequence[FaultReport], console: Console) -> None:
+def _show(found: Sequence[FaultReport | DisconnectReport], console: Console) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("scenario", "fault"):
         table.add_column(name, overflow="fold", min_width=11)
-    for name in ("places", "injected", "unanswered", "captures", "lost", "doubled"):
-        table.add_column(name, justify="right")
+    for name in _NUMBERS:
+        table.add_column("captures" if name == "acknowledged" else name, justify="right")
     table.add_column("verdict", no_wrap=True)
-    for each in found:
-        numbers = (each.places, each.injected, each.unanswered, each.acknowledged, each.lost, each.doubled)
-        shown = [f"{number:,}" for number in numbers]
-        table.add_row(quoted(each.scenario.name), each.fault.value, *shown, verdict_text(each.verdict))
+    for row in (each.as_json() for each in found):
+        numbers = (row.get(name) for name in _NUMBERS)
+        shown = ["" if number is None else f"{number:,}" for number in numbers]
+        table.add_row(quoted(row["scenario"]), row["fault"], *shown, verdict_text(row["verdict"]))
     console.print(table)
     for each in found:
         problem = each.violation.explanation if each.violation is not None else each.problem
         if problem is not None:
-            console.print(f"\n[bold]{quoted(each.scenario.name)}, {each.fault.value}[/]: {each.verdict}")
+            row = each.as_json()
+            console.print(f"\n[bold]{quoted(row['scenario'])}, {row['fault']}[/]: {each.verdict}")
             print_text(console, problem)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import uvloop
 
+from payments_verify.payments.disconnects import DisconnectReport, explore_disconnects
 from payments_verify.payments.drawings import Drawing, schedule
 from payments_verify.payments.fault_check import FaultReport, explore_fault
 from payments_verify.payments.http_told import http_details, http_drawings, with_http
@@ -40,7 +41,7 @@ def faults_check(
     replay: str,
     progress: Progress = no_progress,
 ) -> CheckResult:
-    """Inject each fault at each statement of each client, in every interleaving.
+    """Inject each fault at each statement of each client, in every interleaving; then let clients hang up.
 
     Args:
         name: the service's name in the result.
@@ -54,22 +55,23 @@ def faults_check(
         ``holds`` only if every place was explored to its end, and every run explained by the model.
     """
     started = time.monotonic()
-    found: list[FaultReport] = []
+    found: list[FaultReport | DisconnectReport] = []
 
     def result() -> CheckResult:
         verdict = worst(report.verdict for report in found)
+        hurt = [report for report in found if isinstance(report, FaultReport)]
         return CheckResult(
             name=f"faults at every statement: {name}",
             kind="faults",
-            cases=sum(report.injected for report in found),
+            cases=sum(report.as_json()["injected"] for report in found),
             verdict=verdict,
             seconds=time.monotonic() - started,
             details={
                 "faults": [report.as_json() for report in found],
-                **next((http_details(report.http) for report in found if report.http), {}),
+                **next((http_details(report.http) for report in hurt if report.http), {}),
             },
             counterexample=_told(found, name, folder, replay) if verdict != "holds" else None,
-            timelines=[drawing for report in found for drawing in _drawings(report, name)],
+            timelines=[drawing for report in hurt for drawing in _drawings(report, name)],
         )
 
     with violation_kept(result), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -78,7 +80,10 @@ def faults_check(
 
 
 async def _explore(
-    open_service: OpenService, plans: Sequence[FaultPlan], found: list[FaultReport], progress: Progress
+    open_service: OpenService,
+    plans: Sequence[FaultPlan],
+    found: list[FaultReport | DisconnectReport],
+    progress: Progress,
 ) -> None:
     pairs = [(plan.scenario, fault) for plan in plans for fault in plan.faults]
     async with open_service() as service:
@@ -91,12 +96,19 @@ async def _explore(
             if found[-1].verdict != "holds":
                 return
 
+        def on_place(text: str) -> None:
+            progress(len(pairs), len(pairs), text)
 
-def _told(found: Sequence[FaultReport], service: str, folder: Path, replay: str) -> str:
+        await explore_disconnects(service, found.append, on_place)
+
+
+def _told(found: Sequence[FaultReport | DisconnectReport], service: str, folder: Path, replay: str) -> str:
     """The first report that does not hold."""
     if not found:
         return "there is no scenario in which something could go wrong"
     report = next(report for report in found if report.verdict != "holds")
+    if isinstance(report, DisconnectReport):
+        return report.violation.explanation if report.violation is not None else f"{report.problem}"
     what = f"{report.scenario.name}, {report.fault.value}"
     if report.violation is None or report.place is None:
         return f"{what}: {report.problem or 'no statement of it was reached'}"

@@ -102,12 +102,24 @@ class StepFootprints:
             if session in self._transactions
         )
 
+    def broken(self, statement: HeldStatement, fault: Fault) -> Footprint:
+        """What a statement touches at which something goes wrong."""
+        return self._fresh.renamed(self._broken(statement, fault))
+
+    def _broken(self, statement: HeldStatement, fault: Fault) -> Footprint:
+        # Whose connection is refused next, nobody knows.
+        if fault is Fault.TOO_MANY_CONNECTIONS:
+            return EVERYTHING
+        return self._transaction(statement.session).broken(statement.sql, statement.values)
+
     def _of(self, parked: HeldStatement | Point) -> Footprint:
         if isinstance(parked, Point):
             return parked.footprint.renamed(self._conditions.names)
-        if self.fault_at(parked) is not None:
-            return EVERYTHING
-        footprint = self._transaction(parked.session).pending(parked.sql, parked.values)
+        fault = self.fault_at(parked)
+        if fault is None:
+            footprint = self._transaction(parked.session).pending(parked.sql, parked.values)
+        else:
+            footprint = self._broken(parked, fault)
         if self._conditions.start_is_read and _begins(parked.sql):
             footprint |= Footprint.of(READ_CLOCK)
         return footprint

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pgweave.gate import Fault, HeldStatement
-from pgweave.interleavings.footprint import EVERYTHING
 from pgweave.scheduler.conditions import Conditions
 from pgweave.scheduler.database import GatedDatabase
 from pgweave.scheduler.footprints import StepFootprints
@@ -38,7 +37,7 @@ class Injection:
             statement.release()
             return
         self.injected += 1
-        process.footprint = EVERYTHING
+        process.footprint |= self._footprints.broken(statement, fault)
         if fault is Fault.TERMINATED:
             assert self._database is not None
             await self._database.monitor.terminate(statement.session.pid)

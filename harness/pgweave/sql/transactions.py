@@ -97,6 +97,12 @@ class TransactionFootprint:
                 return held or bool(problem or statement.explain or statement.locks or statement.at_end)
         return False
 
+    def broken(self, sql: str, values: Sequence[Bound] = ()) -> Footprint:
+        """What a statement would touch that is refused, or whose connection is lost: and every lock goes."""
+        statement = self._statement(sql, values)
+        freed = Footprint(frozenset(_releases(statement.locks)))
+        return self._footprint(statement) | self._released() | freed
+
     def is_commit(self, sql: str) -> bool:
         """Whether a statement ends the open transaction well: one that fails there is over."""
         return self.in_transaction and _kind(self._statement(sql, ())) is StatementKind.COMMIT
