@@ -27,6 +27,7 @@ from payments_verify.cli.running import (
 )
 from payments_verify.payments.disconnects import DISCONNECT, DisconnectReport, explore_disconnects
 from payments_verify.payments.fault_check import FaultReport, explore_fault
+from payments_verify.payments.pool_probe import PoolProbe
 from payments_verify.payments.scenarios import FAULT_SCENARIOS, Scenario
 from payments_verify.systems import EXPLORING, gated, prepared_database
 from pgweave.gate import Fault
@@ -101,11 +102,16 @@ async def _explore(
 ) -> None:
     total = len(scenarios) * len(kinds)
     async with gated(dsn, command) as service:
+        pool = PoolProbe(service)
         for scenario in scenarios:
             for kind in kinds:
                 found.append(
                     await explore_fault(
-                        scenario, kind, service, on_run=lambda text: progress(len(found), total, text)
+                        scenario,
+                        kind,
+                        service,
+                        on_run=lambda text: progress(len(found), total, text),
+                        pool=pool,
                     )
                 )
                 if stop_at_first and found[-1].violation is not None:

@@ -31,6 +31,7 @@ DISCONNECT = "disconnect"
 """The name of this fault."""
 _SEEN_S = 0.02
 """How long a service has to see that its client has gone, in seconds."""
+_LATE_S = 1.5
 _ENDED_LIMIT_S = 30.0
 _CAPTURE = capture("k1")
 _AUTHORIZED = (CREATE, AUTHORIZE)
@@ -80,6 +81,10 @@ class DisconnectReport:
             "places": self.places,
             "schedules": self.places,
             "injected": self.places,
+            "unanswered": self.places,
+            "acknowledged": 0,
+            "lost": 0,
+            "doubled": 0,
             "schedules_to_violation": None if self.violation is None else self.places,
             "seconds_to_violation": None if self.violation is None else round(self.seconds, 3),
             "statements": None if self.violation is None else self.places,
@@ -103,15 +108,19 @@ async def explore_disconnects(
     walk = _Walk(service, PoolProbe(service), on_place)
     await service.set_clock(EPOCH)
     await walk.probe.measure()
-    for name, (before, command) in _COMMANDS.items():
-        if walk.knows(before, command):
-            report = DisconnectReport(name)
-            started = time.perf_counter()
-            await walk.hang_up_everywhere(report, before, command)
-            report.seconds = time.perf_counter() - started
-            on_report(report)
-            if report.verdict != "holds":
-                return
+    known = {name: each for name, each in _COMMANDS.items() if walk.knows(*each)}
+    last = next(reversed(known), None)
+    for name, (before, command) in known.items():
+        report = DisconnectReport(name)
+        started = time.perf_counter()
+        await walk.hang_up_everywhere(report, before, command)
+        report.seconds = time.perf_counter() - started
+        if name == last and report.verdict == "holds":
+            await asyncio.sleep(_LATE_S)
+            await walk.look_again(report)
+        on_report(report)
+        if report.verdict != "holds":
+            return
 
 
 @dataclass
@@ -137,6 +146,12 @@ class _Walk:
             )
         if report.verdict == "holds" and command.f in ("authorize", "capture", "fail"):
             await self._hang_up(report, "while it waits for the lock", before, command, self._no_lock)
+
+    async def look_again(self, report: DisconnectReport) -> None:
+        """See whether a connection was lost later than at once, by what a service does now and then."""
+        wrong = await self.probe.problem()
+        if wrong is not None:
+            report.violation = Violation("I9", f"I9: {_LATE_S:g} s after the last client hung up\n{wrong}")
 
     async def _hang_up(
         self,

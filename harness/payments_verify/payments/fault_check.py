@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from payments_verify.payments.http_steps import HttpRun
+from payments_verify.payments.interchangeable import interchangeable
+from payments_verify.payments.pool_probe import PoolProbe
 from payments_verify.payments.race_http import race_http
 from payments_verify.payments.race_judge import Judge, Violation
 from payments_verify.payments.race_result import RaceResult
 from payments_verify.payments.scenario_check import rounded
 from payments_verify.payments.scenario_domain import ScenarioDomain
-from payments_verify.payments.scenarios import Client, Scenario
+from payments_verify.payments.scenarios import Client, Scenario, Sweeper
 from payments_verify.payments.service_under_test import ServiceUnderTest
 from pgweave.drive.faults import ExploredPlace, explore_faults
 from pgweave.drive.race import Place, Race
@@ -112,32 +114,54 @@ class FaultReport:
 
 
 async def explore_fault(
-    scenario: Scenario, fault: Fault, service: ServiceUnderTest, *, on_run: OnPlace = lambda _text: None
+    scenario: Scenario,
+    fault: Fault,
+    service: ServiceUnderTest,
+    *,
+    on_run: OnPlace = lambda _text: None,
+    pool: PoolProbe | None = None,
 ) -> FaultReport:
-    """Inject a fault at every statement of every client of a scenario, one at a time, in every interleaving.
+    """Inject a fault at every statement of a scenario's clients and sweeps, one at a time, in every order.
+
+    Of clients that are interchangeable one is hurt. After each place every connection must be of use.
 
     Args:
-        scenario: what is raced; only clients are hurt.
+        scenario: what is raced.
         fault: what goes wrong.
         service: the service behind its gate.
         on_run: is told where the exploration is.
+        pool: counts the service's connections; a new one if not given.
     """
     started = time.perf_counter()
+    pool = pool or PoolProbe(service)
+    await pool.measure()
     report = FaultReport(scenario, fault)
     domain = ScenarioDomain(scenario, service)
-    clients = [process for process, actor in enumerate(scenario.actors) if isinstance(actor, Client)]
 
     def tell(place: Place) -> None:
-        on_run(f"{scenario.name}, {fault.value}, client {place[0]}, statement {place[1]}")
+        on_run(f"{scenario.name}, {fault.value}, actor {place[0]}, statement {place[1]}")
 
-    places = explore_faults(Race(domain), fault, clients, make_judge=_FaultJudge, on_place=tell)
-    async for place in places:
+    hurt = list(_hurt(scenario))
+    async for place in explore_faults(Race(domain), fault, hurt, make_judge=_FaultJudge, on_place=tell):
         _add(report, place, service)
+        lost = await pool.problem() if report.verdict == "holds" else None
+        if lost is not None:
+            report.violation, report.place = Violation("I9", lost).with_output(service.printed()), place.place
         if report.violation is not None:
             report.seconds_to_violation = time.perf_counter() - started
+            break
     report.unready = domain.unready
     report.seconds = time.perf_counter() - started
     return report
+
+
+def _hurt(scenario: Scenario) -> Iterator[int]:
+    """Whose statements are hurt: of those who are interchangeable, the first one's."""
+    symmetry = interchangeable(scenario)
+    others = {each for group in (symmetry.groups if symmetry else ()) for each in group[1:]}
+    for process, actor in enumerate(scenario.actors):
+        if isinstance(actor, Client | Sweeper) and process not in others:
+            yield process
 
 
 class _FaultJudge(Judge):

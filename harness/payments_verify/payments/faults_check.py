@@ -15,6 +15,7 @@ from payments_verify.payments.drawings import Drawing, schedule
 from payments_verify.payments.fault_check import FaultReport, explore_fault
 from payments_verify.payments.http_told import http_details, http_drawings, with_http
 from payments_verify.payments.pictures import draw, write_hurt
+from payments_verify.payments.pool_probe import PoolProbe
 from payments_verify.payments.scenario_timeline import timeline_of
 from payments_verify.payments.scenarios import Scenario
 from payments_verify.payments.schedule_file import SavedFault
@@ -87,12 +88,13 @@ async def _explore(
 ) -> None:
     pairs = [(plan.scenario, fault) for plan in plans for fault in plan.faults]
     async with open_service() as service:
+        pool = PoolProbe(service)
         for number, (scenario, fault) in enumerate(pairs):
 
             def on_run(text: str, number: int = number) -> None:
                 progress(number, len(pairs), text)
 
-            found.append(await explore_fault(scenario, fault, service, on_run=on_run))
+            found.append(await explore_fault(scenario, fault, service, on_run=on_run, pool=pool))
             if found[-1].verdict != "holds":
                 return
 

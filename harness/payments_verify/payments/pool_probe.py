@@ -17,7 +17,7 @@ from payments_verify.payments.service_under_test import NO_ANSWER, ServiceUnderT
 from pgweave.gate import Gate, HeldStatement, Session
 from pgweave.gate.proxy import PassAll
 
-WHOLE_LIMIT_S = 30.0
+WHOLE_LIMIT_S = 10.0
 """How long after something went wrong a service may have fewer connections than before."""
 _MOST = 32
 _SETTLED_S = 0.3
