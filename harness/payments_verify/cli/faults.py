@@ -127,14 +127,13 @@ def _show(found: Sequence[FaultReport | DisconnectReport], console: Console) -> 
     for name in _NUMBERS:
         table.add_column("captures" if name == "acknowledged" else name, justify="right")
     table.add_column("verdict", no_wrap=True)
-    for row in (each.as_json() for each in found):
+    rows = [each.as_json() for each in found]
+    for row in rows:
         numbers = (row.get(name) for name in _NUMBERS)
         shown = ["" if number is None else f"{number:,}" for number in numbers]
         table.add_row(quoted(row["scenario"]), row["fault"], *shown, verdict_text(row["verdict"]))
     console.print(table)
-    for each in found:
-        problem = each.violation.explanation if each.violation is not None else each.problem
-        if problem is not None:
-            row = each.as_json()
-            console.print(f"\n[bold]{quoted(row['scenario'])}, {row['fault']}[/]: {each.verdict}")
-            print_text(console, problem)
+    for row in rows:
+        if row["problem"] is not None:
+            console.print(f"\n[bold]{quoted(row['scenario'])}, {row['fault']}[/]: {row['verdict']}")
+            print_text(console, row["problem"])

@@ -56,21 +56,26 @@ class DisconnectReport:
         places: at how many places one hung up.
         seconds: how long it took.
         violation: what was wrong at the last of them.
-        problem: why something could not be run.
     """
 
     command: str
     places: int = 0
     seconds: float = 0.0
     violation: Violation | None = None
-    problem: str | None = None
 
     @property
     def verdict(self) -> Verdict:
         """``holds`` if there was such a place, and everything was right after each."""
         if self.violation is not None:
             return "violated"
-        return "holds" if self.problem is None and self.places else "no verdict"
+        return "holds" if self.places else "no verdict"
+
+    @property
+    def told(self) -> str | None:
+        """What is wrong, or why nothing is known; ``None`` if all is right."""
+        if self.violation is not None:
+            return self.violation.explanation
+        return None if self.places else f"no statement of {self.command} came to the gate"
 
     def as_json(self) -> dict[str, Any]:
         """The report as plain data, with the names that those of other faults have."""
@@ -89,7 +94,7 @@ class DisconnectReport:
             "seconds_to_violation": None if self.violation is None else round(self.seconds, 3),
             "statements": None if self.violation is None else self.places,
             "seconds": round(self.seconds, 3),
-            "problem": self.violation.explanation if self.violation is not None else self.problem,
+            "problem": self.told,
         }
 
 
@@ -229,8 +234,14 @@ class _Walk:
             await asyncio.wait([request], timeout=_ENDED_LIMIT_S)
 
     async def _exchange(self, command: Command, payment: str) -> Exchange:
+        """Send a command until it has a definite answer, or for as long as a service may be busy."""
         invocation = Invocation(command.f, {"payment": payment, **command.arguments})
-        return Exchange(invocation, await send(self.service.client, invocation))
+        deadline = time.monotonic() + self.probe.limit_s
+        while (seen := await send(self.service.client, invocation)).kind == "unknown":
+            if time.monotonic() > deadline:
+                break
+            await asyncio.sleep(_SEEN_S)
+        return Exchange(invocation, seen)
 
 
 async def _hung_up(request: asyncio.Future[Observation]) -> None:

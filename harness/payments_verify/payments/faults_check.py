@@ -110,7 +110,7 @@ def _told(found: Sequence[FaultReport | DisconnectReport], service: str, folder:
         return "there is no scenario in which something could go wrong"
     report = next(report for report in found if report.verdict != "holds")
     if isinstance(report, DisconnectReport):
-        return report.violation.explanation if report.violation is not None else f"{report.problem}"
+        return str(report.told)
     what = f"{report.scenario.name}, {report.fault.value}"
     if report.violation is None or report.place is None:
         return f"{what}: {report.problem or 'no statement of it was reached'}"

@@ -19,6 +19,7 @@ from pgweave.gate.proxy import PassAll
 
 WHOLE_LIMIT_S = 10.0
 """How long after something went wrong a service may have fewer connections than before."""
+_TRIES = 5
 _MOST = 32
 _SETTLED_S = 0.3
 _LOOK_S = 0.005
@@ -124,8 +125,15 @@ class PoolProbe:
                 f"I9: {left[0]} is left inside a transaction, though nothing is under way, for"
                 f" {self.limit_s:g} s"
             )
+        deadline = asyncio.get_running_loop().time() + self.limit_s
+        while (wrong := await self._use_all()) and asyncio.get_running_loop().time() < deadline:
+            continue
+        return wrong
+
+    async def _use_all(self) -> str | None:
+        """Use every connection at once; what keeps that from being done, if anything does."""
         wanted = self.connections
-        answers, most = await self._most(wanted, lambda count: count >= wanted, self.limit_s)
+        answers, most = await self._most(wanted, lambda count: count >= wanted, self.limit_s / _TRIES)
         if most < wanted:
             return f"I9: of {wanted} connections only {most} can be used at once: the rest is lost"
         unanswered = next((each for each in answers if each.kind == "unknown"), None)

@@ -1,0 +1,98 @@
+"""Clients that hang up at each statement, and while they wait: afterwards every connection is of use."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+
+from payments_core.infrastructure.postgres.connection import Connection
+from payments_core.infrastructure.postgres.pool import Pool
+from payments_verify.payments import disconnects
+from payments_verify.payments.disconnects import DisconnectReport, explore_disconnects
+from payments_verify.payments.pool_probe import PoolProbe
+from payments_verify.systems import EXPLORING, gated, prepared_database
+from tests.support.exploring import run
+from tests.support.postgres import chosen_bin_dir
+
+pytestmark = pytest.mark.invariant("I9")
+
+SERVE = f"{sys.executable} -m payments_core serve --port $PORT"
+STATEMENTS = {
+    "create": 1,
+    "authorize": 5,
+    "capture": 7,
+    "refused capture": 6,
+    "repeated capture": 5,
+    "void": 5,
+    "read": 1,
+    "attempts": 2,
+}
+"""How many statements each command has: it is given up before each."""
+
+
+@pytest.fixture(scope="module")
+def dsn() -> Iterator[str]:
+    with prepared_database(chosen_bin_dir(), EXPLORING) as prepared:
+        yield prepared
+
+
+def explored(dsn: str, command: str | None = None) -> list[DisconnectReport]:
+    found: list[DisconnectReport] = []
+
+    async def main() -> None:
+        async with gated(dsn, command) as service:
+            await explore_disconnects(service, found.append)
+
+    run(main())
+    return found
+
+
+@pytest.mark.parametrize("command", [None, SERVE], ids=["in process", "a server process"])
+def test_every_connection_is_of_use_after_each(dsn: str, command: str | None) -> None:
+    found = explored(dsn, command)
+    assert [(each.command, each.verdict, each.violation) for each in found] == [
+        (name, "holds", None) for name in STATEMENTS
+    ]
+    for each in found:
+        # It is given up while it waits for a connection, too; and where it locks, while it waits for that.
+        waits = 2 if STATEMENTS[each.command] > 2 else 1
+        assert each.places == STATEMENTS[each.command] + waits
+
+
+def test_one_that_is_lost_once_is_found_there(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    give_back = Pool.give_back
+    lost: list[Connection] = []
+
+    async def lose_one(pool: Pool, connection: Connection) -> None:
+        task = asyncio.current_task()
+        if not lost and task is not None and task.cancelling() and connection.pgconn.transaction_status:
+            lost.append(connection)
+            connection.abandon()
+        else:
+            await give_back(pool, connection)
+
+    monkeypatch.setattr(Pool, "give_back", lose_one)
+    monkeypatch.setattr(disconnects, "PoolProbe", partial(PoolProbe, limit_s=1.0))
+    *before, last = explored(dsn)
+    assert {each.verdict for each in before} == {"holds"}
+    assert (last.verdict, len(lost)) == ("violated", 1)
+    told = str(last.as_json()["problem"])
+    assert f"a client hung up in {last.command} at statement" in told
+    assert "I9: of 16 connections only 15 can be used at once: the rest is lost" in told
+
+
+def test_one_that_stays_inside_its_transaction_is_found(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def as_it_is(pool: Pool, connection: Connection) -> None:
+        pool.in_use -= 1
+        await pool.putconn(connection)
+
+    async def nothing(_pool: Pool, _connection: Connection) -> None: ...
+
+    monkeypatch.setattr(Pool, "give_back", as_it_is)
+    monkeypatch.setattr(Pool, "_reset_connection", nothing)
+    monkeypatch.setattr(disconnects, "PoolProbe", partial(PoolProbe, limit_s=1.0))
+    assert explored(dsn)[-1].verdict == "violated"
