@@ -15,8 +15,6 @@ import pytest
 from payments_verify.binding import default_binding, load
 from payments_verify.binding.expected import expected_answer
 from payments_verify.payments.checks import machine_check, windows_check
-from payments_verify.payments.interleavings_check import drawn_interleavings_check
-from payments_verify.payments.scenarios import SCENARIOS
 from payments_verify.payments.stress_check import stress_check
 from payments_verify.result import CheckResult
 from payments_verify.systems import empty_databases, started_service
@@ -107,17 +105,6 @@ def test_level_3_shows_who_overlapped_whom(tmp_path: Path) -> None:
     kinds = [each["kind"] for each in result.timelines]
     assert kinds == ["schedule", "attempt"]
     subprocess.run(["bash", "-n"], input=lines, text=True, check=True)
-
-
-def test_level_4_has_them_beside_the_statements(tmp_path: Path) -> None:
-    with empty_databases(chosen_bin_dir()) as new_database:
-        open_service = partial(started_service, CHARGES, load(BINDING), new_database, behind_gate=True)
-        races = [SCENARIOS["different-keys"]]
-        result = drawn_interleavings_check("charges", open_service, races, tmp_path, replay="replay")
-    assert result.verdict == "violated"
-    wrong = wrong_of(result)
-    assert (wrong["status"], wrong["expected"]) == (200, '409 {"error":"is_paid"}')
-    assert str(result.counterexample).count("a longest linearizable prefix") == 1
 
 
 @pytest.mark.parametrize(

@@ -152,10 +152,16 @@ def test_what_leaves_nothing_is_refused(
     assert told in " ".join(done.stderr.replace("│", " ").split())
 
 
-def test_one_scenario_of_a_real_service(tmp_path: Path) -> None:
+def test_one_scenario_of_a_real_service_with_its_requests_beside_its_statements(tmp_path: Path) -> None:
     words = ["conformance", "--command", CHARGES, "--binding", str(BINDING), "--scenario", "different-keys"]
     done = CliRunner().invoke(app, [*words, "--level", "4", "--output", str(tmp_path), "--json"])
     assert done.exit_code == 1, done.output
     told = json.loads(done.stdout)
     assert (told["level"], told["levels"][3]["verdict"]) == (None, "violated")
     assert told["levels"][3]["part"] == "only different-keys"
+    (check,) = told["levels"][3]["checks"]
+    (wrong,) = (each for each in check["http"] if each["wrong"])
+    assert (wrong["status"], wrong["expected"]) == (200, '409 {"error":"is_paid"}')
+    assert f"#  ✗ expected {wrong['expected']}" in check["counterexample"]
+    assert [each["kind"] for each in check["timelines"]] == ["schedule", "schedule", "attempt"]
+    assert check["counterexample"].count("a longest linearizable prefix") == 1

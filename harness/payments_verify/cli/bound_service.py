@@ -60,7 +60,7 @@ def examined(
         require_server(server, command)
     bound = read_binding(binding)
     if url is not None:
-        yield examination_at(url, bound)
+        yield examination_at(url, bound, binding)
         return
     assert command is not None
     with examination_of(

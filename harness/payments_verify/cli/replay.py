@@ -18,9 +18,11 @@ from payments_verify.cli.ends import keep_finished, write_or_tell
 from payments_verify.cli.exits import leave, no_verdict
 from payments_verify.cli.explored_system import ExploredSystem, explored, require_database, system_of
 from payments_verify.cli.options import Command, Json, PostgresBin
+from payments_verify.cli.replay_program import BoundService, replay_program
 from payments_verify.cli.running import Report, print_error, print_json, progress_bar, say
 from payments_verify.payments import schedule_file
 from payments_verify.payments.actors import SENT
+from payments_verify.payments.program_file import is_program
 from payments_verify.payments.race_judge import Violation
 from payments_verify.payments.scenario_domain import scenario_race
 from payments_verify.payments.scenario_timeline import timeline_of
@@ -48,7 +50,9 @@ class _Replayed:
 
 
 def replay(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A schedule.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A schedule, or a program.", show_default=False)
+    ],
     times: Annotated[int, typer.Option(min=1, help="How often to run it.")] = 1,
     output: Annotated[
         Path | None,
@@ -59,15 +63,25 @@ def replay(
         ExploredSystem | None, typer.Option(help="The system to run; FILE says it.", show_default=False)
     ] = None,
     command: Command = None,
+    url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Of a program: where it runs.", show_default=False)
+    ] = None,
     binding: BindingFile = None,
     postgres_bin: PostgresBin = None,
     server: Server = None,
     as_json: Json = False,
 ) -> None:
-    """Run exactly the schedule of a file, and show it.
+    """Run exactly the schedule of a file, and show it; or the program that conformance has written.
 
-    Exit codes: 0 the model explains every run; 1 it does not; 2 the schedule could not be run.
+    Exit codes: 0 the model explains every run; 1 it does not; 2 it could not be run.
     """
+    if is_program(file):
+        if server is not None:
+            require_server(server, command)
+        service = BoundService(url, command, read_binding(binding), postgres_bin, server)
+        replay_program(file, service, times=times, as_json=as_json)
+    if url is not None:
+        raise typer.BadParameter("a schedule is run where its statements can be held", param_hint="--url")
     try:
         schedule = schedule_file.read(file)
         made_for = _system(file, schedule, system, command)

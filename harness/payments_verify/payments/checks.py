@@ -24,7 +24,7 @@ from payments_verify.payments.oracle import MismatchError
 from payments_verify.payments.programs import run_calls, run_machine
 from payments_verify.payments.race_check import RaceRunner
 from payments_verify.payments.race_shrinking import why_not_reproduced
-from payments_verify.payments.reproduction import Program, reproduce
+from payments_verify.payments.reproduction import Program, as_text, reproduce
 from payments_verify.payments.scenario_timeline import race_timeline
 from payments_verify.payments.service_under_test import (
     EndedError,
@@ -80,7 +80,9 @@ def machine_check(
 
     def rerun(calls: Program) -> MismatchError | None:
         with opened_in(open_system(), runner) as another:
-            return run_calls(another, runner, calls, reuses_keys=reuses_keys)
+            found = run_calls(another, runner, calls, reuses_keys=reuses_keys)
+        tally.told = tally.told if found is None else calls
+        return found
 
     with (
         violation_kept(result),
@@ -125,6 +127,7 @@ def sum_up(
             **tally.as_json(),
             "inputs": classes.as_json(tally.inputs),
             "violation": tally.first_mismatch,
+            "program": None if failure is None else as_text(tally.told or tally.programs[tally.smallest_at]),
             **({} if failure is None else http_details(failure.http)),
         },
         counterexample=with_output(told, printed) or None,

@@ -21,6 +21,7 @@ from payments_verify.payments.checks import machine_check, windows_check
 from payments_verify.payments.conformance_levels import Conformance, LevelResult, conclude
 from payments_verify.payments.faults_check import FaultPlan, faults_check
 from payments_verify.payments.interleavings_check import drawn_interleavings_check
+from payments_verify.payments.program_file import with_file
 from payments_verify.payments.scenarios import Scenario
 from payments_verify.payments.service_under_test import OpenService
 from payments_verify.payments.stress_check import stress_check
@@ -115,7 +116,8 @@ def examine(
                 examination, trials, number, folder=folder, seed=seed, progress=on_level(number)
             )
         except CheckEnded as found:
-            results.append(LevelResult(number, found.result.verdict, (found.result,)))
+            told = _kept(found.result, examination, number, folder)
+            results.append(LevelResult(number, told.verdict, (told,)))
             raise
         results.append(result)
         if result.verdict != "holds":
@@ -147,12 +149,18 @@ def examine_level(
     checks: list[CheckResult] = []
     part = examination.parts.get(level)
     for run in _checks(examination, trials, level, folder, seed, progress):
-        checks.append(run())
+        checks.append(_kept(run(), examination, level, folder))
         if checks[-1].verdict != "holds":
             return LevelResult(level, checks[-1].verdict, tuple(checks), part=part)
     if not checks:
         return LevelResult(level, "not run", reason=f"it has nothing of that: {part}")
     return LevelResult(level, "holds", tuple(checks), part=part)
+
+
+def _kept(result: CheckResult, examination: Examination, level: int, folder: Path) -> CheckResult:
+    """A check's result; the program that it tells of, if it does, is written to the folder."""
+    file = folder / "programs" / f"level-{level}.program.json"
+    return with_file(result, examination.name, file, reuses_keys=level > 1, replay=examination.replay)
 
 
 def _checks(

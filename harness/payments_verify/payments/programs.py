@@ -78,7 +78,12 @@ def _run_input_programs(calls: type[ComparedCalls]) -> MismatchError | None:
 
 
 def run_calls(
-    system: ServiceUnderTest, runner: asyncio.Runner, calls: Program, *, reuses_keys: bool
+    system: ServiceUnderTest,
+    runner: asyncio.Runner,
+    calls: Program,
+    *,
+    reuses_keys: bool,
+    tally: Tally | None = None,
 ) -> MismatchError | None:
     """Run calls of programs once more, with other ids; what does not agree with the model, if anything.
 
@@ -87,8 +92,9 @@ def run_calls(
         runner: runs the system's coroutines.
         calls: the calls.
         reuses_keys: as the programs were run.
+        tally: where what is exercised is counted; a new one if not given.
     """
-    tally = Tally()
+    tally = tally or Tally()
     attributes = {"system": system, "runner": runner, "tally": tally, "reuses_keys": reuses_keys}
     machine = type("Calls", (ComparedCalls,), attributes)()
     ids: dict[str, str] = {}

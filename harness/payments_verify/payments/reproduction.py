@@ -6,6 +6,7 @@ asked. Then that is a part of the counterexample, and is told with it.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -46,6 +47,11 @@ class Call:
 
 Program: TypeAlias = Sequence[Call]
 Rerun: TypeAlias = Callable[[Program], MismatchError | None]
+
+
+def as_text(calls: Program) -> str:
+    """Calls as JSON. Their amounts may be any number, as large as it likes."""
+    return json.dumps([{"method": call.method, "arguments": dict(call.arguments)} for call in calls])
 
 
 def reproduce(

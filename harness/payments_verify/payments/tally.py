@@ -10,7 +10,7 @@ from typing import Any
 
 from payments_verify.payments.inputs import DAY, EPOCH
 from payments_verify.payments.oracle import MismatchError
-from payments_verify.payments.reproduction import Call
+from payments_verify.payments.reproduction import Call, Program
 from payments_verify.state_edges import Edge, edge_counts
 from pgweave.service.end import End
 
@@ -43,6 +43,7 @@ class Tally:
         ended: what the last program had asked when the service was ended; ``None`` if it was not.
         programs: every program's calls, in their order.
         smallest_at: which of them that program is.
+        told: the calls that were run last and failed, once that program has been run again.
         now: where the clock stands; it does not go back from one program to the next.
         inputs: how often a program came to each class of inputs.
     """
@@ -61,6 +62,7 @@ class Tally:
     ended: MismatchError | None = None
     programs: list[list[Call]] = field(default_factory=list)
     smallest_at: int = 0
+    told: Program = ()
     now: int = EPOCH + 1  # no whole second, nor ms
     inputs: Counter[str] = field(default_factory=Counter)
 

@@ -26,12 +26,13 @@ _BLACK_BOX = 3
 _LARGEST = "four-captures"
 
 
-def examination_at(url: str, binding: Binding) -> Examination:
+def examination_at(url: str, binding: Binding, binding_file: Path | None = None) -> Examination:
     """A service that runs somewhere: the first three levels.
 
     Args:
         url: where.
         binding: its interface.
+        binding_file: where the binding was read, for the command line that replays a program.
     """
     traits = traits_of(binding, moves_clock=False)
     return Examination(
@@ -41,6 +42,7 @@ def examination_at(url: str, binding: Binding) -> Examination:
             *unchecked(binding, traits, has_database=False),
             "levels 4 and 5: they need the service's database: start it by --command",
         ],
+        replay=_replay(["--url", url], None, binding_file),
         moves_clock=False,
     )
 
@@ -90,7 +92,7 @@ def examination_of(
             scenarios=scenarios,
             fault_plans=plans,
             unchecked=left_out,
-            replay=_replay(command, server, binding_file),
+            replay=_replay(["--command", command], server, binding_file),
             moves_clock=traits.moves_clock,
         )
 
@@ -123,9 +125,9 @@ def _why_not_followed(binding: Binding, traits: Traits, open_behind_gate: OpenSe
     return f"the service sends statements that no request asks for: {own[-1]}" if own else None
 
 
-def _replay(command: str, server: str | None, binding_file: Path | None) -> str:
-    """The command line that runs a schedule again, but for the file."""
-    words: list[object] = ["replay", "--command", command]
+def _replay(service: Sequence[str], server: str | None, binding_file: Path | None) -> str:
+    """The command line that runs a schedule or a program again, but for the file."""
+    words: list[object] = ["replay", *service]
     words += ["--binding", "default" if binding_file is None else str(binding_file)]
     words += [] if server is None else ["--server", server]
     return without_passwords(command_line(*words))
