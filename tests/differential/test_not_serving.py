@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from payments_verify.payments import race_domain
+from payments_verify.payments import serving_again
 from payments_verify.payments.faults_check import FaultPlan, faults_check
 from payments_verify.payments.observations import Invocation, Observation, Sender
 from payments_verify.payments.scenarios import ONE_CAPTURE
@@ -45,25 +45,37 @@ class Dying:
         return observed
 
 
-def opened(dsn: str, silent: int) -> OpenService:
+class Restarting(Dying):
+    """A process that ends when something was cut, and what it was asked is lost; then another one serves."""
+
+    async def send(self, invocation: Invocation) -> Observation:
+        if self.hurt and self.silent > 0:
+            self.silent -= 1
+            return Observation("unknown", {"error": "ConnectError" if self.silent else "ReadError"})
+        observed = await self.client.send(invocation)
+        self.hurt = self.hurt or observed.kind == "unknown"
+        return observed
+
+
+def opened(dsn: str, silent: int, kind: type[Dying] = Dying) -> OpenService:
     @asynccontextmanager
     async def open_service() -> AsyncIterator[ServiceUnderTest]:
         async with gated(dsn) as service:
-            dying = Dying(service.client, silent)
+            dying = kind(service.client, silent)
             yield replace(service, clients=(dying,), printed=lambda: PRINTED)
 
     return open_service
 
 
-def checked(dsn: str, silent: int, folder: Path) -> CheckResult:
+def checked(dsn: str, silent: int, folder: Path, kind: type[Dying] = Dying) -> CheckResult:
     plans = [FaultPlan(ONE_CAPTURE, (Fault.CUT_AFTER,))]
-    return faults_check("dying", opened(dsn, silent), plans, folder, replay="replay")
+    return faults_check("dying", opened(dsn, silent, kind), plans, folder, replay="replay")
 
 
 def test_never_serving_again_is_a_violation(
     dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(race_domain, "SERVE_AGAIN_LIMIT_S", 2.0)
+    monkeypatch.setattr(serving_again, "LIMIT_S", 2.0)
     result = checked(dsn, 1_000_000, tmp_path)
     assert result.verdict == "violated"
     told = str(result.counterexample)
@@ -76,3 +88,17 @@ def test_never_serving_again_is_a_violation(
 def test_serving_again_a_while_later_is_none(dsn: str, tmp_path: Path) -> None:
     result = checked(dsn, 8, tmp_path)
     assert result.verdict == "holds", result.counterexample
+
+
+def test_a_process_that_is_started_again_is_asked_again_when_it_listens(dsn: str, tmp_path: Path) -> None:
+    result = checked(dsn, 6, tmp_path, Restarting)
+    assert result.verdict == "holds", result.counterexample
+
+
+def test_a_process_that_is_not_started_again_is_a_violation(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving_again, "LIMIT_S", 1.0)
+    told = str(checked(dsn, 1_000_000, tmp_path, Restarting).counterexample)
+    assert "I9: it does not serve again after the fault: for 1 s" in told
+    assert "ConnectError" in told

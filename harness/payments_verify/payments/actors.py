@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from payments_verify.payments.observations import Invocation, Observation, Sender, UnreadableAnswerError
+from payments_verify.payments.observations import (
+    LOST,
+    NOBODY_LISTENS,
+    Invocation,
+    Observation,
+    Sender,
+    UnreadableAnswerError,
+)
 from payments_verify.payments.row_holders import RowHolder
 from payments_verify.payments.scenarios import Actor, Client, Holder, Leaving, Sweeper, Tick
 from payments_verify.payments.service_under_test import ServiceUnderTest
+from payments_verify.payments.serving_again import WaitForService
 from pgweave.interleavings.footprint import Access, Footprint, Lock, Mode, Rows
 from pgweave.scheduler import Body, Process
 from pgweave.service.exchange import exchanges_kept
@@ -73,13 +81,32 @@ async def _send_commands(
 ) -> None:
     for command in actor.commands:
         invocation = Invocation(command.f, {"payment": raced.payments[command.payment], **command.arguments})
-        for _ in range(raced.patience):
+        wait, answers, is_lost = WaitForService(), 0, False
+        while answers < raced.patience:
             operation = process.begin(invocation)
-            if raced.sends_are_steps:
+            # A process that ends loses the requests of others, too: each client sends again in its turn.
+            if raced.sends_are_steps or is_lost:
                 await process.point(f"{command.name}{SENT}", ANYTHING)
-            process.end(operation, await send(service.client, invocation))
-            if operation.result.kind != "unknown":
+            seen = await _send_to_who_listens(service, invocation, raced, wait)
+            process.end(operation, seen)
+            if seen.kind != "unknown":
                 break
+            is_lost = raced.patience > 1 and seen.value.get("error") in LOST
+            if is_lost:
+                await wait.before_next(seen.value)
+            else:
+                answers += 1
+
+
+async def _send_to_who_listens(
+    service: ServiceUnderTest, invocation: Invocation, raced: RacedPayments, wait: WaitForService
+) -> Observation:
+    """Send a command; where a fault may have ended the service's process, until one listens again."""
+    while True:
+        seen = await send(service.client, invocation)
+        if raced.patience == 1 or seen.value.get("error") != NOBODY_LISTENS:
+            return seen
+        await wait.before_next(seen.value)
 
 
 async def _tick(process: Process, actor: Tick, service: ServiceUnderTest, raced: RacedPayments) -> None:

@@ -14,24 +14,21 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from payments_model import Pending, Record
+from payments_verify.payments import serving_again
 from payments_verify.payments.actors import RacedPayments, body_of, send
 from payments_verify.payments.in_flight import asked_again
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.preparation import Before, Wait, records_after
-from payments_verify.payments.race_judge import Judge, Violation
+from payments_verify.payments.race_judge import Judge
 from payments_verify.payments.race_result import Exchange, RaceResult
 from payments_verify.payments.scenarios import WINDOW, Actor, Client, Command, Holder, Tick
 from payments_verify.payments.service_under_test import NO_ANSWER, ServiceUnderTest
-from pgweave.drive.domain import BrokenServiceError, Facts, World
+from pgweave.drive.domain import Facts, World
 from pgweave.interleavings.execution import DivergenceError, SchedulingError
 from pgweave.scheduler import Limits, Run
 
-SERVE_AGAIN_LIMIT_S = 30.0
-"""How long after a fault a service may answer nothing."""
-
 _PATIENCE = 4
 """How often a client sends a command until it has a definite answer, where a fault is injected."""
-_PROBE_APART_S = 0.2
 _QUICK_STALL = 100
 
 
@@ -94,7 +91,7 @@ class RaceDomain:
             again = asked_again((each.value, each.result) for each in operations)
             looks = [(f, payment) for payment in payments.payments for f in self._service.traits.looks]
             after = [await self._again(each, hurt=hurt) for each in again]
-            after += [await self._exchange(f, payment, {}, hurt=hurt) for f, payment in looks]
+            after += [await self._look(f, payment, hurt=hurt) for f, payment in looks]
             is_usable = not run.strays
             return RaceResult(payments.payments, tuple(before), operations, tuple(after), payments.now, left)
 
@@ -192,23 +189,24 @@ class RaceDomain:
             )
         return exchange
 
+    async def _look(self, f: str, payment: str, *, hurt: bool) -> Exchange:
+        """Look at a payment; once more after a fault: it may have ended a process that is started again."""
+        if hurt:
+            with suppress(SchedulingError):
+                return await self._exchange(f, payment, {}, hurt=True)
+        return await self._exchange(f, payment, {}, hurt=hurt)
+
     async def _require_serving_again(self) -> None:
         last: Mapping[str, Any] = {}
         with suppress(TimeoutError):
-            async with asyncio.timeout(SERVE_AGAIN_LIMIT_S):
+            async with asyncio.timeout(serving_again.LIMIT_S):
                 while True:
                     seen = await _exchange(self._service, "create", str(uuid4()), {"amount": 1})
                     if seen.observation.kind != "unknown":
                         return
                     last = seen.observation.value
-                    await asyncio.sleep(_PROBE_APART_S)
-        raise BrokenServiceError(
-            Violation(
-                "I9",
-                f"I9: it does not serve again after the fault: for {SERVE_AGAIN_LIMIT_S:g} s no request got a"
-                f" definite answer; the last: {dict(last) or 'none'}",
-            )
-        )
+                    await asyncio.sleep(serving_again.PROBE_APART_S)
+        raise serving_again.not_serving_again(last)
 
 
 async def void(service: ServiceUnderTest, payments: Iterable[str]) -> None:

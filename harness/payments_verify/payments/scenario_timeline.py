@@ -83,7 +83,7 @@ def _operation(operation: ScheduledOperation, violation: Violation | None) -> Ti
         answer=_answer(operation.result),
         expected=violation.expected if violation is not None else None,
         first=operation.first,
-        last=operation.answered,
+        last=None if operation.first is None else operation.answered,
         is_violation=violation is not None,
     )
 

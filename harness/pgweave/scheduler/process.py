@@ -154,10 +154,12 @@ class Process:
         return [session for session in self.owned if session.block.is_open and session.rests]
 
     def forget(self, session: Session) -> None:
-        """Take no more steps on a connection that has closed."""
+        """Take no more steps on a connection that has closed; what follows from that is still to come."""
         self.parked = deque(
             step for step in self.parked if isinstance(step, Point) or step.session is not session
         )
+        if self.state is ProcessState.READY and not self.parked:
+            self.state = ProcessState.STALLED
 
     def begin_step(self, index: int) -> None:
         """Note that this process takes the step of that index."""
