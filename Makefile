@@ -41,7 +41,7 @@ SITE_STAMP := build/site/.synced
 SEATS_STAMP := examples/seats/node_modules/.package-lock.json
 # What the peers need, as far as the machine has the tool.
 PEERS_BUILT := $(patsubst $(PEERS)/%/requirements.lock,build/peers/%/.synced,$(wildcard $(PEERS)/*/requirements.lock)) \
-  $(if $(shell command -v npm),$(patsubst %/package-lock.json,%/node_modules/.package-lock.json,$(wildcard $(PEERS)/*/package-lock.json))) \
+  $(if $(shell command -v npm),$(patsubst %/package.json,%/node_modules/.package-lock.json,$(wildcard $(PEERS)/*/package.json))) \
   $(if $(shell command -v go),$(patsubst $(PEERS)/%/main.go,build/peers/%/service,$(wildcard $(PEERS)/*/main.go))) \
   $(if $(shell command -v javac),$(patsubst $(PEERS)/%/Main.java,build/peers/%/Main.class,$(wildcard $(PEERS)/*/Main.java)))
 
@@ -98,6 +98,10 @@ build/peers/%/.synced: $(PEERS)/%/requirements.lock $(STAMP)
 
 $(PEERS)/%/node_modules/.package-lock.json: $(PEERS)/%/package-lock.json
 	@cd $(PEERS)/$* && npm ci --silent --no-audit --no-fund
+	@touch $@
+
+$(PEERS)/%/node_modules/.package-lock.json: $(PEERS)/%/package.json
+	@cd $(PEERS)/$* && npm install --no-package-lock --silent --no-audit --no-fund
 	@touch $@
 
 # Over the libraries of Debian's packages; one that lacks them is left out.
