@@ -12,6 +12,7 @@ from payments_verify.binding.answers import AnswerReader
 from payments_verify.binding.http import Http
 from payments_verify.binding.requests import Names, RequestWriter
 from payments_verify.binding.sections import Binding
+from payments_verify.binding.set_up import SetUpError, set_up_payment
 from payments_verify.payments.observations import Invocation, Observation, UnreadableAnswerError, answered
 
 
@@ -47,6 +48,11 @@ class BoundClient:
         Raises:
             UnreadableAnswerError: the answer is none that the binding knows.
         """
+        if invocation.f == "create" and self.binding.setup:
+            try:
+                await set_up_payment(self.http, self.binding, self.names, invocation.value["payment"])
+            except SetUpError as error:
+                return Observation("unknown", {"error": str(error)})
         method, path, headers, body = self.requests.write(invocation)
         try:
             response = await self.http.request(method, path, headers=dict(headers), json=body)

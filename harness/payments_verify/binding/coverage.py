@@ -7,7 +7,16 @@ from collections.abc import Iterator
 from payments_verify.binding.sections import Binding, Sweep
 from payments_verify.payments.inputs import CLOCK_STAYS, left_out
 from payments_verify.payments.observations import PAYMENT_FIELDS
-from payments_verify.payments.scenarios import Client, Holder, Leaving, Prepared, Scenario, Sweeper, Tick
+from payments_verify.payments.scenarios import (
+    AMOUNT,
+    Client,
+    Holder,
+    Leaving,
+    Prepared,
+    Scenario,
+    Sweeper,
+    Tick,
+)
 from payments_verify.payments.traits import ATTEMPT_FIELDS, Traits
 
 _SECOND = 1_000_000
@@ -44,7 +53,11 @@ def traits_of(binding: Binding, *, moves_clock: bool) -> Traits:
         max_amount=binding.limits.max_amount,
         max_window=binding.limits.max_window_seconds * _SECOND,
         max_stored_refusals=binding.limits.max_stored_refusals,
-        keys=None if binding.values.key == "uuid" else binding.limits.keys,
+        keys=None if binding.key_form is not None else binding.limits.keys,
+        has_windows=binding.has_windows,
+        captures_amounts=binding.captures_amounts,
+        partial_captures=binding.limits.partial_captures,
+        fails_pending=fail is not None and fail.from_pending,
         quotes_keys=binding.values.key == "quoted text",
     )
 
@@ -66,6 +79,7 @@ def unchecked(binding: Binding, traits: Traits, *, has_database: bool) -> Iterat
         yield "capture.decided_at: the instant of a capture's decision"
     if binding.capture.body != "same bytes":
         yield "capture.body: that a repeated answer has the same bytes"
+    yield from _unchecked_amounts(traits)
     yield from _unchecked_time(binding, traits, has_database=has_database)
     for why in sorted(set(left_out(traits).values()) - {CLOCK_STAYS}):
         names = ", ".join(name for name, each in left_out(traits).items() if each == why)
@@ -91,8 +105,17 @@ def _unchecked_commands(binding: Binding, traits: Traits) -> Iterator[str]:
             yield f"{where}: {', '.join(answer.outcomes)} are one answer, and not told apart"
 
 
+def _unchecked_amounts(traits: Traits) -> Iterator[str]:
+    if not traits.captures_amounts:
+        yield "commands.capture names no {amount}: that a capture of another amount is refused"
+    elif traits.partial_captures:
+        yield "limits.partial_captures: captures of less than was authorized"
+
+
 def _unchecked_time(binding: Binding, traits: Traits, *, has_database: bool) -> Iterator[str]:
-    if not traits.moves_clock:
+    if not traits.has_windows:
+        yield "commands.authorize names no {window}: that a capture is refused once a window has ended"
+    elif not traits.moves_clock:
         yield (
             "the clock cannot be moved: windows are tested by waiting, not in their last µs, and instants are"
             " not compared with the model's"
@@ -115,6 +138,9 @@ def why_not(scenario: Scenario, binding: Binding, traits: Traits) -> str | None:
             case Client():
                 lacking = {command.f for command in actor.commands} - traits.commands
                 lacks = f"commands.{min(lacking)}" if lacking else None
+                amounts = {each.arguments.get("amount", AMOUNT) for each in actor.commands}
+                if amounts != {AMOUNT} and not traits.captures_amounts:
+                    lacks = "{amount} in commands.capture"
             case Holder():
                 lacks = _lacks_for_holding(actor, binding)
             case Tick() if not traits.moves_clock:

@@ -8,11 +8,14 @@ from typing import TypeAlias
 
 from payments_verify.binding.sections import (
     FAIL_REASONS,
+    FORM_PARTS,
     PLACEHOLDERS,
     AnswerSection,
     AttemptsView,
     Binding,
     CommandBinding,
+    RequestSection,
+    SetUp,
 )
 from payments_verify.binding.variables import DATABASE_PARTS, texts
 from payments_verify.payments.observations import (
@@ -38,6 +41,7 @@ _SUCCESS = {
 _LEAST_REFUSALS = 10
 _LONGEST_SWEEP_S = 3_600
 _VARIABLE = re.compile(r"\$\{\w+\}")
+_LEAST_LENGTH, _LONGEST_KEY = 8, 255
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 Problems: TypeAlias = Iterator[tuple[str, str]]
@@ -55,10 +59,11 @@ def problems_of(binding: Binding) -> Problems:
         if f not in PLACEHOLDERS:
             yield f"commands.{f}", f"is no command; there are {', '.join(PLACEHOLDERS)}"
         else:
-            yield from _command_problems(f, command)
+            yield from _command_problems(f, command, _saved(binding, f))
     yield from _answer_problems("answers", binding.answers)
     yield from _named(binding.payment.states, FIELDS_OF_STATE, "payment.states")
     yield from _named(binding.payment.reasons, REASONS, "payment.reasons")
+    yield from _set_up_problems(binding.setup)
     for f in binding.commands:
         if _SUCCESS[f] not in binding.outcomes_of(f):
             yield f"commands.{f}.answers", f"no answer has the outcome {_SUCCESS[f]!r}"
@@ -73,6 +78,7 @@ def _view_problems(binding: Binding) -> Problems:
         yield "limits.max_stored_refusals", "belongs to an answer with the outcome 'too_many_refusals'"
     if not binding.commands["read"].shows_payment:
         yield "commands.read.shows_payment", "must be true: what is stored is seen by reading"
+    yield from _form_problems(binding)
     if binding.ids.chosen_by == "service" and binding.commands["create"].id is None:
         yield "commands.create.id", "is missing: where the service chooses ids, the answer has it there"
     if ("attempts" in binding.commands) != (binding.attempts is not None):
@@ -80,12 +86,24 @@ def _view_problems(binding: Binding) -> Problems:
     if binding.attempts is not None:
         yield from _named(binding.attempts.outcomes, OUTCOME_NAMED, "attempts.outcomes")
         yield from _paging_problems(binding.attempts)
-    flag = binding.capture.replayed
-    if flag is not None and (flag.header is None) == (flag.member is None):
-        yield "capture.replayed", "needs one of header and member"
     yield from _control_problems(binding)
     for name, template in binding.service.environment.items():
         yield from _unknown_placeholders(f"service.environment.{name}", template, DATABASE_PARTS)
+
+
+def _form_problems(binding: Binding) -> Problems:
+    """What is wrong with how ids, keys and repeated answers look."""
+    flag = binding.capture.replayed
+    if flag is not None and (flag.header is None) == (flag.member is None):
+        yield "capture.replayed", "needs one of header and member"
+    for name, form in (("ids", binding.ids.form), ("keys", binding.keys.form)):
+        yield from _unknown_placeholders(f"{name}.form", form or "", FORM_PARTS)
+        if form is not None and "{" not in form:
+            yield f"{name}.form", f"must have one of {', '.join(sorted(FORM_PARTS))}: each is another one"
+    if binding.ids.form is not None and binding.ids.kind == "uuid":
+        yield "ids.form", "belongs to ids.kind = 'integer' or 'text'"
+    if binding.keys.length is not None and not _LEAST_LENGTH <= binding.keys.length <= _LONGEST_KEY:
+        yield "keys.length", f"must be {_LEAST_LENGTH} to {_LONGEST_KEY}"
 
 
 def _paging_problems(view: AttemptsView) -> Problems:
@@ -120,15 +138,33 @@ def _control_problems(binding: Binding) -> Problems:
             yield f"lock.{name}", "must have {payment}, once, where the id goes"
 
 
-def _command_problems(f: str, command: CommandBinding) -> Problems:
-    yield from _request_problems(f"commands.{f}.request", command.request, PLACEHOLDERS[f])
+def _saved(binding: Binding, f: str) -> frozenset[str]:
+    """The placeholders of a command: its own, and what was noted before it."""
+    return PLACEHOLDERS[f].union(*(each.save for each in binding.setup))
+
+
+def _set_up_problems(steps: list[SetUp]) -> Problems:
+    known: frozenset[str] = frozenset()
+    for number, step in enumerate(steps):
+        yield from _placeholder_problems(f"setup[{number}]", step, known)
+        known |= step.save.keys()
+        for name in sorted(step.save.keys() & frozenset().union(*PLACEHOLDERS.values())):
+            yield f"setup[{number}].save.{name}", "is the name of what commands have themselves"
+
+
+def _placeholder_problems(key: str, request: RequestSection, known: frozenset[str]) -> Problems:
+    yield from _request_problems(f"{key}.request", request.request, known)
+    for where, text in texts(request.body, f"{key}.body"):
+        yield from _unknown_placeholders(where, text, known)
+    for header, text in request.headers.items():
+        yield from _unknown_placeholders(f"{key}.headers.{header}", text, known)
+
+
+def _command_problems(f: str, command: CommandBinding, known: frozenset[str]) -> Problems:
+    yield from _placeholder_problems(f"commands.{f}", command, known)
     yield from _answer_problems(f"commands.{f}.answers", command.answers)
     if f != "capture" and any(IN_PROGRESS in answer.outcomes for answer in command.answers):
         yield f"commands.{f}.answers", f"only a capture has a key, and can be answered {IN_PROGRESS!r}"
-    for key, text in texts(command.body, f"commands.{f}.body"):
-        yield from _unknown_placeholders(key, text, PLACEHOLDERS[f])
-    for header, text in command.headers.items():
-        yield from _unknown_placeholders(f"commands.{f}.headers.{header}", text, PLACEHOLDERS[f])
     for reason in command.reasons:
         if reason not in FAIL_REASONS:
             yield f"commands.{f}.reasons", f"{reason!r} is none of {', '.join(FAIL_REASONS)}"

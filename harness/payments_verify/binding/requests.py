@@ -15,7 +15,7 @@ from uuid import UUID, uuid5
 import msgspec
 
 from payments_verify.binding.http import HttpRequest, Response
-from payments_verify.binding.sections import Binding, CommandBinding
+from payments_verify.binding.sections import Binding, RequestSection
 from payments_verify.binding.values import value_at, write_amount
 from payments_verify.payments.observations import Invocation, UnreadableAnswerError
 
@@ -30,10 +30,19 @@ _Fill: TypeAlias = Callable[[Mapping[str, Any]], Any]
 
 @dataclass
 class Names:
-    """What the service calls payments, and keys in requests; shared by its clients."""
+    """What the service calls payments, keys in requests, and what came before them; shared by its clients.
+
+    Attributes:
+        payments: the service's ids of payments, where it chooses them.
+        keys: the harness's keys, by what is sent for them.
+        saved: what the answers to ``setup`` have named.
+        saved_for: the same before each payment was created.
+    """
 
     payments: dict[str, str] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
+    saved: dict[str, str] = field(default_factory=dict)
+    saved_for: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -47,7 +56,6 @@ class RequestWriter:
 
     binding: Binding
     names: Names
-    shows_variables: bool = False
 
     def write(self, invocation: Invocation) -> HttpRequest:
         """The request of a command.
@@ -63,7 +71,8 @@ class RequestWriter:
         values = {name: self._written(name, value) for name, value in invocation.value.items()}
         if "key" in values and self.binding.values.key == "quoted text":
             values["key"] = _key_field(values["key"], is_quoted=invocation.quotes_key)
-        return write(values)
+        payment = invocation.value["payment"]
+        return write({**self.names.saved, **self.names.saved_for.get(payment, {}), **values})
 
     def write_next_page(self, invocation: Invocation, response: Response) -> tuple[str, str] | None:
         """Method and path of the page after this one; ``None`` if it is the last."""
@@ -75,31 +84,26 @@ class RequestWriter:
             return None
         method, _, path = view.next_request.partition(" ")
         values = {"payment": self.id_of(invocation.value["payment"]), "next": quote(str(place), safe="")}
-        return method, str(compile_template(path, self._variables)(values))
+        return method, str(compile_template(path)(values))
 
     def id_of(self, payment: str) -> str:
         """The service's id of a payment; one that names nothing if it chooses ids and has not chosen this."""
         ids = self.binding.ids
-        if ids.kind == "integer":
-            nothing = str(_NO_SUCH_ID + UUID(payment).int % 100_000_000)
-            return self.names.payments.get(payment, nothing)
-        return payment if ids.chosen_by == "client" else self.names.payments.get(payment, payment)
+        form = ids.form or {"uuid": "{uuid}", "integer": "{number}", "text": "{hex}"}[ids.kind]
+        made = _written_as(form, UUID(payment))
+        return made if ids.chosen_by == "client" else self.names.payments.get(payment, made)
 
     @cached_property
     def _commands(self) -> Mapping[str, Callable[[Mapping[str, Any]], HttpRequest]]:
-        return {f: _writer_of(command, self._variables) for f, command in self.binding.commands.items()}
-
-    @property
-    def _variables(self) -> Mapping[str, str]:
-        return {} if self.shows_variables else os.environ
+        return {f: writer_of(command) for f, command in self.binding.commands.items()}
 
     def _written(self, name: str, value: Any) -> Any:  # noqa: ANN401 - any JSON value
         values = self.binding.values
         match name:
             case "payment":
                 return self.id_of(value)
-            case "key" if values.key == "uuid":
-                written = str(uuid5(_KEYS, value))
+            case "key" if self.binding.key_form is not None:
+                written = _written_as(self.binding.key_form, uuid5(_KEYS, value))[: self.binding.keys.length]
                 self.names.keys[written] = value
                 return written
             case "window":
@@ -112,6 +116,12 @@ class RequestWriter:
         return value
 
 
+def _written_as(form: str, uuid: UUID) -> str:
+    """An id or a key of a form, another one for each UUID."""
+    parts = {"uuid": str(uuid), "hex": uuid.hex, "number": str(_NO_SUCH_ID + uuid.int % 100_000_000)}
+    return _PLACEHOLDER.sub(lambda found: parts[found[2]], form)
+
+
 def _key_field(key: str, *, is_quoted: bool) -> str:
     """A key as a header has it: bare where it can be, unless a quoted string (RFC 8941) is wanted."""
     if is_quoted or key != key.strip(" ") or key.startswith('"'):
@@ -120,41 +130,33 @@ def _key_field(key: str, *, is_quoted: bool) -> str:
     return key
 
 
-def _writer_of(
-    command: CommandBinding, variables: Mapping[str, str]
-) -> Callable[[Mapping[str, Any]], HttpRequest]:
-    path = compile_template(command.path, variables)
-    headers = {name: compile_template(text, variables) for name, text in command.headers.items()}
-    body = compile_template(command.body, variables)
+def writer_of(request: RequestSection) -> Callable[[Mapping[str, Any]], HttpRequest]:
+    """What writes a request with its placeholders filled."""
+    path = compile_template(request.path)
+    headers = {name: compile_template(text) for name, text in request.headers.items()}
+    body = compile_template(request.body)
 
     def write(values: Mapping[str, Any]) -> HttpRequest:
         written = {name: str(fill(values)) for name, fill in headers.items()}
-        return command.method, str(path(values)), written, body(values)
+        return request.method, str(path(values)), written, body(values)
 
     return write
 
 
-def compile_template(template: Any, variables: Mapping[str, str]) -> _Fill:  # noqa: ANN401 - any JSON value
-    """What fills a template's placeholders; a text that is one placeholder becomes the value itself.
-
-    Args:
-        template: a text with placeholders, or JSON with such texts.
-        variables: what stands for ``${NAME}``; one that is not among them is left as it is.
-    """
+def compile_template(template: Any) -> _Fill:  # noqa: ANN401 - any JSON value
+    """What fills a template's placeholders; a text that is one placeholder becomes the value itself."""
     match template:
         case str():
             whole = _PLACEHOLDER.fullmatch(template)
             if whole is not None and not whole[1]:
                 return itemgetter(whole[2])
-
-            def filled(found: re.Match[str], values: Mapping[str, Any]) -> str:
-                return variables.get(found[2], found[0]) if found[1] else str(values[found[2]])
-
-            return lambda values: _PLACEHOLDER.sub(lambda found: filled(found, values), template)
+            return lambda values: _PLACEHOLDER.sub(
+                lambda found: os.environ[found[2]] if found[1] else str(values[found[2]]), template
+            )
         case dict():
-            members = {name: compile_template(each, variables) for name, each in template.items()}
+            members = {name: compile_template(each) for name, each in template.items()}
             return lambda values: {name: fill(values) for name, fill in members.items()}
         case list():
-            items = [compile_template(each, variables) for each in template]
+            items = [compile_template(each) for each in template]
             return lambda values: [fill(values) for fill in items]
     return lambda _values: template

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from payments_model import MAX_AMOUNT
+from payments_verify.binding.variables import texts
 from payments_verify.payments.observations import FIELDS_OF_STATE, REASONS
 from payments_verify.payments.traits import MALFORMED_AMOUNTS
 
@@ -22,6 +23,9 @@ PLACEHOLDERS: Mapping[str, frozenset[str]] = {
     "read": frozenset({"payment"}),
     "attempts": frozenset({"payment"}),
 }
+
+FORM_PARTS = frozenset({"uuid", "hex", "number"})
+"""The placeholders of ids and keys of a form."""
 
 Scalar = str | int | bool | float
 
@@ -43,16 +47,12 @@ class AnswerSection(_Section, frozen=True, kw_only=True):
         return (self.outcome,) if isinstance(self.outcome, str) else tuple(self.outcome)
 
 
-class CommandBinding(_Section, frozen=True, kw_only=True):
-    """A command: the request, and the answers that are the command's own."""
+class RequestSection(_Section, frozen=True, kw_only=True):
+    """A request, with placeholders."""
 
     request: str
     body: dict[str, Any] | None = None
     headers: dict[str, str] = {}
-    answers: list[AnswerSection]
-    shows_payment: bool = False
-    id: str | None = None
-    reasons: list[str] = msgspec.field(default_factory=lambda: [*FAIL_REASONS])
 
     @property
     def method(self) -> str:
@@ -64,12 +64,41 @@ class CommandBinding(_Section, frozen=True, kw_only=True):
         """The request's path, with placeholders."""
         return self.request.partition(" ")[2]
 
+    def names(self, placeholder: str) -> bool:
+        """Whether the request has a placeholder anywhere."""
+        return any(f"{{{placeholder}}}" in text for _, text in texts(msgspec.to_builtins(self)))
+
+
+class SetUp(RequestSection, frozen=True, kw_only=True):
+    """A request that comes before others, and what of its answer they use: placeholders, by path."""
+
+    before: Literal["everything", "create"] = "everything"
+    save: dict[str, str] = {}
+
+
+class CommandBinding(RequestSection, frozen=True, kw_only=True):
+    """A command: the request, and the answers that are the command's own."""
+
+    answers: list[AnswerSection]
+    shows_payment: bool = False
+    id: str | None = None
+    reasons: list[str] = msgspec.field(default_factory=lambda: [*FAIL_REASONS])
+    from_pending: bool = False
+
 
 class Ids(_Section, frozen=True, kw_only=True):
     """Who chooses a payment's id, and what one looks like."""
 
     chosen_by: Literal["client", "service"] = "client"
-    kind: Literal["uuid", "integer"] = "uuid"
+    kind: Literal["uuid", "integer", "text"] = "uuid"
+    form: str | None = None
+
+
+class Keys(_Section, frozen=True, kw_only=True):
+    """What a key looks like, where it is not what the harness would send: a form, cut to a length."""
+
+    form: str | None = None
+    length: int | None = None
 
 
 class Values(_Section, frozen=True, kw_only=True):
@@ -165,6 +194,7 @@ class Service(_Section, frozen=True, kw_only=True):
     ready: str = "/readyz"
     headers: dict[str, str] = {}
     environment: dict[str, str] = {}
+    body: Literal["json", "form"] = "json"
 
 
 class Limits(_Section, frozen=True, kw_only=True):
@@ -176,6 +206,7 @@ class Limits(_Section, frozen=True, kw_only=True):
     malformed_amounts: list[Any] | None = None
     null_is_malformed: bool = True
     keys: str = "[!#-~]([ -~]{0,34}[!-~])?"
+    partial_captures: bool = False
 
 
 class Binding(_Section, frozen=True, kw_only=True):
@@ -186,7 +217,9 @@ class Binding(_Section, frozen=True, kw_only=True):
     name: str
     service: Service = Service()
     ids: Ids = Ids()
+    keys: Keys = Keys()
     values: Values = Values()
+    setup: list[SetUp] = []
     limits: Limits = Limits()
     commands: dict[str, CommandBinding]
     answers: list[AnswerSection] = []
@@ -201,6 +234,21 @@ class Binding(_Section, frozen=True, kw_only=True):
         """The outcomes that some answer to a command stands for."""
         answers = [*self.commands[f].answers, *self.answers]
         return frozenset(outcome for answer in answers for outcome in answer.outcomes)
+
+    @property
+    def key_form(self) -> str | None:
+        """How a key is written; ``None`` as it is."""
+        return "{uuid}" if self.values.key == "uuid" and self.keys.form is None else self.keys.form
+
+    @property
+    def has_windows(self) -> bool:
+        """Whether an authorization says for how long: if not, no window ends while a service is examined."""
+        return self.commands["authorize"].names("window")
+
+    @property
+    def captures_amounts(self) -> bool:
+        """Whether a capture names an amount."""
+        return self.commands["capture"].names("amount")
 
     @property
     def malformed_amounts(self) -> tuple[Any, ...]:

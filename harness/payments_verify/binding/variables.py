@@ -79,7 +79,7 @@ def _filled_but(left: frozenset[str], section: Any) -> Any:  # noqa: ANN401 - an
     return {name: each if name in left else with_variables(each) for name, each in section.items()}
 
 
-def texts(value: Any, key: str) -> Iterator[tuple[str, str]]:  # noqa: ANN401 - any TOML value
+def texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:  # noqa: ANN401 - any TOML value
     """The texts in a value, each with its key."""
     match value:
         case str():

@@ -80,7 +80,8 @@ async def _send_commands(
     process: Process, actor: Client, service: ServiceUnderTest, raced: RacedPayments
 ) -> None:
     for command in actor.commands:
-        invocation = Invocation(command.f, {"payment": raced.payments[command.payment], **command.arguments})
+        arguments = {"payment": raced.payments[command.payment], **command.arguments}
+        invocation = Invocation(command.f, service.traits.asked(command.f, arguments))
         wait, answers, is_lost = WaitForService(), 0, False
         while answers < raced.patience:
             operation = process.begin(invocation)

@@ -143,14 +143,16 @@ class ComparedCalls:
         """
         note = {"quotes_key": True} if quotes_key else {}
         self._note("perform", f=f, payment=payment, is_step=is_step, **note, **arguments)
-        invocation = Invocation(f, {"payment": payment, **arguments}, quotes_key)
+        traits, before = self.system.traits, self.records.setdefault(payment, Record())
+        if f == "capture" and not traits.captures_amounts:
+            arguments["amount"] = 1 if before.payment is None else before.payment.amount
+        invocation = Invocation(f, traits.asked(f, {"payment": payment, **arguments}), quotes_key)
         self.tally.program += is_step
         self._taken += is_step
         self._client = self._taken if is_step else self._looker()
         if is_step:
             form = ", the key as a quoted string" if quotes_key else ""
             self.commands.append(f"{f} {dict(invocation.value)}{form}")
-        before = self.records.setdefault(payment, Record())
         self.records[payment], expected = answer(before, invocation, self.now)
         seen = self._send(invocation, expected)
         self._compare(invocation, expected, seen)

@@ -179,7 +179,7 @@ ALL_CLASSES: Sequence[str] = (
 
 def _left_out(traits: Traits) -> Iterator[tuple[str, str]]:
     if traits.keys is None:
-        yield from ((name, "values.key: keys are sent as UUIDs") for name in ALIKE_KEYS)
+        yield from ((name, "keys have a form: keys.form, or values.key") for name in ALIKE_KEYS)
     yield from ((name, "limits.keys") for name in ALIKE_KEYS if len(keys_of(traits, name)) < 2)
     if not traits.quotes_keys:
         yield TWO_FORMS, "values.key: keys have one form"
@@ -189,6 +189,10 @@ def _left_out(traits: Traits) -> Iterator[tuple[str, str]]:
         yield ASKED_BEFORE_IT_IS, "the service chooses ids, or does not say not_found"
     if (traits.max_stored_refusals or LONG_LIST_LENGTH) < LONG_LIST_LENGTH:
         yield LONG_LIST, "limits.max_stored_refusals"
+    if not traits.captures_amounts:
+        yield from ((name, "a capture names no amount") for name in ALIKE_AMOUNTS)
+    if traits.partial_captures:
+        yield from ((name, "limits.partial_captures") for name in ALIKE_AMOUNTS)
     alike = ALIKE_AMOUNTS.items()
     yield from ((name, "limits.max_amount") for name, each in alike if len(amounts_of(traits, each)) < 2)
     if traits.moves_clock:

@@ -81,7 +81,7 @@ class PaymentMachine(ComparedCalls, RuleBasedStateMachine):
         """Capture an amount that is not the authorized one."""
         stored = self.records[payment].payment
         assert stored is not None
-        amount = stored.amount % self.system.traits.max_amount + 1
+        amount = self.system.traits.another_amount(stored.amount)
         self.perform("capture", payment, key=self._key(key), amount=amount)
 
     @precondition(lambda self: self.reuses_keys)
@@ -91,7 +91,7 @@ class PaymentMachine(ComparedCalls, RuleBasedStateMachine):
         attempts = attempts_of(self.records[payment])
         if attempts:
             used = data.draw(st.sampled_from(attempts))
-            another = used["amount"] % self.system.traits.max_amount + 1
+            another = self.system.traits.another_amount(used["amount"])
             amount = another if other_amount else used["amount"]
             self.perform("capture", payment, key=used["key"], amount=amount)
 
@@ -106,7 +106,8 @@ class PaymentMachine(ComparedCalls, RuleBasedStateMachine):
         """What is no amount is neither captured nor created: refused, and nothing is stored."""
         traits = self.system.traits
         if traits.is_malformed(amount):
-            self.refused_as_malformed("capture", payment, key=self._key(key), amount=amount)
+            if traits.captures_amounts:
+                self.refused_as_malformed("capture", payment, key=self._key(key), amount=amount)
             if traits.chooses_ids:
                 self.refused_as_malformed("create", str(uuid4()), amount=amount)
 

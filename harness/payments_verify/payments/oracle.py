@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from payments_model import (
+    MAX_WINDOW,
     RECORDED,
     Authorize,
     Capture,
@@ -13,8 +14,10 @@ from payments_model import (
     Create,
     Fail,
     FailureReason,
+    Pending,
     Read,
     Record,
+    Step,
     apply,
 )
 from payments_verify.payments.http_steps import HttpRun
@@ -72,13 +75,25 @@ def command_of(f: str, value: Mapping[str, Any]) -> Command:
             raise KeyError(f)
 
 
+def decide(
+    record: Record, f: str, value: Mapping[str, Any], now: int, key: str | None = None
+) -> tuple[Record, Step]:
+    """What is stored after a command at ``now`` (µs), and the model's answer.
+
+    A service that fails payments which are not authorized yet does two of the model's commands at once.
+    """
+    if value.get("from_pending") and isinstance(record.payment, Pending):
+        record, _ = apply(record, Authorize(MAX_WINDOW), now)
+    return apply(record, command_of(f, value), now, key)
+
+
 def answer(record: Record, invocation: Invocation, now: int) -> tuple[Record, dict[str, Any]]:
     """What is stored after a command at ``now`` (µs), and everything that its answer must say.
 
     The bytes of a capture's answer are the service's own; that they are repeated is for the caller to check.
     """
     key = invocation.value.get("key")
-    after, done = apply(record, command_of(invocation.f, invocation.value), now, key)
+    after, done = decide(record, invocation.f, invocation.value, now, key)
     expected: dict[str, Any] = {"outcome": done.outcome.name.lower()}
     if invocation.f == "capture":
         expected["replayed"] = done.replayed

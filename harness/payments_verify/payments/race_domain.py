@@ -220,7 +220,7 @@ async def void(service: ServiceUnderTest, payments: Iterable[str]) -> None:
 async def _exchange(
     service: ServiceUnderTest, f: str, payment: str, arguments: Mapping[str, Any]
 ) -> Exchange:
-    invocation = Invocation(f, {"payment": payment, **arguments})
+    invocation = Invocation(f, service.traits.asked(f, {"payment": payment, **arguments}))
     return Exchange(invocation, await send(service.client, invocation))
 
 

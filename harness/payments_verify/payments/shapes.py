@@ -42,6 +42,7 @@ class _Capture(_OfPayment, frozen=True, forbid_unknown_fields=True):
 
 class _Fail(_OfPayment, frozen=True, forbid_unknown_fields=True):
     reason: Literal["declined", "voided"]
+    from_pending: bool = False
 
 
 class _Clock(_Arguments, frozen=True, forbid_unknown_fields=True):

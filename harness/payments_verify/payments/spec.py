@@ -6,11 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from payments_model import Record, apply
+from payments_model import Record
 from payments_verify.payments.in_flight import contended_in_history
 from payments_verify.payments.observations import IN_PROGRESS, attempts_of, outcomes_in, view_of
+from payments_verify.payments.oracle import decide
 from payments_verify.payments.shapes import require_types
-from payments_verify.payments.spec_steps import DECIDED_IN, STEPS, PaymentState, command_in, key_in, value_of
+from payments_verify.payments.spec_steps import DECIDED_IN, STEPS, PaymentState, key_in, value_of
 from payments_verify.payments.timing import Bounds, bounds
 from pgweave.history import operations as history
 from pgweave.history.operations import Operation
@@ -109,7 +110,7 @@ class Payments:
         if operation.f not in ("create", "authorize", "capture", "fail"):
             return "ok"
         now = max(state.decided, value_of(operation)["earliest"])
-        _, done = apply(state.record, command_in(operation), now, key_in(operation))
+        _, done = decide(state.record, operation.f, value_of(operation), now, key_in(operation))
         right = done.outcome.name.lower() + (" (replayed)" if done.replayed else "")
         answer: Any = operation.response or {}
         if IN_PROGRESS in outcomes_in(answer):

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from payments_model import RECORDED, Authorized, Command, Expire, Outcome, Record, apply, state_of
+from payments_model import RECORDED, Authorized, Expire, Outcome, Record, apply, state_of
 from payments_verify.payments.observations import IN_PROGRESS, attempts_of, outcomes_in, view_of
-from payments_verify.payments.oracle import command_of
+from payments_verify.payments.oracle import decide
 from pgweave.history import operations as history
 from pgweave.history.operations import Operation
 
@@ -59,11 +59,6 @@ def value_of(operation: Operation) -> Value:
     return operation.value
 
 
-def command_in(operation: Operation) -> Command:
-    """The model's command of an operation."""
-    return command_of(operation.f, value_of(operation))
-
-
 def key_in(operation: Operation) -> str | None:
     """The idempotency key of a capture; ``None`` for other commands."""
     return str(value_of(operation)["key"]) if operation.f == "capture" else None
@@ -103,7 +98,7 @@ def _decide(state: PaymentState, operation: Operation) -> Iterator[PaymentState]
     if operation.f == "capture" and "outcome" in answer and "replayed" not in answer:
         yield from _replay(state, operation)
     for now in _possible(state, operation, _instant_seen(operation)):
-        record, done = apply(state.record, command_in(operation), now, key_in(operation))
+        record, done = decide(state.record, operation.f, value_of(operation), now, key_in(operation))
         if operation.outcome is history.Outcome.UNKNOWN:
             yield replace(state, record=record, decided=_decided_at(state, now, record))
         elif "too_many_refusals" in outcomes_in(answer) and state.record.max_refusals is None:

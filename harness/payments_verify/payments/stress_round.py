@@ -286,15 +286,15 @@ async def _ended_with_the_block() -> AsyncIterator[list[asyncio.Task[None]]]:
 
 def _draw(rng: random.Random, payment: str, amount: int, traits: Traits) -> Invocation:
     known = traits.commands if traits.chooses_ids else traits.commands - {"create"}
-    weights = [weight if f in known else 0 for f, weight in _WEIGHTS.items()]
-    kind = rng.choices(list(_WEIGHTS), weights=weights)[0]
+    kind = rng.choices(list(_WEIGHTS), [_WEIGHTS[f] if f in known else 0 for f in _WEIGHTS])[0]
     value: dict[str, Any] = {"payment": payment}
     if kind == "capture":
-        value |= {"key": rng.choice(_KEYS), "amount": amount if rng.random() < 0.85 else amount + 1}
+        value["key"] = rng.choice(_KEYS)
+        value["amount"] = amount + (rng.random() >= 0.85 and traits.captures_amounts)
     elif kind == "fail":
         value["reason"] = traits.reason(rng.choice(["declined", "voided"]))
     elif kind == "authorize":
         value["window"] = traits.window(rng.choice([1, 2, 30]) * _SECOND)
     elif kind == "create":
         value["amount"] = amount
-    return Invocation(kind, value)
+    return Invocation(kind, traits.asked(kind, value))

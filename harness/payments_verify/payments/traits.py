@@ -46,6 +46,10 @@ class Traits:
         max_stored_refusals: how many refused captures of a payment are stored; ``None`` for any number.
         keys: a regular expression of the keys that it takes; ``None`` where they are not sent as they are.
         quotes_keys: whether a key has a second form on the wire, a quoted string.
+        has_windows: whether an authorization says for how long; if not, no window ends.
+        captures_amounts: whether a capture names an amount; if not, it is the authorized one.
+        partial_captures: whether a capture of less than was authorized succeeds; then none is sent.
+        fails_pending: whether a payment can be failed before it is authorized.
     """
 
     commands: frozenset[str] = COMMANDS
@@ -67,6 +71,10 @@ class Traits:
     max_stored_refusals: int | None = MAX_STORED_REFUSALS
     keys: str | None = "[ -~]{1,255}"
     quotes_keys: bool = True
+    has_windows: bool = True
+    captures_amounts: bool = True
+    partial_captures: bool = False
+    fails_pending: bool = False
 
     @property
     def dates_authorizations(self) -> bool:
@@ -85,6 +93,16 @@ class Traits:
     def reason(self, reason: str) -> str:
         """The reason to give instead of this one."""
         return reason if reason in self.reasons else self.reasons[0]
+
+    def asked(self, f: str, value: Mapping[str, Any]) -> dict[str, Any]:
+        """What a command of this service is asked, beside what the model's has."""
+        return {**value, "from_pending": True} if f == "fail" and self.fails_pending else dict(value)
+
+    def another_amount(self, amount: int) -> int:
+        """An amount that is refused where this one is authorized, or the same if there is none."""
+        if amount < self.max_amount:
+            return amount + 1
+        return amount if self.partial_captures else 1
 
     def takes_key(self, key: str) -> bool:
         """Whether the service takes this as a key."""

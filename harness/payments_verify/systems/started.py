@@ -23,7 +23,10 @@ from payments_verify.binding import (
     with_variables,
 )
 from payments_verify.binding.coverage import traits_of
+from payments_verify.binding.encoding import EncodingHttp
 from payments_verify.binding.expected import expected_answer
+from payments_verify.binding.http import Http
+from payments_verify.binding.set_up import SetUpError, set_up
 from payments_verify.binding.values import as_datetime
 from payments_verify.payments.clock_probe import why_clock_stays
 from payments_verify.payments.row_holders import RowStatements, SqlRowHolder
@@ -79,7 +82,7 @@ async def started_service(
         http = await stack.enter_async_context(_http(running.url, binding))
         # In a schedule the instants of a real clock cannot be compared with the model's.
         dated = traits.dates_authorizations and (traits.moves_clock or gate is None)
-        client = BoundClient(http, binding, Names(), dated)
+        client = await _prepared(BoundClient(_carrier(http, binding), binding, Names(), dated))
         database = None
         if gate is not None and monitor is not None:
             catalog = Catalog.load(dsn, binding.clock.function)
@@ -115,7 +118,9 @@ async def service_at(url: str, binding: Binding) -> AsyncIterator[ServiceUnderTe
         except httpx.TransportError as error:
             raise CommandError(f"nothing answers at {url}: {type(error).__name__} {error}") from None
         traits = traits_of(binding, moves_clock=False)
-        client = BoundClient(http, binding, Names(), traits.dates_authorizations)
+        client = await _prepared(
+            BoundClient(_carrier(http, binding), binding, Names(), traits.dates_authorizations)
+        )
         sweep_batch = await open_sweep(binding.sweep, http, None, stack)
         yield ServiceUnderTest(
             url,
@@ -130,7 +135,7 @@ async def service_at(url: str, binding: Binding) -> AsyncIterator[ServiceUnderTe
 
 def traits_when_started(binding: Binding) -> Traits:
     """What can be asked of a service that a command starts, and seen."""
-    return traits_of(binding, moves_clock=binding.clock.by != "none")
+    return traits_of(binding, moves_clock=binding.clock.by != "none" and binding.has_windows)
 
 
 def settle_clock(
@@ -142,9 +147,9 @@ def settle_clock(
     `started_service`.
     """
     traits = traits_when_started(binding)
-    if not traits.moves_clock:
-        return binding, None
     in_real_time = structs.replace(binding, clock=Clock(by="none"))
+    if not traits.moves_clock:
+        return in_real_time, None
     if traits.expires_within_s is not None:
         why = f"the service expires payments by itself, within {traits.expires_within_s:g} s"
         return in_real_time, why
@@ -198,6 +203,23 @@ async def _http(url: str, binding: Binding) -> AsyncIterator[httpx.AsyncClient]:
     async with http_client(url, limit_s=_REQUEST_LIMIT_S, headers=headers) as http:
         note_exchanges(http)
         yield http
+
+
+def _carrier(http: httpx.AsyncClient, binding: Binding) -> Http:
+    return http if binding.service.body == "json" else EncodingHttp(http, binding.service)
+
+
+async def _prepared(client: BoundClient) -> BoundClient:
+    """A client whose service has had the requests that come before everything.
+
+    Raises:
+        CommandError: one was not answered as the binding says.
+    """
+    try:
+        await set_up(client.http, client.binding, client.names)
+    except SetUpError as error:
+        raise CommandError(str(error)) from None
+    return client
 
 
 def _row_holders(dsn: str, binding: Binding, id_of: Callable[[str], str]) -> OpenRowHolder | None:

@@ -1,0 +1,58 @@
+"""Requests before those that are compared, whose answers are used in them: a customer, a card, an order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import httpx
+import msgspec
+
+from payments_verify.binding.http import Http, Response
+from payments_verify.binding.requests import Names, writer_of
+from payments_verify.binding.sections import Binding, SetUp
+from payments_verify.binding.values import value_at
+
+
+class SetUpError(RuntimeError):
+    """A request that had to come first was not answered as the binding says."""
+
+
+async def set_up(http: Http, binding: Binding, names: Names) -> None:
+    """Send what has to come before everything else, and note what the answers name.
+
+    Raises:
+        SetUpError: an answer is no success, or lacks what is to be noted.
+    """
+    for each in binding.setup:
+        if each.before == "everything":
+            names.saved |= await _saved(http, each, names.saved)
+
+
+async def set_up_payment(http: Http, binding: Binding, names: Names, payment: str) -> None:
+    """Send what has to come before a payment is created.
+
+    Raises:
+        SetUpError: an answer is no success, or lacks what is to be noted.
+    """
+    for each in binding.setup:
+        if each.before == "create":
+            known = names.saved | names.saved_for.get(payment, {})
+            names.saved_for.setdefault(payment, {}).update(await _saved(http, each, known))
+
+
+async def _saved(http: Http, step: SetUp, known: Mapping[str, str]) -> dict[str, str]:
+    method, path, headers, body = writer_of(step)(known)
+    try:
+        response = await http.request(method, path, headers=headers, json=body)
+    except httpx.TransportError as error:
+        raise SetUpError(f"setup: {step.request} was not answered: {type(error).__name__}") from None
+    if response.status_code >= 400:
+        raise SetUpError(f"setup: {step.request} was answered {response.status_code}: {response.text}")
+    return {name: _found(step, response, path_) for name, path_ in step.save.items()}
+
+
+def _found(step: SetUp, response: Response, path: str) -> str:
+    try:
+        return str(value_at(msgspec.json.decode(response.content), path))
+    except (msgspec.MsgspecError, LookupError) as error:
+        raise SetUpError(f"setup: the answer to {step.request}: {error}: {response.text}") from None
