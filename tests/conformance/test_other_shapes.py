@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -13,9 +16,13 @@ from payments_verify.binding import Binding, BindingFileError, load, parse
 from payments_verify.binding.coverage import traits_of, unchecked
 from payments_verify.binding.encoding import encode
 from payments_verify.payments.checks import machine_check, windows_check
+from payments_verify.payments.observations import Invocation
 from payments_verify.payments.service_under_test import ServiceUnderTest
+from payments_verify.payments.spec import Payments
+from payments_verify.payments.trace import Trace
 from payments_verify.result import CheckResult
 from payments_verify.systems.started import service_at
+from pgweave.history.linearizability import check
 from pgweave.service.command import CommandError, running_command
 from tests.docs.pages import ROOT
 
@@ -49,13 +56,32 @@ def test_forms_ids_keys_and_orders_are_no_reason_to_accuse_it() -> None:
     [
         ("twice", "expected 'already_captured', got 'captured'"),
         ("forgets", "expected 'captured', got 'already_captured'"),
-        ("revives", "expected 'payment_failed', got 'authorized'"),
     ],
 )
 def test_what_it_does_wrong_is_found(bug: str, told: str) -> None:
     found = examined(bug)
     assert found.verdict == "violated"
     assert told in str(found.counterexample)
+
+
+@pytest.mark.parametrize(("bug", "verdict"), [("", "holds"), ("revives", "violated")])
+def test_what_is_cancelled_before_it_is_authorized_stays_cancelled(bug: str, verdict: str) -> None:
+    payment = str(uuid4())
+    sent: dict[str, dict[str, Any]] = {
+        "create": {"amount": 500},
+        "fail": {"reason": "voided"},
+        "authorize": {"window": 60_000_000},
+    }
+
+    async def main() -> Trace:
+        trace = Trace()
+        async with opened(load(ORDERS), bug) as service:
+            for f, arguments in sent.items():
+                asked = service.traits.asked(f, {"payment": payment, **arguments})
+                trace.add(f, asked, (await service.client.send(Invocation(f, asked))).value)
+        return trace
+
+    assert check(Payments(), asyncio.run(main()).operations()).verdict == verdict
 
 
 def test_without_windows_none_is_waited_for_and_that_is_said() -> None:
@@ -87,7 +113,7 @@ def test_a_set_up_that_fails_is_no_verdict_and_says_why(before: str, after: str,
         ('form = "k-{hex}"', 'form = "k-{digits}"', "keys.form: {digits} is no placeholder"),
         ("length = 16", "length = 3", "keys.length: must be 8 to 255"),
         ('"{customer}"', '"{order}"', r"setup\[1\].headers.X-Shop: {order} is no placeholder"),
-        ("{ order =", "{ amount =", r"setup\[1\].save.amount: is the name"),
+        ('{ order = "id" }', '{ order = "id", amount = "id" }', r"setup\[1\].save.amount: is the name"),
         ('kind = "text"', 'kind = "uuid"', "ids.form: belongs to"),
     ],
 )
