@@ -154,7 +154,8 @@ def test_what_leaves_nothing_is_refused(
 
 def test_one_scenario_of_a_real_service_with_its_requests_beside_its_statements(tmp_path: Path) -> None:
     words = ["conformance", "--command", CHARGES, "--binding", str(BINDING), "--scenario", "different-keys"]
-    done = CliRunner().invoke(app, [*words, "--level", "4", "--output", str(tmp_path), "--json"])
+    folder = tmp_path / "record"
+    done = CliRunner().invoke(app, [*words, "--level", "4", "--record", str(folder), "--json"])
     assert done.exit_code == 1, done.output
     told = json.loads(done.stdout)
     assert (told["level"], told["levels"][3]["verdict"]) == (None, "violated")
@@ -165,3 +166,6 @@ def test_one_scenario_of_a_real_service_with_its_requests_beside_its_statements(
     assert f"#  ✗ expected {wrong['expected']}" in check["counterexample"]
     assert [each["kind"] for each in check["timelines"]] == ["schedule", "schedule", "attempt"]
     assert check["counterexample"].count("a longest linearizable prefix") == 1
+    assert (folder / "schedules" / "different-keys.schedule.json").exists()
+    assert (folder / "output" / "service-1.out").exists()
+    assert json.loads((folder / "run.json").read_text())["versions"]["postgresql"]

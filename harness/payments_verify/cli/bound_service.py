@@ -47,6 +47,7 @@ def examined(
     server: str | None = None,
     quick: bool,
     highest: int,
+    output_folder: Path | None = None,
 ) -> Iterator[Examination]:
     """The service that the options name, ready to be opened.
 
@@ -64,7 +65,14 @@ def examined(
         return
     assert command is not None
     with examination_of(
-        command, bound, postgres_bin, server=server, quick=quick, binding_file=binding, highest=highest
+        command,
+        bound,
+        postgres_bin,
+        server=server,
+        quick=quick,
+        binding_file=binding,
+        highest=highest,
+        output_folder=output_folder,
     ) as examination:
         yield examination
 

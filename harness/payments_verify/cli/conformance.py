@@ -6,8 +6,9 @@ import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -18,6 +19,7 @@ from payments_verify.cli.bound_service import BindingFile, Server, examined
 from payments_verify.cli.ends import keep_finished
 from payments_verify.cli.exits import leave
 from payments_verify.cli.options import PostgresBin
+from payments_verify.cli.record import Record
 from payments_verify.cli.running import print_json, print_text, progress_bar, quoted, say
 from payments_verify.payments.conformance import CHECKS, FULL, QUICK, Examination, examine
 from payments_verify.payments.conformance_levels import LEVELS, Conformance, LevelResult, conclude
@@ -78,6 +80,14 @@ def conformance(
     quick: Annotated[bool, typer.Option("--quick", help="Try less of what cannot be exhausted.")] = False,
     seed: Annotated[int | None, typer.Option(help="Repeats what is drawn; drawn anew if not given.")] = None,
     output: Annotated[Path, typer.Option(help="Folder for histories, schedules and pictures.")] = FOLDER,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            show_default=False,
+            help="Keep all that ran and was found in this new folder, without secrets, for a bug report.",
+        ),
+    ] = None,
     show_binding: Annotated[
         bool, typer.Option("--show-binding", help="Print the default binding file, to begin one with.")
     ] = False,
@@ -99,16 +109,28 @@ def conformance(
         return
     drawn = secrets.randbelow(1_000_000) if seed is None else seed
     asked: Sequence[int] = _asked(first, level or [], max(LEVELS))
+    kept = None
+    if record is not None:
+        kept, output = Record(record, binding, url, command), record
+        kept.begin()
+    seen: Examination | None = None
     results: list[LevelResult] = []
     unchecked: Sequence[str] = ()
     with (
         keep_finished(lambda: worst(each.verdict for each in results)) as ended,
         examined(
-            url, command, binding, postgres_bin, server=server, quick=quick, highest=asked[-1]
+            url,
+            command,
+            binding,
+            postgres_bin,
+            server=server,
+            quick=quick,
+            highest=asked[-1],
+            output_folder=None if kept is None else kept.output,
         ) as examination,
         progressing("conformance") as on_level,
     ):
-        unchecked = examination.unchecked
+        seen, unchecked = examination, examination.unchecked
         asked = _asked(
             first, level or [], _BLACK_BOX if examination.open_behind_gate is None else max(LEVELS)
         )
@@ -130,6 +152,8 @@ def conformance(
     if ended.why is not None and (output / "histories").is_dir():
         say(f"the histories so far lie in {output / 'histories'}", err=True)
     _report(found, drawn, as_json=as_json)
+    is_kept = kept is None or kept.is_finished(found, drawn, partial(show, found, drawn), seen)
+    leave(found.verdict, is_whole=is_kept)
 
 
 def _asked(first: int, levels: Sequence[int], highest: int) -> Sequence[int]:
@@ -175,12 +199,11 @@ def progressing(title: str) -> Iterator[Callable[[int], Progress]]:
         yield on_level
 
 
-def _report(found: Conformance, seed: int, *, as_json: bool) -> NoReturn:
+def _report(found: Conformance, seed: int, *, as_json: bool) -> None:
     if as_json:
         print_json({**found.as_json(), "seed": seed})
     else:
         show(found, seed, Console(soft_wrap=True))
-    leave(found.verdict)
 
 
 def show(found: Conformance, seed: int, console: Console) -> None:

@@ -46,6 +46,8 @@ class Examination:
         unchecked: what is not checked, and why.
         replay: the command line that runs a schedule's file again, but for the file.
         moves_clock: whether the harness moves the service's clock; if not, windows are waited for.
+        secrets: values in its requests that are not shown, and the environment's variable that has each.
+        postgres: the version of its PostgreSQL, where that was asked for.
         parts: what was chosen of a level, where that is not all of it.
         checks: which checks of a level, likewise.
     """
@@ -58,6 +60,8 @@ class Examination:
     unchecked: Sequence[str] = ()
     replay: str = field(default_factory=partial(command_line, "replay"))
     moves_clock: bool = True
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    postgres: str = ""
     parts: Mapping[int, str] = field(default_factory=dict)
     checks: Mapping[int, Collection[str]] = field(default_factory=dict)
 
@@ -196,24 +200,25 @@ def _checks(
                     f"{examination.name}, by waiting", examination.open_service, waited
                 )
         case 4:
-            assert examination.open_behind_gate is not None
-            opened = examination.open_behind_gate
             yield lambda: drawn_interleavings_check(
                 examination.name,
-                opened,
+                _behind_gate(examination),
                 examination.scenarios,
                 folder / "schedules",
                 replay=examination.replay,
                 progress=progress,
             )
         case 5:
-            assert examination.open_behind_gate is not None
-            opened = examination.open_behind_gate
             yield lambda: faults_check(
                 examination.name,
-                opened,
+                _behind_gate(examination),
                 examination.fault_plans,
                 folder / "schedules",
                 replay=examination.replay,
                 progress=progress,
             )
+
+
+def _behind_gate(examination: Examination) -> OpenService:
+    assert examination.open_behind_gate is not None
+    return examination.open_behind_gate

@@ -140,7 +140,7 @@ def reaches(report: Saved) -> Element:
 def violations(report: Saved) -> Element | None:
     """Each check that does not hold, with its evidence; None if all do."""
     found = [
-        _violation(place, check)
+        violation(place, check)
         for place, check in enumerate(report.checks)
         if check.counterexample is not None
     ]
@@ -150,13 +150,14 @@ def violations(report: Saved) -> Element | None:
     return parts.section("violations", title, found)
 
 
-def _violation(place: int, check: Check) -> Element:
+def violation(place: int, check: Check, *, is_folded: bool = True) -> Element:
+    """A check that does not hold, with its evidence; the text of what is drawn is folded, or is not."""
     evidence = parts.text(check.counterexample or "")
     return tag(
         "article",
         tag("h3", check.name, " ", parts.verdict(check.verdict)),
         [_drawing(each) for each in check.timelines],
-        parts.folded("The same as text", evidence) if check.timelines else evidence,
+        parts.folded("The same as text", evidence) if check.timelines and is_folded else evidence,
         id=f"violation-{place}",
         class_="violation",
     )

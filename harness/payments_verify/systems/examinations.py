@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import psycopg
+
 from payments_verify.binding import Binding
 from payments_verify.binding.coverage import traits_of, unchecked, why_not
 from payments_verify.called import command_line
@@ -18,6 +20,7 @@ from payments_verify.payments.service_under_test import OpenService
 from payments_verify.payments.traits import Traits
 from payments_verify.systems.background import statements_without_request
 from payments_verify.systems.empty_databases import empty_databases
+from payments_verify.systems.kept_http import secrets_of
 from payments_verify.systems.started import service_at, settle_clock, started_service, traits_when_started
 from pgweave.gate import Fault
 from pgweave.visible import without_passwords
@@ -44,6 +47,7 @@ def examination_at(url: str, binding: Binding, binding_file: Path | None = None)
         ],
         replay=_replay(["--url", url], None, binding_file),
         moves_clock=False,
+        secrets=secrets_of(binding),
     )
 
 
@@ -57,6 +61,7 @@ def examination_of(
     quick: bool = False,
     binding_file: Path | None = None,
     highest: int = max(LEVELS),
+    output_folder: Path | None = None,
 ) -> Iterator[Examination]:
     """A service that a command starts, over databases that the harness makes: every level.
 
@@ -68,6 +73,7 @@ def examination_of(
         quick: whether to leave out what takes longest.
         highest: the highest level that is going to be tried: what only those above need is not looked for.
         binding_file: where the binding was read, for the command line that replays a schedule.
+        output_folder: where what the service prints is kept.
 
     Raises:
         EmbeddedPostgresError: if no server can be started; the message says why and what to do.
@@ -75,7 +81,9 @@ def examination_of(
     with empty_databases(bin_dir, server) as new_database:
         binding, clock_stays = settle_clock(command, binding, new_database)
         traits = traits_when_started(binding)
-        open_service = partial(started_service, command, binding, new_database, ours=server is None)
+        open_service = partial(
+            started_service, command, binding, new_database, ours=server is None, output_folder=output_folder
+        )
         open_behind_gate = partial(open_service, behind_gate=True)
         left_out = [] if clock_stays is None else [f"the clock is not moved: {clock_stays}"]
         left_out += unchecked(binding, traits, has_database=True)
@@ -94,6 +102,8 @@ def examination_of(
             unchecked=left_out,
             replay=_replay(["--command", command], server, binding_file),
             moves_clock=traits.moves_clock,
+            secrets=secrets_of(binding),
+            postgres="" if output_folder is None else _version_of(new_database()),
         )
 
 
@@ -123,6 +133,11 @@ def _why_not_followed(binding: Binding, traits: Traits, open_behind_gate: OpenSe
         return "the service expires payments by itself: sweep.within"
     own = statements_without_request(open_behind_gate)
     return f"the service sends statements that no request asks for: {own[-1]}" if own else None
+
+
+def _version_of(dsn: str) -> str:
+    with psycopg.connect(dsn) as connection:
+        return str(connection.info.parameter_status("server_version"))
 
 
 def _replay(service: Sequence[str], server: str | None, binding_file: Path | None) -> str:

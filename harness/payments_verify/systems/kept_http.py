@@ -13,6 +13,7 @@ from payments_verify.binding import Binding
 from payments_verify.payments.observations import Invocation, Observation, Sender, UnreadableAnswerError
 from pgweave.service.exchange import exchanges_kept
 
+_CREDENTIALS = re.compile(r"authorization|cookie|token|secret|api-?key|password|signature", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
@@ -42,6 +43,14 @@ class KeepingSender:
 
 
 def secrets_of(binding: Binding) -> Mapping[str, str]:
-    """The values of the environment's variables that a binding names, each with its variable."""
+    """The values in requests that are not shown, and the variable of the environment for each.
+
+    They are those of variables that the binding names, and of header fields that carry credentials.
+    """
     names = _VARIABLE.findall(msgspec.json.encode(binding).decode())
-    return {value: name for name in names if (value := os.environ.get(name, ""))}
+    secrets = {value: name for name in names if (value := os.environ.get(name, ""))}
+    fields = [binding.service.headers, *(command.headers for command in binding.commands.values())]
+    for name, value in (pair for each in fields for pair in each.items()):
+        if _CREDENTIALS.search(name) and not re.search(r"[{}]", value):
+            secrets.setdefault(value, re.sub(r"\W", "_", name).upper())
+    return secrets

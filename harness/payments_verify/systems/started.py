@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 import httpx
@@ -57,6 +58,7 @@ async def started_service(
     *,
     behind_gate: bool = False,
     ours: bool = True,
+    output_folder: Path | None = None,
 ) -> AsyncIterator[ServiceUnderTest]:
     """A service that a command starts over a new and empty database.
 
@@ -66,6 +68,7 @@ async def started_service(
         new_database: makes an empty database, and gives its connection string.
         behind_gate: whether a gate stands before the database: for the service, its sweep and row holders.
         ours: whether the database's server is one that the harness has started on this machine.
+        output_folder: where what the service prints is kept, a file for each time that it is started.
 
     Raises:
         CommandError: the command did not come to serve.
@@ -75,7 +78,7 @@ async def started_service(
     async with AsyncExitStack() as stack:
         gate = await stack.enter_async_context(Gate.open(dsn, is_scheduling_point)) if behind_gate else None
         monitor = await stack.enter_async_context(Monitor.connect(dsn)) if behind_gate else None
-        output = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
+        output = stack.enter_context(_output(output_folder))
         of_service, of_harness = (dsn, dsn) if gate is None else (gate.tcp_dsn, gate.socket_dsn)
         environment = service_environment(binding.service.environment, of_service)
         running, set_clock = await _start(stack, command, binding, environment, dsn, output)
@@ -102,6 +105,14 @@ async def started_service(
             expected_http=partial(expected_answer, binding),
             secrets=secrets_of(binding),
         )
+
+
+def _output(folder: Path | None) -> IO[bytes]:
+    """A file for what the service prints, which is kept if there is a folder."""
+    if folder is None:
+        return tempfile.TemporaryFile()
+    folder.mkdir(parents=True, exist_ok=True)
+    return (folder / f"service-{len(list(folder.iterdir())) + 1}.out").open("w+b")
 
 
 @asynccontextmanager
