@@ -3,8 +3,10 @@
 from payments_verify.binding.client import BoundClient
 from payments_verify.binding.file import BindingFileError, default_binding, default_text, load, parse
 from payments_verify.binding.http import Http, HttpRequest, Response
+from payments_verify.binding.openapi import read_document
 from payments_verify.binding.own import outcomes_by_name, own_client
 from payments_verify.binding.requests import Names
+from payments_verify.binding.scaffold import scaffold
 from payments_verify.binding.sections import Binding, Clock, Locking, Sweep, Values
 from payments_verify.binding.variables import service_environment, with_variables
 
@@ -26,6 +28,8 @@ __all__ = [
     "outcomes_by_name",
     "own_client",
     "parse",
+    "read_document",
+    "scaffold",
     "service_environment",
     "with_variables",
 ]

@@ -91,6 +91,19 @@ def require_server(server: str, command: str | None) -> None:
         raise typer.BadParameter(str(error), param_hint="--server") from None
 
 
+def scaffold_of(file: Path) -> str:
+    """A first binding for the service of an OpenAPI document.
+
+    Raises:
+        typer.Exit: the file is none: the message is printed, and the exit code 2.
+    """
+    try:
+        return binding_file.scaffold(binding_file.read_document(file))
+    except binding_file.BindingFileError as error:
+        print_error(error)
+        raise no_verdict() from error
+
+
 def read_binding(file: Path | None) -> Binding:
     """The binding of a file; the default one for none, and for the name ``default``.
 

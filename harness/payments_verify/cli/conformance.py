@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from payments_verify import binding as binding_file
-from payments_verify.cli.bound_service import BindingFile, Server, examined
+from payments_verify.cli.bound_service import BindingFile, Server, examined, scaffold_of
 from payments_verify.cli.ends import keep_finished
 from payments_verify.cli.exits import leave
 from payments_verify.cli.options import PostgresBin
@@ -91,6 +91,14 @@ def conformance(
     show_binding: Annotated[
         bool, typer.Option("--show-binding", help="Print the default binding file, to begin one with.")
     ] = False,
+    scaffold: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            show_default=False,
+            help="Print a first binding, made from an OpenAPI document; '# ?' marks what it could not guess.",
+        ),
+    ] = None,
     postgres_bin: PostgresBin = None,
     server: Server = None,
     as_json: Annotated[
@@ -106,6 +114,9 @@ def conformance(
     """
     if show_binding:
         typer.echo(binding_file.default_text(), nl=False)
+        return
+    if scaffold is not None:
+        typer.echo(scaffold_of(scaffold), nl=False)
         return
     drawn = secrets.randbelow(1_000_000) if seed is None else seed
     asked: Sequence[int] = _asked(first, level or [], max(LEVELS))
