@@ -133,7 +133,7 @@ def test_what_only_the_gate_needs_is_not_looked_for_below_it(
     charges: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     charges("clock_timestamp()")
-    monkeypatch.setattr(examinations, "statements_without_request", lambda _gated: pytest.fail("watched"))
+    monkeypatch.setattr(examinations, "habits_of", lambda _gated: pytest.fail("watched"))
     with examination_of(CHARGES, load(BINDING), chosen_bin_dir(), quick=True, highest=3) as examination:
         assert examination.open_behind_gate is None
 

@@ -21,7 +21,7 @@ from payments_verify.cli import app
 from payments_verify.payments.checks import machine_check, windows_check
 from payments_verify.payments.scenario_check import ExploredScenario, explore_scenario
 from payments_verify.payments.scenarios import SCENARIOS
-from payments_verify.systems import empty_databases, started_service
+from payments_verify.systems import empty_databases, examination_of, started_service
 from pgweave.interleavings.source_dpor import SourceDPOR
 from tests.docs.pages import ROOT
 from tests.support.postgres import chosen_bin_dir
@@ -112,6 +112,16 @@ def test_a_request_that_joins_another_one_is_found_out_and_drawn(
     (file,) = (tmp_path / "schedules").glob("*.schedule.json")
     again = ["replay", str(file), "--command", COALESCING, "--binding", str(BINDING)]
     assert CliRunner().invoke(app, again).exit_code == 1
+
+
+def test_functions_whose_statements_are_one_step_are_named() -> None:
+    command = f"exec {sys.executable} {PEERS}/plpgsql/app.py"
+    with examination_of(command, load(BINDING), chosen_bin_dir(), quick=True) as examination:
+        named = [each for each in examination.unchecked if each.startswith("function ")]
+    assert [each.partition(":")[0] for each in named] == [
+        "function capture (levels 4 and 5)",
+        "function change (levels 4 and 5)",
+    ]
 
 
 @pytest.mark.long

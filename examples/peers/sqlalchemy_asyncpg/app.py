@@ -2,6 +2,8 @@
 
 One transaction decides a request: it locks the charge, looks up the answer that the token was given, asks the
 database for the time, and writes all of it. `BUG` leaves out the lock, or moves one of the others before it.
+With `CONTROL=version` nothing is locked: the charge and the time are read at once, an update is refused whose
+version of the charge is not the newest, and the request begins again.
 """
 
 import json
@@ -9,6 +11,7 @@ import os
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import wraps
 from uuid import UUID, uuid4
 
 import uvicorn
@@ -17,10 +20,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import DateTime, ExceptionContext, ForeignKey, Numeric, event, func, make_url, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm.attributes import flag_modified
+from sqlalchemy.orm.exc import StaleDataError
 
 BUG = os.environ.get("BUG", "")
+HAS_VERSIONS = os.environ.get("CONTROL") == "version"
 URL = (
     make_url(os.environ["DATABASE_URL"])
     .set(drivername="postgresql+asyncpg")
@@ -51,6 +58,8 @@ class Charge(Base):
     status: Mapped[str] = mapped_column(default="new")
     valid_till: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     paid: Mapped[Decimal | None] = mapped_column(Numeric(14, 2))
+    version: Mapped[int] = mapped_column(default=1)
+    __mapper_args__ = {"version_id_col": version} if HAS_VERSIONS else {}
 
 
 class CaptureRequest(Base):
@@ -97,11 +106,31 @@ async def malformed(_request, _error: RequestValidationError):
     return JSONResponse({"error": "bad_amount"}, 400)
 
 
-async def locked(session: AsyncSession, charge_id: UUID) -> Charge:
-    charge = await session.get(Charge, charge_id, with_for_update=BUG != "no-lock")
+def until_up_to_date(handle):
+    """Begin again where another request has changed the charge meanwhile, or has stored the token."""
+
+    @wraps(handle)
+    async def handled(*arguments, **named):
+        while True:
+            try:
+                return await handle(*arguments, **named)
+            except (StaleDataError, IntegrityError):
+                if not HAS_VERSIONS:
+                    raise
+
+    return handled
+
+
+async def locked(session: AsyncSession, charge_id: UUID) -> tuple[Charge, datetime | None]:
+    """The charge; without a lock also the time at which it was so."""
+    if HAS_VERSIONS:
+        at_once = select(Charge, clock.scalar_subquery()).where(Charge.id == charge_id)
+        charge, instant = (await session.execute(at_once)).one_or_none() or (None, None)
+    else:
+        charge, instant = await session.get(Charge, charge_id, with_for_update=BUG != "no-lock"), None
     if charge is None:
         raise Refused(404, "no_such_charge")
-    return charge
+    return charge, instant
 
 
 def shown(charge: Charge) -> dict:
@@ -132,9 +161,10 @@ async def read(charge_id: UUID):
 
 
 @app.post("/charges/{charge_id}/authorization")
+@until_up_to_date
 async def authorize(charge_id: UUID, body: Validity):
     async with Session.begin() as session:
-        charge = await locked(session, charge_id)
+        charge, _ = await locked(session, charge_id)
         if charge.status != "new":
             raise Refused(409, f"is_{charge.status}")
         charge.status = "authorized"
@@ -143,20 +173,24 @@ async def authorize(charge_id: UUID, body: Validity):
 
 
 @app.post("/charges/{charge_id}/capture")
+@until_up_to_date
 async def capture(charge_id: UUID, body: Total, x_request_token: str = Header()):
     async with Session.begin() as session:
         early = await session.scalar(clock) if BUG == "clock-before-lock" else None
         if BUG == "key-before-lock":
             known = await session.get(CaptureRequest, (charge_id, x_request_token))
-            charge = await locked(session, charge_id)
+            charge, _ = await locked(session, charge_id)
         else:
-            charge = await locked(session, charge_id)
+            charge, instant = await locked(session, charge_id)
+            early = early or instant
             known = await session.get(CaptureRequest, (charge_id, x_request_token))
         if known is not None and known.total != body.total:
             raise Refused(422, "token_was_used")
         if known is not None:
             return Response(known.answer, known.status, {"x-again": "yes"}, "application/json")
         status, result = decide(charge, body.total, early or await session.scalar(clock))
+        if HAS_VERSIONS and BUG != "refusal-unchecked":
+            flag_modified(charge, "status")  # a refusal too is only right for this version
         answer = json.dumps(result)
         values = {"charge_id": charge_id, "token": x_request_token, "total": body.total}
         session.add(CaptureRequest(**values, status=status, answer=answer))
@@ -175,9 +209,10 @@ def decide(charge: Charge, total: Decimal, now: datetime) -> tuple[int, dict]:
 
 
 @app.post("/charges/{charge_id}/cancel")
+@until_up_to_date
 async def cancel(charge_id: UUID):
     async with Session.begin() as session:
-        charge = await locked(session, charge_id)
+        charge, _ = await locked(session, charge_id)
         if charge.status != "authorized":
             raise Refused(409, f"is_{charge.status}")
         charge.status = "cancelled"
@@ -188,7 +223,7 @@ async def cancel(charge_id: UUID):
 async def expire():
     due = update(Charge).where(Charge.status == "authorized", Charge.valid_till <= func.clock_timestamp())
     async with Session.begin() as session:
-        await session.execute(due.values(status="cancelled"))
+        await session.execute(due.values(status="cancelled", version=Charge.version + 1))
 
 
 if __name__ == "__main__":

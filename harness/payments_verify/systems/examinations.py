@@ -16,9 +16,8 @@ from payments_verify.payments.conformance import Examination
 from payments_verify.payments.conformance_levels import LEVELS
 from payments_verify.payments.faults_check import FaultPlan
 from payments_verify.payments.scenarios import FAULT_SCENARIOS, ONE_CAPTURE, SCENARIOS, Scenario
-from payments_verify.payments.service_under_test import OpenService
 from payments_verify.payments.traits import Traits
-from payments_verify.systems.background import statements_without_request
+from payments_verify.systems.background import Habits, habits_of
 from payments_verify.systems.empty_databases import empty_databases
 from payments_verify.systems.kept_http import secrets_of
 from payments_verify.systems.started import service_at, settle_clock, started_service, traits_when_started
@@ -91,8 +90,16 @@ def examination_of(
         left_out += lacking
         not_followed = None
         if highest > _BLACK_BOX:
-            not_followed = _why_not_followed(binding, traits, open_behind_gate)
+            not_followed = _why_not_followed(binding, traits)
+            habits = habits_of(open_behind_gate) if not_followed is None else Habits()
+            if habits.without_request:
+                sent = habits.without_request[-1]
+                not_followed = f"the service sends statements that no request asks for: {sent}"
             left_out += [] if not_followed is None else [f"levels 4 and 5: {not_followed}"]
+            left_out += [
+                f"function {each} (levels 4 and 5): a call is one step, nothing comes between its statements"
+                for each in habits.functions
+            ]
         yield Examination(
             name=without_passwords(command),
             open_service=open_service,
@@ -125,14 +132,13 @@ def _races(
     return scenarios, plans, left_out
 
 
-def _why_not_followed(binding: Binding, traits: Traits, open_behind_gate: OpenService) -> str | None:
+def _why_not_followed(binding: Binding, traits: Traits) -> str | None:
     """Why the statements of a service cannot be told by request; ``None`` if they can."""
     if binding.ids.kind != "uuid":
         return "only ids that are UUIDs can be followed in statements"
     if traits.expires_within_s is not None:
         return "the service expires payments by itself: sweep.within"
-    own = statements_without_request(open_behind_gate)
-    return f"the service sends statements that no request asks for: {own[-1]}" if own else None
+    return None
 
 
 def _version_of(dsn: str) -> str:

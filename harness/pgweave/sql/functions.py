@@ -100,6 +100,23 @@ def is_followed(tokens: Sequence[Token]) -> bool:
     return True
 
 
+def functions_that_act(catalog: Catalog) -> list[str]:
+    """The names of users' functions that do more than compute, but for those that triggers call."""
+    fired = {trigger.function for table in catalog.tables.values() for trigger in table.triggers}
+    every = [function for named in catalog.functions.values() for function in named]
+    called = [each for each in every if (each.schema, each.name) not in fired]
+    return sorted({each.name for each in called if not _only_computes(each)})
+
+
+def _only_computes(function: Function) -> bool:
+    if function.source is None:
+        return function.language in ("c", "internal")
+    try:
+        return is_followed(scan(function.source))
+    except ScanError:
+        return False
+
+
 @lru_cache(maxsize=64)
 def _implicit(catalog: Catalog) -> Effects:
     """What operators, casts and domains may call without being named."""

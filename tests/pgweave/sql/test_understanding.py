@@ -15,6 +15,7 @@ from pgweave.sql.footprints import (
     is_scheduling_point,
     statement_footprint,
 )
+from pgweave.sql.functions import functions_that_act
 from tests.pgweave.sql.support import ONE, TWO, all_bound, lock, read
 from tests.support.postgres import Database
 
@@ -523,3 +524,7 @@ def test_a_value_written_in_another_form_is_the_same(catalog: Catalog) -> None:
 )
 def test_scheduling_points(sql: str, *, expected: bool) -> None:
     assert is_scheduling_point(sql) is expected
+
+
+def test_functions_that_do_more_than_compute_are_known_by_name(catalog: Catalog) -> None:
+    assert functions_that_act(catalog) == ["modern", "total"]
