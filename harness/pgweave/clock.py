@@ -161,7 +161,11 @@ class DatabaseClock:
 @asynccontextmanager
 async def _connected(conninfo: str) -> AsyncIterator[psycopg.AsyncConnection]:
     async with await psycopg.AsyncConnection.connect(
-        conninfo, autocommit=True, connect_timeout=_CONNECT_LIMIT_S, prepare_threshold=0
+        conninfo,
+        autocommit=True,
+        connect_timeout=_CONNECT_LIMIT_S,
+        prepare_threshold=0,
+        application_name="pgweave clock",
     ) as connection:
         found = await (await connection.execute("SELECT to_regclass('test_clock.latest')")).fetchone()
         if found is None or found[0] is None:

@@ -1,21 +1,28 @@
-"""What keeps a service's statements from being told apart: those that no request asks for, and functions."""
+"""What keeps statements from being told by request: others that none asks for, a way past the gate."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from uuid import uuid4
 
 import psycopg
 
-from payments_verify.payments.service_under_test import OpenService
+from payments_verify.payments.observations import Invocation, UnreadableAnswerError
+from payments_verify.payments.service_under_test import OpenService, ServiceUnderTest
 from pgweave.gate import HeldStatement, Session
 from pgweave.gate.proxy import PassAll
+from pgweave.scheduler import GatedDatabase
 from pgweave.service.command import CommandError
 from pgweave.sql.functions import functions_that_act
 
 _SETTLED_S = 0.5
 _WATCHED_S = 2.0
+_APART_S = 0.1
+_AMOUNT = 500
+_WINDOW = 60_000_000
 
 
 class _Watching(PassAll):
@@ -32,19 +39,33 @@ class _Watching(PassAll):
 
 @dataclass(frozen=True)
 class Habits:
-    """What was seen of a service that is asked nothing.
+    """What was seen of a service that was just started.
 
     Attributes:
-        without_request: the statements that it sends all the same.
+        without_request: the statements that it sends when it is asked nothing.
         functions: those of its database that do more than compute, and are no triggers: a call is one step.
+        past_the_gate: its connections to the database that do not lead through the gate.
     """
 
     without_request: Sequence[str] = ()
     functions: Sequence[str] = ()
+    past_the_gate: Sequence[str] = ()
+
+    @property
+    def why_not_followed(self) -> str | None:
+        """Why its statements cannot be told by request; ``None`` if they can, as far as it was seen."""
+        if self.without_request:
+            return f"the service sends statements that no request asks for: {self.without_request[-1]}"
+        if self.past_the_gate:
+            told = f"the service connects to its database past the gate: {self.past_the_gate[0]}"
+            return f"{told}; lead every connection by what DATABASE_URL says"
+        return None
 
 
 def habits_of(open_behind_gate: OpenService) -> Habits:
     """What a service that was just started, and is asked nothing, sends within two seconds, and may call.
+
+    Then it is asked for a capture, so that it connects wherever it does.
 
     Whatever keeps it from being started is left for those who examine it.
 
@@ -59,9 +80,39 @@ def habits_of(open_behind_gate: OpenService) -> Habits:
             assert service.database is not None
             service.database.gate.observer = watching
             await asyncio.sleep(_WATCHED_S)
-            return Habits(watching.seen, functions_that_act(service.database.catalog))
+            seen = tuple(watching.seen)
+            await _ask(service)
+            past = await _past_the_gate(service.database)
+            return Habits(seen, functions_that_act(service.database.catalog), past)
 
     try:
         return asyncio.run(watch())
     except (CommandError, psycopg.Error):
         return Habits()
+
+
+async def _ask(service: ServiceUnderTest) -> None:
+    """Ask for a capture; what is answered is for others to judge."""
+    payment = str(uuid4())
+    amount = min(_AMOUNT, service.traits.max_amount)
+    for f, arguments in (
+        ("create", {"amount": amount}),
+        ("authorize", {"window": service.traits.window(_WINDOW)}),
+        ("capture", {"key": "k1", "amount": amount}),
+        ("read", {}),
+    ):
+        with suppress(UnreadableAnswerError):
+            await service.client.send(Invocation(f, {"payment": payment, **arguments}))
+
+
+async def _past_the_gate(database: GatedDatabase) -> Sequence[str]:
+    """The connections that do not lead through the gate. Each is seen twice: it may just end."""
+    found: Mapping[int, str] = {}
+    for look in range(2):
+        await asyncio.sleep(_APART_S)
+        sessions = database.gate.sessions
+        seen = await database.monitor.strangers(session.pid for session in sessions)
+        if any(session.pid == 0 for session in sessions):
+            return ()  # one of them is the gate's, and the server has not said yet which
+        found = {pid: told for pid, told in seen.items() if look == 0 or pid in found}
+    return tuple(found.values())

@@ -92,9 +92,7 @@ def examination_of(
         if highest > _BLACK_BOX:
             not_followed = _why_not_followed(binding, traits)
             habits = habits_of(open_behind_gate) if not_followed is None else Habits()
-            if habits.without_request:
-                sent = habits.without_request[-1]
-                not_followed = f"the service sends statements that no request asks for: {sent}"
+            not_followed = not_followed or habits.why_not_followed
             left_out += [] if not_followed is None else [f"levels 4 and 5: {not_followed}"]
             left_out += [
                 f"function {each} (levels 4 and 5): a call is one step, nothing comes between its statements"

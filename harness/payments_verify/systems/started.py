@@ -198,7 +198,7 @@ async def _start(
         return running, _leave_the_clock
     assert binding.clock.set is not None
     statement = binding.clock.set.replace("%", "%%").replace("{now}", "%s").encode()
-    opening = await psycopg.AsyncConnection.connect(direct, autocommit=True)
+    opening = await psycopg.AsyncConnection.connect(direct, autocommit=True, application_name="pgweave clock")
     connection = await stack.enter_async_context(opening)
 
     async def set_clock(now: int) -> None:

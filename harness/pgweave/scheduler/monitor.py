@@ -40,6 +40,13 @@ _WAITING_FOR = b"""
     WHERE NOT mine.granted AND other.granted AND mine.pid = ANY($1::int[])
       AND other.pid = ANY(pg_blocking_pids(mine.pid))
 """
+# Whatever the harness opens itself has a name that begins so. On Citus, nodes connect to one another.
+_STRANGERS = b"""
+    SELECT pid, application_name, coalesce(host(client_addr), 'a socket') FROM pg_stat_activity
+    WHERE datname = current_database() AND backend_type = 'client backend'
+      AND application_name NOT LIKE 'pgweave %' AND application_name NOT LIKE 'citus_%'
+      AND NOT pid = ANY($1::int[])
+"""
 
 
 class Monitor:
@@ -98,6 +105,14 @@ class Monitor:
         """For each of the server processes, which ones hold what it waits for."""
         rows = await (await self._cursor.execute(self._waiting_for, [list(pids)])).fetchall()
         return {one: frozenset(other for each, other in rows if each == one) for one, _ in rows}
+
+    async def strangers(self, known: Iterable[int]) -> Mapping[int, str]:
+        """The clients of the database that are none of these server processes, for people."""
+        rows = await (await self._cursor.execute(_STRANGERS, [list(known)])).fetchall()
+        return {
+            pid: f"a connection of {name or 'no name'} from {there} (server process {pid})"
+            for pid, name, there in rows
+        }
 
     async def is_alive(self, pid: int) -> bool:
         """Whether there is a server process of that number."""
