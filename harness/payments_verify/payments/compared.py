@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from typing import Any
 from uuid import uuid4
@@ -66,6 +67,7 @@ class ComparedCalls:
         self.trace = Trace()
         self.commands: list[str] = []
         self.http: list[HttpStep] = []
+        self._has_failed = False
         self._keys = count()
         self._taken = self._client = 0
         self.tally.begin_example()
@@ -109,6 +111,22 @@ class ComparedCalls:
                     key=key,
                     amount=attempt.amount,
                 )
+
+    def surface_agrees(self) -> None:
+        """What the service shows beside outcomes, its list and its counters, is what was answered.
+
+        Raises:
+            MismatchError: it is not.
+        """
+        if self.system.surface is None or self._has_failed:
+            return
+        self._note("surface_agrees")
+        stored = [payment for payment, record in self.records.items() if record.payment is not None]
+        for look in (partial(self.system.surface.lists, stored), self.system.surface.counters):
+            complaint = self.runner.run(look())
+            if complaint is not None:
+                self.http.append(HttpStep("harness", "look at the list and the metrics", complaint))
+                raise self._mismatch(complaint, breaks=frozenset({complaint.partition(":")[0]}))
 
     def authorized(self, amount: int, window: int = 60 * SECOND) -> str:
         """Create and authorize a payment."""
@@ -239,6 +257,7 @@ class ComparedCalls:
         try:
             self.runner.run(self.system.require_answered(asked, observed))
         except EndedError as ended:
+            self._has_failed = True
             told = MismatchError(f"{ended}", (), self.commands, http=self._http())
             self.tally.keep_end(told, ended.end)
             raise NoMoreProgramsError from None
@@ -272,6 +291,7 @@ class ComparedCalls:
     def _mismatch(
         self, what: str, operations: Sequence[Operation] = (), breaks: frozenset[str] = frozenset()
     ) -> MismatchError:
+        self._has_failed = True
         return self.tally.kept(MismatchError(what, operations, self.commands, breaks, self._http()))
 
     def _http(self) -> HttpRun:

@@ -159,6 +159,10 @@ class PaymentMachine(ComparedCalls, RuleBasedStateMachine):
         self.move_to_the_end_of_the_window(payment, offset)
         self.expire()
 
+    def teardown(self) -> None:
+        """At its end, what the service shows beside outcomes is what was answered."""
+        self.surface_agrees()
+
     @invariant()
     def everything_visible_agrees(self) -> None:
         """Every payment, its attempts, and each used key's answer are the model's."""

@@ -69,7 +69,9 @@ def _run_input_programs(calls: type[ComparedCalls]) -> MismatchError | None:
     try:
         for name, run in input_programs(calls.system.traits).items():
             if calls.reuses_keys or not needs_keys(name):
-                run(calls())
+                program = calls()
+                run(program)
+                program.surface_agrees()
     except MismatchError as mismatch:
         return mismatch
     except NoMoreProgramsError:

@@ -8,11 +8,11 @@ that it opens itself.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from textwrap import indent
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from payments_verify.payments.http_steps import Expected, HttpRun
 from payments_verify.payments.observations import Observation, Sender
@@ -72,6 +72,22 @@ def with_output(told: str, printed: str) -> str:
     )
 
 
+class Surface(Protocol):
+    """What a service shows beside the outcomes of commands. Nothing is under way when it is asked.
+
+    A complaint begins with the invariant that is broken, and a colon.
+    """
+
+    async def counters(self) -> str | None:
+        """How its counters differ from what was answered."""
+
+    async def lists(self, payments: Collection[str], /) -> str | None:
+        """How its lists differ from these payments."""
+
+    async def race(self) -> str | None:
+        """What goes wrong in its lists while others create payments and move them."""
+
+
 OpenRowHolder: TypeAlias = Callable[[], AbstractAsyncContextManager[RowHolder]]
 
 
@@ -96,6 +112,7 @@ class ServiceUnderTest:
         printed: the end of its own output; empty where the harness does not have it.
         expected_http: the HTTP answer that stands for what the model answers to a command.
         secrets: values in its requests that are not shown, and the environment's variable that has each.
+        surface: what it shows beside outcomes; ``None`` where the harness does not know.
     """
 
     name: str
@@ -112,6 +129,7 @@ class ServiceUnderTest:
     printed: Callable[[], str] = prints_nothing
     expected_http: Expected = lambda _f, _answer: ""
     secrets: Mapping[str, str] = field(default_factory=dict)
+    surface: Surface | None = None
 
     @property
     def client(self) -> Sender:

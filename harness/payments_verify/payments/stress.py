@@ -29,6 +29,7 @@ from pgweave.history.recorder import Recorder
 
 _CHECK_BUDGET_S = 60.0
 _LIGHT_EVERY = 3
+_ROUNDS_TO_A_RACE_OF_LISTS = 20
 
 
 async def stress(
@@ -60,6 +61,7 @@ async def stress(
         path = folder / f"stress-{seed}-{number:04}.jsonl"
         rng = random.Random(f"{seed}/{number}")  # noqa: S311 - draws a workload, keeps no secret
         await _round(system, path, rng, load or (LIGHT if number % _LIGHT_EVERY == 1 else Load()), report)
+        await _look_beside(system, number, report)
         report.rounds += 1
         report.seconds = time.perf_counter() - started
         if progress is not None:
@@ -67,6 +69,15 @@ async def stress(
         if report.violation is not None or report.ended:
             break
     return report
+
+
+async def _look_beside(system: ServiceUnderTest, number: int, report: StressReport) -> None:
+    """See that counters are what was answered, and now and then that lists are right while others write."""
+    if system.surface is None or report.violation is not None or report.ended:
+        return
+    if number % _ROUNDS_TO_A_RACE_OF_LISTS == 0:
+        report.violation = await system.surface.race()
+    report.violation = report.violation or await system.surface.counters()
 
 
 async def _round(

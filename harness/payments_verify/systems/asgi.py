@@ -62,7 +62,10 @@ class ApplicationClient:
             error = raised
         if call.status is None:
             raise httpx.RemoteProtocolError("the application ended without a response") from error
-        named = {name.decode("latin-1"): value.decode("latin-1") for name, value in call.headers}
+        named: dict[str, str] = {}
+        for field, given in call.headers:
+            name, value = field.decode("latin-1"), given.decode("latin-1")
+            named[name] = f"{named[name]}, {value}" if name in named else value
         return ApplicationResponse(call.status, named, bytes(call.content))
 
     def _encoded(self, path: str, json: Mapping[str, Any]) -> bytes:

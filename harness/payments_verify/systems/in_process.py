@@ -12,10 +12,12 @@ from payments_core.application.use_cases import ExpirePayments
 from payments_core.domain.values import MAX_STORED_REFUSALS
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
+from payments_verify.binding import own_client
 from payments_verify.payments.row_holders import SqlRowHolder
 from payments_verify.payments.service_under_test import ServiceUnderTest
 from payments_verify.payments.traits import EVERYTHING
-from payments_verify.systems.application import application_client
+from payments_verify.surface import FirstAnswers, OwnSurface
+from payments_verify.systems.application import witnessed
 from payments_verify.systems.logs import only_errors_logged
 from payments_verify.systems.memory_store import InMemoryPaymentStore
 from pgweave.clock import DatabaseClock
@@ -33,13 +35,16 @@ async def in_memory(max_stored_refusals: int = MAX_STORED_REFUSALS) -> AsyncIter
 
     store = InMemoryPaymentStore(lambda: instant[0])
     with only_errors_logged():
+        answers: FirstAnswers = {}
+        witnesses = [witnessed(store, max_stored_refusals, answers) for _ in range(2)]
         yield ServiceUnderTest(
             "in memory",
-            tuple(application_client(store, max_stored_refusals) for _ in range(2)),
+            tuple(map(own_client, witnesses)),
             set_clock,
             partial(expire_batch, store),
             traits=replace(EVERYTHING, max_stored_refusals=max_stored_refusals),
             is_new=True,
+            surface=OwnSurface(witnesses),
         )
 
 
@@ -63,13 +68,16 @@ async def in_process(
         ):
             # Two that share nothing but the database, as two processes do: each sees what the other leaves.
             stores = [postgres_store(pool) for pool in (first, second)]
+            answers: FirstAnswers = {}
+            witnesses = [witnessed(store, max_stored_refusals, answers) for store in stores]
             yield ServiceUnderTest(
                 "in process, PostgreSQL",
-                tuple(application_client(store, max_stored_refusals) for store in stores),
+                tuple(map(own_client, witnesses)),
                 clock.set,
                 partial(expire_batch, stores[0]),
                 partial(SqlRowHolder.connect, own),
                 traits=replace(EVERYTHING, max_stored_refusals=max_stored_refusals),
+                surface=OwnSurface(witnesses),
             )
 
 

@@ -18,10 +18,11 @@ import httpx
 from payments_core.entrypoints import tokens
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
-from payments_verify.binding import BoundClient, own_client
+from payments_verify.binding import own_client
 from payments_verify.payments.row_holders import SqlRowHolder
 from payments_verify.payments.service_under_test import ServiceUnderTest
 from payments_verify.payments.traits import EVERYTHING
+from payments_verify.surface import FirstAnswers, OwnSurface, Witness
 from payments_verify.systems.in_process import expire_batch
 from pgweave.clock import DatabaseClock
 from pgweave.service.http_client import http_client
@@ -59,7 +60,8 @@ async def servers(
     async with AsyncExitStack() as stack:
         token, digest = tokens.make()
         urls = [await stack.enter_async_context(server_process(dsn, digest, each)) for each in sweeps]
-        clients = [await stack.enter_async_context(_client(url, token)) for url in urls]
+        first: FirstAnswers = {}
+        witnesses = [await stack.enter_async_context(_witness(url, token, first)) for url in urls]
         own = direct or dsn
         clock = await stack.enter_async_context(DatabaseClock.connect(own))
         pool = await stack.enter_async_context(make_pool(Settings(database_url=own)))
@@ -67,11 +69,12 @@ async def servers(
         name = f"{count} server process{'es' if count > 1 else ''}"
         yield ServiceUnderTest(
             name,
-            tuple(clients),
+            tuple(map(own_client, witnesses)),
             clock.set,
             partial(expire_batch, store),
             partial(SqlRowHolder.connect, own),
             traits=replace(EVERYTHING, expires_within_s=_SWEPT_LIMIT_S if sweep_every_s else None),
+            surface=OwnSurface(witnesses),
         )
 
 
@@ -143,7 +146,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 @asynccontextmanager
-async def _client(url: str, token: str) -> AsyncIterator[BoundClient]:
+async def _witness(url: str, token: str, first: FirstAnswers) -> AsyncIterator[Witness]:
     headers = {"Authorization": f"Bearer {token}"}
     async with http_client(url, limit_s=_REQUEST_LIMIT_S, headers=headers, connections_kept=100) as http:
-        yield own_client(http)
+        yield Witness(http, first)

@@ -1,0 +1,9 @@
+"""What this repository's service shows beside outcomes: headers, problem types, lists, counters.
+
+Another service's is not known: its binding says what an answer means, and nothing of the rest.
+"""
+
+from payments_verify.surface.own import OwnSurface
+from payments_verify.surface.witness import FirstAnswers, Witness
+
+__all__ = ["FirstAnswers", "OwnSurface", "Witness"]

@@ -1,0 +1,108 @@
+"""What an answer's header fields and problem document have to be, by what was asked and answered."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from payments_verify.binding import Response
+
+PER_REQUEST = frozenset({"x-request-id", "idempotent-replayed"})
+"""The fields of a repeated answer that may differ from the first: whose it is, and that it is one."""
+
+_PER_HOP = frozenset({"date", "connection", "keep-alive"})
+"""Fields of the server or the connection, not of the answer."""
+
+_ALWAYS = frozenset({"content-type", "content-length", "x-request-id", "x-content-type-options"})
+_PROBLEM = "application/problem+json"
+_LIST = re.compile(r"/payments(/[^/]+/captures)?(\?.*)?")
+_TITLES: Mapping[str, tuple[int, str]] = {
+    "idempotency_key_malformed": (400, "The Idempotency-Key header is malformed"),
+    "idempotency_key_missing": (400, "The Idempotency-Key header is missing"),
+    "invalid_payment_id": (400, "The payment id is not a UUID"),
+    "malformed_json": (400, "The body is not JSON"),
+    "payment_not_found": (404, "There is no such payment"),
+    "already_authorized": (409, "The payment is authorized already"),
+    "already_captured": (409, "The payment is captured already"),
+    "capture_window_expired": (409, "The capture window has ended"),
+    "not_authorized": (409, "The payment is not authorized"),
+    "payment_failed": (409, "The payment has failed"),
+    "payment_id_conflict": (409, "The payment id is taken"),
+    "amount_mismatch": (422, "The amount is not the authorized amount"),
+    "idempotency_key_reused": (422, "The idempotency key belongs to another request"),
+    "invalid_query": (422, "The query string is not valid"),
+    "invalid_request": (422, "The request's content is not valid"),
+    "too_many_refusals": (429, "Too many refusals of the payment are stored"),
+    "deadline_exceeded": (503, "The request took too long"),
+    "overloaded": (503, "Too many requests at once"),
+    "payment_busy": (503, "Others hold the payment"),
+    "unavailable": (503, "The service cannot answer now"),
+}
+
+
+def fields_of(response: Response) -> dict[str, str]:
+    """The header fields of an answer itself, by name in lower case."""
+    return {name.lower(): value for name, value in response.headers.items() if name.lower() not in _PER_HOP}
+
+
+def complaints(method: str, path: str, response: Response) -> Iterator[str]:
+    """What is wrong with an answer beside its outcome, if anything is.
+
+    Args:
+        method: of the request.
+        path: of the request, with its query.
+        response: the answer.
+
+    Raises:
+        msgspec.MsgspecError: its body is not JSON.
+    """
+    document = msgspec.json.decode(response.content)
+    fields = fields_of(response)
+    expected = _expected(method, path, response.status_code, document)
+    for name in expected.keys() | (fields.keys() - _ALWAYS - PER_REQUEST):
+        if fields.get(name) != expected.get(name):
+            yield f"header {name}: expected {expected.get(name)!r}, got {fields.get(name)!r}"
+    if missing := _ALWAYS - fields.keys():
+        yield f"no header {', '.join(sorted(missing))}"
+    if int(fields.get("content-length", -1)) not in (-1, len(response.content)):
+        yield f"content-length is {fields['content-length']}, of {len(response.content)} bytes"
+    if response.status_code >= 400:
+        yield from _of_problem(response.status_code, document)
+
+
+def _expected(method: str, path: str, status: int, document: Any) -> dict[str, str]:  # noqa: ANN401
+    """The fields whose values are known; no others may be there, but for those that every answer has."""
+    is_success = status < 400
+    expected = {
+        "content-type": "application/json" if is_success else _PROBLEM,
+        "x-content-type-options": "nosniff",
+    }
+    if method == "GET" and is_success:
+        expected["cache-control"] = "no-store"
+        following = document.get("next") if _LIST.fullmatch(path) else None
+        if following is not None:
+            base, _, query = path.partition("?")
+            limit = re.search(r"(?:^|&)limit=(\d+)", query)
+            expected["link"] = f'<{base}?limit={limit[1] if limit else 50}&after={following}>; rel="next"'
+    if status == 201 and not path.endswith("/captures"):
+        expected["location"] = f"/payments/{document['id']}"
+    if status == 503:
+        expected["retry-after"] = "1"
+    return expected
+
+
+def _of_problem(status: int, document: Any) -> Iterator[str]:  # noqa: ANN401
+    name = str(document.get("type")).removeprefix("/problems/")
+    known = _TITLES.get(name)
+    if known is None:
+        yield f"problem type {document.get('type')!r} is none of the contract's"
+    elif (known, status) != ((document.get("status"), document.get("title")), known[0]):
+        yield (
+            f"problem {name}: expected status {known[0]} and title {known[1]!r}, got {status}, and in the "
+            f"document {document.get('status')} and {document.get('title')!r}"
+        )
+    if not document.get("detail"):
+        yield f"problem {name} has no detail"

@@ -1,0 +1,63 @@
+"""The service's metrics against what was answered: each request and each capture is counted once."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import TypeVar
+
+from payments_verify.surface.witness import Witness
+
+_SETTLED_S = 2.0
+"""How long an answer that was read may be uncounted, in seconds: 10 ms, and some."""
+
+_Each = TypeVar("_Each", str, tuple[str, str, str])
+_SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
+_LABEL = re.compile(r'(\w+)="([^"]*)"')
+
+
+async def wrong_counters(witness: Witness) -> str | None:
+    """How a process's metrics differ from what it answered; ``None`` if they do not.
+
+    Nothing may be under way.
+    """
+    if not witness.is_whole:
+        return None
+    loop = asyncio.get_running_loop()
+    until = loop.time() + _SETTLED_S
+    while True:
+        answer = await witness.http.request("GET", "/metrics", headers={}, json=None)
+        wrong = "; ".join(_differences(witness, answer.text))
+        if not wrong or loop.time() > until:
+            return f"I12: the metrics do not say what was answered: {wrong}" if wrong else None
+        await asyncio.sleep(0.01)
+
+
+def _differences(witness: Witness, text: str) -> Iterator[str]:
+    requests: Counter[tuple[str, str, str]] = Counter()
+    captures: dict[str, Counter[str]] = {
+        "payments_captures": Counter(),
+        "payments_capture_replays": Counter(),
+    }
+    in_flight = 0.0
+    for name, labels, value in _SAMPLE.findall(text):
+        of = dict(_LABEL.findall(labels))
+        if name == "payments_http_request_duration_seconds_count" and of["route"].startswith("/payments"):
+            requests[of["method"], of["route"], of["status"]] += int(float(value))
+        elif name == "payments_http_requests_in_flight":
+            in_flight = float(value)
+        elif (counter := captures.get(name.removesuffix("_total"))) is not None and name.endswith("_total"):
+            counter[of["outcome"]] += int(float(value))
+    yield from _unequal("requests", witness.requests, requests)
+    yield from _unequal("captures decided", witness.decided, captures["payments_captures"])
+    yield from _unequal("captures repeated", witness.repeated, captures["payments_capture_replays"])
+    if in_flight != 1:  # the request for the metrics
+        yield f"requests in flight: expected 1, got {in_flight:g}"
+
+
+def _unequal(what: str, answered: Counter[_Each], told: Counter[_Each]) -> Iterator[str]:
+    for each in sorted(answered.keys() | told.keys()):
+        if answered[each] != told[each]:
+            yield f"{what}: {each}: {answered[each]} were answered, {told[each]} are counted"

@@ -1,0 +1,119 @@
+"""The list of payments, page by page, against the payments, also while others create and move them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+
+from payments_verify.binding import Http
+
+_ORDER = ("pending", "authorized", "captured", "failed")
+_MOST_PAGES = 10_000
+
+Document = Mapping[str, Any]
+
+
+async def walk(http: Http, limit: int, after: str | None = None) -> tuple[list[Document], str | None]:
+    """The payments from a place on, page by page, and the place where the last page begins."""
+    found: list[Document] = []
+    for _ in range(_MOST_PAGES):
+        place = "" if after is None else f"&after={after}"
+        page = await _get(http, f"/payments?limit={limit}{place}")
+        found += page["payments"]
+        if len(page["payments"]) > limit or (len(page["payments"]) < limit and page["next"] is not None):
+            return [*found, *found], after  # a page of another length is told of as a list with doubles
+        if page["next"] is None:
+            return found, after
+        after = page["next"]
+    return found, after
+
+
+def wrong_order(found: Sequence[Document]) -> Iterator[str]:
+    """What is wrong with a list by itself: a payment that is there twice, or out of order."""
+    twice = [each for each, times in Counter(item["id"] for item in found).items() if times > 1]
+    if twice:
+        yield f"{len(twice)} payments are in the list twice, as {twice[0]}"
+    created = [item["created_at"] for item in found]
+    if created != sorted(created):
+        yield "the list is not in order of creation"
+
+
+async def wrong_list(http: Http, found: Sequence[Document], payments: Collection[str]) -> str | None:
+    """How a list differs from the payments that have to be in it; ``None`` if it does not."""
+    listed = {item["id"]: item for item in found}
+    wrong = [*wrong_order(found)]
+    for payment in payments:
+        alone = dict(await _get(http, f"/payments/{payment}"))
+        del alone["as_of"]
+        if payment not in listed:
+            wrong.append(f"payment {payment} is not in the list")
+        elif listed[payment] != alone:
+            wrong.append(f"payment {payment} is {alone}, and in the list {listed[payment]}")
+    return f"I8: {'; '.join(wrong)}" if wrong else None
+
+
+async def wrong_while_others_write(processes: Sequence[Http], payments: int = 12) -> str | None:
+    """What goes wrong in a list that is walked while others create payments, and move them.
+
+    What was acknowledged before a walk began is in it once, as it was acknowledged or later.
+
+    Args:
+        processes: of the service; each creates and walks.
+        payments: how many each creates.
+    """
+    acknowledged: dict[str, str] = {}
+    everything, _ = await walk(processes[0], 200)
+    limit = max(2, len(everything) // 12)
+    writers = [asyncio.ensure_future(_write(http, payments, acknowledged)) for http in processes]
+
+    async def walks(http: Http) -> str | None:
+        is_last = False
+        while True:
+            before = dict(acknowledged)
+            found, _ = await walk(http, limit)
+            wrong = [*wrong_order(found), *_missed(found, before)]
+            if wrong or is_last:
+                return f"I8: while others write: {'; '.join(wrong)}" if wrong else None
+            is_last = all(writer.done() for writer in writers)
+
+    try:
+        told = await asyncio.gather(*map(walks, processes))
+    finally:
+        await asyncio.gather(*writers)
+    return next(filter(None, told), None)
+
+
+def _missed(found: Sequence[Document], acknowledged: Mapping[str, str]) -> Iterator[str]:
+    listed = {item["id"]: item["state"] for item in found}
+    for payment, state in acknowledged.items():
+        if payment not in listed:
+            yield f"payment {payment} was acknowledged, and is not in the list"
+        elif _ORDER.index(listed[payment]) < _ORDER.index(state):
+            yield f"payment {payment} was acknowledged as {state}, and is {listed[payment]} in the list"
+
+
+async def _write(http: Http, payments: int, acknowledged: dict[str, str]) -> None:
+    """Create payments, every other one authorized and voided: nothing is left for a sweep."""
+    for number in range(payments):
+        payment = str(uuid4())
+        steps: list[tuple[str, str, Document]] = [("PUT", "", {"amount_cents": 7})]
+        if number % 2:
+            steps += [
+                ("POST", "/authorize", {"capture_window_seconds": 60}),
+                ("POST", "/fail", {"reason": "voided"}),
+            ]
+        for method, end, body in steps:
+            answer = await http.request(method, f"/payments/{payment}{end}", headers={}, json=body)
+            if answer.status_code < 300:
+                acknowledged[payment] = msgspec.json.decode(answer.content)["state"]
+
+
+async def _get(http: Http, path: str) -> dict[str, Any]:
+    answer = await http.request("GET", path, headers={}, json=None)
+    document: dict[str, Any] = msgspec.json.decode(answer.content)
+    return document

@@ -1,0 +1,56 @@
+"""The surface of this repository's service: its lists and counters, over the witnesses of its processes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from itertools import cycle
+
+from payments_verify.payments.observations import UnreadableAnswerError
+from payments_verify.surface.counters import wrong_counters
+from payments_verify.surface.lists import walk, wrong_list, wrong_while_others_write
+from payments_verify.surface.witness import Witness
+
+_LIMITS = (1, 2, 3, 50, 200)
+"""Lengths of pages: payments of one instant stand on both sides of a page's end."""
+
+
+class OwnSurface:
+    """What is compared when nobody asks for anything.
+
+    Args:
+        witnesses: of the service's processes.
+    """
+
+    def __init__(self, witnesses: Sequence[Witness]) -> None:
+        self._witnesses = witnesses
+        self._processes = cycle(witnesses)
+        self._limits = cycle(_LIMITS)
+        self._after: str | None = None
+
+    async def counters(self) -> str | None:
+        """How the metrics differ from what was answered; ``None`` if they do not."""
+        for witness in self._witnesses:
+            if (wrong := await wrong_counters(witness)) is not None:
+                return wrong
+        return None
+
+    async def lists(self, payments: Collection[str]) -> str | None:
+        """How the list differs from these payments; ``None`` if it does not.
+
+        It is walked from where it ended the last time: payments are new, unless the clock went back.
+        """
+        http = next(self._processes)
+        try:
+            found, self._after = await walk(http, next(self._limits), self._after)
+            if not {item["id"] for item in found}.issuperset(payments):
+                found, self._after = await walk(http, _LIMITS[-1])
+            return await wrong_list(http, found, payments)
+        except UnreadableAnswerError as error:
+            return f"I8: {error}"
+
+    async def race(self) -> str | None:
+        """What goes wrong in lists while others write; ``None`` if nothing does."""
+        try:
+            return await wrong_while_others_write(self._witnesses)
+        except UnreadableAnswerError as error:
+            return f"I8: {error}"

@@ -1,0 +1,126 @@
+"""A witness between clients and a process of the service: it counts answers, and knows the contract."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from payments_verify.binding import Http, Response
+from payments_verify.payments.observations import UnreadableAnswerError
+from payments_verify.surface.answers import PER_REQUEST, complaints, fields_of
+
+_TEMPLATES = (
+    (re.compile(r"/payments"), "/payments"),
+    (re.compile(r"/payments/[^/]+"), "/payments/{payment_id}"),
+    (re.compile(r"/payments/[^/]+/captures"), "/payments/{payment_id}/captures"),
+    (re.compile(r"/payments/[^/]+/authorize"), "/payments/{payment_id}/authorize"),
+    (re.compile(r"/payments/[^/]+/fail"), "/payments/{payment_id}/fail"),
+)
+_RECORDED = frozenset(
+    {
+        "captured",
+        "not_authorized",
+        "already_captured",
+        "payment_failed",
+        "capture_window_expired",
+        "amount_mismatch",
+    }
+)
+_FAILED = 500
+
+FirstAnswers = dict[tuple[str, str], tuple[int, dict[str, str], bytes]]
+"""The first answer under each key of a payment, by path and key: status, header fields, body."""
+
+
+class Witness:
+    """Carries requests to one process, and holds each answer to the contract.
+
+    Args:
+        http: carries them on.
+        first: the first answers, which all processes repeat.
+
+    Attributes:
+        requests: how often each method, route and status was answered.
+        decided: captures that were decided, by outcome.
+        repeated: captures that were answered with the stored answer, by outcome.
+        is_whole: whether every request was answered: what a lost one has done is not known.
+    """
+
+    def __init__(self, http: Http, first: FirstAnswers | None = None) -> None:
+        self.http = http
+        self._first = {} if first is None else first
+        self.requests: Counter[tuple[str, str, str]] = Counter()
+        self.decided: Counter[str] = Counter()
+        self.repeated: Counter[str] = Counter()
+        self.is_whole = True
+
+    async def request(
+        self, method: str, path: str, /, *, headers: Mapping[str, str], json: Mapping[str, Any] | None
+    ) -> Response:
+        """Send a request, and look at its answer.
+
+        Raises:
+            UnreadableAnswerError: the answer is not what the contract says, beside its outcome.
+        """
+        try:
+            response = await self.http.request(method, path, headers=headers, json=json)
+        except BaseException:
+            self.is_whole = False
+            raise
+        route = _route(path)
+        if route is None:
+            return response
+        self.requests[method, route, str(response.status_code)] += 1
+        if response.status_code >= _FAILED and not response.content:
+            return response
+        try:
+            wrong = [*complaints(method, path, response), *self._of_key(path, headers, response)]
+        except (msgspec.MsgspecError, AttributeError, KeyError) as error:
+            wrong = [str(error)]
+        if wrong:
+            raise UnreadableAnswerError(f"{method} {path}, {response.status_code}: {'; '.join(wrong)}")
+        return response
+
+    def _of_key(self, path: str, headers: Mapping[str, str], response: Response) -> Iterator[str]:
+        """What is wrong with the answer to a capture as the first under its key, or a repeated one."""
+        flag = response.headers.get("idempotent-replayed")
+        outcome = _outcome_of_capture(path, headers, response)
+        if outcome not in _RECORDED:
+            if flag is not None:
+                yield f"Idempotent-Replayed is {flag!r}, of an answer that is stored under no key"
+            return
+        if flag not in (None, "true"):
+            yield f"Idempotent-Replayed is {flag!r}"
+        (self.decided if flag is None else self.repeated)[outcome] += 1
+        fields = {name: each for name, each in fields_of(response).items() if name not in PER_REQUEST}
+        seen = (response.status_code, fields, response.content)
+        first = self._first.setdefault((path, canonical(headers["Idempotency-Key"])), seen)
+        if first != seen:
+            yield f"under this key the first answer was {_shown(first)}, and now it is {_shown(seen)}"
+
+
+def canonical(key: str) -> str:
+    """The key that a header's value means: of a quoted string, what is quoted."""
+    text = key.strip(" \t")
+    return re.sub(r"\\(.)", r"\1", text[1:-1]) if text.startswith('"') else text
+
+
+def _route(path: str) -> str | None:
+    base = path.partition("?")[0]
+    return next((template for pattern, template in _TEMPLATES if pattern.fullmatch(base)), None)
+
+
+def _outcome_of_capture(path: str, headers: Mapping[str, str], response: Response) -> str | None:
+    if not path.endswith("/captures") or "Idempotency-Key" not in headers:
+        return None
+    document = msgspec.json.decode(response.content)
+    return str(document.get("outcome") or str(document.get("type")).rpartition("/")[2])
+
+
+def _shown(answer: tuple[int, Mapping[str, str], bytes]) -> str:
+    status, fields, body = answer
+    return f"{status} {dict(sorted(fields.items()))} {body.decode(errors='replace')}"

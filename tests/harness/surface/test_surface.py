@@ -1,0 +1,293 @@
+"""What a service shows beside outcomes is compared; each check sees what it is there for."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import pytest
+
+from payments_verify.binding import Http, Response
+from payments_verify.payments.observations import UnreadableAnswerError
+from payments_verify.payments.oracle import MismatchError
+from payments_verify.payments.programs import run_machine
+from payments_verify.surface import FirstAnswers, OwnSurface, Witness
+from payments_verify.surface.counters import wrong_counters
+from payments_verify.surface.lists import wrong_while_others_write
+from payments_verify.systems import application, in_memory
+from payments_verify.systems.asgi import ApplicationResponse
+from payments_verify.systems.memory_store import InMemoryPaymentStore
+
+Bend = Callable[[str, str, ApplicationResponse], ApplicationResponse]
+KEY = {"Idempotency-Key": "k1"}
+
+
+class Bent:
+    """Carries requests to an application, and changes its answers."""
+
+    def __init__(self, http: Http, bend: Bend) -> None:
+        self._http = http
+        self._bend = bend
+
+    async def request(
+        self, method: str, path: str, /, *, headers: Mapping[str, str], json: Mapping[str, Any] | None
+    ) -> Response:
+        answer = await self._http.request(method, path, headers=headers, json=json)
+        return self._bend(
+            method, path, ApplicationResponse(answer.status_code, answer.headers, answer.content)
+        )
+
+
+def as_it_is(_method: str, _path: str, answer: ApplicationResponse) -> ApplicationResponse:
+    return answer
+
+
+def witness(bend: Bend = as_it_is) -> Witness:
+    made = application.witnessed(InMemoryPaymentStore(lambda: 1_000_000_000))
+    made.http = Bent(made.http, bend)
+    return made
+
+
+async def life(http: Http) -> str:
+    """A payment that was refused, authorized, captured, and refused again, some of it twice."""
+    payment = str(uuid4())
+    path = f"/payments/{payment}"
+
+    async def send(method: str, end: str, json: Mapping[str, Any] | None = None, key: str = "") -> None:
+        headers = {"Idempotency-Key": key} if key else {}
+        await http.request(method, path + end, headers=headers, json=json)
+
+    await send("PUT", "", {"amount_cents": 5})
+    for key in ("k1", '"k1"'):
+        await send("POST", "/captures", {"amount_cents": 5}, key)
+    await send("POST", "/authorize", {"capture_window_seconds": 5})
+    for key in ("k2", '"k2"', "k3"):
+        await send("POST", "/captures", {"amount_cents": 5}, key)
+    await send("POST", "/captures", {"amount_cents": 6}, "k2")
+    await send("POST", "/fail", {"reason": "voided"})
+    await send("GET", "")
+    await send("GET", "/captures?limit=1")
+    await send("GET", "/captures?limit=x")
+    return payment
+
+
+def test_the_service_as_it_is() -> None:
+    async def run() -> None:
+        made = witness()
+        payments = [await life(made) for _ in range(3)]
+        surface = OwnSurface([made])
+        for _ in range(3):  # with pages of 1, 2 and 3
+            assert await surface.lists(payments) is None
+        assert await surface.counters() is None
+        assert await surface.race() is None
+        assert made.decided == {"not_authorized": 3, "captured": 3, "already_captured": 3}
+        assert made.repeated == {"not_authorized": 3, "captured": 3}
+
+    asyncio.run(run())
+
+
+def with_header(name: str, value: str | None, where: Callable[[str, str, ApplicationResponse], bool]) -> Bend:
+    def bend(method: str, path: str, answer: ApplicationResponse) -> ApplicationResponse:
+        if not where(method, path, answer):
+            return answer
+        others = {each: given for each, given in answer.headers.items() if each != name}
+        return replace(answer, headers=others if value is None else {**others, name: value})
+
+    return bend
+
+
+def with_member(name: str, value: object, problem: str) -> Bend:
+    def bend(_method: str, _path: str, answer: ApplicationResponse) -> ApplicationResponse:
+        document = msgspec.json.decode(answer.content)
+        if document.get("type") != f"/problems/{problem}":
+            return answer
+        content = msgspec.json.encode({**document, name: value})
+        length = {"content-length": str(len(content))}
+        return replace(answer, content=content, headers={**answer.headers, **length})
+
+    return bend
+
+
+def replayed(_method: str, _path: str, answer: ApplicationResponse) -> bool:
+    return "idempotent-replayed" in answer.headers
+
+
+def refused(_method: str, _path: str, answer: ApplicationResponse) -> bool:
+    return answer.status_code >= 400
+
+
+BENT: dict[str, tuple[Bend, str]] = {
+    "a replay has a header more": (with_header("vary", "accept", replayed), "header vary"),
+    "a replay has a header less": (with_header("x-request-id", None, replayed), "no header x-request-id"),
+    "a replay says it otherwise": (
+        with_header("idempotent-replayed", "1", replayed),
+        "Idempotent-Replayed is '1'",
+    ),
+    "a replay does not say it": (with_header("idempotent-replayed", None, replayed), "counted"),
+    "a problem of another media type": (
+        with_header("content-type", "application/json", refused),
+        "content-type",
+    ),
+    "a read may be kept": (
+        with_header("cache-control", None, lambda method, *_: method == "GET"),
+        "header cache-control: expected 'no-store', got None",
+    ),
+    "a creation without its place": (
+        with_header("location", None, lambda m, *_: m == "PUT"),
+        "header location",
+    ),
+    "no link to the next page": (with_header("link", None, lambda *_: True), "header link"),
+    "a wrong length": (with_header("content-length", "3", lambda *_: True), "content-length is 3"),
+    "another title": (
+        with_member("title", "It failed", "already_captured"),
+        "and title 'The payment is captured",
+    ),
+    "another status inside": (with_member("status", 400, "not_authorized"), "expected status 409"),
+    "a type of its own": (with_member("type", "/problems/other", "invalid_query"), "none of the contract's"),
+    "no detail": (with_member("detail", "", "idempotency_key_reused"), "has no detail"),
+}
+
+
+@pytest.mark.parametrize("name", BENT)
+def test_an_answer_that_is_wrong_beside_its_outcome(name: str) -> None:
+    bend, told = BENT[name]
+
+    async def run() -> str:
+        made = witness(bend)
+        try:
+            await life(made)
+        except UnreadableAnswerError as error:
+            return str(error)
+        return str(await wrong_counters(made))
+
+    assert told in asyncio.run(run())
+
+
+def test_a_replay_is_the_first_answer_whichever_process_repeats_it() -> None:
+    async def run() -> None:
+        store = InMemoryPaymentStore(lambda: 1_000_000_000)
+        first: FirstAnswers = {}
+        one, other = (application.witnessed(store, first=first) for _ in range(2))
+        other.http = Bent(other.http, with_header("x-served-by", "b", replayed))
+        path = f"/payments/{uuid4()}"
+        await one.request("PUT", path, headers={}, json={"amount_cents": 5})
+        await one.request("POST", f"{path}/captures", headers=KEY, json={"amount_cents": 5})
+        await other.request("POST", f"{path}/captures", headers=KEY, json={"amount_cents": 5})
+
+    with pytest.raises(UnreadableAnswerError, match="x-served-by"):
+        asyncio.run(run())
+
+
+# ---- counters ------------------------------------------------------------------------------------
+
+
+def counted_otherwise(pattern: str, by: str) -> Bend:
+    def bend(_method: str, path: str, answer: ApplicationResponse) -> ApplicationResponse:
+        if path != "/metrics":
+            return answer
+        changed, times = re.subn(pattern, by, answer.text, count=1)
+        assert times
+        return replace(answer, content=changed.encode())
+
+    return bend
+
+
+@pytest.mark.parametrize(
+    ("pattern", "by", "told"),
+    [
+        (
+            r'(captures_total\{outcome="captured"\}) 1.0',
+            r"\1 2.0",
+            "captured: 1 were answered, 2 are counted",
+        ),
+        (r'(replays_total\{outcome="not_authorized"\}) 1.0', r"\1 0.0", "captures repeated: not_authorized"),
+        (r'(_count\{method="PUT".*\}) 1.0', r"\1 3.0", "requests: .*'PUT'.*1 were answered, 3 are counted"),
+        (r"(requests_in_flight) 1.0", r"\1 2.0", "requests in flight: expected 1, got 2"),
+    ],
+)
+def test_a_counter_that_says_otherwise(
+    pattern: str, by: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("payments_verify.surface.counters._SETTLED_S", 0.0)
+
+    async def run() -> str | None:
+        made = witness(counted_otherwise(pattern, by))
+        await life(made)
+        return await OwnSurface([made]).counters()
+
+    complaint = asyncio.run(run())
+    assert complaint is not None
+    assert complaint.startswith("I12: ")
+    assert re.search(told, complaint)
+
+
+# ---- lists ---------------------------------------------------------------------------------------
+
+
+def in_list(change: Callable[[list[Any]], list[Any]]) -> Bend:
+    def bend(_method: str, path: str, answer: ApplicationResponse) -> ApplicationResponse:
+        if not path.startswith("/payments?"):
+            return answer
+        document = msgspec.json.decode(answer.content)
+        content = msgspec.json.encode({**document, "payments": change(document["payments"])})
+        return replace(
+            answer, content=content, headers={**answer.headers, "content-length": f"{len(content)}"}
+        )
+
+    return bend
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda page: [each for each in page if each["state"] != "captured"], "is not in the list"),
+        (lambda page: page + page[:1], "twice"),
+        (lambda page: [{**each, "amount_cents": 6} for each in page], "and in the list"),
+        (lambda page: [{**each, "created_at": each["id"]} for each in page], "not in order|and in the list"),
+    ],
+    ids=["missing", "twice", "another amount", "order"],
+)
+def test_a_list_that_is_not_the_payments(change: Callable[[list[Any]], list[Any]], told: str) -> None:
+    async def run() -> str | None:
+        made = witness(in_list(change))
+        payments = [await life(made) for _ in range(3)]
+        return await OwnSurface([made]).lists(payments)
+
+    complaint = asyncio.run(run())
+    assert complaint is not None
+    assert complaint.startswith("I8: ")
+    assert re.search(told, complaint)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda page: [each for each in page if each["state"] != "failed"], "was acknowledged, and is not"),
+        (lambda page: [{**each, "state": "pending"} for each in page], "is pending in the list"),
+        (lambda page: page + page[-1:], "twice"),
+    ],
+    ids=["missing", "earlier state", "twice"],
+)
+def test_a_list_that_is_wrong_while_others_write(change: Callable[[list[Any]], list[Any]], told: str) -> None:
+    complaint = asyncio.run(wrong_while_others_write([witness(in_list(change))]))
+    assert complaint is not None
+    assert told in complaint
+
+
+def test_the_machine_looks_at_the_surface_and_tells_the_invariant(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing_is_counted(_self: OwnSurface) -> str:
+        return "I12: nothing is counted"
+
+    monkeypatch.setattr(OwnSurface, "counters", nothing_is_counted)
+    with asyncio.Runner() as runner:
+        context = in_memory()
+        system = runner.run(context.__aenter__())
+        _, mismatch = run_machine(system, runner, examples=3, steps=3, seed=1)
+        runner.run(context.__aexit__(None, None, None))
+    assert isinstance(mismatch, MismatchError)
+    assert mismatch.breaks == {"I12"}
