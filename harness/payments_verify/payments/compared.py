@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import count
 from typing import Any
 from uuid import uuid4
@@ -122,11 +121,10 @@ class ComparedCalls:
             return
         self._note("surface_agrees")
         stored = [payment for payment, record in self.records.items() if record.payment is not None]
-        for look in (partial(self.system.surface.lists, stored), self.system.surface.counters):
-            complaint = self.runner.run(look())
-            if complaint is not None:
-                self.http.append(HttpStep("harness", "look at the list and the metrics", complaint))
-                raise self._mismatch(complaint, breaks=frozenset({complaint.partition(":")[0]}))
+        complaint = self.runner.run(self.system.complaint_beside(stored))
+        if complaint is not None:
+            self.http.append(HttpStep("harness", "look at the list and the metrics", complaint))
+            raise self._mismatch(complaint, breaks=frozenset({complaint.partition(":")[0]}))
 
     def authorized(self, amount: int, window: int = 60 * SECOND) -> str:
         """Create and authorize a payment."""

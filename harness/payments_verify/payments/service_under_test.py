@@ -136,6 +136,12 @@ class ServiceUnderTest:
         """A client of its first process."""
         return self.clients[0]
 
+    async def complaint_beside(self, payments: Collection[str]) -> str | None:
+        """What is wrong with what it shows of these payments beside outcomes, if anything is."""
+        if self.surface is None:
+            return None
+        return await self.surface.lists(payments) or await self.surface.counters()
+
     async def sweep(self) -> tuple[HttpExchange, ...]:
         """Expire every payment that is due and not locked; the HTTP by which that was asked, if it was.
 

@@ -14,7 +14,11 @@ _SETTLED_S = 2.0
 """How long an answer that was read may be uncounted, in seconds: 10 ms, and some."""
 
 _Each = TypeVar("_Each", str, tuple[str, str, str])
-_SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
+_SAMPLE = re.compile(
+    r"^payments_(http_request_duration_seconds_count|http_requests_in_flight|captures_total"
+    r"|capture_replays_total)(?:\{(.*)\})? (\S+)$",
+    re.MULTILINE,
+)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 
@@ -37,22 +41,19 @@ async def wrong_counters(witness: Witness) -> str | None:
 
 def _differences(witness: Witness, text: str) -> Iterator[str]:
     requests: Counter[tuple[str, str, str]] = Counter()
-    captures: dict[str, Counter[str]] = {
-        "payments_captures": Counter(),
-        "payments_capture_replays": Counter(),
-    }
+    captures: dict[str, Counter[str]] = {"captures_total": Counter(), "capture_replays_total": Counter()}
     in_flight = 0.0
     for name, labels, value in _SAMPLE.findall(text):
         of = dict(_LABEL.findall(labels))
-        if name == "payments_http_request_duration_seconds_count" and of["route"].startswith("/payments"):
-            requests[of["method"], of["route"], of["status"]] += int(float(value))
-        elif name == "payments_http_requests_in_flight":
+        if name in captures:
+            captures[name][of["outcome"]] += int(float(value))
+        elif name == "http_requests_in_flight":
             in_flight = float(value)
-        elif (counter := captures.get(name.removesuffix("_total"))) is not None and name.endswith("_total"):
-            counter[of["outcome"]] += int(float(value))
+        elif of["route"].startswith("/payments"):
+            requests[of["method"], of["route"], of["status"]] += int(float(value))
     yield from _unequal("requests", witness.requests, requests)
-    yield from _unequal("captures decided", witness.decided, captures["payments_captures"])
-    yield from _unequal("captures repeated", witness.repeated, captures["payments_capture_replays"])
+    yield from _unequal("captures decided", witness.decided, captures["captures_total"])
+    yield from _unequal("captures repeated", witness.repeated, captures["capture_replays_total"])
     if in_flight != 1:  # the request for the metrics
         yield f"requests in flight: expected 1, got {in_flight:g}"
 
