@@ -15,6 +15,7 @@ import pytest
 from payments_verify.binding import default_binding, load
 from payments_verify.binding.expected import expected_answer
 from payments_verify.payments.checks import machine_check, windows_check
+from payments_verify.payments.pictures import with_pictures
 from payments_verify.payments.stress_check import stress_check
 from payments_verify.result import CheckResult
 from payments_verify.systems import empty_databases, started_service
@@ -71,7 +72,7 @@ def wrong_service(tmp_path: Path) -> Any:
         yield made
 
 
-def test_level_1_the_lines_do_what_the_program_did(wrong_service: Any) -> None:
+def test_level_1_the_lines_do_what_the_program_did(wrong_service: Any, tmp_path: Path) -> None:
     command, open_service = wrong_service(2)
     result = machine_check("the exercise", open_service, examples=30, steps=10, seed=1)
     assert result.verdict == "violated"
@@ -80,6 +81,9 @@ def test_level_1_the_lines_do_what_the_program_did(wrong_service: Any) -> None:
     assert [each["asked"].split()[0] for each in result.details["http"]][:2] == ["create", "authorize"]
     assert result.timelines[0]["kind"] == "schedule"
     statuses = [each["status"] for each in result.details["http"]]
+    drawn = with_pictures(result, tmp_path / "pictures", "level-1")
+    assert f"picture: {tmp_path}/pictures/level-1.svg" in str(drawn.counterexample)
+    assert wrong["expected"][:3] in (tmp_path / "pictures" / "level-1.svg").read_text()
     assert pasted(lines_of(result), command, wrong_service.new_database) == statuses
     assert len(statuses) < 8  # without the looks after each command
 

@@ -24,10 +24,11 @@ def check(verdict):
     why = None if verdict == "holds" else "the capture was lost"
     return CheckResult(name="x", kind="x", cases=1, verdict=verdict, seconds=0.0, counterexample=why)
 
-def examine_level(_subject, _trials, level, *, folder, **_options):
+def examine_level(_subject, _trials, level, *, folder, progress, **_options):
     (folder / "histories").mkdir(parents=True, exist_ok=True)
     if level < 3:
         return conformance.LevelResult(level, "holds", (check("holds"),))
+    progress(2, 30, "rounds, 57 operations")
     try:
         if kind == "error":
             raise ZeroDivisionError
@@ -67,6 +68,8 @@ def test_two_levels_that_hold_are_told_when_the_third_is_ended(
     report = json.loads(done.stdout)
     assert [level["verdict"] for level in report["levels"]] == ["holds", "holds", third, "not run", "not run"]
     assert (report["level"], report["exit_code"]) == (2, code)
+    came = "it came to 2 of 30 rounds, 57 operations, and had found no violation"
+    assert (came in str(report["levels"][2]["reason"])) == (kind != "found")
     assert "the histories so far lie in build/conformance/histories" in done.stderr
     shown = stubbed(kind, tmp_path)
     assert shown.returncode == code

@@ -21,6 +21,7 @@ from payments_verify.payments.checks import machine_check, windows_check
 from payments_verify.payments.conformance_levels import Conformance, LevelResult, conclude
 from payments_verify.payments.faults_check import FaultPlan, faults_check
 from payments_verify.payments.interleavings_check import drawn_interleavings_check
+from payments_verify.payments.pictures import with_pictures
 from payments_verify.payments.program_file import with_file
 from payments_verify.payments.scenarios import Scenario
 from payments_verify.payments.service_under_test import OpenService
@@ -28,6 +29,7 @@ from payments_verify.payments.stress_check import stress_check
 from payments_verify.payments.window_check import check_windows_at_once
 from payments_verify.result import CheckEnded, CheckResult, Progress, no_progress
 
+_BLACK_BOX = 3
 CHECKS: Mapping[str, Sequence[int]] = {"programs": (1, 2), "windows": (1, 3), "stress": (3,)}
 """The checks of the first three levels by name, and the levels that each is part of."""
 
@@ -115,13 +117,15 @@ def examine(
     """
     results = [] if results is None else results
     for number in levels:
+        came = _Came(on_level(number))
         try:
-            result = examine_level(
-                examination, trials, number, folder=folder, seed=seed, progress=on_level(number)
-            )
+            result = examine_level(examination, trials, number, folder=folder, seed=seed, progress=came)
         except CheckEnded as found:
             told = _kept(found.result, examination, number, folder)
             results.append(LevelResult(number, told.verdict, (told,)))
+            raise
+        except BaseException:
+            results.append(LevelResult(number, "no verdict", reason=came.told))
             raise
         results.append(result)
         if result.verdict != "holds":
@@ -148,7 +152,7 @@ def examine_level(
         seed: draws what is drawn.
         progress: is told how far it has come.
     """
-    if level > 3 and examination.open_behind_gate is None:
+    if level > _BLACK_BOX and examination.open_behind_gate is None:
         return LevelResult(level, "not run", reason="its statements cannot be followed, see: not checked")
     checks: list[CheckResult] = []
     part = examination.parts.get(level)
@@ -161,10 +165,23 @@ def examine_level(
     return LevelResult(level, "holds", tuple(checks), part=part)
 
 
+class _Came:
+    """Progress that is handed on, and how far it was."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.told = ""
+        self._progress = progress
+
+    def __call__(self, done: int, total: int, text: str) -> None:
+        self.told = f"it came to {done:,} of {total:,} {text}, and had found no violation"
+        self._progress(done, total, text)
+
+
 def _kept(result: CheckResult, examination: Examination, level: int, folder: Path) -> CheckResult:
-    """A check's result; the program that it tells of, if it does, is written to the folder."""
+    """A check's result; the program that it tells of, and a picture, are written to the folder."""
     file = folder / "programs" / f"level-{level}.program.json"
-    return with_file(result, examination.name, file, reuses_keys=level > 1, replay=examination.replay)
+    result = with_file(result, examination.name, file, reuses_keys=level > 1, replay=examination.replay)
+    return with_pictures(result, folder / "pictures", f"level-{level}") if level <= _BLACK_BOX else result
 
 
 def _checks(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from payments_verify.result import CheckResult
@@ -167,7 +167,9 @@ def conclude(
     results = {result.level: result for result in found}
     last = found[-1] if found else None
     next_ = next((number for number in asked if number not in results), None)
-    if ended_by is not None and next_ is not None and (last is None or last.verdict == "holds"):
+    if ended_by is not None and last is not None and last.verdict == "no verdict" and not last.checks:
+        results[last.level] = replace(last, reason=f"{ended_by}; {last.reason}" if last.reason else ended_by)
+    elif ended_by is not None and next_ is not None and (last is None or last.verdict == "holds"):
         results[next_] = LevelResult(next_, "no verdict", reason=ended_by)
     stopped = next((each.level for each in results.values() if each.verdict != "holds"), None)
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
+
 from payments_verify.payments import schedule_file
 from payments_verify.payments.race_judge import Violation
 from payments_verify.payments.scenario_timeline import timeline_of
 from payments_verify.payments.scenarios import Scenario
+from payments_verify.result import CheckResult
 from pgweave.interleavings.execution import Execution
 from pgweave.timeline import html, svg, text
+from pgweave.timeline.model import Timeline
 
 WIDTH = 100
 """Columns of a timeline in a counterexample."""
@@ -55,3 +59,26 @@ def write_hurt(
     saved = schedule_file.saved(scenario, service, execution, violation.explanation, (fault,))
     schedule_file.write(file, saved)
     return file
+
+
+def with_pictures(result: CheckResult, folder: Path, stem: str) -> CheckResult:
+    """Write a picture and a page of the requests with which a check found something, and say where.
+
+    Args:
+        result: the check's; it is given back as it is if it draws nothing.
+        folder: where they go.
+        stem: the files' name.
+    """
+    drawn = next((each["timeline"] for each in result.timelines if each["kind"] == "schedule"), None)
+    if drawn is None or result.counterexample is None:
+        return result
+    timeline = msgspec.convert(drawn, Timeline)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{stem}.svg").write_text(svg.render(timeline))
+        (folder / f"{stem}.html").write_text(html.render(timeline))
+    except OSError as error:
+        told = f"no picture could be written: {error}"
+    else:
+        told = f"picture: {folder / stem}.svg, and as a page: {folder / stem}.html"
+    return replace(result, counterexample=f"{result.counterexample}\n\n{told}")
