@@ -17,9 +17,10 @@ from payments_verify.model_checks.proved import Proved, default_folder
 from payments_verify.model_checks.state_graph import check_state_graph
 from payments_verify.nemesis.check import soak_check
 from payments_verify.payments.checks import machine_check, racing_check
-from payments_verify.payments.faults_check import FaultPlan, faults_check
+from payments_verify.payments.fault_plans import FaultPlan
+from payments_verify.payments.faults_check import faults_check
 from payments_verify.payments.interleavings_check import interleavings_check
-from payments_verify.payments.scenarios import ONE_CAPTURE, SCENARIOS
+from payments_verify.payments.scenarios import ONE_CAPTURE, SCENARIOS, VOID_AND_SWEEP
 from payments_verify.payments.stress_check import stress_check
 from payments_verify.result import CheckResult
 from payments_verify.systems import (
@@ -63,7 +64,8 @@ _FAULTS = (
     FaultPlan(ONE_CAPTURE),
     FaultPlan(SCENARIOS["same-key-twice"], (Fault.CUT_AFTER,)),
     FaultPlan(SCENARIOS["authorize-twice"], (Fault.CUT_AFTER,)),
-    FaultPlan(SCENARIOS["different-keys"], (Fault.SERIALIZATION_FAILURE,)),
+    FaultPlan(SCENARIOS["different-keys-and-tick"], (Fault.SERIALIZATION_FAILURE,)),
+    FaultPlan(VOID_AND_SWEEP, (Fault.SERIALIZATION_FAILURE,)),
 )
 
 

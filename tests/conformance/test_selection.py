@@ -17,7 +17,7 @@ from payments_verify.cli import app
 from payments_verify.payments.conformance import Examination
 from payments_verify.payments.conformance_levels import LevelResult, conclude
 from payments_verify.payments.conformance_selection import SelectionError, select
-from payments_verify.payments.faults_check import FaultPlan
+from payments_verify.payments.fault_plans import FaultPlan
 from payments_verify.payments.scenarios import ONE_CAPTURE, SCENARIOS
 from payments_verify.result import CheckResult
 from payments_verify.systems import in_memory

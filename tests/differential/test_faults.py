@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pgweave.gate import Fault
-from tests.support.mutants import Edit, mutated_copy, run_harness
+from tests.support.mutants import CATALOGUE, Edit, mutated_copy, run_harness
 from tests.support.seeded_bugs import (
     BLIND_RETRY_AFTER_LOST_COMMIT,
     COMMIT_BEFORE_UPDATE,
@@ -70,6 +70,18 @@ BUGS: dict[str, tuple[Sequence[Edit], str, Fault, str]] = {
         RETRY_WITH_FIRST_READ,
         "different-keys",
         Fault.DEADLOCK,
+        "not linearizable",
+    ),
+    "retry after 40001 with the time that was read before it": (
+        CATALOGUE.edits("retry-with-the-first-clock"),
+        "different-keys-and-tick",
+        Fault.SERIALIZATION_FAILURE,
+        "not linearizable",
+    ),
+    "sweep again with what was found due before 40001": (
+        CATALOGUE.edits("sweep-again-with-what-was-due"),
+        "void-and-sweep",
+        Fault.SERIALIZATION_FAILURE,
         "not linearizable",
     ),
     "transient error stored under the key": (

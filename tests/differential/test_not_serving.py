@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from payments_verify.payments import serving_again
-from payments_verify.payments.faults_check import FaultPlan, faults_check
+from payments_verify.payments.fault_plans import FaultPlan
+from payments_verify.payments.faults_check import faults_check
 from payments_verify.payments.observations import Invocation, Observation, Sender
 from payments_verify.payments.scenarios import ONE_CAPTURE
 from payments_verify.payments.service_under_test import OpenService, ServiceUnderTest

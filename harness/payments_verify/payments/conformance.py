@@ -19,7 +19,8 @@ from pathlib import Path
 from payments_verify.called import command_line
 from payments_verify.payments.checks import machine_check, windows_check
 from payments_verify.payments.conformance_levels import Conformance, LevelResult, conclude
-from payments_verify.payments.faults_check import FaultPlan, faults_check
+from payments_verify.payments.fault_plans import FaultPlan
+from payments_verify.payments.faults_check import faults_check
 from payments_verify.payments.interleavings_check import drawn_interleavings_check
 from payments_verify.payments.pictures import with_pictures
 from payments_verify.payments.program_file import with_file

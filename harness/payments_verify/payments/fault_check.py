@@ -13,15 +13,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from payments_verify.payments.fault_plans import hurt_in
 from payments_verify.payments.http_steps import HttpRun
-from payments_verify.payments.interchangeable import interchangeable
 from payments_verify.payments.pool_probe import PoolProbe
 from payments_verify.payments.race_http import race_http
 from payments_verify.payments.race_judge import Judge, Violation
 from payments_verify.payments.race_result import RaceResult
 from payments_verify.payments.scenario_check import rounded
 from payments_verify.payments.scenario_domain import ScenarioDomain
-from payments_verify.payments.scenarios import Client, Scenario, Sweeper
+from payments_verify.payments.scenarios import Scenario
 from payments_verify.payments.service_under_test import ServiceUnderTest
 from pgweave.drive.faults import ExploredPlace, explore_faults
 from pgweave.drive.race import Place, Race
@@ -141,7 +141,7 @@ async def explore_fault(
     def tell(place: Place) -> None:
         on_run(f"{scenario.name}, {fault.value}, actor {place[0]}, statement {place[1]}")
 
-    hurt = list(_hurt(scenario))
+    hurt = hurt_in(scenario)
     async for place in explore_faults(Race(domain), fault, hurt, make_judge=_FaultJudge, on_place=tell):
         _add(report, place, service)
         lost = await pool.problem() if report.verdict == "holds" else None
@@ -153,15 +153,6 @@ async def explore_fault(
     report.unready = domain.unready
     report.seconds = time.perf_counter() - started
     return report
-
-
-def _hurt(scenario: Scenario) -> Iterator[int]:
-    """Whose statements are hurt: of those who are interchangeable, the first one's."""
-    symmetry = interchangeable(scenario)
-    others = {each for group in (symmetry.groups if symmetry else ()) for each in group[1:]}
-    for process, actor in enumerate(scenario.actors):
-        if isinstance(actor, Client | Sweeper) and process not in others:
-            yield process
 
 
 class _FaultJudge(Judge):

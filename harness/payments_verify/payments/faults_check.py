@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import uvloop
@@ -13,24 +12,15 @@ import uvloop
 from payments_verify.payments.disconnects import DisconnectReport, explore_disconnects
 from payments_verify.payments.drawings import Drawing, schedule
 from payments_verify.payments.fault_check import FaultReport, explore_fault
+from payments_verify.payments.fault_plans import FaultPlan, without_repetitions
 from payments_verify.payments.http_told import http_details, http_drawings, with_http
 from payments_verify.payments.pictures import draw, write_hurt
 from payments_verify.payments.pool_probe import PoolProbe
 from payments_verify.payments.scenario_timeline import timeline_of
-from payments_verify.payments.scenarios import Scenario
 from payments_verify.payments.schedule_file import SavedFault
 from payments_verify.payments.service_under_test import OpenService
 from payments_verify.result import CheckResult, Progress, no_progress, violation_kept
-from pgweave.gate import Fault
 from pgweave.verdict import worst
-
-
-@dataclass(frozen=True)
-class FaultPlan:
-    """A scenario, and what goes wrong in it, one at a time."""
-
-    scenario: Scenario
-    faults: tuple[Fault, ...] = tuple(Fault)
 
 
 def faults_check(
@@ -47,7 +37,7 @@ def faults_check(
     Args:
         name: the service's name in the result.
         open_service: makes the service and its gate ready, and ends them.
-        plans: what goes wrong where.
+        plans: what goes wrong where; scenarios that repeat what others show are left out.
         folder: where the schedule of a violation and its pictures are written.
         replay: the command line that runs a schedule's file again, but for the file.
         progress: is told how far it has come.
@@ -86,8 +76,9 @@ async def _explore(
     found: list[FaultReport | DisconnectReport],
     progress: Progress,
 ) -> None:
-    pairs = [(plan.scenario, fault) for plan in plans for fault in plan.faults]
     async with open_service() as service:
+        kept = await without_repetitions(plans, service)
+        pairs = [(plan.scenario, fault) for plan in kept for fault in plan.faults]
         pool = PoolProbe(service)
         for number, (scenario, fault) in enumerate(pairs):
 

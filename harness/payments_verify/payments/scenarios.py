@@ -7,7 +7,7 @@ scenario says otherwise the payment is authorized, of 500 cents, with a window o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, TypeAlias
 
@@ -257,8 +257,25 @@ ONE_CAPTURE = Scenario(
 )
 """No race: for faults, which need none."""
 
+VOID_AND_SWEEP = Scenario(
+    "void-and-sweep",
+    "A payment is voided, and then expired by a sweep that is tried again with what it had found due.",
+    (client(VOID), Sweeper()),
+    past_window=True,
+)
+"""For faults, after which a sweep is tried again."""
+
 SCENARIOS: Mapping[str, Scenario] = {scenario.name: scenario for scenario in _ALL}
 """Every scenario, by name, in the order in which they are run."""
+
+
+CROSSED = tuple(
+    replace(each, name=f"{each.name}-and-tick", actors=(*each.actors, Tick()), invariants=())
+    for each in _ALL
+    if len(each.actors) < 3 and not each.past_window
+    if f"{each.name}-and-tick" not in SCENARIOS and not any(isinstance(a, Tick) for a in each.actors)
+)
+"""Scenarios while the window ends: for faults, after which a command is decided anew."""
 
 LARGER = tuple(
     Scenario(
@@ -270,13 +287,8 @@ LARGER = tuple(
 )
 """Up to symmetry they have 90 classes of schedules to 3,432, without it 10,800 to 138 millions."""
 
-NAMED: Mapping[str, Scenario] = {**SCENARIOS, **{each.name: each for each in (ONE_CAPTURE, *LARGER)}}
+NAMED: Mapping[str, Scenario] = {
+    **SCENARIOS,
+    **{each.name: each for each in (ONE_CAPTURE, VOID_AND_SWEEP, *CROSSED, *LARGER)},
+}
 """Every scenario that a schedule may be of."""
-
-FAULT_SCENARIOS = (
-    ONE_CAPTURE,
-    SCENARIOS["same-key-twice"],
-    SCENARIOS["different-keys"],
-    SCENARIOS["capture-and-void"],
-)
-"""The scenarios in which something goes wrong at each statement."""

@@ -14,8 +14,8 @@ from payments_verify.binding.coverage import traits_of, unchecked, why_not
 from payments_verify.called import command_line
 from payments_verify.payments.conformance import Examination
 from payments_verify.payments.conformance_levels import LEVELS
-from payments_verify.payments.faults_check import FaultPlan
-from payments_verify.payments.scenarios import FAULT_SCENARIOS, ONE_CAPTURE, SCENARIOS, Scenario
+from payments_verify.payments.fault_plans import FEW_FAULT_SCENARIOS, FaultPlan, plan_of
+from payments_verify.payments.scenarios import ONE_CAPTURE, SCENARIOS, Scenario
 from payments_verify.payments.traits import Traits
 from payments_verify.systems.background import Habits, habits_of
 from payments_verify.systems.empty_databases import empty_databases
@@ -122,8 +122,8 @@ def _races(
         f"scenario {each.name} (levels 4 and 5): the binding lacks {why}" for each, why in reasons if why
     ]
     if not quick:
-        plans = [FaultPlan(each) for each in FAULT_SCENARIOS if why_not(each, binding, traits) is None]
-        return scenarios, plans, left_out
+        hurt = [each for each in FEW_FAULT_SCENARIOS if why_not(each, binding, traits) is None]
+        return scenarios, [plan_of(each) for each in hurt], left_out
     scenarios = [each for each in scenarios if each.name != _LARGEST]
     plans = [FaultPlan(ONE_CAPTURE), FaultPlan(SCENARIOS["same-key-twice"], (Fault.CUT_AFTER,))]
     left_out.append(f"scenario {_LARGEST} (level 4), and faults in most races (level 5): --quick")
