@@ -51,7 +51,7 @@ async def stress(
         rounds: how many rounds to play at most.
         seed: draws the commands; what races is the machine's to say.
         first: the number of the first, which draws its commands too.
-        load: the shape of a round; every third round a light one if not given.
+        load: the shape of a round; every third round of several processes a light one if not given.
         progress: is told of each finished round.
         report: where it is noted; a new one if not given.
     """
@@ -60,7 +60,8 @@ async def stress(
     for number in range(first, first + rounds):
         path = folder / f"stress-{seed}-{number:04}.jsonl"
         rng = random.Random(f"{seed}/{number}")  # noqa: S311 - draws a workload, keeps no secret
-        await _round(system, path, rng, load or (LIGHT if number % _LIGHT_EVERY == 1 else Load()), report)
+        is_light = number % _LIGHT_EVERY == 1 and len(system.clients) > 1
+        await _round(system, path, rng, load or (LIGHT if is_light else Load()), report)
         await _look_beside(system, number, report)
         report.rounds += 1
         report.seconds = time.perf_counter() - started

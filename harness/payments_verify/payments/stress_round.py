@@ -176,7 +176,7 @@ class Round:
             payment, amount = self._rng.choice(list(amounts.items()))
             command = _Sent(_draw(self._rng, payment, amount, self._traits))
             looks = [_Sent(Invocation(f, {"payment": payment}), elsewhere=1) for f in self._traits.looks]
-            looks = looks if self._rng.random() < load.looks else []
+            looks = looks if len(self._system.clients) > 1 and self._rng.random() < load.looks else []
             yield from (*looks, command, *looks)
             if command.invocation.f == "capture" and self._rng.random() < load.repeat:
                 yield command
