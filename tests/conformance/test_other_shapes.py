@@ -6,21 +6,28 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from payments_verify.binding import Binding, BindingFileError, load, parse
+from payments_verify.binding import Binding, BindingFileError, default_text, load, parse
 from payments_verify.binding.coverage import traits_of, unchecked
 from payments_verify.binding.encoding import encode
 from payments_verify.payments.checks import machine_check, windows_check
+from payments_verify.payments.inputs import INSTANTS, left_out
 from payments_verify.payments.observations import Invocation
 from payments_verify.payments.service_under_test import ServiceUnderTest
 from payments_verify.payments.spec import Payments
+from payments_verify.payments.stress import stress
+from payments_verify.payments.stress_round import StressReport
 from payments_verify.payments.trace import Trace
+from payments_verify.payments.traits import EVERYTHING, Traits
 from payments_verify.result import CheckResult
+from payments_verify.systems import in_memory
 from payments_verify.systems.started import service_at
 from pgweave.history.linearizability import check
 from pgweave.service.command import CommandError, running_command
@@ -31,10 +38,10 @@ ORDERS = SUPPORT / "orders.toml"
 
 
 @asynccontextmanager
-async def opened(binding: Binding, bug: str) -> AsyncIterator[ServiceUnderTest]:
+async def opened(binding: Binding, bug: str, **shape: str) -> AsyncIterator[ServiceUnderTest]:
     command = f"exec {sys.executable} {SUPPORT}/orders_service.py"
     async with (
-        running_command(command, {"BUG": bug}) as running,
+        running_command(command, {"BUG": bug, **shape}) as running,
         service_at(running.url, binding) as service,
     ):
         yield service
@@ -89,7 +96,7 @@ def test_without_windows_none_is_waited_for_and_that_is_said() -> None:
     found = windows_check("orders", partial(opened, binding, ""))
     assert (found.verdict, found.cases) == ("holds", 3)
     told = list(unchecked(binding, traits_of(binding, moves_clock=False), has_database=False))
-    assert any(each.startswith("commands.authorize names no {window}") for each in told)
+    assert any(each.startswith("no {window} in what authorizes") for each in told)
     assert any(each.startswith("commands.capture names no {amount}") for each in told)
 
 
@@ -127,3 +134,133 @@ def test_bodies_within_bodies_become_fields_of_a_form() -> None:
     assert kind == {"Content-Type": "application/x-www-form-urlencoded"}
     assert content == b"a%5Bb%5D%5B0%5D=1&a%5Bb%5D%5B1%5D%5Bc%5D=x+y&d=true&e="
     assert encode("form", None) == ({}, b"")
+
+
+def with_amounts(*, after_key: bool = True) -> Binding:
+    text = ORDERS.read_text().replace(
+        'headers = { Idempotency-Key = "{key}" }',
+        'headers = { Idempotency-Key = "{key}" }\nbody = { cents = "{amount}" }',
+    )
+    if after_key:
+        text = text.replace("[limits]", "[limits]\nmalformed_after_key = true")
+    for code, outcome in (("key_reused", "key_reused"), ("another_amount", "amount_mismatch")):
+        text += f'[[answers]]\nstatus = 422\nwhere = {{ "error.code" = "{code}" }}\noutcome = "{outcome}"\n'
+    return parse(text, "mine.toml")
+
+
+@pytest.mark.parametrize(
+    ("binding", "bug", "told"),
+    [
+        (with_amounts(), "", None),
+        (with_amounts(), "forgives", "expected 'key_reused', got 'amount_mismatch'"),
+        (with_amounts(after_key=False), "", "expected 'malformed', got 'key_reused'"),
+    ],
+    ids=["right", "wrong", "another order than the binding says"],
+)
+def test_an_amount_may_be_looked_at_after_the_key(binding: Binding, bug: str, told: str | None) -> None:
+    open_service = partial(opened, binding, bug, AMOUNTS="1")
+    found = machine_check("orders", open_service, examples=1, steps=1, seed=1)
+    assert found.verdict == ("holds" if told is None else "violated"), found.counterexample
+    assert told is None or told in str(found.counterexample)
+
+
+@pytest.mark.parametrize(
+    ("scope", "account", "told"),
+    [
+        ("account", "1", None),
+        ("account", "", "expected 'key_reused', got 'captured'"),
+        ("payment", "1", "expected 'captured', got 'key_reused'"),
+    ],
+)
+def test_a_key_may_be_one_for_all_payments(scope: str, account: str, told: str | None) -> None:
+    text = ORDERS.read_text().replace("[keys]", f'[keys]\nscope = "{scope}"')
+    text += '[[answers]]\nstatus = 422\nwhere = { "error.code" = "key_reused" }\noutcome = "key_reused"\n'
+    open_service = partial(opened, parse(text, "mine.toml"), "", ACCOUNT=account)
+    found = machine_check("orders", open_service, examples=2, steps=5, seed=1)
+    assert found.verdict == ("holds" if told is None else "violated"), found.counterexample
+    assert told is None or told in str(found.counterexample)
+
+
+def that_holds() -> Binding:
+    text = ORDERS.read_text()
+    begin, end = text.index("[commands.authorize]"), text.index("[commands.capture]")
+    return parse(
+        (text[:begin] + text[end:]).replace('id = "id"', 'id = "id"\nauthorizes = true', 1), "mine.toml"
+    )
+
+
+@pytest.mark.parametrize(("holds", "told"), [("1", None), ("", "got {'state': 'pending', 'amount': 500}")])
+def test_a_creation_may_authorize(holds: str, told: str | None, tmp_path: Path) -> None:
+    found = machine_check(
+        "orders", partial(opened, that_holds(), "", HOLDS=holds), examples=8, steps=8, seed=1
+    )
+    assert found.verdict == ("holds" if told is None else "violated"), found.counterexample
+    assert told is None or told in str(found.counterexample)
+    if told is not None:
+        return
+
+    async def race() -> StressReport:
+        async with opened(that_holds(), "", HOLDS=holds) as service:
+            return await stress(service, tmp_path, rounds=2, seed=1)
+
+    report = asyncio.run(race())
+    assert report.violation is None
+    assert report.outcomes["create -> created"] > 0
+
+
+def test_requests_are_signed_by_a_function_beside_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SECRET", "of ours")
+    text = ORDERS.read_text().replace('body = "form"', 'body = "form"\nsign = "sign_orders.py:sign"', 1)
+    (tmp_path / "orders.toml").write_text(text)
+    with pytest.raises(BindingFileError, match=r"service\.sign: .* cannot be run: FileNotFound"):
+        load(tmp_path / "orders.toml")
+    (tmp_path / "sign_orders.py").write_text((SUPPORT / "sign_orders.py").read_text())
+    found = windows_check("orders", partial(opened, load(tmp_path / "orders.toml"), ""))
+    assert (found.verdict, found.cases) == ("holds", 3)
+    with pytest.raises(CommandError, match="answered 401"):
+        windows_check("orders", partial(opened, load(ORDERS), ""))
+    (tmp_path / "orders.toml").write_text(text.replace(":sign", ":seal"))
+    with pytest.raises(BindingFileError, match=r"service\.sign: .* has no function 'seal'"):
+        load(tmp_path / "orders.toml")
+
+
+def test_a_range_of_instants_that_ends_is_not_left() -> None:
+    last = INSTANTS["clock: 2^31 seconds"]
+
+    @asynccontextmanager
+    async def ending(traits: Traits) -> AsyncIterator[ServiceUnderTest]:
+        async with in_memory() as service:
+
+            async def set_clock(now: int) -> None:
+                if now >= last:
+                    raise OverflowError("an instant has 32 bits")
+                await service.set_clock(now)
+
+            yield replace(service, set_clock=set_clock, traits=traits)
+
+    found = machine_check(
+        "ours", partial(ending, replace(EVERYTHING, until=last)), examples=5, steps=10, seed=1
+    )
+    assert found.verdict == "holds", found.counterexample
+    assert left_out(replace(EVERYTHING, until=last))["clock: 2^32 seconds"] == "clock.until"
+    with pytest.raises(OverflowError):
+        machine_check("ours", partial(ending, EVERYTHING), examples=5, steps=10, seed=1)
+
+
+@pytest.mark.parametrize("until", ["soon", "2030-06-01T00:00:00Z"])
+def test_an_end_of_time_is_an_instant_that_leaves_room(until: str) -> None:
+    text = default_text().replace(
+        'function = "payment_clock"', f'function = "payment_clock"\nuntil = "{until}"'
+    )
+    with pytest.raises(BindingFileError, match=r"clock\.until: "):
+        parse(text, "mine.toml")
+
+
+def test_a_creation_authorizes_or_something_else_does() -> None:
+    both = ORDERS.read_text().replace('id = "id"', 'id = "id"\nauthorizes = true', 1)
+    neither = ORDERS.read_text().replace("[commands.authorize]", "[commands.attempts]")
+    for text in (both, neither):
+        with pytest.raises(BindingFileError, match=r"commands\.authorize: is there if, and only if"):
+            parse(text, "mine.toml")

@@ -1,12 +1,16 @@
 """A service of another shape, in memory: forms, ids and keys of a form, orders before payments, no windows.
 
-A capture names no amount, and a payment may be cancelled before it is authorized. `BUG` makes it wrong:
-`twice` captures again under another key, `forgets` captures again under the same key, and `revives`
-authorizes what was cancelled.
+A capture names no amount, and a payment may be cancelled before it is authorized. With `AMOUNTS` a capture
+names one, which is looked at after the key. With `SECRET` every POST has to be signed with it. With `ACCOUNT`
+a key that one payment has used is refused for others. With `HOLDS` a creation authorizes, too.
+
+`BUG` makes it wrong: `twice` captures again under another key, `forgets` captures again under the same key,
+`revives` authorizes what was cancelled, and `forgives` repeats the answer to an amount that is none.
 """
 
 from __future__ import annotations
 
+import hmac
 import os
 import re
 from typing import Any
@@ -15,14 +19,20 @@ from uuid import uuid4
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-BUG = os.environ.get("BUG", "")
+BUG, SECRET = os.environ.get("BUG", ""), os.environ.get("SECRET", "")
+AMOUNTS = bool(os.environ.get("AMOUNTS"))
+HOLDS = bool(os.environ.get("HOLDS"))
+ACCOUNT = bool(os.environ.get("ACCOUNT"))
+AMOUNT = re.compile("[1-9][0-9]{0,8}")
 customers: set[str] = set()
 orders: set[str] = set()
 payments: dict[str, dict[str, Any]] = {}
+asked: dict[tuple[str, str], str] = {}
 answers: dict[tuple[str, str], JSONResponse] = {}
 
 
@@ -30,12 +40,21 @@ def refused(status: int, code: str) -> JSONResponse:
     return JSONResponse({"error": {"code": code}}, status)
 
 
-async def customer(_request: Request) -> JSONResponse:
+async def customer(request: Request) -> JSONResponse:
+    await require_signature(request)
     customers.add(made := f"cus_{uuid4().hex}")
     return JSONResponse({"data": {"id": made}}, 201)
 
 
+async def require_signature(request: Request) -> None:
+    signed = f"{request.method} {request.url.path}\n".encode() + await request.body()
+    right = hmac.new(SECRET.encode(), signed, "sha256").hexdigest()
+    if request.method == "POST" and SECRET and request.headers.get("x-signature") != right:
+        raise HTTPException(401, "the signature is wrong")
+
+
 async def order(request: Request) -> JSONResponse:
+    await require_signature(request)
     if request.headers.get("x-shop") not in customers:
         return refused(401, "no_customer")
     orders.add(made := f"ord_{uuid4().hex}")
@@ -43,24 +62,29 @@ async def order(request: Request) -> JSONResponse:
 
 
 async def create(request: Request) -> JSONResponse:
+    await require_signature(request)
     form = dict(parse_qsl((await request.body()).decode(), keep_blank_values=True))
     written, placed = form.get("money[cents]", ""), form.get("order[items][0][id]", "")
     if placed not in orders or form.get("test") != "true":
         return refused(400, "no_order")
     orders.remove(placed)
-    if re.fullmatch("[1-9][0-9]{0,8}", written) is None:
+    if AMOUNT.fullmatch(written) is None:
         return refused(400, "no_amount")
     made = f"pay_{uuid4().hex[:20]}"
-    payments[made] = {"id": made, "status": "new", "cents": int(written)}
+    payments[made] = {"id": made, "status": "held" if HOLDS else "new", "cents": int(written)}
     return JSONResponse(payments[made], 201)
 
 
 async def act(request: Request) -> JSONResponse:
+    await require_signature(request)
     payment, action = payments.get(request.path_params["id"]), request.path_params["action"]
     if payment is None:
         return refused(404, "no_payment")
     if action == "capture":
-        return captured(payment, request.headers["idempotency-key"])
+        form = dict(parse_qsl((await request.body()).decode(), keep_blank_values=True))
+        if re.fullmatch("k-[0-9a-f]{14}", request.headers["idempotency-key"]) is None:
+            return refused(400, "no_key")
+        return captured(payment, request.headers["idempotency-key"], form.get("cents", ""))
     expected = {"authorize": {"new"}, "cancel": {"new", "held"}}[action]
     if BUG == "revives" and action == "authorize":
         expected = {"new", "cancelled"}
@@ -70,14 +94,21 @@ async def act(request: Request) -> JSONResponse:
     return JSONResponse(payment)
 
 
-def captured(payment: dict[str, Any], key: str) -> JSONResponse:
-    if re.fullmatch("k-[0-9a-f]{14}", key) is None:
-        return refused(400, "no_key")
+def captured(payment: dict[str, Any], key: str, cents: str) -> JSONResponse:
     place = (payment["id"], key)
+    if ACCOUNT and any(used == key and other != payment["id"] for other, used in answers):
+        return refused(422, "key_reused")
     if place in answers and BUG != "forgets":
-        return answers[place]
+        is_same = cents == asked[place] or (BUG == "forgives" and not AMOUNT.fullmatch(cents))
+        return answers[place] if is_same else refused(422, "key_reused")
+    if AMOUNTS and not AMOUNT.fullmatch(cents):
+        return refused(400, "no_amount")
+    asked[place] = cents
     if payment["status"] != "held" and not (BUG == "twice" and payment["status"] == "paid"):
         answers[place] = refused(409, f"is_{payment['status']}")
+        return answers[place]
+    if AMOUNTS and int(cents) != payment["cents"]:
+        answers[place] = refused(422, "another_amount")
         return answers[place]
     payment["status"] = "paid"
     answers[place] = JSONResponse({"captured": True})

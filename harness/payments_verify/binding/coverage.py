@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from payments_verify.binding.sections import Binding, Sweep
+from payments_verify.binding.values import read_rfc3339
 from payments_verify.payments.inputs import CLOCK_STAYS, left_out
 from payments_verify.payments.observations import PAYMENT_FIELDS
 from payments_verify.payments.scenarios import (
@@ -57,6 +58,10 @@ def traits_of(binding: Binding, *, moves_clock: bool) -> Traits:
         has_windows=binding.has_windows,
         captures_amounts=binding.captures_amounts,
         partial_captures=binding.limits.partial_captures,
+        malformed_after_key=binding.limits.malformed_after_key,
+        until=None if binding.clock.until is None else read_rfc3339(binding.clock.until),
+        keys_of_account=binding.keys.scope == "account",
+        creates_authorized=binding.commands["create"].authorizes,
         fails_pending=fail is not None and fail.from_pending,
         quotes_keys=binding.values.key == "quoted text",
     )
@@ -114,7 +119,7 @@ def _unchecked_amounts(traits: Traits) -> Iterator[str]:
 
 def _unchecked_time(binding: Binding, traits: Traits, *, has_database: bool) -> Iterator[str]:
     if not traits.has_windows:
-        yield "commands.authorize names no {window}: that a capture is refused once a window has ended"
+        yield "no {window} in what authorizes: that a capture is refused once a window has ended"
     elif not traits.moves_clock:
         yield (
             "the clock cannot be moved: windows are tested by waiting, not in their last µs, and instants are"
@@ -151,9 +156,7 @@ def why_not(scenario: Scenario, binding: Binding, traits: Traits) -> str | None:
             return lacks
     if scenario.past_window and not traits.moves_clock:
         return "clock"
-    if scenario.prepared is Prepared.NOTHING and not traits.chooses_ids:
-        return "ids.chosen_by = 'client'"
-    return None
+    return _lacks_for_preparing(scenario, traits)
 
 
 def _lacks_for_sweeping(traits: Traits) -> str | None:
@@ -169,4 +172,12 @@ def _lacks_for_holding(actor: Holder, binding: Binding) -> str | None:
         return "lock.hold"
     if binding.lock.void is None and actor.leaving is not Leaving.ONLY_LOCKED:
         return "lock.void"
+    return None
+
+
+def _lacks_for_preparing(scenario: Scenario, traits: Traits) -> str | None:
+    if scenario.prepared is Prepared.CREATED and traits.creates_authorized:
+        return "commands.authorize"
+    if scenario.prepared is Prepared.NOTHING and not traits.chooses_ids:
+        return "ids.chosen_by = 'client'"
     return None

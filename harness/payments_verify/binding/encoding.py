@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 import httpx
 
+from payments_verify.binding.hooks import signer
 from payments_verify.binding.sections import Service
 
 _TYPES = {"json": "application/json", "form": "application/x-www-form-urlencoded"}
@@ -17,7 +18,7 @@ _TYPES = {"json": "application/json", "form": "application/x-www-form-urlencoded
 
 @dataclass(frozen=True)
 class EncodingHttp:
-    """Carries requests to a service whose bodies are not plain JSON.
+    """Carries requests to a service whose bodies are not plain JSON, or that wants them signed.
 
     Attributes:
         http: sends them.
@@ -32,7 +33,10 @@ class EncodingHttp:
     ) -> httpx.Response:
         """Send a request; ``httpx.TransportError`` if there is no whole answer."""
         kind, content = encode(self.service.body, json)
-        return await self.http.request(method, path, headers={**kind, **headers}, content=content)
+        fields = {**kind, **headers}
+        if self.service.sign is not None:
+            fields |= signer(self.service.sign)(method, path, fields, content)
+        return await self.http.request(method, path, headers=fields, content=content)
 
 
 def encode(kind: str, body: Mapping[str, Any] | None) -> tuple[dict[str, str], bytes]:

@@ -12,7 +12,9 @@ from importlib import resources
 from pathlib import Path
 
 import msgspec
+from msgspec import structs
 
+from payments_verify.binding.hooks import HookError, signer
 from payments_verify.binding.problems import problems_of
 from payments_verify.binding.sections import Binding
 from payments_verify.binding.variables import unset_variables, with_known_variables
@@ -43,7 +45,16 @@ def load(path: Path) -> Binding:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise BindingFileError(f"{path}: cannot be read: {error}") from None
-    return parse(text, str(path))
+    binding = parse(text, str(path))
+    if binding.service.sign is None:
+        return binding
+    # A hook lies beside the file that names it.
+    sign = str(path.resolve().parent / binding.service.sign)
+    try:
+        signer(sign)
+    except HookError as error:
+        raise BindingFileError(f"{path}: service.sign: {error}") from None
+    return structs.replace(binding, service=structs.replace(binding.service, sign=sign))
 
 
 def parse(text: str, name: str) -> Binding:

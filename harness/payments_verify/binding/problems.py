@@ -17,7 +17,9 @@ from payments_verify.binding.sections import (
     RequestSection,
     SetUp,
 )
+from payments_verify.binding.values import read_rfc3339
 from payments_verify.binding.variables import DATABASE_PARTS, texts
+from payments_verify.payments.inputs import DAY, EPOCH
 from payments_verify.payments.observations import (
     FIELDS_OF_STATE,
     IN_PROGRESS,
@@ -29,7 +31,7 @@ from payments_verify.payments.observations import (
 FORMAT_NAME = "payments-verify-binding"
 FORMAT_VERSION = 1
 
-_REQUIRED = ("create", "authorize", "capture", "read")
+_REQUIRED = ("create", "capture", "read")
 _SUCCESS = {
     "create": "created",
     "authorize": "authorized",
@@ -52,6 +54,9 @@ def problems_of(binding: Binding) -> Problems:
     """What is wrong with a binding, if anything is."""
     if (binding.format, binding.version) != (FORMAT_NAME, FORMAT_VERSION):
         yield "format, version", f"must be {FORMAT_NAME!r} and {FORMAT_VERSION}"
+    authorizes = "create" in binding.commands and binding.commands["create"].authorizes
+    if authorizes == ("authorize" in binding.commands):
+        yield "commands.authorize", "is there if, and only if, commands.create.authorizes is not true"
     for f in _REQUIRED:
         if f not in binding.commands:
             yield f"commands.{f}", "is missing; without it nothing can be checked"
@@ -130,12 +135,25 @@ def _control_problems(binding: Binding) -> Problems:
             yield from _request_problems("sweep.request", sweep.request, frozenset())
     if (binding.clock.by == "sql") != (binding.clock.set is not None):
         yield "clock.set", "belongs to by = 'sql', and to nothing else"
+    yield from _end_of_time_problems(binding)
     if binding.clock.set is not None and binding.clock.set.count("{now}") != 1:
         yield "clock.set", "must have {now}, once, where the instant goes"
     locking = {} if binding.lock is None else {"hold": binding.lock.hold, "void": binding.lock.void}
     for name, statement in locking.items():
         if statement is not None and statement.count("{payment}") != 1:
             yield f"lock.{name}", "must have {payment}, once, where the id goes"
+
+
+def _end_of_time_problems(binding: Binding) -> Problems:
+    if binding.clock.until is None:
+        return
+    try:
+        until = read_rfc3339(binding.clock.until)
+    except (ValueError, TypeError):
+        yield "clock.until", f"{binding.clock.until!r} is no instant, as in '2038-01-19T03:14:07Z'"
+        return
+    if until < EPOCH + 366 * DAY:
+        yield "clock.until", "must be 2031-03-20 at least: the harness sets the clock to 2030, and goes on"
 
 
 def _saved(binding: Binding, f: str) -> frozenset[str]:

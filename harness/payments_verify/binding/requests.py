@@ -17,6 +17,7 @@ import msgspec
 from payments_verify.binding.http import HttpRequest, Response
 from payments_verify.binding.sections import Binding, RequestSection
 from payments_verify.binding.values import value_at, write_amount
+from payments_verify.payments.inputs import SHARED_KEY
 from payments_verify.payments.observations import Invocation, UnreadableAnswerError
 
 _KEYS = UUID("5f3c1f04-8b0e-4a83-9c5f-9e1f2d6a7b10")
@@ -69,6 +70,8 @@ class RequestWriter:
             missing = f"the binding {self.binding.name!r} has no command {invocation.f!r}"
             raise UnreadableAnswerError(missing) from None
         values = {name: self._written(name, value) for name, value in invocation.value.items()}
+        if "key" in values and self.binding.key_form is not None:
+            values["key"] = self._key(invocation.value["payment"], invocation.value["key"])
         if "key" in values and self.binding.values.key == "quoted text":
             values["key"] = _key_field(values["key"], is_quoted=invocation.quotes_key)
         payment = invocation.value["payment"]
@@ -97,15 +100,20 @@ class RequestWriter:
     def _commands(self) -> Mapping[str, Callable[[Mapping[str, Any]], HttpRequest]]:
         return {f: writer_of(command) for f, command in self.binding.commands.items()}
 
+    def _key(self, payment: str, key: str) -> str:
+        """A key of the form that the service wants; of an account's, another for each payment."""
+        assert self.binding.key_form is not None
+        is_shared = self.binding.keys.scope == "payment" or key == SHARED_KEY
+        named = key if is_shared else f"{payment} {key}"
+        written = _written_as(self.binding.key_form, uuid5(_KEYS, named))[: self.binding.keys.length]
+        self.names.keys[written] = key
+        return written
+
     def _written(self, name: str, value: Any) -> Any:  # noqa: ANN401 - any JSON value
         values = self.binding.values
         match name:
             case "payment":
                 return self.id_of(value)
-            case "key" if self.binding.key_form is not None:
-                written = _written_as(self.binding.key_form, uuid5(_KEYS, value))[: self.binding.keys.length]
-                self.names.keys[written] = value
-                return written
             case "window":
                 return value // _WINDOW_UNITS[values.window]
             case "amount" if type(value) is int:

@@ -1,4 +1,4 @@
-"""The sections of a binding file, each explained in ``default_binding.toml``."""
+"""The sections of a binding file, each explained in ``default_binding.toml`` or in ``specs/binding.md``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FAIL_REASONS = ("declined", "voided")
 """The reasons for which a client can fail a payment."""
 
 PLACEHOLDERS: Mapping[str, frozenset[str]] = {
-    "create": frozenset({"payment", "amount"}),
+    "create": frozenset({"payment", "amount", "window"}),
     "authorize": frozenset({"payment", "window"}),
     "capture": frozenset({"payment", "key", "amount"}),
     "fail": frozenset({"payment", "reason"}),
@@ -84,6 +84,7 @@ class CommandBinding(RequestSection, frozen=True, kw_only=True):
     id: str | None = None
     reasons: list[str] = msgspec.field(default_factory=lambda: [*FAIL_REASONS])
     from_pending: bool = False
+    authorizes: bool = False
 
 
 class Ids(_Section, frozen=True, kw_only=True):
@@ -95,8 +96,9 @@ class Ids(_Section, frozen=True, kw_only=True):
 
 
 class Keys(_Section, frozen=True, kw_only=True):
-    """What a key looks like, where it is not what the harness would send: a form, cut to a length."""
+    """Within what a key is one key; what it looks like, if it has a form: that, cut to a length."""
 
+    scope: Literal["payment", "account"] = "payment"
     form: str | None = None
     length: int | None = None
 
@@ -179,6 +181,7 @@ class Clock(_Section, frozen=True, kw_only=True):
     by: Literal["database", "sql", "none"] = "database"
     function: str = "payment_clock"
     set: str | None = None
+    until: str | None = None
 
 
 class Locking(_Section, frozen=True, kw_only=True):
@@ -195,6 +198,7 @@ class Service(_Section, frozen=True, kw_only=True):
     headers: dict[str, str] = {}
     environment: dict[str, str] = {}
     body: Literal["json", "form"] = "json"
+    sign: str | None = None
 
 
 class Limits(_Section, frozen=True, kw_only=True):
@@ -207,6 +211,7 @@ class Limits(_Section, frozen=True, kw_only=True):
     null_is_malformed: bool = True
     keys: str = "[!#-~]([ -~]{0,34}[!-~])?"
     partial_captures: bool = False
+    malformed_after_key: bool = False
 
 
 class Binding(_Section, frozen=True, kw_only=True):
@@ -238,12 +243,13 @@ class Binding(_Section, frozen=True, kw_only=True):
     @property
     def key_form(self) -> str | None:
         """How a key is written; ``None`` as it is."""
-        return "{uuid}" if self.values.key == "uuid" and self.keys.form is None else self.keys.form
+        is_uuid = self.values.key == "uuid" or self.keys.scope == "account"
+        return "{uuid}" if is_uuid and self.keys.form is None else self.keys.form
 
     @property
     def has_windows(self) -> bool:
         """Whether an authorization says for how long: if not, no window ends while a service is examined."""
-        return self.commands["authorize"].names("window")
+        return any(self.commands[f].names("window") for f in ("create", "authorize") if f in self.commands)
 
     @property
     def captures_amounts(self) -> bool:

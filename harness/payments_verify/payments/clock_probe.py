@@ -93,8 +93,8 @@ class _Probe:
     async def _authorized(self) -> str:
         payment = str(uuid4())
         await self._move(0)
-        await self._send("create", payment, amount=_AMOUNT)
-        await self._send("authorize", payment, window=self._window)
+        for f, arguments in self._system.traits.opening(payment, _AMOUNT, self._window):
+            await self._send(f, **arguments)
         return payment
 
     async def _move(self, by: int) -> None:

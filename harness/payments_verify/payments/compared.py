@@ -128,8 +128,10 @@ class ComparedCalls:
 
     def authorized(self, amount: int, window: int = 60 * SECOND) -> str:
         """Create and authorize a payment."""
-        payment = self._create(amount)
-        self.perform("authorize", payment, window=self.system.traits.window(window))
+        payment, traits = self.new_id(), self.system.traits
+        amount = min(amount, traits.max_amount)
+        for f, asked in traits.opening(payment, amount, traits.window(window)):
+            self.perform(f, **asked)
         return payment
 
     def set_clock(self, now: int) -> None:
@@ -183,18 +185,24 @@ class ComparedCalls:
 
     def refused_as_malformed(self, f: str, payment: str, **arguments: Any) -> None:  # noqa: ANN401
         """Send a command that must be refused as malformed, whatever the state."""
-        self._note("refused_as_malformed", f=f, payment=payment, **arguments)
-        invocation = Invocation(f, {"payment": payment, **arguments})
+        attempts = self.records.get(payment, self._nothing())
+        is_known = f == "capture" and attempts.attempt(arguments["key"]) is not None
+        is_another = is_known and self.system.traits.malformed_after_key
+        self.refused(f, "key_reused" if is_another else "malformed", payment, **arguments)
+
+    def refused(self, f: str, outcome: str, payment: str, **arguments: Any) -> None:  # noqa: ANN401
+        """Send a command that must be refused so, whatever the state, and leaves nothing."""
+        self._note("refused", f=f, outcome=outcome, payment=payment, **arguments)
+        invocation = Invocation(f, self.system.traits.asked(f, {"payment": payment, **arguments}))
         self.tally.program += 1
         self._taken += 1
         self._client = self._taken
         self.commands.append(f"{f} {dict(invocation.value)}")
-        expected = {"outcome": "malformed"}
-        self._compare(invocation, expected, self._send(invocation, expected))
+        self._compare(invocation, {"outcome": outcome}, self._send(invocation, {"outcome": outcome}))
         record = self.records.get(payment, self._nothing())
-        self.tally.exercised[edge_between(record, f, "malformed", record)] += 1
+        self.tally.exercised[edge_between(record, f, outcome, record)] += 1
         self.tally.steps += 1
-        self._count(f, "malformed")
+        self._count(f, outcome)
 
     def drop(self, payments: Iterable[str]) -> None:
         """Use these payments no more, so that they are not looked at again."""

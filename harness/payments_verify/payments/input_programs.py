@@ -23,6 +23,7 @@ from payments_verify.payments.inputs import (
     ODD_MICROSECONDS,
     SECOND,
     SEEN_AT_ONCE,
+    SHARED_KEY,
     STANDS_STILL,
     STEPS_BACK,
     TWO_FORMS,
@@ -88,8 +89,12 @@ def _alike_keys(calls: ComparedCalls, keys: Sequence[str], forms: Sequence[bool]
 
 def _one_key_of_two_payments(calls: ComparedCalls) -> None:
     first, second = calls.authorized(_AMOUNT), calls.authorized(_AMOUNT)
-    for payment, amount in ((first, _AMOUNT), (second, _AMOUNT + 1)):
-        calls.perform("capture", payment, key="shared", amount=amount)
+    calls.perform("capture", first, key=SHARED_KEY, amount=_AMOUNT)
+    if calls.system.traits.keys_of_account:
+        calls.refused("capture", "key_reused", second, key=SHARED_KEY, amount=_AMOUNT)
+        calls.tally.inputs[ANOTHER_PAYMENTS_KEY] += 1
+    else:
+        calls.perform("capture", second, key=SHARED_KEY, amount=_AMOUNT + 1)
     calls.everything_visible_agrees()
 
 
@@ -182,9 +187,12 @@ def _alike_amounts(calls: ComparedCalls, authorized: int, alike: Sequence[int]) 
 
 def _no_amount(calls: ComparedCalls) -> None:
     payment = calls.authorized(_AMOUNT)
+    if calls.reuses_keys and calls.system.traits.captures_amounts:
+        calls.perform("capture", payment, key="known", amount=_AMOUNT + 1)
     for amount in calls.system.traits.malformed:
         if calls.system.traits.captures_amounts:
             calls.refused_as_malformed("capture", payment, key="no amount", amount=amount)
+            calls.refused_as_malformed("capture", payment, key="known", amount=amount)
         if calls.system.traits.chooses_ids:
             calls.refused_as_malformed("create", str(uuid4()), amount=amount)
     calls.perform("capture", payment, key="no amount", amount=_AMOUNT)
@@ -209,7 +217,8 @@ def _seen_at_once(calls: ComparedCalls) -> None:
     captured, failed, expired = (calls.new_id() for _ in range(3))
     changes: list[tuple[str, str, dict[str, Any]]] = []
     for payment in (captured, failed, expired):
-        changes += [("create", payment, {"amount": _AMOUNT}), ("authorize", payment, {"window": window})]
+        opening = traits.opening(payment, _AMOUNT, window)
+        changes += [(f, asked.pop("payment"), asked) for f, asked in opening]
     changes += [
         ("capture", captured, {"key": "refused", "amount": _AMOUNT + 1}),
         ("capture", captured, {"key": "captured", "amount": _AMOUNT}),

@@ -74,6 +74,9 @@ ALIKE_KEYS: Mapping[str, Sequence[str]] = {
 """Keys that are not equal, by what an implementation does that takes them for equal."""
 
 ANOTHER_PAYMENTS_KEY = "keys: another payment has used it"
+SHARED_KEY = "shared"
+"""The key that one payment uses after another."""
+
 TWO_FORMS = "keys: bare, and as a quoted string"
 
 NO_AMOUNT = "amounts: what is none"
@@ -195,6 +198,10 @@ def _left_out(traits: Traits) -> Iterator[tuple[str, str]]:
         yield from ((name, "limits.partial_captures") for name in ALIKE_AMOUNTS)
     alike = ALIKE_AMOUNTS.items()
     yield from ((name, "limits.max_amount") for name, each in alike if len(amounts_of(traits, each)) < 2)
+    if traits.moves_clock and traits.until is not None:
+        # A window before the instant, one after it, and one of what is authorized then.
+        last = traits.until - 3 * min(WINDOWS["windows: the longest"], traits.max_window)
+        yield from ((name, "clock.until") for name, instant in INSTANTS.items() if instant > last)
     if traits.moves_clock:
         longer = (name for name, window in WINDOWS.items() if window > traits.max_window)
         yield from ((name, "limits.max_window_seconds") for name in longer)

@@ -64,6 +64,7 @@ class PaymentMachine(ComparedCalls, RuleBasedStateMachine):
         """Create under an id that is taken."""
         self.perform("create", payment, amount=min(amount, self.system.traits.max_amount))
 
+    @_where(lambda traits: "authorize" in traits.commands)
     @rule(payment=payments, window=_WINDOWS)
     def authorize(self, payment: str, window: int) -> None:
         """Authorize."""
@@ -119,7 +120,8 @@ class PaymentMachine(ComparedCalls, RuleBasedStateMachine):
         self.records[unknown] = self._nothing()
         traits = self.system.traits
         self.perform("capture", unknown, key=key, amount=1)
-        self.perform("authorize", unknown, window=traits.window(SECOND))
+        if "authorize" in traits.commands:
+            self.perform("authorize", unknown, window=traits.window(SECOND))
         if "fail" in traits.commands:
             self.perform("fail", unknown, reason=traits.reason("voided"))
         for look in traits.looks:

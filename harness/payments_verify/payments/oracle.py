@@ -14,6 +14,7 @@ from payments_model import (
     Create,
     Fail,
     FailureReason,
+    Outcome,
     Pending,
     Read,
     Record,
@@ -80,11 +81,15 @@ def decide(
 ) -> tuple[Record, Step]:
     """What is stored after a command at ``now`` (µs), and the model's answer.
 
-    A service that fails payments which are not authorized yet does two of the model's commands at once.
+    A service that fails payments which are not authorized yet, or authorizes what it creates, does two of the
+    model's commands at once.
     """
     if value.get("from_pending") and isinstance(record.payment, Pending):
         record, _ = apply(record, Authorize(MAX_WINDOW), now)
-    return apply(record, command_of(f, value), now, key)
+    after, done = apply(record, command_of(f, value), now, key)
+    if f == "create" and "window" in value and done.outcome is Outcome.CREATED:
+        after, _ = apply(after, Authorize(value["window"]), now)
+    return after, done
 
 
 def answer(record: Record, invocation: Invocation, now: int) -> tuple[Record, dict[str, Any]]:

@@ -20,7 +20,7 @@ class ProgramError(ValueError):
 class SavedCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A call of the machine: one of its methods, and the arguments."""
 
-    method: Literal["set_clock", "perform", "refused_as_malformed", "expire"]
+    method: Literal["set_clock", "perform", "refused", "refused_as_malformed", "expire"]
     arguments: dict[str, Any]
 
 

@@ -80,7 +80,7 @@ class RaceDomain:
             BrokenServiceError: after a fault, the service answers nothing any more.
         """
         payments = self._new_payments(facts, hurt=hurt)
-        before = [await self._take(each, payments, hurt=hurt) for each in (Wait(0), *self._before)]
+        before = [await self._take(each, payments, hurt=hurt) for each in (Wait(0), *self._prepared())]
         self._clock = None
         is_usable = False
 
@@ -163,6 +163,11 @@ class RaceDomain:
         ends = tuple(_end_of_window(record, now) for record in records)
         patience = _PATIENCE if hurt else 1
         return RacedPayments(ids, ends, self._start, patience, sends_are_steps=facts.answers_alone)
+
+    def _prepared(self) -> Iterator[Before]:
+        """What comes before the race, but for what the service does with something else."""
+        known = self._service.traits.commands
+        return (each for each in self._before if isinstance(each, Wait) or each.f in known)
 
     async def _take(self, each: Before, payments: RacedPayments, *, hurt: bool) -> Exchange:
         """Send one command of those before the race, or move the clock."""

@@ -29,6 +29,7 @@ class _Look(_OfPayment, frozen=True, forbid_unknown_fields=True, rename={"looked
 
 class _Create(_OfPayment, frozen=True, forbid_unknown_fields=True):
     amount: _Int64
+    window: _Int64 = 0
 
 
 class _Authorize(_OfPayment, frozen=True, forbid_unknown_fields=True):

@@ -126,7 +126,8 @@ def _noted(
     instants = set(found.get(kind, ()))
     if operation.f == "capture" and not instants:
         instants |= found.get("captured_at", set())
-    if operation.f == "authorize":
+    if operation.f in ("authorize", "create") and "window" in value:
+        instants |= found.get(DECIDED_IN["authorize"], set())
         instants |= {end - value["window"] for end in found.get("capture_expires_at", set())}
     noted: dict[str, Any] = {
         "earliest": limits.earliest,

@@ -134,6 +134,8 @@ def _instant_seen(operation: Operation) -> int | None:
         seen = answer.get("decided_at")
     elif answer.get("outcome") in ("authorized", "failed"):
         seen = answer.get("payment", {}).get(DECIDED_IN[operation.f])
+    elif answer.get("outcome") == "created" and "window" in value_of(operation):
+        seen = answer.get("payment", {}).get(DECIDED_IN["authorize"])
     else:
         seen = None
     return None if seen is None else int(seen)

@@ -162,14 +162,14 @@ class Round:
 
     async def _begin(self, payment: str, amount: int) -> None:
         """Most payments are created and authorized before the race; the others race from the start."""
-        steps = [_Sent(Invocation("create", {"payment": payment, "amount": amount}))]
         # When it was authorized while the clock moved is not known of a service that does not say.
-        if self._rng.random() < 0.8 or not self._traits.dates_authorizations:
-            window = self._traits.window(self._rng.choice([1, 2, 30]) * _SECOND)
-            steps.append(_Sent(Invocation("authorize", {"payment": payment, "window": window})))
-            # A race that begins in the last instants of the window is where time and locks meet.
-            self._eve = max(self._eve, self._now + window - 1)
-        await self._client(0, steps)
+        traits = self._traits
+        opens = self._rng.random() < 0.8 or not traits.dates_authorizations or traits.creates_authorized
+        window = traits.window(self._rng.choice([1, 2, 30]) * _SECOND) if opens else 0
+        steps = [_Sent(Invocation(*each)) for each in traits.opening(payment, amount, window)]
+        # A race that begins in the last instants of the window is where time and locks meet.
+        self._eve = max(self._eve, self._now + window - 1) if opens else self._eve
+        await self._client(0, steps if opens else steps[:1])
 
     def _plan(self, amounts: dict[str, int], load: Load) -> Iterator[_Sent]:
         for _ in range(load.commands):

@@ -17,6 +17,7 @@ MALFORMED_AMOUNTS: tuple[Any, ...] = (0, -1, MAX_AMOUNT + 1, 2**63, True, 1.5, "
 _NO_AMOUNT_HERE = (*MALFORMED_AMOUNTS[:-1], 1e3, 500.0, "500", [500], 2**53 + 1, 2**64 + 500, -500, None)
 """The same for this repository's service; where a language has one type of numbers, 1e3 is 1000."""
 
+_SHORT_WINDOW = 60_000_000
 _REAL_WINDOW = 3_600_000_000
 """A window that does not end while a check runs, in µs."""
 
@@ -49,6 +50,10 @@ class Traits:
         has_windows: whether an authorization says for how long; if not, no window ends.
         captures_amounts: whether a capture names an amount; if not, it is the authorized one.
         partial_captures: whether a capture of less than was authorized succeeds; then none is sent.
+        malformed_after_key: whether a key is looked up before the amount is looked at.
+        until: where the instants end that it can hold, in µs; ``None`` if they do not.
+        keys_of_account: whether a key that one payment has used is another request for all others.
+        creates_authorized: whether a creation authorizes, too; then there is no other way to.
         fails_pending: whether a payment can be failed before it is authorized.
     """
 
@@ -74,6 +79,10 @@ class Traits:
     has_windows: bool = True
     captures_amounts: bool = True
     partial_captures: bool = False
+    malformed_after_key: bool = False
+    until: int | None = None
+    keys_of_account: bool = False
+    creates_authorized: bool = False
     fails_pending: bool = False
 
     @property
@@ -96,7 +105,21 @@ class Traits:
 
     def asked(self, f: str, value: Mapping[str, Any]) -> dict[str, Any]:
         """What a command of this service is asked, beside what the model's has."""
-        return {**value, "from_pending": True} if f == "fail" and self.fails_pending else dict(value)
+        asked = dict(value)
+        if f == "fail" and self.fails_pending:
+            asked["from_pending"] = True
+        if f == "create" and self.creates_authorized:
+            asked.setdefault("window", self.window(_SHORT_WINDOW))
+        return asked
+
+    def opening(self, payment: str, amount: int, window: int) -> list[tuple[str, dict[str, Any]]]:
+        """The commands that create a payment and authorize it, and what each is asked."""
+        if self.creates_authorized:
+            return [("create", {"payment": payment, "amount": amount, "window": window})]
+        return [
+            ("create", {"payment": payment, "amount": amount}),
+            ("authorize", {"payment": payment, "window": window}),
+        ]
 
     def another_amount(self, amount: int) -> int:
         """An amount that is refused where this one is authorized, or the same if there is none."""

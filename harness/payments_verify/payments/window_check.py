@@ -29,6 +29,7 @@ _SWEEP_MARGIN_S = 1.0
 _AT_ONCE = 12
 _AROUND_S = 0.3
 _LOCKED_S = 0.5
+_OPENED = {"create": ("created", "a creation"), "authorize": ("authorized", "an authorization")}
 WAITED_WINDOW_S = 2
 """The windows that are waited for, in seconds."""
 
@@ -191,10 +192,11 @@ class _Windows:
     async def _authorized(self) -> _Window:
         payment = str(uuid4())
         await self._set_clock(self._now)
-        self._require(await self._send("create", payment, amount=_AMOUNT), "created", "a creation")
-        asked = time.monotonic()
-        answer = await self._send("authorize", payment, window=WAITED_WINDOW_S * _SECOND)
-        self._require(answer, "authorized", "an authorization")
+        answer: Mapping[str, Any] = {}
+        for f, arguments in self._traits.opening(payment, _AMOUNT, WAITED_WINDOW_S * _SECOND):
+            asked = time.monotonic()
+            answer = await self._send(f, **arguments)
+            self._require(answer, *_OPENED[f])
         view = answer.get("payment", {})
         if {"authorized_at", "capture_expires_at"} <= view.keys():
             length = view["capture_expires_at"] - view["authorized_at"]

@@ -217,7 +217,8 @@ async def _http(url: str, binding: Binding) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def _carrier(http: httpx.AsyncClient, binding: Binding) -> Http:
-    return http if binding.service.body == "json" else EncodingHttp(http, binding.service)
+    is_plain = binding.service.body == "json" and binding.service.sign is None
+    return http if is_plain else EncodingHttp(http, binding.service)
 
 
 async def _prepared(client: BoundClient) -> BoundClient:
