@@ -153,7 +153,12 @@ def with_amounts(*, after_key: bool = True) -> Binding:
     [
         (with_amounts(), "", None),
         (with_amounts(), "forgives", "expected 'key_reused', got 'amount_mismatch'"),
-        (with_amounts(after_key=False), "", "expected 'malformed', got 'key_reused'"),
+        pytest.param(
+            with_amounts(after_key=False),
+            "",
+            "expected 'malformed', got 'key_reused'",
+            marks=pytest.mark.long,
+        ),
     ],
     ids=["right", "wrong", "another order than the binding says"],
 )
