@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from payments_verify.payments import schedule_file
-from payments_verify.payments.scenarios import SCENARIOS, Holder, Leaving, Scenario, Sweeper
+from payments_verify.payments.scenarios import SCENARIOS, WINDOW, Holder, Leaving, Scenario, Sweeper
 from payments_verify.systems import EXPLORING, gated, prepared_database, scheduled_store
 from payments_verify.systems.memory_store import InMemoryPaymentStore
 from pgweave.interleavings.exhaustive import Naive
@@ -90,7 +90,7 @@ def test_the_outcomes_are_those_on_postgresql(name: str, dsn: str, tmp_path: Pat
                 "hold-and-sweep",
                 "A sweep waits for a session that holds the payment's lock.",
                 (Holder(Leaving.ROLLED_BACK), Sweeper()),
-                past_window=True,
+                waited=WINDOW,
             ),
         ),
     ],

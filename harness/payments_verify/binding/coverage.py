@@ -11,6 +11,7 @@ from payments_verify.payments.observations import PAYMENT_FIELDS
 from payments_verify.payments.scenarios import (
     AMOUNT,
     Client,
+    Command,
     Holder,
     Leaving,
     Prepared,
@@ -137,9 +138,11 @@ def _unchecked_time(binding: Binding, traits: Traits, *, has_database: bool) -> 
 
 def why_not(scenario: Scenario, binding: Binding, traits: Traits) -> str | None:
     """Why a scenario cannot be run on a service; ``None`` if it can."""
-    for actor in scenario.actors:
+    for actor in (*scenario.actors, *scenario.further):
         lacks = None
         match actor:
+            case Command() if actor.f not in traits.commands:
+                lacks = f"commands.{actor.f}"
             case Client():
                 lacking = {command.f for command in actor.commands} - traits.commands
                 lacks = f"commands.{min(lacking)}" if lacking else None
@@ -154,7 +157,7 @@ def why_not(scenario: Scenario, binding: Binding, traits: Traits) -> str | None:
                 lacks = _lacks_for_sweeping(traits)
         if lacks is not None:
             return lacks
-    if scenario.past_window and not traits.moves_clock:
+    if scenario.waited and not traits.moves_clock:
         return "clock"
     return _lacks_for_preparing(scenario, traits)
 

@@ -22,7 +22,7 @@ from payments_model import (
 )
 from payments_verify.payments.observations import Invocation
 from payments_verify.payments.oracle import answer
-from payments_verify.payments.scenarios import Command
+from payments_verify.payments.scenarios import Command, Sweeper
 
 _REASONS = {FailureReason.DECLINED: "declined", FailureReason.VOIDED: "voided"}
 _AFTER = (Outcome.ALREADY_CAPTURED, Outcome.PAYMENT_FAILED)
@@ -38,12 +38,14 @@ class Wait:
     us: int
 
 
-Before: TypeAlias = Command | Wait
+Before: TypeAlias = Command | Wait | Sweeper
 """What happens before a race, one after the other."""
 
 
 def records_after(before: Iterable[Before], start: int, payments: int = 1) -> tuple[tuple[Record, ...], int]:
     """What the model stores of each payment, and where the clock stands, after some commands.
+
+    What a sweep expires is left as it was: when its window ends does not change.
 
     Args:
         before: the commands.
@@ -54,7 +56,7 @@ def records_after(before: Iterable[Before], start: int, payments: int = 1) -> tu
     for each in before:
         if isinstance(each, Wait):
             now += each.us
-        else:
+        elif isinstance(each, Command):
             asked = Invocation(each.f, each.arguments)
             records[each.payment], _ = answer(records[each.payment], asked, now)
     return tuple(records), now

@@ -21,7 +21,7 @@ from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.preparation import Before, Wait, records_after
 from payments_verify.payments.race_judge import Judge
 from payments_verify.payments.race_result import Exchange, RaceResult
-from payments_verify.payments.scenarios import WINDOW, Actor, Client, Command, Holder, Tick
+from payments_verify.payments.scenarios import WINDOW, Actor, Client, Command, Holder, Sweeper, Tick
 from payments_verify.payments.service_under_test import NO_ANSWER, ServiceUnderTest
 from pgweave.drive.domain import Facts, World
 from pgweave.interleavings.execution import DivergenceError, SchedulingError
@@ -170,9 +170,12 @@ class RaceDomain:
         return (each for each in self._before if isinstance(each, Wait) or each.f in known)
 
     async def _take(self, each: Before, payments: RacedPayments, *, hurt: bool) -> Exchange:
-        """Send one command of those before the race, or move the clock."""
+        """Send one command of those before the race, sweep, or move the clock."""
         if isinstance(each, Command):
             return await self._exchange(each.f, payments.payments[each.payment], each.arguments, hurt=hurt)
+        if isinstance(each, Sweeper):
+            await self._service.sweep()
+            return Exchange(Invocation("sweep", {}), Observation("ok", {}))
         payments.now += each.us
         if payments.now != self._clock:
             await self._service.set_clock(payments.now)

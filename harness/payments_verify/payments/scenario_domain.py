@@ -9,7 +9,7 @@ from payments_verify.payments.inputs import EPOCH
 from payments_verify.payments.preparation import Before, Wait
 from payments_verify.payments.race_domain import RaceDomain, void
 from payments_verify.payments.race_judge import Violation
-from payments_verify.payments.scenarios import AUTHORIZE, CREATE, WINDOW, Scenario, Sweeper
+from payments_verify.payments.scenarios import AUTHORIZE, CREATE, Scenario, Sweeper
 from payments_verify.payments.service_under_test import ServiceUnderTest
 from pgweave.drive.race import Place, Race
 from pgweave.gate import Fault
@@ -28,7 +28,7 @@ class ScenarioDomain(RaceDomain):
     def __init__(self, scenario: Scenario, service: ServiceUnderTest) -> None:
         before = _preparation(scenario)
         super().__init__(before, scenario.actors, service, start=EPOCH, name=scenario.name)
-        self._sweeps = any(isinstance(actor, Sweeper) for actor in scenario.actors)
+        self._sweeps = any(isinstance(each, Sweeper) for each in (*scenario.actors, *scenario.further))
 
     async def prepare(self) -> None:
         """Leave nothing in the database that a sweep could find."""
@@ -59,4 +59,5 @@ def scenario_race(
 
 def _preparation(scenario: Scenario) -> Sequence[Before]:
     steps: list[Before] = [*(CREATE, AUTHORIZE)[: scenario.prepared.value]]
-    return [*steps, Wait(WINDOW)] if scenario.past_window else steps
+    waited = [Wait(scenario.waited)] if scenario.waited else []
+    return [*steps, *waited, *scenario.further]

@@ -107,7 +107,8 @@ class Scenario:
         anomaly: what a wrong service would do.
         actors: who takes part; each is a process of the schedule.
         prepared: how far the payment has come before.
-        past_window: whether the clock stands at the window's end when the race begins.
+        waited: for how long the clock has moved on since, in µs.
+        further: what was done after that.
         invariants: the ids of those that a service with the anomaly breaks; and always I10.
     """
 
@@ -115,8 +116,14 @@ class Scenario:
     anomaly: str
     actors: tuple[Actor, ...]
     prepared: Prepared = Prepared.AUTHORIZED
-    past_window: bool = False
+    waited: int = 0
+    further: tuple[Command | Sweeper, ...] = ()
     invariants: tuple[str, ...] = ()
+
+    @property
+    def past_window(self) -> bool:
+        """Whether the clock stands at the window's end, or behind it, when the race begins."""
+        return self.waited >= WINDOW
 
 
 def capture(key: str, amount: int = AMOUNT, payment: int = 0) -> Command:
@@ -181,7 +188,7 @@ _ALL = (
         "two-sweepers",
         "Two sweeps expire one payment, or wait for each other.",
         (Sweeper(), Sweeper()),
-        past_window=True,
+        waited=WINDOW,
         invariants=("I9", "I10"),
     ),
     Scenario(

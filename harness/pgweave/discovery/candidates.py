@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, combinations_with_replacement, product
@@ -61,6 +62,8 @@ def plan(
 ) -> Plan:
     """Say what is to be explored: pairs that share rows, and triples in which an anomaly is foretold.
 
+    Of triples that take the same steps, though they ask for something else, one is explored.
+
     Args:
         commands: how many there are.
         traces_of: gives the traces of the commands of a group.
@@ -70,12 +73,16 @@ def plan(
     found: list[Candidate] = []
     independent: list[Group] = []
     serial: list[Group] = []
+    taken: set[Hashable] = set()
     for group in _groups(commands, alike, is_possible):
         traces = [tuple(each) for each in product(*traces_of(group))]
         shared = next((each for each in traces if _is_connected(each)), None)
         foretold = next(((each, anomaly) for each in traces if (anomaly := foretell(each))), None)
         if foretold is not None:
-            found.append(Candidate(group, _rows(foretold[0]), *foretold))
+            steps = frozenset(Counter(each.footprints for each in foretold[0]).items())
+            if len(group) == 2 or steps not in taken:
+                found.append(Candidate(group, _rows(foretold[0]), *foretold))
+            taken.add(steps)
         elif len(group) > 2:
             serial.append(group)
         elif shared is None:

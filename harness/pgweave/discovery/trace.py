@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pgweave.interleavings.execution import Execution
 from pgweave.interleavings.footprint import Access, Footprint, Mode, Rows
@@ -58,11 +59,13 @@ def trace_of(name: str, execution: Execution) -> Trace:
     return Trace(name, tuple(TracedStep(step.label, step.footprint) for step in execution.steps))
 
 
+@lru_cache(maxsize=16_384)
 def rows_changed(one: Footprint, other: Footprint) -> tuple[Rows, ...]:
     """The rows that one of two steps changes, and the other sees; `ANYTHING` where that is not known."""
     return tuple(rows for mine, theirs, rows in _conflicts(one, other) if _is_seen(mine, theirs))
 
 
+@lru_cache(maxsize=16_384)
 def rows_in_conflict(one: Footprint, other: Footprint) -> tuple[Rows, ...]:
     """The rows for which the order of two steps can make a difference; `ANYTHING` where that is not known."""
     return tuple(rows for _, _, rows in _conflicts(one, other))
@@ -78,14 +81,9 @@ def _conflicts(one: Footprint, other: Footprint) -> Iterator[tuple[Access, Acces
     if one.everything or other.everything:
         yield _UNKNOWN
         return
-    for mine in _in_order(one.accesses):
-        for theirs in _in_order(other.accesses):
-            if mine.conflicts(theirs):
-                yield mine, theirs, max(mine.rows, theirs.rows, key=lambda rows: len(rows.columns))
-
-
-def _in_order(accesses: Iterable[Access]) -> list[Access]:
-    return sorted(accesses, key=repr)
+    found = [(mine, theirs) for mine in one.accesses for theirs in other.accesses if mine.conflicts(theirs)]
+    for mine, theirs in sorted(found, key=repr):
+        yield mine, theirs, max(mine.rows, theirs.rows, key=lambda rows: len(rows.columns))
 
 
 def _is_seen(mine: Access, theirs: Access) -> bool:

@@ -217,6 +217,6 @@ def difference(
                 return f"step {index}: {what} was {getattr(first, what)!r} and then {getattr(second, what)!r}"
     if len(mine.steps) != len(theirs.steps):
         return f"it took {len(mine.steps)} steps and then {len(theirs.steps)}"
-    if result_key(mine.result) != result_key(theirs.result):
+    if mine.complete and theirs.complete and result_key(mine.result) != result_key(theirs.result):
         return f"the result was {mine.result!r} and then {theirs.result!r}"
     return ""
