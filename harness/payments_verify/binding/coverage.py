@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from payments_verify.binding.sections import Binding, Sweep
 from payments_verify.binding.values import read_rfc3339
@@ -10,6 +10,7 @@ from payments_verify.payments.inputs import CLOCK_STAYS, left_out
 from payments_verify.payments.observations import PAYMENT_FIELDS
 from payments_verify.payments.scenarios import (
     AMOUNT,
+    Actor,
     Client,
     Command,
     Holder,
@@ -139,27 +140,34 @@ def _unchecked_time(binding: Binding, traits: Traits, *, has_database: bool) -> 
 def why_not(scenario: Scenario, binding: Binding, traits: Traits) -> str | None:
     """Why a scenario cannot be run on a service; ``None`` if it can."""
     for actor in (*scenario.actors, *scenario.further):
-        lacks = None
-        match actor:
-            case Command() if actor.f not in traits.commands:
-                lacks = f"commands.{actor.f}"
-            case Client():
-                lacking = {command.f for command in actor.commands} - traits.commands
-                lacks = f"commands.{min(lacking)}" if lacking else None
-                amounts = {each.arguments.get("amount", AMOUNT) for each in actor.commands}
-                if amounts != {AMOUNT} and not traits.captures_amounts:
-                    lacks = "{amount} in commands.capture"
-            case Holder():
-                lacks = _lacks_for_holding(actor, binding)
-            case Tick() if not traits.moves_clock:
-                lacks = "clock"
-            case Sweeper():
-                lacks = _lacks_for_sweeping(traits)
+        lacks = _lacks_for(actor, binding, traits)
         if lacks is not None:
             return lacks
     if scenario.waited and not traits.moves_clock:
         return "clock"
     return _lacks_for_preparing(scenario, traits)
+
+
+def _lacks_for(actor: Actor | Command, binding: Binding, traits: Traits) -> str | None:
+    match actor:
+        case Command():
+            return _lacks_for_sending((actor,), traits)
+        case Client():
+            return _lacks_for_sending(actor.commands, traits)
+        case Holder():
+            return _lacks_for_holding(actor, binding)
+        case Tick():
+            return None if traits.moves_clock else "clock"
+        case Sweeper():
+            return _lacks_for_sweeping(traits)
+
+
+def _lacks_for_sending(commands: Sequence[Command], traits: Traits) -> str | None:
+    captured = {each.arguments["amount"] for each in commands if each.f == "capture"}
+    if captured - {AMOUNT} and not traits.captures_amounts:
+        return "{amount} in commands.capture"
+    lacking = {command.f for command in commands} - traits.commands
+    return f"commands.{min(lacking)}" if lacking else None
 
 
 def _lacks_for_sweeping(traits: Traits) -> str | None:

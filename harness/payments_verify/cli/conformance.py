@@ -16,6 +16,7 @@ from rich.table import Table
 
 from payments_verify import binding as binding_file
 from payments_verify.cli.bound_service import BindingFile, Server, examined, scaffold_of
+from payments_verify.cli.discovering import discover_races
 from payments_verify.cli.ends import keep_finished
 from payments_verify.cli.exits import leave
 from payments_verify.cli.options import PostgresBin
@@ -30,6 +31,7 @@ from pgweave.visible import without_passwords
 
 FOLDER = Path("build/conformance")
 _BLACK_BOX = 3
+_BEHIND_GATE = 4
 _STYLE = {"holds": "green", "violated": "bold red", "no verdict": "yellow", "not run": "dim"}
 
 
@@ -88,6 +90,14 @@ def conformance(
             help="Keep all that ran and was found in this new folder, without secrets, for a bug report.",
         ),
     ] = None,
+    discover: Annotated[
+        bool,
+        typer.Option(
+            "--discover",
+            help="Instead of the levels: run each command once, alone, and explore every pair and triple that"
+            " its statements show to be worth it.",
+        ),
+    ] = False,
     show_binding: Annotated[
         bool, typer.Option("--show-binding", help="Print the default binding file, to begin one with.")
     ] = False,
@@ -118,6 +128,11 @@ def conformance(
     if scaffold is not None:
         typer.echo(scaffold_of(scaffold), nl=False)
         return
+    if discover:
+        opened = examined(
+            url, command, binding, postgres_bin, server=server, quick=quick, highest=_BEHIND_GATE
+        )
+        discover_races(opened, output / "schedules", as_json=as_json)
     drawn = secrets.randbelow(1_000_000) if seed is None else seed
     asked: Sequence[int] = _asked(first, level or [], max(LEVELS))
     kept = None

@@ -10,12 +10,14 @@ from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 import uvloop
 from rich.console import Console
 
+from payments_verify.called import command_line
+from payments_verify.cli.discovering import run_discovery, show
 from payments_verify.cli.ends import keep_finished
 from payments_verify.cli.exits import leave
 from payments_verify.cli.explorations import show_explored
@@ -34,6 +36,8 @@ from payments_verify.cli.running import (
     say,
 )
 from payments_verify.executors import open_executor
+from payments_verify.payments.discovered import scenario_named
+from payments_verify.payments.discovery_check import DiscoveryResult
 from payments_verify.payments.scenario_check import (
     RERUN_EVERY,
     ExploredScenario,
@@ -75,13 +79,14 @@ def scenarios_named(names: Sequence[str]) -> list[Scenario]:
     Raises:
         typer.BadParameter: if there is none of a name.
     """
-    unknown = [name for name in names if name not in NAMED]
+    found = [scenario_named(name) for name in names]
+    unknown = [name for name, scenario in zip(names, found, strict=True) if scenario is None]
     if unknown:
         raise typer.BadParameter(
             f"no scenario is named {', '.join(unknown)}; there are {', '.join(NAMED)}",
             param_hint="--scenario",
         )
-    return [NAMED[name] for name in names] or list(SCENARIOS.values())
+    return [each for each in found if each is not None] or list(SCENARIOS.values())
 
 
 def strategy_maker(
@@ -138,6 +143,13 @@ def explore(
     ] = RERUN_EVERY,
     output: Annotated[Path, typer.Option(help="Folder for the schedules of violations.")] = SCHEDULES,
     stop_at_first: StopAtFirst = False,
+    discover: Annotated[
+        bool,
+        typer.Option(
+            "--discover",
+            help="No scenario that somebody wrote: those that one run of each command shows to be worth it.",
+        ),
+    ] = False,
     list_scenarios: Annotated[
         bool, typer.Option("--list", help="List the scenarios and what each looks for.")
     ] = False,
@@ -159,6 +171,8 @@ def explore(
         _list(wanted if scenario else list(NAMED.values()))
         return
     require_database(system, command)
+    if discover:
+        _discover(system, command, postgres_bin, output, stop_at_first=stop_at_first, as_json=as_json)
     make = strategy_maker(strategy, runs=runs, seed=seed, bound=bound, depth=depth, symmetry=not no_symmetry)
     program = MakeProgram("", command, postgres_bin, in_memory=system is ExploredSystem.IN_MEMORY)
     found: list[ExploredScenario] = []
@@ -183,6 +197,30 @@ def explore(
     else:
         show_explored(found, Console(soft_wrap=True))
     leave(worst(each.verdict for each in found), is_whole=whole())
+
+
+def _discover(
+    system: ExploredSystem,
+    command: str | None,
+    postgres_bin: Path | None,
+    folder: Path,
+    *,
+    stop_at_first: bool,
+    as_json: bool,
+) -> NoReturn:
+    result = DiscoveryResult(command or system)
+    with (
+        keep_finished(lambda: result.verdict) as ended,
+        explored(system, command, postgres_bin) as open_service,
+        progress_bar("discover") as progress,
+    ):
+        run_discovery(open_service, folder, result, progress, to_the_first=stop_at_first)
+    result.ended_by = ended.why
+    if as_json:
+        print_json([each.as_json() for each in result.explored])
+    else:
+        show(result, command_line("replay"), Console(soft_wrap=True))
+    leave(result.verdict)
 
 
 async def _explore(

@@ -22,11 +22,11 @@ from payments_verify.cli.replay_program import BoundService, replay_program
 from payments_verify.cli.running import Report, print_error, print_json, progress_bar, say
 from payments_verify.payments import schedule_file
 from payments_verify.payments.actors import SENT
+from payments_verify.payments.discovered import require_scenario
 from payments_verify.payments.program_file import is_program
 from payments_verify.payments.race_judge import Violation
 from payments_verify.payments.scenario_domain import scenario_race
 from payments_verify.payments.scenario_timeline import timeline_of
-from payments_verify.payments.scenarios import NAMED
 from payments_verify.payments.service_under_test import OpenService
 from payments_verify.systems import empty_databases, settle_clock, started_service
 from pgweave.drive.single import replay_race
@@ -151,7 +151,7 @@ async def _replay(
 ) -> None:
     faults = {(each.process, each.statement): each.fault for each in schedule.faults}
     async with open_service() as service:
-        race = scenario_race(NAMED[schedule.scenario], service, faults)
+        race = scenario_race(require_scenario(schedule.scenario), service, faults)
         race.facts.answers_alone |= any(label.endswith(SENT) for label in schedule.labels)
         judge = race.domain.judge(hurt=race.is_hurt)
         for number in range(times):
@@ -170,7 +170,9 @@ def _draw(
     shown = _shown(runs)
     if shown is None or shown.execution is None:
         return []
-    timeline = timeline_of(NAMED[schedule.scenario], schedule.service, shown.execution, shown.violation)
+    timeline = timeline_of(
+        require_scenario(schedule.scenario), schedule.service, shown.execution, shown.violation
+    )
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{stem}.svg", folder / f"{stem}.html"]
     paths[0].write_text(svg.render(timeline))
@@ -186,7 +188,7 @@ def _shown(runs: Sequence[_Replayed]) -> _Replayed | None:
 
 def _answers(schedule: schedule_file.SavedSchedule, shown: _Replayed | None) -> list[list[str]]:
     """What each process was answered in the run that is shown; ``unknown`` for nothing definite."""
-    answers: list[list[str]] = [[] for _ in NAMED[schedule.scenario].actors]
+    answers: list[list[str]] = [[] for _ in require_scenario(schedule.scenario).actors]
     if shown is not None and shown.execution is not None:
         for operation in shown.execution.result.operations:
             result = operation.result
@@ -220,7 +222,7 @@ def _report(
     else:
         if shown is not None and shown.execution is not None:
             timeline = timeline_of(
-                NAMED[schedule.scenario], schedule.service, shown.execution, shown.violation
+                require_scenario(schedule.scenario), schedule.service, shown.execution, shown.violation
             )
             say(text.render(timeline, width))
         for problem in dict.fromkeys(not_run):

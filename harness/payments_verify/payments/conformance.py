@@ -53,6 +53,7 @@ class Examination:
         postgres: the version of its PostgreSQL, where that was asked for.
         parts: what was chosen of a level, where that is not all of it.
         checks: which checks of a level, likewise.
+        lacks: what it lacks for a scenario; ``None`` if nothing.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Examination:
     postgres: str = ""
     parts: Mapping[int, str] = field(default_factory=dict)
     checks: Mapping[int, Collection[str]] = field(default_factory=dict)
+    lacks: Callable[[Scenario], str | None] = lambda _scenario: None
 
     def has(self, check: str, level: int) -> bool:
         """Whether a check of `CHECKS` is to be run at a level."""

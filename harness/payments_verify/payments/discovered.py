@@ -36,17 +36,20 @@ _AT_THE_END = WINDOW - 1
 STATES: Mapping[str, Scenario] = {
     each.name: each
     for each in (
-        Scenario("nothing", "", (), Prepared.NOTHING),
-        Scenario("created", "", (), Prepared.CREATED),
         Scenario("authorized", "", ()),
         Scenario("last-instant", "", (), waited=_AT_THE_END),
         Scenario("past-window", "", (), waited=WINDOW),
+        Scenario("created", "", (), Prepared.CREATED),
+        Scenario("nothing", "", (), Prepared.NOTHING),
         Scenario("captured", "", (), further=(capture("k1"),)),
         Scenario("voided", "", (), further=(VOID,)),
         Scenario("expired", "", (), waited=WINDOW, further=(Sweeper(),)),
     )
 }
-"""The states of a payment that make a difference to a command; the last instant is the window's last µs."""
+"""The states of a payment that make a difference to a command, those first in which most can happen.
+
+The last instant is the window's last µs.
+"""
 
 ACTORS: Mapping[str, Actor] = {
     "create": client(CREATE),
@@ -81,14 +84,26 @@ def scenario_named(name: str) -> Scenario | None:
     return NAMED.get(name)
 
 
+def require_scenario(name: str) -> Scenario:
+    """The scenario of a name.
+
+    Raises:
+        KeyError: there is none.
+    """
+    found = scenario_named(name)
+    if found is None:
+        raise KeyError(name)
+    return found
+
+
 def can_race(actors: Sequence[str], state: Scenario) -> bool:
     """Whether these are raced in a state: the clock moves once, and one session holds the row.
 
-    Where a payment has been authorized, a creation finds it, as it does before: that is explored there.
+    Where there is a payment, all that a creation does is to find it: that is raced by pairs, and once.
     """
     racing = [ACTORS[each] for each in actors]
-    if state.prepared is Prepared.AUTHORIZED and any(each.startswith("create") for each in actors):
-        return False
+    if any(each.startswith("create") for each in actors) and state.prepared is not Prepared.NOTHING:
+        return state.prepared is Prepared.CREATED and len(actors) == 2
     return all(sum(isinstance(each, kind) for each in racing) < 2 for kind in (Tick, Holder))
 
 

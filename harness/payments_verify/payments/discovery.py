@@ -51,7 +51,8 @@ class Discovery:
 
     Attributes:
         traced: the scenarios of one actor that were run.
-        races: what is to be explored: first who is wrong when alone, then pairs, then triples.
+        races: what is to be explored: first who is wrong when alone, then what is foretold, then the other
+            pairs; pairs before triples.
         independent: the pairs that share no rows, by state: nobody can tell their order.
         serial: of how many triples locks let no order come about that pairs do not show.
         not_understood: statements of which it is not known what they touch.
@@ -82,27 +83,43 @@ async def discover(
         SchedulingError: a command alone did not come to its end.
         DivergenceError: it did not do the same when it was run again.
     """
-    alone = [(state, actor) for state in STATES.values() for actor in ACTORS if is_there(actor, state)]
-    reasons = {(state.name, actor): lacking(scenario_of(state, [actor])) for state, actor in alone}
-    usable = [(state, actor) for state, actor in alone if reasons[state.name, actor] is None]
-    if any(state.name == _LAST for state, _ in usable):
-        usable = [(state, actor) for state, actor in usable if state.name != _EARLIER]
+    usable, left_out = _usable(lacking)
     traces: dict[str, dict[str, Trace]] = {}
     wrong: list[Discovered] = []
     for number, (state, actor) in enumerate(usable):
-        scenario = scenario_of(state, [actor], f"{ACTORS[actor].name} is wrong when nobody else is there.")
+        scenario = scenario_of(state, [actor], f"{ACTORS[actor].name} is wrong when nobody else is there")
         on_trace(number, len(usable), scenario.name)
         trace, is_right = await _run_alone(scenario, service)
         traces.setdefault(state.name, {})[actor] = trace
         if not is_right:
             wrong.append(Discovered(scenario))
-    return _planned(traces, wrong, sorted({f"{name}: {why}" for (_, name), why in reasons.items() if why}))
+    return _planned(traces, wrong, left_out)
+
+
+def _usable(lacking: Lacking) -> tuple[list[tuple[Scenario, str]], list[str]]:
+    """Who can act in which state of a service; and what cannot be run, and why."""
+    usable: list[tuple[Scenario, str]] = []
+    left_out: dict[str, None] = {}
+    for state in STATES.values():
+        why = lacking(state)
+        if why is not None:
+            left_out[f"{state.name}: {why}"] = None
+            continue
+        for actor in (each for each in ACTORS if is_there(each, state)):
+            why = lacking(scenario_of(state, [actor]))
+            if why is None:
+                usable.append((state, actor))
+            else:
+                left_out[f"{actor}: {why}"] = None
+    if any(state.name == _LAST for state, _ in usable):
+        usable = [(state, actor) for state, actor in usable if state.name != _EARLIER]
+    return usable, list(left_out)
 
 
 async def _run_alone(scenario: Scenario, service: ServiceUnderTest) -> tuple[Trace, bool]:
     """The trace of a scenario's only actor, and whether the model explains what it did."""
     race = scenario_race(scenario, service)
-    await race.prepare()
+    await race.domain.prepare()
     execution = await run_race(race, FirstReady())
     (actor,) = scenario.actors
     trace = trace_of(actor.name, execution)
@@ -149,7 +166,7 @@ def _planned(
     everything = [each for in_state in traces.values() for each in in_state.values()]
     return Discovery(
         traced=tuple(f"{state},{actor}" for state, in_state in traces.items() for actor in in_state),
-        races=(*wrong, *sorted(found, key=lambda each: len(each.scenario.actors))),
+        races=(*wrong, *sorted(found, key=_in_order)),
         independent=independent,
         serial=serial,
         not_understood=tuple(dict.fromkeys(label for each in everything for label in each.not_understood)),
@@ -168,6 +185,10 @@ def _traces_of(
     later = traces.get(_LATER.get(state, ""), {}) if "clock" in company else {}
     found = [traces[state][actor], *(later[actor] for _ in [0] if actor in later)]
     return found[:1] if len(found) > 1 and found[0].footprints == found[1].footprints else found
+
+
+def _in_order(race: Discovered) -> tuple[bool, int]:
+    return not race.is_foretold, len(race.scenario.actors)
 
 
 def _discovered(candidate: Candidate, state: Scenario, actors: Sequence[str]) -> Discovered:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from payments_verify.payments.discovered import scenario_named
 from payments_verify.payments.scenarios import NAMED, Scenario
 from pgweave.gate import Fault
 from pgweave.interleavings.execution import Execution
@@ -130,11 +131,12 @@ def _require_runnable(path: Path, schedule: SavedSchedule) -> None:
         raise ScheduleError(
             f"{path}: version {schedule.version} is not supported; this reads version {FORMAT_VERSION}"
         )
-    if schedule.scenario not in NAMED:
+    scenario = scenario_named(schedule.scenario)
+    if scenario is None:
         raise ScheduleError(
             f"{path}: no scenario is named {schedule.scenario!r}; there are {', '.join(NAMED)}"
         )
-    processes = len(NAMED[schedule.scenario].actors)
+    processes = len(scenario.actors)
     if not all(0 <= process < processes for process in schedule.schedule):
         raise ScheduleError(f"{path}: {schedule.scenario} has processes 0 to {processes - 1} and no others")
     if schedule.steps and len(schedule.steps) != len(schedule.schedule):

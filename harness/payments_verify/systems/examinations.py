@@ -109,6 +109,7 @@ def examination_of(
             moves_clock=traits.moves_clock,
             secrets=secrets_of(binding),
             postgres="" if output_folder is None else _version_of(new_database()),
+            lacks=partial(why_not, binding=binding, traits=traits),
         )
 
 

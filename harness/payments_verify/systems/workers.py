@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
+from payments_verify.payments.discovered import require_scenario
 from payments_verify.payments.race_judge import Violation
 from payments_verify.payments.scenario_domain import scenario_race
-from payments_verify.payments.scenarios import NAMED
 from payments_verify.payments.service_under_test import ServiceUnderTest
 from payments_verify.systems.database import prepared_database
 from payments_verify.systems.gated import EXPLORING, gated
@@ -42,7 +42,7 @@ class MakeProgram:
 
     async def __call__(self) -> Race[Violation]:
         """The race, over the worker's service, which is made ready for the first of them."""
-        race = scenario_race(NAMED[self.scenario], await _service(replace(self, scenario="")))
+        race = scenario_race(require_scenario(self.scenario), await _service(replace(self, scenario="")))
         await race.prepare()
         return race
 

@@ -88,6 +88,17 @@ def test_abandoned_runs_are_counted_apart_and_not_handed_on() -> None:
     pytest.fail("no run was abandoned")
 
 
+def test_abandoned_runs_that_are_run_twice_are_not_asked_for_a_result() -> None:
+    """One that was ended early has none: what a domain makes of results is not asked of it."""
+    options = Options(rerun_every=1, result_key=tuple)
+    for seed in range(300):
+        report, _ = explored(random_program(seed), SourceDPOR(), options)
+        assert report.nondeterminism == ()
+        if report.abandoned:
+            return
+    pytest.fail("no run was abandoned")
+
+
 def renamed(ready: dict[int, Pending]) -> dict[int, Pending]:
     return {process: replace(step, label="another") for process, step in ready.items()}
 

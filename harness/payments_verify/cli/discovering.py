@@ -1,0 +1,150 @@
+"""What discovery has found, as a table and as JSON: `conformance --discover` and `explore --discover`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import NoReturn
+
+import typer
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from payments_verify.cli.ends import keep_finished
+from payments_verify.cli.exits import leave
+from payments_verify.cli.running import Report, print_json, print_text, progress_bar, quoted, verdict_text
+from payments_verify.payments.conformance import Examination
+from payments_verify.payments.discovered import STATES
+from payments_verify.payments.discovery import Lacking
+from payments_verify.payments.discovery_check import DiscoveryResult, explore_discovered
+from payments_verify.payments.pictures import draw
+from payments_verify.payments.scenario_check import ExploredScenario
+from payments_verify.payments.service_under_test import OpenService
+from pgweave.verdict import worst
+
+
+def discover_races(opened: AbstractContextManager[Examination], folder: Path, *, as_json: bool) -> NoReturn:
+    """Discover races of a bound service, explore them up to the first that is violated, and report.
+
+    Raises:
+        typer.BadParameter: its statements cannot be followed.
+        typer.Exit: always but then.
+    """
+    result, replay = DiscoveryResult("the service"), ""
+    with (
+        keep_finished(lambda: result.verdict) as ended,
+        opened as examination,
+        progress_bar("discover") as progress,
+    ):
+        result.service, replay = examination.name, examination.replay
+        if examination.open_behind_gate is None:
+            why = "; ".join(each for each in examination.unchecked if each.startswith("levels 4 and 5"))
+            raise typer.BadParameter(f"its statements cannot be followed: {why}", param_hint="--discover")
+        run_discovery(
+            examination.open_behind_gate,
+            folder,
+            result,
+            progress,
+            lacking=examination.lacks,
+            to_the_first=True,
+        )
+    result.ended_by = ended.why
+    if as_json:
+        print_json(result.as_json())
+    else:
+        show(result, replay, Console(soft_wrap=True))
+    leave(result.verdict)
+
+
+def run_discovery(
+    open_service: OpenService,
+    folder: Path,
+    result: DiscoveryResult,
+    progress: Report,
+    *,
+    lacking: Lacking = lambda _scenario: None,
+    to_the_first: bool = False,
+) -> None:
+    """Open a service and explore what is discovered of it; see `explore_discovered`."""
+
+    async def run() -> None:
+        async with open_service() as service:
+            await explore_discovered(
+                service, folder, result, progress=progress, lacking=lacking, to_the_first=to_the_first
+            )
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run())
+
+
+def show(result: DiscoveryResult, replay: str, console: Console) -> None:
+    """Print a table of the states, what is wrong below it, and what was not explored."""
+    console.print(_table(result))
+    if result.problem is not None:
+        print_text(console, f"\n{result.problem}")
+    for each in result.unclear:
+        print_text(console, f"\n{each.scenario.name}: no verdict\n{each.problem}")
+    if result.violated is not None:
+        print_text(console, f"\n{told(result.violated, result.service, replay)}")
+    print_text(console, f"\n{_not_explored(result)}")
+    if result.discovery.not_understood:
+        console.print("\n[bold]statements that may touch anything[/]: all that races with them is explored")
+        for statement in result.discovery.not_understood:
+            print_text(console, f"  {statement}")
+    if result.discovery.left_out:
+        console.print("\n[bold]left out, for what the binding lacks[/]")
+        for what in result.discovery.left_out:
+            print_text(console, f"  {what}")
+    print_text(console, f"\n{result.service}: {result.verdict}")
+
+
+def told(explored: ExploredScenario, service: str, replay: str) -> str:
+    """What is wrong with a race: why it was explored, what was seen, a picture, and how to run it again."""
+    lines = [f"{explored.scenario.name}: violated", explored.scenario.anomaly, "", f"{explored.problem}"]
+    if explored.violation is not None and explored.execution is not None and explored.schedule is not None:
+        picture = draw(explored.scenario, service, explored.execution, explored.violation, explored.schedule)
+        lines += ["", picture, "", f"run it again: {replay} {explored.schedule}"]
+    return "\n".join(lines)
+
+
+def _table(result: DiscoveryResult) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("state")
+    for name in ("alone", "pairs", "triples", "foretold", "schedules"):
+        table.add_column(name, justify="right")
+    table.add_column("verdict")
+    table.add_column("seconds", justify="right")
+    for state in STATES:
+        traced = [each for each in result.discovery.traced if each.startswith(f"{state},")]
+        if traced:
+            table.add_row(quoted(state), f"{len(traced)}", *_cells(result, f"{state},"))
+    return table
+
+
+def _cells(result: DiscoveryResult, state: str) -> Sequence[str]:
+    races = [each for each in result.discovery.races if each.scenario.name.startswith(state)]
+    explored = [each for each in result.explored if each.scenario.name.startswith(state)]
+    verdict = worst(
+        [*(each.verdict for each in explored), *(["no verdict"] if len(explored) < len(races) else [])]
+        or ["holds"]
+    )
+    sizes = [len(each.scenario.actors) for each in races]
+    return (
+        f"{sizes.count(2)}",
+        f"{sizes.count(3)}",
+        f"{sum(each.is_foretold for each in races)}",
+        f"{sum(each.report.schedules for each in explored):,}",
+        verdict_text(verdict),
+        f"{sum(each.seconds for each in explored):.1f}",
+    )
+
+
+def _not_explored(result: DiscoveryResult) -> str:
+    independent = sum(map(len, result.discovery.independent.values()))
+    return (
+        f"Not explored: {independent} pairs that share no rows, and {result.discovery.serial} triples in"
+        " which no order is foretold that pairs do not show. --json says why each race was explored."
+    )
