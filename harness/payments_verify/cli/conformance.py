@@ -128,11 +128,9 @@ def conformance(
     if scaffold is not None:
         typer.echo(scaffold_of(scaffold), nl=False)
         return
+    opened = partial(examined, url, command, binding, postgres_bin, server=server, quick=quick)
     if discover:
-        opened = examined(
-            url, command, binding, postgres_bin, server=server, quick=quick, highest=_BEHIND_GATE
-        )
-        discover_races(opened, output / "schedules", as_json=as_json)
+        discover_races(opened(highest=_BEHIND_GATE), output / "schedules", as_json=as_json)
     drawn = secrets.randbelow(1_000_000) if seed is None else seed
     asked: Sequence[int] = _asked(first, level or [], max(LEVELS))
     kept = None
@@ -144,16 +142,7 @@ def conformance(
     unchecked: Sequence[str] = ()
     with (
         keep_finished(lambda: worst(each.verdict for each in results)) as ended,
-        examined(
-            url,
-            command,
-            binding,
-            postgres_bin,
-            server=server,
-            quick=quick,
-            highest=asked[-1],
-            output_folder=None if kept is None else kept.output,
-        ) as examination,
+        opened(highest=asked[-1], output_folder=None if kept is None else kept.output) as examination,
         progressing("conformance") as on_level,
     ):
         seen, unchecked = examination, examination.unchecked
