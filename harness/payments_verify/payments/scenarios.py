@@ -268,7 +268,7 @@ VOID_AND_SWEEP = Scenario(
     "void-and-sweep",
     "A payment is voided, and then expired by a sweep that is tried again with what it had found due.",
     (client(VOID), Sweeper()),
-    past_window=True,
+    waited=WINDOW,
 )
 """For faults, after which a sweep is tried again."""
 
