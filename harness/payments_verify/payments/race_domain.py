@@ -167,7 +167,7 @@ class RaceDomain:
     def _prepared(self) -> Iterator[Before]:
         """What comes before the race, but for what the service does with something else."""
         known = self._service.traits.commands
-        return (each for each in self._before if isinstance(each, Wait) or each.f in known)
+        return (each for each in self._before if not isinstance(each, Command) or each.f in known)
 
     async def _take(self, each: Before, payments: RacedPayments, *, hurt: bool) -> Exchange:
         """Send one command of those before the race, sweep, or move the clock."""
