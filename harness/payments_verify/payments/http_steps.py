@@ -57,8 +57,11 @@ class HttpStep:
 
 def clock_step(now: int, noted: float | None = None) -> HttpStep:
     """The service's clock is set, to an instant in µs."""
-    asked = f"set to {_EPOCH + timedelta(microseconds=now):%Y-%m-%dT%H:%M:%S.%fZ}"
-    return HttpStep("clock", asked, noted=time.monotonic() if noted is None else noted)
+    return HttpStep("clock", _set_to(now), noted=time.monotonic() if noted is None else noted)
+
+
+def _set_to(now: int) -> str:
+    return f"set to {_EPOCH + timedelta(microseconds=now):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 def unreadable_step(
@@ -77,9 +80,10 @@ def step_of(who: str, invocation: Invocation, observed: Observation | None, **mo
     if "payment" in seen:
         answer += f": {seen['payment']['state']}"
     answer += " (replayed)" if seen.get("replayed") else ""
+    asked = " ".join([invocation.f, *arguments])
     return HttpStep(
         who,
-        " ".join([invocation.f, *arguments]),
+        f"clock {_set_to(invocation.value['now'])}" if invocation.f == "clock" else asked,
         answer,
         () if observed is None else observed.exchanges,
         payment=str(invocation.value.get("payment", "")),

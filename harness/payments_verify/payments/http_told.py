@@ -37,7 +37,10 @@ def shell_lines(run: HttpRun) -> str:
     """
     writer = _writer(run)
     first = next(each for step in run.steps for each in step.exchanges)
-    lines = ["As HTTP, to be pasted into bash; URL is where the service runs:", "", f"URL={first.base}"]
+    races = any(_overlaps(step, run.steps) for step in run.steps if step.exchanges)
+    chance = " What ends with & is sent at once, in an order that is left to chance." if races else ""
+    heading = f"As HTTP, to be pasted into bash; URL is where the service runs.{chance}"
+    lines = [heading, "", f"URL={first.base}"]
     several = len({step.who for step in run.steps}) > 1
     under_way, waits = 0.0, False
     for number, step in enumerate(run.steps, 1):
