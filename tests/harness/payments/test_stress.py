@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from payments_verify.payments.observations import Invocation, Observation
-from payments_verify.payments.service_under_test import SweepError
+from payments_verify.payments.service_under_test import ServiceUnderTest, SweepError
 from payments_verify.payments.stress import stress
 from payments_verify.payments.stress_round import StressReport
 from payments_verify.systems import in_memory
@@ -46,6 +47,52 @@ def test_a_sweep_that_is_quiet_is_none(tmp_path: Path) -> None:
 def test_a_sweep_that_cannot_be_asked_for_accuses_nobody(tmp_path: Path) -> None:
     with pytest.raises(SweepError, match="no such command"):
         _stressed(tmp_path, SweepError("no such command"))
+
+
+class _SweepsByItself:
+    """Expires what is due before each request, of which a history has nothing."""
+
+    def __init__(self, system: ServiceUnderTest) -> None:
+        self._client, self._sweep = system.client, system.sweep
+
+    async def send(self, invocation: Invocation) -> Observation:
+        await self._sweep()
+        return await self._client.send(invocation)
+
+
+@pytest.mark.parametrize(("within_s", "is_right"), [(None, False), (10.0, True)])
+def test_who_sweeps_by_itself_and_says_so_is_right(
+    tmp_path: Path, within_s: float | None, is_right: bool
+) -> None:
+    async def played() -> StressReport:
+        async with in_memory() as system:
+            traits = replace(system.traits, sweeps=False, expires_within_s=within_s)
+            alone = replace(system, clients=(_SweepsByItself(system),), sweep_batch=None, traits=traits)
+            return await stress(alone, tmp_path, rounds=8, seed=1)
+
+    report = asyncio.run(played())
+    assert (report.violation is None) == is_right, report.violation
+
+
+@pytest.mark.parametrize(("rounds", "processes", "light"), [(3, 2, 1), (3, 1, 0)])
+def test_a_third_of_the_rounds_of_several_processes_is_light(
+    tmp_path: Path, rounds: int, processes: int, light: int
+) -> None:
+    async def played() -> StressReport:
+        async with in_memory() as system:
+            return await stress(
+                replace(system, clients=system.clients[:processes]), tmp_path, rounds=rounds, seed=1
+            )
+
+    report = asyncio.run(played())
+    assert report.violation is None
+    assert sum(1 for each in report.histories if _clients(each) <= 2) == light
+
+
+def _clients(history: Path) -> int:
+    """How many processes a history has that sent captures."""
+    events = [json.loads(line) for line in history.read_text().splitlines()]
+    return len({each["process"] for each in events if each.get("f") == "capture"})
 
 
 class _Broken:
