@@ -112,11 +112,7 @@ class ComparedCalls:
                 )
 
     def surface_agrees(self) -> None:
-        """What the service shows beside outcomes, its list and its counters, is what was answered.
-
-        Raises:
-            MismatchError: it is not.
-        """
+        """Raise MismatchError unless the service's list and counters are what was answered."""
         if self.system.surface is None or self._has_failed:
             return
         self._note("surface_agrees")

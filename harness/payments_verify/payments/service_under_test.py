@@ -8,7 +8,7 @@ that it opens itself.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from textwrap import indent
@@ -83,6 +83,9 @@ class Surface(Protocol):
 
     async def lists(self, payments: Collection[str], /) -> str | None:
         """How its lists differ from these payments."""
+
+    async def expiry(self, set_clock: Callable[[int], Awaitable[object]], within_s: float, /) -> str | None:
+        """What keeps a due payment from expiring by itself within so many seconds."""
 
     async def race(self) -> str | None:
         """What goes wrong in its lists while others create payments and move them."""

@@ -73,11 +73,14 @@ async def stress(
 
 
 async def _look_beside(system: ServiceUnderTest, number: int, report: StressReport) -> None:
-    """See that counters are what was answered, and now and then that lists are right while others write."""
+    """See that counters are what was answered, and now and then that lists and expiry are right."""
     if system.surface is None or report.violation is not None or report.ended:
         return
     if number % _ROUNDS_TO_A_RACE_OF_LISTS == 0:
         report.violation = await system.surface.race()
+        if report.violation is None and system.traits.expires_within_s is not None:
+            within_s = system.traits.expires_within_s
+            report.violation = await system.surface.expiry(system.set_clock, within_s)
     report.violation = report.violation or await system.surface.counters()
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from itertools import cycle
 
 from payments_verify.payments.observations import UnreadableAnswerError
 from payments_verify.surface.counters import wrong_counters
 from payments_verify.surface.lists import walk, wrong_list, wrong_while_others_write
+from payments_verify.surface.liveness import not_expired, stopped
 from payments_verify.surface.witness import Witness
 
 _LIMITS = (1, 2, 3, 50, 200)
@@ -47,6 +48,17 @@ class OwnSurface:
             return await wrong_list(http, found, payments)
         except UnreadableAnswerError as error:
             return f"I8: {error}"
+
+    async def expiry(self, set_clock: Callable[[int], Awaitable[object]], within_s: float) -> str | None:
+        """What keeps a due payment from expiring by itself; ``None`` if nothing does.
+
+        Args:
+            set_clock: sets the database's clock, in µs.
+            within_s: how long that may take, in seconds.
+        """
+        http = next(self._processes)
+        wrong = await not_expired(http, set_clock, within_s)
+        return wrong or next(filter(None, [await stopped(each) for each in self._witnesses]), None)
 
     async def race(self) -> str | None:
         """What goes wrong in lists while others write; ``None`` if nothing does."""

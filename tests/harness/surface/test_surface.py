@@ -19,8 +19,10 @@ from payments_verify.payments.programs import run_machine
 from payments_verify.surface import FirstAnswers, OwnSurface, Witness
 from payments_verify.surface.counters import wrong_counters
 from payments_verify.surface.lists import wrong_while_others_write
+from payments_verify.surface.liveness import stopped
 from payments_verify.systems import application, in_memory
 from payments_verify.systems.asgi import ApplicationResponse
+from payments_verify.systems.in_process import expire_batch
 from payments_verify.systems.memory_store import InMemoryPaymentStore
 
 Bend = Callable[[str, str, ApplicationResponse], ApplicationResponse]
@@ -291,3 +293,39 @@ def test_the_machine_looks_at_the_surface_and_tells_the_invariant(monkeypatch: p
         runner.run(context.__aexit__(None, None, None))
     assert isinstance(mismatch, MismatchError)
     assert mismatch.breaks == {"I12"}
+
+
+# ---- expiry --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sweeps", [True, False])
+def test_a_due_payment_expires_by_itself_or_is_told_of(sweeps: bool) -> None:
+    async def run() -> str | None:
+        now = [1_000_000_000]
+        store = InMemoryPaymentStore(lambda: now[0])
+        surface = OwnSurface([application.witnessed(store)])
+
+        async def set_clock(instant: int) -> None:
+            now[0] = instant
+            if sweeps:
+                assert await expire_batch(store) == 1
+
+        return await surface.expiry(set_clock, 0.2)
+
+    complaint = asyncio.run(run())
+    assert (complaint is None) is sweeps
+    assert complaint is None or "has not expired by itself" in complaint
+
+
+def test_a_process_in_which_something_has_stopped_is_told_of() -> None:
+    async def run() -> str | None:
+        made = witness()
+        made.http = Bent(made.http, says_stopped)
+        return await stopped(made)
+
+    assert asyncio.run(run()) == "I9: a process says that something has stopped: sweeper"
+
+
+def says_stopped(_method: str, _path: str, answer: ApplicationResponse) -> ApplicationResponse:
+    more = b'payments_background_task_running{task="sweeper"} 0.0\n'
+    return replace(answer, content=answer.content + more)
