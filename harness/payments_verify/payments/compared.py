@@ -21,7 +21,7 @@ from payments_verify.payments.observations import (
     UnreadableAnswerError,
     outcomes_in,
 )
-from payments_verify.payments.oracle import MismatchError, answer, difference
+from payments_verify.payments.oracle import BY_ITSELF, NOTHING_IN_FLIGHT, MismatchError, answer, difference
 from payments_verify.payments.reproduction import Call
 from payments_verify.payments.service_under_test import (
     EndedError,
@@ -36,11 +36,6 @@ from pgweave.history.operations import Operation
 
 _LOOKS_AT_ITS_OWN = 5
 """Every how many steps the process that took one looks at what it has done; odd, so that each does."""
-_NOTHING_IN_FLIGHT = "\nNo other request with this key was in flight, for which the client could wait."
-_BY_ITSELF = (
-    "\nThe payment is due, and no sweep was asked for. A service that expires payments by itself says within"
-    " how long: sweep.within in its binding. Its windows are then waited for."
-)
 
 
 class ComparedCalls:
@@ -278,8 +273,8 @@ class ComparedCalls:
             wrong = None if first == body else f"body: first answered {first!r}, now {body!r}"
         if wrong is not None:
             self.trace.add(invocation.f, invocation.value, seen)
-            hint = _BY_ITSELF if self._may_have_expired(invocation.value["payment"], seen) else ""
-            hint = _NOTHING_IN_FLIGHT if IN_PROGRESS in outcomes_in(seen) else hint
+            hint = BY_ITSELF if self._may_have_expired(invocation.value["payment"], seen) else ""
+            hint = NOTHING_IN_FLIGHT if IN_PROGRESS in outcomes_in(seen) else hint
             told = f"{invocation.f} {dict(invocation.value)}: {wrong}{hint}"
             breaks = invariants_broken(invocation.f, visible, shown)
             raise self._mismatch(told, self.trace.operations(), breaks)
