@@ -26,7 +26,8 @@ from pgweave.gate import Feature
 
 HEADER = ("service", "stack", "protocol features met", "level", "schedules", "faults", "seconds")
 _BLOCK = re.compile(r"(<!-- made by `python -m lab peers --table` -->\n).*?(<!-- end -->)", re.DOTALL)
-_MOST_SAID = 160
+_MOST_SAID = 140
+_ID = re.compile(r"'payment': '[0-9a-f-]+', ")
 
 
 class ExaminedPeer(msgspec.Struct, frozen=True, kw_only=True):
@@ -209,5 +210,10 @@ def _row(found: ExaminedPeer) -> list[str]:
 
 
 def _said(found: ExaminedPeer) -> str:
-    first = (found.counterexample or "").splitlines()[0]
+    """The scenario, and the answer that the model does not give; or the first line of the counterexample."""
+    first, *rest = (found.counterexample or "").splitlines()
+    wrong = next((line.split() for line in rest if " but payments answers " in line), None)
+    if wrong is not None:
+        return f"{first.partition(':')[0]}: {' '.join(wrong[3:])}"  # without its letter and process
+    first = _ID.sub("", first)
     return first if len(first) <= _MOST_SAID else f"{first[:_MOST_SAID]} …"

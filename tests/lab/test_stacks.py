@@ -58,6 +58,12 @@ def test_a_page_keeps_the_rows_of_others() -> None:
     assert [*rows_of(second)] == ["a: x | y", "b: locked", "b: no lock"]
     assert rows_of(second)["b: no lock"][3] == "fails 4: two captured"
     assert rows_of(second)["b: locked"][-1] == "3"
+    told = (
+        "two-keys: not linearizable\n\n  A  process 4  capture k2 5 -> captured  but payments answers paid\n"
+    )
+    third = filled(second, [msgspec.structs.replace(bug, counterexample=told)])
+    said = "fails 4: two-keys: capture k2 5 -> captured but payments answers paid"
+    assert rows_of(third)["b: no lock"][3] == said
     assert second.startswith("# Page\n\n<!-- made")
     assert second.endswith("<!-- end -->\n\nMore.\n")
     with pytest.raises(ValueError, match="no block that is made by"):
@@ -91,7 +97,7 @@ def examine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Ex
 
     def run(results: Sequence[LevelResult], says: str | None = None) -> ExaminedPeer:
         def tried(*_arguments: Any, **options: Any) -> None:
-            assert options["first"] == (1 if says is None else 4)
+            assert options["levels"].start == (1 if says is None else 4)
             options["results"].extend(results)
 
         monkeypatch.setattr(stacks, "examination_of", opened)

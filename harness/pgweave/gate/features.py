@@ -20,7 +20,7 @@ class Feature(Enum):
         DESCRIBED_FIRST: a Sync follows Parse and Describe, before anything is executed.
         PIPELINE: more than one statement is executed before a Sync.
         BINARY: parameters are sent in binary format.
-        LITERALS: values stand in the text of a Query.
+        LITERALS: a quoted constant stands in the text of a Query.
         SAVEPOINTS: a savepoint is set or released.
         ROW_LIMIT: a statement is to give so many rows at first.
         COPY: rows are sent as a stream.
