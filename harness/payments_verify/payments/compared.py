@@ -254,7 +254,6 @@ class ComparedCalls:
         try:
             self.runner.run(self.system.require_answered(asked, observed))
         except EndedError as ended:
-            self._has_failed = True
             told = MismatchError(f"{ended}", (), self.commands, http=self._http())
             self.tally.keep_end(told, ended.end)
             raise NoMoreProgramsError from None
@@ -288,11 +287,11 @@ class ComparedCalls:
     def _mismatch(
         self, what: str, operations: Sequence[Operation] = (), breaks: frozenset[str] = frozenset()
     ) -> MismatchError:
-        self._has_failed = True
         return self.tally.kept(MismatchError(what, operations, self.commands, breaks, self._http()))
 
     def _http(self) -> HttpRun:
         """What was asked so far, the last of which is wrong."""
+        self._has_failed = True
         *before, last = self.http
         return HttpRun((*before, replace(last, is_wrong=True)), self.system.secrets)
 
