@@ -101,3 +101,9 @@ def test_a_value_of_another_type_is_refused_by_name(history: list[Operation], sa
 def test_amounts_at_the_edge_of_64_bits_are_read() -> None:
     assert check(Payments(), created(INT64 - 1)).verdict == "violated"
     assert check(Payments(), created(1000)).verdict == "holds"
+
+
+def test_of_a_long_key_both_ends_are_told() -> None:
+    asked = {"payment": "p", "key": "1" + "k" * 253 + "2", "amount": 500}
+    told = Payments().describe(operation(0, "capture", asked, UNKNOWN, (0, None)))
+    assert told == f"capture 1{'k' * 15}…{'k' * 15}2 500 -> ?"

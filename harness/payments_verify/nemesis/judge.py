@@ -14,6 +14,7 @@ from payments_model import MAX_STORED_REFUSALS
 from payments_verify.nemesis.rows import DIRECTLY
 from payments_verify.nemesis.window import WindowReport
 from payments_verify.payments.drawings import refuted
+from payments_verify.payments.refuted_invariants import not_linearizable
 from payments_verify.payments.spec import Payments
 from payments_verify.payments.transitions import edges_of_parts
 from payments_verify.state_edges import edge_counts
@@ -93,9 +94,11 @@ def _judge(history: Path) -> Judgement:
     result = check(payments, operations, budget_seconds=_BUDGET_S)
     found.exercised = edge_counts(edges_of_parts(result.parts))
     if found.lost or found.doubled:
-        problems.append(f"I7, I1: {found.lost} acknowledged captures are lost, {found.doubled} doubled")
+        broken = ", ".join(name for name, count in (("I1", found.doubled), ("I7", found.lost)) if count)
+        problems.append(f"{broken}: {found.lost} acknowledged captures are lost, {found.doubled} doubled")
     if result.refuted is not None:
-        problems.append("not linearizable\n" + explain(attempt_of(payments, result.refuted)))
+        broken = not_linearizable(result.refuted.operations)
+        problems.append(f"{broken}\n{explain(attempt_of(payments, result.refuted))}")
         found.drawing = dict(refuted(str(history), result.refuted, operations))
     undecided = _undecided(report, operations, result.verdict, result.reason)
     if problems:

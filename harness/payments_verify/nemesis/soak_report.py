@@ -215,8 +215,9 @@ def _last_verdict(report: SoakReport) -> Verdict:
         return "no verdict"
     report.lost, report.doubled = max(report.lost, run.lost), max(report.doubled, run.doubled)
     if run.lost or run.doubled:
+        broken = ", ".join(name for name, count in (("I1", run.doubled), ("I7", run.lost)) if count)
         report.problems.append(
-            f"I7, I1: in the end {run.lost} of {run.acknowledged} acknowledged captures are lost, "
+            f"{broken}: in the end {run.lost} of {run.acknowledged} acknowledged captures are lost, "
             f"{run.doubled} doubled"
         )
     report.problems += [f"the audit found: {each}" for each in run.damaged]

@@ -207,6 +207,7 @@ def racing_check(
     """
     started = time.monotonic()
     tally = RaceTally()
+    classes = InputClasses()
 
     def result() -> CheckResult:
         failure = tally.smallest
@@ -218,13 +219,14 @@ def racing_check(
             cases=tally.steps + tally.counts["commands"],
             verdict="violated" if failure is not None else verdict,
             seconds=time.monotonic() - started,
-            details={**tally.as_json(), "races": _raced(tally), "failing_race": _failing_race(failure)},
+            details=tally.as_json() | {"inputs": classes.as_json(tally.inputs)} | _raced(tally, failure),
             counterexample=problem,
             timelines=_drawings(failure, name),
         )
 
     with violation_kept(result), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         with opened_in(open_service(), runner) as service:
+            classes.traits = service.traits
             run_concurrent_machine(
                 service, runner, examples=examples, steps=steps, seed=seed, progress=progress, tally=tally
             )
@@ -250,25 +252,23 @@ def _drawings(failure: MismatchError | None, service: str) -> tuple[Drawing, ...
     )
 
 
-def _raced(tally: RaceTally) -> dict[str, Any]:
-    return {
+def _raced(tally: RaceTally, failure: MismatchError | None) -> dict[str, Any]:
+    races = {
         "judged": tally.races,
         "repeated": tally.repeated,
         "rejected": tally.rejected,
         **tally.counts,
         "outcomes": dict(sorted(tally.race_outcomes.items())),
     }
-
-
-def _failing_race(failure: MismatchError | None) -> dict[str, Any] | None:
     if not isinstance(failure, RaceMismatchError):
-        return None
-    return {
+        return {"races": races, "failing_race": None}
+    failing = {
         **contents(failure.race.actors),
         "switches": switches(failure.race.execution.schedule),
         "schedule": failure.race.execution.schedule,
         "program": failure.program,
     }
+    return {"races": races, "failing_race": failing}
 
 
 def what_was_not_shown(tally: RaceTally) -> str | None:

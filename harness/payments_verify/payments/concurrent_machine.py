@@ -21,6 +21,8 @@ from hypothesis.errors import Flaky
 from hypothesis.stateful import consumes, invariant, precondition, rule
 
 from payments_model import Authorized
+from payments_verify.payments.input_reach import classes_of_record
+from payments_verify.payments.inputs import AMOUNTS as ENDS
 from payments_verify.payments.machine import AMOUNTS, PAYMENTS, PaymentMachine
 from payments_verify.payments.observations import Invocation
 from payments_verify.payments.oracle import MismatchError
@@ -42,6 +44,7 @@ from pgweave.interleavings.minimize import switches
 from pgweave.interleavings.segments import FollowSegments
 
 _MOSTLY = st.sampled_from([True, True, True, False])
+_RACED_AMOUNTS = AMOUNTS | st.sampled_from([amount for amounts in ENDS.values() for amount in amounts])
 
 
 class RaceMismatchError(MismatchError):
@@ -122,7 +125,7 @@ class ConcurrentMachine(PaymentMachine):
             self._race(data, names)
 
     @precondition(lambda self: len(self.records) < PAYMENTS)
-    @rule(target=PaymentMachine.payments, data=st.data(), amount=AMOUNTS, authorized=_MOSTLY)
+    @rule(target=PaymentMachine.payments, data=st.data(), amount=_RACED_AMOUNTS, authorized=_MOSTLY)
     def race_for_a_new_payment(self, data: st.DataObject, amount: int, authorized: bool) -> str:
         """The same, on a payment that has just been created or authorized."""
         payment = self.authorized(amount) if authorized else self._create(amount)
@@ -130,7 +133,7 @@ class ConcurrentMachine(PaymentMachine):
         return payment
 
     @precondition(lambda self: len(self.records) < PAYMENTS)
-    @rule(target=PaymentMachine.payments, data=st.data(), amount=AMOUNTS)
+    @rule(target=PaymentMachine.payments, data=st.data(), amount=_RACED_AMOUNTS)
     def race_while_the_window_ends(self, data: st.DataObject, amount: int) -> str:
         """The same, while the clock comes to the end of its window."""
         payment = self.authorized(amount)
@@ -194,6 +197,7 @@ class ConcurrentMachine(PaymentMachine):
         self.bodies = {place: body for place, body in self.bodies.items() if place[0] not in names}
         for name, payment in zip(names, execution.result.payments, strict=True):
             self._ids[name] = payment
+            self.tally.inputs.update(classes_of_record(self.records[name], ends[payment].record))
             self.records[name] = ends[payment].record
             self.bodies |= {(name, key): body for key, body in ends[payment].bodies}
 

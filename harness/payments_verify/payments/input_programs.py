@@ -14,6 +14,9 @@ from payments_verify.payments.inputs import (
     AMOUNTS,
     ANOTHER_PAYMENTS_KEY,
     ASKED_BEFORE_IT_IS,
+    ASKED_MUCH_LATER,
+    AUTHORIZED_LATER,
+    DAY,
     EDGES,
     HALF_HOUR,
     INSTANTS,
@@ -65,6 +68,8 @@ def _of_instants(traits: Traits) -> Iterator[tuple[str, InputProgram]]:
         yield name, partial(_window_around, instant=instant, window=window)
     for name, window in WINDOWS.items():
         yield name, partial(_edges_and_sweep, window=window)
+    yield ASKED_MUCH_LATER, _asked_much_later
+    yield AUTHORIZED_LATER, _authorized_later
     yield ODD_MICROSECONDS, _odd_microseconds
     yield STANDS_STILL, _clock_stands_still
     yield STEPS_BACK, _clock_steps_back
@@ -144,6 +149,29 @@ def _edges_and_sweep(calls: ComparedCalls, window: int) -> None:
     if calls.system.traits.sweeps:
         calls.expire()
     calls.everything_visible_agrees()
+
+
+def _asked_much_later(calls: ComparedCalls) -> None:
+    """What was answered once is the answer, however long ago that was."""
+    payment = calls.authorized(_AMOUNT)
+    for key, amount in (("refused", _AMOUNT + 1), ("captured", _AMOUNT)):
+        calls.perform("capture", payment, key=key, amount=amount)
+    for days in (1, 31):
+        calls.set_clock(calls.now + days * DAY + 1)
+        calls.everything_visible_agrees()
+    calls.tally.inputs[ASKED_MUCH_LATER] += 1
+
+
+def _authorized_later(calls: ComparedCalls) -> None:
+    """A window begins with the authorization, however long ago the payment was created."""
+    payment = calls.new_id()
+    calls.perform("create", payment, amount=_AMOUNT)
+    calls.set_clock(calls.now + SECOND + 1)
+    calls.perform("authorize", payment, window=calls.system.traits.window(2 * SECOND))
+    calls.set_clock(calls.now + SECOND)
+    calls.perform("capture", payment, key="in time", amount=_AMOUNT)
+    calls.everything_visible_agrees()
+    calls.tally.inputs[AUTHORIZED_LATER] += 1
 
 
 def _clock_stands_still(calls: ComparedCalls) -> None:

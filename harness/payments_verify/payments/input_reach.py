@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from payments_model import Attempt, Authorized, Payment, Record
@@ -18,6 +19,8 @@ from payments_verify.payments.inputs import (
     STEPS_BACK,
     WINDOWS,
 )
+from payments_verify.payments.spec_steps import PaymentState, value_of
+from pgweave.history.linearizability import Part
 
 _MILLISECOND = 1_000
 
@@ -43,6 +46,25 @@ def classes_reached(
     yield from _of_amounts(payment, decided)
     if isinstance(payment, Authorized):
         yield from _of_instants(payment, now)
+
+
+def classes_of_parts(parts: Iterable[Part[PaymentState]]) -> Iterator[str]:
+    """The classes that the captures of linearizations came to, each part's by itself."""
+    for part in parts:
+        before = Record()
+        for step in part.order if part.verdict == "holds" else ():
+            after, decided = step.state.record, step.state.decided
+            if step.operation.f == "capture":
+                yield from classes_reached(value_of(step.operation), before, after, (), decided)
+            before = after
+
+
+def classes_of_record(before: Record, after: Record) -> Iterator[str]:
+    """The classes that the captures of a race came to: each beside all others that are stored after it."""
+    for key, attempt in after.attempts:
+        if before.attempt(key) is None:
+            beside = replace(before, attempts=frozenset(each for each in after.attempts if each[0] != key))
+            yield from classes_reached({"key": key}, beside, after, (), attempt.decided_at)
 
 
 def _of_keys(key: str, before: Record, others: Iterable[Record]) -> Iterator[str]:

@@ -78,6 +78,7 @@ SHARED_KEY = "shared"
 """The key that one payment uses after another."""
 
 TWO_FORMS = "keys: bare, and as a quoted string"
+ASKED_MUCH_LATER = "keys: asked again a day and a month later"
 
 NO_AMOUNT = "amounts: what is none"
 ASKED_BEFORE_IT_IS = "orders: asked for before it is created"
@@ -109,6 +110,7 @@ WINDOWS: Mapping[str, int] = {
     "windows: the longest": 31 * DAY,
 }
 ODD_MICROSECONDS = "clock: odd µs"
+AUTHORIZED_LATER = "clock: between creation and authorization"
 STANDS_STILL = "clock: stands still"
 STEPS_BACK = "clock: steps back"
 EDGES: Mapping[int, str] = {
@@ -165,7 +167,16 @@ def classes_of(traits: Traits) -> list[str]:
     return [name for name in ALL_CLASSES if name not in out]
 
 
-_OF_THE_CLOCK = (*INSTANTS, ODD_MICROSECONDS, STANDS_STILL, STEPS_BACK, *EDGES.values(), *WINDOWS)
+_OF_THE_CLOCK = (
+    ASKED_MUCH_LATER,
+    AUTHORIZED_LATER,
+    *INSTANTS,
+    ODD_MICROSECONDS,
+    STANDS_STILL,
+    STEPS_BACK,
+    *EDGES.values(),
+    *WINDOWS,
+)
 ALL_CLASSES: Sequence[str] = (
     *ALIKE_KEYS,
     ANOTHER_PAYMENTS_KEY,

@@ -23,6 +23,7 @@ INVARIANTS: Mapping[str, str] = {
 }
 
 
-def with_text(invariant: str) -> str:
-    """An invariant's id and its text."""
-    return f"{invariant}. {INVARIANTS[invariant]}" if invariant in INVARIANTS else invariant
+def with_text(invariants: str) -> str:
+    """The ids of invariants, separated by commas, each with its text."""
+    named = invariants.split(", ")
+    return "; ".join(f"{each}. {INVARIANTS[each]}" if each in INVARIANTS else each for each in named)

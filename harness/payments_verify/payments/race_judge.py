@@ -17,6 +17,7 @@ from payments_verify.payments.drawings import Drawing, attempted
 from payments_verify.payments.in_flight import contended_in_race, goes_on, is_in_progress
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.race_result import Exchange, RaceResult
+from payments_verify.payments.refuted_invariants import invariants_refuted, not_linearizable
 from payments_verify.payments.service_under_test import with_output
 from payments_verify.payments.spec import Payments, label_of
 from payments_verify.payments.spec_steps import PaymentState
@@ -39,7 +40,7 @@ class Violation:
     """Why a run is wrong.
 
     Attributes:
-        invariant: the invariant that it breaks, as far as that can be told: ``I9`` or ``I10``.
+        invariant: what it breaks, as far as that can be told: ``I9``, ``I1, I3``, or no more than ``I10``.
         explanation: what is wrong, for people.
         operation: the index of the operation that cannot be explained, among the run's; ``None`` if it is
             not one of them.
@@ -198,10 +199,11 @@ def _refuted(
     number = None if blocked is None else numbers.get(attempt.calls[blocked.call].called)
     expected = None if blocked is None else blocked.expected
     drawing = attempted("the attempt to linearize the run", attempt)
-    told = f"not linearizable\n{explain(attempt)}"
+    told = f"{not_linearizable(result.refuted.operations)}\n{explain(attempt)}"
+    broken = ", ".join(invariants_refuted(result.refuted.operations))
     if number is not None and number >= raced:
-        return Violation("I10", told, None, expected, drawing, look=number - raced)
-    return Violation("I10", told, number, expected, drawing)
+        return Violation(broken, told, None, expected, drawing, look=number - raced)
+    return Violation(broken, told, number, expected, drawing)
 
 
 def history_of(raced: RaceResult, order: Sequence[int]) -> tuple[tuple[Operation, ...], Mapping[int, int]]:

@@ -15,7 +15,8 @@ from typing import Any, TypeAlias
 from hypothesis import strategies as st
 
 from payments_model import MAX_AMOUNT
-from payments_verify.payments.machine import KEYS, REASONS
+from payments_verify.payments.inputs import ALIKE_AMOUNTS, ALIKE_KEYS
+from payments_verify.payments.machine import RACED_KEYS, REASONS
 from payments_verify.payments.race_source import source_of
 from payments_verify.payments.scenarios import WINDOW, Actor, Client, Command, Sweeper, Tick
 from pgweave.interleavings.segments import Segment
@@ -33,8 +34,13 @@ _KINDS = (
     *("capture another amount", "fail", "read", "attempts", "authorize", "create", "create another amount"),
     *("tick", "tick", "tick", "sweep", "sweep"),
 )
+_LONGEST_KEY = 36
+"""A race is printed as a test, which people read; longer keys race under stress."""
+_KEYS = st.sampled_from(
+    [RACED_KEYS] * 20 + [tuple(keys) for keys in ALIKE_KEYS.values() if max(map(len, keys)) <= _LONGEST_KEY]
+)
+"""The keys of a race: of one class, so that clients race with keys that a service may take for equal."""
 _ARGUMENTS: Mapping[str, Mapping[str, st.SearchStrategy[Any]]] = {
-    "capture": {"key": KEYS},
     "fail": {"reason": REASONS},
     "authorize": {"window": st.just(WINDOW)},
 }
@@ -66,11 +72,13 @@ def drawn_races(amounts: Sequence[int], *, window_ends: bool = False) -> st.Sear
         entries = st.lists(_entries(amounts), min_size=2, max_size=_ENTRIES)
     segment = st.builds(Segment, st.integers(0, _CLIENTS - 1), st.sampled_from(_STEPS))
     segments = st.one_of(st.lists(segment, max_size=6), st.lists(segment, min_size=4, max_size=10))
-    return st.builds(DrawnRace, entries.map(actors_of), segments.map(tuple))
+    actors = st.builds(_with_keys, entries, _KEYS).map(actors_of)
+    return st.builds(DrawnRace, actors, segments.map(tuple))
 
 
 @st.composite
 def _entries(draw: st.DrawFn, amounts: Sequence[int]) -> Entry:
+    """An entry; a capture's key is the number of one of the race's."""
     kind = draw(st.sampled_from(_KINDS))
     if kind == "sweep":
         return Sweeper()
@@ -79,12 +87,34 @@ def _entries(draw: st.DrawFn, amounts: Sequence[int]) -> Entry:
         return draw(_ticks(which))
     payment = draw(which)
     client = draw(st.integers(0, _CLIENTS - 1))
-    amount = amounts[payment] % MAX_AMOUNT + 1 if kind.endswith("another amount") else amounts[payment]
+    amount = amounts[payment]
     f = kind.partition(" ")[0]
     arguments = {name: draw(strategy) for name, strategy in _ARGUMENTS.get(f, {}).items()}
+    if f == "capture":
+        arguments["key"] = draw(st.integers(0, len(RACED_KEYS) - 1))
     if f in ("capture", "create"):
-        arguments["amount"] = amount
+        is_another = kind.endswith("another amount")
+        arguments["amount"] = draw(_other_amounts(amount)) if is_another else amount
     return client, Command(f, arguments, payment)
+
+
+def _with_keys(entries: Sequence[Entry], keys: Sequence[str]) -> list[Entry]:
+    """The entries, with keys in the place of their numbers."""
+    return [_with_key(each, keys) if isinstance(each, tuple) else each for each in entries]
+
+
+def _with_key(entry: tuple[int, Command], keys: Sequence[str]) -> Entry:
+    client, command = entry
+    if command.f != "capture":
+        return entry
+    key = keys[command.arguments["key"] % len(keys)]
+    return client, Command(command.f, {**command.arguments, "key": key}, command.payment)
+
+
+def _other_amounts(amount: int) -> st.SearchStrategy[int]:
+    """Amounts that are not this one, and that a service may take for it."""
+    alike = [other for first, *others in ALIKE_AMOUNTS.values() if first == amount for other in others]
+    return st.sampled_from([amount % MAX_AMOUNT + 1, *alike])
 
 
 def _ticks(which: st.SearchStrategy[int]) -> st.SearchStrategy[Tick]:

@@ -18,6 +18,7 @@ from pgweave.history.operations import Operation
 
 _OBSERVING = frozenset({"read", "attempts", "clock"})
 _GLOBAL = frozenset({"sweep", "clock", "clock_back"})
+_LONGEST_SHOWN = 40
 
 
 def label_of(payment: str) -> str:
@@ -84,7 +85,7 @@ class Payments:
     def describe(self, operation: Operation) -> str:
         """The command and what was observed: ``capture k1 500 -> captured``."""
         value = value_of(operation)
-        asked = [str(value[name]) for name in ("key", "amount", "reason", "now", "by") if name in value]
+        asked = [_shown(value[name]) for name in ("key", "amount", "reason", "now", "by") if name in value]
         response: Any = operation.response
         if operation.outcome is history.Outcome.UNKNOWN:
             seen = "?"
@@ -116,6 +117,12 @@ class Payments:
         if IN_PROGRESS in outcomes_in(answer):
             return f"{right}, for no other request with its key was in flight"
         return right
+
+
+def _shown(value: object) -> str:
+    """An argument; of a long key both ends, where keys may differ that a service takes for equal."""
+    text = str(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:16]}…{text[-16:]}"
 
 
 def _noted(

@@ -15,11 +15,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from payments_verify.payments.drawings import refuted
+from payments_verify.payments.input_reach import classes_of_parts
+from payments_verify.payments.refuted_invariants import not_linearizable
 from payments_verify.payments.service_under_test import (
     ServiceUnderTest,
 )
 from payments_verify.payments.spec import Payments
 from payments_verify.payments.stress_http import refuted_http, unanswered_http
+from payments_verify.payments.stress_inputs import RoundInputs, inputs_of_round
 from payments_verify.payments.stress_round import LIGHT, Load, Round, StressReport
 from payments_verify.payments.transitions import edges_of_parts
 from pgweave.history.attempt import attempt_of
@@ -60,8 +63,9 @@ async def stress(
     for number in range(first, first + rounds):
         path = folder / f"stress-{seed}-{number:04}.jsonl"
         rng = random.Random(f"{seed}/{number}")  # noqa: S311 - draws a workload, keeps no secret
+        inputs = inputs_of_round(number, rng, system.traits)
         is_light = number % _LIGHT_EVERY == 1 and len(system.clients) > 1
-        await _round(system, path, rng, load or (LIGHT if is_light else Load()), report)
+        await _round(system, path, rng, inputs, load or (LIGHT if is_light else Load()), report)
         await _look_beside(system, number, report)
         report.rounds += 1
         report.seconds = time.perf_counter() - started
@@ -85,17 +89,23 @@ async def _look_beside(system: ServiceUnderTest, number: int, report: StressRepo
 
 
 async def _round(
-    system: ServiceUnderTest, path: Path, rng: random.Random, load: Load, report: StressReport
+    system: ServiceUnderTest,
+    path: Path,
+    rng: random.Random,
+    inputs: RoundInputs,
+    load: Load,
+    report: StressReport,
 ) -> None:
     report.histories.append(path)
     with Recorder(path, spec=Payments.name) as recorder:
-        played = Round(system, recorder, rng, report)
+        played = Round(system, recorder, rng, inputs, report)
         await played.play(load)
         operations = recorder.history().operations
     report.operations += len(operations)
     payments = Payments(system.traits.max_stored_refusals)
     result = check(payments, operations, budget_seconds=_CHECK_BUDGET_S)
     report.exercised.update(edges_of_parts(result.parts))
+    report.inputs.update(classes_of_parts(result.parts))
     if result.refuted is not None:
         unanswered = "" if report.violation is None else f"\n\n{report.violation}"
         report.violation = f"{path}: not linearizable{unanswered}"  # whatever keeps it from being explained
@@ -104,7 +114,8 @@ async def _round(
         attempt = attempt_of(payments, result.refuted)
         report.http = refuted_http(attempt, operations, played.steps, system)
         shown = explain(attempt)
-        report.violation = f"{path}: not linearizable\n{shown}{unanswered}"
+        broken = not_linearizable(result.refuted.operations)
+        report.violation = f"{path}: {broken}\n{shown}{unanswered}"
     elif report.violation is not None:
         report.violation += f"\nin {path}"
         report.http = unanswered_http(played.steps, system)

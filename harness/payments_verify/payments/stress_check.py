@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from payments_verify.payments.http_told import http_details, http_drawings, with_http
+from payments_verify.payments.input_classes import InputClasses
 from payments_verify.payments.service_under_test import OpenService, with_output
 from payments_verify.payments.stress import stress
 from payments_verify.payments.stress_round import StressReport
@@ -38,6 +39,7 @@ def stress_check(
 
     found = StressReport()
     planned: list[str] = []
+    classes = InputClasses()
 
     async def again(number: int, attempt: int) -> StressReport:
         alone = folder / f"alone-{attempt}"
@@ -53,6 +55,7 @@ def stress_check(
     async def play() -> None:
         async with open_system() as system:
             planned.extend(sorted(system.traits.commands))
+            classes.traits = system.traits
             try:
                 await stress(system, folder, rounds=rounds, seed=seed, progress=progress, report=found)
             finally:
@@ -61,7 +64,8 @@ def stress_check(
                 found.undecided = found.undecided and with_output(found.undecided, printed)
 
     def result() -> CheckResult:
-        details = {"seed": seed, "histories": str(folder)}
+        inputs = classes.as_json(found.inputs)
+        details = {"seed": seed, "histories": str(folder), "inputs": inputs}
         return sum_up(name, found, planned, time.monotonic() - started, details)
 
     with violation_kept(result):

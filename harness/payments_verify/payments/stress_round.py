@@ -13,13 +13,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 from payments_verify.payments.drawings import Drawing
 from payments_verify.payments.http_steps import HttpRun, HttpStep, step_of
 from payments_verify.payments.in_flight import asked_again
-from payments_verify.payments.inputs import EPOCH
 from payments_verify.payments.observations import Invocation, Observation, Sender, UnreadableAnswerError
 from payments_verify.payments.service_under_test import (
     EndedError,
@@ -27,12 +25,11 @@ from payments_verify.payments.service_under_test import (
     SweepError,
     UnansweredError,
 )
-from payments_verify.payments.traits import Traits
+from payments_verify.payments.stress_inputs import RoundInputs, drawn_command
 from payments_verify.state_edges import Edge
 from pgweave.history.recorder import Recorder
 
 _SECOND = 1_000_000
-_KEYS = ("k1", "k2", "k3")
 _HELD_S = 0.03
 
 
@@ -73,6 +70,7 @@ class StressReport:
         ended: whether the service has ended.
         histories: the files.
         exercised: the model's transitions in the histories' linearizations.
+        inputs: how often those came to each class of inputs.
         drawings: the attempt to linearize a history that is not linearizable, for a page.
         http: what of the last round shows the violation, as HTTP.
         wrong: operations of the part of a history that is not linearizable; of the whole, if it is only that
@@ -88,6 +86,7 @@ class StressReport:
     ended: bool = False
     histories: list[Path] = field(default_factory=list)
     exercised: Counter[Edge] = field(default_factory=Counter)
+    inputs: Counter[str] = field(default_factory=Counter)
     drawings: list[Drawing] = field(default_factory=list)
     http: HttpRun = field(default_factory=HttpRun)
     wrong: int = 0
@@ -110,7 +109,12 @@ class Round:
     """
 
     def __init__(
-        self, system: ServiceUnderTest, recorder: Recorder, rng: random.Random, report: StressReport
+        self,
+        system: ServiceUnderTest,
+        recorder: Recorder,
+        rng: random.Random,
+        inputs: RoundInputs,
+        report: StressReport,
     ) -> None:
         self._system = system
         self._traits = system.traits
@@ -118,29 +122,26 @@ class Round:
         self._rng = rng
         self._report = report
         self._processes = count()
-        self._now = EPOCH
-        self._eve = EPOCH
+        self._inputs = inputs
+        self._now = self._eve = inputs.start
         self._over = False
         self.steps: defaultdict[int, list[HttpStep]] = defaultdict(list)
         self._answers: list[tuple[Invocation, Observation]] = []
 
     async def play(self, load: Load) -> None:
         """Play the round to its end, the last look at every payment included."""
-        amounts = {
-            str(UUID(int=self._rng.getrandbits(128), version=4)): self._rng.choice([500, 501])
-            for _ in range(load.payments)
-        }
+        payments = [str(UUID(int=self._rng.getrandbits(128), version=4)) for _ in range(load.payments)]
         if self._traits.expires_within_s is not None:
             # At any time, as far as the history knows.
             self._recorder.invoke(next(self._processes), "sweep", {})
         await self._set_clock(self._now)
-        for payment, amount in amounts.items():
-            await self._begin(payment, amount)
-        held = self._rng.choice(list(amounts)) if self._rng.random() < 0.4 else None
+        for payment in payments:
+            await self._begin(payment)
+        held = self._rng.choice(payments) if self._rng.random() < 0.4 else None
         if held is not None or self._rng.random() < 0.4:
             self._now = max(self._now, self._eve)
             await self._set_clock(self._now)
-        plans = [list(self._plan(amounts, load)) for _ in range(load.clients)]
+        plans = [list(self._plan(payments, load)) for _ in range(load.clients)]
         async with _ended_with_the_block() as background:
             if self._traits.moves_clock:
                 background.append(asyncio.create_task(self._move_clock()))
@@ -157,24 +158,24 @@ class Round:
             await asyncio.gather(*background)
         await self._client(0, [_Sent(each) for each in asked_again(self._answers)])
         await self._client(
-            0, [_Sent(Invocation(f, {"payment": p})) for p in amounts for f in self._traits.looks]
+            0, [_Sent(Invocation(f, {"payment": p})) for p in payments for f in self._traits.looks]
         )
 
-    async def _begin(self, payment: str, amount: int) -> None:
+    async def _begin(self, payment: str) -> None:
         """Most payments are created and authorized before the race; the others race from the start."""
         # When it was authorized while the clock moved is not known of a service that does not say.
         traits = self._traits
         opens = self._rng.random() < 0.8 or not traits.dates_authorizations or traits.creates_authorized
         window = traits.window(self._rng.choice([1, 2, 30]) * _SECOND) if opens else 0
-        steps = [_Sent(Invocation(*each)) for each in traits.opening(payment, amount, window)]
+        steps = [_Sent(Invocation(*each)) for each in traits.opening(payment, self._inputs.amount, window)]
         # A race that begins in the last instants of the window is where time and locks meet.
         self._eve = max(self._eve, self._now + window - 1) if opens else self._eve
         await self._client(0, steps if opens else steps[:1])
 
-    def _plan(self, amounts: dict[str, int], load: Load) -> Iterator[_Sent]:
+    def _plan(self, payments: Sequence[str], load: Load) -> Iterator[_Sent]:
         for _ in range(load.commands):
-            payment, amount = self._rng.choice(list(amounts.items()))
-            command = _Sent(_draw(self._rng, payment, amount, self._traits))
+            payment = self._rng.choice(payments)
+            command = _Sent(drawn_command(self._rng, payment, self._inputs, self._traits))
             looks = [_Sent(Invocation(f, {"payment": payment}), elsewhere=1) for f in self._traits.looks]
             looks = looks if len(self._system.clients) > 1 and self._rng.random() < load.looks else []
             yield from (*looks, command, *looks)
@@ -269,9 +270,6 @@ class Round:
                 self._recorder.respond(process, "ok", {})
 
 
-_WEIGHTS = {"capture": 60, "read": 15, "attempts": 5, "fail": 5, "authorize": 10, "create": 5}
-
-
 @asynccontextmanager
 async def _ended_with_the_block() -> AsyncIterator[list[asyncio.Task[None]]]:
     """Tasks of the round, which whatever ends it early ends too: its history is closed then."""
@@ -282,19 +280,3 @@ async def _ended_with_the_block() -> AsyncIterator[list[asyncio.Task[None]]]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _draw(rng: random.Random, payment: str, amount: int, traits: Traits) -> Invocation:
-    known = traits.commands if traits.chooses_ids else traits.commands - {"create"}
-    kind = rng.choices(list(_WEIGHTS), [_WEIGHTS[f] if f in known else 0 for f in _WEIGHTS])[0]
-    value: dict[str, Any] = {"payment": payment}
-    if kind == "capture":
-        value["key"] = rng.choice(_KEYS)
-        value["amount"] = amount + (rng.random() >= 0.85 and traits.captures_amounts)
-    elif kind == "fail":
-        value["reason"] = traits.reason(rng.choice(["declined", "voided"]))
-    elif kind == "authorize":
-        value["window"] = traits.window(rng.choice([1, 2, 30]) * _SECOND)
-    elif kind == "create":
-        value["amount"] = amount
-    return Invocation(kind, traits.asked(kind, value))

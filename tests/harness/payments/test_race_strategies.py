@@ -9,9 +9,10 @@ import pytest
 from hypothesis import Phase, find, given, settings
 
 from payments_verify.payments.concurrent_machine import contents
+from payments_verify.payments.inputs import ALIKE_KEYS
 from payments_verify.payments.race_check import capture, client, fail, read, sweep, tick
 from payments_verify.payments.race_strategies import DrawnRace, Entry, actors_of, drawn_races
-from payments_verify.payments.scenarios import Client, Tick
+from payments_verify.payments.scenarios import Client, Command, Tick
 from pgweave.interleavings.segments import Segment
 
 QUIET = settings(
@@ -78,5 +79,24 @@ def test_every_kind_of_entry_is_drawn() -> None:
     for f in ("capture", "fail", "read", "attempts", "authorize", "create"):
         found = find(drawn_races([500]), lambda race, f=f: f"{f}(" in repr(race), settings=QUIET)  # type: ignore[misc]
         assert found.segments == ()
-    other = find(drawn_races([500]), lambda race: 'capture("k2", 501)' in repr(race), settings=QUIET)
+    other = find(drawn_races([500]), lambda race: ", 501)" in repr(race), settings=QUIET)
     assert Segment(0, 1) not in other.segments
+
+
+def captures(race: DrawnRace) -> list[Command]:
+    commands = [each for actor in race.actors if isinstance(actor, Client) for each in actor.commands]
+    return [each for each in commands if each.f == "capture"]
+
+
+def test_clients_race_with_keys_and_amounts_that_a_service_may_take_for_equal() -> None:
+    def has_alike_keys(race: DrawnRace) -> bool:
+        keys = {each.arguments["key"] for each in captures(race)}
+        return any(len(keys & set(alike)) > 1 for alike in ALIKE_KEYS.values())
+
+    def has_an_alike_amount(race: DrawnRace) -> bool:
+        return any(
+            each.arguments["amount"] in (500 + 2**8, 500 + 2**16, 500 + 2**32) for each in captures(race)
+        )
+
+    find(drawn_races([500]), has_alike_keys, settings=QUIET)
+    find(drawn_races([500]), has_an_alike_amount, settings=QUIET)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from payments_verify.payments.inputs import ALIKE_AMOUNTS, ALIKE_KEYS, ALL_CLASSES, AMOUNTS
 from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.service_under_test import ServiceUnderTest, SweepError
 from payments_verify.payments.stress import stress
+from payments_verify.payments.stress_check import stress_check
+from payments_verify.payments.stress_inputs import inputs_of_round
 from payments_verify.payments.stress_round import StressReport
+from payments_verify.payments.traits import EVERYTHING
 from payments_verify.systems import in_memory
 
 
@@ -116,3 +121,33 @@ def test_what_ends_a_round_early_leaves_nobody_who_goes_on(tmp_path: Path) -> No
             return {str(task.get_coro()) for task in asyncio.all_tasks() if task is not mine}
 
     assert asyncio.run(played()) == set()
+
+
+def test_rounds_take_turns_with_the_classes_of_keys_and_amounts() -> None:
+    rng = random.Random(1)
+    rounds = [inputs_of_round(number, rng, EVERYTHING) for number in range(len(ALIKE_KEYS))]
+    for inputs, keys in zip(rounds, ALIKE_KEYS.values(), strict=True):
+        assert len(set(inputs.keys)) >= 2
+        assert set(inputs.keys) <= set(keys)
+        assert inputs.amount not in inputs.other_amounts
+        assert inputs.start % 2 == 1
+    amounts = {inputs.amount for inputs in rounds}
+    assert all(not amounts.isdisjoint(each) for each in AMOUNTS.values())
+    assert {first for first, *_ in ALIKE_AMOUNTS.values()} <= amounts
+
+
+def test_what_a_service_does_not_take_is_not_sent_to_it() -> None:
+    few = replace(EVERYTHING, keys="[a-z0-9]{1,20}", max_amount=10_000)
+    for number in range(60):
+        inputs = inputs_of_round(number, random.Random(number), few)
+        assert all(few.takes_key(key) for key in inputs.keys)
+        assert max(inputs.amount, *inputs.other_amounts) <= 10_000
+    assert inputs_of_round(0, random.Random(0), replace(EVERYTHING, keys=None)).keys == ("k1", "k2", "k3")
+
+
+def test_the_classes_that_its_histories_came_to_are_counted(tmp_path: Path) -> None:
+    report = _stressed(tmp_path, None)
+    assert {name for name in report.inputs if name.startswith("keys: ")}
+    assert {name for name in report.inputs if name.startswith("amounts: ")}
+    result = stress_check("in memory", in_memory, tmp_path / "check", rounds=8, seed=1, progress=None)
+    assert result.as_json()["inputs"]["reached"] == {**dict.fromkeys(ALL_CLASSES, 0), **report.inputs}

@@ -74,6 +74,8 @@ def result(verdict: str = "violated", **more: Any) -> Mapping[str, Any]:
         ([result(counterexample="I7, I1: lost\n  I12: no event")], ("I1", "I7", "I12")),
         ([result("holds", problem="I2: no"), result(problem="not linearizable\n...")], ("I10",)),
         ([result(counterexample="stress-1.jsonl: not linearizable\n\nI9: no answer")], ("I9", "I10")),
+        ([result(counterexample="stress-1.jsonl: I1, I3: not linearizable\n...")], ("I1", "I3")),
+        ([result(counterexample="at statement 1 of client 0: not linearizable")], ("I10",)),
         ([result(counterexample="statements: I10: not understood")], ("I10",)),
         ([result(counterexample="about I4: nothing")], ()),
         ([{"verdict": "violated", "kind": "equivalence", "counterexample": "a path"}], None),
