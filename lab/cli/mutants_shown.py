@@ -90,3 +90,5 @@ def list_mutants_of(known: Catalogue, names: Sequence[str]) -> None:
         )
         print_text(console, textwrap.indent(mutant.stands_for.strip(), "  "))
         console.print(f"  to be found by: {', '.join(mutant.expected)}", highlight=False)
+        if mutant.source is not None:
+            console.print(f"  one like it: {quoted(mutant.source)}", highlight=False)

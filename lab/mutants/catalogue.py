@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import Annotated, Literal, TypeAlias, get_args
 
 import msgspec
 
@@ -41,6 +41,7 @@ class Mutant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         edits: the changes, in their order, of files relative to the package.
         also: other mutants of the catalogue whose changes come first.
         arguments: options of a technique's command that narrow what it tries, by technique.
+        source: the address of an account of one like it; ``None`` where none is known.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Mutant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     edits: tuple[Change, ...] = ()
     also: tuple[str, ...] = ()
     arguments: Mapping[TechniqueName, tuple[str, ...]] = {}
+    source: Annotated[str, msgspec.Meta(pattern="^https://")] | None = None
 
 
 class Catalogue(Mapping[str, Mutant]):

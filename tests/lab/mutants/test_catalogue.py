@@ -145,6 +145,7 @@ def test_a_catalogue_is_read(tmp_path: Path) -> None:
         ('"I5"', '"I13"', "breaks names no invariant of I1 to I12: I13"),
         ('"I5"', "", "breaks names no invariant"),
         ('["machine"]', "[]", "expected is empty"),
+        ("edits =", 'source = "a colleague"\nedits =', "Expected `str` matching regex '\\^https://'"),
         ('"machine"', '"luck"', "Invalid enum value 'luck'"),
         ('"time"', '"space"', "Invalid enum value 'space'"),
         ('"a bug"', '" "', "stands_for is empty"),
