@@ -11,17 +11,16 @@ from uuid import uuid4
 
 from payments_model import Expire, Outcome, Record, apply
 from payments_verify.payments.broken_invariants import UNANSWERED, UNREADABLE, invariants_broken
+from payments_verify.payments.hints import hint_at
 from payments_verify.payments.http_steps import HttpRun, HttpStep, clock_step, step_of, unreadable_step
 from payments_verify.payments.input_reach import classes_reached
 from payments_verify.payments.inputs import SECOND, TWO_FORMS
 from payments_verify.payments.observations import (
-    IN_PROGRESS,
     Invocation,
     Observation,
     UnreadableAnswerError,
-    outcomes_in,
 )
-from payments_verify.payments.oracle import BY_ITSELF, NOTHING_IN_FLIGHT, MismatchError, answer, difference
+from payments_verify.payments.oracle import MismatchError, answer, difference
 from payments_verify.payments.reproduction import Call
 from payments_verify.payments.service_under_test import (
     EndedError,
@@ -272,17 +271,10 @@ class ComparedCalls:
             wrong = None if first == body else f"body: first answered {first!r}, now {body!r}"
         if wrong is not None:
             self.trace.add(invocation.f, invocation.value, seen)
-            hint = BY_ITSELF if self._may_have_expired(invocation.value["payment"], seen) else ""
-            hint = NOTHING_IN_FLIGHT if IN_PROGRESS in outcomes_in(seen) else hint
+            hint = hint_at(self.records.get(invocation.value["payment"], self._nothing()), seen, self.now)
             told = f"{invocation.f} {dict(invocation.value)}: {wrong}{hint}"
             breaks = invariants_broken(invocation.f, visible, shown)
             raise self._mismatch(told, self.trace.operations(), breaks)
-
-    def _may_have_expired(self, payment: str, seen: Mapping[str, Any]) -> bool:
-        """Whether an answer shows a payment as failed that is due, and that no sweep of ours has expired."""
-        _, done = apply(self.records.get(payment, self._nothing()), Expire(), self.now)
-        failed = "payment_failed" in outcomes_in(seen) or seen.get("payment", {}).get("state") == "failed"
-        return done.outcome is Outcome.EXPIRED and failed
 
     def _mismatch(
         self, what: str, operations: Sequence[Operation] = (), breaks: frozenset[str] = frozenset()

@@ -25,15 +25,6 @@ from payments_verify.payments.http_steps import HttpRun
 from payments_verify.payments.observations import SUCCESSES, Invocation, attempts_of, outcomes_in, view_of
 from pgweave.history.operations import Operation
 
-NOTHING_IN_FLIGHT = "\nNo other request with this key was in flight, for which the client could wait."
-"""Hint at an answer that a request is in progress, where none is."""
-
-BY_ITSELF = (
-    "\nThe payment is due, and no sweep was asked for. A service that expires payments by itself says within"
-    " how long: sweep.within in its binding. Its windows are then waited for."
-)
-"""Hint at a payment that is found failed where it is due."""
-
 
 class MismatchError(AssertionError):
     """A system answered otherwise than the model.
