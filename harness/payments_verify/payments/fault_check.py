@@ -143,10 +143,7 @@ async def explore_fault(
 
     hurt = hurt_in(scenario)
     async for place in explore_faults(Race(domain), fault, hurt, make_judge=_FaultJudge, on_place=tell):
-        _add(report, place, service)
-        lost = await pool.problem() if report.verdict == "holds" else None
-        if lost is not None:
-            report.violation, report.place = Violation("I9", lost).with_output(service.printed()), place.place
+        _add(report, place, service, await pool.problem() if place.explored.holds else None)
         if report.violation is not None:
             report.seconds_to_violation = time.perf_counter() - started
             break
@@ -167,8 +164,10 @@ class _FaultJudge(Judge):
         return super().find_violation(execution)
 
 
-def _add(report: FaultReport, place: ExploredPlace[Violation], service: ServiceUnderTest) -> None:
-    """Add what the exploration of one place has found."""
+def _add(
+    report: FaultReport, place: ExploredPlace[Violation], service: ServiceUnderTest, lost: str | None
+) -> None:
+    """Add what the exploration of one place has found, and what is wrong with the connections after it."""
     explored = place.explored
     report.tries += explored.report.schedules
     if explored.violation is not None:
@@ -181,6 +180,9 @@ def _add(report: FaultReport, place: ExploredPlace[Violation], service: ServiceU
     if not explored.holds:
         actor, statement = place.place
         report.problem = f"client {actor}, statement {statement}: {'; '.join(explored.unclear)}"
+        return
+    if lost is not None:
+        report.violation, report.place = Violation("I9", lost).with_output(service.printed()), place.place
         return
     assert isinstance(explored.judge, _FaultJudge)
     for result in explored.judge.results:

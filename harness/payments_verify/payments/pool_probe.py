@@ -142,7 +142,9 @@ class PoolProbe:
         return None
 
     def _in_transactions(self) -> list[Session]:
-        return [each for each in self.gate.sessions if each.block.is_open and not each.closed]
+        """Those that may hold locks: one that has failed holds none, and a pool may end it later."""
+        sessions = (each for each in self.gate.sessions if not each.closed)
+        return [each for each in sessions if each.block.is_open and not each.block.has_failed]
 
     async def _most(
         self, requests: int, enough: Callable[[int], bool], limit_s: float
