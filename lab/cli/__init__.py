@@ -15,6 +15,10 @@ COMMANDS = {
         "mutants:mutants",
         "Build known bugs into copies of the service, and see which technique finds which.",
     ),
+    "discovery": (
+        "discovery:discovery",
+        "Let discovery loose on each mutant that scenarios find: does it find it without one?",
+    ),
     "false-alarms": (
         "false_alarms:false_alarms",
         "Run everything that has chance in it on services that are right: no check may fail.",

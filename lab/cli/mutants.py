@@ -174,7 +174,7 @@ def _run(
         progress_bar("mutants") as progress,
         _where(executor, workers) as (make_trial, side_by_side),
     ):
-        trees = copies(_package(), Path(folder), known, names)
+        trees = copies(package(), Path(folder), known, names)
         plan = plan_for(trees)
 
         def on_trial(done: int, total: int, last: Planned, left: float) -> None:
@@ -206,7 +206,8 @@ def _where(executor: str | None, workers: int) -> Iterator[tuple[Callable[..., T
         yield Elsewhere(opened.executor, QUICK.scenarios), opened.workers or workers
 
 
-def _package() -> Path:
+def package() -> Path:
+    """The folder of the package that mutants are made of."""
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or spec.origin is None:
         raise CatalogueError(f"the package {PACKAGE} is not installed")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lab.mutants.catalogue import Catalogue, Mutant, TechniqueName
 from lab.mutants.edit import mutated_copy
-from lab.mutants.techniques import CHECKS, MAIN_JOB, Technique
+from lab.mutants.techniques import CHECKS, DISCOVERY, MAIN_JOB, Technique
 from lab.mutants.trial import arguments_of
 
 UNMUTATED = "(as it is)"
@@ -95,6 +95,22 @@ def planned_main_job(
             options += [part for each in catalogue[row].expected for part in ("--first", CHECKS[each])]
         arguments = arguments_of(MAIN_JOB, options)
         found.append(Planned(row, MAIN_JOB, arguments, _key(tree, MAIN_JOB, arguments, salt)))
+    return found
+
+
+def planned_discovery(
+    catalogue: Catalogue, trees: Mapping[str, Path], exploration: Technique, salt: str = ""
+) -> list[Planned]:
+    """Two trials for each mutant: the scenarios that somebody wrote, and those that are discovered.
+
+    Of the code as it is there is one: what is discovered of it holds.
+    """
+    found = []
+    for row, tree in trees.items():
+        written = [] if row == UNMUTATED else [(exploration, catalogue[row].arguments.get("exploration"))]
+        for technique, narrowed in (*written, (DISCOVERY, None)):
+            arguments = arguments_of(technique, narrowed)
+            found.append(Planned(row, technique, arguments, _key(tree, technique, arguments, salt)))
     return found
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
 from lab.mutants.catalogue import TechniqueName
 
-TrialName: TypeAlias = TechniqueName | Literal["main job"]
+TrialName: TypeAlias = TechniqueName | Literal["main job", "discovery"]
 """What can be let loose on a mutant: a technique, or all checks of the main job."""
 Results = Sequence[Mapping[str, Any]]
 
@@ -101,6 +101,11 @@ def _schedule_kill(results: Results, unit: str = "switches") -> Kill:
     return Kill(tries, round(seconds, 3), found[unit], unit)
 
 
+def _discovery_kill(results: Results) -> Kill:
+    _, found = _first(results)
+    return replace(_schedule_kill(results), check=str(found["scenario"]))
+
+
 def _unless_all(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(part for name in names for part in ("--scenario", name))
 
@@ -165,6 +170,19 @@ MAIN_JOB = Technique(
     folder="--output",
 )
 """What `payments-verify verify` tries of a service, one check after the other, up to the one that decides."""
+
+
+DISCOVERY = Technique(
+    "discovery",
+    ("payments_verify", "explore", "--discover", "--stop-at-first"),
+    (),
+    1800,
+    "schedules",
+    _schedules,
+    _discovery_kill,
+    folder="--output",
+)
+"""What `payments-verify explore --discover` tries of a service: no scenario that somebody wrote."""
 
 
 CHECKS: Mapping[TechniqueName, str] = {

@@ -17,8 +17,10 @@ import pytest
 from typer.testing import CliRunner
 
 from payments_verify.binding import load
+from payments_verify.binding.coverage import traits_of, why_not
 from payments_verify.cli import app
 from payments_verify.payments.checks import machine_check, windows_check
+from payments_verify.payments.discovered import scenario_named
 from payments_verify.payments.scenario_check import ExploredScenario, explore_scenario
 from payments_verify.payments.scenarios import SCENARIOS
 from payments_verify.systems import empty_databases, examination_of, started_service
@@ -135,3 +137,37 @@ def test_charges_with_a_lock_reach_the_highest_level(tmp_path: Path, monkeypatch
     monkeypatch.setenv("CHARGES_LOCKED", "1")
     code, report = examined(CHARGES, BINDING, tmp_path)
     assert (code, report["level"]) == (0, 5), report
+
+
+def test_a_creation_is_not_raced_where_the_service_chooses_ids() -> None:
+    """It would make another payment."""
+    binding = load(BINDING)
+    traits = traits_of(binding, moves_clock=True)
+    assert binding.ids.chosen_by == "service"
+    for name in ("last-instant,create", "created,create,authorize"):
+        scenario = scenario_named(name)
+        assert scenario is not None
+        assert why_not(scenario, binding, traits) == "ids.chosen_by = 'client'"
+    captures = scenario_named("captured,capture-k1,capture-k2")
+    assert captures is not None
+    assert why_not(captures, binding, traits) is None
+
+
+@pytest.mark.long
+def test_what_is_discovered_of_charges_holds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CHARGES_LOCKED", "1")
+    code, found = examined(CHARGES, BINDING, tmp_path, "--discover")
+    assert (code, found["verdict"], found["problem"]) == (0, "holds", None), found
+    assert {each["verdict"] for each in found["races"]} == {"holds"}
+    assert all(each["complete"] and each["why"] for each in found["races"])
+
+
+@pytest.mark.long
+def test_a_missing_lock_of_charges_is_discovered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("CHARGES_LOCKED", raising=False)
+    code, found = examined(CHARGES, BINDING, tmp_path, "--discover")
+    assert (code, found["verdict"]) == (1, "violated")
+    (wrong,) = [each for each in found["races"] if each["verdict"] == "violated"]
+    assert wrong["foretold"]
+    assert "before" in wrong["why"]
+    assert Path(wrong["schedule"]).is_file()

@@ -166,6 +166,8 @@ def _lacks_for_sending(commands: Sequence[Command], traits: Traits) -> str | Non
     captured = {each.arguments["amount"] for each in commands if each.f == "capture"}
     if captured - {AMOUNT} and not traits.captures_amounts:
         return "{amount} in commands.capture"
+    if not traits.chooses_ids and any(each.f == "create" for each in commands):
+        return "ids.chosen_by = 'client'"
     lacking = {command.f for command in commands} - traits.commands
     return f"commands.{min(lacking)}" if lacking else None
 

@@ -73,10 +73,7 @@ class Holder:
 
 @dataclass(frozen=True)
 class Tick:
-    """The database's clock moves to the end of a payment's window and ``offset`` µs.
-
-    Each tick is a process of its own: it happens at any point of the schedule.
-    """
+    """The database's clock moves to the end of a payment's window and ``offset`` µs, at any point."""
 
     offset: int = 0
     payment: int = 0

@@ -1,0 +1,120 @@
+"""`python -m lab discovery`: does discovery find, without a scenario, the bugs that scenarios find?"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from lab.cli.mutants import CATALOGUE, KEPT, package
+from lab.mutants.catalogue import CatalogueError, load
+from lab.mutants.edit import EditError
+from lab.mutants.matrix import Kept, run_all
+from lab.mutants.plan import UNMUTATED, copies, planned_discovery
+from lab.mutants.techniques import techniques
+from lab.mutants.trial import Trial, run_trial
+from payments_verify.cli.exits import leave, no_verdict
+from payments_verify.cli.options import Json, PostgresBin
+from payments_verify.cli.running import print_error, print_json, progress_bar, quoted
+from payments_verify.suite import QUICK
+from pgweave.verdict import Verdict
+
+
+def discovery(
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only this mutant; may be repeated.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Trials that run side by side.")] = 2,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget the results of earlier runs.")] = False,
+    postgres_bin: PostgresBin = None,
+    as_json: Json = False,
+) -> None:
+    """Let discovery loose on each mutant that exploration should find, and compare the two.
+
+    Results are kept, so that a run that was ended goes on where it was.
+
+    Exit codes: 0 discovery finds each that scenarios find, and what it discovers of the code as it is holds;
+    1 it misses one, or accuses the code as it is; 2 a trial has no verdict.
+    """
+    try:
+        known = load(CATALOGUE)
+        names = [name for name, each in known.items() if "exploration" in each.expected]
+        names = [name for name in names if not only or name in only]
+        exploration = techniques(QUICK.scenarios)["exploration"]
+        with tempfile.TemporaryDirectory(prefix="payments-mutants-") as folder, progress_bar("s") as progress:
+            trees = copies(package(), Path(folder), known, names)
+            plan = planned_discovery(known, trees, exploration, str(postgres_bin or ""))
+            done = run_all(
+                plan,
+                trees,
+                Kept(KEPT / "discovery", fresh=fresh),
+                KEPT / "left-behind",
+                workers=workers,
+                make_trial=lambda *given, **named: run_trial(*given, bin_dir=postgres_bin, **named),
+                on_trial=lambda count, total, last, _left: progress(
+                    count, total, f"trials; {last.row}: {last.technique.name}"
+                ),
+            )
+    except (CatalogueError, EditError, OSError) as error:
+        print_error(error)
+        raise no_verdict() from error
+    rows: Rows = {
+        row: {str(each.technique.name): done.get(each.key) for each in plan if each.row == row}
+        for row in trees
+    }
+    if as_json:
+        print_json(
+            {row: {name: _state(trial) for name, trial in cells.items()} for row, cells in rows.items()}
+        )
+    else:
+        Console(soft_wrap=True).print(_table(rows))
+    leave(_verdict(rows))
+
+
+Rows: TypeAlias = Mapping[str, Mapping[str, Trial | None]]
+
+
+def _verdict(rows: Rows) -> Verdict:
+    found: list[Verdict] = [_verdict_on(row, cells) for row, cells in rows.items()]
+    return "violated" if "violated" in found else "no verdict" if "no verdict" in found else "holds"
+
+
+def _verdict_on(row: str, cells: Mapping[str, Trial | None]) -> Verdict:
+    states = {name: _state(trial) for name, trial in cells.items()}
+    if not set(states.values()) <= {"killed", "survived"}:
+        return "no verdict"
+    wanted = "survived" if row == UNMUTATED else states["exploration"]
+    missed = states["discovery"] == "survived" and wanted == "killed"
+    accused = row == UNMUTATED and states["discovery"] == "killed"
+    return "violated" if missed or accused else "holds"
+
+
+def _table(rows: Rows) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("mutant", "exploration", "schedules", "discovery", "schedules", "seconds", "found in"):
+        table.add_column(name, justify="right" if name in ("schedules", "seconds") else "left")
+    for row, cells in rows.items():
+        written, found = cells.get("exploration"), cells.get("discovery")
+        table.add_row(
+            quoted(row),
+            _state(written) if "exploration" in cells else "",
+            _tries(written),
+            _state(found),
+            _tries(found),
+            "" if found is None or found.seconds is None else f"{found.seconds:.1f}",
+            quoted("" if found is None else found.check),
+        )
+    return table
+
+
+def _state(trial: Trial | None) -> str:
+    return "not run" if trial is None else trial.state
+
+
+def _tries(trial: Trial | None) -> str:
+    return "" if trial is None else f"{trial.tries:,}"
