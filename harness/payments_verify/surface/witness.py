@@ -75,8 +75,8 @@ class Witness:
         if route is None:
             return response
         self.requests[method, route, str(response.status_code)] += 1
-        if response.status_code >= _FAILED and not response.content:
-            return response
+        if response.status_code >= _FAILED:
+            return response  # no definite answer, and no reason for anything but I9
         try:
             wrong = [*complaints(method, path, response), *self._of_key(path, headers, response)]
         except (msgspec.MsgspecError, AttributeError, KeyError) as error:

@@ -170,6 +170,16 @@ def test_an_answer_that_is_wrong_beside_its_outcome(name: str) -> None:
     assert told in asyncio.run(run())
 
 
+def test_a_failure_is_no_wrong_answer_and_left_to_who_asked() -> None:
+    def failing(_method: str, _path: str, answer: ApplicationResponse) -> ApplicationResponse:
+        return replace(answer, status_code=500, content=b'{"type":"/problems/internal_error","status":500}')
+
+    async def run() -> int:
+        return (await witness(failing).request("GET", "/payments", headers={}, json=None)).status_code
+
+    assert asyncio.run(run()) == 500
+
+
 def test_a_replay_is_the_first_answer_whichever_process_repeats_it() -> None:
     async def run() -> None:
         store = InMemoryPaymentStore(lambda: 1_000_000_000)
