@@ -72,7 +72,8 @@ def test_who_sweeps_by_itself_and_says_so_is_right(
     async def played() -> StressReport:
         async with in_memory() as system:
             traits = replace(system.traits, sweeps=False, expires_within_s=within_s)
-            alone = replace(system, clients=(_SweepsByItself(system),), sweep_batch=None, traits=traits)
+            clients = (_SweepsByItself(system),)
+            alone = replace(system, clients=clients, sweep_batch=None, traits=traits, surface=None)
             return await stress(alone, tmp_path, rounds=8, seed=1)
 
     report = asyncio.run(played())
