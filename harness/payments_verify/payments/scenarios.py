@@ -272,7 +272,6 @@ VOID_AND_SWEEP = Scenario(
 SCENARIOS: Mapping[str, Scenario] = {scenario.name: scenario for scenario in _ALL}
 """Every scenario, by name, in the order in which they are run."""
 
-
 CROSSED = tuple(
     replace(each, name=f"{each.name}-and-tick", actors=(*each.actors, Tick()), invariants=())
     for each in _ALL
