@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lab.cli.mutants import CATALOGUE, KEPT, package
-from lab.mutants.catalogue import CatalogueError, load
+from lab.mutants.catalogue import Catalogue, CatalogueError, load
 from lab.mutants.edit import EditError
 from lab.mutants.matrix import Kept, run_all
 from lab.mutants.plan import UNMUTATED, copies, planned_discovery
@@ -43,8 +43,7 @@ def discovery(
     """
     try:
         known = load(CATALOGUE)
-        names = [name for name, each in known.items() if "exploration" in each.expected]
-        names = [name for name in names if not only or name in only]
+        names = _named(known, only or [])
         exploration = techniques(QUICK.scenarios)["exploration"]
         with tempfile.TemporaryDirectory(prefix="payments-mutants-") as folder, progress_bar("s") as progress:
             trees = copies(package(), Path(folder), known, names)
@@ -74,6 +73,16 @@ def discovery(
     else:
         Console(soft_wrap=True).print(_table(rows))
     leave(_verdict(rows))
+
+
+def _named(known: Catalogue, only: Sequence[str]) -> list[str]:
+    names = [name for name, each in known.items() if "exploration" in each.expected]
+    unknown = [name for name in only if name not in names]
+    if unknown:
+        raise typer.BadParameter(
+            f"exploration is not expected to find {', '.join(unknown)}", param_hint="--only"
+        )
+    return [name for name in names if not only or name in only]
 
 
 Rows: TypeAlias = Mapping[str, Mapping[str, Trial | None]]

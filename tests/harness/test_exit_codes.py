@@ -47,6 +47,7 @@ COMMANDS: dict[tuple[str, ...], tuple[str, str]] = {
     ("report", "."): ("payments_verify.cli.report", "page"),
     ("specs", "--check"): ("lab.cli.specs", "Sources"),
     ("mutants",): ("lab.cli.mutants", "load"),
+    ("discovery",): ("lab.cli.discovery", "load"),
     ("false-alarms",): ("lab.cli.false_alarms", "server_version"),
     ("practice", "new", "exercise"): ("payments_verify.cli.practice", "write_skeleton"),
     ("practice", "check", "."): ("payments_verify.cli.practice", "command_of"),

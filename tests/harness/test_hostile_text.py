@@ -179,6 +179,7 @@ GIVEN = {
     "report": [["{folder}"], ["{broken}"]],
     "specs": [["--root={folder}", "--check"]],
     "mutants": [["--list", "--catalogue={catalogue}"], ["--only={name}"], ["--catalogue={folder}"]],
+    "discovery": [["--only={name}"]],
     "false-alarms": [["--peers={folder}", SERVER], ["--peers={file}"], ["--only={name}", SERVER]],
     "main-job": [[SERVER, "--output={folder}"]],
     "peers": [["{folder}"], ["{file}"]],
