@@ -7,6 +7,15 @@ import certifi
 import httpx
 
 
+class _Transport(httpx.AsyncHTTPTransport):
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        try:
+            return await super().handle_async_request(request)
+        except AttributeError as error:
+            # anyio over uvloop asks a connection that its peer has closed at once for an address.
+            raise httpx.ReadError(f"the connection was closed as it was opened ({error})") from error
+
+
 def http_client(
     base_url: str = "",
     *,
@@ -28,6 +37,7 @@ def http_client(
     if base_url.startswith("https:"):
         tls.load_verify_locations(certifi.where())
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=connections_kept)
+    transport = _Transport(verify=tls, limits=limits, trust_env=False)
     return httpx.AsyncClient(
-        base_url=base_url, timeout=limit_s, limits=limits, headers=headers, trust_env=False, verify=tls
+        base_url=base_url, timeout=limit_s, headers=headers, trust_env=False, transport=transport
     )
