@@ -9,7 +9,7 @@ from pgweave.interleavings.footprint import EVERYTHING, NOTHING, Access, Footpri
 from pgweave.sql.catalog import Catalog
 from pgweave.sql.control import Control, Scope, StatementKind
 from pgweave.sql.footprints import READ_CLOCK, StatementFootprint, statement_footprint
-from pgweave.sql.values import renamed
+from pgweave.sql.values import renamed, renamed_within
 
 _UNDERSTOOD_LEVELS = ("", "read committed", "read uncommitted")  # to PostgreSQL they are one
 
@@ -216,8 +216,10 @@ class TransactionFootprint:
 
 
 def _named(value: Bound, names: Mapping[bytes, bytes]) -> Bound:
-    name = None if value.data is None else names.get(value.data)
-    return value if name is None else Bound(value.format, value.type_oid, name)
+    if value.data is None:
+        return value
+    name = names.get(value.data) or renamed_within(value.data, names)
+    return value if name == value.data else Bound(value.format, value.type_oid, name)
 
 
 def _kind(statement: StatementFootprint) -> StatementKind:

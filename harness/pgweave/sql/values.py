@@ -71,6 +71,8 @@ _TEXT_OIDS = frozenset({0, 25, 705, 1043})
 _UUID_OIDS = frozenset({0, 25, 705, 1043, 2950})
 _BYTES_OIDS = frozenset({0, 17})
 _INTEGER = re.compile(rb"\s*[+-]?[0-9]+\s*")
+_LEAST, _MOST = 32, 10_000
+"""Bytes of a value that is looked through for UUIDs; a longer one is no key of an index."""
 _HEX = re.compile(rb"[0-9a-fA-F]{32}")
 _UUID = re.compile(r"\b[0-9a-fA-F]{8}(-?)[0-9a-fA-F]{4}\1[0-9a-fA-F]{4}\1[0-9a-fA-F]{4}\1[0-9a-fA-F]{12}\b")
 _SPECIAL_TIMES = re.compile(rb"now|today|tomorrow|yesterday", re.IGNORECASE)
@@ -112,6 +114,16 @@ def sent_forms(names: Mapping[Hashable, Hashable]) -> dict[bytes, bytes]:
 def renamed(sql: str, forms: Mapping[bytes, bytes]) -> str:
     """A statement in whose text UUIDs have the names that these forms give them, see `sent_forms`."""
     return _UUID.sub(lambda found: _named(found.group(), forms), sql) if _may_hold_uuid(sql) else sql
+
+
+def renamed_within(data: bytes, forms: Mapping[bytes, bytes]) -> bytes:
+    """The same for a bound value that is text: a key may be put together of an id and something else."""
+    if not _LEAST <= len(data) <= _MOST:
+        return data
+    try:
+        return renamed(data.decode(), forms).encode()
+    except UnicodeDecodeError:
+        return data
 
 
 @lru_cache(maxsize=4096)

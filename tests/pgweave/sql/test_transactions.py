@@ -226,3 +226,14 @@ def test_an_id_that_is_written_into_the_text_has_a_name_too(catalog: Catalog, wr
     assert text != LOCK
     assert transaction.pending(text) == transaction.pending(LOCK, ID)
     assert transaction.pending(text.replace(written, str(TWO))) == transaction.pending(LOCK, all_bound([TWO]))
+
+
+def test_an_id_within_a_longer_key_has_a_name_too(catalog: Catalog) -> None:
+    transaction = TransactionFootprint(catalog, names=sent_forms({NEW: ONE}))
+    look_up = "SELECT FROM capture_attempts WHERE payment_id = $1 AND idempotency_key = $2"
+
+    def pending(payment: UUID) -> Footprint:
+        return transaction.pending(look_up, all_bound([ONE, f"{payment} k1"]))
+
+    assert pending(NEW) == pending(ONE)
+    assert pending(NEW) != pending(TWO)
