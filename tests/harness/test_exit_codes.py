@@ -48,6 +48,8 @@ COMMANDS: dict[tuple[str, ...], tuple[str, str]] = {
     ("specs", "--check"): ("lab.cli.specs", "Sources"),
     ("mutants",): ("lab.cli.mutants", "load"),
     ("discovery",): ("lab.cli.discovery", "load"),
+    ("main-job", "--quick"): ("lab.cli.main_job", "MainJob"),
+    ("peers",): ("lab.cli.peers", "every_peer_in"),
     ("false-alarms",): ("lab.cli.false_alarms", "server_version"),
     ("practice", "new", "exercise"): ("payments_verify.cli.practice", "write_skeleton"),
     ("practice", "check", "."): ("payments_verify.cli.practice", "command_of"),
