@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import takewhile
 from typing import Any, TypeAlias
 
 from pgweave.history.spec import Spec
@@ -76,6 +77,7 @@ class Scenario:
             _require_callable(f"the client {name_of(operation)}", operation, 3)
         if self.check is not None:
             _require_callable("the check", self.check, 3)
+            _require_answers_third(self.check)
         if self.spec is not None and not isinstance(self.spec, Spec):
             raise UseError(f"the spec {self.spec!r} lacks what the checker asks: derive it from pgweave.Spec")
         if callable(self.service) and not _takes_one(self.service):
@@ -112,16 +114,18 @@ def argument_of(client: Client) -> dict[str, Any] | None:
 
 
 def arguments_taken(function: Callable[..., Any], most: int) -> int:
-    """How many of the arguments it is given a function wants: it may leave out the last."""
+    """How many of the arguments it is given a function wants: it may leave out the last.
+
+    A parameter that has a default keeps it.
+    """
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):  # one of C: it says itself what it takes
         return most
-    if any(each.kind is each.VAR_POSITIONAL for each in parameters):
+    wanted = list(takewhile(lambda each: each.default is each.empty, parameters))
+    if any(each.kind is each.VAR_POSITIONAL for each in wanted):
         return most
-    positional = [
-        each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
-    ]
+    positional = [each for each in wanted if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
     return min(most, len(positional))
 
 
@@ -135,6 +139,20 @@ def _require_callable(what: str, function: Any, most: int) -> None:  # noqa: ANN
         raise UseError(f"{what} cannot be called with {', '.join(given)}: {error}") from None
     except ValueError:  # one of C
         return
+
+
+def _require_answers_third(check: Check) -> None:
+    """Refuse a check whose parameter ``answers`` would be given something else, or keep its default."""
+    try:
+        parameters = list(inspect.signature(check).parameters.values())
+    except ValueError:  # one of C
+        return
+    answers = next((each for each in parameters if each.name == "answers"), None)
+    if answers is not None and (parameters.index(answers) != 2 or answers.default is not answers.empty):
+        raise UseError(
+            "the check would not be given the answers: they are its third argument, without a default, after"
+            " what the setup returned; write check(dsn, made, answers)"
+        )
 
 
 def _takes_one(function: Callable[..., Any]) -> bool:

@@ -52,9 +52,45 @@ def test_functions_may_leave_out_the_last_arguments(empty_database: Database) ->
     explore(empty_database.dsn, setup=setup, clients=[look, look], check=right).assert_holds()
 
 
+def test_parameters_with_a_default_keep_it(empty_database: Database) -> None:
+    heard: list[object] = []
+
+    def tables(dsn: str, rows: int = 3) -> str:
+        setup(dsn)
+        heard.append(rows)
+        return "made"
+
+    def client(dsn: str, lock: str = "", *more: object) -> None:
+        look(dsn)
+        heard.append((lock, more))
+
+    def check(_dsn: str, limit: int = 7) -> None:
+        heard.append(limit)
+
+    explore(empty_database.dsn, setup=tables, clients=[client], check=check).assert_holds()
+    assert set(heard) == {3, ("", ()), 7}
+
+
+def test_everything_is_given_to_who_takes_it(empty_database: Database) -> None:
+    heard: list[tuple[object, ...]] = []
+    asked: dict[str, Any] = {"setup": setup, "clients": [look], "check": lambda *given: heard.append(given)}
+    explore(empty_database.dsn, **asked).assert_holds()
+    assert {given[1:] == (None, [None]) for given in heard} == {True}
+
+
+def answers_second(dsn: str, answers: object) -> None:
+    """Would be given what the setup returned."""
+
+
+def answers_by_default(dsn: str, made: object, answers: object = ()) -> None:
+    """Would be given no answers."""
+
+
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
+        ({"check": answers_second}, r"the answers: they are its third .* write check\(dsn, made, answers\)"),
+        ({"check": answers_by_default}, "the answers: they are its third argument, without a default"),
         ({"clients": [two_and_more]}, "the client two_and_more cannot be called with the address"),
         ({"setup": "tables.sql"}, "the setup is no function: 'tables.sql'"),
         ({"check": by_name}, "the check cannot be called with .*: missing a required"),
