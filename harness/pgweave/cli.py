@@ -219,7 +219,7 @@ def _scenario(target: str) -> Mapping[str, Any]:
 
 
 def _loaded(target: str) -> Any:  # noqa: ANN401 - whatever it is
-    """What a module has under a name.
+    """What a module has under a name; the module is named, or its file.
 
     Raises:
         UseError: there is none.
@@ -227,7 +227,10 @@ def _loaded(target: str) -> Any:  # noqa: ANN401 - whatever it is
     module, _, name = target.partition(":")
     if not name:
         raise UseError(f"{target!r} names nothing of a module: write MODULE:NAME")
-    sys.path.insert(0, "")
+    folder = ""
+    if module.endswith(".py"):
+        folder, module = str(Path(module).parent), Path(module).stem
+    sys.path.insert(0, folder)
     try:
         return getattr(import_module(module), name)
     except Exception as error:

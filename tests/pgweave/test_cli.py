@@ -124,6 +124,14 @@ def test_what_is_right_holds(empty_database: Database, pgweave: Run) -> None:
     assert "no verdict" in stopped.out
 
 
+@pytest.mark.parametrize("folder", ["", "./", "elsewhere/"])
+def test_a_module_may_be_named_by_its_file(empty_database: Database, pgweave: Run, folder: str) -> None:
+    Path("elsewhere").mkdir()
+    if folder == "elsewhere/":
+        Path("races.py").rename("elsewhere/races.py")
+    assert pgweave("explore", f"{folder}races.py:locking", "--dsn", empty_database.dsn).code == 0
+
+
 @pytest.mark.parametrize(
     ("target", "told"),
     [
