@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -97,6 +98,76 @@ WRONG = {
     "another version": ("version = 1", "version = 2", "version"),
     "no TOML": ("[payment]", "[payment", "not TOML"),
 }
+
+
+MOST = "max_amount = 999999999999 "
+LIMITS = {
+    "an amount beyond the model's": (
+        "max_amount = 999999999999 ",
+        "max_amount = 1000000000000 ",
+        "max_amount",
+    ),
+    "no amount at all": (MOST, "max_amount = 0 ", "max_amount"),
+    "an amount below the harness's": (MOST, "max_amount = 500 ", "max_amount"),
+    "a window beyond the model's": ("seconds = 2678400", "seconds = 2678401", "max_window_seconds"),
+    "a window below the harness's": ("seconds = 2678400", "seconds = 30", "max_window_seconds"),
+    "an amount that is one": ("    1000.0, 500.0,", "    1000.0, 500,", "malformed_amounts[8]"),
+    "no regular expression": ("[ -~]{1,255}", "[a-", "keys"),
+    "keys that the harness does not send": ("[ -~]{1,255}", "[a-z]+", "keys"),
+}
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_a_limit_by_which_a_right_service_would_be_accused_is_refused(limit: str) -> None:
+    before, after, key = LIMITS[limit]
+    assert before in default_text()
+    with pytest.raises(BindingFileError, match=rf"^mine\.toml: limits\.{re.escape(key)}: "):
+        parse(default_text().replace(before, after, 1), "mine.toml")
+
+
+def test_the_most_that_a_limit_can_be_is_said() -> None:
+    text = default_text().replace(MOST, "max_amount = 1000000000000 ")
+    with pytest.raises(BindingFileError, match=r"must be 1000, .* to 999999999999, .* and is 1000000000000"):
+        parse(text, "mine.toml")
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ("length = 16", "belongs to keys.form"),
+        ('form = "k-{hex}"\nlength = 7', "must be 8 to 255"),
+        ('form = "order-key-{hex}"\nlength = 10', "keys would be equal"),
+        ('form = "order-key-{hex}"\nlength = 13', "keys would be equal"),
+    ],
+)
+def test_a_length_that_keys_cannot_have_is_refused(keys: str, says: str) -> None:
+    with pytest.raises(BindingFileError, match=rf"^mine\.toml: keys\.length: .*{says}"):
+        parse(default_text().replace("[values]", f"[keys]\n{keys}\n\n[values]", 1), "mine.toml")
+
+
+def test_text_that_is_an_amount_is_not_malformed() -> None:
+    text = default_text().replace('amount = "cents"', 'amount = "decimal text"')
+    parse(text.replace('"500", [500]', '"0.001", [500]').replace(', "1",', ', "x",'), "mine.toml")
+    with pytest.raises(BindingFileError, match=r"limits\.malformed_amounts\[6\]: '1' is an amount"):
+        parse(text, "mine.toml")
+
+
+REFUSED_WITH_200 = """
+[[answers]]
+status = 200
+where = { "error.code" = "gone" }
+outcome = "not_found"
+"""
+
+
+@pytest.mark.parametrize("f", ["create", "authorize", "fail", "read", "attempts"])
+def test_a_refusal_is_known_by_its_outcome_whatever_its_status(f: str) -> None:
+    text = default_text()
+    for each in ('{ status = 200, outcome = "', '{ status = 201, outcome = "'):
+        text = text.replace(each, each.replace(",", ", where = { ok = true },", 1))
+    client = BoundClient(httpx.AsyncClient(), parse(text + REFUSED_WITH_200, "mine.toml"))
+    seen = answer(client, f, 200, {"error": {"code": "gone"}})
+    assert (seen.kind, seen.value) == ("fail", {"outcome": "not_found"})
 
 
 @pytest.mark.parametrize("wrong", WRONG)

@@ -22,6 +22,7 @@ from payments_verify.payments.observations import (
     UnreadableAnswerError,
     View,
     answered_as,
+    is_success,
 )
 
 
@@ -50,7 +51,7 @@ class AnswerReader:
         try:
             document = msgspec.json.decode(response.content) if response.content else None
             outcomes = self._outcomes_of(invocation.f, response.status_code, document)
-            seen = self._seen(invocation, outcomes[0], response, document)
+            seen = self._seen(invocation, outcomes, response, document)
         except (msgspec.MsgspecError, LookupError, TypeError, ValueError, ArithmeticError) as error:
             raise UnreadableAnswerError(
                 f"{invocation.f} {dict(invocation.value)} got an answer that cannot be read ({error}): "
@@ -78,17 +79,18 @@ class AnswerReader:
     def _seen(
         self,
         invocation: Invocation,
-        outcome: str,
+        outcomes: Sequence[str],
         response: Response,
         document: Any,  # noqa: ANN401
     ) -> dict[str, Any]:
         f = invocation.f
         if f == "capture":
             return self._seen_of_capture(response, document)
-        if response.status_code >= 400:
+        # A refusal may have the status of a success, as in RPC.
+        if not any(is_success(each) for each in outcomes):
             return {}
         command = self.binding.commands[f]
-        if command.id is not None and outcome in ("created", "exists"):
+        if command.id is not None and not {"created", "exists"}.isdisjoint(outcomes):
             self.names.payments[invocation.value["payment"]] = str(value_at(document, command.id))
         if f == "attempts" and self.binding.attempts is not None:
             view = self.binding.attempts

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
+from payments_verify.binding.limits import limit_problems
 from payments_verify.binding.sections import (
     FAIL_REASONS,
     FORM_PARTS,
@@ -40,10 +41,8 @@ _SUCCESS = {
     "read": "read",
     "attempts": "read",
 }
-_LEAST_REFUSALS = 10
 _LONGEST_SWEEP_S = 3_600
 _VARIABLE = re.compile(r"\$\{\w+\}")
-_LEAST_LENGTH, _LONGEST_KEY = 8, 255
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 Problems: TypeAlias = Iterator[tuple[str, str]]
@@ -76,14 +75,10 @@ def problems_of(binding: Binding) -> Problems:
 
 
 def _view_problems(binding: Binding) -> Problems:
-    bound = binding.limits.max_stored_refusals
-    if bound is not None and bound < _LEAST_REFUSALS:
-        yield "limits.max_stored_refusals", f"must be {_LEAST_REFUSALS} at least: as many captures race"
-    if (bound is not None) != ("too_many_refusals" in binding.outcomes_of("capture")):
-        yield "limits.max_stored_refusals", "belongs to an answer with the outcome 'too_many_refusals'"
     if not binding.commands["read"].shows_payment:
         yield "commands.read.shows_payment", "must be true: what is stored is seen by reading"
     yield from _form_problems(binding)
+    yield from limit_problems(binding)
     if binding.ids.chosen_by == "service" and binding.commands["create"].id is None:
         yield "commands.create.id", "is missing: where the service chooses ids, the answer has it there"
     if ("attempts" in binding.commands) != (binding.attempts is not None):
@@ -107,8 +102,6 @@ def _form_problems(binding: Binding) -> Problems:
             yield f"{name}.form", f"must have one of {', '.join(sorted(FORM_PARTS))}: each is another one"
     if binding.ids.form is not None and binding.ids.kind == "uuid":
         yield "ids.form", "belongs to ids.kind = 'integer' or 'text'"
-    if binding.keys.length is not None and not _LEAST_LENGTH <= binding.keys.length <= _LONGEST_KEY:
-        yield "keys.length", f"must be {_LEAST_LENGTH} to {_LONGEST_KEY}"
 
 
 def _paging_problems(view: AttemptsView) -> Problems:

@@ -93,7 +93,7 @@ class RequestWriter:
         """The service's id of a payment; one that names nothing if it chooses ids and has not chosen this."""
         ids = self.binding.ids
         form = ids.form or {"uuid": "{uuid}", "integer": "{number}", "text": "{hex}"}[ids.kind]
-        made = _written_as(form, UUID(payment))
+        made = written_as(form, UUID(payment))
         return made if ids.chosen_by == "client" else self.names.payments.get(payment, made)
 
     @cached_property
@@ -105,7 +105,7 @@ class RequestWriter:
         assert self.binding.key_form is not None
         is_shared = self.binding.keys.scope == "payment" or key == SHARED_KEY
         named = key if is_shared else f"{payment} {key}"
-        written = _written_as(self.binding.key_form, uuid5(_KEYS, named))[: self.binding.keys.length]
+        written = written_as(self.binding.key_form, uuid5(_KEYS, named))[: self.binding.keys.length]
         self.names.keys[written] = key
         return written
 
@@ -124,7 +124,7 @@ class RequestWriter:
         return value
 
 
-def _written_as(form: str, uuid: UUID) -> str:
+def written_as(form: str, uuid: UUID) -> str:
     """An id or a key of a form, another one for each UUID."""
     parts = {"uuid": str(uuid), "hex": uuid.hex, "number": str(_NO_SUCH_ID + uuid.int % 100_000_000)}
     return _PLACEHOLDER.sub(lambda found: parts[found[2]], form)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from payments_model import MAX_AMOUNT, MAX_WINDOW
 from payments_verify.binding.guesses import (
     AMOUNT,
     COMMANDS,
@@ -123,10 +124,13 @@ def _values(found: Mapping[str, Operation]) -> Iterator[str]:
 def _limits(found: Mapping[str, Operation]) -> Iterator[str]:
     amount = _first(found["create"].body[1], AMOUNT) if "create" in found else None
     if _type(amount) == "integer" and amount is not None and "maximum" in amount.schema:
-        yield f"max_amount = {int(amount.schema['maximum'])}"
+        most = int(amount.schema["maximum"])
+        yield f"max_amount = {min(most, MAX_AMOUNT)}"
+        if most > MAX_AMOUNT:
+            yield "malformed_amounts = [0, -1]"
     window = _first(found["authorize"].body[1], WINDOW) if "authorize" in found else None
     if window is not None and window.name.endswith("seconds") and "maximum" in window.schema:
-        yield f"max_window_seconds = {int(window.schema['maximum'])}"
+        yield f"max_window_seconds = {min(int(window.schema['maximum']), MAX_WINDOW // 1_000_000)}"
     if 'outcome = "too_many_refusals"' in _refusals(found):
         yield "max_stored_refusals = 1000" + _MARK + " how many refused captures of a payment are stored"
 
