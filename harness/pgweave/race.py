@@ -28,6 +28,9 @@ from pgweave.sql.footprints import is_scheduling_point
 
 LIMITS = Limits()
 """How long a schedule waits for its clients."""
+_LEFT_BY_A_CLIENT = (
+    250  # looks; who may still end its transaction runs in this process, and goes on meanwhile
+)
 
 _MOST_HUNG = 2
 
@@ -126,7 +129,7 @@ class ClientsDomain:
         made, through_the_gate = await set_up(self._scenario, self._dsn), self.database.gate.tcp_dsn
         heard = Heard(self._scenario, self._address, made, through_the_gate, facts)
         try:
-            yield World(heard.bodies(), partial(self._observe, heard), limits=LIMITS)
+            yield World(heard.bodies(), partial(self._observe, heard), limits=self._limits)
         except SchedulingError as error:
             self._hung += 1
             if self._hung == _MOST_HUNG:
@@ -174,6 +177,11 @@ class ClientsDomain:
         if silent and self._scenario.service is None:
             who = self.actors[silent[0]]
             raise UseError(f"{who} has not sent a statement through the proxy: {self._what_to_do}")
+
+    @property
+    def _limits(self) -> Limits:
+        in_process = self._scenario.service is None
+        return replace(LIMITS, left=min(LIMITS.left, _LEFT_BY_A_CLIENT)) if in_process else LIMITS
 
     @property
     def _what_to_do(self) -> str:

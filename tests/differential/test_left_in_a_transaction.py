@@ -84,7 +84,7 @@ async def judged(dsn: str, leave: Leave, patch: pytest.MonkeyPatch) -> str | Non
     lock = PostgresPaymentStore.lock
     patch.setattr(PostgresPaymentStore, "lock", lambda *asked: Left(lock(*asked), leave))
     async with gated(dsn) as service:
-        impatient = replace(service, limits=Limits(step=2.0, stall=50))
+        impatient = replace(service, limits=Limits(step=2.0, stall=50, left=500))
         run = await perform(
             scenario_race(SCENARIOS["authorize-twice"], impatient), SchedulePlan((), InTurns())
         )

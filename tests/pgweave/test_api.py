@@ -13,8 +13,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from pgweave import Command, Result, UseError, explore, race, replay
-from pgweave.scheduler import Limits, Run
+from pgweave import Command, Result, UseError, explore, replay
+from pgweave.scheduler import Run
 from pgweave.service.http_client import http_client
 from tests.support.postgres import Database
 
@@ -137,23 +137,6 @@ def test_a_check_may_answer_with_false(empty_database: Database) -> None:
         empty_database.dsn, setup=two_accounts, clients=LOCKING, check=lambda _dsn, _names, _answers: False
     )
     assert result.problem == "the check returned False"
-
-
-def test_a_connection_that_is_left_in_its_transaction_is_wrong(
-    empty_database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(race, "LIMITS", Limits(step=1.0, stall=50))
-    kept = []
-
-    def leave(dsn: str, names: Names) -> None:
-        kept.append(psycopg.connect(dsn))
-        kept[-1].execute(WRITE, [0, names[0]])
-
-    # Nothing of it is stored: the check alone would find nothing.
-    result = explore(empty_database.dsn, setup=two_accounts, clients=[leave], check=money_is_conserved)
-    for connection in kept:
-        connection.close()
-    assert "was left inside a transaction, with its locks, when all was answered" in result.problem
 
 
 def test_clients_that_do_otherwise_the_next_time_have_no_verdict(empty_database: Database) -> None:

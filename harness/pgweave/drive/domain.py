@@ -26,10 +26,13 @@ class Facts:
         start_is_read: whether some statement asks when its transaction began: then ``BEGIN`` reads the clock.
         answers_alone: whether some request was answered without a statement: out of a cache, or together with
             another. Then sending a request is a step, for its answer depends on what was done before.
+        leaves_locks: whether a connection was left in a transaction, with its locks, for all the time that it
+            had: then the next is not given as much.
     """
 
     start_is_read: bool = False
     answers_alone: bool = False
+    leaves_locks: bool = False
 
 
 @dataclass(frozen=True)

@@ -187,7 +187,7 @@ class _Exploration(Generic[Violation]):
             if not report.outdated:
                 break
         naive = report.naive or await self._estimate()
-        await self._minimize(judged)
+        await self._minimize(judged, started)
         return Explored(
             report=replace(report, naive=naive, asymmetry=asymmetry),
             judge=judged.judge,
@@ -227,13 +227,13 @@ class _Exploration(Generic[Violation]):
                 return await estimate_naive(self.race, probes=self.effort.probes, seed=0)
         return None
 
-    async def _minimize(self, judged: _Judged[Violation]) -> None:
+    async def _minimize(self, judged: _Judged[Violation], started: float) -> None:
         """Replace a wrong run by a wrong one with fewer switches, as far as there is time."""
         if judged.execution is None or not self.effort.minimizing_runs:
             return
         # An interrupt, too, ends the minimization alone: see `end_if_interrupted`.
         with suppress(TimeoutError, asyncio.CancelledError):
-            async with asyncio.timeout(self.effort.minimizing_limit_s):
+            async with asyncio.timeout(self._minimizing_limit_s(time.perf_counter() - started)):
                 await minimize_race(
                     self.race,
                     judged.judge,
@@ -241,6 +241,13 @@ class _Exploration(Generic[Violation]):
                     max_runs=self.effort.minimizing_runs,
                     on_better=judged.keep,
                 )
+
+    def _minimizing_limit_s(self, taken_s: float) -> float:
+        """What remains of the time for schedules, of which it runs some."""
+        effort = self.effort
+        if effort.limit_s is None:
+            return effort.minimizing_limit_s
+        return min(effort.minimizing_limit_s, max(0.0, effort.limit_s - taken_s))
 
 
 class _Judged(Generic[Violation]):

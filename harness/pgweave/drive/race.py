@@ -22,6 +22,7 @@ Place: TypeAlias = tuple[int, int]
 """An actor and the number of one of its statements, both from 0."""
 
 _TRIES = 4
+_SHORTER_ONCE_LEFT = 10  # times
 
 
 class Race(Generic[Violation]):
@@ -100,7 +101,10 @@ class Race(Generic[Violation]):
         """
         async with self.domain.world(self.facts, hurt=self.is_hurt) as world:
             conditions = Conditions(world.names, self.facts.start_is_read, self.faults)
-            run = Run(world.bodies, self.domain.database, limits=world.limits, conditions=conditions)
+            limits = world.limits
+            if self.facts.leaves_locks:
+                limits = replace(limits, left=limits.left // _SHORTER_ONCE_LEFT)
+            run = Run(world.bodies, self.domain.database, limits=limits, conditions=conditions)
             execution = await run(choose)
             self.injected += run.injection.injected
             self.passed_over += run.injection.passed_over
@@ -115,6 +119,7 @@ class Race(Generic[Violation]):
         Raises:
             OutdatedError: the run did not know of it.
         """
+        self.facts.leaves_locks |= bool(run.left.locking)
         if run.start_was_read and not self.facts.start_is_read:
             self.facts.start_is_read = True
             raise OutdatedError("a statement asks when its transaction began, so BEGIN reads the clock")

@@ -17,11 +17,14 @@ class Limits:
         stall: how often a process that waits for nothing in the database is looked at before it counts as
             waiting inside the service: every 2 ms with a gate, at each turn of the event loop without. Looks
             are counted, not time: a service that computes for long is not waiting.
+        left: how often, every 2 ms, a connection that an ended process has left in a transaction is looked at
+            before it counts as left for good. A pool may end the transaction after the answer.
         steps: how many steps a run may have.
     """
 
     step: float = 10.0
     stall: int = 1_000
+    left: int = 2_500
     steps: int = 5_000
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from time import monotonic
 
 from pgweave.gate import Session
 from pgweave.scheduler.conditions import Limits
 from pgweave.scheduler.process import Process
 
-_LOOK_S = 0.01
+_LOOK_S = 0.002
 
 
 class LeftConnections:
@@ -45,12 +44,11 @@ class LeftConnections:
         self.failed += failed
         if failed or not left:
             return bool(failed)
-        deadline = monotonic() + self._limits.step / 2
-        while all(session in process.left for session, process in left.items()):
-            if monotonic() > deadline:
-                for session in left:
-                    session.cut()
-                self.locking += left
-                break
+        for _ in range(self._limits.left):
+            if not all(session in process.left for session, process in left.items()):
+                return True
             await next(iter(left.values())).change(_LOOK_S)
+        for session in left:
+            session.cut()
+        self.locking += left
         return True

@@ -206,7 +206,7 @@ class Run:
         else:
             parked.release()
         await self._settle(process)
-        blocked, touched = process.state in WAITING, [process.footprint]
+        blocked, touched = process.state in WAITING and not process.left, [process.footprint]
         woke = await self._let_go_on(released=lets_go(process.footprint), touched=touched, but=process)
         self._owners.running = None
         self._in_step = 0

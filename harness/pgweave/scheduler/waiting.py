@@ -170,7 +170,7 @@ class Waiting:
                     return
             elif (quiet := quiet + 1) == _REACTION and claim():
                 quiet = 0
-            elif quiet > self._limits.stall:
+            elif quiet > (min(self._limits.stall, self._limits.left) if process.left else self._limits.stall):
                 process.state = ProcessState.STALLED
                 return
             if monotonic() > deadline:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -41,6 +42,17 @@ def test_a_wrong_run_is_told_with_few_switches() -> None:
 def test_without_runs_for_it_a_wrong_run_stays_as_it_was_found() -> None:
     runs: list[Execution] = []
     found = explored(Counting(clients=3, on_judged=runs.append), Effort(minimizing_runs=0))
+    assert found.execution is runs[-1]
+
+
+def test_when_the_time_is_over_a_wrong_run_stays_as_it_was_found() -> None:
+    runs: list[Execution] = []
+
+    def take_all_the_time(execution: Execution) -> None:
+        runs.append(execution)
+        time.sleep(1.1 if execution.result == 2 else 0)
+
+    found = explored(Counting(clients=3, on_judged=take_all_the_time), Effort(limit_s=1.0))
     assert found.execution is runs[-1]
 
 
