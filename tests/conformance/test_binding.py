@@ -170,6 +170,78 @@ def test_a_refusal_is_known_by_its_outcome_whatever_its_status(f: str) -> None:
     assert (seen.kind, seen.value) == ("fail", {"outcome": "not_found"})
 
 
+PHASES = """
+[[answers]]
+status = 418
+where = { error = { exists = true }, "result.phase" = { exists = false } }
+outcome = "not_found"
+
+[[answers]]
+status = 418
+where = { error = { exists = false } }
+outcome = "not_authorized"
+"""
+
+
+@pytest.mark.parametrize(
+    ("document", "outcome"),
+    [
+        ({"error": {"code": 1}}, "not_found"),
+        ({"error": False, "result": None}, "not_found"),
+        ({"error": None, "result": {"phase": "new"}}, "not_authorized"),
+        ({}, "not_authorized"),
+        ({"error": 1, "result": {"phase": "new"}}, None),
+    ],
+)
+def test_an_answer_may_be_told_by_a_member_that_is_there_or_not(document: Any, outcome: str | None) -> None:
+    client = BoundClient(httpx.AsyncClient(), parse(default_text() + PHASES, "mine.toml"))
+    if outcome is None:
+        with pytest.raises(UnreadableAnswerError, match="look first whether the binding lacks one"):
+            answer(client, "capture", 418, document, key="k", amount=1)
+    else:
+        assert answer(client, "capture", 418, document, key="k", amount=1).value["outcome"] == outcome
+
+
+@pytest.mark.parametrize("wanted", ['"{amount}"', '"at {amuont}"'])
+def test_a_placeholder_in_where_is_refused_with_its_place(wanted: str) -> None:
+    text = default_text().replace(
+        '{ status = 201, outcome = "captured" }',
+        f'{{ status = 201, where = {{ "result.taken" = {wanted} }}, outcome = "captured" }}',
+    )
+    with pytest.raises(BindingFileError, match=r"commands\.capture\.answers\[0\]\.where\.result\.taken: "):
+        parse(text, "mine.toml")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "key"),
+    [
+        ('value = "true" }', 'value = "{key}" }', "capture.replayed.value"),
+        ('state = "state"', 'state = "{payment}.state"', "payment.state"),
+        ('items = "captures"', 'items = "{payment}.captures"', "attempts.items"),
+        ("headers = {}", 'headers = { X-Shop = "{payment}" }', "service.headers.X-Shop"),
+    ],
+)
+def test_a_placeholder_where_nothing_is_filled_in_is_refused(before: str, after: str, key: str) -> None:
+    assert before in default_text()
+    with pytest.raises(BindingFileError, match=rf"^mine\.toml: {re.escape(key)}: {{"):
+        parse(default_text().replace(before, after, 1), "mine.toml")
+
+
+@pytest.mark.parametrize(
+    ("sweep", "key"),
+    [
+        ('request = "POST /sweep"\nbody = { at = "{now}" }', "sweep.body.at"),
+        ('request = "POST /sweep"\nheaders = { X-By = "{key}" }', "sweep.headers.X-By"),
+        ('command = "true"\nbody = { at = 1 }', "sweep.body"),
+        ('sql = "SELECT 1"\nheaders = { X-By = "us" }', "sweep.headers"),
+    ],
+)
+def test_what_is_wrong_with_a_request_that_sweeps_is_said_with_its_key(sweep: str, key: str) -> None:
+    text = default_text().replace('command = "payments-core sweep"', sweep)
+    with pytest.raises(BindingFileError, match=rf"^mine\.toml: {re.escape(key)}: "):
+        parse(text, "mine.toml")
+
+
 @pytest.mark.parametrize("wrong", WRONG)
 def test_what_is_wrong_with_a_file_is_said_with_its_key(wrong: str) -> None:
     before, after, key = WRONG[wrong]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from payments_verify.binding import default_binding, load
+from payments_verify.binding import default_binding, default_text, load, parse
 from payments_verify.binding.expected import expected_answer
 from payments_verify.payments.checks import machine_check, windows_check
 from payments_verify.payments.pictures import with_pictures
@@ -133,6 +133,7 @@ def test_level_3_shows_who_overlapped_whom(tmp_path: Path) -> None:
         ),
         ("create", {"outcome": "created", "payment": {"state": "pending", "amount": 5}}, '"amount_cents":5'),
         ("read", {"outcome": "read", "payment": {}, "as_of": 1}, '"as_of":"1970-01-01T00:00:00.000001Z"'),
+        ("read", {"outcome": "in_progress"}, "in_progress, for which the binding has no answer"),
         ("nothing", {"outcome": "read"}, ""),
     ],
 )
@@ -142,3 +143,13 @@ def test_what_the_model_answers_in_the_words_of_the_service(
     shown = expected_answer(default_binding(), f, answer)
     assert said in shown
     assert bool(said) == bool(shown)
+
+
+def test_an_expected_answer_says_what_is_there_and_what_is_not() -> None:
+    text = default_text().replace(
+        '{ status = 201, outcome = "captured" }',
+        "{ status = 201, where = { result = { exists = true }, error = { exists = false } },"
+        ' outcome = "captured" }',
+    )
+    shown = expected_answer(parse(text, "mine.toml"), "capture", {"outcome": "captured"})
+    assert shown == "201, with result, without error"

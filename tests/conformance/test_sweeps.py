@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -10,8 +11,9 @@ import httpx
 import psycopg
 import pytest
 
-from payments_verify.binding import Sweep
+from payments_verify.binding import Sweep, default_text, parse
 from payments_verify.payments.service_under_test import ServiceUnderTest, SweepError
+from payments_verify.systems.kept_http import secrets_of
 from payments_verify.systems.sweeps import open_sweep
 from pgweave.embedded import EmbeddedPostgres
 
@@ -52,6 +54,29 @@ def test_a_sweep_by_sql_ends(postgres_server: EmbeddedPostgres) -> None:
 def test_a_sweep_by_request_or_by_a_command_ends() -> None:
     asyncio.run(swept(Sweep(request="POST /sweep")))
     asyncio.run(swept(Sweep(command='test "$DATABASE_URL" = postgresql://theirs'), "postgresql://theirs"))
+
+
+def test_a_request_that_sweeps_has_a_body_and_headers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OF_MINE", "{secret}")
+    text = default_text().replace(
+        'command = "payments-core sweep"',
+        'request = "POST /rpc"\nbody = { method = "sweep", params = { all = true } }\n'
+        'headers = { Authorization = "Bearer ${OF_MINE}" }',
+    )
+    binding = parse(text, "mine.toml")
+    assert binding.sweep is not None
+    sent: list[httpx.Request] = []
+
+    def answered(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        return httpx.Response(200)
+
+    asyncio.run(swept(binding.sweep, transport=httpx.MockTransport(answered)))
+    request = sent[0]
+    assert (request.method, request.url.path) == ("POST", "/rpc")
+    assert json.loads(request.content) == {"method": "sweep", "params": {"all": True}}
+    assert request.headers["Authorization"] == "Bearer {secret}"
+    assert secrets_of(binding) == {"{secret}": "OF_MINE"}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import msgspec
 
 from payments_verify.binding.http import Response
 from payments_verify.binding.requests import Names
-from payments_verify.binding.sections import AnswerSection, AttemptsView, Binding, Flag
+from payments_verify.binding.sections import AnswerSection, AttemptsView, Binding, Flag, Presence, Scalar
 from payments_verify.binding.values import read_amount, read_instant, value_at
 from payments_verify.payments.observations import (
     FIELDS_OF_STATE,
@@ -72,9 +72,11 @@ class AnswerReader:
 
     def _outcomes_of(self, f: str, status: int, document: Any) -> Sequence[str]:  # noqa: ANN401
         for answer in self._answers.get((f, status), ()):
-            if all(value_at(document, path, None) == wanted for path, wanted in answer.where.items()):
+            if all(_fits(value_at(document, path, None), wanted) for path, wanted in answer.where.items()):
                 return answer.outcomes
-        raise ValueError("no answer of the binding has this status and body")
+        raise ValueError(
+            "no answer of the binding has this status and body: look first whether the binding lacks one"
+        )
 
     def _seen(
         self,
@@ -158,6 +160,10 @@ class AnswerReader:
             if name == "reason"
             else read_amount(value, self.binding.values)
         )
+
+
+def _fits(found: Any, wanted: Scalar | Presence) -> bool:  # noqa: ANN401 - any JSON value
+    return (found is not None) == wanted.exists if isinstance(wanted, Presence) else bool(found == wanted)
 
 
 def _is_set(flag: Flag, response: Response, document: Any) -> bool:  # noqa: ANN401 - any JSON value

@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 
-from payments_verify.binding.sections import Binding, Values
+from payments_verify.binding.sections import Binding, Presence, Values
 from payments_verify.binding.values import as_datetime, write_amount
-from payments_verify.payments.observations import PAYMENT_FIELDS
+from payments_verify.payments.observations import OUTCOME_NAMES, PAYMENT_FIELDS
 
 
 def expected_answer(binding: Binding, f: str, answer: Mapping[str, Any]) -> str:
-    """The status and what the body says, for what the model answers to a command; empty if none is bound.
+    """The status and what the body says, for what the model answers to a command; empty if it is no answer.
 
     Args:
         binding: the service's interface.
@@ -28,11 +28,16 @@ def expected_answer(binding: Binding, f: str, answer: Mapping[str, Any]) -> str:
     )
     chosen = next(fitting, None)
     if chosen is None:
-        return ""
+        outcome = answer.get("outcome")
+        return f"{outcome}, for which the binding has no answer" if outcome in OUTCOME_NAMES else ""
     body: dict[str, Any] = {}
-    for path, value in [*chosen.where.items(), *_fields(binding, f, answer)]:
+    said = [(path, value) for path, value in chosen.where.items() if not isinstance(value, Presence)]
+    for path, value in [*said, *_fields(binding, f, answer)]:
         _put(body, path, value)
     shown = f"{chosen.status} {msgspec.json.encode(body).decode() if body else ''}".rstrip()
+    for path, value in chosen.where.items():
+        if isinstance(value, Presence):
+            shown += f", {'with' if value.exists else 'without'} {path}"
     return shown + _repeated(binding, f, answer)
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import tomllib
 from functools import cache
 from importlib import resources
+from itertools import chain
 from pathlib import Path
 
 import msgspec
 from msgspec import structs
 
 from payments_verify.binding.hooks import HookError, signer
-from payments_verify.binding.problems import problems_of
+from payments_verify.binding.problems import problems_of, unfilled_placeholders
 from payments_verify.binding.sections import Binding
 from payments_verify.binding.variables import unset_variables, with_known_variables
 
@@ -76,6 +77,6 @@ def parse(text: str, name: str) -> Binding:
         raise BindingFileError(f"{name}: not TOML: {error}") from None
     except msgspec.ValidationError as error:
         raise BindingFileError(f"{name}: {str(error).replace('$.', '')}") from None
-    for key, problem in problems_of(binding):
+    for key, problem in chain(unfilled_placeholders(content), problems_of(binding)):
         raise BindingFileError(f"{name}: {key}: {problem}")
     return binding

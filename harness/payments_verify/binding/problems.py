@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from payments_verify.binding.limits import limit_problems
 from payments_verify.binding.sections import (
@@ -14,9 +14,11 @@ from payments_verify.binding.sections import (
     AnswerSection,
     AttemptsView,
     Binding,
+    Clock,
     CommandBinding,
     RequestSection,
     SetUp,
+    Sweep,
 )
 from payments_verify.binding.values import read_rfc3339
 from payments_verify.binding.variables import DATABASE_PARTS, texts
@@ -43,6 +45,11 @@ _SUCCESS = {
 }
 _LONGEST_SWEEP_S = 3_600
 _VARIABLE = re.compile(r"\$\{\w+\}")
+_PLACEHOLDER = re.compile(r"\{\w+\}")
+_MAY_HAVE_BRACES = re.compile(
+    r"name$|service\.environment\.|(commands\.\w+|setup\[\d+\])\.(request|headers|body)\b|(sweep|lock|clock)\."
+    r"|(ids|keys)\.form$|limits\.keys$|attempts\.next_request$"
+)
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 Problems: TypeAlias = Iterator[tuple[str, str]]
@@ -72,6 +79,15 @@ def problems_of(binding: Binding) -> Problems:
         if _SUCCESS[f] not in binding.outcomes_of(f):
             yield f"commands.{f}.answers", f"no answer has the outcome {_SUCCESS[f]!r}"
     yield from _view_problems(binding)
+
+
+def unfilled_placeholders(content: Mapping[str, Any]) -> Problems:
+    """The placeholders that stand where nothing is filled in, before variables have their values."""
+    for key, text in texts(content):
+        found = _PLACEHOLDER.search(_VARIABLE.sub("", text))
+        if found is not None and _MAY_HAVE_BRACES.match(key) is None:
+            told = "is filled in requests alone; `where` can say { exists = true } of a member"
+            yield key, f"{found[0]} {told}"
 
 
 def _view_problems(binding: Binding) -> Problems:
@@ -116,16 +132,7 @@ def _paging_problems(view: AttemptsView) -> Problems:
 
 def _control_problems(binding: Binding) -> Problems:
     """What is wrong with the sections by which the harness moves time, sweeps and locks."""
-    sweep = binding.sweep
-    if sweep is not None:
-        if sweep.ways > 1 or (sweep.ways == 0 and sweep.within is None):
-            yield "sweep", "needs one of request, sql and command, or within"
-        if sweep.within is not None and not 0 < sweep.within <= _LONGEST_SWEEP_S:
-            yield "sweep.within", f"is no number of seconds up to {_LONGEST_SWEEP_S}"
-        if sweep.within is not None and binding.clock.by == "sql":
-            yield "sweep.within", "is real time, and clock.by = 'sql' moves it: use clock.by = 'none'"
-        if sweep.request is not None:
-            yield from _request_problems("sweep.request", sweep.request, frozenset())
+    yield from _sweep_problems(binding.sweep, binding.clock)
     if (binding.clock.by == "sql") != (binding.clock.set is not None):
         yield "clock.set", "belongs to by = 'sql', and to nothing else"
     yield from _end_of_time_problems(binding)
@@ -135,6 +142,21 @@ def _control_problems(binding: Binding) -> Problems:
     for name, statement in locking.items():
         if statement is not None and statement.count("{payment}") != 1:
             yield f"lock.{name}", "must have {payment}, once, where the id goes"
+
+
+def _sweep_problems(sweep: Sweep | None, clock: Clock) -> Problems:
+    if sweep is None:
+        return
+    if sweep.ways > 1 or (sweep.ways == 0 and sweep.within is None):
+        yield "sweep", "needs one of request, sql and command, or within"
+    if sweep.within is not None and not 0 < sweep.within <= _LONGEST_SWEEP_S:
+        yield "sweep.within", f"is no number of seconds up to {_LONGEST_SWEEP_S}"
+    if sweep.within is not None and clock.by == "sql":
+        yield "sweep.within", "is real time, and clock.by = 'sql' moves it: use clock.by = 'none'"
+    if sweep.request is not None:
+        yield from _placeholder_problems("sweep", sweep.asked, frozenset())
+    elif sweep.body is not None or sweep.headers:
+        yield "sweep.body" if sweep.headers == {} else "sweep.headers", "belongs to sweep.request"
 
 
 def _end_of_time_problems(binding: Binding) -> Problems:

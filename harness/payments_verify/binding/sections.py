@@ -34,12 +34,18 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     pass
 
 
+class Presence(_Section, frozen=True, kw_only=True):
+    """Whether something stands at a path; null is nothing."""
+
+    exists: bool
+
+
 class AnswerSection(_Section, frozen=True, kw_only=True):
     """An answer: its status, what its body has to say, and the outcomes that it may stand for."""
 
     status: int
     outcome: str | list[str]
-    where: dict[str, Scalar] = {}
+    where: dict[str, Scalar | Presence] = {}
 
     @property
     def outcomes(self) -> tuple[str, ...]:
@@ -165,9 +171,17 @@ class Sweep(_Section, frozen=True, kw_only=True):
     """How the sweep is run, by one of three; within how many seconds it expires payments by itself."""
 
     request: str | None = None
+    body: dict[str, Any] | None = None
+    headers: dict[str, str] = {}
     sql: str | None = None
     command: str | None = None
     within: float | None = None
+
+    @property
+    def asked(self) -> RequestSection:
+        """The request that runs it."""
+        assert self.request is not None
+        return RequestSection(request=self.request, body=self.body, headers=self.headers)
 
     @property
     def ways(self) -> int:

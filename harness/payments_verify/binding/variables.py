@@ -14,7 +14,7 @@ DATABASE_PARTS = frozenset({"url", "user", "password", "host", "port", "database
 """The placeholders of a template in ``service.environment``."""
 
 _SHOWN_OF_SERVICE = frozenset({"headers", "environment"})
-_SHOWN_OF_COMMAND = frozenset({"request", "headers", "body"})
+_SHOWN_OF_REQUEST = frozenset({"request", "headers", "body"})
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _PLACEHOLDER = re.compile(r"(\$?)\{(\w+)\}")
 
@@ -47,8 +47,10 @@ def with_known_variables(content: dict[str, Any]) -> dict[str, Any]:
     for name, section in content.items():
         if name == "service":
             known[name] = _filled_but(_SHOWN_OF_SERVICE, section)
+        elif name == "sweep":
+            known[name] = _filled_but(_SHOWN_OF_REQUEST, section)
         elif name == "commands" and isinstance(section, dict):
-            known[name] = {f: _filled_but(_SHOWN_OF_COMMAND, each) for f, each in section.items()}
+            known[name] = {f: _filled_but(_SHOWN_OF_REQUEST, each) for f, each in section.items()}
         else:
             known[name] = with_variables(section)
     return known

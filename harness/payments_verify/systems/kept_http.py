@@ -49,7 +49,9 @@ def secrets_of(binding: Binding) -> Mapping[str, str]:
     """
     names = _VARIABLE.findall(msgspec.json.encode(binding).decode())
     secrets = {value: name for name in names if (value := os.environ.get(name, ""))}
-    fields = [binding.service.headers, *(command.headers for command in binding.commands.values())]
+    requests = [*binding.commands.values(), *binding.setup]
+    fields = [binding.service.headers, *(request.headers for request in requests)]
+    fields += [] if binding.sweep is None else [binding.sweep.headers]
     for name, value in (pair for each in fields for pair in each.items()):
         if _CREDENTIALS.search(name) and not re.search(r"[{}]", value):
             secrets.setdefault(value, re.sub(r"\W", "_", name).upper())

@@ -94,7 +94,7 @@ async def started_service(
             command,
             (KeepingSender(client),),
             set_clock,
-            await open_sweep(binding.sweep, http, of_harness, stack, environment),
+            await open_sweep(binding.sweep, _carrier(http, binding), of_harness, stack, environment),
             _row_holders(of_harness, binding, client.requests.id_of),
             database,
             traits=traits,
@@ -132,7 +132,7 @@ async def service_at(url: str, binding: Binding) -> AsyncIterator[ServiceUnderTe
         client = await _prepared(
             BoundClient(_carrier(http, binding), binding, Names(), traits.dates_authorizations)
         )
-        sweep_batch = await open_sweep(binding.sweep, http, None, stack)
+        sweep_batch = await open_sweep(binding.sweep, _carrier(http, binding), None, stack)
         yield ServiceUnderTest(
             url,
             (KeepingSender(client),),

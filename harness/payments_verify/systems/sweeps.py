@@ -13,7 +13,9 @@ from typing import Any, TypeAlias
 import httpx
 import psycopg
 
-from payments_verify.binding import Sweep
+from payments_verify.binding import Http, Sweep
+from payments_verify.binding.requests import writer_of
+from payments_verify.binding.sections import RequestSection
 from payments_verify.payments.service_under_test import SweepError
 from pgweave.visible import without_passwords
 
@@ -25,7 +27,7 @@ _LIMIT_S = 60.0
 
 async def open_sweep(
     sweep: Sweep | None,
-    http: httpx.AsyncClient,
+    http: Http,
     dsn: str | None,
     stack: AsyncExitStack,
     environment: Mapping[str, str] = MappingProxyType({}),
@@ -42,7 +44,7 @@ async def open_sweep(
     if sweep is None:
         return None
     if sweep.request is not None:
-        return partial(_sweep_by_request, http, sweep.request)
+        return partial(_sweep_by_request, http, sweep.asked)
     if dsn is None:
         return None
     if sweep.command is not None:
@@ -53,14 +55,14 @@ async def open_sweep(
     return partial(_sweep_by_sql, await stack.enter_async_context(opening), sweep.sql)
 
 
-async def _sweep_by_request(http: httpx.AsyncClient, request: str) -> int:
-    method, _, path = request.partition(" ")
+async def _sweep_by_request(http: Http, asked: RequestSection) -> int:
+    method, path, headers, body = writer_of(asked)({})
     try:
-        response = await http.request(method, path)
+        response = await http.request(method, path, headers=headers, json=body)
     except httpx.TransportError as error:
-        raise SweepError(f"{request} was not answered: {type(error).__name__} {error}") from None
+        raise SweepError(f"{asked.request} was not answered: {type(error).__name__} {error}") from None
     if response.status_code >= 400:
-        raise SweepError(f"{request} answered {response.status_code}: {response.text}")
+        raise SweepError(f"{asked.request} answered {response.status_code}: {response.text}")
     return 0
 
 
