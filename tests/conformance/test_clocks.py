@@ -20,6 +20,7 @@ from payments_verify.payments.observations import Invocation, Observation
 from payments_verify.payments.service_under_test import OpenService, ServiceUnderTest
 from payments_verify.payments.window_check import check_windows_at_once
 from payments_verify.systems import (
+    CommandError,
     empty_databases,
     examination_of,
     examinations,
@@ -27,6 +28,7 @@ from payments_verify.systems import (
     settle_clock,
     started_service,
 )
+from pgweave.service import patience
 from tests.conformance.test_peers import BINDING, CHARGES
 from tests.support.postgres import chosen_bin_dir
 
@@ -199,6 +201,15 @@ def test_it_is_said_and_level_3_waits_too(charges: Any, tmp_path: Path) -> None:
 def test_a_service_that_does_not_start_is_left_to_the_levels() -> None:
     with empty_databases(chosen_bin_dir()) as new_database:
         assert settle_clock("exit 3", load(BINDING), new_database) == (load(BINDING), None)
+
+
+def test_what_answers_nothing_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "IDLE_LIMIT_S", 1.0)
+    with (
+        pytest.raises(CommandError, match="does the service read HOST and PORT"),
+        examination_of("exec sleep 600", load(BINDING), chosen_bin_dir()),
+    ):
+        pytest.fail("the examination would wait for it again")
 
 
 def test_a_binding_that_says_that_the_clock_stays_is_believed() -> None:

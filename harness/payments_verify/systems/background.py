@@ -15,7 +15,7 @@ from payments_verify.payments.service_under_test import OpenService, ServiceUnde
 from pgweave.gate import HeldStatement, Session
 from pgweave.gate.proxy import PassAll
 from pgweave.scheduler import GatedDatabase
-from pgweave.service.command import CommandError
+from pgweave.service.command import CommandError, NoAnswerError
 from pgweave.sql.functions import functions_that_act
 
 _SETTLED_S = 0.5
@@ -67,10 +67,13 @@ def habits_of(open_behind_gate: OpenService) -> Habits:
 
     Then it is asked for a capture, so that it connects wherever it does.
 
-    Whatever keeps it from being started is left for those who examine it.
+    Whatever else keeps it from being started is left for those who examine it.
 
     Args:
         open_behind_gate: starts the service behind a gate.
+
+    Raises:
+        NoAnswerError: the command answers nothing; whoever starts it again would wait as long.
     """
 
     async def watch() -> Habits:
@@ -87,6 +90,8 @@ def habits_of(open_behind_gate: OpenService) -> Habits:
 
     try:
         return asyncio.run(watch())
+    except NoAnswerError:
+        raise
     except (CommandError, psycopg.Error):
         return Habits()
 

@@ -38,7 +38,7 @@ from payments_verify.systems.sweeps import open_sweep
 from pgweave import clock
 from pgweave.gate import Gate
 from pgweave.scheduler import GatedDatabase, Monitor, Turns
-from pgweave.service.command import CommandError, RunningCommand, running_command
+from pgweave.service.command import CommandError, NoAnswerError, RunningCommand, running_command
 from pgweave.service.exchange import note_exchanges
 from pgweave.service.http_client import http_client
 from pgweave.service.patience import last_printed
@@ -154,8 +154,11 @@ def settle_clock(
 ) -> tuple[Binding, str | None]:
     """The binding by which a service can be examined, and why its clock is not moved, if it is not.
 
-    Whatever keeps the service from being started is left for those who examine it. The arguments are those of
-    `started_service`.
+    Whatever else keeps the service from being started is left for those who examine it. The arguments are
+    those of `started_service`.
+
+    Raises:
+        NoAnswerError: the command answers nothing; whoever starts it again would wait as long.
     """
     traits = traits_when_started(binding)
     in_real_time = structs.replace(binding, clock=Clock(by="none"))
@@ -171,6 +174,8 @@ def settle_clock(
 
     try:
         found = asyncio.run(run())
+    except NoAnswerError:
+        raise
     except (CommandError, psycopg.Error):
         return binding, None
     return (binding, None) if found is None else (in_real_time, found)

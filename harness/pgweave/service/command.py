@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import signal
 import socket
 import tempfile
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
@@ -15,6 +17,8 @@ from typing import IO
 
 import httpx
 
+from pgweave.outermost import tell
+from pgweave.service import patience
 from pgweave.service.end import End
 from pgweave.service.http_client import http_client
 from pgweave.service.patience import comes_to_serve, last_printed
@@ -25,10 +29,15 @@ _PROBE_LIMIT_S = 2.0
 _END_SHOWS_S = 0.5
 _NOT_YET = 503
 _MOST_BROKEN = 200  # looks: 10 s and more
+_TOLD_AFTER_S = 10.0
 
 
 class CommandError(RuntimeError):
     """The command did not come to serve; the message has what it printed."""
+
+
+class NoAnswerError(CommandError):
+    """The command goes on, and answers nothing where it is expected to serve."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +93,8 @@ async def running_command(
         output: a file for what it prints; one that is removed at the end if not given.
 
     Raises:
-        CommandError: it ended, or came to a halt, before it answered.
+        NoAnswerError: it came to a halt, and nothing answers. After some seconds standard error says so.
+        CommandError: it ended before it answered, or answers that it is broken.
     """
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
@@ -108,13 +118,16 @@ async def _await_ready(
     process: asyncio.subprocess.Process, url: str, ready: str, command: str, output: IO[bytes]
 ) -> None:
     broken: list[int] = []
+    silence = _Silence(url)
     async with http_client(limit_s=_PROBE_LIMIT_S) as http:
 
         async def serves() -> bool:
             with contextlib.suppress(httpx.TransportError):
                 status = (await http.get(f"{url}{ready}")).status_code
+                silence.has_answered = True
                 broken.extend([status] if status >= 500 and status != _NOT_YET else [])
                 return status < 500
+            silence.tell_if_long()
             return False
 
         if await comes_to_serve(process, output, serves, lambda: len(broken) >= _MOST_BROKEN):
@@ -123,7 +136,31 @@ async def _await_ready(
     if broken:
         ended = f"it answers GET {ready} with {broken[-1]}; name a path that it answers with less than 500"
     shown, printed = without_passwords(command), without_passwords(last_printed(output))
-    raise CommandError(f"nothing serves at {url} ({ended}); {shown!r} printed:\n{printed}")
+    told = f"nothing serves at {url} ({ended}); {shown!r} printed:\n{printed}"
+    if silence.has_answered or process.returncode is not None:
+        raise CommandError(told)
+    raise NoAnswerError(f"{silence.question}\n{told}")
+
+
+class _Silence:
+    """A service that has answered nothing so far.
+
+    Attributes:
+        question: what may be the matter.
+        has_answered: whether it has answered something.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.question = f"nothing answers at {url}: does the service read HOST and PORT?"
+        self.has_answered = False
+        self._tell_at = time.monotonic() + _TOLD_AFTER_S
+
+    def tell_if_long(self) -> None:
+        """Say it on standard error, once, if it has lasted."""
+        if not self.has_answered and time.monotonic() > self._tell_at:
+            self._tell_at = math.inf
+            limit = f"{patience.IDLE_LIMIT_S:g} s"
+            tell(f"{self.question} It is waited for until it has done nothing for {limit}")
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

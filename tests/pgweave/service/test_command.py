@@ -1,0 +1,35 @@
+"""A command that serves elsewhere than where it is asked."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from pgweave.service import command, patience
+from pgweave.service.command import CommandError, NoAnswerError, running_command
+
+ELSEWHERE = "exec sleep 600"
+
+
+async def start(shell: str) -> None:
+    async with running_command(shell, {}):
+        pytest.fail("it does not serve")
+
+
+def test_what_answers_nothing_is_told_soon_and_ends_with_the_question(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "_TOLD_AFTER_S", 0.1)
+    monkeypatch.setattr(patience, "IDLE_LIMIT_S", 1.0)
+    with pytest.raises(NoAnswerError, match=r"nothing answers at http://127\.0\.0\.1:\d+: .* HOST and PORT"):
+        asyncio.run(start(ELSEWHERE))
+    told = capsys.readouterr().err
+    assert told.count("does the service read HOST and PORT?") == 1
+    assert "until it has done nothing for 1 s" in told
+
+
+def test_what_ends_is_not_asked_for_its_port() -> None:
+    with pytest.raises(CommandError, match="it ended with 3") as ended:
+        asyncio.run(start("exit 3"))
+    assert "HOST" not in str(ended.value)
