@@ -8,17 +8,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from payments_verify.cli import app
+from payments_verify.cli import replay as replay_command
 from payments_verify.cli.explorations import show_explored
 from payments_verify.payments import schedule_file
 from payments_verify.payments.race_judge import Judge
 from payments_verify.payments.scenario_check import ExploredScenario
 from payments_verify.payments.scenarios import NAMED, Scenario
-from payments_verify.payments.schedule_file import SavedSchedule, SavedStep, ScheduleError
+from payments_verify.payments.schedule_file import SavedFault, SavedSchedule, SavedStep, ScheduleError
+from pgweave.gate import Fault
 from pgweave.interleavings.report import NaiveCount, Report
 from pgweave.interleavings.strategy import Coverage
 
@@ -134,11 +137,40 @@ def test_a_schedule_that_cannot_be_run_is_no_success(tmp_path: Path) -> None:
     assert "the schedule ends after 2 steps" in json.loads(done.stdout)["not_run"][0]
 
 
+BOUND = ["--command", "exec app", "--binding", "b.toml"]
+FAULT = [SavedFault(process=0, statement=1, fault=Fault.CUT_AFTER)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "line"),
+    [
+        ({}, [], "explore --scenario different-keys"),
+        ({}, BOUND, "conformance --scenario different-keys --level 4 --command 'exec app' --binding b.toml"),
+        ({"faults": FAULT}, BOUND[2:], "conformance --scenario different-keys --level 5 --binding b.toml"),
+        ({"faults": FAULT}, [], "faults --scenario different-keys"),
+        ({"service": "in memory"}, [], "explore --scenario different-keys --system in-memory"),
+        (
+            {"scenario": "last-instant,capture-k1,sweep,clock"},
+            BOUND[2:],
+            "conformance --discover --binding b.toml",
+        ),
+    ],
+)
+def test_what_was_changed_is_explored(changes: dict[str, Any], options: list[str], line: str) -> None:
+    schedule = msgspec.convert(SCHEDULE, SavedSchedule)
+    given = {"--command": None, "--binding": None} | dict(zip(options[::2], options[1::2], strict=True))
+    assert replay_command.line_that_explores(msgspec.structs.replace(schedule, **changes), given).endswith(
+        f"payments-verify {line}"
+    )
+
+
 def test_a_step_that_was_another_is_no_success(tmp_path: Path) -> None:
     steps = [{"process": process, "label": "BEGIN"} for process in ONE_AFTER_THE_OTHER]
     done = run("replay", str(written(tmp_path, steps=steps)), "--json")
     assert done.exit_code == 2
     assert "should take 'BEGIN'" in json.loads(done.stdout)["not_run"][0]
+    assert "if what it ran was changed, explore that: " in done.stderr
+    assert "explore --scenario different-keys" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 import uvloop
 
+from payments_verify.called import command_line
 from payments_verify.cli.bound_service import BindingFile, Server, read_binding, require_server
 from payments_verify.cli.ends import keep_finished, write_or_tell
 from payments_verify.cli.exits import leave, no_verdict
@@ -27,6 +28,7 @@ from payments_verify.payments.program_file import is_program
 from payments_verify.payments.race_judge import Violation
 from payments_verify.payments.scenario_domain import scenario_race
 from payments_verify.payments.scenario_timeline import timeline_of
+from payments_verify.payments.scenarios import SCENARIOS
 from payments_verify.payments.service_under_test import OpenService
 from payments_verify.systems import empty_databases, settle_clock, started_service
 from pgweave.drive.single import replay_race
@@ -34,6 +36,7 @@ from pgweave.interleavings.execution import DivergenceError, Execution, Scheduli
 from pgweave.sql.shapes import shape
 from pgweave.timeline import html, svg, text
 from pgweave.verdict import Verdict, worst
+from pgweave.visible import without_passwords
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,14 @@ def replay(
         runner.run(_replay(open_service, schedule, times, runs, progress))
     pictures = write_or_tell(partial(_draw, schedule, runs, output or file.parent, file.name.split(".")[0]))
     _report(schedule, runs, pictures or (), width=width, as_json=as_json)
+    if any(run.problem is not None for run in runs):
+        options = {
+            "--command": command,
+            "--binding": binding,
+            "--server": server,
+            "--postgres-bin": postgres_bin,
+        }
+        say(f"if what it ran was changed, explore that: {line_that_explores(schedule, options)}", err=True)
     leave(worst(run.verdict for run in runs), is_whole=pictures is not None and whole())
 
 
@@ -140,6 +151,22 @@ def _system(
             f" {schedule.scenario} on {asked.value}"
         )
     return made_for
+
+
+def line_that_explores(schedule: schedule_file.SavedSchedule, options: Mapping[str, object]) -> str:
+    """The command line that explores what a schedule is of, with the options of the replay."""
+    scenario, hurt = ["--scenario", schedule.scenario], bool(schedule.faults)
+    words: list[object] = [word for option in options.items() if option[1] is not None for word in option]
+    if options["--binding"] is None:
+        in_memory = (
+            ["--system", "in-memory"] if system_of(schedule.service) is ExploredSystem.IN_MEMORY else []
+        )
+        line = command_line("faults" if hurt else "explore", *scenario, *in_memory, *words)
+    elif schedule.scenario in SCENARIOS:
+        line = command_line("conformance", *scenario, "--level", 5 if hurt else 4, *words)
+    else:
+        line = command_line("conformance", "--discover", *words)
+    return without_passwords(line)
 
 
 async def _replay(
