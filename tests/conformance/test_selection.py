@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from payments_verify.cli import app
+from payments_verify.cli.conformance import show
 from payments_verify.payments.conformance import Examination
 from payments_verify.payments.conformance_levels import LevelResult, conclude
 from payments_verify.payments.conformance_selection import SelectionError, select
@@ -22,6 +25,7 @@ from payments_verify.payments.scenarios import ONE_CAPTURE, SCENARIOS
 from payments_verify.result import CheckResult
 from payments_verify.systems import in_memory
 from pgweave.gate import Fault
+from pgweave.verdict import Verdict
 from tests.conformance.test_peers import BINDING, CHARGES
 
 TWICE = SCENARIOS["same-key-twice"]
@@ -142,6 +146,9 @@ def test_the_options_choose(
         (["--scenario", "stress"], "no scenario is named"),
         (["--scenario", "same-key-twice", "--level", "3"], "it is part of level 4 and 5 alone"),
         (["--from", "4", "--level", "3"], "lies above the last level"),
+        (["--output", "x", "--record", "y"], "--output: it would not be used: --record keeps everything"),
+        (["--discover", "--record", "y"], "--record: it would not be used: --discover"),
+        (["--discover", "--level", "3"], "--level: it would not be used: --discover"),
     ],
 )
 def test_what_leaves_nothing_is_refused(
@@ -150,6 +157,19 @@ def test_what_leaves_nothing_is_refused(
     done, ran = run(monkeypatch, *arguments)
     assert (done.exit_code, ran) == (2, {})
     assert told in " ".join(done.stderr.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("verdict", ["holds", "violated"])
+def test_what_is_not_checked_is_listed_unless_there_is_something_to_mend(verdict: Verdict) -> None:
+    level = LevelResult(
+        1, verdict, (replace(HOLDS, verdict=verdict, counterexample=None if verdict == "holds" else "why"),)
+    )
+    shown = io.StringIO()
+    found = conclude("a service", [1], [level], ["capture.body: the bytes", "lock.hold: a lock"])
+    show(found, 1, Console(file=shown, width=200))
+    is_listed = verdict == "holds"
+    assert ("lock.hold: a lock" in shown.getvalue()) == is_listed
+    assert ("2 things are not checked" in shown.getvalue()) != is_listed
 
 
 def test_one_scenario_of_a_real_service_with_its_requests_beside_its_statements(tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ def test_what_was_not_reached_stands_on_the_line() -> None:
     show([two], Console(file=shown, width=200))
     assert two.line in shown.getvalue()
     assert LevelResult(1, "holds", (two,)).left_out == "2 of 6 kinds of fault; not reached: c, d, e, f"
+    assert LevelResult(1, "violated", (result(two.reach, "violated"),)).left_out is None
 
 
 def test_the_end_of_several_says_what_none_of_them_reached() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -81,7 +81,10 @@ def conformance(
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Try less of what cannot be exhausted.")] = False,
     seed: Annotated[int | None, typer.Option(help="Repeats what is drawn; drawn anew if not given.")] = None,
-    output: Annotated[Path, typer.Option(help="Folder for histories, schedules and pictures.")] = FOLDER,
+    output: Annotated[
+        Path | None,
+        typer.Option(show_default=str(FOLDER), help="Folder for histories, schedules and pictures."),
+    ] = None,
     record: Annotated[
         Path | None,
         typer.Option(
@@ -129,6 +132,9 @@ def conformance(
         typer.echo(scaffold_of(scaffold), nl=False)
         return
     opened = partial(examined, url, command, binding, postgres_bin, server=server, quick=quick)
+    of_levels = {"--record": record, "--level": level, "--only": only, "--scenario": scenario}
+    _require_all_used(of_levels, output, discover=discover)
+    output = output or FOLDER
     if discover:
         discover_races(opened(highest=_BEHIND_GATE), output / "schedules", as_json=as_json)
     drawn = secrets.randbelow(1_000_000) if seed is None else seed
@@ -169,6 +175,20 @@ def conformance(
     _report(found, drawn, as_json=as_json)
     is_kept = kept is None or kept.is_finished(found, drawn, partial(show, found, drawn), seen)
     leave(found.verdict, is_whole=is_kept)
+
+
+def _require_all_used(of_levels: Mapping[str, object], output: Path | None, *, discover: bool) -> None:
+    """Refuse an option that another one would leave without effect.
+
+    Raises:
+        typer.BadParameter: there is one.
+    """
+    if output is not None and of_levels["--record"] is not None:
+        told = "it would not be used: --record keeps everything in its own folder"
+        raise typer.BadParameter(told, param_hint="--output")
+    for name in (name for name, value in of_levels.items() if discover and value):
+        told = "it would not be used: --discover runs no level, and keeps no record"
+        raise typer.BadParameter(told, param_hint=name)
 
 
 def _asked(first: int, levels: Sequence[int], highest: int) -> Sequence[int]:
@@ -243,7 +263,12 @@ def show(found: Conformance, seed: int, console: Console) -> None:
         if result.counterexample is not None:
             console.print(f"\n[bold]level {result.level}, {LEVELS[result.level]}[/]: {result.verdict}")
             print_text(console, _failing(result))
-    if found.unchecked:
+    if found.unchecked and found.verdict == "violated":
+        told = (
+            f"{len(found.unchecked)} things are not checked: a run without a violation lists them, and --json"
+        )
+        print_text(console, f"\n{told}")
+    elif found.unchecked:
         console.print("\n[bold]not checked[/]")
         for each in found.unchecked:
             print_text(console, f"  {each}")

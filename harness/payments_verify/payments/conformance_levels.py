@@ -52,8 +52,11 @@ class LevelResult:
 
     @property
     def left_out(self) -> str | None:
-        """Why it was not run, or what its checks did not come to; ``None`` if they came to everything."""
-        missed = (str(check.reach or "") for check in self.checks)
+        """Why it was not run, or what its checks did not come to; ``None`` if they came to everything.
+
+        A check that ends at a violation has come to what it tells.
+        """
+        missed = (str(check.reach or "") for check in self.checks if check.verdict != "violated")
         return "; ".join(filter(None, (self.reason, self.part, *missed))) or None
 
     @property
