@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -56,6 +57,20 @@ def test_forms_ids_keys_and_orders_are_no_reason_to_accuse_it() -> None:
     found = examined("")
     assert found.verdict == "holds", found.counterexample
     assert {"fail -> failed", "capture -> captured"} <= set(found.details["outcomes"])
+
+
+@pytest.mark.parametrize("bug", ["", "twice"])
+def test_refusals_may_have_the_status_of_a_success(bug: str) -> None:
+    text = re.sub(r"\nstatus = 4\d\d", "\nstatus = 200", ORDERS.read_text())
+    text = re.sub(
+        r"status = 20(\d), outcome", r"status = 20\1, where = { error = { exists = false } }, outcome", text
+    )
+    text = text.replace(
+        "status = 200\noutcome", 'status = 200\nwhere = { "error.code" = "no_payment" }\noutcome'
+    )
+    open_service = partial(opened, parse(text, "mine.toml"), bug, RPC="1")
+    found = machine_check("orders", open_service, examples=4, steps=8, seed=1)
+    assert found.verdict == ("violated" if bug else "holds"), found.counterexample
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 A capture names no amount, and a payment may be cancelled before it is authorized. With `AMOUNTS` a capture
 names one, which is looked at after the key. With `SECRET` every POST has to be signed with it. With `ACCOUNT`
 a key that one payment has used is refused for others. With `HOLDS` a creation authorizes, too.
+With `RPC` every refusal has the status 200.
 
 `BUG` makes it wrong: `twice` captures again under another key, `forgets` captures again under the same key,
 `revives` authorizes what was cancelled, and `forgives` repeats the answer to an amount that is none.
@@ -28,6 +29,7 @@ BUG, SECRET = os.environ.get("BUG", ""), os.environ.get("SECRET", "")
 AMOUNTS = bool(os.environ.get("AMOUNTS"))
 HOLDS = bool(os.environ.get("HOLDS"))
 ACCOUNT = bool(os.environ.get("ACCOUNT"))
+RPC = bool(os.environ.get("RPC"))
 AMOUNT = re.compile("[1-9][0-9]{0,8}")
 customers: set[str] = set()
 orders: set[str] = set()
@@ -37,7 +39,7 @@ answers: dict[tuple[str, str], JSONResponse] = {}
 
 
 def refused(status: int, code: str) -> JSONResponse:
-    return JSONResponse({"error": {"code": code}}, status)
+    return JSONResponse({"error": {"code": code}}, 200 if RPC else status)
 
 
 async def customer(request: Request) -> JSONResponse:
