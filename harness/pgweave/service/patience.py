@@ -18,6 +18,7 @@ START_LIMIT_S = 900.0
 """How long a start may take in any case."""
 
 _POLL_S = 0.05
+_WORK_TICKS = 100  # a second: a server that waits for requests computes a little, and less than that
 _SESSION, _USER_TICKS = 3, 11
 
 
@@ -37,15 +38,16 @@ async def comes_to_serve(
     """
     loop = asyncio.get_running_loop()
     ends = loop.time() + START_LIMIT_S
-    seen, idle_since = None, loop.time()
+    seen: tuple[int, int] | None = None
+    idle_since = loop.time()
     while process.returncode is None and loop.time() < ends and loop.time() < idle_since + IDLE_LIMIT_S:
         if await serves():
             return True
         if is_hopeless():
             return False
-        done = os.fstat(output.fileno()).st_size, _cpu_ticks(process.pid)
-        if done != seen:
-            seen, idle_since = done, loop.time()
+        printed, ticks = os.fstat(output.fileno()).st_size, _cpu_ticks(process.pid)
+        if seen is None or printed != seen[0] or abs(ticks - seen[1]) >= _WORK_TICKS:
+            seen, idle_since = (printed, ticks), loop.time()
         await asyncio.sleep(_POLL_S)
     return False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import count
 
 import pytest
 
@@ -27,6 +28,16 @@ def test_what_answers_nothing_is_told_soon_and_ends_with_the_question(
     told = capsys.readouterr().err
     assert told.count("does the service read HOST and PORT?") == 1
     assert "until it has done nothing for 1 s" in told
+
+
+def test_a_server_that_waits_for_requests_elsewhere_is_not_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = count()
+    monkeypatch.setattr(patience, "IDLE_LIMIT_S", 0.3)
+    monkeypatch.setattr(patience, "_cpu_ticks", lambda _session: next(looks))
+    monkeypatch.setattr(patience, "START_LIMIT_S", 5.0)
+    with pytest.raises(NoAnswerError):
+        asyncio.run(start(ELSEWHERE))
+    assert next(looks) < 20
 
 
 def test_what_ends_is_not_asked_for_its_port() -> None:
