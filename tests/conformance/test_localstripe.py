@@ -1,6 +1,7 @@
 """localstripe, software of others: what its analysis says is so. Run where it is installed.
 
-It is no package of Debian, and the lock holds what the project itself needs: CI does not have it.
+It is no package of Debian, and the lock holds what the project itself needs: CI does not have it,
+and does not try it.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ async def opened(binding: Binding) -> AsyncIterator[ServiceUnderTest]:
         yield service
 
 
+@pytest.mark.long
 @pytest.mark.skipif(FOUND is None, reason="localstripe is not installed in build/localstripe")
 @pytest.mark.parametrize(
     ("reuses_keys", "sends_no_amounts", "told"),
