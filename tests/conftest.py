@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from collections.abc import Iterator
 from itertools import count
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import structlog
 
 from payments_core.infrastructure.postgres.migrate import migrate
 from pgweave.embedded import EmbeddedPostgres, temporary_postgres
@@ -50,6 +52,17 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         ran = {"passed", "failed", "error", "xfailed", "xpassed"} & reporter.stats.keys()
         if not ran and session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
             session.exitstatus = pytest.ExitCode.INTERRUPTED
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """What a test configures of the logs does not reach the next one."""
+    root, configured = logging.getLogger(), structlog.get_config()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.configure(**configured)
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ COMMANDS = {
     ),
     "discovery": (
         "discovery:discovery",
-        "Let discovery loose on each mutant that scenarios find: does it find it without one?",
+        "Let discovery loose on each mutant that exploration should find: does it, without a scenario?",
     ),
     "false-alarms": (
         "false_alarms:false_alarms",
@@ -25,11 +25,11 @@ COMMANDS = {
     ),
     "peers": (
         "peers:peers",
-        "Examine services in the stacks that people use, right and with bugs; their table.",
+        "Examine services of others, in the stacks that people use, right and with bugs; their table.",
     ),
     "main-job": (
         "main_job:main_job",
-        "The main job's checks of the service, one after the other, up to one that decides.",
+        "Make the checks of `payments-verify verify` that depend on the service, up to one that decides.",
     ),
     "prove": ("prove:prove", "Prove the protocol for any number of clients, payments, keys and instants."),
     "static": ("static:static", "Look at what no run shows: what the schema refuses, how statements lock."),

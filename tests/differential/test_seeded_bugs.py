@@ -38,7 +38,7 @@ def test_the_machine_finds_the_bug(bug: str, tmp_path: Path) -> None:
     mutant = mutated_copy(tmp_path, SEQUENTIAL[bug])
     run = run_harness(mutant, ["machine", "--system", "in-memory", "--examples", "500", "--seed", "1"])
     assert run.returncode == 1, run.stdout + run.stderr
-    assert "expected" in run.stdout
+    assert "expected" in run.stdout or "under this key the first answer was" in run.stdout
 
 
 def test_an_unbroken_copy_passes(tmp_path: Path) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from payments_verify.payments.observations import (
-    LOST,
-    NOBODY_LISTENS,
     Invocation,
     Observation,
     Sender,
@@ -15,7 +13,7 @@ from payments_verify.payments.observations import (
 from payments_verify.payments.row_holders import RowHolder
 from payments_verify.payments.scenarios import Actor, Client, Holder, Leaving, Sweeper, Tick
 from payments_verify.payments.service_under_test import ServiceUnderTest
-from payments_verify.payments.serving_again import WaitForService
+from payments_verify.payments.serving_again import LOST, NOBODY_LISTENS, WaitForService
 from pgweave.interleavings.footprint import Access, Footprint, Lock, Mode, Rows
 from pgweave.scheduler import Body, Process
 from pgweave.service.exchange import exchanges_kept

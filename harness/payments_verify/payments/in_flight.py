@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from payments_verify.payments.observations import IN_PROGRESS, Invocation, Observation, outcomes_in
 from pgweave.history.operations import Operation
-from pgweave.scheduler import ScheduledOperation
+
+if TYPE_CHECKING:
+    from pgweave.scheduler import ScheduledOperation
 
 _FOR_EVER = float("inf")
 

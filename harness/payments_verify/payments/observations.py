@@ -33,8 +33,6 @@ from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any, Literal, Protocol, TypeAlias, get_args
 
-import httpx
-
 from payments_model import FailureReason, Outcome, Payment, Record, state_of
 from pgweave.service.exchange import HttpExchange
 
@@ -69,17 +67,6 @@ PAYMENT_FIELDS = ("state", *dict.fromkeys(name for names in FIELDS_OF_STATE.valu
 
 REASONS = tuple(reason.name.lower() for reason in FailureReason)
 """Why a payment can have failed."""
-
-
-LOST = frozenset(
-    name
-    for name, each in vars(httpx).items()
-    if isinstance(each, type) and issubclass(each, httpx.TransportError)
-)
-"""The errors of observations of requests that got no answer at all."""
-
-NOBODY_LISTENS = httpx.ConnectError.__name__
-"""The one of these where the service's address took no connection: it did not get the request."""
 
 
 class UnreadableAnswerError(ValueError):

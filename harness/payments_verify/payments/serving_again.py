@@ -7,8 +7,20 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import Any
 
+import httpx
+
 from payments_verify.payments.race_judge import Violation
 from pgweave.drive.domain import BrokenServiceError
+
+LOST = frozenset(
+    name
+    for name, each in vars(httpx).items()
+    if isinstance(each, type) and issubclass(each, httpx.TransportError)
+)
+"""The errors of observations of requests that got no answer at all."""
+
+NOBODY_LISTENS = httpx.ConnectError.__name__
+"""The one of these where the service's address took no connection: it did not get the request."""
 
 LIMIT_S = 30.0
 """How long after a fault a service may answer nothing."""

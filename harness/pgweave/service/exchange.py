@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import httpx
+if TYPE_CHECKING:
+    import httpx
 
 _OF_EVERY_REQUEST = re.compile(
     rb"(host|accept-encoding|connection|content-length|transfer-encoding):.*|accept:\*/\*|user-agent:python-httpx.*",
