@@ -22,7 +22,7 @@ from payments_verify.cli.exits import leave, no_verdict
 from payments_verify.cli.options import Json, PostgresBin
 from payments_verify.cli.running import print_error, print_json, progress_bar, quoted
 from payments_verify.suite import QUICK
-from pgweave.verdict import Verdict
+from pgweave.verdict import Verdict, worst
 
 
 def discovery(
@@ -45,7 +45,10 @@ def discovery(
         known = load(CATALOGUE)
         names = _named(known, only or [])
         exploration = techniques(QUICK.scenarios)["exploration"]
-        with tempfile.TemporaryDirectory(prefix="payments-mutants-") as folder, progress_bar("s") as progress:
+        with (
+            tempfile.TemporaryDirectory(prefix="payments-mutants-") as folder,
+            progress_bar("discovery") as progress,
+        ):
             trees = copies(package(), Path(folder), known, names)
             plan = planned_discovery(known, trees, exploration, str(postgres_bin or ""))
             done = run_all(
@@ -89,8 +92,7 @@ Rows: TypeAlias = Mapping[str, Mapping[str, Trial | None]]
 
 
 def _verdict(rows: Rows) -> Verdict:
-    found: list[Verdict] = [_verdict_on(row, cells) for row, cells in rows.items()]
-    return "violated" if "violated" in found else "no verdict" if "no verdict" in found else "holds"
+    return worst(_verdict_on(row, cells) for row, cells in rows.items())
 
 
 def _verdict_on(row: str, cells: Mapping[str, Trial | None]) -> Verdict:

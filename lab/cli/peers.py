@@ -58,7 +58,13 @@ def peers(
         known = [done[each.name] for each in wanted if each.name in done]
         page.write_text(filled(page.read_text(), known))
         return
-    todo = [each for each in wanted if each.lacks is None and (again or not _is_done(each, folder, done))]
+    code = sources_hash("lab")
+    sources = {each.name: _sources(code, each, folder) for each in wanted}
+    todo = [
+        each
+        for each in wanted
+        if each.lacks is None and (again or not _is_done(done.get(each.name), sources[each.name]))
+    ]
 
     def so_far() -> Verdict:
         return "violated" if any(done[each.name].problem for each in wanted if each.name in done) else "holds"
@@ -66,7 +72,7 @@ def peers(
     with keep_finished(so_far) as whole:
         for peer in todo:
             with could_not_run(), progressing(peer.name) as on_level:
-                found = examine_peer(peer, sources=_sources(peer, folder), folder=output, on_level=on_level)
+                found = examine_peer(peer, sources=sources[peer.name], folder=output, on_level=on_level)
             done[peer.name] = found
             with file.open("ab") as lines:
                 lines.write(msgspec.json.encode(found) + b"\n")
@@ -77,13 +83,12 @@ def peers(
     leave(so_far(), is_whole=whole())
 
 
-def _sources(peer: Peer, folder: Path) -> str:
-    return f"{sources_hash('lab')}, peer {folder_hash(folder / peer.name.partition(':')[0])}"
+def _sources(code: str, peer: Peer, folder: Path) -> str:
+    return f"{code}, peer {folder_hash(folder / peer.name.partition(':')[0])}"
 
 
-def _is_done(peer: Peer, folder: Path, done: dict[str, ExaminedPeer]) -> bool:
-    found = done.get(peer.name)
-    return found is not None and found.problem is None and found.sources == _sources(peer, folder)
+def _is_done(found: ExaminedPeer | None, sources: str) -> bool:
+    return found is not None and found.problem is None and found.sources == sources
 
 
 def _say(found: ExaminedPeer) -> None:

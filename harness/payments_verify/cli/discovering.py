@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NoReturn
@@ -13,7 +13,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from payments_verify.cli.ends import keep_finished
+from payments_verify.cli.ends import Ended, keep_finished
 from payments_verify.cli.exits import leave
 from payments_verify.cli.running import Report, print_json, print_text, progress_bar, quoted, verdict_text
 from payments_verify.payments.conformance import Examination
@@ -51,9 +51,23 @@ def discover_races(opened: AbstractContextManager[Examination], folder: Path, *,
             lacking=examination.lacks,
             to_the_first=True,
         )
+    end_discovery(result, ended, replay, result.as_json if as_json else None)
+
+
+def end_discovery(
+    result: DiscoveryResult, ended: Ended, replay: str, document: Callable[[], object] | None
+) -> NoReturn:
+    """Print what was discovered, and leave.
+
+    Args:
+        result: what became of the races.
+        ended: what ended them early, if anything did.
+        replay: the command line that runs a schedule again, but for the file.
+        document: makes the JSON to print; ``None`` for people.
+    """
     result.ended_by = ended.why
-    if as_json:
-        print_json(result.as_json())
+    if document is not None:
+        print_json(document())
     else:
         show(result, replay, Console(soft_wrap=True))
     leave(result.verdict)

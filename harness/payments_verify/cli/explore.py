@@ -17,7 +17,7 @@ import uvloop
 from rich.console import Console
 
 from payments_verify.called import command_line
-from payments_verify.cli.discovering import run_discovery, show
+from payments_verify.cli.discovering import end_discovery, run_discovery
 from payments_verify.cli.ends import keep_finished
 from payments_verify.cli.exits import leave
 from payments_verify.cli.explorations import show_explored
@@ -215,12 +215,11 @@ def _discover(
         progress_bar("discover") as progress,
     ):
         run_discovery(open_service, folder, result, progress, to_the_first=stop_at_first)
-    result.ended_by = ended.why
-    if as_json:
-        print_json([each.as_json() for each in result.explored])
-    else:
-        show(result, command_line("replay"), Console(soft_wrap=True))
-    leave(result.verdict)
+
+    def document() -> object:
+        return [each.as_json() for each in result.explored]
+
+    end_discovery(result, ended, command_line("replay"), document if as_json else None)
 
 
 async def _explore(

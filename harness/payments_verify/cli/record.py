@@ -122,10 +122,7 @@ class Record:
             show(Console(file=file, width=110, soft_wrap=True))
         _write_json(self.folder / "conformance.json", found)
         _write_json(self.folder / "run.json", _run(found, postgres))
-        text = (
-            binding_file.default_text() if self.binding in (None, Path("default")) else self._binding_text()
-        )
-        (self.folder / "binding.toml").write_text(text, encoding="utf-8")
+        (self.folder / "binding.toml").write_text(self._binding_text(), encoding="utf-8")
         service = ["--command", self.command] if self.url is None else ["--url", self.url]
         replay = command_line("replay", *service, "--binding", self.folder / "binding.toml")
         readme = _README.format(history=command_line("history", self.folder / "histories"), replay=replay)

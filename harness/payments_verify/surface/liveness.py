@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import msgspec
 
 from payments_verify.binding import Http
+from payments_verify.binding.values import read_rfc3339
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BEAT_S = 0.02
 _STOPPED = re.compile(r'^payments_background_task_running\{task="(\w+)"\} 0\.0$', re.MULTILINE)
 
@@ -37,8 +36,7 @@ async def not_expired(
 
     await send("PUT", "", {"amount_cents": 7})
     made = await send("POST", "/authorize", {"capture_window_seconds": 1})
-    end = datetime.fromisoformat(made["capture_expires_at"])
-    await set_clock((end - _EPOCH) // timedelta(microseconds=1))
+    await set_clock(read_rfc3339(made["capture_expires_at"]))
     deadline = asyncio.get_running_loop().time() + within_s
     while (seen := await send("GET", "", None))["state"] == "authorized":
         if asyncio.get_running_loop().time() > deadline:

@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from payments_verify.binding import Http, Response
+from payments_model import RECORDED
+from payments_verify.binding import Http, Response, outcomes_by_name
 from payments_verify.payments.observations import UnreadableAnswerError
 from payments_verify.surface.answers import PER_REQUEST, complaints, fields_of
 
@@ -20,16 +21,7 @@ _TEMPLATES = (
     (re.compile(r"/payments/[^/]+/authorize"), "/payments/{payment_id}/authorize"),
     (re.compile(r"/payments/[^/]+/fail"), "/payments/{payment_id}/fail"),
 )
-_RECORDED = frozenset(
-    {
-        "captured",
-        "not_authorized",
-        "already_captured",
-        "payment_failed",
-        "capture_window_expired",
-        "amount_mismatch",
-    }
-)
+_RECORDED = frozenset(name for name, outcome in outcomes_by_name().items() if outcome in RECORDED)
 _FAILED = 500
 
 FirstAnswers = dict[tuple[str, str], tuple[int, dict[str, str], bytes]]
