@@ -23,9 +23,9 @@ import psycopg
 
 from lab.peers import Peer
 from payments_verify.binding import Sweep, default_binding
-from payments_verify.payments.conformance import QUICK as TRIALS
-from payments_verify.payments.conformance import Examination, Trials, examine, examine_level
-from payments_verify.payments.conformance_levels import LevelResult
+from payments_verify.payments.conformance.examination import QUICK as TRIALS
+from payments_verify.payments.conformance.examination import Examination, Trials, examine, examine_level
+from payments_verify.payments.conformance.levels import LevelResult
 from payments_verify.result import CheckResult, Progress, ViolationFound, no_progress, unfinished
 from payments_verify.suite import Effort, Planned, suite
 from payments_verify.systems import EXPLORING, examination_of, prepared_database

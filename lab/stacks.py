@@ -17,9 +17,9 @@ import msgspec
 
 from lab.pages.blocks import table
 from lab.peers import Peer
-from payments_verify.payments.conformance import QUICK, Examination, examine
-from payments_verify.payments.conformance_levels import LevelResult
-from payments_verify.payments.service_under_test import OpenService, ServiceUnderTest
+from payments_verify.payments.conformance.examination import QUICK, Examination, examine
+from payments_verify.payments.conformance.levels import LevelResult
+from payments_verify.payments.service.under_test import OpenService, ServiceUnderTest
 from payments_verify.result import Progress, ViolationFound, no_progress
 from payments_verify.systems import examination_of
 from pgweave.gate import Feature

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 if TYPE_CHECKING:
-    from payments_verify.payments.conformance import Examination
-    from payments_verify.payments.conformance_levels import LevelResult
+    from payments_verify.payments.conformance.examination import Examination
+    from payments_verify.payments.conformance.levels import LevelResult
 
 _SUBJECT = pytest.StashKey["Opened"]()
 _BLACK_BOX = (1, 2, 3)
@@ -188,7 +188,7 @@ class LevelItem(pytest.Item):
 
     def setup(self) -> None:
         """Examine the level: what has no verdict, as where nothing starts, is then an error."""
-        from payments_verify.payments.conformance_levels import LevelResult  # noqa: PLC0415 - see _open
+        from payments_verify.payments.conformance.levels import LevelResult  # noqa: PLC0415 - see _open
         from payments_verify.result import ViolationFound  # noqa: PLC0415 - see _open
 
         self.user_properties.append(("payments_seed", self.config.getoption("--payments-seed")))
@@ -249,7 +249,7 @@ def _in_one_line(why: object) -> str:
 
 
 def _examined(config: pytest.Config, examination: Examination, level: int) -> LevelResult:
-    from payments_verify.payments.conformance import FULL, QUICK, examine_level  # noqa: PLC0415 - see _open
+    from payments_verify.payments.conformance.examination import FULL, QUICK, examine_level  # noqa: PLC0415 - see _open
 
     return examine_level(
         examination,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from payments_verify.payments.spec import Payments
+from payments_verify.payments.specification.spec import Payments
 from pgweave.history.spec import Spec, SpecError
 from pgweave.history.specs import SPECS as GENERIC
 

@@ -16,12 +16,13 @@ from payments_verify.model_checks.equivalence import check_equivalence
 from payments_verify.model_checks.proved import Proved, default_folder
 from payments_verify.model_checks.state_graph import check_state_graph
 from payments_verify.nemesis.check import soak_check
-from payments_verify.payments.checks import machine_check, racing_check
-from payments_verify.payments.fault_plans import FaultPlan
-from payments_verify.payments.faults_check import faults_check
-from payments_verify.payments.interleavings_check import interleavings_check
-from payments_verify.payments.scenarios import ONE_CAPTURE, SCENARIOS, VOID_AND_SWEEP
-from payments_verify.payments.stress_check import stress_check
+from payments_verify.payments.exploration.check import interleavings_check
+from payments_verify.payments.faults.check import faults_check
+from payments_verify.payments.faults.plans import FaultPlan
+from payments_verify.payments.programs.check import machine_check
+from payments_verify.payments.races.check import racing_check
+from payments_verify.payments.scenarios.catalogue import ONE_CAPTURE, SCENARIOS, VOID_AND_SWEEP
+from payments_verify.payments.stress.check import stress_check
 from payments_verify.result import CheckResult
 from payments_verify.systems import (
     SWEEP_EVERY_S,

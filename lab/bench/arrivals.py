@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from payments_verify.payments.scenarios import Actor, Client
+from payments_verify.payments.scenarios.catalogue import Actor, Client
 
 _MS = 1e-3
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from payments_verify.payments.observations import Invocation, Observation
-from payments_verify.payments.row_holders import RowHolder
-from payments_verify.payments.scenarios import Leaving
+from payments_verify.payments.observed.observations import Invocation, Observation
+from payments_verify.payments.scenarios.catalogue import Leaving
+from payments_verify.payments.service.row_holders import RowHolder
 from pgweave.scheduler import Process
 
 _REFUSED_IN = {"pending": "not_authorized", "captured": "already_captured", "failed": "payment_failed"}

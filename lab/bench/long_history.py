@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 
 from payments_model import Record
-from payments_verify.payments.observations import OUTCOME_NAMED, SUCCESSES, Invocation
-from payments_verify.payments.oracle import answer
+from payments_verify.payments.observed.observations import OUTCOME_NAMED, SUCCESSES, Invocation
+from payments_verify.payments.specification.oracle import answer
 
 HEADER = {"format": "payments-verify-history", "version": 1, "spec": "payments"}
 _COMMANDS = ("create", "authorize", "capture", "capture", "read", "read", "read", "attempts")

@@ -21,8 +21,8 @@ import uvloop
 from lab.bench.arrivals import ARRIVALS, Arrivals
 from lab.bench.searches import EXPLORER, Search
 from lab.bench.uncontrolled import Uncontrolled, uncontrolled
-from payments_verify.payments.scenario_check import explore_scenario
-from payments_verify.payments.scenarios import SCENARIOS, Scenario
+from payments_verify.payments.exploration.scenario import explore_scenario
+from payments_verify.payments.scenarios.catalogue import SCENARIOS, Scenario
 from payments_verify.systems import EXPLORING, gated, prepared_database
 from pgweave.interleavings.source_dpor import SourceDPOR
 

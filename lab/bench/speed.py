@@ -14,9 +14,9 @@ import msgspec
 
 from lab.bench import isolation_tester
 from lab.bench.raw_sessions import SESSIONS, SETUP, STEPS, RawSessions, raw_sessions, session
-from payments_verify.payments.scenario_check import explore_scenario
-from payments_verify.payments.scenarios import SCENARIOS
-from payments_verify.payments.service_under_test import ServiceUnderTest
+from payments_verify.payments.exploration.scenario import explore_scenario
+from payments_verify.payments.scenarios.catalogue import SCENARIOS
+from payments_verify.payments.service.under_test import ServiceUnderTest
 from payments_verify.systems import MakeProgram, gated, local_processes
 from payments_verify.systems.one_core import on_one_core
 from pgweave.drive.exploration import Workers

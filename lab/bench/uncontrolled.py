@@ -17,13 +17,21 @@ from uuid import uuid4
 
 from lab.bench.arrivals import Arrivals
 from lab.bench.lingering import hold
-from payments_verify.payments.actors import RacedPayments, body_of, send
-from payments_verify.payments.inputs import EPOCH
-from payments_verify.payments.observations import Invocation, Observation
-from payments_verify.payments.race_judge import Violation, violation_in
-from payments_verify.payments.race_result import Exchange, RaceResult
-from payments_verify.payments.scenarios import AMOUNT, WINDOW, Actor, Holder, Prepared, Scenario, Sweeper
-from payments_verify.payments.service_under_test import ServiceUnderTest
+from payments_verify.payments.inputs.classes import EPOCH
+from payments_verify.payments.observed.observations import Invocation, Observation
+from payments_verify.payments.races.actors import RacedPayments, body_of, send
+from payments_verify.payments.races.judge import Violation, violation_in
+from payments_verify.payments.races.result import Exchange, RaceResult
+from payments_verify.payments.scenarios.catalogue import (
+    AMOUNT,
+    WINDOW,
+    Actor,
+    Holder,
+    Prepared,
+    Scenario,
+    Sweeper,
+)
+from payments_verify.payments.service.under_test import ServiceUnderTest
 from payments_verify.systems import servers
 from pgweave.scheduler import Process, ScheduledOperation
 

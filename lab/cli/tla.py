@@ -28,9 +28,9 @@ from payments_verify.cli.explore import SCHEDULES, scenarios_named
 from payments_verify.cli.explored_system import ExploredSystem, explored
 from payments_verify.cli.options import Command, Json, PostgresBin
 from payments_verify.cli.running import Report, finish, print_error, print_json, progress_bar, say
-from payments_verify.payments import schedule_file
-from payments_verify.payments.scenarios import SCENARIOS, Scenario
-from payments_verify.payments.service_under_test import OpenService
+from payments_verify.payments.scenarios import schedule_file
+from payments_verify.payments.scenarios.catalogue import SCENARIOS, Scenario
+from payments_verify.payments.service.under_test import OpenService
 from payments_verify.result import CheckResult
 from pgweave.interleavings.exhaustive import Naive
 from pgweave.interleavings.source_dpor import SourceDPOR

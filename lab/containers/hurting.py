@@ -12,8 +12,8 @@ from uuid import uuid4
 
 from lab.steps import ViolationError
 from payments_verify.binding import default_binding
-from payments_verify.payments.observations import Invocation, Observation, Sender
-from payments_verify.payments.spec import Payments
+from payments_verify.payments.observed.observations import Invocation, Observation, Sender
+from payments_verify.payments.specification.spec import Payments
 from payments_verify.systems.started import service_at
 from pgweave.history.attempt import attempt_of
 from pgweave.history.explain import explain

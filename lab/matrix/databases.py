@@ -22,10 +22,11 @@ import typer
 
 from lab.steps import Steps, UnableError
 from payments_core.infrastructure.postgres.migrate import migrate
-from payments_verify.payments.checks import machine_check, racing_check
-from payments_verify.payments.interleavings_check import interleavings_check
-from payments_verify.payments.scenarios import SCENARIOS
-from payments_verify.payments.stress_check import stress_check
+from payments_verify.payments.exploration.check import interleavings_check
+from payments_verify.payments.programs.check import machine_check
+from payments_verify.payments.races.check import racing_check
+from payments_verify.payments.scenarios.catalogue import SCENARIOS
+from payments_verify.payments.stress.check import stress_check
 from payments_verify.result import CheckResult
 from payments_verify.systems import EXPLORING, gated, in_process, servers
 from pgweave import clock

@@ -13,7 +13,7 @@ from pathlib import Path
 from lab.tla.races import NotModelledError, Protocol, configuration, programs_of
 from lab.tla.tlc import Tlc
 from lab.tla.values import Value, parse, unquoted
-from payments_verify.payments.scenarios import Scenario
+from payments_verify.payments.scenarios.catalogue import Scenario
 
 _MODULE = """\
 ---- MODULE Counted ----

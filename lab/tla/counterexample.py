@@ -14,8 +14,8 @@ from itertools import pairwise
 from lab.tla.models import Model
 from lab.tla.output import Found, TracedState
 from lab.tla.values import Value
-from payments_verify.payments.scenarios import NAMED
-from payments_verify.payments.schedule_file import SavedSchedule
+from payments_verify.payments.scenarios.catalogue import NAMED
+from payments_verify.payments.scenarios.schedule_file import SavedSchedule
 
 SERVICE = "in process"
 """What the schedules are for: a service over PostgreSQL, in this process."""

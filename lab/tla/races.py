@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.tla.values import parse, write_value
-from payments_verify.payments.scenarios import (
+from payments_verify.payments.scenarios.catalogue import (
     AMOUNT,
     WINDOW,
     Actor,

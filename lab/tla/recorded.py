@@ -18,9 +18,9 @@ from pathlib import Path
 from lab.tla.races import NotModelledError, Protocol, configuration, programs_of
 from lab.tla.tlc import Tlc
 from lab.tla.values import Function, Value, parse, unquoted, write_value
-from payments_verify.payments.actors import SENT
-from payments_verify.payments.race_result import RaceResult
-from payments_verify.payments.scenarios import Actor, Client, Scenario
+from payments_verify.payments.races.actors import SENT
+from payments_verify.payments.races.result import RaceResult
+from payments_verify.payments.scenarios.catalogue import Actor, Client, Scenario
 from pgweave.interleavings.execution import Execution, Step
 from pgweave.scheduler import ScheduledOperation
 

@@ -10,9 +10,9 @@ from lab.tla.races import NotModelledError, Protocol
 from lab.tla.recorded import events_of, validate
 from lab.tla.tlc import Tlc
 from lab.tla.values import Function
-from payments_verify.payments.scenario_domain import scenario_race
-from payments_verify.payments.scenarios import Scenario
-from payments_verify.payments.service_under_test import ServiceUnderTest
+from payments_verify.payments.exploration.domain import scenario_race
+from payments_verify.payments.scenarios.catalogue import Scenario
+from payments_verify.payments.service.under_test import ServiceUnderTest
 from payments_verify.result import CheckResult
 from pgweave.drive.exploration import Effort, explore_race
 from pgweave.interleavings.execution import Execution

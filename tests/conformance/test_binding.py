@@ -28,10 +28,10 @@ from payments_verify.binding import (
 )
 from payments_verify.binding.coverage import traits_of, unchecked, why_not
 from payments_verify.binding.requests import RequestWriter
-from payments_verify.payments.checks import machine_check
-from payments_verify.payments.observations import Invocation, Observation, UnreadableAnswerError
-from payments_verify.payments.scenarios import SCENARIOS
-from payments_verify.payments.traits import EVERYTHING
+from payments_verify.payments.observed.observations import Invocation, Observation, UnreadableAnswerError
+from payments_verify.payments.observed.traits import EVERYTHING
+from payments_verify.payments.programs.check import machine_check
+from payments_verify.payments.scenarios.catalogue import SCENARIOS
 from payments_verify.systems import in_memory
 
 PAYMENT = "0b4ad7f8-6a3c-4f0e-9a58-0d6c2f1f3a11"

@@ -14,11 +14,11 @@ import msgspec
 import pytest
 
 from payments_verify.binding import Binding, Clock, Sweep, load
-from payments_verify.payments.checks import machine_check, windows_check
-from payments_verify.payments.conformance import Trials, examine
-from payments_verify.payments.observations import Invocation, Observation
-from payments_verify.payments.service_under_test import OpenService, ServiceUnderTest
-from payments_verify.payments.window_check import check_windows_at_once
+from payments_verify.payments.conformance.examination import Trials, examine
+from payments_verify.payments.observed.observations import Invocation, Observation
+from payments_verify.payments.programs.check import machine_check, windows_check
+from payments_verify.payments.programs.windows import check_windows_at_once
+from payments_verify.payments.service.under_test import OpenService, ServiceUnderTest
 from payments_verify.systems import (
     CommandError,
     empty_databases,

@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import Any
 
 from payments_verify.binding import default_binding
-from payments_verify.payments.observations import Invocation
+from payments_verify.payments.observed.observations import Invocation
 from payments_verify.systems import service_at
 
 READ = Invocation("read", {"payment": "00000000-0000-4000-8000-000000000000"})

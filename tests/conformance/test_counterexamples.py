@@ -14,9 +14,9 @@ import pytest
 
 from payments_verify.binding import default_binding, default_text, load, parse
 from payments_verify.binding.expected import expected_answer
-from payments_verify.payments.checks import machine_check, windows_check
-from payments_verify.payments.pictures import with_pictures
-from payments_verify.payments.stress_check import stress_check
+from payments_verify.payments.exploration.pictures import with_pictures
+from payments_verify.payments.programs.check import machine_check, windows_check
+from payments_verify.payments.stress.check import stress_check
 from payments_verify.result import CheckResult
 from payments_verify.systems import empty_databases, started_service
 from pgweave.service.command import running_command

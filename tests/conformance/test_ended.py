@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from payments_verify.payments.conformance_levels import Conformance, LevelResult, LevelVerdict, conclude
-from payments_verify.payments.service_under_test import with_output
+from payments_verify.payments.conformance.levels import Conformance, LevelResult, LevelVerdict, conclude
+from payments_verify.payments.service.under_test import with_output
 
 STUBBED = """
 import os, signal, sys, time
 from payments_verify import cli
-from payments_verify.payments import conformance
+from payments_verify.payments.conformance import examination as conformance
 from payments_verify.result import CheckResult, ViolationFound
 kind, *arguments = sys.argv[1:]
 

@@ -13,12 +13,12 @@ from typer.testing import CliRunner
 
 from payments_verify.binding import BindingFileError, load, parse
 from payments_verify.cli import app
-from payments_verify.payments.checks import machine_check
-from payments_verify.payments.fault_check import FaultReport, explore_fault
-from payments_verify.payments.scenario_check import ExploredScenario, explore_scenario
-from payments_verify.payments.scenarios import ONE_CAPTURE, SCENARIOS
-from payments_verify.payments.stress import stress
-from payments_verify.payments.stress_round import Load, StressReport
+from payments_verify.payments.exploration.scenario import ExploredScenario, explore_scenario
+from payments_verify.payments.faults.exploration import FaultReport, explore_fault
+from payments_verify.payments.programs.check import machine_check
+from payments_verify.payments.scenarios.catalogue import ONE_CAPTURE, SCENARIOS
+from payments_verify.payments.stress.round import Load, StressReport
+from payments_verify.payments.stress.run import stress
 from payments_verify.systems import empty_databases, started_service
 from pgweave.gate import Fault
 from pgweave.interleavings.source_dpor import SourceDPOR

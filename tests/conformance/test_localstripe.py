@@ -16,8 +16,8 @@ import msgspec
 import pytest
 
 from payments_verify.binding import Binding, load
-from payments_verify.payments.checks import machine_check
-from payments_verify.payments.service_under_test import ServiceUnderTest
+from payments_verify.payments.programs.check import machine_check
+from payments_verify.payments.service.under_test import ServiceUnderTest
 from payments_verify.systems.started import service_at
 from pgweave.service.command import running_command
 from tests.docs.pages import ROOT

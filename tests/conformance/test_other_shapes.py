@@ -18,15 +18,15 @@ import pytest
 from payments_verify.binding import Binding, BindingFileError, default_text, load, parse
 from payments_verify.binding.coverage import traits_of, unchecked
 from payments_verify.binding.encoding import encode
-from payments_verify.payments.checks import machine_check, windows_check
-from payments_verify.payments.inputs import INSTANTS, left_out
-from payments_verify.payments.observations import Invocation
-from payments_verify.payments.service_under_test import ServiceUnderTest
-from payments_verify.payments.spec import Payments
-from payments_verify.payments.stress import stress
-from payments_verify.payments.stress_round import StressReport
-from payments_verify.payments.trace import Trace
-from payments_verify.payments.traits import EVERYTHING, Traits
+from payments_verify.payments.inputs.classes import INSTANTS, left_out
+from payments_verify.payments.observed.observations import Invocation
+from payments_verify.payments.observed.trace import Trace
+from payments_verify.payments.observed.traits import EVERYTHING, Traits
+from payments_verify.payments.programs.check import machine_check, windows_check
+from payments_verify.payments.service.under_test import ServiceUnderTest
+from payments_verify.payments.specification.spec import Payments
+from payments_verify.payments.stress.round import StressReport
+from payments_verify.payments.stress.run import stress
 from payments_verify.result import CheckResult
 from payments_verify.systems import in_memory
 from payments_verify.systems.started import service_at

@@ -19,10 +19,10 @@ from typer.testing import CliRunner
 from payments_verify.binding import load
 from payments_verify.binding.coverage import traits_of, why_not
 from payments_verify.cli import app
-from payments_verify.payments.checks import machine_check, windows_check
-from payments_verify.payments.discovered import scenario_named
-from payments_verify.payments.scenario_check import ExploredScenario, explore_scenario
-from payments_verify.payments.scenarios import SCENARIOS
+from payments_verify.payments.exploration.scenario import ExploredScenario, explore_scenario
+from payments_verify.payments.programs.check import machine_check, windows_check
+from payments_verify.payments.scenarios.catalogue import SCENARIOS
+from payments_verify.payments.scenarios.discovered import scenario_named
 from payments_verify.systems import empty_databases, examination_of, started_service
 from pgweave.interleavings.source_dpor import SourceDPOR
 from tests.docs.pages import ROOT

@@ -15,8 +15,8 @@ from typer.testing import CliRunner, Result
 
 from payments_verify.binding import default_text, load, parse
 from payments_verify.cli import app
-from payments_verify.payments.conformance import Examination
-from payments_verify.payments.conformance_levels import LevelResult
+from payments_verify.payments.conformance.examination import Examination
+from payments_verify.payments.conformance.levels import LevelResult
 from payments_verify.result import CheckResult
 from payments_verify.systems import in_memory
 from payments_verify.systems.kept_http import secrets_of

@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from payments_verify.cli import app
-from payments_verify.payments.program_file import ProgramError, is_program, read, with_file
-from payments_verify.payments.reproduction import Call, as_text
+from payments_verify.payments.programs.program_file import ProgramError, is_program, read, with_file
+from payments_verify.payments.programs.reproduction import Call, as_text
 from payments_verify.result import CheckResult
 from tests.harness.test_practice import MISSING, solved
 

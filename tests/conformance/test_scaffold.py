@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from payments_verify.binding import Binding, BindingFileError, BoundClient, parse, read_document, scaffold
 from payments_verify.binding.coverage import traits_of
 from payments_verify.cli import app
-from payments_verify.payments.checks import machine_check
-from payments_verify.payments.service_under_test import ServiceUnderTest
+from payments_verify.payments.programs.check import machine_check
+from payments_verify.payments.service.under_test import ServiceUnderTest
 from payments_verify.systems import in_memory
 from tests.docs.pages import ROOT
 

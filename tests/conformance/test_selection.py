@@ -17,11 +17,11 @@ from typer.testing import CliRunner, Result
 
 from payments_verify.cli import app
 from payments_verify.cli.conformance import show
-from payments_verify.payments.conformance import Examination
-from payments_verify.payments.conformance_levels import LevelResult, conclude
-from payments_verify.payments.conformance_selection import SelectionError, select
-from payments_verify.payments.fault_plans import FaultPlan
-from payments_verify.payments.scenarios import ONE_CAPTURE, SCENARIOS
+from payments_verify.payments.conformance.examination import Examination
+from payments_verify.payments.conformance.levels import LevelResult, conclude
+from payments_verify.payments.conformance.selection import SelectionError, select
+from payments_verify.payments.faults.plans import FaultPlan
+from payments_verify.payments.scenarios.catalogue import ONE_CAPTURE, SCENARIOS
 from payments_verify.result import CheckResult
 from payments_verify.systems import in_memory
 from pgweave.gate import Fault
@@ -112,7 +112,9 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[Result, dict[
         return LevelResult(number, "holds", (HOLDS,), part=examination.parts.get(number))
 
     monkeypatch.setattr(import_module("payments_verify.cli.conformance"), "examined", examined)
-    monkeypatch.setattr(import_module("payments_verify.payments.conformance"), "examine_level", level)
+    monkeypatch.setattr(
+        import_module("payments_verify.payments.conformance.examination"), "examine_level", level
+    )
     return CliRunner().invoke(app, ["conformance", "--command", "x", *arguments]), ran
 
 

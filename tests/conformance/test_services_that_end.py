@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from payments_verify.binding import load
-from payments_verify.payments.checks import machine_check, windows_check
-from payments_verify.payments.service_under_test import OpenService
-from payments_verify.payments.stress_check import stress_check
+from payments_verify.payments.programs.check import machine_check, windows_check
+from payments_verify.payments.service.under_test import OpenService
+from payments_verify.payments.stress.check import stress_check
 from payments_verify.result import CheckResult
 from payments_verify.systems import empty_databases, started_service
 from pgweave.service.end import End

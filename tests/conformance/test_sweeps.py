@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from payments_verify.binding import Sweep, default_text, parse
-from payments_verify.payments.service_under_test import ServiceUnderTest, SweepError
+from payments_verify.payments.service.under_test import ServiceUnderTest, SweepError
 from payments_verify.systems.kept_http import secrets_of
 from payments_verify.systems.sweeps import open_sweep
 from pgweave.embedded import EmbeddedPostgres

@@ -20,11 +20,11 @@ from payments_core.entrypoints.wiring import session
 from payments_core.infrastructure.postgres.citus import distribute
 from payments_core.infrastructure.postgres.migrate import migrate
 from payments_verify.audit import audit
-from payments_verify.payments.checks import machine_check
-from payments_verify.payments.observations import Invocation
-from payments_verify.payments.scenario_check import explore_scenario
-from payments_verify.payments.scenarios import SCENARIOS
-from payments_verify.payments.stress_check import stress_check
+from payments_verify.payments.exploration.scenario import explore_scenario
+from payments_verify.payments.observed.observations import Invocation
+from payments_verify.payments.programs.check import machine_check
+from payments_verify.payments.scenarios.catalogue import SCENARIOS
+from payments_verify.payments.stress.check import stress_check
 from payments_verify.systems import (
     gated,
     in_process,

@@ -25,8 +25,8 @@ from payments_core.entrypoints.wiring import make_pool, postgres_store, session
 from payments_core.infrastructure.postgres.citus import distribute
 from payments_core.infrastructure.postgres.migrate import migrate
 from payments_verify.audit import audit
-from payments_verify.payments.observations import Invocation, Observation, Sender
-from payments_verify.payments.spec import Payments
+from payments_verify.payments.observed.observations import Invocation, Observation, Sender
+from payments_verify.payments.specification.spec import Payments
 from payments_verify.systems.application import application_client
 from pgweave.embedded import EmbeddedPostgres
 from pgweave.gate import Fault, Gate, HeldStatement

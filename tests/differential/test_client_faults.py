@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from payments_client import AsyncPaymentsClient, Policy, new_key, requests
 from payments_core.entrypoints.http.app import create_app
 from payments_verify.binding import own_client
-from payments_verify.payments.fault_check import FaultReport, explore_fault
-from payments_verify.payments.observations import Invocation, Observation, Sender
-from payments_verify.payments.scenarios import ONE_CAPTURE, SCENARIOS, Scenario
-from payments_verify.payments.spec import Payments
+from payments_verify.payments.faults.exploration import FaultReport, explore_fault
+from payments_verify.payments.observed.observations import Invocation, Observation, Sender
+from payments_verify.payments.scenarios.catalogue import ONE_CAPTURE, SCENARIOS, Scenario
+from payments_verify.payments.specification.spec import Payments
 from payments_verify.systems import gated_service
 from payments_verify.systems.memory_store import InMemoryPaymentStore
 from pgweave.gate import Fault

@@ -22,8 +22,8 @@ from lab.cli import app as lab
 from payments_verify import executors
 from payments_verify.cli import app
 from payments_verify.executors import ExecutorError, open_executor
-from payments_verify.payments.scenario_check import ExploredScenario, explore_scenario
-from payments_verify.payments.scenarios import SCENARIOS
+from payments_verify.payments.exploration.scenario import ExploredScenario, explore_scenario
+from payments_verify.payments.scenarios.catalogue import SCENARIOS
 from payments_verify.systems import EXPLORING, MakeProgram, gated, prepared_database
 from pgweave.drive.exploration import Workers
 from pgweave.interleavings.source_dpor import SourceDPOR

@@ -11,9 +11,9 @@ import pytest
 
 from payments_core.infrastructure.postgres.connection import Connection
 from payments_core.infrastructure.postgres.pool import Pool
-from payments_verify.payments import disconnects
-from payments_verify.payments.disconnects import DisconnectReport, explore_disconnects
-from payments_verify.payments.pool_probe import PoolProbe
+from payments_verify.payments.faults import disconnects
+from payments_verify.payments.faults.disconnects import DisconnectReport, explore_disconnects
+from payments_verify.payments.faults.pool_probe import PoolProbe
 from payments_verify.systems import EXPLORING, gated, prepared_database
 from tests.support.exploring import run
 from tests.support.postgres import chosen_bin_dir

@@ -14,10 +14,10 @@ import uvloop
 from typer.testing import CliRunner
 
 from payments_verify.cli import app
-from payments_verify.payments import discovery_check
-from payments_verify.payments.discovered import scenario_named
-from payments_verify.payments.discovery import Discovery, discover
-from payments_verify.payments.discovery_check import DiscoveryResult, explore_discovered
+from payments_verify.payments.exploration import discovery_check
+from payments_verify.payments.exploration.discovery import Discovery, discover
+from payments_verify.payments.exploration.discovery_check import DiscoveryResult, explore_discovered
+from payments_verify.payments.scenarios.discovered import scenario_named
 from payments_verify.result import no_progress
 from payments_verify.systems import EXPLORING, gated, prepared_database
 from tests.support.mutants import CATALOGUE, mutated_copy, run_harness

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from payments_verify.payments.scenario_check import ExploredScenario, explore_scenario
-from payments_verify.payments.scenario_domain import scenario_race
-from payments_verify.payments.scenarios import SCENARIOS
+from payments_verify.payments.exploration.domain import scenario_race
+from payments_verify.payments.exploration.scenario import ExploredScenario, explore_scenario
+from payments_verify.payments.scenarios.catalogue import SCENARIOS
 from payments_verify.systems import EXPLORING, MakeProgram, gated, prepared_database
 from pgweave.drive.exploration import Workers
 from pgweave.interleavings.execution import Execution

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from payments_verify.payments import schedule_file
-from payments_verify.payments.scenarios import SCENARIOS, WINDOW, Holder, Leaving, Scenario, Sweeper
+from payments_verify.payments.scenarios import schedule_file
+from payments_verify.payments.scenarios.catalogue import SCENARIOS, WINDOW, Holder, Leaving, Scenario, Sweeper
 from payments_verify.systems import EXPLORING, gated, prepared_database, scheduled_store
 from payments_verify.systems.memory_store import InMemoryPaymentStore
 from pgweave.interleavings.exhaustive import Naive

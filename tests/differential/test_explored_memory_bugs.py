@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 import payments_verify
-from payments_verify.payments import schedule_file
-from payments_verify.payments.race_judge import Judge
-from payments_verify.payments.scenario_domain import scenario_race
-from payments_verify.payments.scenarios import SCENARIOS
+from payments_verify.payments.exploration.domain import scenario_race
+from payments_verify.payments.races.judge import Judge
+from payments_verify.payments.scenarios import schedule_file
+from payments_verify.payments.scenarios.catalogue import SCENARIOS
 from payments_verify.systems import gated_in_memory
 from pgweave.interleavings.exhaustive import Naive
 from pgweave.interleavings.replay import replay

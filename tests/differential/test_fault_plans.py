@@ -6,9 +6,9 @@ from collections.abc import Mapping, Set
 
 import pytest
 
-from payments_verify.payments.fault_plans import FAULT_SCENARIOS, plan_of, without_repetitions
-from payments_verify.payments.scenario_domain import scenario_race
-from payments_verify.payments.scenarios import SCENARIOS
+from payments_verify.payments.exploration.domain import scenario_race
+from payments_verify.payments.faults.plans import FAULT_SCENARIOS, plan_of, without_repetitions
+from payments_verify.payments.scenarios.catalogue import SCENARIOS
 from payments_verify.systems import gated_service
 from pgweave.drive.faults import explore_faults
 from pgweave.drive.race import Place
@@ -40,7 +40,7 @@ def test_a_tick_that_no_command_meets_shows_nothing_new() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         assert run(main()) == ["capture-and-void", tick.name]
-        patch.setattr("payments_verify.payments.actors.TICK", NOTHING)
+        patch.setattr("payments_verify.payments.races.actors.TICK", NOTHING)
         assert run(main()) == ["capture-and-void"]
 
 

@@ -27,8 +27,8 @@ from pathlib import Path
 
 from payments_verify import cli
 from payments_verify.cli import differential
-from payments_verify.payments import programs
-from payments_verify.payments.observations import Observation
+from payments_verify.payments.programs import run as programs
+from payments_verify.payments.observed.observations import Observation
 from payments_verify.systems import in_memory
 
 class Wrong:
@@ -90,7 +90,7 @@ def test_a_mismatch_is_told_when_its_shrinking_is_ended(ending: signal.Signals, 
 
 
 def test_shrinking_has_an_end(tmp_path: Path) -> None:
-    limit = "from payments_verify.payments import tally; tally.SHRINKING_LIMIT_S = 5.0"
+    limit = "from payments_verify.payments.programs import tally; tally.SHRINKING_LIMIT_S = 5.0"
     started = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", script(slow=0.02, more=limit), *MACHINE],

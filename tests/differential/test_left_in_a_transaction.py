@@ -14,9 +14,9 @@ import pytest
 
 from payments_core.domain.errors import PaymentError
 from payments_core.infrastructure.postgres.store import PostgresPaymentStore
-from payments_verify.payments.race_judge import Judge
-from payments_verify.payments.scenario_domain import scenario_race
-from payments_verify.payments.scenarios import SCENARIOS
+from payments_verify.payments.exploration.domain import scenario_race
+from payments_verify.payments.races.judge import Judge
+from payments_verify.payments.scenarios.catalogue import SCENARIOS
 from payments_verify.systems import EXPLORING, gated, prepared_database
 from pgweave.interleavings.strategy import InTurns, SchedulePlan, perform
 from pgweave.scheduler import Limits

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from payments_verify.payments import serving_again
-from payments_verify.payments.fault_plans import FaultPlan
-from payments_verify.payments.faults_check import faults_check
-from payments_verify.payments.observations import Invocation, Observation, Sender
-from payments_verify.payments.scenarios import ONE_CAPTURE
-from payments_verify.payments.service_under_test import OpenService, ServiceUnderTest
+from payments_verify.payments.faults.check import faults_check
+from payments_verify.payments.faults.plans import FaultPlan
+from payments_verify.payments.observed.observations import Invocation, Observation, Sender
+from payments_verify.payments.races import serving_again
+from payments_verify.payments.scenarios.catalogue import ONE_CAPTURE
+from payments_verify.payments.service.under_test import OpenService, ServiceUnderTest
 from payments_verify.result import CheckResult
 from payments_verify.systems import EXPLORING, gated, prepared_database
 from pgweave.gate import Fault

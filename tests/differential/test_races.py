@@ -20,12 +20,12 @@ from psycopg.conninfo import conninfo_to_dict
 from typer.testing import CliRunner
 
 from payments_verify.cli import app
-from payments_verify.payments.checks import racing_check, what_was_not_shown
-from payments_verify.payments.concurrent_machine import RaceTally
-from payments_verify.payments.inputs import EPOCH
-from payments_verify.payments.observations import Invocation, Observation, Sender
-from payments_verify.payments.oracle import MismatchError
-from payments_verify.payments.race_check import (
+from payments_verify.payments.inputs.classes import EPOCH
+from payments_verify.payments.observed.observations import Invocation, Observation, Sender
+from payments_verify.payments.races.check import racing_check, what_was_not_shown
+from payments_verify.payments.races.judge import Violation
+from payments_verify.payments.races.machine import RaceTally
+from payments_verify.payments.races.runner import (
     RaceRunner,
     authorize,
     capture,
@@ -38,9 +38,9 @@ from payments_verify.payments.race_check import (
     tick,
     wait,
 )
-from payments_verify.payments.race_judge import Violation
-from payments_verify.payments.race_shrinking import FailingRace, shrink_race, why_not_reproduced
-from payments_verify.payments.service_under_test import OpenService, ServiceUnderTest
+from payments_verify.payments.races.shrinking import FailingRace, shrink_race, why_not_reproduced
+from payments_verify.payments.service.under_test import OpenService, ServiceUnderTest
+from payments_verify.payments.specification.oracle import MismatchError
 from payments_verify.systems import EXPLORING, gated, gated_on_new_database, prepared_database
 from pgweave.interleavings.execution import DivergenceError, SchedulingError
 from pgweave.interleavings.minimize import Follow, switches

@@ -14,10 +14,10 @@ import pytest
 
 from payments_core.domain.payment import Payment
 from payments_core.domain.values import IdempotencyKey
-from payments_verify.payments.interchangeable import interchangeable
-from payments_verify.payments.scenario_check import ExploredScenario, explore_scenario
-from payments_verify.payments.scenario_domain import scenario_race
-from payments_verify.payments.scenarios import (
+from payments_verify.payments.exploration.domain import scenario_race
+from payments_verify.payments.exploration.interchangeable import interchangeable
+from payments_verify.payments.exploration.scenario import ExploredScenario, explore_scenario
+from payments_verify.payments.scenarios.catalogue import (
     LARGER,
     NAMED,
     SCENARIOS,
@@ -27,7 +27,7 @@ from payments_verify.payments.scenarios import (
     capture,
     client,
 )
-from payments_verify.payments.service_under_test import OpenService
+from payments_verify.payments.service.under_test import OpenService
 from payments_verify.systems import EXPLORING, gated, gated_in_memory, prepared_database, scheduled_store
 from pgweave.interleavings.execution import Execution
 from pgweave.interleavings.explore import explore

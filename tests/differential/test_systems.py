@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from payments_verify.payments.checks import machine_check
-from payments_verify.payments.service_under_test import ServiceUnderTest
-from payments_verify.payments.stress_check import stress_check
-from payments_verify.payments.traits import EVERYTHING
+from payments_verify.payments.observed.traits import EVERYTHING
+from payments_verify.payments.programs.check import machine_check
+from payments_verify.payments.service.under_test import ServiceUnderTest
+from payments_verify.payments.stress.check import stress_check
 from payments_verify.systems import in_memory, in_process, prepared_database, servers
 from tests.support.postgres import chosen_bin_dir
 

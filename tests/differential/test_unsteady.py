@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from payments_verify.payments.checks import machine_check
-from payments_verify.payments.observations import Invocation, Observation, Sender
-from payments_verify.payments.service_under_test import ServiceUnderTest
+from payments_verify.payments.observed.observations import Invocation, Observation, Sender
+from payments_verify.payments.programs.check import machine_check
+from payments_verify.payments.service.under_test import ServiceUnderTest
 from payments_verify.systems import in_memory
 
 

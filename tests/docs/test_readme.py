@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from payments_core.entrypoints.http.app import create_app
 from payments_verify.cli import app
 from payments_verify.cli.verify import make_report
-from payments_verify.payments.spec import Payments
+from payments_verify.payments.specification.spec import Payments
 from payments_verify.result import CheckResult
 from payments_verify.suite import QUICK
 from payments_verify.systems.memory_store import InMemoryPaymentStore

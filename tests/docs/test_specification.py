@@ -18,7 +18,7 @@ from payments_core.entrypoints.wiring import exposition
 from payments_model import LEGAL_MOVES
 from payments_verify.binding import outcomes_by_name
 from payments_verify.model_checks.contracts import discover
-from payments_verify.payments.invariants import INVARIANTS
+from payments_verify.payments.specification.invariants import INVARIANTS
 from payments_verify.systems.memory_store import InMemoryPaymentStore
 from tests.docs.pages import HISTORIES, SPECIFICATION, names, rows, section
 

@@ -26,7 +26,7 @@ from payments_verify.cli import running
 from payments_verify.cli.ends import interruptible, was_interrupted
 from payments_verify.cli.running import progress_bar
 from payments_verify.cli.verify import Pace
-from payments_verify.payments.scenarios import NAMED
+from payments_verify.payments.scenarios.catalogue import NAMED
 from pgweave.history.operations import History
 from tests.docs.pages import ROOT
 from tests.pgweave.small_specs import OURS

@@ -16,11 +16,16 @@ from typer.testing import CliRunner, Result
 from payments_verify.cli import app
 from payments_verify.cli import replay as replay_command
 from payments_verify.cli.explorations import show_explored
-from payments_verify.payments import schedule_file
-from payments_verify.payments.race_judge import Judge
-from payments_verify.payments.scenario_check import ExploredScenario
-from payments_verify.payments.scenarios import NAMED, Scenario
-from payments_verify.payments.schedule_file import SavedFault, SavedSchedule, SavedStep, ScheduleError
+from payments_verify.payments.exploration.scenario import ExploredScenario
+from payments_verify.payments.races.judge import Judge
+from payments_verify.payments.scenarios import schedule_file
+from payments_verify.payments.scenarios.catalogue import NAMED, Scenario
+from payments_verify.payments.scenarios.schedule_file import (
+    SavedFault,
+    SavedSchedule,
+    SavedStep,
+    ScheduleError,
+)
 from pgweave.gate import Fault
 from pgweave.interleavings.report import NaiveCount, Report
 from pgweave.interleavings.strategy import Coverage

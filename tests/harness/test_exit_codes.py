@@ -21,8 +21,8 @@ from typer.testing import CliRunner
 from lab.cli import app as lab
 from payments_verify.__main__ import TO_VERIFY
 from payments_verify.cli import app
-from payments_verify.payments.scenarios import SCENARIOS
-from payments_verify.payments.schedule_file import SavedSchedule, write
+from payments_verify.payments.scenarios.catalogue import SCENARIOS
+from payments_verify.payments.scenarios.schedule_file import SavedSchedule, write
 from pgweave.history.operations import History
 
 LIMIT_S = 120

@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from lab.cli import app as lab
 from payments_verify.cli import app, running
 from payments_verify.cli.conformance import show
-from payments_verify.payments.conformance_levels import Conformance, LevelResult
+from payments_verify.payments.conformance.levels import Conformance, LevelResult
 from payments_verify.pytest_plugin import NotConformingError
 from payments_verify.result import CheckResult, Reach
 from tests.docs.pages import ROOT

@@ -15,8 +15,8 @@ import pytest
 from typer.testing import CliRunner
 
 from payments_verify.cli import app
-from payments_verify.payments.conformance import Examination
-from payments_verify.payments.conformance_levels import LevelResult
+from payments_verify.payments.conformance.examination import Examination
+from payments_verify.payments.conformance.levels import LevelResult
 from payments_verify.result import CheckResult
 from payments_verify.systems import in_memory
 from pgweave import outermost

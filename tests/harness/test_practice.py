@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from payments_verify.called import command_line
 from payments_verify.cli import app
-from payments_verify.payments.conformance_levels import LEVELS
+from payments_verify.payments.conformance.levels import LEVELS
 from payments_verify.practice import skeleton
 from tests.docs.pages import ROOT
 

@@ -16,9 +16,9 @@ from payments_verify.cli import app
 from payments_verify.cli.running import show
 from payments_verify.nemesis.soak import RunReport
 from payments_verify.nemesis.soak_report import FaultTally, SoakReport
-from payments_verify.payments.checks import machine_check
-from payments_verify.payments.conformance_levels import LevelResult
-from payments_verify.payments.transitions import commands_reached
+from payments_verify.payments.conformance.levels import LevelResult
+from payments_verify.payments.programs.check import machine_check
+from payments_verify.payments.specification.transitions import commands_reached
 from payments_verify.result import CheckResult, Reach, line_of, overall_line
 from payments_verify.systems import in_memory
 

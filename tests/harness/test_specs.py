@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from payments_verify.payments.spec import Payments
+from payments_verify.payments.specification.spec import Payments
 from payments_verify.specs import SPECS, spec_named
 from pgweave.history import spec as spec_module
 from pgweave.history.linearizability import check

@@ -18,9 +18,9 @@ from lab import stacks
 from lab.cli import app
 from lab.peers import PEER_FILE, Peer, every_peer_in
 from lab.stacks import ExaminedPeer, examine_peer, filled, rows_of
-from payments_verify.payments.conformance import Examination
-from payments_verify.payments.conformance_levels import LevelResult
-from payments_verify.payments.scenarios import SCENARIOS
+from payments_verify.payments.conformance.examination import Examination
+from payments_verify.payments.conformance.levels import LevelResult
+from payments_verify.payments.scenarios.catalogue import SCENARIOS
 from payments_verify.result import CheckResult
 from pgweave.verdict import Verdict
 from tests.docs.pages import ROOT

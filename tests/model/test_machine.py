@@ -45,7 +45,7 @@ from payments_model import (
     violations,
 )
 from payments_verify.model_checks.state_graph import Apply
-from payments_verify.payments.observations import SUCCESSES
+from payments_verify.payments.observed.observations import SUCCESSES
 from tests.model.broken_models import MUTANTS
 
 AMOUNTS = st.integers(1, MAX_AMOUNT) | st.sampled_from([1, 500, 501, MAX_AMOUNT])

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 import uvloop
 
-from payments_verify.payments.scenario_check import ExploredScenario, explore_scenario
-from payments_verify.payments.scenario_domain import scenario_race
-from payments_verify.payments.scenarios import SCENARIOS, Scenario
-from payments_verify.payments.service_under_test import OpenService
+from payments_verify.payments.exploration.domain import scenario_race
+from payments_verify.payments.exploration.scenario import ExploredScenario, explore_scenario
+from payments_verify.payments.scenarios.catalogue import SCENARIOS, Scenario
+from payments_verify.payments.service.under_test import OpenService
 from payments_verify.systems import gated_in_memory
 from payments_verify.systems.memory_store import InMemoryPaymentStore
 from pgweave.interleavings.explore import explore

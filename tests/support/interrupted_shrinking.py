@@ -25,11 +25,11 @@ from lab import alarms
 from lab.cli import app as lab
 from payments_verify.cli import app
 from payments_verify.cli.interrupts import interrupt_on_termination
-from payments_verify.payments import programs
-from payments_verify.payments.checks import machine_check
-from payments_verify.payments.conformance import Examination
-from payments_verify.payments.observations import Invocation, Observation
-from payments_verify.payments.service_under_test import ServiceUnderTest
+from payments_verify.payments.conformance.examination import Examination
+from payments_verify.payments.observed.observations import Invocation, Observation
+from payments_verify.payments.programs import run as programs
+from payments_verify.payments.programs.check import machine_check
+from payments_verify.payments.service.under_test import ServiceUnderTest
 from payments_verify.practice import write_skeleton
 from payments_verify.suite import Planned
 from payments_verify.systems import in_memory

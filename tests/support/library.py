@@ -13,8 +13,8 @@ from payments_client import AsyncPaymentsClient, Policy, Refused, Unavailable, U
 from payments_model import Outcome
 from payments_verify.binding import BoundClient, outcomes_by_name
 from payments_verify.binding.values import read_rfc3339
-from payments_verify.payments.observations import Invocation, Observation, answered
-from payments_verify.payments.service_under_test import ServiceUnderTest
+from payments_verify.payments.observed.observations import Invocation, Observation, answered
+from payments_verify.payments.service.under_test import ServiceUnderTest
 from payments_verify.systems.asgi import ApplicationClient
 from tests.support.witnesses import unwitnessed
 

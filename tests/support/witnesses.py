@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from payments_verify.binding import BoundClient, own_client
-from payments_verify.payments.observations import Sender
+from payments_verify.payments.observed.observations import Sender
 from payments_verify.surface import Witness
 
 

@@ -14,7 +14,7 @@ from payments_verify.binding.http import Response
 from payments_verify.binding.requests import Names
 from payments_verify.binding.sections import AnswerSection, AttemptsView, Binding, Flag, Presence, Scalar
 from payments_verify.binding.values import read_amount, read_instant, value_at
-from payments_verify.payments.observations import (
+from payments_verify.payments.observed.observations import (
     FIELDS_OF_STATE,
     PAYMENT_FIELDS,
     Invocation,

@@ -13,7 +13,12 @@ from payments_verify.binding.http import Http
 from payments_verify.binding.requests import Names, RequestWriter
 from payments_verify.binding.sections import Binding
 from payments_verify.binding.set_up import SetUpError, set_up_payment
-from payments_verify.payments.observations import Invocation, Observation, UnreadableAnswerError, answered
+from payments_verify.payments.observed.observations import (
+    Invocation,
+    Observation,
+    UnreadableAnswerError,
+    answered,
+)
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from payments_verify.binding.sections import Binding, Sweep
 from payments_verify.binding.values import read_rfc3339
-from payments_verify.payments.inputs import CLOCK_STAYS, left_out
-from payments_verify.payments.observations import PAYMENT_FIELDS
-from payments_verify.payments.scenarios import (
+from payments_verify.payments.inputs.classes import CLOCK_STAYS, left_out
+from payments_verify.payments.observed.observations import PAYMENT_FIELDS
+from payments_verify.payments.observed.traits import ATTEMPT_FIELDS, Traits
+from payments_verify.payments.scenarios.catalogue import (
     AMOUNT,
     Actor,
     Client,
@@ -20,7 +21,6 @@ from payments_verify.payments.scenarios import (
     Sweeper,
     Tick,
 )
-from payments_verify.payments.traits import ATTEMPT_FIELDS, Traits
 
 _SECOND = 1_000_000
 

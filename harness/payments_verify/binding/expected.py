@@ -9,7 +9,7 @@ import msgspec
 
 from payments_verify.binding.sections import Binding, Presence, Values
 from payments_verify.binding.values import as_datetime, write_amount
-from payments_verify.payments.observations import OUTCOME_NAMES, PAYMENT_FIELDS
+from payments_verify.payments.observed.observations import OUTCOME_NAMES, PAYMENT_FIELDS
 
 
 def expected_answer(binding: Binding, f: str, answer: Mapping[str, Any]) -> str:

@@ -11,8 +11,8 @@ from payments_model import MAX_AMOUNT, MAX_WINDOW
 from payments_verify.binding.requests import written_as
 from payments_verify.binding.sections import Binding, Limits, Values
 from payments_verify.binding.values import read_amount
-from payments_verify.payments.inputs import SECOND
-from payments_verify.payments.scenarios import AMOUNT, WINDOW
+from payments_verify.payments.inputs.classes import SECOND
+from payments_verify.payments.scenarios.catalogue import AMOUNT, WINDOW
 
 _LEAST_MAX_AMOUNT = 2 * AMOUNT
 _LEAST_REFUSALS = 10

@@ -8,7 +8,7 @@ from payments_model import Outcome
 from payments_verify.binding.client import BoundClient
 from payments_verify.binding.file import default_binding
 from payments_verify.binding.http import Http
-from payments_verify.payments.observations import OUTCOME_NAMED
+from payments_verify.payments.observed.observations import OUTCOME_NAMED
 
 _PROBLEMS = "/problems/"
 

@@ -22,8 +22,8 @@ from payments_verify.binding.sections import (
 )
 from payments_verify.binding.values import read_rfc3339
 from payments_verify.binding.variables import DATABASE_PARTS, texts
-from payments_verify.payments.inputs import DAY, EPOCH
-from payments_verify.payments.observations import (
+from payments_verify.payments.inputs.classes import DAY, EPOCH
+from payments_verify.payments.observed.observations import (
     FIELDS_OF_STATE,
     IN_PROGRESS,
     OUTCOME_NAMED,

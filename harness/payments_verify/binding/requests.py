@@ -17,8 +17,8 @@ import msgspec
 from payments_verify.binding.http import HttpRequest, Response
 from payments_verify.binding.sections import Binding, RequestSection
 from payments_verify.binding.values import value_at, write_amount
-from payments_verify.payments.inputs import SHARED_KEY
-from payments_verify.payments.observations import Invocation, UnreadableAnswerError
+from payments_verify.payments.inputs.classes import SHARED_KEY
+from payments_verify.payments.observed.observations import Invocation, UnreadableAnswerError
 
 _KEYS = UUID("5f3c1f04-8b0e-4a83-9c5f-9e1f2d6a7b10")
 _PLACEHOLDER = re.compile(r"(\$?)\{(\w+)\}")

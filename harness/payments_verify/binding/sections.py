@@ -9,8 +9,8 @@ import msgspec
 
 from payments_model import MAX_AMOUNT
 from payments_verify.binding.variables import texts
-from payments_verify.payments.observations import FIELDS_OF_STATE, REASONS
-from payments_verify.payments.traits import MALFORMED_AMOUNTS
+from payments_verify.payments.observed.observations import FIELDS_OF_STATE, REASONS
+from payments_verify.payments.observed.traits import MALFORMED_AMOUNTS
 
 FAIL_REASONS = ("declined", "voided")
 """The reasons for which a client can fail a payment."""

@@ -22,9 +22,9 @@ from payments_verify.cli.exits import leave
 from payments_verify.cli.options import PostgresBin
 from payments_verify.cli.record import Record
 from payments_verify.cli.running import print_json, print_text, progress_bar, quoted, say
-from payments_verify.payments.conformance import CHECKS, FULL, QUICK, Examination, examine
-from payments_verify.payments.conformance_levels import LEVELS, Conformance, LevelResult, conclude
-from payments_verify.payments.conformance_selection import Selection, SelectionError, select
+from payments_verify.payments.conformance.examination import CHECKS, FULL, QUICK, Examination, examine
+from payments_verify.payments.conformance.levels import LEVELS, Conformance, LevelResult, conclude
+from payments_verify.payments.conformance.selection import Selection, SelectionError, select
 from payments_verify.result import Progress
 from pgweave.verdict import worst
 from pgweave.visible import without_passwords

@@ -15,9 +15,10 @@ import typer
 from payments_verify.cli.ends import run_alone
 from payments_verify.cli.options import Json, PostgresBin
 from payments_verify.cli.running import finish, progress_bar
-from payments_verify.payments.checks import machine_check, racing_check
-from payments_verify.payments.service_under_test import OpenService
-from payments_verify.payments.stress_check import stress_check
+from payments_verify.payments.programs.check import machine_check
+from payments_verify.payments.races.check import racing_check
+from payments_verify.payments.service.under_test import OpenService
+from payments_verify.payments.stress.check import stress_check
 from payments_verify.result import CheckResult
 from payments_verify.systems import (
     EXPLORING,

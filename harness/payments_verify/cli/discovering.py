@@ -16,13 +16,13 @@ from rich.table import Table
 from payments_verify.cli.ends import Ended, keep_finished
 from payments_verify.cli.exits import leave
 from payments_verify.cli.running import Report, print_json, print_text, progress_bar, quoted, verdict_text
-from payments_verify.payments.conformance import Examination
-from payments_verify.payments.discovered import STATES
-from payments_verify.payments.discovery import Lacking
-from payments_verify.payments.discovery_check import DiscoveryResult, explore_discovered
-from payments_verify.payments.pictures import draw
-from payments_verify.payments.scenario_check import ExploredScenario
-from payments_verify.payments.service_under_test import OpenService
+from payments_verify.payments.conformance.examination import Examination
+from payments_verify.payments.exploration.discovery import Lacking
+from payments_verify.payments.exploration.discovery_check import DiscoveryResult, explore_discovered
+from payments_verify.payments.exploration.pictures import draw
+from payments_verify.payments.exploration.scenario import ExploredScenario
+from payments_verify.payments.scenarios.discovered import STATES
+from payments_verify.payments.service.under_test import OpenService
 from pgweave.verdict import worst
 
 

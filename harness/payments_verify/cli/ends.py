@@ -35,7 +35,7 @@ def _not_ready() -> tuple[type[BaseException], ...]:
     from payments_verify.audit import AuditError  # noqa: PLC0415
     from payments_verify.binding import BindingFileError  # noqa: PLC0415
     from payments_verify.executors import ExecutorError  # noqa: PLC0415
-    from payments_verify.payments.service_under_test import SweepError  # noqa: PLC0415
+    from payments_verify.payments.service.under_test import SweepError  # noqa: PLC0415
     from payments_verify.systems import CommandError, EmbeddedPostgresError, ServerError  # noqa: PLC0415
     from payments_verify.systems.dsn import DsnError  # noqa: PLC0415
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from payments_verify.called import command_line
 from payments_verify.cli.running import print_text, quoted, verdict_text
-from payments_verify.payments.scenario_check import ExploredScenario
+from payments_verify.payments.exploration.scenario import ExploredScenario
 from pgweave.interleavings.report import NaiveCount
 from pgweave.interleavings.strategy import Coverage
 

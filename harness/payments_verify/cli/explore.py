@@ -36,16 +36,16 @@ from payments_verify.cli.running import (
     say,
 )
 from payments_verify.executors import open_executor
-from payments_verify.payments.discovered import scenario_named
-from payments_verify.payments.discovery_check import DiscoveryResult
-from payments_verify.payments.scenario_check import (
+from payments_verify.payments.exploration.discovery_check import DiscoveryResult
+from payments_verify.payments.exploration.scenario import (
     RERUN_EVERY,
     ExploredScenario,
     MakeStrategy,
     explore_scenario,
 )
-from payments_verify.payments.scenarios import NAMED, SCENARIOS, Scenario
-from payments_verify.payments.service_under_test import OpenService
+from payments_verify.payments.scenarios.catalogue import NAMED, SCENARIOS, Scenario
+from payments_verify.payments.scenarios.discovered import scenario_named
+from payments_verify.payments.service.under_test import OpenService
 from payments_verify.systems import MakeProgram, local_processes
 from pgweave.drive.exploration import Workers, end_if_interrupted
 from pgweave.interleavings.exhaustive import Bounded, Naive

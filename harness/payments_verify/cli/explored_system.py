@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from payments_verify.payments.service_under_test import OpenService
+from payments_verify.payments.service.under_test import OpenService
 from payments_verify.systems import EXPLORING, IN_MEMORY, gated, gated_in_memory, prepared_database
 
 

@@ -26,10 +26,10 @@ from payments_verify.cli.running import (
     quoted,
     verdict_text,
 )
-from payments_verify.payments.disconnects import DISCONNECT, DisconnectReport, explore_disconnects
-from payments_verify.payments.fault_check import FaultReport, explore_fault
-from payments_verify.payments.fault_plans import FAULT_SCENARIOS, FaultPlan, plan_of, without_repetitions
-from payments_verify.payments.pool_probe import PoolProbe
+from payments_verify.payments.faults.disconnects import DISCONNECT, DisconnectReport, explore_disconnects
+from payments_verify.payments.faults.exploration import FaultReport, explore_fault
+from payments_verify.payments.faults.plans import FAULT_SCENARIOS, FaultPlan, plan_of, without_repetitions
+from payments_verify.payments.faults.pool_probe import PoolProbe
 from payments_verify.systems import EXPLORING, gated, prepared_database
 from pgweave.gate import Fault
 from pgweave.verdict import worst

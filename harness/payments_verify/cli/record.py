@@ -21,8 +21,8 @@ from payments_verify import binding as binding_file
 from payments_verify.called import command_line
 from payments_verify.cli.ends import write_or_tell
 from payments_verify.cli.running import say
-from payments_verify.payments.conformance import Examination
-from payments_verify.payments.conformance_levels import Conformance
+from payments_verify.payments.conformance.examination import Examination
+from payments_verify.payments.conformance.levels import Conformance
 from payments_verify.report.conformance_page import make_conformance_page
 from pgweave.visible import without_passwords
 

@@ -21,15 +21,15 @@ from payments_verify.cli.explored_system import ExploredSystem, explored, requir
 from payments_verify.cli.options import Command, Json, PostgresBin
 from payments_verify.cli.replay_program import BoundService, replay_program
 from payments_verify.cli.running import Report, print_error, print_json, progress_bar, say
-from payments_verify.payments import schedule_file
-from payments_verify.payments.actors import SENT
-from payments_verify.payments.discovered import require_scenario
-from payments_verify.payments.program_file import is_program
-from payments_verify.payments.race_judge import Violation
-from payments_verify.payments.scenario_domain import scenario_race
-from payments_verify.payments.scenario_timeline import timeline_of
-from payments_verify.payments.scenarios import SCENARIOS
-from payments_verify.payments.service_under_test import OpenService
+from payments_verify.payments.exploration.domain import scenario_race
+from payments_verify.payments.programs.program_file import is_program
+from payments_verify.payments.races.actors import SENT
+from payments_verify.payments.races.judge import Violation
+from payments_verify.payments.races.timeline import timeline_of
+from payments_verify.payments.scenarios import schedule_file
+from payments_verify.payments.scenarios.catalogue import SCENARIOS
+from payments_verify.payments.scenarios.discovered import require_scenario
+from payments_verify.payments.service.under_test import OpenService
 from payments_verify.systems import empty_databases, settle_clock, started_service
 from pgweave.drive.single import replay_race
 from pgweave.interleavings.execution import DivergenceError, Execution, SchedulingError

@@ -17,14 +17,14 @@ from payments_verify.binding import Binding
 from payments_verify.cli.ends import keep_finished
 from payments_verify.cli.exits import leave, no_verdict
 from payments_verify.cli.running import print_error, print_json, progress_bar, say
-from payments_verify.payments.checks import opened_in
-from payments_verify.payments.http_told import as_json as requests_as_json
-from payments_verify.payments.http_told import with_http
-from payments_verify.payments.oracle import MismatchError
-from payments_verify.payments.program_file import ProgramError, SavedProgram, read
-from payments_verify.payments.programs import run_calls
-from payments_verify.payments.service_under_test import OpenService
-from payments_verify.payments.tally import Tally
+from payments_verify.payments.programs.check import opened_in
+from payments_verify.payments.programs.program_file import ProgramError, SavedProgram, read
+from payments_verify.payments.programs.run import run_calls
+from payments_verify.payments.programs.tally import Tally
+from payments_verify.payments.service.under_test import OpenService
+from payments_verify.payments.specification.oracle import MismatchError
+from payments_verify.payments.told.http import as_json as requests_as_json
+from payments_verify.payments.told.http import with_http
 from payments_verify.systems import empty_databases, service_at, settle_clock, started_service
 from pgweave.verdict import Verdict, worst
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from payments_verify.nemesis.fault import Fault
-from payments_verify.payments.observations import Observation
+from payments_verify.payments.observed.observations import Observation
 
 
 class ClockForward(Fault):

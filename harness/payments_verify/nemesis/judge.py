@@ -13,10 +13,10 @@ import msgspec
 from payments_model import MAX_STORED_REFUSALS
 from payments_verify.nemesis.rows import DIRECTLY
 from payments_verify.nemesis.window import WindowReport
-from payments_verify.payments.drawings import refuted
-from payments_verify.payments.refuted_invariants import not_linearizable
-from payments_verify.payments.spec import Payments
-from payments_verify.payments.transitions import edges_of_parts
+from payments_verify.payments.specification.refuted_invariants import not_linearizable
+from payments_verify.payments.specification.spec import Payments
+from payments_verify.payments.specification.transitions import edges_of_parts
+from payments_verify.payments.told.drawings import refuted
 from payments_verify.state_edges import edge_counts
 from pgweave.history.attempt import attempt_of
 from pgweave.history.explain import explain

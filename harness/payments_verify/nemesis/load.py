@@ -20,7 +20,7 @@ from uuid import UUID
 import httpx
 
 from payments_verify.binding import BoundClient, Http, Response, own_client
-from payments_verify.payments.observations import Invocation, Observation, UnreadableAnswerError
+from payments_verify.payments.observed.observations import Invocation, Observation, UnreadableAnswerError
 from pgweave.history.recorder import Recorder
 
 PATIENCE_S = 90.0

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from payments_model import Outcome
 from payments_verify.nemesis.load import Load
-from payments_verify.payments.observations import FIELDS_OF_STATE, View, answered
+from payments_verify.payments.observed.observations import FIELDS_OF_STATE, View, answered
 from payments_verify.systems import Cluster, Connection
 
 DIRECTLY = {"from": "database"}

@@ -26,7 +26,7 @@ from payments_verify.nemesis.liveness import stands_still
 from payments_verify.nemesis.load import Habits, Load, Tally
 from payments_verify.nemesis.rows import look
 from payments_verify.nemesis.settle import SERVE_LIMIT_S, left_behind, serve_again
-from payments_verify.payments.spec import Payments
+from payments_verify.payments.specification.spec import Payments
 from payments_verify.systems import EmbeddedPostgresError, ServerError
 from pgweave.history.recorder import Recorder
 

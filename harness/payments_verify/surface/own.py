@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from itertools import cycle
 
-from payments_verify.payments.observations import UnreadableAnswerError
+from payments_verify.payments.observed.observations import UnreadableAnswerError
 from payments_verify.surface.counters import wrong_counters
 from payments_verify.surface.lists import walk, wrong_list, wrong_while_others_write
 from payments_verify.surface.liveness import not_expired, stopped

@@ -11,7 +11,7 @@ import msgspec
 
 from payments_model import RECORDED
 from payments_verify.binding import Http, Response, outcomes_by_name
-from payments_verify.payments.observations import UnreadableAnswerError
+from payments_verify.payments.observed.observations import UnreadableAnswerError
 from payments_verify.surface.answers import PER_REQUEST, complaints, fields_of
 
 _TEMPLATES = (

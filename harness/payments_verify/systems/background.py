@@ -10,8 +10,8 @@ from uuid import uuid4
 
 import psycopg
 
-from payments_verify.payments.observations import Invocation, UnreadableAnswerError
-from payments_verify.payments.service_under_test import OpenService, ServiceUnderTest
+from payments_verify.payments.observed.observations import Invocation, UnreadableAnswerError
+from payments_verify.payments.service.under_test import OpenService, ServiceUnderTest
 from pgweave.gate import HeldStatement, Session
 from pgweave.gate.proxy import PassAll
 from pgweave.scheduler import GatedDatabase

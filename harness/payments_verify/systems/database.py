@@ -12,7 +12,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from payments_core.infrastructure.postgres.migrate import migrate
-from payments_verify.payments.service_under_test import ServiceUnderTest
+from payments_verify.payments.service.under_test import ServiceUnderTest
 from pgweave import clock
 from pgweave.embedded import temporary_postgres
 

@@ -12,11 +12,11 @@ import psycopg
 from payments_verify.binding import Binding
 from payments_verify.binding.coverage import traits_of, unchecked, why_not
 from payments_verify.called import command_line
-from payments_verify.payments.conformance import Examination
-from payments_verify.payments.conformance_levels import LEVELS
-from payments_verify.payments.fault_plans import FEW_FAULT_SCENARIOS, FaultPlan, plan_of
-from payments_verify.payments.scenarios import ONE_CAPTURE, SCENARIOS, Scenario
-from payments_verify.payments.traits import Traits
+from payments_verify.payments.conformance.examination import Examination
+from payments_verify.payments.conformance.levels import LEVELS
+from payments_verify.payments.faults.plans import FEW_FAULT_SCENARIOS, FaultPlan, plan_of
+from payments_verify.payments.observed.traits import Traits
+from payments_verify.payments.scenarios.catalogue import ONE_CAPTURE, SCENARIOS, Scenario
 from payments_verify.systems.background import Habits, habits_of
 from payments_verify.systems.empty_databases import empty_databases
 from payments_verify.systems.kept_http import secrets_of

@@ -11,8 +11,8 @@ from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
 from payments_core.infrastructure.postgres.pool import Pool
 from payments_verify.binding import BoundClient, own_client
-from payments_verify.payments.row_holders import SqlRowHolder
-from payments_verify.payments.service_under_test import ServiceUnderTest
+from payments_verify.payments.service.row_holders import SqlRowHolder
+from payments_verify.payments.service.under_test import ServiceUnderTest
 from payments_verify.systems.application import application_client
 from payments_verify.systems.database import CLOCK_FUNCTION, new_database, prepared_database
 from payments_verify.systems.in_process import expire_batch

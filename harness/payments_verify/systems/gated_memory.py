@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from payments_core.application.ports import PaymentStore
 from payments_core.domain.values import Instant
-from payments_verify.payments.service_under_test import ServiceUnderTest
+from payments_verify.payments.service.under_test import ServiceUnderTest
 from payments_verify.systems.application import application_client
 from payments_verify.systems.in_process import expire_batch
 from payments_verify.systems.logs import only_errors_logged

@@ -13,9 +13,9 @@ from payments_core.domain.values import MAX_STORED_REFUSALS
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
 from payments_verify.binding import own_client
-from payments_verify.payments.row_holders import SqlRowHolder
-from payments_verify.payments.service_under_test import ServiceUnderTest
-from payments_verify.payments.traits import EVERYTHING
+from payments_verify.payments.observed.traits import EVERYTHING
+from payments_verify.payments.service.row_holders import SqlRowHolder
+from payments_verify.payments.service.under_test import ServiceUnderTest
 from payments_verify.surface import FirstAnswers, OwnSurface
 from payments_verify.systems.application import witnessed
 from payments_verify.systems.logs import only_errors_logged

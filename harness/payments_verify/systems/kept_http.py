@@ -10,7 +10,12 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from payments_verify.binding import Binding
-from payments_verify.payments.observations import Invocation, Observation, Sender, UnreadableAnswerError
+from payments_verify.payments.observed.observations import (
+    Invocation,
+    Observation,
+    Sender,
+    UnreadableAnswerError,
+)
 from pgweave.service.exchange import exchanges_kept
 
 _CREDENTIALS = re.compile(r"authorization|cookie|token|secret|api-?key|password|signature", re.IGNORECASE)

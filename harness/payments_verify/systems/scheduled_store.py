@@ -17,7 +17,7 @@ from payments_core.domain.capture import CaptureAttempt
 from payments_core.domain.errors import TransitionRefused
 from payments_core.domain.payment import FailureReason, Payment
 from payments_core.domain.values import Amount, IdempotencyKey, Instant
-from payments_verify.payments.actors import CLOCK
+from payments_verify.payments.races.actors import CLOCK
 from pgweave.interleavings.footprint import Access, Footprint, Lock, Mode, Rows
 from pgweave.scheduler.process import current_process
 

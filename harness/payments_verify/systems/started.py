@@ -29,10 +29,10 @@ from payments_verify.binding.expected import expected_answer
 from payments_verify.binding.http import Http
 from payments_verify.binding.set_up import SetUpError, set_up
 from payments_verify.binding.values import as_datetime
-from payments_verify.payments.clock_probe import why_clock_stays
-from payments_verify.payments.row_holders import RowStatements, SqlRowHolder
-from payments_verify.payments.service_under_test import OpenRowHolder, ServiceUnderTest
-from payments_verify.payments.traits import Traits
+from payments_verify.payments.observed.traits import Traits
+from payments_verify.payments.programs.clock_probe import why_clock_stays
+from payments_verify.payments.service.row_holders import RowStatements, SqlRowHolder
+from payments_verify.payments.service.under_test import OpenRowHolder, ServiceUnderTest
 from payments_verify.systems.kept_http import KeepingSender, secrets_of
 from payments_verify.systems.sweeps import open_sweep
 from pgweave import clock

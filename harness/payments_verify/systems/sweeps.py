@@ -16,7 +16,7 @@ import psycopg
 from payments_verify.binding import Http, Sweep
 from payments_verify.binding.requests import writer_of
 from payments_verify.binding.sections import RequestSection
-from payments_verify.payments.service_under_test import SweepError
+from payments_verify.payments.service.under_test import SweepError
 from pgweave.visible import without_passwords
 
 SweepBatch: TypeAlias = Callable[[], Coroutine[Any, Any, int]]

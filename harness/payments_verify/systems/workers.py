@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
-from payments_verify.payments.discovered import require_scenario
-from payments_verify.payments.race_judge import Violation
-from payments_verify.payments.scenario_domain import scenario_race
-from payments_verify.payments.service_under_test import ServiceUnderTest
+from payments_verify.payments.exploration.domain import scenario_race
+from payments_verify.payments.races.judge import Violation
+from payments_verify.payments.scenarios.discovered import require_scenario
+from payments_verify.payments.service.under_test import ServiceUnderTest
 from payments_verify.systems.database import prepared_database
 from payments_verify.systems.gated import EXPLORING, gated
 from payments_verify.systems.gated_memory import gated_in_memory

@@ -17,7 +17,7 @@ import pytest
 from payments_verify.nemesis import liveness
 from payments_verify.nemesis.deployment import Deployment
 from payments_verify.nemesis.load import Habits, Load
-from payments_verify.payments.observations import Invocation
+from payments_verify.payments.observed.observations import Invocation
 from pgweave.history.recorder import Recorder
 from tests.support.postgres import Database
 from tests.support.rows import AUTHORIZED, insert, payment, update

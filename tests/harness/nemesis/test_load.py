@@ -15,8 +15,8 @@ from payments_core.entrypoints.http.app import create_app
 from payments_verify.binding import Http, Response
 from payments_verify.nemesis import load as load_module
 from payments_verify.nemesis.load import Habits, Load
-from payments_verify.payments.observations import Invocation
-from payments_verify.payments.spec import Payments
+from payments_verify.payments.observed.observations import Invocation
+from payments_verify.payments.specification.spec import Payments
 from payments_verify.systems.asgi import ApplicationClient
 from payments_verify.systems.memory_store import InMemoryPaymentStore
 from pgweave.history.json_lines import parse

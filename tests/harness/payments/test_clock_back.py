@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from payments_verify.payments.spec import Payments
+from payments_verify.payments.specification.spec import Payments
 from pgweave.history.linearizability import check
 from pgweave.history.pairing import Event, Pairing
 from pgweave.verdict import Verdict

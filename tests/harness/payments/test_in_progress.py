@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from payments_verify.payments.in_flight import contended_in_race
-from payments_verify.payments.observations import Invocation, Observation
-from payments_verify.payments.spec import Payments
+from payments_verify.payments.observed.in_flight import contended_in_race
+from payments_verify.payments.observed.observations import Invocation, Observation
+from payments_verify.payments.specification.spec import Payments
 from pgweave.history.linearizability import check
 from pgweave.history.pairing import Event, Pairing
 from pgweave.scheduler import ScheduledOperation

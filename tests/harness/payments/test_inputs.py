@@ -20,12 +20,7 @@ import pytest
 
 from payments_verify.binding.coverage import traits_of, unchecked
 from payments_verify.binding.file import default_text, parse
-from payments_verify.payments import programs
-from payments_verify.payments.checks import machine_check
-from payments_verify.payments.compared import ComparedCalls
-from payments_verify.payments.input_classes import in_another_time_zone
-from payments_verify.payments.input_programs import input_programs
-from payments_verify.payments.inputs import (
+from payments_verify.payments.inputs.classes import (
     ALIKE_AMOUNTS,
     ALIKE_KEYS,
     ALL_CLASSES,
@@ -34,11 +29,16 @@ from payments_verify.payments.inputs import (
     LONG_LIST,
     left_out,
 )
-from payments_verify.payments.observations import Invocation, Observation, Sender
-from payments_verify.payments.oracle import MismatchError
-from payments_verify.payments.service_under_test import ServiceUnderTest
-from payments_verify.payments.tally import Tally
-from payments_verify.payments.traits import EVERYTHING
+from payments_verify.payments.inputs.coverage import in_another_time_zone
+from payments_verify.payments.observed.observations import Invocation, Observation, Sender
+from payments_verify.payments.observed.traits import EVERYTHING
+from payments_verify.payments.programs import run as programs
+from payments_verify.payments.programs.check import machine_check
+from payments_verify.payments.programs.compared import ComparedCalls
+from payments_verify.payments.programs.of_classes import input_programs
+from payments_verify.payments.programs.tally import Tally
+from payments_verify.payments.service.under_test import ServiceUnderTest
+from payments_verify.payments.specification.oracle import MismatchError
 from payments_verify.systems import in_memory
 from tests.support.postgres import Database
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from payments_verify.payments import checks, stress_check
-from payments_verify.payments.observations import Invocation, Observation
-from payments_verify.payments.service_under_test import ServiceUnderTest
+from payments_verify.payments.observed.observations import Invocation, Observation
+from payments_verify.payments.programs import check as checks
+from payments_verify.payments.service.under_test import ServiceUnderTest
+from payments_verify.payments.stress import check as stress_check
 from payments_verify.result import CheckResult, ViolationFound
 from payments_verify.systems import in_memory
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from payments_verify.payments.checks import opened_in
+from payments_verify.payments.programs.check import opened_in
 
 
 class Interrupted:

@@ -7,15 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from payments_model import Expire, Record, apply
-from payments_verify.payments.preparation import (
+from payments_verify.payments.races.preparation import (
     Before,
     Wait,
     can_be_commanded,
     commands_leading_to,
     records_after,
 )
-from payments_verify.payments.race_check import attempts, authorize, capture, create, fail, read, wait
-from payments_verify.payments.scenarios import Command
+from payments_verify.payments.races.runner import attempts, authorize, capture, create, fail, read, wait
+from payments_verify.payments.scenarios.catalogue import Command
 
 START = 1_900_000_000_000_000
 SECOND = 1_000_000

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from payments_verify.payments import race_judge
-from payments_verify.payments.observations import Invocation, Observation
-from payments_verify.payments.race_judge import Judge, Violation
-from payments_verify.payments.race_result import Exchange, RaceResult
-from payments_verify.payments.spec_steps import PaymentState
+from payments_verify.payments.observed.observations import Invocation, Observation
+from payments_verify.payments.races import judge as race_judge
+from payments_verify.payments.races.judge import Judge, Violation
+from payments_verify.payments.races.result import Exchange, RaceResult
+from payments_verify.payments.specification.steps import PaymentState
 from pgweave.history.linearizability import Result
 from pgweave.interleavings.execution import Execution, Step
 from pgweave.interleavings.footprint import EVERYTHING

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from payments_verify.payments import race_check
-from payments_verify.payments.observations import Invocation, Observation
-from payments_verify.payments.preparation import Before
-from payments_verify.payments.race_check import authorize, capture, client, create, sweep, tick, wait
-from payments_verify.payments.race_result import RaceResult
-from payments_verify.payments.race_source import source_of, source_of_test
-from payments_verify.payments.race_strategies import drawn_races
-from payments_verify.payments.scenarios import Actor, Holder, Leaving
+from payments_verify.payments.observed.observations import Invocation, Observation
+from payments_verify.payments.races import runner as race_check
+from payments_verify.payments.races.preparation import Before
+from payments_verify.payments.races.result import RaceResult
+from payments_verify.payments.races.runner import authorize, capture, client, create, sweep, tick, wait
+from payments_verify.payments.races.source import source_of, source_of_test
+from payments_verify.payments.races.strategies import drawn_races
+from payments_verify.payments.scenarios.catalogue import Actor, Holder, Leaving
 from payments_verify.systems import gated_service
 from pgweave.interleavings.execution import Execution, Step
 from pgweave.scheduler import ScheduledOperation

@@ -8,11 +8,11 @@ from collections.abc import Callable
 import pytest
 from hypothesis import Phase, find, given, settings
 
-from payments_verify.payments.concurrent_machine import contents
-from payments_verify.payments.inputs import ALIKE_KEYS
-from payments_verify.payments.race_check import capture, client, fail, read, sweep, tick
-from payments_verify.payments.race_strategies import DrawnRace, Entry, actors_of, drawn_races
-from payments_verify.payments.scenarios import Client, Command, Tick
+from payments_verify.payments.inputs.classes import ALIKE_KEYS
+from payments_verify.payments.races.machine import contents
+from payments_verify.payments.races.runner import capture, client, fail, read, sweep, tick
+from payments_verify.payments.races.strategies import DrawnRace, Entry, actors_of, drawn_races
+from payments_verify.payments.scenarios.catalogue import Client, Command, Tick
 from pgweave.interleavings.segments import Segment
 
 QUIET = settings(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from payments_model import Create, Record, apply
-from payments_verify.payments.observations import view_of
-from payments_verify.payments.spec import Payments
-from payments_verify.payments.spec_steps import PaymentState
+from payments_verify.payments.observed.observations import view_of
+from payments_verify.payments.specification.spec import Payments
+from payments_verify.payments.specification.steps import PaymentState
 from pgweave.history.operations import Operation, Outcome
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from lab.bench.long_history import write
-from payments_verify.payments.refuted_invariants import invariants_refuted, not_linearizable
-from payments_verify.payments.spec import Payments
+from payments_verify.payments.specification.refuted_invariants import invariants_refuted, not_linearizable
+from payments_verify.payments.specification.spec import Payments
 from pgweave.history.json_lines import parse
 from pgweave.history.linearizability import check
 from pgweave.history.operations import Operation

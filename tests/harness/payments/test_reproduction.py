@@ -14,14 +14,14 @@ import pytest
 
 from payments_model import Outcome
 from payments_verify.cli import differential
-from payments_verify.payments import reproduction
-from payments_verify.payments.checks import machine_check
-from payments_verify.payments.inputs import SECOND
-from payments_verify.payments.observations import Invocation, Observation, answered
-from payments_verify.payments.oracle import MismatchError
-from payments_verify.payments.reproduction import Call, Program, reproduce
-from payments_verify.payments.service_under_test import ServiceUnderTest
-from payments_verify.payments.stress_check import stress_check
+from payments_verify.payments.inputs.classes import SECOND
+from payments_verify.payments.observed.observations import Invocation, Observation, answered
+from payments_verify.payments.programs import reproduction
+from payments_verify.payments.programs.check import machine_check
+from payments_verify.payments.programs.reproduction import Call, Program, reproduce
+from payments_verify.payments.service.under_test import ServiceUnderTest
+from payments_verify.payments.specification.oracle import MismatchError
+from payments_verify.payments.stress.check import stress_check
 from payments_verify.result import CheckResult
 from payments_verify.systems import in_memory, in_process
 from tests.support.postgres import chosen_bin_dir

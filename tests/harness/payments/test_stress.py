@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from payments_verify.payments.inputs import ALIKE_AMOUNTS, ALIKE_KEYS, ALL_CLASSES, AMOUNTS
-from payments_verify.payments.observations import Invocation, Observation
-from payments_verify.payments.service_under_test import ServiceUnderTest, SweepError
-from payments_verify.payments.stress import stress
-from payments_verify.payments.stress_check import stress_check
-from payments_verify.payments.stress_inputs import inputs_of_round
-from payments_verify.payments.stress_round import StressReport
-from payments_verify.payments.traits import EVERYTHING
+from payments_verify.payments.inputs.classes import ALIKE_AMOUNTS, ALIKE_KEYS, ALL_CLASSES, AMOUNTS
+from payments_verify.payments.observed.observations import Invocation, Observation
+from payments_verify.payments.observed.traits import EVERYTHING
+from payments_verify.payments.service.under_test import ServiceUnderTest, SweepError
+from payments_verify.payments.stress.check import stress_check
+from payments_verify.payments.stress.inputs import inputs_of_round
+from payments_verify.payments.stress.round import StressReport
+from payments_verify.payments.stress.run import stress
 from payments_verify.systems import in_memory
 
 

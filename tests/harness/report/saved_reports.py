@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from payments_verify.payments.drawings import attempted, schedule
+from payments_verify.payments.told.drawings import attempted, schedule
 from payments_verify.state_edges import Edge, edge_counts
 from tests.harness.report.test_attempt import naive
 from tests.pgweave.timeline.examples import lost_update

@@ -13,9 +13,9 @@ import msgspec
 import pytest
 
 from payments_verify.binding import Http, Response
-from payments_verify.payments.observations import UnreadableAnswerError
-from payments_verify.payments.oracle import MismatchError
-from payments_verify.payments.programs import run_machine
+from payments_verify.payments.observed.observations import UnreadableAnswerError
+from payments_verify.payments.programs.run import run_machine
+from payments_verify.payments.specification.oracle import MismatchError
 from payments_verify.surface import FirstAnswers, OwnSurface, Witness
 from payments_verify.surface.counters import wrong_counters
 from payments_verify.surface.lists import wrong_while_others_write

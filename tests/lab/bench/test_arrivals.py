@@ -7,7 +7,7 @@ import random
 import pytest
 
 from lab.bench.arrivals import ARRIVALS, BARRIER, JITTER_100, Arrivals
-from payments_verify.payments.scenarios import SCENARIOS
+from payments_verify.payments.scenarios.catalogue import SCENARIOS
 
 _ACTORS = SCENARIOS["different-keys-and-tick"].actors
 

@@ -9,7 +9,7 @@ import pytest
 
 from lab.bench import bench_histories
 from lab.bench.long_history import write
-from payments_verify.payments.spec import Payments
+from payments_verify.payments.specification.spec import Payments
 from pgweave.history.formats import load
 from pgweave.history.linearizability import check
 

@@ -14,9 +14,9 @@ import msgspec
 from lab.bench.bench_explore import ROOT
 from lab.bench.searches import EXPLORER, Search
 from lab.bench.uncontrolled import FreeProcess
-from payments_verify.payments.observations import Invocation, Observation
-from payments_verify.payments.race_judge import violation_in
-from payments_verify.payments.race_result import Exchange, RaceResult
+from payments_verify.payments.observed.observations import Invocation, Observation
+from payments_verify.payments.races.judge import violation_in
+from payments_verify.payments.races.result import Exchange, RaceResult
 from pgweave.scheduler import ScheduledOperation
 from tests.support.mutants import Edit, mutated_copy
 from tests.support.seeded_bugs import NO_ROW_LOCK

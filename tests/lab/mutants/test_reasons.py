@@ -13,7 +13,7 @@ from lab.mutants.plan import UNMUTATED, Planned
 from lab.mutants.reasons import invariants_told
 from lab.mutants.results import Matrix, matrix
 from lab.mutants.trial import Trial
-from payments_verify.payments.broken_invariants import invariants_broken
+from payments_verify.payments.specification.broken_invariants import invariants_broken
 from tests.lab.mutants.test_matrix import TECHNIQUES, catalogue, trial
 
 

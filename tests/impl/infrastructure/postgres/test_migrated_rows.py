@@ -43,7 +43,7 @@ from payments_model import (
 )
 from payments_verify.audit import audit
 from payments_verify.binding import outcomes_by_name, own_client
-from payments_verify.payments.observations import Invocation, attempts_of, view_of
+from payments_verify.payments.observed.observations import Invocation, attempts_of, view_of
 from pgweave import clock
 from pgweave.clock import DatabaseClock
 from tests.impl.infrastructure.postgres.versions import v0003, v0004

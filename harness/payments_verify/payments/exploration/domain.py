@@ -1,0 +1,63 @@
+"""A scenario as a race that the engine explores, each time with a new payment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from payments_verify.payments.inputs.classes import EPOCH
+from payments_verify.payments.races.actors import RacedPayments
+from payments_verify.payments.races.domain import RaceDomain, void
+from payments_verify.payments.races.judge import Violation
+from payments_verify.payments.races.preparation import Before, Wait
+from payments_verify.payments.scenarios.catalogue import AUTHORIZE, CREATE, Scenario, Sweeper
+from payments_verify.payments.service.under_test import ServiceUnderTest
+from pgweave.drive.race import Place, Race
+from pgweave.gate import Fault
+
+_BEYOND_EVERY_WINDOW = 32 * 24 * 60 * 60 * 1_000_000
+
+
+class ScenarioDomain(RaceDomain):
+    """A scenario over one service.
+
+    Args:
+        scenario: what is raced.
+        service: the service behind its gate.
+    """
+
+    def __init__(self, scenario: Scenario, service: ServiceUnderTest) -> None:
+        before = _preparation(scenario)
+        super().__init__(before, scenario.actors, service, start=EPOCH, name=scenario.name)
+        self._sweeps = any(isinstance(each, Sweeper) for each in (*scenario.actors, *scenario.further))
+
+    async def prepare(self) -> None:
+        """Leave nothing in the database that a sweep could find."""
+        if self._sweeps:
+            self._start += _BEYOND_EVERY_WINDOW
+            await self._service.set_clock(self._start)
+            await self._service.sweep()
+
+    async def _end(self, payments: RacedPayments, *, is_usable: bool) -> None:
+        """Go on from the present time, and leave nothing that a later sweep could find."""
+        self._start = payments.now
+        if self._sweeps or not is_usable:
+            await void(self._service, payments.payments)
+
+
+def scenario_race(
+    scenario: Scenario, service: ServiceUnderTest, faults: Mapping[Place, Fault] | None = None
+) -> Race[Violation]:
+    """A scenario over one service, as a race.
+
+    Args:
+        scenario: what is raced.
+        service: the service behind its gate.
+        faults: what goes wrong at which statement of which actor.
+    """
+    return Race(ScenarioDomain(scenario, service), faults=faults)
+
+
+def _preparation(scenario: Scenario) -> Sequence[Before]:
+    steps: list[Before] = [*(CREATE, AUTHORIZE)[: scenario.prepared.value]]
+    waited = [Wait(scenario.waited)] if scenario.waited else []
+    return [*steps, *waited, *scenario.further]

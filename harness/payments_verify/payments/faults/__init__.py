@@ -1,0 +1,1 @@
+"""Something goes wrong at each statement of a race: faults, and clients that hang up."""

@@ -1,0 +1,126 @@
+"""Faults in many scenarios as one check, up to the first that the model does not explain."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import uvloop
+
+from payments_verify.payments.exploration.pictures import draw, write_hurt
+from payments_verify.payments.faults.disconnects import DisconnectReport, explore_disconnects
+from payments_verify.payments.faults.exploration import FaultReport, explore_fault
+from payments_verify.payments.faults.plans import FaultPlan, without_repetitions
+from payments_verify.payments.faults.pool_probe import PoolProbe
+from payments_verify.payments.races.timeline import timeline_of
+from payments_verify.payments.scenarios.schedule_file import SavedFault
+from payments_verify.payments.service.under_test import OpenService
+from payments_verify.payments.told.drawings import Drawing, schedule
+from payments_verify.payments.told.http import http_details, http_drawings, with_http
+from payments_verify.result import CheckResult, Progress, no_progress, violation_kept
+from pgweave.verdict import worst
+
+
+def faults_check(
+    name: str,
+    open_service: OpenService,
+    plans: Sequence[FaultPlan],
+    folder: Path,
+    *,
+    replay: str,
+    progress: Progress = no_progress,
+) -> CheckResult:
+    """Inject each fault at each statement of each client, in every interleaving; then let clients hang up.
+
+    Args:
+        name: the service's name in the result.
+        open_service: makes the service and its gate ready, and ends them.
+        plans: what goes wrong where; scenarios that repeat what others show are left out.
+        folder: where the schedule of a violation and its pictures are written.
+        replay: the command line that runs a schedule's file again, but for the file.
+        progress: is told how far it has come.
+
+    Returns:
+        ``holds`` only if every place was explored to its end, and every run explained by the model.
+    """
+    started = time.monotonic()
+    found: list[FaultReport | DisconnectReport] = []
+
+    def result() -> CheckResult:
+        verdict = worst(report.verdict for report in found)
+        hurt = [report for report in found if isinstance(report, FaultReport)]
+        return CheckResult(
+            name=f"faults at every statement: {name}",
+            kind="faults",
+            cases=sum(report.as_json()["injected"] for report in found),
+            verdict=verdict,
+            seconds=time.monotonic() - started,
+            details={
+                "faults": [report.as_json() for report in found],
+                **next((http_details(report.http) for report in hurt if report.http), {}),
+            },
+            counterexample=_told(found, name, folder, replay) if verdict != "holds" else None,
+            timelines=[drawing for report in hurt for drawing in _drawings(report, name)],
+        )
+
+    with violation_kept(result), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_explore(open_service, plans, found, progress))
+        return result()
+
+
+async def _explore(
+    open_service: OpenService,
+    plans: Sequence[FaultPlan],
+    found: list[FaultReport | DisconnectReport],
+    progress: Progress,
+) -> None:
+    async with open_service() as service:
+        kept = await without_repetitions(plans, service)
+        pairs = [(plan.scenario, fault) for plan in kept for fault in plan.faults]
+        pool = PoolProbe(service)
+        for number, (scenario, fault) in enumerate(pairs):
+
+            def on_run(text: str, number: int = number) -> None:
+                progress(number, len(pairs), text)
+
+            found.append(await explore_fault(scenario, fault, service, on_run=on_run, pool=pool))
+            if found[-1].verdict != "holds":
+                return
+
+        def on_place(text: str) -> None:
+            progress(len(pairs), len(pairs), text)
+
+        await explore_disconnects(service, found.append, on_place)
+
+
+def _told(found: Sequence[FaultReport | DisconnectReport], service: str, folder: Path, replay: str) -> str:
+    """The first report that does not hold."""
+    if not found:
+        return "there is no scenario in which something could go wrong"
+    report = next(report for report in found if report.verdict != "holds")
+    if isinstance(report, DisconnectReport):
+        return str(report.told)
+    what = f"{report.scenario.name}, {report.fault.value}"
+    if report.violation is None or report.place is None:
+        return f"{what}: {report.problem or 'no statement of it was reached'}"
+    process, statement = report.place
+    where = f"{what} at statement {statement} of client {process}: {report.violation.explanation}"
+    if report.execution is None:
+        return where
+    fault = SavedFault(process, statement, report.fault)
+    try:
+        file = write_hurt(report.scenario, service, report.execution, report.violation, fault, folder)
+        picture = draw(report.scenario, service, report.execution, report.violation, file)
+        seen = ["", picture, "", f"run it again: {replay} {file}"]
+    except OSError as error:
+        seen = [f"its schedule cannot be written: {error}"]
+    return with_http("\n".join([where, *seen]), report.http)
+
+
+def _drawings(report: FaultReport, service: str) -> Iterator[Drawing]:
+    """The wrong run, statement by statement, and as its clients saw it."""
+    if report.violation is not None and report.execution is not None:
+        yield schedule(timeline_of(report.scenario, service, report.execution, report.violation))
+        yield from http_drawings(report.http, f"{report.scenario.name}, as its clients saw it")

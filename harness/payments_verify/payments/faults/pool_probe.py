@@ -1,0 +1,168 @@
+"""Whether a service can still use every connection that it could use before something went wrong.
+
+At the gate it can be counted: as many requests at once are let come to a statement, and stop there. A
+connection that was lost, or that a request has left inside its transaction, is one fewer, each time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+from payments_verify.payments.observed.observations import Invocation, Observation
+from payments_verify.payments.races.actors import send
+from payments_verify.payments.service.under_test import NO_ANSWER, ServiceUnderTest
+from pgweave.gate import Gate, HeldStatement, Session
+from pgweave.gate.proxy import PassAll
+
+WHOLE_LIMIT_S = 10.0
+"""How long after something went wrong a service may have fewer connections than before."""
+_TRIES = 5
+_MOST = 32
+_SETTLED_S = 0.3
+_LOOK_S = 0.005
+
+
+class Stops(PassAll):
+    """Holds every statement until it is let go.
+
+    Attributes:
+        held_now: what is held.
+    """
+
+    def __init__(self) -> None:
+        self.held_now: list[HeldStatement] = []
+
+    def decide_to_hold(self, _session: Session) -> bool:
+        """Always."""
+        return True
+
+    def held(self, statement: HeldStatement) -> None:
+        """Keep it."""
+        self.held_now.append(statement)
+
+    def ended(self, session: Session) -> None:
+        """Forget what it had sent."""
+        self.held_now = [each for each in self.held_now if each.session is not session]
+
+    @property
+    def connections(self) -> int:
+        """How many connections have a statement that is held."""
+        return len({each.session for each in self.held_now})
+
+    def let_go(self) -> None:
+        """Let everything go that is held now."""
+        held, self.held_now = self.held_now, []
+        for each in held:
+            if not each.session.closed:
+                each.release()
+
+
+@asynccontextmanager
+async def stops(gate: Gate) -> AsyncIterator[Stops]:
+    """Hold every statement that comes within the block; at its end all go on."""
+    before, gate.observer = gate.observer, (stopping := Stops())
+    try:
+        yield stopping
+    finally:
+        gate.observer = before
+        stopping.let_go()
+
+
+async def comes_true(condition: Callable[[], bool], limit_s: float) -> bool:
+    """Wait until it is so; whether it was in time."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + limit_s
+    while not condition():
+        if loop.time() > deadline:
+            return False
+        await asyncio.sleep(_LOOK_S)
+    return True
+
+
+class PoolProbe:
+    """Counts the connections that a service behind its gate can use at once.
+
+    Args:
+        service: the service; nothing else may be asked of it meanwhile.
+
+    Attributes:
+        limit_s: how long it may take until all can be used again, in seconds.
+        gate: the gate.
+        connections: how many there are, once that is measured.
+    """
+
+    def __init__(self, service: ServiceUnderTest, limit_s: float = WHOLE_LIMIT_S) -> None:
+        assert service.database is not None
+        self.limit_s = limit_s
+        self._service = service
+        self.gate = service.database.gate
+        self._payment: str | None = None
+        self.connections = 0
+
+    async def measure(self) -> None:
+        """Find out how many there are, once: as many as requests at once come to, and no more than 32."""
+        if not self.connections and self._service.traits.looks:
+            await self._look()
+            _, self.connections = await self._most(_MOST, lambda _count: False, _SETTLED_S)
+
+    @asynccontextmanager
+    async def all_in_use(self) -> AsyncIterator[None]:
+        """Have every connection in use for as long as the block runs."""
+        async with stops(self.gate) as stopped:
+            reads = [asyncio.ensure_future(self._look()) for _ in range(self.connections)]
+            await comes_true(lambda: stopped.connections >= self.connections, self.limit_s)
+            yield
+        await asyncio.gather(*reads)
+
+    async def problem(self) -> str | None:
+        """What is wrong with the connections, once nothing is under way; ``None`` if nothing is."""
+        if not await comes_true(lambda: not self._in_transactions(), self.limit_s):
+            left = self._in_transactions()
+            return (
+                f"I9: {left[0]} is left inside a transaction, though nothing is under way, for"
+                f" {self.limit_s:g} s"
+            )
+        deadline = asyncio.get_running_loop().time() + self.limit_s
+        while (wrong := await self._use_all()) and asyncio.get_running_loop().time() < deadline:
+            continue
+        return wrong
+
+    async def _use_all(self) -> str | None:
+        """Use every connection at once; what keeps that from being done, if anything does."""
+        wanted = self.connections
+        answers, most = await self._most(wanted, lambda count: count >= wanted, self.limit_s / _TRIES)
+        if most < wanted:
+            return f"I9: of {wanted} connections only {most} can be used at once: the rest is lost"
+        unanswered = next((each for each in answers if each.kind == "unknown"), None)
+        if unanswered is not None:
+            return f"I9: a read among {wanted} at once got no {NO_ANSWER}: {dict(unanswered.value)}"
+        return None
+
+    def _in_transactions(self) -> list[Session]:
+        """Those that may hold locks: one that has failed holds none, and a pool may end it later."""
+        sessions = (each for each in self.gate.sessions if not each.closed)
+        return [each for each in sessions if each.block.is_open and not each.block.has_failed]
+
+    async def _most(
+        self, requests: int, enough: Callable[[int], bool], limit_s: float
+    ) -> tuple[list[Observation], int]:
+        """Let so many reads come to a statement; their answers, and how many connections they had at once."""
+        most, since = 0, asyncio.get_running_loop().time()
+        async with stops(self.gate) as stopped:
+            reads = [asyncio.ensure_future(self._look()) for _ in range(requests)]
+            while not enough(most) and asyncio.get_running_loop().time() < since + limit_s:
+                if stopped.connections > most:
+                    most, since = stopped.connections, asyncio.get_running_loop().time()
+                await asyncio.sleep(_LOOK_S)
+        return await asyncio.gather(*reads), most
+
+    async def _look(self) -> Observation:
+        if self._payment is None:
+            self._payment = str(uuid4())
+            await send(self._service.client, Invocation("create", {"payment": self._payment, "amount": 1}))
+        return await send(
+            self._service.client, Invocation(self._service.traits.looks[0], {"payment": self._payment})
+        )

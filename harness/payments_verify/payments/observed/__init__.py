@@ -1,0 +1,1 @@
+"""What clients ask and see: commands and answers as plain data, in the model's terms."""

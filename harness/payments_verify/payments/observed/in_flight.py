@@ -1,0 +1,109 @@
+"""The answer "in progress, ask again": legal exactly while another request with the same key is in flight."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from payments_verify.payments.observed.observations import IN_PROGRESS, Invocation, Observation, outcomes_in
+from pgweave.history.operations import Operation
+
+if TYPE_CHECKING:
+    from pgweave.scheduler import ScheduledOperation
+
+_FOR_EVER = float("inf")
+
+
+def is_in_progress(observed: Observation | None) -> bool:
+    """Whether an answer may say that a request with the same key is in progress."""
+    return observed is not None and IN_PROGRESS in outcomes_in(observed.value)
+
+
+def asked_again(answers: Iterable[tuple[Invocation, Observation | None]]) -> Sequence[Invocation]:
+    """What a client asks again once nothing is in flight: each request that was answered "in progress"."""
+    found: dict[Hashable, Invocation] = {}
+    for asked, observed in answers:
+        if is_in_progress(observed):
+            found.setdefault(tuple(asked.value.values()), asked)
+    return list(found.values())
+
+
+def contended_in_history(operations: Iterable[Operation]) -> frozenset[int]:
+    """The captures that were told to ask again while another with their key was in flight.
+
+    By the positions of their invocations. A request without an answer is in flight for ever.
+    """
+    captures = [each for each in operations if each.f == "capture"]
+    told = [each for each in captures if IN_PROGRESS in outcomes_in(_mapping(each.response))]
+    with_key: dict[Hashable, list[Operation]] = {_key(each.value): [] for each in told}
+    for each in captures if told else ():
+        with_key.get(_key(each.value), []).append(each)
+
+    def overlaps(one: Operation, other: Operation) -> bool:
+        return other is not one and _end(other) > one.called and _end(one) > other.called
+
+    return frozenset(
+        one.called for one in told if any(overlaps(one, other) for other in with_key[_key(one.value)])
+    )
+
+
+def contended_in_race(operations: Sequence[ScheduledOperation]) -> frozenset[int]:
+    """The same for the operations of a race, by their indices, as they were sent and answered in the run.
+
+    A service may know from its memory what is in flight. So another request counts from when it was sent,
+    even if its first statement came later; the one that is told so counts from its own first statement.
+    """
+    told = [number for number, each in enumerate(operations) if is_in_progress(each.result)]
+    flights = list(_flights(operations)) if told else []
+
+    def overlaps(one: int, other: int) -> bool:
+        sent, ended = flights[one]
+        first = operations[one].first
+        begun = sent if first is None else first
+        return _asked_alike(operations[one], operations[other]) and (
+            flights[other][0] <= ended and flights[other][1] >= begun
+        )
+
+    others = range(len(operations))
+    return frozenset(one for one in told if any(overlaps(one, other) for other in others if other != one))
+
+
+def goes_on(operations: Iterable[ScheduledOperation], asked: Invocation) -> bool:
+    """Whether a request with the same key may go on in the service, cut off from its client."""
+    return any(
+        each.value.f == "capture"
+        and _key(each.value.value) == _key(asked.value)
+        and not _is_over(each.result)
+        for each in operations
+    )
+
+
+def _flights(operations: Sequence[ScheduledOperation]) -> Iterator[tuple[float, float]]:
+    """The steps during which each operation was sent, and answered."""
+    sent: dict[int, int] = {}
+    for each in operations:
+        ended = each.answered if each.answered is not None and _is_over(each.result) else _FOR_EVER
+        yield sent.get(each.process, -1), ended
+        sent[each.process] = each.answered or 0
+
+
+def _is_over(observed: Observation | None) -> bool:
+    """Whether the service has done with a request: one that was cut off from its client may go on."""
+    return observed is not None and (observed.kind != "unknown" or "status" in observed.value)
+
+
+def _asked_alike(one: ScheduledOperation, other: ScheduledOperation) -> bool:
+    return other.value.f == "capture" and _key(one.value.value) == _key(other.value.value)
+
+
+def _key(asked: object) -> Hashable:
+    value = _mapping(asked)
+    return value["payment"], value["key"]
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _end(operation: Operation) -> float:
+    return _FOR_EVER if operation.returned is None else operation.returned

@@ -1,0 +1,166 @@
+"""What can be asked of a service, and what can be seen of it: of one of others, less than everything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from payments_model import MAX_AMOUNT, MAX_STORED_REFUSALS
+from payments_verify.payments.observed.observations import PAYMENT_FIELDS
+
+COMMANDS = frozenset({"create", "authorize", "capture", "fail", "read", "attempts"})
+ATTEMPT_FIELDS = frozenset({"key", "amount", "outcome", "decided_at"})
+MALFORMED_AMOUNTS: tuple[Any, ...] = (0, -1, MAX_AMOUNT + 1, 2**63, True, 1.5, "1", None)
+"""What is no amount."""
+_NO_AMOUNT_HERE = (*MALFORMED_AMOUNTS[:-1], 1e3, 500.0, "500", [500], 2**53 + 1, 2**64 + 500, -500, None)
+"""The same for this repository's service; where a language has one type of numbers, 1e3 is 1000."""
+
+_SHORT_WINDOW = 60_000_000
+_REAL_WINDOW = 3_600_000_000
+"""A window that does not end while a check runs, in µs."""
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What a service has. What it lacks is neither sent nor compared.
+
+    Attributes:
+        commands: the commands that it knows.
+        shown: the commands whose success shows the payment.
+        payment_fields: what is shown of a payment.
+        attempt_fields: what is shown of a stored attempt.
+        as_of: whether an answer that shows a payment says when the service looked.
+        replayed: whether a capture's answer says that it is a repeated one.
+        decided_at: whether a capture's answer says when it was decided.
+        moves_clock: whether the harness moves the service's clock; if not, time is the real one.
+        sweeps: whether the harness can run the sweep, and as often as it likes.
+        expires_within_s: the longest that the service takes to expire by itself what is due; ``None`` where
+            it does not say.
+        chooses_ids: whether the client chooses a payment's id.
+        finds_unknown: whether a capture of a payment that does not exist is sent.
+        reasons: the reasons for which a payment can be failed.
+        malformed: what is no amount, and refused as such.
+        max_amount: the largest amount, in cents.
+        max_window: the longest capture window, in µs.
+        max_stored_refusals: how many refused captures of a payment are stored; ``None`` for any number.
+        keys: a regular expression of the keys that it takes; ``None`` where they are not sent as they are.
+        quotes_keys: whether a key has a second form on the wire, a quoted string.
+        has_windows: whether an authorization says for how long; if not, no window ends.
+        captures_amounts: whether a capture names an amount; if not, it is the authorized one.
+        partial_captures: whether a capture of less than was authorized succeeds; then none is sent.
+        malformed_after_key: whether a key is looked up before the amount is looked at.
+        until: where the instants end that it can hold, in µs; ``None`` if they do not.
+        keys_of_account: whether a key that one payment has used is another request for all others.
+        creates_authorized: whether a creation authorizes, too; then there is no other way to.
+        fails_pending: whether a payment can be failed before it is authorized.
+    """
+
+    commands: frozenset[str] = COMMANDS
+    shown: frozenset[str] = COMMANDS - {"capture", "attempts"}
+    payment_fields: frozenset[str] = frozenset(PAYMENT_FIELDS)
+    attempt_fields: frozenset[str] = ATTEMPT_FIELDS
+    as_of: bool = True
+    replayed: bool = True
+    decided_at: bool = True
+    moves_clock: bool = True
+    sweeps: bool = True
+    expires_within_s: float | None = None
+    chooses_ids: bool = True
+    finds_unknown: bool = True
+    reasons: tuple[str, ...] = ("declined", "voided")
+    malformed: tuple[Any, ...] = _NO_AMOUNT_HERE
+    max_amount: int = MAX_AMOUNT
+    max_window: int = 2_678_400_000_000
+    max_stored_refusals: int | None = MAX_STORED_REFUSALS
+    keys: str | None = "[ -~]{1,255}"
+    quotes_keys: bool = True
+    has_windows: bool = True
+    captures_amounts: bool = True
+    partial_captures: bool = False
+    malformed_after_key: bool = False
+    until: int | None = None
+    keys_of_account: bool = False
+    creates_authorized: bool = False
+    fails_pending: bool = False
+
+    @property
+    def dates_authorizations(self) -> bool:
+        """Whether it can be seen when a payment was authorized."""
+        return bool(self.payment_fields & {"authorized_at", "capture_expires_at"})
+
+    @property
+    def looks(self) -> tuple[str, ...]:
+        """The commands that show a payment and change nothing."""
+        return tuple(f for f in ("read", "attempts") if f in self.commands)
+
+    def window(self, window: int) -> int:
+        """The window to ask for instead of this one, in µs: allowed, and none that ends by itself."""
+        return min(window if self.moves_clock else max(window, _REAL_WINDOW), self.max_window)
+
+    def reason(self, reason: str) -> str:
+        """The reason to give instead of this one."""
+        return reason if reason in self.reasons else self.reasons[0]
+
+    def asked(self, f: str, value: Mapping[str, Any]) -> dict[str, Any]:
+        """What a command of this service is asked, beside what the model's has."""
+        asked = dict(value)
+        if f == "fail" and self.fails_pending:
+            asked["from_pending"] = True
+        if f == "create" and self.creates_authorized:
+            asked.setdefault("window", self.window(_SHORT_WINDOW))
+        return asked
+
+    def opening(self, payment: str, amount: int, window: int) -> list[tuple[str, dict[str, Any]]]:
+        """The commands that create a payment and authorize it, and what each is asked."""
+        if self.creates_authorized:
+            return [("create", {"payment": payment, "amount": amount, "window": window})]
+        return [
+            ("create", {"payment": payment, "amount": amount}),
+            ("authorize", {"payment": payment, "window": window}),
+        ]
+
+    def another_amount(self, amount: int) -> int:
+        """An amount that is refused where this one is authorized, or the same if there is none."""
+        if amount < self.max_amount:
+            return amount + 1
+        return amount if self.partial_captures else 1
+
+    def takes_key(self, key: str) -> bool:
+        """Whether the service takes this as a key."""
+        return self.keys is None or re.fullmatch(self.keys, key) is not None
+
+    def is_malformed(self, amount: object) -> bool:
+        """Whether the service refuses this as no amount; ``True`` is not 1 here."""
+        return any(type(each) is type(amount) and each == amount for each in self.malformed)
+
+    def visible(self, f: str, answer: Mapping[str, Any]) -> dict[str, Any]:
+        """The part of an answer that is compared with the model's.
+
+        Instants are compared where the harness moves the clock: only then it knows them.
+        """
+        seen = dict(answer)
+        kept = {"replayed": self.replayed, "decided_at": self.decided_at and self.moves_clock}
+        for name in (name for name, wanted in kept.items() if not wanted):
+            seen.pop(name, None)
+        if f not in self.shown or not (self.as_of and self.moves_clock):
+            seen.pop("as_of", None)
+        if f not in self.shown:
+            seen.pop("payment", None)
+        elif "payment" in seen:
+            seen["payment"] = self._compared(seen["payment"], self.payment_fields)
+        if "attempts" in seen:
+            seen["attempts"] = [self._compared(each, self.attempt_fields) for each in seen["attempts"]]
+        return seen
+
+    def _compared(self, fields: Mapping[str, Any], shown: frozenset[str]) -> dict[str, Any]:
+        return {
+            name: value
+            for name, value in fields.items()
+            if name in shown and (self.moves_clock or not name.endswith("_at"))
+        }
+
+
+EVERYTHING = Traits()
+"""What this repository's service has, and a service that its HTTP interface was copied from."""

@@ -1,0 +1,290 @@
+"""Capture windows: the last instant, the end, what the sweep makes of it, and captures that race with it.
+
+Where the harness moves the clock, at the µs. Where it does not, by waiting, with what holds whatever the
+service's clock shows: less than a window has passed since before the authorization was sent, or more than a
+window since it was answered. A service may then have expired the payment by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import uuid4
+
+from payments_verify.payments.inputs.classes import EPOCH
+from payments_verify.payments.observed.http_steps import (
+    HttpRun,
+    HttpStep,
+    clock_step,
+    step_of,
+    unreadable_step,
+)
+from payments_verify.payments.observed.observations import (
+    Invocation,
+    Observation,
+    UnreadableAnswerError,
+    outcomes_in,
+)
+from payments_verify.payments.service.under_test import ServiceUnderTest, SweepError, UnansweredError
+from payments_verify.payments.specification.oracle import MismatchError
+
+_SECOND = 1_000_000
+_AMOUNT = 500
+_TRIES = 5
+_MARGIN_S = 0.05
+_SWEEP_MARGIN_S = 1.0
+_AT_ONCE = 12
+_AROUND_S = 0.3
+_LOCKED_S = 0.5
+_OPENED = {"create": ("created", "a creation"), "authorize": ("authorized", "an authorization")}
+WAITED_WINDOW_S = 2
+"""The windows that are waited for, in seconds."""
+
+
+async def check_windows(system: ServiceUnderTest) -> int:
+    """Check the window's two sides, and the sweep; how many answers were compared.
+
+    Raises:
+        MismatchError: an answer is another than the model's.
+        UnansweredError: there is none.
+        TimeoutError: the service was too slow for a window to be open when it was asked.
+    """
+    checker = _Windows(system)
+    await checker.inside()
+    if not system.traits.has_windows:
+        return checker.compared
+    await checker.after_the_end()
+    if system.sweep_batch is not None:
+        await checker.swept()
+    if system.traits.expires_within_s is not None:
+        await checker.expired(system.traits.expires_within_s)
+    return checker.compared
+
+
+async def check_windows_at_once(system: ServiceUnderTest, seed: int) -> int:
+    """Check, by waiting, captures that race with the end of a window; how many answers were compared.
+
+    One of the payments is locked over the end, where the harness can: what waits for a lock decides after it.
+
+    Args:
+        system: the service.
+        seed: draws when each capture is sent.
+
+    Raises:
+        MismatchError: an answer is another than the model's.
+        UnansweredError: there is none.
+    """
+    checker = _Windows(system)
+    if not system.traits.has_windows:
+        await checker.inside()
+        return checker.compared
+    rng = random.Random(seed)  # noqa: S311 - draws a workload, keeps no secret
+    racing = [checker.race(rng.uniform(-_AROUND_S, _AROUND_S)) for _ in range(_AT_ONCE)]
+    await asyncio.gather(*racing, *([] if system.open_row_holder is None else [checker.locked()]))
+    return checker.compared
+
+
+@dataclass(frozen=True)
+class _Window:
+    """A payment's window as it can be known from outside.
+
+    Attributes:
+        payment: the payment.
+        ends: when, on a clock that the harness moves, in µs.
+        asked: when the authorization was sent, on this process's clock, in seconds.
+        answered: when it was answered, likewise.
+    """
+
+    payment: str
+    ends: int
+    asked: float
+    answered: float
+
+    @property
+    def is_open(self) -> bool:
+        """Certainly: not even since the authorization was sent has it passed."""
+        return time.monotonic() < self.asked + WAITED_WINDOW_S
+
+    @property
+    def is_over(self) -> bool:
+        """Certainly: it has passed since the authorization was answered."""
+        return time.monotonic() > self.answered + WAITED_WINDOW_S
+
+
+class _Windows:
+    def __init__(self, system: ServiceUnderTest) -> None:
+        self.compared = 0
+        self._system = system
+        self._traits = system.traits
+        self._now = EPOCH
+        self._sent: list[tuple[Mapping[str, Any], str, HttpStep]] = []
+
+    async def inside(self) -> None:
+        """A capture before the end succeeds: in the last µs where the clock can be moved."""
+        for _ in range(_TRIES):
+            window = await self._authorized()
+            if self._traits.moves_clock:
+                await self._set_clock(window.ends - 1)
+            answer = await self._send("capture", window.payment, "captured", key="inside", amount=_AMOUNT)
+            if self._traits.moves_clock or window.is_open:
+                self._require(answer, "captured", "a capture before the end of the window")
+                return
+        raise TimeoutError(f"the service was not asked within {WAITED_WINDOW_S} s of an authorization")
+
+    async def after_the_end(self) -> None:
+        """A capture at the end, or after it, is refused, and its key stays refused."""
+        window = await self._authorized()
+        await self._reach_the_end(window)
+        for which in ("the first", "a repeated"):
+            answer = await self._send(
+                "capture", window.payment, "window_expired", key="after", amount=_AMOUNT
+            )
+            await self._require_over(answer, window, f"{which} capture after the end of the window")
+
+    async def swept(self) -> None:
+        """A sweep leaves an open payment, and expires it at its end."""
+        window = await self._authorized()
+        if self._traits.moves_clock:
+            await self._set_clock(window.ends - 1)
+        await self._sweep()
+        seen = await self._send("read", window.payment)
+        if self._traits.moves_clock or window.is_open:
+            self._require_state(seen, "authorized", "a sweep before the end of the window")
+        await self._reach_the_end(window)
+        await self._sweep()
+        seen = await self._send("read", window.payment)
+        self._require_state(seen, "failed", "a sweep after the end of the window")
+        answer = await self._send("capture", window.payment, "payment_failed", key="swept", amount=_AMOUNT)
+        self._require(answer, "payment_failed", "a capture of an expired payment")
+
+    async def expired(self, within_s: float) -> None:
+        """The service expires by itself what is due, as late as it says, and nothing before it is due."""
+        window = await self._authorized()
+        await self._reach_the_end(window, after_s=-2 * _MARGIN_S)
+        seen = await self._send("read", window.payment)
+        if window.is_open:
+            self._require_state(seen, "authorized", "before the end of the window")
+        await self._reach_the_end(window, after_s=within_s + _SWEEP_MARGIN_S)
+        seen = await self._send("read", window.payment)
+        self._require_state(seen, "failed", f"{within_s:g} s (sweep.within) after the end of the window")
+        answer = await self._send("capture", window.payment, "payment_failed", key="expired", amount=_AMOUNT)
+        self._require(answer, "payment_failed", "a capture of a payment that the service has expired")
+
+    async def race(self, offset_s: float) -> None:
+        """A capture that is sent so long after the end of the window, by the answer to the authorization."""
+        window = await self._authorized()
+        await asyncio.sleep(window.answered + WAITED_WINDOW_S + offset_s - time.monotonic())
+        was_over = window.is_over
+        answer = await self._send("capture", window.payment, key="race", amount=_AMOUNT)
+        if was_over:
+            await self._require_over(answer, window, "a capture after the end of the window")
+        elif window.is_open:
+            self._require(answer, "captured", "a capture before the end of the window")
+
+    async def locked(self) -> None:
+        """A capture that waits for a lock until the window has ended is decided then."""
+        window = await self._authorized()
+        await asyncio.sleep(window.asked + WAITED_WINDOW_S - _LOCKED_S - time.monotonic())
+        async with self._system.row_held(window.payment):
+            capture = self._send("capture", window.payment, key="locked", amount=_AMOUNT)
+            waiting = asyncio.create_task(capture)
+            await self._reach_the_end(window)
+            has_waited = not waiting.done()
+        answer = await waiting
+        self.compared += 1
+        if has_waited and "captured" in outcomes_in(answer):
+            told = "a capture waited for the payment's lock until the window had ended, and succeeded"
+            raise self._mismatch(answer, {"outcome": "window_expired"}, f"{told}: {dict(answer)}")
+
+    async def _authorized(self) -> _Window:
+        payment = str(uuid4())
+        await self._set_clock(self._now)
+        answer: Mapping[str, Any] = {}
+        for f, arguments in self._traits.opening(payment, _AMOUNT, WAITED_WINDOW_S * _SECOND):
+            asked = time.monotonic()
+            answer = await self._send(f, **arguments)
+            self._require(answer, *_OPENED[f])
+        view = answer.get("payment", {})
+        if {"authorized_at", "capture_expires_at"} <= view.keys():
+            length = view["capture_expires_at"] - view["authorized_at"]
+            if length != WAITED_WINDOW_S * _SECOND:
+                raise MismatchError(f"a window of {WAITED_WINDOW_S} s was asked for; it has {length} µs")
+        return _Window(payment, self._now + WAITED_WINDOW_S * _SECOND, asked, time.monotonic())
+
+    async def _reach_the_end(self, window: _Window, after_s: float = 0.0) -> None:
+        if self._traits.moves_clock:
+            await self._set_clock(window.ends)
+        else:
+            await asyncio.sleep(window.answered + WAITED_WINDOW_S + _MARGIN_S + after_s - time.monotonic())
+
+    async def _set_clock(self, now: int) -> None:
+        self._now = now
+        await self._system.set_clock(now)
+        if self._traits.moves_clock:
+            self._sent.append(({}, "clock", clock_step(now)))
+
+    async def _send(
+        self,
+        f: str,
+        payment: str,
+        model: str = "",
+        **arguments: Any,  # noqa: ANN401
+    ) -> Mapping[str, Any]:
+        """Send it; where there is no answer, the one that the model gives is told."""
+        invocation = Invocation(f, {"payment": payment, **arguments})
+        try:
+            observed = await self._system.clients[0].send(invocation)
+        except UnreadableAnswerError as error:
+            seen: Mapping[str, Any] = {}
+            self._sent.append((seen, f, unreadable_step("client", invocation, error)))
+            raise self._mismatch(seen, {"outcome": model}, str(error)) from None
+        self._sent.append((observed.value, f, step_of("client", invocation, observed)))
+        what = f"{f} {dict(invocation.value)}" + (f" (the model answers {model})" if model else "")
+        try:
+            await self._system.require_answered(what, observed)
+        except UnansweredError as unanswered:
+            unanswered.http = self._http(observed.value, {"outcome": model})
+            raise
+        return observed.value
+
+    async def _sweep(self) -> None:
+        try:
+            self._sent.append(({}, "sweep", HttpStep("sweep", "runs", exchanges=await self._system.sweep())))
+        except SweepError as error:
+            if await self._system.end() is None:
+                raise
+            await self._system.require_answered("a sweep", Observation("unknown", {"error": f"{error}"}))
+
+    def _require(self, answer: Mapping[str, Any], outcome: str, what: str) -> None:
+        self.compared += 1
+        if outcome not in outcomes_in(answer):
+            told = f"{what}: the model answers {outcome}, the service {dict(answer)}"
+            raise self._mismatch(answer, {"outcome": outcome}, told)
+
+    async def _require_over(self, answer: Mapping[str, Any], window: _Window, what: str) -> None:
+        if not self._traits.moves_clock and "payment_failed" in outcomes_in(answer):
+            seen = await self._send("read", window.payment)
+            self._require_state(seen, "failed", f"{what} was answered payment_failed")
+        else:
+            self._require(answer, "window_expired", what)
+
+    def _require_state(self, seen: Mapping[str, Any], state: str, what: str) -> None:
+        self.compared += 1
+        if seen.get("payment", {}).get("state") != state:
+            told = f"{what}: the payment has to be {state}, and a read shows {dict(seen)}"
+            raise self._mismatch(seen, {"outcome": "read", "payment": {"state": state}}, told)
+
+    def _mismatch(self, answer: Mapping[str, Any], expected: Mapping[str, Any], told: str) -> MismatchError:
+        return MismatchError(told, http=self._http(answer, expected))
+
+    def _http(self, answer: Mapping[str, Any], expected: Mapping[str, Any]) -> HttpRun:
+        """What was asked of the payment up to a wrong answer."""
+        place = next(place for place, (seen, _, _) in enumerate(self._sent) if seen is answer)
+        _, f, wrong = self._sent[place]
+        wrong = replace(wrong, is_wrong=True, expected=self._system.expected_http(f, expected))
+        before = [step for _, _, step in self._sent[:place] if step.payment in ("", wrong.payment)]
+        return HttpRun((*before, wrong), self._system.secrets)

@@ -1,0 +1,189 @@
+"""The service that is examined: one type, whatever it is made of and wherever it runs.
+
+`payments_verify.systems` has the ways to make one. Each is an asynchronous context manager that opens what
+the service needs, and closes it. So the pool, the gate, the monitor and the sessions of clock and sweep have
+one owner: who opened the service. Whoever is given a service closes nothing of it, but for the row holders
+that it opens itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from textwrap import indent
+from typing import Any, Protocol, TypeAlias
+
+from payments_verify.payments.observed.http_steps import Expected, HttpRun
+from payments_verify.payments.observed.observations import Observation, Sender
+from payments_verify.payments.observed.traits import EVERYTHING, Traits
+from payments_verify.payments.service.row_holders import RowHolder
+from pgweave.scheduler import GatedDatabase, Limits
+from pgweave.service.end import End
+from pgweave.service.exchange import HttpExchange, exchanges_kept
+from pgweave.visible import without_passwords
+
+NO_ANSWER = "definite answer"
+"""Stands in what is told of a request that was answered by nothing, by a 5xx, or by what cannot be read."""
+
+
+class SweepError(RuntimeError):
+    """The sweep of somebody else's service cannot be run as the harness was told; the message says how."""
+
+
+class UnansweredError(RuntimeError):
+    """A request has no definite answer; the message says which, and what was heard.
+
+    Attributes:
+        http: what was asked up to there, as HTTP, where that was kept.
+    """
+
+    http = HttpRun()
+
+
+class EndedError(UnansweredError):
+    """It has none because the service has ended.
+
+    Attributes:
+        end: how.
+    """
+
+    def __init__(self, asked: str, end: End) -> None:
+        self.end = end
+        super().__init__(f"{asked} got no {NO_ANSWER}: {end}")
+
+
+async def goes_on() -> End | None:
+    """The end of a service of which the harness does not see whether it has ended: none."""
+    return None
+
+
+def prints_nothing() -> str:
+    """What a service has printed that the harness does not see."""
+    return ""
+
+
+def with_output(told: str, printed: str) -> str:
+    """What was wrong, with what the service itself said where it gave no definite answer: that hides why."""
+    if NO_ANSWER not in told or not printed.strip():
+        return told
+    return (
+        f"{told}\n\nthe last that the service printed:\n{indent(without_passwords(printed.rstrip()), '  ')}"
+    )
+
+
+class Surface(Protocol):
+    """What a service shows beside the outcomes of commands. Nothing is under way when it is asked.
+
+    A complaint begins with the invariant that is broken, and a colon.
+    """
+
+    async def counters(self) -> str | None:
+        """How its counters differ from what was answered."""
+
+    async def lists(self, payments: Collection[str], /) -> str | None:
+        """How its lists differ from these payments."""
+
+    async def expiry(self, set_clock: Callable[[int], Awaitable[object]], within_s: float, /) -> str | None:
+        """What keeps a due payment from expiring by itself within so many seconds."""
+
+    async def race(self) -> str | None:
+        """What goes wrong in its lists while others create payments and move them."""
+
+
+OpenRowHolder: TypeAlias = Callable[[], AbstractAsyncContextManager[RowHolder]]
+
+
+@dataclass(frozen=True)
+class ServiceUnderTest:
+    """A running service, and what the harness can do with it.
+
+    Attributes:
+        name: what it is, for people.
+        clients: one for each process that serves.
+        set_clock: sets the clock by which it decides, in µs UTC; the clock then stands still.
+        sweep_batch: expires some of the payments that are due, and says how many; 0 where nobody counts them.
+            ``None`` where the harness cannot run the sweep.
+        open_row_holder: opens a session outside the service that takes a payment's lock; ``None`` where the
+            harness cannot.
+        database: the gate in front of its database, where its statements appear as steps, if there is one.
+        limits: how long a run waits for a step.
+        traits: what can be asked of it, and seen.
+        id_of: the id that it has given a payment, where the client does not choose it.
+        is_new: whether nothing was asked of it before it was opened.
+        end: how it has ended, if it has; asked when a request got no answer at all.
+        printed: the end of its own output; empty where the harness does not have it.
+        expected_http: the HTTP answer that stands for what the model answers to a command.
+        secrets: values in its requests that are not shown, and the environment's variable that has each.
+        surface: what it shows beside outcomes; ``None`` where the harness does not know.
+    """
+
+    name: str
+    clients: tuple[Sender, ...]
+    set_clock: Callable[[int], Coroutine[Any, Any, object]]
+    sweep_batch: Callable[[], Coroutine[Any, Any, int]] | None = None
+    open_row_holder: OpenRowHolder | None = None
+    database: GatedDatabase | None = None
+    limits: Limits = field(default_factory=Limits)
+    traits: Traits = EVERYTHING
+    id_of: Callable[[str], str] = str
+    is_new: bool = False
+    end: Callable[[], Coroutine[Any, Any, End | None]] = goes_on
+    printed: Callable[[], str] = prints_nothing
+    expected_http: Expected = lambda _f, _answer: ""
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    surface: Surface | None = None
+
+    @property
+    def client(self) -> Sender:
+        """A client of its first process."""
+        return self.clients[0]
+
+    async def complaint_beside(self, payments: Collection[str]) -> str | None:
+        """What is wrong with what it shows of these payments beside outcomes, if anything is."""
+        if self.surface is None:
+            return None
+        return await self.surface.lists(payments) or await self.surface.counters()
+
+    async def sweep(self) -> tuple[HttpExchange, ...]:
+        """Expire every payment that is due and not locked; the HTTP by which that was asked, if it was.
+
+        Raises:
+            SweepError: the sweep did not run.
+        """
+        assert self.sweep_batch is not None
+        with exchanges_kept() as kept:
+            while await self.sweep_batch():
+                pass
+        return tuple(kept)
+
+    @asynccontextmanager
+    async def row_held(self, payment: str) -> AsyncIterator[None]:
+        """Hold a payment's lock from outside the service, and give it back with nothing changed."""
+        assert self.open_row_holder is not None
+        async with self.open_row_holder() as holder:
+            await holder.lock(payment)
+            yield
+            await holder.roll_back()
+
+    async def require_answered(self, asked: str, observed: Observation) -> None:
+        """Require that a request has a definite answer.
+
+        Args:
+            asked: the request, for people.
+            observed: what was heard.
+
+        Raises:
+            UnansweredError: it has none.
+            EndedError: the service has ended.
+        """
+        if observed.kind != "unknown":
+            return
+        end = await self.end() if "status" not in observed.value else None
+        if end is not None:
+            raise EndedError(asked, end)
+        raise UnansweredError(f"{asked} got no {NO_ANSWER}: {dict(observed.value)}")
+
+
+OpenService: TypeAlias = Callable[[], AbstractAsyncContextManager[ServiceUnderTest]]
+"""Opens a service, each time anew: what is opened twice has been restarted."""

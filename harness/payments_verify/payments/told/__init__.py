@@ -1,0 +1,1 @@
+"""What went wrong, as it is told: drawings, and requests for a shell."""

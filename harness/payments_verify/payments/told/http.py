@@ -1,0 +1,158 @@
+"""What went wrong, told as HTTP: lines for a shell, plain data, and a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from payments_verify.payments.observed.http_steps import HttpRun, HttpStep
+from payments_verify.payments.told.drawings import Drawing, schedule
+from pgweave.service.curl import CurlWriter
+from pgweave.service.exchange import HttpExchange
+from pgweave.timeline.model import Lane, Timeline, TimelineOperation, TimelineStep
+from pgweave.visible import clipped, one_line
+
+_ANSWER_LENGTH = 400
+
+
+def with_http(told: str, run: HttpRun) -> str:
+    """What is told of a violation, and below it the requests, if there are any."""
+    return f"{told}\n\n{shell_lines(run)}" if run else told
+
+
+def http_details(run: HttpRun) -> dict[str, Any]:
+    """The requests as part of a check's details; nothing if there are none."""
+    return {"http": as_json(run)} if run else {}
+
+
+def http_drawings(run: HttpRun, title: str) -> tuple[Drawing, ...]:
+    """The requests for a page to draw."""
+    return (schedule(timeline_of_requests(run, title)),) if run else ()
+
+
+def shell_lines(run: HttpRun) -> str:
+    """Lines for bash: each request after a comment that says whose it is, and before its answer.
+
+    Those that overlapped are sent at once.
+    """
+    writer = _writer(run)
+    first = next(each for step in run.steps for each in step.exchanges)
+    races = any(_overlaps(step, run.steps) for step in run.steps if step.exchanges)
+    chance = " What ends with & is sent at once, in an order that is left to chance." if races else ""
+    heading = f"As HTTP, to be pasted into bash; URL is where the service runs.{chance}"
+    lines = [heading, "", f"URL={first.base}"]
+    several = len({step.who for step in run.steps}) > 1
+    under_way, waits = 0.0, False
+    for number, step in enumerate(run.steps, 1):
+        if waits and step.began >= under_way:
+            lines.append("wait")
+            waits = False
+        at_once = _overlaps(step, run.steps)
+        who = f"{step.who}: " if several else ""
+        lines.append(f"# {number}  {who}{one_line(step.asked)}")
+        for exchange in step.exchanges:
+            is_sent_at_once = at_once and not writer.is_named(exchange)
+            lines.append(writer.line(exchange) + (" &" if is_sent_at_once else ""))
+            lines.append(f"#    answered {_hidden(run, _answer(exchange))}")
+            waits |= is_sent_at_once
+            under_way = max(under_way, step.ended)
+        if step.is_wrong:
+            lines.append(f"#  ✗ {f'expected {step.expected}' if step.expected else 'this is what is wrong'}")
+    return "\n".join([*lines, *(["wait"] if waits else [])])
+
+
+def as_json(run: HttpRun) -> list[dict[str, Any]]:
+    """The requests as plain data, with the line that sends each again."""
+    writer = _writer(run)
+    return [
+        {
+            "step": number,
+            "who": step.who,
+            "asked": step.asked,
+            "answered": step.answer,
+            "wrong": step.is_wrong,
+            "expected": step.expected if step.is_wrong else None,
+            "method": exchange.method,
+            "path": _hidden(run, exchange.target),
+            "headers": {name: _hidden(run, _text(value)) for name, value in exchange.headers},
+            "body": _hidden(run, _text(exchange.body)),
+            "status": exchange.status,
+            "answer": _hidden(run, exchange.answer),
+            "curl": writer.line(exchange),
+        }
+        for number, step in enumerate(run.steps, 1)
+        for exchange in step.exchanges
+    ]
+
+
+def _writer(run: HttpRun) -> CurlWriter:
+    return CurlWriter([each for step in run.steps for each in step.exchanges], run.secrets)
+
+
+def _hidden(run: HttpRun, shown: str) -> str:
+    for value, name in run.secrets.items():
+        shown = shown.replace(value, f"${{{name}}}")
+    return shown
+
+
+def _overlaps(step: HttpStep, steps: Sequence[HttpStep]) -> bool:
+    others = (each for each in steps if each is not step and each.exchanges)
+    return any(each.began < step.ended and step.began < each.ended for each in others)
+
+
+def _answer(exchange: HttpExchange) -> str:
+    if exchange.status is None:
+        return "nothing"
+    return f"{exchange.status} {clipped(one_line(exchange.answer), _ANSWER_LENGTH)}".rstrip()
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "backslashreplace")
+
+
+def timeline_of_requests(run: HttpRun, title: str) -> Timeline:
+    """Draw the requests: who asked what, and who overlapped whom.
+
+    Each request is a step of its lane; one that others overlap is two: it is sent, and it is answered.
+    """
+    steps = run.steps
+    names = list(dict.fromkeys(step.who for step in steps))
+    events = sorted(
+        (at, number, which)
+        for number, step in enumerate(steps)
+        for which, at in enumerate((step.began, step.ended))
+        if at < float("inf")
+    )
+    drawn: list[TimelineStep] = []
+    spans: dict[int, list[int]] = {}
+    for place, (_, number, which) in enumerate(events):
+        step, lane = steps[number], names.index(steps[number].who)
+        if which == 1 and events[place - 1][1] == number:
+            drawn[-1] = TimelineStep(lane, _sent(run, step), "other", answer=_heard(step))
+        else:
+            drawn.append(TimelineStep(lane, _heard(step) if which else _sent(run, step), "other"))
+        spans.setdefault(number, []).append(len(drawn) - 1)
+    operations = tuple(
+        TimelineOperation(
+            lane=names.index(step.who),
+            text=step.asked,
+            answer=step.answer,
+            expected=step.expected if step.is_wrong else None,
+            first=spans[number][0],
+            last=spans[number][-1] if step.ended < float("inf") else None,
+            is_violation=step.is_wrong,
+        )
+        for number, step in enumerate(steps)
+    )
+    wrong = [spans[number][-1] for number, step in enumerate(steps) if step.is_wrong]
+    parts_at = wrong[0] if wrong else None
+    return Timeline(title, "", tuple(map(Lane, names)), tuple(drawn), operations, parts_at=parts_at)
+
+
+def _sent(run: HttpRun, step: HttpStep) -> str:
+    requests = (f"{each.method} {_hidden(run, each.target)}" for each in step.exchanges)
+    return "; ".join(requests) or step.asked
+
+
+def _heard(step: HttpStep) -> str:
+    return "; ".join(str(each.status or "no answer") for each in step.exchanges)
