@@ -19,6 +19,7 @@ from pgweave.interleavings.source_dpor import SourceDPOR
 from tests.support.broken_stores import (
     BrokenStore,
     ClockBeforeLock,
+    ComparesMilliseconds,
     KeyBeforeLock,
     LockReleasedBeforeCommit,
     NoLock,
@@ -42,6 +43,7 @@ BROKEN = [
     (PaymentBeforeLock, "different-keys", 3),
     (ClockBeforeLock, "window-closes-behind-lock", 4),
     (ClockBeforeLock, "window-closes-behind-rollback", 4),
+    (ComparesMilliseconds, "capture-and-ticks", 2),
     (SweepWithoutLocks, "capture-and-sweep", 4),
 ]
 

@@ -86,6 +86,19 @@ class ClockBeforeLock(BrokenStore):
             yield Locked(self, self.kept_payments[payment_id], self.find(payment_id, key), now)
 
 
+class _InMilliseconds(int):
+    def __ge__(self, other: int) -> bool:
+        return self // 1_000 >= other // 1_000
+
+
+class ComparesMilliseconds(BrokenStore):
+    @asynccontextmanager
+    async def lock(self, payment_id: UUID, key: IdempotencyKey | None = None) -> AsyncIterator[Any]:
+        async with self._claim(payment_id):
+            payment, now = self.kept_payments[payment_id], _InMilliseconds(self._clock())
+            yield Locked(self, payment, self.find(payment_id, key), now)
+
+
 class SweepWithoutLocks(BrokenStore):
     @asynccontextmanager
     async def lock_due(self, limit: int) -> AsyncIterator[Any]:

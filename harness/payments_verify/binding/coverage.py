@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from payments_verify.binding.requests import WINDOW_UNITS
 from payments_verify.binding.sections import Binding, Sweep
 from payments_verify.binding.values import read_rfc3339
-from payments_verify.payments.inputs.classes import CLOCK_STAYS, left_out
+from payments_verify.payments.inputs.classes import CLOCK_STAYS, WHOLE_SECONDS, left_out
 from payments_verify.payments.observed.observations import PAYMENT_FIELDS
 from payments_verify.payments.observed.traits import ATTEMPT_FIELDS, Traits
 from payments_verify.payments.scenarios.catalogue import (
@@ -55,6 +56,7 @@ def traits_of(binding: Binding, *, moves_clock: bool) -> Traits:
         malformed=binding.malformed_amounts,
         max_amount=binding.limits.max_amount,
         max_window=binding.limits.max_window_seconds * _SECOND,
+        window_unit=WINDOW_UNITS[binding.values.window],
         max_stored_refusals=binding.limits.max_stored_refusals,
         keys=None if binding.key_form is not None else binding.limits.keys,
         has_windows=binding.has_windows,
@@ -88,7 +90,7 @@ def unchecked(binding: Binding, traits: Traits, *, has_database: bool) -> Iterat
         yield "capture.body: that a repeated answer has the same bytes"
     yield from _unchecked_amounts(traits)
     yield from _unchecked_time(binding, traits, has_database=has_database)
-    for why in sorted(set(left_out(traits).values()) - {CLOCK_STAYS}):
+    for why in sorted(set(left_out(traits).values()) - {CLOCK_STAYS, WHOLE_SECONDS}):
         names = ", ".join(name for name, each in left_out(traits).items() if each == why)
         yield f"{why}: classes of inputs that this leaves out: {names}"
 

@@ -22,7 +22,8 @@ from payments_verify.payments.observed.observations import Invocation, Unreadabl
 
 _KEYS = UUID("5f3c1f04-8b0e-4a83-9c5f-9e1f2d6a7b10")
 _PLACEHOLDER = re.compile(r"(\$?)\{(\w+)\}")
-_WINDOW_UNITS = {"seconds": 1_000_000, "milliseconds": 1_000, "microseconds": 1}
+WINDOW_UNITS = {"seconds": 1_000_000, "milliseconds": 1_000, "microseconds": 1}
+"""The units of a window, in µs."""
 _NO_SUCH_ID = 2_000_000_000
 """Where ids begin that no service has given out, and that an integer of 32 bits still holds."""
 
@@ -115,7 +116,7 @@ class RequestWriter:
             case "payment":
                 return self.id_of(value)
             case "window":
-                return value // _WINDOW_UNITS[values.window]
+                return value // WINDOW_UNITS[values.window]
             case "amount" if type(value) is int:
                 return write_amount(value, values)
             case "reason":

@@ -27,6 +27,7 @@ from payments_verify.payments.inputs.classes import (
     AMOUNTS,
     INSTANTS,
     LONG_LIST,
+    WHOLE_SECONDS,
     left_out,
 )
 from payments_verify.payments.inputs.coverage import in_another_time_zone
@@ -233,9 +234,23 @@ def test_a_long_list_is_compared_to_its_end() -> None:
 def test_each_class_is_reached_and_counted() -> None:
     result = machine_check("right", in_memory, examples=1, steps=1, seed=1)
     assert result.verdict == "holds"
-    assert list(result.details["inputs"]["reached"]) == list(ALL_CLASSES)
+    out = {"windows: no whole seconds": WHOLE_SECONDS}
+    assert list(result.details["inputs"]["reached"]) == [name for name in ALL_CLASSES if name not in out]
     assert min(result.details["inputs"]["reached"].values()) > 0
-    assert result.details["inputs"]["left_out"] == {}
+    assert result.details["inputs"]["left_out"] == out
+
+
+def test_a_service_that_cuts_windows_to_whole_seconds_is_found() -> None:
+    """Over an interface of milliseconds, that is: the one in memory is asked in seconds."""
+
+    @asynccontextmanager
+    async def cutting() -> AsyncIterator[ServiceUnderTest]:
+        async with in_memory() as system:
+            yield replace(system, traits=replace(system.traits, window_unit=1_000))
+
+    result = machine_check("cutting", cutting, examples=1, steps=1, seed=1)
+    assert result.verdict == "violated"
+    assert "'window': 1001000" in (result.counterexample or "")
 
 
 def test_what_no_program_came_to_does_not_hold(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,6 +275,7 @@ def test_what_a_binding_leaves_out_is_named() -> None:
         "keys: differ in character 129": "limits.keys",
         "keys: differ in character 255": "limits.keys",
         "keys: long, differ in the first character": "limits.keys",
+        "windows: no whole seconds": WHOLE_SECONDS,
     }
 
 

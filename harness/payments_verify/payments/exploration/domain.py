@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from payments_verify.payments.inputs.classes import EPOCH
+from payments_verify.payments.inputs.classes import BEGIN
 from payments_verify.payments.races.actors import RacedPayments
 from payments_verify.payments.races.domain import RaceDomain, void
 from payments_verify.payments.races.judge import Violation
@@ -27,7 +27,7 @@ class ScenarioDomain(RaceDomain):
 
     def __init__(self, scenario: Scenario, service: ServiceUnderTest) -> None:
         before = _preparation(scenario)
-        super().__init__(before, scenario.actors, service, start=EPOCH, name=scenario.name)
+        super().__init__(before, scenario.actors, service, start=BEGIN, name=scenario.name)
         self._sweeps = any(isinstance(each, Sweeper) for each in (*scenario.actors, *scenario.further))
 
     async def prepare(self) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from uuid import uuid4
 
 from payments_verify.payments.faults.pool_probe import PoolProbe, comes_true, stops
-from payments_verify.payments.inputs.classes import EPOCH
+from payments_verify.payments.inputs.classes import BEGIN
 from payments_verify.payments.observed.observations import Invocation, Observation
 from payments_verify.payments.races.actors import send
 from payments_verify.payments.races.judge import Violation, check_order
@@ -111,7 +111,7 @@ async def explore_disconnects(
         on_place: is told which place is next.
     """
     walk = _Walk(service, PoolProbe(service), on_place)
-    await service.set_clock(EPOCH)
+    await service.set_clock(BEGIN)
     await walk.probe.measure()
     known = {name: each for name, each in _COMMANDS.items() if walk.knows(*each)}
     last = next(reversed(known), None)
@@ -261,5 +261,5 @@ def _judged(
         ScheduledOperation(0, again.invocation, None, first=0),
         ScheduledOperation(0, again.invocation, again.observation, first=1, last=1, answered=1),
     )
-    judged = check_order(RaceResult((payment,), tuple(before), operations, tuple(after), EPOCH), (0, 1))
+    judged = check_order(RaceResult((payment,), tuple(before), operations, tuple(after), BEGIN), (0, 1))
     return judged.explanation if isinstance(judged, Violation) else None

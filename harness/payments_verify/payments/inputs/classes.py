@@ -13,7 +13,9 @@ from payments_model import MAX_AMOUNT
 from payments_verify.payments.observed.traits import Traits
 
 EPOCH = 1_900_000_000_000_000
-"""Where the database's clock stands when a run begins, in µs (the year 2030)."""
+"""An instant of the year 2030, in µs; a whole second."""
+BEGIN = EPOCH + 123_457
+"""Where the database's clock stands when a run begins: no whole second, nor ms, nor even."""
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
@@ -108,6 +110,7 @@ WINDOWS: Mapping[str, int] = {
     "windows: a day": DAY,
     "windows: 2^31 ms": 2_147_484 * SECOND,
     "windows: the longest": 31 * DAY,
+    "windows: no whole seconds": SECOND + 1_000,
 }
 ODD_MICROSECONDS = "clock: odd µs"
 AUTHORIZED_LATER = "clock: between creation and authorization"
@@ -139,6 +142,7 @@ ALIKE_AMOUNTS: Mapping[str, Sequence[int]] = {
 
 
 CLOCK_STAYS = "the clock cannot be moved"
+WHOLE_SECONDS = "a window is a number of seconds"
 
 
 def left_out(traits: Traits) -> Mapping[str, str]:
@@ -216,5 +220,7 @@ def _left_out(traits: Traits) -> Iterator[tuple[str, str]]:
     if traits.moves_clock:
         longer = (name for name, window in WINDOWS.items() if window > traits.max_window)
         yield from ((name, "limits.max_window_seconds") for name in longer)
+        parts = (name for name, window in WINDOWS.items() if window % traits.window_unit)
+        yield from ((name, WHOLE_SECONDS) for name in parts)
     else:
         yield from ((name, CLOCK_STAYS) for name in _OF_THE_CLOCK)

@@ -44,6 +44,7 @@ class Traits:
         malformed: what is no amount, and refused as such.
         max_amount: the largest amount, in cents.
         max_window: the longest capture window, in µs.
+        window_unit: what a window is a multiple of, in µs.
         max_stored_refusals: how many refused captures of a payment are stored; ``None`` for any number.
         keys: a regular expression of the keys that it takes; ``None`` where they are not sent as they are.
         quotes_keys: whether a key has a second form on the wire, a quoted string.
@@ -73,6 +74,7 @@ class Traits:
     malformed: tuple[Any, ...] = _NO_AMOUNT_HERE
     max_amount: int = MAX_AMOUNT
     max_window: int = 2_678_400_000_000
+    window_unit: int = 1_000_000
     max_stored_refusals: int | None = MAX_STORED_REFUSALS
     keys: str | None = "[ -~]{1,255}"
     quotes_keys: bool = True

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from payments_verify.payments.inputs.classes import DAY, EPOCH
+from payments_verify.payments.inputs.classes import BEGIN, DAY, EPOCH
 from payments_verify.payments.programs.reproduction import Call, Program
 from payments_verify.payments.specification.oracle import MismatchError
 from payments_verify.state_edges import Edge, edge_counts
@@ -63,7 +63,7 @@ class Tally:
     programs: list[list[Call]] = field(default_factory=list)
     smallest_at: int = 0
     told: Program = ()
-    now: int = EPOCH + 1  # no whole second, nor ms
+    now: int = BEGIN
     inputs: Counter[str] = field(default_factory=Counter)
 
     def begin_example(self) -> None:
@@ -78,7 +78,7 @@ class Tally:
         self.program = 0
         self.programs.append([])
         if self.now > _LATEST_BEGIN:
-            self.now = EPOCH
+            self.now = BEGIN
         self.on_example()
 
     def kept(self, mismatch: MismatchError) -> MismatchError:

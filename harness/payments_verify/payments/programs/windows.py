@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
-from payments_verify.payments.inputs.classes import EPOCH
+from payments_verify.payments.inputs.classes import BEGIN
 from payments_verify.payments.observed.http_steps import (
     HttpRun,
     HttpStep,
@@ -120,7 +120,7 @@ class _Windows:
         self.compared = 0
         self._system = system
         self._traits = system.traits
-        self._now = EPOCH
+        self._now = BEGIN
         self._sent: list[tuple[Mapping[str, Any], str, HttpStep]] = []
 
     async def inside(self) -> None:

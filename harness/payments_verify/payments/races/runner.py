@@ -21,7 +21,7 @@ from typing import Literal
 
 import uvloop
 
-from payments_verify.payments.inputs.classes import EPOCH
+from payments_verify.payments.inputs.classes import BEGIN
 from payments_verify.payments.races.domain import RaceDomain, void
 from payments_verify.payments.races.judge import Judge, Violation
 from payments_verify.payments.races.preparation import Before, Wait
@@ -127,7 +127,7 @@ def check_race(
     async def race() -> Violation | Mapping[str, PaymentState]:
         async with open_service() as service:
             runner = RaceRunner(service)
-            execution, judged = await runner.run(before, actors, Follow(tuple(schedule)), EPOCH)
+            execution, judged = await runner.run(before, actors, Follow(tuple(schedule)), BEGIN)
             await void(service, execution.result.payments)
             return judged
 
