@@ -82,6 +82,7 @@ def refuted(*steps: Step, overlapping: int = 0) -> Sequence[Operation]:
         ([first("a", decided_at=END)], "I5"),
         ([first("a", "window_expired", decided_at=END - 1)], "I5"),
         ([clock(1_500), first("a", decided_at=1_400)], "I5"),
+        ([clock(1_500), first("a", "amount_mismatch", decided_at=1_400)], "I5"),
         ([clock(END + 1), capture("a", replayed=False)], "I5"),
         ([read(CAPTURED), read(FAILED)], "I2"),
         ([attempts("a"), read(FAILED)], "I6"),
@@ -103,7 +104,8 @@ def test_a_move_that_nobody_was_told_of() -> None:
     assert invariants_refuted(refuted(BEGUN[0], refusal, read(AUTHORIZED))) == ("I11",)
 
 
-def test_a_lock_that_somebody_held_while_the_window_ended() -> None:
+@pytest.mark.parametrize("outcome", ["captured", "amount_mismatch"])
+def test_a_lock_that_somebody_held_while_the_window_ended(outcome: str) -> None:
     """The capture waits for the lock; what it decides by is no earlier than the clock when it got it."""
     pairing = Pairing()
     for process, (f, value, answer) in enumerate(BEGUN):
@@ -117,7 +119,7 @@ def test_a_lock_that_somebody_held_while_the_window_ended() -> None:
         ("ok", 4, "clock", {"now": END + 1}),
         ("invoke", 2, "unlock", {"payment": "p"}),
         ("ok", 2, "unlock", {}),
-        ("ok", 3, "capture", {"outcome": "captured", "replayed": False, "decided_at": 2_000}),
+        ("ok", 3, "capture", {"outcome": outcome, "replayed": False, "decided_at": 2_000}),
     ]
     for kind, process, f, value in steps:
         pairing.add(Event(kind, process, f, value, None))

@@ -146,15 +146,16 @@ def _differ(one: Operation, other: Operation) -> bool:
 
 
 def _of_the_window(operations: Sequence[Operation]) -> Iterator[str]:
-    """A capture that was decided too late, or at an instant at which it cannot have been."""
+    """A capture that was decided too late, or any at an instant at which it cannot have been."""
     ends = {view["capture_expires_at"] for view in _views(operations) if "capture_expires_at" in view}
     end: int | None = ends.pop() if len(ends) == 1 else None
     for each in _captures(operations):
         decided: int | None = _answer(each).get("decided_at")
-        if _outcome(each) == "captured":
-            earliest, latest = _when(each, operations)
-            too_late = end is not None and (earliest if decided is None else decided) >= end
-            if too_late or (decided is not None and not earliest <= decided <= latest):
+        earliest, latest = _when(each, operations)
+        if decided is not None and not earliest <= decided <= latest:
+            yield "I5"
+        elif _outcome(each) == "captured":
+            if end is not None and (earliest if decided is None else decided) >= end:
                 yield "I5"
         elif _outcome(each) == "window_expired" and decided is not None and end is not None and decided < end:
             yield "I5"
