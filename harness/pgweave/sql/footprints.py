@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from pgweave.gate.wire import Bound
 from pgweave.interleavings.footprint import Access, Lock, Mode, Rows
+from pgweave.sql.advisory import advisory_lock
 from pgweave.sql.catalog import Catalog
 from pgweave.sql.control import Control, StatementKind, classify
 from pgweave.sql.functions import Effects
@@ -24,7 +25,6 @@ CLOCK = Rows("clock")
 READ_CLOCK = Access(Mode.READ, CLOCK)
 """Having asked what time it is."""
 
-_ADVISORY = Access(Mode.LOCK, Rows("advisory locks"), Lock.UPDATE)  # of whatever key: they may be equal
 _READ_SYSTEM = Access(Mode.READ, Rows("system catalogs"))
 _NONE: frozenset[Access] = frozenset()
 _NO_ROWS: frozenset[Rows] = frozenset()
@@ -123,9 +123,12 @@ def _plan(
         raise NotUnderstoodError(f"{parts[0][0].text.upper()} is not supported")
     if controls[0].kind is not StatementKind.QUERY:
         return None
-    plan = plan_statement(Analysis(parts[0], catalog))
+    analysis = Analysis(parts[0], catalog)
+    plan = plan_statement(analysis)
     if plan.end_effects.advisory or (plan.effects.advisory and (plan.reads or plan.locks or plan.writes)):
         raise NotUnderstoodError("it takes advisory locks and touches rows, in whatever order")
+    if plan.effects.advisory:
+        plan.locks.append(advisory_lock(analysis))
     return plan
 
 
@@ -136,7 +139,7 @@ def _filled(sql: str, values: tuple[Bound, ...], catalog: Catalog) -> StatementF
     assert plan is not None
     accesses = {Access(Mode.READ, rows.fill(values)) for rows in plan.reads}
     accesses |= {Access(Mode.LOCK, Rows(sequence), Lock.UPDATE) for sequence in plan.draws}
-    locks = _locks(plan.locks, values) | ({_ADVISORY} if plan.effects.advisory else _NONE)
+    locks = _locks(plan.locks, values)
     writes = frozenset(rows.fill(values) for rows in plan.writes)
     if not locks:
         # A write always keeps away whoever changes the table itself, so it is never a step that does nothing.

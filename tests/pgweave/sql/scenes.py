@@ -75,6 +75,8 @@ ACCOUNTS = Scene(
         ("SELECT * FROM owner, item WHERE owner.id = $1 AND owner_id = owner.id FOR UPDATE OF item", "id"),
         ("SELECT pg_advisory_xact_lock($1)", "id"),
         ("SELECT pg_try_advisory_xact_lock($1)", "id"),
+        ("SELECT pg_advisory_xact_lock_shared(1, hashtext($1))", "email"),
+        ("SELECT pg_try_advisory_xact_lock(1, hashtext($1))", "email"),
         ("UPDATE owner SET n = n + 1 WHERE id = $1", "id"),
         ("UPDATE owner SET n = n + 3 WHERE email = $1 RETURNING id, n", "email"),
         ("UPDATE owner SET email = $1 WHERE id = $2", "email id"),

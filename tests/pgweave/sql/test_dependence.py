@@ -20,6 +20,7 @@ CREATE = numbered(service.INSERT_PAYMENT)
 DUE, LOCK_DUE = numbered(service.FIND_DUE), numbered(service.LOCK_DUE)
 WITHOUT_LOCK = LOCK.replace(" FOR NO KEY UPDATE", "")
 GUARDED = "UPDATE payments SET state = 'captured' WHERE payment_id = $1 AND state = 'authorized'"
+TAKE, TRY = "SELECT pg_advisory_xact_lock", "SELECT pg_try_advisory_xact_lock"
 LOCK_AND_FIND = (
     "WITH payment AS (SELECT * FROM payments WHERE payment_id = $1 FOR NO KEY UPDATE)"
     " SELECT * FROM payment LEFT JOIN capture_attempts AS attempt"
@@ -235,12 +236,40 @@ def test_an_advisory_lock_of_a_transaction_depends_on_others_and_on_ends_that_gi
 ) -> None:
     taken: Call = (f"SELECT {name}(hashtext($1))", ["x"])
     advisory = step(catalog, taken)
-    assert advisory.dependent(step(catalog, ("SELECT pg_advisory_xact_lock(1)", [])))
-    assert advisory.dependent(step(catalog, taken, COMMIT))
-    assert advisory.dependent(step(catalog, taken, ("ROLLBACK", [])))
+    alone: Call = ("SELECT pg_advisory_xact_lock(1)", [])
+    assert advisory.dependent(step(catalog, alone))
+    assert advisory.dependent(step(catalog, alone, COMMIT))
+    assert advisory.dependent(step(catalog, alone, ROLLBACK))
     assert not advisory.dependent(step(catalog, get(ONE)))
     assert not advisory.dependent(step(catalog, lock(ONE), COMMIT))
     assert advisory.dependent(step(catalog, ("SELECT pg_advisory_lock(1)", [])))
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "dependent"),
+    [
+        ((f"{TRY}(hashtext($1))", ["x"]), (f"{TRY}(hashtext($1)) AS taken", ["y"]), False),
+        ((f"{TRY}(hashtextextended($1, 0))", ["x"]), (f"{TAKE}(hashtextextended('y', 0))", []), False),
+        ((f"{TRY}(hashtextextended($1, 0))", ["x"]), (f"{TAKE}(hashtextextended('x', 0))", []), True),
+        ((f"{TAKE}(1)", []), (f"{TAKE}($1)", [2]), False),
+        ((f"{TAKE}(1)", []), (f"{TAKE}($1)", [1]), True),
+        ((f"{TAKE}(1, hashtext($1))", ["x"]), (f"{TAKE}(2, hashtext($1))", ["x"]), False),
+        ((f"{TAKE}(1, hashtext($1))", ["x"]), (f"{TAKE}(1, hashtext($1))", ["y"]), False),
+        ((f"{TAKE}_shared(1)", []), (f"{TRY}_shared(1)", []), False),
+        ((f"{TAKE}_shared(1)", []), (f"{TRY}(1)", []), True),
+        # keys that may be equal: made in different ways, of what may be anything, or cut short
+        ((f"{TAKE}(hashtext($1))", ["x"]), (f"{TAKE}(hashtextextended($1, 0))", ["y"]), True),
+        ((f"{TAKE}(hashtext($1))", ["x"]), (f"{TAKE}(1)", []), True),
+        ((f"{TAKE}(hashtext($1) % 8)", ["x"]), (f"{TAKE}(hashtext($1) % 8)", ["y"]), True),
+        ((f"{TAKE}(hashtextextended('y', $1))", [1]), (f"{TAKE}(hashtextextended('x', $1))", [1]), True),
+        ((f"{TAKE}(1), 1", []), (f"{TAKE}(2), 1", []), True),
+    ],
+)
+def test_advisory_locks_whose_keys_differ_are_independent(
+    catalog: Catalog, mine: Call, theirs: Call, dependent: bool
+) -> None:
+    assert step(catalog, mine).dependent(step(catalog, theirs)) is dependent
+    assert step(catalog, mine, COMMIT).dependent(step(catalog, theirs)) is dependent
 
 
 @pytest.mark.parametrize(
