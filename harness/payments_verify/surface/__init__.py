@@ -1,4 +1,4 @@
-"""What this repository's service shows beside outcomes: headers, problem types, lists, counters.
+"""What this repository's service shows beside outcomes: headers, problem types, rights, lists, counters.
 
 Another service's is not known: its binding says what an answer means, and nothing of the rest.
 """

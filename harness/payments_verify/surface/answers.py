@@ -20,6 +20,10 @@ _ALWAYS = frozenset({"content-type", "content-length", "x-request-id", "x-conten
 _PROBLEM = "application/problem+json"
 _LIST = re.compile(r"/payments(/[^/]+/captures)?(\?.*)?")
 _TITLES: Mapping[str, tuple[int, str]] = {
+    "http_404": (404, "Not Found"),
+    "http_405": (405, "Method Not Allowed"),
+    "body_too_large": (413, "The body is too large"),
+    "unsupported_media_type": (415, "The body must be JSON"),
     "idempotency_key_malformed": (400, "The Idempotency-Key header is malformed"),
     "idempotency_key_missing": (400, "The Idempotency-Key header is missing"),
     "invalid_payment_id": (400, "The payment id is not a UUID"),
@@ -66,7 +70,7 @@ def complaints(method: str, path: str, response: Response) -> Iterator[str]:
     if int(fields.get("content-length", -1)) not in (-1, len(response.content)):
         yield f"content-length is {fields['content-length']}, of {len(response.content)} bytes"
     if response.status_code >= 400:
-        yield from _of_problem(response.status_code, document)
+        yield from complaints_of_problem(response.status_code, document)
 
 
 def _expected(method: str, path: str, status: int, document: Any) -> dict[str, str]:  # noqa: ANN401
@@ -88,7 +92,13 @@ def _expected(method: str, path: str, status: int, document: Any) -> dict[str, s
     return expected
 
 
-def _of_problem(status: int, document: Any) -> Iterator[str]:  # noqa: ANN401
+def complaints_of_problem(status: int, document: Any) -> Iterator[str]:  # noqa: ANN401
+    """What is wrong with a problem document beside its type, if anything is.
+
+    Args:
+        status: of the answer.
+        document: its body.
+    """
     name = str(document.get("type")).removeprefix("/problems/")
     known = _TITLES.get(name)
     if known is None:

@@ -57,6 +57,22 @@ async def wrong_list(http: Http, found: Sequence[Document], payments: Collection
     return f"I8: {'; '.join(wrong)}" if wrong else None
 
 
+async def wrong_attempts(http: Http, payment: str, keys: Sequence[str], limit: int) -> str | None:
+    """How a payment's list of attempts differs from its keys in the order of their decisions."""
+    listed: list[str] = []
+    path = f"/payments/{payment}/captures"
+    after = ""
+    for _ in range(len(keys) // limit + 2):
+        page = await _get(http, f"{path}?limit={limit}{after}")
+        listed += [each["idempotency_key"] for each in page["captures"]]
+        if page["next"] is None:
+            break
+        after = f"&after={page['next']}"
+    if listed == list(keys):
+        return None
+    return f"I3, I6, I8: GET {path}, {limit} a page: decided as {[*keys]}, and listed as {listed}"
+
+
 async def wrong_while_others_write(processes: Sequence[Http], payments: int = 12) -> str | None:
     """What goes wrong in a list that is walked while others create payments, and move them.
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from itertools import cycle
 
 from payments_verify.payments.observed.observations import UnreadableAnswerError
+from payments_verify.surface.contract import broken_contract
 from payments_verify.surface.counters import wrong_counters
-from payments_verify.surface.lists import walk, wrong_list, wrong_while_others_write
+from payments_verify.surface.lists import walk, wrong_attempts, wrong_list, wrong_while_others_write
 from payments_verify.surface.liveness import not_expired, stopped
 from payments_verify.surface.witness import Witness
 
@@ -20,12 +21,16 @@ class OwnSurface:
 
     Args:
         witnesses: of the service's processes.
+        tokens: a token of each scope alone, by the scope's name; none if it asks for no tokens.
     """
 
-    def __init__(self, witnesses: Sequence[Witness]) -> None:
+    def __init__(self, witnesses: Sequence[Witness], tokens: Mapping[str, str] | None = None) -> None:
+        self._tokens = tokens or {}
+        self._keeps_contract = False
         self._witnesses = witnesses
         self._processes = cycle(witnesses)
         self._limits = cycle(_LIMITS)
+        self._limits_of_attempts = cycle(_LIMITS)
         self._after: str | None = None
 
     async def counters(self) -> str | None:
@@ -33,6 +38,18 @@ class OwnSurface:
         for witness in self._witnesses:
             if (wrong := await wrong_counters(witness)) is not None:
                 return wrong
+        return None
+
+    async def contract(self) -> str | None:
+        """What it answers to single requests otherwise than the contract says; ``None`` if nothing.
+
+        Once that was nothing it is not asked again.
+        """
+        if not self._keeps_contract:
+            wrong = await broken_contract(next(self._processes), self._tokens)
+            if wrong is not None:
+                return wrong
+            self._keeps_contract = True
         return None
 
     async def lists(self, payments: Collection[str]) -> str | None:
@@ -45,9 +62,18 @@ class OwnSurface:
             found, self._after = await walk(http, next(self._limits), self._after)
             if not {item["id"] for item in found}.issuperset(payments):
                 found, self._after = await walk(http, _LIMITS[-1])
-            return await wrong_list(http, found, payments)
+            return await wrong_list(http, found, payments) or await self._attempts(http, payments)
         except UnreadableAnswerError as error:
             return f"I8: {error}"
+
+    async def _attempts(self, http: Witness, payments: Collection[str]) -> str | None:
+        """How the lists of attempts differ from what was decided, one after the other."""
+        limit = next(self._limits_of_attempts)
+        for payment in payments:
+            keys = http.keys_of(payment)
+            if keys and (wrong := await wrong_attempts(http, payment, keys, limit)) is not None:
+                return wrong
+        return None
 
     async def expiry(self, set_clock: Callable[[int], Awaitable[object]], within_s: float) -> str | None:
         """What keeps a due payment from expiring by itself; ``None`` if nothing does.

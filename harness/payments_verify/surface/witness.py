@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Awaitable, Iterator, Mapping
+from typing import Any, Protocol
 
 import msgspec
 
 from payments_model import RECORDED
-from payments_verify.binding import Http, Response, outcomes_by_name
+from payments_verify.binding import Response, outcomes_by_name
 from payments_verify.payments.observed.observations import UnreadableAnswerError
 from payments_verify.surface.answers import PER_REQUEST, complaints, fields_of
+from payments_verify.surface.written import Fields
 
 _TEMPLATES = (
     (re.compile(r"/payments"), "/payments"),
@@ -22,10 +23,27 @@ _TEMPLATES = (
     (re.compile(r"/payments/[^/]+/fail"), "/payments/{payment_id}/fail"),
 )
 _RECORDED = frozenset(name for name, outcome in outcomes_by_name().items() if outcome in RECORDED)
-_FAILED = 500
+_NO_TOKEN, _FAILED = 401, 500
 
-FirstAnswers = dict[tuple[str, str], tuple[int, dict[str, str], bytes]]
-"""The first answer under each key of a payment, by path and key: status, header fields, body."""
+
+class Carrier(Protocol):
+    """Carries requests, also those whose fields and body are written already."""
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        /,
+        *,
+        headers: Any,  # noqa: ANN401 - a mapping of texts, or pairs of bytes
+        json: Mapping[str, Any] | None = None,
+        content: bytes | None = None,
+    ) -> Awaitable[Response]:
+        """Send a request; ``httpx.TransportError`` if there is no whole answer."""
+
+
+FirstAnswers = dict[str, dict[str, tuple[int, dict[str, str], bytes]]]
+"""The first answer under each key of a payment, by path, then by key: status, header fields, body."""
 
 
 class Witness:
@@ -42,7 +60,7 @@ class Witness:
         is_whole: whether every request was answered: what a lost one has done is not known.
     """
 
-    def __init__(self, http: Http, first: FirstAnswers | None = None) -> None:
+    def __init__(self, http: Carrier, first: FirstAnswers | None = None) -> None:
         self.http = http
         self._first = {} if first is None else first
         self.requests: Counter[tuple[str, str, str]] = Counter()
@@ -77,6 +95,36 @@ class Witness:
             raise UnreadableAnswerError(f"{method} {path}, {response.status_code}: {'; '.join(wrong)}")
         return response
 
+    def keys_of(self, payment: str) -> list[str]:
+        """The keys under which captures of a payment were decided, in the order of the first answers."""
+        return list(self._first.get(f"/payments/{payment}/captures", ()))
+
+    async def write(
+        self,
+        method: str,
+        path: str,
+        fields: Fields = (),
+        body: bytes | None = None,
+        *,
+        token: bytes | None = None,
+    ) -> Response:
+        """Send a request as it is written, and count its answer.
+
+        Args:
+            method: the method.
+            path: the path, with its query.
+            fields: its header fields, but for those of every request.
+            body: its body.
+            token: what stands in ``Authorization`` in the place of the token of every request.
+        """
+        right: Fields = () if token is None else (("Authorization", token),)
+        headers = [(name.encode(), value) for name, value in (*fields, *right)]
+        answer = await self.http.request(method, path, headers=headers, content=body)
+        route = _route(path)
+        if route is not None and answer.status_code != _NO_TOKEN:  # who has none does not come to the route
+            self.requests[method, route, str(answer.status_code)] += 1
+        return answer
+
     def _of_key(self, path: str, headers: Mapping[str, str], response: Response) -> Iterator[str]:
         """What is wrong with the answer to a capture as the first under its key, or a repeated one."""
         flag = response.headers.get("idempotent-replayed")
@@ -90,7 +138,8 @@ class Witness:
         (self.decided if flag is None else self.repeated)[outcome] += 1
         fields = {name: each for name, each in fields_of(response).items() if name not in PER_REQUEST}
         seen = (response.status_code, fields, response.content)
-        first = self._first.setdefault((path, canonical(headers["Idempotency-Key"])), seen)
+        of_payment = self._first.setdefault(path, {})
+        first = of_payment.setdefault(canonical(headers["Idempotency-Key"]), seen)
         # Of another outcome the model says what is wrong, and of which of the two answers.
         if first != seen and _outcome_in(first[2]) == outcome:
             yield f"under this key the first answer was {_shown(first)}, and now it is {_shown(seen)}"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from payments_core.application.ports import PaymentStore
 from payments_core.domain.values import MAX_STORED_REFUSALS
 from payments_core.entrypoints import tokens
@@ -14,6 +17,30 @@ from payments_verify.surface import FirstAnswers, Witness
 from payments_verify.systems.asgi import ApplicationClient
 
 
+@dataclass(frozen=True)
+class OwnTokens:
+    """Tokens that a service is made with.
+
+    Attributes:
+        own: the one that its requests have, which allows everything.
+        of_scope: one of each scope alone, by the scope's name.
+        accepted: the hashes of all, as the service is given them.
+    """
+
+    own: str
+    of_scope: Mapping[str, str]
+    accepted: str
+
+    @classmethod
+    def make(cls) -> OwnTokens:
+        """Tokens that nobody has had."""
+        own, digest = tokens.make()
+        scopes = {scope: tokens.make() for scope in tokens.TokenScope}
+        entries = [tokens.entry(hashed, [scope]) for scope, (_, hashed) in scopes.items()]
+        of_scope = {scope.value: token for scope, (token, _) in scopes.items()}
+        return cls(own, of_scope, ",".join([digest, *entries]))
+
+
 def application_client(store: PaymentStore, max_stored_refusals: int = MAX_STORED_REFUSALS) -> BoundClient:
     """A client of the application over ``store``, with a token that it accepts."""
     return own_client(witnessed(store, max_stored_refusals))
@@ -23,10 +50,11 @@ def witnessed(
     store: PaymentStore,
     max_stored_refusals: int = MAX_STORED_REFUSALS,
     first: FirstAnswers | None = None,
+    made_tokens: OwnTokens | None = None,
 ) -> Witness:
-    """The application over ``store`` as a process of its own, with a token, and its witness."""
-    token, digest = tokens.make()
+    """The application over ``store`` as a process of its own, with tokens, and its witness."""
+    made_tokens = made_tokens or OwnTokens.make()
     metrics = Metrics()
-    made = create_app(store, routes=[exposition(metrics)], max_stored_refusals=max_stored_refusals)
-    app = guarded(made, Settings(tokens=digest, tokens_file=None), metrics)
-    return Witness(ApplicationClient(app, {"Authorization": f"Bearer {token}"}), first)
+    app = create_app(store, routes=[exposition(metrics)], max_stored_refusals=max_stored_refusals)
+    served = guarded(app, Settings(tokens=made_tokens.accepted, tokens_file=None), metrics)
+    return Witness(ApplicationClient(served, {"Authorization": f"Bearer {made_tokens.own}"}), first)

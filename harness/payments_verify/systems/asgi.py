@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,26 +45,44 @@ class ApplicationClient:
         self._spaced: set[str] = set()
 
     async def request(
-        self, method: str, path: str, /, *, headers: Mapping[str, str], json: Mapping[str, Any] | None
+        self,
+        method: str,
+        path: str,
+        /,
+        *,
+        headers: Mapping[str, str] | Sequence[tuple[bytes, bytes]],
+        json: Mapping[str, Any] | None = None,
+        content: bytes | None = None,
     ) -> ApplicationResponse:
         """Send a request and collect the response.
+
+        Args:
+            method: the method.
+            path: the path, with its query.
+            headers: beside those of every request, in whose place those of the same name are.
+            json: the body, to be written.
+            content: the body, as it is; its type is for the fields to say.
 
         Raises:
             httpx.RemoteProtocolError: the application ended without a response.
         """
-        call = _Call(b"" if json is None else self._encoded(path, json))
+        fields = list(_fields(headers))
+        call = _Call(content or b"")
+        if json is not None:
+            call.body = self._encoded(path, json)
+            fields.append((b"content-type", b"application/json"))
+        given = {name for name, _ in fields}
+        fields = [*(each for each in _fields(self.headers) if each[0] not in given), *fields]
         error: Exception | None = None
         try:
-            await self.app(
-                _scope(method, path, self.headers | dict(headers), call.body), call.receive, call.send
-            )
+            await self.app(_scope(method, path, fields, call.body), call.receive, call.send)
         except Exception as raised:  # noqa: BLE001 - a server too lives on when a request fails
             error = raised
         if call.status is None:
             raise httpx.RemoteProtocolError("the application ended without a response") from error
         named: dict[str, str] = {}
-        for field, given in call.headers:
-            name, value = field.decode("latin-1"), given.decode("latin-1")
+        for field, shown in call.headers:
+            name, value = field.decode("latin-1"), shown.decode("latin-1")
             named[name] = f"{named[name]}, {value}" if name in named else value
         return ApplicationResponse(call.status, named, bytes(call.content))
 
@@ -96,11 +114,18 @@ class _Call:
             self.content += message.get("body", b"")
 
 
-def _scope(method: str, path: str, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+def _fields(
+    headers: Mapping[str, str] | Sequence[tuple[bytes, bytes]],
+) -> Iterator[tuple[bytes, bytes]]:
+    if isinstance(headers, Mapping):
+        headers = [(name.encode(), value.encode()) for name, value in headers.items()]
+    yield from ((name.lower(), value) for name, value in headers)
+
+
+def _scope(method: str, path: str, raw: list[tuple[bytes, bytes]], body: bytes) -> dict[str, Any]:
     path, _, query = path.partition("?")
-    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     if body:
-        raw += [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        raw = [*raw, (b"content-length", str(len(body)).encode())]
     return {
         "type": "http",
         "asgi": {"version": "3.0"},

@@ -17,7 +17,7 @@ from payments_verify.payments.observed.traits import EVERYTHING
 from payments_verify.payments.service.row_holders import SqlRowHolder
 from payments_verify.payments.service.under_test import ServiceUnderTest
 from payments_verify.surface import FirstAnswers, OwnSurface
-from payments_verify.systems.application import witnessed
+from payments_verify.systems.application import OwnTokens, witnessed
 from payments_verify.systems.logs import only_errors_logged
 from payments_verify.systems.memory_store import InMemoryPaymentStore
 from pgweave.clock import DatabaseClock
@@ -36,7 +36,8 @@ async def in_memory(max_stored_refusals: int = MAX_STORED_REFUSALS) -> AsyncIter
     store = InMemoryPaymentStore(lambda: instant[0])
     with only_errors_logged():
         answers: FirstAnswers = {}
-        witnesses = [witnessed(store, max_stored_refusals, answers) for _ in range(2)]
+        made = OwnTokens.make()
+        witnesses = [witnessed(store, max_stored_refusals, answers, made) for _ in range(2)]
         yield ServiceUnderTest(
             "in memory",
             tuple(map(own_client, witnesses)),
@@ -44,7 +45,7 @@ async def in_memory(max_stored_refusals: int = MAX_STORED_REFUSALS) -> AsyncIter
             partial(expire_batch, store),
             traits=replace(EVERYTHING, max_stored_refusals=max_stored_refusals),
             is_new=True,
-            surface=OwnSurface(witnesses),
+            surface=OwnSurface(witnesses, made.of_scope),
         )
 
 
@@ -69,7 +70,8 @@ async def in_process(
             # Two that share nothing but the database, as two processes do: each sees what the other leaves.
             stores = [postgres_store(pool) for pool in (first, second)]
             answers: FirstAnswers = {}
-            witnesses = [witnessed(store, max_stored_refusals, answers) for store in stores]
+            made = OwnTokens.make()
+            witnesses = [witnessed(store, max_stored_refusals, answers, made) for store in stores]
             yield ServiceUnderTest(
                 "in process, PostgreSQL",
                 tuple(map(own_client, witnesses)),
@@ -77,7 +79,7 @@ async def in_process(
                 partial(expire_batch, stores[0]),
                 partial(SqlRowHolder.connect, own),
                 traits=replace(EVERYTHING, max_stored_refusals=max_stored_refusals),
-                surface=OwnSurface(witnesses),
+                surface=OwnSurface(witnesses, made.of_scope),
             )
 
 

@@ -15,7 +15,6 @@ from typing import IO
 
 import httpx
 
-from payments_core.entrypoints import tokens
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
 from payments_verify.binding import own_client
@@ -23,6 +22,7 @@ from payments_verify.payments.observed.traits import EVERYTHING
 from payments_verify.payments.service.row_holders import SqlRowHolder
 from payments_verify.payments.service.under_test import ServiceUnderTest
 from payments_verify.surface import FirstAnswers, OwnSurface, Witness
+from payments_verify.systems.application import OwnTokens
 from payments_verify.systems.in_process import expire_batch
 from pgweave.clock import DatabaseClock
 from pgweave.service.http_client import http_client
@@ -58,10 +58,10 @@ async def servers(
     """
     sweeps = [0.0] * (count - 1) + [sweep_every_s]
     async with AsyncExitStack() as stack:
-        token, digest = tokens.make()
-        urls = [await stack.enter_async_context(server_process(dsn, digest, each)) for each in sweeps]
+        made = OwnTokens.make()
+        urls = [await stack.enter_async_context(server_process(dsn, made.accepted, each)) for each in sweeps]
         first: FirstAnswers = {}
-        witnesses = [await stack.enter_async_context(_witness(url, token, first)) for url in urls]
+        witnesses = [await stack.enter_async_context(_witness(url, made.own, first)) for url in urls]
         own = direct or dsn
         clock = await stack.enter_async_context(DatabaseClock.connect(own))
         pool = await stack.enter_async_context(make_pool(Settings(database_url=own)))
@@ -74,7 +74,7 @@ async def servers(
             partial(expire_batch, store),
             partial(SqlRowHolder.connect, own),
             traits=replace(EVERYTHING, expires_within_s=_SWEPT_LIMIT_S if sweep_every_s else None),
-            surface=OwnSurface(witnesses),
+            surface=OwnSurface(witnesses, made.of_scope),
         )
 
 

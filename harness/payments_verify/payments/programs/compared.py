@@ -119,8 +119,8 @@ class ComparedCalls:
         stored = [payment for payment, record in self.records.items() if record.payment is not None]
         complaint = self.runner.run(self.system.complaint_beside(stored))
         if complaint is not None:
-            self.http.append(HttpStep("harness", "look at the list and the metrics", complaint))
-            raise self._mismatch(complaint, breaks=frozenset({complaint.partition(":")[0]}))
+            self.http.append(HttpStep("harness", "look at all that it shows beside outcomes", complaint))
+            raise self._mismatch(complaint, breaks=frozenset(complaint.partition(":")[0].split(", ")))
 
     def authorized(self, amount: int, window: int = 60 * SECOND) -> str:
         """Create and authorize a payment."""

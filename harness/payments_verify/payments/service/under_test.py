@@ -75,11 +75,14 @@ def with_output(told: str, printed: str) -> str:
 class Surface(Protocol):
     """What a service shows beside the outcomes of commands. Nothing is under way when it is asked.
 
-    A complaint begins with the invariant that is broken, and a colon.
+    A complaint begins with the invariants that are broken, and a colon.
     """
 
     async def counters(self) -> str | None:
         """How its counters differ from what was answered."""
+
+    async def contract(self) -> str | None:
+        """What it answers to single requests otherwise than its contract says."""
 
     async def lists(self, payments: Collection[str], /) -> str | None:
         """How its lists differ from these payments."""
@@ -143,7 +146,8 @@ class ServiceUnderTest:
         """What is wrong with what it shows of these payments beside outcomes, if anything is."""
         if self.surface is None:
             return None
-        return await self.surface.lists(payments) or await self.surface.counters()
+        wrong = await self.surface.lists(payments) or await self.surface.contract()
+        return wrong or await self.surface.counters()
 
     async def sweep(self) -> tuple[HttpExchange, ...]:
         """Expire every payment that is due and not locked; the HTTP by which that was asked, if it was.

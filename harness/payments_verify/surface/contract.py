@@ -1,0 +1,157 @@
+"""The contract of single requests: what is malformed or not allowed is refused so, and changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from uuid import uuid4
+
+import msgspec
+
+from payments_verify.binding import Response
+from payments_verify.surface.answers import complaints_of_problem
+from payments_verify.surface.rights import PERMISSIONS, challenges
+from payments_verify.surface.witness import Witness
+from payments_verify.surface.written import JSON, PAYMENT, PENDING, UNKNOWN, Written, requests
+
+_WINDOW = b'{"capture_window_seconds": 86400}'
+_AMOUNT = b'{"amount_cents": 500}'
+_REQUEST_IDS = (b"a-request:1", b"0" * 64)
+_NO_REQUEST_IDS = (b"0" * 65, b"a b", b"-a", b"")
+
+
+async def broken_contract(witness: Witness, tokens: Mapping[str, str]) -> str | None:
+    """What a process answers otherwise than the contract says; ``None`` if nothing.
+
+    Args:
+        witness: of the process.
+        tokens: a token of each scope alone, by the scope's name; none if the process asks for no tokens.
+    """
+    ids = {PAYMENT: str(uuid4()), PENDING: str(uuid4()), UNKNOWN: str(uuid4())}
+    made = await _made(witness, ids)
+    wrong = await _first_wrong(witness, ids, requests())
+    wrong = wrong or await _first_without_right(witness, ids, tokens)
+    wrong = wrong or await _first_misnamed(witness, ids)
+    # A request that was answered as it should be may have done something for all that.
+    wrong = wrong or await _changed(witness, ids, made)
+    await witness.write("POST", f"/payments/{ids[PAYMENT]}/fail", JSON, b'{"reason": "voided"}')
+    return wrong or await _created_twice(witness)
+
+
+async def _made(witness: Witness, ids: Mapping[str, str]) -> Sequence[bytes]:
+    for name in (PAYMENT, PENDING):
+        await witness.write("PUT", f"/payments/{ids[name]}", JSON, _AMOUNT)
+    await witness.write("POST", f"/payments/{ids[PAYMENT]}/authorize", JSON, _WINDOW)
+    return await _state(witness, ids)
+
+
+async def _state(witness: Witness, ids: Mapping[str, str]) -> Sequence[bytes]:
+    """What is stored of the payments, but for when it was looked at."""
+    shown = []
+    for payment in ids.values():
+        for end in ("", "/captures"):
+            answer = await witness.write("GET", f"/payments/{payment}{end}")
+            document = msgspec.json.decode(answer.content)
+            document.pop("as_of", None)
+            shown.append(msgspec.json.encode(document))
+    return shown
+
+
+async def _changed(witness: Witness, ids: Mapping[str, str], made: Sequence[bytes]) -> str | None:
+    now = await _state(witness, ids)
+    for was, is_now in zip(made, now, strict=True):
+        if was != is_now:
+            return f"I11: what was refused, or only read, has changed {was.decode()} to {is_now.decode()}"
+    return None
+
+
+def _at(path: str, ids: Mapping[str, str]) -> str:
+    for name, payment in ids.items():
+        path = path.replace(name, payment)
+    return path
+
+
+async def _first_wrong(
+    witness: Witness, ids: Mapping[str, str], asked: Iterator[Written], token: bytes | None = None
+) -> str | None:
+    for each in asked:
+        written = replace(each, path=_at(each.path, ids))
+        answer = await witness.write(written.method, written.path, written.fields, written.body, token=token)
+        wrong = "; ".join(_differences(written, answer))
+        if wrong:
+            return f"{written.breaks}: {written}: {wrong}"
+    return None
+
+
+def _differences(asked: Written, answer: Response) -> Iterator[str]:
+    if answer.status_code != asked.status:
+        yield f"expected {asked.status} {asked.problem}, got {answer.status_code} {answer.text[:300]}"
+        return
+    for name, value in asked.shows:
+        if sorted(answer.headers.get(name, "").split(", ")) != value.split(", "):
+            yield f"header {name}: expected {value!r}, got {answer.headers.get(name)!r}"
+    if asked.method in ("HEAD", "OPTIONS"):
+        if answer.content and asked.method == "OPTIONS":
+            yield "there is a body"
+        return
+    if asked.problem:
+        document = msgspec.json.decode(answer.content)
+        if document.get("type") != f"/problems/{asked.problem}":
+            yield f"expected the problem {asked.problem}, got {document.get('type')}"
+        yield from complaints_of_problem(answer.status_code, document)
+
+
+async def _first_without_right(
+    witness: Witness, ids: Mapping[str, str], tokens: Mapping[str, str]
+) -> str | None:
+    """Each method with no token, one that nobody knows, one of another scope, and the one that it needs."""
+    for permission in PERMISSIONS if tokens else ():
+        path, fields = _at(permission.path, ids), JSON if permission.body else ()
+        for token, status in challenges(permission.scope, tokens):
+            answer = await witness.write(permission.method, path, fields, permission.body, token=token)
+            is_refused = answer.status_code in (401, 403)
+            challenge = answer.headers.get("www-authenticate", "")
+            right = answer.status_code == status if status else not is_refused
+            if not right or (is_refused and not challenge.startswith("Bearer ")):
+                wanted = status or "no refusal for want of a right"
+                return (
+                    f"I11: {permission.method} {path} with {_shown(token, tokens)}: expected {wanted}, got "
+                    f"{answer.status_code} {challenge!r} {answer.text[:300]}"
+                )
+    return None
+
+
+def _shown(token: bytes, tokens: Mapping[str, str]) -> str:
+    names = {f"Bearer {value}".encode(): name for name, value in tokens.items()}
+    return f"a token of the scope {names[token]}" if token in names else f"Authorization: {token!r}"
+
+
+async def _first_misnamed(witness: Witness, ids: Mapping[str, str]) -> str | None:
+    """An answer has the id that its request was given, if that is one, and else a new one."""
+    seen = set()
+    for path in (f"/payments/{ids[PAYMENT]}", f"/payments/{ids[UNKNOWN]}", "/nowhere"):
+        for given in (*_REQUEST_IDS, *_NO_REQUEST_IDS):
+            answer = await witness.write("GET", path, (("X-Request-ID", given),))
+            named = answer.headers.get("x-request-id", "")
+            if given in _REQUEST_IDS and named.encode() != given:
+                return f"I3: GET {path}: X-Request-ID is {given!r}, and the answer has {named!r}"
+            if given in _NO_REQUEST_IDS and (not named or named.encode() == given or named in seen):
+                return f"I3: GET {path}: X-Request-ID {given!r} is none, and the answer has {named!r}"
+            seen.add(named)
+    return None
+
+
+async def _created_twice(witness: Witness) -> str | None:
+    """What is created without an id is another payment each time; an id is the same in capitals."""
+    made = [await witness.write("POST", "/payments", JSON, _AMOUNT) for _ in range(2)]
+    ids = [msgspec.json.decode(each.content).get("id") for each in made]
+    if [each.status_code for each in made] != [201, 201] or ids[0] == ids[1]:
+        return f"I10, I11: two POST /payments were answered {[(e.status_code, e.text) for e in made]}"
+    for payment, answer in zip(ids, made, strict=True):
+        if answer.headers.get("location") != f"/payments/{payment}":
+            return f"I8: POST /payments: Location is {answer.headers.get('location')!r}, of payment {payment}"
+    alike = [await witness.write("GET", f"/payments/{each}") for each in (ids[0], ids[0].upper())]
+    documents = [msgspec.json.decode(each.content) for each in alike]
+    if [each.get("id") for each in documents] != [ids[0]] * 2:
+        return f"I8: GET /payments/{ids[0].upper()} is not GET /payments/{ids[0]}: {alike[1].text}"
+    return None

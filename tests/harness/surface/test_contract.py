@@ -1,0 +1,88 @@
+"""The contract of single requests is tried, request by request; each part of it sees what it is there for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from uuid import UUID
+
+import pytest
+
+from payments_core.domain.values import IdempotencyKey
+from payments_core.entrypoints.http import access, authentication, observed, parsing, payments, resources
+from payments_core.entrypoints.tokens import Tokens, TokenScope
+from payments_verify.payments.programs import run_machine
+from payments_verify.surface.written import requests
+from payments_verify.systems import in_memory
+
+Break = Callable[[pytest.MonkeyPatch], object]
+
+
+def told() -> str | None:
+    async def run() -> str | None:
+        async with in_memory() as system:
+            assert system.surface is not None
+            complaint = await system.surface.contract()
+            assert (await system.surface.contract() is None) is (complaint is None)
+            return complaint or await system.surface.counters()
+
+    return asyncio.run(run())
+
+
+def test_the_service_as_it_is() -> None:
+    assert told() is None
+
+
+def test_no_request_is_there_twice() -> None:
+    asked = [str(each) for each in requests()]
+    assert len(asked) == len(set(asked)) > 300
+
+
+def patched(owner: object, name: str, value: object) -> Break:
+    return lambda monkeypatch: monkeypatch.setattr(owner, name, value)
+
+
+def needed(path: str, method: str, scope: TokenScope) -> Break:
+    scopes = {**access.NEEDED, path: {**access.NEEDED[path], method: scope}}
+    return patched(access, "NEEDED", scopes)
+
+
+def with_cut_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parsing, "IdempotencyKey", lambda text: IdempotencyKey(text[:255]))
+
+
+BROKEN: dict[str, tuple[Break, str]] = {
+    "a field twice": (patched(parsing, "_require_distinct_fields", lambda _: None), "I1, I4, I11: POST"),
+    "any media type": (patched(parsing, "_require_json", lambda _: None), "I11: POST"),
+    "any size": (patched(parsing, "BODY_LIMIT", 2**30), "I11: POST"),
+    "keys cut": (with_cut_keys, "I3, I4, I11: POST"),
+    "any query": (patched(parsing, "_limit", lambda _: 5), "I8: GET"),
+    "reads that may be kept": (patched(payments, "read", resources.written), "I8: HEAD"),
+    "paths that need no token": (patched(authentication, "is_open", lambda _: True), "I11: GET"),
+    "readers write": (needed("/payments/{payment_id}/fail", "POST", TokenScope.READ), "I11: POST"),
+    "writers read": (needed("/payments/{payment_id}", "GET", TokenScope.WRITE), "I11: GET"),
+    "any token": (patched(Tokens, "scopes_of", lambda *_: frozenset(TokenScope)), "I11: GET"),
+    "no id of a request": (patched(observed, "_request_id", lambda _: "x"), "I3: GET"),
+    "one id of a payment": (patched(payments, "uuid4", lambda: UUID(int=1)), "I10, I11: two POST"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_is_answered_otherwise_is_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    breaks, begins = BROKEN[name]
+    breaks(monkeypatch)
+    complaint = told()
+    assert complaint is not None
+    assert complaint.startswith(begins)
+
+
+def test_the_machine_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parsing, "_require_distinct_fields", lambda _: None)
+
+    with asyncio.Runner() as runner:
+        context = in_memory()
+        system = runner.run(context.__aenter__())
+        _, failure = run_machine(system, runner, examples=1, steps=1, seed=1)
+        runner.run(context.__aexit__(None, None, None))
+    assert failure is not None
+    assert failure.breaks == {"I1", "I4", "I11"}
