@@ -11,7 +11,7 @@ import pytest
 from payments_core.domain.values import IdempotencyKey
 from payments_core.entrypoints.http import access, authentication, observed, parsing, payments, resources
 from payments_core.entrypoints.tokens import Tokens, TokenScope
-from payments_verify.payments.programs import run_machine
+from payments_verify.payments.programs.run import run_machine
 from payments_verify.surface.written import requests
 from payments_verify.systems import in_memory
 
