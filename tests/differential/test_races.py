@@ -191,6 +191,23 @@ class Optimist:
 
 
 @asynccontextmanager
+async def optimistic_second(dsn: str) -> AsyncIterator[ServiceUnderTest]:
+    async with gated(dsn, instances=2) as service:
+        first, second = service.clients
+        client: Any = Optimist(second, in_races_only=True)
+        yield replace(service, clients=(first, client))
+
+
+def test_a_bug_in_races_of_the_second_instance_is_found(open_service: OpenService) -> None:
+    (dsn,) = open_service.args  # type: ignore[attr-defined]
+    found = racing_check("broken", partial(optimistic_second, dsn), examples=60, steps=6, seed=1).details[
+        "failing_race"
+    ]
+    assert "instance=1" in found["program"]
+    assert (found["clients"], found["commands"]) == (2, 2)
+
+
+@asynccontextmanager
 async def optimistic(
     open_service: OpenService, *, in_races_only: bool = False
 ) -> AsyncIterator[ServiceUnderTest]:

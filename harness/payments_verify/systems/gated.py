@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from payments_core.infrastructure.postgres.pool import Pool
 from payments_verify.binding import BoundClient, own_client
 from payments_verify.payments.service.row_holders import SqlRowHolder
 from payments_verify.payments.service.under_test import ServiceUnderTest
-from payments_verify.systems.application import application_client
+from payments_verify.surface import FirstAnswers
+from payments_verify.systems.application import witnessed
 from payments_verify.systems.database import CLOCK_FUNCTION, new_database, prepared_database
 from payments_verify.systems.in_process import expire_batch
 from payments_verify.systems.logs import only_errors_logged
@@ -32,11 +33,13 @@ EXPLORING = {"deadlock_timeout": "50ms"}
 _REQUEST_LIMIT_S = 60.0
 _CONNECTIONS = 16
 """Twice as many as the largest scenario has processes: half of them may be used for one payment at once."""
+_RACED = 2
+"""Instances for races that are drawn: each sees what the other leaves."""
 
 
 @asynccontextmanager
 async def gated(
-    dsn: str, command: str | None = None, *, ours: bool = True, one_core: bool = True
+    dsn: str, command: str | None = None, *, ours: bool = True, one_core: bool = True, instances: int = 1
 ) -> AsyncIterator[ServiceUnderTest]:
     """A service over a gate in front of ``dsn``, which has a clock that can be set.
 
@@ -47,6 +50,7 @@ async def gated(
         ours: whether the database's server is one that the harness has started on this machine.
         one_core: whether schedules are run here, one after the other: then all that takes turns is kept on
             one core, which is faster. Not where others run them and this process hands them out.
+        instances: how many of the application there are in this process, with pools of their own.
 
     Raises:
         CommandError: the command did not come to serve.
@@ -58,11 +62,11 @@ async def gated(
             _kept_together(monitor, ours and one_core),
             DatabaseClock.connect(dsn) as clock,
             _pool(gate, _CONNECTIONS if command is None else 2) as pool,
-            _served(gate, pool, command) as client,
+            _served(gate, pool, command, instances) as clients,
         ):
             yield ServiceUnderTest(
                 "in process" if command is None else command,
-                (client,),
+                clients,
                 clock.set,
                 partial(expire_batch, postgres_store(pool)),
                 partial(SqlRowHolder.connect, gate.socket_dsn),
@@ -72,13 +76,13 @@ async def gated(
 
 @asynccontextmanager
 async def gated_on_new_database(dsn: str) -> AsyncIterator[ServiceUnderTest]:
-    """The application in this process over a gate, on a database that nobody has used.
+    """The application twice in this process over a gate, on a database that nobody has used.
 
     Args:
         dsn: another database of the same server, which the harness has started.
     """
     with new_database(dsn) as new:
-        async with gated(new) as service:
+        async with gated(new, instances=_RACED) as service:
             yield service
 
 
@@ -98,20 +102,26 @@ async def _pool(gate: Gate, connections: int) -> AsyncIterator[Pool]:
 
 
 @asynccontextmanager
-async def _served(gate: Gate, pool: Pool, command: str | None) -> AsyncIterator[BoundClient]:
+async def _served(
+    gate: Gate, pool: Pool, command: str | None, instances: int
+) -> AsyncIterator[tuple[BoundClient, ...]]:
     if command is None:
-        yield application_client(postgres_store(pool))
+        async with AsyncExitStack() as stack:
+            others = range(1, instances)
+            pools = [pool, *[await stack.enter_async_context(_pool(gate, _CONNECTIONS)) for _ in others]]
+            first: FirstAnswers = {}
+            yield tuple(own_client(witnessed(postgres_store(each), first=first)) for each in pools)
         return
     async with (
         running_command(command, {"DATABASE_URL": gate.tcp_dsn}) as running,
         http_client(running.url, limit_s=_REQUEST_LIMIT_S, connections_kept=20) as http,
     ):
-        yield own_client(http)
+        yield (own_client(http),)
 
 
 @asynccontextmanager
 async def gated_service(bin_dir: Path | None = None) -> AsyncIterator[ServiceUnderTest]:
-    """The application behind a gate, with a database of its own on a server of its own.
+    """The application twice behind a gate, with a database of its own on a server of its own.
 
     Args:
         bin_dir: the PostgreSQL to run; the embedded one, or the newest found, if not given.
@@ -120,5 +130,5 @@ async def gated_service(bin_dir: Path | None = None) -> AsyncIterator[ServiceUnd
         EmbeddedPostgresError: if no server can be started; the message says why and what to do.
     """
     with prepared_database(bin_dir, EXPLORING) as dsn:
-        async with gated(dsn) as service:
+        async with gated(dsn, instances=_RACED) as service:
             yield service

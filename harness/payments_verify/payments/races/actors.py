@@ -86,7 +86,8 @@ async def _send_commands(
             # A process that ends loses the requests of others, too: each client sends again in its turn.
             if raced.sends_are_steps or is_lost:
                 await process.point(f"{command.name}{SENT}", ANYTHING)
-            seen = await _send_to_who_listens(service, invocation, raced, wait)
+            client = service.clients[command.instance % len(service.clients)]
+            seen = await _send_to_who_listens(client, invocation, raced, wait)
             process.end(operation, seen)
             if seen.kind != "unknown":
                 break
@@ -98,11 +99,11 @@ async def _send_commands(
 
 
 async def _send_to_who_listens(
-    service: ServiceUnderTest, invocation: Invocation, raced: RacedPayments, wait: WaitForService
+    client: Sender, invocation: Invocation, raced: RacedPayments, wait: WaitForService
 ) -> Observation:
     """Send a command; where a fault may have ended the service's process, until one listens again."""
     while True:
-        seen = await send(service.client, invocation)
+        seen = await send(client, invocation)
         if raced.patience == 1 or seen.value.get("error") != NOBODY_LISTENS:
             return seen
         await wait.before_next(seen.value)

@@ -135,11 +135,11 @@ class RaceDomain:
             return run.left.problem
         looks = self._service.traits.looks
         requests = 0 if self.database is None or not looks else 2 * len(self.database.gate.sessions)
-        for _ in range(requests):
+        for number in range(requests):
             left = [session for session in run.left.failed if session.block.has_failed and not session.closed]
             if not left:
                 break
-            seen = await _exchange(self._service, looks[0], payment, {})
+            seen = await _exchange(self._service, looks[0], payment, {}, number)
             if seen.observation.kind == "unknown":
                 return (
                     f"{left[0]} was left inside a transaction that had failed, and then a request that met"
@@ -226,10 +226,11 @@ async def void(service: ServiceUnderTest, payments: Iterable[str]) -> None:
 
 
 async def _exchange(
-    service: ServiceUnderTest, f: str, payment: str, arguments: Mapping[str, Any]
+    service: ServiceUnderTest, f: str, payment: str, arguments: Mapping[str, Any], instance: int = 0
 ) -> Exchange:
     invocation = Invocation(f, service.traits.asked(f, {"payment": payment, **arguments}))
-    return Exchange(invocation, await send(service.client, invocation))
+    client = service.clients[instance % len(service.clients)]
+    return Exchange(invocation, await send(client, invocation))
 
 
 def _payments_of(before: Iterable[Before], actors: Iterable[Actor]) -> Iterator[int]:

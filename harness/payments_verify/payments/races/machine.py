@@ -147,7 +147,9 @@ class ConcurrentMachine(PaymentMachine):
 
     def _race(self, data: st.DataObject, names: list[str], *, window_ends: bool = False) -> None:
         amounts = [self._amount(name) for name in names]
-        drawn = data.draw(drawn_races(amounts, window_ends=window_ends), label="race")
+        instances = len(self.system.clients)
+        races = drawn_races(amounts, window_ends=window_ends, instances=instances)
+        drawn = data.draw(races, label="race")
         if any(isinstance(actor, Sweeper) for actor in drawn.actors):
             # A sweep takes whatever is due.
             names += [name for name in self.records if name not in names and self._is_authorized(name)]

@@ -10,7 +10,8 @@ The stateful machine prints what it finds in these words, so that it can be past
             schedule=[*[0] * 4, *[1] * 7, *[0] * 3],
         )
 
-Amounts are in cents, times in µs. ``payment`` says which payment of the race is meant, counted from 0.
+Amounts are in cents, times in µs. ``payment`` says which payment of the race is meant, and ``instance`` which
+instance of the service is asked; both are counted from 0.
 """
 
 from __future__ import annotations
@@ -55,29 +56,29 @@ __all__ = [
 _MINIMIZING_RUNS = 300
 
 
-def create(amount: int, payment: int = 0) -> Command:
+def create(amount: int, payment: int = 0, instance: int = 0) -> Command:
     """A creation."""
-    return Command("create", {"amount": amount}, payment)
+    return Command("create", {"amount": amount}, payment, instance)
 
 
-def authorize(window: int, payment: int = 0) -> Command:
+def authorize(window: int, payment: int = 0, instance: int = 0) -> Command:
     """An authorization, with a capture window of so many µs: whole seconds."""
-    return Command("authorize", {"window": window}, payment)
+    return Command("authorize", {"window": window}, payment, instance)
 
 
-def fail(reason: Literal["declined", "voided"], payment: int = 0) -> Command:
+def fail(reason: Literal["declined", "voided"], payment: int = 0, instance: int = 0) -> Command:
     """A decline or a void."""
-    return Command("fail", {"reason": reason}, payment)
+    return Command("fail", {"reason": reason}, payment, instance)
 
 
-def read(payment: int = 0) -> Command:
+def read(payment: int = 0, instance: int = 0) -> Command:
     """A look at the payment."""
-    return Command("read", {}, payment)
+    return Command("read", {}, payment, instance)
 
 
-def attempts(payment: int = 0) -> Command:
+def attempts(payment: int = 0, instance: int = 0) -> Command:
     """A look at the payment's stored capture attempts."""
-    return Command("attempts", {}, payment)
+    return Command("attempts", {}, payment, instance)
 
 
 def wait(us: int) -> Wait:

@@ -101,7 +101,7 @@ async def _smaller(race: FailingRace, races: RaceRunner) -> FailingRace | None:
 def candidates(
     before: Sequence[Before], actors: Sequence[Actor], schedule: Sequence[int]
 ) -> Iterator[Candidate]:
-    """Yield what is left without one actor, without one command, and without one of what comes before."""
+    """Yield what is left without one actor, one command, one of what comes before, all instances but one."""
     for index in range(len(actors)):
         kept = [process - (process > index) for process in schedule if process != index]
         yield before, [*actors[:index], *actors[index + 1 :]], kept
@@ -112,3 +112,12 @@ def candidates(
                 yield before, [*actors[:index], fewer, *actors[index + 1 :]], schedule
     for index in range(len(before)):
         yield [*before[:index], *before[index + 1 :]], actors, schedule
+    first = [_at_the_first_instance(actor) for actor in actors]
+    if first != list(actors):
+        yield before, first, schedule
+
+
+def _at_the_first_instance(actor: Actor) -> Actor:
+    if not isinstance(actor, Client):
+        return actor
+    return Client(tuple(replace(command, instance=0) for command in actor.commands))

@@ -102,20 +102,21 @@ def source_of(each: Before | Actor) -> str:
         case Wait():
             return f"wait({each.us:_})"
         case Command():
-            return _call(each.f, [*each.arguments.values()], each.payment)
+            return _call(each.f, [*each.arguments.values()], payment=each.payment, instance=each.instance)
         case Client():
             return f"client({', '.join(map(source_of, each.commands))})"
         case Tick():
-            return _call("tick", [each.offset] if each.offset else [], each.payment)
+            return _call("tick", [each.offset] if each.offset else [], payment=each.payment)
         case Sweeper():
             return "sweep()"
         case Holder():
             raise TypeError(f"a race that is printed has no part for one like this: {each.name}")
 
 
-def _call(name: str, arguments: Sequence[object], payment: int) -> str:
+def _call(name: str, arguments: Sequence[object], **numbers: int) -> str:
     shown = [_literal(argument) for argument in arguments]
-    return f"{name}({', '.join([*shown, f'payment={payment}'] if payment else shown)})"
+    shown += [f"{of}={number}" for of, number in numbers.items() if number]
+    return f"{name}({', '.join(shown)})"
 
 
 def _literal(value: object) -> str:

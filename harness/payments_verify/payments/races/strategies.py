@@ -9,7 +9,7 @@ are simple, and so are small numbers: shrinking leads to few commands, few clien
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from hypothesis import strategies as st
@@ -58,18 +58,21 @@ class DrawnRace:
         return f"{', '.join(map(source_of, self.actors))}; segments [{segments}]"
 
 
-def drawn_races(amounts: Sequence[int], *, window_ends: bool = False) -> st.SearchStrategy[DrawnRace]:
+def drawn_races(
+    amounts: Sequence[int], *, window_ends: bool = False, instances: int = 1
+) -> st.SearchStrategy[DrawnRace]:
     """Races for payments.
 
     Args:
         amounts: what each payment amounts to, in cents.
         window_ends: whether the clock comes to the end of the first one's window in any case.
+        instances: how many instances of the service there are to ask.
     """
     if window_ends:
-        few = st.lists(_entries(amounts), min_size=1, max_size=_ENTRIES - 1)
+        few = st.lists(_entries(amounts, instances), min_size=1, max_size=_ENTRIES - 1)
         entries = st.tuples(few, _ticks(st.just(0))).map(lambda drawn: [*drawn[0], drawn[1]])
     else:
-        entries = st.lists(_entries(amounts), min_size=2, max_size=_ENTRIES)
+        entries = st.lists(_entries(amounts, instances), min_size=2, max_size=_ENTRIES)
     segment = st.builds(Segment, st.integers(0, _CLIENTS - 1), st.sampled_from(_STEPS))
     segments = st.one_of(st.lists(segment, max_size=6), st.lists(segment, min_size=4, max_size=10))
     actors = st.builds(_with_keys, entries, _KEYS).map(actors_of)
@@ -77,7 +80,7 @@ def drawn_races(amounts: Sequence[int], *, window_ends: bool = False) -> st.Sear
 
 
 @st.composite
-def _entries(draw: st.DrawFn, amounts: Sequence[int]) -> Entry:
+def _entries(draw: st.DrawFn, amounts: Sequence[int], instances: int) -> Entry:
     """An entry; a capture's key is the number of one of the race's."""
     kind = draw(st.sampled_from(_KINDS))
     if kind == "sweep":
@@ -95,7 +98,8 @@ def _entries(draw: st.DrawFn, amounts: Sequence[int]) -> Entry:
     if f in ("capture", "create"):
         is_another = kind.endswith("another amount")
         arguments["amount"] = draw(_other_amounts(amount)) if is_another else amount
-    return client, Command(f, arguments, payment)
+    instance = draw(st.integers(0, instances - 1)) if instances > 1 else 0
+    return client, Command(f, arguments, payment, instance)
 
 
 def _with_keys(entries: Sequence[Entry], keys: Sequence[str]) -> list[Entry]:
@@ -108,7 +112,7 @@ def _with_key(entry: tuple[int, Command], keys: Sequence[str]) -> Entry:
     if command.f != "capture":
         return entry
     key = keys[command.arguments["key"] % len(keys)]
-    return client, Command(command.f, {**command.arguments, "key": key}, command.payment)
+    return client, replace(command, arguments={**command.arguments, "key": key})
 
 
 def _other_amounts(amount: int) -> st.SearchStrategy[int]:

@@ -26,17 +26,27 @@ class Prepared(Enum):
 
 @dataclass(frozen=True)
 class Command:
-    """A command: its name, its arguments but the payment, and which payment of the race it is for."""
+    """A command.
+
+    Attributes:
+        f: its name.
+        arguments: its arguments but the payment.
+        payment: which payment of the race it is for.
+        instance: which instance of the service it is sent to.
+    """
 
     f: str
     arguments: Mapping[str, Any]
     payment: int = 0
+    instance: int = 0
 
     @property
     def name(self) -> str:
         """What it asks, for people."""
         asked = " ".join([self.f, *(str(value) for value in self.arguments.values())])
-        return asked + (f" (payment {self.payment})" if self.payment else "")
+        numbers = {"payment": self.payment, "instance": self.instance}
+        shown = ", ".join(f"{name} {number}" for name, number in numbers.items() if number)
+        return asked + (f" ({shown})" if shown else "")
 
 
 @dataclass(frozen=True)
@@ -123,9 +133,9 @@ class Scenario:
         return self.waited >= WINDOW
 
 
-def capture(key: str, amount: int = AMOUNT, payment: int = 0) -> Command:
+def capture(key: str, amount: int = AMOUNT, payment: int = 0, instance: int = 0) -> Command:
     """A capture of so many cents."""
-    return Command("capture", {"key": key, "amount": amount}, payment)
+    return Command("capture", {"key": key, "amount": amount}, payment, instance)
 
 
 def client(*commands: Command) -> Client:
