@@ -19,7 +19,7 @@ from payments_verify.payments.scenarios.catalogue import SCENARIOS
 from payments_verify.payments.service.under_test import ServiceUnderTest
 from payments_verify.systems import MakeProgram, gated, local_processes
 from payments_verify.systems.one_core import on_one_core
-from pgweave.drive.exploration import Workers
+from pgweave.drive.exploration import Effort, Workers
 from pgweave.interleavings.execution import Execution
 from pgweave.interleavings.exhaustive import Naive
 from pgweave.interleavings.explore import explore
@@ -149,7 +149,7 @@ async def _scenario(
     before = monitor.seconds
     with tempfile.TemporaryDirectory() as folder:
         explored = await explore_scenario(
-            SCENARIOS[name], service, make, Path(folder), workers=workers, rerun_every=0
+            SCENARIOS[name], service, make, Path(folder), workers=workers, effort=Effort(rerun_every=0)
         )
     if explored.verdict != "holds":
         raise SpeedError(f"{name}: {explored.verdict}: {explored.problem}")

@@ -18,11 +18,26 @@ from lab.mutants.matrix import Kept, run_all
 from lab.mutants.plan import UNMUTATED, copies, planned_discovery
 from lab.mutants.techniques import techniques
 from lab.mutants.trial import Trial, run_trial
+from lab.pages.blocks import PageError, filled_by
+from lab.pages.blocks import table as as_table
 from payments_verify.cli.exits import leave, no_verdict
 from payments_verify.cli.options import Json, PostgresBin
 from payments_verify.cli.running import print_error, print_json, progress_bar, quoted
 from payments_verify.suite import QUICK
 from pgweave.verdict import Verdict, worst
+
+PAGE = Path("specs/benchmarks.md")
+HEADER = (
+    "mutant",
+    "scenarios",
+    "schedules",
+    "seconds",
+    "discovery",
+    "races",
+    "schedules",
+    "seconds",
+    "found in",
+)
 
 
 def discovery(
@@ -31,6 +46,10 @@ def discovery(
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Trials that run side by side.")] = 2,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget the results of earlier runs.")] = False,
+    table: Annotated[
+        bool, typer.Option("--table", help="Try nothing: write the table of what was tried into the page.")
+    ] = False,
+    page: Annotated[Path, typer.Option(help="The page.")] = PAGE,
     postgres_bin: PostgresBin = None,
     as_json: Json = False,
 ) -> None:
@@ -52,23 +71,27 @@ def discovery(
             trees = copies(package(), Path(folder), known, names)
             plan = planned_discovery(known, trees, exploration, str(postgres_bin or ""))
             done = run_all(
-                plan,
+                [] if table else plan,
                 trees,
-                Kept(KEPT / "discovery", fresh=fresh),
+                kept := Kept(KEPT / "discovery", fresh=fresh),
                 KEPT / "left-behind",
                 workers=workers,
                 make_trial=lambda *given, **named: run_trial(*given, bin_dir=postgres_bin, **named),
                 on_trial=lambda count, total, last, _left: progress(
                     count, total, f"trials; {last.row}: {last.technique.name}"
                 ),
-            )
-    except (CatalogueError, EditError, OSError) as error:
+            ) or kept.known(each.key for each in plan)
+        rows: Rows = {
+            row: {str(each.technique.name): done.get(each.key) for each in plan if each.row == row}
+            for row in trees
+        }
+        if table:
+            text = as_table(HEADER, [_cells(row, cells) for row, cells in rows.items()])
+            page.write_text(filled_by("python -m lab discovery --table", page.read_text(), text))
+            return
+    except (CatalogueError, EditError, OSError, PageError) as error:
         print_error(error)
         raise no_verdict() from error
-    rows: Rows = {
-        row: {str(each.technique.name): done.get(each.key) for each in plan if each.row == row}
-        for row in trees
-    }
     if as_json:
         print_json(
             {row: {name: _state(trial) for name, trial in cells.items()} for row, cells in rows.items()}
@@ -106,21 +129,28 @@ def _verdict_on(row: str, cells: Mapping[str, Trial | None]) -> Verdict:
 
 
 def _table(rows: Rows) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("mutant", "exploration", "schedules", "discovery", "schedules", "seconds", "found in"):
-        table.add_column(name, justify="right" if name in ("schedules", "seconds") else "left")
+    table = Table(*HEADER, box=None, pad_edge=False, header_style="bold")
     for row, cells in rows.items():
-        written, found = cells.get("exploration"), cells.get("discovery")
-        table.add_row(
-            quoted(row),
-            _state(written) if "exploration" in cells else "",
-            _tries(written),
-            _state(found),
-            _tries(found),
-            "" if found is None or found.seconds is None else f"{found.seconds:.1f}",
-            quoted("" if found is None else found.check),
-        )
+        table.add_row(*map(quoted, _cells(row, cells)))
     return table
+
+
+def _cells(row: str, cells: Mapping[str, Trial | None]) -> list[str]:
+    """A line of the table: what the scenarios needed, and what discovery needed, up to the kill."""
+    written, found = cells.get("exploration"), cells.get("discovery")
+    return [
+        row,
+        *(["", "", ""] if row == UNMUTATED else [_state(written), _tries(written), _seconds(written)]),
+        _state(found),
+        "" if found is None or found.size is None else f"{found.size:,}",
+        _tries(found),
+        _seconds(found),
+        "" if found is None else found.check,
+    ]
+
+
+def _seconds(trial: Trial | None) -> str:
+    return "" if trial is None or trial.seconds is None else f"{trial.seconds:.1f}"
 
 
 def _state(trial: Trial | None) -> str:

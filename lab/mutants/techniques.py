@@ -102,8 +102,8 @@ def _schedule_kill(results: Results, unit: str = "switches") -> Kill:
 
 
 def _discovery_kill(results: Results) -> Kill:
-    _, found = _first(results)
-    return replace(_schedule_kill(results), check=str(found["scenario"]))
+    before, found = _first(results)
+    return replace(_schedule_kill(results), size=len(before) + 1, unit="races", check=str(found["scenario"]))
 
 
 def _unless_all(names: Sequence[str]) -> tuple[str, ...]:

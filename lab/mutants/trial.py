@@ -45,7 +45,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
         wall_s: how long the process took, start-up and the shrinking of the counterexample included.
         evidence: the counterexample, or why there is no verdict; cut if it is long.
         breaks: the invariants that the counterexample breaks, as the report says; ``None`` if it does not.
-        check: the check of the main job that found it; empty for a technique, which is one.
+        check: the check of the main job, or the discovered race, that found it; empty for other techniques.
     """
 
     technique: TrialName
@@ -180,7 +180,7 @@ def _killed(
     wall: float,
 ) -> Trial:
     violated = [result for result in results if result["verdict"] == "violated"]
-    found = [result for result in violated if not kill.check or result["name"] == kill.check]
+    found = [each for each in violated if kill.check in ("", each.get("name"), each.get("scenario"))]
     return Trial(
         technique=technique.name,
         arguments=arguments,

@@ -52,6 +52,20 @@ def fill(page: str, made: Mapping[str, str]) -> str:
     return _BLOCK.sub(anew, page)
 
 
+def filled_by(command: str, page: str, text: str) -> str:
+    """The page, with a new text in the block that a command makes.
+
+    Raises:
+        PageError: the page has no such block.
+    """
+    begin, end = f"<!-- made by `{command}` -->\n", "<!-- end -->"
+    before, begun, rest = page.partition(begin)
+    _, ended, after = rest.partition(end)
+    if not begun or not ended:
+        raise PageError(f"the page has no block that is made by `{command}`")
+    return f"{before}{begin}{text.strip()}\n{end}{after}"
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table."""
     lines = [header, ["---"] * len(header), *rows]

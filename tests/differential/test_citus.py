@@ -32,6 +32,7 @@ from payments_verify.systems import (
 )
 from payments_verify.systems.server import server_process
 from pgweave import clock
+from pgweave.drive.exploration import Effort
 from pgweave.interleavings.source_dpor import SourceDPOR
 from tests.support.citus import CitusDatabase, citus_database, require_citus
 
@@ -98,7 +99,9 @@ def test_histories_of_races_on_two_processes_are_linearizable(cluster: CitusData
 def test_every_interleaving_holds(cluster: CitusDatabase, name: str, tmp_path: Path) -> None:
     async def explore() -> Any:
         async with gated(cluster.dsn, ours=False) as service:
-            return await explore_scenario(SCENARIOS[name], service, SourceDPOR, tmp_path, rerun_every=0)
+            return await explore_scenario(
+                SCENARIOS[name], service, SourceDPOR, tmp_path, effort=Effort(rerun_every=0)
+            )
 
     explored = asyncio.run(explore())
     assert explored.problem is None

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from payments_verify.cli import app
 from payments_verify.payments.exploration import discovery_check
 from payments_verify.payments.exploration.discovery import Discovery, discover
 from payments_verify.payments.exploration.discovery_check import DiscoveryResult, explore_discovered
+from payments_verify.payments.exploration.scenario import explore_scenario
 from payments_verify.payments.scenarios.discovered import scenario_named
 from payments_verify.result import no_progress
 from payments_verify.systems import EXPLORING, gated, prepared_database
@@ -87,7 +89,12 @@ def explored(
     async def run() -> DiscoveryResult:
         result = DiscoveryResult("in process")
         async with gated(dsn) as service:
-            await explore_discovered(service, folder, result, progress=no_progress)
+            await explore_discovered(
+                service,
+                partial(explore_scenario, make_strategy=None, folder=folder),
+                result,
+                progress=no_progress,
+            )
         return result
 
     monkeypatch.setattr(discovery_check, "discover", known)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,14 +16,13 @@ from rich.table import Table
 
 from payments_verify.cli.ends import Ended, keep_finished
 from payments_verify.cli.exits import leave
-from payments_verify.cli.running import Report, print_json, print_text, progress_bar, quoted, verdict_text
+from payments_verify.cli.running import print_json, print_text, progress_bar, quoted, verdict_text
 from payments_verify.payments.conformance.examination import Examination
-from payments_verify.payments.exploration.discovery import Lacking
 from payments_verify.payments.exploration.discovery_check import DiscoveryResult, explore_discovered
 from payments_verify.payments.exploration.pictures import draw
-from payments_verify.payments.exploration.scenario import ExploredScenario
+from payments_verify.payments.exploration.scenario import ExploredScenario, explore_scenario
 from payments_verify.payments.scenarios.discovered import STATES
-from payments_verify.payments.service.under_test import OpenService
+from payments_verify.payments.service.under_test import OpenService, ServiceUnderTest
 from pgweave.verdict import worst
 
 
@@ -43,14 +43,15 @@ def discover_races(opened: AbstractContextManager[Examination], folder: Path, *,
         if examination.open_behind_gate is None:
             why = "; ".join(each for each in examination.unchecked if each.startswith("levels 4 and 5"))
             raise typer.BadParameter(f"its statements cannot be followed: {why}", param_hint="--discover")
-        run_discovery(
-            examination.open_behind_gate,
-            folder,
-            result,
-            progress,
+        explore = partial(
+            explore_discovered,
+            explore_one=partial(explore_scenario, make_strategy=None, folder=folder),
+            result=result,
+            progress=progress,
             lacking=examination.lacks,
             to_the_first=True,
         )
+        run_discovery(examination.open_behind_gate, explore)
     end_discovery(result, ended, replay, result.as_json if as_json else None)
 
 
@@ -74,21 +75,13 @@ def end_discovery(
 
 
 def run_discovery(
-    open_service: OpenService,
-    folder: Path,
-    result: DiscoveryResult,
-    progress: Report,
-    *,
-    lacking: Lacking = lambda _scenario: None,
-    to_the_first: bool = False,
+    open_service: OpenService, explore: Callable[[ServiceUnderTest], Coroutine[object, object, None]]
 ) -> None:
-    """Open a service and explore what is discovered of it; see `explore_discovered`."""
+    """Open a service and explore what is discovered of it: `explore_discovered`, but for the service."""
 
     async def run() -> None:
         async with open_service() as service:
-            await explore_discovered(
-                service, folder, result, progress=progress, lacking=lacking, to_the_first=to_the_first
-            )
+            await explore(service)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())

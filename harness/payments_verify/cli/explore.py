@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, TypeAlias
 
 import typer
 import uvloop
@@ -36,9 +36,13 @@ from payments_verify.cli.running import (
     say,
 )
 from payments_verify.executors import open_executor
-from payments_verify.payments.exploration.discovery_check import DiscoveryResult
+from payments_verify.payments.exploration.discovery_check import (
+    DiscoveryResult,
+    ExploreOne,
+    explore_discovered,
+)
 from payments_verify.payments.exploration.scenario import (
-    RERUN_EVERY,
+    DEFAULT_EFFORT,
     ExploredScenario,
     MakeStrategy,
     explore_scenario,
@@ -47,7 +51,7 @@ from payments_verify.payments.scenarios.catalogue import NAMED, SCENARIOS, Scena
 from payments_verify.payments.scenarios.discovered import scenario_named
 from payments_verify.payments.service.under_test import OpenService
 from payments_verify.systems import MakeProgram, local_processes
-from pgweave.drive.exploration import Workers, end_if_interrupted
+from pgweave.drive.exploration import Effort, Workers, end_if_interrupted
 from pgweave.interleavings.exhaustive import Bounded, Naive
 from pgweave.interleavings.parallel import prepare_workers
 from pgweave.interleavings.randomized import PCT, Random
@@ -56,6 +60,7 @@ from pgweave.verdict import worst
 
 SCHEDULES = Path("build/schedules")
 _STEPS_IN_A_RUN = 20
+_Opened: TypeAlias = tuple[OpenService, ExploreOne]
 
 
 class StrategyName(StrEnum):
@@ -140,7 +145,7 @@ def explore(
             min=0,
             help="Run every Nth schedule twice, to see that it does the same; up to symmetry, all.",
         ),
-    ] = RERUN_EVERY,
+    ] = DEFAULT_EFFORT.rerun_every,
     output: Annotated[Path, typer.Option(help="Folder for the schedules of violations.")] = SCHEDULES,
     stop_at_first: StopAtFirst = False,
     discover: Annotated[
@@ -171,27 +176,25 @@ def explore(
         _list(wanted if scenario else list(NAMED.values()))
         return
     require_database(system, command)
-    if discover:
-        _discover(system, command, postgres_bin, output, stop_at_first=stop_at_first, as_json=as_json)
+    if discover and scenario:
+        told = "it would not be used: --discover finds its races itself"
+        raise typer.BadParameter(told, param_hint="--scenario")
     make = strategy_maker(strategy, runs=runs, seed=seed, bound=bound, depth=depth, symmetry=not no_symmetry)
     program = MakeProgram("", command, postgres_bin, in_memory=system is ExploredSystem.IN_MEMORY)
+    effort = Effort(rerun_every=rerun, probes=probes)
+    explore_one = partial(explore_scenario, make_strategy=make, folder=output, effort=effort)
+    opened = _opened(program, workers, executor, wanted[0], explore_one)
+    if discover:
+        races = partial(explore_discovered, effort=effort, to_the_first=stop_at_first)
+        _discover(opened, races, command or system, as_json=as_json)
     found: list[ExploredScenario] = []
     with (
         keep_finished(lambda: worst(each.verdict for each in found)) as whole,
-        _workers(workers, executor, program, wanted[0]) as side_by_side,
-        explored(system, command, postgres_bin, by_workers=side_by_side is not None) as open_service,
+        opened as (open_service, explore_here),
         progress_bar("explore") as progress,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        explore_one = partial(
-            explore_scenario,
-            make_strategy=make,
-            folder=output,
-            probes=probes,
-            workers=side_by_side,
-            rerun_every=rerun,
-        )
-        runner.run(_explore(open_service, wanted, explore_one, found, progress, stop_at_first))
+        runner.run(_explore(open_service, wanted, explore_here, found, progress, stop_at_first))
     if as_json:
         print_json([each.as_json() for each in found])
     else:
@@ -199,22 +202,36 @@ def explore(
     leave(worst(each.verdict for each in found), is_whole=whole())
 
 
+@contextmanager
+def _opened(
+    program: MakeProgram, workers: int, executor: str | None, first: Scenario, explore_one: ExploreOne
+) -> Iterator[_Opened]:
+    """A way to open the service, and to explore a scenario of it; by the workers that were asked for."""
+    system = ExploredSystem.IN_MEMORY if program.in_memory else ExploredSystem.IN_PROCESS
+    with (
+        _workers(workers, executor, program, first) as side_by_side,
+        explored(
+            system, program.command, program.bin_dir, by_workers=side_by_side is not None
+        ) as open_service,
+    ):
+        yield open_service, partial(explore_one, workers=side_by_side)
+
+
 def _discover(
-    system: ExploredSystem,
-    command: str | None,
-    postgres_bin: Path | None,
-    folder: Path,
+    opened: AbstractContextManager[_Opened],
+    explore_races: Callable[..., Coroutine[object, object, None]],
+    service: str,
     *,
-    stop_at_first: bool,
     as_json: bool,
 ) -> NoReturn:
-    result = DiscoveryResult(command or system)
+    result = DiscoveryResult(service)
     with (
         keep_finished(lambda: result.verdict) as ended,
-        explored(system, command, postgres_bin) as open_service,
+        opened as (open_service, explore_one),
         progress_bar("discover") as progress,
     ):
-        run_discovery(open_service, folder, result, progress, to_the_first=stop_at_first)
+        explore = partial(explore_races, explore_one=explore_one, result=result, progress=progress)
+        run_discovery(open_service, explore)
 
     def document() -> object:
         return [each.as_json() for each in result.explored]

@@ -58,6 +58,8 @@ class Effort:
         probes: random schedules from which the number of all is estimated; 0 for no estimate.
         minimizing_runs: runs in which a wrong schedule is brought to few switches; 0 to leave it as it is.
         minimizing_limit_s: seconds for that.
+        dry_run: whether a dry run comes first; none is needed where earlier races have warmed as many
+            connections.
     """
 
     rerun_every: int = 20
@@ -65,6 +67,7 @@ class Effort:
     probes: int = 0
     minimizing_runs: int = 300
     minimizing_limit_s: float = 60.0
+    dry_run: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +174,7 @@ class _Exploration(Generic[Violation]):
 
     async def run(self, symmetry: Symmetry | None) -> Explored[Violation]:
         started = time.perf_counter()
-        await self.race.prepare()
+        await self.race.prepare(dry_run=self.effort.dry_run)
         asymmetry = ""
         for _ in range(_BEGINNINGS):
             judged = _Judged(self.race, self.make_judge(), self.on_run)

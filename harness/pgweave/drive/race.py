@@ -71,15 +71,20 @@ class Race(Generic[Violation]):
         hurt._is_prepared = self._is_prepared
         return hurt
 
-    async def prepare(self) -> None:
+    async def prepare(self, *, dry_run: bool = True) -> None:
         """Make a dry run, unless that was done: then connections are warm, and what runs show is known.
 
         Nothing goes wrong in it on purpose. If it cannot be made, the first schedule says why.
+
+        Args:
+            dry_run: whether to make it. Without one, the first schedules that show something begin again.
         """
         if self._is_prepared:
             return
         self._is_prepared = True
         await self.domain.prepare()
+        if not dry_run:
+            return
         faults, self.faults = self.faults, {}
         for policy in (FirstReady(), InTurns()):
             for _ in range(_TRIES):

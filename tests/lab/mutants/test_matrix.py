@@ -17,7 +17,7 @@ from lab.mutants.catalogue import Catalogue, Mutant, TechniqueName
 from lab.mutants.matrix import Kept
 from lab.mutants.plan import UNMUTATED, Planned, planned
 from lab.mutants.results import Matrix, matrix
-from lab.mutants.techniques import Technique, TrialName, techniques
+from lab.mutants.techniques import DISCOVERY, Technique, TrialName, techniques
 from lab.mutants.trial import Interrupted, Trial, TrialState, arguments_of, read_verdict, run_trial
 from payments_verify.report.kill_matrix import write_kill_matrix
 from payments_verify.report.saved import Mutants
@@ -272,6 +272,14 @@ def test_tries_before_the_violated_scenario_count(technique: TechniqueName, size
     assert (found.unit, found.evidence) == (unit, "not linearizable")
     survived = told(technique, 0, [SCHEDULES, SCHEDULES])
     assert (survived.state, survived.tries, survived.size) == ("survived", 14, None)
+
+
+def test_a_discovered_race_is_a_kill() -> None:
+    """It counts the races up to the one that is wrong, and names that."""
+    races = [{**SCHEDULES, "scenario": "nothing,read"}, {**WRONG, "scenario": "created,void,void"}]
+    found = read_verdict(DISCOVERY, ("x",), 1, msgspec.json.encode(races), "", 2.0)
+    assert (found.state, found.tries, found.seconds, found.size) == ("killed", 9, 1.5, 2)
+    assert (found.unit, found.check, found.evidence) == ("races", "created,void,void", "not linearizable")
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from payments_verify.payments.told.drawings import Drawing, schedule
 from payments_verify.payments.told.http import http_details, http_drawings, with_http
 from payments_verify.result import CheckResult, Progress, no_progress, violation_kept
 from payments_verify.state_edges import Edge, edge_counts
-from pgweave.drive.exploration import end_if_interrupted
+from pgweave.drive.exploration import Effort, end_if_interrupted
 from pgweave.interleavings.source_dpor import SourceDPOR
 from pgweave.verdict import worst
 
@@ -167,7 +167,9 @@ async def _explore(
                 progress(number, len(scenarios), f"scenarios; {name}: {count:,} schedules")
 
             found.append(
-                await explore_scenario(scenario, service, SourceDPOR, folder, probes=probes, on_run=on_run)
+                await explore_scenario(
+                    scenario, service, SourceDPOR, folder, effort=Effort(probes=probes), on_run=on_run
+                )
             )
             end_if_interrupted()
             if to_the_first and found[-1].verdict != "holds":

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from payments_verify.payments.exploration.discovery import Discovered, Discovery, Lacking, discover
-from payments_verify.payments.exploration.scenario import ExploredScenario, explore_scenario
+from payments_verify.payments.exploration.scenario import DEFAULT_EFFORT, ExploredScenario
 from payments_verify.payments.service.under_test import ServiceUnderTest
 from payments_verify.result import Progress
-from pgweave.drive.exploration import end_if_interrupted
+from pgweave.drive.exploration import Effort, end_if_interrupted
 from pgweave.verdict import EXIT_CODES, Verdict, worst
+
+ExploreOne = Callable[..., Awaitable[ExploredScenario]]
+"""Explores one scenario; see `explore_scenario`, with everything given but ``effort`` and ``on_run``."""
 
 
 @dataclass
@@ -82,10 +84,11 @@ class DiscoveryResult:
 
 async def explore_discovered(
     service: ServiceUnderTest,
-    folder: Path,
+    explore_one: ExploreOne,
     result: DiscoveryResult,
     *,
     progress: Progress,
+    effort: Effort = DEFAULT_EFFORT,
     lacking: Lacking = lambda _scenario: None,
     to_the_first: bool = False,
 ) -> None:
@@ -93,9 +96,10 @@ async def explore_discovered(
 
     Args:
         service: the service behind its gate.
-        folder: where the schedules of violations are written.
+        explore_one: explores one race, as `explore_scenario` does.
         result: is filled.
         progress: is told of each trace and each schedule.
+        effort: how much is done in each race; a dry run is made where more race than before.
         lacking: what the service lacks for a scenario.
         to_the_first: whether to leave out what comes after the first violation.
 
@@ -108,12 +112,16 @@ async def explore_discovered(
         progress(done, total, f"commands, each alone: {name}")
 
     result.discovery = await discover(service, lacking, on_trace)
+    warmed = 0  # by how many actors the service was asked at once
     for number, race in enumerate(result.discovery.races):
 
         def on_run(runs: int, number: int = number, name: str = race.scenario.name) -> None:
             progress(number, len(result.discovery.races), f"races; {name}: {runs:,} schedules")
 
-        explored = await explore_scenario(race.scenario, service, None, folder, on_run=on_run)
+        actors = len(race.scenario.actors)
+        for_this = replace(effort, dry_run=actors > warmed)
+        explored = await explore_one(race.scenario, service, effort=for_this, on_run=on_run)
+        warmed = max(warmed, actors)
         result.explored.append(explored)
         end_if_interrupted()
         if to_the_first and explored.violation is not None:

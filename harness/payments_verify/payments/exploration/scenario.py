@@ -24,7 +24,7 @@ from pgweave.interleavings.strategy import Strategy
 from pgweave.verdict import Verdict
 
 MakeStrategy = Callable[[], Strategy]
-RERUN_EVERY = 20
+DEFAULT_EFFORT = Effort()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,9 +84,8 @@ async def explore_scenario(
     make_strategy: MakeStrategy | None,
     folder: Path,
     *,
-    probes: int = 0,
+    effort: Effort = DEFAULT_EFFORT,
     workers: Workers | None = None,
-    rerun_every: int = RERUN_EVERY,
     on_run: Callable[[int], object] = lambda _runs: None,
 ) -> ExploredScenario:
     """Explore a scenario, and stop at the first run that the model does not explain.
@@ -96,9 +95,8 @@ async def explore_scenario(
         service: the service behind its gate.
         make_strategy: makes the strategy: which schedules are run. By default source-DPOR up to symmetry.
         folder: where the schedule of a violation is written.
-        probes: random schedules from which the number of all is estimated; 0 for no estimate.
+        effort: how much is done.
         workers: run schedules there; one after the other here if not given.
-        rerun_every: every how many schedules one is run twice, to see that it does the same; 0 for none.
         on_run: is told how many schedules have been run.
     """
     started = time.perf_counter()
@@ -106,7 +104,7 @@ async def explore_scenario(
         scenario_race(scenario, service),
         make_strategy or SourceDPOR,
         symmetry=interchangeable(scenario) if make_strategy is None else None,
-        effort=Effort(rerun_every=rerun_every, probes=probes),
+        effort=effort,
         workers=workers,
         on_run=on_run,
     )
