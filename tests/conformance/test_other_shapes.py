@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 
 from payments_verify.binding import Binding, BindingFileError, default_text, load, parse
@@ -182,6 +183,17 @@ def test_an_amount_may_be_looked_at_after_the_key(binding: Binding, bug: str, to
     found = machine_check("orders", open_service, examples=1, steps=1, seed=1)
     assert found.verdict == ("holds" if told is None else "violated"), found.counterexample
     assert told is None or told in str(found.counterexample)
+
+
+@pytest.mark.parametrize(("says_so", "verdict"), [(True, "holds"), (False, "violated")])
+def test_what_is_malformed_may_use_its_key(says_so: bool, verdict: str) -> None:
+    binding = with_amounts()
+    limits = msgspec.structs.replace(binding.limits, malformed_uses_key=says_so)
+    binding = msgspec.structs.replace(binding, limits=limits)
+    open_service = partial(opened, binding, "", AMOUNTS="1", KEEPS="1")
+    found = machine_check("orders", open_service, examples=2, steps=10, seed=1)
+    assert found.verdict == verdict, found.counterexample
+    assert says_so or "expected 'malformed', got 'key_reused'" in str(found.counterexample)
 
 
 @pytest.mark.parametrize(

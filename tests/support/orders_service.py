@@ -3,7 +3,7 @@
 A capture names no amount, and a payment may be cancelled before it is authorized. With `AMOUNTS` a capture
 names one, which is looked at after the key. With `SECRET` every POST has to be signed with it. With `ACCOUNT`
 a key that one payment has used is refused for others. With `HOLDS` a creation authorizes, too.
-With `RPC` every refusal has the status 200.
+With `RPC` every refusal has the status 200. With `KEEPS` the answer to an amount that is none is kept, too.
 
 `BUG` makes it wrong: `twice` captures again under another key, `forgets` captures again under the same key,
 `revives` authorizes what was cancelled, and `forgives` repeats the answer to an amount that is none.
@@ -30,6 +30,7 @@ AMOUNTS = bool(os.environ.get("AMOUNTS"))
 HOLDS = bool(os.environ.get("HOLDS"))
 ACCOUNT = bool(os.environ.get("ACCOUNT"))
 RPC = bool(os.environ.get("RPC"))
+KEEPS = bool(os.environ.get("KEEPS"))
 AMOUNT = re.compile("[1-9][0-9]{0,8}")
 customers: set[str] = set()
 orders: set[str] = set()
@@ -104,6 +105,8 @@ def captured(payment: dict[str, Any], key: str, cents: str) -> JSONResponse:
         is_same = cents == asked[place] or (BUG == "forgives" and not AMOUNT.fullmatch(cents))
         return answers[place] if is_same else refused(422, "key_reused")
     if AMOUNTS and not AMOUNT.fullmatch(cents):
+        if KEEPS:
+            asked[place], answers[place] = cents, refused(400, "no_amount")
         return refused(400, "no_amount")
     asked[place] = cents
     if payment["status"] != "held" and not (BUG == "twice" and payment["status"] == "paid"):

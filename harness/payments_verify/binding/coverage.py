@@ -63,6 +63,7 @@ def traits_of(binding: Binding, *, moves_clock: bool) -> Traits:
         captures_amounts=binding.captures_amounts,
         partial_captures=binding.limits.partial_captures,
         malformed_after_key=binding.limits.malformed_after_key,
+        malformed_uses_key=binding.limits.malformed_uses_key,
         until=None if binding.clock.until is None else read_rfc3339(binding.clock.until),
         keys_of_account=binding.keys.scope == "account",
         creates_authorized=binding.commands["create"].authorizes,
@@ -119,6 +120,8 @@ def _unchecked_amounts(traits: Traits) -> Iterator[str]:
         yield "commands.capture names no {amount}: that a capture of another amount is refused"
     elif traits.partial_captures:
         yield "limits.partial_captures: captures of less than was authorized"
+    if traits.malformed_uses_key:
+        yield "limits.malformed_uses_key: that a key is still free after a malformed capture"
 
 
 def _unchecked_time(binding: Binding, traits: Traits, *, has_database: bool) -> Iterator[str]:

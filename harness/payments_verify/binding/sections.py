@@ -226,6 +226,7 @@ class Limits(_Section, frozen=True, kw_only=True):
     keys: str = "[!#-~]([ -~]{0,34}[!-~])?"
     partial_captures: bool = False
     malformed_after_key: bool = False
+    malformed_uses_key: bool = False
 
 
 class Binding(_Section, frozen=True, kw_only=True):

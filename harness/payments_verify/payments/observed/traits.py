@@ -52,6 +52,7 @@ class Traits:
         captures_amounts: whether a capture names an amount; if not, it is the authorized one.
         partial_captures: whether a capture of less than was authorized succeeds; then none is sent.
         malformed_after_key: whether a key is looked up before the amount is looked at.
+        malformed_uses_key: whether a malformed capture leaves its answer under its key.
         until: where the instants end that it can hold, in µs; ``None`` if they do not.
         keys_of_account: whether a key that one payment has used is another request for all others.
         creates_authorized: whether a creation authorizes, too; then there is no other way to.
@@ -82,6 +83,7 @@ class Traits:
     captures_amounts: bool = True
     partial_captures: bool = False
     malformed_after_key: bool = False
+    malformed_uses_key: bool = False
     until: int | None = None
     keys_of_account: bool = False
     creates_authorized: bool = False

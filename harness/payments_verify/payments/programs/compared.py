@@ -184,6 +184,8 @@ class ComparedCalls:
         attempts = self.records.get(payment, self._nothing())
         is_known = f == "capture" and attempts.attempt(arguments["key"]) is not None
         is_another = is_known and self.system.traits.malformed_after_key
+        if f == "capture" and self.system.traits.malformed_uses_key and not is_known:
+            arguments["key"] = f"no amount {self._taken}"
         self.refused(f, "key_reused" if is_another else "malformed", payment, **arguments)
 
     def refused(self, f: str, outcome: str, payment: str, **arguments: Any) -> None:  # noqa: ANN401
