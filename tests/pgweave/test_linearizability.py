@@ -12,6 +12,7 @@ from hypothesis import find, given, settings
 from hypothesis import strategies as st
 
 from payments_verify.specs import spec_named
+from pgweave.history.by_return import order_by_return
 from pgweave.history.formats import load
 from pgweave.history.linearizability import Part, Result, check
 from pgweave.history.operations import Operation, Outcome
@@ -56,10 +57,7 @@ def check_small(name: str, seed: int) -> tuple[Spec[Any], list[Operation], Resul
     return spec, operations, check(spec, operations)
 
 
-@pytest.mark.parametrize("name", SMALL)
-@settings(max_examples=150, deadline=None)
-@given(seed=SEEDS)
-def test_agrees_with_the_definition(name: str, seed: int) -> None:
+def assert_as_defined(name: str, seed: int) -> None:
     spec, operations, result = check_small(name, seed)
     parts = spec.partition(operations).values()
     linearizable = all(brute_force.is_linearizable(spec, part) for part in parts)
@@ -69,6 +67,53 @@ def test_agrees_with_the_definition(name: str, seed: int) -> None:
             assert_witness(spec, part)
         elif part.verdict == "violated":
             assert_longest_prefix(spec, part)
+
+
+@pytest.mark.parametrize("name", SMALL)
+@settings(max_examples=150, deadline=None)
+@given(seed=SEEDS)
+def test_agrees_with_the_definition(name: str, seed: int) -> None:
+    assert_as_defined(name, seed)
+
+
+@pytest.mark.parametrize("name", SMALL)
+@settings(max_examples=150, deadline=None)
+@given(seed=SEEDS)
+def test_the_search_alone_agrees_with_the_definition(name: str, seed: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pgweave.history.by_return.MOST_OPERATIONS", 0)
+        assert_as_defined(name, seed)
+
+
+def test_an_order_that_ignores_real_time_disagrees_with_the_definition(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is drawn forward has to be called by then: without that, what is wrong passes for right."""
+
+    def any_later(
+        _: Operation, answered: Sequence[Operation], number: int, unanswered: Sequence[Operation]
+    ) -> list[Operation]:
+        return [*answered[number + 1 :], *unanswered]
+
+    def is_caught(seed: int) -> bool:
+        operations = register_history(random.Random(seed))
+        linearizable = brute_force.is_linearizable(CasRegister(), operations)
+        return linearizable is not (check(CasRegister(), operations).verdict == "holds")
+
+    monkeypatch.setattr("pgweave.history.by_return._open_at", any_later)
+    assert find(SEEDS, is_caught, settings=settings(derandomize=True, deadline=None)) >= 0
+
+
+def test_most_right_histories_need_no_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = [
+        operations
+        for operations in (register_history(random.Random(seed)) for seed in range(200))
+        if check(CasRegister(), operations).verdict == "holds"
+    ]
+    found = [order_by_return(CasRegister(), operations) is not None for operations in right]
+    assert sum(found) > len(right) / 2
+    monkeypatch.setattr("pgweave.history.by_return.MOST_OPERATIONS", 3)
+    assert order_by_return(CasRegister(), right[0][:4]) is None
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -163,6 +163,8 @@ def test_operations_that_a_specification_does_not_know_are_refused(
         check(spec, [operation(3, f, value, observed, (7, 8))])
 
 
-def test_values_that_are_not_json_are_refused() -> None:
+def test_values_that_are_not_json_are_refused_where_operations_are_compared() -> None:
+    rolled = operation(0, "roll", object(), (Outcome.OK, None), (0, 1))
+    wrong = operation(0, "read", None, (Outcome.OK, 3), (2, 3))
     with pytest.raises(SpecError, match="dice: roll: not a JSON value"):
-        check(Dice(), [operation(0, "roll", object(), (Outcome.OK, None), (0, 1))])
+        check(Dice(), [rolled, wrong])

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic
 
+from pgweave.history.by_return import order_by_return
 from pgweave.history.operations import HistoryError, Operation
 from pgweave.history.search import Search
 from pgweave.history.spec import S, Spec, SpecError
@@ -173,7 +174,12 @@ class _Race(Generic[S]):
         """Give the next part its turn."""
         label = self._waiting.popleft()
         if label not in self._searches:
-            self._searches[label] = Search(self._spec, self._parts[label])
+            operations = self._parts[label]
+            order = order_by_return(self._spec, operations)
+            if order is not None:
+                self._found[label] = _linearized(label, operations, order)
+                return
+            self._searches[label] = Search(self._spec, operations)
         search = self._searches[label]
         before = search.entries
         search.run(_SLICE)
@@ -217,6 +223,11 @@ class _Race(Generic[S]):
 
 
 _VERDICTS: Mapping[bool | None, Verdict] = {True: "holds", False: "violated", None: "no verdict"}
+
+
+def _linearized(label: str, operations: Sequence[Operation], order: Sequence[tuple[Operation, S]]) -> Part[S]:
+    placed = tuple(Placed(operation, state) for operation, state in order)
+    return Part(label, "holds", tuple(operations), 1 + len(placed), placed)
 
 
 def _part(label: str, operations: Sequence[Operation], search: Search[S]) -> Part[S]:

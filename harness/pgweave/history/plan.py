@@ -5,12 +5,12 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import Generic, TypeAlias
+from typing import Generic, TypeAlias, cast
 
 import msgspec
 
 from pgweave.history.operations import Operation
-from pgweave.history.spec import Foresight, S, Spec, SpecError
+from pgweave.history.spec import Foresight, S, Spec, SpecError, steps_of
 
 _FORESEEN = 32
 """An observation is foreseen if it returns within so many returns."""
@@ -52,13 +52,7 @@ class Transitions(dict[int, tuple[int, ...]], Generic[S]):
         self._states = states
 
     def __missing__(self, number: int) -> tuple[int, ...]:
-        state = self._states.values[number]
-        after = self._spec.step(state, self._operation)
-        if self.observes and any(other != state for other in after):
-            raise SpecError(
-                f"{self._spec.name}: {self._spec.describe(self._operation)} is said to observe only, "
-                f"but leads from {state!r} to {after!r}"
-            )
+        after = steps_of(self._spec, self._states.values[number], self._operation)
         self[number] = numbers = tuple(dict.fromkeys(map(self._states.number, after)))
         return numbers
 
@@ -140,7 +134,7 @@ class SearchPlan(Generic[S]):
         transitions = _transitions(spec, self.operations, self.states)
         self._upcoming = _candidates(answered, unanswered, bits, transitions)
         self._candidates: list[tuple[Group[S], Group[S]]] = []
-        self._foresight = spec if isinstance(spec, Foresight) else None
+        self._foresight = cast("Foresight[S]", spec) if hasattr(spec, "can_lead_to") else None
         self._observations = [index for index in range(self.answered) if transitions[index].observes]
         self._prospects: list[Prospects[S] | None] = []
 

@@ -170,7 +170,6 @@ class Spec(Protocol[S]):
         return "otherwise"
 
 
-@runtime_checkable
 class Foresight(Spec[S], Protocol[S]):
     """A `Spec` that rules out states by an answer that has yet to be explained; a specification need not.
 
@@ -195,3 +194,18 @@ class Foresight(Spec[S], Protocol[S]):
             to a state in which `operation` can take effect with what was observed.
         """
         ...
+
+
+def steps_of(spec: Spec[S], state: S, operation: Operation) -> tuple[S, ...]:
+    """Perform an operation, and hold the specification to what it says of it.
+
+    Raises:
+        SpecError: The operation is said to observe only, and leads to another state.
+    """
+    after = spec.step(state, operation)
+    if any(other != state for other in after) and spec.observes(operation):
+        raise SpecError(
+            f"{spec.name}: {spec.describe(operation)} is said to observe only, "
+            f"but leads from {state!r} to {after!r}"
+        )
+    return after
