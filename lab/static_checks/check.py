@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.static_checks.findings import Findings
+from lab.static_checks.migrations import check_migrations
 from lab.static_checks.schema import check_schema, check_session
 from lab.static_checks.sources import check_sources
 from lab.static_checks.statements import check_statements
@@ -24,12 +25,14 @@ class Shipped:
         session: settings of a session as the service opens it.
         statements: what it sends, by name.
         sources: the Python files of the layers that decide and store.
+        migrations: the folder of the SQL that makes its schema.
     """
 
     dsn: str
     session: dict[str, str]
     statements: Mapping[str, str]
     sources: list[Path]
+    migrations: Path
 
 
 def static_check(name: str, shipped: Shipped, *, progress: Progress = no_progress) -> CheckResult:
@@ -46,6 +49,7 @@ def static_check(name: str, shipped: Shipped, *, progress: Progress = no_progres
         "session": lambda: check_session(shipped.session),
         "statements": lambda: check_statements(shipped.statements),
         "sources": lambda: check_sources(shipped.sources),
+        "migrations": lambda: check_migrations(shipped.dsn, shipped.migrations),
     }
     found: dict[str, Findings] = {}
 

@@ -40,6 +40,7 @@ def shipped_parts(bin_dir: Path | None = None) -> Iterator[Shipped]:
                 for name, value in vars(statements).items()
                 if isinstance(value, str) and name.isupper() and not name.endswith("_COLUMNS")
             },
+            migrations=Path(str(statements.__file__)).parent / "migrations",
             sources=[file for layer in _DECIDING for file in sorted((_PACKAGE / layer).rglob("*.py"))],
         )
 

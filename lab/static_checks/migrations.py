@@ -1,0 +1,171 @@
+"""Migrations over rows: what older versions have stored stays, and the events made of it explain it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from lab.static_checks.findings import Findings
+from payments_verify.audit import AuditError, audit
+
+_BEGAN = datetime(2029, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
+_WINDOW = timedelta(seconds=60)
+_CREATED, _TOO_EARLY, _AUTHORIZED, _IN_TIME, _ENDED, _AFTERWARDS = range(6)
+"""The steps of a life, in their order; in the database's clock they need not be in it."""
+_CLOCKS = {
+    "goes on": timedelta(microseconds=1_000_001),
+    "stands still": timedelta(),
+    "goes back": timedelta(seconds=-1),
+}
+_ENDS = ("pending", "authorized", "captured", "declined", "voided", "expired")
+_AFTER = {"captured": "already_captured", "pending": "not_authorized", "authorized": "amount_mismatch"}
+_STATUS = {"captured": 201, "amount_mismatch": 422}
+_HAS_EVENTS = "SELECT to_regclass('payment_events') IS NOT NULL"
+_STORED = (
+    "SELECT row(payments.*)::text FROM payments ORDER BY 1",
+    "SELECT row(capture_attempts.*)::text FROM capture_attempts ORDER BY 1",
+)
+_INSERT_PAYMENT = (
+    "INSERT INTO payments (payment_id, amount_cents, state, created_at, authorized_at, capture_expires_at,"
+    " captured_at, captured_amount_cents, failed_at, failure_reason)"
+    " VALUES (%s, 500, %s, %s, %s, %s, %s, %s, %s, %s)"
+)
+_INSERT_ATTEMPT = (
+    "INSERT INTO capture_attempts"
+    " (payment_id, idempotency_key, amount_cents, outcome, status, body, decided_at)"
+    " VALUES (%s, %s, %s, %s, %s, %s, %s)"
+)
+
+
+@dataclass(frozen=True)
+class _Life:
+    """A payment as an older version has stored it: where it ended, and how the clock went meanwhile."""
+
+    payment: UUID
+    end: str
+    step: timedelta
+
+    def at(self, step: int) -> datetime:
+        return _BEGAN + step * self.step
+
+    @property
+    def expires_at(self) -> datetime:
+        return self.at(_AUTHORIZED) + _WINDOW
+
+    @property
+    def ended_at(self) -> datetime:
+        return max(self.at(_ENDED), self.expires_at) if self.end == "expired" else self.at(_ENDED)
+
+    def row(self) -> Sequence[Any]:
+        """The row of the payment."""
+        state = "failed" if self.end in _ENDS[3:] else self.end
+        window = (None, None) if state == "pending" else (self.at(_AUTHORIZED), self.expires_at)
+        captured = (self.ended_at, 500) if state == "captured" else (None, None)
+        failed = (self.ended_at, self.end) if state == "failed" else (None, None)
+        return (self.payment, state, self.at(_CREATED), *window, *captured, *failed)
+
+    def attempts(self) -> Iterator[Sequence[Any]]:
+        """The rows of its attempts; the later is not the later key."""
+        after = self.ended_at + self.step, _AFTER.get(self.end, "payment_failed")
+        yield from self._attempts("9", self.at(_TOO_EARLY), "not_authorized")
+        if self.end != "pending":
+            yield from self._attempts("5", self.at(_IN_TIME), "amount_mismatch")
+        if self.end == "expired":
+            yield self._attempt("4 b", self.expires_at, "capture_window_expired")
+            yield self._attempt("4 a", self.ended_at, "capture_window_expired")
+        if self.end == "captured":
+            yield self._attempt("3", self.ended_at, "captured")
+        yield from self._attempts("1", *after)
+
+    def _attempts(self, key: str, at: datetime, outcome: str) -> Iterator[Sequence[Any]]:
+        yield self._attempt(f"{key} b", at, outcome)
+        yield self._attempt(f"{key} a", at + self.step / 1000, outcome)
+
+    def _attempt(self, key: str, at: datetime, outcome: str) -> Sequence[Any]:
+        amount = 501 if outcome == "amount_mismatch" else 500
+        return self.payment, key, amount, outcome, _STATUS.get(outcome, 409), f"as {key}".encode(), at
+
+
+def check_migrations(dsn: str, folder: Path) -> Findings:
+    """Apply migrations to a database that holds rows of each version before events were recorded.
+
+    Args:
+        dsn: a database of the server that is used; another is made beside it, and dropped.
+        folder: the migrations, in SQL.
+
+    Raises:
+        psycopg.Error: if the server cannot be used.
+    """
+    files = sorted(file for file in folder.glob("*.sql") if ".rollback." not in file.name)
+    problems: list[str] = []
+    looked_at = 0
+    with _another_database(dsn) as another, psycopg.connect(another, autocommit=True) as connection:
+        # Where migrations are recorded, whatever applies them.
+        connection.execute("CREATE TABLE _yoyo_migration (migration_id text)")
+        for file in files:
+            before = _stored(connection)
+            try:
+                connection.execute(file.read_bytes())
+            except psycopg.Error as error:
+                return Findings(looked_at, [f"I9, I12: {file.name} cannot be applied to rows: {error}"])
+            if (now := _stored(connection)) != before:
+                problems.append(f"I3, I8: {file.name} changes rows: {before[:3]} became {now[:3]}")
+            if not _has_events(connection):
+                looked_at += _store_lives(connection)
+        problems += _audited(another, looked_at)
+    return Findings(looked_at, problems)
+
+
+@contextmanager
+def _another_database(dsn: str) -> Iterator[str]:
+    name = f"migrated_{uuid4().hex}"
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    try:
+        yield make_conninfo(dsn, dbname=name)
+    finally:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+def _stored(connection: psycopg.Connection) -> list[str]:
+    row = connection.execute("SELECT to_regclass('capture_attempts') IS NOT NULL").fetchone()
+    if row != (True,):
+        return []
+    return [each for query in _STORED for (each,) in connection.execute(query.encode())]
+
+
+def _has_events(connection: psycopg.Connection) -> bool:
+    return connection.execute(_HAS_EVENTS).fetchone() == (True,)
+
+
+def _store_lives(connection: psycopg.Connection) -> int:
+    """Store each life once; how many there are. They are whole already, so that no trigger is asked."""
+    lives = [_Life(uuid4(), end, step) for end in _ENDS for step in _CLOCKS.values()]
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.executemany(_INSERT_PAYMENT, [life.row() for life in lives])
+        cursor.executemany(_INSERT_ATTEMPT, [row for life in lives for row in life.attempts()])
+    return len(lives)
+
+
+def _audited(dsn: str, payments: int) -> Iterator[str]:
+    try:
+        report = audit(dsn, workers=1)
+    except AuditError as error:
+        yield f"I12: after the migrations the database cannot be audited: {error}"
+        return
+    if report.counts.payments != payments:
+        yield f"I12: {payments} payments were stored, and {report.counts.payments} are there"
+    for each in report.findings[:3]:
+        broken = ", ".join(dict.fromkeys(["I12", each.rule]))
+        where = f"payment {each.payment}, {each.what}"
+        yield f"{broken}: after the migrations, {where}: expected {each.expected}, found {each.found}"
