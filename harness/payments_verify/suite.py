@@ -21,7 +21,7 @@ from payments_verify.payments.faults.check import faults_check
 from payments_verify.payments.faults.plans import FaultPlan
 from payments_verify.payments.programs.check import machine_check
 from payments_verify.payments.races.check import racing_check
-from payments_verify.payments.scenarios.catalogue import ONE_CAPTURE, SCENARIOS, VOID_AND_SWEEP
+from payments_verify.payments.scenarios.catalogue import NAMED, ONE_CAPTURE, SCENARIOS, VOID_AND_SWEEP
 from payments_verify.payments.stress.check import stress_check
 from payments_verify.result import CheckResult
 from payments_verify.systems import (
@@ -33,6 +33,7 @@ from payments_verify.systems import (
     in_process,
     on_new_database,
     servers,
+    sweep_by_itself,
 )
 from pgweave.gate import Fault
 
@@ -61,6 +62,8 @@ MORE_CHECKS = "payments_verify.checks"
 _STEPS_IN_A_PROGRAM = 20
 _SERVER_PROCESSES = 2
 _LARGEST = "four-captures"
+SWEPT_BY_ITSELF = ("capture-and-sweep", "two-sweepers", VOID_AND_SWEEP.name)
+"""Scenarios in which the sweeper's own task sweeps, and not a sweep that is asked for."""
 _FAULTS = (
     FaultPlan(ONE_CAPTURE),
     FaultPlan(SCENARIOS["same-key-twice"], (Fault.CUT_AFTER,)),
@@ -210,6 +213,16 @@ def _explorations(dsn: str, effort: Effort, seed: int, schedules: Path) -> Itera
                 probes=effort.probes,
             ),
         )
+    yield Planned(
+        "every interleaving: its own sweeper",
+        partial(
+            interleavings_check,
+            "its own sweeper",
+            partial(gated, dsn, sweep=sweep_by_itself),
+            [NAMED[each] for each in SWEPT_BY_ITSELF],
+            schedules / "own-sweeper",
+        ),
+    )
     yield Planned(
         "stateful machine with races",
         partial(

@@ -180,7 +180,13 @@ def explore(
         told = "it would not be used: --discover finds its races itself"
         raise typer.BadParameter(told, param_hint="--scenario")
     make = strategy_maker(strategy, runs=runs, seed=seed, bound=bound, depth=depth, symmetry=not no_symmetry)
-    program = MakeProgram("", command, postgres_bin, in_memory=system is ExploredSystem.IN_MEMORY)
+    program = MakeProgram(
+        "",
+        command,
+        postgres_bin,
+        in_memory=system is ExploredSystem.IN_MEMORY,
+        own_sweeper=system is ExploredSystem.OWN_SWEEPER,
+    )
     effort = Effort(rerun_every=rerun, probes=probes)
     explore_one = partial(explore_scenario, make_strategy=make, folder=output, effort=effort)
     opened = _opened(program, workers, executor, wanted[0], explore_one)
@@ -207,7 +213,8 @@ def _opened(
     program: MakeProgram, workers: int, executor: str | None, first: Scenario, explore_one: ExploreOne
 ) -> Iterator[_Opened]:
     """A way to open the service, and to explore a scenario of it; by the workers that were asked for."""
-    system = ExploredSystem.IN_MEMORY if program.in_memory else ExploredSystem.IN_PROCESS
+    in_process = ExploredSystem.OWN_SWEEPER if program.own_sweeper else ExploredSystem.IN_PROCESS
+    system = ExploredSystem.IN_MEMORY if program.in_memory else in_process
     with (
         _workers(workers, executor, program, first) as side_by_side,
         explored(

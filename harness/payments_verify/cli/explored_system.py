@@ -12,19 +12,36 @@ from typing import Annotated
 import typer
 
 from payments_verify.payments.service.under_test import OpenService
-from payments_verify.systems import EXPLORING, IN_MEMORY, gated, gated_in_memory, prepared_database
+from payments_verify.systems import (
+    EXPLORING,
+    IN_MEMORY,
+    OWN_SWEEPER,
+    expire_batch,
+    gated,
+    gated_in_memory,
+    prepared_database,
+    sweep_by_itself,
+)
 
 
 class ExploredSystem(StrEnum):
-    """Where the scheduler holds a service back: before each call of its store, or before each statement."""
+    """Where the scheduler holds a service back: before each call of its store, or before each statement.
+
+    With its own sweeper, a sweep is run by the task that no request asks for.
+    """
 
     IN_MEMORY = "in-memory"
     IN_PROCESS = "in-process"
+    OWN_SWEEPER = "own-sweeper"
 
 
 System = Annotated[
     ExploredSystem,
-    typer.Option(help="The system to run: in memory, or over PostgreSQL, in this process or by --command."),
+    typer.Option(
+        help=""
+        "The system to run: in memory; over PostgreSQL, in this process or by --command; or so that its own"
+        " sweeper's task sweeps."
+    ),
 ]
 
 
@@ -34,21 +51,22 @@ StopAtFirst = Annotated[
 
 
 def require_database(system: ExploredSystem, command: str | None) -> None:
-    """Refuse a command for a service that is run in memory.
+    """Refuse a command for a service that is run in memory, or swept by its own sweeper.
 
     Raises:
         typer.BadParameter: if there is one.
     """
-    if system is ExploredSystem.IN_MEMORY and command is not None:
+    if system is not ExploredSystem.IN_PROCESS and command is not None:
         raise typer.BadParameter(
-            "a service that is started by a command is never in memory; leave one of the two out",
+            f"a service that is started by a command is never {system}; leave one of the two out",
             param_hint="--command",
         )
 
 
 def system_of(service: str) -> ExploredSystem:
     """The system whose steps the schedules of a service of this name have."""
-    return ExploredSystem.IN_MEMORY if service == IN_MEMORY else ExploredSystem.IN_PROCESS
+    named = {IN_MEMORY: ExploredSystem.IN_MEMORY, OWN_SWEEPER: ExploredSystem.OWN_SWEEPER}
+    return named.get(service, ExploredSystem.IN_PROCESS)
 
 
 @contextmanager
@@ -67,4 +85,5 @@ def explored(
         yield gated_in_memory
         return
     with prepared_database(bin_dir, EXPLORING) as dsn:
-        yield partial(gated, dsn, command, one_core=not by_workers)
+        sweep = sweep_by_itself if system is ExploredSystem.OWN_SWEEPER else expire_batch
+        yield partial(gated, dsn, command, one_core=not by_workers, sweep=sweep)

@@ -158,10 +158,9 @@ def line_that_explores(schedule: schedule_file.SavedSchedule, options: Mapping[s
     scenario, hurt = ["--scenario", schedule.scenario], bool(schedule.faults)
     words: list[object] = [word for option in options.items() if option[1] is not None for word in option]
     if options["--binding"] is None:
-        in_memory = (
-            ["--system", "in-memory"] if system_of(schedule.service) is ExploredSystem.IN_MEMORY else []
-        )
-        line = command_line("faults" if hurt else "explore", *scenario, *in_memory, *words)
+        made_for = system_of(schedule.service)
+        system = [] if made_for is ExploredSystem.IN_PROCESS else ["--system", made_for]
+        line = command_line("faults" if hurt else "explore", *scenario, *system, *words)
     elif schedule.scenario in SCENARIOS:
         line = command_line("conformance", *scenario, "--level", 5 if hurt else 4, *words)
     else:

@@ -8,9 +8,9 @@ from payments_verify.systems.cluster import SERVICE_LOGIN, Cluster, Connection
 from payments_verify.systems.database import on_new_database, prepared_database
 from payments_verify.systems.empty_databases import empty_databases
 from payments_verify.systems.examinations import examination_at, examination_of
-from payments_verify.systems.gated import EXPLORING, gated, gated_on_new_database, gated_service
+from payments_verify.systems.gated import EXPLORING, OWN_SWEEPER, gated, gated_on_new_database, gated_service
 from payments_verify.systems.gated_memory import IN_MEMORY, gated_in_memory
-from payments_verify.systems.in_process import in_memory, in_process
+from payments_verify.systems.in_process import expire_batch, in_memory, in_process, sweep_by_itself
 from payments_verify.systems.server import SWEEP_EVERY_S, ServerError, servers
 from payments_verify.systems.started import service_at, settle_clock, started_service
 from payments_verify.systems.workers import MakeProgram, local_processes
@@ -20,6 +20,7 @@ from pgweave.service.command import CommandError
 __all__ = [
     "EXPLORING",
     "IN_MEMORY",
+    "OWN_SWEEPER",
     "SERVICE_LOGIN",
     "SWEEP_EVERY_S",
     "ApiProcess",
@@ -32,6 +33,7 @@ __all__ = [
     "empty_databases",
     "examination_at",
     "examination_of",
+    "expire_batch",
     "gated",
     "gated_in_memory",
     "gated_on_new_database",
@@ -46,4 +48,5 @@ __all__ = [
     "service_at",
     "settle_clock",
     "started_service",
+    "sweep_by_itself",
 ]

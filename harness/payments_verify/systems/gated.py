@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+from payments_core.application.ports import PaymentStore
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
 from payments_core.infrastructure.postgres.pool import Pool
@@ -30,6 +32,10 @@ from pgweave.sql.footprints import is_scheduling_point
 EXPLORING = {"deadlock_timeout": "50ms"}
 """Settings of a server that is explored: a deadlock is an outcome, and need not be waited for long."""
 
+IN_PROCESS = "in process"
+OWN_SWEEPER = "in process, its own sweeper"
+"""The names of the service: swept by a request of the harness, or by the task that no request asks for."""
+
 _REQUEST_LIMIT_S = 60.0
 _CONNECTIONS = 16
 """Twice as many as the largest scenario has processes: half of them may be used for one payment at once."""
@@ -39,7 +45,13 @@ _RACED = 2
 
 @asynccontextmanager
 async def gated(
-    dsn: str, command: str | None = None, *, ours: bool = True, one_core: bool = True, instances: int = 1
+    dsn: str,
+    command: str | None = None,
+    *,
+    ours: bool = True,
+    one_core: bool = True,
+    instances: int = 1,
+    sweep: Callable[[PaymentStore], Coroutine[Any, Any, int]] = expire_batch,
 ) -> AsyncIterator[ServiceUnderTest]:
     """A service over a gate in front of ``dsn``, which has a clock that can be set.
 
@@ -51,6 +63,7 @@ async def gated(
         one_core: whether schedules are run here, one after the other: then all that takes turns is kept on
             one core, which is faster. Not where others run them and this process hands them out.
         instances: how many of the application there are in this process, with pools of their own.
+        sweep: how a sweep is run.
 
     Raises:
         CommandError: the command did not come to serve.
@@ -65,10 +78,10 @@ async def gated(
             _served(gate, pool, command, instances) as clients,
         ):
             yield ServiceUnderTest(
-                "in process" if command is None else command,
+                command or (IN_PROCESS if sweep is expire_batch else OWN_SWEEPER),
                 clients,
                 clock.set,
-                partial(expire_batch, postgres_store(pool)),
+                partial(sweep, postgres_store(pool)),
                 partial(SqlRowHolder.connect, gate.socket_dsn),
                 GatedDatabase(gate, monitor, Catalog.load(dsn, CLOCK_FUNCTION), Turns(ours=ours)),
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -11,6 +12,7 @@ from payments_core.application.ports import PaymentStore
 from payments_core.application.use_cases import ExpirePayments
 from payments_core.domain.values import MAX_STORED_REFUSALS
 from payments_core.entrypoints.settings import Settings
+from payments_core.entrypoints.sweeper import Sweeper
 from payments_core.entrypoints.wiring import make_pool, postgres_store
 from payments_verify.binding import own_client
 from payments_verify.payments.observed.traits import EVERYTHING
@@ -23,6 +25,7 @@ from payments_verify.systems.memory_store import InMemoryPaymentStore
 from pgweave.clock import DatabaseClock
 
 _SWEEP_BATCH = 100
+_SWEEP_LIMIT_S = 3_600.0  # its statements may be held
 
 
 @asynccontextmanager
@@ -81,6 +84,25 @@ async def in_process(
                 traits=replace(EVERYTHING, max_stored_refusals=max_stored_refusals),
                 surface=OwnSurface(witnesses, made.of_scope),
             )
+
+
+async def sweep_by_itself(store: PaymentStore) -> int:
+    """Let the service's sweeper sweep once, in the task that no request asks for; how many it expired.
+
+    Raises:
+        RuntimeError: the task ended before it had swept.
+    """
+    expired: list[int] = []
+
+    def end(count: int) -> None:
+        expired.append(count)
+        task.cancel()
+
+    async with Sweeper(store, 0.0, _SWEEP_BATCH, _SWEEP_LIMIT_S, end).running() as task:
+        await asyncio.wait([task])
+    if not expired:
+        raise RuntimeError("the sweeper's task ended before it had swept")
+    return expired[0]
 
 
 async def expire_batch(store: PaymentStore) -> int:

@@ -16,6 +16,7 @@ from payments_verify.payments.service.under_test import ServiceUnderTest
 from payments_verify.systems.database import prepared_database
 from payments_verify.systems.gated import EXPLORING, gated
 from payments_verify.systems.gated_memory import gated_in_memory
+from payments_verify.systems.in_process import expire_batch, sweep_by_itself
 from payments_verify.systems.one_core import allowed_cores, run_anywhere
 from pgweave.drive.race import Race
 from pgweave.interleavings.parallel import worker_resources
@@ -33,12 +34,14 @@ class MakeProgram:
         command: the command that starts the service; ``None`` for the application in the worker's process.
         bin_dir: the PostgreSQL to run; the embedded one, or the newest found, if not given.
         in_memory: whether to run the application over memory, without a PostgreSQL.
+        own_sweeper: whether its own sweeper's task sweeps.
     """
 
     scenario: str
     command: str | None = None
     bin_dir: Path | None = None
     in_memory: bool = False
+    own_sweeper: bool = False
 
     async def __call__(self) -> Race[Violation]:
         """The race, over the worker's service, which is made ready for the first of them."""
@@ -66,6 +69,7 @@ async def _service(kind: MakeProgram) -> ServiceUnderTest:
             context = gated_in_memory()
         else:
             dsn = resources.enter_context(prepared_database(kind.bin_dir, EXPLORING))
-            context = gated(dsn, kind.command)
+            sweep = sweep_by_itself if kind.own_sweeper else expire_batch
+            context = gated(dsn, kind.command, sweep=sweep)
         services[kind] = await resources.enter_async_context(context)
     return services[kind]

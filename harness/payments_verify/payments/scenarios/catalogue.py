@@ -26,14 +26,7 @@ class Prepared(Enum):
 
 @dataclass(frozen=True)
 class Command:
-    """A command.
-
-    Attributes:
-        f: its name.
-        arguments: its arguments but the payment.
-        payment: which payment of the race it is for.
-        instance: which instance of the service it is sent to.
-    """
+    """A command: its name, its arguments but the payment, which payment, and which instance is asked."""
 
     f: str
     arguments: Mapping[str, Any]
@@ -275,7 +268,7 @@ VOID_AND_SWEEP = Scenario(
     "void-and-sweep",
     "A payment is voided, and then expired by a sweep that is tried again with what it had found due.",
     (client(VOID), Sweeper()),
-    waited=WINDOW,
+    waited=WINDOW + 1,  # so that it is seen whether it failed now, or when its window ended
 )
 """For faults, after which a sweep is tried again."""
 
