@@ -19,7 +19,8 @@ from payments_core.entrypoints.background import Background
 from payments_core.entrypoints.http.access import is_open
 from payments_core.entrypoints.http.app import create_app
 from payments_core.entrypoints.http.authentication import Authenticated
-from payments_core.entrypoints.http.limits import Admission, Deadline, HeadChecked
+from payments_core.entrypoints.http.guards import Guarded
+from payments_core.entrypoints.http.limits import Admission, Deadline, HeadLimits
 from payments_core.entrypoints.http.observed import QUIET, Observed, templates
 from payments_core.entrypoints.http.resources import resource
 from payments_core.entrypoints.http.sources import Sources, Unprotected
@@ -209,11 +210,10 @@ def guarded(
     """
     accepted = tokens.load(settings.tokens, settings.tokens_file)
     inner: ASGIApp = Deadline(app, settings.request_timeout_s, metrics.rejected)
-    inner = Authenticated(inner, accepted)
     any_address = settings.allow_unauthenticated and not is_for_this_machine
     is_asked = bool(accepted) and not is_for_this_machine
-    inner = Sources(inner, None if is_asked else _unprotected(settings, any_address=any_address))
-    inner = HeadChecked(inner, metrics.rejected)
+    sources = Sources(None if is_asked else _unprotected(settings, any_address=any_address))
+    inner = Guarded(inner, [HeadLimits(metrics.rejected), sources, Authenticated(accepted)])
     inner = Admission(inner, settings.max_requests, _needs_no_place, metrics.rejected)
     return Observed(inner, templates(app), metrics)
 

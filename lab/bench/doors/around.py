@@ -17,7 +17,8 @@ from lab.bench.doors.pair import Piece, Work
 from payments_core.entrypoints.http.access import is_open
 from payments_core.entrypoints.http.app import create_app
 from payments_core.entrypoints.http.authentication import Authenticated
-from payments_core.entrypoints.http.limits import Admission, HeadChecked
+from payments_core.entrypoints.http.guards import Guard, Guarded
+from payments_core.entrypoints.http.limits import Admission, HeadLimits
 from payments_core.entrypoints.http.resources import resource
 from payments_core.entrypoints.http.sources import Sources, Unprotected
 from payments_core.entrypoints.tokens import Tokens, TokenScope
@@ -49,20 +50,25 @@ def pieces() -> Iterator[Piece]:
     route = resource("/payments/{payment_id}/captures", GET=_listed, POST=_captured).app
     folder = "entrypoints/http"
     bare = _asked(_nothing)
+    unguarded = _asked(Guarded(_nothing, []))
 
     def around(name: str, where: str, app: ASGIApp, without: Work = bare) -> Piece:
         return Piece(name, f"{folder}/{where}", "request", _asked(app), without)
 
+    def guarded(name: str, where: str, guard: Guard) -> Piece:
+        return around(name, where, Guarded(_nothing, [guard]), unguarded)
+
     yield around("a place, if there is one", "limits.py", Admission(_nothing, 256, is_open, _unheard))
-    yield around("size and coding of the head", "limits.py", HeadChecked(_nothing, _unheard))
-    yield around("Host, with tokens", "sources.py", Sources(_nothing, None))
-    yield around("peer, Host and Origin, without tokens", "sources.py", Sources(_nothing, unprotected))
-    yield around("the token", "authentication.py", Authenticated(_nothing, tokens))
+    yield around("the middleware of the guards", "guards.py", Guarded(_nothing, []))
+    yield guarded("size and coding of the head", "limits.py", HeadLimits(_unheard))
+    yield guarded("Host, with tokens", "sources.py", Sources(None))
+    yield guarded("peer, Host and Origin, without tokens", "sources.py", Sources(unprotected))
+    yield guarded("the token", "authentication.py", Authenticated(tokens))
     yield around(
         "the scope that the route needs",
         "resources.py",
-        Authenticated(route, tokens),
-        _asked(Authenticated(_unscoped(route), tokens)),
+        Guarded(route, [Authenticated(tokens)]),
+        _asked(Guarded(_unscoped(route), [Authenticated(tokens)])),
     )
     alive = "/healthz", "GET"
     app = create_app(InMemoryPaymentStore(lambda: 0))

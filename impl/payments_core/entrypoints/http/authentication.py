@@ -1,6 +1,7 @@
-"""Bearer tokens (RFC 6750) as middleware: everything needs one, but for what says nothing about payments."""
+"""Bearer tokens (RFC 6750): everything needs one, but for what says nothing about payments."""
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.responses import Response
+from starlette.types import Scope
 
 from payments_core.entrypoints.http import problems
 from payments_core.entrypoints.http.access import SCOPES, is_open
@@ -8,35 +9,30 @@ from payments_core.entrypoints.tokens import Tokens
 
 
 class Authenticated:
-    """Answers with 401 unless the request has an accepted token; the route checks the token's scopes.
+    """A guard: it answers with 401 unless the request has an accepted token; the route checks its scopes.
 
     Args:
-        app: what is served to those who have one.
         tokens: those that are accepted; if there are none, nobody is asked.
     """
 
-    def __init__(self, app: ASGIApp, tokens: Tokens) -> None:
-        self._app = app
+    def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        if scope["type"] != "http" or not self._tokens:
-            await self._app(scope, receive, send)
-            return
+    def __call__(self, scope: Scope) -> Response | None:
+        """The refusal of a request; ``None`` if it is served, its token's scopes being in its scope then."""
+        if not self._tokens:
+            return None
         presented = _presented(scope)
         scopes = None if presented is None else self._tokens.scopes_of(presented)
         if scopes is not None or is_open(scope["path"]):
             scope[SCOPES] = scopes or frozenset()
-            await self._app(scope, receive, send)
-            return
+            return None
         challenge = 'Bearer realm="payments"' + ("" if presented is None else ', error="invalid_token"')
-        refusal = problems.response(
+        return problems.response(
             problems.UNAUTHORIZED,
             "send a token that this service knows: Authorization: Bearer <token>",
             {"WWW-Authenticate": challenge},
         )
-        await refusal(scope, receive, send)
 
 
 def _presented(scope: Scope) -> bytes | None:

@@ -1,9 +1,10 @@
-"""Limits on requests as middleware: how many at once, how long each, and what their heads may be."""
+"""Limits on requests: how many at once and how long each, as middleware; and what their heads may be."""
 
 import asyncio
 from collections.abc import Callable
 from itertools import chain
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from payments_core.entrypoints.http import problems
@@ -21,37 +22,33 @@ Rejected = Callable[[str], None]
 """Told why a request was refused, for the metrics."""
 
 
-class HeadChecked:
-    """Answers with 431 if the target and the fields of a request are too large, or too many.
+class HeadLimits:
+    """A guard that answers with 431 if the target and the fields of a request are too large, or too many.
 
     With 501 where a body came in another coding than in chunks, which alone the server takes off: what is
     left is not the body that was meant (RFC 9112, section 6.1).
     """
 
-    def __init__(self, app: ASGIApp, rejected: Rejected) -> None:
-        self._app = app
+    def __init__(self, rejected: Rejected) -> None:
         self._rejected = rejected
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    def __call__(self, scope: Scope) -> Response | None:
+        """The refusal of a request; ``None`` if its head is as it should be."""
         if _is_too_large(scope):
             problem, detail = problems.HEAD_TOO_LARGE, _TOO_LARGE
         elif _is_coded(scope):
             problem, detail = problems.UNSUPPORTED_TRANSFER_CODING, "the one transfer coding here is chunked"
         else:
-            await self._app(scope, receive, send)
-            return
+            return None
         self._rejected(problem.name)
-        await problems.response(problem, detail, {"Connection": "close"})(scope, receive, send)
+        return problems.response(problem, detail, {"Connection": "close"})
 
 
 def _is_coded(scope: Scope) -> bool:
-    return any(
-        name == b"transfer-encoding" and value.lower() != b"chunked" for name, value in scope["headers"]
-    )
+    for name, value in scope["headers"]:  # a generator would cost more
+        if name == b"transfer-encoding" and value.lower() != b"chunked":
+            return True
+    return False
 
 
 def _is_too_large(scope: Scope) -> bool:

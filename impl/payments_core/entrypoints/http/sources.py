@@ -1,4 +1,4 @@
-"""Where requests may come from, as middleware. Without tokens: from this machine, and no other site's page.
+"""Where requests may come from. Without tokens: from this machine, and no other site's page.
 
 A token is what a stranger lacks, and what a page of another site cannot send. Where none is asked for, a
 browser on this machine would act for every page that it shows: by requests across sites, and by a name of the
@@ -9,7 +9,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.responses import Response
+from starlette.types import Scope
 
 from payments_core.entrypoints.addresses import is_address, is_loopback
 from payments_core.entrypoints.http import problems
@@ -60,35 +61,28 @@ class Unprotected:
 
 
 class Sources:
-    """Refuses requests without exactly one host; without tokens, also those from elsewhere.
+    """A guard that refuses requests without exactly one host; without tokens, also those from elsewhere.
 
     Args:
-        app: what is served.
         unprotected: what is served without a token; ``None`` if everything needs one.
     """
 
-    def __init__(self, app: ASGIApp, unprotected: Unprotected | None) -> None:
-        self._app = app
+    def __init__(self, unprotected: Unprotected | None) -> None:
         self._unprotected = unprotected
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        refusal = self._refusal(scope) if scope["type"] == "http" else None
-        if refusal is None:
-            await self._app(scope, receive, send)
-        else:
-            await problems.response(*refusal)(scope, receive, send)
-
-    def _refusal(self, scope: Scope) -> Refusal | None:
-        said = _said(scope)
-        hosts = said[b"host"]
+    def __call__(self, scope: Scope) -> Response | None:
+        """The refusal of a request; ``None`` if it may come from there."""
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
         found = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
         if found is None and (hosts or scope["http_version"] != "1.0"):
-            return problems.INVALID_HOST, "send one Host header, with a name or address and perhaps a port"
+            return problems.response(
+                problems.INVALID_HOST, "send one Host header, with a name or address and perhaps a port"
+            )
         if self._unprotected is None:
             return None
         host = None if found is None else found[1].decode().strip("[]").lower()
-        return self._unprotected.refusal(scope, said, host)
+        refusal = self._unprotected.refusal(scope, _said(scope), host)
+        return None if refusal is None else problems.response(*refusal)
 
 
 def _is_local(scope: Scope) -> bool:
