@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
 from importlib.util import find_spec
-from itertools import count
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 import psycopg
@@ -19,20 +20,23 @@ from rich.console import Console
 from lab.bench.figure import RendererMissingError, draw
 from lab.bench.service import measuring
 from lab.bench.service.chart import chart
-from lab.bench.service.database import database, durable_server
+from lab.bench.service.database import Database, database, durable_server, template
 from lab.bench.service.load import LoadError, find_wrk
 from lab.bench.service.measuring import DisagreementError
 from lab.bench.service.pgbench import PgbenchError
 from lab.bench.service.report import show
 from lab.bench.service.results import CONTESTANTS, EARLIER_ONE, ONE, Results, aims, median
 from lab.bench.service.servers import COMMANDS, EARLIER, ServerError, earlier
-from payments_verify.cli.running import Report, progress_bar
+from payments_verify.cli.running import progress_bar
 from pgweave.embedded import EmbeddedPostgres, EmbeddedPostgresError
 
 JSON = Path("build/bench/service.json")
 FIGURE = Path("build/bench/service.svg")
 Part = Literal["speed", "half", "lives", "memory", "size"]
 _NEEDED = ("fastapi", "sqlalchemy", "asyncpg")
+_AROUND_S = 5.0
+"""What a run takes beside its load, in seconds: a database, a server, its warm-up."""
+_STORED_PER_SECOND = 30_000
 
 
 class Scale(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,14 +62,14 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
 
 FULL = Scale(
     rounds=5,
-    seconds=8,
-    half_seconds=12,
-    memory=200_000,
+    seconds=5,
+    half_seconds=8,
+    memory=100_000,
     few=3_000,
-    many=3_000_000,
+    many=1_000_000,
     sized=2_500,
 )
-QUICK = Scale(rounds=1, seconds=2, half_seconds=4, memory=8_000, few=1_500, many=30_000, sized=1_000)
+QUICK = Scale(rounds=1, seconds=2, half_seconds=3, memory=8_000, few=1_500, many=30_000, sized=1_000)
 
 
 class UnavailableError(RuntimeError):
@@ -73,7 +77,9 @@ class UnavailableError(RuntimeError):
 
 
 def main(
-    quick: Annotated[bool, typer.Option("--quick", help="One short round of everything.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="One short round of everything: under two minutes.")
+    ] = False,
     rounds: Annotated[int | None, typer.Option(min=1, help="Rounds, an odd number.  [default: 5]")] = None,
     part: Annotated[
         list[str] | None,
@@ -147,55 +153,104 @@ def _parts(named: list[str] | None) -> set[Part]:
     return chosen
 
 
+class Step(NamedTuple):
+    """A part of the measurement.
+
+    Attributes:
+        name: what it does.
+        seconds: about how long, where nothing else is at work.
+        run: does it.
+    """
+
+    name: str
+    seconds: float
+    run: Callable[[], object]
+
+
 def _measured(scale: Scale, parts: set[Part]) -> Results:
     results = Results()
-    with progress_bar("bench") as progress, durable_server() as postgres:
+    with progress_bar("bench", every_s=15) as progress, durable_server() as postgres, ExitStack() as stack:
         results.postgres = postgres.version
-        if "speed" in parts:
-            _speed(results, postgres, scale, progress, at_half_load="half" in parts)
-        if "lives" in parts:
-            progress(0, 1, "lives of payments")
-            results.lifecycle = measuring.lifecycle(postgres, scale.seconds)
-        if "memory" in parts:
-            results.samples = measuring.memory_over(
-                postgres, scale.memory, lambda second: progress(0, 1, f"memory, {second} s")
-            )
-        if "size" in parts:
-            _size(results, postgres, scale, progress)
+        steps = list(_steps(results, postgres, scale, parts, stack))
+        total = sum(step.seconds for step in steps)
+        Console(stderr=True).print(f"{len(steps)} steps, about {total / 60:.0f} minutes", highlight=False)
+        done = 0.0
+        for step in steps:
+            progress(int(done), int(total), f"seconds of work, now {step.name}")
+            step.run()
+            done += step.seconds
     return results
 
 
+def _steps(
+    results: Results, postgres: EmbeddedPostgres, scale: Scale, parts: set[Part], stack: ExitStack
+) -> Iterator[Step]:
+    """All steps, in order; ``stack`` keeps what several of them use."""
+    if "speed" in parts:
+        yield Step("do the two stacks answer the same?", 6, partial(measuring.require_agreement, postgres))
+        yield from _speed(results, postgres, scale, stack, at_half_load="half" in parts)
+    if "lives" in parts:
+        yield Step("lives of payments", scale.seconds + 2, lambda: _live(results, postgres, scale))
+    if "memory" in parts:
+        yield Step(
+            f"memory over {scale.memory:,} captures",
+            scale.memory / 1_500 + 2,
+            lambda: results.samples.extend(measuring.memory_over(postgres, scale.memory)),
+        )
+    if "size" in parts:
+        yield from _size(results, postgres, scale, stack)
+
+
 def _speed(
-    results: Results, postgres: EmbeddedPostgres, scale: Scale, progress: Report, *, at_half_load: bool
-) -> None:
+    results: Results, postgres: EmbeddedPostgres, scale: Scale, stack: ExitStack, *, at_half_load: bool
+) -> Iterator[Step]:
     """Every contestant in each round, each time in another order; in the end half of what it has come to."""
-    progress(0, 1, "do the two stacks answer the same?")
-    measuring.require_agreement(postgres)
     contestants = [name for name in CONTESTANTS if name != EARLIER_ONE or EARLIER in COMMANDS]
-    total, done = scale.rounds * (len(contestants) + at_half_load), count(1)
+    payments = measuring.payments_for(max(scale.seconds, scale.half_seconds if at_half_load else 0))
+    stored: list[str] = []
+
+    def store() -> None:
+        stored.append(stack.enter_context(template(postgres, payments)))
+
+    def run(name: str) -> None:
+        results.runs.append(measuring.run(postgres, stored[0], name, scale.seconds))
+
+    def half() -> None:
+        whole = median(results.runs, ONE, lambda run: run.per_second)
+        assert whole is not None, "it has run, or an error would have been raised"
+        found = measuring.half_load(postgres, stored[0], whole / 2, scale.half_seconds)
+        results.half_loads.append(found)
+
+    yield Step(f"storing {payments:,} payments", payments / _STORED_PER_SECOND, store)
     for number in range(scale.rounds):
         turn = number % len(contestants)
         for name in (*contestants[turn:], *contestants[:turn]):
-            found = measuring.run(postgres, name, scale.seconds)
-            results.runs.append(found)
-            progress(next(done), total, f"{name}: {found.per_second:,.0f} captures a second")
+            said = f"round {number + 1} of {scale.rounds}, {name}"
+            yield Step(said, scale.seconds + _AROUND_S, partial(run, name))
         if at_half_load:
-            whole = median(results.runs, ONE, lambda run: run.per_second)
-            assert whole is not None, "it has run, or an error would have been raised"
-            half = measuring.half_load(postgres, whole / 2, scale.half_seconds)
-            results.half_loads.append(half)
-            progress(next(done), total, f"half load: p99 {half.p99 / 1e3:.1f} ms")
+            yield Step(f"half load, {number + 1} of {scale.rounds}", scale.half_seconds + _AROUND_S, half)
 
 
-def _size(results: Results, postgres: EmbeddedPostgres, scale: Scale, progress: Report) -> None:
+def _live(results: Results, postgres: EmbeddedPostgres, scale: Scale) -> None:
+    results.lifecycle = measuring.lifecycle(postgres, scale.seconds)
+
+
+def _size(results: Results, postgres: EmbeddedPostgres, scale: Scale, stack: ExitStack) -> Iterator[Step]:
     """Few and many in turn. The many are stored once; each round captures others of them."""
-    progress(0, 1, f"storing {scale.many:,} payments")
-    with database(postgres, scale.many) as many:
-        for number in range(scale.rounds):
-            with database(postgres, scale.few) as few:
-                results.sized.append(measuring.sized(postgres, few, scale.few, 0, scale.sized))
-            results.sized.append(measuring.sized(postgres, many, scale.many, number, scale.sized))
-            progress(number + 1, scale.rounds, "few and many payments")
+    many: list[Database] = []
+
+    def store() -> None:
+        many.append(stack.enter_context(database(postgres, scale.many)))
+
+    def run(number: int) -> None:
+        with database(postgres, scale.few) as few:
+            results.sized.append(measuring.sized(postgres, few, scale.few, 0, scale.sized))
+        results.sized.append(measuring.sized(postgres, many[0], scale.many, number, scale.sized))
+
+    yield Step(f"storing {scale.many:,} payments", scale.many / _STORED_PER_SECOND, store)
+    for number in range(scale.rounds):
+        said = f"few and many payments, {number + 1} of {scale.rounds}"
+        yield Step(said, scale.sized / 500 + 2 * _AROUND_S, partial(run, number))
 
 
 def _write(results: Results, json: Path, figure: Path, console: Console) -> None:

@@ -6,12 +6,12 @@ import os
 import resource
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from lab.bench.service import pgbench
 from lab.bench.service.agreement import compare
-from lab.bench.service.database import Database, database
+from lab.bench.service.database import Database, copy, database
 from lab.bench.service.load import Load, LoadError, send
 from lab.bench.service.processes import cpu_us, machine_us, memory
 from lab.bench.service.results import (
@@ -36,14 +36,13 @@ CONNECTIONS = 10
 """Clients of everybody: as many as a process has sessions, so that nobody waits for one."""
 OPEN_CONNECTIONS = 64
 """Where clients come at a rate: so many that hardly one waits for another's to be free."""
-WARM_UP_S = 2
+WARM_UP_S = 1
 _SESSION_ENDS_S = 0.5
 _OURS = {ONE: (SERVICE, 1), TWO: (SERVICE, 2), EARLIER_ONE: (EARLIER, 1)}
 _SERVERS = {**_OURS, OTHER_ONE: (ALTERNATIVE, 1), OTHER_TWO: (ALTERNATIVE, 2)}
 _PIPELINES = {PGBENCH: 2, PGBENCH_ONE: 1}
-# More captures a second than anything here can do: a run that comes to the end of its payments is refused.
-_PAYMENTS_PER_SECOND = 6_000
-_TRANSACTIONS_PER_SECOND = 15_000
+_PER_SECOND = 15_000
+"""More captures than anything here can do: a run that comes to the end of its payments is refused."""
 
 
 class DisagreementError(RuntimeError):
@@ -95,19 +94,25 @@ def require_agreement(postgres: EmbeddedPostgres) -> None:
         raise DisagreementError("the two stacks answer differently:\n" + "\n".join(found))
 
 
-def run(postgres: EmbeddedPostgres, name: str, seconds: float) -> MeasuredRun:
-    """Let one contestant capture for some seconds, in a database of its own.
+def payments_for(seconds: float) -> int:
+    """How many authorized payments a run of so many seconds needs."""
+    return int((WARM_UP_S + seconds) * _PER_SECOND)
+
+
+def run(postgres: EmbeddedPostgres, template: str, name: str, seconds: float) -> MeasuredRun:
+    """Let one contestant capture for some seconds, in a copy of a database with `payments_for` so many.
 
     Raises:
         LoadError, PgbenchError: something failed, or not everything that was answered is stored.
     """
-    return _pgbench(postgres, name, seconds) if name in _PIPELINES else _served(postgres, name, seconds)
+    measured = _pgbench if name in _PIPELINES else _served
+    return measured(postgres, template, name, seconds)
 
 
-def _served(postgres: EmbeddedPostgres, name: str, seconds: float) -> MeasuredRun:
+def _served(postgres: EmbeddedPostgres, template: str, name: str, seconds: float) -> MeasuredRun:
     kind, workers = _SERVERS[name]
-    warm = WARM_UP_S * _PAYMENTS_PER_SECOND
-    with database(postgres, warm + int(seconds * _PAYMENTS_PER_SECOND)) as stored:
+    warm = WARM_UP_S * _PER_SECOND
+    with copy(postgres, template) as stored:
         with serving(kind, stored.dsn, workers) as server:
             before = _capture(server, WARM_UP_S, 0)
             with used(postgres, server) as usage:
@@ -127,10 +132,10 @@ def _served(postgres: EmbeddedPostgres, name: str, seconds: float) -> MeasuredRu
         )
 
 
-def _pgbench(postgres: EmbeddedPostgres, name: str, seconds: float) -> MeasuredRun:
-    each = int((WARM_UP_S + seconds) * _TRANSACTIONS_PER_SECOND) // SESSIONS
-    with database(postgres, each * SESSIONS) as stored:
-        warm = WARM_UP_S * _TRANSACTIONS_PER_SECOND // SESSIONS
+def _pgbench(postgres: EmbeddedPostgres, template: str, name: str, seconds: float) -> MeasuredRun:
+    each = payments_for(seconds) // SESSIONS
+    with copy(postgres, template) as stored:
+        warm = WARM_UP_S * _PER_SECOND // SESSIONS
         script = pgbench.script(_PIPELINES[name], 0, each)
         before = pgbench.run(stored.dsn, script, seconds=WARM_UP_S, clients=SESSIONS)
         script = pgbench.script(_PIPELINES[name], warm, each)
@@ -153,15 +158,14 @@ def _pgbench(postgres: EmbeddedPostgres, name: str, seconds: float) -> MeasuredR
         )
 
 
-def half_load(postgres: EmbeddedPostgres, rate: float, seconds: float) -> HalfLoad:
+def half_load(postgres: EmbeddedPostgres, template: str, rate: float, seconds: float) -> HalfLoad:
     """Send captures at a rate, by as many clients as it takes: `OPEN_CONNECTIONS`.
 
     Raises:
         LoadError: something failed.
     """
-    warm = WARM_UP_S * _PAYMENTS_PER_SECOND
-    payments = warm + int(2 * rate * seconds) + 100
-    with database(postgres, payments) as stored, serving(SERVICE, stored.dsn) as server:
+    warm = WARM_UP_S * _PER_SECOND
+    with copy(postgres, template) as stored, serving(SERVICE, stored.dsn) as server:
         _capture(server, WARM_UP_S, 0)
         arguments = [TOKEN, str(warm), f"{rate:.3f}"]
         with used(postgres, server) as usage:
@@ -197,7 +201,7 @@ def lifecycle(postgres: EmbeddedPostgres, seconds: float) -> Lifecycle:
         return Lifecycle(stored.captured(), hot.updates, hot.hot)
 
 
-def memory_over(postgres: EmbeddedPostgres, captures: int, tell: Callable[[int], object]) -> list[Sample]:
+def memory_over(postgres: EmbeddedPostgres, captures: int) -> list[Sample]:
     """The memory of one server while it makes so many captures, ten times a second.
 
     Raises:
@@ -210,7 +214,6 @@ def memory_over(postgres: EmbeddedPostgres, captures: int, tell: Callable[[int],
             while load.running:
                 time.sleep(0.1)
                 samples.append(Sample(int((time.perf_counter() - began) * 1e6), memory(server.pid)))
-                tell(len(samples))
         done = load.result()
         _require_stored(stored, done.requests)
     # The load is even, so that the time tells how many captures there have been.
