@@ -68,7 +68,16 @@ class Payment:
 
     def capture(self, amount: Amount, now: Instant) -> "Payment":
         """The payment once captured; whether it may be is ``decide_capture``'s to say."""
-        return replace(self, state=PaymentState.CAPTURED, captured_at=now, captured_amount_cents=amount.cents)
+        return Payment(  # `replace` looks at each field anew
+            self.payment_id,
+            self.amount_cents,
+            self.created_at,
+            PaymentState.CAPTURED,
+            self.authorized_at,
+            self.capture_expires_at,
+            captured_at=now,
+            captured_amount_cents=amount.cents,
+        )
 
     def fail(self, reason: FailureReason, now: Instant) -> "Payment":
         """Fail at ``now``: declined by the issuer, or voided by the merchant.

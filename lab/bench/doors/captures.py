@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
+from psycopg.types.string import BytesBinaryDumper
 from psycopg.waiting import wait_async
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message, Scope
@@ -194,9 +195,14 @@ async def _waited(self: Connection, generator: Any) -> Any:
     return await wait_async(generator, self.pgconn.socket)
 
 
+class _Untyped(BytesBinaryDumper):
+    oid = 0  # the parameters are binary already, of types that the server knows from the statement
+
+
 class _CursorReply:
     def __init__(self, connection: Connection) -> None:
         self.cursor = connection.cursor(binary=True)
+        self.cursor.adapters.register_dumper(bytes, _Untyped)
         self._rows: list[Row] = []
 
     async def fetch(self) -> None:
@@ -208,6 +214,9 @@ class _CursorReply:
 
     def row(self) -> Row | None:
         return self._rows[0] if self._rows else None
+
+    def value(self) -> Any:
+        return self._rows[0][0]
 
     @property
     def count(self) -> int:

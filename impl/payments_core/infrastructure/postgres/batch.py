@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 from psycopg import OperationalError
 from psycopg.abc import PQGen
@@ -21,7 +22,8 @@ from payments_core.infrastructure.postgres.connection import Connection, Row
 
 # Looked up once: each is asked for many times in a capture.
 _BINARY = Format.BINARY
-_END_OF_BATCH, _FAILED = ExecStatus.PIPELINE_SYNC, ExecStatus.FATAL_ERROR
+_END_OF_BATCH = ExecStatus.PIPELINE_SYNC
+_FAILED, _NOT_RUN = ExecStatus.FATAL_ERROR, ExecStatus.PIPELINE_ABORTED
 _BROKEN, _NO_PIPELINE = ConnStatus.BAD, PipelineStatus.OFF
 _NO_TRANSACTION = TransactionStatus.IDLE
 # After these errors the connection is closed: a new session may be able to write, or keep its statements.
@@ -31,11 +33,11 @@ _OF_NO_USE = (ReadOnlySqlTransaction, InvalidSqlStatementName)
 class Reply:
     """The result of one statement; it can be read once the batch has been sent."""
 
-    __slots__ = ("_connection", "_result")
+    __slots__ = ("_connection", "result")
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._result: PGresult | None = None
+        self.result: PGresult | None = None
 
     def rows(self) -> list[Row]:
         """Every row."""
@@ -51,6 +53,12 @@ class Reply:
         adaptation.set_pgresult(result, format=_BINARY)
         return adaptation.load_row(0, tuple)
 
+    def value(self) -> Any:  # noqa: ANN401 - the column's
+        """The first column of the first row."""
+        row = self.row()
+        assert row is not None, "the statement has a row"
+        return row[0]
+
     @property
     def count(self) -> int:
         """How many rows the statement changed."""
@@ -61,14 +69,10 @@ class Reply:
         """The command tag that PostgreSQL answered, such as ``COMMIT``."""
         return (self.received().command_status or b"").decode()
 
-    def receive(self, result: PGresult) -> None:
-        """Take the statement's result."""
-        self._result = result
-
     def received(self) -> PGresult:
         """The statement's result, as it came."""
-        assert self._result is not None, "the batch has not been sent"
-        return self._result
+        assert self.result is not None, "the batch has not been sent"
+        return self.result
 
 
 class Batch:
@@ -125,7 +129,7 @@ class Batch:
             _leave_pipeline_mode(connection)
         _require_success(connection, results)
         for (_, _, reply), result in zip(self.statements, results, strict=True):
-            reply.receive(result)
+            reply.result = result
 
     def _open(self, opening: str) -> None:
         """Put this statement first in the transaction that the batch begins, explicitly or not."""
@@ -173,22 +177,20 @@ def _replies(pgconn: PGconn) -> PQGen[list[PGresult]]:
         if ready and ready & Ready.R:
             pgconn.consume_input()
     found: list[PGresult] = []
-    ended = 0
     while True:
         while pgconn.is_busy():
             if (yield Wait.R):  # or else it was only woken to look
                 pgconn.consume_input()
         result = pgconn.get_result()
         if result is None:
-            ended += 1  # the results of one statement
-            if ended > len(found):
-                raise OperationalError("the connection to the database was lost")
-        elif result.status == _END_OF_BATCH:
+            raise OperationalError("the connection to the database was lost")
+        status = result.status
+        if status == _END_OF_BATCH:
             return found
-        else:
-            found.append(result)
-            if pgconn.status == _BROKEN:
-                return found
+        found.append(result)
+        if status == _FAILED and pgconn.status == _BROKEN:
+            return found
+        pgconn.get_result()  # none: the end of what the statement gave, which is there with it
 
 
 def _leave_pipeline_mode(connection: Connection) -> None:
@@ -203,6 +205,8 @@ def _leave_pipeline_mode(connection: Connection) -> None:
 
 
 def _require_success(connection: Connection, results: Sequence[PGresult]) -> None:
+    if results[-1].status not in {_FAILED, _NOT_RUN}:  # after one that failed, none is run
+        return
     for result in results:
         if result.status == _FAILED:
             error = error_from_result(result, encoding=connection.info.encoding)

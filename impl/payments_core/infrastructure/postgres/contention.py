@@ -26,6 +26,24 @@ class PaymentHeld(errors.LockNotAvailable):
     """Others hold the payment, and there is no room to wait for it. Nothing was done."""
 
 
+class _Locking:
+    """A round trip that may wait for a lock, if there is room: a generator would cost a capture more."""
+
+    __slots__ = ("_bounds", "_may_wait")
+
+    def __init__(self, bounds: "Contention") -> None:
+        self._bounds = bounds
+
+    def __enter__(self) -> None:
+        self._may_wait = self._bounds.waiting_for_locks < self._bounds.connections
+        self._bounds.waiting_for_locks += self._may_wait
+
+    def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        self._bounds.waiting_for_locks -= self._may_wait
+        if isinstance(error, errors.LockNotAvailable) and not self._may_wait:
+            raise PaymentHeld("the payment is locked, and as many wait for locks as may") from error
+
+
 class Contention:
     """Bounds how many requests of this process wait for payments that others hold.
 
@@ -40,8 +58,8 @@ class Contention:
         self.connections = connections
         self.requests = requests
         self.patience_s = patience_s
-        self._turns: WeakValueDictionary[UUID, asyncio.Semaphore] = WeakValueDictionary()
-        self._locking = 0
+        self._turns: WeakValueDictionary[int, asyncio.Semaphore] = WeakValueDictionary()
+        self.waiting_for_locks = 0
         self._waiting = 0
 
     async def turn(self, payment_id: UUID) -> asyncio.Semaphore:
@@ -50,9 +68,10 @@ class Contention:
         Raises:
             PaymentHeld: if none comes in time, or too many requests wait already.
         """
-        turn = self._turns.get(payment_id)
+        number = payment_id.int  # whose hash is no call of Python's
+        turn = self._turns.get(number)
         if turn is None:
-            turn = self._turns[payment_id] = asyncio.Semaphore(self.connections)
+            turn = self._turns[number] = asyncio.Semaphore(self.connections)
         if not turn.locked():
             await turn.acquire()  # at once
             return turn
@@ -66,36 +85,22 @@ class Contention:
 
     def locking_statement(self) -> str:
         """The statement that locks a payment: one that waits, unless as many wait as may."""
-        return LOCK_PAYMENT if self._locking < self.connections else LOCK_FREE_PAYMENT
+        return LOCK_PAYMENT if self.waiting_for_locks < self.connections else LOCK_FREE_PAYMENT
 
-    @contextmanager
-    def locking(self) -> Iterator[None]:
+    def locking(self) -> "_Locking":
         """Around the round trip of a `locking_statement`.
 
         Raises:
             PaymentHeld: if the statement was not to wait, and would have had to.
         """
-        may_wait = self._locking < self.connections
-        self._locking += may_wait
-        try:
-            yield
-        except errors.LockNotAvailable as error:
-            if may_wait:
-                raise
-            raise PaymentHeld("the payment is locked, and as many wait for locks as may") from error
-        finally:
-            self._locking -= may_wait
+        return _Locking(self)
 
-    async def again_when_held(self, enter: Callable[[], Awaitable[Result]]) -> Result:
-        """Call ``enter`` until it is not refused with `PaymentHeld`, with pauses between.
+    async def try_again(self, enter: Callable[[], Awaitable[Result]]) -> Result:
+        """Call ``enter``, which was refused with `PaymentHeld`, until it is not, each time after a pause.
 
         Raises:
             PaymentHeld: if it goes on for too long, or too many requests wait already.
         """
-        try:
-            return await enter()
-        except PaymentHeld:
-            pass
         with self._place():
             limit, pause = perf_counter() + self.patience_s, _FIRST_PAUSE_S
             while True:

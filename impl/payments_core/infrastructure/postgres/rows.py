@@ -3,11 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from psycopg import AsyncConnection
-from psycopg.abc import Buffer
-from psycopg.adapt import Dumper, Loader
-from psycopg.postgres import types
-from psycopg.pq import Format
-from psycopg.types.numeric import Int2, Int4, Int8
+from psycopg.types.numeric import Int2, Int4, Int8, Int8BinaryLoader
 
 from payments_core.application.dto import PaymentSnapshot
 from payments_core.domain.capture import Answer, CaptureAttempt, CaptureOutcome
@@ -19,40 +15,19 @@ _UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _POSTGRES_EPOCH = (datetime(2000, 1, 1, tzinfo=UTC) - _UNIX_EPOCH) // timedelta(microseconds=1)
 
 
-class InstantLoader(Loader):
-    """Reads a binary ``timestamptz`` (µs since 2000) as µs since 1970."""
-
-    format = Format.BINARY
-
-    def load(self, data: Buffer) -> Instant:
-        """The instant, in µs since the Unix epoch."""
-        return int.from_bytes(data, "big", signed=True) + _POSTGRES_EPOCH
-
-
-class Timestamp(int):
-    """An instant as a statement's parameter: µs since 1970."""
-
-
-class TimestampDumper(Dumper):
-    """Writes an instant as a binary ``timestamptz``."""
-
-    format = Format.BINARY
-    oid = types["timestamptz"].oid
-
-    def dump(self, obj: Timestamp) -> bytes:
-        """The instant, in µs since 2000."""
-        return (obj - _POSTGRES_EPOCH).to_bytes(8, "big", signed=True)
-
-
 async def configure(connection: AsyncConnection[Row]) -> None:
-    """Make a new connection read and write instants as integers."""
-    connection.adapters.register_loader("timestamptz", InstantLoader)
-    connection.adapters.register_dumper(Timestamp, TimestampDumper)
+    """Make a new connection read instants as integers: µs since 2000, as they come."""
+    connection.adapters.register_loader("timestamptz", Int8BinaryLoader)
 
 
-def timestamp(instant: Instant | None) -> Timestamp | None:
-    """An instant as a statement's parameter."""
-    return None if instant is None else Timestamp(instant)
+def instant_of(timestamp: int) -> Instant:
+    """The instant (µs since 1970) in a column of a row."""
+    return timestamp + _POSTGRES_EPOCH
+
+
+def timestamp(instant: Instant | None) -> bytes | None:
+    """An instant as a statement's parameter: a binary ``timestamptz``."""
+    return None if instant is None else (instant - _POSTGRES_EPOCH).to_bytes(8, "big", signed=True)
 
 
 def payment_of(row: Row) -> Payment:
@@ -60,20 +35,20 @@ def payment_of(row: Row) -> Payment:
     return Payment(
         payment_id=row[0],
         amount_cents=row[1],
-        created_at=row[2],
+        created_at=row[2] + _POSTGRES_EPOCH,
         state=PaymentState(row[3]),
-        authorized_at=row[4],
-        capture_expires_at=row[5],
-        captured_at=row[6],
+        authorized_at=None if row[4] is None else row[4] + _POSTGRES_EPOCH,
+        capture_expires_at=None if row[5] is None else row[5] + _POSTGRES_EPOCH,
+        captured_at=None if row[6] is None else row[6] + _POSTGRES_EPOCH,
         captured_amount_cents=row[7],
-        failed_at=row[8],
+        failed_at=None if row[8] is None else row[8] + _POSTGRES_EPOCH,
         failure_reason=None if row[9] is None else FailureReason(row[9]),
     )
 
 
 def snapshot_of(row: Row) -> PaymentSnapshot:
     """The payment in a row, with the time of the look in its last column."""
-    return PaymentSnapshot(payment_of(row), as_of=row[-1])
+    return PaymentSnapshot(payment_of(row), as_of=instant_of(row[-1]))
 
 
 def payment_update(payment: Payment) -> Row:
@@ -97,7 +72,7 @@ def attempt_of(row: Row) -> CaptureAttempt:
         key=row[1],
         amount_cents=row[2],
         outcome=CaptureOutcome(row[3]),
-        decided_at=row[4],
+        decided_at=instant_of(row[4]),
         answer=Answer(row[5], bytes(row[6])),
     )
 

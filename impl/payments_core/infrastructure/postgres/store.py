@@ -18,13 +18,14 @@ from payments_core.domain.values import Amount, IdempotencyKey, Instant
 from payments_core.infrastructure.postgres import statements as sql
 from payments_core.infrastructure.postgres.batch import Batch, Reply
 from payments_core.infrastructure.postgres.connection import Connection, Row
-from payments_core.infrastructure.postgres.contention import Contention
+from payments_core.infrastructure.postgres.contention import Contention, PaymentHeld
 from payments_core.infrastructure.postgres.pool import NO_METRICS, Pool, Waits
 from payments_core.infrastructure.postgres.readiness import Readiness
 from payments_core.infrastructure.postgres.replication import Replicated
 from payments_core.infrastructure.postgres.rows import (
     attempt_insert,
     attempt_of,
+    instant_of,
     payment_of,
     payment_update,
     snapshot_of,
@@ -96,8 +97,8 @@ class PostgresPaymentStore:
             if after is None:
                 found = batch.add(sql.FIRST_PAGE, (Int8(limit + 1),))
             else:
-                place = (timestamp(after.created_at), after.payment_id, Int8(limit + 1))
-                found = batch.add(sql.NEXT_PAGE, place)
+                seen = timestamp(after.created_at), after.payment_id
+                found = batch.add(sql.NEXT_PAGE, (*seen, Int8(limit + 1)))
             clock = batch.add(sql.READ_CLOCK)
             await batch.send()
             rows, as_of = found.rows(), _instant(clock)
@@ -141,8 +142,7 @@ class PostgresPaymentStore:
     def is_conflict(self, error: Exception) -> bool:
         """Whether PostgreSQL rolled the transaction back for the sake of others: 40001 or 40P01.
 
-        Also when it says so to a COMMIT. A COMMIT that is answered with 40003, or by the loss of the
-        connection, may have been carried out, and is none.
+        Also when COMMIT is answered so. If by 40003, or by a lost connection, it may have been carried out.
         """
         if not isinstance(error, errors.SerializationFailure | errors.DeadlockDetected):
             return False
@@ -182,7 +182,10 @@ class _Lock:
     async def __aenter__(self) -> "_LockedPayment | None":
         turn = self._turn = await self._contention.turn(self._payment_id)
         try:
-            return await self._contention.again_when_held(self._enter)
+            try:
+                return await self._enter()
+            except PaymentHeld:
+                return await self._contention.try_again(self._enter)
         except BaseException:
             turn.release()
             raise
@@ -294,6 +297,4 @@ async def _row(connection: Connection, query: str, parameters: Row) -> Row | Non
 
 
 def _instant(clock: Reply) -> Instant:
-    instant: Instant
-    [(instant,)] = clock.rows()
-    return instant
+    return instant_of(clock.value())

@@ -230,7 +230,7 @@ async def test_a_refusal_for_want_of_room_is_told_from_a_wait_that_was_too_long(
 
     for _ in range(2):
         with pytest.raises(PaymentHeld, match="its lock is held"):
-            await bounds.again_when_held(never)
+            await bounds.try_again(never)
 
 
 @pytest.mark.parametrize(("size", "share"), [(1, 1), (2, 1), (3, 1), (10, 5)])
