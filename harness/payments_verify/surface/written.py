@@ -119,7 +119,7 @@ def _bodies() -> Iterator[Written]:
     for method, path, fields in (("POST", _CAPTURES, _KEY), ("PUT", _CREATE, ()), ("POST", "/payments", ())):
         for body in _NO_JSON:
             written = body.replace(b"%s", _RIGHT)
-            yield Written("I4, I11", method, path, 400, "malformed_json", (*JSON, *fields), written)
+            yield Written("I1, I4, I11", method, path, 400, "malformed_json", (*JSON, *fields), written)
         amounts = [b'{"amount_cents": %s}' % each for each in _NO_AMOUNTS]
         for body in (*_OF_ANOTHER_SHAPE, *_TWICE, *amounts):
             written = body.replace(b"%s", _RIGHT)
@@ -191,12 +191,12 @@ _NO_IDS = (
 def _ids() -> Iterator[Written]:
     refused = 400, "invalid_payment_id"
     for each in _NO_IDS:
-        yield Written("I8", "GET", f"/payments/{each}", *refused)
-        yield Written("I11", "PUT", f"/payments/{each}", *refused, JSON, _RIGHT)
-        yield Written("I11", "POST", f"/payments/{each}/captures", *refused, (*JSON, *_KEY), _RIGHT)
+        yield Written("I8, I11", "GET", f"/payments/{each}", *refused)
+        yield Written("I8, I11", "PUT", f"/payments/{each}", *refused, JSON, _RIGHT)
+        yield Written("I8, I11", "POST", f"/payments/{each}/captures", *refused, (*JSON, *_KEY), _RIGHT)
     for end, method, body in (("/captures", "GET", None), ("/fail", "POST", b"{}")):
         # The id comes first: what else is wrong is not looked at.
-        yield Written("I8", method, f"/payments/1{end}", *refused, JSON if body else (), body)
+        yield Written("I8, I11", method, f"/payments/1{end}", *refused, JSON if body else (), body)
 
 
 def _pages() -> Iterator[Written]:
@@ -208,7 +208,7 @@ def _pages() -> Iterator[Written]:
         (_CAPTURES, [*places, "after=-1", "after=2147483648", "after=1.0"]),
     ):
         for query in (*refused, *wrong):
-            yield Written("I8", "GET", f"{path}?{query}", 422, "invalid_query")
+            yield Written("I8, I11", "GET", f"{path}?{query}", 422, "invalid_query")
 
 
 def _methods() -> Iterator[Written]:
@@ -220,10 +220,10 @@ def _methods() -> Iterator[Written]:
         (_AUTHORIZE, ("OPTIONS", "POST")),
     ):
         allow = (("allow", ", ".join(methods)),)
-        yield Written("I8", "OPTIONS", path, 204, shows=allow)
+        yield Written("I8, I11", "OPTIONS", path, 204, shows=allow)
         for method in {"GET", "PUT", "POST", "PATCH", "DELETE"}.difference(methods):
-            yield Written("I11", method, path, 405, "http_405", shows=allow)
+            yield Written("I8, I11", method, path, 405, "http_405", shows=allow)
         if "HEAD" in methods:
-            yield Written("I8", "HEAD", path, 200, shows=(("cache-control", "no-store"),))
+            yield Written("I8, I11", "HEAD", path, 200, shows=(("cache-control", "no-store"),))
     for path in (f"/payments/{PAYMENT}/", f"/payments/{PAYMENT}/capture", "/payment"):
-        yield Written("I8", "GET", path, 404, "http_404")
+        yield Written("I8, I11", "GET", path, 404, "http_404")
