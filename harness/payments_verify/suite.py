@@ -67,7 +67,8 @@ SWEPT_BY_ITSELF = ("capture-and-sweep", "two-sweepers", VOID_AND_SWEEP.name)
 _FAULTS = (
     FaultPlan(ONE_CAPTURE),
     FaultPlan(SCENARIOS["same-key-twice"], (Fault.CUT_AFTER,)),
-    FaultPlan(SCENARIOS["authorize-twice"], (Fault.CUT_AFTER,)),
+    FaultPlan(SCENARIOS["authorize-twice"], (Fault.CUT_AFTER, Fault.SERIALIZATION_FAILURE)),
+    FaultPlan(SCENARIOS["create-twice"], (Fault.SERIALIZATION_FAILURE,)),
     FaultPlan(SCENARIOS["different-keys-and-tick"], (Fault.SERIALIZATION_FAILURE,)),
     FaultPlan(VOID_AND_SWEEP, (Fault.SERIALIZATION_FAILURE,)),
 )

@@ -84,6 +84,12 @@ BUGS: dict[str, tuple[Sequence[Edit], str, Fault, str]] = {
         Fault.SERIALIZATION_FAILURE,
         "not linearizable",
     ),
+    "a deadlock's victim is told of it": (
+        CATALOGUE.edits("deadlock-not-run-again"),
+        "one-capture",
+        Fault.DEADLOCK,
+        "I9: capture",
+    ),
     "transient error stored under the key": (
         TRANSIENT_ERROR_STORED,
         "one-capture",

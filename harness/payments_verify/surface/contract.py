@@ -115,8 +115,8 @@ async def _first_without_right(
             if not right or (is_refused and not challenge.startswith("Bearer ")):
                 wanted = status or "no refusal for want of a right"
                 return (
-                    f"I2, I11: {permission.method} {path} with {_shown(token, tokens)}: expected {wanted}, got "
-                    f"{answer.status_code} {challenge!r} {answer.text[:300]}"
+                    f"I2, I11: {permission.method} {path} with {_shown(token, tokens)}: expected {wanted}, "
+                    f"got {answer.status_code} {challenge!r} {answer.text[:300]}"
                 )
     return None
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from payments_verify.payments.exploration.domain import ScenarioDomain
@@ -29,6 +30,7 @@ from pgweave.gate import Fault
 from pgweave.interleavings.execution import Execution
 from pgweave.verdict import Verdict
 
+_READING = frozenset({"read", "attempts"})
 OnPlace = Callable[[str], object]
 """Is told which place is hurt next."""
 
@@ -142,7 +144,8 @@ async def explore_fault(
         on_run(f"{scenario.name}, {fault.value}, actor {place[0]}, statement {place[1]}")
 
     hurt = hurt_in(scenario)
-    async for place in explore_faults(Race(domain), fault, hurt, make_judge=_FaultJudge, on_place=tell):
+    make_judge = partial(_FaultJudge, fault.is_conflict and service.traits.retries_conflicts)
+    async for place in explore_faults(Race(domain), fault, hurt, make_judge=make_judge, on_place=tell):
         _add(report, place, service, await pool.problem() if place.explored.holds else None)
         if report.violation is not None:
             report.seconds_to_violation = time.perf_counter() - started
@@ -153,15 +156,33 @@ async def explore_fault(
 
 
 class _FaultJudge(Judge):
-    """A judge that keeps what it has found explained, to be counted."""
+    """A judge that keeps what it has found explained, to be counted.
 
-    def __init__(self) -> None:
+    Args:
+        is_met: whether the service meets what goes wrong by itself, so that no client hears of it.
+    """
+
+    def __init__(self, is_met: bool) -> None:
         super().__init__(faults=True)
+        self._is_met = is_met
         self.results: list[RaceResult] = []
 
     def find_violation(self, execution: Execution) -> Violation | None:
         self.results.append(execution.result)
-        return super().find_violation(execution)
+        heard = _conflict_heard(execution.result) if self._is_met else None
+        return heard or super().find_violation(execution)
+
+
+def _conflict_heard(result: RaceResult) -> Violation | None:
+    """The client that was told of a conflict, if one was; what only reads meets none in earnest."""
+    for index, operation in enumerate(result.operations):
+        observed, asked = operation.result, operation.value
+        if asked.f in _READING or (observed is not None and observed.kind != "unknown"):
+            continue
+        heard = "no answer" if observed is None else dict(observed.value)
+        told = f"I9: {asked.f} {dict(asked.value)} is not tried again after a conflict: {heard}"
+        return Violation("I9", told, index)
+    return None
 
 
 def _add(

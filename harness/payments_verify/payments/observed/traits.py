@@ -57,6 +57,8 @@ class Traits:
         keys_of_account: whether a key that one payment has used is another request for all others.
         creates_authorized: whether a creation authorizes, too; then there is no other way to.
         fails_pending: whether a payment can be failed before it is authorized.
+        retries_conflicts: whether it promises to try again by itself what the database took back (40001,
+            40P01), so that no client hears of one conflict.
     """
 
     commands: frozenset[str] = COMMANDS
@@ -88,6 +90,7 @@ class Traits:
     keys_of_account: bool = False
     creates_authorized: bool = False
     fails_pending: bool = False
+    retries_conflicts: bool = False
 
     @property
     def dates_authorizations(self) -> bool:
@@ -166,5 +169,5 @@ class Traits:
         }
 
 
-EVERYTHING = Traits()
+EVERYTHING = Traits(retries_conflicts=True)
 """What this repository's service has, and a service that its HTTP interface was copied from."""
