@@ -337,6 +337,34 @@ def test_a_list_in_pages_is_read_to_its_end() -> None:
             asyncio.run(own_client(Paged((["a"], "2"), (again, "2"))).send(asked))
 
 
+@pytest.mark.parametrize(
+    ("stored", "outcome"),
+    [
+        ({"reason": None, "result": "SETTLED"}, "captured"),
+        ({"reason": "TOO_LATE", "result": "DECLINED"}, "window_expired"),
+        ({"reason": None, "result": "DECLINED"}, None),
+        ({"reason": "STRANGE"}, None),
+    ],
+)
+def test_an_outcome_that_is_stored_may_stand_at_one_of_two_places(
+    stored: dict[str, Any], outcome: str | None
+) -> None:
+    before, _, after = default_text().partition("[attempts]")
+    text = (
+        f"{before}[attempts]"
+        '\nitems = "list"\nkey = "key"\noutcome = ["reason", "result"]\n'
+        'outcomes = { SETTLED = "captured", TOO_LATE = "window_expired" }\n' + after[after.index("# ----") :]
+    )
+    client = BoundClient(Paged(), parse(text, "mine.toml"))
+    document = {"list": [{"key": "k1", **stored}]}
+    if outcome is None:
+        with pytest.raises(UnreadableAnswerError, match=r"attempts\.outcomes of the binding has no name for"):
+            answer(client, "attempts", 200, document)
+    else:
+        (seen,) = answer(client, "attempts", 200, document).value["attempts"]
+        assert seen == {"key": "k1", "outcome": outcome}
+
+
 def test_an_id_that_the_service_chooses_is_used_from_then_on() -> None:
     text = default_text().replace('chosen_by = "client"', 'chosen_by = "service"')
     text = text.replace('request = "PUT /payments/{payment}"', 'request = "POST /payments"\nid = "data.id"')

@@ -16,9 +16,10 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from payments_verify.binding import Binding, BindingFileError, default_text, load, parse
+from payments_verify.binding import Binding, BindingFileError, Values, default_text, load, parse
 from payments_verify.binding.coverage import traits_of, unchecked
 from payments_verify.binding.encoding import encode
+from payments_verify.binding.values import read_instant
 from payments_verify.payments.inputs.classes import INSTANTS, left_out
 from payments_verify.payments.observed.observations import Invocation
 from payments_verify.payments.observed.trace import Trace
@@ -26,6 +27,7 @@ from payments_verify.payments.observed.traits import EVERYTHING, Traits
 from payments_verify.payments.programs.check import machine_check, windows_check
 from payments_verify.payments.service.under_test import ServiceUnderTest
 from payments_verify.payments.specification.spec import Payments
+from payments_verify.payments.stress.check import stress_check
 from payments_verify.payments.stress.round import StressReport
 from payments_verify.payments.stress.run import stress
 from payments_verify.result import CheckResult
@@ -296,3 +298,80 @@ def test_a_creation_authorizes_or_something_else_does() -> None:
     for text in (both, neither):
         with pytest.raises(BindingFileError, match=r"commands\.authorize: is there if, and only if"):
             parse(text, "mine.toml")
+
+
+@asynccontextmanager
+async def in_milliseconds(resolution: int) -> AsyncIterator[ServiceUnderTest]:
+    """Our service on a clock that tells nothing shorter than a millisecond."""
+    async with in_memory() as service:
+
+        async def set_clock(now: int) -> None:
+            if now % 1_000:
+                raise ArithmeticError(f"{now} µs are no whole milliseconds")
+            await service.set_clock(now)
+
+        traits = replace(service.traits, resolution=resolution)
+        yield replace(service, set_clock=set_clock, traits=traits)
+
+
+def test_a_clock_may_tell_whole_milliseconds_alone(tmp_path: Path) -> None:
+    open_service = partial(in_milliseconds, 1_000)
+    for found in (
+        machine_check("ours", open_service, examples=5, steps=10, seed=1),
+        windows_check("ours", open_service),
+        stress_check("ours", open_service, tmp_path, rounds=2, seed=1, progress=None),
+    ):
+        assert found.verdict == "holds", found.counterexample
+    with pytest.raises(ArithmeticError):
+        machine_check("ours", partial(in_milliseconds, 1), examples=5, steps=10, seed=1)
+
+
+def test_instants_in_seconds_are_read_and_written() -> None:
+    values = Values(instant="unix seconds")
+    assert read_instant(1_900_000_000, values) == 1_900_000_000_000_000
+    assert read_instant("1900000000", Values(instant="unix milliseconds")) == 1_900_000_000_000
+
+
+LOGS_IN = """headers = { Authorization = "Bearer {token}" }
+
+[[setup]]
+request = "POST /login"
+body = { password = "PASSWORD" }
+answers = [{ status = 200, where = { outcome = "welcome" } }]
+save = { token = "token" }
+"""
+
+
+def with_login(password: str) -> Binding:
+    text = ORDERS.read_text().replace('body = "form"\n', f'body = "form"\n{LOGS_IN}', 1)
+    return parse(text.replace("PASSWORD", password), "mine.toml")
+
+
+@pytest.mark.parametrize("bug", ["", "twice"])
+def test_every_request_may_have_what_a_login_gave(bug: str) -> None:
+    open_service = partial(opened, with_login("open"), bug, LOGIN="open")
+    found = machine_check("orders", open_service, examples=4, steps=8, seed=1)
+    assert found.verdict == ("violated" if bug else "holds"), found.counterexample
+    if bug:
+        assert "# 1  setup: POST /login\nTOKEN=$(curl" in str(found.counterexample)
+        assert "-H 'Authorization: Bearer '\"${TOKEN}\"" in str(found.counterexample)
+
+
+def test_a_login_that_is_refused_with_status_200_is_told() -> None:
+    async def run() -> None:
+        async with opened(with_login("wrong"), "", LOGIN="open"):
+            pass
+
+    told = r'setup: POST /login was answered 200: \{"outcome":"refused",.*none of its answers in the binding'
+    with pytest.raises(CommandError, match=told):
+        asyncio.run(run())
+
+
+def test_what_only_a_payment_has_is_in_no_header_field_of_everything() -> None:
+    text = ORDERS.read_text().replace(
+        'body = "form"\n', 'body = "form"\nheaders = { X-Order = "{order}" }\n', 1
+    )
+    with pytest.raises(
+        BindingFileError, match=r"service\.headers\.X-Order: \{order\} is no placeholder here"
+    ):
+        parse(text, "mine.toml")

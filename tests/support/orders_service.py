@@ -4,6 +4,8 @@ A capture names no amount, and a payment may be cancelled before it is authorize
 names one, which is looked at after the key. With `SECRET` every POST has to be signed with it. With `ACCOUNT`
 a key that one payment has used is refused for others. With `HOLDS` a creation authorizes, too.
 With `RPC` every refusal has the status 200. With `KEEPS` the answer to an amount that is none is kept, too.
+With `LOGIN` every other request needs the token of a
+session, which a login gives that is answered 200 whatever is wrong with it.
 
 `BUG` makes it wrong: `twice` captures again under another key, `forgets` captures again under the same key,
 `revives` authorizes what was cancelled, and `forgives` repeats the answer to an amount that is none.
@@ -31,7 +33,9 @@ HOLDS = bool(os.environ.get("HOLDS"))
 ACCOUNT = bool(os.environ.get("ACCOUNT"))
 RPC = bool(os.environ.get("RPC"))
 KEEPS = bool(os.environ.get("KEEPS"))
+LOGIN = os.environ.get("LOGIN", "")
 AMOUNT = re.compile("[1-9][0-9]{0,8}")
+sessions: set[str] = set()
 customers: set[str] = set()
 orders: set[str] = set()
 payments: dict[str, dict[str, Any]] = {}
@@ -49,7 +53,20 @@ async def customer(request: Request) -> JSONResponse:
     return JSONResponse({"data": {"id": made}}, 201)
 
 
+async def login(request: Request) -> JSONResponse:
+    if dict(parse_qsl((await request.body()).decode())).get("password") != LOGIN:
+        return JSONResponse({"outcome": "refused", "token": "none"})
+    sessions.add(made := uuid4().hex)
+    return JSONResponse({"outcome": "welcome", "token": made})
+
+
+def require_session(request: Request) -> None:
+    if LOGIN and request.headers.get("authorization", "").removeprefix("Bearer ") not in sessions:
+        raise HTTPException(401, "log in")
+
+
 async def require_signature(request: Request) -> None:
+    require_session(request)
     signed = f"{request.method} {request.url.path}\n".encode() + await request.body()
     right = hmac.new(SECRET.encode(), signed, "sha256").hexdigest()
     if request.method == "POST" and SECRET and request.headers.get("x-signature") != right:
@@ -121,12 +138,14 @@ def captured(payment: dict[str, Any], key: str, cents: str) -> JSONResponse:
 
 
 async def read(request: Request) -> JSONResponse:
+    require_session(request)
     payment = payments.get(request.path_params["id"])
     return refused(404, "no_payment") if payment is None else JSONResponse(payment)
 
 
 app = Starlette(
     routes=[
+        Route("/login", login, methods=["POST"]),
         Route("/customers", customer, methods=["POST"]),
         Route("/orders", order, methods=["POST"]),
         Route("/payments", create, methods=["POST"]),

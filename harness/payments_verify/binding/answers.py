@@ -12,10 +12,19 @@ import msgspec
 
 from payments_verify.binding.http import Response
 from payments_verify.binding.requests import Names
-from payments_verify.binding.sections import AnswerSection, AttemptsView, Binding, Flag, Presence, Scalar
+from payments_verify.binding.sections import (
+    AnswerSection,
+    AttemptsView,
+    Binding,
+    Expected,
+    Flag,
+    Presence,
+    Scalar,
+)
 from payments_verify.binding.values import read_amount, read_instant, value_at
 from payments_verify.payments.observed.observations import (
     FIELDS_OF_STATE,
+    OUTCOME_NAMED,
     PAYMENT_FIELDS,
     Invocation,
     Observation,
@@ -72,7 +81,7 @@ class AnswerReader:
 
     def _outcomes_of(self, f: str, status: int, document: Any) -> Sequence[str]:  # noqa: ANN401
         for answer in self._answers.get((f, status), ()):
-            if all(_fits(value_at(document, path, None), wanted) for path, wanted in answer.where.items()):
+            if fits(document, answer):
                 return answer.outcomes
         raise ValueError(
             "no answer of the binding has this status and body: look first whether the binding lacks one"
@@ -124,8 +133,7 @@ class AnswerReader:
         if view.amount is not None:
             shown["amount"] = read_amount(value_at(stored, view.amount), self.binding.values)
         if view.outcome is not None:
-            named = value_at(stored, view.outcome)
-            shown["outcome"] = view.outcomes.get(named, named)
+            shown["outcome"] = _named_outcome(view, stored)
         if view.decided_at is not None and self.dated:
             shown["decided_at"] = read_instant(value_at(stored, view.decided_at), self.binding.values)
         return shown
@@ -162,7 +170,37 @@ class AnswerReader:
         )
 
 
-def _fits(found: Any, wanted: Scalar | Presence) -> bool:  # noqa: ANN401 - any JSON value
+def _named_outcome(view: AttemptsView, stored: Any) -> str:  # noqa: ANN401 - any JSON value
+    """The outcome of a stored attempt, by the first of its paths where something stands.
+
+    Raises:
+        ValueError: the binding does not name it.
+    """
+    paths = [view.outcome] if isinstance(view.outcome, str) else view.outcome or []
+    found = next((each for path in paths if (each := value_at(stored, path, None)) is not None), None)
+    named = view.outcomes.get(str(found), found)
+    if named not in OUTCOME_NAMED:
+        raise ValueError(f"attempts.outcomes of the binding has no name for {found!r} at {', '.join(paths)}")
+    return str(named)
+
+
+def fits(document: Any, answer: Expected) -> bool:  # noqa: ANN401 - any JSON value
+    """Whether an answer's body says what it has to."""
+    return all(_is(value_at(document, path, None), wanted) for path, wanted in answer.where.items())
+
+
+def is_expected(response: Response, answers: Sequence[Expected]) -> bool:
+    """Whether a response is one of these; if there are none, whether its status is none of a refusal."""
+    if not answers:
+        return response.status_code < 400
+    try:
+        document = msgspec.json.decode(response.content) if response.content else None
+    except msgspec.DecodeError:
+        document = None
+    return any(each.status == response.status_code and fits(document, each) for each in answers)
+
+
+def _is(found: Any, wanted: Scalar | Presence) -> bool:  # noqa: ANN401 - any JSON value
     return (found is not None) == wanted.exists if isinstance(wanted, Presence) else bool(found == wanted)
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from payments_verify.binding.requests import WINDOW_UNITS
 from payments_verify.binding.sections import Binding, Sweep
-from payments_verify.binding.values import read_rfc3339
+from payments_verify.binding.values import MICROSECONDS, read_rfc3339
 from payments_verify.payments.inputs.classes import CLOCK_STAYS, WHOLE_SECONDS, left_out
 from payments_verify.payments.observed.observations import PAYMENT_FIELDS
 from payments_verify.payments.observed.traits import ATTEMPT_FIELDS, Traits
@@ -56,7 +55,7 @@ def traits_of(binding: Binding, *, moves_clock: bool) -> Traits:
         malformed=binding.malformed_amounts,
         max_amount=binding.limits.max_amount,
         max_window=binding.limits.max_window_seconds * _SECOND,
-        window_unit=WINDOW_UNITS[binding.values.window],
+        window_unit=MICROSECONDS[binding.values.window],
         max_stored_refusals=binding.limits.max_stored_refusals,
         keys=None if binding.key_form is not None else binding.limits.keys,
         has_windows=binding.has_windows,
@@ -65,6 +64,7 @@ def traits_of(binding: Binding, *, moves_clock: bool) -> Traits:
         malformed_after_key=binding.limits.malformed_after_key,
         malformed_uses_key=binding.limits.malformed_uses_key,
         until=None if binding.clock.until is None else read_rfc3339(binding.clock.until),
+        resolution=MICROSECONDS[binding.clock.resolution],
         keys_of_account=binding.keys.scope == "account",
         creates_authorized=binding.commands["create"].authorizes,
         fails_pending=fail is not None and fail.from_pending,

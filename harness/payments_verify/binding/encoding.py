@@ -1,9 +1,10 @@
-"""How a request's body goes over the wire: as JSON, or as a form; and what a hook adds to its headers."""
+"""How a request goes over the wire: its body as JSON or as a form, a session's header fields, a signature."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -11,6 +12,7 @@ from urllib.parse import urlencode
 import httpx
 
 from payments_verify.binding.hooks import signer
+from payments_verify.binding.requests import compile_template
 from payments_verify.binding.sections import Service
 
 _TYPES = {"json": "application/json", "form": "application/x-www-form-urlencoded"}
@@ -18,25 +20,36 @@ _TYPES = {"json": "application/json", "form": "application/x-www-form-urlencoded
 
 @dataclass(frozen=True)
 class EncodingHttp:
-    """Carries requests to a service whose bodies are not plain JSON, or that wants them signed.
+    """Carries requests to a service whose bodies are not plain JSON, or that wants more with each of them.
 
     Attributes:
         http: sends them.
         service: says how bodies are written.
+        saved: what the answers to ``setup`` have named; a header field is sent once all of its names are.
     """
 
     http: httpx.AsyncClient
     service: Service
+    saved: Mapping[str, str]
 
     async def request(
         self, method: str, path: str, /, *, headers: Mapping[str, str], json: Mapping[str, Any] | None
     ) -> httpx.Response:
         """Send a request; ``httpx.TransportError`` if there is no whole answer."""
         kind, content = encode(self.service.body, json)
-        fields = {**kind, **headers}
+        if any(name.lower() == "content-type" for name in self.service.headers):
+            kind = {}
+        fields = {**kind, **self._of_session(), **headers}
         if self.service.sign is not None:
             fields |= signer(self.service.sign)(method, path, fields, content)
         return await self.http.request(method, path, headers=fields, content=content)
+
+    def _of_session(self) -> dict[str, str]:
+        known: dict[str, str] = {}
+        for name, text in self.service.headers_with_names.items():
+            with suppress(KeyError):
+                known[name] = str(compile_template(text)(self.saved))
+        return known
 
 
 def encode(kind: str, body: Mapping[str, Any] | None) -> tuple[dict[str, str], bytes]:

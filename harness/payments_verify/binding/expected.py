@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from payments_verify.binding.sections import Binding, Presence, Values
-from payments_verify.binding.values import as_datetime, write_amount
+from payments_verify.binding.values import MICROSECONDS, as_datetime, write_amount
 from payments_verify.payments.observed.observations import OUTCOME_NAMES, PAYMENT_FIELDS
 
 
@@ -81,7 +81,9 @@ def _repeated(binding: Binding, f: str, answer: Mapping[str, Any]) -> str:
 
 
 def _instant(us: int, values: Values) -> str | int:
-    return as_datetime(us).isoformat().replace("+00:00", "Z") if values.instant == "rfc3339" else us
+    if values.instant == "rfc3339":
+        return as_datetime(us).isoformat().replace("+00:00", "Z")
+    return us // MICROSECONDS[values.instant.removeprefix("unix ")]
 
 
 def _put(document: dict[str, Any], path: str, value: Any) -> None:  # noqa: ANN401 - any JSON value

@@ -47,7 +47,7 @@ _LONGEST_SWEEP_S = 3_600
 _VARIABLE = re.compile(r"\$\{\w+\}")
 _PLACEHOLDER = re.compile(r"\{\w+\}")
 _MAY_HAVE_BRACES = re.compile(
-    r"name$|service\.environment\.|(commands\.\w+|setup\[\d+\])\.(request|headers|body)\b|(sweep|lock|clock)\."
+    r"name$|service\.(environment|headers)\.|(commands\.\w+|setup\[\d+\])\.(request|headers|body)\b|(sweep|lock|clock)\."
     r"|(ids|keys)\.form$|limits\.keys$|attempts\.next_request$"
 )
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -132,7 +132,9 @@ def _paging_problems(view: AttemptsView) -> Problems:
 
 def _control_problems(binding: Binding) -> Problems:
     """What is wrong with the sections by which the harness moves time, sweeps and locks."""
-    yield from _sweep_problems(binding.sweep, binding.clock)
+    yield from _sweep_problems(binding.sweep, binding.clock, _saved_at_first(binding))
+    for name, text in binding.service.headers.items():
+        yield from _unknown_placeholders(f"service.headers.{name}", text, _saved_at_first(binding))
     if (binding.clock.by == "sql") != (binding.clock.set is not None):
         yield "clock.set", "belongs to by = 'sql', and to nothing else"
     yield from _end_of_time_problems(binding)
@@ -144,7 +146,7 @@ def _control_problems(binding: Binding) -> Problems:
             yield f"lock.{name}", "must have {payment}, once, where the id goes"
 
 
-def _sweep_problems(sweep: Sweep | None, clock: Clock) -> Problems:
+def _sweep_problems(sweep: Sweep | None, clock: Clock, saved: frozenset[str]) -> Problems:
     if sweep is None:
         return
     if sweep.ways > 1 or (sweep.ways == 0 and sweep.within is None):
@@ -154,9 +156,10 @@ def _sweep_problems(sweep: Sweep | None, clock: Clock) -> Problems:
     if sweep.within is not None and clock.by == "sql":
         yield "sweep.within", "is real time, and clock.by = 'sql' moves it: use clock.by = 'none'"
     if sweep.request is not None:
-        yield from _placeholder_problems("sweep", sweep.asked, frozenset())
-    elif sweep.body is not None or sweep.headers:
-        yield "sweep.body" if sweep.headers == {} else "sweep.headers", "belongs to sweep.request"
+        yield from _placeholder_problems("sweep", sweep.asked, saved)
+    for name in ("body", "headers", "answers"):
+        if sweep.request is None and getattr(sweep, name):
+            yield f"sweep.{name}", "belongs to sweep.request"
 
 
 def _end_of_time_problems(binding: Binding) -> Problems:
@@ -174,6 +177,11 @@ def _end_of_time_problems(binding: Binding) -> Problems:
 def _saved(binding: Binding, f: str) -> frozenset[str]:
     """The placeholders of a command: its own, and what was noted before it."""
     return PLACEHOLDERS[f].union(*(each.save for each in binding.setup))
+
+
+def _saved_at_first(binding: Binding) -> frozenset[str]:
+    """What is noted before everything: all that is not of one payment."""
+    return frozenset().union(*(each.save for each in binding.setup if each.before == "everything"))
 
 
 def _set_up_problems(steps: list[SetUp]) -> Problems:

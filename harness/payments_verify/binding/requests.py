@@ -16,14 +16,12 @@ import msgspec
 
 from payments_verify.binding.http import HttpRequest, Response
 from payments_verify.binding.sections import Binding, RequestSection
-from payments_verify.binding.values import value_at, write_amount
+from payments_verify.binding.values import MICROSECONDS, value_at, write_amount
 from payments_verify.payments.inputs.classes import SHARED_KEY
 from payments_verify.payments.observed.observations import Invocation, UnreadableAnswerError
 
 _KEYS = UUID("5f3c1f04-8b0e-4a83-9c5f-9e1f2d6a7b10")
 _PLACEHOLDER = re.compile(r"(\$?)\{(\w+)\}")
-WINDOW_UNITS = {"seconds": 1_000_000, "milliseconds": 1_000, "microseconds": 1}
-"""The units of a window, in µs."""
 _NO_SUCH_ID = 2_000_000_000
 """Where ids begin that no service has given out, and that an integer of 32 bits still holds."""
 
@@ -116,7 +114,7 @@ class RequestWriter:
             case "payment":
                 return self.id_of(value)
             case "window":
-                return value // WINDOW_UNITS[values.window]
+                return value // MICROSECONDS[values.window]
             case "amount" if type(value) is int:
                 return write_amount(value, values)
             case "reason":

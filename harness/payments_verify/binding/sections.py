@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -29,6 +30,8 @@ FORM_PARTS = frozenset({"uuid", "hex", "number"})
 
 Scalar = str | int | bool | float
 
+_PLACEHOLDER = re.compile(r"(?<!\$)\{")
+
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pass
@@ -40,12 +43,17 @@ class Presence(_Section, frozen=True, kw_only=True):
     exists: bool
 
 
-class AnswerSection(_Section, frozen=True, kw_only=True):
-    """An answer: its status, what its body has to say, and the outcomes that it may stand for."""
+class Expected(_Section, frozen=True, kw_only=True):
+    """An answer: its status, and what its body has to say."""
 
     status: int
-    outcome: str | list[str]
     where: dict[str, Scalar | Presence] = {}
+
+
+class AnswerSection(Expected, frozen=True, kw_only=True):
+    """The same, with the outcomes that it may stand for."""
+
+    outcome: str | list[str]
 
     @property
     def outcomes(self) -> tuple[str, ...]:
@@ -80,6 +88,7 @@ class SetUp(RequestSection, frozen=True, kw_only=True):
 
     before: Literal["everything", "create"] = "everything"
     save: dict[str, str] = {}
+    answers: list[Expected] = []
 
 
 class CommandBinding(RequestSection, frozen=True, kw_only=True):
@@ -114,7 +123,7 @@ class Values(_Section, frozen=True, kw_only=True):
 
     amount: Literal["cents", "decimal text", "decimal number"] = "cents"
     window: Literal["seconds", "milliseconds", "microseconds"] = "seconds"
-    instant: Literal["rfc3339", "unix microseconds"] = "rfc3339"
+    instant: Literal["rfc3339", "unix microseconds", "unix milliseconds", "unix seconds"] = "rfc3339"
     key: Literal["text", "quoted text", "uuid"] = "text"
 
 
@@ -162,7 +171,7 @@ class AttemptsView(_Section, frozen=True, kw_only=True):
     next_request: str | None = None
     key: str
     amount: str | None = None
-    outcome: str | None = None
+    outcome: str | list[str] | None = None
     outcomes: dict[str, str] = {}
     decided_at: str | None = None
 
@@ -173,6 +182,7 @@ class Sweep(_Section, frozen=True, kw_only=True):
     request: str | None = None
     body: dict[str, Any] | None = None
     headers: dict[str, str] = {}
+    answers: list[Expected] = []
     sql: str | None = None
     command: str | None = None
     within: float | None = None
@@ -196,6 +206,7 @@ class Clock(_Section, frozen=True, kw_only=True):
     function: str = "payment_clock"
     set: str | None = None
     until: str | None = None
+    resolution: Literal["microseconds", "milliseconds", "seconds"] = "microseconds"
 
 
 class Locking(_Section, frozen=True, kw_only=True):
@@ -213,6 +224,11 @@ class Service(_Section, frozen=True, kw_only=True):
     environment: dict[str, str] = {}
     body: Literal["json", "form"] = "json"
     sign: str | None = None
+
+    @property
+    def headers_with_names(self) -> dict[str, str]:
+        """The header fields that have something of an answer to ``setup``."""
+        return {name: text for name, text in self.headers.items() if _PLACEHOLDER.search(text)}
 
 
 class Limits(_Section, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import httpx
 import msgspec
 
+from payments_verify.binding.answers import is_expected
 from payments_verify.binding.http import Http, Response
 from payments_verify.binding.requests import Names, writer_of
 from payments_verify.binding.sections import Binding, SetUp
@@ -46,8 +47,9 @@ async def _saved(http: Http, step: SetUp, known: Mapping[str, str]) -> dict[str,
         response = await http.request(method, path, headers=headers, json=body)
     except httpx.TransportError as error:
         raise SetUpError(f"setup: {step.request} was not answered: {type(error).__name__}") from None
-    if response.status_code >= 400:
-        raise SetUpError(f"setup: {step.request} was answered {response.status_code}: {response.text}")
+    if not is_expected(response, step.answers):
+        told = "; none of its answers in the binding is so" if step.answers else ""
+        raise SetUpError(f"setup: {step.request} was answered {response.status_code}: {response.text}{told}")
     return {name: _found(step, response, path_) for name, path_ in step.save.items()}
 
 

@@ -13,6 +13,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _ABSENT = object()
 
+MICROSECONDS = {"microseconds": 1, "milliseconds": 1_000, "seconds": 1_000_000}
+"""How many there are in a unit."""
+
 
 def value_at(document: Any, path: str, default: Any = _ABSENT) -> Any:  # noqa: ANN401 - any JSON value
     """What stands in a document at a path of names with dots between.
@@ -79,7 +82,8 @@ def read_instant(value: Any, values: Values) -> int:  # noqa: ANN401 - any JSON 
     """
     if values.instant == "rfc3339":
         return read_rfc3339(value)
-    return int(value) if isinstance(value, str) else read_whole_number(value)
+    written = int(value) if isinstance(value, str) else read_whole_number(value)
+    return written * MICROSECONDS[values.instant.removeprefix("unix ")]
 
 
 def read_rfc3339(text: str) -> int:

@@ -90,7 +90,7 @@ def examination_of(
         left_out += lacking
         not_followed = None
         if highest > _BLACK_BOX:
-            not_followed = _why_not_followed(binding, traits)
+            not_followed = _why_not_followed(traits)
             habits = habits_of(open_behind_gate) if not_followed is None else Habits()
             not_followed = not_followed or habits.why_not_followed
             left_out += [] if not_followed is None else [f"levels 4 and 5: {not_followed}"]
@@ -131,10 +131,8 @@ def _races(
     return scenarios, plans, left_out
 
 
-def _why_not_followed(binding: Binding, traits: Traits) -> str | None:
+def _why_not_followed(traits: Traits) -> str | None:
     """Why the statements of a service cannot be told by request; ``None`` if they can."""
-    if binding.ids.kind != "uuid":
-        return "only ids that are UUIDs can be followed in statements"
     if traits.expires_within_s is not None:
         return "the service expires payments by itself: sweep.within"
     return None

@@ -20,6 +20,7 @@ from pgweave.service.exchange import exchanges_kept
 
 _CREDENTIALS = re.compile(r"authorization|cookie|token|secret|api-?key|password|signature", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
+_SAVED = re.compile(r"(?<!\$)\{(\w+)\}")
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,14 @@ class KeepingSender:
             return replace(observed, exchanges=tuple(kept))
 
 
-def secrets_of(binding: Binding) -> Mapping[str, str]:
+def secrets_of(binding: Binding, saved: Mapping[str, str] | None = None) -> Mapping[str, str]:
     """The values in requests that are not shown, and the variable of the environment for each.
 
     They are those of variables that the binding names, and of header fields that carry credentials.
+
+    Args:
+        binding: the service's interface.
+        saved: what the answers to ``setup`` have named.
     """
     names = _VARIABLE.findall(msgspec.json.encode(binding).decode())
     secrets = {value: name for name in names if (value := os.environ.get(name, ""))}
@@ -58,6 +63,11 @@ def secrets_of(binding: Binding) -> Mapping[str, str]:
     fields = [binding.service.headers, *(request.headers for request in requests)]
     fields += [] if binding.sweep is None else [binding.sweep.headers]
     for name, value in (pair for each in fields for pair in each.items()):
-        if _CREDENTIALS.search(name) and not re.search(r"[{}]", value):
+        if not _CREDENTIALS.search(name):
+            continue
+        if not re.search(r"[{}]", value):
             secrets.setdefault(value, re.sub(r"\W", "_", name).upper())
+        for named in _SAVED.findall(value):
+            if saved and named in saved:
+                secrets.setdefault(saved[named], named.upper())
     return secrets

@@ -27,8 +27,10 @@ from payments_verify.binding.coverage import traits_of
 from payments_verify.binding.encoding import EncodingHttp
 from payments_verify.binding.expected import expected_answer
 from payments_verify.binding.http import Http
+from payments_verify.binding.sections import Service
 from payments_verify.binding.set_up import SetUpError, set_up
 from payments_verify.binding.values import as_datetime
+from payments_verify.payments.observed.http_steps import HttpStep
 from payments_verify.payments.observed.traits import Traits
 from payments_verify.payments.programs.clock_probe import why_clock_stays
 from payments_verify.payments.service.row_holders import RowStatements, SqlRowHolder
@@ -39,7 +41,7 @@ from pgweave import clock
 from pgweave.gate import Gate
 from pgweave.scheduler import GatedDatabase, Monitor, Turns
 from pgweave.service.command import CommandError, NoAnswerError, RunningCommand, running_command
-from pgweave.service.exchange import note_exchanges
+from pgweave.service.exchange import exchanges_kept, note_exchanges
 from pgweave.service.http_client import http_client
 from pgweave.service.patience import last_printed
 from pgweave.sql.catalog import Catalog
@@ -84,8 +86,8 @@ async def started_service(
         running, set_clock = await _start(stack, command, binding, environment, dsn, output)
         http = await stack.enter_async_context(_http(running.url, binding))
         # In a schedule the instants of a real clock cannot be compared with the model's.
-        dated = traits.dates_authorizations and (traits.moves_clock or gate is None)
-        client = await _prepared(BoundClient(_carrier(http, binding), binding, Names(), dated))
+        dated = traits.reads_instants and (traits.moves_clock or gate is None)
+        client, sent_first = await _prepared(http, binding, dated=dated)
         database = None
         if gate is not None and monitor is not None:
             catalog = Catalog.load(dsn, binding.clock.function)
@@ -94,7 +96,7 @@ async def started_service(
             command,
             (KeepingSender(client),),
             set_clock,
-            await open_sweep(binding.sweep, _carrier(http, binding), of_harness, stack, environment),
+            await open_sweep(binding.sweep, client.http, of_harness, stack, environment, client.names.saved),
             _row_holders(of_harness, binding, client.requests.id_of),
             database,
             traits=traits,
@@ -103,7 +105,9 @@ async def started_service(
             end=running.end,
             printed=partial(last_printed, output),
             expected_http=partial(expected_answer, binding),
-            secrets=secrets_of(binding),
+            secrets=secrets_of(binding, client.names.saved),
+            set_up=sent_first,
+            signed_by=binding.service.sign or "",
         )
 
 
@@ -129,10 +133,9 @@ async def service_at(url: str, binding: Binding) -> AsyncIterator[ServiceUnderTe
         except httpx.TransportError as error:
             raise CommandError(f"nothing answers at {url}: {type(error).__name__} {error}") from None
         traits = traits_of(binding, moves_clock=False)
-        client = await _prepared(
-            BoundClient(_carrier(http, binding), binding, Names(), traits.dates_authorizations)
-        )
-        sweep_batch = await open_sweep(binding.sweep, _carrier(http, binding), None, stack)
+        client, sent_first = await _prepared(http, binding, dated=traits.reads_instants)
+        saved = client.names.saved
+        sweep_batch = await open_sweep(binding.sweep, client.http, None, stack, saved=saved)
         yield ServiceUnderTest(
             url,
             (KeepingSender(client),),
@@ -140,7 +143,9 @@ async def service_at(url: str, binding: Binding) -> AsyncIterator[ServiceUnderTe
             sweep_batch,
             traits=traits,
             expected_http=partial(expected_answer, binding),
-            secrets=secrets_of(binding),
+            secrets=secrets_of(binding, saved),
+            set_up=sent_first,
+            signed_by=binding.service.sign or "",
         )
 
 
@@ -215,28 +220,38 @@ async def _start(
 @asynccontextmanager
 async def _http(url: str, binding: Binding) -> AsyncIterator[httpx.AsyncClient]:
     # A server may close a connection after an error, and the next request on it would have no answer.
-    headers = with_variables(binding.service.headers)
+    service = binding.service
+    headers = with_variables(
+        {name: text for name, text in service.headers.items() if name not in service.headers_with_names}
+    )
     async with http_client(url, limit_s=_REQUEST_LIMIT_S, headers=headers) as http:
         note_exchanges(http)
         yield http
 
 
-def _carrier(http: httpx.AsyncClient, binding: Binding) -> Http:
-    is_plain = binding.service.body == "json" and binding.service.sign is None
-    return http if is_plain else EncodingHttp(http, binding.service)
+def _carrier(http: httpx.AsyncClient, service: Service, names: Names) -> Http:
+    is_plain = service.body == "json" and service.sign is None and not service.headers_with_names
+    return http if is_plain else EncodingHttp(http, service, names.saved)
 
 
-async def _prepared(client: BoundClient) -> BoundClient:
-    """A client whose service has had the requests that come before everything.
+async def _prepared(
+    http: httpx.AsyncClient, binding: Binding, *, dated: bool
+) -> tuple[BoundClient, tuple[HttpStep, ...]]:
+    """A client whose service has had the requests that come before everything, and these.
 
     Raises:
         CommandError: one was not answered as the binding says.
     """
-    try:
-        await set_up(client.http, client.binding, client.names)
-    except SetUpError as error:
-        raise CommandError(str(error)) from None
-    return client
+    names = Names()
+    client = BoundClient(_carrier(http, binding.service, names), binding, names, dated)
+    with exchanges_kept() as kept:
+        try:
+            await set_up(client.http, binding, names)
+        except SetUpError as error:
+            raise CommandError(str(error)) from None
+    return client, tuple(
+        HttpStep("setup", f"{each.method} {each.target}", exchanges=(each,)) for each in kept
+    )
 
 
 def _row_holders(dsn: str, binding: Binding, id_of: Callable[[str], str]) -> OpenRowHolder | None:

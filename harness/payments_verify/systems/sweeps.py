@@ -14,8 +14,8 @@ import httpx
 import psycopg
 
 from payments_verify.binding import Http, Sweep
+from payments_verify.binding.answers import is_expected
 from payments_verify.binding.requests import writer_of
-from payments_verify.binding.sections import RequestSection
 from payments_verify.payments.service.under_test import SweepError
 from pgweave.visible import without_passwords
 
@@ -31,6 +31,7 @@ async def open_sweep(
     dsn: str | None,
     stack: AsyncExitStack,
     environment: Mapping[str, str] = MappingProxyType({}),
+    saved: Mapping[str, str] = MappingProxyType({}),
 ) -> SweepBatch | None:
     """How the harness runs a sweep; ``None`` if it cannot.
 
@@ -40,11 +41,12 @@ async def open_sweep(
         dsn: the service's database, if the harness has it.
         stack: closes the connection of a sweep by SQL.
         environment: what a command gets: the service's own.
+        saved: what the answers to ``setup`` have named.
     """
     if sweep is None:
         return None
     if sweep.request is not None:
-        return partial(_sweep_by_request, http, sweep.asked)
+        return partial(_sweep_by_request, http, sweep, saved)
     if dsn is None:
         return None
     if sweep.command is not None:
@@ -55,14 +57,15 @@ async def open_sweep(
     return partial(_sweep_by_sql, await stack.enter_async_context(opening), sweep.sql)
 
 
-async def _sweep_by_request(http: Http, asked: RequestSection) -> int:
-    method, path, headers, body = writer_of(asked)({})
+async def _sweep_by_request(http: Http, sweep: Sweep, saved: Mapping[str, str]) -> int:
+    method, path, headers, body = writer_of(sweep.asked)(saved)
     try:
         response = await http.request(method, path, headers=headers, json=body)
     except httpx.TransportError as error:
-        raise SweepError(f"{asked.request} was not answered: {type(error).__name__} {error}") from None
-    if response.status_code >= 400:
-        raise SweepError(f"{asked.request} answered {response.status_code}: {response.text}")
+        raise SweepError(f"{sweep.request} was not answered: {type(error).__name__} {error}") from None
+    if not is_expected(response, sweep.answers):
+        told = "; none of sweep.answers in the binding is so" if sweep.answers else ""
+        raise SweepError(f"{sweep.request} answered {response.status_code}: {response.text}{told}")
     return 0
 
 

@@ -15,7 +15,7 @@ from pgweave.sql.catalog import Catalog
 from pgweave.sql.footprints import READ_CLOCK
 from pgweave.sql.shapes import shape
 from pgweave.sql.transactions import TransactionFootprint
-from pgweave.sql.values import renamed, sent_forms
+from pgweave.sql.values import SentNames
 
 
 class StepFootprints:
@@ -33,7 +33,7 @@ class StepFootprints:
         self.start_was_read = False
         self._conditions = conditions
         self._catalog = catalog
-        self._sent_names = sent_forms(conditions.names)
+        self._sent_names = SentNames(conditions.names)
         self._known: dict[HeldStatement | Point, Footprint] = {}
         self._transactions: dict[Session, TransactionFootprint] = {}
         generated = {} if catalog is None else generated_columns(catalog)
@@ -58,7 +58,7 @@ class StepFootprints:
         """What a step is, for people; ids have the names that they have in footprints."""
         if isinstance(parked, Point):
             return parked.label
-        return one_line(renamed(parked.sql, self._sent_names))
+        return one_line(self._sent_names.in_text(parked.sql))
 
     def executed(self, statement: HeldStatement) -> Footprint:
         """What a statement that was answered has touched."""

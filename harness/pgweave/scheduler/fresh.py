@@ -6,6 +6,7 @@ same order, so that a step has the same footprint in all of them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,6 +15,9 @@ from uuid import UUID
 
 from pgweave.interleavings.footprint import Access, Footprint, Rows
 from pgweave.sql.catalog import Catalog, Column
+
+_DRAWN = re.compile(r"(?=.*[0-9]|.*[a-z].*[A-Z]|.*[A-Z].*[a-z])[\w-]{16,128}")
+"""What a text looks like that is drawn anew in each run: a UUID, ``pi_3MtwBwLkdIwHu7ix``, a digest."""
 
 Place: TypeAlias = tuple[str, str]
 """The label of a table or an index, and a column."""
@@ -42,6 +46,7 @@ class FreshNames:
 
     def __init__(self, known: Mapping[Hashable, Hashable], generated: Mapping[Place, str]) -> None:
         self._known = frozenset(known.values())
+        self._known_uuids = frozenset(str(each) for each in self._known if isinstance(each, UUID))
         self._generated = generated
         self._names: dict[tuple[str, Hashable], Fresh] = {}
 
@@ -66,8 +71,8 @@ class FreshNames:
         return self._names.setdefault((kind, value), Fresh(kind, number))
 
     def _kind(self, rows: Rows, column: str, value: Hashable) -> str | None:
-        if isinstance(value, UUID):
-            return None if value in self._known else "uuid"
+        if isinstance(value, UUID) or (isinstance(value, str) and _DRAWN.fullmatch(value)):
+            return None if value in self._known or str(value) in self._known_uuids else "id"
         return self._generated.get((rows.table, column)) if isinstance(value, int) else None
 
 

@@ -11,6 +11,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from pgweave.service.exchange import HttpExchange
 
 _PLAIN = re.compile(r"[\w@%+=:,./-]+", re.ASCII)
+_BEFORE_NUMBER = re.compile(r"/$|(\b|_)(id|Id|ID)[\"\]D]*\s*[:=]\s*\"?$|Id[\"\]D]*\s*[:=]\s*\"?$")
+"""What stands before a number that is an id: a path, or a member's name. Other numbers are amounts."""
 _SEEN = " | tee /dev/stderr | jq -r "
 
 
@@ -64,7 +66,7 @@ class CurlWriter:
         return f'ANSWER=$({command}); echo "$ANSWER"; {taken}'
 
     def _named(self, value: str) -> str:
-        return self._known.setdefault(value, f"ID{len(self._known) + 1}")
+        return self._known.setdefault(value, self._secrets.get(value) or f"ID{len(self._known) + 1}")
 
     def _quoted(self, text: str | bytes) -> str:
         """A word of bash, whatever it has in it; what is known by a variable is written as that."""
@@ -76,12 +78,14 @@ class CurlWriter:
             *map(re.escape, self._secrets),
             *(rf"(?<![\w-]){re.escape(each)}(?![\w-])" for each in self._known),
         ]
-        pieces = re.split(f"({'|'.join(whole)})", shown)
-        quoted = [
-            f'"${{{variables[piece]}}}"' if number % 2 else _word(piece) if piece else ""
-            for number, piece in enumerate(pieces)
-        ]
-        return "".join(quoted) or "''"
+        quoted, end = "", 0
+        for found in re.finditer("|".join(whole), shown):
+            if found[0].isdecimal() and not _BEFORE_NUMBER.search(shown[: found.start()]):
+                continue
+            before = shown[end : found.start()]
+            quoted += f'{_word(before) if before else ""}"${{{variables[found[0]]}}}"'
+            end = found.end()
+        return quoted + (_word(shown[end:]) if shown[end:] else "") or "''"
 
 
 def _word(text: str) -> str:
@@ -117,9 +121,10 @@ def _brought(exchanges: Sequence[HttpExchange]) -> Mapping[int, Mapping[str, str
     for number, exchange in enumerate(exchanges):
         sent.update(_values_of(exchange))
         later = {value for each in exchanges[number + 1 :] for value in _values_of(each)} - sent - {""}
+        ids = {value for each in exchanges[number + 1 :] for value in _numbers_that_are_ids(each)}
         brings: dict[str, str] = {}
         for value, path in _scalars(_parsed(exchange.answer)):
-            if value in later:
+            if value in later and (not value.isdecimal() or value in ids):
                 brings.setdefault(value, path or ".")
         sent.update(brings)
         if brings:
@@ -140,6 +145,13 @@ def _values_of(exchange: HttpExchange) -> Iterator[str]:
         yield from (value for _, value in parse_qsl(body))
     else:
         yield from (value for value, _ in _scalars(parsed))
+
+
+def _numbers_that_are_ids(exchange: HttpExchange) -> Iterator[str]:
+    for text in (exchange.target, exchange.body.decode("utf-8", "replace")):
+        for found in re.finditer(r"(?<![\w-])[0-9]+(?![\w-])", text):
+            if _BEFORE_NUMBER.search(text[: found.start()]):
+                yield found[0]
 
 
 def _parsed(text: str) -> Any:  # noqa: ANN401 - any JSON value

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from pgweave.gate.wire import Bound
 from pgweave.interleavings.footprint import EVERYTHING, NOTHING, Access, Footprint, Mode, Rows
 from pgweave.sql.catalog import Catalog
 from pgweave.sql.control import Control, Scope, StatementKind
 from pgweave.sql.footprints import READ_CLOCK, StatementFootprint, statement_footprint
-from pgweave.sql.values import renamed, renamed_within
+from pgweave.sql.values import SentNames
 
 _UNDERSTOOD_LEVELS = ("", "read committed", "read uncommitted")  # to PostgreSQL they are one
 
@@ -33,9 +33,7 @@ class TransactionFootprint:
             then the step of its ``BEGIN`` has read the clock (`READ_CLOCK`).
     """
 
-    def __init__(
-        self, catalog: Catalog, isolation: str = "", names: Mapping[bytes, bytes] | None = None
-    ) -> None:
+    def __init__(self, catalog: Catalog, isolation: str = "", names: SentNames | None = None) -> None:
         self._catalog = catalog
         self._names = names
         self._session_problem = _level_problem(isolation or catalog.isolation)
@@ -127,9 +125,9 @@ class TransactionFootprint:
         return footprint
 
     def _statement(self, sql: str, values: Sequence[Bound]) -> StatementFootprint:
-        if self._names:
-            sql = renamed(sql, self._names)
-            values = [_named(value, self._names) for value in values]
+        if self._names is not None:
+            sql = self._names.in_text(sql)
+            values = [self._names.in_value(value) for value in values]
         return statement_footprint(sql, values, self._catalog)
 
     def _footprint(self, statement: StatementFootprint) -> Footprint:
@@ -213,13 +211,6 @@ class TransactionFootprint:
                 self._writes.clear()
         self._ends.clear()
         return footprint
-
-
-def _named(value: Bound, names: Mapping[bytes, bytes]) -> Bound:
-    if value.data is None:
-        return value
-    name = names.get(value.data) or renamed_within(value.data, names)
-    return value if name == value.data else Bound(value.format, value.type_oid, name)
 
 
 def _kind(statement: StatementFootprint) -> StatementKind:

@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from functools import lru_cache
 from uuid import UUID
 
 from pgweave.gate.wire import Bound
@@ -71,10 +70,9 @@ _TEXT_OIDS = frozenset({0, 25, 705, 1043})
 _UUID_OIDS = frozenset({0, 25, 705, 1043, 2950})
 _BYTES_OIDS = frozenset({0, 17})
 _INTEGER = re.compile(rb"\s*[+-]?[0-9]+\s*")
-_LEAST, _MOST = 32, 10_000
-"""Bytes of a value that is looked through for UUIDs; a longer one is no key of an index."""
+_MOST = 10_000
+"""Bytes of a value that is looked through for ids; a longer one is no key of an index."""
 _HEX = re.compile(rb"[0-9a-fA-F]{32}")
-_UUID = re.compile(r"\b[0-9a-fA-F]{8}(-?)[0-9a-fA-F]{4}\1[0-9a-fA-F]{4}\1[0-9a-fA-F]{4}\1[0-9a-fA-F]{12}\b")
 _SPECIAL_TIMES = re.compile(rb"now|today|tomorrow|yesterday", re.IGNORECASE)
 _LONGEST_TIME = 60
 
@@ -100,40 +98,50 @@ def canonical(comparison: Comparison, bound: Bound) -> Hashable:
     return parse(data, bound) if bound.type_oid in types else UNKNOWN
 
 
-def sent_forms(names: Mapping[Hashable, Hashable]) -> dict[bytes, bytes]:
-    """The UUIDs among these and those in their place, in each of the forms in which drivers send them."""
-    forms: dict[bytes, bytes] = {}
-    for one, other in names.items():
-        if isinstance(one, UUID) and isinstance(other, UUID):
-            forms[one.bytes] = other.bytes
-            for text in (str(one), one.hex):
-                forms[text.encode()] = forms[text.upper().encode()] = str(other).encode()
-    return forms
+class SentNames:
+    """Names for ids that are new in each run, in each of the forms in which drivers send such ids.
 
+    Args:
+        names: UUIDs, texts and whole numbers, each with another of its kind that stands in its place. No
+            number may stand for something else in a statement.
+    """
 
-def renamed(sql: str, forms: Mapping[bytes, bytes]) -> str:
-    """A statement in whose text UUIDs have the names that these forms give them, see `sent_forms`."""
-    return _UUID.sub(lambda found: _named(found.group(), forms), sql) if _may_hold_uuid(sql) else sql
+    def __init__(self, names: Mapping[Hashable, Hashable]) -> None:
+        self._written: dict[str, str] = {}
+        self._binary: dict[bytes, bytes] = {}
+        for one, other in names.items():
+            match one, other:
+                case UUID(), UUID():
+                    self._binary[one.bytes] = other.bytes
+                    for text in (str(one), one.hex):
+                        self._written[text] = self._written[text.upper()] = str(other)
+                case str(), str():
+                    self._written[one] = other
+                case int(), int():
+                    self._written[str(one)] = str(other)
+                    sizes = (size for size in (4, 8) if one.bit_length() < 8 * size)
+                    self._binary.update({one.to_bytes(size): other.to_bytes(size) for size in sizes})
+        words = "|".join(map(re.escape, self._written))
+        self._pattern = re.compile(f"(?<![0-9A-Za-z])({words})(?![0-9A-Za-z])")
 
+    def in_text(self, sql: str) -> str:
+        """A statement, or another text, in which ids have their names."""
+        if not any(each in sql for each in self._written):
+            return sql
+        return self._pattern.sub(lambda found: self._written[found[1]], sql)
 
-def renamed_within(data: bytes, forms: Mapping[bytes, bytes]) -> bytes:
-    """The same for a bound value that is text: a key may be put together of an id and something else."""
-    if not _LEAST <= len(data) <= _MOST:
-        return data
-    try:
-        return renamed(data.decode(), forms).encode()
-    except UnicodeDecodeError:
-        return data
-
-
-@lru_cache(maxsize=4096)
-def _may_hold_uuid(sql: str) -> bool:
-    return _UUID.search(sql) is not None
-
-
-def _named(text: str, forms: Mapping[bytes, bytes]) -> str:
-    name = forms.get(text.encode())
-    return text if name is None else name.decode()
+    def in_value(self, bound: Bound) -> Bound:
+        """The same for a bound value; a key may be put together of an id and something else."""
+        data = bound.data
+        if data is None or len(data) > _MOST:
+            return bound
+        name = self._binary.get(data)
+        if name is None:
+            try:
+                name = self.in_text(data.decode()).encode()
+            except UnicodeDecodeError:
+                return bound
+        return bound if name == data else Bound(bound.format, bound.type_oid, name)
 
 
 def may_name_present(values: Sequence[Bound]) -> bool:

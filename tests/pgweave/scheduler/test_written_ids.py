@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable, Iterator
+from base64 import b64encode
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from typing import TypeAlias
 from uuid import UUID, uuid4
 
 import psycopg
@@ -20,21 +22,36 @@ from pgweave.sql.catalog import Catalog
 from pgweave.sql.footprints import is_scheduling_point
 from tests.support.postgres import chosen_bin_dir
 
-NAME = UUID(int=0)
-STATEMENTS = (
-    "BEGIN",
-    "SELECT value FROM notes WHERE note_id = '{}' FOR UPDATE",
-    "UPDATE notes SET value = value + 1 WHERE note_id = '{}'",
-    "COMMIT",
-)
+NEW: Mapping[str, Callable[[], Hashable]] = {
+    "uuid": uuid4,
+    "text": lambda: f"pi_{b64encode(uuid4().bytes, b'xY').decode()[:22]}",
+    "bigint": lambda: 10**17 + uuid4().int % 10**17,
+}
+"""Ids of columns of each type."""
+NAMES: Mapping[str, Hashable] = {"uuid": UUID(int=0), "text": "payment-0", "bigint": 0}
+
+
+def statements(kind: str, note: Hashable) -> tuple[str, ...]:
+    return (
+        "BEGIN",
+        f"SELECT value FROM notes_{kind} WHERE note_id = '{note}' FOR UPDATE",
+        f"UPDATE notes_{kind} SET value = value + 1 WHERE note_id = '{note}'",
+        "COMMIT",
+    )
 
 
 @pytest.fixture(scope="module")
 def dsn() -> Iterator[str]:
     with prepared_database(chosen_bin_dir(), EXPLORING) as dsn:
         with psycopg.connect(dsn) as connection:
-            connection.execute("CREATE TABLE notes (note_id uuid PRIMARY KEY, value int NOT NULL)")
+            for kind in NEW:
+                connection.execute(
+                    f"CREATE TABLE notes_{kind} (note_id {kind} PRIMARY KEY, value int NOT NULL)".encode()
+                )
         yield dsn
+
+
+Names: TypeAlias = Callable[[Hashable], dict[Hashable, Hashable]]
 
 
 class Increments:
@@ -46,28 +63,31 @@ class Increments:
         self,
         database: GatedDatabase,
         sessions: list[psycopg.AsyncConnection],
-        names: Callable[[UUID], dict[Hashable, Hashable]],
+        names: Names,
+        kind: str,
     ) -> None:
+        self._kind = kind
         self._database = database
         self._sessions = sessions
         self._names = names
 
     async def run(self, choose: Callable[..., int | None]) -> Execution:
-        note = uuid4()
-        await self._sessions[0].execute(f"INSERT INTO notes VALUES ('{note}', 0)".encode())
-        bodies = [(f"session {n}", _body(session, note)) for n, session in enumerate(self._sessions)]
+        note = NEW[self._kind]()
+        await self._sessions[0].execute(f"INSERT INTO notes_{self._kind} VALUES ('{note}', 0)".encode())
+        texts = statements(self._kind, note)
+        bodies = [(f"session {n}", _body(session, texts)) for n, session in enumerate(self._sessions)]
         return await Run(bodies, self._database, conditions=Conditions(self._names(note)))(choose)
 
 
-def _body(session: psycopg.AsyncConnection, note: UUID) -> Body:
+def _body(session: psycopg.AsyncConnection, texts: Sequence[str]) -> Body:
     async def run(_process: Process) -> None:
-        for statement in STATEMENTS:
-            await session.execute(statement.format(note).encode())
+        for text in texts:
+            await session.execute(text.encode())
 
     return run
 
 
-def report(dsn: str, names: Callable[[UUID], dict[Hashable, Hashable]]) -> tuple[Report, set[str]]:
+def report(dsn: str, names: Names, kind: str) -> tuple[Report, set[str]]:
     labels: set[str] = set()
 
     async def main() -> Report:
@@ -80,7 +100,7 @@ def report(dsn: str, names: Callable[[UUID], dict[Hashable, Hashable]]) -> tuple
         ):
             database = GatedDatabase(gate, monitor, Catalog.load(dsn, "payment_clock"), Turns(ours=True))
             return await explore(
-                Increments(database, [one, other], names),
+                Increments(database, [one, other], names, kind),
                 SourceDPOR(),
                 on_execution=lambda run, _plan: labels.update(step.label for step in run.steps),
             )
@@ -88,16 +108,18 @@ def report(dsn: str, names: Callable[[UUID], dict[Hashable, Hashable]]) -> tuple
     return asyncio.run(main()), labels
 
 
-def test_its_schedules_are_explored_to_the_end(dsn: str) -> None:
-    found, labels = report(dsn, lambda note: {note: NAME})
+@pytest.mark.parametrize("kind", NEW)
+def test_its_schedules_are_explored_to_the_end(dsn: str, kind: str) -> None:
+    found, labels = report(dsn, lambda note: {note: NAMES[kind]}, kind)
     assert found.complete
     assert found.trustworthy
-    assert labels == {statement.format(NAME) for statement in STATEMENTS}
+    assert labels == set(statements(kind, NAMES[kind]))
 
 
-def test_so_are_they_with_an_id_that_nobody_told_of(dsn: str) -> None:
-    told, _ = report(dsn, lambda note: {note: NAME})
-    found, _ = report(dsn, lambda _note: {})
+@pytest.mark.parametrize("kind", ["uuid", "text"])
+def test_so_are_they_with_an_id_that_nobody_told_of(dsn: str, kind: str) -> None:
+    told, _ = report(dsn, lambda note: {note: NAMES[kind]}, kind)
+    found, _ = report(dsn, lambda _note: {}, kind)
     assert found.complete
     assert found.trustworthy
     assert found.schedules == told.schedules

@@ -160,6 +160,21 @@ def test_two_ids_of_one_answer() -> None:
     assert [path for _, path, _, _ in arrived] == ["/c", "/c/18?client=s-2"]
 
 
+def test_an_amount_that_an_answer_has_is_no_id() -> None:
+    def exchange(target: str, body: bytes, answer: str = "") -> HttpExchange:
+        return HttpExchange("POST", "http://service", target, (), body, 0.0, 200, answer)
+
+    sent = [
+        exchange("/intents", b"amount=1", '{"id": 41, "received": 0, "customer": {"id": 7}, "days": 3}'),
+        exchange("/intents/41/capture", b"amount=0&customer_id=7&days=41"),
+    ]
+    writer = CurlWriter(sent)
+    assert "received" not in writer.line(sent[0])
+    shown = writer.line(sent[1])
+    assert '/intents/"${ID1}"/capture' in shown
+    assert shown.endswith("'amount=0&customer_id='\"${ID2}\"'&days=41'")
+
+
 def test_a_secret_is_a_variable() -> None:
     headers = {"Authorization": "Bearer s3cret'x"}
     with listening() as (url, arrived):

@@ -11,7 +11,7 @@ from pgweave.interleavings.footprint import EVERYTHING, NOTHING, Access, Footpri
 from pgweave.sql.catalog import Catalog
 from pgweave.sql.footprints import READ_CLOCK, statement_footprint
 from pgweave.sql.transactions import TransactionFootprint
-from pgweave.sql.values import sent_forms
+from pgweave.sql.values import SentNames
 from tests.pgweave.sql.support import ONE, TWO, all_bound, lock, publish, read, release
 from tests.support.postgres import Database
 
@@ -210,7 +210,7 @@ def test_a_pipeline_is_a_transaction_that_its_client_did_not_begin(
     ],
 )
 def test_an_id_that_is_new_in_each_run_has_a_name(catalog: Catalog, sent: Bound) -> None:
-    transaction = TransactionFootprint(catalog, names=sent_forms({NEW: ONE}))
+    transaction = TransactionFootprint(catalog, names=SentNames({NEW: ONE}))
     assert transaction.pending(LOCK, [sent]) == transaction.pending(LOCK, ID)
     transaction.executed("BEGIN")
     assert transaction.executed(UPDATE, [sent]) == of(LOCKED, HELD)
@@ -221,7 +221,7 @@ def test_an_id_that_is_new_in_each_run_has_a_name(catalog: Catalog, sent: Bound)
 
 @pytest.mark.parametrize("written", [str(NEW), str(NEW).upper(), NEW.hex])
 def test_an_id_that_is_written_into_the_text_has_a_name_too(catalog: Catalog, written: str) -> None:
-    transaction = TransactionFootprint(catalog, names=sent_forms({NEW: ONE}))
+    transaction = TransactionFootprint(catalog, names=SentNames({NEW: ONE}))
     text = LOCK.replace("$1", f"'{written}'")
     assert text != LOCK
     assert transaction.pending(text) == transaction.pending(LOCK, ID)
@@ -229,7 +229,7 @@ def test_an_id_that_is_written_into_the_text_has_a_name_too(catalog: Catalog, wr
 
 
 def test_an_id_within_a_longer_key_has_a_name_too(catalog: Catalog) -> None:
-    transaction = TransactionFootprint(catalog, names=sent_forms({NEW: ONE}))
+    transaction = TransactionFootprint(catalog, names=SentNames({NEW: ONE}))
     look_up = "SELECT FROM capture_attempts WHERE payment_id = $1 AND idempotency_key = $2"
 
     def pending(payment: UUID) -> Footprint:

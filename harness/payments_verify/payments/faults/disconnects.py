@@ -111,7 +111,7 @@ async def explore_disconnects(
         on_place: is told which place is next.
     """
     walk = _Walk(service, PoolProbe(service), on_place)
-    await service.set_clock(BEGIN)
+    await service.set_clock(service.traits.instant(BEGIN))
     await walk.probe.measure()
     known = {name: each for name, each in _COMMANDS.items() if walk.knows(*each)}
     last = next(reversed(known), None)
@@ -180,7 +180,8 @@ class _Walk:
         report.places += 1
         again = await self._exchange(command, payment)
         after = [await self._exchange(Command(f, {}), payment) for f in self.service.traits.looks]
-        wrong = _judged(payment, prepared, again, after) or await self.probe.problem()
+        begin = self.service.traits.instant(BEGIN)
+        wrong = _judged(begin, payment, prepared, again, after) or await self.probe.problem()
         if wrong is not None:
             told = f"I9: a client hung up in {report.command} {where}\n{wrong}"
             report.violation = Violation("I9", told).with_output(self.service.printed())
@@ -251,7 +252,7 @@ async def _hung_up(request: asyncio.Future[Observation]) -> None:
 
 
 def _judged(
-    payment: str, before: Sequence[Exchange], again: Exchange, after: Sequence[Exchange]
+    begin: int, payment: str, before: Sequence[Exchange], again: Exchange, after: Sequence[Exchange]
 ) -> str | None:
     """What is wrong with the answers, if anything: of the command that was given up, nothing is known."""
     for each in (*before, again, *after):
@@ -261,5 +262,5 @@ def _judged(
         ScheduledOperation(0, again.invocation, None, first=0),
         ScheduledOperation(0, again.invocation, again.observation, first=1, last=1, answered=1),
     )
-    judged = check_order(RaceResult((payment,), tuple(before), operations, tuple(after), BEGIN), (0, 1))
+    judged = check_order(RaceResult((payment,), tuple(before), operations, tuple(after), begin), (0, 1))
     return judged.explanation if isinstance(judged, Violation) else None

@@ -213,6 +213,13 @@ def _left_out(traits: Traits) -> Iterator[tuple[str, str]]:
         yield from ((name, "limits.partial_captures") for name in ALIKE_AMOUNTS)
     alike = ALIKE_AMOUNTS.items()
     yield from ((name, "limits.max_amount") for name, each in alike if len(amounts_of(traits, each)) < 2)
+    yield from _left_out_of_the_clock(traits)
+
+
+def _left_out_of_the_clock(traits: Traits) -> Iterator[tuple[str, str]]:
+    if traits.moves_clock and traits.resolution > 1:
+        finer = (ODD_MICROSECONDS, *(name for offset, name in EDGES.items() if offset))
+        yield from ((name, "clock.resolution") for name in finer)
     if traits.moves_clock and traits.until is not None:
         # A window before the instant, one after it, and one of what is authorized then.
         last = traits.until - 3 * min(WINDOWS["windows: the longest"], traits.max_window)
@@ -220,7 +227,9 @@ def _left_out(traits: Traits) -> Iterator[tuple[str, str]]:
     if traits.moves_clock:
         longer = (name for name, window in WINDOWS.items() if window > traits.max_window)
         yield from ((name, "limits.max_window_seconds") for name in longer)
-        parts = (name for name, window in WINDOWS.items() if window % traits.window_unit)
+        parts = (
+            name for name, window in WINDOWS.items() if window % max(traits.window_unit, traits.resolution)
+        )
         yield from ((name, WHOLE_SECONDS) for name in parts)
     else:
         yield from ((name, CLOCK_STAYS) for name in _OF_THE_CLOCK)

@@ -99,10 +99,12 @@ class HttpRun:
     Attributes:
         steps: the steps.
         secrets: values that are not shown, and the environment's variable that has each.
+        signed_by: the function that signed the requests; empty if none did.
     """
 
     steps: tuple[HttpStep, ...] = ()
     secrets: Mapping[str, str] = field(default_factory=dict)
+    signed_by: str = ""
 
     def __bool__(self) -> bool:
         return any(step.exchanges for step in self.steps)

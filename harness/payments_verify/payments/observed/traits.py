@@ -53,6 +53,7 @@ class Traits:
         partial_captures: whether a capture of less than was authorized succeeds; then none is sent.
         malformed_after_key: whether a key is looked up before the amount is looked at.
         malformed_uses_key: whether a malformed capture leaves its answer under its key.
+        resolution: the shortest time that it tells from none, in µs; its clock is set to multiples of that.
         until: where the instants end that it can hold, in µs; ``None`` if they do not.
         keys_of_account: whether a key that one payment has used is another request for all others.
         creates_authorized: whether a creation authorizes, too; then there is no other way to.
@@ -86,6 +87,7 @@ class Traits:
     partial_captures: bool = False
     malformed_after_key: bool = False
     malformed_uses_key: bool = False
+    resolution: int = 1
     until: int | None = None
     keys_of_account: bool = False
     creates_authorized: bool = False
@@ -98,6 +100,11 @@ class Traits:
         return bool(self.payment_fields & {"authorized_at", "capture_expires_at"})
 
     @property
+    def reads_instants(self) -> bool:
+        """Whether instants in answers bear witness: of a real clock, those that are not cut."""
+        return self.dates_authorizations and (self.moves_clock or self.resolution == 1)
+
+    @property
     def looks(self) -> tuple[str, ...]:
         """The commands that show a payment and change nothing."""
         return tuple(f for f in ("read", "attempts") if f in self.commands)
@@ -105,6 +112,10 @@ class Traits:
     def window(self, window: int) -> int:
         """The window to ask for instead of this one, in µs: allowed, and none that ends by itself."""
         return min(window if self.moves_clock else max(window, _REAL_WINDOW), self.max_window)
+
+    def instant(self, now: int) -> int:
+        """The instant to set the clock to instead of this one, in µs: none that the service cannot tell."""
+        return now - now % self.resolution
 
     def reason(self, reason: str) -> str:
         """The reason to give instead of this one."""

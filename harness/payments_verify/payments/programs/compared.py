@@ -70,7 +70,7 @@ class ComparedCalls:
         self._keys = count()
         self._taken = self._client = 0
         self.tally.begin_example()
-        self.now = self.tally.now
+        self.now = self.system.traits.instant(self.tally.now)
         self._note("set_clock", now=self.now)
         self._move_clock(self.now)
 
@@ -132,6 +132,7 @@ class ComparedCalls:
 
     def set_clock(self, now: int) -> None:
         """Set the database's clock, in µs."""
+        now = self.system.traits.instant(now)
         self._note("set_clock", now=now)
         back, self.now = self.now - now, now
         self.tally.now = max(self.tally.now, now)
@@ -293,7 +294,7 @@ class ComparedCalls:
         """What was asked so far, the last of which is wrong."""
         self._has_failed = True
         *before, last = self.http
-        return HttpRun((*before, replace(last, is_wrong=True)), self.system.secrets)
+        return self.system.http_run((*before, replace(last, is_wrong=True)))
 
     def _count(self, f: str, outcome: str) -> None:
         name = f"{f} -> {outcome}"

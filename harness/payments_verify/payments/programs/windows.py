@@ -222,8 +222,8 @@ class _Windows:
             await asyncio.sleep(window.answered + WAITED_WINDOW_S + _MARGIN_S + after_s - time.monotonic())
 
     async def _set_clock(self, now: int) -> None:
-        self._now = now
-        await self._system.set_clock(now)
+        self._now = self._traits.instant(now)
+        await self._system.set_clock(self._now)
         if self._traits.moves_clock:
             self._sent.append(({}, "clock", clock_step(now)))
 
@@ -287,4 +287,4 @@ class _Windows:
         _, f, wrong = self._sent[place]
         wrong = replace(wrong, is_wrong=True, expected=self._system.expected_http(f, expected))
         before = [step for _, _, step in self._sent[:place] if step.payment in ("", wrong.payment)]
-        return HttpRun((*before, wrong), self._system.secrets)
+        return self._system.http_run((*before, wrong))

@@ -30,6 +30,8 @@ from pgweave.scheduler import Limits, Run
 _PATIENCE = 4
 """How often a client sends a command until it has a definite answer, where a fault is injected."""
 _QUICK_STALL = 100
+_FEWEST_DIGITS = 9
+"""Of an id that is a number, and is none that stands for something else in a statement."""
 
 
 class RaceDomain:
@@ -65,7 +67,7 @@ class RaceDomain:
         self._before = tuple(before)
         self._racing = tuple(actors)
         self._service = service
-        self._start = start
+        self._start = service.traits.instant(start)
         self._clock: int | None = None
 
     async def prepare(self) -> None:
@@ -154,7 +156,9 @@ class RaceDomain:
 
     def _names(self, payments: RacedPayments) -> Mapping[Hashable, Hashable]:
         ids = (self._service.id_of(payment) for payment in payments.payments)
-        return {UUID(each): UUID(int=number) for number, each in enumerate(ids)}
+        return dict(
+            name for number, each in enumerate(ids) if (name := _name_of_id(each, number)) is not None
+        )
 
     def _new_payments(self, facts: Facts, *, hurt: bool) -> RacedPayments:
         count = 1 + max(_payments_of(self._before, self._racing), default=0)
@@ -245,3 +249,12 @@ def _payments_of(before: Iterable[Before], actors: Iterable[Actor]) -> Iterator[
 def _end_of_window(record: Record, now: int) -> int:
     payment = record.payment
     return now + WINDOW if payment is None or isinstance(payment, Pending) else payment.capture_expires_at
+
+
+def _name_of_id(given: str, number: int) -> tuple[Hashable, Hashable] | None:
+    """An id, and what stands in its place; nothing for a small number, which only its column makes an id."""
+    if given.isascii() and given.isdecimal():
+        return (int(given), number) if len(given) >= _FEWEST_DIGITS else None
+    with suppress(ValueError):
+        return UUID(given), UUID(int=number)
+    return given, f"payment-{number}"

@@ -40,7 +40,7 @@ def race_http(
             _wrong(step, each.invocation.f, violation, service) if number == violation.look else step
         )
     before = len(raced.before)
-    return HttpRun((*steps[:before], *sorted(steps[before:], key=lambda step: step.began)), service.secrets)
+    return service.http_run((*steps[:before], *sorted(steps[before:], key=lambda step: step.began)))
 
 
 def _wrong(step: HttpStep, f: str, violation: Violation, service: ServiceUnderTest) -> HttpStep:

@@ -8,13 +8,13 @@ that it opens itself.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from textwrap import indent
 from typing import Any, Protocol, TypeAlias
 
-from payments_verify.payments.observed.http_steps import Expected, HttpRun
+from payments_verify.payments.observed.http_steps import Expected, HttpRun, HttpStep
 from payments_verify.payments.observed.observations import Observation, Sender
 from payments_verify.payments.observed.traits import EVERYTHING, Traits
 from payments_verify.payments.service.row_holders import RowHolder
@@ -119,6 +119,8 @@ class ServiceUnderTest:
         expected_http: the HTTP answer that stands for what the model answers to a command.
         secrets: values in its requests that are not shown, and the environment's variable that has each.
         surface: what it shows beside outcomes; ``None`` where the harness does not know.
+        set_up: what was sent to it before everything else.
+        signed_by: the function that signs its requests; empty if none does.
     """
 
     name: str
@@ -136,6 +138,12 @@ class ServiceUnderTest:
     expected_http: Expected = lambda _f, _answer: ""
     secrets: Mapping[str, str] = field(default_factory=dict)
     surface: Surface | None = None
+    set_up: tuple[HttpStep, ...] = ()
+    signed_by: str = ""
+
+    def http_run(self, steps: Iterable[HttpStep]) -> HttpRun:
+        """What was done to it, for people: after what was sent before everything else."""
+        return HttpRun((*self.set_up, *steps), self.secrets, self.signed_by)
 
     @property
     def client(self) -> Sender:

@@ -41,7 +41,7 @@ def refuted_http(
             step = replace(step, is_wrong=True, expected=wanted)
         if step is not None:
             shown.append(step)
-    return HttpRun(tuple(shown), service.secrets)
+    return service.http_run(shown)
 
 
 def unanswered_http(steps: Steps, service: ServiceUnderTest) -> HttpRun:
@@ -55,7 +55,7 @@ def unanswered_http(steps: Steps, service: ServiceUnderTest) -> HttpRun:
         for each in every
         if each.payment == wrong.payment and each.began <= wrong.began
     ]
-    return HttpRun(tuple(shown), service.secrets)
+    return service.http_run(shown)
 
 
 def _by_place(operations: Sequence[Operation], steps: Steps) -> Mapping[int, HttpStep]:

@@ -228,6 +228,7 @@ class Round:
     async def _set_clock(self, now: int) -> None:
         if not self._traits.moves_clock:
             return
+        now = self._traits.instant(now)
         process = next(self._processes)
         self._recorder.invoke(process, "clock", {"now": now})
         await self._system.set_clock(now)

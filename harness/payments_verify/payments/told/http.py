@@ -39,7 +39,12 @@ def shell_lines(run: HttpRun) -> str:
     first = next(each for step in run.steps for each in step.exchanges)
     races = any(_overlaps(step, run.steps) for step in run.steps if step.exchanges)
     chance = " What ends with & is sent at once, in an order that is left to chance." if races else ""
-    heading = f"As HTTP, to be pasted into bash; URL is where the service runs.{chance}"
+    signed = (
+        f" What {run.signed_by} signed is right for this run alone; `replay` signs anew."
+        if run.signed_by
+        else ""
+    )
+    heading = f"As HTTP, to be pasted into bash; URL is where the service runs.{chance}{signed}"
     lines = [heading, "", f"URL={first.base}"]
     several = len({step.who for step in run.steps}) > 1
     under_way, waits = 0.0, False
