@@ -27,6 +27,7 @@ from payments_verify.binding import (
     with_variables,
 )
 from payments_verify.binding.coverage import traits_of, unchecked, why_not
+from payments_verify.binding.expected import expected_answer
 from payments_verify.binding.requests import RequestWriter
 from payments_verify.payments.observed.observations import Invocation, Observation, UnreadableAnswerError
 from payments_verify.payments.observed.traits import EVERYTHING
@@ -200,6 +201,21 @@ def test_an_answer_may_be_told_by_a_member_that_is_there_or_not(document: Any, o
             answer(client, "capture", 418, document, key="k", amount=1)
     else:
         assert answer(client, "capture", 418, document, key="k", amount=1).value["outcome"] == outcome
+
+
+def test_an_answer_may_be_told_by_what_stands_in_a_list() -> None:
+    text = default_text().replace(
+        '{ type = "/problems/payment_not_found", status = 404 }', '{ "errors.0.code" = "MISSING" }'
+    )
+    binding = parse(text, "mine.toml")
+    client = BoundClient(httpx.AsyncClient(), binding)
+    missing = {"errors": [{"code": "MISSING"}, {"code": "MORE"}]}
+    assert answer(client, "read", 404, missing).value["outcome"] == "not_found"
+    for other in ({"errors": [{"code": "MORE"}]}, {"errors": []}, {"errors": {"code": "MISSING"}}):
+        with pytest.raises(UnreadableAnswerError):
+            answer(client, "read", 404, other)
+    shown = expected_answer(binding, "read", {"outcome": "not_found"})
+    assert shown == '404 {"errors":[{"code":"MISSING"}]}'
 
 
 @pytest.mark.parametrize("wanted", ['"{amount}"', '"at {amuont}"'])

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from payments_verify.binding.sections import Binding, Presence, Values
+from payments_verify.binding.sections import AttemptsView, Binding, Presence, Values
 from payments_verify.binding.values import MICROSECONDS, as_datetime, write_amount
 from payments_verify.payments.observed.observations import OUTCOME_NAMES, PAYMENT_FIELDS
 
@@ -34,7 +34,7 @@ def expected_answer(binding: Binding, f: str, answer: Mapping[str, Any]) -> str:
     said = [(path, value) for path, value in chosen.where.items() if not isinstance(value, Presence)]
     for path, value in [*said, *_fields(binding, f, answer)]:
         _put(body, path, value)
-    shown = f"{chosen.status} {msgspec.json.encode(body).decode() if body else ''}".rstrip()
+    shown = f"{chosen.status} {msgspec.json.encode(_with_lists(body)).decode() if body else ''}".rstrip()
     for path, value in chosen.where.items():
         if isinstance(value, Presence):
             shown += f", {'with' if value.exists else 'without'} {path}"
@@ -47,14 +47,22 @@ def _fields(binding: Binding, f: str, answer: Mapping[str, Any]) -> Iterator[tup
             yield binding.capture.decided_at[0], _instant(answer["decided_at"], binding.values)
         return
     if "attempts" in answer and binding.attempts is not None:
-        keys = [each["key"] for each in answer["attempts"]]
-        yield binding.attempts.items, [{binding.attempts.key: key} for key in keys]
+        yield binding.attempts.items, [_attempt(binding.attempts, each) for each in answer["attempts"]]
     for name in PAYMENT_FIELDS:
         path = getattr(binding.payment, name)
         if path is not None and name in answer.get("payment", {}):
             yield path, _field(binding, name, answer["payment"][name])
     if binding.payment.as_of is not None and "as_of" in answer and "payment" in answer:
         yield binding.payment.as_of, _instant(answer["as_of"], binding.values)
+
+
+def _attempt(view: AttemptsView, stored: Mapping[str, Any]) -> dict[str, Any]:
+    shown: dict[str, Any] = {}
+    _put(shown, view.key, stored["key"])
+    if isinstance(view.outcome, str) and "outcome" in stored:
+        theirs = (word for word, ours in view.outcomes.items() if ours == stored["outcome"])
+        _put(shown, view.outcome, next(theirs, stored["outcome"]))
+    return shown
 
 
 def _field(binding: Binding, name: str, value: Any) -> Any:  # noqa: ANN401 - any JSON value
@@ -91,3 +99,15 @@ def _put(document: dict[str, Any], path: str, value: Any) -> None:  # noqa: ANN4
     for each in above:
         document = document.setdefault(each, {})
     document[name] = value
+
+
+def _with_lists(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """The same with lists where paths have numbers."""
+    match value:
+        case dict() if value and all(name.isdecimal() for name in value):
+            return [_with_lists(value[name]) for name in sorted(value, key=int)]
+        case dict():
+            return {name: _with_lists(each) for name, each in value.items()}
+        case list():
+            return [_with_lists(each) for each in value]
+    return value

@@ -18,19 +18,27 @@ MICROSECONDS = {"microseconds": 1, "milliseconds": 1_000, "seconds": 1_000_000}
 
 
 def value_at(document: Any, path: str, default: Any = _ABSENT) -> Any:  # noqa: ANN401 - any JSON value
-    """What stands in a document at a path of names with dots between.
+    """What stands in a document at a path of names with dots between; in a list, of numbers from 0.
 
     Raises:
         LookupError: there is nothing, and no default.
     """
     found = document
     for name in _names_of(path):
-        if not isinstance(found, dict) or name not in found:
+        found = _below(found, name)
+        if found is _ABSENT:
             if default is not _ABSENT:
                 return default
             raise LookupError(f"nothing stands at {path!r}")
-        found = cast("dict[str, Any]", found)[name]
     return found
+
+
+def _below(document: Any, name: str) -> Any:  # noqa: ANN401 - any JSON value
+    if isinstance(document, dict):
+        return cast("dict[str, Any]", document).get(name, _ABSENT)
+    if isinstance(document, list) and name.isdecimal() and int(name) < len(document):
+        return document[int(name)]
+    return _ABSENT
 
 
 @cache

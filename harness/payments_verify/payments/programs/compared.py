@@ -19,11 +19,7 @@ from payments_verify.payments.observed.http_steps import (
     step_of,
     unreadable_step,
 )
-from payments_verify.payments.observed.observations import (
-    Invocation,
-    Observation,
-    UnreadableAnswerError,
-)
+from payments_verify.payments.observed.observations import Invocation, Observation, UnreadableAnswerError
 from payments_verify.payments.observed.trace import Trace
 from payments_verify.payments.programs.hints import hint_at
 from payments_verify.payments.programs.reproduction import Call
@@ -132,8 +128,8 @@ class ComparedCalls:
 
     def set_clock(self, now: int) -> None:
         """Set the database's clock, in µs."""
-        now = self.system.traits.instant(now)
         self._note("set_clock", now=now)
+        now = self.system.traits.instant(now)
         back, self.now = self.now - now, now
         self.tally.now = max(self.tally.now, now)
         self.commands.append(f"clock {now}")
