@@ -211,9 +211,10 @@ def test_an_answer_may_be_told_by_what_stands_in_a_list() -> None:
     client = BoundClient(httpx.AsyncClient(), binding)
     missing = {"errors": [{"code": "MISSING"}, {"code": "MORE"}]}
     assert answer(client, "read", 404, missing).value["outcome"] == "not_found"
-    for other in ({"errors": [{"code": "MORE"}]}, {"errors": []}, {"errors": {"code": "MISSING"}}):
+    others: list[Any] = [[{"code": "MORE"}], [], {"code": "MISSING"}]
+    for other in others:
         with pytest.raises(UnreadableAnswerError):
-            answer(client, "read", 404, other)
+            answer(client, "read", 404, {"errors": other})
     shown = expected_answer(binding, "read", {"outcome": "not_found"})
     assert shown == '404 {"errors":[{"code":"MISSING"}]}'
 
