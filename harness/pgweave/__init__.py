@@ -5,15 +5,16 @@ touches, ``scheduler`` performs one order, ``interleavings`` chooses the orders,
 disturb whom, ``history`` judges answers, ``timeline`` draws, ``clock`` gives a database a clock that can be
 set, ``service`` starts what is examined.
 
-``explore``, ``replay`` and ``check_history`` are the front door (`pgweave.api`): it makes a ``scenario`` a
-``race`` of ``clients``, whose end ``judging`` judges, and gives a ``result``.
+``explore``, ``discover``, ``replay`` and ``check_history`` are the front door (`pgweave.api`): it makes a
+``scenario`` a ``race`` of ``clients``, whose end ``judging`` judges, and gives a ``result``.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pgweave.api import check_history, explore, replay
+    from pgweave.api import check_history, discover, explore, replay
+    from pgweave.discovering import Discovery
     from pgweave.history.operations import Operation
     from pgweave.history.spec import Spec
     from pgweave.result import Result
@@ -21,16 +22,29 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "Command": "scenario",
+    "Discovery": "discovering",
     "Operation": "history.operations",
     "Result": "result",
     "Spec": "history.spec",
     "UseError": "scenario",
     "check_history": "api",
+    "discover": "api",
     "explore": "api",
     "replay": "api",
 }
 
-__all__ = ["Command", "Operation", "Result", "Spec", "UseError", "check_history", "explore", "replay"]
+__all__ = [
+    "Command",
+    "Discovery",
+    "Operation",
+    "Result",
+    "Spec",
+    "UseError",
+    "check_history",
+    "discover",
+    "explore",
+    "replay",
+]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever it is

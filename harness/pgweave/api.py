@@ -15,28 +15,26 @@ connection string: then they are given its address.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pgweave.databases import started_server
-from pgweave.drive.exploration import Effort, end_if_interrupted, explore_race
-from pgweave.drive.race import Race
+from pgweave.discovering import Discovery, Operations, discover_races
 from pgweave.drive.single import replay_race
 from pgweave.history.formats import load
 from pgweave.history.operations import HistoryError, Operation
 from pgweave.history.spec import Spec
-from pgweave.interleavings.execution import DivergenceError, Execution, SchedulingError
-from pgweave.judging import Ended, judge_history
+from pgweave.interleavings.execution import DivergenceError, SchedulingError
+from pgweave.judging import judge_history
+from pgweave.outcome import EFFORT, explored, result_of
 from pgweave.race import race_of
 from pgweave.result import Result, read_schedule
 from pgweave.scenario import Application, Check, Client, Command, Scenario, Setup, UseError
-from pgweave.timeline.model import from_execution
-from pgweave.timeline.text import render
 
-_EFFORT = Effort(rerun_every=10, minimizing_runs=100)
+_T = TypeVar("_T")
 
 
 def explore(
@@ -77,25 +75,72 @@ def explore(
         return _run(_explore(scenario, found, limit_s, on_schedule))
 
 
+def discover(
+    dsn: str | None = None,
+    *,
+    setup: Setup,
+    operations: Operations,
+    check: Check | None = None,
+    spec: Spec[Any] | None = None,
+    service: Command | Application | None = None,
+    limit_s: float | None = None,
+    on_schedule: Callable[[int], object] = lambda _schedules: None,
+) -> Discovery:
+    """Find out which operations can disturb each other, and explore those, up to the first that is wrong.
+
+    Each operation is run once, alone. What its statements read, lock and change says which pairs share rows,
+    with another or with a second call of the same, and in which triples a check is made before a write with
+    no lock that covers both. These are explored as `explore` does; the likely ones first.
+
+    Args:
+        dsn: as for `explore`.
+        setup: what happens before each schedule.
+        operations: what can be done, by name. Each is a client as for `explore`.
+        check: what has to be true after any of the operations, whichever and how many they are.
+        spec: what the answers have to be linearizable to.
+        service: what the clients ask, as for `explore`.
+        limit_s: begin no schedule after so many seconds.
+        on_schedule: told after each schedule how many there were.
+
+    Raises:
+        UseError: there can be no verdict as things are; the message says what to do.
+        psycopg.Error: the database cannot be reached.
+    """
+    if not isinstance(operations, Mapping):
+        raise UseError(f"the operations are no dict of names and functions: {operations!r}")
+    scenario = Scenario(setup, tuple(operations.values()), check, spec, service, tuple(operations))
+    with _database(dsn) as found:
+        return _run(discover_races(scenario, operations, found, limit_s, on_schedule))
+
+
 def replay(
     path: Path | str,
     dsn: str | None = None,
     *,
     setup: Setup,
-    clients: Sequence[Client | Sequence[Client]],
+    clients: Sequence[Client | Sequence[Client]] = (),
+    operations: Operations | None = None,
     check: Check | None = None,
     spec: Spec[Any] | None = None,
     service: Command | Application | None = None,
 ) -> Result:
-    """Run one schedule again that `Result.save` has written; the rest is as for `explore`.
+    """Run one schedule again that `Result.save` or `Discovery.save` has written.
+
+    The arguments are those of `explore`, or those of `discover`: the file names the operations that raced.
 
     Raises:
         UseError: the file is no schedule, or the clients cannot take its steps in this order any more.
     """
-    schedule, labels = read_schedule(path)
-    scenario = Scenario(setup, clients, check, spec, service)
+    kept = read_schedule(path)
+    names: Sequence[str] = ()
+    if operations is not None:
+        names = kept.operations
+        if not names or not set(names) <= set(operations):
+            raise UseError(f"{path} is of {names or 'clients'}, and there are {', '.join(operations)}")
+        clients = [operations[name] for name in names]
+    scenario = Scenario(setup, clients, check, spec, service, tuple(names))
     with _database(dsn) as found:
-        return _run(_replay(scenario, found, schedule, labels))
+        return _run(_replay(scenario, found, kept))
 
 
 def check_history(spec: Spec[Any], operations: Sequence[Operation] | Path | str) -> Result:
@@ -127,7 +172,7 @@ def _database(dsn: str | None) -> Iterator[str]:
         yield server.create_database("pgweave")
 
 
-def _run(work: Coroutine[Any, Any, Result]) -> Result:
+def _run(work: Coroutine[Any, Any, _T]) -> _T:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -140,34 +185,15 @@ async def _explore(
     scenario: Scenario, dsn: str, limit_s: float | None, on_schedule: Callable[[int], object]
 ) -> Result:
     async with race_of(scenario, dsn) as race:
-        found = await explore_race(race, effort=replace(_EFFORT, limit_s=limit_s), on_run=on_schedule)
-        end_if_interrupted()
-    if found.execution is not None:
-        return _found(race, found.execution, found.report.schedules)
-    return Result(found.report.schedules, found.report.complete, unclear=found.unclear)
+        return await explored(race, replace(EFFORT, limit_s=limit_s), on_schedule)
 
 
-async def _replay(scenario: Scenario, dsn: str, schedule: Sequence[int], labels: Sequence[str]) -> Result:
+async def _replay(scenario: Scenario, dsn: str, kept: Result) -> Result:
     async with race_of(scenario, dsn) as race:
         try:
-            execution = await replay_race(race, schedule, labels)
+            execution = await replay_race(race, kept.schedule, kept.labels)
         except (DivergenceError, SchedulingError, ValueError) as error:
             raise UseError(
                 f"the schedule cannot be run again: {error}. If what it ran was changed, explore that"
             ) from error
-    return _found(race, execution, 1)
-
-
-def _found(race: Race[str], execution: Execution, schedules: int) -> Result:
-    ended: Ended = execution.result
-    timeline = from_execution(
-        execution,
-        race.domain.actors,
-        title=race.domain.name,
-        operations=ended.operations,
-        verdict=f"violated: {ended.problem}" if ended.problem else "holds",
-        explanation=ended.explanation,
-    )
-    labels = tuple(step.label for step in execution.steps)
-    complete = not ended.problem
-    return Result(schedules, complete, ended.problem, render(timeline), execution.schedule, labels)
+    return result_of(race, execution, 1)

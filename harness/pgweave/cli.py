@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
 import signal
-import sys
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
 from functools import wraps
-from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, ParamSpec
+from typing import Annotated, Any, NoReturn, ParamSpec, TypeVar
 
 import msgspec
 import psycopg
 import typer
 
 from pgweave import outermost
-from pgweave.api import check_history, explore, replay
-from pgweave.clients import named
+from pgweave.api import check_history, discover, explore, replay
+from pgweave.discovering import Discovery
 from pgweave.history.formats import load
 from pgweave.history.operations import HistoryError
 from pgweave.history.spec import Spec
@@ -26,10 +22,12 @@ from pgweave.history.specs import SPECS
 from pgweave.progress import Progress
 from pgweave.result import Result
 from pgweave.scenario import UseError
+from pgweave.targets import arguments_in, loaded
 from pgweave.verdict import EXIT_CODES, Verdict, worst
 from pgweave.visible import in_json, visible, without_passwords
 
 P = ParamSpec("P")
+Found = TypeVar("Found", Result, Discovery)
 PROGRAM = "pgweave"
 
 app = typer.Typer(
@@ -52,6 +50,14 @@ Dsn = Annotated[
     typer.Option(
         help="The database's connection string; if not given, a PostgreSQL is started.", show_default=False
     ),
+]
+Limit = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", help="Begin no schedule after this time.", show_default=False),
+]
+Save = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Where a wrong schedule is kept.", show_default="NAME.json"),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")]
 
@@ -87,14 +93,8 @@ def _interruptible(work: Callable[P, None]) -> Callable[P, None]:
 def explore_target(
     target: Target,
     dsn: Dsn = None,
-    limit: Annotated[
-        float | None,
-        typer.Option(metavar="SECONDS", help="Begin no schedule after this time.", show_default=False),
-    ] = None,
-    save: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Where a wrong schedule is kept.", show_default="NAME.json"),
-    ] = None,
+    limit: Limit = None,
+    save: Save = None,
     as_json: AsJson = False,
 ) -> None:
     """Run the clients in every order that matters, up to the first that is wrong.
@@ -103,20 +103,50 @@ def explore_target(
 
     Exit codes: 0 it holds, 1 it is violated, 2 there is no verdict.
     """
-    scenario = _scenario(target)
+    scenario = _asked(lambda: arguments_in(target, explore))
     progress = Progress()
     result = _asked(lambda: explore(dsn, **scenario, limit_s=limit, on_schedule=progress))
     _tell_first(result.verdict)
     progress.end()
-    if result.problem:
-        file = save or Path(f"{target.rpartition(':')[2]}.json")
-        try:
-            result.save(file)
-        except OSError as error:
-            outermost.tell(f"{PROGRAM}: the schedule cannot be kept: {error}")
-        else:
-            result = replace(result, file=file)
-    _end(result, as_json=as_json)
+    _end(_kept(result, save, target) if result.problem else result, as_json=as_json)
+
+
+@app.command("discover")
+@_interruptible
+def discover_in_target(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODULE[:NAME]",
+            help="The arguments of pgweave.discover: a dict of that name, or a function that returns one; for"
+            " a module alone, what it has under their names: setup, operations, check, spec, service.",
+            show_default=False,
+        ),
+    ],
+    dsn: Dsn = None,
+    limit: Limit = None,
+    save: Save = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find out which operations can disturb each other, and race those, up to the first that is wrong.
+
+    Each operation is run once, alone. What its statements read, lock and change says which pairs and triples
+    are worth it. A wrong schedule is kept in a file that `pgweave replay` runs again.
+
+    Exit codes: 0 it holds, 1 it is violated, 2 there is no verdict.
+    """
+    scenario = _asked(lambda: arguments_in(target, discover))
+    progress = Progress()
+    found = _asked(lambda: discover(dsn, **scenario, limit_s=limit, on_schedule=progress))
+    _tell_first(found.verdict)
+    progress.end()
+    if found.violated is not None:
+        found = _kept(found, save, target)
+    if as_json:
+        _print_json(found.as_json())
+    else:
+        typer.echo(visible(str(found)))
+    raise typer.Exit(EXIT_CODES[found.verdict])
 
 
 @app.command("replay")
@@ -131,10 +161,20 @@ def replay_target(
 
     Exit codes: 0 it is right now, 1 it is violated, 2 it cannot be run.
     """
-    scenario = _scenario(target)
+    scenario = _asked(lambda: arguments_in(target, replay))
     result = _asked(lambda: replay(file, dsn, **scenario))
     _tell_first(result.verdict)
     _end(result, as_json=as_json)
+
+
+def _kept(result: Found, save: Path | None, target: str) -> Found:
+    """What was found, with its wrong schedule in a file."""
+    file = save or Path(f"{Path(target.rpartition(':')[2]).stem}.json")
+    try:
+        return result.kept_in(file)
+    except OSError as error:
+        outermost.tell(f"{PROGRAM}: the schedule cannot be kept: {error}")
+        return result
 
 
 @app.command("history")
@@ -189,52 +229,11 @@ def _spec(name: str) -> Spec[Any]:
         return SPECS[name]()
     if ":" not in name:
         raise UseError(f"no specification is named {name!r}: there are {', '.join(SPECS)}, and MODULE:NAME")
-    found = _loaded(name)
+    found = loaded(name)
     spec = found() if isinstance(found, type) else found
     if not isinstance(spec, Spec):
         raise UseError(f"{name} is no specification: derive it from pgweave.Spec")
     return spec
-
-
-def _scenario(target: str) -> Mapping[str, Any]:
-    """The arguments of an exploration, by the name of what has them."""
-
-    def made() -> Mapping[str, Any]:
-        found = _loaded(target)
-        try:
-            scenario: Any = found() if callable(found) else found
-        except Exception as error:
-            raise UseError(f"{target} raised {named(error)}") from error
-        if not isinstance(scenario, Mapping):
-            raise UseError(f"{target} is no dict of the arguments of pgweave.explore, nor returns one")
-        known = set(inspect.signature(explore).parameters) - {"dsn", "limit_s", "on_schedule"}
-        if unknown := ", ".join(repr(each) for each in scenario if each not in known):
-            raise UseError(f"{target} has {unknown}; pgweave.explore takes {', '.join(sorted(known))}")
-        if missing := [each for each in ("setup", "clients") if each not in scenario]:
-            raise UseError(f"{target} lacks {' and '.join(map(repr, missing))}")
-        return scenario
-
-    scenario: Mapping[str, Any] = _asked(made)
-    return scenario
-
-
-def _loaded(target: str) -> Any:  # noqa: ANN401 - whatever it is
-    """What a module has under a name; the module is named, or its file.
-
-    Raises:
-        UseError: there is none.
-    """
-    module, _, name = target.partition(":")
-    if not name:
-        raise UseError(f"{target!r} names nothing of a module: write MODULE:NAME")
-    folder = ""
-    if module.endswith(".py"):
-        folder, module = str(Path(module).parent), Path(module).stem
-    sys.path.insert(0, folder)
-    try:
-        return getattr(import_module(module), name)
-    except Exception as error:
-        raise UseError(f"{target} cannot be had, here or where Python has modules: {named(error)}") from error
 
 
 def _asked(work: Callable[[], Any]) -> Any:  # noqa: ANN401 - what the work returns
@@ -258,19 +257,7 @@ def _end_without_verdict(error: Exception) -> NoReturn:
 
 def _end(result: Result, *, as_json: bool) -> NoReturn:
     if as_json:
-        _print_json(
-            {
-                "verdict": result.verdict,
-                "schedules": result.schedules,
-                "complete": result.complete,
-                "problem": result.problem,
-                "picture": result.picture,
-                "schedule": result.schedule,
-                "statements": result.labels,
-                "unclear": result.unclear,
-                "file": None if result.file is None else str(result.file),
-            }
-        )
+        _print_json(result.as_json())
     else:
         typer.echo(visible(str(result)))
     raise typer.Exit(EXIT_CODES[result.verdict])

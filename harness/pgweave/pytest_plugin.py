@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ import pytest
 
 if TYPE_CHECKING:
     from pgweave.databases import Server
+    from pgweave.discovering import Discovery
     from pgweave.result import Result
 
 _NOT_IN_A_NAME = re.compile(r"[^\w.-]+")
@@ -55,17 +56,24 @@ class Explorer:
         from pgweave.api import explore  # noqa: PLC0415 - a suite that has no such test loads nothing
 
         result = explore(self.dsn, **scenario)
-        if not result.problem:
-            return result
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        result.save(self.file)
-        return replace(result, file=self.file)
+        return result.kept_in(self._file_in_a_folder()) if result.problem else result
+
+    def discover(self, **scenario: Any) -> Discovery:  # noqa: ANN401 - the arguments of pgweave.discover
+        """Discover races and explore them, see `pgweave.discover`; a wrong schedule is kept in the file."""
+        from pgweave.api import discover  # noqa: PLC0415 - as above
+
+        found = discover(self.dsn, **scenario)
+        return found if found.violated is None else found.kept_in(self._file_in_a_folder())
 
     def replay(self, path: Path | str | None = None, **scenario: Any) -> Result:  # noqa: ANN401 - as above
         """Run a schedule again, see `pgweave.replay`; the one that this test has kept, if none is named."""
         from pgweave.api import replay  # noqa: PLC0415 - as above
 
         return replay(path or self.file, self.dsn, **scenario)
+
+    def _file_in_a_folder(self) -> Path:
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        return self.file
 
 
 @pytest.fixture(scope="session")

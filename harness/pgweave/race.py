@@ -19,7 +19,7 @@ from pgweave.gate import Gate
 from pgweave.interleavings.execution import Execution, SchedulingError
 from pgweave.judging import Ended, judge
 from pgweave.leftovers import Leftovers
-from pgweave.scenario import Command, Scenario, UseError, arguments_taken
+from pgweave.scenario import Client, Command, Scenario, UseError, arguments_taken
 from pgweave.scheduler import GatedDatabase, Limits, Monitor, Run, Turns
 from pgweave.service.asgi import ApplicationError, serving
 from pgweave.service.command import CommandError, running_command
@@ -113,6 +113,13 @@ class ClientsDomain:
         self._address = address
         self._leftovers = leftovers
         self._hung = 0
+
+    def with_clients(
+        self, clients: Sequence[Client | Sequence[Client]], called: Sequence[str]
+    ) -> ClientsDomain:
+        """The same, with other clients, who are called by these names."""
+        scenario = replace(self._scenario, clients=clients, called=tuple(called))
+        return ClientsDomain(scenario, self._dsn, self._address, self.database, self._leftovers)
 
     async def prepare(self) -> None:
         """Nothing: each schedule has a setup."""

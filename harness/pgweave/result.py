@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from pgweave.scenario import UseError
-from pgweave.verdict import Verdict
+from pgweave.verdict import Verdict, counted
 
 _FORMAT, _VERSION = "pgweave-schedule", 1
 
@@ -27,6 +28,7 @@ class Result:
         labels: these statements.
         unclear: why some schedules could not be run, or did otherwise when they were run again.
         file: where the wrong schedule is kept, if it is.
+        operations: the names of those who raced, where they were discovered.
     """
 
     schedules: int
@@ -37,6 +39,7 @@ class Result:
     labels: tuple[str, ...] = ()
     unclear: tuple[str, ...] = ()
     file: Path | None = None
+    operations: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -76,8 +79,33 @@ class Result:
             "version": _VERSION,
             "schedule": self.schedule,
             "statements": self.labels,
+            **({"operations": self.operations} if self.operations else {}),
         }
         Path(path).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+    def kept_in(self, file: Path) -> Result:
+        """The same, with its wrong schedule written to a file.
+
+        Raises:
+            UseError: there is none.
+            OSError: it cannot be written.
+        """
+        self.save(file)
+        return replace(self, file=file)
+
+    def as_json(self) -> dict[str, Any]:
+        """The result as plain data."""
+        return {
+            "verdict": self.verdict,
+            "schedules": self.schedules,
+            "complete": self.complete,
+            "problem": self.problem,
+            "picture": self.picture,
+            "schedule": self.schedule,
+            "statements": self.labels,
+            "unclear": self.unclear,
+            "file": None if self.file is None else str(self.file),
+        }
 
     def __str__(self) -> str:
         if self.problem:
@@ -86,16 +114,15 @@ class Result:
         if self.holds:
             return f"holds in this schedule\n\n{self.picture}" if self.picture else self._all_hold
         why = "; ".join(self.unclear) or "not everything was run"
-        return f"no verdict: {self.schedules} schedules were run, and then: {why}"
+        return f"no verdict: after {counted(self.schedules, 'schedule')}: {why}"
 
     @property
     def _all_hold(self) -> str:
-        schedules = "1 schedule" if self.schedules == 1 else f"{self.schedules} schedules"
-        return f"holds: {schedules}, one of each class"
+        return f"holds: {counted(self.schedules, 'schedule')}, one of each class"
 
 
-def read_schedule(path: Path | str) -> tuple[list[int], list[str]]:
-    """The schedule of a file, and its statements.
+def read_schedule(path: Path | str) -> Result:
+    """The schedule of a file, its statements, and whose they are where they were discovered.
 
     Raises:
         UseError: the file is none.
@@ -103,9 +130,15 @@ def read_schedule(path: Path | str) -> tuple[list[int], list[str]]:
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
         found = content["format"], content["version"]
-        schedule, labels = content["schedule"], content["statements"]
+        kept = Result(
+            1,
+            complete=False,
+            schedule=tuple(content["schedule"]),
+            labels=tuple(content["statements"]),
+            operations=tuple(content.get("operations", ())),
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UseError(f"{path} is no schedule: {error!r}") from error
     if found != (_FORMAT, _VERSION):
         raise UseError(f"{path} is no schedule: its format is {found}, and not {(_FORMAT, _VERSION)}")
-    return schedule, labels
+    return kept

@@ -59,6 +59,7 @@ class Scenario:
         check: what is asked of the end of each schedule.
         spec: what the clients' answers have to be linearizable to.
         service: whom the clients ask; nothing if they use the database themselves.
+        called: what the clients are called; nothing if by their functions.
     """
 
     setup: Setup
@@ -66,6 +67,7 @@ class Scenario:
     check: Check | None = None
     spec: Spec[Any] | None = None
     service: Command | Application | None = None
+    called: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.clients or not all(self.operations):
@@ -94,10 +96,10 @@ class Scenario:
     @property
     def names(self) -> list[str]:
         """What each client is called."""
-        return [
-            f"{name_of(client[0]) if len(client) == 1 else 'client'} {number}"
-            for number, client in enumerate(self.operations)
+        called = self.called or [
+            name_of(client[0]) if len(client) == 1 else "client" for client in self.operations
         ]
+        return [f"{name} {number}" for number, name in enumerate(called)]
 
 
 def name_of(client: Client) -> str:

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from pgweave import UseError, explore
+from pgweave import UseError, discover, explore
 from tests.support.postgres import Database
 
 PAGE = (Path(__file__).parents[2] / "specs" / "engine.md").read_text()
 BLOCKS = [code for _, code in re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)]
-CODE, PRINTED, SPEC, FIXTURE = BLOCKS
+CODE, PRINTED, SPEC, DISCOVERED, FIXTURE = BLOCKS
 
 
 def ran(*codes: str) -> dict[str, Any]:
@@ -52,6 +52,14 @@ def test_with_a_lock_it_holds(empty_database: Database) -> None:
 def test_the_spec_finds_the_same(empty_database: Database) -> None:
     result = explore(empty_database.dsn, **ran(CODE, SPEC)["race"])
     assert result.problem == "not linearizable: no order of the operations explains book -> 9"
+
+
+def test_the_race_is_discovered(empty_database: Database) -> None:
+    found = discover(empty_database.dsn, **ran(CODE, DISCOVERED)["seats"])
+    assert found.violated is not None
+    assert found.violated.operations == ("book", "book")
+    locked = CODE.replace('WHERE id = 1")', 'WHERE id = 1 FOR UPDATE")')
+    assert discover(empty_database.dsn, **ran(locked, DISCOVERED)["seats"]).holds
 
 
 def test_the_test_is_a_test(empty_database: Database) -> None:

@@ -135,7 +135,7 @@ def test_a_module_may_be_named_by_its_file(empty_database: Database, pgweave: Ru
 @pytest.mark.parametrize(
     ("target", "told"),
     [
-        ("races", "'races' names nothing of a module: write MODULE:NAME"),
+        ("races", "races lacks 'clients', which pgweave.explore needs"),
         ("nowhere:race", "nowhere:race cannot be had, here or where Python has modules: ModuleNotFoundError"),
         ("broken:race", "No module named 'nothing_of_that_name'"),
         ("races:none", "has no attribute 'none'"),

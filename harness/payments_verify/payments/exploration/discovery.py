@@ -21,10 +21,9 @@ from payments_verify.payments.scenarios.discovered import (
 from payments_verify.payments.service.under_test import ServiceUnderTest
 from pgweave.discovery.candidates import Candidate, Group, plan
 from pgweave.discovery.telling import explain, rows_told
-from pgweave.discovery.trace import Trace, TracedStep, trace_of
-from pgweave.drive.single import run_race
+from pgweave.discovery.trace import Trace, TracedStep
+from pgweave.drive.alone import run_alone
 from pgweave.interleavings.footprint import Access, Footprint, Mode
-from pgweave.interleavings.strategy import FirstReady
 
 Lacking = Callable[[Scenario], str | None]
 """Says what a service lacks for a scenario; ``None`` if nothing."""
@@ -125,13 +124,10 @@ def _usable(lacking: Lacking) -> tuple[list[tuple[Scenario, str]], list[str]]:
 
 async def _run_alone(scenario: Scenario, service: ServiceUnderTest) -> tuple[Trace, bool]:
     """The trace of a scenario's only actor, and whether the model explains what it did."""
-    race = scenario_race(scenario, service)
-    await race.domain.prepare()
-    execution = await run_race(race, FirstReady())
     (actor,) = scenario.actors
-    trace = trace_of(actor.name, execution)
-    is_right = race.domain.judge(hurt=False).find_violation(execution) is None
-    return _as_if_it_decided(trace) if isinstance(actor, Holder) else trace, is_right
+    alone = await run_alone(scenario_race(scenario, service), actor.name)
+    trace = _as_if_it_decided(alone.trace) if isinstance(actor, Holder) else alone.trace
+    return trace, alone.violation is None
 
 
 def _as_if_it_decided(trace: Trace) -> Trace:
