@@ -50,7 +50,7 @@ def loaded(target: str) -> Any:  # noqa: ANN401 - whatever it is
     module, _, name = target.partition(":")
     folder = ""
     if module.endswith(".py"):
-        folder, module = str(Path(module).parent), Path(module).stem
+        folder, module = str(Path(module).parent.resolve()), Path(module).stem
     sys.path.insert(0, folder)
     try:
         loaded = import_module(module)

@@ -14,6 +14,7 @@ import pytest
 
 import pgweave
 from pgweave import UseError, cli
+from pgweave.pytest_plugin import Explorer
 from tests.support.postgres import Database
 
 BANK = """
@@ -125,6 +126,14 @@ def test_what_is_right_holds_and_what_shares_nothing_is_named(empty_database: Da
     assert runs == list(range(1, found.schedules + 1))
     with pytest.raises(UseError, match="no wrong schedule"):
         found.save("nowhere.json")
+
+
+def test_the_fixture_keeps_the_wrong_schedule(empty_database: Database, tmp_path: Path) -> None:
+    explorer = Explorer(empty_database.dsn, tmp_path / "kept" / "wrong.json")
+    found = explorer.discover(**bank(NAIVE))
+    assert "the schedule is in" in str(found)
+    assert explorer.replay(**bank(NAIVE)).problem == "money was lost"
+    assert explorer.discover(**bank(LOCKED)).holds
 
 
 def test_three_are_raced_where_no_two_are_wrong(empty_database: Database) -> None:
