@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeAlias
 
+from payments_verify.audit import complaint
 from payments_verify.called import command_line
 from payments_verify.model_checks.contracts import check_contracts
 from payments_verify.model_checks.equivalence import check_equivalence
@@ -167,7 +168,10 @@ def suite(
             stress_check,
             f"{_SERVER_PROCESSES} server processes",
             partial(
-                on_new_database, dsn, partial(servers, count=_SERVER_PROCESSES, sweep_every_s=SWEEP_EVERY_S)
+                on_new_database,
+                dsn,
+                partial(servers, count=_SERVER_PROCESSES, sweep_every_s=SWEEP_EVERY_S),
+                complaint,
             ),
             histories,
             rounds=effort.rounds,
@@ -184,12 +188,13 @@ def suite(
 
 def _machines(dsn: str, effort: Effort, seed: int) -> Iterator[Planned]:
     """The stateful machine, on each system."""
+    audited = partial(on_new_database, dsn, audit=complaint)
     systems = (
         ("in memory", in_memory, effort.programs),
-        ("in process, PostgreSQL", partial(on_new_database, dsn, in_process), effort.programs // 2),
+        ("in process, PostgreSQL", partial(audited, in_process), effort.programs // 2),
         (
             "two server processes, PostgreSQL",
-            partial(on_new_database, dsn, partial(servers, count=_SERVER_PROCESSES)),
+            partial(audited, partial(servers, count=_SERVER_PROCESSES)),
             effort.programs // 3,
         ),
     )

@@ -7,6 +7,6 @@ audits a share of it, and ``run`` starts the workers and sums up.
 """
 
 from payments_verify.audit.findings import AuditError, AuditReport, Finding
-from payments_verify.audit.run import audit
+from payments_verify.audit.run import audit, complaint
 
-__all__ = ["AuditError", "AuditReport", "Finding", "audit"]
+__all__ = ["AuditError", "AuditReport", "Finding", "audit", "complaint"]

@@ -57,6 +57,19 @@ def audit(
     return report
 
 
+def complaint(dsn: str) -> str | None:
+    """What is wrong with what a database holds, after the invariants that it breaks; ``None`` if nothing is.
+
+    Raises:
+        AuditError: if there is no verdict; the message says why.
+    """
+    report = audit(dsn, workers=1)
+    if not report.found:
+        return None
+    told = "\n  ".join(map(str, report.findings))
+    return f"{', '.join(sorted(report.counts.rules))}: an audit of what is stored found {report.found}:\n  {told}"
+
+
 async def _run(
     dsn: str, snapshot: Snapshot, report: AuditReport, workers: int, limit: int, progress: Progress
 ) -> None:

@@ -12,6 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from payments_verify.audit import complaint
 from payments_verify.cli.ends import run_alone
 from payments_verify.cli.options import Json, PostgresBin
 from payments_verify.cli.running import finish, progress_bar
@@ -52,7 +53,8 @@ def opened(
         return
     with prepared_database(bin_dir) as dsn:
         several = partial(servers, count=processes, sweep_every_s=sweep_every_s)
-        yield partial(on_new_database, dsn, in_process if name is SystemName.IN_PROCESS else several)
+        system = in_process if name is SystemName.IN_PROCESS else several
+        yield partial(on_new_database, dsn, system, complaint)
 
 
 def machine(

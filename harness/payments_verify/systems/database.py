@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -57,17 +58,20 @@ def migrated_database(
 
 @asynccontextmanager
 async def on_new_database(
-    dsn: str, open_on: Callable[[str], AbstractAsyncContextManager[ServiceUnderTest]]
+    dsn: str,
+    open_on: Callable[[str], AbstractAsyncContextManager[ServiceUnderTest]],
+    audit: Callable[[str], str | None] | None = None,
 ) -> AsyncIterator[ServiceUnderTest]:
     """A system on a database that nobody has used, prepared beside another and dropped at the end.
 
     Args:
         dsn: the other, of a server of the harness's own.
         open_on: opens the system on a database.
+        audit: what is wrong with what a database holds, if anything is.
     """
     with new_database(dsn) as new:
         async with open_on(new) as system:
-            yield replace(system, is_new=True)
+            yield replace(system, is_new=True, audit=None if audit is None else partial(audit, new))
 
 
 @contextmanager

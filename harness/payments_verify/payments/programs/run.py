@@ -14,6 +14,7 @@ from hypothesis.errors import Flaky, FlakyFailure
 from hypothesis.stateful import run_state_machine_as_test
 
 from payments_verify.payments.inputs.classes import needs_keys
+from payments_verify.payments.observed.http_steps import HttpStep
 from payments_verify.payments.programs.compared import ComparedCalls
 from payments_verify.payments.programs.machine import PaymentMachine
 from payments_verify.payments.programs.of_classes import input_programs
@@ -60,8 +61,31 @@ def run_machine(
     if failure is None and tally.ended is None:
         machine = type("Machine", (PaymentMachine,), attributes)
         failure = run_programs(machine, examples=examples, steps=steps, seed=seed)
+    if failure is None and tally.ended is None and system.audit is not None:
+        failure = _run_audit(type("Calls", (_StoredCalls,), attributes))
     tally.smallest = failure
     return tally, failure
+
+
+class _StoredCalls(ComparedCalls):
+    """Calls that look at what all of them have left in the database, too."""
+
+    def stored_is_right(self) -> None:
+        """Raise MismatchError unless an audit of what is stored finds nothing."""
+        self._note("stored_is_right")
+        complaint = None if self.system.audit is None else self.system.audit()
+        if complaint is not None:
+            self.http.append(HttpStep("harness", "audit what is stored", complaint))
+            raise self._mismatch(complaint, breaks=frozenset(complaint.partition(":")[0].split(", ")))
+
+
+def _run_audit(calls: type[_StoredCalls]) -> MismatchError | None:
+    """Look at what all programs have left, as a program of its own."""
+    try:
+        calls().stored_is_right()
+    except MismatchError as mismatch:
+        return mismatch
+    return None
 
 
 def _run_input_programs(calls: type[ComparedCalls]) -> MismatchError | None:
@@ -98,7 +122,7 @@ def run_calls(
     """
     tally = tally or Tally()
     attributes = {"system": system, "runner": runner, "tally": tally, "reuses_keys": reuses_keys}
-    machine = type("Calls", (ComparedCalls,), attributes)()
+    machine = type("Calls", (_StoredCalls,), attributes)()
     ids: dict[str, str] = {}
     suffix = "" if system.is_new else f" {uuid4().hex[:12]}"
     try:

@@ -49,7 +49,7 @@ def stress_check(
 
     async def run() -> None:
         await play()
-        if found.violation is not None and not found.ended:
+        if found.violation is not None and found.damage is None and not found.ended:
             found.violation += await _alone(found, again)
 
     async def play() -> None:
@@ -58,6 +58,8 @@ def stress_check(
             classes.traits = system.traits
             try:
                 await stress(system, folder, rounds=rounds, seed=seed, progress=progress, report=found)
+                if found.violation is None and not found.ended and system.audit is not None:
+                    found.damage = found.violation = await asyncio.to_thread(system.audit)
             finally:
                 printed = system.printed()
                 found.violation = found.violation and with_output(found.violation, printed)

@@ -70,6 +70,7 @@ class StressReport:
         operations: operations recorded.
         outcomes: how often each command had each outcome.
         violation: the first violation, explained; ``None`` if there was none.
+        damage: what an audit found in the end, if it was that; no round shows it.
         undecided: why a history could not be decided within its limits, or why there are no more; ``None``
             if all were.
         ended: whether the service has ended.
@@ -87,6 +88,7 @@ class StressReport:
     operations: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     violation: str | None = None
+    damage: str | None = None
     undecided: str | None = None
     ended: bool = False
     histories: list[Path] = field(default_factory=list)

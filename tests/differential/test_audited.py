@@ -1,0 +1,62 @@
+"""After the machine and after stress, what is stored is audited: a row that no answer shows is found."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from payments_verify.audit import complaint
+from payments_verify.payments.programs.check import machine_check
+from payments_verify.payments.service.under_test import OpenService, ServiceUnderTest
+from payments_verify.payments.stress.check import stress_check
+from payments_verify.result import CheckResult
+from payments_verify.systems import in_process, on_new_database, prepared_database
+from tests.support.postgres import chosen_bin_dir
+
+
+@pytest.fixture(scope="module")
+def dsn() -> Iterator[str]:
+    with prepared_database(chosen_bin_dir()) as dsn:
+        yield dsn
+
+
+@asynccontextmanager
+async def loses_events(dsn: str) -> AsyncIterator[ServiceUnderTest]:
+    """Has stored a payment, and no event of its creation."""
+    async with in_process(dsn) as service:
+        with psycopg.connect(dsn) as connection:
+            connection.execute(
+                "INSERT INTO payments (payment_id, amount_cents) VALUES (gen_random_uuid(), 1)"
+            )
+        # The list would show the row, too.
+        yield ServiceUnderTest(
+            "loses events", service.clients, service.set_clock, service.sweep_batch, service.open_row_holder
+        )
+
+
+def by_machine(open_service: OpenService, _folder: Path) -> CheckResult:
+    return machine_check("it", open_service, examples=1, steps=3, seed=1)
+
+
+def by_stress(open_service: OpenService, folder: Path) -> CheckResult:
+    return stress_check("it", open_service, folder, rounds=2, seed=1, progress=None)
+
+
+@pytest.mark.parametrize("check", [by_machine, by_stress])
+@pytest.mark.parametrize(("open_on", "verdict"), [(in_process, "holds"), (loses_events, "violated")])
+def test_what_is_stored_is_audited(
+    open_on: Callable[[str], AbstractAsyncContextManager[ServiceUnderTest]],
+    verdict: str,
+    check: Callable[[OpenService, Path], CheckResult],
+    dsn: str,
+    tmp_path: Path,
+) -> None:
+    found = check(partial(on_new_database, dsn, open_on, complaint), tmp_path)
+    assert found.verdict == verdict, found.counterexample
+    if verdict == "violated":
+        assert "I12: 1 findings in what is stored" in (found.counterexample or "")
