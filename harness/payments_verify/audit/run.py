@@ -66,8 +66,8 @@ def complaint(dsn: str) -> str | None:
     report = audit(dsn, workers=1)
     if not report.found:
         return None
-    told = "\n  ".join(map(str, report.findings))
-    return f"{', '.join(sorted(report.counts.rules))}: an audit of what is stored found {report.found}:\n  {told}"
+    rules, told = ", ".join(sorted(report.counts.rules)), "\n  ".join(map(str, report.findings))
+    return f"{rules}: an audit of what is stored found {report.found}:\n  {told}"
 
 
 async def _run(
