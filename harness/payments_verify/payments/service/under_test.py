@@ -120,12 +120,9 @@ class ServiceUnderTest:
         expected_http: the HTTP answer that stands for what the model answers to a command.
         secrets: values in its requests that are not shown, and the environment's variable that has each.
         surface: what it shows beside outcomes; ``None`` where the harness does not know.
-<<<<<<< HEAD
         set_up: what was sent to it before everything else.
         signed_by: the function that signs its requests; empty if none does.
-=======
         audit: what is wrong with what it has stored, told as its surface does; ``None`` where nobody looks.
->>>>>>> 00c024a (What the machine and stress have left in the database is audited)
     """
 
     name: str
@@ -143,16 +140,13 @@ class ServiceUnderTest:
     expected_http: Expected = lambda _f, _answer: ""
     secrets: Mapping[str, str] = field(default_factory=dict)
     surface: Surface | None = None
-<<<<<<< HEAD
     set_up: tuple[HttpStep, ...] = ()
     signed_by: str = ""
+    audit: Audit | None = None
 
     def http_run(self, steps: Iterable[HttpStep]) -> HttpRun:
         """What was done to it, for people: after what was sent before everything else."""
         return HttpRun((*self.set_up, *steps), self.secrets, self.signed_by)
-=======
-    audit: Audit | None = None
->>>>>>> 00c024a (What the machine and stress have left in the database is audited)
 
     @property
     def client(self) -> Sender:
