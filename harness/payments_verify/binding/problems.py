@@ -241,5 +241,5 @@ def _named(names: Mapping[str, str], known: Iterable[str], key: str) -> Problems
 def _unknown_placeholders(key: str, text: str, known: frozenset[str]) -> Problems:
     for part in _VARIABLE.sub("", text).split("{")[1:]:
         name = part.partition("}")[0]
-        if "}" not in part or name not in known:
+        if not part[:1].isspace() and ("}" not in part or name not in known):
             yield key, f"{{{name}}} is no placeholder here; there are {', '.join(sorted(known)) or 'none'}"
