@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
 from uuid import uuid4
 
@@ -12,42 +13,106 @@ import msgspec
 
 from payments_verify.binding import Http
 from payments_verify.binding.values import read_rfc3339
+from payments_verify.surface.counters import expired
+
+Hold = Callable[[str], AbstractAsyncContextManager[None]]
+"""Holds a payment's lock from outside the service for as long as the block runs."""
 
 _BEAT_S = 0.02
+_HELD = 3
+"""Payments that are held while another expires: more than the service under stress locks at a time."""
 _STOPPED = re.compile(r'^payments_background_task_running\{task="(\w+)"\} 0\.0$', re.MULTILINE)
+_LAST_SWEEP = re.compile(r"^payments_last_sweep_timestamp_seconds (\S+)$", re.MULTILINE)
 
 
 async def not_expired(
-    http: Http, set_clock: Callable[[int], Awaitable[object]], within_s: float
+    http: Http, set_clock: Callable[[int], Awaitable[object]], hold: Hold, within_s: float
 ) -> str | None:
-    """Make a payment that is due, and see it expire by itself.
+    """Make payments that are due, and see them expire by themselves: one while others hold those before it.
 
     Args:
-        http: a process of the service; whichever may expire it.
+        http: a process of the service; whichever may expire them.
         set_clock: sets the database's clock, in µs.
+        hold: holds a payment.
         within_s: how long that may take, in seconds.
     """
+    made = [await _authorized(http) for _ in range(_HELD + 1)]
+    *held, free = (each["id"] for each in made)
+    async with AsyncExitStack() as stack:
+        for payment in held:
+            await stack.enter_async_context(hold(payment))
+        await set_clock(max(read_rfc3339(each["capture_expires_at"]) for each in made))
+        wrong = await _stays_due(http, [free], within_s)
+    if wrong is not None:
+        return f"{wrong}, while others hold {_HELD} that are due, too"
+    return await _stays_due(http, held, within_s)
+
+
+async def _authorized(http: Http) -> dict[str, Any]:
     path = f"/payments/{uuid4()}"
+    await http.request("PUT", path, headers={}, json={"amount_cents": 7})
+    body = {"capture_window_seconds": 1}
+    answer = await http.request("POST", f"{path}/authorize", headers={}, json=body)
+    document: dict[str, Any] = msgspec.json.decode(answer.content)
+    return document
 
-    async def send(method: str, end: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
-        answer = await http.request(method, path + end, headers={}, json=body)
-        document: dict[str, Any] = msgspec.json.decode(answer.content)
-        return document
 
-    await send("PUT", "", {"amount_cents": 7})
-    made = await send("POST", "/authorize", {"capture_window_seconds": 1})
-    await set_clock(read_rfc3339(made["capture_expires_at"]))
+async def _stays_due(http: Http, payments: Sequence[str], within_s: float) -> str | None:
     deadline = asyncio.get_running_loop().time() + within_s
-    while (seen := await send("GET", "", None))["state"] == "authorized":
-        if asyncio.get_running_loop().time() > deadline:
-            return f"I9: payment {seen['id']} is due, and has not expired by itself for {within_s:g} s"
-        await asyncio.sleep(_BEAT_S)
+    for payment in payments:
+        while await _state(http, payment) == "authorized":
+            if asyncio.get_running_loop().time() > deadline:
+                return f"I9: payment {payment} is due, and has not expired by itself for {within_s:g} s"
+            await asyncio.sleep(_BEAT_S)
     return None
+
+
+async def _state(http: Http, payment: str) -> str:
+    answer = await http.request("GET", f"/payments/{payment}", headers={}, json=None)
+    return str(msgspec.json.decode(answer.content)["state"])
+
+
+async def miscounted(
+    processes: Sequence[Http], set_clock: Callable[[int], Awaitable[object]], within_s: float
+) -> str | None:
+    """Whether one payment that expires by itself is counted once by the process that expired it.
+
+    Nothing else is due.
+    """
+    before = await _expired(processes, within_s)
+    made = await _authorized(processes[0])
+    await set_clock(read_rfc3339(made["capture_expires_at"]))
+    wrong = await _stays_due(processes[0], [made["id"]], within_s)
+    counted = await _expired(processes, within_s) - before
+    return wrong or (
+        None if counted == 1 else f"I12: 1 payment has expired by itself, and {counted} are counted"
+    )
+
+
+async def _expired(processes: Sequence[Http], within_s: float) -> int:
+    """How many have been counted, once those who sweep have come to their next end: then all are."""
+    total = 0
+    for http in processes:
+        text = first = await _metrics(http)
+        deadline = asyncio.get_running_loop().time() + within_s
+        while _LAST_SWEEP.findall(first) not in ([], ["0.0"]) and _LAST_SWEEP.findall(text) == (
+            _LAST_SWEEP.findall(first)
+        ):
+            if asyncio.get_running_loop().time() > deadline:
+                break
+            await asyncio.sleep(_BEAT_S)
+            text = await _metrics(http)
+        total += expired(text)
+    return total
+
+
+async def _metrics(http: Http) -> str:
+    return (await http.request("GET", "/metrics", headers={}, json=None)).text
 
 
 async def stopped(http: Http) -> str | None:
     """What a process says has stopped beside its requests, if it does."""
-    metrics = (await http.request("GET", "/metrics", headers={}, json=None)).text
+    metrics = await _metrics(http)
     ready = await http.request("GET", "/readyz", headers={}, json=None)
     if names := _STOPPED.findall(metrics):
         return f"I9: a process says that something has stopped: {', '.join(names)}"

@@ -9,7 +9,7 @@ from payments_verify.payments.observed.observations import UnreadableAnswerError
 from payments_verify.surface.contract import broken_contract
 from payments_verify.surface.counters import wrong_counters
 from payments_verify.surface.lists import walk, wrong_attempts, wrong_list, wrong_while_others_write
-from payments_verify.surface.liveness import not_expired, stopped
+from payments_verify.surface.liveness import Hold, miscounted, not_expired, stopped
 from payments_verify.surface.witness import Witness
 
 _LIMITS = (1, 2, 3, 50, 200)
@@ -75,15 +75,19 @@ class OwnSurface:
                 return wrong
         return None
 
-    async def expiry(self, set_clock: Callable[[int], Awaitable[object]], within_s: float) -> str | None:
-        """What keeps a due payment from expiring by itself; ``None`` if nothing does.
+    async def expiry(
+        self, set_clock: Callable[[int], Awaitable[object]], hold: Hold, within_s: float
+    ) -> str | None:
+        """What keeps a due payment from expiring by itself, and being counted; ``None`` if nothing does.
 
         Args:
             set_clock: sets the database's clock, in µs.
+            hold: holds a payment's lock from outside the service.
             within_s: how long that may take, in seconds.
         """
         http = next(self._processes)
-        wrong = await not_expired(http, set_clock, within_s)
+        wrong = await not_expired(http, set_clock, hold, within_s)
+        wrong = wrong or await miscounted(self._witnesses, set_clock, within_s)
         return wrong or next(filter(None, [await stopped(each) for each in self._witnesses]), None)
 
     async def race(self) -> str | None:

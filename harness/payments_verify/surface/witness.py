@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Awaitable, Iterator, Mapping
+from time import perf_counter
 from typing import Any, Protocol
 
 import msgspec
@@ -57,6 +58,7 @@ class Witness:
         requests: how often each method, route and status was answered.
         decided: captures that were decided, by outcome.
         repeated: captures that were answered with the stored answer, by outcome.
+        seconds: how long they took, one after the other.
         is_whole: whether every request was answered: what a lost one has done is not known.
     """
 
@@ -67,6 +69,13 @@ class Witness:
         self.decided: Counter[str] = Counter()
         self.repeated: Counter[str] = Counter()
         self.is_whole = True
+        self.seconds = 0.0
+        self._began = perf_counter()
+
+    @property
+    def age_s(self) -> float:
+        """For how long it has been there, in seconds."""
+        return perf_counter() - self._began
 
     async def request(
         self, method: str, path: str, /, *, headers: Mapping[str, str], json: Mapping[str, Any] | None
@@ -76,11 +85,13 @@ class Witness:
         Raises:
             UnreadableAnswerError: the answer is not what the contract says, beside its outcome.
         """
+        began = perf_counter()
         try:
             response = await self.http.request(method, path, headers=headers, json=json)
         except BaseException:
             self.is_whole = False
             raise
+        self.seconds += perf_counter() - began
         route = _route(path)
         if route is None:
             return response
@@ -119,7 +130,9 @@ class Witness:
         """
         right: Fields = () if token is None else (("Authorization", token),)
         headers = [(name.encode(), value) for name, value in (*fields, *right)]
+        began = perf_counter()
         answer = await self.http.request(method, path, headers=headers, content=body)
+        self.seconds += perf_counter() - began
         route = _route(path)
         if route is not None and answer.status_code != _NO_TOKEN:  # who has none does not come to the route
             self.requests[method, route, str(answer.status_code)] += 1

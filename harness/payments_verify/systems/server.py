@@ -31,6 +31,7 @@ from pgweave.service.patience import comes_to_serve, last_printed
 SWEEP_EVERY_S = 0.1
 """How often a service under stress expires payments by itself: many times in a round."""
 
+_SWEPT_AT_A_TIME = 2  # so few that others can hold them all
 _STOP_LIMIT_S = 15.0
 _REQUEST_LIMIT_S = 30.0
 _SWEPT_LIMIT_S = 10.0
@@ -103,6 +104,7 @@ async def server_process(dsn: str, accepted: str = "", sweep_every_s: float = 0.
                 "PAYMENTS_LOG_LEVEL": "warning",
                 "PAYMENTS_TOKENS": accepted,
                 "PAYMENTS_SWEEP_INTERVAL_S": f"{sweep_every_s}",
+                "PAYMENTS_SWEEP_BATCH": f"{_SWEPT_AT_A_TIME}",
             },
         )
         try:

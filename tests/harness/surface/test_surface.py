@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import msgspec
 import pytest
 
+from payments_core.domain.payment import Payment
+from payments_core.entrypoints.metrics import Metrics
 from payments_verify.binding import Http, Response
 from payments_verify.payments.observed.observations import UnreadableAnswerError
 from payments_verify.payments.programs.run import run_machine
@@ -308,23 +311,88 @@ def test_the_machine_looks_at_the_surface_and_tells_the_invariant(monkeypatch: p
 # ---- expiry --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("sweeps", [True, False])
-def test_a_due_payment_expires_by_itself_or_is_told_of(sweeps: bool) -> None:
+Sweep = Callable[[InMemoryPaymentStore], Awaitable[int]]
+
+
+async def nothing(_store: InMemoryPaymentStore) -> int:
+    return 0
+
+
+async def unless_some_are_held(store: InMemoryPaymentStore) -> int:
+    due = [each for each in store.kept_payments.values() if each.state == "authorized"]
+    return 0 if len(due) > len([each async for each in free(store, due)]) else await expire_batch(store)
+
+
+async def free(store: InMemoryPaymentStore, due: Sequence[Payment]) -> AsyncIterator[Payment]:
+    async with store.lock_due(len(due) + 1) as locked:
+        for each in locked.payments:
+            yield each
+
+
+@pytest.mark.parametrize(
+    ("sweep", "counts", "told"),
+    [
+        (expire_batch, 1, None),
+        (nothing, 1, "has not expired by itself for 0.3 s, while others hold 3"),
+        (unless_some_are_held, 1, "has not expired by itself for 0.3 s, while others hold 3"),
+        (expire_batch, 2, "I12: 1 payment has expired by itself, and 2 are counted"),
+        (expire_batch, 0, "I12: 1 payment has expired by itself, and 0 are counted"),
+    ],
+)
+def test_what_expires_by_itself(sweep: Sweep, counts: int, told: str | None) -> None:
+    now = [1_000_000_000]
+    done = {"sweeps": 1, "expired": 0}
+
     async def run() -> str | None:
-        now = [1_000_000_000]
         store = InMemoryPaymentStore(lambda: now[0])
-        surface = OwnSurface([application.witnessed(store)])
+        made = application.witnessed(store)
+        made.http = Bent(made.http, with_sweeps)
+
+        async def sweep_forever() -> None:
+            while True:
+                done["expired"] += counts * await sweep(store)
+                done["sweeps"] += 1
+                await asyncio.sleep(0.01)
 
         async def set_clock(instant: int) -> None:
             now[0] = instant
-            if sweeps:
-                assert await expire_batch(store) == 1
 
-        return await surface.expiry(set_clock, 0.2)
+        @asynccontextmanager
+        async def hold(payment: str) -> AsyncIterator[None]:
+            async with store.lock(UUID(payment)):
+                yield
+
+        sweeping = asyncio.create_task(sweep_forever())
+        try:
+            return await OwnSurface([made]).expiry(set_clock, hold, 0.3)
+        finally:
+            sweeping.cancel()
+
+    def with_sweeps(_method: str, path: str, answer: ApplicationResponse) -> ApplicationResponse:
+        if path != "/metrics":
+            return answer
+        text = "payments_last_sweep_timestamp_seconds {sweeps}\npayments_expired_total {expired}.0\n"
+        return replace(answer, content=text.format(**done).encode())
 
     complaint = asyncio.run(run())
-    assert (complaint is None) is sweeps
-    assert complaint is None or "has not expired by itself" in complaint
+    assert (told in complaint) if told is not None and complaint is not None else complaint == told
+
+
+def test_a_counter_of_seconds_in_another_unit(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = Metrics.request_ended
+
+    def in_milliseconds(self: Metrics, method: str, route: str, status: str, seconds: float) -> None:
+        counted(self, method, route, status, seconds * 1_000)
+
+    monkeypatch.setattr(Metrics, "request_ended", in_milliseconds)
+
+    async def run() -> str | None:
+        made = witness()
+        for _ in range(50):
+            await life(made)
+        return await wrong_counters(made)
+
+    assert "http_request_duration is" in (asyncio.run(run()) or "")
 
 
 def test_a_process_in_which_something_has_stopped_is_told_of() -> None:

@@ -87,7 +87,13 @@ class Surface(Protocol):
     async def lists(self, payments: Collection[str], /) -> str | None:
         """How its lists differ from these payments."""
 
-    async def expiry(self, set_clock: Callable[[int], Awaitable[object]], within_s: float, /) -> str | None:
+    async def expiry(
+        self,
+        set_clock: Callable[[int], Awaitable[object]],
+        hold: Callable[[str], AbstractAsyncContextManager[None]],
+        within_s: float,
+        /,
+    ) -> str | None:
         """What keeps a due payment from expiring by itself within so many seconds."""
 
     async def race(self) -> str | None:

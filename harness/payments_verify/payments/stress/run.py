@@ -84,7 +84,7 @@ async def _look_beside(system: ServiceUnderTest, number: int, report: StressRepo
         report.violation = await system.surface.race()
         if report.violation is None and system.traits.expires_within_s is not None:
             within_s = system.traits.expires_within_s
-            report.violation = await system.surface.expiry(system.set_clock, within_s)
+            report.violation = await system.surface.expiry(system.set_clock, system.row_held, within_s)
     report.violation = report.violation or await system.surface.counters()
 
 
