@@ -241,7 +241,11 @@ def test_standard_error_that_cannot_be_written_to_changes_no_verdict(tmp_path: P
             assert verify(["history", str(file)], tmp_path, stderr=full).returncode == code
 
 
-@pytest.mark.parametrize("words", [["machine", "--system", "in-memory"], ["explore"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "words",
+    [["machine", "--system", "in-memory", "--examples", "5"], ["explore", "--scenario", "different-keys"]],
+    ids=" ".join,
+)
 @pytest.mark.parametrize("files", [6, 12, 20])
 def test_without_free_file_descriptors_there_is_no_verdict(
     words: list[str], files: int, tmp_path: Path
