@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+from payments_verify.called import TO_VERIFY
 from pgweave import outermost
-
-TO_VERIFY = "To verify: pip install 'payments-core[verify]'"
 
 
 def main() -> NoReturn:

@@ -7,6 +7,9 @@ import shutil
 import sys
 from pathlib import Path
 
+TO_VERIFY = "To verify: pip install 'payments-core[verify]'"
+"""What helps where a package is missing."""
+
 
 def command_line(*arguments: object, program: str = "payments-verify", folder: Path | None = None) -> str:
     """Return a command line that runs as it is pasted, whether or not the environment is on the PATH.

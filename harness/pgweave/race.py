@@ -23,7 +23,7 @@ from pgweave.scenario import Client, Command, Scenario, UseError, arguments_take
 from pgweave.scheduler import GatedDatabase, Limits, Monitor, Run, Turns
 from pgweave.service.asgi import ApplicationError, serving
 from pgweave.service.command import CommandError, running_command
-from pgweave.sql.catalog import Catalog
+from pgweave.sql.catalog_queries import read_catalog
 from pgweave.sql.footprints import is_scheduling_point
 
 LIMITS = Limits()
@@ -57,7 +57,7 @@ async def race_of(scenario: Scenario, dsn: str) -> AsyncIterator[Race[str]]:
         leftovers = Leftovers(scenario, gate, address, partial(set_up, scenario, dsn))
         if scenario.service is not None:
             await leftovers.learn()
-        database = GatedDatabase(gate, monitor, Catalog.load(dsn), Turns(ours=False))
+        database = GatedDatabase(gate, monitor, read_catalog(dsn), Turns(ours=False))
         yield Race(ClientsDomain(scenario, dsn, address, database, leftovers))
 
 

@@ -19,7 +19,7 @@ import typer
 from typer.testing import CliRunner
 
 from lab.cli import app as lab
-from payments_verify.__main__ import TO_VERIFY
+from payments_verify.called import TO_VERIFY
 from payments_verify.cli import app
 from payments_verify.payments.scenarios.catalogue import SCENARIOS
 from payments_verify.payments.scenarios.schedule_file import SavedSchedule, write

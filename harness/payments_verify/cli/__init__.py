@@ -6,8 +6,7 @@ from typing import NoReturn
 
 import typer
 
-from payments_verify.__main__ import TO_VERIFY
-from payments_verify.called import command_line
+from payments_verify.called import TO_VERIFY, command_line
 from payments_verify.cli.commands import application
 from payments_verify.cli.exits import no_verdict
 from payments_verify.cli.interrupts import interrupt_on_termination

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import typer
 
-from payments_verify.__main__ import TO_VERIFY
+from payments_verify.called import TO_VERIFY
 from payments_verify.cli.exits import no_verdict, rest_on
 from payments_verify.cli.running import print_error, program
 from payments_verify.result import CheckEnded, CheckResult, unfinished

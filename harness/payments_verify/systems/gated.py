@@ -26,7 +26,7 @@ from pgweave.gate import Gate
 from pgweave.scheduler import GatedDatabase, Monitor, Turns
 from pgweave.service.command import running_command
 from pgweave.service.http_client import http_client
-from pgweave.sql.catalog import Catalog
+from pgweave.sql.catalog_queries import read_catalog
 from pgweave.sql.footprints import is_scheduling_point
 
 EXPLORING = {"deadlock_timeout": "50ms"}
@@ -83,7 +83,7 @@ async def gated(
                 clock.set,
                 partial(sweep, postgres_store(pool)),
                 partial(SqlRowHolder.connect, gate.socket_dsn),
-                GatedDatabase(gate, monitor, Catalog.load(dsn, CLOCK_FUNCTION), Turns(ours=ours)),
+                GatedDatabase(gate, monitor, read_catalog(dsn, CLOCK_FUNCTION), Turns(ours=ours)),
             )
 
 

@@ -44,7 +44,7 @@ from pgweave.service.command import CommandError, NoAnswerError, RunningCommand,
 from pgweave.service.exchange import exchanges_kept, note_exchanges
 from pgweave.service.http_client import http_client
 from pgweave.service.patience import last_printed
-from pgweave.sql.catalog import Catalog
+from pgweave.sql.catalog_queries import read_catalog
 from pgweave.sql.footprints import is_scheduling_point
 
 _REQUEST_LIMIT_S = 60.0
@@ -90,7 +90,7 @@ async def started_service(
         client, sent_first = await _prepared(http, binding, dated=dated)
         database = None
         if gate is not None and monitor is not None:
-            catalog = Catalog.load(dsn, binding.clock.function)
+            catalog = read_catalog(dsn, binding.clock.function)
             database = GatedDatabase(gate, monitor, catalog, Turns(ours=ours))
         yield ServiceUnderTest(
             command,

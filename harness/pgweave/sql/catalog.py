@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
 
 from pgweave.sql.values import Comparison
 
@@ -171,7 +170,7 @@ class Catalog:
     """What a database holds. Plain data, which can be pickled; two catalogs are never equal.
 
     Names without a schema mean the only relation of that name in any schema, whatever the search path says. A
-    statement whose name means several is not understood. After a change of the schema, load it again.
+    statement whose name means several is not understood. After a change of the schema, read it again.
 
     Attributes:
         tables: tables, views and the like by label.
@@ -192,21 +191,6 @@ class Catalog:
     implicit: tuple[str, ...] = ()
     isolation: str = "read committed"
     clock_function: str = ""
-
-    @classmethod
-    def load(cls, dsn: str, clock_function: str = "") -> Self:
-        """Read the catalog of a database; takes some ten milliseconds.
-
-        Args:
-            dsn: Connection string of a role that may connect. What the catalogs say, every role may read.
-            clock_function: The name of the service's own clock, whose readings are the clock's; may be empty.
-
-        Raises:
-            psycopg.Error: The connection failed.
-        """
-        from pgweave.sql.catalog_queries import read_catalog  # noqa: PLC0415 - needs these classes
-
-        return cls(**read_catalog(dsn), clock_function=clock_function)
 
     @property
     def handles_errors(self) -> bool:

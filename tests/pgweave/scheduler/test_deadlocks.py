@@ -18,6 +18,7 @@ from pgweave.interleavings.report import Report
 from pgweave.interleavings.source_dpor import SourceDPOR
 from pgweave.scheduler import GatedDatabase, Monitor, Process, Run, Turns
 from pgweave.sql.catalog import Catalog
+from pgweave.sql.catalog_queries import read_catalog
 from pgweave.sql.footprints import is_scheduling_point
 from tests.support.postgres import chosen_bin_dir
 
@@ -83,7 +84,7 @@ def explored(dsn: str, processes: int, options: Options) -> tuple[Report, set[An
     async def main() -> Report:
         async with Gate.open(dsn, is_scheduling_point) as gate, Monitor.connect(dsn) as monitor:
             return await explore(
-                Upgraders(gate, monitor, Catalog.load(dsn, "payment_clock"), processes),
+                Upgraders(gate, monitor, read_catalog(dsn, "payment_clock"), processes),
                 SourceDPOR(),
                 on_execution=lambda run, _plan: outcomes.add(run.result),
                 options=options,

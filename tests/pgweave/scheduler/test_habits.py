@@ -19,7 +19,7 @@ from pgweave.interleavings.ledger import Options
 from pgweave.interleavings.report import Report
 from pgweave.interleavings.source_dpor import SourceDPOR
 from pgweave.scheduler import GatedDatabase, Monitor, Process, Run, Turns
-from pgweave.sql.catalog import Catalog
+from pgweave.sql.catalog_queries import read_catalog
 from pgweave.sql.footprints import is_scheduling_point
 from pgweave.sql.shapes import shape
 from tests.pgweave.scheduler.raw_session import RawSession, query, raw_session, trust_local_clients
@@ -151,7 +151,7 @@ async def two_sessions(dsn: str) -> AsyncIterator[tuple[GatedDatabase, list[RawS
         raw_session(gate.socket_dsn) as (one, _),
         raw_session(gate.socket_dsn) as (other, _),
     ):
-        yield GatedDatabase(gate, monitor, Catalog.load(dsn, "payment_clock"), Turns(ours=True)), [one, other]
+        yield GatedDatabase(gate, monitor, read_catalog(dsn, "payment_clock"), Turns(ours=True)), [one, other]
 
 
 @pytest.mark.parametrize("habit", HABITS)

@@ -11,7 +11,7 @@ from pgweave.gate import Gate
 from pgweave.interleavings.execution import Chooser, Execution
 from pgweave.interleavings.strategy import FirstReady, SchedulePlan, perform
 from pgweave.scheduler import GatedDatabase, Monitor, Process, Run, Turns
-from pgweave.sql.catalog import Catalog
+from pgweave.sql.catalog_queries import read_catalog
 from pgweave.sql.footprints import is_scheduling_point
 from tests.support.postgres import chosen_bin_dir
 
@@ -29,7 +29,7 @@ class LosesConnections:
 
     def __init__(self, dsn: str, gate: Gate, monitor: Monitor) -> None:
         self._gate = gate
-        self._database = GatedDatabase(gate, monitor, Catalog.load(dsn), Turns(ours=True))
+        self._database = GatedDatabase(gate, monitor, read_catalog(dsn), Turns(ours=True))
 
     async def run(self, choose: Chooser) -> Execution:
         async with await connected(self._gate) as one, await connected(self._gate) as other:

@@ -18,7 +18,7 @@ from pgweave.interleavings.ledger import Options
 from pgweave.interleavings.report import Report
 from pgweave.interleavings.source_dpor import SourceDPOR
 from pgweave.scheduler import Body, GatedDatabase, Limits, Monitor, Process, Run, Turns
-from pgweave.sql.catalog import Catalog
+from pgweave.sql.catalog_queries import read_catalog
 from pgweave.sql.footprints import is_scheduling_point
 from tests.support.postgres import chosen_bin_dir
 
@@ -124,7 +124,7 @@ def explored(
             Gate.open(dsn, is_scheduling_point) as gate,
             Monitor.connect(dsn) as monitor,
         ):
-            database = GatedDatabase(gate, monitor, Catalog.load(dsn, "payment_clock"), Turns(ours=True))
+            database = GatedDatabase(gate, monitor, read_catalog(dsn, "payment_clock"), Turns(ours=True))
             program = Clients(gate, database, dsn, client, processes)
             program.claimed = claimed
             return await explore(

@@ -14,7 +14,7 @@ import pytest
 from payments_verify.systems import EXPLORING, prepared_database
 from pgweave.gate import Fault, Gate
 from pgweave.scheduler import Conditions, GatedDatabase, Monitor, Process, Run, Turns
-from pgweave.sql.catalog import Catalog
+from pgweave.sql.catalog_queries import read_catalog
 from pgweave.sql.footprints import is_scheduling_point
 from tests.pgweave.scheduler.raw_session import (
     FLUSH,
@@ -184,7 +184,7 @@ async def injected(dsn: str, place: Place, client: Client) -> Told:
 @asynccontextmanager
 async def gated(dsn: str) -> AsyncIterator[GatedDatabase]:
     async with asyncio.timeout(60), Gate.open(dsn, is_scheduling_point) as gate, Monitor.connect(dsn) as ours:
-        yield GatedDatabase(gate, ours, Catalog.load(dsn, "payment_clock"), Turns(ours=False))
+        yield GatedDatabase(gate, ours, read_catalog(dsn, "payment_clock"), Turns(ours=False))
 
 
 @pytest.mark.parametrize("client", CLIENTS)

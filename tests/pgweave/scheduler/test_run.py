@@ -19,7 +19,7 @@ from pgweave.interleavings.replay import replay
 from pgweave.interleavings.source_dpor import SourceDPOR
 from pgweave.interleavings.strategy import Strategy
 from pgweave.scheduler import Body, GatedDatabase, Limits, Monitor, Process, Run, Turns
-from pgweave.sql.catalog import Catalog
+from pgweave.sql.catalog_queries import read_catalog
 from pgweave.sql.footprints import is_scheduling_point
 from tests.support.postgres import chosen_bin_dir
 
@@ -57,7 +57,7 @@ class Sessions:
                 (f"session {index}", script(connections[index], statements, told[index]))
                 for index, statements in enumerate(self._scripts)
             ]
-            catalog = Catalog.load(self._dsn, "payment_clock")
+            catalog = read_catalog(self._dsn, "payment_clock")
             run = Run(bodies, GatedDatabase(self._gate, self._monitor, catalog, Turns(ours=True)))
             execution = await run(choose)
         finally:
@@ -165,7 +165,7 @@ def failing(dsn: str, body: Callable[[Gate], Body], limits: Limits) -> str:
             Gate.open(dsn, is_scheduling_point) as gate,
             Monitor.connect(dsn) as monitor,
         ):
-            database = GatedDatabase(gate, monitor, Catalog.load(dsn, "payment_clock"), Turns(ours=False))
+            database = GatedDatabase(gate, monitor, read_catalog(dsn, "payment_clock"), Turns(ours=False))
             run = Run([("client", body(gate))], database, limits=limits)
             with pytest.raises(SchedulingError) as error:
                 await run(lambda situation: min(situation.ready))
@@ -213,7 +213,7 @@ def test_a_body_that_fails_ends_the_run_while_others_wait_for_what_it_holds(dsn:
 
             bodies = [("fails", fail), ("waits", script(waiting, [(LOCK, 1)], []))]
             run = Run(
-                bodies, GatedDatabase(gate, monitor, Catalog.load(dsn, "payment_clock"), Turns(ours=False))
+                bodies, GatedDatabase(gate, monitor, read_catalog(dsn, "payment_clock"), Turns(ours=False))
             )
             order = iter([0, 0, 1])
             with pytest.raises(ValueError, match="of the body"):

@@ -18,7 +18,7 @@ from pgweave.interleavings.explore import explore
 from pgweave.interleavings.report import Report
 from pgweave.interleavings.source_dpor import SourceDPOR
 from pgweave.scheduler import Body, Conditions, GatedDatabase, Monitor, Process, Run, Turns
-from pgweave.sql.catalog import Catalog
+from pgweave.sql.catalog_queries import read_catalog
 from pgweave.sql.footprints import is_scheduling_point
 from tests.support.postgres import chosen_bin_dir
 
@@ -98,7 +98,7 @@ def report(dsn: str, names: Names, kind: str) -> tuple[Report, set[str]]:
             await psycopg.AsyncConnection.connect(gate.socket_dsn, autocommit=True) as one,
             await psycopg.AsyncConnection.connect(gate.socket_dsn, autocommit=True) as other,
         ):
-            database = GatedDatabase(gate, monitor, Catalog.load(dsn, "payment_clock"), Turns(ours=True))
+            database = GatedDatabase(gate, monitor, read_catalog(dsn, "payment_clock"), Turns(ours=True))
             return await explore(
                 Increments(database, [one, other], names, kind),
                 SourceDPOR(),

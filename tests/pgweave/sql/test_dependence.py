@@ -7,6 +7,7 @@ import pytest
 from payments_core.infrastructure.postgres import statements as service
 from pgweave.interleavings.footprint import Access, Footprint, Mode
 from pgweave.sql.catalog import Catalog
+from pgweave.sql.catalog_queries import read_catalog
 from pgweave.sql.footprints import CLOCK
 from pgweave.sql.transactions import TransactionFootprint
 from tests.pgweave.sql.support import ONE, TWO, all_bound, numbered
@@ -71,7 +72,7 @@ TICK = Footprint.of(Access(Mode.PUBLISH, CLOCK))
 
 @pytest.fixture(scope="module")
 def catalog(shared_database: Database) -> Catalog:
-    return Catalog.load(shared_database.dsn, "payment_clock")
+    return read_catalog(shared_database.dsn, "payment_clock")
 
 
 def step(catalog: Catalog, *calls: Call) -> Footprint:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pgweave.interleavings.footprint import EVERYTHING, NOTHING
-from pgweave.sql.catalog import Catalog
+from pgweave.sql.catalog_queries import read_catalog
 from pgweave.sql.footprints import is_scheduling_point
 from pgweave.sql.transactions import TransactionFootprint
 from tests.support.postgres import Database
@@ -93,7 +93,7 @@ def test_what_moves_or_locks_something_is_a_step(sql: str) -> None:
 def test_a_pools_reset_matters_where_the_session_may_hold_an_advisory_lock(
     reset: str, shared_database: Database
 ) -> None:
-    transaction = TransactionFootprint(Catalog.load(shared_database.dsn, "payment_clock"))
+    transaction = TransactionFootprint(read_catalog(shared_database.dsn, "payment_clock"))
     transaction.executed("SELECT 1 FROM payments")
     assert transaction.pending(reset) == NOTHING
     transaction.executed("SELECT pg_advisory_lock(1)")

@@ -12,6 +12,7 @@ from payments_core.infrastructure.postgres.session import needs, set_all
 from pgweave import clock
 from pgweave.interleavings.footprint import Access, Lock, Rows
 from pgweave.sql.catalog import Catalog
+from pgweave.sql.catalog_queries import read_catalog
 from pgweave.sql.control import StatementKind
 from pgweave.sql.footprints import READ_CLOCK, is_scheduling_point, statement_footprint
 from tests.pgweave.sql.support import ONE, all_bound, lock, numbered, read
@@ -119,7 +120,7 @@ CONTROLS = {
 
 @pytest.fixture(scope="module")
 def catalog(shared_database: Database) -> Catalog:
-    return Catalog.load(shared_database.dsn, "payment_clock")
+    return read_catalog(shared_database.dsn, "payment_clock")
 
 
 @pytest.mark.parametrize("expected", EXPECTED, ids=lambda expected: expected[0])
@@ -162,7 +163,7 @@ def test_what_a_new_connection_sends_is_no_step() -> None:
 
 def test_a_clock_that_can_be_set_changes_nothing(catalog: Catalog, database: Database) -> None:
     clock.install(database.dsn, "payment_clock")
-    prepared = Catalog.load(database.dsn, "payment_clock")
+    prepared = read_catalog(database.dsn, "payment_clock")
     for name, values, *_ in EXPECTED:
         sql, bound = numbered(getattr(service, name)), all_bound(values)
         assert statement_footprint(sql, bound, prepared) == statement_footprint(sql, bound, catalog)

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from pgweave.embedded import EmbeddedPostgres
 from pgweave.interleavings.footprint import Access, Footprint, Lock, Mode
 from pgweave.sql.catalog import Catalog
+from pgweave.sql.catalog_queries import read_catalog
 from pgweave.sql.transactions import TransactionFootprint
 from tests.pgweave.sql.scenes import ACCOUNTS, PAYMENTS, Scene
 from tests.pgweave.sql.support import bound
@@ -106,7 +107,7 @@ class World:
         self.compared = 0
         self.owner = psycopg.connect(dsn, autocommit=True)
         self.owner.execute(scene.schema.encode())
-        catalog = Catalog.load(dsn, "payment_clock")
+        catalog = read_catalog(dsn, "payment_clock")
         self.clients = (Client(dsn, catalog), Client(dsn, catalog))
 
     def start(self, beginnings: Sequence[Sequence[Call]]) -> None:

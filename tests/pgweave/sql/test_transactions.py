@@ -9,6 +9,7 @@ import pytest
 from pgweave.gate.wire import Bound
 from pgweave.interleavings.footprint import EVERYTHING, NOTHING, Access, Footprint, Lock
 from pgweave.sql.catalog import Catalog
+from pgweave.sql.catalog_queries import read_catalog
 from pgweave.sql.footprints import READ_CLOCK, statement_footprint
 from pgweave.sql.transactions import TransactionFootprint
 from pgweave.sql.values import SentNames
@@ -32,7 +33,7 @@ CHECKED = read("capture_attempts", **P)
 
 @pytest.fixture(scope="module")
 def catalog(shared_database: Database) -> Catalog:
-    return Catalog.load(shared_database.dsn, "payment_clock")
+    return read_catalog(shared_database.dsn, "payment_clock")
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 
 from pgweave.interleavings.footprint import Access, Lock, Rows
 from pgweave.sql.catalog import Catalog
+from pgweave.sql.catalog_queries import read_catalog
 from pgweave.sql.footprints import (
     READ_CLOCK,
     StatementFootprint,
@@ -90,7 +91,7 @@ _SCHEMA = """
 def catalog(shared_database: Database) -> Catalog:
     with psycopg.connect(shared_database.dsn) as connection:
         connection.execute(_SCHEMA.encode())
-    return Catalog.load(shared_database.dsn, "payment_clock")
+    return read_catalog(shared_database.dsn, "payment_clock")
 
 
 def footprint(catalog: Catalog, sql: str, *values: object) -> StatementFootprint:
