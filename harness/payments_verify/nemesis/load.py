@@ -14,13 +14,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import httpx
 
 from payments_verify.binding import BoundClient, Http, Response, own_client
 from payments_verify.payments.observed.observations import Invocation, Observation, UnreadableAnswerError
+from payments_verify.payments.specification.broken_invariants import UNREADABLE
+from payments_verify.surface import Carrier, FirstAnswers, Witness
 from pgweave.history.recorder import Recorder
 
 PATIENCE_S = 90.0
@@ -157,7 +159,10 @@ class Load:
         self._habits = habits
         self._recorder = recorder
         self._rng = rng
-        clients = [own_client(Watched(http, self.tally, habits)) for http in pools]
+        first: FirstAnswers = {}
+        # It carries commands alone, which every pool takes.
+        witnesses = [Witness(cast("Carrier", http), first) for http in pools]
+        clients = [own_client(Watched(witness, self.tally, habits)) for witness in witnesses]
         self._balancer = Balancer(clients, rng)
         self._processes = count()
         self._finishing = False
@@ -259,7 +264,8 @@ class Load:
         try:
             observed = await self._send(number, invocation)
         except UnreadableAnswerError as error:
-            self.tally.find(str(error))
+            broken = ", ".join(sorted(UNREADABLE[invocation.f]))
+            self.tally.find(f"{broken}: {error}")
             observed = Observation("unknown", {"error": str(error)})
         self.observed(process, observed)
         self.tally.operations += 1

@@ -4,6 +4,6 @@ Another service's is not known: its binding says what an answer means, and nothi
 """
 
 from payments_verify.surface.own import OwnSurface
-from payments_verify.surface.witness import FirstAnswers, Witness
+from payments_verify.surface.witness import Carrier, FirstAnswers, Witness
 
-__all__ = ["FirstAnswers", "OwnSurface", "Witness"]
+__all__ = ["Carrier", "FirstAnswers", "OwnSurface", "Witness"]

@@ -96,6 +96,19 @@ def test_a_payment_that_does_not_expire(database: Database) -> None:
     assert "1 payments are due" in complaint
 
 
+_HEADERS = {
+    "content-type": "application/problem+json",
+    "x-request-id": "1",
+    "x-content-type-options": "nosniff",
+}
+_NO_SUCH_PAYMENT = {
+    "type": "/problems/payment_not_found",
+    "status": 404,
+    "title": "There is no such payment",
+    "detail": "Nothing is known of it.",
+}
+
+
 @pytest.mark.parametrize("is_repaired", [False, True])
 def test_a_request_without_an_answer_is_wrong_once_all_is_repaired(tmp_path: Path, is_repaired: bool) -> None:
     asked = count()
@@ -103,7 +116,7 @@ def test_a_request_without_an_answer_is_wrong_once_all_is_repaired(tmp_path: Pat
     def answer(request: httpx.Request) -> httpx.Response:
         if next(asked) == 0:
             raise httpx.ReadTimeout("no answer within 8 s", request=request)
-        return httpx.Response(404, json={"type": "/problems/payment_not_found", "status": 404})
+        return httpx.Response(404, headers=_HEADERS, json=_NO_SUCH_PAYMENT)
 
     async def run() -> list[str]:
         transport = httpx.MockTransport(answer)

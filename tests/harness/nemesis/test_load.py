@@ -11,13 +11,12 @@ from typing import Any
 import httpx
 import pytest
 
-from payments_core.entrypoints.http.app import create_app
 from payments_verify.binding import Http, Response
 from payments_verify.nemesis import load as load_module
 from payments_verify.nemesis.load import Habits, Load
 from payments_verify.payments.observed.observations import Invocation
 from payments_verify.payments.specification.spec import Payments
-from payments_verify.systems.asgi import ApplicationClient
+from payments_verify.systems.application import witnessed
 from payments_verify.systems.memory_store import InMemoryPaymentStore
 from pgweave.history.json_lines import parse
 from pgweave.history.linearizability import check
@@ -53,7 +52,7 @@ class Fickle:
 
 def pools(*otherwise: Callable[[str], Made | None]) -> list[Fickle]:
     """Processes of one service, each with its own way to go wrong."""
-    http = ApplicationClient(create_app(InMemoryPaymentStore(lambda: 1_000_000_000)))
+    http = witnessed(InMemoryPaymentStore(lambda: 1_000_000_000)).http
     return [Fickle(http, each) for each in otherwise]
 
 
@@ -137,6 +136,20 @@ def test_the_only_5xx_is_a_503_that_says_when(tmp_path: Path, answer: httpx.Resp
 def test_an_answer_that_cannot_be_read_is_a_finding(tmp_path: Path) -> None:
     load = play(tmp_path, pools(sometimes(lambda: httpx.Response(200, text="?"))), Habits(2, 0, 0))
     assert load.tally.findings
+
+
+def test_a_repeated_answer_with_another_field_is_a_finding(tmp_path: Path) -> None:
+    class Cached(Fickle):
+        async def request(self, *arguments: Any, **more: Any) -> Response:
+            answer = await super().request(*arguments, **more)
+            if "idempotent-replayed" not in answer.headers:
+                return answer
+            headers = {**answer.headers, "age": "1"}
+            return httpx.Response(answer.status_code, headers=headers, content=answer.content)
+
+    load = play(tmp_path, [Cached(each.http, well) for each in pools(well)], Habits(4, 0, 0.5))
+    assert load.tally.findings
+    assert all(each.startswith("I3: POST") and "age" in each for each in load.tally.findings)
 
 
 def test_a_key_that_never_gets_an_answer_is_stuck(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
