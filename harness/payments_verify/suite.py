@@ -20,6 +20,7 @@ from payments_verify.nemesis.check import soak_check
 from payments_verify.payments.exploration.check import interleavings_check
 from payments_verify.payments.faults.check import faults_check
 from payments_verify.payments.faults.plans import FaultPlan
+from payments_verify.payments.inputs.classes import FEW_REFUSALS
 from payments_verify.payments.programs.check import machine_check
 from payments_verify.payments.races.check import racing_check
 from payments_verify.payments.scenarios.catalogue import NAMED, ONE_CAPTURE, SCENARIOS, VOID_AND_SWEEP
@@ -188,10 +189,11 @@ def suite(
 
 def _machines(dsn: str, effort: Effort, seed: int) -> Iterator[Planned]:
     """The stateful machine, on each system."""
+    refusing_few = partial(in_process, max_stored_refusals=FEW_REFUSALS)
     audited = partial(on_new_database, dsn, audit=complaint)
     systems = (
         ("in memory", in_memory, effort.programs),
-        ("in process, PostgreSQL", partial(audited, in_process), effort.programs // 2),
+        ("in process, PostgreSQL", partial(audited, refusing_few), effort.programs // 2),
         (
             "two server processes, PostgreSQL",
             partial(audited, partial(servers, count=_SERVER_PROCESSES)),

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from payments_verify.binding.sections import Binding, Sweep
 from payments_verify.binding.values import MICROSECONDS, read_rfc3339
-from payments_verify.payments.inputs.classes import CLOCK_STAYS, WHOLE_SECONDS, left_out
+from payments_verify.payments.inputs.classes import CLOCK_STAYS, MANY_REFUSALS, WHOLE_SECONDS, left_out
 from payments_verify.payments.observed.observations import PAYMENT_FIELDS
 from payments_verify.payments.observed.traits import ATTEMPT_FIELDS, Traits
 from payments_verify.payments.scenarios.catalogue import (
@@ -91,7 +91,7 @@ def unchecked(binding: Binding, traits: Traits, *, has_database: bool) -> Iterat
         yield "capture.body: that a repeated answer has the same bytes"
     yield from _unchecked_amounts(traits)
     yield from _unchecked_time(binding, traits, has_database=has_database)
-    for why in sorted(set(left_out(traits).values()) - {CLOCK_STAYS, WHOLE_SECONDS}):
+    for why in sorted(set(left_out(traits).values()) - {CLOCK_STAYS, MANY_REFUSALS, WHOLE_SECONDS}):
         names = ", ".join(name for name, each in left_out(traits).items() if each == why)
         yield f"{why}: classes of inputs that this leaves out: {names}"
 

@@ -16,6 +16,7 @@ from payments_verify.audit import complaint
 from payments_verify.cli.ends import run_alone
 from payments_verify.cli.options import Json, PostgresBin
 from payments_verify.cli.running import finish, progress_bar
+from payments_verify.payments.inputs.classes import FEW_REFUSALS
 from payments_verify.payments.programs.check import machine_check
 from payments_verify.payments.races.check import racing_check
 from payments_verify.payments.service.under_test import OpenService
@@ -53,7 +54,8 @@ def opened(
         return
     with prepared_database(bin_dir) as dsn:
         several = partial(servers, count=processes, sweep_every_s=sweep_every_s)
-        system = in_process if name is SystemName.IN_PROCESS else several
+        few = partial(in_process, max_stored_refusals=FEW_REFUSALS)
+        system = few if name is SystemName.IN_PROCESS else several
         yield partial(on_new_database, dsn, system, complaint)
 
 

@@ -6,13 +6,14 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from hashlib import md5, sha256
 from html import unescape
 from struct import pack, unpack
 from typing import Any
 from urllib.parse import unquote_plus
+from uuid import uuid4
 from zlib import crc32
 
 import psycopg
@@ -25,8 +26,11 @@ from payments_verify.payments.inputs.classes import (
     ALIKE_KEYS,
     ALL_CLASSES,
     AMOUNTS,
+    FEW_REFUSALS,
+    FULL_LIST,
     INSTANTS,
     LONG_LIST,
+    MANY_REFUSALS,
     WHOLE_SECONDS,
     left_out,
 )
@@ -234,10 +238,35 @@ def test_a_long_list_is_compared_to_its_end() -> None:
 def test_each_class_is_reached_and_counted() -> None:
     result = machine_check("right", in_memory, examples=1, steps=1, seed=1)
     assert result.verdict == "holds"
-    out = {"windows: no whole seconds": WHOLE_SECONDS}
+    out = {FULL_LIST: MANY_REFUSALS, "windows: no whole seconds": WHOLE_SECONDS}
     assert list(result.details["inputs"]["reached"]) == [name for name in ALL_CLASSES if name not in out]
     assert min(result.details["inputs"]["reached"].values()) > 0
     assert result.details["inputs"]["left_out"] == out
+
+
+@pytest.mark.parametrize(("looks_first", "is_right"), [(True, True), (False, False)])
+def test_a_limit_of_refusals_that_is_asked_before_the_key_is_found(looks_first: bool, is_right: bool) -> None:
+    class Limited:
+        def __init__(self, inner: Sender) -> None:
+            self.inner, self.refused = inner, 0
+
+        async def send(self, invocation: Invocation) -> Observation:
+            another = {**invocation.value, "key": f"{uuid4()}", "amount": 1}
+            if invocation.f == "capture" and self.refused >= FEW_REFUSALS and not looks_first:
+                return await self.inner.send(replace(invocation, value=another))
+            seen = await self.inner.send(invocation)
+            self.refused += seen.value.get("outcome") == "amount_mismatch" and not seen.value["replayed"]
+            return seen
+
+    @asynccontextmanager
+    async def limited() -> AsyncIterator[ServiceUnderTest]:
+        async with in_memory(FEW_REFUSALS) as system:
+            yield replace(system, clients=(Limited(system.client),), surface=None)
+
+    with asyncio.Runner() as runner, opened(limited(), runner) as system:
+        calls = type("Calls", (ComparedCalls,), {"system": system, "runner": runner, "tally": Tally()})
+        with nullcontext() if is_right else pytest.raises(MismatchError, match="too_many_refusals"):
+            input_programs(system.traits)[FULL_LIST](calls())
 
 
 def test_a_service_that_cuts_windows_to_whole_seconds_is_found() -> None:
@@ -276,6 +305,7 @@ def test_what_a_binding_leaves_out_is_named() -> None:
         "keys: differ in character 255": "limits.keys",
         "keys: long, differ in the first character": "limits.keys",
         "windows: no whole seconds": WHOLE_SECONDS,
+        FULL_LIST: MANY_REFUSALS,
     }
 
 

@@ -88,6 +88,9 @@ SEEN_AT_ONCE = "orders: looked at by each process just before and just after eac
 LONG_LIST = "lists: more attempts than a page has"
 LONG_LIST_LENGTH = 61
 """How many attempts a long list has: pages of 10, 20, 25 and 50 end within it."""
+FULL_LIST = "lists: as many refusals as are stored"
+FEW_REFUSALS = 64
+"""The most stored refusals to which a program comes; more than a long list has."""
 
 INSTANTS: Mapping[str, int] = {
     name: int(datetime.fromisoformat(at).replace(tzinfo=UTC).timestamp()) * SECOND
@@ -142,6 +145,7 @@ ALIKE_AMOUNTS: Mapping[str, Sequence[int]] = {
 
 
 CLOCK_STAYS = "the clock cannot be moved"
+MANY_REFUSALS = "more refusals are stored than a program asks for"
 WHOLE_SECONDS = "a window is a number of seconds"
 
 
@@ -192,6 +196,7 @@ ALL_CLASSES: Sequence[str] = (
     ASKED_BEFORE_IT_IS,
     SEEN_AT_ONCE,
     LONG_LIST,
+    FULL_LIST,
 )
 
 
@@ -207,6 +212,8 @@ def _left_out(traits: Traits) -> Iterator[tuple[str, str]]:
         yield ASKED_BEFORE_IT_IS, "the service chooses ids, or does not say not_found"
     if (traits.max_stored_refusals or LONG_LIST_LENGTH) < LONG_LIST_LENGTH:
         yield LONG_LIST, "limits.max_stored_refusals"
+    if (traits.max_stored_refusals or FEW_REFUSALS + 1) > FEW_REFUSALS:
+        yield FULL_LIST, MANY_REFUSALS
     if not traits.captures_amounts:
         yield from ((name, "a capture names no amount") for name in ALIKE_AMOUNTS)
     if traits.partial_captures:

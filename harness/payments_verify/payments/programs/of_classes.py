@@ -17,6 +17,7 @@ from payments_verify.payments.inputs.classes import (
     AUTHORIZED_LATER,
     DAY,
     EDGES,
+    FULL_LIST,
     HALF_HOUR,
     INSTANTS,
     LONG_LIST,
@@ -51,6 +52,7 @@ def input_programs(traits: Traits) -> Mapping[str, InputProgram]:
         ASKED_BEFORE_IT_IS: _asked_before_it_is,
         SEEN_AT_ONCE: _seen_at_once,
         LONG_LIST: _long_list,
+        FULL_LIST: _full_list,
     }
     return {name: programs[name] for name in classes_of(traits) if name in programs}
 
@@ -280,3 +282,17 @@ def _long_list(calls: ComparedCalls) -> None:
     for look in calls.system.traits.looks:
         calls.perform(look, payment)
     calls.tally.inputs[LONG_LIST] += 1
+
+
+def _full_list(calls: ComparedCalls) -> None:
+    """Where no more refusals are stored, what is stored is answered, and a capture that succeeds is made."""
+    payment, most = calls.authorized(_AMOUNT), calls.system.traits.max_stored_refusals or 0
+    for number in range(most + 1):
+        calls.perform("capture", payment, key=f"{number}", amount=_AMOUNT + 1)
+    if calls.reuses_keys:
+        for key, amount in (("0", _AMOUNT + 1), (f"{most - 1}", _AMOUNT + 1), ("0", _AMOUNT)):
+            calls.perform("capture", payment, key=key, amount=amount)
+    for key in ("captured", "too late"):
+        calls.perform("capture", payment, key=key, amount=_AMOUNT)
+    calls.everything_visible_agrees()
+    calls.tally.inputs[FULL_LIST] += 1
