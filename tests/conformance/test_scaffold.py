@@ -117,3 +117,77 @@ def test_of_a_document_without_payments_every_command_is_asked_for(tmp_path: Pat
     ]
     with pytest.raises(BindingFileError):
         parse(text, "mine.toml")
+
+
+MONEY = {
+    "type": "object",
+    "required": ["value", "currency"],
+    "properties": {"value": {"type": "integer"}, "currency": {"type": "string"}},
+}
+CARD = {"type": "object", "required": ["number"], "properties": {"number": {"type": "string"}}}
+WALLET = {"type": "object", "required": ["wallet"], "properties": {"wallet": {"type": "string"}}}
+SHOWN = {
+    "type": "object",
+    "properties": {
+        "payment": {
+            "type": "object",
+            "properties": {"paymentRef": {"type": "string"}, "status": {"type": "string"}, "amount": MONEY},
+        }
+    },
+}
+CREATED = {
+    "type": "object",
+    "required": ["amount", "method", "request_key"],
+    "properties": {
+        "fee": MONEY,
+        "amount": MONEY,
+        "method": {"oneOf": [CARD, WALLET]},
+        "address": {"type": "object", "required": ["city"], "properties": {"city": {"type": "string"}}},
+        "request_key": {"type": "string"},
+    },
+}
+
+
+def operation(name: str, body: Any = None, **more: Any) -> dict[str, Any]:
+    answer = {"description": "done", "content": {"application/json": {"schema": SHOWN}}}
+    asked = {} if body is None else {"requestBody": {"content": {"application/json": {"schema": body}}}}
+    return {"operationId": name, "responses": {"200": answer}, **asked, **more}
+
+
+def test_money_lies_within_and_what_is_not_required_is_not_sent(tmp_path: Path) -> None:
+    """As card processors write their documents: an old interface beside the new one, and no authorization."""
+    place, old = "/v2/payments/{paymentRef}", "/v2/shops/{shop}/charges/{charge}"
+    paths = {
+        f"{old}/capture": {"post": operation("CaptureCharge", deprecated=True)},
+        "/v2/payments": {"post": operation("CreatePayment", CREATED)},
+        place: {"get": operation("GetPayment"), "put": operation("UpdatePayment", CREATED)},
+        f"{place}/complete": {"post": operation("CompletePayment", {"properties": {"amount": MONEY}})},
+        f"{place}/reauthorize": {"post": operation("ReauthorizePayment")},
+        f"{place}/cancel": {"post": operation("CancelPayment")},
+    }
+    file = tmp_path / "cards.json"
+    file.write_text(json.dumps({"openapi": "3.0.0", "info": {"title": "cards"}, "paths": paths}))
+    binding = filled(written(file), ('method = "?"', 'method = { number = "4" }'))
+    requests = {f: command.request for f, command in binding.commands.items()}
+    assert requests == {
+        "create": "POST /v2/payments",
+        "capture": "POST /v2/payments/{payment}/complete",
+        "fail": "POST /v2/payments/{payment}/cancel",
+        "read": "GET /v2/payments/{payment}",
+    }
+    create = binding.commands["create"]
+    assert (create.authorizes, create.id) == (True, "payment.paymentRef")
+    amount = {"value": "{amount}", "currency": "EUR"}
+    assert create.body == {"amount": amount, "method": {"number": "4"}, "request_key": "{payment}"}
+    assert binding.commands["capture"].body == {"amount": amount}
+    assert (binding.payment.state, binding.payment.amount) == ("payment.status", "payment.amount.value")
+
+
+def test_a_charge_of_a_shop_is_the_last_of_its_path(tmp_path: Path) -> None:
+    place = "/v2/shops/{shop}/charges/{charge}"
+    paths = {f"{place}/capture": {"post": operation("CaptureCharge")}, place: {"get": operation("GetCharge")}}
+    file = tmp_path / "shops.json"
+    file.write_text(json.dumps({"openapi": "3.0.0", "info": {"title": "shops"}, "paths": paths}))
+    text = written(file)
+    assert 'request = "POST /v2/shops/?/charges/{payment}/capture"  # ?' in text
+    assert 'request = "GET /v2/shops/?/charges/{payment}"  # ?' in text

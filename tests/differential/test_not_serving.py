@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -17,7 +18,9 @@ from payments_verify.payments.scenarios.catalogue import ONE_CAPTURE
 from payments_verify.payments.service.under_test import OpenService, ServiceUnderTest
 from payments_verify.result import CheckResult
 from payments_verify.systems import EXPLORING, gated, prepared_database
+from pgweave.drive.domain import BrokenServiceError
 from pgweave.gate import Fault
+from pgweave.service.end import End
 from tests.support.postgres import chosen_bin_dir
 
 PRINTED = "pool: all connections are lost, and none is opened again"
@@ -103,3 +106,21 @@ def test_a_process_that_is_not_started_again_is_a_violation(
     told = str(checked(dsn, 1_000_000, tmp_path, Restarting).counterexample)
     assert "I9: it does not serve again after the fault: for 1 s" in told
     assert "ConnectError" in told
+
+
+@pytest.mark.parametrize("error", ["ConnectError", "ReadError"])
+def test_a_process_that_has_ended_is_not_waited_for(error: str) -> None:
+    async def ended() -> End:
+        return End(1)
+
+    async def run() -> None:
+        async with asyncio.timeout(10):
+            await serving_again.WaitForService(ended).before_next({"error": error})
+
+    if error == "ReadError":  # the request may have been lost to somebody else
+        asyncio.run(run())
+        return
+    with pytest.raises(BrokenServiceError) as raised:
+        asyncio.run(run())
+    told = "after the fault: the service ended with exit code 1, and no request got a definite answer"
+    assert told in raised.value.violation.explanation

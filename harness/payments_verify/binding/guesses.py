@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 
 COMMANDS = {
-    "capture": r"captur|settle",
-    "authorize": r"authori[sz]|confirm|hold",
+    "capture": r"captur|settle|complete",
+    "authorize": r"(?<!re)authori[sz]|confirm|hold",
     "fail": r"fail|cancel|void|declin",
 }
+UPDATES = r"update|edit|replace|modif"
+"""What is no creation, though it is a PUT."""
 SUCCESS = {"create": "created", "authorize": "authorized", "capture": "captured", "fail": "failed"}
 OUTCOMES = {
     "in_progress": r"in.?progress|still.?running|concurrent",
@@ -27,8 +29,8 @@ OUTCOMES = {
 }
 STATES = {
     "pending": r"pending|new|created|requires_confirmation|requires_payment",
-    "authorized": r"authori[sz]ed|held|requires_capture",
-    "captured": r"captured|paid|succeeded|settled",
+    "authorized": r"authori[sz]ed|approved|held|requires_capture",
+    "captured": r"captured|paid|succeeded|settled|completed",
     "failed": r"fail|cancel|void|declin|expired",
 }
 FIELDS = {
@@ -44,6 +46,8 @@ DECIDED_AT = r"(captured|decided)_at"
 STATE = r"state|status"
 READY = r"/(ready|health|alive|live|ping|status)\w*"
 AMOUNT = r"amount.*|total.*|.*cents|value"
+MONEY = r".*(amount|money|total|price).*"
+"""What an amount lies within that has a currency beside it."""
 WINDOW = r".*(window|valid_for|expires_in).*"
 KEY = r".*(idempoten|request.?token|request.?key).*"
 REPLAYED = r".*(replay|repeat|again).*"

@@ -55,6 +55,11 @@ class Operation:
         """What it is called, in lower case: the end of its path, and its id."""
         return f"{self.path.rstrip('/').rpartition('/')[2]} {self.said.get('operationId', '')}".lower()
 
+    @property
+    def is_deprecated(self) -> bool:
+        """Whether the document says that it is not to be used any more."""
+        return bool(self.said.get("deprecated"))
+
     @cached_property
     def parameters(self) -> Sequence[Schema]:
         """Its parameters, and those of its path."""
@@ -121,11 +126,11 @@ def follow(document: Mapping[str, Any], said: Any) -> Mapping[str, Any]:  # noqa
 def properties(document: Mapping[str, Any], schema: Any, path: str = "") -> list[Property]:  # noqa: ANN401
     """The members of an object, whatever it is put together from, and what lies within them."""
     found: dict[str, Property] = {}
-    for part in _parts(document, schema):
-        required = part.get("required", ())
+    for part, is_sure in _parts(document, schema):
+        required = part.get("required", ()) if is_sure else ()
         for name, said in part.get("properties", {}).items():
             inner = f"{path}.{name}" if path else name
-            merged = {key: value for each in _parts(document, said) for key, value in each.items()}
+            merged = {key: value for each, _ in _parts(document, said) for key, value in each.items()}
             known = found.get(inner)
             merged = {**(known.schema if known else {}), **merged}
             is_required = name in required or (known is not None and known.required)
@@ -135,9 +140,12 @@ def properties(document: Mapping[str, Any], schema: Any, path: str = "") -> list
     return list(found.values())
 
 
-def _parts(document: Mapping[str, Any], schema: Any) -> Iterator[Schema]:  # noqa: ANN401 - any JSON value
+def _parts(document: Mapping[str, Any], schema: Any) -> Iterator[tuple[Schema, bool]]:  # noqa: ANN401
+    """What a schema is put together from, and whether each is sure to hold: not one of several ways."""
     followed = follow(document, schema)
-    yield followed
+    yield followed, True
     for way in ("allOf", "oneOf", "anyOf"):
-        for each in followed.get(way, ()):
-            yield from _parts(document, each)
+        ways = [each for each in followed.get(way, ()) if each != {"type": "null"}]
+        for each in ways:
+            alone = way == "allOf" or len(ways) == 1
+            yield from ((part, alone and is_sure) for part, is_sure in _parts(document, each))

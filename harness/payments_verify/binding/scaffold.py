@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from payments_model import MAX_AMOUNT, MAX_WINDOW
+from payments_verify.binding.bodies import amount_in, body_of, first, type_of
+from payments_verify.binding.commands import commands_of, payment_parameter
 from payments_verify.binding.guesses import (
-    AMOUNT,
-    COMMANDS,
     DECIDED_AT,
     FIELDS,
     KEY,
@@ -34,7 +34,7 @@ _MARK = "  # ?"
 def scaffold(document: Mapping[str, Any]) -> str:
     """A binding file's text for the service of an OpenAPI document."""
     known = list(operations(document))
-    found = _commands(known)
+    found = commands_of(known)
     lines = [
         "# Written from an OpenAPI document. Each line with a mark, `# ?`, is to be filled in or looked at.",
         'format = "payments-verify-binding"',
@@ -46,45 +46,15 @@ def scaffold(document: Mapping[str, Any]) -> str:
         *_section("limits", _limits(found)),
     ]
     for f in ("create", "authorize", "capture", "fail", "read"):
-        lines += (
-            _command(f, found[f]) if f in found else ["", f"# ? [commands.{f}]: no operation looks like it"]
-        )
+        if f in found:
+            is_authorized = "authorize" not in found
+            lines += _command(f, found[f], payment_parameter(found), is_authorized=is_authorized)
+        elif f != "authorize" or "create" not in found:
+            lines += ["", f"# ? [commands.{f}]: no operation looks like it"]
     lines += _refusals(found)
     lines += _section("payment", _payment(found))
     lines += _section("capture", _capture(found))
     return "\n".join(lines) + "\n"
-
-
-def _commands(known: Sequence[Operation]) -> dict[str, Operation]:
-    """The operation of each command: a capture comes first, and its path says which is the payment's."""
-    acting = [each for each in known if each.method in ("POST", "PUT", "PATCH") and "{" in each.path]
-    found: dict[str, Operation] = {}
-    for f, words in COMMANDS.items():
-        ours = [each for each in acting if f == "capture" or _is_of(each, _resource(found))]
-        candidates = [each for each in ours if re.search(words, each.words)]
-        if candidates:
-            found[f] = candidates[0]
-    place = _resource(found)
-    for each in known:
-        if each.method == "GET" and each.path.rstrip("/") == place:
-            found["read"] = each
-        if (each.method, each.path.rstrip("/")) == ("PUT", place):
-            found["create"] = each
-    collection = place.rpartition("/")[0]
-    creating = [each for each in known if (each.method, each.path.rstrip("/")) == ("POST", collection)]
-    if "create" not in found and creating:
-        found["create"] = creating[0]
-    return found
-
-
-def _resource(found: Mapping[str, Operation]) -> str:
-    """The path of a payment: that of its capture, up to its first parameter."""
-    path = found["capture"].path if "capture" in found else ""
-    return path[: path.index("}") + 1] if "}" in path else path
-
-
-def _is_of(operation: Operation, resource: str) -> bool:
-    return not resource or operation.path.startswith(f"{resource}/")
 
 
 def _service(known: Sequence[Operation], found: Mapping[str, Operation]) -> Iterator[str]:
@@ -96,10 +66,10 @@ def _service(known: Sequence[Operation], found: Mapping[str, Operation]) -> Iter
 
 
 def _ids(found: Mapping[str, Operation]) -> Iterator[str]:
-    by_client = "create" in found and "{" in found["create"].path
+    by_client = "create" in found and found["create"].method == "PUT"
     yield f'chosen_by = "{"client" if by_client else "service"}"'
     named = [each for each in found["read"].parameters if each.get("in") == "path"] if "read" in found else []
-    schema: Schema = next((each.get("schema", {}) for each in named), {})
+    schema: Schema = next((each.get("schema", {}) for each in reversed(named)), {})
     if schema.get("type") == "integer":
         yield 'kind = "integer"'
     elif schema.get("format") == "uuid":
@@ -110,11 +80,11 @@ def _ids(found: Mapping[str, Operation]) -> Iterator[str]:
 
 
 def _values(found: Mapping[str, Operation]) -> Iterator[str]:
-    amount = _first(found["create"].body[1], AMOUNT) if "create" in found else None
-    kind = {"string": "decimal text", "number": "decimal number"}.get(_type(amount), "cents")
+    amount = amount_in(found["create"].body[1]) if "create" in found else None
+    kind = {"string": "decimal text", "number": "decimal number"}.get(type_of(amount), "cents")
     sure = amount is not None and (kind != "cents" or "cent" in amount.name)
     yield f'amount = "{kind}"' + ("" if sure else f"{_MARK} cents, or whole units?")
-    window = _first(found["authorize"].body[1], WINDOW) if "authorize" in found else None
+    window = first(found["authorize"].body[1], WINDOW) if "authorize" in found else None
     if window is not None:
         unit = next((unit for unit in ("milliseconds", "microseconds") if unit in window.name), "seconds")
         unit = "milliseconds" if window.name.endswith("_ms") else unit
@@ -122,47 +92,47 @@ def _values(found: Mapping[str, Operation]) -> Iterator[str]:
 
 
 def _limits(found: Mapping[str, Operation]) -> Iterator[str]:
-    amount = _first(found["create"].body[1], AMOUNT) if "create" in found else None
-    if _type(amount) == "integer" and amount is not None and "maximum" in amount.schema:
+    amount = amount_in(found["create"].body[1]) if "create" in found else None
+    if type_of(amount) == "integer" and amount is not None and "maximum" in amount.schema:
         most = int(amount.schema["maximum"])
         yield f"max_amount = {min(most, MAX_AMOUNT)}"
         if most > MAX_AMOUNT:
             yield "malformed_amounts = [0, -1]"
-    window = _first(found["authorize"].body[1], WINDOW) if "authorize" in found else None
+    window = first(found["authorize"].body[1], WINDOW) if "authorize" in found else None
     if window is not None and window.name.endswith("seconds") and "maximum" in window.schema:
         yield f"max_window_seconds = {min(int(window.schema['maximum']), MAX_WINDOW // 1_000_000)}"
     if 'outcome = "too_many_refusals"' in _refusals(found):
         yield "max_stored_refusals = 1000" + _MARK + " how many refused captures of a payment are stored"
 
 
-def _command(f: str, operation: Operation) -> Iterator[str]:
+def _command(f: str, operation: Operation, parameter: str, *, is_authorized: bool) -> Iterator[str]:
     yield from ("", f"[commands.{f}]")
-    names = re.findall(r"\{(\w+)\}", operation.path)
+    names = re.findall(r"\{[^}]+\}", operation.path)
+    others = names if f == "create" and operation.method == "POST" else names[:-1]
     path = operation.path
-    for number, name in enumerate(names):
-        path = path.replace(f"{{{name}}}", "{payment}" if number == 0 else UNKNOWN, 1)
-    yield f'request = "{operation.method} {path}"' + (_MARK if len(names) > 1 else "")
+    for name in others:
+        path = path.replace(name, UNKNOWN, 1)
+    path = re.sub(r"\{[^}]+\}", "{payment}", path)
+    yield f'request = "{operation.method} {path}"' + (_MARK if others else "")
     headers = [str(each["name"]) for each in operation.parameters if each.get("in") == "header"]
     key = next((each for each in headers if re.fullmatch(KEY, each, re.IGNORECASE)), None)
-    members = [_member(f, each) for each in operation.body[1]]
-    chosen = [each for each in members if each is not None]
-    if f == "capture" and not any("{key}" in text for text, _ in chosen):
-        sure = "" if key else _MARK
-        yield f'headers = {{ {toml_key(key or "Idempotency-Key")} = "{{key}}" }}{sure}'
-    if chosen:
-        yield f"body = {{ {', '.join(text for text, _ in chosen)} }}" + (
-            "" if all(s for _, s in chosen) else _MARK
-        )
-    optional = [each for each in operation.body[1] if "." not in each.path and _member(f, each) is None]
+    body, is_sure = body_of(f, operation.body[1])
+    if f == "capture" and "{key}" not in toml_value(body):
+        yield f'headers = {{ {toml_key(key or "Idempotency-Key")} = "{{key}}" }}{"" if key else _MARK}'
+    if body:
+        yield f"body = {toml_value(body)}" + ("" if is_sure else _MARK)
+    optional = [each for each in operation.body[1] if "." not in each.path and each.path not in body]
     if optional:
         yield f"# ? the body may also have {', '.join(map(_shown, optional))}"
-    if f == "create" and "{" not in operation.path:
-        yield f'id = "{_id_path(operation)}"'
+    if f == "create" and is_authorized:
+        yield f"authorizes = true{_MARK} nothing else looks like what authorizes"
+    if f == "create" and operation.method == "POST":
+        yield f'id = "{_id_path(operation, parameter)}"'
     if f == "fail":
-        gives_reason = _first(operation.body[1], ".*reason") is not None
+        gives_reason = first(operation.body[1], ".*reason") is not None
         yield f"reasons = {json.dumps(list(FAIL_REASONS) if gives_reason else ['voided'])}"
     successes = [seen for status, _, seen in operation.answers if 200 <= status < 300]
-    if f != "capture" and successes and _first(successes[0], STATE) is not None:
+    if f != "capture" and successes and first(successes[0], STATE) is not None:
         yield "shows_payment = true"
     yield "answers = ["
     statuses = [status for status, _, _ in operation.answers if 200 <= status < 300] or [200]
@@ -172,23 +142,6 @@ def _command(f: str, operation: Operation) -> Iterator[str]:
         outcome = SUCCESS.get(f, "read")
         yield f'    {{ status = {statuses[0]}, outcome = "{outcome}" }},'
     yield "]"
-
-
-def _member(f: str, member: Property) -> tuple[str, bool] | None:
-    """A member of a body, and whether it is sure; ``None`` for one that need not be sent."""
-    if "." in member.path or _type(member) == "object":
-        return (f"{toml_key(member.path)} = {toml_value(UNKNOWN)}", False) if member.required else None
-    guesses = {"amount": AMOUNT, "window": WINDOW, "reason": ".*reason.*", "key": KEY}
-    wanted = {"create": "amount", "capture": "amount key", "authorize": "window", "fail": "reason"}.get(f, "")
-    for placeholder in wanted.split():
-        if re.fullmatch(guesses[placeholder], member.name):
-            return f'{toml_key(member.path)} = "{{{placeholder}}}"', True
-    if not member.required:
-        return None
-    examples = [member.schema.get("const"), member.schema.get("default"), member.schema.get("example")]
-    examples += [*member.schema.get("enum", ()), *member.schema.get("examples", ())]
-    value = next((each for each in examples if each is not None), UNKNOWN)
-    return f"{toml_key(member.path)} = {toml_value(value)}", False
 
 
 def _shown(member: Property) -> str:
@@ -243,7 +196,7 @@ def _payment(found: Mapping[str, Operation]) -> Iterator[str]:
         if "read" in found
         else []
     )
-    state = _first(members, STATE)
+    state = first(members, STATE)
     yield f'state = "{"status" if state is None else state.path}"' + (_MARK if state is None else "")
     words = [] if state is None else [str(each) for each in state.schema.get("enum", ())]
     if words:
@@ -252,11 +205,11 @@ def _payment(found: Mapping[str, Operation]) -> Iterator[str]:
     else:
         names = {"pending": "pending", "authorized": "authorized", "captured": "captured", "failed": "failed"}
         yield f"states = {toml_value(names)}{_MARK} your words on the left"
-    amount = _first(members, AMOUNT)
+    amount = amount_in(members)
     if amount is not None:
         yield f'amount = "{amount.path}"'
     for name, words_ in FIELDS.items():
-        member = _first(members, words_)
+        member = first(members, words_)
         if member is not None and (
             not name.endswith(("_at", "as_of")) or member.schema.get("format") == "date-time"
         ):
@@ -269,27 +222,19 @@ def _capture(found: Mapping[str, Operation]) -> Iterator[str]:
     repeated = next((each for each in headers if re.fullmatch(REPLAYED, each, re.IGNORECASE)), None)
     if repeated is not None:
         yield f'replayed = {{ header = "{repeated}", value = "true" }}{_MARK} its value'
-    decided = [_first(members, DECIDED_AT) for _, _, members in answers]
+    decided = [first(members, DECIDED_AT) for _, _, members in answers]
     paths = dict.fromkeys(each.path for each in decided if each and each.schema.get("format") == "date-time")
     if paths:
         yield f"decided_at = {toml_value(list(paths))}"
 
 
-def _id_path(operation: Operation) -> str:
+def _id_path(operation: Operation, parameter: str) -> str:
+    """Where the answer has the id: a member that is called as the parameter in paths, or the end of that."""
     members = [each for status, _, seen in operation.answers if status < 300 for each in seen]
-    found = _first(members, "id|uuid") or _first(members, ".*_id")
+    alike = [each for each in members if len(each.name) > 2 and parameter.lower().endswith(each.name)]
+    found = min(alike, key=lambda each: each.path.count("."), default=None)
+    found = found or first(members, "id|uuid") or first(members, ".*_id")
     return "id" if found is None else found.path
-
-
-def _first(members: Sequence[Property], words: str) -> Property | None:
-    """The member that looks like this and lies least deep."""
-    alike = [each for each in members if re.fullmatch(words, each.name)]
-    return min(alike, key=lambda each: each.path.count("."), default=None)
-
-
-def _type(member: Property | None) -> str:
-    said = "" if member is None else member.schema.get("type", "")
-    return next((each for each in said if each != "null"), "") if isinstance(said, list) else str(said)
 
 
 def _section(name: str, lines: Iterator[str]) -> list[str]:

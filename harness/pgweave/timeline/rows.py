@@ -11,6 +11,8 @@ from pgweave.timeline.gist import Gist, GistKind, gist
 from pgweave.timeline.model import Timeline, TimelineOperation, TimelineStep
 from pgweave.visible import one_line
 
+_LONG_ID = re.compile(r"(?<=/)(?=[^/ ]*[0-9])([^/ ?]{8})[^/ ?]{9,}")
+"""An id in the path of a request, behind which stands what is asked of it."""
 _COUNTED = re.compile(r"(?:SELECT|INSERT 0|UPDATE|DELETE|MERGE|COPY|FETCH) (\d+)")
 
 
@@ -71,8 +73,10 @@ def rows(timeline: Timeline) -> tuple[Row, ...]:
 
 
 def short(step: TimelineStep) -> Gist:
-    """A step in short: the gist of its SQL, or its label on one line."""
-    return gist(step.label) if step.kind == "statement" else Gist(one_line(step.label), GistKind.OTHER)
+    """A step in short: the gist of its SQL, or its label on one line, in which long ids of a path are cut."""
+    if step.kind == "statement":
+        return gist(step.label)
+    return Gist(_LONG_ID.sub(r"\1…", one_line(step.label)), GistKind.OTHER)
 
 
 def outcome(step: TimelineStep) -> str:

@@ -87,12 +87,12 @@ def drawn(timeline: Timeline) -> Element:
 
 
 def legend(timeline: Timeline) -> dict[str, str]:
-    """The classes of boxes that a timeline has, and what each means."""
+    """The classes of boxes that a timeline has, and what each means; nothing if there are but others."""
     used = {_class(timeline, number) for number in range(len(timeline.steps))}
     found = {class_: meaning for class_, meaning in _LEGEND.items() if class_ in used}
     if any(step.blocked_until is not None for step in timeline.steps):
         found["waiting"] = "waits for a lock"
-    return found
+    return {} if [*found] == ["other"] else found
 
 
 def swatch(class_: str) -> Element:

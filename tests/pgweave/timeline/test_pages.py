@@ -15,6 +15,7 @@ import pytest
 
 from pgweave.timeline import elements, html, svg
 from pgweave.timeline.model import Lane, Timeline, TimelineOperation, TimelineStep
+from pgweave.timeline.rows import short
 from pgweave.visible import one_line, visible
 from tests.pgweave.timeline.examples import CLOCK, UPDATE, blocked, lost_update
 from tests.pgweave.timeline.hostile import MARKUP, hostile
@@ -185,6 +186,26 @@ def test_the_legend_has_what_is_drawn() -> None:
     assert "lock" in svg.legend(blocked())
     steps = (TimelineStep(0, CLOCK), TimelineStep(0, "ROLLBACK"))
     assert list(svg.legend(Timeline("t", "", (Lane("a"),), steps))) == ["read", "rollback"]
+
+
+def test_a_legend_of_nothing_but_others_is_left_out() -> None:
+    steps = (TimelineStep(0, "GET /a", "other"), TimelineStep(0, "GET /b", "other"))
+    assert svg.legend(Timeline("t", "", (Lane("a"),), steps)) == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/payments/d80978c0-b2f4-4d67-9a07-24c8a01ba1a1/capture", "/payments/d80978c0…/capture"),
+        ("/intents/pi_3MtwBwLkdIwHu7ix28/capture?a=1", "/intents/pi_3MtwB…/capture?a=1"),
+        ("/payment_intents_of_a_shop/41/capture", "/payment_intents_of_a_shop/41/capture"),
+    ],
+)
+def test_a_command_is_seen_behind_a_long_id(path: str, shown: str) -> None:
+    step = TimelineStep(0, f"POST {path}", "other")
+    timeline = Timeline("t", "", (Lane("a"),), (step,))
+    assert short(step).text == f"POST {shown}"
+    assert path in svg.hint(timeline, 0)
 
 
 class Reader(HTMLParser):

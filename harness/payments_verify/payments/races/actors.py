@@ -80,7 +80,7 @@ async def _send_commands(
     for command in actor.commands:
         arguments = {"payment": raced.payments[command.payment], **command.arguments}
         invocation = Invocation(command.f, service.traits.asked(command.f, arguments))
-        wait, answers, is_lost = WaitForService(), 0, False
+        wait, answers, is_lost = WaitForService(service.end), 0, False
         while answers < raced.patience:
             operation = process.begin(invocation)
             # A process that ends loses the requests of others, too: each client sends again in its turn.

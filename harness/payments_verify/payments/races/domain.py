@@ -6,7 +6,6 @@ step at a time; then each payment is looked at.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
@@ -209,16 +208,12 @@ class RaceDomain:
         return await self._exchange(f, payment, {}, hurt=hurt)
 
     async def _require_serving_again(self) -> None:
-        last: Mapping[str, Any] = {}
-        with suppress(TimeoutError):
-            async with asyncio.timeout(serving_again.LIMIT_S):
-                while True:
-                    seen = await _exchange(self._service, "create", str(uuid4()), {"amount": 1})
-                    if seen.observation.kind != "unknown":
-                        return
-                    last = seen.observation.value
-                    await asyncio.sleep(serving_again.PROBE_APART_S)
-        raise serving_again.not_serving_again(last)
+        wait = serving_again.WaitForService(self._service.end)
+        while True:
+            seen = await _exchange(self._service, "create", str(uuid4()), {"amount": 1})
+            if seen.observation.kind != "unknown":
+                return
+            await wait.before_next(seen.observation.value)
 
 
 async def void(service: ServiceUnderTest, payments: Iterable[str]) -> None:

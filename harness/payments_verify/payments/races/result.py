@@ -51,5 +51,5 @@ def _outcome_of(observation: Observation | None) -> Any:  # noqa: ANN401 - a wor
     if "payment" in value:
         return value["outcome"], value["payment"]["state"]
     if "attempts" in value:
-        return tuple(sorted((each["key"], each["outcome"]) for each in value["attempts"]))
+        return tuple(sorted((each["key"], each.get("outcome", "")) for each in value["attempts"]))
     return value.get("outcome", observation.kind) + (" again" if value.get("replayed") else "")

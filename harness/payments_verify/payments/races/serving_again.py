@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from time import monotonic
-from typing import Any
+from typing import Any, TypeAlias
 
 import httpx
 
 from payments_verify.payments.races.judge import Violation
+from payments_verify.payments.service.under_test import NO_ANSWER
 from pgweave.drive.domain import BrokenServiceError
+from pgweave.service.end import End
+
+EndOf: TypeAlias = Callable[[], Coroutine[Any, Any, End | None]]
 
 LOST = frozenset(
     name
@@ -30,9 +34,14 @@ PROBE_APART_S = 0.2
 
 
 class WaitForService:
-    """Waits for a service that is away: for all its requests together no longer than the limit."""
+    """Waits for a service that is away: for all its requests together no longer than the limit.
 
-    def __init__(self) -> None:
+    Args:
+        end: how its process has ended, if it has: then nobody will serve.
+    """
+
+    def __init__(self, end: EndOf) -> None:
+        self._end = end
         self._deadline: float | None = None
 
     async def before_next(self, last: Mapping[str, Any]) -> None:
@@ -45,17 +54,14 @@ class WaitForService:
             BrokenServiceError: the service has been away too long.
         """
         self._deadline = self._deadline or monotonic() + LIMIT_S
-        if monotonic() > self._deadline:
-            raise not_serving_again(last)
+        end = await self._end() if last.get("error") == NOBODY_LISTENS else None
+        if end is not None or monotonic() > self._deadline:
+            raise _not_serving_again(last, end)
         await asyncio.sleep(PROBE_APART_S)
 
 
-def not_serving_again(last: Mapping[str, Any]) -> BrokenServiceError[Violation]:
-    """What is wrong with a service that has been away too long; ``last`` is what a request got last."""
-    return BrokenServiceError(
-        Violation(
-            "I9",
-            f"I9: it does not serve again after the fault: for {LIMIT_S:g} s no request got a"
-            f" definite answer; the last: {dict(last) or 'none'}",
-        )
-    )
+def _not_serving_again(last: Mapping[str, Any], end: End | None) -> BrokenServiceError[Violation]:
+    """What is wrong with a service that is away for good, or too long; ``last`` is what was heard last."""
+    why = f"for {LIMIT_S:g} s no request got a" if end is None else f"{end}, and no request got a"
+    told = f"I9: it does not serve again after the fault: {why} {NO_ANSWER}; the last: {dict(last) or 'none'}"
+    return BrokenServiceError(Violation("I9", told))

@@ -79,7 +79,7 @@ def _of_two_captures(operations: Sequence[Operation]) -> Iterator[str]:
     """Two keys that both captured, and neither with the other's answer; or two such attempts in one list."""
     pairs = combinations(_succeeded(operations), 2)
     listed = (_answer(each).get("attempts", ()) for each in operations)
-    captured = (sum(attempt["outcome"] == "captured" for attempt in seen) for seen in listed)
+    captured = (sum(attempt.get("outcome") == "captured" for attempt in seen) for seen in listed)
     if any(_are_two(*pair) for pair in pairs) or any(count > 1 for count in captured):
         yield "I1"
 
@@ -180,7 +180,7 @@ def _of_states(operations: Sequence[Operation]) -> Iterator[str]:
     if len(ends) > 1:
         yield "I2"
     listed = (attempt for each in operations for attempt in _answer(each).get("attempts", ()))
-    if "failed" in ends and any(attempt["outcome"] == "captured" for attempt in listed):
+    if "failed" in ends and any(attempt.get("outcome") == "captured" for attempt in listed):
         yield "I6"
     for f, outcome, name in (("authorize", "authorized", "authorized_at"), ("fail", "failed", "failed_at")):
         made = [each for each in operations if each.f == f and _outcome(each) == outcome]

@@ -9,7 +9,7 @@ from payments_verify.payments.observed.http_steps import HttpRun, HttpStep
 from payments_verify.payments.told.drawings import Drawing, schedule
 from pgweave.service.curl import CurlWriter
 from pgweave.service.exchange import HttpExchange
-from pgweave.timeline.model import Lane, Timeline, TimelineOperation, TimelineStep
+from pgweave.timeline.model import Lane, StepKind, Timeline, TimelineOperation, TimelineStep
 from pgweave.visible import clipped, one_line
 
 _ANSWER_LENGTH = 400
@@ -118,7 +118,8 @@ def _text(raw: bytes) -> str:
 def timeline_of_requests(run: HttpRun, title: str) -> Timeline:
     """Draw the requests: who asked what, and who overlapped whom.
 
-    Each request is a step of its lane; one that others overlap is two: it is sent, and it is answered.
+    Each request is a step of its lane; one that others overlap is two: it is sent, and it is answered. What
+    the model has no answer to, as a movement of the clock, is a step alone.
     """
     steps = run.steps
     names = list(dict.fromkeys(step.who for step in steps))
@@ -133,9 +134,9 @@ def timeline_of_requests(run: HttpRun, title: str) -> Timeline:
     for place, (_, number, which) in enumerate(events):
         step, lane = steps[number], names.index(steps[number].who)
         if which == 1 and events[place - 1][1] == number:
-            drawn[-1] = TimelineStep(lane, _sent(run, step), "other", answer=_heard(step))
+            drawn[-1] = TimelineStep(lane, _sent(run, step), _kind(step), answer=_heard(step))
         else:
-            drawn.append(TimelineStep(lane, _heard(step) if which else _sent(run, step), "other"))
+            drawn.append(TimelineStep(lane, _heard(step) if which else _sent(run, step), _kind(step)))
         spans.setdefault(number, []).append(len(drawn) - 1)
     operations = tuple(
         TimelineOperation(
@@ -148,6 +149,7 @@ def timeline_of_requests(run: HttpRun, title: str) -> Timeline:
             is_violation=step.is_wrong,
         )
         for number, step in enumerate(steps)
+        if step.answer or step.is_wrong or (step.exchanges and step.exchanges[-1].status is None)
     )
     wrong = [spans[number][-1] for number, step in enumerate(steps) if step.is_wrong]
     parts_at = wrong[0] if wrong else None
@@ -157,6 +159,10 @@ def timeline_of_requests(run: HttpRun, title: str) -> Timeline:
 def _sent(run: HttpRun, step: HttpStep) -> str:
     requests = (f"{each.method} {_hidden(run, each.target)}" for each in step.exchanges)
     return "; ".join(requests) or step.asked
+
+
+def _kind(step: HttpStep) -> StepKind:
+    return "other" if step.exchanges or not step.asked.startswith(("clock", "set to")) else "clock"
 
 
 def _heard(step: HttpStep) -> str:
