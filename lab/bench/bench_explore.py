@@ -1,7 +1,8 @@
 """What control of the order buys, and what it costs: `python -m lab.bench.bench_explore --help`.
 
 First part: how many runs it takes to find each seeded bug, for the explorer and for clients whose order is
-the machine's. Second part: how many schedules are run a second, beside PostgreSQL's own isolation tester.
+the machine's. Second part: how many schedules are run a second, beside PostgreSQL's own isolation tester; or,
+with `--against DIR`, what a schedule costs in two trees of the sources.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from lab.bench.against import against_table, compared
 from lab.bench.arrivals import ARRIVALS
 from lab.bench.figure import RendererMissingError, chart, draw
 from lab.bench.isolation_tester import IsolationTesterError, find_isolation_tester
@@ -64,6 +66,10 @@ def main(
     bug: Annotated[list[str] | None, typer.Option(help="Only bugs with this in their name.")] = None,
     part: Annotated[int, typer.Option(min=0, max=2, help="1 luck, 2 speed, 0 both.")] = 0,
     read: Annotated[Path | None, typer.Option(help="Measure nothing: show this file.")] = None,
+    *,
+    against: Annotated[
+        Path | None, typer.Option(help="Only compare the speed with another tree of the sources.")
+    ] = None,
     json: Annotated[Path, typer.Option(help="Where the results go.")] = JSON,
     figure: Annotated[Path, typer.Option(help="Where the figure goes.")] = FIGURE,
 ) -> None:
@@ -77,6 +83,13 @@ def main(
         searches, rounds = 1, 2
     bugs = [name for name in EXPLORED_BUGS if not bug or any(wanted in name for wanted in bug)]
     try:
+        if against is not None:
+            with progress_bar("bench") as progress:
+                found = compared(
+                    against.resolve(), ROOT, rounds, four=not quick, tell=lambda what: progress(0, 1, what)
+                )
+            console.print(against_table(found))
+            return
         if read is not None:
             results = msgspec.json.decode(read.read_bytes(), type=Results)
         else:
