@@ -1,6 +1,6 @@
 """One side of a comparison of two trees: times schedules of its own tree, a line for each that it is asked.
 
-`bench_explore --against DIR` starts it once in each tree, by its path, so that the older one need not have it.
+`bench_explore --against DIR` starts it in each tree, by its path, so that the older one need not have it.
 Of that tree it uses no more than the parts of `lab.bench` that time schedules.
 """
 

@@ -20,6 +20,7 @@ from typing import Generic
 from pgweave.drive.domain import BrokenServiceError, Judge, Violation
 from pgweave.drive.minimization import minimize_race
 from pgweave.drive.race import Race
+from pgweave.event_loop import collecting_garbage_seldom
 from pgweave.interleavings.estimate import estimate_naive
 from pgweave.interleavings.execution import DivergenceError, Execution, SchedulingError
 from pgweave.interleavings.explore import explore
@@ -222,7 +223,8 @@ class _Exploration(Generic[Violation]):
                 on_execution=judged.take,
                 options=options,
             )
-        return await explore(self.race, strategy, on_execution=judged.take, options=options)
+        with collecting_garbage_seldom():
+            return await explore(self.race, strategy, on_execution=judged.take, options=options)
 
     async def _estimate(self) -> NaiveCount | None:
         with suppress(DivergenceError, SchedulingError):

@@ -15,7 +15,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pgweave.database_url import DatabaseUrl
 from pgweave.gate import wire
 from pgweave.gate.faults import Fault, error_of
-from pgweave.gate.features import Feature
+from pgweave.gate.features import Feature, Features
 from pgweave.gate.session import Session
 from pgweave.gate.statement import HeldStatement
 
@@ -109,13 +109,18 @@ class Gate:
                 tcp.close()
                 gate.close()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether everything passes."""
+        return type(self.observer) is PassAll
+
     def decide(self, session: Session, sql: str) -> bool:
         """Decide whether a statement is held."""
         return self._is_scheduling_point(sql) and self.observer.decide_to_hold(session)
 
-    def features_of(self, client: asyncio.WriteTransport) -> set[Feature]:
-        """Where a client's features are added: what comes through the Unix socket is mostly our own."""
-        return self.features if isinstance(client.get_extra_info("sockname"), tuple) else set()
+    def features_of(self, client: asyncio.WriteTransport) -> Features | None:
+        """What notes a client's features; none for the Unix socket, through which mostly our own comes."""
+        return Features(self.features) if isinstance(client.get_extra_info("sockname"), tuple) else None
 
     def ended(self, session: Session) -> None:
         """A connection has closed."""

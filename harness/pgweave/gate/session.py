@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from zlib import crc32
@@ -15,7 +16,6 @@ from pgweave.gate import wire
 from pgweave.gate.answers import Answers
 from pgweave.gate.block import Block
 from pgweave.gate.faults import Fault, Refusal, refused
-from pgweave.gate.features import Features
 from pgweave.gate.statement import HeldStatement
 from pgweave.gate.units import COPY, Unit, Units
 
@@ -64,7 +64,7 @@ class Session:
         self._to_server: list[bytes] = []
         self._from_client = wire.Frames()
         self._from_server = wire.Frames()
-        self._features = Features(gate.features_of(client))
+        self._features = gate.features_of(client)
         self._units = Units(self._pump)
         self._expected: deque[_Expected] = deque()
         self._skipping = False
@@ -106,8 +106,11 @@ class Session:
         """
         if self.closed:
             return
+        if self._gate.is_open and self._established and self.rests and not self._copying:
+            self._pass_on(self._from_client.feed(data))
+            return
         for kind, message in self._from_client.feed(data):
-            if self._established:
+            if self._established and self._features is not None:
                 self._features.note(kind, message)
             if not self._established or (self._copying and kind in COPY):
                 self._send(message)
@@ -115,6 +118,19 @@ class Session:
             else:
                 self._units.add(kind, message)
         self._pump()
+
+    def _pass_on(self, messages: Iterable[tuple[int, bytes]]) -> None:
+        """Send messages of the client to the server as they came, all at once."""
+        passed = []
+        for kind, message in messages:
+            if self._features is not None:
+                self._features.note(kind, message)
+            self._units.note_passing(kind, message)
+            if kind in wire.ENDS_WITH_READY:
+                self._expected.append(_Expected(True, None))
+            passed.append(message)
+        if passed:
+            self._send(b"".join(passed))
 
     def client_lost(self) -> None:
         """The client has gone: what it had sent goes to the server, which finds out by itself."""

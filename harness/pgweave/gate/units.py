@@ -61,6 +61,12 @@ class Units:
         found = self._prepared.note(kind, data)
         self._queue.append(_Message(kind, data, *(found or ())))
 
+    def note_passing(self, kind: int, data: bytes) -> None:
+        """Remember what a message that goes on at once prepares for later ones."""
+        # What is bound to the unnamed portal is executed by what follows it, and that goes on as well.
+        if kind in (wire.PARSE, wire.CLOSE) or (kind == wire.BIND and wire.first_string(data)):
+            self._prepared.note(kind, data)
+
     def next(self, *, in_block: bool) -> Unit | None:
         """Take the next unit; ``None`` if its end has not come, or may not have.
 

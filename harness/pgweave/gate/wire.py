@@ -16,6 +16,7 @@ CANCEL_REQUEST = 80877102
 
 QUERY, PARSE, BIND, DESCRIBE, EXECUTE, CLOSE = b"QPBDEC"
 SYNC, FLUSH, FUNCTION_CALL, TERMINATE = b"SHFX"
+ENDS_WITH_READY = (QUERY, FUNCTION_CALL, SYNC)
 COPY_DATA, COPY_DONE, COPY_FAIL = b"dcf"
 DATA_ROW = ord("D")
 COMMAND_COMPLETE, EMPTY_QUERY, PORTAL_SUSPENDED, ERROR, READY, KEY_DATA = b"CIsEZK"
@@ -27,6 +28,7 @@ REFUSE_ENCRYPTION = b"N"
 _LONGEST_MESSAGE = 256 * 1024 * 1024
 _LONGEST_STARTUP = 10_000  # the server's own limit
 _HEADER = 5
+_SIGNED = 4  # bytes of an integer that has a sign
 
 
 class WireError(ValueError):
@@ -47,11 +49,15 @@ class Frames:
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
         """Take bytes and give each message that is complete with them, as (type, whole message).
 
+        All have to be taken before it is fed again.
+
         Raises:
             WireError: if a message claims a length that none has.
         """
-        buffer = self._buffer
-        buffer += data
+        buffer: bytes | bytearray = data
+        if self._buffer:  # mostly not: then no byte is copied but into its message
+            self._buffer += data
+            buffer = self._buffer
         position, end = 0, len(buffer)
         while end - position >= _HEADER:
             length = int.from_bytes(buffer[position + 1 : position + _HEADER], "big")
@@ -62,7 +68,10 @@ class Frames:
                 break
             yield buffer[position], bytes(buffer[position:after])
             position = after
-        del buffer[:position]
+        if buffer is data:
+            self._buffer += data[position:]
+        else:
+            del self._buffer[:position]
 
 
 def startup_packet(data: bytes) -> tuple[int, bytes, bytes] | None:
@@ -131,14 +140,14 @@ def bind_contents(message: bytes) -> tuple[str, str, tuple[int, ...], tuple[byte
     """
     portal, position = _string(message, _HEADER)
     statement, position = _string(message, position)
-    (count,) = _unpack("!H", message, position)
-    formats = _unpack(f"!{count}H", message, position + 2)
+    count = _integer(message, position, 2)
+    formats = _unpack(f"!{count}H", message, position + 2) if count else ()
     position += 2 + 2 * count
-    (count,) = _unpack("!H", message, position)
+    count = _integer(message, position, 2)
     position += 2
     values: list[bytes | None] = []
     for _ in range(count):
-        (length,) = _unpack("!i", message, position)
+        length = _integer(message, position, 4)
         position += 4
         if length < 0:
             values.append(None)
@@ -197,6 +206,12 @@ def _string(message: bytes, position: int) -> tuple[str, int]:
     if end < 0:
         raise WireError("a message ends inside a string")
     return message[position:end].decode(errors="replace"), end + 1
+
+
+def _integer(message: bytes, position: int, size: int) -> int:
+    if position + size > len(message):
+        raise WireError(f"a message is cut short: {size} bytes of an integer are missing")
+    return int.from_bytes(message[position : position + size], "big", signed=size == _SIGNED)
 
 
 def _unpack(layout: str, message: bytes, position: int) -> tuple[int, ...]:

@@ -23,6 +23,7 @@ from concurrent.futures import Executor, Future
 from contextlib import AsyncExitStack
 from typing import Any, TypeAlias, TypeVar
 
+from pgweave.event_loop import new_event_loop
 from pgweave.interleavings.execution import Program
 from pgweave.interleavings.ledger import Job, Ledger, OnExecution, Options, RunEnd, attempt
 from pgweave.interleavings.report import Report
@@ -92,7 +93,7 @@ class _Worker:
     """What a worker's thread keeps between runs: the loop, and the programs that live in it."""
 
     def __init__(self) -> None:
-        self.runner = asyncio.Runner()
+        self.runner = asyncio.Runner(loop_factory=new_event_loop)
         self.resources = AsyncExitStack()
         self.programs: dict[bytes, Program] = {}
         self._running = threading.Lock()  # held while the loop runs: what ends it may be another thread

@@ -95,7 +95,7 @@ class StepFootprints:
         if mine.everything:
             return True
         return any(
-            mine.dependent(self._fresh.renamed(self._transaction(session).pending("COMMIT")))
+            mine.dependent(self._fresh.renamed(self._transaction(session).pending_commit()))
             for other in others
             if other is not process
             for session in other.owned

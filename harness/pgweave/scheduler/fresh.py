@@ -49,9 +49,16 @@ class FreshNames:
         self._known_uuids = frozenset(str(each) for each in self._known if isinstance(each, UUID))
         self._generated = generated
         self._names: dict[tuple[str, Hashable], Fresh] = {}
+        self._renamed: dict[Footprint, Footprint] = {}
 
     def renamed(self, footprint: Footprint) -> Footprint:
         """The footprint with names in the place of ids."""
+        found = self._renamed.get(footprint)
+        if found is None:
+            found = self._renamed[footprint] = self._with_names(footprint)
+        return found
+
+    def _with_names(self, footprint: Footprint) -> Footprint:
         if not any(
             self._kind(access.rows, *item) for access in footprint.accesses for item in _items(access)
         ):

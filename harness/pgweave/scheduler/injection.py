@@ -30,13 +30,13 @@ class Injection:
         """Let a process's statement go, or put the fault in its place that is planned for it."""
         planned = (process.index, process.statements) in self._faults
         fault = self._footprints.fault_at(statement)
-        before = self._footprints.before_refusal(statement)
         process.statements += 1
         if fault is None:
             self.passed_over += planned
             statement.release()
             return
         self.injected += 1
+        before = self._footprints.before_refusal(statement)
         process.footprint |= self._footprints.broken(statement, fault)
         if fault is Fault.TERMINATED:
             assert self._database is not None

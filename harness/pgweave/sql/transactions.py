@@ -38,6 +38,7 @@ class TransactionFootprint:
         self._names = names
         self._session_problem = _level_problem(isolation or catalog.isolation)
         self._holds_advisory_locks = False
+        self._asked: tuple[str, Sequence[Bound], StatementFootprint] | None = None
         self._start(in_transaction=False)
 
     def _start(self, *, in_transaction: bool) -> None:
@@ -124,7 +125,19 @@ class TransactionFootprint:
         self._start(in_transaction=False)
         return footprint
 
+    def pending_commit(self) -> Footprint:
+        """What a COMMIT would touch now."""
+        return self._end_footprint(commit=True)
+
     def _statement(self, sql: str, values: Sequence[Bound]) -> StatementFootprint:
+        # A statement is asked about before it is let go, when it is, and when it has ended.
+        if self._asked is not None and self._asked[1] is values and self._asked[0] == sql:
+            return self._asked[2]
+        found = self._worked_out(sql, values)
+        self._asked = (sql, values, found)
+        return found
+
+    def _worked_out(self, sql: str, values: Sequence[Bound]) -> StatementFootprint:
         if self._names is not None:
             sql = self._names.in_text(sql)
             values = [self._names.in_value(value) for value in values]

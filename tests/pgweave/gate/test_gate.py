@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from pgweave.gate import Gate
+from pgweave.gate import Gate, Session
 from tests.pgweave.gate.observing import Watcher
 from tests.support.postgres import Database
 
@@ -244,3 +244,35 @@ def test_a_database_that_cannot_be_reached_is_said_to_be(tmp_path: Any) -> None:
                 await connect(gate.socket_dsn)
 
     asyncio.run(run())
+
+
+def test_what_is_sent_through_an_open_gate_goes_on_at_once(
+    shared_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[bytes] = []
+    send = vars(Session)["_send"]
+    monkeypatch.setattr(Session, "_send", lambda self, data: sent.append(data) or send(self, data))
+
+    async def work(gate: Gate) -> None:
+        async with await connect(gate.socket_dsn) as connection:
+            sent.clear()
+            await pipeline(connection, "BEGIN", "SELECT 1", "SELECT 2", "COMMIT")
+            assert len(sent) == 1
+            gate.observer = Watcher()
+            await pipeline(connection, "BEGIN", "SELECT 1", "SELECT 2", "COMMIT")
+            assert len(sent) >= 4  # one for each statement
+
+    through_gate(shared_database, work)
+
+
+def test_what_was_prepared_while_the_gate_was_open_is_known_once_it_holds(shared_database: Database) -> None:
+    async def work(gate: Gate) -> None:
+        async with await connect(gate.socket_dsn, prepare_threshold=0) as connection:
+            assert await one(connection, "SELECT %s::int * 2", 1) == 2
+            await connection.execute("BEGIN")
+            gate.observer = watcher = Watcher()
+            assert await one(connection, "SELECT %s::int * 2", 2) == 4
+            await connection.execute("COMMIT")
+            assert [sql for sql, _ in watcher.answers] == ["SELECT $1::int * 2", "COMMIT"]
+
+    through_gate(shared_database, work)
