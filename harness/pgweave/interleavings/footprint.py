@@ -36,6 +36,8 @@ class Lock(Enum):
     NO_KEY_UPDATE = 3
     UPDATE = 4
 
+    __hash__ = object.__hash__  # by identity, as they are compared; `Enum` hashes the name, in Python
+
     def conflicts(self, other: Lock) -> bool:
         """Whether two transactions cannot hold both on one row (PostgreSQL manual, table 13.3)."""
         return other in _CONFLICTING[self]
@@ -63,6 +65,8 @@ class Mode(Enum):
     LOCK = 2
     PUBLISH = 3
     RELEASE = 4
+
+    __hash__ = object.__hash__
 
 
 class Rows:

@@ -251,7 +251,12 @@ def test_what_is_sent_through_an_open_gate_goes_on_at_once(
 ) -> None:
     sent: list[bytes] = []
     send = vars(Session)["_send"]
-    monkeypatch.setattr(Session, "_send", lambda self, data: sent.append(data) or send(self, data))
+
+    def noted(session: Session, data: bytes) -> None:
+        sent.append(data)
+        send(session, data)
+
+    monkeypatch.setattr(Session, "_send", noted)
 
     async def work(gate: Gate) -> None:
         async with await connect(gate.socket_dsn) as connection:
