@@ -20,13 +20,14 @@ import uvloop
 # Where these have what they use from is another place in each tree.
 bench_explore: Any = import_module("lab.bench.bench_explore")
 speed: Any = import_module("lab.bench.speed")
+systems: Any = import_module("payments_verify.systems")
 BARE = "bare SQL"
 
 
 async def serve(dsn: str) -> None:
     """Answer each name on standard input with what its schedules cost, in seconds."""
     async with AsyncExitStack() as stack:
-        service = await stack.enter_async_context(speed.gated(dsn, one_core=False))
+        service = await stack.enter_async_context(systems.gated(dsn, one_core=False))
         raw = await stack.enter_async_context(speed.raw_sessions(speed.database_of(service), dsn))
         database = speed.database_of(service)
         sessions = [session.pid for session in database.gate.sessions]

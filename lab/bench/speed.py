@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -17,7 +18,7 @@ from lab.bench.raw_sessions import SESSIONS, SETUP, STEPS, RawSessions, raw_sess
 from payments_verify.payments.exploration.scenario import explore_scenario
 from payments_verify.payments.scenarios.catalogue import SCENARIOS
 from payments_verify.payments.service.under_test import ServiceUnderTest
-from payments_verify.systems import MakeProgram, gated, local_processes
+from payments_verify.systems import MakeProgram, gated_side_by_side, local_processes
 from payments_verify.systems.one_core import on_one_core
 from pgweave.drive.exploration import Effort, Workers
 from pgweave.interleavings.execution import Execution
@@ -106,10 +107,11 @@ async def paces(dsn: str, tester: Path | None, rounds: int, *, four: bool, tell:
     """
     found: list[Pace] = []
     async with (
-        gated(dsn, one_core=False) as service,
-        raw_sessions(database_of(service), dsn) as raw,
+        gated_side_by_side(dsn) as both,
+        raw_sessions(database_of(both), dsn) as raw,
         AsyncExitStack() as stack,
     ):
+        service = replace(both, beside=())
         executor = stack.enter_context(local_processes(WORKERS))
         workers = Workers(executor, MakeProgram, in_flight=2 * WORKERS)
         prepare_workers(executor, MakeProgram(TWO_CLIENTS[0]), WORKERS)
@@ -119,6 +121,7 @@ async def paces(dsn: str, tester: Path | None, rounds: int, *, four: bool, tell:
                 timed = [await _scenario(name, service, Naive) for name in TWO_CLIENTS]
                 ours, orders = await run_bare(raw, database_of(service).monitor)
             timed += [ours] if tester is None else [ours, await run_tester(tester, dsn, ours, orders)]
+            timed += [await _scenario(name, both, Naive) for name in TWO_CLIENTS]
             timed += [await _scenario(name, service, Naive, workers) for name in TWO_CLIENTS]
             # In the first round every statement is analysed, and caches are filled.
             found += timed if number else []
@@ -126,6 +129,7 @@ async def paces(dsn: str, tester: Path | None, rounds: int, *, four: bool, tell:
             tell(f"speed, {FOUR_CLIENTS}")
             with _on_one_core(service):
                 found.append(await _scenario(FOUR_CLIENTS, service, SourceDPOR))
+            found.append(await _scenario(FOUR_CLIENTS, both, SourceDPOR))
             found.append(await _scenario(FOUR_CLIENTS, service, SourceDPOR, workers))
     return found
 
@@ -155,7 +159,7 @@ async def _scenario(
         raise SpeedError(f"{name}: {explored.verdict}: {explored.problem}")
     report = explored.report
     return Pace(
-        name=name if workers is None else f"{name}, {WORKERS} workers",
+        name=name + (f", {WORKERS} workers" if workers else ", side by side" if service.beside else ""),
         schedules=report.schedules + report.abandoned,
         seconds=explored.seconds,
         asking=monitor.seconds - before,

@@ -18,7 +18,7 @@ import uvloop
 from payments_verify.payments.exploration.domain import scenario_race
 from payments_verify.payments.exploration.scenario import ExploredScenario, explore_scenario
 from payments_verify.payments.scenarios.catalogue import SCENARIOS
-from payments_verify.systems import EXPLORING, MakeProgram, gated, prepared_database
+from payments_verify.systems import EXPLORING, MakeProgram, gated, gated_side_by_side, prepared_database
 from pgweave.drive.exploration import Workers
 from pgweave.interleavings.execution import Execution
 from pgweave.interleavings.exhaustive import Naive
@@ -76,9 +76,11 @@ def explored(
     make: Callable[[], Strategy] = SourceDPOR,
     command: str | None = None,
     workers: Workers | None = None,
+    *,
+    side_by_side: bool = False,
 ) -> ExploredScenario:
     async def run() -> ExploredScenario:
-        async with gated(dsn, command) as service:
+        async with gated_side_by_side(dsn) if side_by_side else gated(dsn, command) as service:
             return await explore_scenario(SCENARIOS[name], service, make, folder, workers=workers)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -140,6 +142,14 @@ def test_the_reduction_leaves_no_outcome_out(dsn: str, name: str, tmp_path: Path
     assert every.verdict == "holds"
     assert (every.report.naive is not None, every.report.schedules) == (True, SCHEDULES[name])
     assert set(explored(dsn, name, tmp_path).outcomes) == set(every.outcomes)
+
+
+@pytest.mark.parametrize("name", ["different-keys", "window-closes-behind-rollback", "capture-and-sweep"])
+def test_two_databases_side_by_side_have_the_same_schedules(dsn: str, name: str, tmp_path: Path) -> None:
+    alone, found = explored(dsn, name, tmp_path), explored(dsn, name, tmp_path, side_by_side=True)
+    assert (found.verdict, found.report.complete) == ("holds", True)
+    assert (found.report.schedules, found.report.abandoned) == (CLASSES[name], ABANDONED.get(name, 0))
+    assert found.outcomes == alone.outcomes
 
 
 def test_a_service_in_another_process_does_the_same(dsn: str) -> None:

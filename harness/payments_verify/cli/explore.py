@@ -216,12 +216,16 @@ def _opened(
     in_process = ExploredSystem.OWN_SWEEPER if program.own_sweeper else ExploredSystem.IN_PROCESS
     system = ExploredSystem.IN_MEMORY if program.in_memory else in_process
     with (
-        _workers(workers, executor, program, first) as side_by_side,
+        _workers(workers, executor, program, first) as by_workers,
         explored(
-            system, program.command, program.bin_dir, by_workers=side_by_side is not None
+            system,
+            program.command,
+            program.bin_dir,
+            by_workers=by_workers is not None,
+            side_by_side=by_workers is None,
         ) as open_service,
     ):
-        yield open_service, partial(explore_one, workers=side_by_side)
+        yield open_service, partial(explore_one, workers=by_workers)
 
 
 def _discover(

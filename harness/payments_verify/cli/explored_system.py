@@ -19,9 +19,11 @@ from payments_verify.systems import (
     expire_batch,
     gated,
     gated_in_memory,
+    gated_side_by_side,
     prepared_database,
     sweep_by_itself,
 )
+from payments_verify.systems.one_core import allowed_cores
 
 
 class ExploredSystem(StrEnum):
@@ -71,7 +73,12 @@ def system_of(service: str) -> ExploredSystem:
 
 @contextmanager
 def explored(
-    system: ExploredSystem, command: str | None, bin_dir: Path | None, *, by_workers: bool = False
+    system: ExploredSystem,
+    command: str | None,
+    bin_dir: Path | None,
+    *,
+    by_workers: bool = False,
+    side_by_side: bool = False,
 ) -> Iterator[OpenService]:
     """A way to open a service, with a database behind it where it needs one.
 
@@ -80,10 +87,15 @@ def explored(
         command: the command that starts it; ``None`` for the application in this process.
         bin_dir: the PostgreSQL to run; the embedded one, or the newest found, if not given.
         by_workers: whether its schedules are run by other processes.
+        side_by_side: whether many are run here: of the application in this process, two at a time if it and
+            PostgreSQL have a core each.
     """
     if system is ExploredSystem.IN_MEMORY:
         yield gated_in_memory
         return
     with prepared_database(bin_dir, EXPLORING) as dsn:
+        if side_by_side and system is ExploredSystem.IN_PROCESS and not command and len(allowed_cores()) > 1:
+            yield partial(gated_side_by_side, dsn)
+            return
         sweep = sweep_by_itself if system is ExploredSystem.OWN_SWEEPER else expire_batch
         yield partial(gated, dsn, command, one_core=not by_workers, sweep=sweep)

@@ -8,7 +8,14 @@ from payments_verify.systems.cluster import SERVICE_LOGIN, Cluster, Connection
 from payments_verify.systems.database import on_new_database, prepared_database
 from payments_verify.systems.empty_databases import empty_databases
 from payments_verify.systems.examinations import examination_at, examination_of
-from payments_verify.systems.gated import EXPLORING, OWN_SWEEPER, gated, gated_on_new_database, gated_service
+from payments_verify.systems.gated import (
+    EXPLORING,
+    OWN_SWEEPER,
+    gated,
+    gated_on_new_database,
+    gated_service,
+    gated_side_by_side,
+)
 from payments_verify.systems.gated_memory import IN_MEMORY, gated_in_memory
 from payments_verify.systems.in_process import expire_batch, in_memory, in_process, sweep_by_itself
 from payments_verify.systems.server import SWEEP_EVERY_S, ServerError, servers
@@ -38,6 +45,7 @@ __all__ = [
     "gated_in_memory",
     "gated_on_new_database",
     "gated_service",
+    "gated_side_by_side",
     "in_memory",
     "in_process",
     "local_processes",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,21 @@ async def gated_on_new_database(dsn: str) -> AsyncIterator[ServiceUnderTest]:
     with new_database(dsn) as new:
         async with gated(new, instances=_RACED) as service:
             yield service
+
+
+@asynccontextmanager
+async def gated_side_by_side(dsn: str) -> AsyncIterator[ServiceUnderTest]:
+    """The application in this process behind a gate, and again beside it, with databases of their own.
+
+    While the server works for a schedule of one, this process is at work for a schedule of the other: so they
+    are not kept on one core.
+
+    Args:
+        dsn: the database of the first, of a server that the harness has started.
+    """
+    with new_database(dsn) as other:
+        async with gated(dsn, one_core=False) as service, gated(other, one_core=False) as beside:
+            yield replace(service, beside=(beside,))
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -27,6 +27,7 @@ from pgweave.interleavings.explore import explore
 from pgweave.interleavings.ledger import Options
 from pgweave.interleavings.parallel import Factory, explore_in_parallel
 from pgweave.interleavings.report import NaiveCount, Report
+from pgweave.interleavings.side_by_side import explore_side_by_side
 from pgweave.interleavings.source_dpor import SourceDPOR
 from pgweave.interleavings.strategy import SchedulePlan, Strategy
 from pgweave.interleavings.symmetry import Symmetry
@@ -120,6 +121,7 @@ async def explore_race(
     symmetry: Symmetry | None = None,
     effort: Effort | None = None,
     workers: Workers | None = None,
+    beside: Sequence[Race[Violation]] = (),
     make_judge: Callable[[], Judge[Violation]] | None = None,
     on_run: Callable[[int], object] = lambda _runs: None,
 ) -> Explored[Violation]:
@@ -139,6 +141,7 @@ async def explore_race(
             other's place.
         effort: how much is done.
         workers: run schedules there; one after the other here if not given.
+        beside: the same race over other databases: schedules are run on all of them at once, in this process.
         make_judge: makes the judge; the domain's if not given.
         on_run: is told how many schedules have been run.
     """
@@ -147,6 +150,7 @@ async def explore_race(
         make_strategy,
         effort or Effort(),
         workers,
+        beside,
         make_judge or (lambda: race.domain.judge(hurt=race.is_hurt)),
         on_run,
     )
@@ -170,12 +174,14 @@ class _Exploration(Generic[Violation]):
     make_strategy: Callable[[], Strategy]
     effort: Effort
     workers: Workers | None
+    beside: Sequence[Race[Violation]]
     make_judge: Callable[[], Judge[Violation]]
     on_run: Callable[[int], object]
 
     async def run(self, symmetry: Symmetry | None) -> Explored[Violation]:
         started = time.perf_counter()
-        await self.race.prepare(dry_run=self.effort.dry_run)
+        for race in (self.race, *self.beside):
+            await race.prepare(dry_run=self.effort.dry_run)
         asymmetry = ""
         for _ in range(_BEGINNINGS):
             judged = _Judged(self.race, self.make_judge(), self.on_run)
@@ -223,7 +229,10 @@ class _Exploration(Generic[Violation]):
                 on_execution=judged.take,
                 options=options,
             )
+        races = [self.race, *self.beside]
         with collecting_garbage_seldom():
+            if self.beside:
+                return await explore_side_by_side(races, strategy, on_execution=judged.take, options=options)
             return await explore(self.race, strategy, on_execution=judged.take, options=options)
 
     async def _estimate(self) -> NaiveCount | None:

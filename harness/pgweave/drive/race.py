@@ -71,6 +71,10 @@ class Race(Generic[Violation]):
         hurt._is_prepared = self._is_prepared
         return hurt
 
+    def beside(self, domain: Domain[Violation]) -> Race[Violation]:
+        """The same race in another world; what is known of the one is known of the other."""
+        return Race(domain, facts=self.facts, faults=self.faults)
+
     async def prepare(self, *, dry_run: bool = True) -> None:
         """Make a dry run, unless that was done: then connections are warm, and what runs show is known.
 

@@ -121,8 +121,12 @@ class SentNames:
                     self._written[str(one)] = str(other)
                     sizes = (size for size in (4, 8) if one.bit_length() < 8 * size)
                     self._binary.update({one.to_bytes(size): other.to_bytes(size) for size in sizes})
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        """Made when some text has an id, which few have: names are new in each run."""
         words = "|".join(map(re.escape, self._written))
-        self._pattern = re.compile(f"(?<![0-9A-Za-z])({words})(?![0-9A-Za-z])")
+        return re.compile(f"(?<![0-9A-Za-z])({words})(?![0-9A-Za-z])")
 
     def in_text(self, sql: str) -> str:
         """A statement, or another text, in which ids have their names."""

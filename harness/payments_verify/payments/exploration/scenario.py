@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from payments_verify.payments.exploration.domain import scenario_race
+from payments_verify.payments.exploration.domain import ScenarioDomain, scenario_race
 from payments_verify.payments.exploration.interchangeable import interchangeable
 from payments_verify.payments.observed.http_steps import HttpRun
 from payments_verify.payments.races.http import race_http
@@ -92,7 +92,7 @@ async def explore_scenario(
 
     Args:
         scenario: what is raced.
-        service: the service behind its gate.
+        service: the service behind its gate; schedules are run on those beside it, too.
         make_strategy: makes the strategy: which schedules are run. By default source-DPOR up to symmetry.
         folder: where the schedule of a violation is written.
         effort: how much is done.
@@ -100,12 +100,14 @@ async def explore_scenario(
         on_run: is told how many schedules have been run.
     """
     started = time.perf_counter()
+    race = scenario_race(scenario, service)
     explored = await explore_race(
-        scenario_race(scenario, service),
+        race,
         make_strategy or SourceDPOR,
         symmetry=interchangeable(scenario) if make_strategy is None else None,
         effort=effort,
         workers=workers,
+        beside=[race.beside(ScenarioDomain(scenario, each)) for each in service.beside],
         on_run=on_run,
     )
     found: dict[str, Any] = {each.name: getattr(explored, each.name) for each in fields(explored)}

@@ -129,6 +129,7 @@ class ServiceUnderTest:
         set_up: what was sent to it before everything else.
         signed_by: the function that signs its requests; empty if none does.
         audit: what is wrong with what it has stored, told as its surface does; ``None`` where nobody looks.
+        beside: the same service again, over other databases: schedules may be run on all of them at once.
     """
 
     name: str
@@ -149,6 +150,7 @@ class ServiceUnderTest:
     set_up: tuple[HttpStep, ...] = ()
     signed_by: str = ""
     audit: Audit | None = None
+    beside: tuple[ServiceUnderTest, ...] = ()
 
     def http_run(self, steps: Iterable[HttpStep]) -> HttpRun:
         """What was done to it, for people: after what was sent before everything else."""
