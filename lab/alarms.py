@@ -166,7 +166,7 @@ def run_peer(
             peer.command, peer.binding, bin_dir, quick=True, highest=peer.level
         ) as examination:
             examine(
-                _few(examination, random.Random(f"{peer.name}/{seed}")),
+                _few(peer.explored(examination), random.Random(f"{peer.name}/{seed}")),
                 _PEER_TRIALS,
                 folder=folder / peer.name.replace("/", "-"),
                 seed=seed,

@@ -27,6 +27,8 @@ from pgweave.gate import Feature
 HEADER = ("service", "stack", "protocol features met", "level", "schedules", "faults", "seconds")
 _BLOCK = re.compile(r"(<!-- made by `python -m lab peers --table` -->\n).*?(<!-- end -->)", re.DOTALL)
 _MOST_SAID = 140
+_EXPLORED = 4
+"""The level from which on scenarios are explored."""
 _ID = re.compile(r"'payment': '[0-9a-f-]+', ")
 
 
@@ -39,6 +41,7 @@ class ExaminedPeer(msgspec.Struct, frozen=True, kw_only=True):
         stack: what it is made of.
         features: what its driver uses of the protocol, as the gate saw it.
         level: the highest level that was reached; that at which a bug was found; ``None`` for neither.
+        without: the scenarios that were not explored: they have too many schedules.
         is_bug: whether it has one.
         schedules: how many were run at level 4.
         faults: how many were injected at level 5.
@@ -52,6 +55,7 @@ class ExaminedPeer(msgspec.Struct, frozen=True, kw_only=True):
     stack: str
     features: list[str] = []
     level: int | None = None
+    without: list[str] = []
     is_bug: bool = False
     schedules: int = 0
     faults: int = 0
@@ -88,7 +92,7 @@ def examine_peer(
     ) as examination:
         with suppress(ViolationFound):  # it is among the levels
             examine(
-                _watched(_of_scenario(examination, peer.scenario), features),
+                _watched(peer.explored(examination), features),
                 QUICK,
                 folder=folder / peer.name.replace("/", "-").replace(" ", "-"),
                 seed=seed,
@@ -105,6 +109,7 @@ def examine_peer(
         stack=peer.stack,
         features=[each.value for each in Feature if each in features],
         level=_found_at(levels) if peer.says is not None else _reached(levels),
+        without=[] if peer.level < _EXPLORED else list(peer.without),
         is_bug=peer.says is not None,
         schedules=cases.get(4, 0),
         faults=cases.get(5, 0),
@@ -132,12 +137,6 @@ def _problem(
     if _found_at(levels) != peer.level:
         return told or f"its bug is not found at level {peer.level}"
     return None if peer.says in (told or "") else f"its counterexample does not say {peer.says!r}:\n{told}"
-
-
-def _of_scenario(examination: Examination, name: str | None) -> Examination:
-    if name is None:
-        return examination
-    return replace(examination, scenarios=[each for each in examination.scenarios if each.name == name])
 
 
 def _watched(examination: Examination, features: set[Feature]) -> Examination:
@@ -197,7 +196,8 @@ def rows_of(page: str) -> dict[str, list[str]]:
 
 
 def _row(found: ExaminedPeer) -> list[str]:
-    level = f"{found.level}" if not found.is_bug else f"fails {found.level}: {_said(found)}"
+    reached = ", without ".join(filter(None, [f"{found.level}", " and ".join(found.without)]))
+    level = reached if not found.is_bug else f"fails {found.level}: {_said(found)}"
     numbers = [f"{each:,}" if each else "–" for each in (found.schedules, found.faults)]
     return [
         found.name,

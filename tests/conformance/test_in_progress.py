@@ -34,12 +34,12 @@ def with_bug(monkeypatch: pytest.MonkeyPatch, bug: str | None) -> None:
         monkeypatch.setenv("BUG", bug)
 
 
-def explored(folder: Path) -> ExploredScenario:
-    """Two captures with one key, in every order."""
+def explored(folder: Path, scenario: str = "same-key-twice") -> ExploredScenario:
+    """Two captures, in every order."""
 
     async def main() -> ExploredScenario:
         async with started_service(COMMAND, load(BUSY / "binding.toml"), new, behind_gate=True) as gated:
-            return await explore_scenario(SCENARIOS["same-key-twice"], gated, SourceDPOR, folder)
+            return await explore_scenario(SCENARIOS[scenario], gated, SourceDPOR, folder)
 
     with empty_databases(chosen_bin_dir()) as new:
         return asyncio.run(main())
@@ -54,6 +54,11 @@ def test_in_every_order_it_may_be_answered_and_may_change_nothing(
     assert found.verdict == ("holds" if bug is None else "violated"), found.problem
     if bug is None:
         assert any("in_progress" in str(outcomes) for outcomes in found.outcomes)
+
+
+def test_captures_with_keys_of_their_own_try_locks_of_their_own(tmp_path: Path) -> None:
+    found = explored(tmp_path, "different-keys")
+    assert (found.verdict, found.report.schedules) == ("holds", 8), found.problem
 
 
 def test_one_after_the_other_a_key_that_stays_in_progress_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

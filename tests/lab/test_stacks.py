@@ -29,6 +29,7 @@ PEERS = ROOT / "examples" / "peers"
 PAGE = ROOT / "specs" / "stacks.md"
 BUGS = {"no lock", "key looked up before the lock", "clock read before the lock"}
 EVERY = {peer.name: peer for peer in every_peer_in(PEERS)}
+ANY = Examination("charges", open_service=lambda: None, unchecked=["levels 4 and 5: no UUIDs"])  # type: ignore[arg-type, return-value]
 NEW_PAGE = "# Page\n\n<!-- made by `python -m lab peers --table` -->\n<!-- end -->\n\nMore.\n"
 
 
@@ -93,7 +94,7 @@ def examine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Ex
 
     @contextmanager
     def opened(*_arguments: Any, **_options: Any) -> Iterator[Examination]:
-        yield Examination("charges", open_service=lambda: None, unchecked=["levels 4 and 5: no UUIDs"])  # type: ignore[arg-type, return-value]
+        yield ANY
 
     def run(results: Sequence[LevelResult], says: str | None = None) -> ExaminedPeer:
         def tried(*_arguments: Any, **options: Any) -> None:
@@ -134,6 +135,23 @@ def test_what_was_tried_is_counted(examine: Callable[..., ExaminedPeer]) -> None
     assert (found.level, found.schedules, found.faults, found.is_bug) == (5, 40, 50, False)
     found = examine(FOUND, "captured twice")
     assert (found.level, found.schedules, found.is_bug) == (4, 40, True)
+
+
+def test_what_is_not_explored_is_left_out_and_named() -> None:
+    peer = replace(EVERY["charges: row lock"], without=("three-captures",))
+    every = replace(ANY, scenarios=list(SCENARIOS.values()))
+    assert [each.name for each in peer.explored(every).scenarios] == [
+        name for name in SCENARIOS if name != "three-captures"
+    ]
+    only = replace(peer, scenario="different-keys").explored(every).scenarios
+    assert [each.name for each in only] == ["different-keys"]
+    page = filled(NEW_PAGE, [examined("a", without=["three-captures", "four-captures"])])
+    assert rows_of(page)["a"][3] == "5, without three-captures and four-captures"
+
+
+@pytest.mark.parametrize("name", [name for name, peer in EVERY.items() if peer.without])
+def test_the_scenarios_that_a_peer_leaves_out_are_there(name: str) -> None:
+    assert {*EVERY[name].without} <= SCENARIOS.keys()
 
 
 def run_lab(*arguments: str) -> tuple[int, str]:

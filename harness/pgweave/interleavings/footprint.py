@@ -16,6 +16,8 @@ began:
   wrote.
 - Two ends of transactions do not depend on each other by themselves; what ordered the transactions were their
   locks.
+
+`pgweave.sql.snapshots` says what is added for transactions with one snapshot for all their statements.
 """
 
 from __future__ import annotations
@@ -69,11 +71,14 @@ class Mode(Enum):
     __hash__ = object.__hash__
 
 
+_EVERY_TABLE = "*"
+
+
 class Rows:
     """A set of rows: those of ``table`` that may have these values in these columns.
 
     Args:
-        table: the table's name, or that of a unique index whose keys are claimed, or of a clock.
+        table: the name of the table, of a unique index whose keys are claimed, or of a clock; ``*`` for all.
         columns: values of columns that never change in a row; no columns means every row.
     """
 
@@ -87,7 +92,7 @@ class Rows:
     def overlap(self, other: Rows) -> bool:
         """Whether some row may be in both: unless a column that both name has different values."""
         if self.table != other.table:
-            return False
+            return _EVERY_TABLE in (self.table, other.table)
         theirs = other.columns
         return all(theirs[name] == value for name, value in self.columns.items() if name in theirs)
 
@@ -104,6 +109,10 @@ class Rows:
     def __repr__(self) -> str:
         named = ", ".join(f"{name}={value!r}" for name, value in sorted(self.columns.items()))
         return f"{self.table}({named})"
+
+
+EVERY_ROW = Rows(_EVERY_TABLE)
+"""Every row of every table."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from pgweave.gate.wire import Bound
 from pgweave.interleavings.footprint import EVERYTHING, NOTHING, Access, Footprint, Mode, Rows
 from pgweave.sql.catalog import Catalog
 from pgweave.sql.control import Control, Scope, StatementKind
-from pgweave.sql.footprints import READ_CLOCK, StatementFootprint, statement_footprint
+from pgweave.sql.footprints import CLOCK, READ_CLOCK, StatementFootprint, statement_footprint
+from pgweave.sql.snapshots import READ, TAKE_SNAPSHOT, WRITE_OR_END, has_snapshot
 from pgweave.sql.values import SentNames
 
 _UNDERSTOOD_LEVELS = ("", "read committed", "read uncommitted")  # to PostgreSQL they are one
@@ -17,9 +18,9 @@ _UNDERSTOOD_LEVELS = ("", "read committed", "read uncommitted")  # to PostgreSQL
 class TransactionFootprint:
     """A connection, as far as it decides what statements touch.
 
-    Ask `pending` before a statement runs, and tell `executed` when it has. A statement in a transaction at
-    another level than READ COMMITTED may do anything, and so may the end of a transaction of which a
-    statement was not understood. A connection that is lost does what ``end(commit=False)`` says.
+    Ask `pending` before a statement runs, and tell `executed` when it has. The end of a transaction of which
+    a statement was not understood may do anything. A connection that is lost does what ``end(commit=False)``
+    says.
 
     Args:
         catalog: of the database.
@@ -37,6 +38,7 @@ class TransactionFootprint:
         self._catalog = catalog
         self._names = names
         self._session_problem = _level_problem(isolation or catalog.isolation)
+        self._sessions_have_snapshots = has_snapshot(isolation or catalog.isolation)
         self._holds_advisory_locks = False
         self._asked: tuple[str, Sequence[Bound], StatementFootprint] | None = None
         self._start(in_transaction=False)
@@ -46,6 +48,8 @@ class TransactionFootprint:
         self.failed = False
         self.start_read_clock = False
         self._has_savepoints = False
+        self._has_snapshot = self._sessions_have_snapshots
+        self._has_queried = False
         self._problem = ""
         self._end_problem = ""
         self._locks: set[Access] = set()
@@ -57,7 +61,7 @@ class TransactionFootprint:
         """Why a statement may do anything now; empty if it is understood."""
         statement = statement_footprint(sql, (), self._catalog)
         if _kind(statement) in (StatementKind.COMMIT, StatementKind.ROLLBACK) and self.in_transaction:
-            return self._session_problem or self._problem or self._end_problem
+            return self._any_problem
         return self._session_problem or self._problem or statement.explain
 
     def pending(self, sql: str, values: Sequence[Bound] = ()) -> Footprint:
@@ -85,7 +89,7 @@ class TransactionFootprint:
         What only begins or undoes a transaction cannot, nor can a lone read after a COMMIT.
         """
         statement = self._statement(sql, values)
-        problem = self._session_problem or self._problem or self._end_problem
+        problem = self._any_problem
         held = self.in_transaction and bool(problem or self._locks)
         match _kind(statement):
             case _ if self.failed:
@@ -118,6 +122,7 @@ class TransactionFootprint:
         self._at_end |= statement.at_end
         self.start_read_clock = self.start_read_clock or statement.uses_transaction_start
         self._end_problem = self._end_problem or statement.explain
+        self._has_queried = self._has_queried or _kind(statement) is StatementKind.QUERY
 
     def end(self, *, commit: bool) -> Footprint:
         """End the transaction, and return what that touches. A failed transaction is rolled back."""
@@ -160,9 +165,19 @@ class TransactionFootprint:
             return NOTHING  # PostgreSQL refuses it
         if statement.explain or self._session_problem or self._problem:
             return EVERYTHING
-        if self.in_transaction:
-            return Footprint(statement.accesses | statement.locks)
-        return _alone(statement)
+        if not self.in_transaction:
+            alone = _alone(statement)
+            return alone | TAKE_SNAPSHOT | WRITE_OR_END if self._sessions_have_snapshots else alone
+        touched = Footprint(statement.accesses | statement.locks)
+        return touched | self._among_snapshots(statement) if self._has_snapshot else touched
+
+    def _among_snapshots(self, statement: StatementFootprint) -> Footprint:
+        """What a statement touches besides its rows in a transaction whose statements see one snapshot."""
+        taken = NOTHING if self._has_queried else TAKE_SNAPSHOT
+        if self._changes or _changes(statement) or self._end_problem:
+            return taken | WRITE_OR_END
+        reads_rows = any(access.rows != CLOCK for access in statement.accesses)
+        return taken | READ if reads_rows else taken
 
     def _end_footprint(self, *, commit: bool) -> Footprint:
         if not self.in_transaction:
@@ -174,6 +189,9 @@ class TransactionFootprint:
         return found
 
     def _work_out_end(self, *, commit: bool) -> Footprint:
+        is_over = self.failed and not self._has_savepoints
+        if self._has_snapshot and (is_over or not self._has_queried) and not self._any_problem:
+            return NOTHING
         footprint = self._released()
         if commit:
             publish = (Access(Mode.PUBLISH, rows) for rows in self._writes)
@@ -182,9 +200,18 @@ class TransactionFootprint:
 
     def _released(self) -> Footprint:
         """Every lock given back: also right where only some are."""
-        if self._session_problem or self._problem or self._end_problem:
+        if self._any_problem:
             return EVERYTHING
-        return Footprint(frozenset(_releases(self._locks)))
+        released = Footprint(frozenset(_releases(self._locks)))
+        return released | WRITE_OR_END if self._has_snapshot else released
+
+    @property
+    def _any_problem(self) -> str:
+        return self._session_problem or self._problem or self._end_problem
+
+    @property
+    def _changes(self) -> bool:
+        return bool(self._locks or self._writes or self._at_end)
 
     def _follow(self, control: Control, statement: StatementFootprint) -> None:
         match control.kind:
@@ -204,10 +231,13 @@ class TransactionFootprint:
             else _level_problem(control.isolation or "")
         )
         self._ends.clear()
+        sees_snapshot = has_snapshot(control.isolation or "")
         if control.scope is Scope.SESSION:
             self._session_problem = self._session_problem or problem
+            self._sessions_have_snapshots = self._sessions_have_snapshots or sees_snapshot
         elif control.scope is Scope.TRANSACTION and self.in_transaction:
             self._problem = self._problem or problem
+            self._has_snapshot = self._has_snapshot or sees_snapshot
 
     def _fail(self, statement: StatementFootprint) -> Footprint:
         footprint = self._footprint(statement)
@@ -232,8 +262,18 @@ def _kind(statement: StatementFootprint) -> StatementKind:
     return statement.controls[0].kind if len(statement.controls) == 1 else StatementKind.OTHER
 
 
+def _changes(statement: StatementFootprint) -> bool:
+    """Whether it does more than read."""
+    drawn = any(access.mode is not Mode.READ for access in statement.accesses)
+    return bool(drawn or statement.locks or statement.writes or statement.at_end)
+
+
 def _level_problem(level: str) -> str:
-    return "" if level in _UNDERSTOOD_LEVELS else f"a transaction at {level.upper()} is not understood"
+    return (
+        ""
+        if level in _UNDERSTOOD_LEVELS or has_snapshot(level)
+        else f"a transaction at {level.upper()} is not understood"
+    )
 
 
 def _alone(statement: StatementFootprint) -> Footprint:

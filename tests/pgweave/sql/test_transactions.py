@@ -129,11 +129,44 @@ def test_a_savepoint_keeps_what_was_done_before_it(transaction: TransactionFootp
         ["SET default_transaction_isolation = 'repeatable read'", "BEGIN"],
     ],
 )
-def test_at_another_isolation_level_everything_depends_on_everything(
-    transaction: TransactionFootprint, begin: list[str]
+def test_with_one_snapshot_only_reads_before_the_first_write_are_independent(
+    catalog: Catalog, begin: list[str]
 ) -> None:
+    mine, theirs, other = (TransactionFootprint(catalog) for _ in range(3))
     for sql in begin:
-        assert transaction.executed(sql) == NOTHING
+        assert mine.executed(sql) == theirs.executed(sql) == NOTHING
+    other.executed("BEGIN")
+    assert mine.pending("COMMIT") == NOTHING
+    now = "SELECT clock_timestamp()"
+    first, writes = mine.pending(now), theirs.pending(UPDATE, ID)
+    other.executed(UPDATE, ID)
+    assert first.dependent(other.pending("COMMIT"))  # the snapshot is taken by the first, whatever it reads
+    for query, values in ((now, []), (READ, ID)):
+        assert not mine.executed(query, values).dependent(theirs.pending(READ, ID))
+    assert not mine.pending(now).dependent(theirs.pending(now))
+    assert mine.pending(READ, ID).dependent(writes)
+    assert not mine.pending(now).dependent(writes)
+    assert mine.executed(UPDATE, ID).dependent(writes)
+    assert mine.pending(READ, ID).dependent(
+        theirs.executed(READ, ID)
+    )  # it may read from one that has written
+    assert mine.pending("COMMIT").dependent(theirs.pending("COMMIT"))
+    assert mine.executed(READ, ID, failed=True).dependent(theirs.pending("COMMIT"))
+    assert mine.executed("ROLLBACK") == NOTHING  # it has ended with the statement that failed
+    assert mine.explain(READ) == ""
+
+
+def test_a_lone_statement_with_a_snapshot_of_its_own_depends_on_every_other(catalog: Catalog) -> None:
+    mine, theirs = (TransactionFootprint(catalog, isolation="serializable") for _ in range(2))
+    assert mine.pending(READ, ID).dependent(theirs.pending(READ, ID))
+    session = TransactionFootprint(catalog)
+    session.executed("SET default_transaction_isolation = 'serializable'")
+    assert session.pending(READ, ID) == mine.pending(READ, ID)
+
+
+def test_a_level_that_is_not_known_may_do_anything(transaction: TransactionFootprint) -> None:
+    transaction.executed("BEGIN")
+    transaction.executed("SET TRANSACTION ISOLATION LEVEL SNAPSHOT ISOLATION")
     assert transaction.pending(READ, ID) == EVERYTHING
     assert "not understood" in transaction.explain(READ)
     assert transaction.executed("COMMIT") == EVERYTHING
@@ -156,7 +189,7 @@ def test_another_level_ends_with_its_transaction(transaction: TransactionFootpri
 
 
 def test_a_connection_may_begin_at_another_level(catalog: Catalog) -> None:
-    transaction = TransactionFootprint(catalog, isolation="repeatable read")
+    transaction = TransactionFootprint(catalog, isolation="snapshot isolation")
     assert transaction.pending(READ, ID) == EVERYTHING
     assert transaction.pending("") == NOTHING
 

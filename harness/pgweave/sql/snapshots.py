@@ -1,0 +1,31 @@
+"""Transactions that see one snapshot: at REPEATABLE READ and SERIALIZABLE.
+
+The first query takes the snapshot, so it depends on every commit. What else there is between two such
+transactions PostgreSQL finds out when one writes or ends: a write may fail because of what others have read,
+and a commit decides whom of those that are left it lets fail. So a write or an end depends on every query and
+every write. A query only depends on those: as long as a transaction has written nothing, nobody can read what
+it wrote, and two such queries may change places (PostgreSQL, src/backend/storage/lmgr/README-SSI; only a
+transaction that others read from and that reads from others can be a pivot).
+
+Other transactions notice of it what they notice of one at READ COMMITTED.
+"""
+
+from __future__ import annotations
+
+from pgweave.interleavings.footprint import EVERY_ROW, Access, Footprint, Lock, Mode, Rows
+
+_LEVELS = ("repeatable read", "serializable")
+_TRANSACTIONS = Rows("transactions with a snapshot")
+TAKE_SNAPSHOT = Footprint.of(Access(Mode.READ, EVERY_ROW))
+"""What the first query touches besides its rows."""
+READ = Footprint.of(Access(Mode.READ, _TRANSACTIONS))
+"""What a query touches besides its rows, in a transaction that has written nothing."""
+WRITE_OR_END = Footprint.of(
+    Access(Mode.LOCK, _TRANSACTIONS, Lock.UPDATE), Access(Mode.PUBLISH, _TRANSACTIONS)
+)
+"""What anything else touches besides its rows."""
+
+
+def has_snapshot(level: str) -> bool:
+    """Whether the statements of a transaction at this isolation level see one snapshot."""
+    return level in _LEVELS
