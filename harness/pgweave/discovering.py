@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from pgweave.discovery.candidates import Candidate, Plan, plan
+from pgweave.discovery.candidates import Plan, plan
 from pgweave.discovery.telling import explain
 from pgweave.discovery.trace import Trace
 from pgweave.drive.alone import run_alone
@@ -235,7 +236,7 @@ class _Races:
     ) -> AsyncIterator[DiscoveredRace]:
         """Explore the races, the likely ones first, up to the first that is wrong; the others are given."""
         before, warmed, is_over = 0, 0, False
-        for each in sorted(planned.candidates, key=_in_order):
+        for each in sorted(planned.candidates, key=attrgetter("order")):
             names = tuple(self._names[member] for member in each.members)
             race = DiscoveredRace(names, explain(each), each.anomaly is not None)
             left_s = None if until is None else until - time.monotonic()
@@ -255,7 +256,3 @@ class _Races:
     def _race(self, members: Sequence[int]) -> Race[str]:
         clients = [self._clients[each] for each in members]
         return Race(self._domain.with_clients(clients, [self._names[each] for each in members]))
-
-
-def _in_order(candidate: Candidate) -> tuple[bool, int]:
-    return candidate.anomaly is None, len(candidate.members)

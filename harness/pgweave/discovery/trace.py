@@ -44,6 +44,14 @@ class Trace:
         return tuple(step.footprint for step in self.steps)
 
     @property
+    def only_reads(self) -> bool:
+        """Whether nobody can notice it: it changes nothing."""
+        return not any(
+            step.footprint.everything or any(each.mode is Mode.PUBLISH for each in step.footprint.accesses)
+            for step in self.steps
+        )
+
+    @property
     def not_understood(self) -> tuple[str, ...]:
         """The statements that may touch anything, because they were not understood."""
         return tuple(dict.fromkeys(step.label for step in self.steps if step.footprint.everything))

@@ -57,8 +57,8 @@ class Discovery:
 
     Attributes:
         traced: the scenarios of one actor that were run.
-        races: what is to be explored: first who is wrong when alone, then what is foretold, then the other
-            pairs; pairs before triples.
+        races: what is to be explored: first who is wrong when alone, then the others in the order of
+            `Candidate.order`.
         independent: the pairs that share no rows, by state: nobody can tell their order.
         serial: of how many triples locks let no order come about that pairs do not show.
         not_understood: statements of which it is not known what they touch.
@@ -144,7 +144,7 @@ def _as_if_it_decided(trace: Trace) -> Trace:
 def _planned(
     traces: Mapping[str, Mapping[str, Trace]], wrong: Sequence[Discovered], left_out: Sequence[str]
 ) -> Discovery:
-    found: list[Discovered] = []
+    candidates: list[tuple[Candidate, str]] = []
     independent: dict[str, tuple[str, ...]] = {}
     serial = 0
     for name, in_state in traces.items():
@@ -161,15 +161,17 @@ def _planned(
             alike=partial(_of_actors, canonical, actors),
             is_possible=partial(_of_actors, partial(can_race, state=STATES[name]), actors),
         )
-        found += [_discovered(each, STATES[name], actors) for each in planned.candidates]
+        candidates += [(each, name) for each in planned.candidates]
         serial += len(planned.serial)
         independent[name] = tuple(
             " and ".join(actors[each] for each in group) for group in planned.independent
         )
+    candidates.sort(key=lambda each: each[0].order)
+    found = [_discovered(each, STATES[name], list(traces[name])) for each, name in candidates]
     everything = [each for in_state in traces.values() for each in in_state.values()]
     return Discovery(
         traced=tuple(f"{state},{actor}" for state, in_state in traces.items() for actor in in_state),
-        races=(*wrong, *sorted(found, key=_in_order)),
+        races=(*wrong, *found),
         independent=independent,
         serial=serial,
         not_understood=tuple(dict.fromkeys(label for each in everything for label in each.not_understood)),
@@ -188,10 +190,6 @@ def _traces_of(
     later = traces.get(_LATER.get(state, ""), {}) if "clock" in company else {}
     found = [traces[state][actor], *(later[actor] for _ in [0] if actor in later)]
     return found[:1] if len(found) > 1 and found[0].footprints == found[1].footprints else found
-
-
-def _in_order(race: Discovered) -> tuple[bool, int]:
-    return not race.is_foretold, len(race.scenario.actors)
 
 
 def _discovered(candidate: Candidate, state: Scenario, actors: Sequence[str]) -> Discovered:
