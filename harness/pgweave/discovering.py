@@ -19,7 +19,8 @@ from pgweave.outcome import EFFORT, explored, result_of
 from pgweave.race import ClientsDomain, race_of
 from pgweave.result import Result
 from pgweave.scenario import Client, Scenario, UseError
-from pgweave.verdict import Verdict, counted, worst
+from pgweave.verdict import Verdict, worst
+from pgweave.visible import counted
 
 Operations = Mapping[str, Client | Sequence[Client]]
 """The operations by their names: each a function, or several that one client calls one after the other."""
@@ -165,7 +166,7 @@ class Discovery:
             return ["no two operations share a row: give some that do"]
         alone = f": {', '.join(self.independent)}" if self.independent else ""
         not_explored = (
-            f"not explored: {counted(len(self.independent), 'pair')} that share no rows{alone};"
+            f"not explored: {counted(len(self.independent), 'pair')} without rows that both use{alone};"
             f" {counted(self.serial, 'triple')} in which no order is foretold that pairs do not show"
         )
         unknown = "".join(f"\n  {each}" for each in self.not_understood)

@@ -7,6 +7,8 @@ import time
 
 import typer
 
+from pgweave.visible import counted
+
 _DRAWN_EVERY_S = 0.2
 _TOLD_EVERY_S = 30.0
 
@@ -25,9 +27,9 @@ class Progress:
             return
         self._told, self._is_open = time.monotonic(), self._in_place
         if self._in_place:
-            typer.echo(f"\r{schedules} schedules", err=True, nl=False)
+            typer.echo(f"\r{counted(schedules, 'schedule')}", err=True, nl=False)
         else:
-            typer.echo(f"{schedules} schedules", err=True)
+            typer.echo(counted(schedules, "schedule"), err=True)
 
     def end(self) -> None:
         """Leave the line."""

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pgweave.scenario import UseError
-from pgweave.verdict import Verdict, counted
+from pgweave.verdict import Verdict
+from pgweave.visible import counted
 
 _FORMAT, _VERSION = "pgweave-schedule", 1
 

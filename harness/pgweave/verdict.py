@@ -25,8 +25,3 @@ def worst(verdicts: Iterable[str]) -> Verdict:
     if "violated" in found:
         return "violated"
     return "holds" if found == {"holds"} else "no verdict"
-
-
-def counted(count: int, what: str) -> str:
-    """A count and its noun, for people: ``1 race``, ``2 races``, ``1,000 races``."""
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

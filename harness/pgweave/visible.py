@@ -51,3 +51,8 @@ def _shaped_in_json(one: str) -> str:
         return one
     units = one.encode("utf-16-be", "surrogatepass").hex()
     return "".join(f"\\u{units[place : place + 4]}" for place in range(0, len(units), 4))
+
+
+def counted(count: int, what: str) -> str:
+    """A count and its noun, for people: ``1 race``, ``2 races``, ``1,000 races``."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

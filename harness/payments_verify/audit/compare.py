@@ -33,6 +33,7 @@ from payments_verify.audit.rows import (
     name_of,
 )
 from payments_verify.audit.rules import rule_of_state
+from pgweave.visible import counted
 
 _FIELDS = ("authorized_at", "capture_expires_at", "captured_at", "captured_amount_cents", "failed_at")
 _STATUS = {Outcome.CAPTURED: 201, Outcome.AMOUNT_MISMATCH: 422}
@@ -62,7 +63,7 @@ def _unreadable(past: Past) -> Iterator[Finding]:
     The schema keeps them out, as long as it is what it was.
     """
     if past.others:
-        yield finding("I2", past.payment_id, "payments", "one row", f"{1 + past.others} rows")
+        yield finding("I2", past.payment_id, "payments", "one row", counted(1 + past.others, "row"))
     rows: list[tuple[str, str, PaymentRow | AttemptRow | EventRow]]
     rows = [("I2", "payments", past.payment)] if past.payment is not None else []
     tried = [("I3", "capture_attempts", row) for row in past.attempts]
@@ -78,7 +79,7 @@ def _unreadable(past: Past) -> Iterator[Finding]:
     for key, number in Counter(repr(row.idempotency_key) for row in past.attempts).items():
         if number > 1:
             where = f"capture_attempts, key {key}"
-            yield finding("I3", past.payment_id, where, "one attempt", f"{number} attempts")
+            yield finding("I3", past.payment_id, where, "one attempt", counted(number, "attempt"))
 
 
 def _agrees(past: Past, found: Replay) -> bool:

@@ -15,6 +15,7 @@ from payments_verify.audit.findings import AuditError, AuditReport
 from payments_verify.audit.snapshot import Snapshot, address, taken
 from payments_verify.audit.worker import Done, Task
 from payments_verify.result import Progress, no_progress
+from pgweave.visible import counted
 
 WORKER = "payments_verify.audit.worker"
 _LONGEST_LINE = 1 << 26
@@ -77,7 +78,7 @@ async def _run(
         report.counts.add(done.counts)
         report.findings += done.findings
         report.peak_mib = max(report.peak_mib, done.peak_mib)
-        found = f", {report.found:,} findings" if report.found else ""
+        found = f", {counted(report.found, 'finding')}" if report.found else ""
         audited, total = report.counts.payments, snapshot.payments
         progress(audited, total, f"payments{found}")
 

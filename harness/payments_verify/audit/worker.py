@@ -17,6 +17,7 @@ from payments_verify.audit.compare import examine
 from payments_verify.audit.findings import Counts, Finding, finding
 from payments_verify.audit.snapshot import Connection, Part, connected, join
 from payments_verify.audit.stream import pasts, without_payment
+from pgweave.visible import counted
 
 _MIB_IN_KIB = 1024
 _NO_PAYMENT = bytes(16)
@@ -94,7 +95,11 @@ def audit_part(connection: Connection, part: Part, limit: int) -> tuple[Counts, 
     if part.end is None:
         for table, count in without_payment(connection):
             each = finding(
-                _OF_TABLES[table], _NO_PAYMENT, table, "the id of a payment", f"NULL in {count} rows"
+                _OF_TABLES[table],
+                _NO_PAYMENT,
+                table,
+                "the id of a payment",
+                f"NULL in {counted(count, 'row')}",
             )
             rules[each.rule] += 1
             kept.append(each)

@@ -15,6 +15,7 @@ from payments_verify.cli.exits import leave, no_verdict
 from payments_verify.cli.running import print_json, print_text, progress_bar, verdict_text
 from payments_verify.systems.dsn import require_dsn
 from pgweave.verdict import worst
+from pgweave.visible import counted
 
 
 def audit(
@@ -68,7 +69,7 @@ def _show(report: AuditReport, console: Console) -> None:
     for each in report.findings:
         print_text(console, str(each))
     if report.found > len(report.findings):
-        console.print(f"... and {report.found - len(report.findings):,} more findings")
+        console.print(f"... and {counted(report.found - len(report.findings), 'more finding')}")
     counts = report.counts
     for rule, number in sorted(counts.rules.items(), key=lambda item: int(item[0][1:])):
         console.print(f"{number:,} × {rule}: {RULES[rule]}", markup=False, highlight=False)
@@ -81,7 +82,8 @@ def _show(report: AuditReport, console: Console) -> None:
     made = f", {counts.reconstructed:,} of them reconstructed by a migration" if counts.reconstructed else ""
     print_text(
         console,
-        f"{counts.payments:,} payments, {counts.attempts:,} attempts, {counts.events:,} events{made}, of"
+        f"{counted(counts.payments, 'payment')}, {counted(counts.attempts, 'attempt')},"
+        f" {counted(counts.events, 'event')}{made}, of"
         f" {report.database} as of {report.as_of}; {report.seconds:.1f} s",
     )
     console.print(verdict_text(report.verdict))

@@ -24,6 +24,7 @@ from payments_verify.payments.exploration.scenario import ExploredScenario, expl
 from payments_verify.payments.scenarios.discovered import STATES
 from payments_verify.payments.service.under_test import OpenService, ServiceUnderTest
 from pgweave.verdict import worst
+from pgweave.visible import counted
 
 
 def discover_races(opened: AbstractContextManager[Examination], folder: Path, *, as_json: bool) -> NoReturn:
@@ -152,6 +153,8 @@ def _cells(result: DiscoveryResult, state: str) -> Sequence[str]:
 def _not_explored(result: DiscoveryResult) -> str:
     independent = sum(map(len, result.discovery.independent.values()))
     return (
-        f"Not explored: {independent} pairs that share no rows, and {result.discovery.serial} triples in"
-        " which no order is foretold that pairs do not show. --json says why each race was explored."
+        f"Not explored: {counted(independent, 'pair')} without rows that both use;"
+        f" {counted(result.discovery.serial, 'triple')} in which no order is foretold that pairs do not show;"
+        " creations of a payment that is there, but in pairs before it is authorized; races between payments."
+        " --json says why each race was explored."
     )

@@ -57,6 +57,7 @@ from pgweave.interleavings.parallel import prepare_workers
 from pgweave.interleavings.randomized import PCT, Random
 from pgweave.interleavings.source_dpor import SourceDPOR
 from pgweave.verdict import worst
+from pgweave.visible import counted
 
 SCHEDULES = Path("build/schedules")
 _STEPS_IN_A_RUN = 20
@@ -262,7 +263,7 @@ async def _explore(
         for number, scenario in enumerate(scenarios):
 
             def on_run(count: int, number: int = number, name: str = scenario.name) -> None:
-                progress(number, len(scenarios), f"scenarios; {name}: {count:,} schedules")
+                progress(number, len(scenarios), f"scenarios; {name}: {counted(count, 'schedule')}")
 
             found.append(await explore_one(scenario, service, on_run=on_run))
             end_if_interrupted()

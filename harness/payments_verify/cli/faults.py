@@ -33,6 +33,7 @@ from payments_verify.payments.faults.pool_probe import PoolProbe
 from payments_verify.systems import EXPLORING, gated, prepared_database
 from pgweave.gate import Fault
 from pgweave.verdict import worst
+from pgweave.visible import counted
 
 
 class FaultName(Enum):
@@ -142,7 +143,7 @@ def _show(found: Sequence[FaultReport | DisconnectReport], console: Console) -> 
     console.print(table)
     schedules, seconds = (sum(row[name] for row in rows) for name in ("schedules", "seconds"))
     names = {row["scenario"] for row in rows}
-    console.print(f"{len(names)} scenarios and commands, {schedules:,} schedules, {seconds:,.0f} s")
+    console.print(f"{len(names)} scenarios and commands, {counted(schedules, 'schedule')}, {seconds:,.0f} s")
     for row in rows:
         if row["problem"] is not None:
             console.print(f"\n[bold]{quoted(row['scenario'])}, {row['fault']}[/]: {row['verdict']}")

@@ -24,6 +24,7 @@ from payments_verify.nemesis.soak import soak as run_soak
 from payments_verify.nemesis.soak_report import SoakReport, histories, judge_rest, summed_up
 from payments_verify.nemesis.window import Pace, WindowReport
 from payments_verify.result import line_of
+from pgweave.visible import counted
 
 FOLDER = Path("build/soak")
 _PROBLEMS_SHOWN = 5
@@ -126,7 +127,9 @@ def _run(plan: SoakPlan, folder: Path) -> None:
                 done, total, unit = int(time.monotonic() - began), int(plan.seconds), "s"
             else:
                 done, total, unit = acknowledged, plan.captures, "captures"
-            progress(done, total, f"{unit}; window {report.number}: {struck}; {acknowledged:,} captures")
+            progress(
+                done, total, f"{unit}; window {report.number}: {struck}; {counted(acknowledged, 'capture')}"
+            )
 
         async def until_told_to_end() -> None:
             running = asyncio.ensure_future(run_soak(plan, folder, on_window))
@@ -189,10 +192,11 @@ def show_report(report: SoakReport, folder: Path, console: Console) -> None:
     for problem in report.problems[:_PROBLEMS_SHOWN]:
         print_text(console, f"\n{problem}")
     if len(report.problems) > _PROBLEMS_SHOWN:
-        console.print(f"\n... and {len(report.problems) - _PROBLEMS_SHOWN} more problems")
+        console.print(f"\n... and {counted(len(report.problems) - _PROBLEMS_SHOWN, 'more problem')}")
     seconds = "" if report.run is None else f" in {report.run.seconds:.0f} s, seed {report.run.seed}"
     console.print(
-        f"\n{report.windows:,} windows, {report.operations:,} operations, {report.acknowledged:,} captures "
+        f"\n{counted(report.windows, 'window')}, {counted(report.operations, 'operation')},"
+        f" {counted(report.acknowledged, 'capture')} "
         f"acknowledged, {report.lost} lost, {report.doubled} doubled{seconds}; histories: {quoted(folder)}"
     )
     console.print(verdict_text(report.verdict, line_of(report.verdict, report.reach)))

@@ -26,6 +26,7 @@ from payments_verify.model_checks.proved import Proved, told_before
 from payments_verify.model_checks.workers import Job
 from payments_verify.result import CheckResult, Progress, findings_kept, no_progress
 from pgweave.verdict import Verdict, worst
+from pgweave.visible import counted
 
 BRIDGE = "payments_verify.model_checks.equivalence_bridge"
 AGREEMENT = "_agreement"
@@ -82,7 +83,9 @@ class RuleFinding:
             ]
         if self.verdict == "no verdict":
             ended = self.problem or ("all paths followed" if self.exhausted else "not all paths followed")
-            lines.append(f"{self.rule}: not shown equal; diffbehavior: {ended}, {self.paths} paths")
+            lines.append(
+                f"{self.rule}: not shown equal; diffbehavior: {ended}, {counted(self.paths, 'path')}"
+            )
         return "\n".join([*lines, f"  the contract: {self.agreement.status}: {self.agreement.message}"])
 
 

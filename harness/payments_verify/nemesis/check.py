@@ -15,6 +15,7 @@ from payments_verify.nemesis.soak_report import SoakReport, judge_rest, summed_u
 from payments_verify.nemesis.window import Pace, WindowReport
 from payments_verify.result import CheckResult, Progress, no_progress
 from payments_verify.state_edges import edge_counts
+from pgweave.visible import counted
 
 _PACE = Pace(lead=0.4, apart=0.5, tail=0.4)
 
@@ -40,7 +41,7 @@ def soak_check(
         progress(
             int(time.monotonic() - began),
             int(seconds),
-            f"s; {report.number} windows, {acknowledged:,} captures",
+            f"s; {counted(report.number, 'window')}, {counted(acknowledged, 'capture')}",
         )
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

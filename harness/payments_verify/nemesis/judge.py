@@ -25,6 +25,7 @@ from pgweave.history.linearizability import check
 from pgweave.history.operations import HistoryError, Operation
 from pgweave.history.spec import SpecError
 from pgweave.verdict import Verdict
+from pgweave.visible import counted
 
 _BUDGET_S = 300.0
 
@@ -118,7 +119,7 @@ def _undecided(
     if troubles:
         return "a fault could not be injected as it should: " + "; ".join(troubles)
     unseen = set(_captured(operations)) - set(_stored(operations))
-    return f"the database was not asked about {len(unseen)} payments" if unseen else None
+    return f"the database was not asked about {counted(len(unseen), 'payment')}" if unseen else None
 
 
 def _count(operations: Sequence[Operation]) -> Judgement:

@@ -14,6 +14,7 @@ from payments_verify.report.attempt_svg import class_of, drawing
 from payments_verify.report.places import by_time
 from pgweave.history.attempt import Attempt, Candidate, letter, which_prefix, why_stuck
 from pgweave.timeline.markup import Element, data, tag
+from pgweave.visible import counted
 
 _LEGEND = {
     "placed": "has a place in the order",
@@ -59,13 +60,13 @@ def figure(attempt: Attempt) -> Element:
 
 def _summary(attempt: Attempt) -> str:
     before = f", the first {attempt.hidden} of which are not drawn" if attempt.hidden else ""
-    after = f" {attempt.later} later operations are not drawn." if attempt.later else ""
+    after = f" {counted(attempt.later, 'later operation')} are not drawn." if attempt.later else ""
     if attempt.is_linearizable:
         count = len(attempt.order) + attempt.hidden
-        return f"{attempt.label}: a linearization of {count} operations{before}.{after}"
+        return f"{attempt.label}: a linearization of {counted(count, 'operation')}{before}.{after}"
     prefix = which_prefix(is_longest=attempt.is_longest)
     return (
-        f"{attempt.label}: {prefix} has {len(attempt.order) + attempt.hidden} operations{before}; "
+        f"{attempt.label}: {prefix} has {counted(len(attempt.order) + attempt.hidden, 'operation')}{before}; "
         f"{attempt.explained} of {attempt.answered} answers are explained.{after}"
     )
 

@@ -11,6 +11,7 @@ from payments_verify.report.saved import Check, Saved
 from payments_verify.report.state_graph import Arrow, Box, draw_state_graph
 from payments_verify.state_edges import Edge, edges_of
 from pgweave.timeline.markup import Element, tag
+from pgweave.visible import counted
 
 
 def contracts(report: Saved) -> Element:
@@ -124,8 +125,8 @@ def _picture(states: Mapping[str, int], edges: Mapping[Edge, int]) -> Element:
 
 def _box(name: str, count: int, staying: Sequence[tuple[str, int]]) -> Box:
     total = sum(times for _, times in staying)
-    hint = f"{name}: {count:,} states; {total:,} answers change nothing:\n{_lines(staying)}"
-    return Box(_titled(name), (f"{count:,} states", f"{total:,} stay"), hint)
+    hint = f"{name}: {counted(count, 'state')}; {total:,} answers change nothing:\n{_lines(staying)}"
+    return Box(_titled(name), (counted(count, "state"), f"{total:,} stay"), hint)
 
 
 def _titled(state: str) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from pgweave.history.attempt import Attempt, Call, letter, which_prefix, why_stuck
 from pgweave.history.lanes import Bar, draw
+from pgweave.visible import counted
 
 _SHOWN = 8
 _STATE_WIDTH = 60
@@ -41,7 +42,12 @@ def _prefix_lines(attempt: Attempt) -> Iterator[str]:
     left_out = max(0, len(attempt.order) - _SHOWN)
     before = left_out + attempt.hidden
     rows = [
-        ("", "", f"{before} operations" if before else "initially", _short(attempt.moments[left_out].state))
+        (
+            "",
+            "",
+            counted(before, "operation") if before else "initially",
+            _short(attempt.moments[left_out].state),
+        )
     ]
     for number, moment in zip(attempt.order[left_out:], attempt.moments[left_out + 1 :], strict=True):
         call = attempt.calls[number]

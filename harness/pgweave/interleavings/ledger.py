@@ -18,6 +18,7 @@ from pgweave.interleavings.execution import (
 from pgweave.interleavings.report import NaiveCount, Report
 from pgweave.interleavings.strategy import Coverage, PlanRun, SchedulePlan, Strategy, perform
 from pgweave.interleavings.symmetry import Renaming, Symmetry
+from pgweave.visible import counted
 
 ATTEMPTS = 4
 """How often a plan is tried before it is given up: once, and three times again."""
@@ -216,7 +217,7 @@ def difference(
             if getattr(first, what) != getattr(second, what):
                 return f"step {index}: {what} was {getattr(first, what)!r} and then {getattr(second, what)!r}"
     if len(mine.steps) != len(theirs.steps):
-        return f"it took {len(mine.steps)} steps and then {len(theirs.steps)}"
+        return f"it took {counted(len(mine.steps), 'step')} and then {len(theirs.steps)}"
     if mine.complete and theirs.complete and result_key(mine.result) != result_key(theirs.result):
         return f"the result was {mine.result!r} and then {theirs.result!r}"
     return ""

@@ -14,6 +14,7 @@ from pgweave.interleavings.strategy import (
     described,
     perform,
 )
+from pgweave.visible import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,9 @@ class AtItsEnd:
 
         def go_on(situations: Sequence[Situation]) -> int | None:
             depth = len(situations) - 1
-            raise DivergenceError(f"the schedule ends after {depth} steps; {described(situations[-1])}")
+            raise DivergenceError(
+                f"the schedule ends after {counted(depth, 'step')}; {described(situations[-1])}"
+            )
 
         return go_on
 
@@ -49,7 +52,7 @@ class Replay:
         shape_of: Callable[[str], str] = str,
     ) -> None:
         if labels is not None and len(labels) != len(schedule):
-            raise ValueError(f"{len(labels)} labels for {len(schedule)} steps")
+            raise ValueError(f"{counted(len(labels), 'label')} for {counted(len(schedule), 'step')}")
         self._plan: SchedulePlan | None = SchedulePlan(tuple(schedule), AtItsEnd())
         self._labels = labels
         self._shape_of = shape_of
@@ -67,7 +70,7 @@ class Replay:
         """
         steps = run.execution.steps
         if len(steps) < len(plan.prefix):
-            raise DivergenceError(f"the run ended after {len(steps)} steps of {len(plan.prefix)}")
+            raise DivergenceError(f"the run ended after {counted(len(steps), 'step')} of {len(plan.prefix)}")
         for index, (step, label) in enumerate(zip(steps, self._labels or (), strict=False)):
             if self._shape_of(step.label) != self._shape_of(label):
                 raise DivergenceError(

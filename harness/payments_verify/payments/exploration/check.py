@@ -25,6 +25,7 @@ from payments_verify.state_edges import Edge, edge_counts
 from pgweave.drive.exploration import Effort, end_if_interrupted
 from pgweave.interleavings.source_dpor import SourceDPOR
 from pgweave.verdict import worst
+from pgweave.visible import counted
 
 
 def interleavings_check(
@@ -103,7 +104,7 @@ def _checked(
     def result() -> CheckResult:
         verdict = worst(each.verdict for each in found)
         return CheckResult(
-            name=f"every interleaving, {scenarios} scenarios: {name}",
+            name=f"every interleaving, {counted(scenarios, 'scenario')}: {name}",
             kind="interleavings",
             cases=sum(each.report.schedules for each in found),
             verdict=verdict,
@@ -164,7 +165,7 @@ async def _explore(
         for number, scenario in enumerate(scenarios):
 
             def on_run(count: int, number: int = number, name: str = scenario.name) -> None:
-                progress(number, len(scenarios), f"scenarios; {name}: {count:,} schedules")
+                progress(number, len(scenarios), f"scenarios; {name}: {counted(count, 'schedule')}")
 
             found.append(
                 await explore_scenario(

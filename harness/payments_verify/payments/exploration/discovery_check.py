@@ -12,6 +12,7 @@ from payments_verify.payments.service.under_test import ServiceUnderTest
 from payments_verify.result import Progress
 from pgweave.drive.exploration import Effort, end_if_interrupted
 from pgweave.verdict import EXIT_CODES, Verdict, worst
+from pgweave.visible import counted
 
 ExploreOne = Callable[..., Awaitable[ExploredScenario]]
 """Explores one scenario; see `explore_scenario`, with everything given but ``effort`` and ``on_run``."""
@@ -116,7 +117,7 @@ async def explore_discovered(
     for number, race in enumerate(result.discovery.races):
 
         def on_run(runs: int, number: int = number, name: str = race.scenario.name) -> None:
-            progress(number, len(result.discovery.races), f"races; {name}: {runs:,} schedules")
+            progress(number, len(result.discovery.races), f"races; {name}: {counted(runs, 'schedule')}")
 
         actors = len(race.scenario.actors)
         for_this = replace(effort, dry_run=actors > warmed)

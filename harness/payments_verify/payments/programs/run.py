@@ -23,6 +23,7 @@ from payments_verify.payments.programs.tally import NoMoreProgramsError, Tally
 from payments_verify.payments.service.under_test import ServiceUnderTest
 from payments_verify.payments.specification.oracle import MismatchError
 from payments_verify.result import Progress
+from pgweave.visible import counted
 
 
 def run_machine(
@@ -55,7 +56,9 @@ def run_machine(
     """
     tally = tally or Tally()
     if progress is not None:
-        tally.on_example = lambda: progress(tally.examples, examples, f"programs, {tally.steps:,} commands")
+        tally.on_example = lambda: progress(
+            tally.examples, examples, f"programs, {counted(tally.steps, 'command')}"
+        )
     attributes = {"system": system, "runner": runner, "tally": tally, "reuses_keys": reuses_keys}
     failure = _run_input_programs(type("Calls", (ComparedCalls,), attributes))
     if failure is None and tally.ended is None:

@@ -42,6 +42,7 @@ from payments_verify.result import Progress
 from pgweave.interleavings.execution import DivergenceError, Execution, SchedulingError
 from pgweave.interleavings.minimize import switches
 from pgweave.interleavings.segments import FollowSegments
+from pgweave.visible import counted
 
 _MOSTLY = st.sampled_from([True, True, True, False])
 _RACED_AMOUNTS = AMOUNTS | st.sampled_from([amount for amounts in ENDS.values() for amount in amounts])
@@ -245,7 +246,9 @@ def run_concurrent_machine(
     """
     tally = tally or RaceTally()
     if progress is not None:
-        tally.on_example = lambda: progress(tally.examples, examples, f"programs, {tally.races:,} races")
+        tally.on_example = lambda: progress(
+            tally.examples, examples, f"programs, {counted(tally.races, 'race')}"
+        )
     race_runner = RaceRunner(service)
     attributes = {
         "system": service,

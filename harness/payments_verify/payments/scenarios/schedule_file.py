@@ -11,6 +11,7 @@ from payments_verify.payments.scenarios.catalogue import NAMED, Scenario
 from payments_verify.payments.scenarios.discovered import scenario_named
 from pgweave.gate import Fault
 from pgweave.interleavings.execution import Execution
+from pgweave.visible import counted
 
 FORMAT_NAME = "payments-verify-schedule"
 FORMAT_VERSION = 1
@@ -140,4 +141,6 @@ def _require_runnable(path: Path, schedule: SavedSchedule) -> None:
     if not all(0 <= process < processes for process in schedule.schedule):
         raise ScheduleError(f"{path}: {schedule.scenario} has processes 0 to {processes - 1} and no others")
     if schedule.steps and len(schedule.steps) != len(schedule.schedule):
-        raise ScheduleError(f"{path}: {len(schedule.steps)} steps for a schedule of {len(schedule.schedule)}")
+        raise ScheduleError(
+            f"{path}: {counted(len(schedule.steps), 'step')} for a schedule of {len(schedule.schedule)}"
+        )

@@ -29,6 +29,7 @@ from pgweave.history.attempt import attempt_of
 from pgweave.history.explain import explain
 from pgweave.history.linearizability import check
 from pgweave.history.recorder import Recorder
+from pgweave.visible import counted
 
 _CHECK_BUDGET_S = 60.0
 _LIGHT_EVERY = 3
@@ -70,7 +71,7 @@ async def stress(
         report.rounds += 1
         report.seconds = time.perf_counter() - started
         if progress is not None:
-            progress(report.rounds, rounds, f"rounds, {report.operations:,} operations")
+            progress(report.rounds, rounds, f"rounds, {counted(report.operations, 'operation')}")
         if report.violation is not None or report.ended:
             break
     return report
