@@ -186,7 +186,7 @@ def test_a_step_that_was_another_is_no_success(tmp_path: Path) -> None:
         ({"scenario": "none-such"}, "no scenario is named 'none-such'"),
         ({"schedule": [0, 2]}, "has processes 0 to 1"),
         ({"schedule": "010"}, "not a valid schedule"),
-        ({"steps": [{"process": 0, "label": "BEGIN"}]}, "1 steps for a schedule of 13"),
+        ({"steps": [{"process": 0, "label": "BEGIN"}]}, "1 step for a schedule of 13"),
         ({"more": 1}, "not a valid schedule"),
     ],
 )

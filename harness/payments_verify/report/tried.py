@@ -12,6 +12,7 @@ from payments_verify.report import parts
 from payments_verify.report.saved import Check, Saved
 from payments_verify.state_edges import Edge, edges_of
 from pgweave.timeline.markup import Content, Element, tag
+from pgweave.visible import counted
 
 _WIDEST_LOG = 9.0
 
@@ -29,8 +30,8 @@ def _explored(check: Check) -> Iterator[Element]:
     whole = sum(bool(each["complete"]) for each in scenarios)
     yield tag("h3", check.name)
     yield parts.note(
-        f"{whole} of {len(scenarios)} scenarios are complete: one run of each class of schedules that differ"
-        f" only in the order of independent steps, {check.cases:,} runs in all."
+        f"{whole} of {counted(len(scenarios), 'scenario')} complete: one run of each class of schedules that"
+        f" differ only in the order of independent steps, {check.cases:,} runs in all."
     )
     rows = [
         (

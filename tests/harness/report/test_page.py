@@ -73,7 +73,7 @@ def test_a_green_one_says_so() -> None:
         "I1 a rule that is confirmed",
         "8,949",
         "capture: captured ×192",
-        "1 of 1 scenarios are complete",
+        "1 of 1 scenario complete",
         "54 ≈ 12,000",
         "÷ 227.0",
         "bounded model 5 of 5 5,306",

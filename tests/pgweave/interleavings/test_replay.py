@@ -62,5 +62,5 @@ def test_a_step_with_another_label_is_a_divergence() -> None:
 
 
 def test_labels_are_as_many_as_steps() -> None:
-    with pytest.raises(ValueError, match="1 labels for 2 steps"):
+    with pytest.raises(ValueError, match="1 label for 2 steps"):
         Replay((0, 1), ["one"])
