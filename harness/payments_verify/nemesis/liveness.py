@@ -47,8 +47,16 @@ async def _process(http: Http) -> str | None:
         await asyncio.sleep(_BEAT_S)
     if stopped := _STOPPED.findall(now):
         return f"liveness: a process says that it does not run any more: {', '.join(stopped)}"
-    ready = await http.request("GET", "/readyz", headers={}, json=None)
-    return None if ready.status_code == 200 else f"liveness: a process is not ready: {ready.text}"
+    return await _unready(http, deadline)
+
+
+async def _unready(http: Http, deadline: float) -> str | None:
+    """See that a process is ready. Its connection for that may be dead, and it learns so as it is asked."""
+    while (ready := await http.request("GET", "/readyz", headers={}, json=None)).status_code != 200:
+        if asyncio.get_running_loop().time() > deadline:
+            return f"liveness: a process has not been ready for {EXPIRY_LIMIT_S:g} s: {ready.text}"
+        await asyncio.sleep(_BEAT_S)
+    return None
 
 
 async def _metrics(http: Http) -> str:

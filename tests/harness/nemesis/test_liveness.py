@@ -7,6 +7,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import count
+from math import inf
 from pathlib import Path
 from typing import Any, cast
 
@@ -36,13 +37,13 @@ class Cluster:
             yield connection
 
 
-def service(*, sweeps: bool = True, stopped: str = "", ready: int = 200) -> httpx.MockTransport:
-    """A process that says this of itself."""
-    swept = count(1)
+def service(*, sweeps: bool = True, stopped: str = "", unready: float = 0) -> httpx.MockTransport:
+    """A process that says this of itself; so often that it is not ready."""
+    swept, asked = count(1), count()
 
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/readyz":
-            return httpx.Response(ready, text="why not")
+            return httpx.Response(503 if next(asked) < unready else 200, text="why not")
         tasks = "".join(
             f'payments_background_task_running{{task="{task}"}} {float(task != stopped)}\n'
             for task in ("pool", "sweeper")
@@ -66,8 +67,10 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(liveness, "EXPIRY_LIMIT_S", 0.3)
 
 
-def test_all_goes_on(database: Database) -> None:
-    assert found(database.dsn, service()) == []
+@pytest.mark.parametrize("unready", [0, 1])
+def test_all_goes_on(database: Database, unready: int) -> None:
+    """Also where a process learns that its connection is dead when it is asked whether it is ready."""
+    assert found(database.dsn, service(unready=unready)) == []
 
 
 @pytest.mark.parametrize(
@@ -75,7 +78,7 @@ def test_all_goes_on(database: Database) -> None:
     [
         (service(sweeps=False), "has not swept"),
         (service(stopped="sweeper"), "does not run any more: sweeper"),
-        (service(ready=503), "is not ready: why not"),
+        (service(unready=inf), "has not been ready for 0.3 s: why not"),
     ],
     ids=["no sweep", "a task has ended", "not ready"],
 )
