@@ -21,6 +21,7 @@ from payments_core.entrypoints.settings import Settings
 
 FACTORY = "payments_core.entrypoints.wiring:app_from_environment"
 _SHUTDOWN_LIMIT_S = 10
+_SILENT_WORKER_LIMIT_S = 60  # one that still imports is silent, too: given up for that, it never starts
 _UNSENT_BYTES = 64 * 1024
 _BACKLOG = 4096  # what Linux allows, unless it is told otherwise
 _SILENT_LIMIT_S = 10
@@ -100,6 +101,7 @@ def serve(
         ws="none",
         backlog=_BACKLOG,
         timeout_graceful_shutdown=_SHUTDOWN_LIMIT_S,
+        timeout_worker_healthcheck=_SILENT_WORKER_LIMIT_S,
         server_header=False,
         proxy_headers=False,  # nobody asks who the client is
         callback_notify=_Announcement([_url(each) for each in listeners]),

@@ -124,6 +124,17 @@ def test_several_workers(shared_database: Database, tmp_path: Path) -> None:
         httpx.get(server.url, timeout=1)
 
 
+@pytest.mark.long
+def test_a_worker_that_takes_long_to_start_is_waited_for(shared_database: Database, tmp_path: Path) -> None:
+    """The machine may be busy: what is imported in a second elsewhere takes ten there."""
+    slow = "import sys, time\nif '--multiprocessing-fork' in sys.argv: time.sleep(8)\n"
+    (tmp_path / "sitecustomize.py").write_text(slow)
+    settings = {"DATABASE_URL": shared_database.app_dsn, "PYTHONPATH": str(tmp_path)}
+    with serving(tmp_path, ["--workers", "2"], **settings) as server:
+        create(server.url)
+        assert "died" not in server.printed
+
+
 def test_the_settings_of_the_environment(shared_database: Database, tmp_path: Path) -> None:
     settings = {"DATABASE_URL": shared_database.app_dsn, "PAYMENTS_HOST": "::1", "PAYMENTS_PORT": "1"}
     with serving(tmp_path, **settings) as server:
