@@ -14,24 +14,21 @@ class JoiningTransport:
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
+        self.is_closing = transport.is_closing
         self._head = b""
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the transport's
         return getattr(self._transport, name)
 
-    def is_closing(self) -> bool:
-        """Whether it is closed, or about to be."""
-        return self._transport.is_closing()
-
     def write(self, data: bytes) -> None:
         """Write, or keep for the next write or `flush`."""
-        if not self._head and data.startswith(_HEAD) and not data.startswith(_INTERIM):
+        head, self._head = self._head, b""
+        if head and data:  # a body that is the same for everybody stays one, however many do not read it
+            self._transport.writelines([head, data])
+        elif not head and data.startswith(_HEAD) and not data.startswith(_INTERIM):
             self._head = data
-            return
-        # A body that is the same for everybody stays one, however many do not read it. An empty part is none:
-        # since Python 3.12 asyncio keeps it for good, and never closes the connection.
-        self._transport.writelines([part for part in (self._head, data) if part])
-        self._head = b""
+        elif head or data:  # since Python 3.12 asyncio keeps an empty part, and never closes the connection
+            self._transport.write(head or data)
 
     def flush(self) -> None:
         """Write the head that is kept."""

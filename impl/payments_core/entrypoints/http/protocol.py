@@ -91,7 +91,8 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         if self.transport.is_closing():
             return
-        self._expect_the_rest()
+        if self._message_bytes > 0 and self._arrival is None:  # the rest of it is to come
+            self._expect_within(_HEAD_LIMIT_S if self._in_head else _BODY_LIMIT_S)
         if self._in_head and self._message_bytes > MAX_HEAD_BYTES + _SLACK:
             self._refuse(_TOO_LARGE, "head_too_large")
         elif self._message_bytes > _MAX_MESSAGE_BYTES:
@@ -177,7 +178,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._begin_next()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # noqa: ANN401 - the base class's
-        if self.flow.write_paused or _is_to_come(cycle):
+        is_to_come = cycle.more_body and len(cycle.body) <= BODY_LIMIT  # as much as is needed to refuse it
+        if is_to_come or self.flow.write_paused:
             if cycle.waiting_for_100_continue and not self.flow.write_paused:
                 # Of who is told it is known that the body comes, whatever the answer will be.
                 cycle.waiting_for_100_continue = False
@@ -251,12 +253,6 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.write(_NO_ROOM)
         self.transport.close()
 
-    def _expect_the_rest(self) -> None:
-        """Set a time limit for the rest of a request that has come in part."""
-        if self._message_bytes == 0 or self._arrival is not None:
-            return
-        self._expect_within(_HEAD_LIMIT_S if self._in_head else _BODY_LIMIT_S)
-
     def _expect_within(self, seconds: float) -> None:
         self._arrival = self.loop.call_later(seconds, self._too_late)
 
@@ -273,11 +269,6 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(_TOO_LATE, "request_timeout")
         elif not self._close_after_whole_requests():
             self.transport.close()
-
-
-def _is_to_come(cycle: RequestResponseCycle) -> bool:
-    """Whether there is more of a request than has come, or is needed to refuse it."""
-    return cycle.more_body and len(cycle.body) <= BODY_LIMIT
 
 
 _NO_HTTP = problems.on_the_wire(

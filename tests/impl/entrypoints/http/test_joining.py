@@ -17,6 +17,9 @@ class Recorded(asyncio.Transport):
         super().__init__()
         self.written: list[list[bytes]] = []
 
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written.append([bytes(data)])
+
     def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
         self.written.append([bytes(each) for each in list_of_data])
 
