@@ -1,4 +1,4 @@
-"""What each piece of our own saves a capture, beside what a library has in its place.
+"""What each piece of our own saves a capture, beside what a library has in its place; or a whole version.
 
 `python -m lab.bench.bench_pieces`: µs of processor time of the service's process, in rounds by turns.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from statistics import median
 from typing import Annotated
@@ -19,11 +20,13 @@ from rich.table import Table
 import payments_core
 from lab.bench.doors import captures
 from lab.bench.doors.captures import WARM_UP, OwnPiece
+from lab.bench.doors.versions import Version
 from lab.bench.service.database import Database
 from payments_core.infrastructure.postgres.migrate import migrate
-from payments_verify.cli.running import progress_bar
+from payments_verify.cli.running import Report, progress_bar
 from pgweave.embedded import temporary_postgres
 
+_ROOT = Path(__file__).parents[2]
 Pairs = list[tuple[float, float]]
 """The µs of a capture as it is and without a piece, of each round."""
 
@@ -55,6 +58,33 @@ def measured(pieces: Sequence[OwnPiece], rounds: int, count: int) -> list[Pairs]
     return found
 
 
+def against(folder: Path, rounds: int, count: int) -> Pairs:
+    """What a capture costs by HTTP as it is, and in another version, each in its turn of every round."""
+    with temporary_postgres() as server, captures.quiet(), progress_bar("bench") as progress:
+        versions = []
+        for name, each in (("ours", _ROOT), ("other", folder)):
+            database = Database(server.create_database(name))
+            migrate(database.dsn)
+            database.add_authorized(0, WARM_UP + rounds * count)
+            versions.append(Version(each, database.dsn))
+        return uvloop.run(_in_turns(versions, rounds, count, progress))
+
+
+async def _in_turns(versions: Sequence[Version], rounds: int, count: int, progress: Report) -> Pairs:
+    found: Pairs = []
+    async with AsyncExitStack() as stack:
+        for each in versions:
+            each.connect(await stack.enter_async_context(captures.Lifespan(each.app)))
+            await each.microseconds(WARM_UP)
+        ours, other = versions
+        for number in range(rounds):
+            progress(number, rounds, "turns")
+            first = await ours.microseconds(count) if number % 2 else None
+            theirs = await other.microseconds(count)
+            found.append((await ours.microseconds(count) if first is None else first, theirs))
+    return found
+
+
 def saved(pairs: Pairs) -> tuple[float, str]:
     """What a piece saves, in µs, and the ratio without it to with it, with its range: of rounds, by turns."""
     ratios = sorted(without / ours for ours, without in pairs)
@@ -71,8 +101,22 @@ def lines(piece: OwnPiece) -> int:
 def main(
     rounds: Annotated[int, typer.Option(min=1, help="How often each is measured, by turns.")] = 9,
     count: Annotated[int, typer.Option(min=1, help="Captures a turn.")] = 1_000,
+    earlier: Annotated[
+        Path | None,
+        typer.Option("--against", help="Only this: another checkout of the service, beside this one."),
+    ] = None,
 ) -> None:
     """Print what each saves."""
+    if earlier is not None:
+        pairs = against(earlier.absolute(), rounds, count)
+        ratios = sorted(ours / other for ours, other in pairs)
+        ours, other = (median(each) for each in zip(*pairs, strict=True))
+        quarter = len(ratios) // 4
+        print(  # noqa: T201 - a program's output
+            f"{ours:.0f} µs a capture, {other:.0f} in the other version: {median(ratios):.3f} times as much, "
+            f"{ratios[quarter]:.2f} to {ratios[-1 - quarter]:.2f} in half of {rounds} rounds of {count}"
+        )
+        return
     pieces = list(captures.pieces())
     table = Table("piece", "in its place", "lines", "with, µs", "saves, µs", "ratio")
     for column in table.columns[2:]:

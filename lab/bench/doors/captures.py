@@ -84,7 +84,7 @@ async def microseconds(dsn: str, first: int, count: int) -> float:
     """
     made = wiring.postgres_app(Settings(database_url=dsn, pool_max=CLIENTS, pool_min=CLIENTS))
     numbers = iter(range(first, first + WARM_UP + count))
-    async with _Lifespan(made):
+    async with Lifespan(made):
         await _capture(made, numbers, WARM_UP)
         gc.collect()
         began = time.process_time()
@@ -157,18 +157,20 @@ def _scope(path: str) -> Scope:
     }
 
 
-class _Lifespan:
-    """The application's process, from its beginning to its end."""
+class Lifespan:
+    """The application's process, from its beginning to its end; the block gets the process's state."""
 
     def __init__(self, made: ASGIApp) -> None:
         self._made = made
         self._asked: asyncio.Queue[Message] = asyncio.Queue()
         self._told: asyncio.Queue[Message] = asyncio.Queue()
 
-    async def __aenter__(self) -> None:
-        scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
+    async def __aenter__(self) -> dict[str, Any]:
+        state: dict[str, Any] = {}
+        scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": state}
         self._task = asyncio.ensure_future(self._made(scope, self._asked.get, self._told.put))
         await self._tell("startup")
+        return state
 
     async def __aexit__(self, *_error: object) -> None:
         await self._tell("shutdown")

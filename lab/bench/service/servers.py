@@ -26,7 +26,7 @@ SESSIONS = 10
 
 _START_LIMIT_S = 60.0
 _STOP_LIMIT_S = 30.0
-TOKEN, _DIGEST = tokens.make()
+TOKEN, DIGEST = tokens.make()
 
 
 class ServerError(RuntimeError):
@@ -106,7 +106,7 @@ def serving(
     """
     port = free_port()
     settings = {k: v for k, v in os.environ.items() if not k.startswith(("PAYMENTS_", "PG"))}
-    settings |= {"DATABASE_URL": dsn, "PAYMENTS_TOKENS": _DIGEST, **variables}
+    settings |= {"DATABASE_URL": dsn, "PAYMENTS_TOKENS": DIGEST, **variables}
     limit = [] if files is None else ["prlimit", f"--nofile={files}"]
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(

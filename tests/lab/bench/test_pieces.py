@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import uvloop
 
-from lab.bench.bench_pieces import lines, saved
+from lab.bench.bench_pieces import against, lines, saved
 from lab.bench.doors import captures
 from lab.bench.doors.captures import WARM_UP, OwnPiece
 from lab.bench.service.database import Database as Payments
@@ -24,3 +26,9 @@ def test_payments_are_captured_without_it(piece: OwnPiece, database: Database) -
 
 def test_what_costs_more_without_it_saves_that() -> None:
     assert saved([(100.0, 150.0), (200.0, 240.0), (100.0, 100.0)]) == (40.0, "1.20 (1.00 to 1.50)")
+
+
+def test_two_versions_capture_in_turns() -> None:
+    pairs = against(Path(__file__).parents[3], rounds=2, count=10)
+    assert len(pairs) == 2
+    assert all(ours > 0 and other > 0 for ours, other in pairs)
