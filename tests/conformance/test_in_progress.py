@@ -88,6 +88,43 @@ def test_after_a_fault_a_key_that_stays_in_progress_is_found(
         assert "no other request with its key was in flight" in found.violation.explanation
 
 
+@pytest.mark.parametrize(
+    ("bug", "lease", "told"),
+    [
+        ("lost", 30, None),
+        ("lost", 61, "no other request with its key was in flight"),
+        ("stays", 30, None),
+    ],
+)
+def test_a_key_may_stay_in_progress_until_its_lease_ends(
+    bug: str, lease: int, told: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_bug(monkeypatch, bug)
+    monkeypatch.setenv("LEASE", str(lease))
+    binding = parse(f"{(BUSY / 'binding.toml').read_text()}\n[in_progress]\nlease = 60\n", "mine.toml")
+
+    async def main() -> FaultReport:
+        async with started_service(COMMAND, binding, new, behind_gate=True) as gated:
+            return await explore_fault(ONE_CAPTURE, Fault.CUT_BEFORE, gated)
+
+    with empty_databases(chosen_bin_dir()) as new:
+        found = asyncio.run(main())
+    assert found.verdict == ("holds" if told is None else "violated"), found
+    if told is not None:
+        assert found.violation is not None
+        assert told in found.violation.explanation
+
+
+@pytest.mark.parametrize("lease", ["0", "4000"])
+def test_a_lease_has_a_length_and_an_answer(lease: str) -> None:
+    text = (BUSY / "binding.toml").read_text()
+    with pytest.raises(BindingFileError, match=r"in_progress\.lease: is no number of seconds"):
+        parse(f"{text}\n[in_progress]\nlease = {lease}\n", "mine.toml")
+    without = text.replace('outcome = "in_progress"', 'outcome = "already_captured"')
+    with pytest.raises(BindingFileError, match=r"in_progress\.lease: belongs to an answer"):
+        parse(f"{without}\n[in_progress]\nlease = 60\n", "mine.toml")
+
+
 def test_clients_that_race_for_real_ask_again_once_nothing_is_in_flight(tmp_path: Path) -> None:
     async def main() -> StressReport:
         async with started_service(COMMAND, load(BUSY / "binding.toml"), new) as service:

@@ -3,7 +3,7 @@
 A lock says so that the capture's transaction holds: it is gone when that ends, however it ends. With `BUG` a
 mark says so, a row that is committed before the capture begins, as many libraries have it. With `lost` a
 capture that fails with an error leaves it; with `stays` also one that is refused; with `charges` a capture
-that is told to ask again takes the money all the same.
+that is told to ask again takes the money all the same. With `LEASE` a mark counts for so many seconds only.
 """
 
 from __future__ import annotations
@@ -28,16 +28,22 @@ _spec.loader.exec_module(charges)
 
 Connection = AsyncConnection[DictRow]
 BUG = os.environ.get("BUG")
+LEASE = os.environ.get("LEASE", "1000000")
 UNDER_WAY = """;
     CREATE TABLE IF NOT EXISTS under_way (
         charge_id uuid NOT NULL,
         token     text NOT NULL,
+        until     timestamptz NOT NULL,
         PRIMARY KEY (charge_id, token)
     )
 """
 vars(charges)["SCHEMA"] += UNDER_WAY
 LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0)) AS taken"
-MARK = "INSERT INTO under_way VALUES (%s, %s) ON CONFLICT DO NOTHING RETURNING token"
+MARK = f"""
+    INSERT INTO under_way VALUES (%s, %s, clock_timestamp() + interval '{LEASE} s')
+    ON CONFLICT (charge_id, token) DO UPDATE SET until = EXCLUDED.until
+    WHERE under_way.until <= clock_timestamp() RETURNING token
+"""
 REMOVE = "DELETE FROM under_way WHERE charge_id = %s AND token = %s"
 capture_alone = charges.capture
 

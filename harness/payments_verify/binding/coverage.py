@@ -65,6 +65,7 @@ def traits_of(binding: Binding, *, moves_clock: bool) -> Traits:
         malformed_uses_key=binding.limits.malformed_uses_key,
         until=None if binding.clock.until is None else read_rfc3339(binding.clock.until),
         resolution=MICROSECONDS[binding.clock.resolution],
+        lease=0 if binding.in_progress is None else round(binding.in_progress.lease * _SECOND),
         keys_of_account=binding.keys.scope == "account",
         creates_authorized=binding.commands["create"].authorizes,
         fails_pending=fail is not None and fail.from_pending,

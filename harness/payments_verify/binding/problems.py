@@ -9,8 +9,6 @@ from typing import Any, TypeAlias
 from payments_verify.binding.limits import limit_problems
 from payments_verify.binding.sections import (
     FAIL_REASONS,
-    FORM_PARTS,
-    PLACEHOLDERS,
     AnswerSection,
     AttemptsView,
     Binding,
@@ -33,6 +31,18 @@ from payments_verify.payments.observed.observations import (
 
 FORMAT_NAME = "payments-verify-binding"
 FORMAT_VERSION = 1
+
+_PLACEHOLDERS: Mapping[str, frozenset[str]] = {
+    "create": frozenset({"payment", "amount", "window"}),
+    "authorize": frozenset({"payment", "window"}),
+    "capture": frozenset({"payment", "key", "amount"}),
+    "fail": frozenset({"payment", "reason"}),
+    "read": frozenset({"payment"}),
+    "attempts": frozenset({"payment"}),
+}
+
+_FORM_PARTS = frozenset({"uuid", "hex", "number"})
+"""The placeholders of ids and keys of a form."""
 
 _REQUIRED = ("create", "capture", "read")
 _SUCCESS = {
@@ -67,8 +77,8 @@ def problems_of(binding: Binding) -> Problems:
         if f not in binding.commands:
             yield f"commands.{f}", "is missing; without it nothing can be checked"
     for f, command in binding.commands.items():
-        if f not in PLACEHOLDERS:
-            yield f"commands.{f}", f"is no command; there are {', '.join(PLACEHOLDERS)}"
+        if f not in _PLACEHOLDERS:
+            yield f"commands.{f}", f"is no command; there are {', '.join(_PLACEHOLDERS)}"
         else:
             yield from _command_problems(f, command, _saved(binding, f))
     yield from _answer_problems("answers", binding.answers)
@@ -94,6 +104,7 @@ def _view_problems(binding: Binding) -> Problems:
     if not binding.commands["read"].shows_payment:
         yield "commands.read.shows_payment", "must be true: what is stored is seen by reading"
     yield from _form_problems(binding)
+    yield from _lease_problems(binding)
     yield from limit_problems(binding)
     if binding.ids.chosen_by == "service" and binding.commands["create"].id is None:
         yield "commands.create.id", "is missing: where the service chooses ids, the answer has it there"
@@ -107,15 +118,24 @@ def _view_problems(binding: Binding) -> Problems:
         yield from _unknown_placeholders(f"service.environment.{name}", template, DATABASE_PARTS)
 
 
+def _lease_problems(binding: Binding) -> Problems:
+    if binding.in_progress is None:
+        return
+    if not 0 < binding.in_progress.lease <= _LONGEST_SWEEP_S:
+        yield "in_progress.lease", f"is no number of seconds up to {_LONGEST_SWEEP_S}"
+    if IN_PROGRESS not in binding.outcomes_of("capture"):
+        yield "in_progress.lease", f"belongs to an answer with the outcome {IN_PROGRESS!r}"
+
+
 def _form_problems(binding: Binding) -> Problems:
     """What is wrong with how ids, keys and repeated answers look."""
     flag = binding.capture.replayed
     if flag is not None and (flag.header is None) == (flag.member is None):
         yield "capture.replayed", "needs one of header and member"
     for name, form in (("ids", binding.ids.form), ("keys", binding.keys.form)):
-        yield from _unknown_placeholders(f"{name}.form", form or "", FORM_PARTS)
+        yield from _unknown_placeholders(f"{name}.form", form or "", _FORM_PARTS)
         if form is not None and "{" not in form:
-            yield f"{name}.form", f"must have one of {', '.join(sorted(FORM_PARTS))}: each is another one"
+            yield f"{name}.form", f"must have one of {', '.join(sorted(_FORM_PARTS))}: each is another one"
     if binding.ids.form is not None and binding.ids.kind == "uuid":
         yield "ids.form", "belongs to ids.kind = 'integer' or 'text'"
 
@@ -124,7 +144,7 @@ def _paging_problems(view: AttemptsView) -> Problems:
     if (view.next is None) != (view.next_request is None):
         yield "attempts.next_request", "and attempts.next belong together: have both, or neither"
     elif view.next_request is not None:
-        known = PLACEHOLDERS["attempts"] | {"next"}
+        known = _PLACEHOLDERS["attempts"] | {"next"}
         yield from _request_problems("attempts.next_request", view.next_request, known)
         if "{next}" not in view.next_request:
             yield "attempts.next_request", "must have {next}, where the place of the next page goes"
@@ -176,7 +196,7 @@ def _end_of_time_problems(binding: Binding) -> Problems:
 
 def _saved(binding: Binding, f: str) -> frozenset[str]:
     """The placeholders of a command: its own, and what was noted before it."""
-    return PLACEHOLDERS[f].union(*(each.save for each in binding.setup))
+    return _PLACEHOLDERS[f].union(*(each.save for each in binding.setup))
 
 
 def _saved_at_first(binding: Binding) -> frozenset[str]:
@@ -189,7 +209,7 @@ def _set_up_problems(steps: list[SetUp]) -> Problems:
     for number, step in enumerate(steps):
         yield from _placeholder_problems(f"setup[{number}]", step, known)
         known |= step.save.keys()
-        for name in sorted(step.save.keys() & frozenset().union(*PLACEHOLDERS.values())):
+        for name in sorted(step.save.keys() & frozenset().union(*_PLACEHOLDERS.values())):
             yield f"setup[{number}].save.{name}", "is the name of what commands have themselves"
 
 

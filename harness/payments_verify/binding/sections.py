@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -15,18 +14,6 @@ from payments_verify.payments.observed.traits import MALFORMED_AMOUNTS
 
 FAIL_REASONS = ("declined", "voided")
 """The reasons for which a client can fail a payment."""
-
-PLACEHOLDERS: Mapping[str, frozenset[str]] = {
-    "create": frozenset({"payment", "amount", "window"}),
-    "authorize": frozenset({"payment", "window"}),
-    "capture": frozenset({"payment", "key", "amount"}),
-    "fail": frozenset({"payment", "reason"}),
-    "read": frozenset({"payment"}),
-    "attempts": frozenset({"payment"}),
-}
-
-FORM_PARTS = frozenset({"uuid", "hex", "number"})
-"""The placeholders of ids and keys of a form."""
 
 Scalar = str | int | bool | float
 
@@ -116,6 +103,12 @@ class Keys(_Section, frozen=True, kw_only=True):
     scope: Literal["payment", "account"] = "payment"
     form: str | None = None
     length: int | None = None
+
+
+class InProgress(_Section, frozen=True, kw_only=True):
+    """For how many seconds a request that failed may leave its key in progress."""
+
+    lease: float
 
 
 class Values(_Section, frozen=True, kw_only=True):
@@ -255,6 +248,7 @@ class Binding(_Section, frozen=True, kw_only=True):
     ids: Ids = Ids()
     keys: Keys = Keys()
     values: Values = Values()
+    in_progress: InProgress | None = None
     setup: list[SetUp] = []
     limits: Limits = Limits()
     commands: dict[str, CommandBinding]

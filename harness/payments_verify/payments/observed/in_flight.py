@@ -47,14 +47,16 @@ def contended_in_history(operations: Iterable[Operation]) -> frozenset[int]:
     )
 
 
-def contended_in_race(operations: Sequence[ScheduledOperation]) -> frozenset[int]:
+def contended_in_race(operations: Sequence[ScheduledOperation], *, has_lease: bool = False) -> frozenset[int]:
     """The same for the operations of a race, by their indices, as they were sent and answered in the run.
+
+    With a lease a request that failed counts as in flight from then on: the lease ends after the race.
 
     A service may know from its memory what is in flight. So another request counts from when it was sent,
     even if its first statement came later; the one that is told so counts from its own first statement.
     """
     told = [number for number, each in enumerate(operations) if is_in_progress(each.result)]
-    flights = list(_flights(operations)) if told else []
+    flights = list(_flights(operations, has_lease=has_lease)) if told else []
 
     def overlaps(one: int, other: int) -> bool:
         sent, ended = flights[one]
@@ -78,11 +80,22 @@ def goes_on(operations: Iterable[ScheduledOperation], asked: Invocation) -> bool
     )
 
 
-def _flights(operations: Sequence[ScheduledOperation]) -> Iterator[tuple[float, float]]:
+def has_failed(operations: Iterable[ScheduledOperation], asked: Invocation) -> bool:
+    """Whether a request with the same key got no definite answer: it may have left its key in progress."""
+    return any(
+        each.value.f == "capture"
+        and _key(each.value.value) == _key(asked.value)
+        and (each.result is None or each.result.kind == "unknown")
+        for each in operations
+    )
+
+
+def _flights(operations: Sequence[ScheduledOperation], *, has_lease: bool) -> Iterator[tuple[float, float]]:
     """The steps during which each operation was sent, and answered."""
     sent: dict[int, int] = {}
     for each in operations:
-        ended = each.answered if each.answered is not None and _is_over(each.result) else _FOR_EVER
+        is_over = _is_over(each.result) and not (has_lease and each.result.kind == "unknown")
+        ended = each.answered if each.answered is not None and is_over else _FOR_EVER
         yield sent.get(each.process, -1), ended
         sent[each.process] = each.answered or 0
 

@@ -55,6 +55,7 @@ class Traits:
         malformed_uses_key: whether a malformed capture leaves its answer under its key.
         resolution: the shortest time that it tells from none, in µs; its clock is set to multiples of that.
         until: where the instants end that it can hold, in µs; ``None`` if they do not.
+        lease: for how long a request that failed may leave its key in progress, in µs.
         keys_of_account: whether a key that one payment has used is another request for all others.
         creates_authorized: whether a creation authorizes, too; then there is no other way to.
         fails_pending: whether a payment can be failed before it is authorized.
@@ -89,6 +90,7 @@ class Traits:
     malformed_uses_key: bool = False
     resolution: int = 1
     until: int | None = None
+    lease: int = 0
     keys_of_account: bool = False
     creates_authorized: bool = False
     fails_pending: bool = False

@@ -6,6 +6,7 @@ step at a time; then each payment is looked at.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
@@ -13,7 +14,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from payments_model import Pending, Record
-from payments_verify.payments.observed.in_flight import asked_again
+from payments_verify.payments.observed.in_flight import asked_again, has_failed
 from payments_verify.payments.observed.observations import Invocation, Observation
 from payments_verify.payments.races import serving_again
 from payments_verify.payments.races.actors import RacedPayments, body_of, send
@@ -24,11 +25,12 @@ from payments_verify.payments.scenarios.catalogue import WINDOW, Actor, Client, 
 from payments_verify.payments.service.under_test import NO_ANSWER, ServiceUnderTest
 from pgweave.drive.domain import Facts, World
 from pgweave.interleavings.execution import DivergenceError, SchedulingError
-from pgweave.scheduler import Limits, Run
+from pgweave.scheduler import Limits, Run, ScheduledOperation
 
 _PATIENCE = 4
 """How often a client sends a command until it has a definite answer, where a fault is injected."""
 _QUICK_STALL = 100
+_SECOND = 1_000_000
 _FEWEST_DIGITS = 9
 """Of an id that is a number, and is none that stands for something else in a statement."""
 
@@ -91,10 +93,19 @@ class RaceDomain:
             operations = tuple(operation for process in run.processes for operation in process.operations)
             again = asked_again((each.value, each.result) for each in operations)
             looks = [(f, payment) for payment in payments.payments for f in self._service.traits.looks]
-            after = [await self._again(each, hurt=hurt) for each in again]
+            after = await self._let_lease_end(payments, operations, again)
+            after += [await self._again(each, hurt=hurt) for each in again]
             after += [await self._look(f, payment, hurt=hurt) for f, payment in looks]
             is_usable = not run.strays
-            return RaceResult(payments.payments, tuple(before), operations, tuple(after), payments.now, left)
+            return RaceResult(
+                payments.payments,
+                tuple(before),
+                operations,
+                tuple(after),
+                payments.now,
+                left,
+                has_lease=self._service.traits.lease > 0,
+            )
 
         bodies = [(actor.name, body_of(actor, self._service, payments)) for actor in self._racing]
         try:
@@ -183,6 +194,20 @@ class RaceDomain:
         if payments.now != self._clock:
             await self._service.set_clock(payments.now)
         return Exchange(Invocation("clock", {"now": payments.now}), Observation("ok", {}))
+
+    async def _let_lease_end(
+        self, payments: RacedPayments, operations: Sequence[ScheduledOperation], again: Sequence[Invocation]
+    ) -> list[Exchange]:
+        """Wait until no request that failed may hold a key; by the clock that is moved, or for real."""
+        traits = self._service.traits
+        if not traits.lease or not any(has_failed(operations, each) for each in again):
+            return []
+        if not traits.moves_clock:
+            await asyncio.sleep(traits.lease / _SECOND)
+            return []
+        payments.now += traits.lease
+        await self._service.set_clock(payments.now)
+        return [Exchange(Invocation("clock", {"now": payments.now}), Observation("ok", {}))]
 
     async def _again(self, asked: Invocation, *, hurt: bool) -> Exchange:
         """Ask again what was answered "in progress", now that nothing is in flight."""

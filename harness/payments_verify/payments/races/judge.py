@@ -125,7 +125,7 @@ class Judge:
 def _seen(raced: RaceResult, order: Sequence[int]) -> bytes:
     """All that a verdict depends on, without the payments' ids."""
     place: dict[int | None, int] = {step: position for position, step in enumerate(order)}
-    contended = contended_in_race(raced.operations)
+    contended = contended_in_race(raced.operations, has_lease=raced.has_lease)
     operations = [
         (
             operation.value,
@@ -237,7 +237,7 @@ class _Writer:
 
     def __init__(self, raced: RaceResult) -> None:
         self._raced = raced
-        self._contended = contended_in_race(raced.operations)
+        self._contended = contended_in_race(raced.operations, has_lease=raced.has_lease)
         self._events = 0
         self._processes = 0
         self._done: list[Operation] = []
@@ -270,7 +270,8 @@ class _Writer:
     def _sequential(self, exchange: Exchange) -> None:
         observed = exchange.observation
         if is_in_progress(observed):
-            observed = _contended(observed, goes_on(self._raced.operations, exchange.invocation))
+            goes = not self._raced.has_lease and goes_on(self._raced.operations, exchange.invocation)
+            observed = _contended(observed, goes)
         operation = ScheduledOperation(0, exchange.invocation, observed)
         self._add(operation, self._next_process(), self._next_event(), self._next_event())
 

@@ -27,6 +27,8 @@ class RaceResult:
         operations: what the actors did.
         after: the last look.
         now: where the database's clock stood at the end, in µs.
+        has_lease: whether a request that failed may leave its key in progress for a while, which was over
+            when it was asked again after the race.
         left: what was wrong with the connections that were in use, once everything was answered; or empty.
     """
 
@@ -36,6 +38,7 @@ class RaceResult:
     after: tuple[Exchange, ...]
     now: int
     left: str = ""
+    has_lease: bool = False
 
     @property
     def outcomes(self) -> tuple[Any, ...]:
