@@ -11,11 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from payments_verify.binding import default_binding, default_text, load, parse
 from payments_verify.binding.expected import expected_answer
+from payments_verify.cli import app
+from payments_verify.payments.exploration.check import drawn_interleavings_check
 from payments_verify.payments.exploration.pictures import with_pictures
 from payments_verify.payments.programs.check import machine_check, windows_check
+from payments_verify.payments.programs.program_file import with_file
+from payments_verify.payments.scenarios.catalogue import SCENARIOS
 from payments_verify.payments.stress.check import stress_check
 from payments_verify.result import CheckResult
 from payments_verify.systems import empty_databases, started_service
@@ -84,8 +89,25 @@ def test_level_1_the_lines_do_what_the_program_did(wrong_service: Any, tmp_path:
     drawn = with_pictures(result, tmp_path / "pictures", "level-1")
     assert f"picture: {tmp_path}/pictures/level-1.svg" in str(drawn.counterexample)
     assert wrong["expected"][:3] in (tmp_path / "pictures" / "level-1.svg").read_text()
+    kept = with_file(result, "x", tmp_path / "level-1.program.json", reuses_keys=False, replay="replay")
+    assert "run it again: replay" in str(kept.counterexample)
+    assert judged(tmp_path / "level-1.history.jsonl") == 1
     assert pasted(lines_of(result), command, wrong_service.new_database) == statuses
     assert len(statuses) < 8  # without the looks after each command
+
+
+def test_level_4_keeps_the_history_of_the_schedule(tmp_path: Path) -> None:
+    scenarios = [SCENARIOS["different-keys"]]
+    with empty_databases(chosen_bin_dir()) as new_database:
+        opening = partial(started_service, CHARGES, load(BINDING), new_database, behind_gate=True)
+        result = drawn_interleavings_check("charges", opening, scenarios, tmp_path, replay="replay")
+    assert result.verdict == "violated"
+    assert judged(tmp_path / "different-keys.history.jsonl") == 1
+
+
+def judged(history: Path) -> int:
+    """How `history` ends on a file."""
+    return CliRunner().invoke(app, ["history", str(history)]).exit_code
 
 
 def test_the_windows_of_level_1(wrong_service: Any) -> None:

@@ -45,7 +45,8 @@ _README = """\
 | `run.json` | the command line, the seed, the versions |
 | `binding.toml` | how the service's HTTP was spoken |
 | `histories/` | what the clients of level 3 saw: `{history}` judges it again |
-| `programs/`, `schedules/` | what was wrong at levels 1, 2, 4 and 5: `{replay} FILE` runs one again |
+| `programs/`, `schedules/` | what was wrong at levels 1, 2, 4 and 5: `{replay} FILE` runs one again; \
+`{judge} FILE.history.jsonl` judges what its clients saw |
 | `output/` | what the service printed, a file each time that it was started |
 
 Secrets are left out: values of variables that the binding names, of header fields that carry credentials, and
@@ -125,7 +126,10 @@ class Record:
         (self.folder / "binding.toml").write_text(self._binding_text(), encoding="utf-8")
         service = ["--command", self.command] if self.url is None else ["--url", self.url]
         replay = command_line("replay", *service, "--binding", self.folder / "binding.toml")
-        readme = _README.format(history=command_line("history", self.folder / "histories"), replay=replay)
+        judge = command_line("history")
+        readme = _README.format(
+            judge=judge, history=command_line("history", self.folder / "histories"), replay=replay
+        )
         (self.folder / "README.md").write_text(readme, encoding="utf-8")
         (self.folder / "index.html").write_text(make_conformance_page(found), encoding="utf-8")
         return True

@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from pgweave.history.operations import History, HistoryError
+from pgweave.history.operations import History, HistoryError, Operation
 from pgweave.history.pairing import Event, pair
 
 FORMAT_NAME = "pgweave-history"
@@ -88,6 +88,20 @@ def parse_lines(lines: Iterable[bytes], source: str) -> History:
         numbered = chain([(number, first)], numbered)
     events = ((number, _decode(line, _EVENT, f"{source}:{number}")) for number, line in numbered)
     return pair(events, source, header.spec if header else None)
+
+
+def written(operations: Iterable[Operation], spec: str) -> bytes:
+    """Operations as the content of a file; their events in the order of their positions."""
+    events: list[tuple[int, Event]] = []
+    for each in operations:
+        events.append((each.called, Event("invoke", each.process, each.f, each.value, each.called_ns)))
+        if each.returned is not None:
+            answered = Event(each.outcome.value, each.process, each.f, each.response, each.returned_ns)
+            events.append((each.returned, answered))
+    events.sort(key=lambda pair: pair[0])
+    lines = [Header(FORMAT_NAME, FORMAT_VERSION, spec), *(event for _, event in events)]
+    # A value may be larger than msgspec writes.
+    return "".join(f"{json.dumps(msgspec.to_builtins(line))}\n" for line in lines).encode()
 
 
 def _is_header(line: bytes) -> bool:

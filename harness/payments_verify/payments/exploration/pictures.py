@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
-from payments_verify.payments.races.judge import Violation
+from payments_verify.payments.races.judge import Judge, Violation, check_order, history_of
 from payments_verify.payments.races.timeline import timeline_of
 from payments_verify.payments.scenarios import schedule_file
 from payments_verify.payments.scenarios.catalogue import Scenario
+from payments_verify.payments.specification.spec import Payments
 from payments_verify.result import CheckResult
+from pgweave.history.json_lines import written
 from pgweave.interleavings.execution import Execution
 from pgweave.timeline import html, svg, text
 from pgweave.timeline.model import Timeline
@@ -21,7 +24,7 @@ WIDTH = 100
 
 
 def draw(scenario: Scenario, service: str, execution: Execution, violation: Violation, file: Path) -> str:
-    """Draw a run: ``.svg`` and ``.html`` beside its schedule's file.
+    """Draw a run: ``.svg`` and ``.html`` beside its schedule's file; its history, if that shows it.
 
     Args:
         scenario: what was raced.
@@ -40,9 +43,19 @@ def draw(scenario: Scenario, service: str, execution: Execution, violation: Viol
         file.parent.mkdir(parents=True, exist_ok=True)
         (file.parent / f"{stem}.svg").write_text(svg.render(timeline))
         (file.parent / f"{stem}.html").write_text(html.render(timeline))
+        refuted = _refuted_order(execution)
+        if refuted is not None:
+            operations, _ = history_of(execution.result, refuted)
+            (file.parent / f"{stem}.history.jsonl").write_bytes(written(operations, Payments.name))
     except OSError as error:
         return f"{shown}\nno picture could be written: {error}"
     return shown
+
+
+def _refuted_order(execution: Execution) -> Sequence[int] | None:
+    """The order of a run's steps whose history is not linearizable; ``None`` if something else is wrong."""
+    orders = Judge().orders(execution)
+    return next((each for each in orders if isinstance(check_order(execution.result, each), Violation)), None)
 
 
 def write_hurt(

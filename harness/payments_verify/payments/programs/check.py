@@ -22,10 +22,12 @@ from payments_verify.payments.service.under_test import (
     with_output,
 )
 from payments_verify.payments.specification.oracle import MismatchError
+from payments_verify.payments.specification.spec import Payments
 from payments_verify.payments.specification.transitions import commands_reached
 from payments_verify.payments.told.drawings import Drawing, of_history
 from payments_verify.payments.told.http import http_details, http_drawings, with_http
 from payments_verify.result import CheckResult, Progress, violation_kept
+from pgweave.history.json_lines import written
 from pgweave.verdict import Verdict
 
 _ENDED_ONCE = (
@@ -115,12 +117,19 @@ def sum_up(
             "inputs": classes.as_json(tally.inputs),
             "violation": tally.first_mismatch,
             "program": None if failure is None else as_text(tally.told or tally.programs[tally.smallest_at]),
+            **({} if failure is None else _history(failure)),
             **({} if failure is None else http_details(failure.http)),
         },
         counterexample=with_output(told, printed) or None,
         timelines=drawings_of(failure, name),
         reach=commands_reached(planned, tally.outcomes),
     )
+
+
+def _history(failure: MismatchError) -> dict[str, str]:
+    """What was asked and answered as a history; nothing where it shows nothing."""
+    text = written(failure.operations, Payments.name).decode() if failure.operations else ""
+    return {"history": text} if text else {}
 
 
 def _try_again(tally: Tally, rerun: Callable[[Program], MismatchError | None]) -> None:

@@ -52,7 +52,7 @@ class SavedProgram(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 def with_file(
     result: CheckResult, service: str, path: Path, *, reuses_keys: bool, replay: str
 ) -> CheckResult:
-    """Write the program with which a check found a violation, and say how it is run again.
+    """Write the program, and its history, with which a check found a violation, and say how it is run again.
 
     Args:
         result: the check's; it is given back as it is if there is no program.
@@ -74,6 +74,9 @@ def with_file(
         path.parent.mkdir(parents=True, exist_ok=True)
         # Its amounts may be larger than msgspec writes.
         path.write_text(json.dumps(msgspec.to_builtins(saved), indent=1) + "\n", encoding="utf-8")
+        if "history" in result.details:
+            history = path.parent / f"{path.name.split('.')[0]}.history.jsonl"
+            history.write_text(result.details["history"], encoding="utf-8")
     except OSError as error:
         told = f"the program cannot be written: {error}"
     else:
