@@ -35,7 +35,8 @@ COALESCING = f"exec {sys.executable} {PEERS}/coalescing/app.py"
 
 
 def examined(command: str, binding: Path, folder: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
-    options = ["--command", command, "--binding", str(binding), "--quick", "--seed", "1", "--json"]
+    options = ["--command", command, "--binding", str(binding), "--json"]
+    options += [] if "--discover" in arguments else ["--quick", "--seed", "1"]
     run = CliRunner().invoke(app, ["conformance", *options, "--output", str(folder), *arguments])
     assert run.stdout, run.stderr
     return run.exit_code, json.loads(run.stdout)

@@ -151,6 +151,9 @@ def test_the_options_choose(
         (["--output", "x", "--record", "y"], "--output: it would not be used: --record keeps everything"),
         (["--discover", "--record", "y"], "--record: it would not be used: --discover"),
         (["--discover", "--level", "3"], "--level: it would not be used: --discover"),
+        (["--discover", "--from", "4"], "--from: it would not be used: --discover"),
+        (["--discover", "--seed", "0"], "--seed: it would not be used: --discover"),
+        (["--discover", "--quick"], "--quick: it would not be used: --discover"),
     ],
 )
 def test_what_leaves_nothing_is_refused(

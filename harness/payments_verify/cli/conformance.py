@@ -132,7 +132,15 @@ def conformance(
         typer.echo(scaffold_of(scaffold), nl=False)
         return
     opened = partial(examined, url, command, binding, postgres_bin, server=server, quick=quick)
-    of_levels = {"--record": record, "--level": level, "--only": only, "--scenario": scenario}
+    of_levels = {
+        "--record": record,
+        "--level": level,
+        "--from": first > 1,
+        "--only": only,
+        "--scenario": scenario,
+        "--quick": quick,
+        "--seed": seed is not None,
+    }
     _require_all_used(of_levels, output, discover=discover)
     output = output or FOLDER
     if discover:
