@@ -7,9 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from payments_verify.cli import app
+from payments_verify.payments.exploration import discovery_check
+from payments_verify.payments.exploration.discovery import Discovered, Discovery
 from payments_verify.payments.scenarios import schedule_file
 from payments_verify.payments.scenarios.catalogue import SCENARIOS, WINDOW, Holder, Leaving, Scenario, Sweeper
+from payments_verify.payments.scenarios.discovered import scenario_named
 from payments_verify.systems import EXPLORING, gated, prepared_database, scheduled_store
 from payments_verify.systems.memory_store import InMemoryPaymentStore
 from pgweave.interleavings.exhaustive import Naive
@@ -146,3 +151,33 @@ def test_workers_find_the_same(tmp_path: Path) -> None:
     assert together.returncode == 0, together.stdout + together.stderr
     (found,) = json.loads(together.stdout)
     assert (found["verdict"], found["schedules"]) == ("holds", COUNTS[name][0])
+
+
+@pytest.mark.parametrize(
+    ("options", "strategy"),
+    [
+        (["--strategy", "bounded", "--bound", "1"], "bounded(1)"),
+        (["--strategy", "naive"], "naive"),
+    ],
+)
+def test_discovery_honours_the_options_of_explore(
+    options: list[str], strategy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    race = scenario_named("captured,capture-k1,void")
+    assert race is not None
+
+    async def known(*_arguments: object) -> Discovery:
+        return Discovery(races=(Discovered(race),))
+
+    monkeypatch.setattr(discovery_check, "discover", known)
+    arguments = ["--discover", "--system", "in-memory", "--json", "--output", str(tmp_path), *options]
+    done = CliRunner().invoke(app, ["explore", *arguments])
+    assert done.exit_code == 0, done.output
+    (found,) = json.loads(done.stdout)
+    assert (found["scenario"], found["verdict"], found["strategy"]) == (race.name, "holds", strategy)
+
+
+def test_discovery_takes_no_scenario() -> None:
+    done = CliRunner().invoke(app, ["explore", "--discover", "--scenario", "different-keys"])
+    assert done.exit_code == 2
+    assert "--scenario: it would not be used: --discover" in " ".join(done.output.split())
