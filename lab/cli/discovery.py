@@ -25,6 +25,7 @@ from payments_verify.cli.options import Json, PostgresBin
 from payments_verify.cli.running import print_error, print_json, progress_bar, quoted
 from payments_verify.suite import QUICK
 from pgweave.verdict import Verdict, worst
+from pgweave.visible import counted
 
 PAGE = Path("specs/benchmarks.md")
 HEADER = (
@@ -86,6 +87,7 @@ def discovery(
             for row in trees
         }
         if table:
+            _require_tried(rows)
             text = as_table(HEADER, [_cells(row, cells) for row, cells in rows.items()])
             page.write_text(filled_by("python -m lab discovery --table", page.read_text(), text))
             return
@@ -112,6 +114,17 @@ def _named(known: Catalogue, only: Sequence[str]) -> list[str]:
 
 
 Rows: TypeAlias = Mapping[str, Mapping[str, Trial | None]]
+
+
+def _require_tried(rows: Rows) -> None:
+    """Refuse to write a table of which a part was not tried.
+
+    Raises:
+        PageError: a trial is not made.
+    """
+    missing = sum(trial is None for cells in rows.values() for trial in cells.values())
+    if missing:
+        raise PageError(f"{counted(missing, 'trial')} of this code still to make: run it without --table")
 
 
 def _verdict(rows: Rows) -> Verdict:
