@@ -132,15 +132,8 @@ def conformance(
         typer.echo(scaffold_of(scaffold), nl=False)
         return
     opened = partial(examined, url, command, binding, postgres_bin, server=server, quick=quick)
-    of_levels = {
-        "--record": record,
-        "--level": level,
-        "--from": first > 1,
-        "--only": only,
-        "--scenario": scenario,
-        "--quick": quick,
-        "--seed": seed is not None,
-    }
+    of_levels = {"--record": record, "--level": level, "--only": only, "--scenario": scenario}
+    of_levels |= {"--from": first > 1, "--quick": quick, "--seed": seed is not None}
     _require_all_used(of_levels, output, discover=discover)
     output = output or FOLDER
     if discover:
@@ -160,9 +153,8 @@ def conformance(
         progressing("conformance") as on_level,
     ):
         seen, unchecked = examination, examination.unchecked
-        asked = _asked(
-            first, level or [], _BLACK_BOX if examination.open_behind_gate is None else max(LEVELS)
-        )
+        highest = _BLACK_BOX if examination.open_behind_gate is None else max(LEVELS)
+        asked = _asked(first, level or [], highest)
         chosen = _selected(examination, only or (), scenario or ())
         asked = [each for each in asked if each in chosen.levels]
         if not asked:
