@@ -132,8 +132,8 @@ def conformance(
         typer.echo(scaffold_of(scaffold), nl=False)
         return
     opened = partial(examined, url, command, binding, postgres_bin, server=server, quick=quick)
-    of_levels = {"--record": record, "--level": level, "--only": only, "--scenario": scenario}
-    of_levels |= {"--from": first > 1, "--quick": quick, "--seed": seed is not None}
+    named = {"--record": record, "--level": level, "--only": only, "--scenario": scenario}
+    of_levels = {**named, "--from": first > 1, "--quick": quick, "--seed": seed is not None}
     _require_all_used(of_levels, output, discover=discover)
     output = output or FOLDER
     if discover:
