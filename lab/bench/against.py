@@ -15,6 +15,7 @@ from rich.table import Table
 from lab.bench.speed import FOUR_CLIENTS, TWO_CLIENTS, SpeedError, Told
 
 BARE = "bare SQL"
+SIDE_BY_SIDE = ", side by side"
 _SIDE = Path(__file__).with_name("side.py")
 _PACKAGES = (".", "model", "impl", "harness")
 KINDS = ("wall", "own", "database")
@@ -73,12 +74,12 @@ def compared(before: Path, after: Path, rounds: int, *, four: bool, tell: Told) 
     Raises:
         SpeedError: one of them cannot be measured, or they did not run the same number of schedules.
     """
-    names = [*TWO_CLIENTS, BARE]
+    names = [*TWO_CLIENTS, *(f"{name}{SIDE_BY_SIDE}" for name in TWO_CLIENTS), BARE]
     found: Compared = {}
     with _side(before) as one, _side(after) as other:
         for number in range(rounds + 1):
             tell(f"round {number} of {rounds}")
-            for name in [*names, FOUR_CLIENTS] if four and number else names:
+            for name in [*names, FOUR_CLIENTS, f"{FOUR_CLIENTS}{SIDE_BY_SIDE}"] if four and number else names:
                 # Whoever comes first has the colder processor: they take turns in that, too.
                 first, second = (one, other) if number % 2 else (other, one)
                 pair = first.ask(name), second.ask(name)

@@ -10,7 +10,9 @@ import asyncio
 import json
 import sys
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
+from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -22,16 +24,16 @@ bench_explore: Any = import_module("lab.bench.bench_explore")
 speed: Any = import_module("lab.bench.speed")
 systems: Any = import_module("payments_verify.systems")
 BARE = "bare SQL"
+SIDE_BY_SIDE = ", side by side"
 
 
 async def serve(dsn: str) -> None:
     """Answer each name on standard input with what its schedules cost, in seconds."""
     async with AsyncExitStack() as stack:
-        service = await stack.enter_async_context(systems.gated(dsn, one_core=False))
+        # An older tree runs one schedule after the other.
+        open_service = getattr(systems, "gated_side_by_side", partial(systems.gated, one_core=False))
+        service = await stack.enter_async_context(open_service(dsn))
         raw = await stack.enter_async_context(speed.raw_sessions(speed.database_of(service), dsn))
-        database = speed.database_of(service)
-        sessions = [session.pid for session in database.gate.sessions]
-        stack.enter_context(speed.on_one_core([database.monitor.pid, *sessions]))
         _say("ready")
         for line in sys.stdin:
             _say(await _cost(line.strip(), service, raw))
@@ -45,13 +47,19 @@ def _say(what: object) -> None:
 async def _cost(name: str, service: Any, raw: Any) -> dict[str, float]:
     database = speed.database_of(service)
     server = _parent(database.monitor.pid)
-    before = time.perf_counter(), time.process_time(), _seconds_of_children(server)
-    if name == BARE:
-        pace, _ = await speed.run_bare(raw, database.monitor)
-    else:
-        strategy = speed.SourceDPOR if name == speed.FOUR_CLIENTS else speed.Naive
-        pace = await vars(speed)["_scenario"](name, service, strategy)
-    after = time.perf_counter(), time.process_time(), _seconds_of_children(server)
+    sessions = [session.pid for session in database.gate.sessions]
+    name, _, side_by_side = name.partition(SIDE_BY_SIDE)
+    two_at_once = bool(side_by_side and getattr(service, "beside", ()))
+    if not two_at_once and hasattr(service, "beside"):
+        service = replace(service, beside=())
+    with nullcontext() if two_at_once else speed.on_one_core([database.monitor.pid, *sessions]):
+        before = time.perf_counter(), time.process_time(), _seconds_of_children(server)
+        if name == BARE:
+            pace, _ = await speed.run_bare(raw, database.monitor)
+        else:
+            strategy = speed.SourceDPOR if name == speed.FOUR_CLIENTS else speed.Naive
+            pace = await vars(speed)["_scenario"](name, service, strategy)
+        after = time.perf_counter(), time.process_time(), _seconds_of_children(server)
     wall, own, database_s = (then - now for then, now in zip(after, before, strict=True))
     return {"schedules": pace.schedules, "wall": wall, "own": own, "database": database_s}
 

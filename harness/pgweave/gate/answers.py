@@ -4,8 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pgweave.gate.faults import Refusal
+
+if TYPE_CHECKING:
+    from pgweave.gate.statement import HeldStatement
+
+
+@dataclass(slots=True)
+class Expected:
+    """An answer that is still to come: it ends with ReadyForQuery, or with the statement itself."""
+
+    with_sync: bool
+    statement: HeldStatement | None
 
 
 class Answers:

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from zlib import crc32
 
 from pgweave.gate import wire
-from pgweave.gate.answers import Answers
+from pgweave.gate.answers import Answers, Expected
 from pgweave.gate.block import Block
 from pgweave.gate.faults import Fault, Refusal, refused
 from pgweave.gate.statement import HeldStatement
@@ -24,14 +22,6 @@ if TYPE_CHECKING:
 
 _COPY_IN, _COPY_BOTH = b"GW"
 _ENDS_STATEMENT = (wire.COMMAND_COMPLETE, wire.EMPTY_QUERY, wire.PORTAL_SUSPENDED, wire.ERROR)
-
-
-@dataclass(slots=True)
-class _Expected:
-    """An answer that is still to come: it ends with ReadyForQuery, or with the statement itself."""
-
-    with_sync: bool
-    statement: HeldStatement | None
 
 
 class Session:
@@ -66,7 +56,7 @@ class Session:
         self._from_server = wire.Frames()
         self._features = gate.features_of(client)
         self._units = Units(self._pump)
-        self._expected: deque[_Expected] = deque()
+        self._expected: deque[Expected] = deque()
         self._skipping = False
         self._copying = False
         self._passing = False
@@ -107,7 +97,10 @@ class Session:
         if self.closed:
             return
         if self._gate.is_open and self._established and self.rests and not self._copying:
-            self._pass_on(self._from_client.feed(data))
+            passed, ends = self._units.pass_on(self._from_client.feed(data), self._features)
+            self._expected += [Expected(True, None)] * ends
+            if passed:
+                self._send(passed)
             return
         for kind, message in self._from_client.feed(data):
             if self._established and self._features is not None:
@@ -118,19 +111,6 @@ class Session:
             else:
                 self._units.add(kind, message)
         self._pump()
-
-    def _pass_on(self, messages: Iterable[tuple[int, bytes]]) -> None:
-        """Send messages of the client to the server as they came, all at once."""
-        passed = []
-        for kind, message in messages:
-            if self._features is not None:
-                self._features.note(kind, message)
-            self._units.note_passing(kind, message)
-            if kind in wire.ENDS_WITH_READY:
-                self._expected.append(_Expected(True, None))
-            passed.append(message)
-        if passed:
-            self._send(b"".join(passed))
 
     def client_lost(self) -> None:
         """The client has gone: what it had sent goes to the server, which finds out by itself."""
@@ -215,7 +195,7 @@ class Session:
 
     def _forward(self, unit: Unit, statement: HeldStatement | None) -> None:
         if statement is not None or unit.with_sync:
-            self._expected.append(_Expected(unit.with_sync, statement))
+            self._expected.append(Expected(unit.with_sync, statement))
         if unit.with_sync:
             self._skipping = False
         self._send(unit.data)
@@ -286,7 +266,7 @@ class Session:
             self.owner = None
         self._pump()
 
-    def _statement_ended(self, expected: _Expected, kind: int, message: bytes) -> None:
+    def _statement_ended(self, expected: Expected, kind: int, message: bytes) -> None:
         statement = expected.statement
         if kind == wire.COMMAND_COMPLETE:
             tag = wire.first_string(message)

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from pgweave.gate import wire
+from pgweave.gate.features import Features
 from pgweave.gate.wire import Bound
 
 COPY = (wire.COPY_DATA, wire.COPY_DONE, wire.COPY_FAIL)
@@ -61,11 +62,18 @@ class Units:
         found = self._prepared.note(kind, data)
         self._queue.append(_Message(kind, data, *(found or ())))
 
-    def note_passing(self, kind: int, data: bytes) -> None:
-        """Remember what a message that goes on at once prepares for later ones."""
-        # What is bound to the unnamed portal is executed by what follows it, and that goes on as well.
-        if kind in (wire.PARSE, wire.CLOSE) or (kind == wire.BIND and wire.first_string(data)):
-            self._prepared.note(kind, data)
+    def pass_on(self, messages: Iterable[tuple[int, bytes]], features: Features | None) -> tuple[bytes, int]:
+        """Take messages that go on at once; give them, and how many of them are answered by ReadyForQuery."""
+        passed, ends = [], 0
+        for kind, data in messages:
+            if features is not None:
+                features.note(kind, data)
+            # What is bound to the unnamed portal is executed by what follows it, and that goes on as well.
+            if kind in (wire.PARSE, wire.CLOSE) or (kind == wire.BIND and wire.first_string(data)):
+                self._prepared.note(kind, data)
+            ends += kind in (wire.QUERY, wire.FUNCTION_CALL, wire.SYNC)
+            passed.append(data)
+        return b"".join(passed), ends
 
     def next(self, *, in_block: bool) -> Unit | None:
         """Take the next unit; ``None`` if its end has not come, or may not have.

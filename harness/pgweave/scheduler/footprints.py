@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pgweave.gate import Fault, HeldStatement, Session
 from pgweave.interleavings.execution import Pending
@@ -35,6 +36,7 @@ class StepFootprints:
         self._catalog = catalog
         self._sent_names = SentNames(conditions.names)
         self._known: dict[HeldStatement | Point, Footprint] = {}
+        self._pending: dict[HeldStatement | Point, Pending] = {}
         self._transactions: dict[Session, TransactionFootprint] = {}
         generated = {} if catalog is None else generated_columns(catalog)
         self._fresh = FreshNames(conditions.names, generated)
@@ -49,10 +51,15 @@ class StepFootprints:
     def pending(self, process: Process, waiting: Sequence[Process]) -> Pending:
         """A process's next step, with what it may complete: waiting steps that it may let go on."""
         parked = process.parked[0]
-        own = self.of(parked)
-        freed = _given_back(own)
-        waking = [other.footprint for other in waiting if other.footprint.dependent(freed)]
-        return Pending(self.label(parked), union([own, *waking]) if waking else own, shape_of(parked))
+        found = self._pending.get(parked)
+        if found is None:
+            found = self._pending[parked] = Pending(self.label(parked), self.of(parked), shape_of(parked))
+        if waiting:
+            freed = _given_back(found.footprint)
+            waking = [other.footprint for other in waiting if other.footprint.dependent(freed)]
+            if waking:
+                return replace(found, footprint=union([found.footprint, *waking]))
+        return found
 
     def label(self, parked: HeldStatement | Point) -> str:
         """What a step is, for people; ids have the names that they have in footprints."""

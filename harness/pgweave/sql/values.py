@@ -74,6 +74,9 @@ _INTEGER = re.compile(rb"\s*[+-]?[0-9]+\s*")
 _MOST = 10_000
 """Bytes of a value that is looked through for ids; a longer one is no key of an index."""
 _HEX = re.compile(rb"[0-9a-fA-F]{32}")
+_UUID = re.compile(
+    r"(?<![0-9A-Za-z])(?:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{32})(?![0-9A-Za-z])"
+)
 _SPECIAL_TIMES = re.compile(rb"now|today|tomorrow|yesterday", re.IGNORECASE)
 _LONGEST_TIME = 60
 
@@ -109,6 +112,8 @@ class SentNames:
 
     def __init__(self, names: Mapping[Hashable, Hashable]) -> None:
         self._written: dict[str, str] = {}
+        self._uuids: set[str] = set()
+        self._named: dict[str, str] = {}
         self._binary: dict[bytes, bytes] = {}
         for one, other in names.items():
             match one, other:
@@ -116,6 +121,7 @@ class SentNames:
                     self._binary[one.bytes] = other.bytes
                     for text in (str(one), one.hex):
                         self._written[text] = self._written[text.upper()] = str(other)
+                        self._uuids |= {text, text.upper()}
                 case str(), str():
                     self._written[one] = other
                 case int(), int():
@@ -125,15 +131,23 @@ class SentNames:
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
-        """Made when some text has an id, which few have: names are new in each run."""
+        """Made when a text has an id that is no UUID: the ids are new in each run, and it takes its time."""
         words = "|".join(map(re.escape, self._written))
         return re.compile(f"(?<![0-9A-Za-z])({words})(?![0-9A-Za-z])")
 
     def in_text(self, sql: str) -> str:
         """A statement, or another text, in which ids have their names."""
-        if not any(each in sql for each in self._written):
+        found = self._named.get(sql)
+        if found is None:
+            found = self._named[sql] = self._written.get(sql) or self._replaced(sql)
+        return found
+
+    def _replaced(self, sql: str) -> str:
+        present = {each for each in self._written if each in sql}
+        if not present:
             return sql
-        return self._pattern.sub(lambda found: self._written[found[1]], sql)
+        pattern = _UUID if present <= self._uuids else self._pattern
+        return pattern.sub(lambda found: self._written.get(found[0], found[0]), sql)
 
     def in_value(self, bound: Bound) -> Bound:
         """The same for a bound value; a key may be put together of an id and something else."""
