@@ -86,6 +86,9 @@ def test_after_a_fault_a_key_that_stays_in_progress_is_found(
     if bug is not None:
         assert found.violation is not None
         assert "no other request with its key was in flight" in found.violation.explanation
+        assert found.execution is not None
+        hurt = [step for step in found.execution.steps if step.details.get("answer") == "cut before"]
+        assert len(hurt) == 1
 
 
 @pytest.mark.parametrize(

@@ -26,15 +26,15 @@ class Injection:
         self._footprints = footprints
         self._database = database
 
-    async def send(self, process: Process, statement: HeldStatement) -> None:
-        """Let a process's statement go, or put the fault in its place that is planned for it."""
+    async def send(self, process: Process, statement: HeldStatement) -> Fault | None:
+        """Let a process's statement go, or put the fault in its place that is planned for it; that fault."""
         planned = (process.index, process.statements) in self._faults
         fault = self._footprints.fault_at(statement)
         process.statements += 1
         if fault is None:
             self.passed_over += planned
             statement.release()
-            return
+            return None
         self.injected += 1
         before = self._footprints.before_refusal(statement)
         process.footprint |= self._footprints.broken(statement, fault)
@@ -43,3 +43,4 @@ class Injection:
             await self._database.monitor.terminate(statement.session.pid)
         if not statement.session.closed:
             statement.release(fault, before)
+        return fault

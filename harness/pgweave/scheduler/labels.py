@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from pgweave.gate import Gate, HeldStatement
+from pgweave.gate import Fault, Gate, HeldStatement
 from pgweave.scheduler.process import Point, Process, ProcessState
 
 
@@ -21,13 +21,13 @@ def label_of(parked: HeldStatement | Point) -> str:
     return parked.label if isinstance(parked, Point) else one_line(parked.sql)
 
 
-def details_of(parked: HeldStatement | Point) -> dict[str, Any]:
-    """More about a step that was taken, for pictures."""
+def details_of(parked: HeldStatement | Point, fault: Fault | None = None) -> dict[str, Any]:
+    """More about a step that was taken, for pictures; for an answer, what went wrong on purpose if it did."""
     if isinstance(parked, Point):
         return {"kind": "clock" if parked.label.startswith("clock") else "other"}
     details: dict[str, Any] = {
         "connection": parked.session.number,
-        "answer": parked.tag,
+        "answer": parked.tag if fault is None else fault.value,
         "values": tuple(map(str, parked.values)),
     }
     if parked.error is not None:

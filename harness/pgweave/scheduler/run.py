@@ -196,13 +196,13 @@ class Run:
         parked = process.parked.popleft()
         process.footprint, label = self._footprints.of(parked), self._footprints.label(parked)
         process.begin_step(len(self._steps))
-        process.state = ProcessState.RUNNING
+        process.state, fault = ProcessState.RUNNING, None
         self._in_step = 1
         self._owners.running = process
         if isinstance(parked, HeldStatement):
             process.waiting = parked
             self._waiting.stop_those_that_wait()
-            await self.injection.send(process, parked)
+            fault = await self.injection.send(process, parked)
         else:
             parked.release()
         await self._settle(process)
@@ -210,7 +210,7 @@ class Run:
         woke = await self._let_go_on(released=lets_go(process.footprint), touched=touched, but=process)
         self._owners.running = None
         self._in_step = 0
-        details, shape = details_of(parked), shape_of(parked)
+        details, shape = details_of(parked, fault), shape_of(parked)
         step = Step(process.index, label, union(touched), blocked, tuple(woke), details, shape)
         self._steps.append(step)
         self._polling.note_step(process, step.touched)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -81,3 +82,15 @@ def test_a_wrong_run_is_wrong_each_time() -> None:
     judge = Judge()
     wrong = [judge.find_violation(_run(_CAPTURED, _CAPTURED, payment)) for payment in ("p1", "p2")]
     assert all(wrong)
+
+
+@pytest.mark.parametrize("stored", [{"key": "k0"}, {"key": "k0", "amount": 500}])
+def test_a_list_may_show_keys_without_their_outcomes(stored: dict[str, object]) -> None:
+    run = _run(_CAPTURED, _CAPTURED)
+    listed = Exchange(
+        Invocation("attempts", {"payment": "p1"}),
+        Observation("ok", {"outcome": "read", "attempts": [stored, {**stored, "key": "k1"}]}),
+    )
+    raced = replace(run.result, after=(listed,))
+    assert raced.outcomes[-1] == (("k0", ""), ("k1", ""))
+    assert isinstance(Judge().find_violation(replace(run, result=raced)), Violation)

@@ -57,7 +57,12 @@ def run_machine(
     tally = tally or Tally()
     if progress is not None:
         tally.on_example = lambda: progress(
-            tally.examples, examples, f"programs, {counted(tally.steps, 'command')}"
+            tally.examples,
+            max(
+                examples, tally.examples
+            ),  # those of classes come beside them, and those that make one smaller
+            f"programs{'' if tally.first is None else ', to make a violation smaller'},"
+            f" {counted(tally.steps, 'command')}",
         )
     attributes = {"system": system, "runner": runner, "tally": tally, "reuses_keys": reuses_keys}
     failure = _run_input_programs(type("Calls", (ComparedCalls,), attributes))
