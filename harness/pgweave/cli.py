@@ -1,4 +1,4 @@
-"""The command `pgweave`: `explore` and `replay` what a module says, and judge histories."""
+"""The command `pgweave`: `explore`, `discover` and `replay` what a module says, and judge histories."""
 
 from __future__ import annotations
 

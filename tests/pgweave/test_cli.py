@@ -185,7 +185,7 @@ def test_an_interrupt_is_no_violation(pgweave: Run, monkeypatch: pytest.MonkeyPa
 
 def test_help_names_the_exit_codes(pgweave: Run) -> None:
     assert "explore" in pgweave("--help").out
-    for command in ("explore", "replay", "history"):
+    for command in ("explore", "discover", "replay", "history"):
         done = pgweave(command, "--help")
         assert done.code == 0
         assert "Exit codes: 0" in done.out
