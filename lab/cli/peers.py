@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -39,7 +40,7 @@ def peers(
     """Examine services of others: each reaches its level, and each of their known bugs is found at its own.
 
     What the machine lacks a tool for is left out, and named. Each result is a line of results.jsonl. A call
-    goes on where the last one ended, as long as the code is the same.
+    goes on where the last one ended, as long as the code is the same, and behind one that does not start.
 
     Exit codes: 0 each is as its peer.toml says; 1 one is not; 2 one could not be examined.
     """
@@ -71,16 +72,17 @@ def peers(
 
     with keep_finished(so_far) as whole:
         for peer in todo:
-            with could_not_run(), progressing(peer.name) as on_level:
+            with suppress(typer.Exit), could_not_run(), progressing(peer.name) as on_level:
                 found = examine_peer(peer, sources=sources[peer.name], folder=output, on_level=on_level)
-            done[peer.name] = found
-            with file.open("ab") as lines:
-                lines.write(msgspec.json.encode(found) + b"\n")
-            _say(found)
+                done[peer.name] = found
+                with file.open("ab") as lines:
+                    lines.write(msgspec.json.encode(found) + b"\n")
+                _say(found)
     for peer in wanted:
         if peer.lacks is not None:
             say(f"left out: {peer.name}: {peer.lacks} is not there", err=True)
-    leave(so_far(), is_whole=whole())
+    is_examined = all(each.name in done and done[each.name].sources == sources[each.name] for each in todo)
+    leave(so_far(), is_whole=whole() and is_examined)
 
 
 def _sources(code: str, peer: Peer, folder: Path) -> str:

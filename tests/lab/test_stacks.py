@@ -22,6 +22,7 @@ from payments_verify.payments.conformance.examination import Examination
 from payments_verify.payments.conformance.levels import LevelResult
 from payments_verify.payments.scenarios.catalogue import SCENARIOS
 from payments_verify.result import CheckResult
+from pgweave.service.command import CommandError
 from pgweave.verdict import Verdict
 from tests.docs.pages import ROOT
 
@@ -185,6 +186,26 @@ def test_a_call_goes_on_where_the_last_one_ended(monkeypatch: pytest.MonkeyPatch
     assert [*rows_of(page.read_text())] == sorted(names)
     assert run_lab(*options, "--again")[0] == 0
     assert tried[-len(names) :] == names
+
+
+def test_one_that_does_not_start_keeps_no_other_from_being_examined(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tried: list[str] = []
+
+    def found(peer: Peer, *, sources: str, **_rest: Any) -> ExaminedPeer:
+        tried.append(peer.name)
+        if len(tried) == 1:
+            raise CommandError("the service ended")
+        return examined(peer.name, sources=sources, stack=peer.stack)
+
+    monkeypatch.setattr(import_module("lab.cli.peers"), "examine_peer", found)
+    options = [str(PEERS), "--only", "charges: row lock, ", "--output", str(tmp_path)]
+    code, output = run_lab(*options)
+    assert (code, tried) == (2, [name for name in EVERY if "charges: row lock, " in name]), output
+    assert "the service ended" in output
+    assert run_lab(*options)[0] == 0
+    assert tried[-1] == tried[0]
 
 
 def test_what_the_machine_lacks_is_named(tmp_path: Path) -> None:

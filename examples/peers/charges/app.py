@@ -71,7 +71,8 @@ pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
     max_size=8,
     open=False,
     connection_class=AsyncConnection[DictRow],
-    kwargs={"row_factory": dict_row},
+    # To prepare a statement apart takes the snapshot, before the gate sees a statement.
+    kwargs={"row_factory": dict_row, "prepare_threshold": None if WAY == "serializable" else 5},
     configure=configured,
 )
 

@@ -71,14 +71,14 @@ class Mode(Enum):
     __hash__ = object.__hash__
 
 
-_EVERY_TABLE = "*"
+_EVERY_TABLE = "every table"
 
 
 class Rows:
     """A set of rows: those of ``table`` that may have these values in these columns.
 
     Args:
-        table: the name of the table, of a unique index whose keys are claimed, or of a clock; ``*`` for all.
+        table: the name of the table, of a unique index whose keys are claimed, or of a clock.
         columns: values of columns that never change in a row; no columns means every row.
     """
 
