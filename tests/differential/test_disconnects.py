@@ -9,10 +9,13 @@ from functools import partial
 
 import pytest
 
+from payments_core.entrypoints.http.limits import Admission
 from payments_core.infrastructure.postgres.connection import Connection
+from payments_core.infrastructure.postgres.contention import Contention
 from payments_core.infrastructure.postgres.pool import Pool
 from payments_verify.payments.faults import disconnects
-from payments_verify.payments.faults.disconnects import DisconnectReport, explore_disconnects
+from payments_verify.payments.faults.crowd import hang_up_in_a_crowd
+from payments_verify.payments.faults.disconnects import CROWD, DisconnectReport, explore_disconnects
 from payments_verify.payments.faults.pool_probe import PoolProbe
 from payments_verify.systems import EXPLORING, gated, prepared_database
 from tests.support.exploring import run
@@ -54,6 +57,9 @@ def explored(dsn: str, command: str | None = None) -> list[DisconnectReport]:
 @pytest.mark.parametrize("command", [None, SERVE], ids=["in process", "a server process"])
 def test_every_connection_is_of_use_after_each(dsn: str, command: str | None) -> None:
     found = explored(dsn, command)
+    if command is None:
+        crowd = found.pop()
+        assert (crowd.command, crowd.verdict, crowd.violation) == (CROWD, "holds", None)
     assert [(each.command, each.verdict, each.violation) for each in found] == [
         (name, "holds", None) for name in STATEMENTS
     ]
@@ -61,6 +67,31 @@ def test_every_connection_is_of_use_after_each(dsn: str, command: str | None) ->
         # It is given up while it waits for a connection, too; and where it locks, while it waits for that.
         waits = 2 if STATEMENTS[each.command] > 2 else 1
         assert each.places == STATEMENTS[each.command] + waits
+
+
+@pytest.mark.parametrize("bug", ["place-lost-when-cancelled", "admission-lost-when-cancelled"])
+def test_room_that_is_lost_is_found(dsn: str, bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is cancelled takes the place with it, where requests wait or where they are admitted."""
+    owner, name = {
+        "place-lost-when-cancelled": (Contention, "_waiting"),
+        "admission-lost-when-cancelled": (Admission, "_admitted"),
+    }[bug]
+
+    def get(self: object) -> int:
+        return int(vars(self).get(name, 0))
+
+    def put(self: object, value: int) -> None:
+        task = asyncio.current_task()
+        if not (value < get(self) and task is not None and task.cancelling()):
+            vars(self)[name] = value
+
+    monkeypatch.setattr(owner, name, property(get, put), raising=False)
+
+    async def main() -> str | None:
+        async with gated(dsn) as service:
+            return await hang_up_in_a_crowd(service)
+
+    assert "clients hung up while they waited for one payment" in str(run(main()))
 
 
 def test_one_that_is_lost_once_is_found_there(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,9 +37,12 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     found: str
 
     def __str__(self) -> str:
-        return (
-            f"{self.rule}  payment {self.payment}, {self.what}: expected {self.expected}, found {self.found}"
-        )
+        return f"{self.rule}  {self.told}"
+
+    @property
+    def told(self) -> str:
+        """What is wrong, without the rule."""
+        return f"payment {self.payment}, {self.what}: expected {self.expected}, found {self.found}"
 
 
 def finding(rule: str, payment_id: bytes, what: str, expected: object, found: object) -> Finding:

@@ -33,7 +33,7 @@ async def _due(deployment: Deployment) -> str | None:
             if not row[0]:
                 return None
             if asyncio.get_running_loop().time() > deadline:
-                return f"liveness: {row[0]} payments are due, and have not expired for {EXPIRY_LIMIT_S:g} s"
+                return f"I9: {row[0]} payments are due, and have not expired for {EXPIRY_LIMIT_S:g} s"
             await asyncio.sleep(_BEAT_S)
 
 
@@ -43,10 +43,10 @@ async def _process(http: Http) -> str | None:
     before = _LAST_SWEEP.findall(await _metrics(http))
     while (now := await _metrics(http)) and _LAST_SWEEP.findall(now) == before:
         if asyncio.get_running_loop().time() > deadline:
-            return f"liveness: a process has not swept for {EXPIRY_LIMIT_S:g} s"
+            return f"I9: a process has not swept for {EXPIRY_LIMIT_S:g} s"
         await asyncio.sleep(_BEAT_S)
     if stopped := _STOPPED.findall(now):
-        return f"liveness: a process says that it does not run any more: {', '.join(stopped)}"
+        return f"I9: a process says that it does not run any more: {', '.join(stopped)}"
     return await _unready(http, deadline)
 
 
@@ -54,7 +54,7 @@ async def _unready(http: Http, deadline: float) -> str | None:
     """See that a process is ready. Its connection for that may be dead, and it learns so as it is asked."""
     while (ready := await http.request("GET", "/readyz", headers={}, json=None)).status_code != 200:
         if asyncio.get_running_loop().time() > deadline:
-            return f"liveness: a process has not been ready for {EXPIRY_LIMIT_S:g} s: {ready.text}"
+            return f"I9: a process has not been ready for {EXPIRY_LIMIT_S:g} s: {ready.text}"
         await asyncio.sleep(_BEAT_S)
     return None
 

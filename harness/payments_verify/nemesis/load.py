@@ -106,7 +106,7 @@ class Watched:
             response = await self._http.request(method, path, headers=headers, json=json)
         except httpx.ReadTimeout as late:
             if is_answered:
-                self._tally.find(f"liveness: {method} {path}, sent after the repair: {late}")
+                self._tally.find(f"I9: {method} {path}, sent after the repair: {late}")
             raise
         if response.status_code >= 500 and not (
             response.status_code == 503 and "retry-after" in response.headers

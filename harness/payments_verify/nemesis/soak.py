@@ -167,7 +167,11 @@ async def _last_look(deployment: Deployment, acknowledged: set[str], run: RunRep
     try:
         await asyncio.to_thread(audit, deployment.cluster.dsn, on_begin=audits.append)
     finally:
-        run.damaged = [str(each) for audited in audits for each in audited.findings]
+        run.damaged = [
+            f"{', '.join(dict.fromkeys([each.rule, 'I12']))}: {each.told}"
+            for audited in audits
+            for each in audited.findings
+        ]
 
 
 def drawn(kinds: Sequence[type[Fault]], rng: random.Random) -> Iterator[list[type[Fault]]]:

@@ -14,6 +14,7 @@ from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
 from payments_core.infrastructure.postgres.pool import Pool
 from payments_verify.binding import BoundClient, own_client
+from payments_verify.payments.observed.traits import EVERYTHING
 from payments_verify.payments.service.row_holders import SqlRowHolder
 from payments_verify.payments.service.under_test import ServiceUnderTest
 from payments_verify.surface import FirstAnswers
@@ -40,6 +41,8 @@ OWN_SWEEPER = "in process, its own sweeper"
 _REQUEST_LIMIT_S = 60.0
 _CONNECTIONS = 16
 """Twice as many as the largest scenario has processes: half of them may be used for one payment at once."""
+_PROMISES = replace(EVERYTHING, retries_conflicts=True, waiting=Settings().max_requests // 2)
+"""What the application promises, and not every service that speaks as it does."""
 _RACED = 2
 """Instances for races that are drawn: each sees what the other leaves."""
 
@@ -85,6 +88,7 @@ async def gated(
                 partial(sweep, postgres_store(pool)),
                 partial(SqlRowHolder.connect, gate.socket_dsn),
                 GatedDatabase(gate, monitor, read_catalog(dsn, CLOCK_FUNCTION), Turns(ours=ours)),
+                traits=_PROMISES if command is None else EVERYTHING,
             )
 
 

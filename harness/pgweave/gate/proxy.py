@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -143,9 +142,13 @@ class Gate:
         self._spawn(self._connect(session, client, startup))
         return session
 
-    def cancel_request(self, packet: bytes) -> None:
-        """Hand a request to cancel on to the server, at once."""
-        self._spawn(self._cancel(packet))
+    def cancel_request(self, packet: bytes, client: asyncio.WriteTransport) -> None:
+        """Hand a request to cancel on to the server, at once.
+
+        The client's connection is closed once the server has closed its own, as it would without the gate: a
+        client that sends its next statement before would have that one cancelled.
+        """
+        self._spawn(self._cancel(packet, client))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -162,12 +165,16 @@ class Gate:
         transport.write(startup)
         session.connected(transport)
 
-    async def _cancel(self, packet: bytes) -> None:
-        with contextlib.suppress(OSError):
+    async def _cancel(self, packet: bytes, client: asyncio.WriteTransport) -> None:
+        try:
             done = asyncio.get_running_loop().create_future()
             transport = await self._upstream.connect(lambda: _CancelSide(done))
             transport.write(packet)
             await done
+        except OSError:
+            pass
+        finally:
+            client.close()
 
 
 class _Upstream:
@@ -226,8 +233,7 @@ class _ClientSide(asyncio.Protocol):
             if code in (wire.SSL_REQUEST, wire.GSS_REQUEST):
                 self._transport.write(wire.REFUSE_ENCRYPTION)
             elif code == wire.CANCEL_REQUEST:
-                self._gate.cancel_request(startup)
-                self._transport.close()
+                self._gate.cancel_request(startup, self._transport)
                 return
             elif self._gate.refuses_next:
                 self._gate.refuses_next = False

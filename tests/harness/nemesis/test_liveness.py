@@ -84,7 +84,7 @@ def test_all_goes_on(database: Database, unready: int) -> None:
 )
 def test_a_process_that_stands_still(database: Database, process: httpx.MockTransport, what: str) -> None:
     (complaint,) = found(database.dsn, process)
-    assert complaint.startswith("liveness: ")
+    assert complaint.startswith("I9: ")
     assert what in complaint
 
 

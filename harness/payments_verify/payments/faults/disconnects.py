@@ -16,6 +16,7 @@ from itertools import count
 from typing import Any
 from uuid import uuid4
 
+from payments_verify.payments.faults.crowd import hang_up_in_a_crowd
 from payments_verify.payments.faults.pool_probe import PoolProbe, comes_true, stops
 from payments_verify.payments.inputs.classes import BEGIN
 from payments_verify.payments.observed.observations import Invocation, Observation
@@ -31,6 +32,8 @@ DISCONNECT = "disconnect"
 """The name of this fault."""
 _SEEN_S = 0.02
 """How long a service has to see that its client has gone, in seconds."""
+CROWD = "captures that wait for one payment"
+"""What a crowd hangs up in."""
 _LATE_S = 1.5
 _ENDED_LIMIT_S = 30.0
 _CAPTURE = capture("k1")
@@ -126,6 +129,19 @@ async def explore_disconnects(
         on_report(report)
         if report.verdict != "holds":
             return
+    if service.traits.waiting:
+        on_report(await _in_a_crowd(service, on_place))
+
+
+async def _in_a_crowd(service: ServiceUnderTest, on_place: Callable[[str], object]) -> DisconnectReport:
+    on_place(f"{service.traits.waiting} clients hang up while they wait for one payment")
+    started = time.perf_counter()
+    report = DisconnectReport(CROWD, places=1)
+    wrong = await hang_up_in_a_crowd(service)
+    if wrong is not None:
+        report.violation = Violation("I9", wrong).with_output(service.printed())
+    report.seconds = time.perf_counter() - started
+    return report
 
 
 @dataclass

@@ -61,6 +61,7 @@ class Traits:
         fails_pending: whether a payment can be failed before it is authorized.
         retries_conflicts: whether it promises to try again by itself what the database took back (40001,
             40P01), so that no client hears of one conflict.
+        waiting: how many requests may wait for one payment at once; 0 where it does not say.
     """
 
     commands: frozenset[str] = COMMANDS
@@ -95,6 +96,7 @@ class Traits:
     creates_authorized: bool = False
     fails_pending: bool = False
     retries_conflicts: bool = False
+    waiting: int = 0
 
     @property
     def dates_authorizations(self) -> bool:
@@ -182,5 +184,5 @@ class Traits:
         }
 
 
-EVERYTHING = Traits(retries_conflicts=True)
+EVERYTHING = Traits()
 """What this repository's service has, and a service that its HTTP interface was copied from."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import cycle
 from typing import Any, TypeAlias
 from uuid import uuid4
 
@@ -144,13 +145,26 @@ def _captured_at_edges(calls: ComparedCalls, payments: Mapping[int, str], end: i
 
 
 def _edges_and_sweep(calls: ComparedCalls, window: int) -> None:
-    """The same, and a sweep in the very µs in which a window ends."""
+    """The same, failures at each edge, and a sweep in the very µs in which a window ends."""
     _edges_of(calls, window)
+    if "fail" in calls.system.traits.commands:
+        _failed_at_edges(calls, window)
     calls.authorized(_AMOUNT, window)
     calls.set_clock(calls.now + window)
     if calls.system.traits.sweeps:
         calls.expire()
     calls.everything_visible_agrees()
+
+
+def _failed_at_edges(calls: ComparedCalls, window: int) -> None:
+    """Until it has expired a payment can be failed, for the reason and at the time that it is."""
+    traits = calls.system.traits
+    payments, end = _authorized(calls, window), calls.now + window
+    for (offset, payment), reason in zip(payments.items(), cycle(("declined", "voided")), strict=False):
+        calls.set_clock(end + offset)
+        calls.perform("fail", payment, reason=traits.reason(reason))
+    calls.everything_visible_agrees()
+    calls.drop(payments.values())
 
 
 def _asked_much_later(calls: ComparedCalls) -> None:
