@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import cycle
 from typing import Any, TypeAlias
 from uuid import uuid4
 
@@ -22,7 +21,6 @@ from payments_verify.payments.inputs.classes import (
     HALF_HOUR,
     INSTANTS,
     LONG_LIST,
-    LONG_LIST_LENGTH,
     NO_AMOUNT,
     ODD_MICROSECONDS,
     SECOND,
@@ -38,6 +36,7 @@ from payments_verify.payments.inputs.classes import (
 )
 from payments_verify.payments.observed.traits import Traits
 from payments_verify.payments.programs.compared import ComparedCalls
+from payments_verify.payments.programs.of_lists import full_list, long_list
 
 InputProgram: TypeAlias = Callable[[ComparedCalls], None]
 
@@ -52,8 +51,8 @@ def input_programs(traits: Traits) -> Mapping[str, InputProgram]:
         NO_AMOUNT: _no_amount,
         ASKED_BEFORE_IT_IS: _asked_before_it_is,
         SEEN_AT_ONCE: _seen_at_once,
-        LONG_LIST: _long_list,
-        FULL_LIST: _full_list,
+        LONG_LIST: long_list,
+        FULL_LIST: full_list,
     }
     return {name: programs[name] for name in classes_of(traits) if name in programs}
 
@@ -158,11 +157,10 @@ def _edges_and_sweep(calls: ComparedCalls, window: int) -> None:
 
 def _failed_at_edges(calls: ComparedCalls, window: int) -> None:
     """Until it has expired a payment can be failed, for the reason and at the time that it is."""
-    traits = calls.system.traits
     payments, end = _authorized(calls, window), calls.now + window
-    for (offset, payment), reason in zip(payments.items(), cycle(("declined", "voided")), strict=False):
+    for (offset, payment), reason in zip(payments.items(), ("declined", "voided", "voided"), strict=True):
         calls.set_clock(end + offset)
-        calls.perform("fail", payment, reason=traits.reason(reason))
+        calls.perform("fail", payment, reason=calls.system.traits.reason(reason))
     calls.everything_visible_agrees()
     calls.drop(payments.values())
 
@@ -287,26 +285,3 @@ def _seen_by_each(calls: ComparedCalls, payment: str) -> None:
     for look in calls.system.traits.looks:
         for _ in calls.system.clients:
             calls.perform(look, payment)
-
-
-def _long_list(calls: ComparedCalls) -> None:
-    payment = calls.authorized(_AMOUNT)
-    for number in range(LONG_LIST_LENGTH):
-        calls.perform("capture", payment, key=f"{number}", amount=_AMOUNT + 1)
-    for look in calls.system.traits.looks:
-        calls.perform(look, payment)
-    calls.tally.inputs[LONG_LIST] += 1
-
-
-def _full_list(calls: ComparedCalls) -> None:
-    """Where no more refusals are stored, what is stored is answered, and a capture that succeeds is made."""
-    payment, most = calls.authorized(_AMOUNT), calls.system.traits.max_stored_refusals or 0
-    for number in range(most + 1):
-        calls.perform("capture", payment, key=f"{number}", amount=_AMOUNT + 1)
-    if calls.reuses_keys:
-        for key, amount in (("0", _AMOUNT + 1), (f"{most - 1}", _AMOUNT + 1), ("0", _AMOUNT)):
-            calls.perform("capture", payment, key=key, amount=amount)
-    for key in ("captured", "too late"):
-        calls.perform("capture", payment, key=key, amount=_AMOUNT)
-    calls.everything_visible_agrees()
-    calls.tally.inputs[FULL_LIST] += 1
