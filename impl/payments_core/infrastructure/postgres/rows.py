@@ -61,7 +61,7 @@ def payment_update(payment: Payment) -> Row:
         _cents(payment.captured_amount_cents),
         timestamp(payment.failed_at),
         payment.failure_reason and payment.failure_reason.value,
-        payment.payment_id,
+        payment.payment_id.bytes,
     )
 
 
@@ -80,7 +80,7 @@ def attempt_of(row: Row) -> CaptureAttempt:
 def attempt_insert(attempt: CaptureAttempt, last_event: int) -> Row:
     """The parameters of ``INSERT_ATTEMPT``, the payment's last event having had this number."""
     return (
-        attempt.payment_id,
+        attempt.payment_id.bytes,
         attempt.key,
         Int8(attempt.amount_cents),
         attempt.outcome.value,
