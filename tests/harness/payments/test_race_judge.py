@@ -94,3 +94,14 @@ def test_a_list_may_show_keys_without_their_outcomes(stored: dict[str, object]) 
     raced = replace(run.result, after=(listed,))
     assert raced.outcomes[-1] == (("k0", ""), ("k1", ""))
     assert isinstance(Judge().find_violation(replace(run, result=raced)), Violation)
+
+
+def test_a_look_after_the_race_that_gets_no_definite_answer_is_wrong() -> None:
+    right = _run(_CAPTURED, _REFUSED)
+    read = Exchange(
+        Invocation("read", {"payment": "p1"}), Observation("unknown", {"error": "no answer fits"})
+    )
+    violation = Judge().find_violation(replace(right, result=replace(right.result, after=(read,))))
+    assert violation is not None
+    assert (violation.invariant, violation.operation, violation.look) == ("I9", None, 0)
+    assert "after the race, read got no definite answer: {'error': 'no answer fits'}" in violation.explanation

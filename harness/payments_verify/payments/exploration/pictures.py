@@ -8,7 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from payments_verify.payments.races.judge import Judge, Violation, check_order, history_of
+from payments_verify.payments.races.history import history_of
+from payments_verify.payments.races.judge import Judge, Violation, check_order
 from payments_verify.payments.races.timeline import timeline_of
 from payments_verify.payments.scenarios import schedule_file
 from payments_verify.payments.scenarios.catalogue import Scenario

@@ -79,7 +79,8 @@ class RaceDomain:
         """Make new payments, and bring them to where the race begins.
 
         Raises:
-            SchedulingError: a command outside the race got no definite answer.
+            SchedulingError: a command before the race, or after one in which something was broken, got no
+                definite answer.
             BrokenServiceError: after a fault, the service answers nothing any more.
         """
         payments = self._new_payments(facts, hurt=hurt)
@@ -212,7 +213,7 @@ class RaceDomain:
     async def _again(self, asked: Invocation, *, hurt: bool) -> Exchange:
         """Ask again what was answered "in progress", now that nothing is in flight."""
         arguments = dict(asked.value)
-        return await self._exchange(asked.f, arguments.pop("payment"), arguments, hurt=hurt)
+        return await self._ask(asked.f, arguments.pop("payment"), arguments, hurt=hurt)
 
     async def _exchange(self, f: str, payment: str, arguments: Mapping[str, Any], *, hurt: bool) -> Exchange:
         exchange = await _exchange(self._service, f, payment, arguments)
@@ -229,8 +230,14 @@ class RaceDomain:
         """Look at a payment; once more after a fault: it may have ended a process that is started again."""
         if hurt:
             with suppress(SchedulingError):
-                return await self._exchange(f, payment, {}, hurt=True)
-        return await self._exchange(f, payment, {}, hurt=hurt)
+                return await self._ask(f, payment, {}, hurt=True)
+        return await self._ask(f, payment, {}, hurt=hurt)
+
+    async def _ask(self, f: str, payment: str, arguments: Mapping[str, Any], *, hurt: bool) -> Exchange:
+        """Ask after the race; where nothing was broken, the judge says what no definite answer means."""
+        if hurt:
+            return await self._exchange(f, payment, arguments, hurt=True)
+        return await _exchange(self._service, f, payment, arguments)
 
     async def _require_serving_again(self) -> None:
         wait = serving_again.WaitForService(self._service.end)
