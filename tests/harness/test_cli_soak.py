@@ -61,7 +61,7 @@ def test_a_saved_soak_that_holds(tmp_path: Path) -> None:
     run(tmp_path, "restart")
     checked = soak("--check", str(tmp_path))
     assert checked.exit_code == 0
-    assert "1 captures acknowledged, 0 lost, 0 doubled" in checked.stdout
+    assert "1 capture acknowledged, 0 lost, 0 doubled" in checked.stdout
     assert checked.stdout.rstrip().endswith("holds")
     shown = json.loads(soak("--check", str(tmp_path), "--json").stdout)
     assert (shown["verdict"], shown["acknowledged"], shown["problems"]) == ("holds", 1, [])

@@ -91,7 +91,7 @@ COMMANDS: dict[str, tuple[Any, list[str], dict[str, object]]] = {
     "the engine's replay": (
         engine,
         ["replay", "x", "x:y"],
-        {"replay": replayed, "_scenario": lambda _: {}},
+        {"replay": replayed, "arguments_in": lambda *_: {}},
     ),
 }
 

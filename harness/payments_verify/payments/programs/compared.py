@@ -112,6 +112,7 @@ class ComparedCalls:
         if self.system.surface is None or self._has_failed:
             return
         self._note("surface_agrees")
+        self.commands.append("look at all that it shows beside outcomes")
         stored = [payment for payment, record in self.records.items() if record.payment is not None]
         complaint = self.runner.run(self.system.complaint_beside(stored))
         if complaint is not None:
