@@ -21,7 +21,8 @@ from payments_core.entrypoints.settings import Settings
 
 FACTORY = "payments_core.entrypoints.wiring:app_from_environment"
 _SHUTDOWN_LIMIT_S = 10
-_SILENT_WORKER_LIMIT_S = 60  # one that still imports is silent, too: given up for that, it never starts
+_SILENT_WORKER_LIMIT_S = 15
+"""One that still imports is silent, too; and for as long, one that died is waited for, and signals are."""
 _UNSENT_BYTES = 64 * 1024
 _BACKLOG = 4096  # what Linux allows, unless it is told otherwise
 _SILENT_LIMIT_S = 10
