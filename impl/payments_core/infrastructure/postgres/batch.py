@@ -205,7 +205,7 @@ def _leave_pipeline_mode(connection: Connection) -> None:
 
 
 def _require_success(connection: Connection, results: Sequence[PGresult]) -> None:
-    if results[-1].status not in {_FAILED, _NOT_RUN}:  # after one that failed, none is run
+    if results and results[-1].status not in {_FAILED, _NOT_RUN}:  # after one that failed, none is run
         return
     for result in results:
         if result.status == _FAILED:

@@ -40,6 +40,14 @@ async def test_answers_come_to_the_statements_that_asked(connection: Connection)
     assert text.row() == ("A",)
 
 
+async def test_a_batch_without_statements_has_nothing_to_answer(connection: Connection) -> None:
+    await Batch(connection).send()
+    after = Batch(connection)
+    one = after.add("SELECT 1")
+    await after.send()
+    assert one.row() == (1,)
+
+
 async def test_a_statement_is_prepared_once_for_a_connection(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
