@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -17,8 +18,9 @@ from payments_verify.cli import differential
 from payments_verify.payments.inputs.classes import SECOND
 from payments_verify.payments.observed.observations import Invocation, Observation, answered
 from payments_verify.payments.programs import reproduction
-from payments_verify.payments.programs.check import machine_check
+from payments_verify.payments.programs.check import machine_check, opened_in
 from payments_verify.payments.programs.reproduction import Call, Program, reproduce
+from payments_verify.payments.programs.run import run_calls
 from payments_verify.payments.service.under_test import ServiceUnderTest
 from payments_verify.payments.specification.oracle import MismatchError
 from payments_verify.payments.stress.check import stress_check
@@ -219,3 +221,14 @@ def test_what_is_left_has_what_it_needs_and_little_more() -> None:
     found = reproduce(MismatchError("first"), earlier, program("last"), rerun)
     assert found.commands == ("3 create", "3 capture", "6 create", "last create", "last capture", "last read")
     assert len(runs) < 60
+
+
+def test_calls_that_are_run_again_know_how_many_refusals_are_stored() -> None:
+    payment = "p"
+    refused = [
+        Call("perform", {"f": "capture", "payment": payment, "key": f"k{number}", "amount": 1})
+        for number in range(4)
+    ]
+    calls = [Call("perform", {"f": "create", "payment": payment, "amount": 500}), *refused]
+    with asyncio.Runner() as runner, opened_in(in_memory(max_stored_refusals=2), runner) as system:
+        assert run_calls(system, runner, calls, reuses_keys=True) is None

@@ -155,7 +155,7 @@ class ComparedCalls:
         """
         note = {"quotes_key": True} if quotes_key else {}
         self._note("perform", f=f, payment=payment, is_step=is_step, **note, **arguments)
-        traits, before = self.system.traits, self.records.setdefault(payment, Record())
+        traits, before = self.system.traits, self.records.setdefault(payment, self._nothing())
         if f == "capture" and not traits.captures_amounts:
             arguments["amount"] = 1 if before.payment is None else before.payment.amount
         invocation = Invocation(f, traits.asked(f, {"payment": payment, **arguments}), quotes_key)
