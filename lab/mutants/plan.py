@@ -11,6 +11,7 @@ from lab.mutants.catalogue import Catalogue, Mutant, TechniqueName
 from lab.mutants.edit import mutated_copy
 from lab.mutants.techniques import CHECKS, DISCOVERY, MAIN_JOB, Technique
 from lab.mutants.trial import arguments_of
+from payments_verify.sources import sources_hash
 
 UNMUTATED = "(as it is)"
 """The row of the code as it is."""
@@ -24,7 +25,8 @@ class Planned:
         row: the mutant's name, or ``UNMUTATED``.
         technique: the technique.
         arguments: its command line.
-        key: equal for trials of the same command on the same tree, as far as the technique reads it.
+        key: equal for trials of the same command on the same tree, as far as the technique reads it, by the
+            same version of the harness.
     """
 
     row: str
@@ -65,6 +67,7 @@ def planned(
         all_techniques: whether a mutant is tried by those that are not expected to find it, too.
         salt: whatever else a result depends on.
     """
+    code = salt + sources_hash()
     wanted = [each for name, each in techniques.items() if not only or name in only]
     mutants = [catalogue[row] for row in trees if row != UNMUTATED]
     found = []
@@ -78,7 +81,7 @@ def planned(
                 # What a mutant is looked for with has to say nothing about the code as it is.
                 budgets = [None, *_budgets(mutants, technique, all_techniques=all_techniques)]
             commands = dict.fromkeys(arguments_of(technique, narrowed) for narrowed in budgets)
-            found += [Planned(row, technique, each, _key(tree, technique, each, salt)) for each in commands]
+            found += [Planned(row, technique, each, _key(tree, technique, each, code)) for each in commands]
     return found
 
 
@@ -86,6 +89,7 @@ def planned_main_job(
     catalogue: Catalogue, trees: Mapping[str, Path], *, quick: bool = False, salt: str = ""
 ) -> list[Planned]:
     """One trial for each row: the main job, up to a check that shows what the mutant breaks."""
+    code = salt + sources_hash()
     found = []
     # The code as it is comes last: nothing ends its trial before the whole job is done.
     for row, tree in sorted(trees.items(), key=lambda each: each[0] == UNMUTATED):
@@ -94,7 +98,7 @@ def planned_main_job(
             options += [part for each in catalogue[row].breaks for part in ("--until", each)]
             options += [part for each in catalogue[row].expected for part in ("--first", CHECKS[each])]
         arguments = arguments_of(MAIN_JOB, options)
-        found.append(Planned(row, MAIN_JOB, arguments, _key(tree, MAIN_JOB, arguments, salt)))
+        found.append(Planned(row, MAIN_JOB, arguments, _key(tree, MAIN_JOB, arguments, code)))
     return found
 
 
@@ -105,12 +109,13 @@ def planned_discovery(
 
     Of the code as it is there is one: what is discovered of it holds.
     """
+    code = salt + sources_hash()
     found = []
     for row, tree in trees.items():
         written = [] if row == UNMUTATED else [(exploration, catalogue[row].arguments.get("exploration"))]
         for technique, narrowed in (*written, (DISCOVERY, None)):
             arguments = arguments_of(technique, narrowed)
-            found.append(Planned(row, technique, arguments, _key(tree, technique, arguments, salt)))
+            found.append(Planned(row, technique, arguments, _key(tree, technique, arguments, code)))
     return found
 
 
@@ -125,13 +130,13 @@ def _budgets(
     ]
 
 
-def _key(tree: Path, technique: Technique, arguments: tuple[str, ...], salt: str) -> str:
-    """A hash of the sources that a technique reads, and of its command line."""
+def _key(tree: Path, technique: Technique, arguments: tuple[str, ...], code: str) -> str:
+    """A hash of the sources that a technique reads, of its command line, and of the code that tries it."""
     (package,) = (path for path in tree.iterdir() if path.is_dir())
     digest = hashlib.sha256()
     for path in sorted((package / technique.reads).rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             digest.update(f"{path.relative_to(package)}\0{path.stat().st_size}\0".encode())
             digest.update(path.read_bytes())
-    digest.update("\0".join((*arguments, salt)).encode())
+    digest.update("\0".join((*arguments, code)).encode())
     return digest.hexdigest()[:32]

@@ -223,7 +223,9 @@ def keys(plan: Sequence[Planned], row: str) -> dict[str, str]:
     return {each.technique.name: each.key for each in plan if each.row == row}
 
 
-def test_a_key_depends_on_what_a_technique_reads_and_on_its_command(tmp_path: Path) -> None:
+def test_a_key_depends_on_what_a_technique_reads_on_its_command_and_on_the_harness(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trees = _trees(tmp_path, [UNMUTATED, "a"])
     known = catalogue(a=["machine", "model"])
     first = planned(known, trees, TECHNIQUES)
@@ -240,6 +242,9 @@ def test_a_key_depends_on_what_a_technique_reads_and_on_its_command(tmp_path: Pa
     assert keys(second, "a")["model"] != keys(third, "a")["model"]
     salted = planned(known, trees, TECHNIQUES, salt="/usr/lib/postgresql/15/bin")
     assert not set(keys(third, "a").values()) & set(keys(salted, "a").values())
+    monkeypatch.setattr("lab.mutants.plan.sources_hash", lambda: "another version of the harness")
+    later = planned(known, trees, TECHNIQUES)
+    assert not set(keys(third, "a").values()) & set(keys(later, "a").values())
 
 
 # ---- reports of techniques -----------------------------------------------------------------------
