@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pgweave.history.operations import Operation
+from pgweave.history.operations import Operation, returned
 from pgweave.history.spec import S, Spec, steps_of
 
 MOST_OPERATIONS = 10_000
@@ -39,7 +39,7 @@ def order_by_return(spec: Spec[S], operations: Sequence[Operation]) -> list[tupl
     """
     if len(operations) > MOST_OPERATIONS:
         return None
-    answered = sorted((each for each in operations if each.returned is not None), key=_returned)
+    answered = sorted((each for each in operations if each.returned is not None), key=returned)
     unanswered = [each for each in operations if each.returned is None]
     state = spec.initial()
     order: list[tuple[Operation, S]] = []
@@ -66,7 +66,7 @@ def _open_at(
     operation: Operation, answered: Sequence[Operation], number: int, unanswered: Sequence[Operation]
 ) -> Iterator[Operation]:
     """What was called before the operation returned, and has not returned."""
-    moment = _returned(operation)
+    moment = returned(operation)
     for others in (answered[number + 1 : number + 1 + _AHEAD], unanswered):
         for other in others:
             if other.called < moment:
@@ -79,8 +79,3 @@ def _both(spec: Spec[S], state: S, first: Operation, second: Operation) -> tuple
         if after := steps_of(spec, between, second):
             return between, after
     return None
-
-
-def _returned(operation: Operation) -> int:
-    assert operation.returned is not None
-    return operation.returned

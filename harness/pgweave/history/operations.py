@@ -72,6 +72,12 @@ class Operation:
             raise HistoryError(f"a response comes after its invocation: {self.called}, {self.returned}")
 
 
+def returned(operation: Operation) -> int:
+    """The position of the response of an operation that was answered."""
+    assert operation.returned is not None
+    return operation.returned
+
+
 @dataclass(frozen=True, slots=True)
 class History:
     """The operations of one recording, in the order of their invocations.

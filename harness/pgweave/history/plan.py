@@ -9,7 +9,7 @@ from typing import Generic, TypeAlias, cast
 
 import msgspec
 
-from pgweave.history.operations import Operation
+from pgweave.history.operations import Operation, returned
 from pgweave.history.spec import Foresight, S, Spec, SpecError, steps_of
 
 _FORESEEN = 32
@@ -70,7 +70,7 @@ class Prospects(dict[int, bool], Generic[S]):
     def __init__(self, plan: SearchPlan[S], spec: Foresight[S], passed: int, index: int) -> None:
         super().__init__()
         self.index = index
-        is_called = plan.operations[index].called < _returned(plan.operations[passed])
+        is_called = plan.operations[index].called < returned(plan.operations[passed])
         self.bit = plan.returning[index] if is_called else 0
         self._plan = plan
         self._spec = spec
@@ -122,7 +122,7 @@ class SearchPlan(Generic[S]):
         Raises:
             SpecError: The value of an operation is not JSON.
         """
-        answered = sorted((one for one in operations if one.returned is not None), key=_returned)
+        answered = sorted((one for one in operations if one.returned is not None), key=returned)
         unanswered = sorted((one for one in operations if one.returned is None), key=_called)
         unanswered = [one for one in unanswered if not spec.observes(one)]
         bits = _slots(answered)
@@ -186,11 +186,6 @@ class SearchPlan(Generic[S]):
         return self._candidates[passed]
 
 
-def _returned(operation: Operation) -> int:
-    assert operation.returned is not None
-    return operation.returned
-
-
 def _called(operation: Operation) -> int:
     return operation.called
 
@@ -201,7 +196,7 @@ def _slots(answered: Sequence[Operation]) -> list[int]:
     free: list[int] = []
     used = 0
     moments = [(operation.called, index) for index, operation in enumerate(answered)]
-    moments += [(_returned(operation), index) for index, operation in enumerate(answered)]
+    moments += [(returned(operation), index) for index, operation in enumerate(answered)]
     for _, index in sorted(moments):
         if bits[index]:
             free.append(bits[index])
@@ -240,7 +235,7 @@ def _candidates(
     made: dict[int, Candidate[S]] = {}
     optional = _Optional(unanswered, max(bits, default=0).bit_length(), transitions[len(answered) :])
     for operation in answered:
-        moment = _returned(operation)
+        moment = returned(operation)
         while by_call and answered[by_call[-1]].called < moment:
             insort(active, by_call.pop())
         yield _required(active, bits, transitions, made), optional.called_before(moment, len(answered))
