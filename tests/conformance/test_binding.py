@@ -13,6 +13,7 @@ import httpx
 import msgspec
 import pytest
 
+from payments_model import Pending, Record
 from payments_verify.binding import (
     Binding,
     BindingFileError,
@@ -29,10 +30,12 @@ from payments_verify.binding import (
 from payments_verify.binding.coverage import traits_of, unchecked, why_not
 from payments_verify.binding.expected import expected_answer
 from payments_verify.binding.requests import RequestWriter
+from payments_verify.binding.values import read_rfc3339
 from payments_verify.payments.observed.observations import Invocation, Observation, UnreadableAnswerError
 from payments_verify.payments.observed.traits import EVERYTHING
 from payments_verify.payments.programs.check import machine_check
 from payments_verify.payments.scenarios.catalogue import SCENARIOS
+from payments_verify.payments.specification import oracle
 from payments_verify.systems import in_memory
 
 PAYMENT = "0b4ad7f8-6a3c-4f0e-9a58-0d6c2f1f3a11"
@@ -302,6 +305,19 @@ def test_values_are_written_as_the_service_takes_them(
     assert bound(values=values).requests.write(Invocation(f, {"payment": PAYMENT, **arguments}))[3] == body
 
 
+FAILED = {
+    "state": "failed",
+    "amount_cents": 500,
+    "authorized_at": "2029-12-31T00:00:00Z",
+    "capture_expires_at": "2030-01-02T00:00:00Z",
+    "captured_at": None,
+    "captured_amount_cents": None,
+    "failed_at": "2030-01-01T00:00:00Z",
+    "failure_reason": "voided",
+    "as_of": "2030-01-01T00:00:00Z",
+}
+
+
 def answer(client: BoundClient, f: str, status: int, document: Any, **arguments: Any) -> Observation:
     return client.answers.read(
         Invocation(f, {"payment": PAYMENT, **arguments}), httpx.Response(status, json=document)
@@ -423,6 +439,49 @@ def test_an_answer_that_stands_for_several_outcomes() -> None:
 def test_an_answer_that_the_binding_does_not_know_is_none(f: str, status: int, document: Any) -> None:
     with pytest.raises(UnreadableAnswerError, match="cannot be read"):
         answer(bound(), f, status, document, key="k", amount=1)
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "told"),
+    [
+        ("state", "gone", "payment.states of the binding has no name for 'gone'"),
+        (
+            "authorized_at",
+            None,
+            "payment.authorized_at, which a failed payment has, at 'authorized_at': None",
+        ),
+        ("failed_at", "2030-01-01 00:00:00", "does not say its offset from UTC"),
+        ("failure_reason", "bored", "payment.reasons of the binding has no name for 'bored'"),
+        ("amount_cents", "a lot", "payment.amount, which a failed payment has, at 'amount_cents': 'a lot'"),
+    ],
+)
+def test_what_cannot_be_read_of_a_payment_is_named(member: str, value: object, told: str) -> None:
+    with pytest.raises(UnreadableAnswerError, match=re.escape(told)):
+        answer(bound(), "read", 200, FAILED | {member: value})
+
+
+@pytest.mark.parametrize("window", [None, "2030-01-01T00:00:00Z"])
+def test_what_failed_before_it_was_authorized_has_no_window_that_is_compared(window: str | None) -> None:
+    binding = parse(default_text().replace("reasons = [", "from_pending = true\nreasons = [", 1), "mine.toml")
+    client, traits = BoundClient(httpx.AsyncClient(), binding), traits_of(binding, moves_clock=True)
+    now = read_rfc3339(str(FAILED["failed_at"]))
+    asked = Invocation("fail", traits.asked("fail", {"payment": PAYMENT, "reason": "voided"}))
+    _, right = oracle.answer(Record(Pending(500)), asked, now)
+    for cents, differs in ((500, False), (501, True)):
+        shown = FAILED | {"authorized_at": window, "capture_expires_at": window, "amount_cents": cents}
+        seen = answer(client, "fail", 200, shown, **asked.value).value
+        compared = oracle.difference(traits.visible("fail", right), traits.visible("fail", seen))
+        assert (compared is not None) == differs, compared
+    told = list(unchecked(binding, traits, has_database=True))
+    assert any(each.startswith("commands.fail.from_pending: ") for each in told)
+
+
+def test_names_that_are_turned_around_are_told_which_comes_first() -> None:
+    text = default_text().replace('pending = "pending"', 'pending = "new"')
+    with pytest.raises(
+        BindingFileError, match=r"payment\.states\.pending: .* comes first: new = \"pending\""
+    ):
+        parse(text, "mine.toml")
 
 
 def test_a_server_error_is_no_definite_answer() -> None:

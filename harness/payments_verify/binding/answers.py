@@ -26,6 +26,7 @@ from payments_verify.payments.observed.observations import (
     FIELDS_OF_STATE,
     OUTCOME_NAMED,
     PAYMENT_FIELDS,
+    WINDOW_FIELDS,
     Invocation,
     Observation,
     UnreadableAnswerError,
@@ -145,12 +146,16 @@ class AnswerReader:
             ValueError: if a field is set that the state does not have.
         """
         view = self.binding.payment
-        state = view.states[str(value_at(document, view.state))]
+        state = _ours(view.states, value_at(document, view.state), "payment.states")
         shown: View = {"state": state}
+        fail = self.binding.commands.get("fail")
+        may_lack_window = state == "failed" and fail is not None and fail.from_pending
         for name, path in self._paths_of_fields:
+            if may_lack_window and name in WINDOW_FIELDS:
+                continue
             if name in FIELDS_OF_STATE[state]:
                 if self.dated or not name.endswith("_at"):
-                    shown[name] = self._field(name, value_at(document, path))
+                    shown[name] = self._field(state, name, path, document)
             elif view.only_in_their_states and value_at(document, path) is not None:
                 raise ValueError(f"a {state} payment has no {name}")
         return shown
@@ -160,14 +165,22 @@ class AnswerReader:
         paths = [(name, getattr(self.binding.payment, name)) for name in PAYMENT_FIELDS if name != "state"]
         return [(name, path) for name, path in paths if path is not None]
 
-    def _field(self, name: str, value: Any) -> Any:  # noqa: ANN401 - any JSON value
-        if name.endswith("_at"):
-            return read_instant(value, self.binding.values)
-        return (
-            self.binding.payment.reasons[value]
-            if name == "reason"
-            else read_amount(value, self.binding.values)
-        )
+    def _field(self, state: str, name: str, path: str, document: Any) -> Any:  # noqa: ANN401 - any JSON value
+        try:
+            value = value_at(document, path)
+            if name == "reason":
+                return _ours(self.binding.payment.reasons, value, "payment.reasons")
+            read = read_instant if name.endswith("_at") else read_amount
+            return read(value, self.binding.values)
+        except (LookupError, TypeError, ValueError, ArithmeticError) as error:
+            raise ValueError(f"payment.{name}, which a {state} payment has, at {path!r}: {error}") from error
+
+
+def _ours(names: Mapping[str, str], theirs: Any, key: str) -> str:  # noqa: ANN401 - any JSON value
+    ours = names.get(str(theirs))
+    if ours is None:
+        raise ValueError(f"{key} of the binding has no name for {theirs!r}")
+    return ours
 
 
 def _named_outcome(view: AttemptsView, stored: Any) -> str:  # noqa: ANN401 - any JSON value

@@ -102,6 +102,8 @@ def _unchecked_commands(binding: Binding, traits: Traits) -> Iterator[str]:
         yield "commands.fail: declining and voiding"
     elif len(traits.reasons) < 2:
         yield f"commands.fail.reasons: reasons but {traits.reasons[0]}"
+    if traits.fails_pending and traits.dates_authorizations:
+        yield "commands.fail.from_pending: the window of a failed payment, which may have had none"
     if "attempts" not in traits.commands:
         yield "commands.attempts: what is stored under each key"
     if not traits.chooses_ids:

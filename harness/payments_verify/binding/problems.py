@@ -255,7 +255,8 @@ def _answer_problems(key: str, answers: list[AnswerSection]) -> Problems:
 def _named(names: Mapping[str, str], known: Iterable[str], key: str) -> Problems:
     for theirs, ours in names.items():
         if ours not in known:
-            yield f"{key}.{theirs}", f"{ours!r} is none of {', '.join(known)}"
+            turned = f'; the service\'s word comes first: {ours} = "{theirs}"' if theirs in known else ""
+            yield f"{key}.{theirs}", f"{ours!r} is none of {', '.join(known)}{turned}"
 
 
 def _unknown_placeholders(key: str, text: str, known: frozenset[str]) -> Problems:

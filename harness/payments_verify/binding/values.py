@@ -89,14 +89,23 @@ def read_instant(value: Any, values: Values) -> int:  # noqa: ANN401 - any JSON 
         ValueError: it is no instant.
     """
     if values.instant == "rfc3339":
+        if not isinstance(value, str):
+            raise ValueError(f"{value!r} is no RFC 3339 instant")
         return read_rfc3339(value)
     written = int(value) if isinstance(value, str) else read_whole_number(value)
     return written * MICROSECONDS[values.instant.removeprefix("unix ")]
 
 
 def read_rfc3339(text: str) -> int:
-    """An RFC 3339 instant as µs since the Unix epoch."""
-    return (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND
+    """An RFC 3339 instant as µs since the Unix epoch.
+
+    Raises:
+        ValueError: it is none, or does not say its offset from UTC.
+    """
+    read = datetime.fromisoformat(text)
+    if read.tzinfo is None:
+        raise ValueError(f"{text!r} does not say its offset from UTC, as Z or +00:00")
+    return (read - _EPOCH) // _MICROSECOND
 
 
 def as_datetime(us: int) -> datetime:

@@ -65,6 +65,9 @@ FIELDS_OF_STATE: Mapping[str, tuple[str, ...]] = {
 PAYMENT_FIELDS = ("state", *dict.fromkeys(name for names in FIELDS_OF_STATE.values() for name in names))
 """What can be shown of a payment."""
 
+WINDOW_FIELDS = frozenset({"authorized_at", "capture_expires_at"})
+"""What a payment has since its authorization."""
+
 REASONS = tuple(reason.name.lower() for reason in FailureReason)
 """Why a payment can have failed."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from payments_model import MAX_AMOUNT, MAX_STORED_REFUSALS
-from payments_verify.payments.observed.observations import PAYMENT_FIELDS
+from payments_verify.payments.observed.observations import PAYMENT_FIELDS, WINDOW_FIELDS
 
 COMMANDS = frozenset({"create", "authorize", "capture", "fail", "read", "attempts"})
 ATTEMPT_FIELDS = frozenset({"key", "amount", "outcome", "decided_at"})
@@ -101,7 +101,7 @@ class Traits:
     @property
     def dates_authorizations(self) -> bool:
         """Whether it can be seen when a payment was authorized."""
-        return bool(self.payment_fields & {"authorized_at", "capture_expires_at"})
+        return bool(self.payment_fields & WINDOW_FIELDS)
 
     @property
     def reads_instants(self) -> bool:
@@ -171,7 +171,9 @@ class Traits:
         if f not in self.shown:
             seen.pop("payment", None)
         elif "payment" in seen:
-            seen["payment"] = self._compared(seen["payment"], self.payment_fields)
+            never_authorized = self.fails_pending and seen["payment"]["state"] == "failed"
+            hidden = WINDOW_FIELDS if never_authorized else frozenset()
+            seen["payment"] = self._compared(seen["payment"], self.payment_fields - hidden)
         if "attempts" in seen:
             seen["attempts"] = [self._compared(each, self.attempt_fields) for each in seen["attempts"]]
         return seen
