@@ -12,7 +12,7 @@ import httpx
 
 from lab.containers.image import IMAGE, pip_secrets
 from lab.steps import Shell, UnableError, ViolationError
-from pgweave.embedded.process import free_port
+from pgweave.loopback import free_port
 
 PROJECT = "payments-core-test"
 _BUILD_LIMIT_S = 1800.0

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pgweave.embedded.process import free_port
+from pgweave.loopback import free_port
 from tests.support.proxies import listening
 from tests.support.tools import require_tool
 

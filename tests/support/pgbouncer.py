@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pgweave.embedded.binaries import server_account
-from pgweave.embedded.process import free_port
+from pgweave.loopback import free_port
 from tests.support.postgres import reachable_folder
 from tests.support.proxies import listening
 from tests.support.tools import require_tool

@@ -5,22 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import IO
 
-import httpx
-
 from payments_core.entrypoints import tokens
-from payments_verify.systems.server import ServerError
-from pgweave.service.http_client import http_client
+from payments_verify.systems.server import STOP_LIMIT_S, ServerError, answers
+from pgweave.loopback import HOST, free_port
 from pgweave.service.patience import IDLE_LIMIT_S, comes_to_serve, last_printed
+from pgweave.service.process_group import end_group
 
-_STOP_LIMIT_S = 30.0
-_PROBE_LIMIT_S = 2.0
 _SERVE = ("-m", "payments_core")
 
 
@@ -39,10 +36,8 @@ class ApiProcess:
     """
 
     def __init__(self, environment: Mapping[str, str], output: IO[bytes]) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port: int = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self._port}"
+        self._port = free_port()
+        self.url = f"http://{HOST}:{self._port}"
         self.pid = 0
         self._environment = environment
         self._output = output
@@ -95,7 +90,7 @@ class ApiProcess:
                 env={**os.environ, **self._environment},
             )
             self.pid = self._process.pid
-            if await comes_to_serve(self._process, self._output, self._answers):
+            if await comes_to_serve(self._process, self._output, partial(answers, self.url)):
                 return
         await self.end()
         raise ServerError(f"payments-core serve did not come to serve; it printed:\n{self.printed()}")
@@ -114,7 +109,7 @@ class ApiProcess:
         if self._process is None:
             raise ServerError("the process was never started")
         try:
-            return await asyncio.wait_for(self._process.wait(), _STOP_LIMIT_S)
+            return await asyncio.wait_for(self._process.wait(), STOP_LIMIT_S)
         except TimeoutError:
             self.signal(signal.SIGKILL)
             return await self._process.wait()
@@ -123,15 +118,8 @@ class ApiProcess:
         """End it, whatever its state."""
         if self._process is not None and self._process.returncode is None:
             self.signal(signal.SIGCONT)
-            self.signal(signal.SIGTERM)
-            await self.ended()
+            await end_group(self._process, STOP_LIMIT_S)
 
     def printed(self, most: int = 8_192) -> str:
         """The end of what it has printed."""
         return last_printed(self._output, most)
-
-    async def _answers(self) -> bool:
-        async with http_client(limit_s=_PROBE_LIMIT_S) as http:
-            with suppress(httpx.TransportError):
-                return (await http.get(f"{self.url}/readyz")).status_code == 200
-        return False

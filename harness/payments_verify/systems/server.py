@@ -27,13 +27,17 @@ from payments_verify.systems.in_process import expire_batch
 from pgweave.clock import DatabaseClock
 from pgweave.service.http_client import http_client
 from pgweave.service.patience import comes_to_serve, last_printed
+from pgweave.service.process_group import end_group
 
 SWEEP_EVERY_S = 0.1
 """How often a service under stress expires payments by itself: many times in a round."""
 
+STOP_LIMIT_S = 30.0
+"""How long a server process may take to end once it is asked to."""
+
 _SWEPT_AT_A_TIME = 2  # so few that others can hold them all
-_STOP_LIMIT_S = 15.0
 _REQUEST_LIMIT_S = 30.0
+_PROBE_LIMIT_S = 2.0
 _SWEPT_LIMIT_S = 10.0
 _SERVING = re.compile(r"serving on (http://\S+)")
 
@@ -110,7 +114,7 @@ async def server_process(dsn: str, accepted: str = "", sweep_every_s: float = 0.
         try:
             yield await _url(process, output)
         finally:
-            await _end(process)
+            await end_group(process, STOP_LIMIT_S)
 
 
 async def _url(process: asyncio.subprocess.Process, output: IO[bytes]) -> str:
@@ -120,7 +124,7 @@ async def _url(process: asyncio.subprocess.Process, output: IO[bytes]) -> str:
 
     async def serves() -> bool:
         at = url()
-        return at is not None and await _answers(at)
+        return at is not None and await answers(at)
 
     if await comes_to_serve(process, output, serves):
         return url() or ""
@@ -128,23 +132,13 @@ async def _url(process: asyncio.subprocess.Process, output: IO[bytes]) -> str:
     raise ServerError(f"payments-core serve did not start ({ended}); it printed:\n{last_printed(output)}")
 
 
-async def _answers(url: str) -> bool:
-    async with http_client(limit_s=1.0) as http:
+async def answers(url: str) -> bool:
+    """Whether a server process is ready."""
+    async with http_client(limit_s=_PROBE_LIMIT_S) as http:
         try:
             return (await http.get(f"{url}/readyz")).status_code == 200
         except httpx.TransportError:
             return False
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is not None:
-        return
-    process.terminate()
-    try:
-        await asyncio.wait_for(process.wait(), _STOP_LIMIT_S)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
 
 
 @asynccontextmanager

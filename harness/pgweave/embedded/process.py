@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Mapping
@@ -14,8 +13,8 @@ from typing import Literal
 
 from pgweave.embedded.binaries import server_environment
 from pgweave.embedded.folder import ServerFolder
+from pgweave.loopback import HOST
 
-HOST = "127.0.0.1"
 StopMode = Literal["fast", "immediate"]
 
 _STOP_LIMIT_S = 60.0
@@ -34,14 +33,6 @@ def listening(port: int, socket_folder: Path) -> dict[str, str]:
         "unix_socket_directories": str(socket_folder),
         "unix_socket_permissions": "0700",
     }
-
-
-def free_port() -> int:
-    """A TCP port that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def launch(folder: ServerFolder, bin_dir: Path, settings: Mapping[str, str]) -> subprocess.Popen[bytes]:

@@ -26,14 +26,13 @@ from pgweave.embedded.binaries import (
 )
 from pgweave.embedded.folder import SUPERUSER, ServerFolder
 from pgweave.embedded.process import (
-    HOST,
     StopMode,
     await_ready,
     end,
-    free_port,
     launch,
     listening,
 )
+from pgweave.loopback import HOST, free_port
 
 _FORMER_SERVER_LIMIT_S = 20.0
 _START_LIMIT_S = 900.0  # for what hangs: a recovery may take minutes, and so may a machine that is busy

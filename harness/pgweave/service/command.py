@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 import math
 import os
-import signal
-import socket
 import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -17,11 +15,13 @@ from typing import IO
 
 import httpx
 
+from pgweave.loopback import HOST, free_port
 from pgweave.outermost import tell
 from pgweave.service import patience
 from pgweave.service.end import End
 from pgweave.service.http_client import http_client
 from pgweave.service.patience import comes_to_serve, last_printed
+from pgweave.service.process_group import end_group
 from pgweave.visible import without_passwords
 
 _STOP_LIMIT_S = 15.0
@@ -65,7 +65,7 @@ class RunningCommand:
 
     async def _listens(self) -> bool:
         try:
-            _, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(self.url).port)
+            _, writer = await asyncio.open_connection(HOST, httpx.URL(self.url).port)
         except OSError:
             return False
         writer.close()
@@ -83,8 +83,8 @@ async def running_command(
 
     It gets ``PORT``, a free port of this machine, and ``HOST``, 127.0.0.1, and is expected to serve there;
     the shell expands both in the command: ``my-service --port $PORT``. It is ready when it answers
-    a GET of ``ready`` with anything below 500, a 404 included. At the end it gets SIGTERM, and SIGKILL if
-    that does not help.
+    a GET of ``ready`` with anything below 500, a 404 included. At the end it and what it has
+    started get SIGTERM, and SIGKILL if that does not help.
 
     Args:
         command: for the shell.
@@ -96,8 +96,8 @@ async def running_command(
         NoAnswerError: it came to a halt, and nothing answers. After some seconds standard error says so.
         CommandError: it ended before it answered, or answers that it is broken.
     """
-    port = _free_port()
-    url = f"http://127.0.0.1:{port}"
+    port = free_port()
+    url = f"http://{HOST}:{port}"
     with nullcontext(output) if output is not None else tempfile.TemporaryFile() as printed:
         process = await asyncio.create_subprocess_shell(
             command,
@@ -105,13 +105,13 @@ async def running_command(
             stdout=printed,
             stderr=printed,
             start_new_session=True,  # a group of its own, which ends with it
-            env={**os.environ, **environment, "HOST": "127.0.0.1", "PORT": str(port)},
+            env={**os.environ, **environment, "HOST": HOST, "PORT": str(port)},
         )
         try:
             await _await_ready(process, url, ready, command, printed)
             yield RunningCommand(url, process)
         finally:
-            await _end(process)
+            await end_group(process, _STOP_LIMIT_S)
 
 
 async def _await_ready(
@@ -161,19 +161,3 @@ class _Silence:
             self._tell_at = math.inf
             limit = f"{patience.IDLE_LIMIT_S:g} s"
             tell(f"{self.question} It is waited for until it has done nothing for {limit}")
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    for what in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, what)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), _STOP_LIMIT_S)
-            return
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import IO
+
+from pgweave.service.process_group import cpu_ticks
 
 IDLE_LIMIT_S = 120.0
 """How long a process may do nothing that can be seen before it is taken to hang."""
@@ -19,7 +20,6 @@ START_LIMIT_S = 900.0
 
 _POLL_S = 0.05
 _WORK_TICKS = 100  # a second: a server that waits for requests computes a little, and less than that
-_SESSION, _USER_TICKS = 3, 11
 
 
 async def comes_to_serve(
@@ -45,7 +45,7 @@ async def comes_to_serve(
             return True
         if is_hopeless():
             return False
-        printed, ticks = os.fstat(output.fileno()).st_size, _cpu_ticks(process.pid)
+        printed, ticks = os.fstat(output.fileno()).st_size, cpu_ticks(process.pid)
         if seen is None or printed != seen[0] or abs(ticks - seen[1]) >= _WORK_TICKS:
             seen, idle_since = (printed, ticks), loop.time()
         await asyncio.sleep(_POLL_S)
@@ -56,16 +56,3 @@ def last_printed(output: IO[bytes], most: int = 8_192) -> str:
     """The end of what was printed to a file."""
     size = os.fstat(output.fileno()).st_size
     return os.pread(output.fileno(), most, max(0, size - most)).decode(errors="replace")
-
-
-def _cpu_ticks(session: int) -> int:
-    """What the processes of a session have computed so far, in ticks of the system's clock."""
-    total = 0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:  # it has ended meanwhile
-            continue
-        if int(fields[_SESSION]) == session:
-            total += int(fields[_USER_TICKS]) + int(fields[_USER_TICKS + 1])
-    return total

@@ -16,7 +16,7 @@ from types import MappingProxyType
 import httpx
 
 from payments_core.entrypoints import tokens
-from pgweave.embedded.process import free_port
+from pgweave.loopback import free_port
 
 ROOT = Path(__file__).parents[3]
 SERVICE, ALTERNATIVE = "payments-core", "FastAPI + SQLAlchemy"

@@ -21,6 +21,7 @@ from pgweave.embedded import (
     server,
     temporary_postgres,
 )
+from pgweave.loopback import free_port
 from tests.support.postgres import chosen_bin_dir, reachable_folder
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self").exists(), reason="reads /proc")
@@ -262,7 +263,7 @@ def test_a_start_that_takes_too_long_is_given_up(used_folder: Path) -> None:
 def test_a_port_lost_to_somebody_else_is_replaced(used_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = other.getsockname()[1]
-        ports = iter([taken, process.free_port()])
+        ports = iter([taken, free_port()])
         monkeypatch.setattr(server, "free_port", lambda: next(ports))
         with embedded(used_folder) as running:
             assert running.port != taken

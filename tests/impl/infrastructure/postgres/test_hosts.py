@@ -24,7 +24,7 @@ from payments_core.infrastructure.postgres.hosts import each_host, first_of
 from payments_core.infrastructure.postgres.migrate import known, migrate, pending
 from payments_core.infrastructure.postgres.session import Session, SessionError, parameters
 from payments_verify.nemesis.network import Network
-from pgweave.embedded.process import free_port
+from pgweave.loopback import free_port
 from tests.support.postgres import Database
 
 pytestmark = pytest.mark.anyio
