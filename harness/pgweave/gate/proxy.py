@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol, Self, cast
 
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 
 from pgweave.database_url import DatabaseUrl
 from pgweave.gate import wire
@@ -75,7 +75,6 @@ class Gate:
         self.refuses_next = False
         self.features: set[Feature] = set()
         self._upstream = _Upstream.of(dsn)
-        self._dsn = dsn
         self._is_scheduling_point = is_scheduling_point
         self._numbers = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -187,10 +186,10 @@ class _Upstream:
 
     @classmethod
     def of(cls, dsn: str) -> _Upstream:
-        parts = conninfo_to_dict(dsn)
-        host = str(parts.get("host") or "127.0.0.1")
-        port = int(parts.get("port") or _PORT)
-        return cls(f"{host}/.s.PGSQL.{port}" if host.startswith("/") else None, host, port)
+        url = DatabaseUrl.of(dsn)
+        return cls(
+            f"{url.host}/.s.PGSQL.{url.port}" if url.host.startswith("/") else None, url.host, int(url.port)
+        )
 
     async def connect(self, protocol: Callable[[], asyncio.Protocol]) -> asyncio.WriteTransport:
         loop = asyncio.get_running_loop()

@@ -87,6 +87,8 @@ class Session:
         self._server = server
         server.writelines(self._to_server)
         self._to_server.clear()
+        if self.closed:  # the client has gone meanwhile
+            server.close()
 
     def from_client(self, data: bytes) -> None:
         """Take bytes of the client, after the first packet.

@@ -28,7 +28,7 @@ def execute(most_rows: int = 0) -> bytes:
 
 
 DESCRIBE = wire.message(b"D", b"S\x00")
-SYNC = wire.SYNC_MESSAGE
+SYNC = wire.message(b"S", b"")
 ONE = (parse("SELECT $1"), bind(b"1"), execute(), SYNC)
 
 

@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from pgweave.gate import wire
 
-SYNC, FLUSH = wire.SYNC_MESSAGE, wire.FLUSH_MESSAGE
+SYNC, FLUSH = wire.message(b"S", b""), wire.FLUSH_MESSAGE
 _TOLD = b"12CETZDtTnI3s"
 """The kinds of answers that are written down: notices and reports of settings are not."""
 
