@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 
 from pgweave.gate.proxy import PassAll
@@ -34,8 +33,9 @@ async def drain(
         await waiting.turn()
     tasks = [process.task for process in processes if process.task is not None]
     if tasks:
-        _, late = await asyncio.wait(tasks, timeout=limits.step if gate is not None else 0)
-        for task in (task for task in tasks if task in late):
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await task
+        try:
+            await asyncio.wait(tasks, timeout=limits.step if gate is not None else 0)
+        finally:
+            for task in tasks:  # one after the other: what one lets go may be all that the next waits for
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)

@@ -304,6 +304,26 @@ def test_a_deadlock_is_told_at_once_and_leaves_nobody_behind() -> None:
     assert not second.locked()
 
 
+def test_an_interrupt_while_a_run_is_ended_is_not_lost() -> None:
+    async def main() -> None:
+        ending = asyncio.Event()
+
+        async def lingering(_process: Process) -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ending.set()
+                await asyncio.sleep(0.2)
+
+        run = asyncio.ensure_future(Run([("lingering", lingering)])(following([])))
+        await ending.wait()
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run
+
+    run_in(asyncio.new_event_loop, main())
+
+
 def test_an_abandoned_run_goes_to_its_end_unscheduled() -> None:
     counter = Counter()
 
