@@ -80,13 +80,12 @@ class Leftovers:
     async def _answer(self, client: Client) -> str:
         given = (self._address, await self._set_up(), self._gate.tcp_dsn)
         try:
-            return repr(
-                await asyncio.wait_for(call(client, *given[: arguments_taken(client, len(given))]), _LIMIT_S)
-            )
-        except TimeoutError:
-            raise UseError(f"{name_of(client)} hangs: alone, it has not ended in {_LIMIT_S:g} s") from None
+            async with asyncio.timeout(_LIMIT_S) as limit:
+                return repr(await call(client, *given[: arguments_taken(client, len(given))]))
         except Exception as error:  # noqa: BLE001 - the client's; it is compared
-            return named(error)
+            if not limit.expired():
+                return named(error)
+        raise UseError(f"{name_of(client)} hangs: alone, it has not ended in {_LIMIT_S:g} s")
 
 
 class _Watch(PassAll):

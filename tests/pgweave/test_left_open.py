@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
 
 import psycopg
 import pytest
 
 from pgweave import explore
 from pgweave.drive import race
+from pgweave.gate import Gate
+from pgweave.leftovers import Leftovers
+from pgweave.scenario import Scenario
 from pgweave.scheduler import Limits, Run
 from tests.support.postgres import Database
 
@@ -43,3 +48,14 @@ def test_a_connection_that_is_left_in_its_transaction_is_wrong(
     assert "was left inside a transaction, with its locks, when all was answered" in result.problem
     assert result.picture.count("waits") == 1, "the first was answered, and waits for nothing"
     assert (looks[0], set(looks[1:])) == (250, {25}), "what is known is not waited for again"
+
+
+def test_a_client_whose_own_limit_has_passed_does_not_hang() -> None:
+    async def set_up_nothing() -> None: ...
+
+    def impatient() -> None:
+        raise TimeoutError("the service took too long")
+
+    scenario = Scenario(setup=lambda: None, clients=[impatient], check=lambda: True)
+    gate = cast("Gate", SimpleNamespace(tcp_dsn="", sessions=[]))
+    asyncio.run(Leftovers(scenario, gate, "", set_up_nothing).learn())

@@ -94,7 +94,7 @@ class Ledger:
         if plan is None:
             return None
         options = self._options
-        if self._issued == options.runs or self._seconds() > (options.seconds or float("inf")):
+        if self._issued == options.runs or self._is_late():
             self._ended_early = True
             return None
         self._issued += 1
@@ -189,6 +189,9 @@ class Ledger:
         self._strategy.forget(job.plan)
         self._divergences.append(f"after {list(job.plan.prefix)}, tried {ATTEMPTS} times: {error}")
         return True
+
+    def _is_late(self) -> bool:
+        return self._options.seconds is not None and self._seconds() > self._options.seconds
 
     def _seconds(self) -> float:
         return time.perf_counter() - self._started

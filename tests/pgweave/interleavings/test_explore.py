@@ -61,6 +61,8 @@ def test_runs_are_limited() -> None:
 
 
 def test_time_is_limited() -> None:
+    report, _ = explored(captures("a", "b"), Naive(), Options(seconds=0.0))
+    assert (report.schedules, report.complete) == (0, False)
     report, _ = explored(captures("a", "b", "c", "d"), Naive(), Options(seconds=0.2))
     assert report.schedules >= 1
     assert not report.complete
