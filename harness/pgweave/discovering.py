@@ -19,7 +19,7 @@ from pgweave.outcome import EFFORT, explored, result_of
 from pgweave.race import ClientsDomain, race_of
 from pgweave.result import Result
 from pgweave.scenario import Client, Scenario, UseError
-from pgweave.verdict import Verdict, worst
+from pgweave.verdict import Judged, Verdict, worst
 from pgweave.visible import counted
 
 Operations = Mapping[str, Client | Sequence[Client]]
@@ -49,7 +49,7 @@ class DiscoveredRace:
 
 
 @dataclass(frozen=True)
-class Discovery:
+class Discovery(Judged):
     """The races that were discovered, explored up to the first that is wrong.
 
     Attributes:
@@ -83,21 +83,6 @@ class Discovery:
             "no verdict" if each.result is None else each.result.verdict for each in self.races
         ]
         return worst(found or ["no verdict"])
-
-    @property
-    def holds(self) -> bool:
-        """Whether there are races, and each was explored to its end and holds."""
-        return self.verdict == "holds"
-
-    def assert_holds(self) -> None:
-        """Require that it holds.
-
-        Raises:
-            AssertionError: something is wrong, with the picture; or not everything was run.
-        """
-        __tracebackhide__ = True
-        if not self.holds:
-            raise AssertionError(str(self))
 
     def save(self, path: Path | str) -> None:
         """Write the wrong schedule to a file, for `replay` with the same operations.

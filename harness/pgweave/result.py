@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from pgweave.interleavings.minimize import switches
 from pgweave.scenario import UseError
-from pgweave.verdict import Verdict
+from pgweave.verdict import Judged, Verdict
 from pgweave.visible import counted
 
 _FORMAT, _VERSION = "pgweave-schedule", 1
 
 
 @dataclass(frozen=True)
-class Result:
+class Result(Judged):
     """What was found.
 
     Attributes:
@@ -43,29 +43,16 @@ class Result:
     operations: tuple[str, ...] = ()
 
     @property
-    def holds(self) -> bool:
-        """Whether every schedule was run, and nothing was wrong in any."""
-        return self.complete and not self.problem and not self.unclear
-
-    @property
     def verdict(self) -> Verdict:
-        """The verdict that follows."""
-        return "violated" if self.problem else "holds" if self.holds else "no verdict"
+        """``holds`` if every schedule was run, and nothing was wrong in any."""
+        if self.problem:
+            return "violated"
+        return "holds" if self.complete and not self.unclear else "no verdict"
 
     @property
     def switches(self) -> int:
         """How often another client goes on in the wrong schedule."""
-        return sum(one != other for one, other in pairwise(self.schedule))
-
-    def assert_holds(self) -> None:
-        """Require that it holds.
-
-        Raises:
-            AssertionError: something is wrong, with the picture; or not everything was run.
-        """
-        __tracebackhide__ = True
-        if not self.holds:
-            raise AssertionError(str(self))
+        return switches(self.schedule)
 
     def save(self, path: Path | str) -> None:
         """Write the wrong schedule to a file, for `replay`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Literal, TypeAlias
 
@@ -25,3 +26,27 @@ def worst(verdicts: Iterable[str]) -> Verdict:
     if "violated" in found:
         return "violated"
     return "holds" if found == {"holds"} else "no verdict"
+
+
+class Judged(ABC):
+    """Something that has a verdict, and says why as a string."""
+
+    @property
+    @abstractmethod
+    def verdict(self) -> Verdict:
+        """The verdict."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether everything was run, and nothing was wrong."""
+        return self.verdict == "holds"
+
+    def assert_holds(self) -> None:
+        """Require that it holds.
+
+        Raises:
+            AssertionError: something is wrong, with the picture; or not everything was run.
+        """
+        __tracebackhide__ = True
+        if not self.holds:
+            raise AssertionError(str(self))
