@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page
 
 from payments_core.domain.payment import PaymentState
 from tests.browser.chromium import chromium
+from tests.support.loopback import DIRECT
 from tests.support.postgres import Database
 from tests.support.processes import Server, serving
 from tests.support.stores import stored
@@ -62,7 +63,9 @@ def page(browser: Browser) -> Iterator[Page]:
 def payment(server: Server) -> str:
     """The path of a pending payment."""
     path = f"/payments/{uuid4()}"
-    assert httpx.put(f"{server.url}{path}", json={"amount_cents": 500}, timeout=30).status_code == 201
+    assert (
+        httpx.put(f"{server.url}{path}", json={"amount_cents": 500}, timeout=30, **DIRECT).status_code == 201
+    )
     return path
 
 

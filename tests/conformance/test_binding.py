@@ -37,6 +37,7 @@ from payments_verify.payments.programs.check import machine_check
 from payments_verify.payments.scenarios.catalogue import SCENARIOS
 from payments_verify.payments.specification import oracle
 from payments_verify.systems import in_memory
+from tests.support.loopback import DIRECT
 
 PAYMENT = "0b4ad7f8-6a3c-4f0e-9a58-0d6c2f1f3a11"
 
@@ -169,7 +170,7 @@ def test_a_refusal_is_known_by_its_outcome_whatever_its_status(f: str) -> None:
     text = default_text()
     for each in ('{ status = 200, outcome = "', '{ status = 201, outcome = "'):
         text = text.replace(each, each.replace(",", ", where = { ok = true },", 1))
-    client = BoundClient(httpx.AsyncClient(), parse(text + REFUSED_WITH_200, "mine.toml"))
+    client = BoundClient(httpx.AsyncClient(**DIRECT), parse(text + REFUSED_WITH_200, "mine.toml"))
     seen = answer(client, f, 200, {"error": {"code": "gone"}})
     assert (seen.kind, seen.value) == ("fail", {"outcome": "not_found"})
 
@@ -198,7 +199,7 @@ outcome = "not_authorized"
     ],
 )
 def test_an_answer_may_be_told_by_a_member_that_is_there_or_not(document: Any, outcome: str | None) -> None:
-    client = BoundClient(httpx.AsyncClient(), parse(default_text() + PHASES, "mine.toml"))
+    client = BoundClient(httpx.AsyncClient(**DIRECT), parse(default_text() + PHASES, "mine.toml"))
     if outcome is None:
         with pytest.raises(UnreadableAnswerError, match="look first whether the binding lacks one"):
             answer(client, "capture", 418, document, key="k", amount=1)
@@ -211,7 +212,7 @@ def test_an_answer_may_be_told_by_what_stands_in_a_list() -> None:
         '{ type = "/problems/payment_not_found", status = 404 }', '{ "errors.0.code" = "MISSING" }'
     )
     binding = parse(text, "mine.toml")
-    client = BoundClient(httpx.AsyncClient(), binding)
+    client = BoundClient(httpx.AsyncClient(**DIRECT), binding)
     missing = {"errors": [{"code": "MISSING"}, {"code": "MORE"}]}
     assert answer(client, "read", 404, missing).value["outcome"] == "not_found"
     others: list[Any] = [[{"code": "MORE"}], [], {"code": "MISSING"}]
@@ -278,7 +279,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 def bound(**changes: Any) -> BoundClient:
     binding = default_binding()
-    return BoundClient(httpx.AsyncClient(), _changed(binding, **changes))
+    return BoundClient(httpx.AsyncClient(**DIRECT), _changed(binding, **changes))
 
 
 def _changed(binding: Binding, **changes: Any) -> Binding:
@@ -405,7 +406,7 @@ def test_an_id_that_the_service_chooses_is_used_from_then_on() -> None:
         "[commands.create]", "[commands.create]\n", 1
     )
     text = text.replace("shows_payment = true", "shows_payment = false", 1)
-    client = BoundClient(httpx.AsyncClient(), parse(text, "mine.toml"))
+    client = BoundClient(httpx.AsyncClient(**DIRECT), parse(text, "mine.toml"))
     read = Invocation("read", {"payment": PAYMENT})
     assert 2_000_000_000 <= int(client.requests.write(read)[1].rsplit("/", 1)[1]) < 2**31
     assert answer(client, "create", 201, {"data": {"id": 7}}, amount=1).value == {"outcome": "created"}
@@ -417,7 +418,7 @@ def test_an_answer_that_stands_for_several_outcomes() -> None:
     text = default_text().replace(
         'outcome = "already_captured"', 'outcome = ["already_captured", "payment_failed"]'
     )
-    client = BoundClient(httpx.AsyncClient(), parse(text, "mine.toml"))
+    client = BoundClient(httpx.AsyncClient(**DIRECT), parse(text, "mine.toml"))
     problem = {"type": "/problems/already_captured", "status": 409}
     seen = answer(client, "capture", 409, problem, key="k", amount=1).value
     assert (seen["outcome"], seen["also"]) == ("already_captured", ["payment_failed"])
@@ -556,7 +557,7 @@ def test_an_amount_is_a_whole_number_and_true_is_none(shown: str, read: int | No
     )
     response = httpx.Response(200, content=answer.encode())
     read_payment = partial(
-        own_client(httpx.AsyncClient()).answers.read, Invocation("read", {"payment": PAYMENT})
+        own_client(httpx.AsyncClient(**DIRECT)).answers.read, Invocation("read", {"payment": PAYMENT})
     )
     if read is None:
         with pytest.raises(UnreadableAnswerError, match="no whole number"):

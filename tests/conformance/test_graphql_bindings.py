@@ -10,6 +10,7 @@ import pytest
 from payments_verify.binding import Binding, BindingFileError, BoundClient, default_text, parse
 from payments_verify.binding.expected import expected_answer
 from payments_verify.payments.observed.observations import Invocation, UnreadableAnswerError
+from tests.support.loopback import DIRECT
 
 QUERY = "mutation($id: ID!) { settle(id: $id) { state } }"
 PAYMENT = "0b4ad7f8-6a3c-4f0e-9a58-0d6c2f1f3a11"
@@ -33,7 +34,7 @@ def speaking_graphql(query: str = QUERY) -> Binding:
 
 
 def test_a_query_is_sent_as_it_stands() -> None:
-    client = BoundClient(httpx.AsyncClient(), speaking_graphql())
+    client = BoundClient(httpx.AsyncClient(**DIRECT), speaking_graphql())
     asked = Invocation("capture", {"payment": PAYMENT, "key": "k", "amount": 5})
     *_, sent = client.requests.write(asked)
     assert sent == {"query": QUERY, "variables": {"id": PAYMENT, "cents": 5}}
@@ -60,7 +61,7 @@ def missing(code: str) -> dict[str, Any]:
     ],
 )
 def test_a_place_in_a_list_tells_answers_apart(document: dict[str, Any], outcome: str | None) -> None:
-    client = BoundClient(httpx.AsyncClient(), speaking_graphql())
+    client = BoundClient(httpx.AsyncClient(**DIRECT), speaking_graphql())
     asked = Invocation("capture", {"payment": PAYMENT, "key": "k", "amount": 5})
     answer = httpx.Response(200, json=document)
     if outcome is None:

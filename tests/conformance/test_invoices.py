@@ -13,6 +13,7 @@ import pytest
 from payments_verify.systems import empty_databases
 from pgweave.service.command import running_command
 from tests.docs.pages import ROOT
+from tests.support.loopback import DIRECT
 from tests.support.postgres import chosen_bin_dir
 
 INVOICES = f"exec node {ROOT}/examples/peers/invoices/server.js"
@@ -36,7 +37,7 @@ async def cut_while_it_waits(dsn: str) -> list[int]:
     invoice, headers = f"/invoices/{uuid4()}", {"Request-Id": str(uuid4())}
     async with (
         running_command(INVOICES, {"DATABASE_URL": dsn}, "/") as running,
-        httpx.AsyncClient(base_url=running.url, timeout=20) as http,
+        httpx.AsyncClient(base_url=running.url, timeout=20, **DIRECT) as http,
         await psycopg.AsyncConnection.connect(dsn, autocommit=True) as direct,
         await psycopg.AsyncConnection.connect(dsn) as holder,
     ):

@@ -16,6 +16,7 @@ from payments_verify.payments.service.under_test import ServiceUnderTest, SweepE
 from payments_verify.systems.kept_http import secrets_of
 from payments_verify.systems.sweeps import open_sweep
 from pgweave.embedded import EmbeddedPostgres
+from tests.support.loopback import DIRECT
 
 LIMIT_S = 30.0
 
@@ -93,7 +94,7 @@ def test_a_sweep_that_fails_says_how(sweep: Sweep, says: str) -> None:
 
 def test_without_the_database_only_a_request_can_be_sent() -> None:
     async def opened(sweep: Sweep | None) -> object:
-        async with httpx.AsyncClient() as http, AsyncExitStack() as stack:
+        async with httpx.AsyncClient(**DIRECT) as http, AsyncExitStack() as stack:
             return await open_sweep(sweep, http, None, stack)
 
     for sweep in (None, Sweep(within=1), Sweep(sql="SELECT 1"), Sweep(command="true")):

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from tests.support.guarded import sample_of
+from tests.support.loopback import DIRECT
 from tests.support.postgres import Database
 from tests.support.processes import Server, serving
 from tests.support.raw_http import Connection, capture, new_path, request
@@ -37,7 +38,7 @@ def authorized(server: Server) -> str:
         ("PUT", path, {"amount_cents": 500}),
         ("POST", f"{path}/authorize", {"capture_window_seconds": 600}),
     ):
-        assert httpx.request(method, f"{server.url}{target}", json=body, timeout=LIMIT_S).is_success
+        assert httpx.request(method, f"{server.url}{target}", json=body, timeout=LIMIT_S, **DIRECT).is_success
     return path
 
 
@@ -90,7 +91,7 @@ def test_a_place_is_for_work_and_not_for_who_is_slow(small: Server, sent: bytes)
 
 
 def test_an_answer_that_nobody_reads_is_not_made_again_and_again(small: Server) -> None:
-    one = len(httpx.get(f"{small.url}/openapi.json", timeout=LIMIT_S).content)
+    one = len(httpx.get(f"{small.url}/openapi.json", timeout=LIMIT_S, **DIRECT).content)
     with held(small, 1, CONTRACT * 60) as (connection,):
         assert unsent_bytes(connection) < 2 * one
 
@@ -116,7 +117,7 @@ def test_more_idle_connections_than_files(shared_database: Database, tmp_path: P
             assert sum(is_open) > 40
             assert is_open == sorted(is_open)
         assert '"event":"too many connections"' in server.printed
-        page = httpx.get(f"{server.url}/metrics", timeout=LIMIT_S).text
+        page = httpx.get(f"{server.url}/metrics", timeout=LIMIT_S, **DIRECT).text
         closed = sample_of(page, 'payments_http_requests_rejected_total{reason="connections"}')
         assert closed is not None
         assert closed >= 200 - sum(is_open)

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from tests.support.guarded import sample_of
+from tests.support.loopback import DIRECT
 from tests.support.mutants import Edit, mutated_copy
 from tests.support.postgres import Database
 from tests.support.processes import Server, serving
@@ -129,7 +130,7 @@ class Watched:
     def captures(self) -> None:
         """An ordinary capture, as a check that it still can."""
         path = new_path()
-        with httpx.Client(base_url=self.server.url, timeout=LIMIT_S) as http:
+        with httpx.Client(base_url=self.server.url, timeout=LIMIT_S, **DIRECT) as http:
             assert http.put(path, json={"amount_cents": 500}).status_code == 201
             answer = http.post(f"{path}/authorize", json={"capture_window_seconds": 600})
             assert answer.status_code == 200
@@ -140,14 +141,17 @@ class Watched:
     def authorized(self) -> str:
         """The path of a payment that may be captured."""
         path = new_path()
-        httpx.put(f"{self.server.url}{path}", json={"amount_cents": 500}, timeout=LIMIT_S)
+        httpx.put(f"{self.server.url}{path}", json={"amount_cents": 500}, timeout=LIMIT_S, **DIRECT)
         body = {"capture_window_seconds": 600}
-        assert httpx.post(f"{self.server.url}{path}/authorize", json=body, timeout=LIMIT_S).status_code == 200
+        assert (
+            httpx.post(f"{self.server.url}{path}/authorize", json=body, timeout=LIMIT_S, **DIRECT).status_code
+            == 200
+        )
         return path
 
     def state(self, path: str) -> str:
         """Where a payment stands."""
-        found: str = httpx.get(f"{self.server.url}{path}", timeout=LIMIT_S).json()["state"]
+        found: str = httpx.get(f"{self.server.url}{path}", timeout=LIMIT_S, **DIRECT).json()["state"]
         return found
 
     def _warm_up(self) -> None:
@@ -155,7 +159,7 @@ class Watched:
             self.captures()
 
     def _in_flight(self) -> float:
-        page = httpx.get(f"{self.server.url}/metrics", timeout=LIMIT_S).text
+        page = httpx.get(f"{self.server.url}/metrics", timeout=LIMIT_S, **DIRECT).text
         # The metrics' own request is in flight as well.
         found = sample_of(page, "payments_http_requests_in_flight")
         assert found is not None
@@ -620,9 +624,9 @@ def test_a_client_that_does_not_read_is_ended(hasty: Watched) -> None:
 
 
 def slow_reader(hasty: Watched, limit_s: float = LIMIT_S) -> None:
-    page = httpx.get(f"{hasty.server.url}/payments?limit=200", timeout=LIMIT_S)
+    page = httpx.get(f"{hasty.server.url}/payments?limit=200", timeout=LIMIT_S, **DIRECT)
     for _ in range(200 - len(page.json()["payments"])):
-        httpx.post(f"{hasty.server.url}/payments", json={"amount_cents": 500}, timeout=LIMIT_S)
+        httpx.post(f"{hasty.server.url}/payments", json={"amount_cents": 500}, timeout=LIMIT_S, **DIRECT)
     connection = hasty.connect(receive_buffer=4_096)
     # More than the sockets' buffers hold, and no more at once than the server takes in.
     connection.send(request(b"GET", b"/payments?limit=200") * 60)

@@ -15,6 +15,7 @@ from payments_demo import clock as demo_clock
 from payments_demo.app import demonstration as demonstration_app
 from payments_demo.databases import BIN_DIR_VARIABLE
 from tests.support.dsn import MARKER, UNDERSTOOD
+from tests.support.loopback import DIRECT
 from tests.support.postgres import Database
 from tests.support.processes import Server, invoke, run, serving
 
@@ -31,19 +32,21 @@ def demonstration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def authorized(server: Server) -> str:
     path = f"{server.url}/payments/{uuid4()}"
-    assert httpx.put(path, json={"amount_cents": 500}, timeout=LIMIT_S).status_code == 201
+    assert httpx.put(path, json={"amount_cents": 500}, timeout=LIMIT_S, **DIRECT).status_code == 201
     body = {"capture_window_seconds": WINDOW_S}
-    assert httpx.post(f"{path}/authorize", json=body, timeout=LIMIT_S).status_code == 200
+    assert httpx.post(f"{path}/authorize", json=body, timeout=LIMIT_S, **DIRECT).status_code == 200
     return path
 
 
 def capture(path: str) -> httpx.Response:
     headers = {"Idempotency-Key": str(uuid4())}
-    return httpx.post(f"{path}/captures", json={"amount_cents": 500}, headers=headers, timeout=LIMIT_S)
+    return httpx.post(
+        f"{path}/captures", json={"amount_cents": 500}, headers=headers, timeout=LIMIT_S, **DIRECT
+    )
 
 
 def move(server: Server, body: object) -> httpx.Response:
-    return httpx.post(f"{server.url}/demo/clock", json=body, timeout=LIMIT_S)
+    return httpx.post(f"{server.url}/demo/clock", json=body, timeout=LIMIT_S, **DIRECT)
 
 
 # ---- what it can do -----------------------------------------------------------------------------
@@ -57,7 +60,7 @@ def test_past_the_window_a_capture_is_refused(demonstration: Server) -> None:
     assert (moved.status_code, moved.json()) == (200, {"ahead_seconds": before + WINDOW_S})
     refused = capture(late)
     assert (refused.status_code, refused.json()["type"]) == (409, "/problems/capture_window_expired")
-    assert httpx.get(late, timeout=LIMIT_S).json()["state"] == "authorized"
+    assert httpx.get(late, timeout=LIMIT_S, **DIRECT).json()["state"] == "authorized"
     # The clock goes on from there.
     assert capture(authorized(demonstration)).status_code == 201
 
@@ -77,7 +80,7 @@ def test_the_clock_goes_forward_and_by_so_much(demonstration: Server, body: obje
 
 
 def test_the_page_has_the_button(demonstration: Server) -> None:
-    assert 'id="advance"' in httpx.get(demonstration.url, timeout=LIMIT_S).text
+    assert 'id="advance"' in httpx.get(demonstration.url, timeout=LIMIT_S, **DIRECT).text
     assert "removed at the end" in demonstration.printed
 
 
@@ -114,7 +117,7 @@ def test_another_service_has_neither_route_nor_button(shared_database: Database,
     with serving(tmp_path, DATABASE_URL=shared_database.app_dsn) as server:
         answer = move(server, {"advance_seconds": 1})
         assert (answer.status_code, answer.json()["type"]) == (404, "/problems/http_404")
-        page = httpx.get(server.url, timeout=LIMIT_S).text
+        page = httpx.get(server.url, timeout=LIMIT_S, **DIRECT).text
     assert "advance" not in page
     assert "demo" not in page.replace('class="demo"', "")
 

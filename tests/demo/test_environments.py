@@ -8,12 +8,13 @@ from pathlib import Path
 import httpx
 
 from tests.support.libpq_variables import FOREIGN
+from tests.support.loopback import DIRECT
 from tests.support.processes import serving
 
 
 def test_variables_that_are_about_another_server_change_nothing(tmp_path: Path) -> None:
     with serving(tmp_path, ["--demo"], **FOREIGN) as service:
-        answer = httpx.post(f"{service.url}/payments", json={"amount_cents": 500}, timeout=30)
+        answer = httpx.post(f"{service.url}/payments", json={"amount_cents": 500}, timeout=30, **DIRECT)
         assert answer.status_code == 201
 
 
@@ -21,5 +22,5 @@ def test_a_temporary_folder_whose_name_is_no_text(reachable_path: Path, tmp_path
     folder = reachable_path / os.fsdecode(b"latin-\xe9")
     folder.mkdir(mode=0o711)
     with serving(tmp_path, ["--demo"], TMPDIR=str(folder), PYTHONIOENCODING="utf-8") as service:
-        answer = httpx.post(f"{service.url}/payments", json={"amount_cents": 500}, timeout=30)
+        answer = httpx.post(f"{service.url}/payments", json={"amount_cents": 500}, timeout=30, **DIRECT)
         assert answer.status_code == 201

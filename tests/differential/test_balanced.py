@@ -20,6 +20,7 @@ from payments_verify.nemesis.http import HttpPool
 from payments_verify.nemesis.judge import judge
 from payments_verify.nemesis.window import Pace, WindowReport, history_file, play
 from tests.support.haproxy import haproxy
+from tests.support.loopback import DIRECT
 from tests.support.postgres import Database, chosen_bin_dir
 from tests.support.processes import serving
 
@@ -98,7 +99,7 @@ def failed(history: Path) -> list[str]:
 async def answers_while(balancer: str, process: asyncio.Future[int]) -> Counter[int | str]:
     """What clients are answered until a process has ended."""
     answers: Counter[int | str] = Counter()
-    async with httpx.AsyncClient(base_url=balancer, timeout=REQUEST_LIMIT_S, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=balancer, timeout=REQUEST_LIMIT_S, **DIRECT) as http:
 
         async def work() -> None:
             while not process.done():

@@ -11,6 +11,7 @@ import pytest
 
 from pgweave import UseError, explore, race
 from pgweave.scheduler import Limits
+from tests.support.loopback import DIRECT
 from tests.support.postgres import Database
 
 Lend = Callable[[list[psycopg.AsyncConnection[Any]], str], Awaitable[psycopg.AsyncConnection[Any]]]
@@ -82,12 +83,12 @@ def setup(dsn: str) -> None:
 
 
 async def take(url: str) -> int:
-    async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
+    async with httpx.AsyncClient(timeout=60, **DIRECT) as http:
         return (await http.post(f"{url}/anna")).status_code
 
 
 def take_plainly(url: str) -> int:
-    return httpx.post(f"{url}/anna", trust_env=False, timeout=60).status_code
+    return httpx.post(f"{url}/anna", timeout=60, **DIRECT).status_code
 
 
 def one_has_it(_dsn: str, _world: object, answers: Sequence[int]) -> None:

@@ -12,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 
+from tests.support.loopback import DIRECT
+
 _LIMIT_S = 30.0
 _TRICKLE_S = 0.05
 OVERLOADED = b'{"type": "/problems/overloaded", "title": "Too many", "status": 503, "detail": "later"}'
@@ -61,7 +63,7 @@ class Front:
     @contextmanager
     def before(cls, service: str) -> Iterator[Front]:
         """Before the service at this URL."""
-        with httpx.Client(base_url=service, timeout=_LIMIT_S) as http:
+        with httpx.Client(base_url=service, timeout=_LIMIT_S, **DIRECT) as http:
             server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
             front = cls(f"http://127.0.0.1:{server.server_port}")
             server.front, server.http, server.ended = front, http, threading.Event()  # type: ignore[attr-defined]

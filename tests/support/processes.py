@@ -17,6 +17,7 @@ import httpx
 from typer.testing import CliRunner, Result
 
 from payments_core.entrypoints.cli import app
+from tests.support.loopback import DIRECT
 
 START_LIMIT_S = 60.0
 STOP_LIMIT_S = 40.0
@@ -122,6 +123,6 @@ def serving(
 
 def _is_ready(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/readyz", timeout=5).status_code == 200
+        return httpx.get(f"{url}/readyz", timeout=5, **DIRECT).status_code == 200
     except httpx.TransportError:
         return False

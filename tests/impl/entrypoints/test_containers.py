@@ -15,6 +15,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from tests.support.loopback import DIRECT
 from tests.support.postgres import Database
 from tests.support.processes import invoke, run, serving
 
@@ -175,9 +176,9 @@ def test_whoever_has_the_login_is_no_owner(api_dsn: str, first: str, statement: 
 
 def test_the_service_works_with_it_and_cannot_migrate(api_dsn: str, tmp_path: Path) -> None:
     with serving(tmp_path, DATABASE_URL=api_dsn) as server:
-        made = httpx.post(f"{server.url}/payments", json={"amount_cents": 500}, timeout=30)
+        made = httpx.post(f"{server.url}/payments", json={"amount_cents": 500}, timeout=30, **DIRECT)
         assert made.status_code == 201
-        assert httpx.get(f"{server.url}{made.headers['location']}", timeout=30).status_code == 200
+        assert httpx.get(f"{server.url}{made.headers['location']}", timeout=30, **DIRECT).status_code == 200
     assert invoke(["migrate"], {"DATABASE_URL": api_dsn}).exit_code == 2
 
 

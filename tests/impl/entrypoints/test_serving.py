@@ -23,6 +23,7 @@ from payments_core.entrypoints.http.app import create_app
 from payments_core.entrypoints.serving import ServingError, bound, serve
 from payments_core.entrypoints.settings import Settings
 from payments_verify.systems.memory_store import InMemoryPaymentStore
+from tests.support.loopback import DIRECT
 from tests.support.postgres import Database
 from tests.support.processes import environment, invoke, run, serving
 from tests.support.stores import stored
@@ -33,7 +34,7 @@ SLOW_START_S = 3.0
 
 
 def create(url: str) -> str:
-    answer = httpx.post(f"{url}/payments", json={"amount_cents": 500}, timeout=REQUEST_LIMIT_S)
+    answer = httpx.post(f"{url}/payments", json={"amount_cents": 500}, timeout=REQUEST_LIMIT_S, **DIRECT)
     assert answer.status_code == 201
     return answer.headers["location"]
 
@@ -63,13 +64,14 @@ def test_without_settings_it_brings_a_database_and_keeps_its_data(
         assert_database_can_be_looked_at(first.printed, environment())
         path = create(first.url)
         window = {"capture_window_seconds": 600}
-        httpx.post(f"{first.url}{path}/authorize", json=window, timeout=REQUEST_LIMIT_S)
+        httpx.post(f"{first.url}{path}/authorize", json=window, timeout=REQUEST_LIMIT_S, **DIRECT)
         headers = {"Idempotency-Key": "key"}
         captured = httpx.post(
             f"{first.url}{path}/captures",
             json={"amount_cents": 500},
             headers=headers,
             timeout=REQUEST_LIMIT_S,
+            **DIRECT,
         )
         assert captured.status_code == 201
         second_starter = run(["serve", "--port", "0", "--data", str(data)])
@@ -83,6 +85,7 @@ def test_without_settings_it_brings_a_database_and_keeps_its_data(
             json={"amount_cents": 500},
             headers=headers,
             timeout=REQUEST_LIMIT_S,
+            **DIRECT,
         )
         assert (again.status_code, again.content) == (201, captured.content)
         assert again.headers["idempotent-replayed"] == "true"
@@ -121,7 +124,7 @@ def test_several_workers(shared_database: Database, tmp_path: Path) -> None:
         assert server.stop() == 0
         assert "Traceback" not in server.printed
     with pytest.raises(httpx.TransportError):
-        httpx.get(server.url, timeout=1)
+        httpx.get(server.url, timeout=1, **DIRECT)
 
 
 @pytest.mark.long

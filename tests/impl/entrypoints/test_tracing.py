@@ -22,6 +22,7 @@ from payments_core.entrypoints.metrics import Metrics
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.tracing import Traced, TracedWaits
 from payments_core.entrypoints.wiring import guarded, postgres_store
+from tests.support.loopback import DIRECT
 from tests.support.postgres import Database
 from tests.support.processes import invoke, serving
 from tests.support.stores import PostgresKit
@@ -95,7 +96,7 @@ def test_the_service_sends_them_where_the_environment_says(shared_database: Data
     with collector() as (url, received):
         settings = {"PAYMENTS_TRACING": "yes", "OTEL_EXPORTER_OTLP_ENDPOINT": url}
         with serving(tmp_path, DATABASE_URL=shared_database.dsn, **settings) as server:
-            answer = httpx.post(f"{server.url}/payments", json={"amount_cents": 5}, timeout=LIMIT_S)
+            answer = httpx.post(f"{server.url}/payments", json={"amount_cents": 5}, timeout=LIMIT_S, **DIRECT)
             assert answer.status_code == 201
             assert server.stop() == 0
             assert "Traceback" not in server.printed

@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from pgweave import explore
+from tests.support.loopback import DIRECT
 from tests.support.postgres import Database
 
 
@@ -41,10 +42,10 @@ def test_what_is_read_from_memory_is_read_before_and_after_each_statement(empty_
         return Starlette(routes=[Route("/write", write), Route("/read", read)])
 
     def write(url: str) -> str:
-        return httpx.get(f"{url}/write").text
+        return httpx.get(f"{url}/write", **DIRECT).text
 
     def read(url: str) -> str:
-        return httpx.get(f"{url}/read").text
+        return httpx.get(f"{url}/read", **DIRECT).text
 
     def note(_dsn: str, _made: object, answers: Sequence[Any]) -> None:
         seen.add(answers[1])

@@ -20,6 +20,7 @@ from payments_core.entrypoints.wiring import make_pool, postgres_store
 from payments_verify.systems.memory_store import InMemoryPaymentStore
 from tests.support.api import problem
 from tests.support.guarded import authorized, capture, guarded_over
+from tests.support.loopback import DIRECT
 from tests.support.postgres import Database
 from tests.support.processes import Server, invoke, serving
 from tests.support.stores import NOON, Kit
@@ -284,7 +285,7 @@ def test_a_head_without_an_end_is_cut_off(server: Server, endless: bytes) -> Non
 
 
 def test_several_requests_on_one_connection_have_a_limit_each(server: Server) -> None:
-    with httpx.Client(base_url=server.url, timeout=LIMIT_S) as http:
+    with httpx.Client(base_url=server.url, timeout=LIMIT_S, **DIRECT) as http:
         for _ in range(5):
             assert http.get("/payments", headers={"X-Large": "x" * 10_000}).status_code == 200
             answer = http.post("/payments", json={"amount_cents": 5}, headers={"X-Large": "x" * 10_000})

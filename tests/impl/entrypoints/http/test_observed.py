@@ -31,6 +31,7 @@ from payments_core.entrypoints.wiring import postgres_app, postgres_store
 from payments_verify.systems.memory_store import InMemoryPaymentStore
 from tests.support.api import problem, running
 from tests.support.guarded import guarded_over, sample_of
+from tests.support.loopback import DIRECT
 from tests.support.postgres import Database
 from tests.support.processes import Server, serving
 from tests.support.rows import AUTHORIZED, insert, payment, update
@@ -112,7 +113,7 @@ async def test_an_error_that_was_answered_has_its_id_and_ends_there() -> None:
 
 def race(server: Server, headers: dict[str, str]) -> None:
     """Everything that a client may do with a key and a token, rightly and wrongly."""
-    with httpx.Client(base_url=server.url, timeout=LIMIT_S, headers=headers) as http:
+    with httpx.Client(base_url=server.url, timeout=LIMIT_S, headers=headers, **DIRECT) as http:
         path = f"/payments/{uuid4()}"
         http.put(path, json={"amount_cents": 500})
         http.post(f"{path}/authorize", json={"capture_window_seconds": 600})
@@ -134,7 +135,7 @@ def test_every_line_is_json_and_none_has_a_key_or_a_token(database: Database, tm
     settings = {"PAYMENTS_TOKENS": TOKEN_HASH, "PAYMENTS_LOG_LEVEL": "debug"}
     with serving(tmp_path, DATABASE_URL=database.app_dsn, **settings) as server:
         race(server, {"Authorization": f"Bearer {TOKEN}"})
-        with httpx.Client(base_url=server.url, timeout=LIMIT_S) as http:
+        with httpx.Client(base_url=server.url, timeout=LIMIT_S, **DIRECT) as http:
             path = f"/payments/{next(iter(stored(database.dsn).payments))}"
             failed = http.post(
                 f"{path}/captures",
@@ -224,7 +225,10 @@ def test_the_last_requests_before_the_end_have_their_lines(
     with serving(tmp_path, ["--workers", workers], DATABASE_URL=shared_database.app_dsn) as server:
         for number in range(9):
             named = {"X-Request-ID": f"last-{number}"}
-            assert httpx.get(f"{server.url}/payments", headers=named, timeout=LIMIT_S).status_code == 200
+            assert (
+                httpx.get(f"{server.url}/payments", headers=named, timeout=LIMIT_S, **DIRECT).status_code
+                == 200
+            )
         assert server.stop() == 0
         told = [line for line in server.printed.splitlines() if '"request"' in line]
     assert [json.loads(line)["request_id"] for line in told] == [f"last-{number}" for number in range(9)]
@@ -354,7 +358,7 @@ def scraped(server: Server, sample: str, value: float) -> str:
     """The page of metrics, once it says so: what another process has counted stands there 10 ms later."""
     deadline = time.monotonic() + LIMIT_S
     while True:
-        page = httpx.get(f"{server.url}/metrics", timeout=LIMIT_S).text
+        page = httpx.get(f"{server.url}/metrics", timeout=LIMIT_S, **DIRECT).text
         found = sample_of(page, sample)
         if found == value:
             return page
@@ -368,7 +372,9 @@ def test_several_processes_count_together(shared_database: Database, tmp_path: P
         assert len(list(tmp_path.glob("payments-core-metrics-*"))) == 1
 
         def create(_: int) -> int:
-            return httpx.post(f"{server.url}/payments", json={"amount_cents": 5}, timeout=LIMIT_S).status_code
+            return httpx.post(
+                f"{server.url}/payments", json={"amount_cents": 5}, timeout=LIMIT_S, **DIRECT
+            ).status_code
 
         with ThreadPoolExecutor(8) as clients:
             assert set(clients.map(create, range(60))) == {201}
@@ -406,7 +412,10 @@ def test_it_is_not_ready_before_it_ends_and_finishes_what_it_began(
     settings = {"DATABASE_URL": database.app_dsn, "PAYMENTS_DRAIN_S": "2"}
     with serving(tmp_path, ["--workers", workers], **settings) as server:
         path = f"/payments/{uuid4()}"
-        assert httpx.put(f"{server.url}{path}", json={"amount_cents": 5}, timeout=LIMIT_S).status_code == 201
+        assert (
+            httpx.put(f"{server.url}{path}", json={"amount_cents": 5}, timeout=LIMIT_S, **DIRECT).status_code
+            == 201
+        )
         with psycopg.connect(database.dsn) as holder, ThreadPoolExecutor(1) as client:
             row = [path.removeprefix("/payments/")]
             holder.execute("SELECT FROM payments WHERE payment_id = %s FOR UPDATE", row)
@@ -415,12 +424,12 @@ def test_it_is_not_ready_before_it_ends_and_finishes_what_it_began(
             time.sleep(0.5)
             server.process.send_signal(signal.SIGTERM)
             deadline = time.monotonic() + LIMIT_S
-            while (ready := httpx.get(f"{server.url}/readyz", timeout=LIMIT_S)).status_code == 200:
+            while (ready := httpx.get(f"{server.url}/readyz", timeout=LIMIT_S, **DIRECT)).status_code == 200:
                 assert time.monotonic() < deadline
             assert "about to end" in problem(ready, 503, "unavailable")["detail"]
             assert ready.headers["retry-after"] == "1"
-            assert httpx.get(f"{server.url}{path}", timeout=LIMIT_S).status_code == 200
-            assert httpx.get(f"{server.url}/healthz", timeout=LIMIT_S).status_code == 200
+            assert httpx.get(f"{server.url}{path}", timeout=LIMIT_S, **DIRECT).status_code == 200
+            assert httpx.get(f"{server.url}/healthz", timeout=LIMIT_S, **DIRECT).status_code == 200
             time.sleep(0.5)
             holder.rollback()
             assert late.result(LIMIT_S).status_code == 200

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from tests.support.bad_input import BODY_LIMIT
+from tests.support.loopback import DIRECT
 from tests.support.postgres import Database
 from tests.support.processes import Server, serving
 from tests.support.stores import stored
@@ -38,7 +39,7 @@ def authorized(server: Server) -> str:
         ("PUT", path, {"amount_cents": 500}),
         ("POST", f"{path}/authorize", {"capture_window_seconds": 3600}),
     ):
-        answer = httpx.request(method, f"{server.url}{target}", json=body, timeout=LIMIT_S)
+        answer = httpx.request(method, f"{server.url}{target}", json=body, timeout=LIMIT_S, **DIRECT)
         assert answer.is_success
     return path
 
@@ -166,7 +167,8 @@ def test_clients_that_hang_up_leave_nothing_behind(
         await_idle(observer)
         with ThreadPoolExecutor(2 * POOL) as clients:
             reads = clients.map(
-                lambda _: httpx.get(f"{server.url}{authorized}", timeout=LIMIT_S), range(2 * POOL)
+                lambda _: httpx.get(f"{server.url}{authorized}", timeout=LIMIT_S, **DIRECT),
+                range(2 * POOL),
             )
             assert [answer.status_code for answer in reads] == [200] * (2 * POOL)
         await_idle(observer)
@@ -190,6 +192,6 @@ def test_a_client_that_hangs_up_within_its_body(
     for cut in (10, len(whole) - len(GOOD), len(whole) - 1):
         with socket.create_connection(("127.0.0.1", server.port), timeout=LIMIT_S) as connection:
             connection.sendall(whole[:cut])
-    assert httpx.get(f"{server.url}/readyz", timeout=LIMIT_S).status_code == 200
+    assert httpx.get(f"{server.url}/readyz", timeout=LIMIT_S, **DIRECT).status_code == 200
     assert stored(shared_database.dsn) == before
     assert "Traceback" not in server.printed

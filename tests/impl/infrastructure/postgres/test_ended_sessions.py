@@ -24,6 +24,7 @@ from payments_core.infrastructure.postgres.migrate import migrate
 from payments_core.infrastructure.postgres.pool import Pool
 from payments_verify.nemesis.network import Network
 from pgweave.embedded import EmbeddedPostgres, temporary_postgres
+from tests.support.loopback import DIRECT
 from tests.support.postgres import chosen_bin_dir
 from tests.support.processes import serving
 
@@ -238,7 +239,7 @@ async def test_the_first_request_after_a_restart_of_an_idle_service(
     server: EmbeddedPostgres, end: Ending, tmp_path: Path
 ) -> None:
     with serving(tmp_path, DATABASE_URL=server.dsn(), PAYMENTS_POOL_MIN=str(SIZE)) as service:
-        async with httpx.AsyncClient(base_url=service.url, timeout=LIMIT_S) as http:
+        async with httpx.AsyncClient(base_url=service.url, timeout=LIMIT_S, **DIRECT) as http:
 
             async def create() -> int:
                 return (await http.post("/payments", json={"amount_cents": 500})).status_code

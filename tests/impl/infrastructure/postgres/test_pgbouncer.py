@@ -15,6 +15,7 @@ from payments_core.entrypoints.wiring import make_pool, postgres_store
 from payments_core.infrastructure.postgres.batch import Batch
 from payments_core.infrastructure.postgres.migrate import pending
 from tests.support.guarded import guarded_over
+from tests.support.loopback import DIRECT
 from tests.support.pgbouncer import pgbouncer
 from tests.support.postgres import Database
 from tests.support.processes import run, serving
@@ -59,7 +60,7 @@ async def test_races_have_one_winner(
         pgbouncer(database.dsn, mode, size) as dsn,
         serving(tmp_path, DATABASE_URL=dsn, PAYMENTS_POOLER_MODE=told) as service,
     ):
-        async with httpx.AsyncClient(base_url=service.url, timeout=LIMIT_S) as http:
+        async with httpx.AsyncClient(base_url=service.url, timeout=LIMIT_S, **DIRECT) as http:
             for _ in range(3):
                 answers = await asyncio.gather(*(race(http) for _ in range(PAYMENTS)))
                 assert answers == [Counter({200: 1, 201: 1, 409: RACERS - 1})] * PAYMENTS
