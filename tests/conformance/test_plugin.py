@@ -14,6 +14,7 @@ from payments_verify.systems import empty_databases
 from pgweave.service.command import running_command
 from tests.docs.pages import ROOT
 from tests.support.postgres import chosen_bin_dir
+from tests.support.pytest_runs import run_pytest
 
 CHARGES = f"exec {sys.executable} {ROOT}/examples/peers/charges/app.py"
 BINDING = ROOT / "examples" / "peers" / "charges" / "binding.toml"
@@ -25,14 +26,7 @@ def test_of_theirs():
 
 def suite(folder: Path, *arguments: str, code: str = SUITE) -> subprocess.CompletedProcess[str]:
     (folder / "test_theirs.py").write_text(code)
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    return run_pytest(*arguments, cwd=folder)
 
 
 def test_it_does_nothing_where_no_service_is_named(tmp_path: Path) -> None:

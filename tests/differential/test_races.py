@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -41,12 +39,12 @@ from payments_verify.payments.races.runner import (
 from payments_verify.payments.races.shrinking import FailingRace, shrink_race, why_not_reproduced
 from payments_verify.payments.service.under_test import OpenService, ServiceUnderTest
 from payments_verify.payments.specification.oracle import MismatchError
-from payments_verify.systems import EXPLORING, gated, gated_on_new_database, prepared_database
+from payments_verify.systems import gated, gated_on_new_database
 from pgweave.interleavings.execution import DivergenceError, SchedulingError
 from pgweave.interleavings.minimize import Follow, switches
 from pgweave.interleavings.strategy import Continuation
 from tests.support.mutants import Edit, mutated_copy, run_harness
-from tests.support.postgres import chosen_bin_dir
+from tests.support.pytest_runs import run_pytest
 from tests.support.seeded_bugs import (
     COMMIT_BEFORE_UPDATE,
     KEY_BEFORE_LOCK,
@@ -93,9 +91,8 @@ SEARCH_LIMIT_S = 900
 
 
 @pytest.fixture(scope="module")
-def open_service() -> Iterator[OpenService]:
-    with prepared_database(chosen_bin_dir(), EXPLORING) as dsn:
-        yield partial(gated, dsn)
+def open_service(dsn: str) -> OpenService:
+    return partial(gated, dsn)
 
 
 @pytest.mark.invariant("I10")
@@ -144,16 +141,8 @@ def test_the_machine_finds_the_bug_and_prints_it_as_a_test(bug: str, tmp_path: P
 
 def run_pasted(test: Path, service: Path) -> subprocess.CompletedProcess[str]:
     """Run a test of a file, with the copy of the service in that folder."""
-    command = ["-m", "pytest", "-q", "--import-mode=importlib", "-p", "no:cacheprovider", str(test)]
-    return subprocess.run(
-        [sys.executable, *command],
-        capture_output=True,
-        text=True,
-        cwd=test.parent,
-        timeout=PASTED_LIMIT_S,
-        env={**os.environ, "PYTHONPATH": str(service)},
-        check=False,
-    )
+    arguments = ("-q", "--import-mode=importlib", test)
+    return run_pytest(*arguments, cwd=test.parent, limit_s=PASTED_LIMIT_S, PYTHONPATH=str(service))
 
 
 def test_a_race_may_be_written_by_hand(open_service: OpenService) -> None:

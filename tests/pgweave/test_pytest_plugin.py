@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 from tests.pgweave.test_cli import RACE
 from tests.support.postgres import Database
+from tests.support.pytest_runs import run_pytest
 
 SUITE = """
 from races import naive, locking
@@ -30,9 +29,7 @@ def test_again(pgweave):
 def test_a_failure_shows_the_schedule_and_names_its_file(empty_database: Database, tmp_path: Path) -> None:
     (tmp_path / "races.py").write_text(RACE)
     (tmp_path / "test_races.py").write_text(SUITE)
-    words = ["-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
-    command = [sys.executable, "-m", "pytest", *words, "--pgweave-server", empty_database.dsn]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    done = run_pytest("-q", "--rootdir", tmp_path, "--pgweave-server", empty_database.dsn, cwd=tmp_path)
     assert "1 failed, 2 passed" in done.stdout, done.stdout
     assert "violated in schedule 2: a booking was lost" in done.stdout
     assert "UPDATE seats: 1 row" in done.stdout

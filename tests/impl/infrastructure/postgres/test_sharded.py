@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from uuid import uuid4
@@ -16,6 +13,7 @@ import pytest
 from pgweave.embedded import EmbeddedPostgres
 from tests.support.partitioned import MIGRATIONS, PARTITIONS, TABLES, migrate_partitioned, partitioned
 from tests.support.postgres import PARTITIONED_VARIABLE, Database
+from tests.support.pytest_runs import run_pytest
 from tests.support.rows import attempt, insert, payment
 
 ROOT = Path(__file__).parents[4]
@@ -53,16 +51,8 @@ def sharded(
 def run_suites(suites: Sequence[str], variables: Mapping[str, str], without: Sequence[str] = ()) -> int:
     """Run test files in a process of their own; how many tests passed."""
     files = [f"tests/impl/{suite}.py" for suite in suites]
-    arguments = ["-q", "-p", "no:cacheprovider", "-k", " and ".join(f"not {name}" for name in without)]
-    ended = subprocess.run(
-        [sys.executable, "-m", "pytest", *files, *arguments],
-        cwd=ROOT,
-        env={**os.environ, **variables},
-        capture_output=True,
-        text=True,
-        timeout=RUN_LIMIT_S,
-        check=False,
-    )
+    chosen = " and ".join(f"not {name}" for name in without)
+    ended = run_pytest(*files, "-q", "-k", chosen, cwd=ROOT, limit_s=RUN_LIMIT_S, **variables)
     assert ended.returncode == 0, ended.stdout[-5000:] + ended.stderr[-2000:]
     passed = re.search(r"(\d+) passed", ended.stdout)
     assert passed is not None

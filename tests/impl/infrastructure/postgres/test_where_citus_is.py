@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from tests.support.citus import DSN_VARIABLE, citus_cluster, citus_database, require_citus
+from tests.support.pytest_runs import environment
 
 _WITHOUT_CITUS = """
 from pathlib import Path
@@ -27,7 +28,7 @@ def test_a_run_without_citus_says_so_by_name_and_ends_with_2(monkeypatch: pytest
     for variable in (DSN_VARIABLE, "PAYMENTS_TEST_POSTGRES_BIN"):
         monkeypatch.delenv(variable, raising=False)
     ended = subprocess.run(
-        [sys.executable, "-c", _WITHOUT_CITUS], capture_output=True, text=True, check=False
+        [sys.executable, "-c", _WITHOUT_CITUS], capture_output=True, text=True, check=False, env=environment()
     )
     assert ended.returncode == 2, ended.stdout
     assert "Citus, the extension that distributes PostgreSQL, is not installed" in ended.stdout
