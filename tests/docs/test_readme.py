@@ -126,10 +126,12 @@ def test_the_make_targets_are_those_of_the_makefile() -> None:
         assert set(everywhere) <= documented
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_somewhere(page: Path) -> None:
-    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
-    assert [link for link in links if not (page.parent / link).exists()] == []
+def test_links_lead_somewhere() -> None:
+    links = [
+        (page, link) for page in PAGES for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
+    ]
+    assert len(links) > 100
+    assert [f"{page}: {link}" for page, link in links if not (page.parent / link).exists()] == []
 
 
 def anchors(page: Path) -> set[str]:
@@ -138,20 +140,22 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_to_a_heading_lead_to_one(page: Path) -> None:
+def missed_headings(page: Path) -> list[str]:
     links = re.findall(r"\]\(([^)#:]*\.md|)#([^)]+)\)", page.read_text())
-    assert [
+    return [
         f"{target}#{anchor}"
         for target, anchor in links
         if anchor not in anchors(page.parent / target if target else page)
-    ] == []
+    ]
+
+
+def test_links_to_a_heading_lead_to_one() -> None:
+    assert {page: missed for page in PAGES if (missed := missed_headings(page))} == {}
 
 
 def test_a_heading_that_is_gone_is_missed(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("# One\n## What it costs, and why\n[here](#one) [there](page.md#what-it-costs-and-why)")
-    test_links_to_a_heading_lead_to_one(page)
+    assert missed_headings(page) == []
     page.write_text("# One\n[there](page.md#what-it-costs-and-why)")
-    with pytest.raises(AssertionError, match="what-it-costs"):
-        test_links_to_a_heading_lead_to_one(page)
+    assert missed_headings(page) == ["page.md#what-it-costs-and-why"]
