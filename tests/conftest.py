@@ -13,6 +13,8 @@ import pytest
 import structlog
 
 from payments_core.infrastructure.postgres.migrate import migrate
+from payments_verify.systems import EXPLORING, prepared_database
+from payments_verify.systems.database import new_database
 from pgweave.embedded import EmbeddedPostgres, temporary_postgres
 from tests.support.partitioned import migrate_partitioned
 from tests.support.postgres import (
@@ -99,6 +101,20 @@ def shared_database(postgres_server: EmbeddedPostgres, migrated_template: str) -
 def empty_database(postgres_server: EmbeddedPostgres) -> Iterator[Database]:
     """A database without a schema, dropped after the test."""
     yield from _database(postgres_server, None)
+
+
+@pytest.fixture(scope="session")
+def exploring_server() -> Iterator[str]:
+    """A database of a server that is explored, one per test process."""
+    with prepared_database(chosen_bin_dir(), EXPLORING) as dsn:
+        yield dsn
+
+
+@pytest.fixture(scope="module")
+def exploring_dsn(exploring_server: str) -> Iterator[str]:
+    """A migrated database of that server, with a clock that can be set, for the tests of a module."""
+    with new_database(exploring_server) as dsn:
+        yield dsn
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -15,16 +15,9 @@ from payments_verify.payments.programs.check import machine_check
 from payments_verify.payments.service.under_test import OpenService, ServiceUnderTest
 from payments_verify.payments.stress.check import stress_check
 from payments_verify.result import CheckResult
-from payments_verify.systems import in_process, on_new_database, prepared_database
-from tests.support.postgres import chosen_bin_dir
+from payments_verify.systems import in_process, on_new_database
 
 _PAYMENT = "INSERT INTO payments (payment_id, amount_cents) VALUES (gen_random_uuid(), 1)"
-
-
-@pytest.fixture(scope="module")
-def dsn() -> Iterator[str]:
-    with prepared_database(chosen_bin_dir()) as dsn:
-        yield dsn
 
 
 @asynccontextmanager

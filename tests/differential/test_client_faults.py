@@ -21,7 +21,7 @@ from payments_verify.payments.faults.exploration import FaultReport, explore_fau
 from payments_verify.payments.observed.observations import Invocation, Observation, Sender
 from payments_verify.payments.scenarios.catalogue import ONE_CAPTURE, SCENARIOS, Scenario
 from payments_verify.payments.specification.spec import Payments
-from payments_verify.systems import gated_service
+from payments_verify.systems import gated
 from payments_verify.systems.memory_store import InMemoryPaymentStore
 from pgweave.gate import Fault
 from pgweave.history.linearizability import check
@@ -42,17 +42,17 @@ def take_a_new_key_each_time(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(requests, "_quoted", lambda _key: f'"{next(keys, None) or new_key()}"')
 
 
-def explored(scenario: Scenario, fault: Fault) -> FaultReport:
+def explored(dsn: str, scenario: Scenario, fault: Fault) -> FaultReport:
     async def main() -> FaultReport:
-        async with gated_service() as service:
+        async with gated(dsn, instances=2) as service:
             return await explore_fault(scenario, fault, with_library(service))
 
     return run(main())
 
 
 @pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.name)
-def test_one_capture_whatever_goes_wrong_at_whichever_statement(fault: Fault) -> None:
-    report = explored(ONE_CAPTURE, fault)
+def test_one_capture_whatever_goes_wrong_at_whichever_statement(dsn: str, fault: Fault) -> None:
+    report = explored(dsn, ONE_CAPTURE, fault)
     assert report.verdict == "holds", report.as_json()
     # PostgreSQL takes nothing back at BEGIN.
     taken_back = fault in (Fault.SERIALIZATION_FAILURE, Fault.DEADLOCK)
@@ -63,15 +63,15 @@ def test_one_capture_whatever_goes_wrong_at_whichever_statement(fault: Fault) ->
 
 
 @pytest.mark.parametrize("name", ["different-keys", "capture-and-void"])
-def test_racing_clients_and_the_ambiguous_commit(name: str) -> None:
-    report = explored(SCENARIOS[name], Fault.CUT_AFTER)
+def test_racing_clients_and_the_ambiguous_commit(dsn: str, name: str) -> None:
+    report = explored(dsn, SCENARIOS[name], Fault.CUT_AFTER)
     assert report.verdict == "holds", report.as_json()
     assert (report.lost, report.doubled) == (0, 0)
 
 
-def test_a_client_that_retries_under_a_new_key_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_retries_under_a_new_key_is_found(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     take_a_new_key_each_time(monkeypatch)
-    report = explored(ONE_CAPTURE, Fault.CUT_AFTER)
+    report = explored(dsn, ONE_CAPTURE, Fault.CUT_AFTER)
     assert report.verdict == "violated", report.as_json()
     assert "not linearizable" in str(report.as_json()["problem"])
 
@@ -94,9 +94,9 @@ class Forgetful:
         return seen
 
 
-def test_what_is_wrong_with_one_client_is_told_though_the_other_is_right() -> None:
+def test_what_is_wrong_with_one_client_is_told_though_the_other_is_right(dsn: str) -> None:
     async def main() -> FaultReport:
-        async with gated_service() as service:
+        async with gated(dsn, instances=2) as service:
             forgetful = replace(service, clients=(Forgetful(service.client),))
             return await explore_fault(SCENARIOS["capture-and-void"], Fault.CUT_AFTER, forgetful)
 

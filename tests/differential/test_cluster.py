@@ -24,7 +24,7 @@ from payments_verify.cli import app
 from payments_verify.executors import ExecutorError, open_executor
 from payments_verify.payments.exploration.scenario import ExploredScenario, explore_scenario
 from payments_verify.payments.scenarios.catalogue import SCENARIOS
-from payments_verify.systems import EXPLORING, MakeProgram, gated, prepared_database
+from payments_verify.systems import MakeProgram, gated
 from pgweave.drive.exploration import Workers
 from pgweave.interleavings.source_dpor import SourceDPOR
 from tests.docs.pages import ROOT
@@ -58,28 +58,25 @@ def postmasters() -> int:
     return len([child for child in psutil.Process().children() if child.name() == "postgres"])
 
 
-def explored(folder: Path, workers: Workers | None) -> ExploredScenario:
+def explored(dsn: str, folder: Path, workers: Workers | None) -> ExploredScenario:
     async def run() -> ExploredScenario:
         async with gated(dsn) as service:
             return await explore_scenario(SCENARIOS[SCENARIO], service, SourceDPOR, folder, workers=workers)
 
-    with (
-        prepared_database(chosen_bin_dir(), EXPLORING) as dsn,
-        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-    ):
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(run())
 
 
 def test_two_workers_find_what_one_process_finds_and_end_their_servers(
-    cluster: LocalCluster, tmp_path: Path
+    cluster: LocalCluster, dsn: str, tmp_path: Path
 ) -> None:
     with open_executor(named(cluster)) as opened:
         assert opened.workers == 2
         program = partial(MakeProgram, bin_dir=chosen_bin_dir())
-        together = explored(tmp_path, Workers(opened.executor, program, in_flight=4))
+        together = explored(dsn, tmp_path, Workers(opened.executor, program, in_flight=4))
         assert servers_of(cluster) == [1, 1]
     assert servers_of(cluster) == [0, 0]
-    alone = explored(tmp_path, None)
+    alone = explored(dsn, tmp_path, None)
     assert (together.verdict, alone.verdict) == ("holds", "holds"), together.problem
     assert together.outcomes == alone.outcomes
     for count in ("schedules", "abandoned", "complete", "deepest"):

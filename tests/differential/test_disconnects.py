@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator
 from functools import partial
 
 import pytest
@@ -17,9 +16,8 @@ from payments_verify.payments.faults import disconnects
 from payments_verify.payments.faults.crowd import hang_up_in_a_crowd
 from payments_verify.payments.faults.disconnects import CROWD, DisconnectReport, explore_disconnects
 from payments_verify.payments.faults.pool_probe import PoolProbe
-from payments_verify.systems import EXPLORING, gated, prepared_database
+from payments_verify.systems import gated
 from tests.support.exploring import run
-from tests.support.postgres import chosen_bin_dir
 
 pytestmark = pytest.mark.invariant("I9")
 
@@ -35,12 +33,6 @@ STATEMENTS = {
     "attempts": 2,
 }
 """How many statements each command has: it is given up before each."""
-
-
-@pytest.fixture(scope="module")
-def dsn() -> Iterator[str]:
-    with prepared_database(chosen_bin_dir(), EXPLORING) as prepared:
-        yield prepared
 
 
 def explored(dsn: str, command: str | None = None) -> list[DisconnectReport]:

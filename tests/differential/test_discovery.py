@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,9 +20,8 @@ from payments_verify.payments.exploration.discovery_check import DiscoveryResult
 from payments_verify.payments.exploration.scenario import explore_scenario
 from payments_verify.payments.scenarios.discovered import scenario_named
 from payments_verify.result import no_progress
-from payments_verify.systems import EXPLORING, gated, prepared_database
+from payments_verify.systems import gated
 from tests.support.mutants import CATALOGUE, mutated_copy, run_harness
-from tests.support.postgres import chosen_bin_dir
 
 # In each state the pairs, the triples, and how many of both have an order that no serial one explains, as far
 # as one run of each command shows. A number that changes says that the service sends other statements, or
@@ -60,12 +58,6 @@ BUGS = {
     "sweeper-without-guard": {"sweep"},
 }
 """Bugs of each kind, and the actors of which one is in the race that shows it."""
-
-
-@pytest.fixture(scope="module")
-def dsn() -> Iterator[str]:
-    with prepared_database(chosen_bin_dir(), EXPLORING) as dsn:
-        yield dsn
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ import math
 import multiprocessing
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,7 @@ from pgweave.interleavings.exhaustive import Naive
 from pgweave.interleavings.explore import explore
 from pgweave.interleavings.source_dpor import SourceDPOR
 from pgweave.interleavings.strategy import Strategy
+from tests.support import exploring
 from tests.support.postgres import chosen_bin_dir
 
 # One of each class of schedules that differ only in the order of independent statements. A number that
@@ -61,12 +62,6 @@ SCHEDULES = {
     "capture-during-authorize": 43,
 }
 SYSTEM_POSTGRES = Path("/usr/lib/postgresql/15/bin")
-
-
-@pytest.fixture(scope="module")
-def dsn() -> Iterator[str]:
-    with prepared_database(chosen_bin_dir(), EXPLORING) as dsn:
-        yield dsn
 
 
 def explored(
@@ -126,9 +121,15 @@ def _catalan(number: int) -> int:
     return math.comb(2 * number, number) // (number + 1)
 
 
+@pytest.fixture(scope="module")
+def explored_once(dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], ExploredScenario]:
+    """What one of each class of a scenario shows, run for all tests that ask."""
+    return cache(lambda name: explored(dsn, name, tmp_path_factory.mktemp("schedules")))
+
+
 @pytest.mark.parametrize("name", CLASSES)
-def test_every_interleaving_is_explained(dsn: str, name: str, tmp_path: Path) -> None:
-    found = explored(dsn, name, tmp_path)
+def test_every_interleaving_is_explained(name: str, explored_once: Callable[[str], ExploredScenario]) -> None:
+    found = explored_once(name)
     assert found.problem is None
     assert found.verdict == "holds"
     assert found.report.complete
@@ -137,16 +138,29 @@ def test_every_interleaving_is_explained(dsn: str, name: str, tmp_path: Path) ->
 
 @pytest.mark.invariant("I10")
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_the_reduction_leaves_no_outcome_out(dsn: str, name: str, tmp_path: Path) -> None:
+def test_the_reduction_leaves_no_outcome_out(
+    dsn: str, name: str, tmp_path: Path, explored_once: Callable[[str], ExploredScenario]
+) -> None:
     every = explored(dsn, name, tmp_path, Naive)
     assert every.verdict == "holds"
     assert (every.report.naive is not None, every.report.schedules) == (True, SCHEDULES[name])
-    assert set(explored(dsn, name, tmp_path).outcomes) == set(every.outcomes)
+    assert set(explored_once(name).outcomes) == set(every.outcomes)
+
+
+@pytest.mark.parametrize("name", [name for name in CLASSES if name != "four-captures"])
+def test_the_outcomes_are_those_in_memory(
+    name: str, tmp_path: Path, explored_once: Callable[[str], ExploredScenario]
+) -> None:
+    here, there = exploring.explored(name, tmp_path), explored_once(name)
+    assert (here.verdict, there.verdict) == ("holds", "holds")
+    assert set(here.outcomes) == set(there.outcomes)
 
 
 @pytest.mark.parametrize("name", ["different-keys", "window-closes-behind-rollback", "capture-and-sweep"])
-def test_two_databases_side_by_side_have_the_same_schedules(dsn: str, name: str, tmp_path: Path) -> None:
-    alone, found = explored(dsn, name, tmp_path), explored(dsn, name, tmp_path, side_by_side=True)
+def test_two_databases_side_by_side_have_the_same_schedules(
+    dsn: str, name: str, tmp_path: Path, explored_once: Callable[[str], ExploredScenario]
+) -> None:
+    alone, found = explored_once(name), explored(dsn, name, tmp_path, side_by_side=True)
     assert (found.verdict, found.report.complete) == ("holds", True)
     assert (found.report.schedules, found.report.abandoned) == (CLASSES[name], ABANDONED.get(name, 0))
     assert found.outcomes == alone.outcomes
@@ -159,11 +173,13 @@ def test_a_service_in_another_process_does_the_same(dsn: str) -> None:
         assert what_happened(here) == what_happened(there)
 
 
-def test_workers_find_the_same(dsn: str, tmp_path: Path) -> None:
+def test_workers_find_the_same(
+    dsn: str, tmp_path: Path, explored_once: Callable[[str], ExploredScenario]
+) -> None:
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as executor:
         workers = Workers(executor, partial(MakeProgram, bin_dir=chosen_bin_dir()), in_flight=4)
         together = explored(dsn, "different-keys-and-tick", tmp_path, workers=workers)
-    alone = explored(dsn, "different-keys-and-tick", tmp_path)
+    alone = explored_once("different-keys-and-tick")
     assert together.report.schedules == alone.report.schedules
     assert together.outcomes == alone.outcomes
 

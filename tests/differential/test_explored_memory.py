@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,14 +14,13 @@ from payments_verify.payments.exploration.discovery import Discovered, Discovery
 from payments_verify.payments.scenarios import schedule_file
 from payments_verify.payments.scenarios.catalogue import SCENARIOS, WINDOW, Holder, Leaving, Scenario, Sweeper
 from payments_verify.payments.scenarios.discovered import scenario_named
-from payments_verify.systems import EXPLORING, gated, prepared_database, scheduled_store
+from payments_verify.systems import scheduled_store
 from payments_verify.systems.memory_store import InMemoryPaymentStore
 from pgweave.interleavings.exhaustive import Naive
 from pgweave.interleavings.footprint import Access, Mode
 from pgweave.interleavings.source_dpor import SourceDPOR
 from tests.support.exploring import explored, outcomes
 from tests.support.mutants import run_harness
-from tests.support.postgres import chosen_bin_dir
 
 # Schedules of each scenario: one of each class, and all of them. Where a capture waits for the lock, more
 # classes than on PostgreSQL differ by the clock: there it is read in a step of its own, after the wait; here
@@ -68,19 +66,6 @@ def test_every_interleaving_is_explained_and_the_reduction_leaves_no_outcome_out
         assert naive.verdict == "holds"
         assert naive.report.schedules == every
         assert set(naive.outcomes) == set(found.outcomes)
-
-
-@pytest.fixture(scope="module")
-def dsn() -> Iterator[str]:
-    with prepared_database(chosen_bin_dir(), EXPLORING) as dsn:
-        yield dsn
-
-
-@pytest.mark.parametrize("name", [name for name in SCENARIOS if name != "four-captures"])
-def test_the_outcomes_are_those_on_postgresql(name: str, dsn: str, tmp_path: Path) -> None:
-    here, there = explored(name, tmp_path), explored(name, tmp_path, open_service=lambda: gated(dsn))
-    assert (here.verdict, there.verdict) == ("holds", "holds")
-    assert set(here.outcomes) == set(there.outcomes)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,21 +17,14 @@ from payments_core.infrastructure.postgres.store import PostgresPaymentStore
 from payments_verify.payments.exploration.domain import scenario_race
 from payments_verify.payments.races.judge import Judge
 from payments_verify.payments.scenarios.catalogue import SCENARIOS
-from payments_verify.systems import EXPLORING, gated, prepared_database
+from payments_verify.systems import gated
 from pgweave.interleavings.strategy import InTurns, SchedulePlan, perform
 from pgweave.scheduler import Limits
 from tests.support.mutants import CATALOGUE, Edit, mutated_copy, run_harness
-from tests.support.postgres import chosen_bin_dir
 
 pytestmark = [pytest.mark.anyio, pytest.mark.invariant("I9")]
 
 Leave = Callable[[AbstractAsyncContextManager[Any]], Awaitable[None]]
-
-
-@pytest.fixture(scope="module")
-def dsn() -> Iterator[str]:
-    with prepared_database(chosen_bin_dir(), EXPLORING) as prepared:
-        yield prepared
 
 
 POOL = "infrastructure/postgres/pool.py"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,19 +17,12 @@ from payments_verify.payments.races import serving_again
 from payments_verify.payments.scenarios.catalogue import ONE_CAPTURE
 from payments_verify.payments.service.under_test import OpenService, ServiceUnderTest
 from payments_verify.result import CheckResult
-from payments_verify.systems import EXPLORING, gated, prepared_database
+from payments_verify.systems import gated
 from pgweave.drive.domain import BrokenServiceError
 from pgweave.gate import Fault
 from pgweave.service.end import End
-from tests.support.postgres import chosen_bin_dir
 
 PRINTED = "pool: all connections are lost, and none is opened again"
-
-
-@pytest.fixture(scope="module")
-def dsn() -> Iterator[str]:
-    with prepared_database(chosen_bin_dir(), EXPLORING) as made:
-        yield made
 
 
 @dataclass

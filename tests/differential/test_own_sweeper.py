@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -18,18 +18,11 @@ from payments_verify.payments.exploration.check import interleavings_check
 from payments_verify.payments.scenarios import schedule_file
 from payments_verify.payments.scenarios.catalogue import NAMED
 from payments_verify.suite import SWEPT_BY_ITSELF
-from payments_verify.systems import EXPLORING, expire_batch, gated, prepared_database, sweep_by_itself
-from tests.support.postgres import chosen_bin_dir
+from payments_verify.systems import expire_batch, gated, sweep_by_itself
 
 RunSweep: TypeAlias = Callable[[PaymentStore], Coroutine[Any, Any, int]]
 CLASSES = {"capture-and-sweep": 13, "two-sweepers": 10, "void-and-sweep": 8}
 """As many as where a sweep is asked for: the task sends the same statements."""
-
-
-@pytest.fixture(scope="module")
-def dsn() -> Iterator[str]:
-    with prepared_database(chosen_bin_dir(), EXPLORING) as dsn:
-        yield dsn
 
 
 class AsOfTheEnd(ExpirePayments):

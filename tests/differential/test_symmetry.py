@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,7 @@ from payments_verify.payments.scenarios.catalogue import (
     client,
 )
 from payments_verify.payments.service.under_test import OpenService
-from payments_verify.systems import EXPLORING, gated, gated_in_memory, prepared_database, scheduled_store
+from payments_verify.systems import gated, gated_in_memory, scheduled_store
 from pgweave.interleavings.execution import Execution
 from pgweave.interleavings.explore import explore
 from pgweave.interleavings.footprint import Access
@@ -38,7 +38,6 @@ from tests.pgweave.interleavings.test_symmetry import image, renamings
 from tests.support.broken_stores import BrokenStore, Locked
 from tests.support.exploring import run
 from tests.support.mutants import Edit, mutated_copy, run_harness
-from tests.support.postgres import chosen_bin_dir
 
 GROUPS = {
     "same-key-twice": ((0, 1),),
@@ -63,9 +62,8 @@ LONGER = {"five-captures": 90, "six-captures": 297, "seven-captures": 1_001, "ei
 
 
 @pytest.fixture(scope="module")
-def on_postgresql() -> Iterator[OpenService]:
-    with prepared_database(chosen_bin_dir(), EXPLORING) as dsn:
-        yield partial(gated, dsn)
+def on_postgresql(dsn: str) -> OpenService:
+    return partial(gated, dsn)
 
 
 def up_to_symmetry(scenario: Scenario, folder: Path, open_service: OpenService) -> ExploredScenario:

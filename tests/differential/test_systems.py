@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -14,8 +14,7 @@ from payments_verify.payments.observed.traits import EVERYTHING
 from payments_verify.payments.programs.check import machine_check
 from payments_verify.payments.service.under_test import ServiceUnderTest
 from payments_verify.payments.stress.check import stress_check
-from payments_verify.systems import in_memory, in_process, prepared_database, servers
-from tests.support.postgres import chosen_bin_dir
+from payments_verify.systems import in_memory, in_process, servers
 
 COMMON = (
     "authorize -> authorized",
@@ -39,12 +38,6 @@ CORE = (
     "capture -> key_reused",
     "fail -> failed",
 )
-
-
-@pytest.fixture(scope="module")
-def dsn() -> Iterator[str]:
-    with prepared_database(chosen_bin_dir()) as dsn:
-        yield dsn
 
 
 def system(name: str, dsn: str) -> Callable[..., AbstractAsyncContextManager[ServiceUnderTest]]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
 import pytest
 
-from payments_verify.systems import EXPLORING, prepared_database
 from pgweave.gate import Gate
 from pgweave.interleavings.execution import Execution
 from pgweave.interleavings.explore import explore
@@ -20,7 +19,6 @@ from pgweave.scheduler import GatedDatabase, Monitor, Process, Run, Turns
 from pgweave.sql.catalog import Catalog
 from pgweave.sql.catalog_queries import read_catalog
 from pgweave.sql.footprints import is_scheduling_point
-from tests.support.postgres import chosen_bin_dir
 
 SHARE = "SELECT value FROM items WHERE item_id = 1 FOR SHARE"
 ADD = "UPDATE items SET value = value + 1 WHERE item_id = 1"
@@ -28,12 +26,11 @@ ATTEMPTS = 2
 
 
 @pytest.fixture(scope="module")
-def dsn() -> Iterator[str]:
-    with prepared_database(chosen_bin_dir(), EXPLORING) as dsn:
-        with psycopg.connect(dsn) as connection:
-            connection.execute("CREATE TABLE items (item_id int PRIMARY KEY, value int NOT NULL)")
-            connection.execute("INSERT INTO items VALUES (1, 0)")
-        yield dsn
+def dsn(exploring_dsn: str) -> str:
+    with psycopg.connect(exploring_dsn) as connection:
+        connection.execute("CREATE TABLE items (item_id int PRIMARY KEY, value int NOT NULL)")
+        connection.execute("INSERT INTO items VALUES (1, 0)")
+    return exploring_dsn
 
 
 class Upgraders:

@@ -6,14 +6,12 @@ import asyncio
 
 import psycopg
 
-from payments_verify.systems import EXPLORING, prepared_database
 from pgweave.gate import Gate
 from pgweave.interleavings.execution import Chooser, Execution
 from pgweave.interleavings.strategy import FirstReady, SchedulePlan, perform
 from pgweave.scheduler import GatedDatabase, Monitor, Process, Run, Turns
 from pgweave.sql.catalog_queries import read_catalog
 from pgweave.sql.footprints import is_scheduling_point
-from tests.support.postgres import chosen_bin_dir
 
 ADD = "UPDATE items SET value = value + 1 WHERE item_id = %s"
 
@@ -61,14 +59,13 @@ async def performed(dsn: str) -> Execution:
         return (await perform(LosesConnections(dsn, gate, monitor), plan)).execution
 
 
-def test_who_has_lost_its_connection_before_its_step_goes_on() -> None:
-    with prepared_database(chosen_bin_dir(), EXPLORING) as dsn:
-        with psycopg.connect(dsn) as connection:
-            connection.execute("CREATE TABLE items (item_id int PRIMARY KEY, value int NOT NULL)")
-            connection.execute("INSERT INTO items VALUES (1, 0), (2, 0)")
-        execution = asyncio.run(performed(dsn))
-        with psycopg.connect(dsn) as connection:
-            values = connection.execute("SELECT value FROM items ORDER BY item_id").fetchall()
+def test_who_has_lost_its_connection_before_its_step_goes_on(exploring_dsn: str) -> None:
+    with psycopg.connect(exploring_dsn) as connection:
+        connection.execute("CREATE TABLE items (item_id int PRIMARY KEY, value int NOT NULL)")
+        connection.execute("INSERT INTO items VALUES (1, 0), (2, 0)")
+    execution = asyncio.run(performed(exploring_dsn))
+    with psycopg.connect(exploring_dsn) as connection:
+        values = connection.execute("SELECT value FROM items ORDER BY item_id").fetchall()
     assert execution.complete
     assert [step.process for step in execution.steps] == [0, 1]
     assert values == [(1,), (1,)]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 
-from payments_verify.systems import EXPLORING, prepared_database
 from pgweave.gate import Gate
 from pgweave.interleavings.execution import Execution
 from pgweave.interleavings.explore import explore
@@ -20,7 +19,6 @@ from pgweave.interleavings.source_dpor import SourceDPOR
 from pgweave.scheduler import Body, GatedDatabase, Limits, Monitor, Process, Run, Turns
 from pgweave.sql.catalog_queries import read_catalog
 from pgweave.sql.footprints import is_scheduling_point
-from tests.support.postgres import chosen_bin_dir
 
 SCHEMA = """
     CREATE TABLE claims (key uuid PRIMARY KEY, done boolean NOT NULL DEFAULT false);
@@ -30,11 +28,10 @@ PERIOD_S = 0.02
 
 
 @pytest.fixture(scope="module")
-def dsn() -> Iterator[str]:
-    with prepared_database(chosen_bin_dir(), EXPLORING) as dsn:
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            connection.execute(SCHEMA.encode())
-        yield dsn
+def dsn(exploring_dsn: str) -> str:
+    with psycopg.connect(exploring_dsn, autocommit=True) as connection:
+        connection.execute(SCHEMA.encode())
+    return exploring_dsn
 
 
 Client = Callable[[psycopg.AsyncConnection, UUID], Any]

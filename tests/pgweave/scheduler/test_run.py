@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import psycopg
 import pytest
 
-from payments_verify.systems import EXPLORING, prepared_database
 from pgweave.gate import Gate
 from pgweave.interleavings.execution import Execution, SchedulingError
 from pgweave.interleavings.exhaustive import Naive
@@ -21,19 +20,17 @@ from pgweave.interleavings.strategy import Strategy
 from pgweave.scheduler import Body, GatedDatabase, Limits, Monitor, Process, Run, Turns
 from pgweave.sql.catalog_queries import read_catalog
 from pgweave.sql.footprints import is_scheduling_point
-from tests.support.postgres import chosen_bin_dir
 
 LOCK = "SELECT FROM items WHERE item_id = %s FOR UPDATE"
 ADD = "UPDATE items SET value = value + 1 WHERE item_id = %s"
 
 
 @pytest.fixture(scope="module")
-def dsn() -> Iterator[str]:
-    with prepared_database(chosen_bin_dir(), EXPLORING) as dsn:
-        with psycopg.connect(dsn) as connection:
-            connection.execute("CREATE TABLE items (item_id int PRIMARY KEY, value int NOT NULL)")
-            connection.execute("INSERT INTO items VALUES (1, 0), (2, 0)")
-        yield dsn
+def dsn(exploring_dsn: str) -> str:
+    with psycopg.connect(exploring_dsn) as connection:
+        connection.execute("CREATE TABLE items (item_id int PRIMARY KEY, value int NOT NULL)")
+        connection.execute("INSERT INTO items VALUES (1, 0), (2, 0)")
+    return exploring_dsn
 
 
 class Sessions:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64encode
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TypeAlias
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 
-from payments_verify.systems import EXPLORING, prepared_database
 from pgweave.gate import Gate
 from pgweave.interleavings.execution import Execution
 from pgweave.interleavings.explore import explore
@@ -20,7 +19,6 @@ from pgweave.interleavings.source_dpor import SourceDPOR
 from pgweave.scheduler import Body, Conditions, GatedDatabase, Monitor, Process, Run, Turns
 from pgweave.sql.catalog_queries import read_catalog
 from pgweave.sql.footprints import is_scheduling_point
-from tests.support.postgres import chosen_bin_dir
 
 NEW: Mapping[str, Callable[[], Hashable]] = {
     "uuid": uuid4,
@@ -41,14 +39,13 @@ def statements(kind: str, note: Hashable) -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="module")
-def dsn() -> Iterator[str]:
-    with prepared_database(chosen_bin_dir(), EXPLORING) as dsn:
-        with psycopg.connect(dsn) as connection:
-            for kind in NEW:
-                connection.execute(
-                    f"CREATE TABLE notes_{kind} (note_id {kind} PRIMARY KEY, value int NOT NULL)".encode()
-                )
-        yield dsn
+def dsn(exploring_dsn: str) -> str:
+    with psycopg.connect(exploring_dsn) as connection:
+        for kind in NEW:
+            connection.execute(
+                f"CREATE TABLE notes_{kind} (note_id {kind} PRIMARY KEY, value int NOT NULL)".encode()
+            )
+    return exploring_dsn
 
 
 Names: TypeAlias = Callable[[Hashable], dict[Hashable, Hashable]]
