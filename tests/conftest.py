@@ -56,6 +56,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
             session.exitstatus = pytest.ExitCode.INTERRUPTED
 
 
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Asynchronous tests run in asyncio, as psycopg, uvicorn and the clients do."""
+    return "asyncio"
+
+
 @pytest.fixture(autouse=True)
 def logs_as_before() -> Iterator[None]:
     """What a test configures of the logs does not reach the next one."""

@@ -47,12 +47,6 @@ class Waited:
         self.seconds.append(seconds)
 
 
-@pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    """As the client does."""
-    return "asyncio"
-
-
 @pytest.fixture
 def store() -> InMemoryPaymentStore:
     return InMemoryPaymentStore(lambda: NOON)

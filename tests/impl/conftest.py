@@ -12,12 +12,6 @@ from tests.support.postgres import Database
 from tests.support.stores import Kit, PostgresKit, memory_kit, postgres_kit
 
 
-@pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    """Asynchronous tests run in asyncio, as psycopg and uvicorn do."""
-    return "asyncio"
-
-
 @pytest.fixture(scope="module")
 def clocked_database(shared_database: Database) -> Database:
     """The module's database, with a clock that can be set."""

@@ -18,7 +18,7 @@ from payments_verify.audit.rows import Past
 from payments_verify.audit.snapshot import INFINITY, MINUS_INFINITY
 from payments_verify.cli import app
 from tests.harness.audit.pasts import PROGRAMS, past
-from tests.harness.audit.test_audit import anyio_backend, copied, damage, kit, worked  # noqa: F401 - fixtures
+from tests.harness.audit.test_audit import copied, damage, kit, worked  # noqa: F401 - fixtures
 from tests.support.postgres import Database
 
 pytestmark = pytest.mark.anyio

@@ -38,11 +38,6 @@ MIGRATE = command_line("migrate", program="payments-core")
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture
 async def kit(database: Database) -> AsyncIterator[Kit]:
     clock.install(database.dsn, "payment_clock")
