@@ -127,7 +127,9 @@ def explored_once(dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Callabl
     return cache(lambda name: explored(dsn, name, tmp_path_factory.mktemp("schedules")))
 
 
-@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long) if CLASSES[name] > 100 else name for name in CLASSES]
+)
 def test_every_interleaving_is_explained(name: str, explored_once: Callable[[str], ExploredScenario]) -> None:
     found = explored_once(name)
     assert found.problem is None

@@ -77,6 +77,7 @@ def test_the_bug_is_found(bug: str, tmp_path: Path) -> None:
         assert broken.shows in "\n".join(report["problems"])
 
 
+@pytest.mark.long
 def test_the_service_as_it_is_survives_the_faults_that_show_the_bugs(tmp_path: Path) -> None:
     copy = mutated_copy(tmp_path / "copy", ())
     faults = sorted({broken.fault for broken in BUGS.values()})
