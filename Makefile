@@ -59,6 +59,7 @@ endef
 
 build/uv/bin/uv: requirements-uv.txt
 	$(require_python)
+	@echo "build/uv: installing uv, which installs the rest" >&2
 	@sh tools/get-uv.sh "$(PYTHON)" build/uv
 
 $(STAMP): requirements.lock pyproject.toml $(filter build/%,$(UV))

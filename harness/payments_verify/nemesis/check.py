@@ -39,7 +39,7 @@ def soak_check(
 
     def on_window(report: WindowReport, acknowledged: int) -> None:
         progress(
-            int(time.monotonic() - began),
+            min(int(time.monotonic() - began), int(seconds)),  # the last window ends later
             int(seconds),
             f"s; {counted(report.number, 'window')}, {counted(acknowledged, 'capture')}",
         )
