@@ -13,6 +13,8 @@ class _Misfire(Fault):
 
     side = "database"
 
+    _before: int | None = None
+
     async def inject(self) -> None:
         """Arm the triggers."""
         async with self.deployment.cluster.connect() as connection:
@@ -23,7 +25,8 @@ class _Misfire(Fault):
         """Disarm them, and see how often they struck."""
         async with self.deployment.cluster.connect() as connection:
             await connection.execute(b"SELECT setval('nemesis.armed', 0)")
-            self.effects = await count_of(connection, RAISED) - self._before
+            if self._before is not None:
+                self.effects = await count_of(connection, RAISED) - self._before
 
 
 class SerializationFailure(_Misfire):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from contextlib import AsyncExitStack
 
 from payments_verify.nemesis.database_faults import SESSIONS, count_of
+from payments_verify.nemesis.deployment import Deployment
 from payments_verify.nemesis.fault import Fault
 from payments_verify.nemesis.network import Network
 from payments_verify.systems import SERVICE_LOGIN
@@ -25,10 +27,13 @@ class Failover(Fault):
 
     _is_lost = False
 
+    def __init__(self, deployment: Deployment, rng: random.Random) -> None:
+        super().__init__(deployment, rng)
+        self._stack = AsyncExitStack()
+
     async def inject(self) -> None:
         """Make a standby, let captures wait for it for a while, and stop the primary."""
         cluster = self.deployment.cluster
-        self._stack = AsyncExitStack()
         self._replication = await self._stack.enter_async_context(Network.between(cluster.address))
         await cluster.add_standby(self._replication.port)
         await asyncio.sleep(self.rng.uniform(0.5, 1.0))

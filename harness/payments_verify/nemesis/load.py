@@ -11,7 +11,6 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, cast
@@ -283,11 +282,12 @@ class Load:
         if self._habits.stay or self._rng.random() >= self._habits.disconnect:
             return await self._balancer.send(number, invocation)
         request = asyncio.ensure_future(self._balancer.send(number, invocation))
-        done, _ = await asyncio.wait({request}, timeout=self._rng.uniform(0, 0.01))
-        if done:
+        try:
+            await asyncio.wait({request}, timeout=self._rng.uniform(0, 0.01))
+        finally:
+            request.cancel()  # the connection closes, and the service sees that nobody waits any more
+        await asyncio.wait({request})
+        if not request.cancelled():
             return request.result()
-        request.cancel()  # the connection closes, and the service sees that nobody waits any more
-        with suppress(asyncio.CancelledError):
-            return await request
         self.tally.disconnects += 1
         return Observation("unknown", {"error": "disconnected"})

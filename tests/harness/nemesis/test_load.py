@@ -181,3 +181,26 @@ def test_clients_that_leave_do_not_wait_and_ask_again(tmp_path: Path) -> None:
     assert load.tally.disconnects == load.tally.unknown > 0
     assert load.tally.findings == []
     assert check(Payments(), recorded(tmp_path)).verdict == "holds"
+
+
+def test_clients_that_are_just_leaving_are_ended_too(tmp_path: Path) -> None:
+    async def run() -> None:
+        leaving = asyncio.Event()
+
+        class Reluctant(Fickle):
+            async def request(self, *arguments: Any, **more: Any) -> Response:
+                try:
+                    await asyncio.sleep(LIMIT_S)
+                finally:
+                    leaving.set()
+                    await asyncio.sleep(0.2)
+                return await super().request(*arguments, **more)
+
+        with Recorder(tmp_path / "h.jsonl", spec="payments") as recorder:
+            http = [Reluctant(each.http, well) for each in pools(well)]
+            load = Load(http, recorder, Habits(clients=1, disconnect=1.0), random.Random(1))
+            load.start()
+            await leaving.wait()
+            await asyncio.wait_for(load.abandon(), 10)
+
+    asyncio.run(run())
