@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,6 +14,7 @@ import pytest
 
 from payments_verify.binding import Sweep, default_text, parse
 from payments_verify.payments.service.under_test import ServiceUnderTest, SweepError
+from payments_verify.systems import sweeps
 from payments_verify.systems.kept_http import secrets_of
 from payments_verify.systems.sweeps import open_sweep
 from pgweave.embedded import EmbeddedPostgres
@@ -100,3 +102,14 @@ def test_without_the_database_only_a_request_can_be_sent() -> None:
     for sweep in (None, Sweep(within=1), Sweep(sql="SELECT 1"), Sweep(command="true")):
         assert asyncio.run(opened(sweep)) is None
     assert asyncio.run(opened(Sweep(request="POST /sweep"))) is not None
+
+
+def test_a_command_that_does_not_end_is_ended_with_what_it_has_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeps, "_LIMIT_S", 1.0)
+    pid = tmp_path / "pid"
+    with pytest.raises(SweepError, match="did not end within 1 s"):
+        asyncio.run(swept(Sweep(command=f"sleep 600 & echo $! > {pid}; wait"), "postgresql://theirs"))
+    stat = Path("/proc") / pid.read_text().strip() / "stat"
+    assert not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"

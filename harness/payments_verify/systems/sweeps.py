@@ -17,12 +17,14 @@ from payments_verify.binding import Http, Sweep
 from payments_verify.binding.answers import is_expected
 from payments_verify.binding.requests import writer_of
 from payments_verify.payments.service.under_test import SweepError
+from pgweave.service.process_group import end_group
 from pgweave.visible import without_passwords
 
 SweepBatch: TypeAlias = Callable[[], Coroutine[Any, Any, int]]
 """Runs the sweep; nobody counts what it expires, so it gives 0."""
 
 _LIMIT_S = 60.0
+_STOP_LIMIT_S = 5.0
 
 
 async def open_sweep(
@@ -81,13 +83,17 @@ async def _sweep_by_command(command: str, environment: Mapping[str, str]) -> int
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,  # a group of its own, which ends with it
         env={**os.environ, **environment},
     )
     try:
-        printed, _ = await asyncio.wait_for(process.communicate(), _LIMIT_S)
+        async with asyncio.timeout(_LIMIT_S):
+            printed, _ = await process.communicate()
     except TimeoutError:
-        process.kill()
         raise SweepError(f"{shown} did not end within {_LIMIT_S:g} s") from None
+    finally:
+        if process.returncode is None:
+            await end_group(process, _STOP_LIMIT_S)
     if process.returncode:
         complaints = without_passwords(printed.decode(errors="replace"))
         raise SweepError(f"{shown} ended with {process.returncode}: {complaints}")
