@@ -206,6 +206,7 @@ IMPOSSIBLE = (
     + '@require(lambda n: n > 1 and n < 1)\n@ensure(lambda result: result == 0, "I1: never")\n'
     + "def never(n: int) -> int:\n    return 1\n"
 )
+RETURNS = "    return n + 1\n"
 DIES = ADDS + "    import os\n    os._exit(3)\n"
 
 
@@ -272,3 +273,17 @@ def test_a_child_that_takes_too_long_is_stopped(package: Package) -> None:
     found: list[object] = []
     assert run_jobs([job], lambda *finding: found.append(finding)) == {job: "stopped after 0 s"}
     assert found == []
+
+
+def test_what_ends_the_taking_of_findings_is_told(package: Package) -> None:
+    class TakenError(Exception):
+        pass
+
+    def take(_job: Job, _finding: object) -> None:
+        raise TakenError
+
+    job = Job(("check", f"{package(a=ADDS + RETURNS)}.a.add", "60", "0"), limit=60)
+    with pytest.raises(ExceptionGroup) as ended:
+        run_jobs([job], take)
+    (error,) = ended.value.exceptions
+    assert isinstance(error, TakenError)

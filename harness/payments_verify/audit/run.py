@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import sys
 import time
 from collections.abc import Callable
 
@@ -14,11 +12,11 @@ import psycopg
 from payments_verify.audit.findings import AuditError, AuditReport
 from payments_verify.audit.snapshot import Snapshot, address, taken
 from payments_verify.audit.worker import Done, Task
+from payments_verify.children import run_child
 from payments_verify.result import Progress, no_progress
 from pgweave.visible import counted
 
 WORKER = "payments_verify.audit.worker"
-_LONGEST_LINE = 1 << 26
 
 
 def audit(
@@ -100,29 +98,13 @@ async def _run(
 
 async def run_worker(task: Task, on_done: Callable[[Done], None]) -> None:
     """Let a process of its own audit a share, and hand on what it has done."""
-    child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-O", "-m", WORKER),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        limit=_LONGEST_LINE,
-        start_new_session=True,  # the terminal's interrupt comes to this process alone, which ends the child
-    )
-    try:
-        assert child.stdin is not None
-        assert child.stdout is not None
-        assert child.stderr is not None
-        child.stdin.write(msgspec.json.encode(task))
-        child.stdin.close()
-        done = 0
-        async for line in child.stdout:
-            on_done(msgspec.json.decode(line, type=Done))
-            done += 1
-        complaints = (await child.stderr.read()).decode(errors="replace").strip()
-        if await child.wait() != 0 or done != len(task.parts):
-            raise AuditError(f"a worker could not go on: {complaints or f'it ended with {child.returncode}'}")
-    finally:
-        if child.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                child.kill()
-            await child.wait()
+    done = 0
+
+    def take(line: bytes) -> None:
+        nonlocal done
+        on_done(msgspec.json.decode(line, type=Done))
+        done += 1
+
+    end = await run_child(["-O", "-m", WORKER], take, msgspec.json.encode(task))
+    if end.code != 0 or done != len(task.parts):
+        raise AuditError(f"a worker could not go on: {end.complaints or f'it ended with {end.code}'}")

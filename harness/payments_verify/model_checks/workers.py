@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-WORKER = "payments_verify.model_checks.crosshair_worker"
-LONGEST_LINE = 1 << 24
-"""Bytes; a counterexample can be long."""
+from payments_verify.children import run_child
 
-LAST_LINES = 5
+WORKER = "payments_verify.model_checks.crosshair_worker"
+_LAST_LINES = 5
 """How many of the last lines of a failed child's standard error are reported."""
 
 
@@ -64,39 +61,15 @@ async def _run_all(jobs: Sequence[Job], on_finding: OnFinding, parallel: int) ->
 
 
 async def _run(job: Job, on_finding: OnFinding) -> str | None:
-    child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        WORKER,
-        *job.arguments,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        limit=LONGEST_LINE,
-        start_new_session=True,  # the terminal's interrupt comes to this process alone, which kills the child
-    )
+    def take(line: bytes) -> None:
+        on_finding(job, json.loads(line))
+
     try:
         async with asyncio.timeout(job.limit):
-            errors, _ = await asyncio.gather(_errors(child), _findings(child, job, on_finding))
-            code = await child.wait()
+            end = await run_child(["-m", WORKER, *job.arguments], take)
     except TimeoutError:
         return f"stopped after {job.limit:.0f} s"
-    finally:
-        if child.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                child.kill()
-            await child.communicate()
-    if code == 0:
+    if end.code == 0:
         return None
-    last = "\n".join(errors.decode(errors="replace").strip().splitlines()[-LAST_LINES:])
-    return f"CrossHair ended with {code}: {last}"
-
-
-async def _findings(child: asyncio.subprocess.Process, job: Job, on_finding: OnFinding) -> None:
-    if child.stdout is not None:
-        async for line in child.stdout:
-            on_finding(job, json.loads(line))
-
-
-async def _errors(child: asyncio.subprocess.Process) -> bytes:
-    return b"" if child.stderr is None else await child.stderr.read()
+    last = "\n".join(end.complaints.splitlines()[-_LAST_LINES:])
+    return f"CrossHair ended with {end.code}: {last}"
