@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 HttpRequest: TypeAlias = tuple[str, str, Mapping[str, str], Mapping[str, Any] | None]
@@ -27,6 +28,26 @@ class Response(Protocol):
     @property
     def text(self) -> str:
         """The body as text."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """A whole response.
+
+    Attributes:
+        status_code: the status.
+        headers: by name, in lower case.
+        content: the body.
+    """
+
+    status_code: int
+    headers: Mapping[str, str]
+    content: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.content.decode()
 
 
 class Http(Protocol):

@@ -9,32 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, cast
 
 import httptools
 import httpx
 import msgspec
 
-
-@dataclass(frozen=True, slots=True)
-class HttpAnswer:
-    """A response.
-
-    Attributes:
-        status_code: the status.
-        headers: by name, in lower case.
-        content: the body.
-    """
-
-    status_code: int
-    headers: Mapping[str, str]
-    content: bytes
-
-    @property
-    def text(self) -> str:
-        """The body as text."""
-        return self.content.decode()
+from payments_verify.binding.http import HttpAnswer
 
 
 class HttpPool:

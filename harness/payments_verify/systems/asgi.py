@@ -3,32 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import msgspec
 from starlette.types import ASGIApp, Message
 
-
-@dataclass(frozen=True, slots=True)
-class ApplicationResponse:
-    """What an application answered.
-
-    Attributes:
-        status_code: the status.
-        headers: by name, in lower case.
-        content: the body.
-    """
-
-    status_code: int
-    headers: Mapping[str, str]
-    content: bytes
-
-    @property
-    def text(self) -> str:
-        """The body as text."""
-        return self.content.decode()
+from payments_verify.binding.http import HttpAnswer
 
 
 class ApplicationClient:
@@ -53,7 +34,7 @@ class ApplicationClient:
         headers: Mapping[str, str] | Sequence[tuple[bytes, bytes]],
         json: Mapping[str, Any] | None = None,
         content: bytes | None = None,
-    ) -> ApplicationResponse:
+    ) -> HttpAnswer:
         """Send a request and collect the response.
 
         Args:
@@ -84,7 +65,7 @@ class ApplicationClient:
         for field, shown in call.headers:
             name, value = field.decode("latin-1"), shown.decode("latin-1")
             named[name] = f"{named[name]}, {value}" if name in named else value
-        return ApplicationResponse(call.status, named, bytes(call.content))
+        return HttpAnswer(call.status, named, bytes(call.content))
 
     def _encoded(self, path: str, json: Mapping[str, Any]) -> bytes:
         """The body, every other one to a path with spaces: the same request need not be the same bytes."""

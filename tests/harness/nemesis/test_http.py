@@ -9,7 +9,8 @@ import httpx
 import pytest
 import uvloop
 
-from payments_verify.nemesis.http import HttpAnswer, HttpPool
+from payments_verify.binding.http import HttpAnswer
+from payments_verify.nemesis.http import HttpPool
 
 LIMIT_S = 30
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Seen: Yes\r\n\r\n{}"

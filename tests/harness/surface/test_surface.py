@@ -16,6 +16,7 @@ import pytest
 from payments_core.domain.payment import Payment
 from payments_core.entrypoints.metrics import Metrics
 from payments_verify.binding import Http, Response
+from payments_verify.binding.http import HttpAnswer
 from payments_verify.payments.observed.observations import UnreadableAnswerError
 from payments_verify.payments.programs.run import run_machine
 from payments_verify.payments.specification.oracle import MismatchError
@@ -24,11 +25,10 @@ from payments_verify.surface.counters import wrong_counters
 from payments_verify.surface.lists import wrong_while_others_write
 from payments_verify.surface.liveness import stopped
 from payments_verify.systems import application, in_memory
-from payments_verify.systems.asgi import ApplicationResponse
 from payments_verify.systems.in_process import expire_batch
 from payments_verify.systems.memory_store import InMemoryPaymentStore
 
-Bend = Callable[[str, str, ApplicationResponse], ApplicationResponse]
+Bend = Callable[[str, str, HttpAnswer], HttpAnswer]
 KEY = {"Idempotency-Key": "k1"}
 
 
@@ -43,12 +43,10 @@ class Bent:
         answer = await self._http.request(method, path, **asked)
         if "json" not in asked:  # written out: not what is looked at here
             return answer
-        return self._bend(
-            method, path, ApplicationResponse(answer.status_code, answer.headers, answer.content)
-        )
+        return self._bend(method, path, HttpAnswer(answer.status_code, answer.headers, answer.content))
 
 
-def as_it_is(_method: str, _path: str, answer: ApplicationResponse) -> ApplicationResponse:
+def as_it_is(_method: str, _path: str, answer: HttpAnswer) -> HttpAnswer:
     return answer
 
 
@@ -96,8 +94,8 @@ def test_the_service_as_it_is() -> None:
     asyncio.run(run())
 
 
-def with_header(name: str, value: str | None, where: Callable[[str, str, ApplicationResponse], bool]) -> Bend:
-    def bend(method: str, path: str, answer: ApplicationResponse) -> ApplicationResponse:
+def with_header(name: str, value: str | None, where: Callable[[str, str, HttpAnswer], bool]) -> Bend:
+    def bend(method: str, path: str, answer: HttpAnswer) -> HttpAnswer:
         if not where(method, path, answer):
             return answer
         others = {each: given for each, given in answer.headers.items() if each != name}
@@ -107,7 +105,7 @@ def with_header(name: str, value: str | None, where: Callable[[str, str, Applica
 
 
 def with_member(name: str, value: object, problem: str) -> Bend:
-    def bend(_method: str, _path: str, answer: ApplicationResponse) -> ApplicationResponse:
+    def bend(_method: str, _path: str, answer: HttpAnswer) -> HttpAnswer:
         document = msgspec.json.decode(answer.content)
         if document.get("type") != f"/problems/{problem}":
             return answer
@@ -118,11 +116,11 @@ def with_member(name: str, value: object, problem: str) -> Bend:
     return bend
 
 
-def replayed(_method: str, _path: str, answer: ApplicationResponse) -> bool:
+def replayed(_method: str, _path: str, answer: HttpAnswer) -> bool:
     return "idempotent-replayed" in answer.headers
 
 
-def refused(_method: str, _path: str, answer: ApplicationResponse) -> bool:
+def refused(_method: str, _path: str, answer: HttpAnswer) -> bool:
     return answer.status_code >= 400
 
 
@@ -174,7 +172,7 @@ def test_an_answer_that_is_wrong_beside_its_outcome(name: str) -> None:
 
 
 def test_a_failure_is_no_wrong_answer_and_left_to_who_asked() -> None:
-    def failing(_method: str, _path: str, answer: ApplicationResponse) -> ApplicationResponse:
+    def failing(_method: str, _path: str, answer: HttpAnswer) -> HttpAnswer:
         return replace(answer, status_code=500, content=b'{"type":"/problems/internal_error","status":500}')
 
     async def run() -> int:
@@ -202,7 +200,7 @@ def test_a_replay_is_the_first_answer_whichever_process_repeats_it() -> None:
 
 
 def counted_otherwise(pattern: str, by: str) -> Bend:
-    def bend(_method: str, path: str, answer: ApplicationResponse) -> ApplicationResponse:
+    def bend(_method: str, path: str, answer: HttpAnswer) -> HttpAnswer:
         if path != "/metrics":
             return answer
         changed, times = re.subn(pattern, by, answer.text, count=1)
@@ -245,7 +243,7 @@ def test_a_counter_that_says_otherwise(
 
 
 def in_list(change: Callable[[list[Any]], list[Any]]) -> Bend:
-    def bend(_method: str, path: str, answer: ApplicationResponse) -> ApplicationResponse:
+    def bend(_method: str, path: str, answer: HttpAnswer) -> HttpAnswer:
         if not path.startswith("/payments?"):
             return answer
         document = msgspec.json.decode(answer.content)
@@ -368,7 +366,7 @@ def test_what_expires_by_itself(sweep: Sweep, counts: int, told: str | None) -> 
         finally:
             sweeping.cancel()
 
-    def with_sweeps(_method: str, path: str, answer: ApplicationResponse) -> ApplicationResponse:
+    def with_sweeps(_method: str, path: str, answer: HttpAnswer) -> HttpAnswer:
         if path != "/metrics":
             return answer
         text = "payments_last_sweep_timestamp_seconds {sweeps}\npayments_expired_total {expired}.0\n"
@@ -404,6 +402,6 @@ def test_a_process_in_which_something_has_stopped_is_told_of() -> None:
     assert asyncio.run(run()) == "I9: a process says that something has stopped: sweeper"
 
 
-def says_stopped(_method: str, _path: str, answer: ApplicationResponse) -> ApplicationResponse:
+def says_stopped(_method: str, _path: str, answer: HttpAnswer) -> HttpAnswer:
     more = b'payments_background_task_running{task="sweeper"} 0.0\n'
     return replace(answer, content=answer.content + more)
