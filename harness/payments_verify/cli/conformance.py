@@ -12,7 +12,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from payments_verify import binding as binding_file
 from payments_verify.cli.bound_service import BindingFile, Server, examined, scaffold_of
@@ -21,7 +20,7 @@ from payments_verify.cli.ends import keep_finished
 from payments_verify.cli.exits import leave
 from payments_verify.cli.options import PostgresBin
 from payments_verify.cli.record import Record
-from payments_verify.cli.running import print_json, print_text, progress_bar, quoted, say
+from payments_verify.cli.running import make_table, print_json, print_text, progress_bar, quoted, say
 from payments_verify.payments.conformance.examination import CHECKS, FULL, QUICK, Examination, examine
 from payments_verify.payments.conformance.levels import LEVELS, Conformance, LevelResult, conclude
 from payments_verify.payments.conformance.selection import Selection, SelectionError, select
@@ -243,12 +242,7 @@ def _report(found: Conformance, seed: int, *, as_json: bool) -> None:
 
 def show(found: Conformance, seed: int, console: Console) -> None:
     """Print the table of levels, the counterexample of the first that fails, and what was not checked."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("level")
-    table.add_column("verdict")
-    table.add_column("cases", justify="right")
-    table.add_column("seconds", justify="right")
-    table.add_column("")
+    table = make_table("level", "verdict", "cases", "seconds", "")
     for result in found.levels:
         ran = result.verdict != "not run"
         table.add_row(

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from payments_verify.cli.ends import Ended, keep_finished
 from payments_verify.cli.exits import leave
-from payments_verify.cli.running import print_json, print_text, progress_bar, quoted, verdict_text
+from payments_verify.cli.running import make_table, print_json, print_text, progress_bar, quoted, verdict_text
 from payments_verify.payments.conformance.examination import Examination
 from payments_verify.payments.exploration.discovery_check import DiscoveryResult, explore_discovered
 from payments_verify.payments.exploration.pictures import draw
@@ -119,12 +119,8 @@ def told(explored: ExploredScenario, service: str, replay: str) -> str:
 
 
 def _table(result: DiscoveryResult) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("state")
-    for name in ("alone", "pairs", "triples", "foretold", "schedules"):
-        table.add_column(name, justify="right")
-    table.add_column("verdict")
-    table.add_column("seconds", justify="right")
+    counted_as = ("alone", "pairs", "triples", "foretold", "schedules")
+    table = make_table("state", *counted_as, "verdict", "seconds", numbers=(*counted_as, "seconds"))
     for state in STATES:
         traced = [each for each in result.discovery.traced if each.startswith(f"{state},")]
         if traced:

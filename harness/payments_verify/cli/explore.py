@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
@@ -30,12 +30,12 @@ from payments_verify.cli.explored_system import (
 )
 from payments_verify.cli.options import Command, ExecutorName, Json, PostgresBin
 from payments_verify.cli.running import (
-    Report,
     print_json,
     progress_bar,
     say,
 )
 from payments_verify.executors import open_executor
+from payments_verify.payments.exploration.check import explore_scenarios
 from payments_verify.payments.exploration.discovery_check import (
     DiscoveryResult,
     ExploreOne,
@@ -51,13 +51,12 @@ from payments_verify.payments.scenarios.catalogue import NAMED, SCENARIOS, Scena
 from payments_verify.payments.scenarios.discovered import scenario_named
 from payments_verify.payments.service.under_test import OpenService
 from payments_verify.systems import MakeProgram, local_processes
-from pgweave.drive.exploration import Effort, Workers, end_if_interrupted
+from pgweave.drive.exploration import Effort, Workers
 from pgweave.interleavings.exhaustive import Bounded, Naive
 from pgweave.interleavings.parallel import prepare_workers
 from pgweave.interleavings.randomized import PCT, Random
 from pgweave.interleavings.source_dpor import SourceDPOR
 from pgweave.verdict import worst
-from pgweave.visible import counted
 
 SCHEDULES = Path("build/schedules")
 _STEPS_IN_A_RUN = 20
@@ -201,7 +200,16 @@ def explore(
         progress_bar("explore") as progress,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        runner.run(_explore(open_service, wanted, explore_here, found, progress, stop_at_first))
+        runner.run(
+            explore_scenarios(
+                open_service,
+                wanted,
+                explore_here,
+                found,
+                progress,
+                is_the_last=lambda verdict: stop_at_first and verdict == "violated",
+            )
+        )
     if as_json:
         print_json([each.as_json() for each in found])
     else:
@@ -249,26 +257,6 @@ def _discover(
         return [each.as_json() for each in result.explored]
 
     end_discovery(result, ended, command_line("replay"), document if as_json else None)
-
-
-async def _explore(
-    open_service: OpenService,
-    scenarios: Sequence[Scenario],
-    explore_one: Callable[..., Awaitable[ExploredScenario]],
-    found: list[ExploredScenario],
-    progress: Report,
-    stop_at_first: bool,
-) -> None:
-    async with open_service() as service:
-        for number, scenario in enumerate(scenarios):
-
-            def on_run(count: int, number: int = number, name: str = scenario.name) -> None:
-                progress(number, len(scenarios), f"scenarios; {name}: {counted(count, 'schedule')}")
-
-            found.append(await explore_one(scenario, service, on_run=on_run))
-            end_if_interrupted()
-            if stop_at_first and found[-1].violation is not None:
-                return
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import timedelta
@@ -198,13 +198,17 @@ def verdict_text(verdict: Verdict, line: str = "") -> str:
     return f"[{_STYLE[verdict]}]{quoted(line or verdict)}[/]"
 
 
+def make_table(*columns: str, numbers: Collection[str] = ("cases", "seconds")) -> Table:
+    """An empty table with these columns, of which some have numbers."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        table.add_column(name, justify="right" if name in numbers else "left")
+    return table
+
+
 def show(results: Sequence[CheckResult], console: Console) -> None:
     """Print one table of results, and each counterexample below it."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("check")
-    table.add_column("cases", justify="right")
-    table.add_column("verdict")
-    table.add_column("seconds", justify="right")
+    table = make_table("check", "cases", "verdict", "seconds")
     for result in results:
         name = quoted(result.name)
         table.add_row(

@@ -12,12 +12,19 @@ from typing import Annotated, NoReturn
 import typer
 import uvloop
 from rich.console import Console
-from rich.table import Table
 
 from payments_verify.cli.ends import could_not_run
 from payments_verify.cli.exits import leave, tell_first
 from payments_verify.cli.options import Json, PostgresBin
-from payments_verify.cli.running import print_json, print_text, progress_bar, quoted, say, verdict_text
+from payments_verify.cli.running import (
+    make_table,
+    print_json,
+    print_text,
+    progress_bar,
+    quoted,
+    say,
+    verdict_text,
+)
 from payments_verify.nemesis.catalog import FAULTS
 from payments_verify.nemesis.soak import SoakPlan
 from payments_verify.nemesis.soak import soak as run_soak
@@ -28,6 +35,7 @@ from pgweave.visible import counted
 
 FOLDER = Path("build/soak")
 _PROBLEMS_SHOWN = 5
+_NUMBERS = ("injected", "struck", "unanswered", "captures", "lost", "doubled", "serves again", "at most")
 
 
 def _names(value: str | None) -> list[str]:
@@ -158,9 +166,7 @@ def _finish(folder: Path, *, as_json: bool) -> NoReturn:
 
 
 def _list(console: Console) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("fault", "what happens", "here"):
-        table.add_column(name)
+    table = make_table("fault", "what happens", "here")
     for name, fault in FAULTS.items():
         table.add_row(name, fault.about, quoted(fault.missing() or "yes"))
     console.print(table)
@@ -168,19 +174,8 @@ def _list(console: Console) -> None:
 
 def show_report(report: SoakReport, folder: Path, console: Console) -> None:
     """Print what a soak did and found."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("fault", no_wrap=True)
-    for name in (
-        "injected",
-        "struck",
-        "unanswered",
-        "captures",
-        "lost",
-        "doubled",
-        "serves again",
-        "at most",
-    ):
-        table.add_column(name, justify="right")
+    table = make_table("fault", *_NUMBERS, numbers=_NUMBERS)
+    table.columns[0].no_wrap = True
     for each in report.faults:
         counts = (each.injected, each.effects, each.unknown, each.acknowledged, each.lost, each.doubled)
         table.add_row(

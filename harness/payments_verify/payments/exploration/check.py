@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from payments_verify.result import CheckResult, Progress, no_progress, violation
 from payments_verify.state_edges import Edge, edge_counts
 from pgweave.drive.exploration import Effort, end_if_interrupted
 from pgweave.interleavings.source_dpor import SourceDPOR
-from pgweave.verdict import worst
+from pgweave.verdict import Verdict, worst
 from pgweave.visible import counted
 
 
@@ -60,7 +60,8 @@ def interleavings_check(
         ]
         return "\n".join(problems) or "no scenario was explored"
 
-    exploring = partial(_explore, open_service, scenarios, folder, progress, found, probes=probes)
+    explore = partial(explore_scenario, make_strategy=SourceDPOR, folder=folder, effort=Effort(probes=probes))
+    exploring = partial(explore_scenarios, open_service, scenarios, explore, found, progress)
     return _checked(name, len(scenarios), found, told, exploring)
 
 
@@ -87,7 +88,16 @@ def drawn_interleavings_check(
         ``holds`` only if every scenario was explored to its end and every run explained by the model.
     """
     found: list[ExploredScenario] = []
-    exploring = partial(_explore, open_service, scenarios, folder, progress, found, to_the_first=True)
+    explore = partial(explore_scenario, make_strategy=SourceDPOR, folder=folder, effort=Effort())
+    exploring = partial(
+        explore_scenarios,
+        open_service,
+        scenarios,
+        explore,
+        found,
+        progress,
+        is_the_last=lambda verdict: verdict != "holds",
+    )
     return _checked(name, len(scenarios), found, lambda: _drawn(found, name, replay), exploring)
 
 
@@ -151,27 +161,31 @@ def _drawn(found: Sequence[ExploredScenario], name: str, replay: str) -> str:
     return with_http("\n".join(lines), last.http)
 
 
-async def _explore(
+async def explore_scenarios(
     open_service: OpenService,
     scenarios: Sequence[Scenario],
-    folder: Path,
-    progress: Progress,
+    explore_one: Callable[..., Awaitable[ExploredScenario]],
     found: list[ExploredScenario],
-    *,
-    probes: int = 0,
-    to_the_first: bool = False,
+    progress: Progress,
+    is_the_last: Callable[[Verdict], bool] = lambda _verdict: False,
 ) -> None:
+    """Explore one scenario after the other.
+
+    Args:
+        open_service: makes the service and its gate ready, and ends them.
+        scenarios: what is raced.
+        explore_one: explores one of them, as `explore_scenario` does.
+        found: what became of each is added to it.
+        progress: is told of each schedule.
+        is_the_last: whether a verdict lets the scenarios after it be left out.
+    """
     async with open_service() as service:
         for number, scenario in enumerate(scenarios):
 
             def on_run(count: int, number: int = number, name: str = scenario.name) -> None:
                 progress(number, len(scenarios), f"scenarios; {name}: {counted(count, 'schedule')}")
 
-            found.append(
-                await explore_scenario(
-                    scenario, service, SourceDPOR, folder, effort=Effort(probes=probes), on_run=on_run
-                )
-            )
+            found.append(await explore_one(scenario, service, on_run=on_run))
             end_if_interrupted()
-            if to_the_first and found[-1].verdict != "holds":
-                break
+            if is_the_last(found[-1].verdict):
+                return
