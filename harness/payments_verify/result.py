@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeAlias
 
 from pgweave.verdict import Verdict, worst
@@ -82,17 +82,7 @@ class CheckResult:
     note: str = ""
 
     def __post_init__(self) -> None:
-        taken = {
-            "name",
-            "kind",
-            "cases",
-            "verdict",
-            "seconds",
-            "counterexample",
-            "timelines",
-            "reach",
-            "note",
-        } & set(self.details)
+        taken = {each.name for each in fields(self)} & set(self.details)
         if taken:
             raise ValueError(
                 f"details of check {self.name!r} repeat the result's own fields: {sorted(taken)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 _PACKAGES = ("payments_model", "payments_core", "pgweave", "payments_verify")
 
 
+@cache
 def sources_hash(*more: str) -> str:
     """A hash of the packages, and of more that are named, as they are imported."""
     digest = hashlib.sha256()

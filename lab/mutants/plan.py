@@ -67,11 +67,10 @@ def planned(
         all_techniques: whether a mutant is tried by those that are not expected to find it, too.
         salt: whatever else a result depends on.
     """
-    code = salt + sources_hash()
     wanted = [each for name, each in techniques.items() if not only or name in only]
     mutants = [catalogue[row] for row in trees if row != UNMUTATED]
     found = []
-    for row, tree in trees.items():
+    for row in trees:
         for technique in wanted:
             if row != UNMUTATED:
                 budgets = _budgets([catalogue[row]], technique, all_techniques=all_techniques)
@@ -81,7 +80,7 @@ def planned(
                 # What a mutant is looked for with has to say nothing about the code as it is.
                 budgets = [None, *_budgets(mutants, technique, all_techniques=all_techniques)]
             commands = dict.fromkeys(arguments_of(technique, narrowed) for narrowed in budgets)
-            found += [Planned(row, technique, each, _key(tree, technique, each, code)) for each in commands]
+            found += [_trial(trees, row, technique, each, salt) for each in commands]
     return found
 
 
@@ -89,16 +88,14 @@ def planned_main_job(
     catalogue: Catalogue, trees: Mapping[str, Path], *, quick: bool = False, salt: str = ""
 ) -> list[Planned]:
     """One trial for each row: the main job, up to a check that shows what the mutant breaks."""
-    code = salt + sources_hash()
     found = []
     # The code as it is comes last: nothing ends its trial before the whole job is done.
-    for row, tree in sorted(trees.items(), key=lambda each: each[0] == UNMUTATED):
+    for row in sorted(trees, key=lambda each: each == UNMUTATED):
         options = ["--quick"] if quick else []
         if row != UNMUTATED:
             options += [part for each in catalogue[row].breaks for part in ("--until", each)]
             options += [part for each in catalogue[row].expected for part in ("--first", CHECKS[each])]
-        arguments = arguments_of(MAIN_JOB, options)
-        found.append(Planned(row, MAIN_JOB, arguments, _key(tree, MAIN_JOB, arguments, code)))
+        found.append(_trial(trees, row, MAIN_JOB, arguments_of(MAIN_JOB, options), salt))
     return found
 
 
@@ -109,13 +106,11 @@ def planned_discovery(
 
     Of the code as it is there is one: what is discovered of it holds.
     """
-    code = salt + sources_hash()
     found = []
-    for row, tree in trees.items():
+    for row in trees:
         written = [] if row == UNMUTATED else [(exploration, catalogue[row].arguments.get("exploration"))]
         for technique, narrowed in (*written, (DISCOVERY, None)):
-            arguments = arguments_of(technique, narrowed)
-            found.append(Planned(row, technique, arguments, _key(tree, technique, arguments, code)))
+            found.append(_trial(trees, row, technique, arguments_of(technique, narrowed), salt))
     return found
 
 
@@ -130,13 +125,15 @@ def _budgets(
     ]
 
 
-def _key(tree: Path, technique: Technique, arguments: tuple[str, ...], code: str) -> str:
-    """A hash of the sources that a technique reads, of its command line, and of the code that tries it."""
-    (package,) = (path for path in tree.iterdir() if path.is_dir())
+def _trial(
+    trees: Mapping[str, Path], row: str, technique: Technique, arguments: tuple[str, ...], salt: str
+) -> Planned:
+    """A trial; its key is a hash of what it reads, of its command line, and of the code that makes it."""
+    (package,) = (path for path in trees[row].iterdir() if path.is_dir())
     digest = hashlib.sha256()
     for path in sorted((package / technique.reads).rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             digest.update(f"{path.relative_to(package)}\0{path.stat().st_size}\0".encode())
             digest.update(path.read_bytes())
-    digest.update("\0".join((*arguments, code)).encode())
-    return digest.hexdigest()[:32]
+    digest.update("\0".join((*arguments, salt + sources_hash())).encode())
+    return Planned(row, technique, arguments, digest.hexdigest()[:32])

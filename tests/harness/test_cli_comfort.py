@@ -16,14 +16,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
-import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
 from payments_core.entrypoints.cli import app as core
 from payments_verify.cli import app as verify
 from payments_verify.cli import running
-from payments_verify.cli.ends import interruptible, was_interrupted
+from payments_verify.cli.ends import was_interrupted
 from payments_verify.cli.running import progress_bar
 from payments_verify.cli.verify import Pace
 from payments_verify.payments.scenarios.catalogue import NAMED
@@ -291,15 +290,6 @@ def test_an_error_that_an_interrupt_brought_about_counts_as_one() -> None:
     late = TimeoutError()
     late.__cause__ = asyncio.CancelledError()
     assert not was_interrupted(late)
-    with pytest.raises(RuntimeError, match="on its own"), interruptible("nothing"):
-        raise RuntimeError("on its own")
-
-
-def test_an_interrupt_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(typer.Exit) as caught, interruptible("outer"), interruptible("inner"):
-        raise KeyboardInterrupt
-    assert caught.value.exit_code == 2
-    assert capsys.readouterr().err == "interrupted; inner\n"
 
 
 def test_an_interrupt_is_no_violation_whatever_the_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import typer
@@ -68,27 +68,6 @@ def was_interrupted(error: BaseException | None) -> bool:
         if not isinstance(each, TimeoutError):  # a limit in time is a cancellation of its own
             waiting += [each.__cause__ or each.__context__]
     return False
-
-
-@contextmanager
-def interruptible(what_is_left: str) -> Iterator[None]:
-    """End the command with a message and exit code 2 if an interrupt has ended the block.
-
-    Args:
-        what_is_left: what there is of the work.
-
-    Raises:
-        typer.Exit: it was interrupted.
-    """
-    try:
-        yield
-    except _OF_THE_COMMAND_LINE:
-        raise
-    except BaseException as error:
-        if not was_interrupted(error):
-            raise
-        tell_end(error, what_is_left)
-        raise no_verdict() from None
 
 
 @contextmanager
@@ -199,14 +178,7 @@ def write_or_tell(write: Callable[[], _T]) -> _T | None:
 
 def result_of_the_rest() -> CheckResult:
     """The result that stands for the checks that did not run because the command was ended early."""
-    return CheckResult(
-        name="the rest",
-        kind="interrupted",
-        cases=0,
-        verdict="no verdict",
-        seconds=0.0,
-        counterexample="interrupted before it ran",
-    )
+    return replace(unfinished("the rest", "interrupted before it ran"), kind="interrupted")
 
 
 def run_alone(name: str, run: Callable[[], CheckResult]) -> list[CheckResult]:

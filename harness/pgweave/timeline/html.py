@@ -5,14 +5,12 @@ It is read without JavaScript too. With it, the arrow keys walk through the sche
 
 from __future__ import annotations
 
-from base64 import b64encode
-from hashlib import sha256
 from html import escape
 from importlib import resources
 from xml.etree import ElementTree as ET
 
 from pgweave.timeline import svg
-from pgweave.timeline.markup import Element, tag
+from pgweave.timeline.markup import Element, policy, tag
 from pgweave.timeline.model import Timeline
 from pgweave.visible import one_line, visible
 
@@ -23,8 +21,6 @@ STYLE = svg.STYLE + _FILES.joinpath("page.css").read_text(encoding="utf-8")
 SCRIPT = _FILES.joinpath("page.js").read_text(encoding="utf-8")
 """The script of a page with figures. It stands at the end of the page."""
 
-_SCRIPT_HASH = b64encode(sha256(f"\n{SCRIPT}".encode()).digest()).decode()
-_POLICY = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{_SCRIPT_HASH}'"
 _PAGE = """\
 <!DOCTYPE html>
 <html lang="en">
@@ -57,7 +53,7 @@ def render(timeline: Timeline) -> str:
         An HTML document, which is well-formed XML as well.
     """
     return _PAGE.format(
-        policy=escape(_POLICY, quote=True),
+        policy=escape(policy(f"\n{SCRIPT}"), quote=True),
         title=_text(one_line(timeline.title)),
         style=STYLE,
         heading=_heading(timeline),
