@@ -86,6 +86,26 @@ def test_an_answer_that_may_also_be_another_outcome_is_explained_by_that() -> No
     assert verdict((2, "capture", capture("k2")), (2, "fail", also)) == "violated"
 
 
+REUSED: dict[str, Any] = {"outcome": "key_reused", "also": ["in_progress"]}
+
+
+def test_a_key_in_flight_is_reused_by_another_amount_alone() -> None:
+    other, same = (2, "capture", capture(amount=400)), (2, "capture", capture())
+    told = (2, "fail", REUSED)
+    assert verdict(FIRST[0], other, told, FIRST[1]) == "holds"
+    assert verdict(other, FIRST[0], told, FIRST[1]) == "holds"
+    assert verdict(*FIRST, other, told) == "holds"
+    assert verdict(FIRST[0], same, told, FIRST[1]) == "violated"
+    assert verdict(other, told, *FIRST) == "violated"
+
+
+@pytest.mark.parametrize("amount", [400, 500])
+def test_in_a_race_too(amount: int) -> None:
+    asked = Invocation("capture", {"payment": PAYMENT, **capture(amount=amount)})
+    told = ScheduledOperation(0, asked, Observation("fail", REUSED), 4, 6, 6)
+    assert contended_in_race([told, raced(1, 0, 9, "captured")]) == ({0} if amount == 400 else set())
+
+
 def raced(process: int, first: int | None, answered: int | None, outcome: str | None) -> ScheduledOperation:
     seen = {
         None: None,

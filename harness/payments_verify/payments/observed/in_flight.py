@@ -1,4 +1,9 @@
-"""The answer "in progress, ask again": legal exactly while another request with the same key is in flight."""
+"""The answer "in progress, ask again": legal exactly while another request with the same key is in flight.
+
+A service that compares a request with one in flight may say "this key is another request's" instead. The
+binding names that answer ``key_reused`` and ``in_progress``; it is legal while one with the key and another
+amount is in flight.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +45,12 @@ def contended_in_history(operations: Iterable[Operation]) -> frozenset[int]:
         with_key.get(_key(each.value), []).append(each)
 
     def overlaps(one: Operation, other: Operation) -> bool:
-        return other is not one and _end(other) > one.called and _end(one) > other.called
+        return (
+            other is not one
+            and _end(other) > one.called
+            and _end(one) > other.called
+            and _explains(other.value, one.value, _mapping(one.response))
+        )
 
     return frozenset(
         one.called for one in told if any(overlaps(one, other) for other in with_key[_key(one.value)])
@@ -62,8 +72,12 @@ def contended_in_race(operations: Sequence[ScheduledOperation], *, has_lease: bo
         sent, ended = flights[one]
         first = operations[one].first
         begun = sent if first is None else first
-        return _asked_alike(operations[one], operations[other]) and (
-            flights[other][0] <= ended and flights[other][1] >= begun
+        asked, of = operations[other].value, operations[one].value
+        return (
+            asked.f == "capture"
+            and _explains(asked.value, of.value, operations[one].result.value)
+            and flights[other][0] <= ended
+            and flights[other][1] >= begun
         )
 
     others = range(len(operations))
@@ -105,8 +119,13 @@ def _is_over(observed: Observation | None) -> bool:
     return observed is not None and (observed.kind != "unknown" or "status" in observed.value)
 
 
-def _asked_alike(one: ScheduledOperation, other: ScheduledOperation) -> bool:
-    return other.value.f == "capture" and _key(one.value.value) == _key(other.value.value)
+def _explains(in_flight: object, asked: object, answer: Mapping[str, Any]) -> bool:
+    """Whether one capture in flight is a reason for this answer to another."""
+    if _key(in_flight) != _key(asked):
+        return False
+    return (
+        "key_reused" not in outcomes_in(answer) or _mapping(in_flight)["amount"] != _mapping(asked)["amount"]
+    )
 
 
 def _key(asked: object) -> Hashable:
