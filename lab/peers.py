@@ -19,7 +19,7 @@
     environment = { BUG = "no-lock" }
     level = 4                                  # the level at which it is found
     scenario = "different-keys"                # the one in which level 4 looks for it, if it is not any
-    says = "already_captured"                  # what its counterexample says, among other things
+    says = "already_captured"                  # what its counterexample says, or one of a list
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class _Way(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Bug(_Way, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    says: str
+    says: str | list[str]
     scenario: str | None = None
 
 
@@ -73,7 +73,7 @@ class Peer:
         binding: its interface.
         binding_file: where that was read.
         level: the highest level that it reaches; with a bug, the one at which that is found.
-        says: what the counterexample of its bug says, among other things; ``None`` if it is right.
+        says: what the counterexample of its bug says, among other things, one of these; empty if it is right.
         scenario: the one in which its bug is looked for; ``None`` for every one.
         without: the scenarios that are not explored: they have too many schedules.
         lacks: what the machine lacks of what it needs; ``None`` if nothing.
@@ -85,7 +85,7 @@ class Peer:
     binding: Binding
     binding_file: Path
     level: int
-    says: str | None
+    says: tuple[str, ...]
     scenario: str | None
     without: tuple[str, ...]
     lacks: str | None
@@ -102,7 +102,7 @@ def peers_in(folder: Path) -> list[Peer]:
     Raises:
         ValueError: a file is none of a peer, or of a binding; says which, and what is wrong.
     """
-    return [peer for peer in every_peer_in(folder) if peer.says is None]
+    return [peer for peer in every_peer_in(folder) if not peer.says]
 
 
 def every_peer_in(folder: Path) -> list[Peer]:
@@ -133,8 +133,12 @@ def _peers_of(file: Path) -> Iterator[Peer]:
             binding=binding if way.holds_rows else msgspec.structs.replace(binding, lock=None),
             binding_file=file.parent / content.binding,
             level=way.level,
-            says=way.says if isinstance(way, _Bug) else None,
+            says=_listed(way.says) if isinstance(way, _Bug) else (),
             scenario=way.scenario if isinstance(way, _Bug) else None,
             without=tuple(way.without),
             lacks=lacks,
         )
+
+
+def _listed(says: str | list[str]) -> tuple[str, ...]:
+    return (says,) if isinstance(says, str) else tuple(says)

@@ -96,7 +96,7 @@ def examine_peer(
                 QUICK,
                 folder=folder / peer.name.replace("/", "-").replace(" ", "-"),
                 seed=seed,
-                levels=range(1 if peer.says is None else peer.level, peer.level + 1),
+                levels=range(peer.level if peer.says else 1, peer.level + 1),
                 on_level=on_level,
                 results=levels,
             )
@@ -108,9 +108,9 @@ def examine_peer(
         name=peer.name,
         stack=peer.stack,
         features=[each.value for each in Feature if each in features],
-        level=_found_at(levels) if peer.says is not None else _reached(levels),
+        level=_found_at(levels) if peer.says else _reached(levels),
         without=[] if peer.level < _EXPLORED else list(peer.without),
-        is_bug=peer.says is not None,
+        is_bug=bool(peer.says),
         schedules=cases.get(4, 0),
         faults=cases.get(5, 0),
         seconds=round(time.monotonic() - started, 1),
@@ -130,13 +130,15 @@ def _found_at(levels: Sequence[LevelResult]) -> int | None:
 def _problem(
     peer: Peer, levels: Sequence[LevelResult], told: str | None, unchecked: Sequence[str]
 ) -> str | None:
-    if peer.says is None:
+    if not peer.says:
         if _reached(levels) == peer.level and told is None:
             return None
         return told or "; ".join(unchecked) or f"it does not reach level {peer.level}"
     if _found_at(levels) != peer.level:
         return told or f"its bug is not found at level {peer.level}"
-    return None if peer.says in (told or "") else f"its counterexample does not say {peer.says!r}:\n{told}"
+    if any(each in (told or "") for each in peer.says):
+        return None
+    return f"its counterexample does not say {' or '.join(map(repr, peer.says))}:\n{told}"
 
 
 def _watched(examination: Examination, features: set[Feature]) -> Examination:

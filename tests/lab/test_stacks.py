@@ -97,14 +97,14 @@ def examine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Ex
     def opened(*_arguments: Any, **_options: Any) -> Iterator[Examination]:
         yield ANY
 
-    def run(results: Sequence[LevelResult], says: str | None = None) -> ExaminedPeer:
+    def run(results: Sequence[LevelResult], says: tuple[str, ...] = ()) -> ExaminedPeer:
         def tried(*_arguments: Any, **options: Any) -> None:
-            assert options["levels"].start == (1 if says is None else 4)
+            assert options["levels"].start == (4 if says else 1)
             options["results"].extend(results)
 
         monkeypatch.setattr(stacks, "examination_of", opened)
         monkeypatch.setattr(stacks, "examine", tried)
-        wanted = replace(peer, level=5 if says is None else 4, says=says)
+        wanted = replace(peer, level=4 if says else 5, says=says)
         return examine_peer(wanted, sources="now", folder=tmp_path)
 
     return run
@@ -113,19 +113,20 @@ def examine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Ex
 @pytest.mark.parametrize(
     ("results", "says", "problem"),
     [
-        (HELD, None, None),
-        (HELD[:3], None, "levels 4 and 5: no UUIDs"),
-        (FOUND, None, "k1 is captured twice\nas a picture"),
-        (FOUND, "captured twice", None),
-        (FOUND, "voided", "its counterexample does not say 'voided':\nk1 is captured twice\nas a picture"),
-        (HELD[3:4], "captured twice", "its bug is not found at level 4"),
-        ([level(4, "no verdict", "it hangs")], "captured twice", "it hangs"),
+        (HELD, (), None),
+        (HELD[:3], (), "levels 4 and 5: no UUIDs"),
+        (FOUND, (), "k1 is captured twice\nas a picture"),
+        (FOUND, ("captured twice",), None),
+        (FOUND, ("voided", "captured twice"), None),
+        (FOUND, ("voided",), "its counterexample does not say 'voided':\nk1 is captured twice\nas a picture"),
+        (HELD[3:4], ("captured twice",), "its bug is not found at level 4"),
+        ([level(4, "no verdict", "it hangs")], ("captured twice",), "it hangs"),
     ],
 )
 def test_what_is_not_as_the_file_says_is_a_problem(
     examine: Callable[..., ExaminedPeer],
     results: Sequence[LevelResult],
-    says: str | None,
+    says: tuple[str, ...],
     problem: str | None,
 ) -> None:
     assert examine(results, says).problem == problem
