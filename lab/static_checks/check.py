@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.static_checks.environment import Refusal, check_environment
 from lab.static_checks.findings import Findings
 from lab.static_checks.migrations import check_migrations
 from lab.static_checks.schema import check_schema, check_session
@@ -26,6 +27,7 @@ class Shipped:
         statements: what it sends, by name.
         sources: the Python files of the layers that decide and store.
         migrations: the folder of the SQL that makes its schema.
+        refusal: why it refuses an environment, if it does.
     """
 
     dsn: str
@@ -33,10 +35,11 @@ class Shipped:
     statements: Mapping[str, str]
     sources: list[Path]
     migrations: Path
+    refusal: Refusal
 
 
 def static_check(name: str, shipped: Shipped, *, progress: Progress = no_progress) -> CheckResult:
-    """Look at a service's schema, sessions, statements and sources.
+    """Look at a service's schema, sessions, statements, sources and settings.
 
     Args:
         name: the service's name in the result.
@@ -49,6 +52,7 @@ def static_check(name: str, shipped: Shipped, *, progress: Progress = no_progres
         "session": lambda: check_session(shipped.session),
         "statements": lambda: check_statements(shipped.statements),
         "sources": lambda: check_sources(shipped.sources),
+        "environment": lambda: check_environment(shipped.refusal),
         "migrations": lambda: check_migrations(shipped.dsn, shipped.migrations),
     }
     found: dict[str, Findings] = {}

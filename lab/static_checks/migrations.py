@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -28,7 +30,7 @@ _CLOCKS = {
 _ENDS = ("pending", "authorized", "captured", "declined", "voided", "expired")
 _AFTER = {"captured": "already_captured", "pending": "not_authorized", "authorized": "amount_mismatch"}
 _STATUS = {"captured": 201, "amount_mismatch": 422}
-_HAS_EVENTS = "SELECT to_regclass('payment_events') IS NOT NULL"
+_LOOK_AGAIN_S = 0.005
 _STORED = (
     "SELECT row(payments.*)::text FROM payments ORDER BY 1",
     "SELECT row(capture_attempts.*)::text FROM capture_attempts ORDER BY 1",
@@ -97,6 +99,8 @@ class _Life:
 def check_migrations(dsn: str, folder: Path) -> Findings:
     """Apply migrations to a database that holds rows of each version before events were recorded.
 
+    Each is applied while the version before stores one more, which has to be in the events, too.
+
     Args:
         dsn: a database of the server that is used; another is made beside it, and dropped.
         folder: the migrations, in SQL.
@@ -112,11 +116,16 @@ def check_migrations(dsn: str, folder: Path) -> Findings:
         connection.execute("CREATE TABLE _yoyo_migration (migration_id text)")
         for file in files:
             before = _stored(connection)
+            written = _Life(uuid4(), "authorized", _CLOCKS["goes on"]) if _is_old(connection) else None
             try:
-                connection.execute(file.read_bytes())
+                if written is None:
+                    connection.execute(file.read_bytes())
+                else:
+                    _apply_beside_a_writer(connection, another, file, written)
+                    looked_at += 1
             except psycopg.Error as error:
                 return Findings(looked_at, [f"I9, I12: {file.name} cannot be applied to rows: {error}"])
-            if (now := _stored(connection)) != before:
+            if (now := _stored(connection, without=written)) != before:
                 problems.append(f"I3, I8: {file.name} changes rows: {before[:3]} became {now[:3]}")
             if not _has_events(connection):
                 looked_at += _store_lives(connection)
@@ -136,25 +145,58 @@ def _another_database(dsn: str) -> Iterator[str]:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
-def _stored(connection: psycopg.Connection) -> list[str]:
-    row = connection.execute("SELECT to_regclass('capture_attempts') IS NOT NULL").fetchone()
-    if row != (True,):
+def _apply_beside_a_writer(connection: psycopg.Connection, dsn: str, file: Path, written: _Life) -> None:
+    """Apply a migration while the version before stores a payment.
+
+    The writer commits once the migration waits for it, or is done.
+    """
+    with psycopg.connect(dsn) as writer, ThreadPoolExecutor(1) as thread:
+        _store(writer, [written])
+        applying = thread.submit(connection.execute, file.read_bytes())
+        while not applying.done() and not _waits(writer, connection.info.backend_pid):
+            time.sleep(_LOOK_AGAIN_S)
+        writer.commit()
+        applying.result()
+
+
+def _waits(connection: psycopg.Connection, process: int) -> bool:
+    row = connection.execute("SELECT cardinality(pg_blocking_pids(%s)) > 0", [process]).fetchone()
+    return row == (True,)
+
+
+def _stored(connection: psycopg.Connection, without: _Life | None = None) -> list[str]:
+    if not _has(connection, "capture_attempts"):
         return []
-    return [each for query in _STORED for (each,) in connection.execute(query.encode())]
+    rows = [each for query in _STORED for (each,) in connection.execute(query.encode())]
+    return [row for row in rows if without is None or str(without.payment) not in row]
+
+
+def _is_old(connection: psycopg.Connection) -> bool:
+    """Whether payments are stored, and no events yet."""
+    return _has(connection, "capture_attempts") and not _has_events(connection)
+
+
+def _has(connection: psycopg.Connection, table: str) -> bool:
+    return connection.execute("SELECT to_regclass(%s) IS NOT NULL", [table]).fetchone() == (True,)
 
 
 def _has_events(connection: psycopg.Connection) -> bool:
-    return connection.execute(_HAS_EVENTS).fetchone() == (True,)
+    return _has(connection, "payment_events")
 
 
 def _store_lives(connection: psycopg.Connection) -> int:
     """Store each life once; how many there are. They are whole already, so that no trigger is asked."""
     lives = [_Life(uuid4(), end, step) for end in _ENDS for step in _CLOCKS.values()]
-    with connection.transaction(), connection.cursor() as cursor:
+    with connection.transaction():
+        _store(connection, lives)
+    return len(lives)
+
+
+def _store(connection: psycopg.Connection, lives: Sequence[_Life]) -> None:
+    with connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
         cursor.executemany(_INSERT_PAYMENT, [life.row() for life in lives])
         cursor.executemany(_INSERT_ATTEMPT, [row for life in lives for row in life.attempts()])
-    return len(lives)
 
 
 def _audited(dsn: str, payments: int) -> Iterator[str]:

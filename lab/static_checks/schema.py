@@ -11,6 +11,12 @@ from lab.static_checks.findings import Findings
 from lab.static_checks.probes import CONSTRAINTS, LEGAL, RIGHTS, ROLE, Probe
 
 _DURABLE = {"on", "remote_apply", "remote_write"}
+_AS_NEEDED = {
+    "default_transaction_isolation": ("read committed", "I9"),
+    "standard_conforming_strings": ("on", "I3"),
+    "schema": ("public", "I8"),
+}
+"""What a session has to have whatever the database's own settings are, and the invariant that it is for."""
 _LIMITS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
 _CLOCK = """
     SELECT abs(extract(epoch FROM payment_clock() - clock_timestamp())) < 60
@@ -43,7 +49,8 @@ def check_session(session: dict[str, str]) -> Findings:
     """Whether a session of the service is what it has to be.
 
     Args:
-        session: settings by name, and ``is_superuser`` of the role that it works as.
+        session: settings by name, on a database whose own are others; ``is_superuser`` of the role that it
+            works as, and the ``schema`` where it finds its tables.
     """
     problems = []
     if session["synchronous_commit"] not in _DURABLE:
@@ -53,6 +60,11 @@ def check_session(session: dict[str, str]) -> Findings:
         )
     if session["is_superuser"] != "off":
         problems.append("I2: the service works as a superuser, whom no right restrains")
+    problems += [
+        f"{broken}: the service's sessions have {name} = {session[name]}, as the database has it"
+        for name, (needed, broken) in _AS_NEEDED.items()
+        if session[name] != needed
+    ]
     endless = [name for name in _LIMITS if session[name] == "0"]
     problems += [f"I9: the service's sessions have no {name}" for name in endless]
     return Findings(len(session), problems)

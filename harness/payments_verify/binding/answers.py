@@ -24,6 +24,7 @@ from payments_verify.binding.sections import (
 from payments_verify.binding.values import read_amount, read_instant, value_at
 from payments_verify.payments.observed.observations import (
     FIELDS_OF_STATE,
+    NOTHING_DONE,
     OUTCOME_NAMED,
     PAYMENT_FIELDS,
     WINDOW_FIELDS,
@@ -57,7 +58,9 @@ class AnswerReader:
             UnreadableAnswerError: it is none that the binding knows.
         """
         if response.status_code >= 500:
-            return Observation("unknown", {"status": response.status_code, "body": response.text})
+            seen = {"status": response.status_code, "body": response.text}
+            denied = {NOTHING_DONE: True} if is_expected(response, self.binding.nothing_done) else {}
+            return Observation("unknown", {**seen, **denied})
         try:
             document = msgspec.json.decode(response.content) if response.content else None
             outcomes = self._outcomes_of(invocation.f, response.status_code, document)

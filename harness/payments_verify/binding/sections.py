@@ -253,6 +253,7 @@ class Binding(_Section, frozen=True, kw_only=True):
     limits: Limits = Limits()
     commands: dict[str, CommandBinding]
     answers: list[AnswerSection] = []
+    nothing_done: list[Expected] = []
     payment: PaymentView
     capture: CaptureView = CaptureView()
     attempts: AttemptsView | None = None

@@ -4,6 +4,7 @@ Another service's is not known: its binding says what an answer means, and nothi
 """
 
 from payments_verify.surface.own import OwnSurface
+from payments_verify.surface.wire import Server
 from payments_verify.surface.witness import Carrier, FirstAnswers, Witness
 
-__all__ = ["Carrier", "FirstAnswers", "OwnSurface", "Witness"]
+__all__ = ["Carrier", "FirstAnswers", "OwnSurface", "Server", "Witness"]

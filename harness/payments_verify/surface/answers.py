@@ -18,6 +18,7 @@ _PER_HOP = frozenset({"date", "connection", "keep-alive"})
 
 _ALWAYS = frozenset({"content-type", "content-length", "x-request-id", "x-content-type-options"})
 _PROBLEM = "application/problem+json"
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 _LIST = re.compile(r"/payments(/[^/]+/captures)?(\?.*)?")
 _TITLES: Mapping[str, tuple[int, str]] = {
     "http_404": (404, "Not Found"),
@@ -71,6 +72,21 @@ def complaints(method: str, path: str, response: Response) -> Iterator[str]:
         yield f"content-length is {fields['content-length']}, of {len(response.content)} bytes"
     if response.status_code >= 400:
         yield from complaints_of_problem(response.status_code, document)
+    for name, text in _instants_in(document):
+        if not isinstance(text, str) or not _INSTANT.fullmatch(text):
+            yield f"{name} is {text!r}: an instant is RFC 3339 in UTC, with six digits of a second"
+
+
+def _instants_in(document: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - any JSON value
+    """The members whose names are those of instants, with their values; none that is null."""
+    if isinstance(document, list):
+        for each in document:
+            yield from _instants_in(each)
+    elif isinstance(document, dict):
+        for name, value in document.items():
+            if name.endswith(("_at", "as_of")) and value is not None:
+                yield name, value
+            yield from _instants_in(value)
 
 
 def _expected(method: str, path: str, status: int, document: Any) -> dict[str, str]:  # noqa: ANN401

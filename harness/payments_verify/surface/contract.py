@@ -11,6 +11,7 @@ import msgspec
 from payments_verify.binding import Response
 from payments_verify.surface.answers import complaints_of_problem
 from payments_verify.surface.rights import PERMISSIONS, challenges
+from payments_verify.surface.wire import Server, broken_on_the_wire
 from payments_verify.surface.witness import Witness
 from payments_verify.surface.written import JSON, PAYMENT, PENDING, UNKNOWN, Written, requests
 
@@ -20,18 +21,23 @@ _REQUEST_IDS = (b"a-request:1", b"0" * 64)
 _NO_REQUEST_IDS = (b"0" * 65, b"a b", b"-a", b"")
 
 
-async def broken_contract(witness: Witness, tokens: Mapping[str, str]) -> str | None:
+async def broken_contract(
+    witness: Witness, tokens: Mapping[str, str], server: Server | None = None
+) -> str | None:
     """What a process answers otherwise than the contract says; ``None`` if nothing.
 
     Args:
         witness: of the process.
         tokens: a token of each scope alone, by the scope's name; none if the process asks for no tokens.
+        server: where it listens, if it does.
     """
     ids = {PAYMENT: str(uuid4()), PENDING: str(uuid4()), UNKNOWN: str(uuid4())}
     made = await _made(witness, ids)
     wrong = await _first_wrong(witness, ids, requests())
     wrong = wrong or await _first_without_right(witness, ids, tokens)
     wrong = wrong or await _first_misnamed(witness, ids)
+    if server is not None:
+        wrong = wrong or await broken_on_the_wire(witness, server, ids)
     # A request that was answered as it should be may have done something for all that.
     wrong = wrong or await _changed(witness, ids, made)
     await witness.write("POST", f"/payments/{ids[PAYMENT]}/fail", JSON, b'{"reason": "voided"}')

@@ -11,9 +11,11 @@ from uuid import uuid4
 import msgspec
 
 from payments_verify.binding import Http
+from payments_verify.payments.observed.observations import UnreadableAnswerError
 
 _ORDER = ("pending", "authorized", "captured", "failed")
 _MOST_PAGES = 10_000
+_OK = 200
 
 Document = Mapping[str, Any]
 
@@ -21,10 +23,12 @@ Document = Mapping[str, Any]
 async def walk(http: Http, limit: int, after: str | None = None) -> tuple[list[Document], str | None]:
     """The payments from a place on, page by page, and the place where the last page begins."""
     found: list[Document] = []
-    for _ in range(_MOST_PAGES):
+    for number in range(_MOST_PAGES):
         place = "" if after is None else f"&after={after}"
         page = await _get(http, f"/payments?limit={limit}{place}")
         found += page["payments"]
+        if number and not page["payments"]:
+            raise UnreadableAnswerError(f"GET /payments?limit={limit}{place}: the page of a `next` is empty")
         if len(page["payments"]) > limit or (len(page["payments"]) < limit and page["next"] is not None):
             return [*found, *found], after  # a page of another length is told of as a list with doubles
         if page["next"] is None:
@@ -64,6 +68,8 @@ async def wrong_attempts(http: Http, payment: str, keys: Sequence[str], limit: i
     after = ""
     for _ in range(len(keys) // limit + 2):
         page = await _get(http, f"{path}?limit={limit}{after}")
+        if after and not page["captures"]:
+            return f"I3, I8: GET {path}?limit={limit}{after}: the page of a `next` is empty"
         listed += [each["idempotency_key"] for each in page["captures"]]
         if page["next"] is None:
             break
@@ -131,5 +137,7 @@ async def _write(http: Http, payments: int, acknowledged: dict[str, str]) -> Non
 
 async def _get(http: Http, path: str) -> dict[str, Any]:
     answer = await http.request("GET", path, headers={}, json=None)
+    if answer.status_code != _OK:
+        raise UnreadableAnswerError(f"GET {path}: expected {_OK}, got {answer.status_code} {answer.text}")
     document: dict[str, Any] = msgspec.json.decode(answer.content)
     return document

@@ -10,6 +10,7 @@ from payments_verify.surface.contract import broken_contract
 from payments_verify.surface.counters import wrong_counters
 from payments_verify.surface.lists import walk, wrong_attempts, wrong_list, wrong_while_others_write
 from payments_verify.surface.liveness import Hold, miscounted, not_expired, stopped
+from payments_verify.surface.wire import Server
 from payments_verify.surface.witness import Witness
 
 _LIMITS = (1, 2, 3, 50, 200)
@@ -22,10 +23,17 @@ class OwnSurface:
     Args:
         witnesses: of the service's processes.
         tokens: a token of each scope alone, by the scope's name; none if it asks for no tokens.
+        servers: where each process listens, if they do.
     """
 
-    def __init__(self, witnesses: Sequence[Witness], tokens: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        witnesses: Sequence[Witness],
+        tokens: Mapping[str, str] | None = None,
+        servers: Sequence[Server] = (),
+    ) -> None:
         self._tokens = tokens or {}
+        self._servers = dict(zip(witnesses, servers, strict=False))
         self._keeps_contract = False
         self._witnesses = witnesses
         self._processes = cycle(witnesses)
@@ -46,7 +54,8 @@ class OwnSurface:
         Once that was nothing it is not asked again.
         """
         if not self._keeps_contract:
-            wrong = await broken_contract(next(self._processes), self._tokens)
+            witness = next(self._processes)
+            wrong = await broken_contract(witness, self._tokens, self._servers.get(witness))
             if wrong is not None:
                 return wrong
             self._keeps_contract = True

@@ -133,10 +133,14 @@ class Witness:
         began = perf_counter()
         answer = await self.http.request(method, path, headers=headers, content=body)
         self.seconds += perf_counter() - began
-        route = _route(path)
-        if route is not None and answer.status_code != _NO_TOKEN:  # who has none does not come to the route
-            self.requests[method, route, str(answer.status_code)] += 1
+        self.count(method, path, answer.status_code)
         return answer
+
+    def count(self, method: str, path: str, status: int) -> None:
+        """Count an answer, unless its request did not come to a route that is compared."""
+        route = _route(path)
+        if route is not None and status != _NO_TOKEN:  # who has none does not come to the route
+            self.requests[method, route, str(status)] += 1
 
     def _of_key(self, path: str, headers: Mapping[str, str], response: Response) -> Iterator[str]:
         """What is wrong with the answer to a capture as the first under its key, or a repeated one."""

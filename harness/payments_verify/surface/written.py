@@ -149,12 +149,17 @@ _MEDIA_TYPES = (
         b"application/json, text/plain",
     ),
 )
+_TWO_TYPES: tuple[Fields, ...] = (
+    (*JSON, ("Content-Type", b"text/plain")),
+    (("Content-Type", b"text/plain"), *JSON),
+)
 
 
 def _media_types() -> Iterator[Written]:
     for method, path, fields in (("POST", _CAPTURES, _KEY), ("PUT", _CREATE, ())):
         of_other_types = [(("Content-Type", each),) for each in _MEDIA_TYPES]
-        for types in ((), (*JSON, *JSON), (*JSON, ("Content-Encoding", b"gzip")), *of_other_types):
+        encoded = [(*JSON, ("Content-Encoding", each)) for each in (b"gzip", b"br", b"identity, gzip", b"x")]
+        for types in ((), (*JSON, *JSON), *_TWO_TYPES, *encoded, *of_other_types):
             yield Written("I11", method, path, 415, "unsupported_media_type", (*types, *fields), _RIGHT)
     for right in (b"application/json; charset=utf-8", b'Application/JSON;charset="UTF-8"'):
         yield Written("I11", "PUT", f"/payments/{PAYMENT}", 200, "", (("Content-Type", right),), _RIGHT)
@@ -178,6 +183,10 @@ def _keys() -> Iterator[Written]:
         yield asked("idempotency_key_malformed", key)
     yield asked("idempotency_key_malformed", b"k1", b"k2")
     yield asked("idempotency_key_malformed", b"k1", b"k1")
+    # The key comes before the body: what else is wrong is not looked at.
+    for fields, body in ((JSON, b"{"), (JSON, b"{}"), ((), _RIGHT)):
+        refused = 400, "idempotency_key_missing"
+        yield Written("I4, I11", "POST", _CAPTURES, *refused, fields, body)
 
 
 _NO_IDS = (
@@ -199,16 +208,23 @@ def _ids() -> Iterator[Written]:
         yield Written("I8, I11", method, f"/payments/1{end}", *refused, JSON if body else (), body)
 
 
+_OTHER_DIGITS = ("%C2%B2", "%D9%A1", "%EF%BC%91", "%2B1", "1%20", "1_0")
+"""What ``isdigit`` or ``int`` of a language may take for a number: ², ١, １, +1, a space, an underscore."""
+
+
 def _pages() -> Iterator[Written]:
-    limits = ("0", "201", "-1", "1.0", "", "ten", "1e1", "00001", "99999999999999999999")
+    limits = ("0", "201", "-1", "1.0", "", "ten", "1e1", "00001", "99999999999999999999", *_OTHER_DIGITS)
     refused = [f"limit={each}" for each in limits] + ["limit=1&limit=2", "more=1", "Limit=1", "offset=1"]
     places = ["after=", "after=x", "after=1&after=2"]
     for path, wrong in (
         ("/payments", [*places, "after=AAAA", "after=" + "A" * 33, "after=" + "_" * 32]),
-        (_CAPTURES, [*places, "after=-1", "after=2147483648", "after=1.0"]),
+        (_CAPTURES, [*places, "after=-1", "after=2147483648", "after=1.0", f"after={_OTHER_DIGITS[0]}"]),
     ):
         for query in (*refused, *wrong):
             yield Written("I8, I11", "GET", f"{path}?{query}", 422, "invalid_query")
+    for query in ("", "?after=0", "?after=1&limit=1"):
+        path = f"/payments/{UNKNOWN}/captures{query}"
+        yield Written("I8, I11", "GET", path, 404, "payment_not_found")
 
 
 def _methods() -> Iterator[Written]:
@@ -225,5 +241,46 @@ def _methods() -> Iterator[Written]:
             yield Written("I8, I11", method, path, 405, "http_405", shows=allow)
         if "HEAD" in methods:
             yield Written("I8, I11", "HEAD", path, 200, shows=(("cache-control", "no-store"),))
-    for path in (f"/payments/{PAYMENT}/", f"/payments/{PAYMENT}/capture", "/payment"):
+    yield from _other_spellings()
+
+
+_IGNORED: tuple[tuple[str, bytes], ...] = (
+    ("Accept", b"text/html;q=1, */*;q=0"),
+    ("Accept-Encoding", b"gzip, br, zstd"),
+    ("Cookie", b"a=b"),
+    ("Forwarded", b"for=192.0.2.1;proto=https;host=elsewhere"),
+    ("If-Match", b'"x"'),
+    ("If-Modified-Since", b"Fri, 01 Jan 2100 00:00:00 GMT"),
+    ("If-None-Match", b"*"),
+    ("Prefer", b"return=minimal"),
+    ("Range", b"bytes=0-1"),
+    ("X-Forwarded-For", b"192.0.2.1"),
+    ("X-Forwarded-Host", b"elsewhere"),
+    ("X-Forwarded-Proto", b"https"),
+    ("X-HTTP-Method-Override", b"DELETE"),
+)
+"""Fields that a framework, a middleware or a server may act upon, and that mean nothing here."""
+
+
+def _other_spellings() -> Iterator[Written]:
+    """Each resource has one spelling, and no other field than those of the contract changes an answer."""
+    captures = f"/payments/{PAYMENT}/captures"
+    for path in (f"/payments/{PAYMENT}", captures, _FAIL, _AUTHORIZE, "/payments"):
+        for method in ("GET", "POST", "PUT"):
+            fields = (*JSON, *_KEY) if method != "GET" else ()
+            body = b"{}" if fields else None
+            yield Written("I8, I11", method, f"{path}/", 404, "http_404", fields, body)
+    for path in (f"/payments/{PAYMENT}/capture", "/payment", "/Payments", f"//payments/{PAYMENT}"):
         yield Written("I8, I11", "GET", path, 404, "http_404")
+    for path in (f"/%70ayments/{PAYMENT}", f"/payments/{PAYMENT}/%63aptures", f"/payments%2F{PAYMENT}"):
+        yield Written("I8, I11", "GET", path, 404, "http_404")
+    for path in (
+        f"/payments/{PAYMENT}%2Fcaptures",
+        f"/payments/{PAYMENT}%3Flimit=1",
+        f"/payments/%20{PAYMENT}",
+    ):
+        yield Written("I8, I11", "GET", path, 400, "invalid_payment_id")
+    for each in _IGNORED:
+        as_ever = ("cache-control", "no-store"), ("content-encoding", ""), ("etag", "")
+        yield Written("I3, I8", "GET", f"/payments/{PAYMENT}", 200, "", (each,), shows=as_ever)
+        yield Written("I3, I8", "GET", "/payments?limit=200", 200, "", (each,), shows=as_ever[1:])

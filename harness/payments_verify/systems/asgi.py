@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import msgspec
@@ -113,7 +114,7 @@ def _scope(method: str, path: str, raw: list[tuple[bytes, bytes]], body: bytes) 
         "http_version": "1.1",
         "method": method,
         "scheme": "http",
-        "path": path,
+        "path": unquote(path),  # as servers have it
         "raw_path": path.encode(),
         "query_string": query.encode(),
         "root_path": "",

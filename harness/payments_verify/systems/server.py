@@ -21,7 +21,7 @@ from payments_verify.binding import own_client
 from payments_verify.payments.observed.traits import EVERYTHING
 from payments_verify.payments.service.row_holders import SqlRowHolder
 from payments_verify.payments.service.under_test import ServiceUnderTest
-from payments_verify.surface import FirstAnswers, OwnSurface, Witness
+from payments_verify.surface import FirstAnswers, OwnSurface, Server, Witness
 from payments_verify.systems.application import OwnTokens
 from payments_verify.systems.in_process import expire_batch
 from pgweave.clock import DatabaseClock
@@ -79,7 +79,7 @@ async def servers(
             partial(expire_batch, store),
             partial(SqlRowHolder.connect, own),
             traits=replace(EVERYTHING, expires_within_s=_SWEPT_LIMIT_S if sweep_every_s else None),
-            surface=OwnSurface(witnesses, made.of_scope),
+            surface=OwnSurface(witnesses, made.of_scope, [_server(url, made.own) for url in urls]),
         )
 
 
@@ -139,6 +139,12 @@ async def answers(url: str) -> bool:
             return (await http.get(f"{url}/readyz")).status_code == 200
         except httpx.TransportError:
             return False
+
+
+def _server(url: str, token: str) -> Server:
+    at = httpx.URL(url)
+    assert at.port is not None
+    return Server(at.host, at.port, f"Bearer {token}")
 
 
 @asynccontextmanager

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import httpx
 import pytest
 
+from payments_verify.binding.answers import AnswerReader
+from payments_verify.binding.file import default_binding
+from payments_verify.binding.requests import Names
 from payments_verify.payments.observed.observations import Invocation, Observation
 from payments_verify.payments.races import judge as race_judge
 from payments_verify.payments.races.judge import Judge, Violation
@@ -105,3 +109,19 @@ def test_a_look_after_the_race_that_gets_no_definite_answer_is_wrong() -> None:
     assert violation is not None
     assert (violation.invariant, violation.operation, violation.look) == ("I9", None, 0)
     assert "after the race, read got no definite answer: {'error': 'no answer fits'}" in violation.explanation
+
+
+@pytest.mark.parametrize("problem", ["payment_busy", "overloaded", "unavailable", "deadline_exceeded"])
+def test_what_was_told_not_to_be_done_explains_nothing(problem: str) -> None:
+    """A capture is answered 503, and then as a repeated one: only a 503 that leaves it open explains that."""
+    response = httpx.Response(503, json={"type": f"/problems/{problem}"})
+    capture = _run(_CAPTURED, _REFUSED).result.operations[0]
+    told = AnswerReader(default_binding(), Names()).read(capture.value, response)
+    assert told.kind == "unknown"
+    repeated = replace(_CAPTURED, value={**_CAPTURED.value, "replayed": True})
+    run = _run(told, repeated)
+    again = replace(capture, first=1, last=1, answered=1, result=repeated)
+    raced = replace(run.result, operations=(run.result.operations[0], again))
+    steps = tuple(Step(0, "capture", EVERYTHING) for _ in range(2))
+    found = Judge(faults=True).find_violation(Execution(steps, True, raced))
+    assert (found is not None) is (problem in {"payment_busy", "overloaded"})

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from uuid import UUID
 
 import pytest
+from starlette.applications import Starlette
 
 from payments_core.domain.values import IdempotencyKey
 from payments_core.entrypoints.http import access, authentication, observed, parsing, payments, resources
+from payments_core.entrypoints.http.app import Application
 from payments_core.entrypoints.tokens import Tokens, TokenScope
 from payments_verify.payments.programs.run import run_machine
 from payments_verify.surface.written import requests
@@ -61,6 +63,8 @@ BROKEN: dict[str, tuple[Break, str]] = {
     "paths that need no token": (patched(authentication, "is_open", lambda _: True), "I2, I11: GET"),
     "readers write": (needed("/payments/{payment_id}/fail", "POST", TokenScope.READ), "I2, I11: POST"),
     "writers read": (needed("/payments/{payment_id}", "GET", TokenScope.WRITE), "I2, I11: GET"),
+    "paths decoded": (patched(Application, "__call__", Starlette.__call__), "I8, I11: GET"),
+    "any spelling of numbers": (patched(parsing, "_limit", int), "I8, I11: GET"),
     "any token": (patched(Tokens, "scopes_of", lambda *_: frozenset(TokenScope)), "I2, I11: GET"),
     "no id of a request": (patched(observed, "_request_id", lambda _: "x"), "I3: GET"),
     "one id of a payment": (patched(payments, "uuid4", lambda: UUID(int=1)), "I10, I11: two POST"),

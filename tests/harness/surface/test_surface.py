@@ -29,6 +29,7 @@ from payments_verify.systems.in_process import expire_batch
 from payments_verify.systems.memory_store import InMemoryPaymentStore
 
 Bend = Callable[[str, str, HttpAnswer], HttpAnswer]
+_ANOTHER = "2030-01-01T00:00:00.000001Z"
 KEY = {"Idempotency-Key": "k1"}
 
 
@@ -152,6 +153,10 @@ BENT: dict[str, tuple[Bend, str]] = {
     ),
     "another status inside": (with_member("status", 400, "not_authorized"), "expected status 409"),
     "a type of its own": (with_member("type", "/problems/other", "invalid_query"), "none of the contract's"),
+    "an instant without its fraction": (
+        with_member("decided_at", "2030-01-01T00:00:00Z", "already_captured"),
+        "six digits of a second",
+    ),
     "no detail": (with_member("detail", "", "idempotency_key_reused"), "has no detail"),
 }
 
@@ -260,10 +265,11 @@ def in_list(change: Callable[[list[Any]], list[Any]]) -> Bend:
     [
         (lambda page: [each for each in page if each["state"] != "captured"], "is not in the list"),
         (lambda page: page + page[:1], "twice"),
+        (lambda _: [], "is not in the list|the page of a `next` is empty"),
         (lambda page: [{**each, "amount_cents": 6} for each in page], "and in the list"),
-        (lambda page: [{**each, "created_at": each["id"]} for each in page], "not in order|and in the list"),
+        (lambda page: [{**each, "created_at": _ANOTHER} for each in page], "not in order|and in the list"),
     ],
-    ids=["missing", "twice", "another amount", "order"],
+    ids=["missing", "twice", "empty", "another amount", "order"],
 )
 def test_a_list_that_is_not_the_payments(change: Callable[[list[Any]], list[Any]], told: str) -> None:
     async def run() -> str | None:

@@ -212,6 +212,7 @@ def slow_app() -> Starlette:
     ("variables", "says"),
     [
         ({"DATABASE_URL": ""}, "DATABASE_URL: String should have at least 1 character"),
+        ({"DATABASE_URL": " "}, "DATABASE_URL: no connection string of PostgreSQL"),
         ({"PAYMENTS_PORT": "abc"}, "PAYMENTS_PORT: Input should be a valid integer"),
         ({"PAYMENTS_PORT": "65536"}, "PAYMENTS_PORT: Input should be less than or equal to 65535"),
         ({"PAYMENTS_POOL_MAX": "0"}, "PAYMENTS_POOL_MAX: Input should be greater than or equal to 1"),

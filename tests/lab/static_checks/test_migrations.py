@@ -28,6 +28,7 @@ def test_the_migrations_as_they_are(empty_database: Database) -> None:
         (EVENTS, "WHEN 'amount_mismatch' THEN 4", "WHEN 'amount_mismatch' THEN 6", "I12"),
         (EVENTS, "outcome, decided_at, amount_cents, NULL", "outcome, now(), amount_cents, NULL", "I12"),
         (EVENTS, "WHERE state = 'failed'\n", "WHERE failure_reason = 'expired'\n", "I12"),
+        (EVENTS, "LOCK TABLE payments, capture_attempts IN SHARE ROW EXCLUSIVE MODE;", "", "I12"),
         (EVENTS, "idempotency_key, sha256(body)", "idempotency_key, sha256('')", "I12"),
         ("0005-list-of-attempts.sql", "GRANT", "DELETE FROM capture_attempts WHERE status = 409; GRANT", ""),
         (

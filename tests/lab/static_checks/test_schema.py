@@ -14,7 +14,10 @@ SESSION = {
     "statement_timeout": "8000",
     "lock_timeout": "5000",
     "idle_in_transaction_session_timeout": "10000",
+    "default_transaction_isolation": "read committed",
+    "standard_conforming_strings": "on",
     "is_superuser": "off",
+    "schema": "public",
 }
 EVERYTHING = """
 DO $$
@@ -102,6 +105,9 @@ def test_a_clock_that_stands_still_is_seen(clock: str, database: Database) -> No
         ({"synchronous_commit": "local"}, "synchronous_commit = local"),
         ({"is_superuser": "on"}, "a superuser"),
         ({"lock_timeout": "0"}, "no lock_timeout"),
+        ({"schema": "elsewhere"}, "I8: the service's sessions have schema = elsewhere"),
+        ({"default_transaction_isolation": "serializable"}, "I9: the service's sessions have default_tr"),
+        ({"standard_conforming_strings": "off"}, "I3: the service's sessions have standard_conf"),
     ],
 )
 def test_sessions(change: dict[str, str], says: str | None) -> None:

@@ -54,6 +54,9 @@ OUTCOME_NAMED = {outcome.name.lower(): outcome for outcome in Outcome}
 IN_PROGRESS = "in_progress"
 """The outcome of a capture that is told to ask again, because another request with its key is in flight."""
 
+NOTHING_DONE = "nothing_done"
+"""A member of what is known of an unknown outcome: the answer says that the command was not carried out."""
+
 OUTCOME_NAMES = (*OUTCOME_NAMED, IN_PROGRESS)
 """Every outcome that an answer may name."""
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from payments_verify.payments.observed.in_flight import contended_in_race, goes_on, is_in_progress
-from payments_verify.payments.observed.observations import Invocation, Observation
+from payments_verify.payments.observed.observations import NOTHING_DONE, Invocation, Observation
 from payments_verify.payments.races.result import Exchange, RaceResult
 from pgweave.history.operations import Operation, Outcome
 from pgweave.scheduler import ScheduledOperation
@@ -85,6 +85,8 @@ class _Writer:
     def _add(self, raced: ScheduledOperation, process: int, called: int, returned: int | None) -> None:
         invocation: Invocation = raced.value
         observed: Observation | None = raced.result
+        if observed is not None and observed.value.get(NOTHING_DONE):
+            return  # what came of it all the same, no operation explains
         if observed is None or observed.kind == "unknown":
             outcome, response, returned = Outcome.UNKNOWN, None, None
         else:

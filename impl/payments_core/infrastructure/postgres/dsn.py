@@ -27,6 +27,8 @@ def require_dsn(dsn: str) -> None:
     Raises:
         DsnError: it does not, or perhaps not.
     """
+    if not dsn.strip():  # libpq would look for a server of its own choice
+        raise DsnError
     try:
         parts = conninfo_to_dict(dsn)
     except psycopg.ProgrammingError:

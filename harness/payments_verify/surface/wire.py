@@ -1,0 +1,239 @@
+"""Requests as bytes on a connection of their own: what a client's library never sends, or always hides."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TypeAlias
+
+from payments_verify.surface.witness import Witness
+from payments_verify.surface.written import PAYMENT, UNKNOWN
+
+_PATIENCE_S = 10.0
+_MOST_FIELDS, _HEAD_LIMIT, _BODY_LIMIT = 100, 16 * 1024, 16 * 1024
+_FIELD_OVERHEAD = 4
+_BODY = b'{"amount_cents": 500}'
+_ONE, _CAPTURES, _NOBODY = f"/payments/{PAYMENT}", f"/payments/{PAYMENT}/captures", f"/payments/{UNKNOWN}"
+_FIELDS = b"Host: {host}\r\nAuthorization: {authorization}\r\n"
+_JSON = b"Content-Type: application/json\r\n"
+_CHUNKED = _JSON + b"Transfer-Encoding: chunked\r\n"
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where a process listens.
+
+    Attributes:
+        host: its address.
+        port: its port.
+        authorization: the value of the field of this name in requests to it.
+    """
+
+    host: str
+    port: int
+    authorization: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is to be answered next.
+
+    Attributes:
+        status: the status.
+        problem: the problem type; empty if it is none.
+        to: method and path of the request, if it comes to its route, where it is counted.
+        has_body: whether one follows the head.
+    """
+
+    status: int
+    problem: str = ""
+    to: tuple[str, str] | None = None
+    has_body: bool = True
+
+
+Step: TypeAlias = bytes | Answer
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What is sent and answered on one connection, in this order.
+
+    Attributes:
+        breaks: the invariants that another answer breaks.
+        what: it is, for people.
+        steps: bytes to be sent, and answers to be waited for.
+    """
+
+    breaks: str
+    what: str
+    steps: Sequence[Step]
+
+
+async def broken_on_the_wire(witness: Witness, server: Server, ids: Mapping[str, str]) -> str | None:
+    """What a process answers otherwise than it has to; ``None`` if nothing. None of it changes anything.
+
+    Args:
+        witness: of the process; it counts what was answered.
+        server: where the process listens.
+        ids: the payments that stand for the placeholders of paths.
+    """
+    host = f"{server.host}:{server.port}"
+    meant = {"{host}": host, "{authorization}": server.authorization, **ids}
+    for each in exchanges(len(host + server.authorization)):
+        wrong = await _wrong(witness, server, each, meant)
+        if wrong is not None:
+            return f"{each.breaks}: {each.what}: {wrong}"
+    return None
+
+
+def exchanges(known: int) -> Iterator[Exchange]:
+    """All of them.
+
+    Args:
+        known: the bytes of the host and the authorization.
+    """
+    yield from _framed()
+    yield from _targets()
+    yield from _sequences()
+    yield from _at_the_limits(known)
+
+
+def _head(method: str, path: str, fields: bytes = b"", version: str = "1.1") -> bytes:
+    return f"{method} {path} HTTP/{version}\r\n".encode() + _FIELDS + fields + b"\r\n"
+
+
+def _with_length(method: str, path: str, fields: bytes = b"", body: bytes = _BODY) -> bytes:
+    return _head(method, path, b"%bContent-Length: %d\r\n%b" % (_JSON, len(body), fields)) + body
+
+
+def _chunks(body: bytes, size: int, trailers: bytes = b"") -> bytes:
+    parts = [body[start : start + size] for start in range(0, len(body), size)]
+    return b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts) + b"0\r\n" + trailers + b"\r\n"
+
+
+def _found(method: str = "PUT", path: str = _ONE) -> Answer:
+    return Answer(200, to=(method, path))
+
+
+def _framed() -> Iterator[Exchange]:
+    put = _head("PUT", _ONE, _CHUNKED)
+    too_large = Answer(413, "body_too_large", ("PUT", _ONE))
+    long = _BODY + b" " * (_BODY_LIMIT + 1 - len(_BODY))
+    yield Exchange("I4, I11", "a body in chunks", (put + _chunks(_BODY, 7), _found()))
+    yield Exchange(
+        "I4, I11", "a body of the most bytes, in chunks", (put + _chunks(long[:-1], 4096), _found())
+    )
+    yield Exchange("I11", "a body of more, in chunks", (put + _chunks(long, 4096), too_large))
+    asked = _head("PUT", _ONE, _JSON + b"Content-Length: %d\r\nExpect: 100-continue\r\n" % len(_BODY))
+    yield Exchange(
+        "I9", "a body that waits to be asked for", (asked, Answer(100, has_body=False), _BODY, _found())
+    )
+    missing = Answer(400, "idempotency_key_missing", ("POST", _CAPTURES))
+    keyed = _head("POST", _CAPTURES, _CHUNKED) + _chunks(b"{}", 9, b"Idempotency-Key: k\r\n")
+    yield Exchange("I4, I11", "a key behind the body", (keyed, missing))
+    named = _with_length("POST", _CAPTURES, b"iDEMPOTENCY-kEY: k\r\n", b"{}")
+    invalid = Answer(422, "invalid_request", ("POST", _CAPTURES))
+    yield Exchange("I3, I4", "a key whose field is written in other letters", (named, invalid))
+    coded = _head("PUT", _ONE, _JSON + b"Transfer-Encoding: gzip, chunked\r\n") + _chunks(_BODY, 99)
+    yield Exchange("I4, I11", "a coding that is unknown", (coded, Answer(501, "unsupported_transfer_coding")))
+    for what, fields in (
+        ("two lengths", b"Content-Length: 21\r\nContent-Length: 2\r\n"),
+        ("a length and chunks", b"Content-Length: 21\r\nTransfer-Encoding: chunked\r\n"),
+        ("a length with a sign", b"Content-Length: +21\r\n"),
+        ("a space behind a field's name", b"Content-Length : 21\r\n"),
+    ):
+        sent = _head("PUT", _ONE, _JSON + fields) + _chunks(_BODY, 99)
+        yield Exchange("I4, I11", what, (sent, Answer(400, "malformed_http")))
+    upgraded = _with_length("PUT", _ONE, b"Connection: Upgrade\r\nUpgrade: h2c\r\n")
+    yield Exchange("I9", "an offer of another protocol", (upgraded, _found()))
+
+
+def _targets() -> Iterator[Exchange]:
+    read = _found("GET")
+    yield Exchange("I8, I9", "a whole URL", (_head("GET", f"http://{{host}}{_ONE}"), read))
+    yield Exchange("I8, I9", "HTTP/1.0", (_head("GET", _ONE, version="1.0"), read))
+
+
+def _sequences() -> Iterator[Exchange]:
+    """Nothing of a request is left on the connection for the next."""
+    read, put = _head("GET", _ONE), _with_length("PUT", _ONE)
+    head = Answer(200, to=("HEAD", _ONE), has_body=False)
+    nobody = Answer(404, "payment_not_found", ("GET", _NOBODY))
+    pieces = [put[start : start + 40] for start in range(0, len(put), 40)]
+    yield Exchange("I9", "a request in pieces", (*pieces, _found()))
+    sent = _head("HEAD", _ONE) + read + _head("GET", _NOBODY) + read
+    yield Exchange("I8", "requests in one packet", (sent, head, _found("GET"), nobody, _found("GET")))
+    refused = Answer(422, "invalid_request", ("PUT", _ONE))
+    sent = put + _with_length("PUT", _ONE, body=b"{}") + put
+    yield Exchange("I4, I11", "bodies in one packet", (sent, _found(), refused, _found()))
+    keyed = _with_length("POST", _CAPTURES, b"Idempotency-Key: k\r\n", b"{}")
+    bare = _with_length("POST", _CAPTURES, body=b"{}")
+    invalid = Answer(422, "invalid_request", ("POST", _CAPTURES))
+    missing = Answer(400, "idempotency_key_missing", ("POST", _CAPTURES))
+    yield Exchange("I4, I11", "a key, and then none", (keyed, invalid, bare, missing))
+
+
+def _at_the_limits(known: int) -> Iterator[Exchange]:
+    too_large = Answer(431, "head_too_large")
+    others = _MOST_FIELDS - 2  # beside the host and the authorization
+    for fields, answer in ((others, _found("GET")), (others + 1, too_large)):
+        sent = _head("GET", _ONE, b"".join(b"x-%d: 1\r\n" % number for number in range(fields)))
+        yield Exchange("I9, I11", f"{fields + 2} fields", (sent, answer))
+    left = _HEAD_LIMIT - known - len("Host" + "Authorization") - 2 * _FIELD_OVERHEAD
+    for size in (left, left + 1):
+        path = "/payments/".ljust(size, "x")
+        known_size = Answer(400, "invalid_payment_id", ("GET", path))
+        answer = known_size if size == left else too_large
+        yield Exchange("I9, I11", f"a target of {size} bytes", (_head("GET", path), answer))
+
+
+async def _wrong(
+    witness: Witness, server: Server, exchange: Exchange, meant: Mapping[str, str]
+) -> str | None:
+    reader, writer = await asyncio.open_connection(server.host, server.port)
+    began = perf_counter()
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            for step in exchange.steps:
+                if isinstance(step, Answer):
+                    wrong = await _wrong_answer(witness, reader, step)
+                    if wrong is not None:
+                        return wrong
+                    continue
+                writer.write(_filled(step, meant))
+                await writer.drain()
+    except TimeoutError:
+        return f"no whole answer within {_PATIENCE_S:g} s"
+    except (OSError, EOFError) as error:
+        return f"the connection ended: {type(error).__name__}"
+    finally:
+        witness.seconds += perf_counter() - began
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+    return None
+
+
+def _filled(sent: bytes, meant: Mapping[str, str]) -> bytes:
+    for name, value in meant.items():
+        sent = sent.replace(name.encode(), value.encode())
+    return sent
+
+
+async def _wrong_answer(witness: Witness, reader: asyncio.StreamReader, expected: Answer) -> str | None:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+    status = int(head.split(" ", 2)[1])
+    length = head.partition("\r\ncontent-length: ")[2].partition("\r\n")[0]
+    has_body = length and (expected.has_body or status >= 300)
+    body = await reader.readexactly(int(length)) if has_body else b""
+    problem = str(json.loads(body).get("type", "")).removeprefix("/problems/") if status >= 400 else ""
+    if expected.to is not None:
+        witness.count(*expected.to, status)
+    if (status, problem) != (expected.status, expected.problem):
+        wanted = f"{expected.status} {expected.problem}".strip()
+        return f"expected {wanted}, got {status} {body[:300].decode(errors='replace')}"
+    return None
