@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from uuid import uuid4
 
 import httpx
@@ -57,7 +58,9 @@ def with_trailers(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def with_what_follows(self: BoundedProtocol) -> None:
         complete(self)
-        self.headers = self.scope["headers"]
+        fields = self.scope["headers"]
+        assert isinstance(fields, list)
+        self.headers = fields
 
     monkeypatch.setattr(BoundedProtocol, "on_headers_complete", with_what_follows)
 
@@ -90,9 +93,9 @@ def larger_bodies(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_what_is_read_otherwise_is_told(
-    breaks: pytest.MonkeyPatch, says: str, monkeypatch: pytest.MonkeyPatch
+    breaks: Callable[[pytest.MonkeyPatch], None], says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    breaks(monkeypatch)  # type: ignore[operator]
+    breaks(monkeypatch)
     assert (told() or "").startswith(says)
 
 
