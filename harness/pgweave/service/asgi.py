@@ -6,16 +6,20 @@ import asyncio
 import logging
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
+
+from pgweave.service import patience
 
 if TYPE_CHECKING:
     import uvicorn
 
 _LOOK_S = 0.01
 _LOGGED = 20
+_STOP_LIMIT_S = 15.0
 
 
 class ApplicationError(RuntimeError):
@@ -29,7 +33,7 @@ async def serving(application: Any) -> AsyncIterator[str]:  # noqa: ANN401 - any
     It has an event loop of its own: where it blocks that, it holds up nobody but itself.
 
     Raises:
-        ApplicationError: uvicorn is not installed, or the application refused to start.
+        ApplicationError: uvicorn is not installed, or the application refused to start, or hangs.
     """
     try:
         import uvicorn  # noqa: PLC0415 - who has no such application needs none
@@ -49,17 +53,19 @@ async def serving(application: Any) -> AsyncIterator[str]:  # noqa: ANN401 - any
         )
         thread = threading.Thread(target=_run, args=(server, listening, logged), daemon=True)
         thread.start()
+        ends = time.monotonic() + patience.START_LIMIT_S
         try:
             while not server.started:
-                if not thread.is_alive():
+                if not thread.is_alive() or time.monotonic() > ends:
+                    limit = f" within {patience.START_LIMIT_S:g} s" if thread.is_alive() else ""
                     raise ApplicationError(
-                        "the application did not start; it logged:\n" + "\n".join(logged.lines)
+                        f"the application did not start{limit}; it logged:\n" + "\n".join(logged.lines)
                     )
                 await asyncio.sleep(_LOOK_S)
             yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         finally:
             server.should_exit = True
-            await asyncio.to_thread(thread.join)
+            await asyncio.to_thread(thread.join, _STOP_LIMIT_S)  # one that hangs ends with the process
 
 
 def _run(server: uvicorn.Server, listening: socket.socket, logged: _Kept) -> None:
