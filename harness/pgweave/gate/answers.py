@@ -43,7 +43,7 @@ class Answers:
     def give(self, answers: Iterable[tuple[int, bytes]]) -> Sequence[tuple[int, bytes]]:
         """Give the client what it is to see of some answers; returns that."""
         shown = list(answers if self.refusal is None else self.refusal.shown(answers))
-        data = b"".join(message for _, message in shown)
+        data = b"".join([message for _, message in shown])
         if self.are_kept:
             self._kept.append(data)
         elif data and not self.are_lost:

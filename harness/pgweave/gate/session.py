@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _COPY_IN, _COPY_BOTH = b"GW"
 _ENDS_STATEMENT = (wire.COMMAND_COMPLETE, wire.EMPTY_QUERY, wire.PORTAL_SUSPENDED, wire.ERROR)
+_FOLLOWED = frozenset((wire.READY, wire.KEY_DATA, _COPY_IN, _COPY_BOTH, wire.DATA_ROW, *_ENDS_STATEMENT))
+"""The kinds of answers that change what is known of a connection: not the half that only describe."""
 
 
 class Session:
@@ -219,7 +221,8 @@ class Session:
         if self.closed:
             return
         for kind, message in self.answers.give(self._from_server.feed(data)):
-            self._answer(kind, message)
+            if kind in _FOLLOWED:
+                self._answer(kind, message)
 
     def deliver(self) -> None:
         """Give the client the answers that were kept, and keep no more."""

@@ -46,7 +46,9 @@ class FreshNames:
 
     def __init__(self, known: Mapping[Hashable, Hashable], generated: Mapping[Place, str]) -> None:
         self._known = frozenset(known.values())
-        self._known_uuids = frozenset(str(each) for each in self._known if isinstance(each, UUID))
+        uuids = [each for each in self._known if isinstance(each, UUID)]
+        self._known_numbers = frozenset(each.int for each in uuids)  # a UUID's own hash is slow
+        self._known_texts = self._known.difference(uuids).union(map(str, uuids))
         self._generated = generated
         self._names: dict[tuple[str, Hashable], Fresh] = {}
         self._renamed: dict[Footprint, Footprint] = {}
@@ -60,7 +62,9 @@ class FreshNames:
 
     def _with_names(self, footprint: Footprint) -> Footprint:
         if not any(
-            self._kind(access.rows, *item) for access in footprint.accesses for item in _items(access)
+            self._kind(access.rows, *item)
+            for access in footprint.accesses
+            for item in access.rows.columns.items()
         ):
             return footprint
         accesses = sorted(footprint.accesses, key=_order)
@@ -78,8 +82,10 @@ class FreshNames:
         return self._names.setdefault((kind, value), Fresh(kind, number))
 
     def _kind(self, rows: Rows, column: str, value: Hashable) -> str | None:
-        if isinstance(value, UUID) or (isinstance(value, str) and _DRAWN.fullmatch(value)):
-            return None if value in self._known or str(value) in self._known_uuids else "id"
+        if isinstance(value, UUID):
+            return None if value.int in self._known_numbers else "id"
+        if isinstance(value, str):
+            return "id" if _DRAWN.fullmatch(value) and value not in self._known_texts else None
         return self._generated.get((rows.table, column)) if isinstance(value, int) else None
 
 

@@ -103,12 +103,12 @@ class Monitor:
 
     async def waiting_for(self, pids: Iterable[int]) -> Mapping[int, frozenset[int]]:
         """For each of the server processes, which ones hold what it waits for."""
-        rows = await (await self._cursor.execute(self._waiting_for, [list(pids)])).fetchall()
+        rows = await (await self._cursor.execute(self._waiting_for, [_array(pids)])).fetchall()
         return {one: frozenset(other for each, other in rows if each == one) for one, _ in rows}
 
     async def strangers(self, known: Iterable[int]) -> Mapping[int, str]:
         """The clients of the database that are none of these server processes, for people."""
-        rows = await (await self._cursor.execute(_STRANGERS, [list(known)])).fetchall()
+        rows = await (await self._cursor.execute(_STRANGERS, [_array(known)])).fetchall()
         return {
             pid: f"a connection of {name or 'no name'} from {there} (server process {pid})"
             for pid, name, there in rows
@@ -122,7 +122,13 @@ class Monitor:
     async def blocked(self, waiting: Iterable[int], sessions: Iterable[int]) -> set[int]:
         """Which of the server processes ``waiting`` wait for a lock held by one of ``sessions``."""
         started = time.perf_counter()
-        rows = await (await self._cursor.execute(self._blocked, (list(waiting), list(sessions)))).fetchall()
+        asked = _array(waiting), _array(sessions)
+        rows = await (await self._cursor.execute(self._blocked, asked)).fetchall()
         self.seconds += time.perf_counter() - started
         self.questions += 1
         return {row[0] for row in rows}
+
+
+def _array(pids: Iterable[int]) -> str:
+    """Numbers as PostgreSQL writes an array of them: the driver takes seven times as long for a list."""
+    return f"{{{','.join(map(str, pids))}}}"

@@ -68,8 +68,8 @@ class Polling:
         return any(
             self._repeats([each.said for each in asked], length, _TIMES)
             or self._repeats([each.kind for each in asked], length, _TIMES_WHATEVER_IT_IS_TOLD)
-            for length in range(1, _LONGEST + 1)
-            if len(asked) >= length and asked[-length].shape == shape(parked.sql)
+            for length in range(1, min(_LONGEST, len(asked) // _TIMES) + 1)
+            if asked[-length].shape == shape(parked.sql)
         )
 
     @staticmethod

@@ -253,6 +253,9 @@ class Run:
         """Let those go on that no longer wait, one at a time, until nothing changes; who they were."""
         woke: list[int] = []
         while True:
+            if self._waiting.nobody_goes_on(but):
+                self._waiting.turns.all_go_on()
+                return woke
             released = await self._waiting.await_dead() or released
             blocked = [p for p in self.processes if p.state is ProcessState.BLOCKED and p is not but]
             if released and blocked:

@@ -81,6 +81,10 @@ class Waiting:
         """A connection has closed; its server process may live on for a moment, with its locks."""
         self._dying.append(pid)
 
+    def nobody_goes_on(self, but: Process | None) -> bool:
+        """Whether no process waits, but for one, and no connection has just closed."""
+        return not self._dying and all(each is but or each.state not in WAITING for each in self._processes)
+
     async def await_dead(self) -> bool:
         """Wait until the server processes of closed connections have ended; whether there were any.
 
