@@ -219,18 +219,18 @@ class _Exploration(Generic[Violation]):
             result_key=self.race.domain.outcomes,
             symmetry=symmetry,
         )
-        if self.workers is not None:
-            return await asyncio.to_thread(
-                explore_in_parallel,
-                self.workers.executor,
-                self.workers.program(self.race.domain.name),
-                strategy,
-                in_flight=self.workers.in_flight,
-                on_execution=judged.take,
-                options=options,
-            )
         races = [self.race, *self.beside]
         with collecting_garbage_seldom():
+            if self.workers is not None:
+                return await asyncio.to_thread(
+                    explore_in_parallel,
+                    self.workers.executor,
+                    self.workers.program(self.race.domain.name),
+                    strategy,
+                    in_flight=self.workers.in_flight,
+                    on_execution=judged.take,
+                    options=options,
+                )
             if self.beside:
                 return await explore_side_by_side(races, strategy, on_execution=judged.take, options=options)
             return await explore(self.race, strategy, on_execution=judged.take, options=options)
