@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -23,3 +24,27 @@ def test_a_connection_that_is_closed_as_it_is_opened_is_a_transport_error(
     monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", closed)
     with pytest.raises(httpx.TransportError, match="closed as it was opened"):
         asyncio.run(get())
+
+
+def test_a_connection_that_was_idle_is_not_used_again_when_the_server_may_just_end_it() -> None:
+    accepted: list[asyncio.Task[None] | None] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.append(asyncio.current_task())
+        with suppress(asyncio.IncompleteReadError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async def main() -> None:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        async with http_client(f"http://127.0.0.1:{port}", limit_s=60, connections_kept=1) as http:
+            await http.get("/")
+            await asyncio.sleep(3)  # a server may keep it for 5 s, and the client asks in time
+            await http.get("/")
+        server.close()
+        await asyncio.gather(*(each for each in accepted if each is not None))
+
+    asyncio.run(main())
+    assert len(accepted) == 2

@@ -49,7 +49,7 @@ def soak_check(
     judge_rest(folder)
     report = summed_up(folder)
     return CheckResult(
-        name=f"soak: {len(report.faults)} kinds of fault, 2 server processes",
+        name=f"soak: {counted(len(report.faults), 'kind')} of fault, 2 server processes",
         kind="faults",
         cases=report.operations,
         verdict=report.verdict,

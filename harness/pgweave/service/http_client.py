@@ -6,6 +6,9 @@ from collections.abc import Mapping
 import certifi
 import httpx
 
+_IDLE_S = 2.0
+"""Servers keep idle connections longer, often 5 s: a request on one that just then ends gets no answer."""
+
 
 class _Transport(httpx.AsyncHTTPTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -36,7 +39,9 @@ def http_client(
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # httpx's own obeys SSLKEYLOGFILE
     if base_url.startswith("https:"):
         tls.load_verify_locations(certifi.where())
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=connections_kept)
+    limits = httpx.Limits(
+        max_connections=None, max_keepalive_connections=connections_kept, keepalive_expiry=_IDLE_S
+    )
     transport = _Transport(verify=tls, limits=limits, trust_env=False)
     return httpx.AsyncClient(
         base_url=base_url, timeout=limit_s, headers=headers, trust_env=False, transport=transport
