@@ -5,6 +5,10 @@ again. `CHARGES_LOCKED` makes it right at once too: `1` locks the charge before 
 asks for that lock until it has it, `advisory` takes a lock that is no row's, and `serializable` locks nothing
 and tries again. `CHARGES_JITTER_MS` makes it take its time, at random, before what matters.
 
+`CHARGES_VALID_FOR_S` gives each authorization one window, which no request names, and `CHARGES_LEAST` is the
+least total. `CHARGES_BUG` makes it wrong: `late` captures at the very end of a window, too, and `early` asks
+for the time before the lock.
+
 `CHARGES_SWEEPS_EVERY_MS` makes it expire charges by itself, so often.
 
 `CHARGES_CLOCK` is the SQL that tells the time, or `host`; with `CHARGES_CLOCK_APART=1` it is asked in a
@@ -34,6 +38,9 @@ from starlette.routing import Route
 WAY = os.environ.get("CHARGES_LOCKED", "")
 LOCK = {"1": " FOR UPDATE", "nowait": " FOR UPDATE NOWAIT"}.get(WAY, "")
 JITTER_S = float(os.environ.get("CHARGES_JITTER_MS", "0")) / 1_000
+VALID_FOR_S = float(os.environ.get("CHARGES_VALID_FOR_S", "0"))
+LEAST = Decimal(os.environ.get("CHARGES_LEAST", "0.01"))
+BUG = os.environ.get("CHARGES_BUG", "")
 SWEEPS_EVERY_S = float(os.environ.get("CHARGES_SWEEPS_EVERY_MS", "0")) / 1_000
 AGAIN = (errors.SerializationFailure, errors.LockNotAvailable)
 ADVISORY = b"SELECT pg_advisory_xact_lock(hashtextextended(%s::text, 0))"
@@ -120,7 +127,7 @@ def total_of(written: object) -> Decimal:
         total = Decimal(written) if isinstance(written, str) else Decimal(0)
     except InvalidOperation:
         total = Decimal(0)
-    if not Decimal(0) < total < Decimal(10) ** 9:
+    if not LEAST <= total < Decimal(10) ** 9:
         raise Refused(400, "bad_amount")
     return total
 
@@ -179,12 +186,14 @@ async def create(request: Request) -> Response:
 
 @until_it_is_done
 async def authorize(request: Request) -> Response:
-    body = await body_of(request, "valid_for_ms")
+    valid_for = timedelta(seconds=VALID_FOR_S)
+    if not VALID_FOR_S:
+        valid_for = timedelta(milliseconds=(await body_of(request, "valid_for_ms"))["valid_for_ms"])
     async with pool.connection() as connection:
         charge = await found(connection, request, LOCK)
         if charge["status"] != "new":
             raise Refused(409, f"is_{charge['status']}")
-        till = await now(connection) + timedelta(milliseconds=body["valid_for_ms"])
+        till = await now(connection) + valid_for
         rows = await connection.execute(
             "UPDATE charge SET status = 'authorized', valid_till = %s WHERE id = %s RETURNING *",
             [till, charge["id"]],
@@ -199,6 +208,7 @@ async def capture(request: Request) -> Response:
     total = total_of((await body_of(request, "total"))["total"])
     token = request.headers["x-request-token"]
     async with pool.connection() as connection:
+        early = await now(connection) if BUG == "early" else None
         charge = await found(connection, request, LOCK)
         rows = await connection.execute(
             "SELECT total, status, answer FROM capture_request WHERE charge_id = %s AND token = %s",
@@ -209,7 +219,7 @@ async def capture(request: Request) -> Response:
             raise Refused(422, "token_was_used")
         if known is not None:
             return Response(known["answer"], known["status"], {"x-again": "yes"}, "application/json")
-        answer = await decided(connection, charge, total)
+        answer = await decided(connection, charge, total, early)
         await connection.execute(
             "INSERT INTO capture_request VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
             [charge["id"], token, total, answer.status_code, bytes(answer.body).decode()],
@@ -217,12 +227,14 @@ async def capture(request: Request) -> Response:
     return answer
 
 
-async def decided(connection: Connection, charge: DictRow, total: Decimal) -> Response:
-    instant = await now(connection)
+async def decided(
+    connection: Connection, charge: DictRow, total: Decimal, early: datetime | None
+) -> Response:
+    instant = early or await now(connection)
     await take_time()
     if charge["status"] != "authorized":
         return JSONResponse({"error": f"is_{charge['status']}"}, 409)
-    if instant >= charge["valid_till"]:
+    if instant > charge["valid_till"] if BUG == "late" else instant >= charge["valid_till"]:
         return JSONResponse({"error": "too_late"}, 409)
     if total != charge["total"]:
         return JSONResponse({"error": "another_total"}, 409)

@@ -32,7 +32,8 @@ def traits_of(binding: Binding, *, moves_clock: bool) -> Traits:
         binding: the service's interface.
         moves_clock: whether the harness moves the service's clock.
     """
-    view, attempts = binding.payment, binding.attempts
+    view, attempts, limits = binding.payment, binding.attempts, binding.limits
+    fixed = None if limits.fixed_window_seconds is None else limits.fixed_window_seconds * _SECOND
     fields = {name for name in PAYMENT_FIELDS if getattr(view, name) is not None}
     stored = {name for name in ATTEMPT_FIELDS if attempts is not None and getattr(attempts, name) is not None}
     fail = binding.commands.get("fail")
@@ -53,16 +54,18 @@ def traits_of(binding: Binding, *, moves_clock: bool) -> Traits:
         finds_unknown=all("not_found" in binding.outcomes_of(f) for f in binding.commands if f != "create"),
         reasons=tuple(fail.reasons) if fail is not None else ("voided",),
         malformed=binding.malformed_amounts,
-        max_amount=binding.limits.max_amount,
-        max_window=binding.limits.max_window_seconds * _SECOND,
+        min_amount=limits.min_amount,
+        max_amount=limits.max_amount,
+        max_window=limits.max_window_seconds * _SECOND if fixed is None else fixed,
+        fixed_window=fixed,
         window_unit=MICROSECONDS[binding.values.window],
-        max_stored_refusals=binding.limits.max_stored_refusals,
-        keys=None if binding.key_form is not None else binding.limits.keys,
+        max_stored_refusals=limits.max_stored_refusals,
+        keys=None if binding.key_form is not None else limits.keys,
         has_windows=binding.has_windows,
         captures_amounts=binding.captures_amounts,
-        partial_captures=binding.limits.partial_captures,
-        malformed_after_key=binding.limits.malformed_after_key,
-        malformed_uses_key=binding.limits.malformed_uses_key,
+        partial_captures=limits.partial_captures,
+        malformed_after_key=limits.malformed_after_key,
+        malformed_uses_key=limits.malformed_uses_key,
         until=None if binding.clock.until is None else read_rfc3339(binding.clock.until),
         resolution=MICROSECONDS[binding.clock.resolution],
         lease=0 if binding.in_progress is None else round(binding.in_progress.lease * _SECOND),
@@ -130,6 +133,12 @@ def _unchecked_amounts(traits: Traits) -> Iterator[str]:
 def _unchecked_time(binding: Binding, traits: Traits, *, has_database: bool) -> Iterator[str]:
     if not traits.has_windows:
         yield "no {window} in what authorizes: that a capture is refused once a window has ended"
+    elif not traits.ends_windows:
+        yield (
+            "limits.fixed_window_seconds: the clock cannot be moved, and the window is not waited for: that a"
+            " capture is refused once it has ended, and what expires then; instants are not compared with the"
+            " model's"
+        )
     elif not traits.moves_clock:
         yield (
             "the clock cannot be moved: windows are tested by waiting, not in their last µs, and instants are"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
-from payments_model import MAX_AMOUNT, MAX_WINDOW
+from payments_model import MAX_AMOUNT, MAX_WINDOW, MIN_AMOUNT
 from payments_verify.binding.requests import written_as
 from payments_verify.binding.sections import Binding, Limits, Values
 from payments_verify.binding.values import read_amount
@@ -24,9 +24,16 @@ _SOME = 1_000
 def limit_problems(binding: Binding) -> Iterator[tuple[str, str]]:
     """The keys of a file whose limits cannot be examined, and why."""
     limits = binding.limits
+    yield from _range_problem("limits.min_amount", limits.min_amount, MIN_AMOUNT, AMOUNT)
+    if limits.min_amount > MIN_AMOUNT and "malformed" not in binding.outcomes_of("create"):
+        yield "limits.min_amount", "needs an answer to commands.create with the outcome 'malformed'"
     yield from _range_problem("limits.max_amount", limits.max_amount, _LEAST_MAX_AMOUNT, MAX_AMOUNT)
     least, most = WINDOW // SECOND, MAX_WINDOW // SECOND
     yield from _range_problem("limits.max_window_seconds", limits.max_window_seconds, least, most)
+    if limits.fixed_window_seconds is not None:
+        yield from _range_problem("limits.fixed_window_seconds", limits.fixed_window_seconds, 1, most)
+        if binding.asks_for_windows:
+            yield "limits.fixed_window_seconds", "belongs to a service whose requests name no {window}"
     bound = limits.max_stored_refusals
     if bound is not None and bound < _LEAST_REFUSALS:
         yield "limits.max_stored_refusals", f"must be {_LEAST_REFUSALS} at least: as many captures race"
@@ -34,7 +41,10 @@ def limit_problems(binding: Binding) -> Iterator[tuple[str, str]]:
         yield "limits.max_stored_refusals", "belongs to an answer with the outcome 'too_many_refusals'"
     for number, amount in enumerate(limits.malformed_amounts or ()):
         if _is_amount(amount, binding.values, limits):
-            told = f"{amount!r} is an amount, up to limits.max_amount = {limits.max_amount}"
+            told = (
+                f"{amount!r} is an amount, from limits.min_amount = {limits.min_amount} up to"
+                f" limits.max_amount = {limits.max_amount}"
+            )
             yield f"limits.malformed_amounts[{number}]", told
     yield from _key_problems(binding)
 
@@ -50,11 +60,11 @@ def _range_problem(key: str, value: int, least: int, most: int) -> Iterator[tupl
 def _is_amount(amount: Any, values: Values, limits: Limits) -> bool:  # noqa: ANN401 - any TOML value
     """Whether it is an amount that the service takes; whole numbers in a file are cents, however sent."""
     if type(amount) is int:
-        return 1 <= amount <= limits.max_amount
+        return limits.min_amount <= amount <= limits.max_amount
     if type(amount) is not {"decimal text": str, "decimal number": float}.get(values.amount):
         return False
     try:
-        return 1 <= read_amount(amount, values) <= limits.max_amount
+        return limits.min_amount <= read_amount(amount, values) <= limits.max_amount
     except (ValueError, ArithmeticError):
         return False
 

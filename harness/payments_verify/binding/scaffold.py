@@ -93,6 +93,8 @@ def _values(found: Mapping[str, Operation]) -> Iterator[str]:
 
 def _limits(found: Mapping[str, Operation]) -> Iterator[str]:
     amount = amount_in(found["create"].body[1]) if "create" in found else None
+    if type_of(amount) == "integer" and amount is not None and amount.schema.get("minimum", 0) > 1:
+        yield f"min_amount = {int(amount.schema['minimum'])}"
     if type_of(amount) == "integer" and amount is not None and "maximum" in amount.schema:
         most = int(amount.schema["maximum"])
         yield f"max_amount = {min(most, MAX_AMOUNT)}"

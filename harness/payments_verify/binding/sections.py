@@ -227,8 +227,10 @@ class Service(_Section, frozen=True, kw_only=True):
 class Limits(_Section, frozen=True, kw_only=True):
     """What the service takes, where that is less than the model allows."""
 
+    min_amount: int = 1
     max_amount: int = MAX_AMOUNT
     max_window_seconds: int = 2_678_400
+    fixed_window_seconds: int | None = None
     max_stored_refusals: int | None = None
     malformed_amounts: list[Any] | None = None
     null_is_malformed: bool = True
@@ -274,8 +276,13 @@ class Binding(_Section, frozen=True, kw_only=True):
 
     @property
     def has_windows(self) -> bool:
-        """Whether an authorization says for how long: if not, no window ends while a service is examined."""
-        return any(self.commands[f].names("window") for f in ("create", "authorize") if f in self.commands)
+        """Whether an authorization has a window: if not, none ends."""
+        return self.limits.fixed_window_seconds is not None or self.asks_for_windows
+
+    @property
+    def asks_for_windows(self) -> bool:
+        """Whether an authorization says for how long."""
+        return any(each.names("window") for f, each in self.commands.items() if f in ("create", "authorize"))
 
     @property
     def captures_amounts(self) -> bool:

@@ -99,7 +99,7 @@ def habits_of(open_behind_gate: OpenService) -> Habits:
 async def _ask(service: ServiceUnderTest) -> None:
     """Ask for a capture; what is answered is for others to judge."""
     payment = str(uuid4())
-    amount = min(_AMOUNT, service.traits.max_amount)
+    amount = service.traits.amount(_AMOUNT)
     for f, arguments in (
         ("create", {"amount": amount}),
         ("authorize", {"window": service.traits.window(_WINDOW)}),

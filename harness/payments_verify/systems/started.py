@@ -132,7 +132,7 @@ async def service_at(url: str, binding: Binding) -> AsyncIterator[ServiceUnderTe
             await http.get(binding.service.ready)
         except httpx.TransportError as error:
             raise CommandError(f"nothing answers at {url}: {type(error).__name__} {error}") from None
-        traits = traits_of(binding, moves_clock=False)
+        traits = require_lasting_windows(traits_of(binding, moves_clock=False))
         client, sent_first = await _prepared(http, binding, dated=traits.reads_instants)
         saved = client.names.saved
         sweep_batch = await open_sweep(binding.sweep, client.http, None, stack, saved=saved)
@@ -154,6 +154,21 @@ def traits_when_started(binding: Binding) -> Traits:
     return traits_of(binding, moves_clock=binding.clock.by != "none" and binding.has_windows)
 
 
+def require_lasting_windows(traits: Traits) -> Traits:
+    """The same traits, if no window ends by itself while a service is examined.
+
+    Raises:
+        CommandError: one would, and what was right could be told wrong then.
+    """
+    if traits.outlasts_checks or traits.fixed_window is None:
+        return traits
+    raise CommandError(
+        f"each window ends after {traits.fixed_window / 1_000_000:g} s (limits.fixed_window_seconds), while"
+        " the service is examined, and its clock is not moved: have it read one that can be ([clock] in the"
+        " binding), or run it with windows of 3600 s at least"
+    )
+
+
 def settle_clock(
     command: str, binding: Binding, new_database: Callable[[], str]
 ) -> tuple[Binding, str | None]:
@@ -164,7 +179,16 @@ def settle_clock(
 
     Raises:
         NoAnswerError: the command answers nothing; whoever starts it again would wait as long.
+        CommandError: the clock is not moved, and windows end while the service is examined.
     """
+    settled = _settled_clock(command, binding, new_database)
+    require_lasting_windows(traits_when_started(settled[0]))
+    return settled
+
+
+def _settled_clock(
+    command: str, binding: Binding, new_database: Callable[[], str]
+) -> tuple[Binding, str | None]:
     traits = traits_when_started(binding)
     in_real_time = structs.replace(binding, clock=Clock(by="none"))
     if not traits.moves_clock:

@@ -9,7 +9,7 @@ from payments_verify.payments.races.actors import RacedPayments
 from payments_verify.payments.races.domain import RaceDomain, void
 from payments_verify.payments.races.judge import Violation
 from payments_verify.payments.races.preparation import Before, Wait
-from payments_verify.payments.scenarios.catalogue import AUTHORIZE, CREATE, Scenario, Sweeper
+from payments_verify.payments.scenarios.catalogue import AUTHORIZE, CREATE, WINDOW, Scenario, Sweeper
 from payments_verify.payments.service.under_test import ServiceUnderTest
 from pgweave.drive.race import Place, Race
 from pgweave.gate import Fault
@@ -26,7 +26,7 @@ class ScenarioDomain(RaceDomain):
     """
 
     def __init__(self, scenario: Scenario, service: ServiceUnderTest) -> None:
-        before = _preparation(scenario)
+        before = _preparation(scenario, service.traits.window(WINDOW))
         super().__init__(before, scenario.actors, service, start=BEGIN, name=scenario.name)
         self._sweeps = any(isinstance(each, Sweeper) for each in (*scenario.actors, *scenario.further))
 
@@ -57,7 +57,9 @@ def scenario_race(
     return Race(ScenarioDomain(scenario, service), faults=faults)
 
 
-def _preparation(scenario: Scenario) -> Sequence[Before]:
+def _preparation(scenario: Scenario, window: int) -> Sequence[Before]:
+    """What brings a payment, whose window is so many µs long, to where the race begins."""
     steps: list[Before] = [*(CREATE, AUTHORIZE)[: scenario.prepared.value]]
-    waited = [Wait(scenario.waited)] if scenario.waited else []
+    # A scenario waits for the end of a window, or for an instant beside it.
+    waited = [Wait(scenario.waited - WINDOW + window)] if scenario.waited else []
     return [*steps, *waited, *scenario.further]

@@ -125,9 +125,10 @@ EDGES: Mapping[int, str] = {
     1: "clock: 1 µs after the end of a window",
 }
 
+LEAST_AND_MOST = "amounts: the least and the most"
 _POWERS_OF_TWO = (7, 8, 15, 16, 24, 31, 32)
 AMOUNTS: Mapping[str, Sequence[int]] = {
-    "amounts: the least and the most": (1, MAX_AMOUNT),
+    LEAST_AND_MOST: (1, MAX_AMOUNT),
     "amounts: powers of two": tuple(2**power + more for power in _POWERS_OF_TWO for more in (-1, 0, 1)),
     "amounts: powers of ten": tuple(10**power + more for power in range(1, 12) for more in (-1, 0)),
     "amounts: no binary fraction of 100": (29, 57, 58, 113, 115, 1_001, 1_999, 999_999_999_993),
@@ -166,7 +167,7 @@ def keys_of(traits: Traits, name: str) -> Sequence[str]:
 
 def amounts_of(traits: Traits, amounts: Sequence[int]) -> Sequence[int]:
     """Those of the amounts that a service takes."""
-    return [amount for amount in amounts if amount <= traits.max_amount]
+    return [amount for amount in amounts if traits.amount(amount) == amount]
 
 
 def classes_of(traits: Traits) -> list[str]:
@@ -231,7 +232,11 @@ def _left_out_of_the_clock(traits: Traits) -> Iterator[tuple[str, str]]:
         # A window before the instant, one after it, and one of what is authorized then.
         last = traits.until - 3 * min(WINDOWS["windows: the longest"], traits.max_window)
         yield from ((name, "clock.until") for name, instant in INSTANTS.items() if instant > last)
-    if traits.moves_clock:
+    fixed = traits.fixed_window
+    if traits.moves_clock and fixed is not None:
+        others = (name for name, window in WINDOWS.items() if window != fixed)
+        yield from ((name, "limits.fixed_window_seconds") for name in others)
+    elif traits.moves_clock:
         longer = (name for name, window in WINDOWS.items() if window > traits.max_window)
         yield from ((name, "limits.max_window_seconds") for name in longer)
         parts = (

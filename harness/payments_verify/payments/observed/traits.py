@@ -42,13 +42,15 @@ class Traits:
         finds_unknown: whether a capture of a payment that does not exist is sent.
         reasons: the reasons for which a payment can be failed.
         malformed: what is no amount, and refused as such.
+        min_amount: the smallest amount of a payment, in cents.
         max_amount: the largest amount, in cents.
         max_window: the longest capture window, in µs.
         window_unit: what a window is a multiple of, in µs.
+        fixed_window: how long each window is, in µs, where no request chooses it; ``None`` where one does.
         max_stored_refusals: how many refused captures of a payment are stored; ``None`` for any number.
         keys: a regular expression of the keys that it takes; ``None`` where they are not sent as they are.
         quotes_keys: whether a key has a second form on the wire, a quoted string.
-        has_windows: whether an authorization says for how long; if not, no window ends.
+        has_windows: whether an authorization has a window; if not, it does not end.
         captures_amounts: whether a capture names an amount; if not, it is the authorized one.
         partial_captures: whether a capture of less than was authorized succeeds; then none is sent.
         malformed_after_key: whether a key is looked up before the amount is looked at.
@@ -78,9 +80,11 @@ class Traits:
     finds_unknown: bool = True
     reasons: tuple[str, ...] = ("declined", "voided")
     malformed: tuple[Any, ...] = _NO_AMOUNT_HERE
+    min_amount: int = 1
     max_amount: int = MAX_AMOUNT
     max_window: int = 2_678_400_000_000
     window_unit: int = 1_000_000
+    fixed_window: int | None = None
     max_stored_refusals: int | None = MAX_STORED_REFUSALS
     keys: str | None = "[ -~]{1,255}"
     quotes_keys: bool = True
@@ -99,6 +103,16 @@ class Traits:
     waiting: int = 0
 
     @property
+    def ends_windows(self) -> bool:
+        """Whether the end of a window is reached: by a clock that is moved, or by waiting for a short one."""
+        return self.has_windows and (self.moves_clock or self.fixed_window is None)
+
+    @property
+    def outlasts_checks(self) -> bool:
+        """Whether no window ends by itself while a check runs."""
+        return self.moves_clock or self.fixed_window is None or self.fixed_window >= _REAL_WINDOW
+
+    @property
     def dates_authorizations(self) -> bool:
         """Whether it can be seen when a payment was authorized."""
         return bool(self.payment_fields & WINDOW_FIELDS)
@@ -114,8 +128,17 @@ class Traits:
         return tuple(f for f in ("read", "attempts") if f in self.commands)
 
     def window(self, window: int) -> int:
-        """The window to ask for instead of this one, in µs: allowed, and none that ends by itself."""
+        """The window to ask for instead of this one, in µs: allowed, and none that ends by itself.
+
+        Where no request chooses one, it is what each authorization has.
+        """
+        if self.fixed_window is not None:
+            return self.fixed_window
         return min(window if self.moves_clock else max(window, _REAL_WINDOW), self.max_window)
+
+    def amount(self, amount: int) -> int:
+        """The amount to ask for instead of this one, in cents: allowed."""
+        return min(max(amount, self.min_amount), self.max_amount)
 
     def instant(self, now: int) -> int:
         """The instant to set the clock to instead of this one, in µs: none that the service cannot tell."""
@@ -132,6 +155,8 @@ class Traits:
             asked["from_pending"] = True
         if f == "create" and self.creates_authorized:
             asked.setdefault("window", self.window(_SHORT_WINDOW))
+        if f == "authorize":
+            asked["window"] = self.window(asked["window"])
         return asked
 
     def opening(self, payment: str, amount: int, window: int) -> list[tuple[str, dict[str, Any]]]:
@@ -147,7 +172,7 @@ class Traits:
         """An amount that is refused where this one is authorized, or the same if there is none."""
         if amount < self.max_amount:
             return amount + 1
-        return amount if self.partial_captures else 1
+        return amount if self.partial_captures else self.min_amount
 
     def takes_key(self, key: str) -> bool:
         """Whether the service takes this as a key."""

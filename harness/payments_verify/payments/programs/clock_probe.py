@@ -42,7 +42,7 @@ async def why_clock_stays(system: ServiceUnderTest) -> str | None:
 class _Probe:
     def __init__(self, system: ServiceUnderTest) -> None:
         self._system = system
-        self._window = min(_WINDOW, system.traits.max_window)
+        self._window = system.traits.window(_WINDOW)
         self._now = EPOCH
         self._real_time_in: str | None = None
 

@@ -122,7 +122,7 @@ class ComparedCalls:
     def authorized(self, amount: int, window: int = 60 * SECOND) -> str:
         """Create and authorize a payment."""
         payment, traits = self.new_id(), self.system.traits
-        amount = min(amount, traits.max_amount)
+        amount = traits.amount(amount)
         for f, asked in traits.opening(payment, amount, traits.window(window)):
             self.perform(f, **asked)
         return payment
@@ -222,7 +222,7 @@ class ComparedCalls:
 
     def _create(self, amount: int) -> str:
         payment = self.new_id()
-        self.perform("create", payment, amount=min(amount, self.system.traits.max_amount))
+        self.perform("create", payment, amount=self.system.traits.amount(amount))
         return payment
 
     def new_id(self) -> str:

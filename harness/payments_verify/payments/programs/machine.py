@@ -63,7 +63,7 @@ class PaymentMachine(ComparedCalls, RuleBasedStateMachine):
     @rule(payment=payments, amount=AMOUNTS)
     def create_again(self, payment: str, amount: int) -> None:
         """Create under an id that is taken."""
-        self.perform("create", payment, amount=min(amount, self.system.traits.max_amount))
+        self.perform("create", payment, amount=self.system.traits.amount(amount))
 
     @_where(lambda traits: "authorize" in traits.commands)
     @rule(payment=payments, window=_WINDOWS)
@@ -113,6 +113,13 @@ class PaymentMachine(ComparedCalls, RuleBasedStateMachine):
             if traits.chooses_ids:
                 self.refused_as_malformed("create", str(uuid4()), amount=amount)
 
+    @_where(lambda traits: traits.min_amount > 1)
+    @rule(below=st.integers(1, 10))
+    def less_than_the_least(self, below: int) -> None:
+        """No payment is less than the service takes."""
+        amount = max(self.system.traits.min_amount - below, 1)
+        self.refused("create", "malformed", str(uuid4()), amount=amount)
+
     @_where(lambda traits: traits.finds_unknown)
     @rule(key=KEYS)
     def unknown_payment(self, key: str) -> None:
@@ -120,7 +127,7 @@ class PaymentMachine(ComparedCalls, RuleBasedStateMachine):
         unknown = str(uuid4())
         self.records[unknown] = self._nothing()
         traits = self.system.traits
-        self.perform("capture", unknown, key=key, amount=1)
+        self.perform("capture", unknown, key=key, amount=traits.min_amount)
         if "authorize" in traits.commands:
             self.perform("authorize", unknown, window=traits.window(SECOND))
         if "fail" in traits.commands:

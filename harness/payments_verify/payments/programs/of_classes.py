@@ -20,6 +20,7 @@ from payments_verify.payments.inputs.classes import (
     FULL_LIST,
     HALF_HOUR,
     INSTANTS,
+    LEAST_AND_MOST,
     LONG_LIST,
     NO_AMOUNT,
     ODD_MICROSECONDS,
@@ -66,9 +67,10 @@ def _of_keys(traits: Traits) -> Iterator[tuple[str, InputProgram]]:
 
 def _of_instants(traits: Traits) -> Iterator[tuple[str, InputProgram]]:
     for name, instant in INSTANTS.items():
-        window = min(WINDOWS["windows: the longest"], traits.max_window)
+        window = traits.window(WINDOWS["windows: the longest"])
         yield name, partial(_window_around, instant=instant, window=window)
-    for name, window in WINDOWS.items():
+    windows = {**WINDOWS, **({} if traits.fixed_window is None else {EDGES[0]: traits.fixed_window})}
+    for name, window in windows.items():
         yield name, partial(_edges_and_sweep, window=window)
     yield ASKED_MUCH_LATER, _asked_much_later
     yield AUTHORIZED_LATER, _authorized_later
@@ -80,6 +82,7 @@ def _of_instants(traits: Traits) -> Iterator[tuple[str, InputProgram]]:
 def _of_amounts(traits: Traits) -> Iterator[tuple[str, InputProgram]]:
     for name, amounts in AMOUNTS.items():
         yield name, partial(_each_amount, amounts=amounts_of(traits, amounts))
+    yield LEAST_AND_MOST, _least_and_most
     for name, (authorized, *alike) in ALIKE_AMOUNTS.items():
         yield name, partial(_alike_amounts, authorized=authorized, alike=amounts_of(traits, alike))
 
@@ -106,25 +109,24 @@ def _one_key_of_two_payments(calls: ComparedCalls) -> None:
 
 
 def _window_around(calls: ComparedCalls, instant: int, window: int) -> None:
-    """A window that holds the instant, and two within the half hours before it and after it."""
+    """A window that holds the instant; where windows may be short, one before and one after it, too."""
     calls.set_clock(instant - window // 2)
     payments, end = _authorized(calls, window), calls.now + window
-    for at in (instant - HALF_HOUR, instant + HALF_HOUR):
+    for at in (instant - HALF_HOUR, instant + HALF_HOUR) if calls.system.traits.fixed_window is None else ():
         calls.set_clock(at)
         _edges_of(calls, SECOND)
     _captured_at_edges(calls, payments, end)
 
 
 def _odd_microseconds(calls: ComparedCalls) -> None:
-    second = calls.now - calls.now % SECOND
-    for number, offset in enumerate(_OFFSETS, 1):
-        calls.set_clock(second + 10 * number * SECOND + offset)
+    for offset in _OFFSETS:
+        calls.set_clock(calls.now - calls.now % SECOND + 10 * SECOND + offset)
         _edges_of(calls, SECOND)
 
 
 def _edges_of(calls: ComparedCalls, window: int) -> None:
     """At each edge of a window a payment is captured; a sweep leaves what is not due, and takes what is."""
-    payments, end = _authorized(calls, window), calls.now + window
+    payments, end = _authorized(calls, window), calls.now + calls.system.traits.window(window)
     _captured_at_edges(calls, payments, end)
 
 
@@ -178,11 +180,11 @@ def _asked_much_later(calls: ComparedCalls) -> None:
 
 def _authorized_later(calls: ComparedCalls) -> None:
     """A window begins with the authorization, however long ago the payment was created."""
-    payment = calls.new_id()
+    payment, window = calls.new_id(), calls.system.traits.window(2 * SECOND)
     calls.perform("create", payment, amount=_AMOUNT)
     calls.set_clock(calls.now + SECOND + 1)
-    calls.perform("authorize", payment, window=calls.system.traits.window(2 * SECOND))
-    calls.set_clock(calls.now + SECOND)
+    calls.perform("authorize", payment, window=window)
+    calls.set_clock(calls.now + window - SECOND)
     calls.perform("capture", payment, key="in time", amount=_AMOUNT)
     calls.everything_visible_agrees()
     calls.tally.inputs[AUTHORIZED_LATER] += 1
@@ -198,10 +200,10 @@ def _clock_stands_still(calls: ComparedCalls) -> None:
 def _clock_steps_back(calls: ComparedCalls) -> None:
     """What decides is the clock as it is: before an authorization, and within a window that had ended."""
     early, late = calls.authorized(_AMOUNT, SECOND), calls.authorized(_AMOUNT, SECOND)
-    begun = calls.now
-    calls.set_clock(begun + SECOND)
+    begun, window = calls.now, calls.system.traits.window(SECOND)
+    calls.set_clock(begun + window)
     calls.perform("capture", late, key="late", amount=_AMOUNT)
-    calls.set_clock(begun + SECOND - 1)
+    calls.set_clock(begun + window - 1)
     calls.perform("capture", late, key="in time", amount=_AMOUNT)
     calls.set_clock(begun - SECOND)
     calls.perform("capture", early, key="early", amount=_AMOUNT)
@@ -214,6 +216,15 @@ def _each_amount(calls: ComparedCalls, amounts: Sequence[int]) -> None:
         calls.perform("capture", payment, key="amount", amount=amount)
         calls.everything_visible_agrees()
         calls.drop([payment])
+
+
+def _least_and_most(calls: ComparedCalls) -> None:
+    """What is less than a service takes is refused; the least that it takes, and the most, are captured."""
+    traits = calls.system.traits
+    for amount in sorted({1, traits.min_amount - 1}) if traits.min_amount > 1 else ():
+        calls.refused("create", "malformed", str(uuid4()), amount=amount)
+    _each_amount(calls, (traits.min_amount, traits.max_amount))
+    calls.tally.inputs[LEAST_AND_MOST] += 1
 
 
 def _alike_amounts(calls: ComparedCalls, authorized: int, alike: Sequence[int]) -> None:

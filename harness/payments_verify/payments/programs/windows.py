@@ -55,7 +55,7 @@ async def check_windows(system: ServiceUnderTest) -> int:
     """
     checker = _Windows(system)
     await checker.inside()
-    if not system.traits.has_windows:
+    if not system.traits.ends_windows:
         return checker.compared
     await checker.after_the_end()
     if system.sweep_batch is not None:
@@ -79,7 +79,7 @@ async def check_windows_at_once(system: ServiceUnderTest, seed: int) -> int:
         UnansweredError: there is none.
     """
     checker = _Windows(system)
-    if not system.traits.has_windows:
+    if not system.traits.ends_windows:
         await checker.inside()
         return checker.compared
     rng = random.Random(seed)  # noqa: S311 - draws a workload, keeps no secret
@@ -97,22 +97,24 @@ class _Window:
         ends: when, on a clock that the harness moves, in µs.
         asked: when the authorization was sent, on this process's clock, in seconds.
         answered: when it was answered, likewise.
+        length_s: how long it is, in seconds.
     """
 
     payment: str
     ends: int
     asked: float
     answered: float
+    length_s: float
 
     @property
     def is_open(self) -> bool:
         """Certainly: not even since the authorization was sent has it passed."""
-        return time.monotonic() < self.asked + WAITED_WINDOW_S
+        return time.monotonic() < self.asked + self.length_s
 
     @property
     def is_over(self) -> bool:
         """Certainly: it has passed since the authorization was answered."""
-        return time.monotonic() > self.answered + WAITED_WINDOW_S
+        return time.monotonic() > self.answered + self.length_s
 
 
 class _Windows:
@@ -121,6 +123,8 @@ class _Windows:
         self._system = system
         self._traits = system.traits
         self._now = BEGIN
+        waited = WAITED_WINDOW_S * _SECOND
+        self._length = self._traits.fixed_window or waited
         self._sent: list[tuple[Mapping[str, Any], str, HttpStep]] = []
 
     async def inside(self) -> None:
@@ -133,7 +137,7 @@ class _Windows:
             if self._traits.moves_clock or window.is_open:
                 self._require(answer, "captured", "a capture before the end of the window")
                 return
-        raise TimeoutError(f"the service was not asked within {WAITED_WINDOW_S} s of an authorization")
+        raise TimeoutError(f"the service was not asked within {window.length_s:g} s of an authorization")
 
     async def after_the_end(self) -> None:
         """A capture at the end, or after it, is refused, and its key stays refused."""
@@ -177,7 +181,7 @@ class _Windows:
     async def race(self, offset_s: float) -> None:
         """A capture that is sent so long after the end of the window, by the answer to the authorization."""
         window = await self._authorized()
-        await asyncio.sleep(window.answered + WAITED_WINDOW_S + offset_s - time.monotonic())
+        await asyncio.sleep(window.answered + window.length_s + offset_s - time.monotonic())
         was_over = window.is_over
         answer = await self._send("capture", window.payment, key="race", amount=_AMOUNT)
         if was_over:
@@ -188,7 +192,7 @@ class _Windows:
     async def locked(self) -> None:
         """A capture that waits for a lock until the window has ended is decided then."""
         window = await self._authorized()
-        await asyncio.sleep(window.asked + WAITED_WINDOW_S - _LOCKED_S - time.monotonic())
+        await asyncio.sleep(window.asked + window.length_s - _LOCKED_S - time.monotonic())
         async with self._system.row_held(window.payment):
             capture = self._send("capture", window.payment, key="locked", amount=_AMOUNT)
             waiting = asyncio.create_task(capture)
@@ -204,22 +208,23 @@ class _Windows:
         payment = str(uuid4())
         await self._set_clock(self._now)
         answer: Mapping[str, Any] = {}
-        for f, arguments in self._traits.opening(payment, _AMOUNT, WAITED_WINDOW_S * _SECOND):
+        for f, arguments in self._traits.opening(payment, _AMOUNT, self._length):
             asked = time.monotonic()
             answer = await self._send(f, **arguments)
             self._require(answer, *_OPENED[f])
         view = answer.get("payment", {})
         if {"authorized_at", "capture_expires_at"} <= view.keys():
             length = view["capture_expires_at"] - view["authorized_at"]
-            if length != WAITED_WINDOW_S * _SECOND:
-                raise MismatchError(f"a window of {WAITED_WINDOW_S} s was asked for; it has {length} µs")
-        return _Window(payment, self._now + WAITED_WINDOW_S * _SECOND, asked, time.monotonic())
+            if length != self._length:
+                raise MismatchError(f"a window has to be {self._length} µs long, and is {length} µs long")
+        ends = self._now + self._length
+        return _Window(payment, ends, asked, time.monotonic(), self._length / _SECOND)
 
     async def _reach_the_end(self, window: _Window, after_s: float = 0.0) -> None:
         if self._traits.moves_clock:
             await self._set_clock(window.ends)
         else:
-            await asyncio.sleep(window.answered + WAITED_WINDOW_S + _MARGIN_S + after_s - time.monotonic())
+            await asyncio.sleep(window.answered + window.length_s + _MARGIN_S + after_s - time.monotonic())
 
     async def _set_clock(self, now: int) -> None:
         self._now = self._traits.instant(now)

@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 from payments_model import Pending, Record
 from payments_verify.payments.observed.in_flight import asked_again, has_failed
 from payments_verify.payments.observed.observations import Invocation, Observation
+from payments_verify.payments.observed.traits import Traits
 from payments_verify.payments.races import serving_again
 from payments_verify.payments.races.actors import RacedPayments, body_of, send
 from payments_verify.payments.races.judge import Judge
@@ -65,7 +66,7 @@ class RaceDomain:
         self.actors = [actor.name for actor in actors]
         self.database = service.database
         self.unready = 0
-        self._before = tuple(before)
+        self._before = tuple(_with_its_window(each, service.traits) for each in before)
         self._racing = tuple(actors)
         self._service = service
         self._start = service.traits.instant(start)
@@ -175,7 +176,8 @@ class RaceDomain:
         count = 1 + max(_payments_of(self._before, self._racing), default=0)
         records, now = records_after(self._before, self._start, count)
         ids = tuple(str(uuid4()) for _ in records)
-        ends = tuple(_end_of_window(record, now) for record in records)
+        window = self._service.traits.window(WINDOW)
+        ends = tuple(_end_of_window(record, now + window) for record in records)
         patience = _PATIENCE if hurt else 1
         return RacedPayments(ids, ends, self._start, patience, sends_are_steps=facts.answers_alone)
 
@@ -242,7 +244,9 @@ class RaceDomain:
     async def _require_serving_again(self) -> None:
         wait = serving_again.WaitForService(self._service.end)
         while True:
-            seen = await _exchange(self._service, "create", str(uuid4()), {"amount": 1})
+            seen = await _exchange(
+                self._service, "create", str(uuid4()), {"amount": self._service.traits.min_amount}
+            )
             if seen.observation.kind != "unknown":
                 return
             await wait.before_next(seen.observation.value)
@@ -273,9 +277,17 @@ def _payments_of(before: Iterable[Before], actors: Iterable[Actor]) -> Iterator[
                 yield from (command.payment for command in each.commands)
 
 
-def _end_of_window(record: Record, now: int) -> int:
+def _with_its_window(each: Before, traits: Traits) -> Before:
+    """What comes before a race; an authorization has the window that the service gives it."""
+    if not isinstance(each, Command) or each.f != "authorize":
+        return each
+    return replace(each, arguments=traits.asked(each.f, each.arguments))
+
+
+def _end_of_window(record: Record, of_one_to_come: int) -> int:
     payment = record.payment
-    return now + WINDOW if payment is None or isinstance(payment, Pending) else payment.capture_expires_at
+    has_none = payment is None or isinstance(payment, Pending)
+    return of_one_to_come if has_none else payment.capture_expires_at
 
 
 def _name_of_id(given: str, number: int) -> tuple[Hashable, Hashable] | None:

@@ -65,7 +65,7 @@ def _keys(number: int, rng: random.Random, traits: Traits) -> Sequence[str]:
 def _amounts(number: int, rng: random.Random, traits: Traits) -> Sequence[int]:
     """An amount, and others that are not captured."""
     alike = [found for each in ALIKE_AMOUNTS.values() if len(found := amounts_of(traits, each)) > 1]
-    ends = [amounts_of(traits, each) for each in AMOUNTS.values()]
+    ends = [found for each in AMOUNTS.values() if (found := amounts_of(traits, each))]
     chosen = [*alike, *ends][number % (len(alike) + len(ends))]
     if chosen in alike:
         return chosen
