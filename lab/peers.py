@@ -28,7 +28,7 @@ import shlex
 import shutil
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -112,6 +112,12 @@ def every_peer_in(folder: Path) -> list[Peer]:
         ValueError: a file is none of a peer, or of a binding; says which, and what is wrong.
     """
     return [peer for file in sorted(folder.glob(f"*/{PEER_FILE}")) for peer in _peers_of(file.resolve())]
+
+
+def names_meant(text: str, names: Collection[str]) -> list[str]:
+    """The names that are this text, or have it as their folder; where none has, those with it in them."""
+    whole = [name for name in names if text in (name, name.partition(":")[0])]
+    return whole or [name for name in names if text in name]
 
 
 def _peers_of(file: Path) -> Iterator[Peer]:

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lab.alarms import SERVICE, AlarmRun, read_runs, run_once, run_peer, server_version
-from lab.peers import PEER_FILE, Peer, peers_in
+from lab.peers import PEER_FILE, Peer, names_meant, peers_in
 from payments_verify.cli.ends import could_not_run, keep_finished
 from payments_verify.cli.exits import leave, no_verdict
 from payments_verify.cli.running import Report, print_error, print_json, print_text, progress_bar, quoted, say
@@ -56,7 +56,12 @@ def false_alarms(
         ),
     ] = None,
     only: Annotated[
-        str, typer.Option(metavar="TEXT", help="Only what has this in its name.", show_default=False)
+        str,
+        typer.Option(
+            metavar="TEXT",
+            help="Only what has this name, or folder; without one, what has it in its name.",
+            show_default=False,
+        ),
     ] = "",
     output: Annotated[Path, typer.Option(help="Folder for runs.jsonl, histories and schedules.")] = OUTPUT,
     as_json: Annotated[bool, typer.Option("--json", help="Print the runs and nothing else.")] = False,
@@ -136,7 +141,7 @@ def _subjects(peers: Sequence[Peer], only: str) -> dict[str, Callable[..., Alarm
     """What runs each subject once, by its name."""
     runs: dict[str, Callable[..., AlarmRun]] = {SERVICE: partial(run_once, effort=QUICK)}
     runs |= {peer.name: partial(run_peer, peer) for peer in peers if peer.lacks is None}
-    found = {name: run for name, run in runs.items() if only in name}
+    found = {name: runs[name] for name in names_meant(only, runs)}
     if not found:
         print_error(f"nothing has {only!r} in its name; there are {', '.join(runs)}")
         raise no_verdict()

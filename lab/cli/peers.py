@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from lab.peers import PEER_FILE, Peer, every_peer_in
+from lab.peers import PEER_FILE, Peer, every_peer_in, names_meant
 from lab.stacks import ExaminedPeer, examine_peer, filled, read_examined
 from payments_verify.cli.conformance import progressing
 from payments_verify.cli.ends import could_not_run, keep_finished
@@ -26,7 +26,12 @@ PAGE = Path("specs/stacks.md")
 def peers(
     folder: Annotated[Path, typer.Argument(help="Folder of folders with a peer.toml.")] = FOLDER,
     only: Annotated[
-        str, typer.Option(metavar="TEXT", help="Only what has this in its name.", show_default=False)
+        str,
+        typer.Option(
+            metavar="TEXT",
+            help="Only what has this name, or folder; without one, what has it in its name.",
+            show_default=False,
+        ),
     ] = "",
     again: Annotated[
         bool, typer.Option("--again", help="Also what was examined by this code and is as it should be.")
@@ -47,7 +52,8 @@ def peers(
     output.mkdir(parents=True, exist_ok=True)
     file = output / "results.jsonl"
     try:
-        wanted = [each for each in every_peer_in(folder) if only in each.name]
+        every = {each.name: each for each in every_peer_in(folder)}
+        wanted = [every[name] for name in names_meant(only, every)]
         done = read_examined(file)
     except ValueError as error:
         print_error(error)

@@ -84,6 +84,32 @@ def test_what_cannot_be_run_is_refused(only: str, told: str) -> None:
         select(WHOLE, [only])
 
 
+CLOCK = "the clock is not moved: after two windows, a capture is answered captured"
+NO_CLOCK = [
+    f"scenario {each} (levels 4 and 5): the binding lacks clock"
+    for each in ("two-sweepers", "capture-and-ticks")
+]
+NO_SWEEP = "scenario two-sweepers (levels 4 and 5): the binding lacks sweep.sql"
+FUNCTION = "function capture (levels 4 and 5): a call is one step, nothing comes between its statements"
+NOT_FOLLOWED = "levels 4 and 5: the service sends statements that no request asks for: SELECT 1"
+
+
+@pytest.mark.parametrize(
+    ("unchecked", "told"),
+    [
+        ([CLOCK, FUNCTION, *NO_CLOCK], CLOCK),
+        (NO_CLOCK, NO_CLOCK[0]),
+        ([CLOCK, NO_CLOCK[1], NO_SWEEP], NO_SWEEP),
+        ([CLOCK, *NO_CLOCK, NOT_FOLLOWED], NOT_FOLLOWED),
+        ([FUNCTION], "it is no part of this"),
+    ],
+)
+def test_of_why_a_scenario_cannot_be_run_one_reason_is_told(unchecked: list[str], told: str) -> None:
+    with pytest.raises(SelectionError) as refused:
+        select(replace(WHOLE, unchecked=unchecked), scenarios=["two-sweepers"])
+    assert str(refused.value) == f"two-sweepers cannot be run: {told}"
+
+
 def test_a_part_of_a_level_is_no_level() -> None:
     whole = [LevelResult(number, "holds", (HOLDS,)) for number in range(1, 6)]
     part = replace(whole[3], part="only same-key-twice")

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from lab import stacks
 from lab.cli import app
-from lab.peers import PEER_FILE, Peer, every_peer_in
+from lab.peers import PEER_FILE, Peer, every_peer_in, names_meant
 from lab.stacks import ExaminedPeer, examine_peer, filled, rows_of
 from payments_verify.payments.conformance.examination import Examination
 from payments_verify.payments.conformance.levels import LevelResult
@@ -187,6 +187,23 @@ def test_a_call_goes_on_where_the_last_one_ended(monkeypatch: pytest.MonkeyPatch
     assert [*rows_of(page.read_text())] == sorted(names)
     assert run_lab(*options, "--again")[0] == 0
     assert tried[-len(names) :] == names
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("go", ["go: pgx", "go: lib/pq"]),
+        ("go: pgx", ["go: pgx"]),
+        ("jang", ["django: row lock"]),
+        (": ", ["go: pgx", "go: lib/pq", "django: row lock"]),
+        ("", ["go: pgx", "go: lib/pq", "django: row lock", "ours"]),
+        ("ours", ["ours"]),
+        ("nobody", []),
+    ],
+)
+def test_a_whole_name_comes_before_a_part_of_one(text: str, meant: list[str]) -> None:
+    names = ["go: pgx", "go: lib/pq", "django: row lock", "ours"]
+    assert names_meant(text, names) == meant
 
 
 def test_one_that_does_not_start_keeps_no_other_from_being_examined(

@@ -83,8 +83,16 @@ def _require_runnable(examination: Examination, names: Collection[str]) -> None:
     there = {each.name for each in examination.scenarios}
     for name in names:
         if name in SCENARIOS and name not in there:
-            why = [each for each in examination.unchecked if name in each or "levels 4 and 5" in each]
-            raise SelectionError(f"{name} cannot be run: {'; '.join(why) or 'it is no part of this'}")
+            raise SelectionError(f"{name} cannot be run: {_why_not_run(name, examination.unchecked)}")
+
+
+def _why_not_run(name: str, unchecked: Sequence[str]) -> str:
+    """The reason that comes first: the service's statements, then its clock, then what the scenario needs."""
+    own = [each for each in unchecked if each.startswith(f"scenario {name} (")]
+    if any(each.endswith(" lacks clock") for each in own):
+        own = [*(each for each in unchecked if each.startswith("the clock is not moved: ")), *own]
+    whole = [each for each in unchecked if each.startswith("levels 4 and 5: ")]
+    return next(iter([*whole, *own]), "it is no part of this")
 
 
 def _narrowed(
