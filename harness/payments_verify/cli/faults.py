@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from enum import Enum
 from typing import Annotated
 
 import typer
@@ -35,19 +34,14 @@ from pgweave.gate import Fault
 from pgweave.verdict import worst
 from pgweave.visible import counted
 
+_NAMES = [*(each.value for each in Fault), DISCONNECT]
+"""What can go wrong: each fault at a statement, and clients that hang up."""
 
-class FaultName(Enum):
-    """What can go wrong: each fault at a statement, and clients that hang up."""
 
-    CUT_BEFORE = Fault.CUT_BEFORE.value
-    HALF_SENT = Fault.HALF_SENT.value
-    CUT_AFTER = Fault.CUT_AFTER.value
-    TERMINATED = Fault.TERMINATED.value
-    CANCELLED = Fault.CANCELLED.value
-    SERIALIZATION_FAILURE = Fault.SERIALIZATION_FAILURE.value
-    DEADLOCK = Fault.DEADLOCK.value
-    TOO_MANY_CONNECTIONS = Fault.TOO_MANY_CONNECTIONS.value
-    DISCONNECT = DISCONNECT
+def _known(name: str) -> str:
+    if name not in _NAMES:
+        raise typer.BadParameter(f"{name!r} is none of {', '.join(_NAMES)}")
+    return name
 
 
 _NUMBERS = ("places", "schedules", "seconds", "unanswered", "acknowledged", "lost", "doubled")
@@ -60,7 +54,15 @@ def faults(
             metavar="NAME", help="Only this scenario; may be repeated.", autocompletion=scenario_names
         ),
     ] = None,
-    fault: Annotated[list[FaultName] | None, typer.Option(help="Only this fault; may be repeated.")] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"Only this fault: {', '.join(_NAMES)}. May be repeated.",
+            parser=_known,
+            autocompletion=lambda: _NAMES,
+        ),
+    ] = None,
     command: Command = None,
     stop_at_first: StopAtFirst = False,
     postgres_bin: PostgresBin = None,
@@ -76,11 +78,11 @@ def faults(
 
     Exit codes: 0 every run is explained; 1 a violation was found; 2 no verdict: it could not run to its end.
     """
-    kinds = {Fault(each.value) for each in fault or FaultName if each is not FaultName.DISCONNECT}
+    kinds = {each for each in Fault if each.value in (fault or _NAMES)}
     named = [FaultPlan(each) for each in scenarios_named(scenario)] if scenario else []
     plans = named or [plan_of(each) for each in FAULT_SCENARIOS]
     plans = [replace(plan, faults=tuple(each for each in plan.faults if each in kinds)) for plan in plans]
-    hangs_up = FaultName.DISCONNECT in fault if fault else not scenario
+    hangs_up = DISCONNECT in fault if fault else not scenario
     found: list[FaultReport | DisconnectReport] = []
     with (
         keep_finished(lambda: worst(each.verdict for each in found)) as whole,
