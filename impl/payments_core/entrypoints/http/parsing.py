@@ -5,6 +5,7 @@ import binascii
 import json
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal, TypeVar
 from uuid import UUID
@@ -55,6 +56,7 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _TYPE = re.compile(  # who names another charset has a body that others read otherwise
     rb'[ \t]*application/json[ \t]*(;(?![ \t]*charset=(?!"?utf-8"?[ \t]*(;|$)))[^;]*)*', re.IGNORECASE
 )
+_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _QUOTED_KEY = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
 
 
@@ -152,13 +154,23 @@ async def body(request: Request, shape: type[Body]) -> Body:
     try:
         parsed = msgspec.json.decode(raw, type=shape, strict=True)
     except msgspec.ValidationError as error:
+        _require_syntax(raw)  # a value is looked at before it is seen whether the text goes on as JSON does
         raise ProblemRaised(problems.INVALID_REQUEST, str(error)) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except _NOT_JSON as error:
         raise ProblemRaised(problems.MALFORMED_JSON, f"the body is not JSON: {error}") from error
     # Of a field that is given twice, msgspec takes the last and other parsers the first: nobody means both.
     if raw.count(b":") > 1:  # there is one for each field
         json.loads(raw, object_pairs_hook=_require_distinct_fields)
     return parsed
+
+
+def _require_syntax(raw: bytes) -> None:
+    try:
+        raw.decode()
+        with suppress(RecursionError):  # too deep to look into: whatever it is, it has not the shape
+            msgspec.json.decode(raw, type=msgspec.Raw)
+    except _NOT_JSON as error:
+        raise ProblemRaised(problems.MALFORMED_JSON, f"the body is not JSON: {error}") from error
 
 
 def _require_distinct_fields(fields: list[tuple[str, object]]) -> None:
