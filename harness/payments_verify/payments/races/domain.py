@@ -286,8 +286,9 @@ def _with_its_window(each: Before, traits: Traits) -> Before:
 
 def _end_of_window(record: Record, of_one_to_come: int) -> int:
     payment = record.payment
-    has_none = payment is None or isinstance(payment, Pending)
-    return of_one_to_come if has_none else payment.capture_expires_at
+    if payment is None or isinstance(payment, Pending):
+        return of_one_to_come
+    return payment.capture_expires_at
 
 
 def _name_of_id(given: str, number: int) -> tuple[Hashable, Hashable] | None:
