@@ -294,8 +294,7 @@ class Binding(_Section, frozen=True, kw_only=True):
         """What is no amount, as far as the service says so."""
         if "malformed" not in self.outcomes_of("capture"):
             return ()
-        declared = self.limits.malformed_amounts
-        if declared is not None:
+        if (declared := self.limits.malformed_amounts) is not None:
             return (*declared, None) if self.limits.null_is_malformed else tuple(declared)
         if self.values.amount == "cents":
             return MALFORMED_AMOUNTS
