@@ -265,8 +265,7 @@ class Binding(_Section, frozen=True, kw_only=True):
 
     def outcomes_of(self, f: str) -> frozenset[str]:
         """The outcomes that some answer to a command stands for."""
-        answers = [*self.commands[f].answers, *self.answers]
-        return frozenset(outcome for answer in answers for outcome in answer.outcomes)
+        return frozenset(o for each in (*self.commands[f].answers, *self.answers) for o in each.outcomes)
 
     @property
     def key_form(self) -> str | None:
