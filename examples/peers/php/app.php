@@ -18,7 +18,6 @@ function database(): PDO
         $database = new PDO($source, urldecode($url['user']), urldecode($url['pass'] ?? ''), [
             PDO::ATTR_PERSISTENT => true,
             PDO::ATTR_DEFAULT_FETCH_MODE => PDO::FETCH_ASSOC,
-            PDO::ATTR_EMULATE_PREPARES => getenv('PREPARES') === 'emulated',
         ]);
     }
     return $database;
