@@ -44,7 +44,7 @@ def test_a_tick_that_no_command_meets_shows_nothing_new(dsn: str) -> None:
         assert run(main()) == ["capture-and-void"]
 
 
-@pytest.mark.parametrize("fault", [Fault.SERIALIZATION_FAILURE, Fault.CUT_AFTER])
+@pytest.mark.parametrize("fault", [Fault.SERIALIZATION_FAILURE, Fault.CUT_BEFORE, Fault.CUT_AFTER])
 def test_what_a_hurt_statement_touches_is_enough(
     dsn: str, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,7 +39,7 @@ COMMANDS: dict[tuple[str, ...], tuple[str, str]] = {
     ("stress",): ("payments_verify.cli.differential", "stress_check"),
     ("explore",): ("payments_verify.cli.explore", "explore_scenario"),
     ("replay", "FILE"): ("payments_verify.cli.replay", "explored"),
-    ("faults",): ("payments_verify.cli.faults", "explore_fault"),
+    ("faults",): ("payments_verify.cli.faults", "explore_plan"),
     ("soak", "--folder", "soak"): ("payments_verify.cli.soak", "run_soak"),
     ("history", "FILE"): ("payments_verify.cli.history", "load"),
     ("conformance", "--url", "http://127.0.0.1:1"): ("payments_verify.cli.conformance", "examine"),

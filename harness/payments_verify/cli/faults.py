@@ -26,7 +26,7 @@ from payments_verify.cli.running import (
     verdict_text,
 )
 from payments_verify.payments.faults.disconnects import DISCONNECT, DisconnectReport, explore_disconnects
-from payments_verify.payments.faults.exploration import FaultReport, explore_fault
+from payments_verify.payments.faults.exploration import FaultReport, explore_plan
 from payments_verify.payments.faults.plans import FAULT_SCENARIOS, FaultPlan, plan_of, without_repetitions
 from payments_verify.payments.faults.pool_probe import PoolProbe
 from payments_verify.systems import EXPLORING, gated, prepared_database
@@ -44,7 +44,7 @@ def _known(name: str) -> str:
     return name
 
 
-_NUMBERS = ("places", "schedules", "seconds", "unanswered", "acknowledged", "lost", "doubled")
+_NUMBERS = ("places", "alike", "schedules", "seconds", "unanswered", "acknowledged", "lost", "doubled")
 
 
 def faults(
@@ -64,6 +64,12 @@ def faults(
         ),
     ] = None,
     command: Command = None,
+    alike: Annotated[
+        bool,
+        typer.Option(
+            help="Of the faults after which a race goes on alike from a statement, explore one; or each."
+        ),
+    ] = True,
     stop_at_first: StopAtFirst = False,
     postgres_bin: PostgresBin = None,
     as_json: Json = False,
@@ -90,7 +96,11 @@ def faults(
         progress_bar("faults") as progress,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        runner.run(_explore(dsn, command, plans, found, progress, stop_at_first, bool(named), hangs_up))
+        runner.run(
+            _explore(
+                dsn, command, plans, found, progress, stop_at_first, bool(named), hangs_up, compares=alike
+            )
+        )
     if as_json:
         print_json([each.as_json() for each in found])
     else:
@@ -107,6 +117,7 @@ async def _explore(
     stop_at_first: bool,
     are_named: bool,
     hangs_up: bool,
+    compares: bool,
 ) -> None:
     async with gated(dsn, command) as service:
         pool = PoolProbe(service)
@@ -114,17 +125,15 @@ async def _explore(
         kept = kept if are_named else await without_repetitions(kept, service)
         total = sum(len(plan.faults) for plan in kept)
         for plan in kept:
-            for kind in plan.faults:
-                found.append(
-                    await explore_fault(
-                        plan.scenario,
-                        kind,
-                        service,
-                        on_run=lambda text: progress(len(found), total, text),
-                        pool=pool,
-                    )
-                )
-                if stop_at_first and found[-1].violation is not None:
+            async for report in explore_plan(
+                plan,
+                service,
+                compares=compares,
+                on_run=lambda text: progress(len(found), total, text),
+                pool=pool,
+            ):
+                found.append(report)
+                if stop_at_first and report.violation is not None:
                     return
         if hangs_up:
             await explore_disconnects(service, found.append, lambda text: progress(total, total, text))

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Generic
 
+from pgweave.drive.arrivals import UNCHANGED, Arrivals
 from pgweave.drive.domain import Judge, Violation
-from pgweave.drive.exploration import Effort, Explored, explore_race
+from pgweave.drive.exploration import Explored, explore_race
 from pgweave.drive.race import Place, Race
 from pgweave.gate import Fault
-
-_EFFORT = Effort(rerun_every=0, minimizing_runs=0)
 
 
 @dataclass(frozen=True)
@@ -23,11 +22,15 @@ class ExploredPlace(Generic[Violation]):
         place: the actor, and its statement.
         explored: what was found.
         injected: in how many runs the fault was injected.
+        alike: the fault whose exploration at this place stands for this one's; ``None`` if this was explored.
+        tried: runs in which it was compared with others, and that are not among those that explored it.
     """
 
     place: Place
     explored: Explored[Violation]
     injected: int
+    alike: Fault | None = None
+    tried: int = 0
 
 
 async def explore_faults(
@@ -36,6 +39,7 @@ async def explore_faults(
     actors: Iterable[int],
     *,
     make_judge: Callable[[], Judge[Violation]] | None = None,
+    arrivals: Arrivals[Violation] | None = None,
     on_place: Callable[[Place], object] = lambda _place: None,
 ) -> AsyncIterator[ExploredPlace[Violation]]:
     """Explore with the fault at each statement, one at a time, up to the first place that does not hold.
@@ -47,17 +51,29 @@ async def explore_faults(
         fault: what goes wrong.
         actors: whose statements are hurt.
         make_judge: makes the judge of one place's runs; the domain's if not given.
+        arrivals: what is known of the ways to each place, from other faults in the same race.
         on_place: is told of each place as it is begun.
     """
     await race.prepare()
+    arrivals = arrivals or Arrivals(compares=False)
+    make_judge = make_judge or (lambda: race.domain.judge(hurt=True))
+    ways = await arrivals.ways(race)
     for actor in actors:
         for statement in count():
             place = actor, statement
+            if ways is not None and place not in ways:
+                break
             on_place(place)
             hurt = race.with_faults({place: fault})
-            explored = await explore_race(hurt, effort=_EFFORT, make_judge=make_judge)
+            tried = await arrivals.tried(hurt, place, make_judge)
+            if tried is not None and not hurt.injected:
+                continue
+            if tried is not None and tried.alike is not None:
+                yield ExploredPlace(place, tried.explored, hurt.injected, tried.alike)
+                continue
+            explored = await explore_race(hurt, effort=UNCHANGED, make_judge=make_judge)
             if hurt.injected or not explored.holds:
-                yield ExploredPlace(place, explored, hurt.injected)
+                yield ExploredPlace(place, explored, hurt.injected, tried=len(tried.runs) if tried else 0)
             elif not hurt.passed_over:
                 break
             if not explored.holds:

@@ -26,6 +26,7 @@ class HeldStatement:
         rows: stands for the rows that it answered: other rows have another number.
         error: the fields of the server's error, if that was the answer.
         answered: whether its answer has arrived.
+        fault: what went wrong with it on purpose, if anything did.
     """
 
     session: Session
@@ -36,7 +37,9 @@ class HeldStatement:
     rows: int = 0
     error: Mapping[str, str] | None = None
     answered: bool = False
+    fault: Fault | None = None
 
     def release(self, fault: Fault | None = None, before: str = "") -> None:
         """Let it go to the server, or to the fault that befalls it, see `Session.release`."""
+        self.fault = fault
         self.session.release(self, fault, before)

@@ -70,7 +70,9 @@ class StepFootprints:
     def executed(self, statement: HeldStatement) -> Footprint:
         """What a statement that was answered has touched."""
         transaction = self._transaction(statement.session)
-        touched = transaction.executed(statement.sql, statement.values, failed=statement.error is not None)
+        refused = statement.fault is not None and statement.fault.is_refusal
+        failed = statement.error is not None
+        touched = transaction.executed(statement.sql, statement.values, failed=failed, refused=refused)
         self.start_was_read = self.start_was_read or transaction.start_read_clock
         return self._fresh.renamed(touched)
 
@@ -117,7 +119,8 @@ class StepFootprints:
         # Whose connection is refused next, nobody knows.
         if fault is Fault.TOO_MANY_CONNECTIONS:
             return EVERYTHING
-        return self._transaction(statement.session).broken(statement.sql, statement.values)
+        executed = fault is Fault.CUT_AFTER
+        return self._transaction(statement.session).broken(statement.sql, statement.values, executed=executed)
 
     def _of(self, parked: HeldStatement | Point) -> Footprint:
         if isinstance(parked, Point):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from pgweave.gate.wire import Bound
-from pgweave.interleavings.footprint import Access, Lock, Mode, Rows
+from pgweave.interleavings.footprint import Access, Footprint, Lock, Mode, Rows
 from pgweave.sql.advisory import advisory_lock
 from pgweave.sql.catalog import Catalog
 from pgweave.sql.control import Control, StatementKind, classify
@@ -167,3 +167,18 @@ def _functions(effects: Effects) -> set[Access]:
     if effects.system:
         found.add(_READ_SYSTEM)
     return found
+
+
+def alone(statement: StatementFootprint) -> Footprint:
+    """A statement that is a transaction of its own."""
+    accesses = statement.accesses | statement.locks | statement.at_end
+    accesses |= {Access(Mode.PUBLISH, rows) for rows in statement.writes}
+    accesses |= set(releases(statement.locks))
+    if statement.uses_transaction_start:
+        accesses |= {READ_CLOCK}
+    return Footprint(accesses)
+
+
+def releases(locks: Iterable[Access]) -> Iterable[Access]:
+    """The accesses that give locks back."""
+    return (Access(Mode.RELEASE, access.rows, access.lock) for access in locks)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from pgweave.gate.wire import Bound
 from pgweave.interleavings.footprint import EVERYTHING, NOTHING, Access, Footprint, Mode, Rows
 from pgweave.sql.catalog import Catalog
 from pgweave.sql.control import Control, Scope, StatementKind
-from pgweave.sql.footprints import CLOCK, READ_CLOCK, StatementFootprint, statement_footprint
+from pgweave.sql.footprints import (
+    CLOCK,
+    StatementFootprint,
+    alone,
+    releases,
+    statement_footprint,
+)
 from pgweave.sql.snapshots import READ, TAKE_SNAPSHOT, WRITE_OR_END, has_snapshot
 from pgweave.sql.values import SentNames
 
@@ -68,15 +74,23 @@ class TransactionFootprint:
         """What a statement would touch now, if it does not fail."""
         return self._footprint(self._statement(sql, values))
 
-    def executed(self, sql: str, values: Sequence[Bound] = (), *, failed: bool = False) -> Footprint:
+    def executed(
+        self, sql: str, values: Sequence[Bound] = (), *, failed: bool = False, refused: bool = False
+    ) -> Footprint:
         """Note that a statement has run, and return what it touched.
 
         That is what `pending` says, but for failures: PostgreSQL gives the locks of a transaction back when a
         statement of it fails, not when it is rolled back.
+
+        Args:
+            sql: the statement.
+            values: its values.
+            failed: whether it failed.
+            refused: whether it failed because another was executed in its place, so that it touched nothing.
         """
         statement = self._statement(sql, values)
         if failed:
-            return self._fail(statement)
+            return self._fail(statement, refused=refused)
         footprint = self._footprint(statement)
         self._holds_advisory_locks |= statement.everything and "advisory" in sql.lower()
         for control in statement.controls:
@@ -100,10 +114,18 @@ class TransactionFootprint:
                 return held or bool(problem or statement.explain or statement.locks or statement.at_end)
         return False
 
-    def broken(self, sql: str, values: Sequence[Bound] = ()) -> Footprint:
-        """What a statement would touch that is refused, or whose connection is lost: and every lock goes."""
+    def broken(self, sql: str, values: Sequence[Bound] = (), *, executed: bool) -> Footprint:
+        """What a statement touches that is lost with its transaction: every lock goes.
+
+        Args:
+            sql: the statement.
+            values: its values.
+            executed: whether the server executes it. If not, it touches nothing itself.
+        """
+        if not executed:
+            return EVERYTHING if self._holds_advisory_locks else self._released()
         statement = self._statement(sql, values)
-        freed = Footprint(frozenset(_releases(statement.locks)))
+        freed = Footprint(frozenset(releases(statement.locks)))
         return self._footprint(statement) | self._released() | freed
 
     def is_commit(self, sql: str) -> bool:
@@ -166,8 +188,8 @@ class TransactionFootprint:
         if statement.explain or self._session_problem or self._problem:
             return EVERYTHING
         if not self.in_transaction:
-            alone = _alone(statement)
-            return alone | TAKE_SNAPSHOT | WRITE_OR_END if self._sessions_have_snapshots else alone
+            touched = alone(statement)
+            return touched | TAKE_SNAPSHOT | WRITE_OR_END if self._sessions_have_snapshots else touched
         touched = Footprint(statement.accesses | statement.locks)
         return touched | self._among_snapshots(statement) if self._has_snapshot else touched
 
@@ -202,7 +224,7 @@ class TransactionFootprint:
         """Every lock given back: also right where only some are."""
         if self._any_problem:
             return EVERYTHING
-        released = Footprint(frozenset(_releases(self._locks)))
+        released = Footprint(frozenset(releases(self._locks)))
         return released | WRITE_OR_END if self._has_snapshot else released
 
     @property
@@ -239,14 +261,15 @@ class TransactionFootprint:
             self._problem = self._problem or problem
             self._has_snapshot = self._has_snapshot or sees_snapshot
 
-    def _fail(self, statement: StatementFootprint) -> Footprint:
-        footprint = self._footprint(statement)
+    def _fail(self, statement: StatementFootprint, *, refused: bool) -> Footprint:
+        footprint = self._released() if refused else self._footprint(statement)
         if len(statement.controls) > 1:
             self._session_problem = self._session_problem or "a text of several statements failed on the way"
         elif _kind(statement) in (StatementKind.COMMIT, StatementKind.ROLLBACK):
             self._start(in_transaction=False)
         elif self.in_transaction and not self.failed:
-            self.add(statement)
+            if not refused:
+                self.add(statement)
             self.failed = True
             footprint |= self._released()
             if not self._has_savepoints:
@@ -274,17 +297,3 @@ def _level_problem(level: str) -> str:
         if level in _UNDERSTOOD_LEVELS or has_snapshot(level)
         else f"a transaction at {level.upper()} is not understood"
     )
-
-
-def _alone(statement: StatementFootprint) -> Footprint:
-    """A statement that is a transaction of its own."""
-    accesses = statement.accesses | statement.locks | statement.at_end
-    accesses |= {Access(Mode.PUBLISH, rows) for rows in statement.writes}
-    accesses |= set(_releases(statement.locks))
-    if statement.uses_transaction_start:
-        accesses |= {READ_CLOCK}
-    return Footprint(accesses)
-
-
-def _releases(locks: Iterable[Access]) -> Iterable[Access]:
-    return (Access(Mode.RELEASE, access.rows, access.lock) for access in locks)

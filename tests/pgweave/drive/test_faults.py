@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pgweave.drive import faults
+from pgweave.drive import arrivals, faults
 from pgweave.drive.exploration import Explored
 from pgweave.drive.race import Place, Race
 from pgweave.gate import Fault
@@ -29,12 +29,17 @@ def places(monkeypatch: pytest.MonkeyPatch, is_wrong: Callable[[Place], bool]) -
         report = Report("fake", Coverage.CLASSES, True, 1, 0, 1, 0.0)
         return Explored(report=report, judge=race.domain, violation="wrong" if is_wrong(place) else None)  # type: ignore[arg-type]
 
+    async def refuse(race: Race[str], **_options: object) -> Explored[str]:
+        report = Report("fake", Coverage.CLASSES, True, 1, 0, 1, 0.0)
+        return Explored(report=report, judge=race.domain, violation="wrong without a fault")  # type: ignore[arg-type]
+
     async def main() -> list[tuple[Place, bool]]:
         race = Race(Counting())
         found = faults.explore_faults(race, Fault.CUT_AFTER, [0, 1])
         return [(each.place, each.explored.holds) async for each in found]
 
     monkeypatch.setattr(faults, "explore_race", explore)
+    monkeypatch.setattr(arrivals, "explore_race", refuse)
     return run(main())
 
 

@@ -11,7 +11,7 @@ import uvloop
 
 from payments_verify.payments.exploration.pictures import draw, write_hurt
 from payments_verify.payments.faults.disconnects import DisconnectReport, explore_disconnects
-from payments_verify.payments.faults.exploration import FaultReport, explore_fault
+from payments_verify.payments.faults.exploration import FaultReport, explore_plan
 from payments_verify.payments.faults.plans import FaultPlan, without_repetitions
 from payments_verify.payments.faults.pool_probe import PoolProbe
 from payments_verify.payments.races.timeline import timeline_of
@@ -78,21 +78,18 @@ async def _explore(
 ) -> None:
     async with open_service() as service:
         kept = await without_repetitions(plans, service)
-        pairs = [(plan.scenario, fault) for plan in kept for fault in plan.faults]
+        total = sum(len(plan.faults) for plan in kept)
         pool = PoolProbe(service)
-        for number, (scenario, fault) in enumerate(pairs):
 
-            def on_run(text: str, number: int = number) -> None:
-                progress(number, len(pairs), text)
+        def on_run(text: str) -> None:
+            progress(len(found), total, text)
 
-            found.append(await explore_fault(scenario, fault, service, on_run=on_run, pool=pool))
-            if found[-1].verdict != "holds":
-                return
-
-        def on_place(text: str) -> None:
-            progress(len(pairs), len(pairs), text)
-
-        await explore_disconnects(service, found.append, on_place)
+        for plan in kept:
+            async for report in explore_plan(plan, service, on_run=on_run, pool=pool):
+                found.append(report)
+                if report.verdict != "holds":
+                    return
+        await explore_disconnects(service, found.append, lambda text: progress(total, total, text))
 
 
 def _told(found: Sequence[FaultReport | DisconnectReport], service: str, folder: Path, replay: str) -> str:

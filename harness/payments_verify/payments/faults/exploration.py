@@ -9,14 +9,14 @@ effect, at any point, or never; but each answer that was given stays true.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from payments_verify.payments.exploration.domain import ScenarioDomain
 from payments_verify.payments.exploration.scenario import rounded
-from payments_verify.payments.faults.plans import hurt_in
+from payments_verify.payments.faults.plans import FaultPlan, hurt_in
 from payments_verify.payments.faults.pool_probe import PoolProbe
 from payments_verify.payments.observed.http_steps import HttpRun
 from payments_verify.payments.races.http import race_http
@@ -24,6 +24,7 @@ from payments_verify.payments.races.judge import Judge, Violation
 from payments_verify.payments.races.result import RaceResult
 from payments_verify.payments.scenarios.catalogue import Scenario
 from payments_verify.payments.service.under_test import ServiceUnderTest
+from pgweave.drive.arrivals import Arrivals
 from pgweave.drive.faults import ExploredPlace, explore_faults
 from pgweave.drive.race import Place, Race
 from pgweave.gate import Fault
@@ -43,6 +44,7 @@ class FaultReport:
         scenario: the scenario.
         fault: the kind.
         places: statements at which it was injected: each of every client's.
+        alike: at how many of them another fault's exploration stands for this one's, see `Arrivals`.
         schedules: schedules that were run.
         injected: how often it was injected.
         unanswered: operations that got no definite answer.
@@ -63,6 +65,7 @@ class FaultReport:
     scenario: Scenario
     fault: Fault
     places: int = 0
+    alike: int = 0
     schedules: int = 0
     injected: int = 0
     unanswered: int = 0
@@ -93,6 +96,7 @@ class FaultReport:
             "fault": self.fault.value,
             "verdict": self.verdict,
             "places": self.places,
+            "alike": self.alike,
             "schedules": self.schedules,
             "injected": self.injected,
             "unanswered": self.unanswered,
@@ -115,10 +119,34 @@ class FaultReport:
         return None if self.place is None else self.place[1] + 1
 
 
+async def explore_plan(
+    plan: FaultPlan,
+    service: ServiceUnderTest,
+    *,
+    compares: bool = True,
+    on_run: OnPlace = lambda _text: None,
+    pool: PoolProbe | None = None,
+) -> AsyncIterator[FaultReport]:
+    """Inject each fault of a plan, one kind after the other.
+
+    Args:
+        plan: the scenario, and what goes wrong in it.
+        service: the service behind its gate.
+        compares: whether of faults that are alike at a place one is explored.
+        on_run: is told where the exploration is.
+        pool: counts the service's connections; a new one if not given.
+    """
+    arrivals: Arrivals[Violation] = Arrivals(compares=compares and plan.may_have_alike)
+    pool = pool or PoolProbe(service)
+    for fault in plan.faults:
+        yield await explore_fault(plan.scenario, fault, service, arrivals, on_run=on_run, pool=pool)
+
+
 async def explore_fault(
     scenario: Scenario,
     fault: Fault,
     service: ServiceUnderTest,
+    arrivals: Arrivals[Violation] | None = None,
     *,
     on_run: OnPlace = lambda _text: None,
     pool: PoolProbe | None = None,
@@ -131,12 +159,15 @@ async def explore_fault(
         scenario: what is raced.
         fault: what goes wrong.
         service: the service behind its gate.
+        arrivals: what is known of the ways to each statement, from other faults in this scenario.
         on_run: is told where the exploration is.
         pool: counts the service's connections; a new one if not given.
     """
     started = time.perf_counter()
     pool = pool or PoolProbe(service)
     await pool.measure()
+    arrivals = arrivals or Arrivals(compares=False)
+    known = arrivals.schedules
     report = FaultReport(scenario, fault)
     domain = ScenarioDomain(scenario, service)
 
@@ -145,11 +176,14 @@ async def explore_fault(
 
     hurt = hurt_in(scenario)
     make_judge = partial(_FaultJudge, fault.is_conflict and service.traits.retries_conflicts)
-    async for place in explore_faults(Race(domain), fault, hurt, make_judge=make_judge, on_place=tell):
+    async for place in explore_faults(
+        Race(domain), fault, hurt, make_judge=make_judge, arrivals=arrivals, on_place=tell
+    ):
         _add(report, place, service, await pool.problem() if place.explored.holds else None)
         if report.violation is not None:
             report.seconds_to_violation = time.perf_counter() - started
             break
+    report.schedules += arrivals.schedules - known
     report.unready = domain.unready
     report.seconds = time.perf_counter() - started
     return report
@@ -209,7 +243,8 @@ def _add(
     for result in explored.judge.results:
         _count(report, result)
     report.places += 1
-    report.schedules += explored.report.schedules
+    report.alike += place.alike is not None
+    report.schedules += explored.report.schedules + place.tried
     report.injected += place.injected
 
 

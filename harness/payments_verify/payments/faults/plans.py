@@ -59,6 +59,12 @@ class FaultPlan:
     scenario: Scenario
     faults: tuple[Fault, ...] = tuple(Fault)
 
+    @property
+    def may_have_alike(self) -> bool:
+        """Whether enough goes wrong that it may be worth while to look for faults that are alike."""
+        conflicts = sum(fault.is_conflict for fault in self.faults)
+        return len(self.scenario.actors) > 1 and max(conflicts, len(self.faults) - conflicts) > 1
+
 
 def plan_of(scenario: Scenario) -> FaultPlan:
     """What goes wrong in a scenario: with more than two actors only what a service meets with a new try."""
