@@ -10,6 +10,7 @@ import pytest
 
 from payments_verify.payments.exploration.domain import scenario_race
 from payments_verify.payments.faults.plans import plan_of
+from payments_verify.payments.races.judge import Violation
 from payments_verify.payments.scenarios.catalogue import NAMED, ONE_CAPTURE
 from payments_verify.systems import gated_service
 from pgweave.drive.arrivals import Arrivals
@@ -53,7 +54,9 @@ def ends(scenario: str, *, compares: bool) -> tuple[Ends, int]:
     """What is seen of a scenario, in how many schedules."""
 
     async def main() -> tuple[Ends, int]:
-        found, arrivals, schedules = {}, Arrivals(compares=compares), 0
+        found: dict[tuple[Fault, Place], tuple[Fault, Set[object]]] = {}
+        arrivals: Arrivals[Violation] = Arrivals(compares=compares)
+        schedules = 0
         async with gated_service() as service:
             for fault in COMPARED:
                 race = scenario_race(NAMED[scenario], service)
