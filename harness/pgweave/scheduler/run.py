@@ -125,8 +125,7 @@ class Run:
         if isinstance(process, Process) and process.waiting is statement:
             process.footprint |= touched
             self._polling.note(process, statement, touched)
-            code = None if statement.error is None or statement.fault else statement.error.get("C")
-            if code == _DEADLOCK_DETECTED:
+            if not statement.fault and (statement.error or {}).get("C") == _DEADLOCK_DETECTED:
                 process.footprint |= WAITED  # who came to wait last decides whom a deadlock ends
             process.waiting = None
             process.changed()
