@@ -6,8 +6,12 @@ import re
 
 from rich.cells import cell_len, set_cell_size
 
-_IN_A_URL = re.compile(r"""(\b[a-z][a-z0-9+.-]*://[^\s:/@'"]*:)[^\s'"]*@""", re.IGNORECASE)
-_BY_NAME = re.compile(r"""(\w*password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s'"&]+)""", re.IGNORECASE)
+_TEMPLATE = r"(?:\{password\}|\$\{\w+\})"
+_IN_A_URL = re.compile(rf"""(\b[a-z][a-z0-9+.-]*://[^\s:/@'"]*:)(?!{_TEMPLATE}@)[^\s'"]*@""", re.IGNORECASE)
+_BY_NAME = re.compile(
+    rf"""(\w*password\s*=\s*)(?!(['"]?){_TEMPLATE}\2(?:[\s'"&]|$))('(?:[^'\\]|\\.)*'|[^\s'"&]+)""",
+    re.IGNORECASE,
+)
 
 
 def without_passwords(text: str) -> str:

@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import msgspec
 import pytest
+from typer.testing import CliRunner, Result
 
 from payments_verify.binding import Binding, BindingFileError, Values, default_text, load, parse
 from payments_verify.binding.coverage import traits_of, unchecked
 from payments_verify.binding.encoding import encode
 from payments_verify.binding.values import read_instant
+from payments_verify.cli import app
 from payments_verify.payments.inputs.classes import INSTANTS, left_out
 from payments_verify.payments.observed.observations import Invocation
 from payments_verify.payments.observed.trace import Trace
@@ -32,6 +35,7 @@ from payments_verify.payments.stress.round import StressReport
 from payments_verify.payments.stress.run import stress
 from payments_verify.result import CheckResult
 from payments_verify.systems import in_memory
+from payments_verify.systems.kept_http import learn_credentials
 from payments_verify.systems.started import service_at
 from pgweave.history.linearizability import check
 from pgweave.service.command import CommandError, running_command
@@ -355,6 +359,43 @@ def test_every_request_may_have_what_a_login_gave(bug: str) -> None:
     if bug:
         assert "# 1  setup: POST /login\nTOKEN=$(curl" in str(found.counterexample)
         assert "-H 'Authorization: Bearer '\"${TOKEN}\"" in str(found.counterexample)
+
+
+def test_what_a_login_gave_is_in_nothing_that_is_recorded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SHOP_PASSWORD", "op\"en&'s3same")
+    text = ORDERS.read_text().replace('body = "form"\n', f'body = "form"\n{LOGS_IN}', 1)
+    (tmp_path / "mine.toml").write_text(text.replace("PASSWORD", "${SHOP_PASSWORD}"))
+    given: list[str] = []
+
+    def learn(http: httpx.AsyncClient, secrets: dict[str, str]) -> None:
+        learn_credentials(http, secrets)
+
+        async def note(request: httpx.Request) -> None:
+            given.extend(request.headers.get("authorization", "").split()[1:])
+
+        http.event_hooks["request"].append(note)
+
+    monkeypatch.setattr("payments_verify.systems.started.learn_credentials", learn)
+    command = f"exec {sys.executable} {SUPPORT}/orders_service.py"
+
+    async def url_of() -> Result:
+        environment = {"BUG": "twice", "LOGIN": "op\"en&'s3same"}
+        async with running_command(command, environment) as running:
+            words = ["--url", running.url, "--binding", f"{tmp_path}/mine.toml", "--level", "1", "--quick"]
+            asked = ["conformance", *words, "--record", f"{tmp_path}/kept", "--seed", "1"]
+            return await asyncio.to_thread(CliRunner().invoke, app, asked)
+
+    done = asyncio.run(url_of())
+    assert done.exit_code == 1, done.output
+    assert "TOKEN=$(curl" in done.stdout
+    written = {each: each.read_text() for each in (tmp_path / "kept").rglob("*") if each.is_file()}
+    assert len(written) > 5
+    for secret in {*given, "s3same"}:
+        assert secret not in done.output
+        assert [each.name for each, text in written.items() if secret in text] == []
+    assert given
 
 
 def test_a_login_that_is_refused_with_status_200_is_told() -> None:

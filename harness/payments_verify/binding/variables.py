@@ -51,6 +51,8 @@ def with_known_variables(content: dict[str, Any]) -> dict[str, Any]:
             known[name] = _filled_but(_SHOWN_OF_REQUEST, section)
         elif name == "commands" and isinstance(section, dict):
             known[name] = {f: _filled_but(_SHOWN_OF_REQUEST, each) for f, each in section.items()}
+        elif name == "setup" and isinstance(section, list):
+            known[name] = [_filled_but(_SHOWN_OF_REQUEST, each) for each in section]
         else:
             known[name] = with_variables(section)
     return known

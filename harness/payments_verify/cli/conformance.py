@@ -16,8 +16,9 @@ from rich.console import Console
 from payments_verify import binding as binding_file
 from payments_verify.cli.bound_service import BindingFile, Server, examined, scaffold_of
 from payments_verify.cli.discovering import discover_races
-from payments_verify.cli.ends import keep_finished
+from payments_verify.cli.ends import keep_finished, write_or_tell
 from payments_verify.cli.exits import leave
+from payments_verify.cli.known_secrets import known_secrets, leave_out_of_runs
 from payments_verify.cli.options import PostgresBin
 from payments_verify.cli.record import Record
 from payments_verify.cli.running import make_table, print_json, print_text, progress_bar, quoted, say
@@ -25,6 +26,7 @@ from payments_verify.payments.conformance.examination import CHECKS, FULL, QUICK
 from payments_verify.payments.conformance.levels import LEVELS, Conformance, LevelResult, conclude
 from payments_verify.payments.conformance.selection import Selection, SelectionError, select
 from payments_verify.result import Progress
+from pgweave.redaction import redacted, redacted_value
 from pgweave.verdict import worst
 from pgweave.visible import without_passwords
 
@@ -171,9 +173,9 @@ def conformance(
     found = conclude(url or without_passwords(command or ""), asked, results, unchecked, ended.why)
     if ended.why is not None and (output / "histories").is_dir():
         say(f"the histories so far lie in {output / 'histories'}", err=True)
-    _report(found, drawn, as_json=as_json)
-    is_kept = kept is None or kept.is_finished(found, drawn, partial(show, found, drawn), seen)
-    leave(found.verdict, is_whole=is_kept)
+    left_out = known_secrets(binding, url or command or "", seen)
+    _report(found, drawn, left_out, as_json=as_json)
+    leave(found.verdict, is_whole=_is_kept(found, drawn, kept or output, seen, left_out))
 
 
 def _require_all_used(of_levels: Mapping[str, object], output: Path | None, *, discover: bool) -> None:
@@ -233,11 +235,26 @@ def progressing(title: str) -> Iterator[Callable[[int], Progress]]:
         yield on_level
 
 
-def _report(found: Conformance, seed: int, *, as_json: bool) -> None:
+def _report(found: Conformance, seed: int, left_out: Mapping[str, str], *, as_json: bool) -> None:
     if as_json:
-        print_json({**found.as_json(), "seed": seed})
-    else:
-        show(found, seed, Console(soft_wrap=True))
+        print_json(redacted_value({**found.as_json(), "seed": seed}, left_out))
+        return
+    console = Console(soft_wrap=True)
+    with console.capture() as printed:
+        show(found, seed, console)
+    typer.echo(redacted(printed.get(), left_out), nl=False)
+
+
+def _is_kept(
+    found: Conformance,
+    seed: int,
+    where: Record | Path,
+    seen: Examination | None,
+    left_out: Mapping[str, str],
+) -> bool:
+    if isinstance(where, Record):
+        return where.is_finished(found, seed, partial(show, found, seed), seen, left_out)
+    return write_or_tell(partial(leave_out_of_runs, where, left_out)) is not None
 
 
 def show(found: Conformance, seed: int, console: Console) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,21 +16,14 @@ import msgspec
 import typer
 from rich.console import Console
 
-from payments_verify import binding as binding_file
 from payments_verify.called import command_line
 from payments_verify.cli.ends import write_or_tell
+from payments_verify.cli.known_secrets import binding_text, leave_out
 from payments_verify.cli.running import say
 from payments_verify.payments.conformance.examination import Examination
 from payments_verify.payments.conformance.levels import Conformance
 from payments_verify.report.conformance_page import make_conformance_page
-from pgweave.visible import without_passwords
-
-_ASSIGNED = re.compile(
-    r"""\b\w*(?:secret|token|passw|api_?key|credential)\w*=('[^']*'|"[^"]*"|[^\s'"]+)""", re.IGNORECASE
-)
-_IN_A_URL = re.compile(r"""://[^\s:/@'"]*:([^\s'"@]+)@""")
-_SHORTEST = 4
-"""A value that is shorter is hidden nowhere: it would be found in everything."""
+from pgweave.redaction import redacted_value
 
 _README = """\
 # What was examined, and what was found
@@ -49,8 +41,9 @@ _README = """\
 `{judge} FILE.history.jsonl` judges what its clients saw |
 | `output/` | what the service printed, a file each time that it was started |
 
-Secrets are left out: values of variables that the binding names, of header fields that carry credentials, and
-passwords. Where the binding has `${{NAME}}` in place of one, set that variable before you run anything again.
+Secrets are left out: values of variables that the binding names, of header fields that carry credentials,
+passwords, and what a login gave: tokens and cookies. Where the binding has `${{NAME}}` in place of one, set
+that variable before you run anything again.
 """
 
 
@@ -96,6 +89,7 @@ class Record:
         seed: int,
         show: Callable[[Console], object],
         seen: Examination | None,
+        secrets: Mapping[str, str],
     ) -> bool:
         """Write what was found, and leave the secrets out of everything in the folder; whether that was done.
 
@@ -104,16 +98,13 @@ class Record:
             seed: what was drawn with.
             show: prints it.
             seen: the examination; ``None`` if it did not come to one.
+            secrets: what is left out.
         """
-        told = {**found.as_json(), "seed": seed}
+        told = redacted_value({**found.as_json(), "seed": seed}, secrets)
         postgres = "" if seen is None else seen.postgres
         done = write_or_tell(partial(self._write, told, show, postgres)) is not None
-        secrets = {} if seen is None else seen.secrets
-        hidden = {value: f"${{{name}}}" for value, name in secrets.items()}
-        given = f"{self.command or ''} {self.url or ''}"
-        hidden |= {each.strip("'\""): "…" for each in _ASSIGNED.findall(given) + _IN_A_URL.findall(given)}
-        hidden = {value: shown for value, shown in hidden.items() if len(value) >= _SHORTEST}
-        done = write_or_tell(partial(_hide, self.folder, hidden)) is not None and done
+        done = write_or_tell(partial(leave_out, self.folder, secrets, self.output)) is not None and done
+        done = write_or_tell(partial(self._draw, told)) is not None and done
         if done:
             say(f"recorded: {self.folder}", err=True)
         return done
@@ -123,7 +114,7 @@ class Record:
             show(Console(file=file, width=110, soft_wrap=True))
         _write_json(self.folder / "conformance.json", found)
         _write_json(self.folder / "run.json", _run(found, postgres))
-        (self.folder / "binding.toml").write_text(self._binding_text(), encoding="utf-8")
+        (self.folder / "binding.toml").write_text(binding_text(self.binding), encoding="utf-8")
         service = ["--command", self.command] if self.url is None else ["--url", self.url]
         replay = command_line("replay", *service, "--binding", self.folder / "binding.toml")
         judge = command_line("history")
@@ -131,13 +122,12 @@ class Record:
             judge=judge, history=command_line("history", self.folder / "histories"), replay=replay
         )
         (self.folder / "README.md").write_text(readme, encoding="utf-8")
-        (self.folder / "index.html").write_text(make_conformance_page(found), encoding="utf-8")
         return True
 
-    def _binding_text(self) -> str:
-        if self.binding is None or self.binding == Path("default"):
-            return binding_file.default_text()
-        return self.binding.read_text(encoding="utf-8")
+    def _draw(self, found: Mapping[str, Any]) -> bool:
+        # What it tells has no secret by now, and a word of the page itself may be one.
+        (self.folder / "index.html").write_text(make_conformance_page(found), encoding="utf-8")
+        return True
 
 
 def _run(found: Mapping[str, Any], postgres: str) -> dict[str, Any]:
@@ -165,17 +155,3 @@ def _version(distribution: str) -> str:
 
 def _write_json(path: Path, value: object) -> None:
     path.write_bytes(msgspec.json.format(msgspec.json.encode(value)) + b"\n")
-
-
-def _hide(folder: Path, hidden: Mapping[str, str]) -> bool:
-    """Leave secrets out of every file of a folder."""
-    for path in folder.rglob("*"):
-        if not path.is_file():
-            continue
-        text = path.read_text(encoding="utf-8", errors="surrogateescape")
-        shown = without_passwords(text)
-        for value, instead in sorted(hidden.items(), key=lambda pair: -len(pair[0])):
-            shown = shown.replace(value, instead)
-        if shown != text:
-            path.write_text(shown, encoding="utf-8", errors="surrogateescape")
-    return True

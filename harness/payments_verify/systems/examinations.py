@@ -37,16 +37,17 @@ def examination_at(url: str, binding: Binding, binding_file: Path | None = None)
         binding_file: where the binding was read, for the command line that replays a program.
     """
     traits = traits_of(binding, moves_clock=False)
+    secrets = dict(secrets_of(binding))
     return Examination(
         name=url,
-        open_service=partial(service_at, url, binding),
+        open_service=partial(service_at, url, binding, secrets),
         unchecked=[
             *unchecked(binding, traits, has_database=False),
             "levels 4 and 5: they need the service's database: start it by --command",
         ],
         replay=_replay(["--url", url], None, binding_file),
         moves_clock=False,
-        secrets=secrets_of(binding),
+        secrets=secrets,
     )
 
 
@@ -79,9 +80,15 @@ def examination_of(
     """
     with empty_databases(bin_dir, server) as new_database:
         binding, clock_stays = settle_clock(command, binding, new_database)
-        traits = traits_when_started(binding)
+        traits, secrets = traits_when_started(binding), dict(secrets_of(binding))
         open_service = partial(
-            started_service, command, binding, new_database, ours=server is None, output_folder=output_folder
+            started_service,
+            command,
+            binding,
+            new_database,
+            ours=server is None,
+            output_folder=output_folder,
+            secrets=secrets,
         )
         open_behind_gate = partial(open_service, behind_gate=True)
         left_out = [] if clock_stays is None else [f"the clock is not moved: {clock_stays}"]
@@ -107,7 +114,7 @@ def examination_of(
             unchecked=left_out,
             replay=_replay(["--command", command], server, binding_file),
             moves_clock=traits.moves_clock,
-            secrets=secrets_of(binding),
+            secrets=secrets,
             postgres="" if output_folder is None else _version_of(new_database()),
             lacks=partial(why_not, binding=binding, traits=traits),
         )

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from urllib.parse import parse_qsl, urlsplit
 
+import httpx
 import msgspec
 
-from payments_verify.binding import Binding
+from payments_verify.binding import Binding, Names
+from payments_verify.binding.sections import RequestSection
+from payments_verify.binding.variables import texts
+from payments_verify.payments.observed.http_steps import credentials_in
 from payments_verify.payments.observed.observations import (
     Invocation,
     Observation,
@@ -19,6 +24,7 @@ from payments_verify.payments.observed.observations import (
 from pgweave.service.exchange import exchanges_kept
 
 _CREDENTIALS = re.compile(r"authorization|cookie|token|secret|api-?key|password|signature", re.IGNORECASE)
+_SECRET = re.compile(r"token|secret|api[-_]?key|passw|credential|session|jwt", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _SAVED = re.compile(r"(?<!\$)\{(\w+)\}")
 
@@ -51,23 +57,58 @@ class KeepingSender:
 def secrets_of(binding: Binding, saved: Mapping[str, str] | None = None) -> Mapping[str, str]:
     """The values in requests that are not shown, and the variable of the environment for each.
 
-    They are those of variables that the binding names, and of header fields that carry credentials.
+    They are those of variables that the binding names, of header fields that carry credentials, of members,
+    parameters and variables that are named as such, and of a session: what answers have named that
+    ``service.headers`` have.
 
     Args:
         binding: the service's interface.
         saved: what the answers to ``setup`` have named.
     """
+    saved = saved or {}
     names = _VARIABLE.findall(msgspec.json.encode(binding).decode())
     secrets = {value: name for name in names if (value := os.environ.get(name, ""))}
-    requests = [*binding.commands.values(), *binding.setup]
-    fields = [binding.service.headers, *(request.headers for request in requests)]
-    fields += [] if binding.sweep is None else [binding.sweep.headers]
-    for name, value in (pair for each in fields for pair in each.items()):
-        if not _CREDENTIALS.search(name):
-            continue
-        if not re.search(r"[{}]", value):
-            secrets.setdefault(value, re.sub(r"\W", "_", name).upper())
-        for named in _SAVED.findall(value):
-            if saved and named in saved:
-                secrets.setdefault(saved[named], named.upper())
+    of_session = {named for text in binding.service.headers.values() for named in _SAVED.findall(text)}
+    for name, value in _credentials(binding):
+        if not _SAVED.search(value) and not _VARIABLE.search(value):
+            shown = re.sub(r"\W", "_", name).upper()
+            secrets.setdefault(value, shown)
+            secrets.setdefault(value.split()[-1] if value.split() else value, shown)
+        of_session.update(_SAVED.findall(value))
+    of_session.update(
+        name for step in binding.setup for name, path in step.save.items() if _SECRET.search(f"{name} {path}")
+    )
+    for name in sorted(of_session & saved.keys()):
+        secrets.setdefault(saved[name], name.upper())
+    secrets.pop("", None)
     return secrets
+
+
+def _credentials(binding: Binding) -> Iterator[tuple[str, str]]:
+    """The texts of a binding that are credentials by their names, each with its name."""
+    requests: list[RequestSection] = [*binding.commands.values(), *binding.setup]
+    requests += [] if binding.sweep is None or binding.sweep.request is None else [binding.sweep.asked]
+    for headers in (binding.service.headers, *(each.headers for each in requests)):
+        yield from (pair for pair in headers.items() if _CREDENTIALS.search(pair[0]))
+    named = [*binding.service.environment.items()]
+    for each in requests:
+        named += [(re.split(r"[.\[]", where)[-1], text) for where, text in texts(each.body)]
+        named += parse_qsl(urlsplit(each.path).query)
+    yield from (pair for pair in named if _SECRET.search(pair[0]))
+
+
+def keep_secrets(binding: Binding, names: Names, secrets: dict[str, str] | None) -> None:
+    """Add the secrets of a session, and of what came before each payment, to those that are known."""
+    if secrets is not None:
+        for saved in (names.saved, *names.saved_for.values()):
+            secrets.update(secrets_of(binding, saved))
+
+
+def learn_credentials(http: httpx.AsyncClient, secrets: dict[str, str]) -> None:
+    """Add what a client sends as a credential or a cookie, whoever has set it, to the known secrets."""
+
+    async def learn(request: httpx.Request) -> None:
+        for value, name in credentials_in((name.decode(), value) for name, value in request.headers.raw):
+            secrets.setdefault(value, name)
+
+    http.event_hooks["request"].append(learn)

@@ -35,7 +35,8 @@ from payments_verify.payments.observed.traits import Traits
 from payments_verify.payments.programs.clock_probe import why_clock_stays
 from payments_verify.payments.service.row_holders import RowStatements, SqlRowHolder
 from payments_verify.payments.service.under_test import OpenRowHolder, ServiceUnderTest
-from payments_verify.systems.kept_http import KeepingSender, secrets_of
+from payments_verify.systems.kept_http import KeepingSender, keep_secrets, learn_credentials, secrets_of
+from payments_verify.systems.lasting_windows import require_lasting_windows
 from payments_verify.systems.sweeps import open_sweep
 from pgweave import clock
 from pgweave.gate import Gate
@@ -61,6 +62,7 @@ async def started_service(
     behind_gate: bool = False,
     ours: bool = True,
     output_folder: Path | None = None,
+    secrets: dict[str, str] | None = None,
 ) -> AsyncIterator[ServiceUnderTest]:
     """A service that a command starts over a new and empty database.
 
@@ -71,6 +73,7 @@ async def started_service(
         behind_gate: whether a gate stands before the database: for the service, its sweep and row holders.
         ours: whether the database's server is one that the harness has started on this machine.
         output_folder: where what the service prints is kept, a file for each time that it is started.
+        secrets: where the secrets of this session are added.
 
     Raises:
         CommandError: the command did not come to serve.
@@ -84,10 +87,11 @@ async def started_service(
         of_service, of_harness = (dsn, dsn) if gate is None else (gate.tcp_dsn, gate.socket_dsn)
         environment = service_environment(binding.service.environment, of_service)
         running, set_clock = await _start(stack, command, binding, environment, dsn, output)
-        http = await stack.enter_async_context(_http(running.url, binding))
+        http = await stack.enter_async_context(_http(running.url, binding, secrets))
         # In a schedule the instants of a real clock cannot be compared with the model's.
         dated = traits.reads_instants and (traits.moves_clock or gate is None)
         client, sent_first = await _prepared(http, binding, dated=dated)
+        stack.callback(keep_secrets, binding, client.names, secrets)
         database = None
         if gate is not None and monitor is not None:
             catalog = read_catalog(dsn, binding.clock.function)
@@ -120,20 +124,23 @@ def _output(folder: Path | None) -> IO[bytes]:
 
 
 @asynccontextmanager
-async def service_at(url: str, binding: Binding) -> AsyncIterator[ServiceUnderTest]:
+async def service_at(
+    url: str, binding: Binding, secrets: dict[str, str] | None = None
+) -> AsyncIterator[ServiceUnderTest]:
     """A service that runs somewhere; nothing of it but its HTTP interface is touched.
 
     Raises:
         CommandError: nothing answers at the URL.
     """
     async with AsyncExitStack() as stack:
-        http = await stack.enter_async_context(_http(url, binding))
+        http = await stack.enter_async_context(_http(url, binding, secrets))
         try:
             await http.get(binding.service.ready)
         except httpx.TransportError as error:
             raise CommandError(f"nothing answers at {url}: {type(error).__name__} {error}") from None
         traits = require_lasting_windows(traits_of(binding, moves_clock=False))
         client, sent_first = await _prepared(http, binding, dated=traits.reads_instants)
+        stack.callback(keep_secrets, binding, client.names, secrets)
         saved = client.names.saved
         sweep_batch = await open_sweep(binding.sweep, client.http, None, stack, saved=saved)
         yield ServiceUnderTest(
@@ -152,21 +159,6 @@ async def service_at(url: str, binding: Binding) -> AsyncIterator[ServiceUnderTe
 def traits_when_started(binding: Binding) -> Traits:
     """What can be asked of a service that a command starts, and seen."""
     return traits_of(binding, moves_clock=binding.clock.by != "none" and binding.has_windows)
-
-
-def require_lasting_windows(traits: Traits) -> Traits:
-    """The same traits, if no window ends by itself while a service is examined.
-
-    Raises:
-        CommandError: one would, and what was right could be told wrong then.
-    """
-    if traits.outlasts_checks or traits.fixed_window is None:
-        return traits
-    raise CommandError(
-        f"each window ends after {traits.fixed_window / 1_000_000:g} s (limits.fixed_window_seconds), while"
-        " the service is examined, and its clock is not moved: have it read one that can be ([clock] in the"
-        " binding), or run it with windows of 3600 s at least"
-    )
 
 
 def settle_clock(
@@ -242,7 +234,9 @@ async def _start(
 
 
 @asynccontextmanager
-async def _http(url: str, binding: Binding) -> AsyncIterator[httpx.AsyncClient]:
+async def _http(
+    url: str, binding: Binding, secrets: dict[str, str] | None
+) -> AsyncIterator[httpx.AsyncClient]:
     # A server may close a connection after an error, and the next request on it would have no answer.
     service = binding.service
     headers = with_variables(
@@ -250,6 +244,7 @@ async def _http(url: str, binding: Binding) -> AsyncIterator[httpx.AsyncClient]:
     )
     async with http_client(url, limit_s=_REQUEST_LIMIT_S, headers=headers) as http:
         note_exchanges(http)
+        learn_credentials(http, {} if secrets is None else secrets)
         yield http
 
 

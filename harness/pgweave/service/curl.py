@@ -75,7 +75,7 @@ class CurlWriter:
         if not variables:
             return _word(shown)
         whole = [
-            *map(re.escape, self._secrets),
+            *map(re.escape, sorted(self._secrets, key=len, reverse=True)),
             *(rf"(?<![\w-]){re.escape(each)}(?![\w-])" for each in self._known),
         ]
         quoted, end = "", 0

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 from payments_verify.payments.observed.observations import Invocation, Observation, UnreadableAnswerError
+from pgweave.redaction import is_too_short
 from pgweave.service.exchange import HttpExchange
 
+_SCHEME = re.compile(r"[A-Za-z][\w-]*\s+")
+_OF_SESSION = re.compile(r"token|secret|session|sid|auth|jwt|key", re.IGNORECASE)
+_LONG = 16
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Expected: TypeAlias = Callable[[str, Mapping[str, Any]], str]
@@ -92,6 +97,20 @@ def step_of(who: str, invocation: Invocation, observed: Observation | None, **mo
     )
 
 
+def credentials_in(headers: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, str]]:
+    """What header fields say of who sends them, whoever has set them, and a name for each."""
+    for name, value in headers:
+        text, shown = value.decode("utf-8", "backslashreplace"), name.upper().replace("-", "_")
+        if name.lower() in {"authorization", "proxy-authorization"}:
+            yield _SCHEME.sub("", text, count=1), shown
+        elif name.lower() == "cookie":
+            for each in text.split(";"):
+                cookie, _, of_cookie = each.strip().partition("=")
+                # A word, as of a language, would be found in everything.
+                if _OF_SESSION.search(cookie) or re.search(r"\d", of_cookie) or len(of_cookie) >= _LONG:
+                    yield of_cookie, re.sub(r"\W", "_", f"{cookie}_{name}").upper()
+
+
 @dataclass(frozen=True)
 class HttpRun:
     """What was done to a service, in order; not empty only where it speaks HTTP.
@@ -105,6 +124,18 @@ class HttpRun:
     steps: tuple[HttpStep, ...] = ()
     secrets: Mapping[str, str] = field(default_factory=dict)
     signed_by: str = ""
+
+    @classmethod
+    def of(cls, steps: tuple[HttpStep, ...], secrets: Mapping[str, str], signed_by: str) -> HttpRun:
+        """What was done, where all that was sent as a credential or a cookie is a secret, too."""
+        known = dict(secrets)
+        sent = (each for step in steps for each in step.exchanges)
+        for value, name in credentials_in(pair for each in sent for pair in each.headers):
+            # A binding's own is told by the names of its variables.
+            if signed_by or not any(each in value for each in secrets):
+                known.setdefault(value, name)
+        known = {value: name for value, name in known.items() if not is_too_short(value)}
+        return cls(steps, known, signed_by)
 
     def __bool__(self) -> bool:
         return any(step.exchanges for step in self.steps)

@@ -7,6 +7,7 @@ from typing import Any
 
 from payments_verify.payments.observed.http_steps import HttpRun, HttpStep
 from payments_verify.payments.told.drawings import Drawing, schedule
+from pgweave.redaction import redacted, redacted_value
 from pgweave.service.curl import CurlWriter
 from pgweave.service.exchange import HttpExchange
 from pgweave.timeline.model import Lane, StepKind, Timeline, TimelineOperation, TimelineStep
@@ -58,18 +59,18 @@ def shell_lines(run: HttpRun) -> str:
         for exchange in step.exchanges:
             is_sent_at_once = at_once and not writer.is_named(exchange)
             lines.append(writer.line(exchange) + (" &" if is_sent_at_once else ""))
-            lines.append(f"#    answered {_hidden(run, _answer(exchange))}")
+            lines.append(f"#    answered {_answer(run, exchange)}")
             waits |= is_sent_at_once
             under_way = max(under_way, step.ended)
         if step.is_wrong:
             lines.append(f"#  ✗ {f'expected {step.expected}' if step.expected else 'this is what is wrong'}")
-    return "\n".join([*lines, *(["wait"] if waits else [])])
+    return _hidden(run, "\n".join([*lines, *(["wait"] if waits else [])]))
 
 
 def as_json(run: HttpRun) -> list[dict[str, Any]]:
     """The requests as plain data, with the line that sends each again."""
     writer = _writer(run)
-    return [
+    told = [
         {
             "step": number,
             "who": step.who,
@@ -78,16 +79,18 @@ def as_json(run: HttpRun) -> list[dict[str, Any]]:
             "wrong": step.is_wrong,
             "expected": step.expected if step.is_wrong else None,
             "method": exchange.method,
-            "path": _hidden(run, exchange.target),
+            "path": exchange.target,
             "headers": {name: _hidden(run, _text(value)) for name, value in exchange.headers},
-            "body": _hidden(run, _text(exchange.body)),
+            "body": _text(exchange.body),
             "status": exchange.status,
-            "answer": _hidden(run, exchange.answer),
+            "answer": exchange.answer,
             "curl": writer.line(exchange),
         }
         for number, step in enumerate(run.steps, 1)
         for exchange in step.exchanges
     ]
+    shown: list[dict[str, Any]] = redacted_value(told, run.secrets)
+    return shown
 
 
 def _writer(run: HttpRun) -> CurlWriter:
@@ -95,9 +98,7 @@ def _writer(run: HttpRun) -> CurlWriter:
 
 
 def _hidden(run: HttpRun, shown: str) -> str:
-    for value, name in run.secrets.items():
-        shown = shown.replace(value, f"${{{name}}}")
-    return shown
+    return redacted(shown, run.secrets)
 
 
 def _overlaps(step: HttpStep, steps: Sequence[HttpStep]) -> bool:
@@ -105,10 +106,10 @@ def _overlaps(step: HttpStep, steps: Sequence[HttpStep]) -> bool:
     return any(each.began < step.ended and step.began < each.ended for each in others)
 
 
-def _answer(exchange: HttpExchange) -> str:
+def _answer(run: HttpRun, exchange: HttpExchange) -> str:
     if exchange.status is None:
         return "nothing"
-    return f"{exchange.status} {clipped(one_line(exchange.answer), _ANSWER_LENGTH)}".rstrip()
+    return f"{exchange.status} {clipped(one_line(_hidden(run, exchange.answer)), _ANSWER_LENGTH)}".rstrip()
 
 
 def _text(raw: bytes) -> str:
@@ -141,9 +142,9 @@ def timeline_of_requests(run: HttpRun, title: str) -> Timeline:
     operations = tuple(
         TimelineOperation(
             lane=names.index(step.who),
-            text=step.asked,
-            answer=step.answer,
-            expected=step.expected if step.is_wrong else None,
+            text=_hidden(run, step.asked),
+            answer=_hidden(run, step.answer),
+            expected=_hidden(run, step.expected) if step.is_wrong else None,
             first=spans[number][0],
             last=spans[number][-1] if step.ended < float("inf") else None,
             is_violation=step.is_wrong,
@@ -158,7 +159,7 @@ def timeline_of_requests(run: HttpRun, title: str) -> Timeline:
 
 def _sent(run: HttpRun, step: HttpStep) -> str:
     requests = (f"{each.method} {_hidden(run, each.target)}" for each in step.exchanges)
-    return "; ".join(requests) or step.asked
+    return "; ".join(requests) or _hidden(run, step.asked)
 
 
 def _kind(step: HttpStep) -> StepKind:
