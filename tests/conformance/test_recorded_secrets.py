@@ -25,7 +25,7 @@ from payments_verify.payments.observed.http_steps import HttpRun, HttpStep
 from payments_verify.payments.told.http import as_json, shell_lines
 from payments_verify.result import CheckResult
 from payments_verify.systems import in_memory
-from payments_verify.systems.kept_http import keep_secrets, learn_credentials, secrets_of
+from payments_verify.systems.kept_http import learn_credentials, secrets_of, session_secrets
 from pgweave.service.exchange import HttpExchange
 
 SECRET = 's3cr&t"/+=x'
@@ -86,7 +86,7 @@ def kept_of(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch, *more: str
         (output_folder / "service-1.out").write_text("\n".join([PRINTED, *written]))
         secrets = dict(secrets_of(binding))
         yield replace(Examination("x", in_memory), secrets=secrets)
-        keep_secrets(binding, names, secrets)
+        secrets |= session_secrets(binding, names)
 
     def examine(*_arguments: object, folder: Path, results: list[LevelResult], **_options: object) -> None:
         for kind in ("histories", "schedules", "programs"):
@@ -201,3 +201,19 @@ def test_what_is_sent_as_a_credential_is_in_no_line_for_curl(name: str) -> None:
     assert "s3cret" not in told
     assert f"{name.upper().replace('-', '_')}}}" in told
     assert "X-A: b" in told
+
+
+def test_each_payment_has_a_token_with_a_name_of_its_own() -> None:
+    before = (
+        "[[setup]]\nbefore = 'create'\nrequest = 'POST /order'\nsave = { client_secret = \"t\" }\n\n[ids]"
+    )
+    binding = parse(default_text().replace("[ids]", before, 1), "mine")
+    names = Names(saved_for={"p": {"client_secret": "of-p"}, "q": {"client_secret": "of-q"}})
+    assert session_secrets(binding, names) == {"of-p": "CLIENT_SECRET", "of-q": "CLIENT_SECRET_2"}
+
+
+def test_how_long_a_token_lives_is_no_secret() -> None:
+    text = default_text().replace(
+        "environment = {", 'environment = { TOKEN_TTL = "3600", JWT_SECRET = "abcd",'
+    )
+    assert secrets_of(parse(text, "mine")) == {"abcd": "JWT_SECRET"}

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain, count
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx
@@ -25,6 +26,9 @@ from pgweave.service.exchange import exchanges_kept
 
 _CREDENTIALS = re.compile(r"authorization|cookie|token|secret|api-?key|password|signature", re.IGNORECASE)
 _SECRET = re.compile(r"token|secret|api[-_]?key|passw|credential|session|jwt", re.IGNORECASE)
+_ABOUT_ONE = re.compile(
+    r"ttl|timeout|seconds|minutes|hours|days|expir|lifetime|max_?age|algorithm|type", re.IGNORECASE
+)
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _SAVED = re.compile(r"(?<!\$)\{(\w+)\}")
 
@@ -72,15 +76,14 @@ def secrets_of(binding: Binding, saved: Mapping[str, str] | None = None) -> Mapp
     for name, value in _credentials(binding):
         if not _SAVED.search(value) and not _VARIABLE.search(value):
             shown = re.sub(r"\W", "_", name).upper()
-            secrets.setdefault(value, shown)
-            secrets.setdefault(value.split()[-1] if value.split() else value, shown)
+            _add(secrets, value, shown)
+            _add(secrets, (value.split() or [""])[-1], shown)
         of_session.update(_SAVED.findall(value))
     of_session.update(
         name for step in binding.setup for name, path in step.save.items() if _SECRET.search(f"{name} {path}")
     )
     for name in sorted(of_session & saved.keys()):
-        secrets.setdefault(saved[name], name.upper())
-    secrets.pop("", None)
+        _add(secrets, saved[name], name.upper())
     return secrets
 
 
@@ -94,14 +97,24 @@ def _credentials(binding: Binding) -> Iterator[tuple[str, str]]:
     for each in requests:
         named += [(re.split(r"[.\[]", where)[-1], text) for where, text in texts(each.body)]
         named += parse_qsl(urlsplit(each.path).query)
-    yield from (pair for pair in named if _SECRET.search(pair[0]))
+    yield from (pair for pair in named if _SECRET.search(pair[0]) and not _ABOUT_ONE.search(pair[0]))
 
 
-def keep_secrets(binding: Binding, names: Names, secrets: dict[str, str] | None) -> None:
-    """Add the secrets of a session, and of what came before each payment, to those that are known."""
-    if secrets is not None:
-        for saved in (names.saved, *names.saved_for.values()):
-            secrets.update(secrets_of(binding, saved))
+def session_secrets(binding: Binding, names: Names) -> dict[str, str]:
+    """The same with those of a session, by now, and of what came before each payment."""
+    secrets = dict(secrets_of(binding, names.saved))
+    for saved in list(names.saved_for.values()):
+        for value, name in secrets_of(binding, saved).items():
+            _add(secrets, value, name)
+    return secrets
+
+
+def _add(secrets: dict[str, str], value: str, name: str) -> None:
+    """Each has a name of its own: it is a variable in the lines that send requests again."""
+    if value and value not in secrets:
+        used = set(secrets.values())
+        numbered = (f"{name}_{number}" for number in count(2))
+        secrets[value] = next(each for each in chain([name], numbered) if each not in used)
 
 
 def learn_credentials(http: httpx.AsyncClient, secrets: dict[str, str]) -> None:

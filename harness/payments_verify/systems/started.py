@@ -35,7 +35,7 @@ from payments_verify.payments.observed.traits import Traits
 from payments_verify.payments.programs.clock_probe import why_clock_stays
 from payments_verify.payments.service.row_holders import RowStatements, SqlRowHolder
 from payments_verify.payments.service.under_test import OpenRowHolder, ServiceUnderTest
-from payments_verify.systems.kept_http import KeepingSender, keep_secrets, learn_credentials, secrets_of
+from payments_verify.systems.kept_http import KeepingSender, learn_credentials, session_secrets
 from payments_verify.systems.lasting_windows import require_lasting_windows
 from payments_verify.systems.sweeps import open_sweep
 from pgweave import clock
@@ -78,7 +78,7 @@ async def started_service(
     Raises:
         CommandError: the command did not come to serve.
     """
-    dsn = new_database()
+    dsn, learned = new_database(), {} if secrets is None else secrets
     traits = traits_when_started(binding)
     async with AsyncExitStack() as stack:
         gate = await stack.enter_async_context(Gate.open(dsn, is_scheduling_point)) if behind_gate else None
@@ -87,11 +87,11 @@ async def started_service(
         of_service, of_harness = (dsn, dsn) if gate is None else (gate.tcp_dsn, gate.socket_dsn)
         environment = service_environment(binding.service.environment, of_service)
         running, set_clock = await _start(stack, command, binding, environment, dsn, output)
-        http = await stack.enter_async_context(_http(running.url, binding, secrets))
+        http = await stack.enter_async_context(_http(running.url, binding, learned))
         # In a schedule the instants of a real clock cannot be compared with the model's.
         dated = traits.reads_instants and (traits.moves_clock or gate is None)
         client, sent_first = await _prepared(http, binding, dated=dated)
-        stack.callback(keep_secrets, binding, client.names, secrets)
+        stack.callback(lambda: learned.update(session_secrets(binding, client.names)))
         database = None
         if gate is not None and monitor is not None:
             catalog = read_catalog(dsn, binding.clock.function)
@@ -109,7 +109,7 @@ async def started_service(
             end=running.end,
             printed=partial(last_printed, output),
             expected_http=partial(expected_answer, binding),
-            secrets=secrets_of(binding, client.names.saved),
+            secrets=partial(session_secrets, binding, client.names),
             set_up=sent_first,
             signed_by=binding.service.sign or "",
         )
@@ -132,15 +132,16 @@ async def service_at(
     Raises:
         CommandError: nothing answers at the URL.
     """
+    learned = {} if secrets is None else secrets
     async with AsyncExitStack() as stack:
-        http = await stack.enter_async_context(_http(url, binding, secrets))
+        http = await stack.enter_async_context(_http(url, binding, learned))
         try:
             await http.get(binding.service.ready)
         except httpx.TransportError as error:
             raise CommandError(f"nothing answers at {url}: {type(error).__name__} {error}") from None
         traits = require_lasting_windows(traits_of(binding, moves_clock=False))
         client, sent_first = await _prepared(http, binding, dated=traits.reads_instants)
-        stack.callback(keep_secrets, binding, client.names, secrets)
+        stack.callback(lambda: learned.update(session_secrets(binding, client.names)))
         saved = client.names.saved
         sweep_batch = await open_sweep(binding.sweep, client.http, None, stack, saved=saved)
         yield ServiceUnderTest(
@@ -150,7 +151,7 @@ async def service_at(
             sweep_batch,
             traits=traits,
             expected_http=partial(expected_answer, binding),
-            secrets=secrets_of(binding, saved),
+            secrets=partial(session_secrets, binding, client.names),
             set_up=sent_first,
             signed_by=binding.service.sign or "",
         )
@@ -234,9 +235,7 @@ async def _start(
 
 
 @asynccontextmanager
-async def _http(
-    url: str, binding: Binding, secrets: dict[str, str] | None
-) -> AsyncIterator[httpx.AsyncClient]:
+async def _http(url: str, binding: Binding, learned: dict[str, str]) -> AsyncIterator[httpx.AsyncClient]:
     # A server may close a connection after an error, and the next request on it would have no answer.
     service = binding.service
     headers = with_variables(
@@ -244,7 +243,7 @@ async def _http(
     )
     async with http_client(url, limit_s=_REQUEST_LIMIT_S, headers=headers) as http:
         note_exchanges(http)
-        learn_credentials(http, {} if secrets is None else secrets)
+        learn_credentials(http, learned)
         yield http
 
 

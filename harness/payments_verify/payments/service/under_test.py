@@ -124,7 +124,7 @@ class ServiceUnderTest:
         end: how it has ended, if it has; asked when a request got no answer at all.
         printed: the end of its own output; empty where the harness does not have it.
         expected_http: the HTTP answer that stands for what the model answers to a command.
-        secrets: values in its requests that are not shown, and the environment's variable that has each.
+        secrets: values in its requests, by now, that are not shown, and the variable that has each.
         surface: what it shows beside outcomes; ``None`` where the harness does not know.
         set_up: what was sent to it before everything else.
         signed_by: the function that signs its requests; empty if none does.
@@ -145,7 +145,7 @@ class ServiceUnderTest:
     end: Callable[[], Coroutine[Any, Any, End | None]] = goes_on
     printed: Callable[[], str] = prints_nothing
     expected_http: Expected = lambda _f, _answer: ""
-    secrets: Mapping[str, str] = field(default_factory=dict)
+    secrets: Callable[[], Mapping[str, str]] = dict
     surface: Surface | None = None
     set_up: tuple[HttpStep, ...] = ()
     signed_by: str = ""
@@ -154,7 +154,7 @@ class ServiceUnderTest:
 
     def http_run(self, steps: Iterable[HttpStep]) -> HttpRun:
         """What was done to it, for people: after what was sent before everything else."""
-        return HttpRun.of((*self.set_up, *steps), self.secrets, self.signed_by)
+        return HttpRun.of((*self.set_up, *steps), self.secrets(), self.signed_by)
 
     @property
     def client(self) -> Sender:
