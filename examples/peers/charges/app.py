@@ -9,6 +9,8 @@ and tries again. `CHARGES_JITTER_MS` makes it take its time, at random, before w
 least total. `CHARGES_BUG` makes it wrong: `late` captures at the very end of a window, too, and `early` asks
 for the time before the lock.
 
+`CHARGES_PREPARE_AFTER` is after how many executions psycopg prepares a statement, apart from its execution.
+
 `CHARGES_SWEEPS_EVERY_MS` makes it expire charges by itself, so often.
 
 `CHARGES_CLOCK` is the SQL that tells the time, or `host`; with `CHARGES_CLOCK_APART=1` it is asked in a
@@ -38,6 +40,7 @@ from starlette.routing import Route
 WAY = os.environ.get("CHARGES_LOCKED", "")
 LOCK = {"1": " FOR UPDATE", "nowait": " FOR UPDATE NOWAIT"}.get(WAY, "")
 JITTER_S = float(os.environ.get("CHARGES_JITTER_MS", "0")) / 1_000
+PREPARE_AFTER = int(os.environ.get("CHARGES_PREPARE_AFTER", "5"))
 VALID_FOR_S = float(os.environ.get("CHARGES_VALID_FOR_S", "0"))
 LEAST = Decimal(os.environ.get("CHARGES_LEAST", "0.01"))
 BUG = os.environ.get("CHARGES_BUG", "")
@@ -78,8 +81,7 @@ pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
     max_size=8,
     open=False,
     connection_class=AsyncConnection[DictRow],
-    # To prepare a statement apart takes the snapshot, before the gate sees a statement.
-    kwargs={"row_factory": dict_row, "prepare_threshold": None if WAY == "serializable" else 5},
+    kwargs={"row_factory": dict_row, "prepare_threshold": PREPARE_AFTER},
     configure=configured,
 )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pgweave.gate import wire
 from pgweave.gate.faults import Refusal
 
 if TYPE_CHECKING:
@@ -15,10 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Expected:
-    """An answer that is still to come: it ends with ReadyForQuery, or with the statement itself."""
+    """An answer that is still to come: it ends with ReadyForQuery, or with a message of ``ends``."""
 
     with_sync: bool
     statement: HeldStatement | None
+    ends: bytes = wire.ENDS_STATEMENT
 
 
 class Answers:

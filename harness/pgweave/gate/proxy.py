@@ -17,6 +17,7 @@ from pgweave.gate.faults import Fault, error_of
 from pgweave.gate.features import Feature, Features
 from pgweave.gate.session import Session
 from pgweave.gate.statement import HeldStatement
+from pgweave.gate.units import Unit
 
 _PORT = 5432  # names the Unix socket; no TCP port of that number is used
 
@@ -26,6 +27,9 @@ class GateObserver(Protocol):
 
     def decide_to_hold(self, session: Session) -> bool:
         """Decide whether the next statement of this connection is held."""
+
+    def decide_to_hold_preparing(self, session: Session, sql: str) -> bool:
+        """Decide whether what this connection prepares apart is held."""
 
     def held(self, statement: HeldStatement) -> None:
         """A statement has arrived, and waits to be released."""
@@ -41,6 +45,10 @@ class PassAll:
     """Holds nothing: the gate is open."""
 
     def decide_to_hold(self, _session: Session) -> bool:
+        """Never."""
+        return False
+
+    def decide_to_hold_preparing(self, _session: Session, _sql: str) -> bool:
         """Never."""
         return False
 
@@ -112,9 +120,16 @@ class Gate:
         """Whether everything passes."""
         return type(self.observer) is PassAll
 
-    def decide(self, session: Session, sql: str) -> bool:
-        """Decide whether a statement is held."""
-        return self._is_scheduling_point(sql) and self.observer.decide_to_hold(session)
+    def decide(self, session: Session, unit: Unit) -> bool:
+        """Decide whether a unit is held: a statement, or what is prepared apart in a transaction."""
+        if unit.sql is not None:
+            return self._is_scheduling_point(unit.sql) and self.observer.decide_to_hold(session)
+        if unit.prepares is None or (unit.with_sync and not session.block.is_open):
+            return False
+        prepares = unit.prepares
+        return self._is_scheduling_point(prepares) and self.observer.decide_to_hold_preparing(
+            session, prepares
+        )
 
     def features_of(self, client: asyncio.WriteTransport) -> Features | None:
         """What notes a client's features; none for the Unix socket, through which mostly our own comes."""

@@ -13,16 +13,16 @@ from zlib import crc32
 from pgweave.gate import wire
 from pgweave.gate.answers import Answers, Expected
 from pgweave.gate.block import Block
-from pgweave.gate.faults import Fault, Refusal, refused
+from pgweave.gate.faults import Fault, Refusal
 from pgweave.gate.statement import HeldStatement
+from pgweave.gate.strikes import go_on, strike
 from pgweave.gate.units import COPY, Unit, Units
 
 if TYPE_CHECKING:
     from pgweave.gate.proxy import Gate
 
 _COPY_IN, _COPY_BOTH = b"GW"
-_ENDS_STATEMENT = (wire.COMMAND_COMPLETE, wire.EMPTY_QUERY, wire.PORTAL_SUSPENDED, wire.ERROR)
-_FOLLOWED = frozenset((wire.READY, wire.KEY_DATA, _COPY_IN, _COPY_BOTH, wire.DATA_ROW, *_ENDS_STATEMENT))
+_FOLLOWED = frozenset((wire.READY, wire.KEY_DATA, _COPY_IN, _COPY_BOTH, wire.DATA_ROW, *wire.ENDS_STATEMENT))
 """The kinds of answers that change what is known of a connection: not the half that only describe."""
 
 
@@ -30,11 +30,13 @@ class Session:
     """One connection through the gate.
 
     Attributes:
+        gate: the gate.
         number: counts the gate's connections, from 1.
         pid: the server process behind it; 0 until the server has said so.
         owner: whoever uses it now, as the observer wants; the gate clears it when the connection is idle.
         held: the statement that waits to be released.
         awaiting: the statement that was released and has not been answered.
+        prepared: the statement that was released and prepared apart, and whose execution is still to come.
         block: the transaction block.
         answers: what the client is given of the server's answers.
         closed: whether it has ended.
@@ -46,10 +48,11 @@ class Session:
         self.owner: object | None = None
         self.held: HeldStatement | None = None
         self.awaiting: HeldStatement | None = None
+        self.prepared: HeldStatement | None = None
         self.block = Block()
         self.answers = Answers(client)
         self.closed = False
-        self._gate = gate
+        self.gate = gate
         self._client = client
         self._server: asyncio.WriteTransport | None = None
         self._established = False
@@ -80,7 +83,7 @@ class Session:
     @property
     def rests(self) -> bool:
         """Whether no statement is under way; a transaction block may be open."""
-        return not (self.held or self.awaiting or self._units or self._expected)
+        return not (self.held or self.awaiting or self.prepared or self._units or self._expected)
 
     # ---- from the client -------------------------------------------------------------------------
 
@@ -100,17 +103,17 @@ class Session:
         """
         if self.closed:
             return
-        if self._gate.is_open and self._established and self.rests and not self._copying:
+        if self.gate.is_open and self._established and self.rests and not self._copying:
             passed, ends = self._units.pass_on(self._from_client.feed(data), self._features)
             self._expected += [Expected(True, None)] * ends
             if passed:
-                self._send(passed)
+                self.send(passed)
             return
         for kind, message in self._from_client.feed(data):
             if self._established and self._features is not None:
                 self._features.note(kind, message)
             if not self._established or (self._copying and kind in COPY):
-                self._send(message)
+                self.send(message)
                 self._copying = self._copying and kind == wire.COPY_DATA
             else:
                 self._units.add(kind, message)
@@ -124,7 +127,7 @@ class Session:
         self._passing = True
         if self.held is not None:
             self.release(self.held)
-        self.awaiting = None
+        self.awaiting = self.prepared = None
         self._units.expect_no_more()
         self._pump()
         self._end()
@@ -146,23 +149,7 @@ class Session:
         if self.held is not statement:
             raise ValueError(f"the statement is not held: {statement.sql}")
         self.held = None
-        match fault:
-            case None:
-                self._send_statement(statement, statement.unit)
-            case Fault.CUT_AFTER:
-                self.answers.are_lost = True
-                self._send_statement(statement, statement.unit)
-            case Fault.CUT_BEFORE | Fault.TERMINATED:
-                self.cut()
-            case Fault.HALF_SENT:
-                self._send(statement.unit.data[: len(statement.unit.data) // 2])
-                self.cut()
-            case Fault.TOO_MANY_CONNECTIONS:
-                self._gate.refuses_next = True
-                self.cut()
-            case _:
-                unit, self.answers.refusal = refused(statement.unit, fault, before)
-                self._send_statement(statement, unit)
+        strike(self, statement, fault, before)
 
     def rename_error(self, code: str, fault: Fault) -> None:
         """Tell the client of a fault if the server ends the statement that it executes with this error."""
@@ -174,10 +161,6 @@ class Session:
         if self._server is not None:
             self._server.close()
         self._client.abort()
-
-    def _send_statement(self, statement: HeldStatement, unit: Unit) -> None:
-        self.awaiting = statement
-        self._forward(unit, statement)
 
     def pass_everything(self) -> None:
         """Hold nothing any more, until told otherwise."""
@@ -191,20 +174,25 @@ class Session:
             unit = self._units.next(in_block=self.block.is_open)
             if unit is None:
                 return
-            if unit.sql is None or self._skipping or self._passing or not self._gate.decide(self, unit.sql):
-                self._forward(unit, None)
+            if self.prepared is not None and go_on(self, self.prepared, unit):
                 continue
-            self.held = HeldStatement(self, unit.sql, unit.values, unit)
-            self._gate.observer.held(self.held)
+            if self._skipping or self._passing or not self.gate.decide(self, unit):
+                self.forward(unit, None)
+                continue
+            self.held = HeldStatement.of(self, unit)
+            self.gate.observer.held(self.held)
 
-    def _forward(self, unit: Unit, statement: HeldStatement | None) -> None:
+    def forward(self, unit: Unit, statement: HeldStatement | None) -> None:
+        """Send a unit to the server, and expect the answer to the statement that it carries."""
+        self.awaiting = statement
         if statement is not None or unit.with_sync:
-            self._expected.append(Expected(unit.with_sync, statement))
+            self._expected.append(Expected(unit.with_sync, statement, unit.ends))
         if unit.with_sync:
             self._skipping = False
-        self._send(unit.data)
+        self.send(unit.data)
 
-    def _send(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
+        """Send bytes to the server, once it is there."""
         if self._server is None:
             self._to_server.append(data)
         else:
@@ -221,7 +209,7 @@ class Session:
         if self.closed:
             return
         for kind, message in self.answers.give(self._from_server.feed(data)):
-            if kind in _FOLLOWED:
+            if kind in _FOLLOWED or (self._expected and kind in self._expected[0].ends):
                 self._answer(kind, message)
 
     def deliver(self) -> None:
@@ -240,7 +228,7 @@ class Session:
         if not self.closed:
             self.closed = True
             self.held = None
-            self._gate.ended(self)
+            self.gate.ended(self)
 
     def _answer(self, kind: int, message: bytes) -> None:
         if kind == wire.READY:
@@ -250,12 +238,12 @@ class Session:
         elif kind in (_COPY_IN, _COPY_BOTH):
             self._copying = True
             while (data := self._units.next_copy()) is not None:
-                self._send(data)
+                self.send(data)
         elif kind == wire.DATA_ROW:
             statement = self._expected[0].statement if self._expected else None
             if statement is not None:
                 statement.rows = crc32(message, statement.rows)
-        elif self._expected and kind in _ENDS_STATEMENT:
+        elif self._expected and kind in self._expected[0].ends:
             self._statement_ended(self._expected[0], kind, message)
 
     def _ready(self, message: bytes) -> None:
@@ -267,6 +255,8 @@ class Session:
             while not (expected := self._expected.popleft()).with_sync:
                 self._answered(expected.statement)
             self._answered(expected.statement)
+        if not self.block.is_open:
+            self.give_up_prepared()
         if self.idle:
             self.owner = None
         self._pump()
@@ -286,14 +276,24 @@ class Session:
             self._answered(statement)
             self._pump()
 
+    def give_up_prepared(self) -> None:
+        """What was prepared apart is not what is executed next: it was a step by itself."""
+        statement, self.prepared = self.prepared, None
+        if statement is not None:
+            statement.answered = True
+            self.gate.observer.answered(statement)
+
     def _answered(self, statement: HeldStatement | None) -> None:
         if statement is None:
+            return
+        if statement.prepares and statement.error is None and not self.answers.are_kept:
+            self.prepared, self.awaiting = statement, None
             return
         statement.answered = True
         self.answers.refusal = None
         if self.awaiting is statement:
             self.awaiting = None
-        self._gate.observer.answered(statement)
+        self.gate.observer.answered(statement)
         if self.answers.are_lost:
             self._has_lost = True
             if not self.answers.are_kept:

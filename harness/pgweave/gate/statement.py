@@ -27,6 +27,9 @@ class HeldStatement:
         error: the fields of the server's error, if that was the answer.
         answered: whether its answer has arrived.
         fault: what went wrong with it on purpose, if anything did.
+        prepares: whether it is prepared, or bound, apart, and nothing else of it has come yet: its execution
+            follows when that has been answered, and belongs to the same step.
+        at_execution: what goes wrong then, and what the server executes before it.
     """
 
     session: Session
@@ -38,6 +41,13 @@ class HeldStatement:
     error: Mapping[str, str] | None = None
     answered: bool = False
     fault: Fault | None = None
+    prepares: bool = False
+    at_execution: tuple[Fault | None, str] = (None, "")
+
+    @classmethod
+    def of(cls, session: Session, unit: Unit) -> HeldStatement:
+        """What a unit executes, or prepares."""
+        return cls(session, unit.sql or unit.prepares or "", unit.values, unit, prepares=unit.sql is None)
 
     def release(self, fault: Fault | None = None, before: str = "") -> None:
         """Let it go to the server, or to the fault that befalls it, see `Session.release`."""

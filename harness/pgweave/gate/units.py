@@ -3,7 +3,9 @@
 One that carries a statement ends with its Query, or with its Execute; a Sync that follows the Execute belongs
 to it, for outside a transaction block that is the commit. In a pipeline each Execute gets a Flush instead, so
 that its answer comes before the next one goes: a pipeline interleaves as finely as separate statements do.
-Parse and Bind go with their Execute, because a statement's snapshot is taken at the Bind.
+Parse and Bind go with their Execute, because a statement's snapshot is taken at the Bind. Where a client
+waits for their answer before it sends the Execute, they are a unit that prepares: it may take a snapshot.
+Only under REPEATABLE READ and SERIALIZABLE does the execution use that one.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from pgweave.gate.wire import Bound
 
 COPY = (wire.COPY_DATA, wire.COPY_DONE, wire.COPY_FAIL)
 
+_ENDS_WITH = {wire.PARSE: b"1", wire.BIND: b"2", wire.CLOSE: b"3", wire.DESCRIBE: b"Tn"}
+
 _LOOK_AHEAD_S = 0.005
 """How long an Execute outside a transaction block waits for what follows it."""
 
@@ -32,12 +36,16 @@ class Unit:
         with_sync: whether they end with a Sync, or with what the server answers like one.
         sql: the text of the statement that they carry; ``None`` if they carry none.
         values: the values bound to its parameters.
+        prepares: the text of the statement that they prepare, bind or describe, if they carry none.
+        ends: with what the answer to that ends, without a Sync.
     """
 
     data: bytes
     with_sync: bool
     sql: str | None = None
     values: tuple[Bound, ...] = ()
+    prepares: str | None = None
+    ends: bytes = wire.ENDS_STATEMENT
 
 
 class Units:
@@ -59,8 +67,8 @@ class Units:
 
     def add(self, kind: int, data: bytes) -> None:
         """Take a message of the client."""
-        found = self._prepared.note(kind, data)
-        self._queue.append(_Message(kind, data, *(found or ())))
+        sql, values = self._prepared.note(kind, data) or (None, ())
+        self._queue.append(_Message(kind, data, sql, values, self._prepared.prepared_by(kind, data)))
 
     def pass_on(self, messages: Iterable[tuple[int, bytes]], features: Features | None) -> tuple[bytes, int]:
         """Take messages that go on at once; give them, and how many of them are answered by ReadyForQuery."""
@@ -117,7 +125,10 @@ class Units:
         carrier = next((message for message in messages if message.sql is not None), None)
         data = b"".join(message.data for message in messages) + suffix
         if carrier is None:
-            return Unit(data, with_sync)
+            prepares = next((each.prepares for each in messages if each.prepares is not None), None)
+            answered = [_ENDS_WITH[each.kind] for each in messages if each.kind in _ENDS_WITH]
+            ends = bytes((*answered[-1], wire.ERROR)) if answered else wire.ENDS_STATEMENT
+            return Unit(data, with_sync, prepares=prepares, ends=ends)
         return Unit(data, with_sync, carrier.sql, carrier.values)
 
     def _stop_looking(self) -> None:
@@ -141,12 +152,24 @@ class _Message:
     data: bytes
     sql: str | None = None
     values: tuple[Bound, ...] = ()
+    prepares: str | None = None
 
 
 @dataclass(slots=True)
 class _Prepared:
     statements: dict[str, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
     portals: dict[str, tuple[str, tuple[Bound, ...]]] = field(default_factory=dict)
+
+    def prepared_by(self, kind: int, data: bytes) -> str | None:
+        """The text of the statement that a message, once it is noted, makes ready or describes."""
+        if kind == wire.PARSE:
+            return self.statements[wire.first_string(data)][0]
+        if kind == wire.BIND:
+            return self.portals[wire.first_string(data)][0]
+        if kind == wire.DESCRIBE:  # it takes a snapshot, too, where the plan has become invalid
+            what, name = wire.close_contents(data)
+            return (self.statements if what == "S" else self.portals).get(name, (None,))[0]
+        return None
 
     def note(self, kind: int, data: bytes) -> tuple[str, tuple[Bound, ...]] | None:
         """Remember what a message prepares; what an Execute or a Query runs."""

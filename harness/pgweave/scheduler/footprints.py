@@ -67,8 +67,14 @@ class StepFootprints:
             return parked.label
         return one_line(self._sent_names.in_text(parked.sql))
 
+    def takes_snapshot(self, session: Session, sql: str) -> bool:
+        """Whether a transaction's snapshot is taken as a connection prepares a statement apart."""
+        return self._transaction(session).takes_snapshot(sql)
+
     def executed(self, statement: HeldStatement) -> Footprint:
-        """What a statement that was answered has touched."""
+        """What a statement that was answered has touched, or one that was prepared apart and nothing more."""
+        if statement.prepares and statement.error is None:
+            return self.of(statement)
         transaction = self._transaction(statement.session)
         refused = statement.fault is not None and statement.fault.is_refusal
         failed = statement.error is not None

@@ -114,6 +114,10 @@ class Run:
         """Hold the next statement of a connection if a process may have sent it."""
         return self._owners.decide_to_hold(session)
 
+    def decide_to_hold_preparing(self, session: Session, sql: str) -> bool:
+        """Hold what is prepared apart if that takes a transaction's snapshot: a step begins with it."""
+        return self._footprints.takes_snapshot(session, sql) and self._owners.decide_to_hold(session)
+
     def held(self, statement: HeldStatement) -> None:
         """A process has come to its next step."""
         self._owners.held(statement)
@@ -165,11 +169,7 @@ class Run:
             waiting = [process for process in self.processes if process.state in WAITING]
             able = [process for process in self.processes if process.state is ProcessState.READY]
             pollers = [process for process in able if self._polling.polls(process)]
-            ready = {
-                process.index: self._footprints.pending(process, waiting)
-                for process in able
-                if process not in pollers
-            }
+            ready = {p.index: self._footprints.pending(p, waiting) for p in able if p not in pollers}
             if not ready:
                 if pollers:
                     await self._poll(pollers)

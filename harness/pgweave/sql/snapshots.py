@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from pgweave.interleavings.footprint import EVERY_ROW, Access, Footprint, Lock, Mode, Rows
 
+_UNDERSTOOD_LEVELS = ("", "read committed", "read uncommitted")  # to PostgreSQL they are one
 _LEVELS = ("repeatable read", "serializable")
 _TRANSACTIONS = Rows("transactions with a snapshot")
 TAKE_SNAPSHOT = Footprint.of(Access(Mode.READ, EVERY_ROW))
@@ -29,3 +30,12 @@ WRITE_OR_END = Footprint.of(
 def has_snapshot(level: str) -> bool:
     """Whether the statements of a transaction at this isolation level see one snapshot."""
     return level in _LEVELS
+
+
+def level_problem(level: str) -> str:
+    """Why transactions at this isolation level may do anything; empty if it is understood."""
+    return (
+        ""
+        if level in _UNDERSTOOD_LEVELS or has_snapshot(level)
+        else f"a transaction at {level.upper()} is not understood"
+    )

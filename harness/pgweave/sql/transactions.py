@@ -15,10 +15,8 @@ from pgweave.sql.footprints import (
     releases,
     statement_footprint,
 )
-from pgweave.sql.snapshots import READ, TAKE_SNAPSHOT, WRITE_OR_END, has_snapshot
+from pgweave.sql.snapshots import READ, TAKE_SNAPSHOT, WRITE_OR_END, has_snapshot, level_problem
 from pgweave.sql.values import SentNames
-
-_UNDERSTOOD_LEVELS = ("", "read committed", "read uncommitted")  # to PostgreSQL they are one
 
 
 class TransactionFootprint:
@@ -43,7 +41,7 @@ class TransactionFootprint:
     def __init__(self, catalog: Catalog, isolation: str = "", names: SentNames | None = None) -> None:
         self._catalog = catalog
         self._names = names
-        self._session_problem = _level_problem(isolation or catalog.isolation)
+        self._session_problem = level_problem(isolation or catalog.isolation)
         self._sessions_have_snapshots = has_snapshot(isolation or catalog.isolation)
         self._holds_advisory_locks = False
         self._asked: tuple[str, Sequence[Bound], StatementFootprint] | None = None
@@ -72,7 +70,7 @@ class TransactionFootprint:
 
     def pending(self, sql: str, values: Sequence[Bound] = ()) -> Footprint:
         """What a statement would touch now, if it does not fail."""
-        return self._footprint(self._statement(sql, values))
+        return self._footprint(self._with_known_values(sql, values))
 
     def executed(
         self, sql: str, values: Sequence[Bound] = (), *, failed: bool = False, refused: bool = False
@@ -88,14 +86,20 @@ class TransactionFootprint:
             failed: whether it failed.
             refused: whether it failed because another was executed in its place, so that it touched nothing.
         """
+        footprint = self.pending(sql, values)
         statement = self._statement(sql, values)
         if failed:
-            return self._fail(statement, refused=refused)
-        footprint = self._footprint(statement)
+            return self._fail(statement, self._released() if refused else footprint, refused=refused)
         self._holds_advisory_locks |= statement.everything and "advisory" in sql.lower()
         for control in statement.controls:
             self._follow(control, statement)
         return footprint
+
+    def takes_snapshot(self, sql: str) -> bool:
+        """Whether a transaction's snapshot is taken if a statement is prepared now, before it is executed."""
+        has_snapshot_to_take = self._has_snapshot if self.in_transaction else self._sessions_have_snapshots
+        is_first = has_snapshot_to_take and not self._has_queried and not self.failed
+        return is_first and _kind(self._statement(sql, ())) is StatementKind.QUERY
 
     def can_conflict(self, sql: str, values: Sequence[Bound] = ()) -> bool:
         """Whether a statement may end with 40001 or 40P01: it, or its transaction, holds or waits for locks.
@@ -124,7 +128,7 @@ class TransactionFootprint:
         """
         if not executed:
             return EVERYTHING if self._holds_advisory_locks else self._released()
-        statement = self._statement(sql, values)
+        statement = self._with_known_values(sql, values)
         freed = Footprint(frozenset(releases(statement.locks)))
         return self._footprint(statement) | self._released() | freed
 
@@ -155,6 +159,10 @@ class TransactionFootprint:
     def pending_commit(self) -> Footprint:
         """What a COMMIT would touch now."""
         return self._end_footprint(commit=True)
+
+    def _with_known_values(self, sql: str, values: Sequence[Bound]) -> StatementFootprint:
+        """A statement with its values, if they are known whether or not it is prepared apart."""
+        return self._statement(sql, () if self.takes_snapshot(sql) else values)
 
     def _statement(self, sql: str, values: Sequence[Bound]) -> StatementFootprint:
         # A statement is asked about before it is let go, when it is, and when it has ended.
@@ -250,7 +258,7 @@ class TransactionFootprint:
         problem = (
             statement.explain
             if control.kind is StatementKind.OTHER
-            else _level_problem(control.isolation or "")
+            else level_problem(control.isolation or "")
         )
         self._ends.clear()
         sees_snapshot = has_snapshot(control.isolation or "")
@@ -261,8 +269,7 @@ class TransactionFootprint:
             self._problem = self._problem or problem
             self._has_snapshot = self._has_snapshot or sees_snapshot
 
-    def _fail(self, statement: StatementFootprint, *, refused: bool) -> Footprint:
-        footprint = self._released() if refused else self._footprint(statement)
+    def _fail(self, statement: StatementFootprint, footprint: Footprint, *, refused: bool) -> Footprint:
         if len(statement.controls) > 1:
             self._session_problem = self._session_problem or "a text of several statements failed on the way"
         elif _kind(statement) in (StatementKind.COMMIT, StatementKind.ROLLBACK):
@@ -289,11 +296,3 @@ def _changes(statement: StatementFootprint) -> bool:
     """Whether it does more than read."""
     drawn = any(access.mode is not Mode.READ for access in statement.accesses)
     return bool(drawn or statement.locks or statement.writes or statement.at_end)
-
-
-def _level_problem(level: str) -> str:
-    return (
-        ""
-        if level in _UNDERSTOOD_LEVELS or has_snapshot(level)
-        else f"a transaction at {level.upper()} is not understood"
-    )

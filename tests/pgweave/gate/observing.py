@@ -11,9 +11,14 @@ from pgweave.gate import HeldStatement, Session
 
 @dataclass
 class Watcher:
-    """Holds every statement; releases those for which ``lets_go`` says so at once."""
+    """Holds every statement; releases those for which ``lets_go`` says so at once.
+
+    Attributes:
+        holds_prepared: whether it holds what is prepared apart, too.
+    """
 
     lets_go: Callable[[HeldStatement], bool] = lambda _statement: True
+    holds_prepared: bool = False
     seen: list[str] = field(default_factory=list)
     answers: list[tuple[str, str]] = field(default_factory=list)
     ended_sessions: list[Session] = field(default_factory=list)
@@ -21,6 +26,9 @@ class Watcher:
 
     def decide_to_hold(self, _session: Session) -> bool:
         return True
+
+    def decide_to_hold_preparing(self, _session: Session, _sql: str) -> bool:
+        return self.holds_prepared
 
     def held(self, statement: HeldStatement) -> None:
         self.seen.append(" ".join(statement.sql.split()))

@@ -250,13 +250,13 @@ def test_what_is_sent_through_an_open_gate_goes_on_at_once(
     shared_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[bytes] = []
-    send = vars(Session)["_send"]
+    send = Session.send
 
     def noted(session: Session, data: bytes) -> None:
         sent.append(data)
         send(session, data)
 
-    monkeypatch.setattr(Session, "_send", noted)
+    monkeypatch.setattr(Session, "send", noted)
 
     async def work(gate: Gate) -> None:
         async with await connect(gate.socket_dsn) as connection:

@@ -26,11 +26,11 @@ class RawSession:
         self._writer = writer
         self._frames = wire.Frames()
 
-    async def ask(self, *messages: bytes) -> list[str]:
-        """Send messages, and take answers until the server is ready again, or has gone."""
+    async def ask(self, *messages: bytes, ends: str = "Z") -> list[str]:
+        """Send messages, and take answers until one of these kinds comes, or the server has gone."""
         self._writer.write(b"".join(messages))
         told: list[str] = []
-        while not told or told[-1][0] != "Z":
+        while not told or told[-1][0] not in ends:
             data = await self._reader.read(65_536)
             if not data:
                 return [*told, "closed"]
@@ -78,6 +78,10 @@ def parse(text: str, name: str = "") -> bytes:
 
 def bind(name: str = "") -> bytes:
     return wire.message(b"B", f"\0{name}\0".encode() + struct.pack("!HHH", 0, 0, 0))
+
+
+def describe(name: str = "") -> bytes:
+    return wire.message(b"D", f"S{name}\0".encode())
 
 
 def execute() -> bytes:

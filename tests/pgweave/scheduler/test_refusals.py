@@ -128,6 +128,9 @@ PLACES = {
     "a time limit, after a savepoint": Place(
         Fault.CANCELLED, SLEEP, "SELECT 1 FROM rows", (LIMITED, "BEGIN", "SAVEPOINT one")
     ),
+    "a time limit, where the snapshot is taken": Place(
+        Fault.CANCELLED, SLEEP, "SELECT 1 FROM rows", (LIMITED, "BEGIN ISOLATION LEVEL SERIALIZABLE")
+    ),
     "a cancel request, at COMMIT": Place(Fault.CANCELLED, "COMMIT", "COMMIT", LATE["57014"], COMMITS),
     "a conflict, in a block": Place(
         Fault.SERIALIZATION_FAILURE,
