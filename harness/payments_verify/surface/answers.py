@@ -17,6 +17,7 @@ _PER_HOP = frozenset({"date", "connection", "keep-alive"})
 """Fields of the server or the connection, not of the answer."""
 
 _ALWAYS = frozenset({"content-type", "content-length", "x-request-id", "x-content-type-options"})
+_NOT_NOW = 503
 _PROBLEM = "application/problem+json"
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 _LIST = re.compile(r"/payments(/[^/]+/captures)?(\?.*)?")
@@ -41,6 +42,10 @@ _TITLES: Mapping[str, tuple[int, str]] = {
     "invalid_query": (422, "The query string is not valid"),
     "invalid_request": (422, "The request's content is not valid"),
     "too_many_refusals": (429, "Too many refusals of the payment are stored"),
+    "overloaded": (503, "Too many requests at once"),
+    "deadline_exceeded": (503, "The request took too long"),
+    "payment_busy": (503, "Others hold the payment"),
+    "unavailable": (503, "The service cannot answer now"),
 }
 
 
@@ -103,6 +108,8 @@ def _expected(method: str, path: str, status: int, document: Any) -> dict[str, s
             base, _, query = path.partition("?")
             limit = re.search(r"(?:^|&)limit=(\d+)", query)
             expected["link"] = f'<{base}?limit={limit[1] if limit else 50}&after={following}>; rel="next"'
+    if status == _NOT_NOW:
+        expected["retry-after"] = "1"
     if status == 201 and not path.endswith("/captures"):
         expected["location"] = f"/payments/{document['id']}"
     return expected

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from itertools import cycle
 
 from payments_verify.payments.observed.observations import UnreadableAnswerError
+from payments_verify.surface.at_limits import LoneProcess, broken_at_limits
 from payments_verify.surface.contract import broken_contract
 from payments_verify.surface.counters import wrong_counters
 from payments_verify.surface.lists import walk, wrong_attempts, wrong_list, wrong_while_others_write
@@ -24,6 +26,7 @@ class OwnSurface:
         witnesses: of the service's processes.
         tokens: a token of each scope alone, by the scope's name; none if it asks for no tokens.
         servers: where each process listens, if they do.
+        alone: starts another process that serves nobody else, if processes are started.
     """
 
     def __init__(
@@ -31,9 +34,11 @@ class OwnSurface:
         witnesses: Sequence[Witness],
         tokens: Mapping[str, str] | None = None,
         servers: Sequence[Server] = (),
+        alone: Callable[[], AbstractAsyncContextManager[LoneProcess]] | None = None,
     ) -> None:
         self._tokens = tokens or {}
         self._servers = dict(zip(witnesses, servers, strict=False))
+        self._alone = alone
         self._keeps_contract = False
         self._witnesses = witnesses
         self._processes = cycle(witnesses)
@@ -56,6 +61,9 @@ class OwnSurface:
         if not self._keeps_contract:
             witness = next(self._processes)
             wrong = await broken_contract(witness, self._tokens, self._servers.get(witness))
+            if wrong is None and self._alone is not None:
+                async with self._alone() as process:
+                    wrong = await broken_at_limits(process)
             if wrong is not None:
                 return wrong
             self._keeps_contract = True

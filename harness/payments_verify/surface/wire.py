@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
@@ -83,7 +83,21 @@ async def broken_on_the_wire(witness: Witness, server: Server, ids: Mapping[str,
     """
     host = f"{server.host}:{server.port}"
     meant = {"{host}": host, "{authorization}": server.authorization, **ids}
-    for each in exchanges(len(host + server.authorization)):
+    return await first_wrong(witness, server, exchanges(len(host + server.authorization)), meant)
+
+
+async def first_wrong(
+    witness: Witness, server: Server, asked: Iterable[Exchange], meant: Mapping[str, str]
+) -> str | None:
+    """What a process answers otherwise than the first exchange of these that it does; ``None`` if none is.
+
+    Args:
+        witness: of the process; it counts what was answered.
+        server: where the process listens.
+        asked: what is sent, and what has to be answered.
+        meant: what placeholders stand for.
+    """
+    for each in asked:
         wrong = await _wrong(witness, server, each, meant)
         if wrong is not None:
             return f"{each.breaks}: {each.what}: {wrong}"

@@ -24,7 +24,7 @@ _TEMPLATES = (
     (re.compile(r"/payments/[^/]+/fail"), "/payments/{payment_id}/fail"),
 )
 _RECORDED = frozenset(name for name, outcome in outcomes_by_name().items() if outcome in RECORDED)
-_NO_TOKEN, _FAILED = 401, 500
+_NO_TOKEN, _FAILED, _NOT_NOW = 401, 500, 503
 
 
 class Carrier(Protocol):
@@ -96,7 +96,7 @@ class Witness:
         if route is None:
             return response
         self.requests[method, route, str(response.status_code)] += 1
-        if response.status_code >= _FAILED:
+        if response.status_code >= _FAILED and response.status_code != _NOT_NOW:
             return response  # no definite answer, and no reason for anything but I9
         try:
             wrong = [*complaints(method, path, response), *self._of_key(path, headers, response)]

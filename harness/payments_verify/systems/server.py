@@ -7,13 +7,14 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from typing import IO
 
 import httpx
+from psycopg import AsyncConnection
 
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
@@ -21,7 +22,7 @@ from payments_verify.binding import own_client
 from payments_verify.payments.observed.traits import EVERYTHING
 from payments_verify.payments.service.row_holders import SqlRowHolder
 from payments_verify.payments.service.under_test import ServiceUnderTest
-from payments_verify.surface import FirstAnswers, OwnSurface, Server, Witness
+from payments_verify.surface import TIGHT, FirstAnswers, LoneProcess, OwnSurface, Server, Witness
 from payments_verify.systems.application import OwnTokens
 from payments_verify.systems.in_process import expire_batch
 from pgweave.clock import DatabaseClock
@@ -39,6 +40,7 @@ _SWEPT_AT_A_TIME = 2  # so few that others can hold them all
 _REQUEST_LIMIT_S = 30.0
 _PROBE_LIMIT_S = 2.0
 _SWEPT_LIMIT_S = 10.0
+_WAITS = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
 _SERVING = re.compile(r"serving on (http://\S+)")
 
 
@@ -79,7 +81,13 @@ async def servers(
             partial(expire_batch, store),
             partial(SqlRowHolder.connect, own),
             traits=replace(EVERYTHING, expires_within_s=_SWEPT_LIMIT_S if sweep_every_s else None),
-            surface=OwnSurface(witnesses, made.of_scope, [_server(url, made.own) for url in urls]),
+            surface=OwnSurface(
+                witnesses,
+                made.of_scope,
+                [_server(url, made.own) for url in urls],
+                # Where processes sweep, load is what is looked at.
+                None if sweep_every_s else partial(lone_process, dsn, own),
+            ),
         )
 
 
@@ -95,6 +103,50 @@ async def server_process(dsn: str, accepted: str = "", sweep_every_s: float = 0.
     Raises:
         ServerError: if it does not start.
     """
+    settings = {
+        "PAYMENTS_TOKENS": accepted,
+        "PAYMENTS_SWEEP_INTERVAL_S": f"{sweep_every_s}",
+        "PAYMENTS_SWEEP_BATCH": f"{_SWEPT_AT_A_TIME}",
+    }
+    async with _started(dsn, settings) as (url, _process):
+        yield url
+
+
+@asynccontextmanager
+async def lone_process(dsn: str, direct: str) -> AsyncIterator[LoneProcess]:
+    """One with tight limits and without tokens, whose payments can be held; see `broken_at_limits`.
+
+    Args:
+        dsn: its database.
+        direct: the database itself, for the harness's own sessions, where ``dsn`` is that of a pooler.
+
+    Raises:
+        ServerError: if it does not start.
+    """
+    async with (
+        _started(dsn, TIGHT) as (url, process),
+        _witness(url, "", {}) as witness,
+        await AsyncConnection.connect(direct, autocommit=True) as connection,
+    ):
+
+        @asynccontextmanager
+        async def hold(payment: str) -> AsyncIterator[None]:
+            async with SqlRowHolder.connect(direct) as holder:
+                await holder.lock(payment)
+                yield
+                await holder.roll_back()
+
+        async def waits() -> bool:
+            return await (await connection.execute(_WAITS)).fetchone() == (True,)
+
+        yield LoneProcess(witness, _server(url, ""), hold, waits, process.terminate, process.wait)
+
+
+@asynccontextmanager
+async def _started(
+    dsn: str, settings: Mapping[str, str]
+) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
+    """A server process, and its URL."""
     with tempfile.TemporaryFile() as output:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -106,13 +158,11 @@ async def server_process(dsn: str, accepted: str = "", sweep_every_s: float = 0.
                 **os.environ,
                 "DATABASE_URL": dsn,
                 "PAYMENTS_LOG_LEVEL": "warning",
-                "PAYMENTS_TOKENS": accepted,
-                "PAYMENTS_SWEEP_INTERVAL_S": f"{sweep_every_s}",
-                "PAYMENTS_SWEEP_BATCH": f"{_SWEPT_AT_A_TIME}",
+                **settings,
             },
         )
         try:
-            yield await _url(process, output)
+            yield await _url(process, output), process
         finally:
             await end_group(process, STOP_LIMIT_S)
 
@@ -149,6 +199,6 @@ def _server(url: str, token: str) -> Server:
 
 @asynccontextmanager
 async def _witness(url: str, token: str, first: FirstAnswers) -> AsyncIterator[Witness]:
-    headers = {"Authorization": f"Bearer {token}"}
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
     async with http_client(url, limit_s=_REQUEST_LIMIT_S, headers=headers, connections_kept=100) as http:
         yield Witness(http, first)

@@ -1,0 +1,221 @@
+"""What a process answers at its limits and as it ends, to clients without tokens. It ends by being asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from time import perf_counter
+from uuid import uuid4
+
+import httpx
+import msgspec
+
+from payments_verify.binding import Response
+from payments_verify.surface.answers import complaints
+from payments_verify.surface.liveness import Hold
+from payments_verify.surface.wire import Answer, Exchange, Server, first_wrong
+from payments_verify.surface.witness import Witness
+from payments_verify.surface.written import PAYMENT, UNKNOWN
+
+_DEADLINE_S = 0.9
+TIGHT: Mapping[str, str] = {
+    "PAYMENTS_TOKENS": "",
+    "PAYMENTS_POOL_MIN": "1",
+    "PAYMENTS_POOL_MAX": "1",
+    "PAYMENTS_MAX_REQUESTS": "2",
+    "PAYMENTS_LOCK_TIMEOUT_MS": "600",
+    "PAYMENTS_REQUEST_TIMEOUT_S": f"{_DEADLINE_S}",
+}
+"""The settings of such a process. Of two captures of held payments the first waits for the lock until that is
+given up; the second waits for the connection, then for its lock, and comes to its deadline."""
+
+_TRIES = 5
+"""In a process that is kept from computing, one request may be given up where another was to be."""
+_BEAT_S = 0.02
+_BETWEEN_S = 0.1
+_IN_FLIGHT_S = 0.25
+"""How long it goes on behind the closed door: longer than a server looks whether anything is to be done."""
+_ENDS_WITHIN_S = 15.0
+_FULL, _HELD, _LATE = "overloaded", "payment_busy", "deadline_exceeded"
+_JSON = {"Content-Type": "application/json"}
+
+
+@dataclass(frozen=True)
+class LoneProcess:
+    """A process that serves nobody else.
+
+    Attributes:
+        witness: of the process.
+        server: where it listens.
+        hold: holds a payment's lock from outside.
+        waits: whether anybody waits for a lock.
+        terminate: sends SIGTERM.
+        ended: waits for the end of the process, and gives its exit code.
+    """
+
+    witness: Witness
+    server: Server
+    hold: Hold
+    waits: Callable[[], Awaitable[bool]]
+    terminate: Callable[[], None]
+    ended: Callable[[], Awaitable[int]]
+
+
+async def broken_at_limits(process: LoneProcess) -> str | None:
+    """What it answers otherwise than it has to; ``None`` if nothing.
+
+    Args:
+        process: it; it has the settings `TIGHT`, and has ended afterwards.
+    """
+    payments = [str(uuid4()), str(uuid4())]
+    for payment in payments:
+        await _send(process, "PUT", f"/payments/{payment}", b'{"amount_cents": 500}')
+        window = b'{"capture_window_seconds": 86400}'
+        await _send(process, "POST", f"/payments/{payment}/authorize", window)
+    ids = {PAYMENT: payments[0], UNKNOWN: str(uuid4()), "{port}": str(process.server.port)}
+    wrong = await first_wrong(process.witness, process.server, _without_tokens(), ids)
+    wrong = wrong or await _refused_otherwise(process, payments)
+    return wrong or await _ends_otherwise(process, payments[0])
+
+
+def _without_tokens() -> Iterator[Exchange]:
+    """Where requests may come from, see operations.md; what a proxy says of that is not believed."""
+    own = "127.0.0.1:{port}"
+    foreign_host, foreign_origin = Answer(421, "foreign_host"), Answer(403, "foreign_origin")
+    read = f"/payments/{PAYMENT}"
+    served = Answer(200, to=("GET", read))
+    fields: list[tuple[str, str, Answer]] = [(host, "", served) for host in (own, "localhost", "[::1]:80")]
+    fields += [
+        (host, "", foreign_host)
+        for host in ("example.com", "127.0.0.1.example.com", "localhost.example.com", "169.254.0.1")
+    ]
+    fields += [(host, "", Answer(400, "invalid_host")) for host in ("", "a b", f"{own}\r\nHost: {own}")]
+    fields += [
+        (own, f"Origin: {origin}\r\n", foreign_origin)
+        for origin in (
+            "null",
+            "http://example.com",
+            "http://127.0.0.1:1",
+            f"https://{own}",
+            "http://localhost",
+        )
+    ]
+    fields += [(own, f"Sec-Fetch-Site: {site}\r\n", foreign_origin) for site in ("cross-site", "same-site")]
+    fields += [(own, f"Sec-Fetch-Site: {site}\r\n", served) for site in ("same-origin", "none")]
+    fields.append((own, f"Origin: http://{own}\r\nX-Forwarded-Proto: https\r\n", served))
+    forwarded = "Forwarded: for=192.0.2.1;host={0}\r\nX-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Host: {0}\r\n"
+    fields.append((own, forwarded.format("example.com"), served))
+    fields.append(("example.com", forwarded.format("localhost"), foreign_host))
+    for host, more, answer in fields:
+        sent = f"GET {read} HTTP/1.1\r\nHost: {host}\r\n{more}\r\n"
+        yield Exchange("I2, I11", f"without tokens, {sent!r}", (sent.encode(), answer))
+    body = '{"amount_cents": 500}'
+    head = (
+        f"PUT /payments/{UNKNOWN} HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    )
+    looked = f"GET /payments/{UNKNOWN} HTTP/1.1\r\nHost: {own}\r\n\r\n".encode()
+    nobody = Answer(404, "payment_not_found")
+    for host, more, refused in ((own, "Origin: null\r\n", foreign_origin), ("example.com", "", foreign_host)):
+        sent = f"{head}\r\nHost: {host}\r\n{more}\r\n{body}"
+        yield Exchange("I2, I11", f"without tokens, {sent!r}", (sent.encode(), refused, looked, nobody))
+
+
+async def _refused_otherwise(process: LoneProcess, payments: Sequence[str]) -> str | None:
+    """Have it refuse requests for each of its limits, and compare what it says."""
+    told: dict[str, str] = {}
+    for _ in range(_TRIES):
+        async with AsyncExitStack() as stack:
+            for payment in payments:
+                await stack.enter_async_context(process.hold(payment))
+            async with asyncio.TaskGroup() as group:
+                first = group.create_task(_capture(process, payments[0]))
+                await _until_waited_for(process, first)
+                second = group.create_task(_capture(process, payments[1]))
+                await asyncio.sleep(_BETWEEN_S)
+                third = group.create_task(_send(process, "GET", f"/payments/{payments[0]}"))
+        for each in (first, second, third):
+            answer, seconds = each.result()
+            if answer.status_code == 200 and each is third:
+                continue  # there was room
+            problem, wrong = _refusal(answer)
+            if problem == _LATE and seconds < _DEADLINE_S:
+                wrong = f"told after {seconds:.3f} s, of {_DEADLINE_S} s"
+            if wrong:
+                return f"I9, I11: {answer.status_code} {problem}: {wrong}"
+            told[problem] = answer.text
+        if {_FULL, _HELD, _LATE} <= told.keys():
+            return None
+    missing = ", ".join(sorted({_FULL, _HELD, _LATE} - told.keys()))
+    return f"I9, I11: no request at a limit was answered {missing}, but: {', '.join(told.values())}"
+
+
+def _refusal(answer: Response) -> tuple[str, str]:
+    """The problem type of a 503, and what is wrong with it."""
+    if answer.status_code != 503:
+        return "", f"a request for a held payment was answered {answer.text}"
+    problem = str(msgspec.json.decode(answer.content).get("type")).removeprefix("/problems/")
+    return problem, "; ".join(complaints("POST", "", answer))
+
+
+async def _ends_otherwise(process: LoneProcess, payment: str) -> str | None:
+    """Have it end with a request in flight: that is answered, nobody else is, and the exit code is 0."""
+    async with process.hold(payment):
+        last = asyncio.create_task(_capture(process, payment))
+        await _until_waited_for(process, last)
+        process.terminate()
+        accepts = await _goes_on_accepting(process.server)
+        await asyncio.sleep(_IN_FLIGHT_S)
+    try:
+        answer, _ = await last
+    except httpx.TransportError as error:
+        return f"I9: SIGTERM, and a request that was in flight has no answer: {type(error).__name__}"
+    problem, wrong = ("", "") if answer.status_code == 201 else _refusal(answer)
+    if wrong or problem not in ("", _HELD, _LATE) or "idempotent-replayed" in answer.headers:
+        return f"I9, I11: SIGTERM, and a request in flight was answered {answer.status_code} {answer.text}"
+    if accepts:
+        return f"I9: SIGTERM, and connections are still accepted after {_ENDS_WITHIN_S:g} s"
+    try:
+        async with asyncio.timeout(_ENDS_WITHIN_S):
+            code = await process.ended()
+    except TimeoutError:
+        return f"I9: SIGTERM, and the process has not ended for {_ENDS_WITHIN_S:g} s, with nothing to do"
+    return None if code == 0 else f"I9: SIGTERM, and the exit code is {code}"
+
+
+async def _goes_on_accepting(server: Server) -> bool:
+    deadline = perf_counter() + _ENDS_WITHIN_S
+    while perf_counter() < deadline:
+        try:
+            _, writer = await asyncio.open_connection(server.host, server.port)
+        except OSError:
+            return False
+        writer.close()
+        await asyncio.sleep(_BEAT_S)
+    return True
+
+
+async def _until_waited_for(process: LoneProcess, request: asyncio.Task[tuple[Response, float]]) -> None:
+    while not request.done() and not await process.waits():  # noqa: ASYNC110 - no event tells it
+        await asyncio.sleep(_BEAT_S)
+
+
+async def _capture(process: LoneProcess, payment: str) -> tuple[Response, float]:
+    path = f"/payments/{payment}/captures"
+    return await _send(process, "POST", path, b'{"amount_cents": 500}', {"Idempotency-Key": "at limits"})
+
+
+async def _send(
+    process: LoneProcess,
+    method: str,
+    path: str,
+    body: bytes | None = None,
+    fields: Mapping[str, str] | None = None,
+) -> tuple[Response, float]:
+    """The answer to a request, and how long it took, in seconds."""
+    began = perf_counter()
+    headers = {**({} if body is None else _JSON), **(fields or {})}
+    written = tuple((name, value.encode()) for name, value in headers.items())
+    answer = await process.witness.write(method, path, written, body)
+    return answer, perf_counter() - began
