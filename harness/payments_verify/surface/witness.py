@@ -12,7 +12,7 @@ import msgspec
 
 from payments_model import RECORDED
 from payments_verify.binding import Response, outcomes_by_name
-from payments_verify.payments.observed.observations import UnreadableAnswerError
+from payments_verify.payments.observed.observations import BrokenContractError
 from payments_verify.surface.answers import PER_REQUEST, complaints, fields_of
 from payments_verify.surface.written import Fields
 
@@ -83,7 +83,7 @@ class Witness:
         """Send a request, and look at its answer.
 
         Raises:
-            UnreadableAnswerError: the answer is not what the contract says, beside its outcome.
+            BrokenContractError: the answer is not what the contract says, beside its outcome.
         """
         began = perf_counter()
         try:
@@ -103,7 +103,7 @@ class Witness:
         except (msgspec.MsgspecError, AttributeError, KeyError) as error:
             wrong = [str(error)]
         if wrong:
-            raise UnreadableAnswerError(f"{method} {path}, {response.status_code}: {'; '.join(wrong)}")
+            raise BrokenContractError(f"{method} {path}, {response.status_code}: {'; '.join(wrong)}")
         return response
 
     def keys_of(self, payment: str) -> list[str]:

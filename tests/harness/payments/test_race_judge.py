@@ -11,7 +11,7 @@ import pytest
 from payments_verify.binding.answers import AnswerReader
 from payments_verify.binding.file import default_binding
 from payments_verify.binding.requests import Names
-from payments_verify.payments.observed.observations import Invocation, Observation
+from payments_verify.payments.observed.observations import BREAKS_CONTRACT, Invocation, Observation
 from payments_verify.payments.races import judge as race_judge
 from payments_verify.payments.races.judge import Judge, Violation
 from payments_verify.payments.races.result import Exchange, RaceResult
@@ -125,3 +125,16 @@ def test_what_was_told_not_to_be_done_explains_nothing(problem: str) -> None:
     steps = tuple(Step(0, "capture", EVERYTHING) for _ in range(2))
     found = Judge(faults=True).find_violation(Execution(steps, True, raced))
     assert (found is not None) is (problem in {"payment_busy", "overloaded"})
+
+
+@pytest.mark.parametrize("breaks", [{}, {BREAKS_CONTRACT: True}])
+def test_an_answer_that_breaks_the_contract_is_wrong_under_faults_too(breaks: dict[str, object]) -> None:
+    run = _run(Observation("unknown", {"error": "503: no header retry-after", **breaks}), _CAPTURED)
+    repeated = replace(_CAPTURED, value={**_CAPTURED.value, "replayed": True})
+    first = run.result.operations[0]
+    raced = replace(
+        run.result, operations=(first, replace(first, first=1, last=1, answered=1, result=repeated))
+    )
+    steps = tuple(Step(0, "capture", EVERYTHING) for _ in range(2))
+    found = Judge(faults=True).find_violation(Execution(steps, True, raced))
+    assert (None if found is None else (found.invariant, found.operation)) == (("I9", 0) if breaks else None)

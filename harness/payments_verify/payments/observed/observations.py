@@ -57,6 +57,9 @@ IN_PROGRESS = "in_progress"
 NOTHING_DONE = "nothing_done"
 """A member of what is known of an unknown outcome: the answer says that the command was not carried out."""
 
+BREAKS_CONTRACT = "breaks_contract"
+"""Another member: there was an answer, and it breaks the contract of this repository's service."""
+
 OUTCOME_NAMES = (*OUTCOME_NAMED, IN_PROGRESS)
 """Every outcome that an answer may name."""
 
@@ -83,6 +86,10 @@ class UnreadableAnswerError(ValueError):
     """
 
     exchanges: tuple[HttpExchange, ...] = ()
+
+
+class BrokenContractError(UnreadableAnswerError):
+    """An answer that this repository's service never gives, whatever fails around it."""
 
 
 @dataclass(frozen=True, slots=True)

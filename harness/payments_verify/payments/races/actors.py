@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from payments_verify.payments.observed.observations import (
+    BREAKS_CONTRACT,
+    BrokenContractError,
     Invocation,
     Observation,
     Sender,
@@ -71,7 +73,8 @@ async def send(client: Sender, invocation: Invocation) -> Observation:
     try:
         return await client.send(invocation)
     except UnreadableAnswerError as error:
-        return Observation("unknown", {"error": str(error)}, error.exchanges)
+        breaks = {BREAKS_CONTRACT: True} if isinstance(error, BrokenContractError) else {}
+        return Observation("unknown", {"error": str(error), **breaks}, error.exchanges)
 
 
 async def _send_commands(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from payments_verify.payments.observed.in_flight import contended_in_race
-from payments_verify.payments.observed.observations import Invocation, Observation
+from payments_verify.payments.observed.observations import BREAKS_CONTRACT, Invocation, Observation
 from payments_verify.payments.races.history import history_of
 from payments_verify.payments.races.result import RaceResult
 from payments_verify.payments.service.under_test import with_output
@@ -166,11 +166,13 @@ def _unanswered(raced: RaceResult, faults: bool) -> Violation | None:
     """No answer, a 5xx or one that cannot be read is wrong (I9), where nothing was broken on purpose.
 
     Where something was, it is wrong if the command was not answered when it was sent again: its key is stuck.
+    An answer that breaks the contract is wrong there, too.
     """
     last = {operation.process: index for index, operation in enumerate(raced.operations)}
     for index, operation in enumerate(raced.operations):
         observed: Observation | None = operation.result
         excused = faults and index != last[operation.process]
+        excused &= observed is None or BREAKS_CONTRACT not in observed.value
         if (observed is None or observed.kind == "unknown") and not excused:
             what = "no answer" if observed is None else dict(observed.value)
             asked: Invocation = operation.value
