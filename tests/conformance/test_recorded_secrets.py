@@ -15,12 +15,16 @@ from urllib.parse import quote, quote_plus, urlencode
 
 import httpx
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from payments_verify.binding import Names, default_text, parse
 from payments_verify.cli import app
+from payments_verify.cli.discovering import end_discovery
+from payments_verify.cli.ends import Ended
 from payments_verify.payments.conformance.examination import Examination
 from payments_verify.payments.conformance.levels import LevelResult
+from payments_verify.payments.exploration.discovery_check import DiscoveryResult
 from payments_verify.payments.observed.http_steps import HttpRun, HttpStep
 from payments_verify.payments.told.http import as_json, shell_lines
 from payments_verify.result import CheckResult
@@ -217,3 +221,13 @@ def test_how_long_a_token_lives_is_no_secret() -> None:
         "environment = {", 'environment = { TOKEN_TTL = "3600", JWT_SECRET = "abcd",'
     )
     assert secrets_of(parse(text, "mine")) == {"abcd": "JWT_SECRET"}
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_what_is_discovered_is_printed_without_it(as_json: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    result = DiscoveryResult(f"serve {SECRET}")
+    with pytest.raises(typer.Exit):
+        end_discovery(result, Ended(SECRET), "", result.as_json if as_json else None, {SECRET: "NAME"})
+    printed = capsys.readouterr().out
+    assert "${NAME}" in printed
+    assert "s3cr" not in printed

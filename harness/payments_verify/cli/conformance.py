@@ -137,8 +137,9 @@ def conformance(
     of_levels = {**named, "--from": first > 1, "--quick": quick, "--seed": seed is not None}
     _require_all_used(of_levels, output, discover=discover)
     output = output or FOLDER
+    known = partial(known_secrets, binding, url or command or "")
     if discover:
-        discover_races(opened(highest=_BEHIND_GATE), output / "schedules", as_json=as_json)
+        discover_races(opened(highest=_BEHIND_GATE), output, known, as_json=as_json)
     drawn = secrets.randbelow(1_000_000) if seed is None else seed
     asked: Sequence[int] = _asked(first, level or [], max(LEVELS))
     kept = None
@@ -173,8 +174,7 @@ def conformance(
     found = conclude(url or without_passwords(command or ""), asked, results, unchecked, ended.why)
     if ended.why is not None and (output / "histories").is_dir():
         say(f"the histories so far lie in {output / 'histories'}", err=True)
-    left_out = known_secrets(binding, url or command or "", seen)
-    _report(found, drawn, left_out, as_json=as_json)
+    _report(found, drawn, left_out := known(seen), as_json=as_json)
     leave(found.verdict, is_whole=_is_kept(found, drawn, kept or output, seen, left_out))
 
 

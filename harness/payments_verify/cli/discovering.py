@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -14,8 +14,9 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from payments_verify.cli.ends import Ended, keep_finished
+from payments_verify.cli.ends import Ended, keep_finished, write_or_tell
 from payments_verify.cli.exits import leave
+from payments_verify.cli.known_secrets import leave_out_of_runs
 from payments_verify.cli.running import make_table, print_json, print_text, progress_bar, quoted, verdict_text
 from payments_verify.payments.conformance.examination import Examination
 from payments_verify.payments.exploration.discovery_check import DiscoveryResult, explore_discovered
@@ -23,11 +24,18 @@ from payments_verify.payments.exploration.pictures import draw
 from payments_verify.payments.exploration.scenario import ExploredScenario, explore_scenario
 from payments_verify.payments.scenarios.discovered import STATES
 from payments_verify.payments.service.under_test import OpenService, ServiceUnderTest
+from pgweave.redaction import redacted, redacted_value
 from pgweave.verdict import worst
 from pgweave.visible import counted
 
 
-def discover_races(opened: AbstractContextManager[Examination], folder: Path, *, as_json: bool) -> NoReturn:
+def discover_races(
+    opened: AbstractContextManager[Examination],
+    folder: Path,
+    known: Callable[[Examination | None], Mapping[str, str]],
+    *,
+    as_json: bool,
+) -> NoReturn:
     """Discover races of a bound service, explore them up to the first that is violated, and report.
 
     Raises:
@@ -35,29 +43,36 @@ def discover_races(opened: AbstractContextManager[Examination], folder: Path, *,
         typer.Exit: always but then.
     """
     result, replay = DiscoveryResult("the service"), ""
+    seen: Examination | None = None
     with (
         keep_finished(lambda: result.verdict) as ended,
         opened as examination,
         progress_bar("discover") as progress,
     ):
-        result.service, replay = examination.name, examination.replay
+        seen, result.service, replay = examination, examination.name, examination.replay
         if examination.open_behind_gate is None:
             why = "; ".join(each for each in examination.unchecked if each.startswith("levels 4 and 5"))
             raise typer.BadParameter(f"its statements cannot be followed: {why}", param_hint="--discover")
         explore = partial(
             explore_discovered,
-            explore_one=partial(explore_scenario, make_strategy=None, folder=folder),
+            explore_one=partial(explore_scenario, make_strategy=None, folder=folder / "schedules"),
             result=result,
             progress=progress,
             lacking=examination.lacks,
             to_the_first=True,
         )
         run_discovery(examination.open_behind_gate, explore)
-    end_discovery(result, ended, replay, result.as_json if as_json else None)
+    left_out = known(seen)
+    write_or_tell(partial(leave_out_of_runs, folder, left_out))
+    end_discovery(result, ended, replay, result.as_json if as_json else None, left_out)
 
 
 def end_discovery(
-    result: DiscoveryResult, ended: Ended, replay: str, document: Callable[[], object] | None
+    result: DiscoveryResult,
+    ended: Ended,
+    replay: str,
+    document: Callable[[], object] | None,
+    left_out: Mapping[str, str] | None = None,
 ) -> NoReturn:
     """Print what was discovered, and leave.
 
@@ -66,12 +81,16 @@ def end_discovery(
         ended: what ended them early, if anything did.
         replay: the command line that runs a schedule again, but for the file.
         document: makes the JSON to print; ``None`` for people.
+        left_out: the secrets that are not printed.
     """
     result.ended_by = ended.why
     if document is not None:
-        print_json(document())
+        print_json(redacted_value(document(), left_out or {}))
     else:
-        show(result, replay, Console(soft_wrap=True))
+        console = Console(soft_wrap=True)
+        with console.capture() as printed:
+            show(result, replay, console)
+        typer.echo(redacted(printed.get(), left_out or {}), nl=False)
     leave(result.verdict)
 
 

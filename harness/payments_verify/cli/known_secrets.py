@@ -24,6 +24,7 @@ _ASSIGNED = re.compile(
 _IN_A_URL = re.compile(r"""://[^\s:/@'"]*:([^\s'"@]+)@""")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _PLACEHOLDER = re.compile(r"\{\w+\}")
+_OF_RUNS = ("histories", "pictures", "programs", "schedules")
 _QUOTE = r"""(?:\\*"|&quot;|&\#34;)"""
 _TOLD = re.compile(
     rf"({_QUOTE}(?:(?:access|refresh|id|session|auth|csrf)_?token|client_secret|password|api_?key){_QUOTE}\s*:\s*"
@@ -91,4 +92,4 @@ def leave_out(folder: Path, secrets: Mapping[str, str], own: Path | None = None)
 
 def leave_out_of_runs(folder: Path, secrets: Mapping[str, str]) -> bool:
     """The same for what ran, beside which other files may lie."""
-    return all(leave_out(folder / each, secrets) for each in ("histories", "programs", "schedules"))
+    return all(leave_out(folder / each, secrets) for each in _OF_RUNS)
