@@ -18,9 +18,10 @@ import msgspec
 import pytest
 from typer.testing import CliRunner, Result
 
-from payments_verify.binding import Binding, BindingFileError, Values, default_text, load, parse
+from payments_verify.binding import Binding, BindingFileError, Names, Values, default_text, load, parse
 from payments_verify.binding.coverage import traits_of, unchecked
 from payments_verify.binding.encoding import encode
+from payments_verify.binding.set_up import SetUpError
 from payments_verify.binding.values import read_instant
 from payments_verify.cli import app
 from payments_verify.payments.inputs.classes import INSTANTS, left_out
@@ -406,6 +407,21 @@ def test_a_login_that_is_refused_with_status_200_is_told() -> None:
 
     told = r'setup: POST /login was answered 200: \{"outcome":"refused",.*none of its answers in the binding'
     with pytest.raises(CommandError, match=told):
+        asyncio.run(run())
+
+
+def test_a_set_up_that_fails_is_told_without_what_a_login_gave(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def echoed(_http: object, _binding: Binding, names: Names) -> None:
+        names.saved["token"] = "of-a-session"
+        raise SetUpError("answered 404: of-a-session is not there")
+
+    monkeypatch.setattr("payments_verify.systems.started.set_up", echoed)
+
+    async def run() -> None:
+        async with opened(with_login("open"), "", LOGIN="open"):
+            pass
+
+    with pytest.raises(CommandError, match=r"^answered 404: \$\{TOKEN\} is not there$"):
         asyncio.run(run())
 
 

@@ -40,6 +40,7 @@ from payments_verify.systems.lasting_windows import require_lasting_windows
 from payments_verify.systems.sweeps import open_sweep
 from pgweave import clock
 from pgweave.gate import Gate
+from pgweave.redaction import redacted
 from pgweave.scheduler import GatedDatabase, Monitor, Turns
 from pgweave.service.command import CommandError, NoAnswerError, RunningCommand, running_command
 from pgweave.service.exchange import exchanges_kept, note_exchanges
@@ -90,7 +91,7 @@ async def started_service(
         http = await stack.enter_async_context(_http(running.url, binding, learned))
         # In a schedule the instants of a real clock cannot be compared with the model's.
         dated = traits.reads_instants and (traits.moves_clock or gate is None)
-        client, sent_first = await _prepared(http, binding, dated=dated)
+        client, sent_first = await _prepared(http, binding, learned, dated=dated)
         stack.callback(lambda: learned.update(session_secrets(binding, client.names)))
         database = None
         if gate is not None and monitor is not None:
@@ -140,7 +141,7 @@ async def service_at(
         except httpx.TransportError as error:
             raise CommandError(f"nothing answers at {url}: {type(error).__name__} {error}") from None
         traits = require_lasting_windows(traits_of(binding, moves_clock=False))
-        client, sent_first = await _prepared(http, binding, dated=traits.reads_instants)
+        client, sent_first = await _prepared(http, binding, learned, dated=traits.reads_instants)
         stack.callback(lambda: learned.update(session_secrets(binding, client.names)))
         saved = client.names.saved
         sweep_batch = await open_sweep(binding.sweep, client.http, None, stack, saved=saved)
@@ -253,7 +254,7 @@ def _carrier(http: httpx.AsyncClient, service: Service, names: Names) -> Http:
 
 
 async def _prepared(
-    http: httpx.AsyncClient, binding: Binding, *, dated: bool
+    http: httpx.AsyncClient, binding: Binding, learned: dict[str, str], *, dated: bool
 ) -> tuple[BoundClient, tuple[HttpStep, ...]]:
     """A client whose service has had the requests that come before everything, and these.
 
@@ -266,7 +267,8 @@ async def _prepared(
         try:
             await set_up(client.http, binding, names)
         except SetUpError as error:
-            raise CommandError(str(error)) from None
+            learned.update(session_secrets(binding, names))
+            raise CommandError(redacted(str(error), learned)) from None
     return client, tuple(
         HttpStep("setup", f"{each.method} {each.target}", exchanges=(each,)) for each in kept
     )
