@@ -110,7 +110,7 @@ def _unless_all(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(part for name in names for part in ("--scenario", name))
 
 
-_STATIC = Technique("static", ("lab", "static"), (), 60, "things looked at", _cases, _static_kill)
+_STATIC = Technique("static", ("lab", "static"), (), 150, "things looked at", _cases, _static_kill)
 _MODEL = Technique(
     "model",
     ("payments_verify", "model", "--check", "equivalence"),

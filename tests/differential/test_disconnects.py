@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -12,10 +13,18 @@ from payments_core.entrypoints.http.limits import Admission
 from payments_core.infrastructure.postgres.connection import Connection
 from payments_core.infrastructure.postgres.contention import Contention
 from payments_core.infrastructure.postgres.pool import Pool
+from payments_core.infrastructure.postgres.store import _Lock
 from payments_verify.payments.faults import disconnects
 from payments_verify.payments.faults.crowd import hang_up_in_a_crowd
-from payments_verify.payments.faults.disconnects import CROWD, DisconnectReport, explore_disconnects
+from payments_verify.payments.faults.disconnects import (
+    CROWD,
+    IDLE_CONNECTIONS,
+    PART_OF_A_CROWD,
+    DisconnectReport,
+    explore_disconnects,
+)
 from payments_verify.payments.faults.pool_probe import PoolProbe
+from payments_verify.payments.faults.turns import fail_in_a_crowd
 from payments_verify.systems import gated
 from tests.support.exploring import run
 
@@ -32,6 +41,7 @@ STATEMENTS = {
     "read": 1,
     "attempts": 2,
 }
+WHOLE = ("what is counted", "sweeps that fail", "what is not ready")
 """How many statements each command has: it is given up before each."""
 
 
@@ -50,8 +60,9 @@ def explored(dsn: str, command: str | None = None) -> list[DisconnectReport]:
 def test_every_connection_is_of_use_after_each(dsn: str, command: str | None) -> None:
     found = explored(dsn, command)
     if command is None:
-        crowd = found.pop()
-        assert (crowd.command, crowd.verdict, crowd.violation) == (CROWD, "holds", None)
+        *found, crowd, part, idle = found[: -len(WHOLE)]
+        assert [each.command for each in (crowd, part, idle)] == [CROWD, PART_OF_A_CROWD, IDLE_CONNECTIONS]
+        assert {each.verdict for each in (crowd, part, idle)} == {"holds"}
     assert [(each.command, each.verdict, each.violation) for each in found] == [
         (name, "holds", None) for name in STATEMENTS
     ]
@@ -84,6 +95,43 @@ def test_room_that_is_lost_is_found(dsn: str, bug: str, monkeypatch: pytest.Monk
             return await hang_up_in_a_crowd(service)
 
     assert "clients hung up while they waited for one payment" in str(run(main()))
+
+
+def test_a_turn_that_a_refused_request_keeps_is_found(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    leave = _Lock.__aexit__
+
+    async def keep(lock: _Lock, kind: Any, error: Any, trace: Any) -> None:
+        if error is not None:
+            object.__setattr__(lock, "_turn", asyncio.Semaphore())
+        await leave(lock, kind, error, trace)
+
+    monkeypatch.setattr(_Lock, "__aexit__", keep)
+
+    async def main() -> str | None:
+        async with gated(dsn) as service:
+            return await fail_in_a_crowd(service)
+
+    told = str(run(main()))
+    assert told.startswith("I9: refusals of one payment were answered while others waited for it; of 32")
+
+
+@pytest.mark.parametrize("bug", ["not replaced", "lent"])
+def test_connections_that_died_unused_are_found(dsn: str, bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def forget(_pool: Pool, connection: Connection) -> None:
+        connection.abandon()
+
+    if bug == "lent":
+        monkeypatch.setattr(Connection, "has_ended", lambda connection: connection.closed)
+    else:
+        monkeypatch.setattr(Pool, "_discard", forget)
+
+    async def main() -> str | None:
+        async with gated(dsn) as service:
+            probe = PoolProbe(service, limit_s=1.0)
+            await probe.measure()
+            return await probe.lose_idle()
+
+    assert str(run(main())).startswith("I9: ")
 
 
 def test_one_that_is_lost_once_is_found_there(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,6 @@ _LIMIT_S = 900
 """The gate takes 45 s of a machine with two processors that has nothing else to do."""
 
 
-@pytest.mark.long
 def test_the_model_holds() -> None:
     run = subprocess.run(
         [sys.executable, "-m", "payments_verify", "model", "--prove-again", "--json"],

@@ -36,19 +36,20 @@ async def not_expired(
         hold: holds a payment.
         within_s: how long that may take, in seconds.
     """
-    made = [await _authorized(http) for _ in range(_HELD + 1)]
+    made = [await authorized(http) for _ in range(_HELD + 1)]
     *held, free = (each["id"] for each in made)
     async with AsyncExitStack() as stack:
         for payment in held:
             await stack.enter_async_context(hold(payment))
         await set_clock(max(read_rfc3339(each["capture_expires_at"]) for each in made))
-        wrong = await _stays_due(http, [free], within_s)
+        wrong = await stays_due(http, [free], within_s)
     if wrong is not None:
         return f"{wrong}, while others hold {_HELD} that are due, too"
-    return await _stays_due(http, held, within_s)
+    return await stays_due(http, held, within_s)
 
 
-async def _authorized(http: Http) -> dict[str, Any]:
+async def authorized(http: Http) -> dict[str, Any]:
+    """A new payment whose window is 1 s long, as the answer shows it."""
     path = f"/payments/{uuid4()}"
     await http.request("PUT", path, headers={}, json={"amount_cents": 7})
     body = {"capture_window_seconds": 1}
@@ -57,7 +58,8 @@ async def _authorized(http: Http) -> dict[str, Any]:
     return document
 
 
-async def _stays_due(http: Http, payments: Sequence[str], within_s: float) -> str | None:
+async def stays_due(http: Http, payments: Sequence[str], within_s: float) -> str | None:
+    """The first of the payments that has not expired by itself within so many seconds, if one has not."""
     deadline = asyncio.get_running_loop().time() + within_s
     for payment in payments:
         while await _state(http, payment) == "authorized":
@@ -80,9 +82,9 @@ async def miscounted(
     Nothing else is due.
     """
     before = await _expired(processes, within_s)
-    made = await _authorized(processes[0])
+    made = await authorized(processes[0])
     await set_clock(read_rfc3339(made["capture_expires_at"]))
-    wrong = await _stays_due(processes[0], [made["id"]], within_s)
+    wrong = await stays_due(processes[0], [made["id"]], within_s)
     counted = await _expired(processes, within_s) - before
     return wrong or (
         None if counted == 1 else f"I12: 1 payment has expired by itself, and {counted} are counted"

@@ -23,6 +23,7 @@ from payments_verify.systems.database import CLOCK_FUNCTION, new_database, prepa
 from payments_verify.systems.in_process import expire_batch
 from payments_verify.systems.logs import only_errors_logged
 from payments_verify.systems.one_core import on_one_core
+from payments_verify.systems.whole_checks import whole_checks
 from pgweave.clock import DatabaseClock
 from pgweave.gate import Gate
 from pgweave.scheduler import GatedDatabase, Monitor, Turns
@@ -89,6 +90,7 @@ async def gated(
                 partial(SqlRowHolder.connect, gate.socket_dsn),
                 GatedDatabase(gate, monitor, read_catalog(dsn, CLOCK_FUNCTION), Turns(ours=ours)),
                 traits=_PROMISES if command is None else EVERYTHING,
+                whole_checks=whole_checks(dsn) if command is None and ours else {},
             )
 
 

@@ -32,15 +32,28 @@ def only_errors_logged() -> Iterator[None]:
 
     A refusal is no news in a race, nor is the error that a broken service answers in every other schedule.
     """
+    with _logged("error"):
+        yield
+
+
+@contextmanager
+def nothing_logged() -> Iterator[None]:
+    """Log nothing until the block ends, and then as before: whatever goes wrong does so on purpose."""
+    with _logged("critical"):
+        yield
+
+
+@contextmanager
+def _logged(level_name: str) -> Iterator[None]:
     before = structlog.get_config()
     root = logging.getLogger()
     handlers, root_level = root.handlers, root.level
     pool = logging.getLogger("psycopg.pool")
     level = pool.level
-    configure_logs("error")
+    configure_logs(level_name)
     *processors, rendering = structlog.get_config()["processors"]
     structlog.configure(processors=[*processors, _Once(), rendering])
-    pool.setLevel(logging.ERROR)  # that it discards what was cut is no news either
+    pool.setLevel(level_name.upper())  # that it discards what was cut is no news either
     try:
         yield
     finally:

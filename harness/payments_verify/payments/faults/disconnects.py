@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from typing import Any
 from uuid import uuid4
 
 from payments_verify.payments.faults.crowd import hang_up_in_a_crowd
 from payments_verify.payments.faults.pool_probe import PoolProbe, comes_true, stops
+from payments_verify.payments.faults.turns import fail_in_a_crowd
 from payments_verify.payments.inputs.classes import BEGIN
 from payments_verify.payments.observed.observations import Invocation, Observation
 from payments_verify.payments.races.actors import send
@@ -34,6 +36,8 @@ _SEEN_S = 0.02
 """How long a service has to see that its client has gone, in seconds."""
 CROWD = "captures that wait for one payment"
 """What a crowd hangs up in."""
+PART_OF_A_CROWD = "requests of which some fail while others wait for the payment"
+IDLE_CONNECTIONS = "connections that end while nobody uses them"
 _LATE_S = 1.5
 _ENDED_LIMIT_S = 30.0
 _CAPTURE = capture("k1")
@@ -129,17 +133,30 @@ async def explore_disconnects(
         on_report(report)
         if report.verdict != "holds":
             return
-    if service.traits.waiting:
-        on_report(await _in_a_crowd(service, on_place))
+    if not service.traits.waiting:
+        return
+    checks: dict[str, Callable[[], Coroutine[Any, Any, str | None]]] = {
+        CROWD: partial(hang_up_in_a_crowd, service),
+        PART_OF_A_CROWD: partial(fail_in_a_crowd, service),
+        IDLE_CONNECTIONS: walk.probe.lose_idle,
+        **service.whole_checks,
+    }
+    for what, find in checks.items():
+        on_place(what)
+        report = await _looked_at(what, find, service)
+        on_report(report)
+        if report.verdict != "holds":
+            return
 
 
-async def _in_a_crowd(service: ServiceUnderTest, on_place: Callable[[str], object]) -> DisconnectReport:
-    on_place(f"{service.traits.waiting} clients hang up while they wait for one payment")
+async def _looked_at(
+    what: str, find: Callable[[], Coroutine[Any, Any, str | None]], service: ServiceUnderTest
+) -> DisconnectReport:
     started = time.perf_counter()
-    report = DisconnectReport(CROWD, places=1)
-    wrong = await hang_up_in_a_crowd(service)
+    report = DisconnectReport(what, places=1)
+    wrong = await find()
     if wrong is not None:
-        report.violation = Violation("I9", wrong).with_output(service.printed())
+        report.violation = Violation(wrong.partition(":")[0], wrong).with_output(service.printed())
     report.seconds = time.perf_counter() - started
     return report
 

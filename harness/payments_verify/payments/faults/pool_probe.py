@@ -7,7 +7,7 @@ connection that was lost, or that a request has left inside its transaction, is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from uuid import uuid4
 
@@ -23,6 +23,8 @@ _TRIES = 5
 _MOST = 32
 _SETTLED_S = 0.3
 _LOOK_S = 0.005
+_SEEN_S = 0.02
+"""How long the end of a connection is on its way, in seconds."""
 
 
 class Stops(PassAll):
@@ -104,9 +106,15 @@ class PoolProbe:
 
     async def measure(self) -> None:
         """Find out how many there are, once: as many as requests at once come to, and no more than 32."""
-        if not self.connections and self._service.traits.looks:
-            await self._look()
+        if self.connections or not self._service.traits.looks:
+            return
+        await self._look()
+        before = 0
+        for _ in range(_TRIES):  # on a busy machine it may be long until the first comes
             _, self.connections = await self._most(_MOST, lambda _count: False, _SETTLED_S)
+            if 0 < self.connections <= before:
+                break
+            before = self.connections
 
     @asynccontextmanager
     async def all_in_use(self) -> AsyncIterator[None]:
@@ -116,6 +124,31 @@ class PoolProbe:
             await comes_true(lambda: stopped.connections >= self.connections, self.limit_s)
             yield
         await asyncio.gather(*reads)
+
+    async def lose_idle(self) -> str | None:
+        """End every connection that nobody uses; what is wrong afterwards, if anything is.
+
+        First the connection is cut, and then the server ends its session, as when it is shut down.
+        """
+        for how, end in (("were cut", self._cut), ("were ended by the server", self._terminate)):
+            await self._use_all()  # so that all are there
+            for session in list(self.gate.sessions):
+                if session.idle:
+                    await end(session)
+            await asyncio.sleep(_SEEN_S)
+            # Nothing was under way: nobody need hear of it.
+            answers = await asyncio.gather(*(self._look() for _ in range(self.connections)))
+            wrong = _unanswered(answers) or await self.problem()
+            if wrong is not None:
+                return f"{wrong}, after all connections {how} while nobody used them"
+        return None
+
+    async def _cut(self, session: Session) -> None:
+        session.cut()
+
+    async def _terminate(self, session: Session) -> None:
+        assert self._service.database is not None
+        await self._service.database.monitor.terminate(session.pid)
 
     async def problem(self) -> str | None:
         """What is wrong with the connections, once nothing is under way; ``None`` if nothing is."""
@@ -136,10 +169,7 @@ class PoolProbe:
         answers, most = await self._most(wanted, lambda count: count >= wanted, self.limit_s / _TRIES)
         if most < wanted:
             return f"I9: of {wanted} connections only {most} can be used at once: the rest is lost"
-        unanswered = next((each for each in answers if each.kind == "unknown"), None)
-        if unanswered is not None:
-            return f"I9: a read among {wanted} at once got no {NO_ANSWER}: {dict(unanswered.value)}"
-        return None
+        return _unanswered(answers)
 
     def _in_transactions(self) -> list[Session]:
         """Those that may hold locks: one that has failed holds none, and a pool may end it later."""
@@ -166,3 +196,11 @@ class PoolProbe:
         return await send(
             self._service.client, Invocation(self._service.traits.looks[0], {"payment": self._payment})
         )
+
+
+def _unanswered(answers: Sequence[Observation]) -> str | None:
+    """The first of so many reads at once that was not answered, if one was not."""
+    unanswered = next((each for each in answers if each.kind == "unknown"), None)
+    if unanswered is None:
+        return None
+    return f"I9: a read among {len(answers)} at once got no {NO_ANSWER}: {dict(unanswered.value)}"

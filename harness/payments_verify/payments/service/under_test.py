@@ -129,6 +129,8 @@ class ServiceUnderTest:
         set_up: what was sent to it before everything else.
         signed_by: the function that signs its requests; empty if none does.
         audit: what is wrong with what it has stored, told as its surface does; ``None`` where nobody looks.
+        whole_checks: by what they look at, checks of a whole process of it, with all that it does beside
+            requests: each makes something go wrong, and says what does not follow as it has to, if anything.
         beside: the same service again, over other databases: schedules may be run on all of them at once.
     """
 
@@ -150,6 +152,7 @@ class ServiceUnderTest:
     set_up: tuple[HttpStep, ...] = ()
     signed_by: str = ""
     audit: Audit | None = None
+    whole_checks: Mapping[str, Callable[[], Coroutine[Any, Any, str | None]]] = field(default_factory=dict)
     beside: tuple[ServiceUnderTest, ...] = ()
 
     def http_run(self, steps: Iterable[HttpStep]) -> HttpRun:

@@ -1,0 +1,201 @@
+"""Each thing that the service counts, made to happen a known number of times, conflicts included."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+from payments_verify.binding import Http, Response
+from payments_verify.payments.faults.pool_probe import comes_true, stops
+from payments_verify.surface.samples import samples, seconds, wrong_counts
+from payments_verify.systems.whole import whole_application
+from pgweave.gate import Fault, Gate, HeldStatement, Session
+from pgweave.gate.proxy import PassAll
+
+_LIMIT_S = 20.0
+_HELD_S = 0.2
+_DEADLINES_S = (0.5, 2.0, 8.0)
+"""How long a request may take; where a busy machine was too slow for one, the next is tried."""
+_REQUESTS, _CONNECTIONS = 3, 2
+_LIMITS: Mapping[str, Any] = {
+    "max_requests": _REQUESTS,
+    "pool_min": _CONNECTIONS,
+    "pool_max": _CONNECTIONS,
+    "lock_timeout_ms": 400,
+}
+_COMMIT = "COMMIT"
+_AMOUNT, _WINDOW = {"amount_cents": 500}, {"capture_window_seconds": 60}
+
+
+@dataclass
+class _Hurting(PassAll):
+    """Refuses some statements once: by a part of the text, what befalls the next that has it."""
+
+    faults: dict[str, Fault] = field(default_factory=dict)
+
+    def decide_to_hold(self, _session: Session) -> bool:
+        return True
+
+    def held(self, statement: HeldStatement) -> None:
+        part = next((each for each in self.faults if re.search(rf"{each}\b", statement.sql)), None)
+        if part is None:
+            statement.release()
+        else:
+            # A transaction that fails at its end is over.
+            statement.release(self.faults.pop(part), "ROLLBACK" if part == _COMMIT else "")
+
+
+@dataclass
+class _Asked:
+    """What was asked of an application, and what it has to have counted."""
+
+    http: Http
+    expected: Counter[str] = field(default_factory=Counter)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        json: Mapping[str, Any] | None = None,
+        *,
+        tries: int = 1,
+        locks: bool = False,
+        **headers: str,
+    ) -> Response:
+        """Send a request, which needs so many transactions; those before the last meet a conflict.
+
+        Args:
+            method: the method.
+            path: the path.
+            json: the body.
+            tries: transactions; 0 if it does not come to the database.
+            locks: whether each waits for a payment's lock.
+            headers: more header fields; ``_`` stands for ``-``.
+        """
+        fields = {name.replace("_", "-"): value for name, value in headers.items()}
+        answer = await self.http.request(method, path, headers=fields, json=json)
+        self.answered(method, path, answer, tries=tries, locks=locks)
+        return answer
+
+    def answered(self, method: str, path: str, answer: Response, *, tries: int, locks: bool = False) -> None:
+        """Count what was answered."""
+        first, *rest = path.strip("/").split("/")
+        route = "/".join(["", first, *(["{payment_id}", *rest[1:]] if rest else [])])
+        self.expected[f"http_request_duration_seconds_count {method}, {route}, {answer.status_code}"] += 1
+        self.expected["pool_wait_seconds_count"] += tries
+        self.expected["lock_wait_seconds_count"] += tries if locks else 0
+        self.expected["transaction_conflicts_total"] += max(0, tries - 1)
+
+    async def decided(self, path: str, key: str, amount: int, outcome: str, *, tries: int = 1) -> None:
+        """Send a capture that is decided, or answered with what was decided before."""
+        body = {"amount_cents": amount}
+        answer = await self.request("POST", path, body, tries=tries, locks=True, Idempotency_Key=key)
+        is_repeated = "idempotent-replayed" in answer.headers
+        self.expected[f"{'capture_replays' if is_repeated else 'captures'}_total {outcome}"] += 1
+
+
+async def wrong_counts_of_all(dsn: str) -> str | None:
+    """How what the service counts differs from what was made to happen; ``None`` if it does not.
+
+    Args:
+        dsn: a prepared database.
+    """
+    wrong = None
+    for deadline_s in _DEADLINES_S:
+        wrong = await _wrong_counts(dsn, deadline_s)
+        if not wrong:
+            return None
+    return f"I12: the metrics do not say what happened: {wrong}"
+
+
+async def _wrong_counts(dsn: str, deadline_s: float) -> str:
+    loop = asyncio.get_running_loop()
+    limits = {**_LIMITS, "request_timeout_s": deadline_s}
+    async with Gate.open(dsn, bool) as gate, whole_application(gate.socket_dsn, **limits) as app:
+        gate.observer = hurting = _Hurting()
+        asked = _Asked(app.http)
+        began, before = loop.time(), await samples(app.http)
+        payment = f"/payments/{uuid4()}"
+        await _answered(asked, payment, hurting)
+        await _refused(asked, payment)
+        await _overloaded(asked, payment, gate)
+        await _too_late(asked, payment, gate, deadline_s)
+        await _waits_for_a_lock(asked, payment, gate)
+        after, lasted = await samples(app.http), loop.time() - began
+    return wrong_counts(before, after, asked.expected) or "; ".join(_wrong_seconds(before, after, lasted))
+
+
+async def _answered(asked: _Asked, payment: str, hurting: _Hurting) -> None:
+    """Each command, most after a conflict at another statement."""
+    captures = f"{payment}/captures"
+    hurting.faults["INSERT INTO payments"] = Fault.SERIALIZATION_FAILURE
+    await asked.request("PUT", payment, _AMOUNT, tries=2)
+    hurting.faults["UPDATE payments"] = Fault.DEADLOCK
+    await asked.request("POST", f"{payment}/authorize", _WINDOW, tries=2, locks=True)
+    hurting.faults["INSERT INTO capture_attempts"] = Fault.SERIALIZATION_FAILURE
+    await asked.decided(captures, "refused", 501, "amount_mismatch", tries=2)
+    await asked.decided(captures, "refused", 501, "amount_mismatch")
+    hurting.faults[_COMMIT] = Fault.SERIALIZATION_FAILURE
+    await asked.decided(captures, "captured", 500, "captured", tries=2)
+    await asked.decided(captures, "captured", 500, "captured")
+    await asked.request("GET", payment)
+    await asked.request("GET", captures)
+    await asked.request("GET", "/payments")
+
+
+async def _refused(asked: _Asked, payment: str) -> None:
+    """What is refused, before the database is asked and afterwards."""
+    await asked.request("POST", f"{payment}/authorize", _WINDOW, locks=True)
+    await asked.request("POST", f"{payment}/captures", _AMOUNT, tries=0)
+    await asked.request("GET", f"/payments/{uuid4()}")
+    many = {f"X_{number}": "" for number in range(101)}
+    for reason, status, headers in (
+        ("head_too_large", 431, many),
+        ("unsupported_transfer_coding", 501, {"Transfer_Encoding": "gzip"}),
+    ):
+        fields = {name.replace("_", "-"): value for name, value in headers.items()}
+        await asked.http.request("GET", payment, headers=fields, json=None)
+        asked.expected[f"http_request_duration_seconds_count GET, unmatched, {status}"] += 1
+        asked.expected[f"http_requests_rejected_total {reason}"] += 1
+
+
+async def _overloaded(asked: _Asked, payment: str, gate: Gate) -> None:
+    """As many requests as may be are under way, one of them without a connection, and one more comes."""
+    async with stops(gate) as stopped:
+        reads = [asyncio.ensure_future(asked.request("GET", payment)) for _ in range(_REQUESTS)]
+        await comes_true(lambda: stopped.connections == _CONNECTIONS, _LIMIT_S)
+        await asyncio.sleep(_HELD_S)
+        answer = await asked.http.request("GET", payment, headers={}, json=None)
+        asked.expected[f"http_request_duration_seconds_count GET, unmatched, {answer.status_code}"] += 1
+        asked.expected["http_requests_rejected_total overloaded"] += 1
+    await asyncio.gather(*reads)
+
+
+async def _too_late(asked: _Asked, payment: str, gate: Gate, deadline_s: float) -> None:
+    async with stops(gate) as stopped:
+        read = asyncio.ensure_future(asked.request("GET", payment))
+        await comes_true(lambda: bool(stopped.held_now), _LIMIT_S)
+        await asyncio.sleep(deadline_s + _HELD_S)
+    await read
+    asked.expected["http_requests_rejected_total deadline"] += 1
+
+
+async def _waits_for_a_lock(asked: _Asked, payment: str, gate: Gate) -> None:
+    async with stops(gate) as stopped:
+        sent = asyncio.ensure_future(asked.request("POST", f"{payment}/authorize", _WINDOW, locks=True))
+        await comes_true(lambda: bool(stopped.held_now), _LIMIT_S)
+        await asyncio.sleep(_HELD_S)
+    await sent
+
+
+def _wrong_seconds(before: str, after: str, lasted: float) -> Iterator[str]:
+    """Times that cannot be: shorter than what was held, or longer than everything took."""
+    for name in ("http_request_duration", "pool_wait", "lock_wait"):
+        took = seconds(after, name) - seconds(before, name)
+        if not _HELD_S <= took <= lasted * _REQUESTS:
+            yield f"{name}: {took:g} s, where {_HELD_S:g} s and more were waited for, within {lasted:g} s"

@@ -1,0 +1,35 @@
+"""What the whole application does beside requests, made to go wrong: on a database of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
+from typing import Any, TypeAlias
+
+from payments_verify.systems.counted import wrong_counts_of_all
+from payments_verify.systems.database import new_database
+from payments_verify.systems.logs import nothing_logged
+from payments_verify.systems.swept import wrong_sweeps
+from payments_verify.systems.unreadiness import wrong_readiness
+
+_Check: TypeAlias = Callable[[str], Coroutine[Any, Any, str | None]]
+
+_CHECKS: Mapping[str, _Check] = {
+    "what is counted": wrong_counts_of_all,
+    "sweeps that fail": wrong_sweeps,
+    "what is not ready": wrong_readiness,
+}
+
+
+def whole_checks(dsn: str) -> Mapping[str, Callable[[], Coroutine[Any, Any, str | None]]]:
+    """The checks by name; each says what is wrong, if anything is.
+
+    Args:
+        dsn: a database of the server on which the checks make theirs.
+    """
+    return {name: partial(_on_new_database, dsn, check) for name, check in _CHECKS.items()}
+
+
+async def _on_new_database(dsn: str, check: _Check) -> str | None:
+    with new_database(dsn) as new, nothing_logged():
+        return await check(new)

@@ -1,0 +1,96 @@
+"""A whole process of the service: what it counts, how it sweeps on, and what it says when it is not ready."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from payments_core.entrypoints.background import Background
+from payments_core.entrypoints.metrics import Metrics
+from payments_core.entrypoints.sweeper import Sweeper, sweep
+from payments_core.infrastructure.postgres import readiness
+from payments_verify.surface.samples import uneven, wrong_counts
+from payments_verify.systems import EXPLORING, prepared_database
+from payments_verify.systems.whole_checks import whole_checks
+from tests.support.exploring import run
+from tests.support.postgres import chosen_bin_dir
+
+COUNTS, SWEEPS, READY = "what is counted", "sweeps that fail", "what is not ready"
+
+
+@pytest.fixture(scope="module")
+def dsn() -> Iterator[str]:
+    with prepared_database(chosen_bin_dir(), EXPLORING) as prepared:
+        yield prepared
+
+
+@pytest.mark.parametrize("check", [COUNTS, SWEEPS, READY])
+def test_the_service_as_it_is_survives(dsn: str, check: str) -> None:
+    assert list(whole_checks(dsn)) == [COUNTS, SWEEPS, READY]
+    assert run(whole_checks(dsn)[check]()) is None
+
+
+@pytest.mark.invariant("I12")
+@pytest.mark.parametrize(
+    ("what", "counter"),
+    [
+        ("conflict", "transaction_conflicts_total: expected 4 more, got 0"),
+        ("rejected", "http_requests_rejected_total deadline: expected 1 more, got 0"),
+        ("lock_wait", "lock_wait_seconds_count"),
+    ],
+)
+def test_what_is_not_counted_is_found(
+    dsn: str, what: str, counter: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Metrics, what, lambda *_: None)
+    told = str(run(whole_checks(dsn)[COUNTS]()))
+    assert told.startswith("I12: the metrics do not say what happened: ")
+    assert counter in told
+
+
+@pytest.mark.invariant("I9")
+def test_a_sweeper_that_ends_after_a_timeout_is_found(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def until_it_fails(sweeper: Sweeper) -> None:
+        while True:
+            await asyncio.sleep(sweeper.interval_s)
+            await sweep(sweeper.store, sweeper.batch, sweeper.limit_s)
+
+    monkeypatch.setattr(Sweeper, "_sweep_forever", until_it_fails)
+    monkeypatch.setattr("payments_verify.systems.swept._LIMIT_S", 2.0)
+    told = str(run(whole_checks(dsn)[SWEEPS]()))
+    assert "has not expired by itself for 2 s, after a sweep whose statement 0 takes longer" in told
+
+
+@pytest.mark.invariant("I9")
+@pytest.mark.parametrize("bug", ["whatever has stopped", "for good"])
+def test_a_process_that_is_always_ready_is_found(dsn: str, bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("payments_verify.surface.readiness.LIMIT_S", 3.0)
+    if bug == "for good":
+        monkeypatch.setattr(readiness, "FRESH_S", 1e9)
+        expected = "I9: the last migration is missing, and /readyz answers 200 for 3 s"
+    else:
+        monkeypatch.setattr(Background, "watch", lambda *_: None)
+        expected = "has ended, and /readyz answers 200 for 3 s"
+    assert expected in str(run(whole_checks(dsn)[READY]()))
+
+
+SAMPLES = """\
+payments_captures_total{outcome="captured"} 2.0
+payments_http_request_duration_seconds_count{method="GET",route="/metrics",status="200"} 7.0
+payments_pool_wait_seconds_bucket{le="0.1"} 3.0
+payments_pool_wait_seconds_bucket{le="+Inf"} 2.0
+payments_pool_wait_seconds_count 2.0
+"""
+
+
+def test_every_counter_is_compared() -> None:
+    expected: dict[str, Any] = {"captures_total captured": 2, "pool_wait_seconds_count": 2}
+    assert "do not add up" in str(wrong_counts("", SAMPLES, expected))
+    even = SAMPLES.replace('"0.1"} 3.0', '"0.1"} 1.0')
+    assert wrong_counts("", even, expected) is None
+    assert list(uneven(even)) == []
+    assert wrong_counts(even, even, {"expired_total": 1}) == "expired_total: expected 1 more, got 0"
+    assert "captures_total captured: expected 0 more, got 2" in str(wrong_counts("", even, {}))
