@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from uuid import uuid4
 
 from payments_verify.payments.observed.observations import Invocation, Observation
@@ -23,6 +24,7 @@ _TRIES = 5
 _MOST = 32
 _SETTLED_S = 0.3
 _LOOK_S = 0.005
+_APART_S = 0.1
 _SEEN_S = 0.02
 """How long the end of a connection is on its way, in seconds."""
 
@@ -159,14 +161,18 @@ class PoolProbe:
                 f" {self.limit_s:g} s"
             )
         deadline = asyncio.get_running_loop().time() + self.limit_s
-        while (wrong := await self._use_all()) and asyncio.get_running_loop().time() < deadline:
-            continue
+        apart_s = 0.0
+        while (wrong := await self._use_all(apart_s)) and asyncio.get_running_loop().time() < deadline:
+            # Of several processes the first to wake may take more than it can work at.
+            apart_s = _APART_S
         return wrong
 
-    async def _use_all(self) -> str | None:
+    async def _use_all(self, apart_s: float = 0) -> str | None:
         """Use every connection at once; what keeps that from being done, if anything does."""
-        wanted = self.connections
-        answers, most = await self._most(wanted, lambda count: count >= wanted, self.limit_s / _TRIES)
+        wanted, requests = self.connections, _MOST if apart_s else self.connections
+        answers, most = await self._most(
+            requests, lambda count: count >= wanted, self.limit_s / _TRIES, apart_s=apart_s
+        )
         if most < wanted:
             return f"I9: of {wanted} connections only {most} can be used at once: the rest is lost"
         return _unanswered(answers)
@@ -177,12 +183,28 @@ class PoolProbe:
         return [each for each in sessions if each.block.is_open and not each.block.has_failed]
 
     async def _most(
-        self, requests: int, enough: Callable[[int], bool], limit_s: float
+        self, requests: int, enough: Callable[[int], bool], limit_s: float, *, apart_s: float = 0
     ) -> tuple[list[Observation], int]:
-        """Let so many reads come to a statement; their answers, and how many connections they had at once."""
-        most, since = 0, asyncio.get_running_loop().time()
+        """Let so many reads come to a statement; their answers, and how many connections they had at once.
+
+        Args:
+            requests: how many come.
+            enough: whether so many connections are.
+            limit_s: how long none more has to be in use, in seconds.
+            apart_s: how long each read waits for the one before it to come to a statement, in seconds.
+        """
         async with stops(self.gate) as stopped:
-            reads = [asyncio.ensure_future(self._look()) for _ in range(requests)]
+
+            def are_more_than(before: int) -> bool:
+                return stopped.connections > before
+
+            reads: list[asyncio.Future[Observation]] = []
+            while len(reads) < requests and not enough(stopped.connections):
+                one_more = partial(are_more_than, stopped.connections)
+                reads.append(asyncio.ensure_future(self._look()))
+                if apart_s:
+                    await comes_true(one_more, apart_s)
+            most, since = 0, asyncio.get_running_loop().time()
             while not enough(most) and asyncio.get_running_loop().time() < since + limit_s:
                 if stopped.connections > most:
                     most, since = stopped.connections, asyncio.get_running_loop().time()
