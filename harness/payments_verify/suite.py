@@ -236,7 +236,7 @@ def _explorations(dsn: str, effort: Effort, seed: int, schedules: Path) -> Itera
         partial(
             racing_check,
             "in process, PostgreSQL",
-            partial(gated_on_new_database, dsn),
+            partial(gated_on_new_database, dsn, complaint),
             examples=effort.programs // 4,
             steps=_STEPS_IN_A_PROGRAM,
             seed=seed,

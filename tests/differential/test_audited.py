@@ -1,4 +1,4 @@
-"""After the machine and after stress, what is stored is audited: a row that no answer shows is found."""
+"""After the machine, races and stress, what is stored is audited: a row that no answer shows is found."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import pytest
 
 from payments_verify.audit import complaint
 from payments_verify.payments.programs.check import machine_check
+from payments_verify.payments.races.check import racing_check
 from payments_verify.payments.service.under_test import OpenService, ServiceUnderTest
 from payments_verify.payments.stress.check import stress_check
 from payments_verify.result import CheckResult
-from payments_verify.systems import in_process, on_new_database
+from payments_verify.systems import gated, in_process, on_new_database
 
 _PAYMENT = "INSERT INTO payments (payment_id, amount_cents) VALUES (gen_random_uuid(), 1)"
 
@@ -32,6 +33,19 @@ async def loses_events(dsn: str) -> AsyncIterator[ServiceUnderTest]:
         )
 
 
+@asynccontextmanager
+async def loses_events_behind_the_gate(dsn: str) -> AsyncIterator[ServiceUnderTest]:
+    """The same, for races."""
+    async with gated(dsn) as service:
+        with psycopg.connect(dsn) as connection:
+            connection.execute(_PAYMENT)
+        yield service
+
+
+def by_races(open_service: OpenService, _folder: Path) -> CheckResult:
+    return racing_check("it", open_service, examples=4, steps=8, seed=1)
+
+
 def by_machine(open_service: OpenService, _folder: Path) -> CheckResult:
     return machine_check("it", open_service, examples=1, steps=3, seed=1)
 
@@ -46,6 +60,8 @@ def by_stress(open_service: OpenService, folder: Path) -> CheckResult:
         (by_machine, loses_events, "violated"),
         (by_stress, loses_events, "violated"),
         (by_stress, in_process, "holds"),
+        (by_races, loses_events_behind_the_gate, "violated"),
+        (by_races, gated, "holds"),
     ],
 )
 def test_what_is_stored_is_audited(

@@ -99,7 +99,7 @@ def _race(
         with prepared_database(postgres_bin, EXPLORING) as dsn, progress_bar("races") as progress:
             return racing_check(
                 "in process",
-                partial(gated_on_new_database, dsn),
+                partial(gated_on_new_database, dsn, complaint),
                 examples=examples,
                 steps=steps,
                 seed=seed,

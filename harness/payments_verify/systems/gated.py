@@ -19,7 +19,12 @@ from payments_verify.payments.service.row_holders import SqlRowHolder
 from payments_verify.payments.service.under_test import ServiceUnderTest
 from payments_verify.surface import FirstAnswers
 from payments_verify.systems.application import witnessed
-from payments_verify.systems.database import CLOCK_FUNCTION, new_database, prepared_database
+from payments_verify.systems.database import (
+    CLOCK_FUNCTION,
+    new_database,
+    on_new_database,
+    prepared_database,
+)
 from payments_verify.systems.in_process import expire_batch
 from payments_verify.systems.logs import only_errors_logged
 from payments_verify.systems.one_core import on_one_core
@@ -95,15 +100,17 @@ async def gated(
 
 
 @asynccontextmanager
-async def gated_on_new_database(dsn: str) -> AsyncIterator[ServiceUnderTest]:
+async def gated_on_new_database(
+    dsn: str, audit: Callable[[str], str | None] | None = None
+) -> AsyncIterator[ServiceUnderTest]:
     """The application twice in this process over a gate, on a database that nobody has used.
 
     Args:
         dsn: another database of the same server, which the harness has started.
+        audit: what is wrong with what a database holds, if anything is.
     """
-    with new_database(dsn) as new:
-        async with gated(new, instances=_RACED) as service:
-            yield service
+    async with on_new_database(dsn, partial(gated, instances=_RACED), audit) as service:
+        yield service
 
 
 @asynccontextmanager

@@ -38,7 +38,7 @@ def racing_check(
     seed: int | None,
     progress: Progress | None = None,
 ) -> CheckResult:
-    """Run the stateful machine with races against a service behind its gate.
+    """Run the stateful machine with races against a service behind its gate, and audit what all have stored.
 
     Args:
         name: the system's name in the result.
@@ -52,16 +52,17 @@ def racing_check(
     started = time.monotonic()
     tally = RaceTally()
     classes = InputClasses()
+    damage: str | None = None
 
     def result() -> CheckResult:
         failure = tally.smallest
-        problem = told_of(failure) if failure is not None else what_was_not_shown(tally)
+        problem = told_of(failure) if failure is not None else damage or what_was_not_shown(tally)
         verdict: Verdict = "holds" if problem is None else "no verdict"
         return CheckResult(
             name=f"stateful machine with races: {name}",
             kind="differential",
             cases=tally.steps + tally.counts["commands"],
-            verdict="violated" if failure is not None else verdict,
+            verdict="violated" if failure is not None or damage is not None else verdict,
             seconds=time.monotonic() - started,
             details=tally.as_json() | {"inputs": classes.as_json(tally.inputs)} | _raced(tally, failure),
             counterexample=problem,
@@ -74,6 +75,8 @@ def racing_check(
             run_concurrent_machine(
                 service, runner, examples=examples, steps=steps, seed=seed, progress=progress, tally=tally
             )
+            if tally.smallest is None and service.audit is not None:
+                damage = service.audit()
         if isinstance(tally.smallest, RaceMismatchError):
             with opened_in(open_service(), runner) as another:
                 complaint = runner.run(why_not_reproduced(tally.smallest.race, RaceRunner(another)))
