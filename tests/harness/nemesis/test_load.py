@@ -117,13 +117,23 @@ def test_clients_go_to_the_process_that_answers(tmp_path: Path) -> None:
     assert good.requests > 3 * bad.requests > 0
 
 
+WHEN = {"Retry-After": "1", "X-Content-Type-Options": "nosniff", "X-Request-ID": "1"}
+BUSY = {
+    "type": "/problems/payment_busy",
+    "title": "Others hold the payment",
+    "status": 503,
+    "detail": "later",
+}
+
+
 @pytest.mark.parametrize(
     ("answer", "is_found"),
     [
         (httpx.Response(500, text="oops"), True),
         (httpx.Response(503, text="no word of when"), True),
-        (httpx.Response(504, headers={"Retry-After": "1"}), True),
-        (httpx.Response(503, headers={"Retry-After": "1"}), False),
+        (httpx.Response(504, headers=WHEN, json=BUSY), True),
+        (httpx.Response(503, headers=WHEN, text="no problem document"), True),
+        (httpx.Response(503, headers={"Content-Type": "application/problem+json", **WHEN}, json=BUSY), False),
     ],
 )
 def test_the_only_5xx_is_a_503_that_says_when(tmp_path: Path, answer: httpx.Response, is_found: bool) -> None:
