@@ -162,6 +162,7 @@ def suite(
             schedules / "faults",
             replay=command_line("replay"),
         ),
+        is_long=True,
     )
     yield Planned(
         "stress and linearizability",
