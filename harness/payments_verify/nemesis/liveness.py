@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from payments_verify.binding import Http
 from payments_verify.nemesis.deployment import Deployment
+from payments_verify.surface.samples import metrics_of
 
 EXPIRY_LIMIT_S = 20.0
 """How long what is due may stay so: by `specs/operations.md` 16.6 s with the settings of a deployment."""
@@ -40,8 +41,8 @@ async def _due(deployment: Deployment) -> str | None:
 async def _process(http: Http) -> str | None:
     """See that a process sweeps once more, and that it is ready with all that it runs."""
     deadline = asyncio.get_running_loop().time() + EXPIRY_LIMIT_S
-    before = _LAST_SWEEP.findall(await _metrics(http))
-    while (now := await _metrics(http)) and _LAST_SWEEP.findall(now) == before:
+    before = _LAST_SWEEP.findall(await metrics_of(http))
+    while (now := await metrics_of(http)) and _LAST_SWEEP.findall(now) == before:
         if asyncio.get_running_loop().time() > deadline:
             return f"I9: a process has not swept for {EXPIRY_LIMIT_S:g} s"
         await asyncio.sleep(_BEAT_S)
@@ -57,7 +58,3 @@ async def _unready(http: Http, deadline: float) -> str | None:
             return f"I9: a process has not been ready for {EXPIRY_LIMIT_S:g} s: {ready.text}"
         await asyncio.sleep(_BEAT_S)
     return None
-
-
-async def _metrics(http: Http) -> str:
-    return (await http.request("GET", "/metrics", headers={}, json=None)).text

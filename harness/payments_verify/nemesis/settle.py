@@ -13,6 +13,7 @@ import httpx
 from payments_verify.binding import Http
 from payments_verify.nemesis.database_faults import SESSIONS, count_of
 from payments_verify.nemesis.deployment import POOL_MAX, Deployment
+from payments_verify.surface.samples import metrics_of
 from payments_verify.systems import SERVICE_LOGIN
 
 SETTLE_LIMIT_S = 20.0
@@ -83,7 +84,7 @@ async def _in_flight(http: Http) -> str | None:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + SETTLE_LIMIT_S
     while True:
-        text = (await http.request("GET", "/metrics", headers={}, json=None)).text
+        text = await metrics_of(http)
         found = _IN_FLIGHT.search(text)
         # The request for the metrics is one of them.
         if found is not None and float(found[1]) <= 1:

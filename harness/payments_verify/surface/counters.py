@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import TypeVar
 
+from payments_verify.surface.samples import metrics_of
 from payments_verify.surface.witness import Witness
 
 _SETTLED_S = 2.0
@@ -39,8 +40,7 @@ async def wrong_counters(witness: Witness) -> str | None:
     loop = asyncio.get_running_loop()
     until = loop.time() + _SETTLED_S
     while True:
-        answer = await witness.http.request("GET", "/metrics", headers={}, json=None)
-        wrong = "; ".join(_differences(witness, answer.text))
+        wrong = "; ".join(_differences(witness, await metrics_of(witness.http)))
         if not wrong or loop.time() > until:
             return f"I12: the metrics do not say what was answered: {wrong}" if wrong else None
         await asyncio.sleep(0.01)

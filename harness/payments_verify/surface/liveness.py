@@ -14,6 +14,7 @@ import msgspec
 from payments_verify.binding import Http
 from payments_verify.binding.values import read_rfc3339
 from payments_verify.surface.counters import expired
+from payments_verify.surface.samples import metrics_of
 
 Hold = Callable[[str], AbstractAsyncContextManager[None]]
 """Holds a payment's lock from outside the service for as long as the block runs."""
@@ -95,7 +96,7 @@ async def _expired(processes: Sequence[Http], within_s: float) -> int:
     """How many have been counted, once those who sweep have come to their next end: then all are."""
     total = 0
     for http in processes:
-        text = first = await _metrics(http)
+        text = first = await metrics_of(http)
         deadline = asyncio.get_running_loop().time() + within_s
         while _LAST_SWEEP.findall(first) not in ([], ["0.0"]) and _LAST_SWEEP.findall(text) == (
             _LAST_SWEEP.findall(first)
@@ -103,18 +104,14 @@ async def _expired(processes: Sequence[Http], within_s: float) -> int:
             if asyncio.get_running_loop().time() > deadline:
                 break
             await asyncio.sleep(_BEAT_S)
-            text = await _metrics(http)
+            text = await metrics_of(http)
         total += expired(text)
     return total
 
 
-async def _metrics(http: Http) -> str:
-    return (await http.request("GET", "/metrics", headers={}, json=None)).text
-
-
 async def stopped(http: Http) -> str | None:
     """What a process says has stopped beside its requests, if it does."""
-    metrics = await _metrics(http)
+    metrics = await metrics_of(http)
     ready = await http.request("GET", "/readyz", headers={}, json=None)
     if names := _STOPPED.findall(metrics):
         return f"I9: a process says that something has stopped: {', '.join(names)}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
 
 from payments_verify.binding import Http
+from payments_verify.surface.samples import metrics_of
 
 LIMIT_S = 20.0
 """How late a process may be to say so: an answer is fresh for 1 s, and what is silent is waited for for 2 s;
@@ -31,7 +31,7 @@ async def unready_for_good(http: Http, reason: str) -> str | None:
 
 async def runs_all_the_same(http: Http, name: str) -> str | None:
     """That a process does not say in its metrics that a task has stopped, if it does not."""
-    stopped = _STOPPED.findall((await http.request("GET", "/metrics", headers={}, json=None)).text)
+    stopped = _STOPPED.findall(await metrics_of(http))
     return None if stopped else f"I9: {name} has ended, and /metrics says that everything runs"
 
 
@@ -39,10 +39,7 @@ async def _awaited(http: Http, wanted: int) -> int:
     """The status of ``/readyz`` once it is the one that is wanted, or the last one."""
     deadline = asyncio.get_running_loop().time() + LIMIT_S
     while True:
-        answer = await http.request("GET", "/readyz", headers=_NONE, json=None)
+        answer = await http.request("GET", "/readyz", headers={}, json=None)
         if answer.status_code == wanted or asyncio.get_running_loop().time() > deadline:
             return answer.status_code
         await asyncio.sleep(_BEAT_S)
-
-
-_NONE: Mapping[str, str] = {}

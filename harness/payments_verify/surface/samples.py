@@ -16,7 +16,7 @@ Counts = Mapping[str, float]
 """How often each thing was counted: by the counter's name, and its labels."""
 
 
-async def samples(http: Http) -> str:
+async def metrics_of(http: Http) -> str:
     """The metrics of a process, as text."""
     return (await http.request("GET", "/metrics", headers={}, json=None)).text
 

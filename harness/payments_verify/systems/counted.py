@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from payments_verify.binding import Http, Response
 from payments_verify.payments.faults.pool_probe import comes_true, stops
-from payments_verify.surface.samples import samples, seconds, wrong_counts
+from payments_verify.surface.samples import metrics_of, seconds, wrong_counts
 from payments_verify.systems.whole import whole_application
 from pgweave.gate import Fault, Gate, HeldStatement, Session
 from pgweave.gate.proxy import PassAll
@@ -119,14 +119,14 @@ async def _wrong_counts(dsn: str, deadline_s: float) -> str:
     async with Gate.open(dsn, bool) as gate, whole_application(gate.socket_dsn, **limits) as app:
         gate.observer = hurting = _Hurting()
         asked = _Asked(app.http)
-        began, before = loop.time(), await samples(app.http)
+        began, before = loop.time(), await metrics_of(app.http)
         payment = f"/payments/{uuid4()}"
         await _answered(asked, payment, hurting)
         await _refused(asked, payment)
         await _overloaded(asked, payment, gate)
         await _too_late(asked, payment, gate, deadline_s)
         await _waits_for_a_lock(asked, payment, gate)
-        after, lasted = await samples(app.http), loop.time() - began
+        after, lasted = await metrics_of(app.http), loop.time() - began
     return wrong_counts(before, after, asked.expected) or "; ".join(_wrong_seconds(before, after, lasted))
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
+from payments_verify.systems import EXPLORING, prepared_database
 from pgweave.gate import wire
+from tests.support.postgres import chosen_bin_dir
 
 SYNC, FLUSH = wire.message(b"S", b""), wire.FLUSH_MESSAGE
 _TOLD = b"12CETZDtTnI3s"
@@ -59,7 +61,17 @@ async def raw_session(dsn: str, user: str | None = None) -> AsyncIterator[tuple[
         writer.close()
 
 
-def trust_local_clients(connection: psycopg.Connection) -> None:
+@contextmanager
+def trusting_database(schema: str) -> Iterator[str]:
+    """A database with these tables besides the service's, into which raw sessions are let."""
+    with prepared_database(chosen_bin_dir(), EXPLORING) as dsn:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute(schema.encode())
+            _trust_local_clients(connection)
+        yield dsn
+
+
+def _trust_local_clients(connection: psycopg.Connection) -> None:
     """Let raw sessions in: they do not know how to prove a password."""
     row = connection.execute("SELECT current_setting('hba_file')").fetchone()
     assert row is not None

@@ -11,7 +11,6 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from payments_verify.systems import EXPLORING, prepared_database
 from pgweave.gate import Gate
 from pgweave.interleavings.execution import Execution
 from pgweave.interleavings.explore import explore
@@ -22,8 +21,7 @@ from pgweave.scheduler import GatedDatabase, Monitor, Process, Run, Turns
 from pgweave.sql.catalog_queries import read_catalog
 from pgweave.sql.footprints import is_scheduling_point
 from pgweave.sql.shapes import shape
-from tests.pgweave.scheduler.raw_session import RawSession, query, raw_session, trust_local_clients
-from tests.support.postgres import chosen_bin_dir
+from tests.pgweave.scheduler.raw_session import RawSession, query, raw_session, trusting_database
 
 SCHEMA = """
     CREATE TABLE accounts (
@@ -40,10 +38,7 @@ Habit = Callable[[int], Sequence[str]]
 
 @pytest.fixture(scope="module")
 def dsn() -> Iterator[str]:
-    with prepared_database(chosen_bin_dir(), EXPLORING) as dsn:
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            connection.execute(SCHEMA.encode())
-            trust_local_clients(connection)
+    with trusting_database(SCHEMA) as dsn:
         yield dsn
 
 

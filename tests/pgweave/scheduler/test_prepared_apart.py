@@ -7,10 +7,8 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
-import psycopg
 import pytest
 
-from payments_verify.systems import EXPLORING, prepared_database
 from pgweave.gate import Gate
 from pgweave.interleavings.execution import Execution
 from pgweave.interleavings.explore import explore
@@ -30,9 +28,8 @@ from tests.pgweave.scheduler.raw_session import (
     extended,
     parse,
     raw_session,
-    trust_local_clients,
+    trusting_database,
 )
-from tests.support.postgres import chosen_bin_dir
 
 Reads = Callable[[RawSession, str], Coroutine[Any, Any, list[str]]]
 """Reads whether a row has been written, each driver in its way."""
@@ -45,10 +42,7 @@ WRITE = "UPDATE rows SET value = value + 1 WHERE id = 1"
 
 @pytest.fixture(scope="module")
 def dsn() -> Iterator[str]:
-    with prepared_database(chosen_bin_dir(), EXPLORING) as dsn:
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            connection.execute(SCHEMA.encode())
-            trust_local_clients(connection)
+    with trusting_database(SCHEMA) as dsn:
         yield dsn
 
 

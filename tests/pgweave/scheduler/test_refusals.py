@@ -8,10 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg
 import pytest
 
-from payments_verify.systems import EXPLORING, prepared_database
 from pgweave.gate import Fault, Gate
 from pgweave.scheduler import Conditions, GatedDatabase, Monitor, Process, Run, Turns
 from pgweave.sql.catalog_queries import read_catalog
@@ -27,9 +25,8 @@ from tests.pgweave.scheduler.raw_session import (
     pipeline,
     query,
     raw_session,
-    trust_local_clients,
+    trusting_database,
 )
-from tests.support.postgres import chosen_bin_dir
 
 SCHEMA = """
     CREATE TABLE rows (id int PRIMARY KEY, value int NOT NULL);
@@ -52,10 +49,7 @@ Client = Callable[[RawSession, str], Coroutine[Any, Any, Told]]
 
 @pytest.fixture(scope="module")
 def dsn() -> Iterator[str]:
-    with prepared_database(chosen_bin_dir(), EXPLORING) as dsn:
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            connection.execute(SCHEMA.encode())
-            trust_local_clients(connection)
+    with trusting_database(SCHEMA) as dsn:
         yield dsn
 
 
