@@ -21,9 +21,10 @@ from typer.testing import CliRunner
 
 from payments_core.entrypoints.cli import app as core
 from payments_verify.cli import app as verify
-from payments_verify.cli import running
+from payments_verify.cli import progress as progress_module
+from payments_verify.cli import running, telling
 from payments_verify.cli.ends import was_interrupted
-from payments_verify.cli.running import progress_bar
+from payments_verify.cli.progress import progress_bar
 from payments_verify.cli.verify import Pace
 from payments_verify.payments.scenarios.catalogue import NAMED
 from pgweave.history.operations import History
@@ -144,7 +145,7 @@ def test_a_line_that_is_printed_beside_progress_is_a_line_of_its_own(
     console = Console(file=sys.stdout, force_terminal=True, width=80)
     with progress_bar("history", console=console) as progress:
         progress(1, 2, "files")
-        running.say("a.jsonl: violated")
+        telling.say("a.jsonl: violated")
         running.print_text(console, "why")
     printed = capsys.readouterr().out
     assert "history" in printed
@@ -166,10 +167,10 @@ def test_off_a_terminal_there_is_a_line_now_and_then_also_while_nothing_is_repor
 def test_short_checks_that_follow_each_other_share_the_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = io.StringIO()
     console = Console(file=shown)
-    monkeypatch.setattr(running, "_PAUSE_S", 0.1)
+    monkeypatch.setattr(progress_module, "_PAUSE_S", 0.1)
     deadline = time.monotonic() + 30
     while "\n" not in shown.getvalue() and time.monotonic() < deadline:
-        monkeypatch.setattr(running.Minute, "ended", time.monotonic())
+        monkeypatch.setattr(progress_module.Minute, "ended", time.monotonic())
         with progress_bar("short", console=console, every_s=1):
             time.sleep(0.2)
     assert shown.getvalue().startswith("short: elapsed 0:00:00, left -:--:--\n")
@@ -177,10 +178,10 @@ def test_short_checks_that_follow_each_other_share_the_minute(monkeypatch: pytes
 
 def test_after_a_pause_a_check_has_a_minute_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = io.StringIO()
-    monkeypatch.setattr(running, "_PAUSE_S", 0.01)
+    monkeypatch.setattr(progress_module, "_PAUSE_S", 0.01)
     long_ago = time.monotonic() - 1_000
-    monkeypatch.setattr(running.Minute, "told", long_ago)
-    monkeypatch.setattr(running.Minute, "ended", long_ago)
+    monkeypatch.setattr(progress_module.Minute, "told", long_ago)
+    monkeypatch.setattr(progress_module.Minute, "ended", long_ago)
     with progress_bar("later", console=Console(file=shown), every_s=60):
         time.sleep(0.2)
     assert shown.getvalue() == ""
@@ -189,7 +190,7 @@ def test_after_a_pause_a_check_has_a_minute_of_its_own(monkeypatch: pytest.Monke
 def test_what_is_left_goes_by_the_pace_of_what_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    course = running.Course()
+    course = progress_module.Course()
     now[0] = 30.0
     assert str(course) == "elapsed 0:00:30, left -:--:--"
     course.report(10, 40)

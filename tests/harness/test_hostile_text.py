@@ -20,8 +20,9 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from lab.cli import app as lab
-from payments_verify.cli import app, running
+from payments_verify.cli import app, running, telling
 from payments_verify.cli.conformance import show
+from payments_verify.cli.progress import progress_bar
 from payments_verify.payments.conformance.levels import Conformance, LevelResult
 from payments_verify.pytest_plugin import NotConformingError
 from payments_verify.result import CheckResult, Reach
@@ -120,8 +121,8 @@ def test_results_are_shown_and_not_obeyed(capsys: pytest.CaptureFixture[str]) ->
         (HOSTILE,),
     )
     show(found, 1, Console(file=sys.stdout))
-    running.print_json(found.as_json())
-    running.print_error(HOSTILE)
+    telling.print_json(found.as_json())
+    telling.print_error(HOSTILE)
     seen = capsys.readouterr()
     assert "and a second line" in seen.out
     assert "[/bold][link" in seen.out
@@ -245,7 +246,7 @@ def test_progress_is_shown_and_not_obeyed() -> None:
     for is_terminal in (True, False):
         seen = io.StringIO()
         console = Console(file=seen, force_terminal=is_terminal, color_system=None, width=300)
-        with running.progress_bar("history", console=console, every_s=0.01) as progress:
+        with progress_bar("history", console=console, every_s=0.01) as progress:
             progress(1, 2, HOSTILE)
             time.sleep(0.2)
         assert "[/bold][link" in seen.getvalue()
@@ -257,4 +258,4 @@ def test_commands_print_text_by_what_makes_it_visible() -> None:
     uses = {file.name for file in folder.glob("*.py") if "typer.echo(" in file.read_text()}
     # their own text, which they print as it is: the greeting, and a binding file to begin with
     # What was printed so already, without its secrets.
-    assert uses <= {"running.py", "__init__.py", "conformance.py", "discovering.py"}
+    assert uses <= {"telling.py", "__init__.py", "conformance.py", "discovering.py"}

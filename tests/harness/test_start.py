@@ -15,7 +15,18 @@ from lab import cli as lab
 from payments_core.entrypoints import cli as service
 from payments_verify import cli as harness
 
-HEAVY = {"crosshair", "httpx", "hypothesis", "psycopg", "sqlglot", "starlette", "uvicorn", "z3"}
+HEAVY = {
+    "crosshair",
+    "httpx",
+    "hypothesis",
+    "psycopg",
+    "pydantic",
+    "rich.console",
+    "sqlglot",
+    "starlette",
+    "uvicorn",
+    "z3",
+}
 LOADED = """
 import sys
 from importlib import import_module
@@ -25,7 +36,7 @@ try:
     import_module(program).main()
 except SystemExit as ended:
     assert not ended.code, ended.code
-print("loaded:", *{name.partition(".")[0] for name in sys.modules})
+print("loaded:", *sys.modules)
 """
 HISTORY = Path(__file__).parents[1] / "pgweave" / "histories" / "cas-register-ok-concurrent-writes.jsonl"
 

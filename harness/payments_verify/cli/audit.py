@@ -12,7 +12,9 @@ from payments_verify.audit import audit as run_audit
 from payments_verify.audit.rules import RULES
 from payments_verify.cli.ends import keep_finished
 from payments_verify.cli.exits import leave, no_verdict
-from payments_verify.cli.running import print_json, print_text, progress_bar, verdict_text
+from payments_verify.cli.progress import progress_bar
+from payments_verify.cli.running import print_text, verdict_text
+from payments_verify.cli.telling import print_json
 from payments_verify.systems.dsn import require_dsn
 from pgweave.verdict import worst
 from pgweave.visible import counted

@@ -12,7 +12,7 @@ import typer
 from payments_verify import binding as binding_file
 from payments_verify.binding import Binding
 from payments_verify.cli.exits import no_verdict
-from payments_verify.cli.running import print_error
+from payments_verify.cli.telling import print_error
 from payments_verify.payments.conformance.examination import Examination
 from payments_verify.systems import examination_at, examination_of
 from payments_verify.systems.dsn import DsnError, require_dsn

@@ -9,9 +9,6 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from payments_verify.cli import running
-from payments_verify.cli.ends import without_verdict
-
 Commands = Mapping[str, tuple[str, str]]
 """By name, where a command is, as ``module:attribute`` of a package, and what it does."""
 
@@ -62,7 +59,11 @@ def application(program: str, package: str, commands: Commands, *, completes: bo
             super().__init__(**options | {"commands": found})
 
         def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
-            running.program.set(program)
+            # In here, since a help page needs none of what a command ends with.
+            from payments_verify.cli import telling  # noqa: PLC0415
+            from payments_verify.cli.ends import without_verdict  # noqa: PLC0415
+
+            telling.program.set(program)
             with without_verdict():
                 return super().invoke(ctx)
 

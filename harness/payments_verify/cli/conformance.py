@@ -20,8 +20,10 @@ from payments_verify.cli.ends import keep_finished, write_or_tell
 from payments_verify.cli.exits import leave
 from payments_verify.cli.known_secrets import known_secrets, leave_out_of_runs
 from payments_verify.cli.options import PostgresBin
+from payments_verify.cli.progress import progress_bar
 from payments_verify.cli.record import Record
-from payments_verify.cli.running import make_table, print_json, print_text, progress_bar, quoted, say
+from payments_verify.cli.running import make_table, print_text, quoted
+from payments_verify.cli.telling import print_json, say
 from payments_verify.payments.conformance.examination import CHECKS, FULL, QUICK, Examination, examine
 from payments_verify.payments.conformance.levels import LEVELS, Conformance, LevelResult, conclude
 from payments_verify.payments.conformance.selection import Selection, SelectionError, select

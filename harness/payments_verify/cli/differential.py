@@ -15,7 +15,8 @@ import typer
 from payments_verify.audit import complaint
 from payments_verify.cli.ends import run_alone
 from payments_verify.cli.options import Json, PostgresBin
-from payments_verify.cli.running import finish, progress_bar
+from payments_verify.cli.progress import progress_bar
+from payments_verify.cli.running import finish
 from payments_verify.payments.inputs.classes import FEW_REFUSALS
 from payments_verify.payments.programs.check import machine_check
 from payments_verify.payments.races.check import racing_check

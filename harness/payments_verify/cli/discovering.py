@@ -17,7 +17,9 @@ from rich.table import Table
 from payments_verify.cli.ends import Ended, keep_finished, write_or_tell
 from payments_verify.cli.exits import leave
 from payments_verify.cli.known_secrets import leave_out_of_runs
-from payments_verify.cli.running import make_table, print_json, print_text, progress_bar, quoted, verdict_text
+from payments_verify.cli.progress import progress_bar
+from payments_verify.cli.running import make_table, print_text, quoted, verdict_text
+from payments_verify.cli.telling import print_json
 from payments_verify.payments.conformance.examination import Examination
 from payments_verify.payments.exploration.discovery_check import DiscoveryResult, explore_discovered
 from payments_verify.payments.exploration.pictures import draw

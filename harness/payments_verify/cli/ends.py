@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ import typer
 
 from payments_verify.called import TO_VERIFY
 from payments_verify.cli.exits import no_verdict, rest_on
-from payments_verify.cli.running import print_error, program
+from payments_verify.cli.telling import print_error, program
 from payments_verify.result import CheckEnded, CheckResult, unfinished
 from pgweave import outermost
 from pgweave.verdict import Verdict, worst
@@ -55,13 +54,15 @@ def _not_ready() -> tuple[type[BaseException], ...]:
 
 def was_interrupted(error: BaseException | None) -> bool:
     """Whether an error is an interrupt, or was caused by one."""
+    from asyncio import CancelledError  # noqa: PLC0415 - as in `_not_ready`
+
     waiting, seen = [error], set[int]()
     while waiting:
         each = waiting.pop()
         if each is None or id(each) in seen:
             continue
         seen.add(id(each))
-        if isinstance(each, KeyboardInterrupt | asyncio.CancelledError):
+        if isinstance(each, KeyboardInterrupt | CancelledError):
             return True
         if isinstance(each, BaseExceptionGroup):
             waiting += each.exceptions

@@ -29,11 +29,8 @@ from payments_verify.cli.explored_system import (
     require_database,
 )
 from payments_verify.cli.options import Command, ExecutorName, Json, PostgresBin
-from payments_verify.cli.running import (
-    print_json,
-    progress_bar,
-    say,
-)
+from payments_verify.cli.progress import progress_bar
+from payments_verify.cli.telling import print_json, say
 from payments_verify.executors import open_executor
 from payments_verify.payments.exploration.check import explore_scenarios
 from payments_verify.payments.exploration.discovery_check import (

@@ -17,14 +17,9 @@ from payments_verify.cli.exits import leave
 from payments_verify.cli.explore import scenario_names, scenarios_named
 from payments_verify.cli.explored_system import StopAtFirst
 from payments_verify.cli.options import Command, Json, PostgresBin
-from payments_verify.cli.running import (
-    Report,
-    print_json,
-    print_text,
-    progress_bar,
-    quoted,
-    verdict_text,
-)
+from payments_verify.cli.progress import Report, progress_bar
+from payments_verify.cli.running import print_text, quoted, verdict_text
+from payments_verify.cli.telling import print_json
 from payments_verify.payments.faults.disconnects import DISCONNECT, DisconnectReport, explore_disconnects
 from payments_verify.payments.faults.exploration import FaultReport, explore_plan
 from payments_verify.payments.faults.plans import FAULT_SCENARIOS, FaultPlan, plan_of, without_repetitions

@@ -16,10 +16,9 @@ import typer
 from payments_verify.cli.ends import keep_finished, tell_end, write_or_tell
 from payments_verify.cli.exits import leave
 from payments_verify.cli.history_files import files_of, is_long
-from payments_verify.cli.running import print_json, progress_bar, say
+from payments_verify.cli.progress import progress_bar
 from payments_verify.cli.side_by_side import each_in_order
-from payments_verify.report import history_page
-from payments_verify.report.history_page import MOST_DRAWN, Drawn
+from payments_verify.cli.telling import print_json, say
 from payments_verify.specs import SPECS, spec_named
 from pgweave.history.attempt import Attempt, attempt_of
 from pgweave.history.explain import explain
@@ -128,7 +127,7 @@ def history(
     if not budget > 0:
         raise typer.BadParameter(f"{budget} is not a positive number of seconds", param_hint="--budget")
     reports: list[FileReport] = []
-    drawn: list[Drawn] = []
+    drawn: list[_Examined] = []
     examine = partial(
         _examined,
         spec_name=spec,
@@ -145,7 +144,7 @@ def history(
         with closing(each_in_order(examine, paths, is_long)) as found:
             for done, (path, each) in enumerate(zip(paths, found, strict=True), 1):
                 reports.append(each.report)
-                drawn.append(_drawn(each.report, each.attempts))
+                drawn.append(each)
                 if not as_json:
                     _print(each.report)
                 if each.ended is not None:
@@ -219,28 +218,33 @@ def _report(
 
 def _linearizations(checked: _Checked) -> tuple[Attempt, ...]:
     """What is drawn of a history that is not refuted: its first parts, if it is decided."""
+    from payments_verify.report.history_page import MOST_DRAWN  # noqa: PLC0415 - as in `_write`
+
     spec, loaded, result = checked.spec, checked.loaded, checked.result
     decided = result.parts if result.verdict == "holds" else ()
     return tuple(attempt_of(spec, part, loaded.operations) for part in decided[:MOST_DRAWN])
 
 
-def _drawn(report: FileReport, attempts: tuple[Attempt, ...]) -> Drawn:
-    return Drawn(
-        file=report.file,
-        verdict=report.verdict,
-        seconds=report.seconds,
-        spec=report.spec,
-        operations=report.operations,
-        parts=report.parts,
-        reason=report.reason,
-        attempts=attempts,
-    )
+def _write(page: Path, examined: Sequence[_Examined]) -> Path:
+    # In here, since what draws a page takes as long to import as the rest.
+    from payments_verify.report.history_page import Drawn, make_history_page  # noqa: PLC0415
 
-
-def _write(page: Path, drawn: Sequence[Drawn]) -> Path:
+    drawn = [
+        Drawn(
+            file=each.report.file,
+            verdict=each.report.verdict,
+            seconds=each.report.seconds,
+            spec=each.report.spec,
+            operations=each.report.operations,
+            parts=each.report.parts,
+            reason=each.report.reason,
+            attempts=each.attempts,
+        )
+        for each in examined
+    ]
     try:
         page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text(history_page.make_history_page(drawn), encoding="utf-8")
+        page.write_text(make_history_page(drawn), encoding="utf-8")
     except OSError as error:
         raise OSError(f"{page}: cannot be written: {error.strerror}") from error
     say(f"drawn: {page}", err=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from payments_verify.cli.running import say
+from payments_verify.cli.telling import say
 from pgweave.history.formats import histories_in
 
 _LONG_BYTES = 4_000_000

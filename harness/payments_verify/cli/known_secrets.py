@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from payments_verify import binding as binding_file
 from payments_verify.binding.variables import texts
-from payments_verify.cli.running import say
+from payments_verify.cli.telling import say
 from payments_verify.payments.conformance.examination import Examination
 from payments_verify.systems.kept_http import secrets_of
 from pgweave.redaction import SHORTEST, redacted, redacted_json, too_short

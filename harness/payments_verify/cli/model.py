@@ -10,7 +10,8 @@ import typer
 
 from payments_verify.cli.ends import keep_finished, result_of_the_rest, run_check
 from payments_verify.cli.options import Json, ProveAgain
-from payments_verify.cli.running import finish, progress_bar
+from payments_verify.cli.progress import progress_bar
+from payments_verify.cli.running import finish
 from payments_verify.result import CheckResult
 from payments_verify.suite import model_checks
 from pgweave.verdict import worst

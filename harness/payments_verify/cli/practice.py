@@ -15,7 +15,8 @@ from payments_verify.cli.conformance import progressing, show
 from payments_verify.cli.ends import keep_finished
 from payments_verify.cli.exits import leave, no_verdict
 from payments_verify.cli.options import PostgresBin
-from payments_verify.cli.running import print_error, print_json, print_text, say
+from payments_verify.cli.running import print_text
+from payments_verify.cli.telling import print_error, print_json, say
 from payments_verify.payments.conformance.examination import FULL, QUICK, examine
 from payments_verify.payments.conformance.levels import LEVELS, Conformance, LevelResult, conclude
 from payments_verify.practice import BINDING, PracticeError, command_of, write_skeleton

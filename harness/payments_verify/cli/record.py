@@ -19,7 +19,7 @@ from rich.console import Console
 from payments_verify.called import command_line
 from payments_verify.cli.ends import write_or_tell
 from payments_verify.cli.known_secrets import binding_text, leave_out
-from payments_verify.cli.running import say
+from payments_verify.cli.telling import say
 from payments_verify.payments.conformance.examination import Examination
 from payments_verify.payments.conformance.levels import Conformance
 from payments_verify.report.conformance_page import make_conformance_page

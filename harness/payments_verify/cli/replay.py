@@ -19,8 +19,9 @@ from payments_verify.cli.ends import keep_finished, write_or_tell
 from payments_verify.cli.exits import leave, no_verdict
 from payments_verify.cli.explored_system import ExploredSystem, explored, require_database, system_of
 from payments_verify.cli.options import Command, Json, PostgresBin
+from payments_verify.cli.progress import Report, progress_bar
 from payments_verify.cli.replay_program import BoundService, replay_program
-from payments_verify.cli.running import Report, print_error, print_json, progress_bar, say
+from payments_verify.cli.telling import print_error, print_json, say
 from payments_verify.payments.exploration.domain import scenario_race
 from payments_verify.payments.programs.program_file import is_program
 from payments_verify.payments.races.actors import SENT

@@ -16,7 +16,8 @@ import uvloop
 from payments_verify.binding import Binding
 from payments_verify.cli.ends import keep_finished
 from payments_verify.cli.exits import leave, no_verdict
-from payments_verify.cli.running import print_error, print_json, progress_bar, say
+from payments_verify.cli.progress import progress_bar
+from payments_verify.cli.telling import print_error, print_json, say
 from payments_verify.payments.programs.check import opened_in
 from payments_verify.payments.programs.program_file import ProgramError, SavedProgram, read
 from payments_verify.payments.programs.run import run_calls

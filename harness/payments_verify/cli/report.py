@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from payments_verify.cli.exits import no_verdict
-from payments_verify.cli.running import print_error, say
+from payments_verify.cli.telling import print_error, say
 from payments_verify.report import page
 from payments_verify.report.saved import ReportError
 

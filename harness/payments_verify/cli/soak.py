@@ -16,15 +16,9 @@ from rich.console import Console
 from payments_verify.cli.ends import could_not_run
 from payments_verify.cli.exits import leave, tell_first
 from payments_verify.cli.options import Json, PostgresBin
-from payments_verify.cli.running import (
-    make_table,
-    print_json,
-    print_text,
-    progress_bar,
-    quoted,
-    say,
-    verdict_text,
-)
+from payments_verify.cli.progress import progress_bar
+from payments_verify.cli.running import make_table, print_text, quoted, verdict_text
+from payments_verify.cli.telling import print_json, say
 from payments_verify.nemesis.catalog import FAULTS
 from payments_verify.nemesis.soak import SoakPlan
 from payments_verify.nemesis.soak import soak as run_soak

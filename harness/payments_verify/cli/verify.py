@@ -22,7 +22,9 @@ from payments_verify.cli.checks_at_once import Job, run_at_once
 from payments_verify.cli.ends import could_not_run, keep_finished, result_of_the_rest, write_or_tell
 from payments_verify.cli.exits import leave
 from payments_verify.cli.options import PostgresBin, ProveAgain
-from payments_verify.cli.running import print_json, progress_bar, quoted, say, show
+from payments_verify.cli.progress import progress_bar
+from payments_verify.cli.running import quoted, show
+from payments_verify.cli.telling import print_json, say
 from payments_verify.report.page import write as write_page
 from payments_verify.report.saved import REPORT_FILE, REPORT_FORMAT, REPORT_VERSION
 from payments_verify.result import CheckResult, overall_line
