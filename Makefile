@@ -293,6 +293,10 @@ bench-checker: $(STAMP) ## Time the checker on histories of others (PORCUPINE=DI
 bench-histories: $(STAMP) ## Time the checker on histories of up to a million operations: seconds and memory (BENCH_ARGS=100000)
 	@$(BIN)/python -m lab.bench.bench_histories $(BENCH_ARGS)
 
+.PHONY: bench-earlier
+bench-earlier: $(BENCH_STAMP) ## An earlier checkout and this one by turns: start, histories, schedules, main job (EARLIER=DIR, BENCH_ARGS=--help)
+	@$(BIN)/python -m lab.bench.bench_earlier $(EARLIER) $(BENCH_ARGS)
+
 .PHONY: bench-explore
 bench-explore: $(BENCH_STAMP) ## Runs to a bug by schedule and by luck, and schedules a second (BENCH_ARGS=--quick)
 	@$(BIN)/python -m lab.bench.bench_explore $(BENCH_ARGS)

@@ -28,7 +28,7 @@ from lab.bench.figure import RendererMissingError, chart, draw
 from lab.bench.isolation_tester import IsolationTesterError, find_isolation_tester
 from lab.bench.searches import EXPLORER, Search, Searched, by_how, median
 from lab.bench.speed import FOUR_CLIENTS, GATE, Pace, SpeedError, medians, paces, ratios
-from payments_verify.cli.running import Report, progress_bar
+from payments_verify.cli.progress import Report, progress_bar
 from payments_verify.systems import EXPLORING, prepared_database
 from pgweave.embedded.binaries import find_binaries
 from tests.support.mutants import Edit, mutated_copy

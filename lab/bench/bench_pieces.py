@@ -23,7 +23,7 @@ from lab.bench.doors.captures import WARM_UP, OwnPiece
 from lab.bench.doors.versions import Version
 from lab.bench.service.database import Database
 from payments_core.infrastructure.postgres.migrate import migrate
-from payments_verify.cli.running import Report, progress_bar
+from payments_verify.cli.progress import Report, progress_bar
 from pgweave.embedded import temporary_postgres
 
 _ROOT = Path(__file__).parents[2]

@@ -27,7 +27,7 @@ from lab.bench.service.pgbench import PgbenchError
 from lab.bench.service.report import show
 from lab.bench.service.results import CONTESTANTS, EARLIER_ONE, ONE, Results, aims, median
 from lab.bench.service.servers import COMMANDS, EARLIER, ServerError, earlier
-from payments_verify.cli.running import progress_bar
+from payments_verify.cli.progress import progress_bar
 from pgweave.embedded import EmbeddedPostgres, EmbeddedPostgresError
 
 JSON = Path("build/bench/service.json")

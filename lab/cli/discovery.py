@@ -22,7 +22,9 @@ from lab.pages.blocks import PageError, filled_by
 from lab.pages.blocks import table as as_table
 from payments_verify.cli.exits import leave, no_verdict
 from payments_verify.cli.options import Json, PostgresBin
-from payments_verify.cli.running import print_error, print_json, progress_bar, quoted
+from payments_verify.cli.progress import progress_bar
+from payments_verify.cli.running import quoted
+from payments_verify.cli.telling import print_error, print_json
 from payments_verify.suite import QUICK
 from pgweave.verdict import Verdict, worst
 from pgweave.visible import counted

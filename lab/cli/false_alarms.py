@@ -18,7 +18,9 @@ from lab.alarms import SERVICE, AlarmRun, read_runs, run_once, run_peer, server_
 from lab.peers import PEER_FILE, Peer, names_meant, peers_in
 from payments_verify.cli.ends import could_not_run, keep_finished
 from payments_verify.cli.exits import leave, no_verdict
-from payments_verify.cli.running import Report, print_error, print_json, print_text, progress_bar, quoted, say
+from payments_verify.cli.progress import Report, progress_bar
+from payments_verify.cli.running import print_text, quoted
+from payments_verify.cli.telling import print_error, print_json, say
 from payments_verify.result import Progress
 from payments_verify.sources import folder_hash, sources_hash
 from payments_verify.suite import QUICK

@@ -12,7 +12,9 @@ from lab.mutants.reasons import invariants_told
 from payments_verify.cli.check_process import MainJob
 from payments_verify.cli.ends import could_not_run, keep_finished, result_of_the_rest, run_check
 from payments_verify.cli.options import Json, PostgresBin
-from payments_verify.cli.running import finish, progress_bar, say
+from payments_verify.cli.progress import progress_bar
+from payments_verify.cli.running import finish
+from payments_verify.cli.telling import say
 from payments_verify.result import CheckResult
 from pgweave.verdict import worst
 

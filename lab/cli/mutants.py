@@ -32,7 +32,8 @@ from lab.mutants.trial import Trial, run_trial
 from payments_verify.cli.ends import write_or_tell
 from payments_verify.cli.exits import leave, no_verdict, tell_first
 from payments_verify.cli.options import ExecutorName, Json, PostgresBin
-from payments_verify.cli.running import print_error, print_json, progress_bar, say
+from payments_verify.cli.progress import progress_bar
+from payments_verify.cli.telling import print_error, print_json, say
 from payments_verify.executors import ExecutorError, open_executor
 from payments_verify.report.kill_matrix import write_kill_matrix
 from payments_verify.report.saved import Mutants

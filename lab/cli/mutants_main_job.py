@@ -20,7 +20,8 @@ from lab.mutants.results import counts
 from lab.mutants.trial import Trial, TrialState
 from payments_verify.cli.ends import write_or_tell
 from payments_verify.cli.exits import leave, tell_first
-from payments_verify.cli.running import print_json, print_text, quoted, say
+from payments_verify.cli.running import print_text, quoted
+from payments_verify.cli.telling import print_json, say
 from pgweave.verdict import Verdict
 
 Caught: TypeAlias = TrialState | Literal["another reason", "not yet"]

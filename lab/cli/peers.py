@@ -14,7 +14,7 @@ from lab.stacks import ExaminedPeer, examine_peer, filled, read_examined
 from payments_verify.cli.conformance import progressing
 from payments_verify.cli.ends import could_not_run, keep_finished
 from payments_verify.cli.exits import leave, no_verdict
-from payments_verify.cli.running import print_error, say
+from payments_verify.cli.telling import print_error, say
 from payments_verify.sources import folder_hash, sources_hash
 from pgweave.verdict import Verdict
 

@@ -21,7 +21,9 @@ from lab.tla.models import read_models
 from lab.tla.tlc import SPECIFICATION, find_tlc
 from payments_verify.cli.ends import keep_finished, result_of_the_rest, run_check
 from payments_verify.cli.options import Json
-from payments_verify.cli.running import finish, progress_bar, say
+from payments_verify.cli.progress import progress_bar
+from payments_verify.cli.running import finish
+from payments_verify.cli.telling import say
 from payments_verify.result import CheckResult
 from pgweave.verdict import worst
 

@@ -14,7 +14,8 @@ from lab.pages.traceability import gaps
 from payments_verify.cli.ends import could_not_run
 from payments_verify.cli.exits import leave, no_verdict, tell_first
 from payments_verify.cli.options import PostgresBin
-from payments_verify.cli.running import print_error, progress_bar, say
+from payments_verify.cli.progress import progress_bar
+from payments_verify.cli.telling import print_error, say
 from payments_verify.model_checks.contracts import check_contracts
 from payments_verify.model_checks.proved import Proved, default_folder
 from pgweave.verdict import Verdict

@@ -5,7 +5,8 @@ from __future__ import annotations
 from lab.static_checks.shipped import shipped_static_check
 from payments_verify.cli.ends import run_alone
 from payments_verify.cli.options import Json, PostgresBin
-from payments_verify.cli.running import finish, progress_bar
+from payments_verify.cli.progress import progress_bar
+from payments_verify.cli.running import finish
 from payments_verify.result import CheckResult
 
 

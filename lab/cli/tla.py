@@ -27,7 +27,9 @@ from payments_verify.cli.exits import no_verdict
 from payments_verify.cli.explore import SCHEDULES, scenarios_named
 from payments_verify.cli.explored_system import ExploredSystem, explored
 from payments_verify.cli.options import Command, Json, PostgresBin
-from payments_verify.cli.running import Report, finish, print_error, print_json, progress_bar, say
+from payments_verify.cli.progress import Report, progress_bar
+from payments_verify.cli.running import finish
+from payments_verify.cli.telling import print_error, print_json, say
 from payments_verify.payments.scenarios import schedule_file
 from payments_verify.payments.scenarios.catalogue import SCENARIOS, Scenario
 from payments_verify.payments.service.under_test import OpenService

@@ -14,7 +14,7 @@ import typer
 
 from lab.mutation.session import Setting, tried
 from lab.mutation.survivors import Session, Verdict, argued, judged, summed_up
-from payments_verify.cli.running import progress_bar
+from payments_verify.cli.progress import progress_bar
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent

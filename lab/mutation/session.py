@@ -22,7 +22,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
-from payments_verify.cli.running import Report
+from payments_verify.cli.progress import Report
 
 TOOL = Path(sys.executable).parent / "cosmic-ray"
 _CONFIG, _SESSION = "mutation.toml", "../session.sqlite"
