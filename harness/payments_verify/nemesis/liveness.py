@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Sequence
 
 from payments_verify.binding import Http
 from payments_verify.nemesis.deployment import Deployment
-from payments_verify.surface.samples import metrics_of
+from payments_verify.surface.readiness import awaited
+from payments_verify.surface.samples import after_a_sweep, last_sweep, metrics_of, stopped_tasks
 
 EXPIRY_LIMIT_S = 20.0
 """How long what is due may stay so: by `specs/operations.md` 16.6 s with the settings of a deployment."""
 
 _BEAT_S = 0.02
-_LAST_SWEEP = re.compile(r"^payments_last_sweep_timestamp_seconds (\S+)$", re.MULTILINE)
-_STOPPED = re.compile(r'^payments_background_task_running\{task="(\w+)"\} 0\.0$', re.MULTILINE)
 _DUE = b"SELECT count(*) FROM payments WHERE state = 'authorized' AND capture_expires_at <= payment_clock()"
 
 
@@ -40,21 +38,14 @@ async def _due(deployment: Deployment) -> str | None:
 
 async def _process(http: Http) -> str | None:
     """See that a process sweeps once more, and that it is ready with all that it runs."""
-    deadline = asyncio.get_running_loop().time() + EXPIRY_LIMIT_S
-    before = _LAST_SWEEP.findall(await metrics_of(http))
-    while (now := await metrics_of(http)) and _LAST_SWEEP.findall(now) == before:
-        if asyncio.get_running_loop().time() > deadline:
-            return f"I9: a process has not swept for {EXPIRY_LIMIT_S:g} s"
-        await asyncio.sleep(_BEAT_S)
-    if stopped := _STOPPED.findall(now):
+    before = await metrics_of(http)
+    now = await after_a_sweep(http, before, EXPIRY_LIMIT_S)
+    if last_sweep(now) == last_sweep(before):
+        return f"I9: a process has not swept for {EXPIRY_LIMIT_S:g} s"
+    if stopped := stopped_tasks(now):
         return f"I9: a process says that it does not run any more: {', '.join(stopped)}"
-    return await _unready(http, deadline)
-
-
-async def _unready(http: Http, deadline: float) -> str | None:
-    """See that a process is ready. Its connection for that may be dead, and it learns so as it is asked."""
-    while (ready := await http.request("GET", "/readyz", headers={}, json=None)).status_code != 200:
-        if asyncio.get_running_loop().time() > deadline:
-            return f"I9: a process has not been ready for {EXPIRY_LIMIT_S:g} s: {ready.text}"
-        await asyncio.sleep(_BEAT_S)
+    # Its connection for that may be dead, and it learns so as it is asked.
+    ready = await awaited(http, 200, EXPIRY_LIMIT_S)
+    if ready.status_code != 200:
+        return f"I9: a process has not been ready for {EXPIRY_LIMIT_S:g} s: {ready.text}"
     return None

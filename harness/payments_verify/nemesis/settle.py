@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from uuid import uuid4
@@ -13,7 +12,7 @@ import httpx
 from payments_verify.binding import Http
 from payments_verify.nemesis.database_faults import SESSIONS, count_of
 from payments_verify.nemesis.deployment import POOL_MAX, Deployment
-from payments_verify.surface.samples import metrics_of
+from payments_verify.surface.samples import metrics_of, value_of
 from payments_verify.systems import SERVICE_LOGIN
 
 SETTLE_LIMIT_S = 20.0
@@ -26,7 +25,6 @@ and the 10 s for which the driver waits for a dead connection's answer to a canc
 _CHEAP = {"amount_cents": 1}
 _PROBE_LIMIT_S = 1.0
 _BEAT_S = 0.02
-_IN_FLIGHT = re.compile(r"^payments_http_requests_in_flight (\S+)$", re.MULTILINE)
 _BUSY = f"SELECT count(*) {SESSIONS} AND state <> 'idle'"
 _LOCKS = f"SELECT count(*) FROM pg_locks WHERE pid IN (SELECT pid {SESSIONS})"  # noqa: S608 - constants
 _OPEN = f"SELECT count(*) {SESSIONS}"
@@ -84,13 +82,12 @@ async def _in_flight(http: Http) -> str | None:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + SETTLE_LIMIT_S
     while True:
-        text = await metrics_of(http)
-        found = _IN_FLIGHT.search(text)
+        found = value_of(await metrics_of(http), "http_requests_in_flight")
         # The request for the metrics is one of them.
-        if found is not None and float(found[1]) <= 1:
+        if found is not None and found <= 1:
             return None
         if loop.time() > deadline:
-            shown = "no number of requests in flight" if found is None else f"{found[1]} requests in flight"
+            shown = "no number of requests in flight" if found is None else f"{found:g} requests in flight"
             return f"I9: a process shows {shown}, though nobody asks"
         await asyncio.sleep(_BEAT_S)
 

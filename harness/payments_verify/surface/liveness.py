@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
@@ -13,8 +12,8 @@ import msgspec
 
 from payments_verify.binding import Http
 from payments_verify.binding.values import read_rfc3339
-from payments_verify.surface.counters import expired
-from payments_verify.surface.samples import metrics_of
+from payments_verify.surface.readiness import awaited
+from payments_verify.surface.samples import after_a_sweep, last_sweep, metrics_of, stopped_tasks, value_of
 
 Hold = Callable[[str], AbstractAsyncContextManager[None]]
 """Holds a payment's lock from outside the service for as long as the block runs."""
@@ -22,8 +21,6 @@ Hold = Callable[[str], AbstractAsyncContextManager[None]]
 _BEAT_S = 0.02
 _HELD = 3
 """Payments that are held while another expires: more than the service under stress locks at a time."""
-_STOPPED = re.compile(r'^payments_background_task_running\{task="(\w+)"\} 0\.0$', re.MULTILINE)
-_LAST_SWEEP = re.compile(r"^payments_last_sweep_timestamp_seconds (\S+)$", re.MULTILINE)
 
 
 async def not_expired(
@@ -94,25 +91,18 @@ async def miscounted(
 
 async def _expired(processes: Sequence[Http], within_s: float) -> int:
     """How many have been counted, once those who sweep have come to their next end: then all are."""
-    total = 0
+    total = 0.0
     for http in processes:
-        text = first = await metrics_of(http)
-        deadline = asyncio.get_running_loop().time() + within_s
-        while _LAST_SWEEP.findall(first) not in ([], ["0.0"]) and _LAST_SWEEP.findall(text) == (
-            _LAST_SWEEP.findall(first)
-        ):
-            if asyncio.get_running_loop().time() > deadline:
-                break
-            await asyncio.sleep(_BEAT_S)
-            text = await metrics_of(http)
-        total += expired(text)
-    return total
+        metrics = await metrics_of(http)
+        if last_sweep(metrics) is not None:
+            metrics = await after_a_sweep(http, metrics, within_s)
+        total += value_of(metrics, "expired_total") or 0
+    return int(total)
 
 
 async def stopped(http: Http) -> str | None:
     """What a process says has stopped beside its requests, if it does."""
-    metrics = await metrics_of(http)
-    ready = await http.request("GET", "/readyz", headers={}, json=None)
-    if names := _STOPPED.findall(metrics):
+    if names := stopped_tasks(await metrics_of(http)):
         return f"I9: a process says that something has stopped: {', '.join(names)}"
+    ready = await awaited(http, 200, within_s=0)
     return None if ready.status_code == 200 else f"I9: a process is not ready: {ready.text}"

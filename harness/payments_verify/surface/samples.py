@@ -1,61 +1,73 @@
-"""All that a process counts, as its metrics say: what a stretch of work adds to each."""
+"""What a process says of itself in its metrics, and what a stretch of work adds to all that it counts."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
 from payments_verify.binding import Http
 
-_SAMPLE = re.compile(r"^payments_(\w+?)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
+_SAMPLE = re.compile(r"^payments_(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 _SHOWN = frozenset({"/metrics", "/readyz", "/healthz"})
-
-Counts = Mapping[str, float]
-"""How often each thing was counted: by the counter's name, and its labels."""
+_BEAT_S = 0.02
 
 
-async def metrics_of(http: Http) -> str:
-    """The metrics of a process, as text."""
-    return (await http.request("GET", "/metrics", headers={}, json=None)).text
+class Sample(NamedTuple):
+    """One line of a process's metrics; its name is without ``payments_``."""
+
+    name: str
+    labels: Mapping[str, str]
+    value: float
 
 
-def counts(text: str) -> Counts:
-    """Every counter, and of every histogram how many it has seen; not of requests for metrics and health."""
-    found: defaultdict[str, float] = defaultdict(float)
-    for name, labels, value in _SAMPLE.findall(text):
-        of = dict(_LABEL.findall(labels))
-        if name.endswith(("_total", "_count")) and of.get("route") not in _SHOWN:
-            shown = ", ".join(of[label] for label in sorted(of))
-            found[f"{name} {shown}".strip()] += float(value)
-    return found
+Metrics: TypeAlias = Sequence[Sample]
 
 
-def seconds(text: str, histogram: str) -> float:
-    """The sum of what a histogram has seen, but for requests for metrics and health."""
-    return sum(
-        float(value)
+async def metrics_of(http: Http) -> Metrics:
+    """The metrics of a process."""
+    return read_metrics((await http.request("GET", "/metrics", headers={}, json=None)).text)
+
+
+def read_metrics(text: str) -> Metrics:
+    """The service's own samples in an exposition; not those of its runtime."""
+    return [
+        Sample(name, dict(_LABEL.findall(labels)), float(value))
         for name, labels, value in _SAMPLE.findall(text)
-        if name == f"{histogram}_seconds_sum" and dict(_LABEL.findall(labels)).get("route") not in _SHOWN
-    )
+    ]
 
 
-def uneven(text: str) -> Iterator[str]:
-    """Histograms whose buckets do not add up."""
-    buckets: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
-    for name, labels, value in _SAMPLE.findall(text):
-        of = dict(_LABEL.findall(labels))
-        if name.endswith("_bucket"):
-            limit = float(of.pop("le"))
-            buckets[name.removesuffix("_bucket"), str(sorted(of.items()))].append((limit, float(value)))
-    for (name, labels), found in buckets.items():
-        in_order = [value for _, value in sorted(found)]
-        if in_order != sorted(in_order):
-            yield f"the buckets of {name} {labels} do not add up: {in_order}"
+def value_of(metrics: Metrics, name: str) -> float | None:
+    """The first sample of a name; ``None`` if there is none."""
+    return next((each.value for each in metrics if each.name == name), None)
 
 
-def wrong_counts(before: str, after: str, expected: Mapping[str, float]) -> str | None:
+def stopped_tasks(metrics: Metrics) -> list[str]:
+    """The tasks beside the requests that a process says do not run any more."""
+    return [
+        each.labels["task"] for each in metrics if each.name == "background_task_running" and not each.value
+    ]
+
+
+def last_sweep(metrics: Metrics) -> float | None:
+    """When a process's last sweep ended; nothing if it has not swept yet, or does not."""
+    return value_of(metrics, "last_sweep_timestamp_seconds") or None
+
+
+async def after_a_sweep(http: Http, before: Metrics, within_s: float) -> Metrics:
+    """The metrics once a sweep has ended since those, or what they are when the time is over."""
+    deadline = asyncio.get_running_loop().time() + within_s
+    while last_sweep(now := await metrics_of(http)) == last_sweep(before):
+        if asyncio.get_running_loop().time() > deadline:
+            break
+        await asyncio.sleep(_BEAT_S)
+    return now
+
+
+def wrong_counts(before: Metrics, after: Metrics, expected: Mapping[str, float]) -> str | None:
     """What a stretch of work has added otherwise than it had to, if it has.
 
     Args:
@@ -63,10 +75,42 @@ def wrong_counts(before: str, after: str, expected: Mapping[str, float]) -> str 
         after: the metrics after it.
         expected: what each counter had to count of it; what is not named counts nothing.
     """
-    was, now = counts(before), counts(after)
+    was, now = _counts(before), _counts(after)
     wrong = [
         f"{name}: expected {expected.get(name, 0):g} more, got {now.get(name, 0) - was.get(name, 0):g}"
         for name in sorted(now.keys() | was.keys() | expected.keys())
         if now.get(name, 0) - was.get(name, 0) != expected.get(name, 0)
     ]
-    return "; ".join([*wrong, *uneven(after)]) or None
+    return "; ".join([*wrong, *_uneven(after)]) or None
+
+
+def seconds(metrics: Metrics, histogram: str) -> float:
+    """The sum of what a histogram has seen, but for requests for metrics and health."""
+    return sum(
+        each.value
+        for each in metrics
+        if each.name == f"{histogram}_seconds_sum" and each.labels.get("route") not in _SHOWN
+    )
+
+
+def _counts(metrics: Metrics) -> Mapping[str, float]:
+    """Every counter, and of every histogram how many it has seen; not of requests for metrics and health."""
+    found: defaultdict[str, float] = defaultdict(float)
+    for name, labels, value in metrics:
+        if name.endswith(("_total", "_count")) and labels.get("route") not in _SHOWN:
+            shown = ", ".join(labels[label] for label in sorted(labels))
+            found[f"{name} {shown}".strip()] += value
+    return found
+
+
+def _uneven(metrics: Metrics) -> Iterator[str]:
+    """Histograms whose buckets do not add up."""
+    buckets: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
+    for name, labels, value in metrics:
+        if name.endswith("_bucket"):
+            others = sorted((label, of) for label, of in labels.items() if label != "le")
+            buckets[name.removesuffix("_bucket"), str(others)].append((float(labels["le"]), value))
+    for (name, shown), found in buckets.items():
+        in_order = [value for _, value in sorted(found)]
+        if in_order != sorted(in_order):
+            yield f"the buckets of {name} {shown} do not add up: {in_order}"

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from payments_verify.binding import Http, Response
 from payments_verify.payments.faults.pool_probe import comes_true, stops
-from payments_verify.surface.samples import metrics_of, seconds, wrong_counts
+from payments_verify.surface.samples import Metrics, metrics_of, seconds, wrong_counts
 from payments_verify.systems.whole import whole_application
 from pgweave.gate import Fault, Gate, HeldStatement, Session
 from pgweave.gate.proxy import PassAll
@@ -193,7 +193,7 @@ async def _waits_for_a_lock(asked: _Asked, payment: str, gate: Gate) -> None:
     await sent
 
 
-def _wrong_seconds(before: str, after: str, lasted: float) -> Iterator[str]:
+def _wrong_seconds(before: Metrics, after: Metrics, lasted: float) -> Iterator[str]:
     """Times that cannot be: shorter than what was held, or longer than everything took."""
     for name in ("http_request_duration", "pool_wait", "lock_wait"):
         took = seconds(after, name) - seconds(before, name)
