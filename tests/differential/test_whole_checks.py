@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from payments_core.application import again
+from payments_core.application.ports import PaymentStore
+from payments_core.entrypoints import sweeper
 from payments_core.entrypoints.background import Background
 from payments_core.entrypoints.metrics import Metrics
 from payments_core.entrypoints.sweeper import Sweeper, sweep
 from payments_core.infrastructure.postgres import readiness
 from payments_verify.surface.samples import read_metrics, wrong_counts
-from payments_verify.systems import EXPLORING, prepared_database
+from payments_verify.systems import EXPLORING, prepared_database, unreadiness
+from payments_verify.systems.database import new_database
 from payments_verify.systems.whole_checks import whole_checks
 from tests.support.exploring import run
 from tests.support.postgres import chosen_bin_dir
@@ -37,7 +41,7 @@ def test_the_service_as_it_is_survives(dsn: str, check: str) -> None:
 @pytest.mark.parametrize(
     ("what", "counter"),
     [
-        ("conflict", "transaction_conflicts_total: expected 4 more, got 0"),
+        ("conflict", "transaction_conflicts_total: expected 10 more, got 0"),
         ("rejected", "http_requests_rejected_total deadline: expected 1 more, got 0"),
         ("lock_wait", "lock_wait_seconds_count"),
     ],
@@ -62,6 +66,36 @@ def test_a_sweeper_that_ends_after_a_timeout_is_found(dsn: str, monkeypatch: pyt
     monkeypatch.setattr("payments_verify.systems.swept._LIMIT_S", 2.0)
     told = str(run(whole_checks(dsn)[SWEEPS]()))
     assert "has not expired by itself for 2 s, after a sweep whose statement 0 takes longer" in told
+
+
+@pytest.mark.invariant("I9")
+def test_a_client_that_hears_of_conflicts_is_found(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(again, "_WAITS_S", (0.005,))
+    told = str(run(whole_checks(dsn)[COUNTS]()))
+    assert told.startswith("I9: PUT /payments/")
+    assert "is not tried again after 7 conflicts" in told
+
+
+@pytest.mark.invariant("I9")
+def test_a_sweeper_that_waits_for_good_is_found(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def without_limit(
+        store: PaymentStore, batch: int, _limit_s: float, beat: Callable[[], None]
+    ) -> int:
+        return await sweep(store, batch, None, beat)
+
+    monkeypatch.setattr(sweeper, "sweep", without_limit)
+    monkeypatch.setattr("payments_verify.systems.swept._LIMIT_S", 2.0)
+    told = str(run(whole_checks(dsn)[SWEEPS]()))
+    assert "has not expired by itself for 2 s, after a sweep whose statement 0 is never answered" in told
+
+
+@pytest.mark.invariant("I9")
+def test_a_sweeper_that_stands_still_untold_is_found(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("payments_verify.surface.readiness.LIMIT_S", 3.0)
+    monkeypatch.setattr(Sweeper, "is_late", lambda _: False)
+    with new_database(dsn) as new:
+        told = run(unreadiness.wrong_standing_sweeper(new))
+    assert told == "I9: the sweeper stands still, and /readyz answers 200 for 3 s"
 
 
 @pytest.mark.invariant("I9")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -26,6 +27,14 @@ _TITLES: Mapping[str, tuple[int, str]] = {
     "http_405": (405, "Method Not Allowed"),
     "body_too_large": (413, "The body is too large"),
     "unsupported_media_type": (415, "The body must be JSON"),
+    "malformed_http": (400, "The request is not HTTP/1.1"),
+    "invalid_host": (400, "The Host header is missing, repeated or malformed"),
+    "unauthorized": (401, "A bearer token is needed"),
+    "insufficient_scope": (403, "The token is not for this"),
+    "foreign_origin": (403, "A page of another origin sent the request"),
+    "foreign_host": (421, "The service does not answer to this Host"),
+    "head_too_large": (431, "The request's header fields are too large"),
+    "unsupported_transfer_coding": (501, "The transfer coding is not supported"),
     "idempotency_key_malformed": (400, "The Idempotency-Key header is malformed"),
     "idempotency_key_missing": (400, "The Idempotency-Key header is missing"),
     "invalid_payment_id": (400, "The payment id is not a UUID"),
@@ -54,24 +63,24 @@ def fields_of(response: Response) -> dict[str, str]:
     return {name.lower(): value for name, value in response.headers.items() if name.lower() not in _PER_HOP}
 
 
-def complaints(method: str, path: str, response: Response) -> Iterator[str]:
+def complaints(
+    method: str, path: str, response: Response, more: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[str]:
     """What is wrong with an answer beside its outcome, if anything is.
 
     Args:
         method: of the request.
         path: of the request, with its query.
         response: the answer.
+        more: fields that it has beside those that follow from the rest, by name in lower case.
 
     Raises:
         msgspec.MsgspecError: its body is not JSON.
     """
     document = msgspec.json.decode(response.content)
     fields = fields_of(response)
-    expected = _expected(method, path, response.status_code, document)
-    for name in expected.keys() | (fields.keys() - _ALWAYS - PER_REQUEST):
-        if fields.get(name) != expected.get(name):
-            yield f"header {name}: expected {expected.get(name)!r}, got {fields.get(name)!r}"
-    if missing := _ALWAYS - fields.keys():
+    yield from wrong_fields(fields, {**_expected(method, path, response.status_code, document), **more})
+    if missing := _ALWAYS - fields.keys() - _lacks(document):
         yield f"no header {', '.join(sorted(missing))}"
     if int(fields.get("content-length", -1)) not in (-1, len(response.content)):
         yield f"content-length is {fields['content-length']}, of {len(response.content)} bytes"
@@ -80,6 +89,23 @@ def complaints(method: str, path: str, response: Response) -> Iterator[str]:
     for name, text in _instants_in(document):
         if not isinstance(text, str) or not _INSTANT.fullmatch(text):
             yield f"{name} is {text!r}: an instant is RFC 3339 in UTC, with six digits of a second"
+
+
+def wrong_fields(fields: Mapping[str, str], expected: Mapping[str, str]) -> Iterator[str]:
+    """How the fields of an answer differ from those that have to be there, by name in lower case.
+
+    The members of a list may have any order. Those that every answer has need not be named.
+    """
+    for name in expected.keys() | (fields.keys() - _ALWAYS - PER_REQUEST):
+        found, wanted = fields.get(name), expected.get(name)
+        if found is None or wanted is None or sorted(found.split(", ")) != sorted(wanted.split(", ")):
+            yield f"header {name}: expected {wanted!r}, got {found!r}"
+
+
+def _lacks(document: Any) -> frozenset[str]:  # noqa: ANN401 - any JSON value
+    """What an answer need not have: a request that is no HTTP has no id."""
+    is_no_http = isinstance(document, dict) and document.get("type") == "/problems/malformed_http"
+    return frozenset({"x-request-id"} if is_no_http else ())
 
 
 def _instants_in(document: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - any JSON value

@@ -27,9 +27,13 @@ TIGHT: Mapping[str, str] = {
     "PAYMENTS_MAX_REQUESTS": "2",
     "PAYMENTS_LOCK_TIMEOUT_MS": "600",
     "PAYMENTS_REQUEST_TIMEOUT_S": f"{_DEADLINE_S}",
+    "PAYMENTS_SWEEP_INTERVAL_S": "3600",
 }
-"""The settings of such a process. Of two captures of held payments the first waits for the lock until that is
-given up; the second waits for the connection, then for its lock, and comes to its deadline."""
+"""The settings of such a process. It has a sweeper, which has to end with it.
+
+Of two captures of held payments the first waits for the lock until that is given up; the second waits for the
+connection, then for its lock, and comes to its deadline.
+"""
 
 _TRIES = 5
 """In a process that is kept from computing, one request may be given up where another was to be."""
@@ -134,7 +138,10 @@ async def _refused_otherwise(process: LoneProcess, payments: Sequence[str]) -> s
             second = asyncio.create_task(_capture(process, payments[1]))
             await asyncio.sleep(_BETWEEN_S)
             third = asyncio.create_task(_send(process, "GET", f"/payments/{payments[0]}"))
+            unhealthy = await _health_refused(process)
             await asyncio.wait((first, second, third))
+        if unhealthy is not None:
+            return unhealthy
         for each in (first, second, third):
             try:
                 answer, seconds = each.result()
@@ -152,6 +159,15 @@ async def _refused_otherwise(process: LoneProcess, payments: Sequence[str]) -> s
             return None
     missing = ", ".join(sorted({_FULL, _HELD, _LATE} - told.keys()))
     return f"I9, I11: no request at a limit was answered {missing}, but: {', '.join(told.values())}"
+
+
+async def _health_refused(process: LoneProcess) -> str | None:
+    """That it refuses those who ask how it is, as it refuses others."""
+    for path in ("/healthz", "/readyz", "/metrics"):
+        answer, _ = await _send(process, "GET", path)
+        if answer.status_code == 503 and _refusal(answer)[0] == _FULL:
+            return f"I9: a process that has as much to do as it may answers {path} with {answer.text}"
+    return None
 
 
 def _refusal(answer: Response) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from uuid import uuid4
 import msgspec
 
 from payments_verify.binding import Response
-from payments_verify.surface.answers import complaints_of_problem
+from payments_verify.surface.answers import complaints, fields_of, wrong_fields
 from payments_verify.surface.rights import PERMISSIONS, challenges
 from payments_verify.surface.wire import Server, broken_on_the_wire
 from payments_verify.surface.witness import Witness
@@ -17,6 +17,11 @@ from payments_verify.surface.written import JSON, PAYMENT, PENDING, UNKNOWN, Wri
 
 _WINDOW = b'{"capture_window_seconds": 86400}'
 _AMOUNT = b'{"amount_cents": 500}'
+_PAYMENT = f"/payments/{PAYMENT}"
+_LOOKED_AT = (
+    *(_PAYMENT, f"{_PAYMENT}/captures", "/payments?limit=1", "/payments?limit=200", f"/payments/{UNKNOWN}"),
+    *(f"/payments/{UNKNOWN}/captures", "/payments/1", "/payments?limit=0", "/nowhere"),
+)
 _REQUEST_IDS = (b"a-request:1", b"0" * 64)
 _NO_REQUEST_IDS = (b"0" * 65, b"a b", b"-a", b"")
 
@@ -35,6 +40,7 @@ async def broken_contract(
     made = await _made(witness, ids)
     wrong = await _first_wrong(witness, ids, requests())
     wrong = wrong or await _first_without_right(witness, ids, tokens)
+    wrong = wrong or await _first_unlike_its_get(witness, ids)
     wrong = wrong or await _first_misnamed(witness, ids)
     if server is not None:
         wrong = wrong or await broken_on_the_wire(witness, server, ids)
@@ -93,18 +99,29 @@ def _differences(asked: Written, answer: Response) -> Iterator[str]:
     if answer.status_code != asked.status:
         yield f"expected {asked.status} {asked.problem}, got {answer.status_code} {answer.text[:300]}"
         return
-    for name, value in asked.shows:
-        if sorted(answer.headers.get(name, "").split(", ")) != value.split(", "):
-            yield f"header {name}: expected {value!r}, got {answer.headers.get(name)!r}"
-    if asked.method in ("HEAD", "OPTIONS"):
-        if answer.content and asked.method == "OPTIONS":
+    if asked.method == "OPTIONS":
+        yield from wrong_fields(fields_of(answer), dict(asked.shows))
+        if answer.content:
             yield "there is a body"
         return
-    if asked.problem:
-        document = msgspec.json.decode(answer.content)
-        if document.get("type") != f"/problems/{asked.problem}":
-            yield f"expected the problem {asked.problem}, got {document.get('type')}"
-        yield from complaints_of_problem(answer.status_code, document)
+    document = msgspec.json.decode(answer.content)
+    if asked.problem and document.get("type") != f"/problems/{asked.problem}":
+        yield f"expected the problem {asked.problem}, got {document.get('type')}"
+    yield from complaints(asked.method, asked.path, answer, dict(asked.shows))
+
+
+async def _first_unlike_its_get(witness: Witness, ids: Mapping[str, str]) -> str | None:
+    """HEAD has the status and the fields that GET has, whatever is looked at."""
+    for path in (_at(each, ids) for each in _LOOKED_AT):
+        got, head = [await witness.write(method, path) for method in ("GET", "HEAD")]
+        of_got, of_head = [
+            {name: value for name, value in fields_of(each).items() if name != "x-request-id"}
+            for each in (got, head)
+        ]
+        if (head.status_code, of_head) != (got.status_code, of_got):
+            wanted = f"{got.status_code} {of_got}"
+            return f"I8, I11: HEAD {path}: {head.status_code} {of_head}, where GET has {wanted}"
+    return None
 
 
 async def _first_without_right(
@@ -118,6 +135,10 @@ async def _first_without_right(
             is_refused = answer.status_code in (401, 403)
             challenge = answer.headers.get("www-authenticate", "")
             right = answer.status_code == status if status else not is_refused
+            if right and is_refused and permission.method != "HEAD":
+                told = "; ".join(complaints(permission.method, path, answer, {"www-authenticate": challenge}))
+                if told:
+                    return f"I11: {permission.method} {path} with {_shown(token, tokens)}: {told}"
             if not right or (is_refused and not challenge.startswith("Bearer ")):
                 wanted = status or "no refusal for want of a right"
                 return (

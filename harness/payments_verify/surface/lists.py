@@ -61,6 +61,20 @@ async def wrong_list(http: Http, found: Sequence[Document], payments: Collection
     return f"I8: {'; '.join(wrong)}" if wrong else None
 
 
+async def wrong_instant(http: Http, payments: Collection[str]) -> str | None:
+    """How the instant of a page differs from those of a payment that is read before and after it.
+
+    The clock must not go back meanwhile.
+    """
+    if not payments:
+        return None
+    one, page = f"/payments/{next(iter(payments))}", "/payments?limit=1"
+    before, listed, after = [str((await _get(http, path))["as_of"]) for path in (one, page, one)]
+    if before <= listed <= after:
+        return None
+    return f"I8: GET {page} is as of {listed}, and GET {one} was as of {before} before it, then of {after}"
+
+
 async def wrong_attempts(http: Http, payment: str, keys: Sequence[str], limit: int) -> str | None:
     """How a payment's list of attempts differs from its keys in the order of their decisions."""
     listed: list[str] = []

@@ -10,7 +10,13 @@ from payments_verify.payments.observed.observations import UnreadableAnswerError
 from payments_verify.surface.at_limits import LoneProcess, broken_at_limits
 from payments_verify.surface.contract import broken_contract
 from payments_verify.surface.counters import wrong_counters
-from payments_verify.surface.lists import walk, wrong_attempts, wrong_list, wrong_while_others_write
+from payments_verify.surface.lists import (
+    walk,
+    wrong_attempts,
+    wrong_instant,
+    wrong_list,
+    wrong_while_others_write,
+)
 from payments_verify.surface.liveness import Hold, miscounted, not_expired, stopped
 from payments_verify.surface.wire import Server
 from payments_verify.surface.witness import Witness
@@ -79,7 +85,8 @@ class OwnSurface:
             found, self._after = await walk(http, next(self._limits), self._after)
             if not {item["id"] for item in found}.issuperset(payments):
                 found, self._after = await walk(http, _LIMITS[-1])
-            return await wrong_list(http, found, payments) or await self._attempts(http, payments)
+            wrong = await wrong_list(http, found, payments) or await self._attempts(http, payments)
+            return wrong or await wrong_instant(http, payments)
         except UnreadableAnswerError as error:
             return f"I8: {error}"
 

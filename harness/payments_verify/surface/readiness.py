@@ -12,25 +12,28 @@ LIMIT_S = 20.0
 a machine with much else to do takes longer."""
 
 _BEAT_S = 0.01
-_UNREADY = 503
+_OK, _UNREADY = 200, 503
 
 
 async def ready_all_the_same(http: Http, reason: str) -> str | None:
-    """That a process goes on saying that it is ready, if it does, though it is not for this reason."""
+    """That a process goes on saying that it is ready, though it is not for this reason, or is dead."""
     status = (await awaited(http, _UNREADY, LIMIT_S)).status_code
-    return None if status == _UNREADY else f"I9: {reason}, and /readyz answers {status} for {LIMIT_S:g} s"
+    if status != _UNREADY:
+        return f"I9: {reason}, and /readyz answers {status} for {LIMIT_S:g} s"
+    alive = (await http.request("GET", "/healthz", headers={}, json=None)).status_code
+    return None if alive == _OK else f"I9: {reason}, and /healthz answers {alive}: the process lives"
 
 
 async def unready_for_good(http: Http, reason: str) -> str | None:
     """That a process does not come to say that it is ready, if it does not, though this reason is gone."""
-    status = (await awaited(http, 200, LIMIT_S)).status_code
-    return None if status == 200 else f"I9: {reason} is over, and /readyz answers {status} for {LIMIT_S:g} s"
+    status = (await awaited(http, _OK, LIMIT_S)).status_code
+    return None if status == _OK else f"I9: {reason} is over, and /readyz answers {status} for {LIMIT_S:g} s"
 
 
-async def runs_all_the_same(http: Http, name: str) -> str | None:
-    """That a process does not say in its metrics that a task has stopped, if it does not."""
+async def runs_all_the_same(http: Http, reason: str) -> str | None:
+    """That a process does not say in its metrics that a task has stopped, though for this reason one has."""
     stopped = stopped_tasks(await metrics_of(http))
-    return None if stopped else f"I9: {name} has ended, and /metrics says that everything runs"
+    return None if stopped else f"I9: {reason}, and /metrics says that everything runs"
 
 
 async def awaited(http: Http, wanted: int, within_s: float) -> Response:

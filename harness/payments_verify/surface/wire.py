@@ -10,12 +10,17 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import TypeAlias
 
+from payments_verify.binding.http import HttpAnswer
+from payments_verify.surface.answers import complaints
+from payments_verify.surface.samples import Metrics, metrics_of
 from payments_verify.surface.witness import Witness
 from payments_verify.surface.written import PAYMENT, UNKNOWN
 
 _PATIENCE_S = 10.0
 _MOST_FIELDS, _HEAD_LIMIT, _BODY_LIMIT = 100, 16 * 1024, 16 * 1024
 _FIELD_OVERHEAD = 4
+_REJECTED = "http_requests_rejected_total"
+_COUNTED = ("malformed_http", "head_too_large", "unsupported_transfer_coding")
 _BODY = b'{"amount_cents": 500}'
 _ONE, _CAPTURES, _NOBODY = f"/payments/{PAYMENT}", f"/payments/{PAYMENT}/captures", f"/payments/{UNKNOWN}"
 _FIELDS = b"Host: {host}\r\nAuthorization: {authorization}\r\n"
@@ -83,7 +88,21 @@ async def broken_on_the_wire(witness: Witness, server: Server, ids: Mapping[str,
     """
     host = f"{server.host}:{server.port}"
     meant = {"{host}": host, "{authorization}": server.authorization, **ids}
-    return await first_wrong(witness, server, exchanges(len(host + server.authorization)), meant)
+    asked = list(exchanges(len(host + server.authorization)))
+    before = await metrics_of(witness.http)
+    wrong = await first_wrong(witness, server, asked, meant)
+    return wrong or _miscounted(asked, before, await metrics_of(witness.http))
+
+
+def _miscounted(asked: Iterable[Exchange], before: Metrics, after: Metrics) -> str | None:
+    """Whether what was refused for its form is counted so, wherever it was refused."""
+    answers = [step for each in asked for step in each.steps if isinstance(step, Answer)]
+    was, now = _rejected(before), _rejected(after)
+    for problem in _COUNTED:
+        refused = sum(each.problem == problem for each in answers)
+        if (counted := now.get(problem, 0) - was.get(problem, 0)) != refused:
+            return f"I12: {refused} requests were refused as {problem}, and {counted:g} are counted"
+    return None
 
 
 async def first_wrong(
@@ -114,6 +133,10 @@ def exchanges(known: int) -> Iterator[Exchange]:
     yield from _targets()
     yield from _sequences()
     yield from _at_the_limits(known)
+
+
+def _rejected(metrics: Metrics) -> Mapping[str, float]:
+    return {each.labels["reason"]: each.value for each in metrics if each.name == _REJECTED}
 
 
 def _head(method: str, path: str, fields: bytes = b"", version: str = "1.1") -> bytes:
@@ -239,15 +262,17 @@ def _filled(sent: bytes, meant: Mapping[str, str]) -> bytes:
 
 
 async def _wrong_answer(witness: Witness, reader: asyncio.StreamReader, expected: Answer) -> str | None:
-    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-    status = int(head.split(" ", 2)[1])
-    length = head.partition("\r\ncontent-length: ")[2].partition("\r\n")[0]
+    line, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")[:-2]
+    status = int(line.split(" ", 2)[1])
+    fields = {name.lower(): value.strip() for name, _, value in (each.partition(":") for each in lines)}
+    length = fields.get("content-length")
     has_body = length and (expected.has_body or status >= 300)
-    body = await reader.readexactly(int(length)) if has_body else b""
+    body = await reader.readexactly(int(length or 0)) if has_body else b""
     problem = str(json.loads(body).get("type", "")).removeprefix("/problems/") if status >= 400 else ""
     if expected.to is not None:
         witness.count(*expected.to, status)
     if (status, problem) != (expected.status, expected.problem):
         wanted = f"{expected.status} {expected.problem}".strip()
         return f"expected {wanted}, got {status} {body[:300].decode(errors='replace')}"
-    return None
+    method, path = expected.to or ("GET", "")
+    return "; ".join(complaints(method, path, HttpAnswer(status, fields, body))) or None if has_body else None

@@ -28,34 +28,43 @@ _LIMITS: Mapping[str, Any] = {
     "pool_max": _CONNECTIONS,
     "lock_timeout_ms": 400,
 }
+_IN_A_ROW = 7
+"""Conflicts that a transaction meets and its client does not hear of: it is tried eight times."""
+_UNAVAILABLE = 503
 _COMMIT = "COMMIT"
 _AMOUNT, _WINDOW = {"amount_cents": 500}, {"capture_window_seconds": 60}
 
 
 @dataclass
 class _Hurting(PassAll):
-    """Refuses some statements once: by a part of the text, what befalls the next that has it."""
+    """Refuses some statements: by a part of the text, what befalls the next ones that have it."""
 
-    faults: dict[str, Fault] = field(default_factory=dict)
+    faults: dict[str, list[Fault]] = field(default_factory=dict)
 
     def decide_to_hold(self, _session: Session) -> bool:
         return True
 
     def held(self, statement: HeldStatement) -> None:
-        part = next((each for each in self.faults if re.search(rf"{each}\b", statement.sql)), None)
+        hurt = (each for each, left in self.faults.items() if left and re.search(rf"{each}\b", statement.sql))
+        part = next(hurt, None)
         if part is None:
             statement.release()
         else:
             # A transaction that fails at its end is over.
-            statement.release(self.faults.pop(part), "ROLLBACK" if part == _COMMIT else "")
+            statement.release(self.faults[part].pop(), "ROLLBACK" if part == _COMMIT else "")
 
 
 @dataclass
 class _Asked:
-    """What was asked of an application, and what it has to have counted."""
+    """What was asked of an application, and what it has to have counted.
+
+    Attributes:
+        heard: the first conflict of which a client was told; empty if none was.
+    """
 
     http: Http
     expected: Counter[str] = field(default_factory=Counter)
+    heard: str = ""
 
     async def request(
         self,
@@ -80,6 +89,8 @@ class _Asked:
         fields = {name.replace("_", "-"): value for name, value in headers.items()}
         answer = await self.http.request(method, path, headers=fields, json=json)
         self.answered(method, path, answer, tries=tries, locks=locks)
+        if tries > 1 and answer.status_code == _UNAVAILABLE and not self.heard:
+            self.heard = f"I9: {method} {path} is not tried again after {tries - 1} conflicts: {answer.text}"
         return answer
 
     def answered(self, method: str, path: str, answer: Response, *, tries: int, locks: bool = False) -> None:
@@ -110,10 +121,10 @@ async def wrong_counts_of_all(dsn: str) -> str | None:
         wrong = await _wrong_counts(dsn, deadline_s)
         if not wrong:
             return None
-    return f"I12: the metrics do not say what happened: {wrong}"
+    return wrong
 
 
-async def _wrong_counts(dsn: str, deadline_s: float) -> str:
+async def _wrong_counts(dsn: str, deadline_s: float) -> str | None:
     loop = asyncio.get_running_loop()
     limits = {**_LIMITS, "request_timeout_s": deadline_s}
     async with Gate.open(dsn, bool) as gate, whole_application(gate.socket_dsn, **limits) as app:
@@ -127,20 +138,21 @@ async def _wrong_counts(dsn: str, deadline_s: float) -> str:
         await _too_late(asked, payment, gate, deadline_s)
         await _waits_for_a_lock(asked, payment, gate)
         after, lasted = await metrics_of(app.http), loop.time() - began
-    return wrong_counts(before, after, asked.expected) or "; ".join(_wrong_seconds(before, after, lasted))
+    wrong = wrong_counts(before, after, asked.expected) or "; ".join(_wrong_seconds(before, after, lasted))
+    return asked.heard or (f"I12: the metrics do not say what happened: {wrong}" if wrong else None)
 
 
 async def _answered(asked: _Asked, payment: str, hurting: _Hurting) -> None:
     """Each command, most after a conflict at another statement."""
     captures = f"{payment}/captures"
-    hurting.faults["INSERT INTO payments"] = Fault.SERIALIZATION_FAILURE
-    await asked.request("PUT", payment, _AMOUNT, tries=2)
-    hurting.faults["UPDATE payments"] = Fault.DEADLOCK
+    hurting.faults["INSERT INTO payments"] = [Fault.SERIALIZATION_FAILURE] * _IN_A_ROW
+    await asked.request("PUT", payment, _AMOUNT, tries=_IN_A_ROW + 1)
+    hurting.faults["UPDATE payments"] = [Fault.DEADLOCK]
     await asked.request("POST", f"{payment}/authorize", _WINDOW, tries=2, locks=True)
-    hurting.faults["INSERT INTO capture_attempts"] = Fault.SERIALIZATION_FAILURE
+    hurting.faults["INSERT INTO capture_attempts"] = [Fault.SERIALIZATION_FAILURE]
     await asked.decided(captures, "refused", 501, "amount_mismatch", tries=2)
     await asked.decided(captures, "refused", 501, "amount_mismatch")
-    hurting.faults[_COMMIT] = Fault.SERIALIZATION_FAILURE
+    hurting.faults[_COMMIT] = [Fault.SERIALIZATION_FAILURE]
     await asked.decided(captures, "captured", 500, "captured", tries=2)
     await asked.decided(captures, "captured", 500, "captured")
     await asked.request("GET", payment)

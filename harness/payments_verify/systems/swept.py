@@ -6,6 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 
 from payments_verify.payments.faults.pool_probe import comes_true
 from payments_verify.payments.inputs.classes import BEGIN, SECOND
@@ -17,7 +18,6 @@ from pgweave.gate.proxy import PassAll
 
 _LIMIT_S = 20.0
 _BATCH, _EVERY_S, _BATCH_LIMIT_S = 4, 0.05, 0.3
-_TOO_LONG_S = 1.5 * _BATCH_LIMIT_S
 _SETTINGS = {
     "sweep_interval_s": _EVERY_S,
     "sweep_batch": _BATCH,
@@ -29,13 +29,14 @@ _SETTINGS = {
 _STATEMENTS = 6
 """A sweep of one payment: to find, to begin, to lock, to read the clock, to move it, to commit."""
 _FINDS, _LOCKS = "capture_expires_at <=", "SKIP LOCKED"
-_FAULTS: Mapping[str, tuple[Fault | None, Sequence[int]]] = {
-    "takes longer than a batch may": (None, (0, 4)),
+_FAULTS: Mapping[str, tuple[Fault | float, Sequence[int]]] = {
+    "takes longer than a batch may": (1.5 * _BATCH_LIMIT_S, (0, 4)),
+    "is never answered": (inf, (0,)),
     "is not answered": (Fault.CUT_AFTER, range(_STATEMENTS)),
     "is ended by the database (57014)": (Fault.CANCELLED, (0, 3)),
     "meets a conflict (40001)": (Fault.SERIALIZATION_FAILURE, (4, 5)),
 }
-"""What befalls a statement of a sweep, and which."""
+"""What befalls a statement of a sweep, or how long it is held, in seconds; and which."""
 _TRIES = 5
 _SWEEPS = 10
 """How many sweeps in a row have to come within `_LIMIT_S`: a sweep takes some ms, and a pause 50."""
@@ -47,14 +48,14 @@ class _Watching(PassAll):
 
     Attributes:
         place: which of a sweep's statements is hurt; ``None`` for none.
-        fault: what befalls it.
+        fault: what befalls it, or how long it is held, in seconds.
         hurt: whether it was.
         sweeps: how many sweeps have begun.
         locked: how many payments each transaction wanted to lock.
     """
 
     place: int | None = None
-    fault: Fault | None = None
+    fault: Fault | float = inf
     hurt: bool = False
     sweeps: int = 0
     locked: list[int] = field(default_factory=list)
@@ -77,10 +78,10 @@ class _Watching(PassAll):
             statement.release()
             return
         self.place, self.hurt = None, True
-        if self.fault is None:
-            asyncio.get_running_loop().call_later(_TOO_LONG_S, _release, statement)
-        else:
+        if isinstance(self.fault, Fault):
             statement.release(self.fault, "ROLLBACK" if statement.sql == "COMMIT" else "")
+        elif self.fault < inf:
+            asyncio.get_running_loop().call_later(self.fault, _release, statement)
 
 
 def _release(statement: HeldStatement) -> None:

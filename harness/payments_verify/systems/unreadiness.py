@@ -9,12 +9,14 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
+from time import monotonic
 from typing import TypeAlias
+from unittest.mock import patch
 from uuid import uuid4
 
 import psycopg
 
-from payments_verify.payments.faults.pool_probe import comes_true, stops
+from payments_verify.payments.faults.pool_probe import Stops, comes_true, stops
 from payments_verify.surface.readiness import (
     LIMIT_S,
     ready_all_the_same,
@@ -22,11 +24,12 @@ from payments_verify.surface.readiness import (
     unready_for_good,
 )
 from payments_verify.systems.whole import whole_application
-from pgweave.gate import Gate
+from pgweave.gate import Gate, HeldStatement
 
 _ROLE = "payments_app"
 _SWEEP_S = 0.05
 _DRAIN_S = 0.3
+_LATER_S = 7_200.0
 _REFUSED_EVERY_S = 0.002
 _RIGHTS = (
     *("SELECT ON payments", "INSERT ON payments", "UPDATE (state) ON payments"),
@@ -50,7 +53,8 @@ async def wrong_readiness(dsn: str) -> str | None:
     Args:
         dsn: a prepared database that nobody else uses, whose owner is a superuser.
     """
-    return await _of_the_database(dsn) or await _of_tasks(dsn) or await _of_the_end(dsn)
+    wrong = await _of_the_database(dsn) or await _of_tasks(dsn) or await wrong_standing_sweeper(dsn)
+    return wrong or await _of_the_end(dsn)
 
 
 async def _of_the_database(dsn: str) -> str | None:
@@ -173,6 +177,31 @@ def _by_kind(tasks: Sequence[asyncio.Task[object]]) -> Mapping[str, asyncio.Task
     }
     kinds["sweeper"] = named["sweeper"]
     return kinds
+
+
+class _StopsSweeps(Stops):
+    """Holds the statements with which sweeps begin."""
+
+    def held(self, statement: HeldStatement) -> None:
+        if "capture_expires_at <=" in statement.sql:
+            super().held(statement)
+        else:
+            statement.release()
+
+
+async def wrong_standing_sweeper(dsn: str) -> str | None:
+    """A sweeper waits for hours, and has not ended: it is not ready until it goes on."""
+    limits = {"sweep_interval_s": _SWEEP_S, "request_timeout_s": _LATER_S / 2}
+    async with Gate.open(dsn, bool) as gate, whole_application(gate.socket_dsn, **limits) as app:
+        before, gate.observer = gate.observer, (stopped := _StopsSweeps())
+        if not await comes_true(lambda: bool(stopped.held_now), LIMIT_S):
+            return f"I9: no sweep has begun for {LIMIT_S:g} s"
+        with patch("payments_core.entrypoints.sweeper.monotonic", lambda: monotonic() + _LATER_S):
+            told = "the sweeper stands still"
+            wrong = await ready_all_the_same(app.http, told) or await runs_all_the_same(app.http, told)
+            gate.observer = before
+            stopped.let_go()
+            return wrong or await unready_for_good(app.http, told)
 
 
 async def _of_the_end(dsn: str) -> str | None:

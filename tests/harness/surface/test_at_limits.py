@@ -26,6 +26,8 @@ BUGS = {
     "ends-without-grace": "I9, I11: SIGTERM, and a request in flight was answered 500",
     "busy-without-retry-after": "I9, I11: 503 payment_busy: header retry-after: expected '1', got None",
     "deadline-told-as-overloaded": "I9, I11: no request at a limit was answered deadline_exceeded, but: ",
+    "health-refused-under-load": "I9: a process that has as much to do as it may answers /healthz with ",
+    "waits-for-its-sweeper-at-the-end": "I9: SIGTERM, and the process has not ended for 15 s",
     "any-host-without-tokens": "I2, I11: without tokens, 'GET /payments/{payment} HTTP/1.1",
     "forwarded-fields-believed": "I2, I11: without tokens, 'GET ",
     "origin-null-taken-for-none": "I2, I11: without tokens, 'GET ",

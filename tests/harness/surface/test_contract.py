@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
 from starlette.applications import Starlette
+from starlette.types import Message, Receive, Scope, Send
 
 from payments_core.domain.values import IdempotencyKey
-from payments_core.entrypoints.http import access, authentication, observed, parsing, payments, resources
+from payments_core.entrypoints.http import (
+    access,
+    authentication,
+    observed,
+    parsing,
+    payments,
+    problems,
+    resources,
+)
 from payments_core.entrypoints.http.app import Application
 from payments_core.entrypoints.tokens import Tokens, TokenScope
 from payments_verify.payments.programs.run import run_machine
@@ -53,13 +63,38 @@ def with_cut_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parsing, "IdempotencyKey", lambda text: IdempotencyKey(text[:255]))
 
 
+_as_it_is = Application.__call__
+
+
+async def with_head_of_anything(self: Application, scope: Scope, receive: Receive, send: Send) -> None:
+    async def found(message: Message) -> None:
+        if scope["method"] == "HEAD" and message.get("status") == 404:
+            message["status"] = 200
+        await send(message)
+
+    await _as_it_is(self, scope, receive, found)
+
+
+async def for_any_origin(self: Application, scope: Scope, receive: Receive, send: Send) -> None:
+    """What a middleware does that is asked by browsers alone."""
+
+    async def allowed(message: Message) -> None:
+        if message["type"] == "http.response.start" and any(
+            name == b"origin" for name, _ in scope["headers"]
+        ):
+            message["headers"] = [*message["headers"], (b"access-control-allow-origin", b"*")]
+        await send(message)
+
+    await _as_it_is(self, scope, receive, allowed)
+
+
 BROKEN: dict[str, tuple[Break, str]] = {
     "a field twice": (patched(parsing, "_require_distinct_fields", lambda _: None), "I1, I4, I11: POST"),
     "any media type": (patched(parsing, "_require_json", lambda _: None), "I11: POST"),
     "any size": (patched(parsing, "BODY_LIMIT", 2**30), "I11: POST"),
     "keys cut": (with_cut_keys, "I3, I4, I11: POST"),
     "any query": (patched(parsing, "_limit", lambda _: 5), "I8, I11: GET"),
-    "reads that may be kept": (patched(payments, "read", resources.written), "I8, I11: HEAD"),
+    "reads that may be kept": (patched(payments, "read", resources.written), "I3, I8: GET"),
     "paths that need no token": (patched(authentication, "is_open", lambda _: True), "I2, I11: GET"),
     "readers write": (needed("/payments/{payment_id}/fail", "POST", TokenScope.READ), "I2, I11: POST"),
     "writers read": (needed("/payments/{payment_id}", "GET", TokenScope.WRITE), "I2, I11: GET"),
@@ -67,6 +102,16 @@ BROKEN: dict[str, tuple[Break, str]] = {
     "any spelling of numbers": (patched(parsing, "_limit", int), "I8, I11: GET"),
     "any token": (patched(Tokens, "scopes_of", lambda *_: frozenset(TokenScope)), "I2, I11: GET"),
     "no id of a request": (patched(observed, "_request_id", lambda _: "x"), "I3: GET"),
+    "HEAD of anything": (patched(Application, "__call__", with_head_of_anything), "I8, I11: HEAD"),
+    "any origin": (patched(Application, "__call__", for_any_origin), "I8, I11: OPTIONS"),
+    "another title": (
+        patched(problems, "UNAUTHORIZED", replace(problems.UNAUTHORIZED, title="Who are you?")),
+        "I11: GET /payments?limit=1 with Authorization: b'': problem unauthorized: expected status 401",
+    ),
+    "problems of another media type": (
+        patched(problems, "MEDIA_TYPE", "application/json"),
+        "I1, I4, I11: POST",
+    ),
     "one id of a payment": (patched(payments, "uuid4", lambda: UUID(int=1)), "I10, I11: two POST"),
 }
 

@@ -283,6 +283,19 @@ def test_a_list_that_is_not_the_payments(change: Callable[[list[Any]], list[Any]
     assert re.search(told, complaint)
 
 
+def test_a_page_of_another_clock() -> None:
+    def bend(_method: str, path: str, answer: HttpAnswer) -> HttpAnswer:
+        content = re.sub(rb'"as_of":"[^"]*"', f'"as_of":"{_ANOTHER}"'.encode(), answer.content)
+        return replace(answer, content=content) if path.startswith("/payments?") else answer
+
+    async def run() -> str | None:
+        made = witness(bend)
+        return await OwnSurface([made]).lists([await life(made)])
+
+    told = asyncio.run(run()) or ""
+    assert told.startswith(f"I8: GET /payments?limit=1 is as of {_ANOTHER}, and GET /payments/")
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [

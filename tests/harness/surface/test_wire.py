@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
+from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
+from starlette.types import ASGIApp, Message
 
-from payments_core.entrypoints.http import limits, parsing
+from payments_core.entrypoints.http import limits, parsing, problems
 from payments_core.entrypoints.http.protocol import BoundedProtocol
-from payments_verify.surface import Server, Witness
+from payments_core.entrypoints.metrics import Metrics
+from payments_verify.surface import Server, Witness, samples
 from payments_verify.surface.wire import Answer, broken_on_the_wire, exchanges
 from payments_verify.surface.written import PAYMENT, UNKNOWN
 from payments_verify.systems import application, memory_store
@@ -20,6 +23,18 @@ from payments_verify.systems.asgi import ApplicationClient
 from tests.support.protocol import served
 
 _AMOUNT = {"amount_cents": 500}
+
+
+async def begun(app: ASGIApp, state: dict[str, Any]) -> None:
+    """Let an application begin as with a process, and leave in its state what it does; and end again."""
+    messages = iter(("lifespan.startup", "lifespan.shutdown"))
+
+    async def receive() -> Message:
+        return {"type": next(messages)}
+
+    async def send(_message: Message) -> None: ...
+
+    await app({"type": "lifespan", "state": state}, receive, send)
 
 
 def told() -> str | None:
@@ -31,6 +46,7 @@ def told() -> str | None:
         ids = {PAYMENT: str(uuid4()), UNKNOWN: str(uuid4())}
         await witness.request("PUT", f"/payments/{ids[PAYMENT]}", headers={}, json=_AMOUNT)
         async with served(carrier.app) as running:
+            await begun(carrier.app, running.server.lifespan.state)
             server = Server("127.0.0.1", running.port, carrier.headers["Authorization"])
             return await broken_on_the_wire(witness, server, ids)
 
@@ -81,6 +97,16 @@ def larger_bodies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parsing, "BODY_LIMIT", 2**20)
 
 
+def uncounted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Metrics, "rejected", lambda *_: None)
+
+
+def of_plain_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = problems.on_the_wire(problems.MALFORMED_HTTP, "no")
+    plain = answer.replace(b"application/problem+json", b"application/json")
+    monkeypatch.setattr("payments_core.entrypoints.http.protocol._NO_HTTP", plain)
+
+
 @pytest.mark.parametrize(
     ("breaks", "says"),
     [
@@ -90,6 +116,8 @@ def larger_bodies(monkeypatch: pytest.MonkeyPatch) -> None:
         (fewer_fields, "I9, I11: 100 fields: expected 200, got 431"),
         (longer_heads, "I9, I11: a target of "),
         (larger_bodies, "I11: a body of more, in chunks: expected 413"),
+        (uncounted, "I12: 4 requests were refused as malformed_http, and 0 are counted"),
+        (of_plain_json, "I4, I11: two lengths: header content-type: expected 'application/problem+json'"),
     ],
 )
 def test_what_is_read_otherwise_is_told(
@@ -97,6 +125,10 @@ def test_what_is_read_otherwise_is_told(
 ) -> None:
     breaks(monkeypatch)
     assert (told() or "").startswith(says)
+
+
+async def no_metrics(_http: object) -> samples.Metrics:
+    return ()
 
 
 def test_every_exchange_is_seen_to_fail_where_all_is_taken() -> None:
@@ -117,6 +149,7 @@ def test_every_exchange_is_seen_to_fail_where_all_is_taken() -> None:
                 monkey = pytest.MonkeyPatch()
                 only = list(exchanges(0))[number]
                 monkey.setattr("payments_verify.surface.wire.exchanges", lambda _, only=only: [only])
+                monkey.setattr("payments_verify.surface.wire.metrics_of", no_metrics)
                 found.append(await broken_on_the_wire(witness, server, {PAYMENT: "a", UNKNOWN: "b"}) or "")
                 monkey.undo()
             return found
