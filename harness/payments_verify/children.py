@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _LONGEST_LINE = 1 << 26
 """Bytes; a counterexample can be long."""
 
@@ -23,6 +27,17 @@ class ChildEnd:
 
     code: int
     complaints: str
+
+
+def usable_cores() -> int:
+    """How many cores this process may use: of those that it may run on, as many as its cgroup's quota is."""
+    # not on every system
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = map(int, _QUOTA.read_text().split())
+    except (OSError, ValueError):  # no cgroup, or one without a quota: "max"
+        return cores
+    return min(cores, max(1, math.ceil(quota / period)))
 
 
 async def run_child(

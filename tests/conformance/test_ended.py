@@ -101,7 +101,12 @@ def test_the_level_that_is_reached_is_one_that_was_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--command", "echo no database; exit 3"], ["--url", "http://127.0.0.1:1"]]
+    "arguments",
+    [
+        ["--command", "echo no database; exit 3"],
+        ["--command", "echo no database; exit 3", "--scenario", "same-key-twice"],
+        ["--url", "http://127.0.0.1:1"],
+    ],
 )
 def test_a_service_that_does_not_serve_is_told_as_json_too(arguments: list[str], tmp_path: Path) -> None:
     done = subprocess.run(
@@ -114,11 +119,15 @@ def test_a_service_that_does_not_serve_is_told_as_json_too(arguments: list[str],
     )
     assert done.returncode == 2, done.stderr
     report: dict[str, Any] = json.loads(done.stdout)
-    assert report["levels"][0]["verdict"] == "no verdict"
-    assert report["levels"][0]["reason"]
+    first = report["asked"][0]
+    assert first == (4 if "--scenario" in arguments else 1)
+    found = {each["level"]: each for each in report["levels"]}
+    assert {each["verdict"] for each in found.values()} == {"no verdict", "not run"}
+    assert found[first]["verdict"] == "no verdict"
+    assert found[first]["reason"]
     if "--command" in arguments:
-        assert "it ended with 3" in report["levels"][0]["reason"]
-        assert "no database" in report["levels"][0]["reason"]
+        assert "it ended with 3" in found[first]["reason"]
+        assert "no database" in found[first]["reason"]
 
 
 def test_what_the_service_printed_stands_beside_an_answer_that_hides_it() -> None:

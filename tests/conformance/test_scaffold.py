@@ -96,6 +96,9 @@ def test_for_a_document_of_forms_it_writes_forms_and_what_else_may_be_sent() -> 
 
 
 def test_it_is_printed_by_the_command_line(tmp_path: Path) -> None:
+    no_file = CliRunner().invoke(app, ["conformance", "--scaffold", "--help"])
+    assert no_file.exit_code == 2
+    assert "Invalid value for --scaffold: it needs a value, and --help is another option" in no_file.stderr
     run = CliRunner().invoke(app, ["conformance", "--scaffold", str(OURS)])
     assert (run.exit_code, run.stdout) == (0, written(OURS))
     wrong: dict[str, Any] = {"no JSON": "{", "no OpenAPI": json.dumps({"swagger": "2.0"})}

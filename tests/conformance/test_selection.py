@@ -19,7 +19,7 @@ from payments_verify.cli import app
 from payments_verify.cli.conformance import show
 from payments_verify.payments.conformance.examination import Examination
 from payments_verify.payments.conformance.levels import LevelResult, conclude
-from payments_verify.payments.conformance.selection import SelectionError, select
+from payments_verify.payments.conformance.selection import SelectionError, levels_of, select
 from payments_verify.payments.faults.plans import FaultPlan
 from payments_verify.payments.scenarios.catalogue import ONE_CAPTURE, SCENARIOS
 from payments_verify.result import CheckResult
@@ -53,23 +53,23 @@ HOLDS = CheckResult("x", "x", 1, "holds", 0.0)
     ],
 )
 def test_a_name_is_of_levels(only: Sequence[str], levels: Sequence[int]) -> None:
-    assert tuple(select(WHOLE, only).levels) == levels
+    assert tuple(levels_of(only)) == levels
 
 
 def test_what_was_chosen_is_all_that_is_run() -> None:
-    chosen = select(WHOLE, scenarios=["same-key-twice"]).examination
+    chosen = select(WHOLE, scenarios=["same-key-twice"])
     assert [each.name for each in chosen.scenarios] == ["same-key-twice"]
     assert [each.scenario.name for each in chosen.fault_plans] == ["same-key-twice"]
-    hurt = select(WHOLE, [Fault.CUT_AFTER.value]).examination
+    hurt = select(WHOLE, [Fault.CUT_AFTER.value])
     assert hurt.scenarios == WHOLE.scenarios
     assert {fault for each in hurt.fault_plans for fault in each.faults} == {Fault.CUT_AFTER}
-    stress = select(WHOLE, ["stress"]).examination
+    stress = select(WHOLE, ["stress"])
     assert (stress.has("stress", 3), stress.has("windows", 3), stress.has("programs", 1)) == (
         True,
         False,
         True,
     )
-    assert select(WHOLE, ["faults"]).examination.parts == {}
+    assert select(WHOLE, ["faults"]).parts == {}
 
 
 @pytest.mark.parametrize(

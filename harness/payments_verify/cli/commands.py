@@ -13,6 +13,22 @@ Commands = Mapping[str, tuple[str, str]]
 """By name, where a command is, as ``module:attribute`` of a package, and what it does."""
 
 
+class _OwnValues(TyperCommand):
+    """A command none of whose options takes another of them for its value."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """Read the command line, and see that each option has a value where it needs one."""
+        left = super().parse_args(ctx, args)
+        names = {name for each in self.get_params(ctx) for name in (*each.opts, *each.secondary_opts)}
+        for each in self.get_params(ctx):
+            given = ctx.params.get(each.name or "")
+            for value in map(str, given if isinstance(given, list) else [given]):
+                if value.startswith("-") and value in names:
+                    told = f"it needs a value, and {value} is another option"
+                    raise typer.BadParameter(told, param_hint=each.opts[0])
+        return left
+
+
 class _Command(TyperCommand):
     """A command that is imported when it is run."""
 
@@ -33,7 +49,7 @@ class _Command(TyperCommand):
         found = getattr(import_module(self._module), self._attribute)
         if not isinstance(found, typer.Typer):
             alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-            alone.command(self.name)(found)
+            alone.command(self.name, cls=_OwnValues)(found)
             found = alone
         command = typer.main.get_command(found)
         command.name = self.name

@@ -26,7 +26,7 @@ from payments_verify.cli.running import make_table, print_text, quoted
 from payments_verify.cli.telling import print_json, say
 from payments_verify.payments.conformance.examination import CHECKS, FULL, QUICK, Examination, examine
 from payments_verify.payments.conformance.levels import LEVELS, Conformance, LevelResult, conclude
-from payments_verify.payments.conformance.selection import Selection, SelectionError, select
+from payments_verify.payments.conformance.selection import SelectionError, levels_of, select
 from payments_verify.result import Progress
 from pgweave.redaction import redacted, redacted_value
 from pgweave.verdict import worst
@@ -143,7 +143,9 @@ def conformance(
     if discover:
         discover_races(opened(highest=_BEHIND_GATE), output, known, as_json=as_json)
     drawn = secrets.randbelow(1_000_000) if seed is None else seed
-    asked: Sequence[int] = _asked(first, level or [], max(LEVELS))
+    with _naming():
+        part = levels_of(only or (), scenario or ())
+    asked = _asked(first, level or [], max(LEVELS), part)
     kept = None
     if record is not None:
         kept, output = Record(record, binding, url, command), record
@@ -158,14 +160,11 @@ def conformance(
     ):
         seen, unchecked = examination, examination.unchecked
         highest = _BLACK_BOX if examination.open_behind_gate is None else max(LEVELS)
-        asked = _asked(first, level or [], highest)
-        chosen = _selected(examination, only or (), scenario or ())
-        asked = [each for each in asked if each in chosen.levels]
-        if not asked:
-            told = f"it is part of level {' and '.join(map(str, chosen.levels))} alone"
-            raise typer.BadParameter(told, param_hint="--only / --level")
+        with _naming():
+            chosen = select(examination, only or (), scenario or ())
+        asked = _asked(first, level or [], highest, part)
         examine(
-            chosen.examination,
+            chosen,
             QUICK if quick else FULL,
             folder=output,
             seed=drawn,
@@ -194,8 +193,8 @@ def _require_all_used(of_levels: Mapping[str, object], output: Path | None, *, d
         raise typer.BadParameter(told, param_hint=name)
 
 
-def _asked(first: int, levels: Sequence[int], highest: int) -> Sequence[int]:
-    """The levels that the options name, up to the highest that there can be.
+def _asked(first: int, levels: Sequence[int], highest: int, part: Sequence[int]) -> Sequence[int]:
+    """The levels that the options name, up to the highest that there can be, of those that the part is of.
 
     Raises:
         typer.BadParameter: there are none.
@@ -204,17 +203,21 @@ def _asked(first: int, levels: Sequence[int], highest: int) -> Sequence[int]:
     asked = [number for number in sorted(named) if first <= number]
     if not asked:
         raise typer.BadParameter(f"{first} lies above the last level, {max(named)}", param_hint="--from")
-    return asked
+    if not set(asked).intersection(part):
+        told = f"it is part of level {' and '.join(map(str, part))} alone"
+        raise typer.BadParameter(told, param_hint="--only / --level")
+    return [each for each in asked if each in part]
 
 
-def _selected(examination: Examination, names: Sequence[str], scenarios: Sequence[str]) -> Selection:
-    """The part of an examination that options name.
+@contextmanager
+def _naming() -> Iterator[None]:
+    """Tell names that nothing has as what is wrong with options.
 
     Raises:
-        typer.BadParameter: there is no such part.
+        typer.BadParameter: there was one.
     """
     try:
-        return select(examination, names, scenarios)
+        yield
     except SelectionError as error:
         raise typer.BadParameter(str(error), param_hint="--only / --scenario") from None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
-import os
 import signal
 import time
 from collections import deque
@@ -13,6 +12,8 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import TypeVar
+
+from payments_verify.children import usable_cores
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -35,7 +36,7 @@ def each_in_order(
     Raises:
         OSError: A process that worked was killed.
     """
-    at_once = cores or _usable_cores()
+    at_once = cores or usable_cores()
     began = time.monotonic()
     left = deque(things)
     while left and (
@@ -46,12 +47,6 @@ def each_in_order(
         with _processes(min(at_once, len(left))) as executor:
             for found in [executor.submit(_do, work, thing) for thing in left]:
                 yield found.result()
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):  # not on every system
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _do(work: Callable[[T], R], thing: T) -> R:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import secrets
 import time
@@ -17,6 +16,7 @@ import msgspec
 import typer
 from rich.console import Console
 
+from payments_verify.children import usable_cores
 from payments_verify.cli.check_process import MainJob
 from payments_verify.cli.checks_at_once import Job, run_at_once
 from payments_verify.cli.ends import could_not_run, keep_finished, result_of_the_rest, write_or_tell
@@ -41,7 +41,9 @@ def verify(
     output: Annotated[Path, typer.Option(help="Folder for the report and histories.")] = OUTPUT,
     at_once: Annotated[
         int | None,
-        typer.Option(min=1, help="Checks at once; one for each core, and at most 4, if not given."),
+        typer.Option(
+            min=1, help="Checks at once; one for each core that it may use, and at most 4, if not given."
+        ),
     ] = None,
     prove_again: ProveAgain = False,
     postgres_bin: PostgresBin = None,
@@ -59,7 +61,7 @@ def verify(
     with could_not_run():
         _make(output)
     pace = Pace.read(output / REPORT_FILE, quick=quick)
-    count = at_once or min(_AT_ONCE, os.cpu_count() or 1)
+    count = at_once or min(_AT_ONCE, usable_cores())
     job = Job()
     with keep_finished(lambda: worst(each.verdict for each in job.results)) as whole:
         say(_beginning(count, pace), err=True)
@@ -159,7 +161,7 @@ def make_report(
         "machine": {
             "python": platform.python_version(),
             "postgres": postgres,
-            "cores": os.cpu_count(),
+            "cores": usable_cores(),
             "system": platform.platform(),
         },
         "checks": [result.as_json() for result in results],

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from payments_verify.children import run_child
+from payments_verify.children import run_child, usable_cores
 
 WORKER = "payments_verify.model_checks.crosshair_worker"
 _LAST_LINES = 5
@@ -40,12 +39,12 @@ def run_jobs(jobs: Sequence[Job], on_finding: OnFinding, parallel: int | None = 
     Args:
         jobs: what to run.
         on_finding: called with the job and each JSON object that its child writes.
-        parallel: how many children run at a time; by default, as many as there are processors.
+        parallel: how many children run at a time; by default, as many as there are cores for it.
 
     Returns:
         For each job that did not run to its end: why.
     """
-    return asyncio.run(_run_all(jobs, on_finding, parallel or os.cpu_count() or 1))
+    return asyncio.run(_run_all(jobs, on_finding, parallel or usable_cores()))
 
 
 async def _run_all(jobs: Sequence[Job], on_finding: OnFinding, parallel: int) -> dict[Job, str]:

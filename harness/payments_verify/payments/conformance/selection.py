@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from payments_verify.payments.conformance.examination import CHECKS, Examination
 from payments_verify.payments.conformance.levels import LEVELS
@@ -18,32 +18,42 @@ class SelectionError(ValueError):
     """Nothing has such a name, or what has it cannot be run; the message says which."""
 
 
-@dataclass(frozen=True)
-class Selection:
-    """What is to be run.
-
-    Attributes:
-        examination: the examination of that alone.
-        levels: the levels that it is part of.
-    """
-
-    examination: Examination
-    levels: Collection[int]
-
-
-def select(examination: Examination, names: Sequence[str] = (), scenarios: Sequence[str] = ()) -> Selection:
-    """The part of an examination that names say; all of it without any.
+def levels_of(names: Sequence[str] = (), scenarios: Sequence[str] = ()) -> Sequence[int]:
+    """The levels that what names say is part of; every level without any.
 
     Args:
-        examination: all that can be run.
         names: of levels (``sequential``), checks (``stress``), scenarios and faults, spaces as dashes.
         scenarios: names of scenarios.
 
     Raises:
+        SelectionError: nothing has such a name.
+    """
+    return sorted(_chosen(names, scenarios)) or tuple(LEVELS)
+
+
+def select(examination: Examination, names: Sequence[str] = (), scenarios: Sequence[str] = ()) -> Examination:
+    """The part of an examination that names say; all of it without any.
+
+    Args:
+        examination: all that can be run.
+        names: as ``levels_of`` takes them.
+        scenarios: likewise.
+
+    Raises:
         SelectionError: nothing has such a name, or what has it cannot be run.
     """
-    if not names and not scenarios:
-        return Selection(examination, tuple(LEVELS))
+    chosen = _chosen(names, scenarios)
+    _require_runnable(examination, [name for each in chosen.values() for name in each])
+    parts = {
+        level: f"only {', '.join(named)}"
+        for level, named in chosen.items()
+        if _dashed(LEVELS[level]) not in named
+    }
+    return _narrowed(examination, parts, chosen)
+
+
+def _chosen(names: Sequence[str], scenarios: Sequence[str]) -> Mapping[int, list[str]]:
+    """What is named, by the levels that it is part of."""
     chosen: defaultdict[int, list[str]] = defaultdict(list)
     for name in names:
         for level in _levels_of(name):
@@ -53,13 +63,7 @@ def select(examination: Examination, names: Sequence[str] = (), scenarios: Seque
             raise SelectionError(f"no scenario is named {name!r}; there are {', '.join(SCENARIOS)}")
         for level in (_INTERLEAVINGS, _FAULTS):
             chosen[level].append(name)
-    _require_runnable(examination, [name for each in chosen.values() for name in each])
-    parts = {
-        level: f"only {', '.join(named)}"
-        for level, named in chosen.items()
-        if _dashed(LEVELS[level]) not in named
-    }
-    return Selection(_narrowed(examination, parts, chosen), tuple(sorted(chosen)))
+    return chosen
 
 
 def _levels_of(name: str) -> Sequence[int]:
