@@ -51,13 +51,13 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     technique: TrialName
     arguments: tuple[str, ...]
     state: TrialState
-    tries: int
-    seconds: float | None
-    size: int | None
-    unit: str
     wall_s: float
-    evidence: str
-    breaks: tuple[str, ...] | None
+    tries: int = 0
+    seconds: float | None = None
+    size: int | None = None
+    unit: str = ""
+    evidence: str = ""
+    breaks: tuple[str, ...] | None = None
     check: str = ""
 
 
@@ -159,12 +159,7 @@ def read_verdict(
                 arguments=arguments,
                 state="survived",
                 tries=technique.tries(results),
-                seconds=None,
-                size=None,
-                unit="",
                 wall_s=wall,
-                evidence="",
-                breaks=None,
             )
         why = "\n".join(_problem(result) for result in results if result["verdict"] != "holds")
     except (msgspec.MsgspecError, KeyError, TypeError, StopIteration) as error:
@@ -203,13 +198,8 @@ def _without_verdict(
         technique=technique.name,
         arguments=arguments,
         state=state,
-        tries=0,
-        seconds=None,
-        size=None,
-        unit="",
         wall_s=wall,
         evidence=why[-_EVIDENCE:],
-        breaks=None,
     )
 
 

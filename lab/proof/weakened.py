@@ -32,14 +32,12 @@ class Weakened:
         race: who races in the run that shows it.
         loses: the property that the run breaks.
         faults: what may go wrong in it.
-        model: the weakened model of the TLA+ specification.
     """
 
     words: str
     options: Options
     race: Race
     loses: str
-    model: str
     faults: Sequence[str] = ()
 
 
@@ -53,35 +51,30 @@ WEAKENED: Mapping[str, Weakened] = {
         Options(locking=False),
         _race("different-keys"),
         "one is told",
-        model="weakened-no-lock",
     ),
     "look-up-before-lock": Weakened(
         "the key is looked up before the lock",
         Options(look_up=LookUp.BEFORE),
         _race("same-key-twice"),
         "attempts stay",
-        model="weakened-look-up-before-lock",
     ),
     "look-up-in-lock": Weakened(
         "the key is looked up in the locking statement",
         Options(look_up=LookUp.IN),
         _race("same-key-twice"),
         "attempts stay",
-        model="weakened-look-up-in-lock",
     ),
     "clock-in-lock": Weakened(
         "the clock is read in the locking statement",
         Options(clock=Clock.IN),
         _race("window-closes-behind-lock"),
         "granted in time",
-        model="weakened-clock-in-lock",
     ),
     "clock-at-start": Weakened(
         "the time is that of the transaction's start, as now() is",
         Options(clock=Clock.START),
         _race("window-closes-behind-lock"),
         "granted in time",
-        model="weakened-clock-at-start",
     ),
     "key-committed-before": Weakened(
         "the attempt is committed before the payment is moved",
@@ -89,21 +82,18 @@ WEAKENED: Mapping[str, Weakened] = {
         _race("different-keys", faults=1),
         "captures",
         faults=FAULTS,
-        model="weakened-key-committed-before",
     ),
     "sweeper-without-guard": Weakened(
         "the sweeper locks nothing",
         Options(sweeper_locks=False),
         _race("capture-and-sweep"),
         "moves are legal",
-        model="weakened-sweeper-without-guard",
     ),
     "commit-before-update": Weakened(
         "the lock is given back before the payment is moved",
         Options(commit_last=False),
         _race("different-keys"),
         "one is told",
-        model="weakened-commit-before-update",
     ),
     "replay-does-not-wait": Weakened(
         "a replay does not wait until what it answers with is durable",
@@ -111,10 +101,9 @@ WEAKENED: Mapping[str, Weakened] = {
         _race("same-key-twice", faults=2),
         "answers stay true",
         faults=STANDBY_FAULTS,
-        model="weakened-replay-does-not-wait",
     ),
 }
-"""The weakened protocols, by name."""
+"""The weakened protocols, by name; the models of the TLA+ specification have `weakened-` before theirs."""
 
 
 @dataclass(frozen=True)
