@@ -28,6 +28,7 @@ from pgweave.gate import Gate, HeldStatement
 
 _ROLE = "payments_app"
 _SWEEP_S = 0.05
+_AGAIN_S = 1.0
 _DRAIN_S = 0.3
 _LATER_S = 7_200.0
 _REFUSED_EVERY_S = 0.002
@@ -155,9 +156,7 @@ async def _of_tasks(dsn: str) -> str | None:
     for kind in kinds:
         async with whole_application(dsn, sweep_interval_s=_SWEEP_S) as app:
             wrong = await unready_for_good(app.http, "what comes before all")
-            task = _by_kind(app.tasks)[kind]
-            task.cancel()
-            await asyncio.wait([task])
+            await end(_by_kind(app.tasks)[kind])
             told = f"the {kind} has ended"
             wrong = (
                 wrong or await ready_all_the_same(app.http, told) or await runs_all_the_same(app.http, told)
@@ -165,6 +164,13 @@ async def _of_tasks(dsn: str) -> str | None:
         if wrong is not None:
             return wrong
     return None
+
+
+async def end(task: asyncio.Task[object]) -> None:
+    """Cancel a task until it has ended: a wait of Python 3.11's that ends as it is cancelled goes on."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=_AGAIN_S)
 
 
 def _by_kind(tasks: Sequence[asyncio.Task[object]]) -> Mapping[str, asyncio.Task[object]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, TypeAlias
@@ -11,6 +12,9 @@ from payments_verify.systems.database import new_database
 from payments_verify.systems.logs import nothing_logged
 from payments_verify.systems.swept import wrong_sweeps
 from payments_verify.systems.unreadiness import wrong_readiness
+
+LIMIT_S = 1_800.0
+"""How long each of them may take; some seconds are usual."""
 
 _Check: TypeAlias = Callable[[str], Coroutine[Any, Any, str | None]]
 
@@ -26,10 +30,17 @@ def whole_checks(dsn: str) -> Mapping[str, Callable[[], Coroutine[Any, Any, str 
 
     Args:
         dsn: a database of the server on which the checks make theirs.
+
+    Raises:
+        TimeoutError: by a check that does not come to its end.
     """
-    return {name: partial(_on_new_database, dsn, check) for name, check in _CHECKS.items()}
+    return {name: partial(_on_new_database, dsn, name, check) for name, check in _CHECKS.items()}
 
 
-async def _on_new_database(dsn: str, check: _Check) -> str | None:
+async def _on_new_database(dsn: str, name: str, check: _Check) -> str | None:
     with new_database(dsn) as new, nothing_logged():
-        return await check(new)
+        try:
+            async with asyncio.timeout(LIMIT_S):
+                return await check(new)
+        except TimeoutError as error:
+            raise TimeoutError(f"the check of {name} has not come to its end for {LIMIT_S:g} s") from error

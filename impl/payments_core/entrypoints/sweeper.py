@@ -89,8 +89,10 @@ class Sweeper:
         try:
             yield task
         finally:
-            task.cancel()
-            await asyncio.wait([task])
+            # A wait of Python 3.11's that ends as it is cancelled goes on: whoever waits has to cancel again.
+            while not task.done():
+                task.cancel()
+                await asyncio.wait([task], timeout=_GIVING_UP_S)
 
     async def _sweep_forever(self) -> None:
         batch, pause_s = self.batch, self.interval_s

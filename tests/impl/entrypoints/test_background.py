@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from types import CoroutineType
 from typing import Any, cast
 from uuid import uuid4
@@ -198,6 +198,28 @@ async def test_a_batch_that_is_too_large_for_its_limit_becomes_smaller() -> None
         async with Sweeper(Slow(lambda: 0), 0.01, 9, 0.05, lambda _: enough.set()).running():
             await enough.wait()
     assert asked[:3] == [9, 4, 2]
+
+
+async def test_a_sweeper_whose_cancellation_is_lost_ends_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sweeper_module, "_GIVING_UP_S", 0.05)
+    found = asyncio.Event()
+
+    class Losing(InMemoryPaymentStore):
+        @asynccontextmanager
+        async def lock_due(self, limit: int) -> AsyncIterator[Any]:
+            if not found.is_set():
+                found.set()
+                with suppress(asyncio.CancelledError):
+                    await asyncio.sleep(LIMIT_S)
+            async with super().lock_due(limit) as due:
+                yield due
+
+    async with asyncio.timeout(LIMIT_S / 2):
+        async with Sweeper(Losing(lambda: 0), 0.01, 10, LIMIT_S, lambda _: None).running() as task:
+            await found.wait()
+    assert task.cancelled()
 
 
 # ---- recovery within the time of specs/operations.md ----------------------------------------------

@@ -1,0 +1,46 @@
+"""The checks of a whole process end, whatever becomes of a cancellation, and of what they wait for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from payments_verify.systems import unreadiness, whole_checks
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_task_that_loses_a_cancellation_is_cancelled_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unreadiness, "_AGAIN_S", 0.01)
+
+    async def lose_the_first() -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        await asyncio.sleep(60)
+
+    task = asyncio.create_task(lose_the_first())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        await unreadiness.end(task)
+    assert task.cancelled()
+
+
+async def test_a_check_that_does_not_end_is_given_up_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def stand_still(_dsn: str) -> None:
+        await asyncio.Event().wait()
+
+    @contextmanager
+    def new_database(dsn: str) -> Iterator[str]:
+        yield dsn
+
+    monkeypatch.setattr(whole_checks, "new_database", new_database)
+    monkeypatch.setattr(whole_checks, "_CHECKS", {"what stands still": stand_still})
+    monkeypatch.setattr(whole_checks, "LIMIT_S", 0.05)
+    check = whole_checks.whole_checks("dsn")["what stands still"]
+    with pytest.raises(
+        TimeoutError, match=r"the check of what stands still has not come to its end for 0\.05 s"
+    ):
+        await check()
