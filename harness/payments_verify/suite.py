@@ -23,7 +23,12 @@ from payments_verify.payments.faults.plans import FaultPlan
 from payments_verify.payments.inputs.classes import FEW_REFUSALS
 from payments_verify.payments.programs.check import machine_check
 from payments_verify.payments.races.check import racing_check
-from payments_verify.payments.scenarios.catalogue import NAMED, ONE_CAPTURE, SCENARIOS, VOID_AND_SWEEP
+from payments_verify.payments.scenarios.catalogue import ONE_CAPTURE, SCENARIOS
+from payments_verify.payments.scenarios.named import (
+    NAMED,
+    ON_TWO_INSTANCES,
+    ONE_CAPTURE_ON_TWO_INSTANCES,
+)
 from payments_verify.payments.stress.check import stress_check
 from payments_verify.result import CheckResult
 from payments_verify.systems import (
@@ -64,15 +69,19 @@ MORE_CHECKS = "payments_verify.checks"
 _STEPS_IN_A_PROGRAM = 20
 _SERVER_PROCESSES = 2
 _LARGEST = "four-captures"
-SWEPT_BY_ITSELF = ("capture-and-sweep", "two-sweepers", VOID_AND_SWEEP.name)
-"""Scenarios in which the sweeper's own task sweeps, and not a sweep that is asked for."""
+_TWO_INSTANCES = "two instances, its own sweeper"
+SWEPT_BY_ITSELF = (SCENARIOS["two-sweepers"], *ON_TWO_INSTANCES)
+"""Scenarios of two instances; in them the sweeper's own task sweeps, and not a sweep that is asked for."""
 _FAULTS = (
     FaultPlan(ONE_CAPTURE),
     FaultPlan(SCENARIOS["same-key-twice"], (Fault.CUT_AFTER,)),
     FaultPlan(SCENARIOS["authorize-twice"], (Fault.CUT_AFTER, Fault.SERIALIZATION_FAILURE)),
     FaultPlan(SCENARIOS["create-twice"], (Fault.SERIALIZATION_FAILURE,)),
     FaultPlan(SCENARIOS["different-keys-and-tick"], (Fault.SERIALIZATION_FAILURE,)),
-    FaultPlan(VOID_AND_SWEEP, (Fault.SERIALIZATION_FAILURE,)),
+)
+_FAULTS_ON_TWO_INSTANCES = (
+    FaultPlan(ONE_CAPTURE_ON_TWO_INSTANCES),
+    FaultPlan(NAMED["void-and-sweep-on-two-instances"], (Fault.CUT_AFTER, Fault.SERIALIZATION_FAILURE)),
 )
 
 
@@ -152,18 +161,7 @@ def suite(
             yield from more.load()(bin_dir)
     yield from _machines(dsn, effort, seed)
     yield from _explorations(dsn, effort, seed, schedules)
-    yield Planned(
-        "faults at every statement",
-        partial(
-            faults_check,
-            "in process, PostgreSQL",
-            partial(gated, dsn),
-            _FAULTS,
-            schedules / "faults",
-            replay=command_line("replay"),
-        ),
-        is_long=True,
-    )
+    yield from _faults(dsn, schedules / "faults")
     yield Planned(
         "stress and linearizability",
         partial(
@@ -223,13 +221,13 @@ def _explorations(dsn: str, effort: Effort, seed: int, schedules: Path) -> Itera
             ),
         )
     yield Planned(
-        "every interleaving: its own sweeper",
+        f"every interleaving: {_TWO_INSTANCES}",
         partial(
             interleavings_check,
-            "its own sweeper",
-            partial(gated, dsn, sweep=sweep_by_itself),
-            [NAMED[each] for each in SWEPT_BY_ITSELF],
-            schedules / "own-sweeper",
+            _TWO_INSTANCES,
+            partial(gated, dsn, instances=2, sweep=sweep_by_itself),
+            SWEPT_BY_ITSELF,
+            schedules / "two-instances",
         ),
     )
     yield Planned(
@@ -242,4 +240,19 @@ def _explorations(dsn: str, effort: Effort, seed: int, schedules: Path) -> Itera
             steps=_STEPS_IN_A_PROGRAM,
             seed=seed,
         ),
+    )
+
+
+def _faults(dsn: str, schedules: Path) -> Iterator[Planned]:
+    """Something goes wrong at each statement, of clients and of sweeps."""
+    check = partial(faults_check, folder=schedules, replay=command_line("replay"))
+    yield Planned(
+        "faults at every statement",
+        partial(check, "in process, PostgreSQL", partial(gated, dsn), _FAULTS),
+        is_long=True,
+    )
+    on_two = partial(gated, dsn, instances=2, sweep=sweep_by_itself)
+    yield Planned(
+        f"faults at every statement: {_TWO_INSTANCES}",
+        partial(check, _TWO_INSTANCES, on_two, _FAULTS_ON_TWO_INSTANCES, hangs_up=False),
     )

@@ -15,7 +15,7 @@ from lab.proof.invariant import CONJUNCTS, STEP_PROPERTIES
 from payments_model import record
 from payments_verify.model_checks import state_graph_rules
 from payments_verify.model_checks.contracts import MODEL, Condition, discover
-from payments_verify.payments.scenarios.catalogue import NAMED
+from payments_verify.payments.scenarios.named import NAMED
 from payments_verify.systems.problems import ProblemType, problem_types
 from payments_verify.systems.schema import Schema, read_schema
 

@@ -14,7 +14,7 @@ from itertools import pairwise
 from lab.tla.models import Model
 from lab.tla.output import Found, TracedState
 from lab.tla.values import Value
-from payments_verify.payments.scenarios.catalogue import NAMED
+from payments_verify.payments.scenarios.named import NAMED
 from payments_verify.payments.scenarios.schedule_file import SavedSchedule
 
 SERVICE = "in process"

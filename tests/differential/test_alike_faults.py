@@ -9,7 +9,8 @@ import pytest
 from payments_verify.payments.exploration.domain import scenario_race
 from payments_verify.payments.faults.plans import plan_of
 from payments_verify.payments.races.judge import Violation
-from payments_verify.payments.scenarios.catalogue import NAMED, ONE_CAPTURE
+from payments_verify.payments.scenarios.catalogue import ONE_CAPTURE
+from payments_verify.payments.scenarios.named import NAMED
 from payments_verify.systems import gated_service
 from pgweave.drive.arrivals import Arrivals
 from pgweave.drive.faults import explore_faults

@@ -17,16 +17,8 @@ from payments_core.domain.values import IdempotencyKey
 from payments_verify.payments.exploration.domain import scenario_race
 from payments_verify.payments.exploration.interchangeable import interchangeable
 from payments_verify.payments.exploration.scenario import ExploredScenario, explore_scenario
-from payments_verify.payments.scenarios.catalogue import (
-    LARGER,
-    NAMED,
-    SCENARIOS,
-    VOID,
-    Scenario,
-    Tick,
-    capture,
-    client,
-)
+from payments_verify.payments.scenarios.catalogue import SCENARIOS, VOID, Scenario, Tick, capture, client
+from payments_verify.payments.scenarios.named import LARGER, NAMED
 from payments_verify.payments.service.under_test import OpenService
 from payments_verify.systems import gated, gated_in_memory, scheduled_store
 from pgweave.interleavings.execution import Execution

@@ -26,7 +26,7 @@ from payments_verify.cli import running, telling
 from payments_verify.cli.ends import was_interrupted
 from payments_verify.cli.progress import progress_bar
 from payments_verify.cli.verify import Pace
-from payments_verify.payments.scenarios.catalogue import NAMED
+from payments_verify.payments.scenarios.named import NAMED
 from pgweave.history.operations import History
 from tests.docs.pages import ROOT
 from tests.pgweave.small_specs import OURS

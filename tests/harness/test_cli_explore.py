@@ -19,7 +19,8 @@ from payments_verify.cli.explorations import show_explored
 from payments_verify.payments.exploration.scenario import ExploredScenario
 from payments_verify.payments.races.judge import Judge
 from payments_verify.payments.scenarios import schedule_file
-from payments_verify.payments.scenarios.catalogue import NAMED, Scenario
+from payments_verify.payments.scenarios.catalogue import Scenario
+from payments_verify.payments.scenarios.named import NAMED
 from payments_verify.payments.scenarios.schedule_file import (
     SavedFault,
     SavedSchedule,

@@ -44,8 +44,9 @@ from payments_verify.payments.exploration.scenario import (
     MakeStrategy,
     explore_scenario,
 )
-from payments_verify.payments.scenarios.catalogue import NAMED, SCENARIOS, Scenario
+from payments_verify.payments.scenarios.catalogue import SCENARIOS, Scenario
 from payments_verify.payments.scenarios.discovered import scenario_named
+from payments_verify.payments.scenarios.named import NAMED
 from payments_verify.payments.service.under_test import OpenService
 from payments_verify.systems import MakeProgram, local_processes
 from pgweave.drive.exploration import Effort, Workers
@@ -183,6 +184,7 @@ def explore(
         postgres_bin,
         in_memory=system is ExploredSystem.IN_MEMORY,
         own_sweeper=system is ExploredSystem.OWN_SWEEPER,
+        instances=max(each.instances for each in wanted),
     )
     effort = Effort(rerun_every=rerun, probes=probes)
     explore_one = partial(explore_scenario, make_strategy=make, folder=output, effort=effort)
@@ -227,6 +229,7 @@ def _opened(
             system,
             program.command,
             program.bin_dir,
+            instances=program.instances,
             by_workers=by_workers is not None,
             side_by_side=by_workers is None,
         ) as open_service,

@@ -77,6 +77,7 @@ def explored(
     command: str | None,
     bin_dir: Path | None,
     *,
+    instances: int = 1,
     by_workers: bool = False,
     side_by_side: bool = False,
 ) -> Iterator[OpenService]:
@@ -86,6 +87,7 @@ def explored(
         system: where the scheduler holds it back.
         command: the command that starts it; ``None`` for the application in this process.
         bin_dir: the PostgreSQL to run; the embedded one, or the newest found, if not given.
+        instances: how many of the application there are in this process, where it is over PostgreSQL.
         by_workers: whether its schedules are run by other processes.
         side_by_side: whether many are run here: of the application in this process, two at a time if it and
             PostgreSQL have a core each.
@@ -95,7 +97,7 @@ def explored(
         return
     with prepared_database(bin_dir, EXPLORING) as dsn:
         if side_by_side and system is ExploredSystem.IN_PROCESS and not command and len(allowed_cores()) > 1:
-            yield partial(gated_side_by_side, dsn)
+            yield partial(gated_side_by_side, dsn, instances)
             return
         sweep = sweep_by_itself if system is ExploredSystem.OWN_SWEEPER else expire_batch
-        yield partial(gated, dsn, command, one_core=not by_workers, sweep=sweep)
+        yield partial(gated, dsn, command, one_core=not by_workers, instances=instances, sweep=sweep)

@@ -15,7 +15,13 @@ from rich.table import Table
 from payments_verify.cli.ends import keep_finished
 from payments_verify.cli.exits import leave
 from payments_verify.cli.explore import scenario_names, scenarios_named
-from payments_verify.cli.explored_system import StopAtFirst
+from payments_verify.cli.explored_system import (
+    ExploredSystem,
+    StopAtFirst,
+    System,
+    explored,
+    require_database,
+)
 from payments_verify.cli.options import Command, Json, PostgresBin
 from payments_verify.cli.progress import Report, progress_bar
 from payments_verify.cli.running import print_text, quoted, verdict_text
@@ -24,7 +30,7 @@ from payments_verify.payments.faults.disconnects import DISCONNECT, DisconnectRe
 from payments_verify.payments.faults.exploration import FaultReport, explore_plan
 from payments_verify.payments.faults.plans import FAULT_SCENARIOS, FaultPlan, plan_of, without_repetitions
 from payments_verify.payments.faults.pool_probe import PoolProbe
-from payments_verify.systems import EXPLORING, gated, prepared_database
+from payments_verify.payments.service.under_test import OpenService
 from pgweave.gate import Fault
 from pgweave.verdict import worst
 from pgweave.visible import counted
@@ -58,6 +64,7 @@ def faults(
             autocompletion=lambda: _NAMES,
         ),
     ] = None,
+    system: System = ExploredSystem.IN_PROCESS,
     command: Command = None,
     alike: Annotated[
         bool,
@@ -80,21 +87,26 @@ def faults(
 
     Exit codes: 0 every run is explained; 1 a violation was found; 2 no verdict: it could not run to its end.
     """
+    require_database(system, command)
+    if system is ExploredSystem.IN_MEMORY:
+        told = "its steps are no statements, at which something could go wrong"
+        raise typer.BadParameter(told, param_hint="--system")
     kinds = {each for each in Fault if each.value in (fault or _NAMES)}
     named = [FaultPlan(each) for each in scenarios_named(scenario)] if scenario else []
     plans = named or [plan_of(each) for each in FAULT_SCENARIOS]
     plans = [replace(plan, faults=tuple(each for each in plan.faults if each in kinds)) for plan in plans]
+    instances = max(plan.scenario.instances for plan in plans)
     hangs_up = DISCONNECT in fault if fault else not scenario
     found: list[FaultReport | DisconnectReport] = []
     with (
         keep_finished(lambda: worst(each.verdict for each in found)) as whole,
-        prepared_database(postgres_bin, EXPLORING) as dsn,
+        explored(system, command, postgres_bin, instances=instances) as open_service,
         progress_bar("faults") as progress,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         runner.run(
             _explore(
-                dsn, command, plans, found, progress, stop_at_first, bool(named), hangs_up, compares=alike
+                open_service, plans, found, progress, stop_at_first, bool(named), hangs_up, compares=alike
             )
         )
     if as_json:
@@ -105,8 +117,7 @@ def faults(
 
 
 async def _explore(
-    dsn: str,
-    command: str | None,
+    open_service: OpenService,
     plans: Sequence[FaultPlan],
     found: list[FaultReport | DisconnectReport],
     progress: Report,
@@ -115,7 +126,7 @@ async def _explore(
     hangs_up: bool,
     compares: bool,
 ) -> None:
-    async with gated(dsn, command) as service:
+    async with open_service() as service:
         pool = PoolProbe(service)
         kept = [plan for plan in plans if plan.faults]
         kept = kept if are_named else await without_repetitions(kept, service)

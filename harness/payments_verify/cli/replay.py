@@ -89,13 +89,14 @@ def replay(
     try:
         schedule = schedule_file.read(file)
         made_for = _system(file, schedule, system, command)
+        instances = require_scenario(schedule.scenario).instances
     except schedule_file.ScheduleError as error:
         print_error(error)
         raise no_verdict() from error
     runs: list[_Replayed] = []
     with (
         keep_finished(lambda: worst(each.verdict for each in runs)) as whole,
-        _opened(made_for, command, binding, postgres_bin, server) as open_service,
+        _opened(made_for, command, binding, postgres_bin, server, instances) as open_service,
         progress_bar("replay") as progress,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
@@ -120,12 +121,13 @@ def _opened(
     binding: Path | None,
     bin_dir: Path | None,
     server: str | None,
+    instances: int,
 ) -> Iterator[OpenService]:
     """The service: one with a binding makes its own schema, on an empty database."""
     if server is not None:
         require_server(server, None if binding is None else command)
     if command is None or binding is None:
-        with explored(system, command, bin_dir) as open_service:
+        with explored(system, command, bin_dir, instances=instances) as open_service:
             yield open_service
         return
     with empty_databases(bin_dir, server) as new_database:

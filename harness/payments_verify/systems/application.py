@@ -8,13 +8,10 @@ from dataclasses import dataclass
 from payments_core.application.ports import PaymentStore
 from payments_core.domain.values import MAX_STORED_REFUSALS
 from payments_core.entrypoints import tokens
-from payments_core.entrypoints.http.app import create_app
-from payments_core.entrypoints.metrics import Metrics
-from payments_core.entrypoints.settings import Settings
-from payments_core.entrypoints.wiring import exposition, guarded
 from payments_verify.binding import BoundClient, own_client
 from payments_verify.surface import FirstAnswers, Witness
 from payments_verify.systems.asgi import ApplicationClient
+from payments_verify.systems.copies import wiring_of
 
 
 @dataclass(frozen=True)
@@ -51,10 +48,21 @@ def witnessed(
     max_stored_refusals: int = MAX_STORED_REFUSALS,
     first: FirstAnswers | None = None,
     made_tokens: OwnTokens | None = None,
+    instance: int = 0,
 ) -> Witness:
-    """The application over ``store`` as a process of its own, with tokens, and its witness."""
+    """The application over ``store`` as a process of its own, with tokens, and its witness.
+
+    Args:
+        store: where its payments are.
+        max_stored_refusals: how many refused captures of a payment are stored.
+        first: the first answers, which all processes repeat.
+        made_tokens: its tokens; new ones if not given.
+        instance: whose modules it is made of, see `wiring_of`.
+    """
     made_tokens = made_tokens or OwnTokens.make()
-    metrics = Metrics()
-    app = create_app(store, routes=[exposition(metrics)], max_stored_refusals=max_stored_refusals)
-    served = guarded(app, Settings(tokens=made_tokens.accepted, tokens_file=None), metrics)
+    wiring = wiring_of(instance)
+    metrics = wiring.Metrics()
+    routes = [wiring.exposition(metrics)]
+    app = wiring.create_app(store, routes=routes, max_stored_refusals=max_stored_refusals)
+    served = wiring.guarded(app, wiring.Settings(tokens=made_tokens.accepted, tokens_file=None), metrics)
     return Witness(ApplicationClient(served, {"Authorization": f"Bearer {made_tokens.own}"}), first)

@@ -11,14 +11,13 @@ from typing import Any
 
 from payments_core.application.ports import PaymentStore
 from payments_core.entrypoints.settings import Settings
-from payments_core.entrypoints.wiring import make_pool, postgres_store
-from payments_core.infrastructure.postgres.pool import Pool
 from payments_verify.binding import BoundClient, own_client
 from payments_verify.payments.observed.traits import EVERYTHING
 from payments_verify.payments.service.row_holders import SqlRowHolder
 from payments_verify.payments.service.under_test import ServiceUnderTest
 from payments_verify.surface import FirstAnswers
 from payments_verify.systems.application import witnessed
+from payments_verify.systems.copies import wiring_of
 from payments_verify.systems.database import (
     CLOCK_FUNCTION,
     new_database,
@@ -72,7 +71,7 @@ async def gated(
         ours: whether the database's server is one that the harness has started on this machine.
         one_core: whether schedules are run here, one after the other: then all that takes turns is kept on
             one core, which is faster. Not where others run them and this process hands them out.
-        instances: how many of the application there are in this process, with pools of their own.
+        instances: how many of the application there are in this process, with pools and modules of their own.
         sweep: how a sweep is run.
 
     Raises:
@@ -84,14 +83,13 @@ async def gated(
             Monitor.connect(dsn, ours=ours) as monitor,
             _kept_together(monitor, ours and one_core),
             DatabaseClock.connect(dsn) as clock,
-            _pool(gate, _CONNECTIONS if command is None else 2) as pool,
-            _served(gate, pool, command, instances) as clients,
+            _served(gate, command, instances) as (store, clients),
         ):
             yield ServiceUnderTest(
                 command or (IN_PROCESS if sweep is expire_batch else OWN_SWEEPER),
                 clients,
                 clock.set,
-                partial(sweep, postgres_store(pool)),
+                partial(sweep, store),
                 partial(SqlRowHolder.connect, gate.socket_dsn),
                 GatedDatabase(gate, monitor, read_catalog(dsn, CLOCK_FUNCTION), Turns(ours=ours)),
                 traits=_PROMISES if command is None else EVERYTHING,
@@ -114,7 +112,7 @@ async def gated_on_new_database(
 
 
 @asynccontextmanager
-async def gated_side_by_side(dsn: str) -> AsyncIterator[ServiceUnderTest]:
+async def gated_side_by_side(dsn: str, instances: int = 1) -> AsyncIterator[ServiceUnderTest]:
     """The application in this process behind a gate, and again beside it, with databases of their own.
 
     While the server works for a schedule of one, this process is at work for a schedule of the other: so they
@@ -122,9 +120,11 @@ async def gated_side_by_side(dsn: str) -> AsyncIterator[ServiceUnderTest]:
 
     Args:
         dsn: the database of the first, of a server that the harness has started.
+        instances: how many instances each has.
     """
+    opened = partial(gated, one_core=False, instances=instances)
     with new_database(dsn) as other:
-        async with gated(dsn, one_core=False) as service, gated(other, one_core=False) as beside:
+        async with opened(dsn) as service, opened(other) as beside:
             yield replace(service, beside=(beside,))
 
 
@@ -135,30 +135,34 @@ async def _kept_together(monitor: Monitor, wanted: bool) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _pool(gate: Gate, connections: int) -> AsyncIterator[Pool]:
-    """Connections through the gate, all of them open."""
-    settings = Settings(database_url=gate.socket_dsn, pool_min=connections, pool_max=connections)
-    async with make_pool(settings) as pool:
+async def _store(gate: Gate, connections: int, instance: int = 0) -> AsyncIterator[PaymentStore]:
+    """The store of an instance, over connections through the gate, all of them open."""
+    wiring = wiring_of(instance)
+    settings = wiring.Settings(database_url=gate.socket_dsn, pool_min=connections, pool_max=connections)
+    async with wiring.make_pool(settings) as pool:
         await pool.wait()
-        yield pool
+        yield wiring.postgres_store(pool)
 
 
 @asynccontextmanager
 async def _served(
-    gate: Gate, pool: Pool, command: str | None, instances: int
-) -> AsyncIterator[tuple[BoundClient, ...]]:
+    gate: Gate, command: str | None, instances: int
+) -> AsyncIterator[tuple[PaymentStore, tuple[BoundClient, ...]]]:
+    """The store by which sweeps are run, and a client of each instance."""
     if command is None:
         async with AsyncExitStack() as stack:
-            others = range(1, instances)
-            pools = [pool, *[await stack.enter_async_context(_pool(gate, _CONNECTIONS)) for _ in others]]
+            opening = (_store(gate, _CONNECTIONS, instance) for instance in range(instances))
+            stores = [await stack.enter_async_context(each) for each in opening]
             first: FirstAnswers = {}
-            yield tuple(own_client(witnessed(postgres_store(each), first=first)) for each in pools)
+            made = (witnessed(each, first=first, instance=number) for number, each in enumerate(stores))
+            yield stores[0], tuple(map(own_client, made))
         return
     async with (
+        _store(gate, 2) as store,
         running_command(command, {"DATABASE_URL": gate.tcp_dsn}) as running,
         http_client(running.url, limit_s=_REQUEST_LIMIT_S, connections_kept=20) as http,
     ):
-        yield (own_client(http),)
+        yield store, (own_client(http),)
 
 
 @asynccontextmanager

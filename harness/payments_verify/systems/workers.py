@@ -35,6 +35,7 @@ class MakeProgram:
         bin_dir: the PostgreSQL to run; the embedded one, or the newest found, if not given.
         in_memory: whether to run the application over memory, without a PostgreSQL.
         own_sweeper: whether its own sweeper's task sweeps.
+        instances: how many of the application there are in the worker's process, over PostgreSQL.
     """
 
     scenario: str
@@ -42,6 +43,7 @@ class MakeProgram:
     bin_dir: Path | None = None
     in_memory: bool = False
     own_sweeper: bool = False
+    instances: int = 1
 
     async def __call__(self) -> Race[Violation]:
         """The race, over the worker's service, which is made ready for the first of them."""
@@ -70,6 +72,6 @@ async def _service(kind: MakeProgram) -> ServiceUnderTest:
         else:
             dsn = resources.enter_context(prepared_database(kind.bin_dir, EXPLORING))
             sweep = sweep_by_itself if kind.own_sweeper else expire_batch
-            context = gated(dsn, kind.command, sweep=sweep)
+            context = gated(dsn, kind.command, instances=kind.instances, sweep=sweep)
         services[kind] = await resources.enter_async_context(context)
     return services[kind]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lab.tla.models import read_models
 from lab.tla.races import programs_of
-from payments_verify.payments.scenarios.catalogue import NAMED
+from payments_verify.payments.scenarios.named import NAMED
 from tests.docs.pages import names, rows, section
 from tests.support.tla import FOLDER, tlc
 

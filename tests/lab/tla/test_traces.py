@@ -19,7 +19,8 @@ from lab.tla.races import NotModelledError, Protocol, programs_of, protocol_of
 from lab.tla.recorded import Trace, statement_of, validate
 from lab.tla.recording import Runs, check_runs, record
 from lab.tla.values import Function
-from payments_verify.payments.scenarios.catalogue import NAMED, SCENARIOS, Command, Scenario, Tick, client
+from payments_verify.payments.scenarios.catalogue import SCENARIOS, Command, Scenario, Tick, client
+from payments_verify.payments.scenarios.named import NAMED
 from payments_verify.systems import gated_service
 from tests.support.exploring import run
 from tests.support.mutants import Edit, mutated_copy, run_harness

@@ -1,8 +1,8 @@
 """Which clients of a scenario are interchangeable: those that do the same but for keys that they alone use.
 
-They are not if their commands differ in anything else, or if somebody else uses one's key and not the
-other's. Nor are actors that are no clients: ticks, sweeps, sessions outside the service. Where faults are
-injected, nobody is: a fault belongs to one actor's statement.
+They are not if their commands differ in anything else, as in the instance that is asked, or if somebody else
+uses one's key and not the other's. Nor are actors that are no clients: ticks, sweeps, sessions outside the
+service. Where faults are injected, nobody is: a fault belongs to one actor's statement.
 """
 
 from __future__ import annotations
@@ -40,7 +40,12 @@ def _keys(actor: Actor) -> list[str]:
 def _program(actor: Client, own: Sequence[str]) -> Hashable:
     """What a client does, with numbers for its own keys."""
     return tuple(
-        (command.f, command.payment, tuple(sorted(_numbered(command.arguments, own).items())))
+        (
+            command.f,
+            command.payment,
+            command.instance,
+            tuple(sorted(_numbered(command.arguments, own).items())),
+        )
         for command in actor.commands
     )
 

@@ -30,9 +30,10 @@ def faults_check(
     folder: Path,
     *,
     replay: str,
+    hangs_up: bool = True,
     progress: Progress = no_progress,
 ) -> CheckResult:
-    """Inject each fault at each statement of each client, in every interleaving; then let clients hang up.
+    """Inject each fault at each statement of each client and sweep, in every interleaving; then hang up.
 
     Args:
         name: the service's name in the result.
@@ -40,6 +41,7 @@ def faults_check(
         plans: what goes wrong where; scenarios that repeat what others show are left out.
         folder: where the schedule of a violation and its pictures are written.
         replay: the command line that runs a schedule's file again, but for the file.
+        hangs_up: whether clients hang up in the end, and what a process does beside requests goes wrong.
         progress: is told how far it has come.
 
     Returns:
@@ -61,12 +63,12 @@ def faults_check(
                 "faults": [report.as_json() for report in found],
                 **next((http_details(report.http) for report in hurt if report.http), {}),
             },
-            counterexample=_told(found, name, folder, replay) if verdict != "holds" else None,
+            counterexample=_told(found, folder, replay) if verdict != "holds" else None,
             timelines=[drawing for report in hurt for drawing in _drawings(report, name)],
         )
 
     with violation_kept(result), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_explore(open_service, plans, found, progress))
+        runner.run(_explore(open_service, plans, found, progress, hangs_up=hangs_up))
         return result()
 
 
@@ -75,6 +77,8 @@ async def _explore(
     plans: Sequence[FaultPlan],
     found: list[FaultReport | DisconnectReport],
     progress: Progress,
+    *,
+    hangs_up: bool,
 ) -> None:
     async with open_service() as service:
         kept = await without_repetitions(plans, service)
@@ -89,10 +93,11 @@ async def _explore(
                 found.append(report)
                 if report.verdict != "holds":
                     return
-        await explore_disconnects(service, found.append, lambda text: progress(total, total, text))
+        if hangs_up:
+            await explore_disconnects(service, found.append, lambda text: progress(total, total, text))
 
 
-def _told(found: Sequence[FaultReport | DisconnectReport], service: str, folder: Path, replay: str) -> str:
+def _told(found: Sequence[FaultReport | DisconnectReport], folder: Path, replay: str) -> str:
     """The first report that does not hold."""
     if not found:
         return "there is no scenario in which something could go wrong"
@@ -108,8 +113,8 @@ def _told(found: Sequence[FaultReport | DisconnectReport], service: str, folder:
         return where
     fault = SavedFault(process, statement, report.fault)
     try:
-        file = write_hurt(report.scenario, service, report.execution, report.violation, fault, folder)
-        picture = draw(report.scenario, service, report.execution, report.violation, file)
+        file = write_hurt(report.scenario, report.service, report.execution, report.violation, fault, folder)
+        picture = draw(report.scenario, report.service, report.execution, report.violation, file)
         seen = ["", picture, "", f"run it again: {replay} {file}"]
     except OSError as error:
         seen = [f"its schedule cannot be written: {error}"]

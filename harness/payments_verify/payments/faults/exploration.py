@@ -43,6 +43,7 @@ class FaultReport:
     Attributes:
         scenario: the scenario.
         fault: the kind.
+        service: the service's name.
         places: statements at which it was injected: each of every client's.
         alike: at how many of them another fault's exploration stands for this one's, see `Arrivals`.
         schedules: schedules that were run.
@@ -64,6 +65,7 @@ class FaultReport:
 
     scenario: Scenario
     fault: Fault
+    service: str = ""
     places: int = 0
     alike: int = 0
     schedules: int = 0
@@ -168,7 +170,7 @@ async def explore_fault(
     await pool.measure()
     arrivals = arrivals or Arrivals(compares=False)
     known = arrivals.schedules
-    report = FaultReport(scenario, fault)
+    report = FaultReport(scenario, fault, service.name)
     domain = ScenarioDomain(scenario, service)
 
     def tell(place: Place) -> None:
@@ -268,7 +270,8 @@ def _count(report: FaultReport, result: RaceResult) -> None:
 
 def _captures_stored(result: RaceResult) -> Iterator[Mapping[str, Any]]:
     """The successful captures that the last look shows: the attempts, or the payments where it shows none."""
-    seen = [exchange.observation.value for exchange in result.after]
+    looks = {(each.invocation.f, each.invocation.value.get("payment")): each for each in result.after}
+    seen = [exchange.observation.value for exchange in looks.values()]  # of several instances, one's
     if any("attempts" in value for value in seen):
         attempts = (attempt for value in seen for attempt in value.get("attempts", ()))
         yield from (attempt for attempt in attempts if attempt.get("outcome", "captured") == "captured")

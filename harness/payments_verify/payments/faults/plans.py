@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from payments_verify.payments.exploration.domain import scenario_race
 from payments_verify.payments.exploration.interchangeable import interchangeable
 from payments_verify.payments.scenarios.catalogue import (
-    CROSSED,
-    NAMED,
     ONE_CAPTURE,
     SCENARIOS,
     VOID_AND_SWEEP,
@@ -26,6 +24,7 @@ from payments_verify.payments.scenarios.catalogue import (
     Sweeper,
     Tick,
 )
+from payments_verify.payments.scenarios.named import CROSSED, NAMED, ONE_CAPTURE_ON_TWO_INSTANCES
 from payments_verify.payments.service.under_test import ServiceUnderTest
 from pgweave.drive.single import run_race
 from pgweave.gate import Fault
@@ -33,7 +32,13 @@ from pgweave.interleavings.execution import DivergenceError, Execution, Scheduli
 from pgweave.interleavings.footprint import Footprint, union
 from pgweave.interleavings.strategy import FirstReady
 
-FAULT_SCENARIOS = (ONE_CAPTURE, VOID_AND_SWEEP, *SCENARIOS.values(), *CROSSED)
+FAULT_SCENARIOS = (
+    ONE_CAPTURE,
+    ONE_CAPTURE_ON_TWO_INSTANCES,
+    VOID_AND_SWEEP,
+    *SCENARIOS.values(),
+    *CROSSED,
+)
 """The scenarios in which something may go wrong at each statement, those that repeat others included."""
 
 FEW_FAULT_SCENARIOS = tuple(
@@ -117,7 +122,7 @@ def meetings(scenario: Scenario, execution: Execution) -> Iterator[Hashable]:
             for number, other in enumerate(scenario.actors)
             if number != process and touched[number].dependent(touched[process])
         )
-        yield _seen_by(actor, actor), scenario.prepared, scenario.past_window, met
+        yield _seen_by(actor, actor), scenario.prepared, scenario.past_window, scenario.instances, met
 
 
 def _touched(execution: Execution, process: int) -> Footprint:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from itertools import cycle
 from uuid import uuid4
 
 from payments_verify.payments.observed.observations import Invocation, Observation
@@ -104,6 +105,7 @@ class PoolProbe:
         self._service = service
         self.gate = service.database.gate
         self._payment: str | None = None
+        self._by_turns = cycle(service.clients)
         self.connections = 0
 
     async def measure(self) -> None:
@@ -215,9 +217,8 @@ class PoolProbe:
         if self._payment is None:
             self._payment = str(uuid4())
             await send(self._service.client, Invocation("create", {"payment": self._payment, "amount": 1}))
-        return await send(
-            self._service.client, Invocation(self._service.traits.looks[0], {"payment": self._payment})
-        )
+        look = Invocation(self._service.traits.looks[0], {"payment": self._payment})
+        return await send(next(self._by_turns), look)
 
 
 def _unanswered(answers: Sequence[Observation]) -> str | None:

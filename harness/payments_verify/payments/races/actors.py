@@ -15,7 +15,7 @@ from payments_verify.payments.observed.observations import (
 from payments_verify.payments.races.serving_again import LOST, NOBODY_LISTENS, WaitForService
 from payments_verify.payments.scenarios.catalogue import Actor, Client, Holder, Leaving, Sweeper, Tick
 from payments_verify.payments.service.row_holders import RowHolder
-from payments_verify.payments.service.under_test import ServiceUnderTest
+from payments_verify.payments.service.under_test import ServiceUnderTest, SweeperEndedError
 from pgweave.interleavings.footprint import Access, Footprint, Lock, Mode, Rows
 from pgweave.scheduler import Body, Process
 from pgweave.service.exchange import exchanges_kept
@@ -83,13 +83,15 @@ async def _send_commands(
     for command in actor.commands:
         arguments = {"payment": raced.payments[command.payment], **command.arguments}
         invocation = Invocation(command.f, service.traits.asked(command.f, arguments))
-        wait, answers, is_lost = WaitForService(service.end), 0, False
+        wait, asked, answers, is_lost = WaitForService(service.end), 0, 0, False
         while answers < raced.patience:
             operation = process.begin(invocation)
             # A process that ends loses the requests of others, too: each client sends again in its turn.
             if raced.sends_are_steps or is_lost:
                 await process.point(f"{command.name}{SENT}", ANYTHING)
-            client = service.clients[command.instance % len(service.clients)]
+            # Who has no answer asks the next instance.
+            client = service.clients[(command.instance + asked) % len(service.clients)]
+            asked += 1
             seen = await _send_to_who_listens(client, invocation, raced, wait)
             process.end(operation, seen)
             if seen.kind != "unknown":
@@ -133,6 +135,8 @@ async def _sweep(process: Process, service: ServiceUnderTest, raced: RacedPaymen
                 await service.sweep_batch()
         except Exception as error:  # noqa: BLE001 - whatever a sweep raises is its answer, as a request's is
             process.end(operation, Observation("unknown", {"error": f"{type(error).__name__}: {error}"}))
+            if isinstance(error, SweeperEndedError):
+                break  # nobody begins it again
         else:
             process.end(operation, Observation("ok", {}, tuple(kept)))
             break

@@ -10,19 +10,25 @@ import asyncio
 from collections.abc import AsyncIterator, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
+from itertools import product
 from typing import Any
 from uuid import UUID, uuid4
 
-from payments_model import Pending, Record
 from payments_verify.payments.observed.in_flight import asked_again, has_failed
 from payments_verify.payments.observed.observations import Invocation, Observation
-from payments_verify.payments.observed.traits import Traits
 from payments_verify.payments.races import serving_again
 from payments_verify.payments.races.actors import RacedPayments, body_of, send
 from payments_verify.payments.races.judge import Judge
-from payments_verify.payments.races.preparation import Before, Wait, records_after
+from payments_verify.payments.races.preparation import (
+    Before,
+    Wait,
+    end_of_window,
+    payments_of,
+    records_after,
+    with_its_window,
+)
 from payments_verify.payments.races.result import Exchange, RaceResult
-from payments_verify.payments.scenarios.catalogue import WINDOW, Actor, Client, Command, Holder, Sweeper, Tick
+from payments_verify.payments.scenarios.catalogue import WINDOW, Actor, Command, Holder, Sweeper, instances_of
 from payments_verify.payments.service.under_test import NO_ANSWER, ServiceUnderTest
 from pgweave.drive.domain import Facts, World
 from pgweave.interleavings.execution import DivergenceError, SchedulingError
@@ -66,11 +72,12 @@ class RaceDomain:
         self.actors = [actor.name for actor in actors]
         self.database = service.database
         self.unready = 0
-        self._before = tuple(_with_its_window(each, service.traits) for each in before)
+        self._before = tuple(with_its_window(each, service.traits) for each in before)
         self._racing = tuple(actors)
         self._service = service
         self._start = service.traits.instant(start)
         self._clock: int | None = None
+        self._instances = instances_of(actors)
 
     async def prepare(self) -> None:
         """Nothing: each schedule has payments of its own."""
@@ -86,6 +93,9 @@ class RaceDomain:
         """
         payments = self._new_payments(facts, hurt=hurt)
         before = [await self._take(each, payments, hurt=hurt) for each in (Wait(0), *self._prepared())]
+        if len(self._instances) > 1:  # each may remember what it has seen
+            looks = self._looks(payments)
+            before += [await self._exchange(f, each, {}, at, hurt=hurt) for each, at, f in looks]
         self._clock = None
         is_usable = False
 
@@ -94,10 +104,9 @@ class RaceDomain:
             left = await self._left(run, payments.payments[0])
             operations = tuple(operation for process in run.processes for operation in process.operations)
             again = asked_again((each.value, each.result) for each in operations)
-            looks = [(f, payment) for payment in payments.payments for f in self._service.traits.looks]
             after = await self._let_lease_end(payments, operations, again)
             after += [await self._again(each, hurt=hurt) for each in again]
-            after += [await self._look(f, payment, hurt=hurt) for f, payment in looks]
+            after += [await self._look(*each, hurt=hurt) for each in self._looks(payments)]
             is_usable = not run.strays
             return RaceResult(
                 payments.payments,
@@ -173,11 +182,11 @@ class RaceDomain:
         )
 
     def _new_payments(self, facts: Facts, *, hurt: bool) -> RacedPayments:
-        count = 1 + max(_payments_of(self._before, self._racing), default=0)
+        count = 1 + max(payments_of(self._before, self._racing), default=0)
         records, now = records_after(self._before, self._start, count)
         ids = tuple(str(uuid4()) for _ in records)
         window = self._service.traits.window(WINDOW)
-        ends = tuple(_end_of_window(record, now + window) for record in records)
+        ends = tuple(end_of_window(record, now + window) for record in records)
         patience = _PATIENCE if hurt else 1
         return RacedPayments(ids, ends, self._start, patience, sends_are_steps=facts.answers_alone)
 
@@ -217,8 +226,10 @@ class RaceDomain:
         arguments = dict(asked.value)
         return await self._ask(asked.f, arguments.pop("payment"), arguments, hurt=hurt)
 
-    async def _exchange(self, f: str, payment: str, arguments: Mapping[str, Any], *, hurt: bool) -> Exchange:
-        exchange = await _exchange(self._service, f, payment, arguments)
+    async def _exchange(
+        self, f: str, payment: str, arguments: Mapping[str, Any], instance: int = 0, *, hurt: bool
+    ) -> Exchange:
+        exchange = await _exchange(self._service, f, payment, arguments, instance)
         if exchange.observation.kind == "unknown":
             self.unready += 1
             if hurt:
@@ -228,18 +239,24 @@ class RaceDomain:
             )
         return exchange
 
-    async def _look(self, f: str, payment: str, *, hurt: bool) -> Exchange:
+    def _looks(self, payments: RacedPayments) -> list[tuple[str, int, str]]:
+        """The payments, the instances that are asked, and the commands that show a payment."""
+        return [*product(payments.payments, self._instances, self._service.traits.looks)]
+
+    async def _look(self, payment: str, instance: int, f: str, *, hurt: bool) -> Exchange:
         """Look at a payment; once more after a fault: it may have ended a process that is started again."""
         if hurt:
             with suppress(SchedulingError):
-                return await self._ask(f, payment, {}, hurt=True)
-        return await self._ask(f, payment, {}, hurt=hurt)
+                return await self._ask(f, payment, {}, instance, hurt=True)
+        return await self._ask(f, payment, {}, instance, hurt=hurt)
 
-    async def _ask(self, f: str, payment: str, arguments: Mapping[str, Any], *, hurt: bool) -> Exchange:
+    async def _ask(
+        self, f: str, payment: str, arguments: Mapping[str, Any], instance: int = 0, *, hurt: bool
+    ) -> Exchange:
         """Ask after the race; where nothing was broken, the judge says what no definite answer means."""
         if hurt:
-            return await self._exchange(f, payment, arguments, hurt=True)
-        return await _exchange(self._service, f, payment, arguments)
+            return await self._exchange(f, payment, arguments, instance, hurt=True)
+        return await _exchange(self._service, f, payment, arguments, instance)
 
     async def _require_serving_again(self) -> None:
         wait = serving_again.WaitForService(self._service.end)
@@ -266,29 +283,6 @@ async def _exchange(
     invocation = Invocation(f, service.traits.asked(f, {"payment": payment, **arguments}))
     client = service.clients[instance % len(service.clients)]
     return Exchange(invocation, await send(client, invocation))
-
-
-def _payments_of(before: Iterable[Before], actors: Iterable[Actor]) -> Iterator[int]:
-    for each in (*before, *actors):
-        match each:
-            case Command() | Tick():
-                yield each.payment
-            case Client():
-                yield from (command.payment for command in each.commands)
-
-
-def _with_its_window(each: Before, traits: Traits) -> Before:
-    """What comes before a race; an authorization has the window that the service gives it."""
-    if not isinstance(each, Command) or each.f != "authorize":
-        return each
-    return replace(each, arguments=traits.asked(each.f, each.arguments))
-
-
-def _end_of_window(record: Record, of_one_to_come: int) -> int:
-    payment = record.payment
-    if payment is None or isinstance(payment, Pending):
-        return of_one_to_come
-    return payment.capture_expires_at
 
 
 def _name_of_id(given: str, number: int) -> tuple[Hashable, Hashable] | None:

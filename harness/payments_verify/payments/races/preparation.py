@@ -8,7 +8,7 @@ payment was not authorized came before the authorization, and so on.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from payments_model import (
@@ -21,7 +21,8 @@ from payments_model import (
     Record,
 )
 from payments_verify.payments.observed.observations import Invocation
-from payments_verify.payments.scenarios.catalogue import Command, Sweeper
+from payments_verify.payments.observed.traits import Traits
+from payments_verify.payments.scenarios.catalogue import Actor, Client, Command, Sweeper, Tick
 from payments_verify.payments.specification.oracle import answer
 
 _REASONS = {FailureReason.DECLINED: "declined", FailureReason.VOIDED: "voided"}
@@ -60,6 +61,31 @@ def records_after(before: Iterable[Before], start: int, payments: int = 1) -> tu
             asked = Invocation(each.f, each.arguments)
             records[each.payment], _ = answer(records[each.payment], asked, now)
     return tuple(records), now
+
+
+def payments_of(before: Iterable[Before], actors: Iterable[Actor]) -> Iterator[int]:
+    """The payments that are asked for, as often as they are."""
+    for each in (*before, *actors):
+        match each:
+            case Command() | Tick():
+                yield each.payment
+            case Client():
+                yield from (command.payment for command in each.commands)
+
+
+def with_its_window(each: Before, traits: Traits) -> Before:
+    """What comes before a race; an authorization has the window that the service gives it."""
+    if not isinstance(each, Command) or each.f != "authorize":
+        return each
+    return replace(each, arguments=traits.asked(each.f, each.arguments))
+
+
+def end_of_window(record: Record, of_one_to_come: int) -> int:
+    """When a payment's window ends; of one that has none yet, when it would."""
+    payment = record.payment
+    if payment is None or isinstance(payment, Pending):
+        return of_one_to_come
+    return payment.capture_expires_at
 
 
 def can_be_commanded(record: Record) -> bool:

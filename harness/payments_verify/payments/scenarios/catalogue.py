@@ -6,8 +6,8 @@ scenario says otherwise the payment is authorized, of 500 cents, with a window o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeAlias
 
@@ -125,6 +125,11 @@ class Scenario:
         """Whether the clock stands at the window's end, or behind it, when the race begins."""
         return self.waited >= WINDOW
 
+    @property
+    def instances(self) -> int:
+        """How many instances of a service its clients ask."""
+        return 1 + max(instances_of(self.actors))
+
 
 def capture(key: str, amount: int = AMOUNT, payment: int = 0, instance: int = 0) -> Command:
     """A capture of so many cents."""
@@ -134,6 +139,12 @@ def capture(key: str, amount: int = AMOUNT, payment: int = 0, instance: int = 0)
 def client(*commands: Command) -> Client:
     """A client."""
     return Client(commands)
+
+
+def instances_of(actors: Iterable[Actor]) -> list[int]:
+    """The instances that are asked in a race; and the first, which is asked before and after it."""
+    commands = (command for each in actors if isinstance(each, Client) for command in each.commands)
+    return sorted({0, *(command.instance for command in commands)})
 
 
 VOID = Command("fail", {"reason": "voided"})
@@ -274,27 +285,3 @@ VOID_AND_SWEEP = Scenario(
 
 SCENARIOS: Mapping[str, Scenario] = {scenario.name: scenario for scenario in _ALL}
 """Every scenario, by name, in the order in which they are run."""
-
-CROSSED = tuple(
-    replace(each, name=f"{each.name}-and-tick", actors=(*each.actors, Tick()), invariants=())
-    for each in _ALL
-    if len(each.actors) < 3 and not each.past_window
-    if f"{each.name}-and-tick" not in SCENARIOS and not any(isinstance(a, Tick) for a in each.actors)
-)
-"""Scenarios while the window ends: for faults, after which a command is decided anew."""
-
-LARGER = tuple(
-    Scenario(
-        f"{name}-captures",
-        f"Among {name} captures more than one succeeds.",
-        tuple(client(capture(f"k{each}")) for each in range(1, count + 1)),
-    )
-    for name, count in (("five", 5), ("six", 6), ("seven", 7), ("eight", 8))
-)
-"""Up to symmetry they have 90 classes of schedules to 3,432, without it 10,800 to 138 millions."""
-
-NAMED: Mapping[str, Scenario] = {
-    **SCENARIOS,
-    **{each.name: each for each in (ONE_CAPTURE, VOID_AND_SWEEP, *CROSSED, *LARGER)},
-}
-"""Every scenario that a schedule may be of."""

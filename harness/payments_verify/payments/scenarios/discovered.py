@@ -13,7 +13,6 @@ from payments_verify.payments.scenarios.catalogue import (
     AMOUNT,
     AUTHORIZE,
     CREATE,
-    NAMED,
     READ,
     VOID,
     WINDOW,
@@ -29,6 +28,7 @@ from payments_verify.payments.scenarios.catalogue import (
     capture,
     client,
 )
+from payments_verify.payments.scenarios.named import NAMED
 
 _KEYS = ("k1", "k2", "k3")
 _AT_THE_END = WINDOW - 1

@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
-from payments_verify.payments.scenarios.catalogue import NAMED, Scenario
+from payments_verify.payments.scenarios.catalogue import Scenario
 from payments_verify.payments.scenarios.discovered import scenario_named
+from payments_verify.payments.scenarios.named import NAMED
 from pgweave.gate import Fault
 from pgweave.interleavings.execution import Execution
 from pgweave.visible import counted

@@ -31,6 +31,10 @@ class SweepError(RuntimeError):
     """The sweep of somebody else's service cannot be run as the harness was told; the message says how."""
 
 
+class SweeperEndedError(SweepError):
+    """The task in which a service sweeps by itself has ended, or fails for good: it sweeps no more."""
+
+
 class UnansweredError(RuntimeError):
     """A request has no definite answer; the message says which, and what was heard.
 
