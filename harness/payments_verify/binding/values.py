@@ -25,7 +25,7 @@ def value_at(document: Any, path: str, default: Any = _ABSENT) -> Any:  # noqa: 
     """
     found = document
     for name in _names_of(path):
-        found = _below(found, name)
+        found = found.get(name, _ABSENT) if type(found) is dict else _below(found, name)
         if found is _ABSENT:
             if default is not _ABSENT:
                 return default

@@ -60,7 +60,8 @@ _TITLES: Mapping[str, tuple[int, str]] = {
 
 def fields_of(response: Response) -> dict[str, str]:
     """The header fields of an answer itself, by name in lower case."""
-    return {name.lower(): value for name, value in response.headers.items() if name.lower() not in _PER_HOP}
+    lower = {name.lower(): value for name, value in response.headers.items()}
+    return {name: value for name, value in lower.items() if name not in _PER_HOP}
 
 
 def complaints(
@@ -115,9 +116,10 @@ def _instants_in(document: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - 
             yield from _instants_in(each)
     elif isinstance(document, dict):
         for name, value in document.items():
-            if name.endswith(("_at", "as_of")) and value is not None:
+            if type(value) in (dict, list):
+                yield from _instants_in(value)
+            if value is not None and name.endswith(("_at", "as_of")):
                 yield name, value
-            yield from _instants_in(value)
 
 
 def _expected(method: str, path: str, status: int, document: Any) -> dict[str, str]:  # noqa: ANN401

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,11 +41,22 @@ class Answers:
         self.refusal: Refusal | None = None
         self._client = client
         self._kept: list[bytes] = []
+        self._frames = wire.Frames()
 
-    def give(self, answers: Iterable[tuple[int, bytes]]) -> Sequence[tuple[int, bytes]]:
-        """Give the client what it is to see of some answers; returns that."""
-        shown = list(answers if self.refusal is None else self.refusal.shown(answers))
-        data = b"".join([message for _, message in shown])
+    def give(self, data: bytes, kinds: Container[int]) -> Sequence[tuple[int, bytes]]:
+        """Take bytes of the server, and give the client what it is to see of them.
+
+        Returns:
+            Of the messages that it is given, those of these types.
+
+        Raises:
+            WireError: if they are no messages.
+        """
+        refusal = self.refusal
+        data, shown = self._frames.feed(data, kinds if refusal is None else wire.EVERY_KIND)
+        if refusal is not None:
+            shown = list(refusal.shown(shown))
+            data = b"".join([message for _, message in shown])
         if self.are_kept:
             self._kept.append(data)
         elif data and not self.are_lost:

@@ -100,8 +100,9 @@ def refused(unit: Unit, fault: Fault, before: str) -> tuple[Unit, Refusal]:
         before: SQL that the server executes first, of which the client is told nothing: ``ROLLBACK`` in the
             place of a COMMIT, for a transaction that fails there is over.
     """
-    *rest, (kind, message) = [each for each in wire.Frames().feed(unit.data) if each[0] not in _ENDS]
-    ending = b"".join(each for kind, each in wire.Frames().feed(unit.data) if kind in _ENDS)
+    messages = wire.Frames().feed(unit.data)[1]
+    *rest, (kind, message) = [each for each in messages if each[0] not in _ENDS]
+    ending = b"".join(each for kind, each in messages if kind in _ENDS)
     first = b"".join(each for _, each in rest)
     if kind != wire.EXECUTE:
         failing = f"{before}; {_FAILING}" if before else _FAILING

@@ -16,7 +16,7 @@ from pgweave.gate.block import Block
 from pgweave.gate.faults import Fault, Refusal
 from pgweave.gate.statement import HeldStatement
 from pgweave.gate.strikes import go_on, strike
-from pgweave.gate.units import COPY, Unit, Units
+from pgweave.gate.units import COPY, ENDS_WITH, PASSED_ON, Unit, Units
 
 if TYPE_CHECKING:
     from pgweave.gate.proxy import Gate
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _COPY_IN, _COPY_BOTH = b"GW"
 _FOLLOWED = frozenset((wire.READY, wire.KEY_DATA, _COPY_IN, _COPY_BOTH, wire.DATA_ROW, *wire.ENDS_STATEMENT))
 """The kinds of answers that change what is known of a connection: not the half that only describe."""
+_FOLLOWED_APART = _FOLLOWED.union(b"".join(ENDS_WITH.values()))
+"""The same where the answer ends with one that describes: to what is prepared apart."""
+_PASSED = Expected(True, None)
 
 
 class Session:
@@ -58,7 +61,6 @@ class Session:
         self._established = False
         self._to_server: list[bytes] = []
         self._from_client = wire.Frames()
-        self._from_server = wire.Frames()
         self._features = gate.features_of(client)
         self._units = Units(self._pump)
         self._expected: deque[Expected] = deque()
@@ -104,12 +106,13 @@ class Session:
         if self.closed:
             return
         if self.gate.is_open and self._established and self.rests and not self._copying:
-            passed, ends = self._units.pass_on(self._from_client.feed(data), self._features)
-            self._expected += [Expected(True, None)] * ends
+            kinds = PASSED_ON if self._features is None else wire.EVERY_KIND
+            passed, messages = self._from_client.feed(data, kinds)
+            self._expected += [_PASSED] * self._units.pass_on(messages, self._features)
             if passed:
                 self.send(passed)
             return
-        for kind, message in self._from_client.feed(data):
+        for kind, message in self._from_client.feed(data)[1]:
             if self._established and self._features is not None:
                 self._features.note(kind, message)
             if not self._established or (self._copying and kind in COPY):
@@ -208,9 +211,12 @@ class Session:
         """
         if self.closed:
             return
-        for kind, message in self.answers.give(self._from_server.feed(data)):
-            if kind in _FOLLOWED or (self._expected and kind in self._expected[0].ends):
-                self._answer(kind, message)
+        kinds = _FOLLOWED
+        for expected in self._expected:
+            if expected.ends is not wire.ENDS_STATEMENT:
+                kinds = _FOLLOWED_APART
+        for kind, message in self.answers.give(data, kinds):
+            self._answer(kind, message)
 
     def deliver(self) -> None:
         """Give the client the answers that were kept, and keep no more."""

@@ -21,7 +21,12 @@ from pgweave.gate.wire import Bound
 
 COPY = (wire.COPY_DATA, wire.COPY_DONE, wire.COPY_FAIL)
 
-_ENDS_WITH = {wire.PARSE: b"1", wire.BIND: b"2", wire.CLOSE: b"3", wire.DESCRIBE: b"Tn"}
+ENDS_WITH = {wire.PARSE: b"1", wire.BIND: b"2", wire.CLOSE: b"3", wire.DESCRIBE: b"Tn"}
+"""With what the answer to a message ends that executes nothing."""
+PASSED_ON = frozenset((wire.PARSE, wire.BIND, wire.CLOSE, wire.QUERY, wire.FUNCTION_CALL, wire.SYNC))
+"""The messages that are looked at where nothing is held."""
+_ENDED_BY_READY = (wire.QUERY, wire.FUNCTION_CALL, wire.SYNC)
+_WHOLE = frozenset((*_ENDED_BY_READY, wire.FLUSH, wire.TERMINATE, *COPY))
 
 _LOOK_AHEAD_S = 0.005
 """How long an Execute outside a transaction block waits for what follows it."""
@@ -67,21 +72,21 @@ class Units:
 
     def add(self, kind: int, data: bytes) -> None:
         """Take a message of the client."""
-        sql, values = self._prepared.note(kind, data) or (None, ())
-        self._queue.append(_Message(kind, data, sql, values, self._prepared.prepared_by(kind, data)))
+        message = _Message(kind, data)
+        self._prepared.note(message)
+        self._queue.append(message)
 
-    def pass_on(self, messages: Iterable[tuple[int, bytes]], features: Features | None) -> tuple[bytes, int]:
-        """Take messages that go on at once; give them, and how many of them are answered by ReadyForQuery."""
-        passed, ends = [], 0
+    def pass_on(self, messages: Iterable[tuple[int, bytes]], features: Features | None) -> int:
+        """Take in messages that go on at once; how many of them are answered by ReadyForQuery."""
+        ends = 0
         for kind, data in messages:
             if features is not None:
                 features.note(kind, data)
             # What is bound to the unnamed portal is executed by what follows it, and that goes on as well.
-            if kind in (wire.PARSE, wire.CLOSE) or (kind == wire.BIND and wire.first_string(data)):
-                self._prepared.note(kind, data)
-            ends += kind in (wire.QUERY, wire.FUNCTION_CALL, wire.SYNC)
-            passed.append(data)
-        return b"".join(passed), ends
+            if kind in (wire.PARSE, wire.CLOSE) or (kind == wire.BIND and not data.startswith(b"\x00", 5)):
+                self._prepared.note(_Message(kind, data))
+            ends += kind in _ENDED_BY_READY
+        return ends
 
     def next(self, *, in_block: bool) -> Unit | None:
         """Take the next unit; ``None`` if its end has not come, or may not have.
@@ -90,12 +95,11 @@ class Units:
             in_block: whether a transaction block is open: then no Sync can be a commit.
         """
         for index, message in enumerate(self._queue):
-            if message.kind == wire.EXECUTE:
+            kind = message.kind
+            if kind == wire.EXECUTE:
                 return self._of_execute(index, in_block=in_block)
-            if message.kind in (wire.QUERY, wire.FUNCTION_CALL):
-                return self._take(index + 1, b"", with_sync=True)
-            if message.kind in (wire.SYNC, wire.FLUSH, wire.TERMINATE, *COPY):
-                return self._take(index + 1, b"", with_sync=message.kind == wire.SYNC)
+            if kind in _WHOLE:
+                return self._take(index + 1, b"", with_sync=kind in _ENDED_BY_READY)
         return None
 
     def next_copy(self) -> bytes | None:
@@ -122,14 +126,14 @@ class Units:
         self._stop_looking()
         self._looked_ahead = False
         messages = [self._queue.popleft() for _ in range(count)]
-        carrier = next((message for message in messages if message.sql is not None), None)
-        data = b"".join(message.data for message in messages) + suffix
-        if carrier is None:
-            prepares = next((each.prepares for each in messages if each.prepares is not None), None)
-            answered = [_ENDS_WITH[each.kind] for each in messages if each.kind in _ENDS_WITH]
-            ends = bytes((*answered[-1], wire.ERROR)) if answered else wire.ENDS_STATEMENT
-            return Unit(data, with_sync, prepares=prepares, ends=ends)
-        return Unit(data, with_sync, carrier.sql, carrier.values)
+        data = b"".join([message.data for message in messages]) + suffix
+        for message in messages:
+            if message.sql is not None:
+                return Unit(data, with_sync, message.sql, message.values)
+        prepares = next((each.prepares for each in messages if each.prepares is not None), None)
+        answered = [ENDS_WITH[each.kind] for each in messages if each.kind in ENDS_WITH]
+        ends = bytes((*answered[-1], wire.ERROR)) if answered else wire.ENDS_STATEMENT
+        return Unit(data, with_sync, prepares=prepares, ends=ends)
 
     def _stop_looking(self) -> None:
         if self._look_ahead is not None:
@@ -160,36 +164,27 @@ class _Prepared:
     statements: dict[str, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
     portals: dict[str, tuple[str, tuple[Bound, ...]]] = field(default_factory=dict)
 
-    def prepared_by(self, kind: int, data: bytes) -> str | None:
-        """The text of the statement that a message, once it is noted, makes ready or describes."""
-        if kind == wire.PARSE:
-            return self.statements[wire.first_string(data)][0]
-        if kind == wire.BIND:
-            return self.portals[wire.first_string(data)][0]
-        if kind == wire.DESCRIBE:  # it takes a snapshot, too, where the plan has become invalid
-            what, name = wire.close_contents(data)
-            return (self.statements if what == "S" else self.portals).get(name, (None,))[0]
-        return None
-
-    def note(self, kind: int, data: bytes) -> tuple[str, tuple[Bound, ...]] | None:
-        """Remember what a message prepares; what an Execute or a Query runs."""
-        if kind == wire.PARSE:
-            name, sql, types = wire.parse_contents(data)
-            self.statements[name] = (sql, types)
+    def note(self, message: _Message) -> None:
+        """Remember what a message prepares; say what it runs, makes ready or describes."""
+        kind, data = message.kind, message.data
+        if kind == wire.EXECUTE:
+            message.sql, message.values = self.portals.get(wire.first_string(data), ("", ()))
         elif kind == wire.BIND:
             portal, name, formats, values = wire.bind_contents(data)
             sql, types = self.statements.get(name, ("", ()))
             self.portals[portal] = (sql, wire.bound_values(formats, values, types))
+            message.prepares = sql
+        elif kind == wire.DESCRIBE:  # it takes a snapshot, too, where the plan has become invalid
+            what, name = wire.close_contents(data)
+            message.prepares = (self.statements if what == "S" else self.portals).get(name, (None,))[0]
+        elif kind == wire.PARSE:
+            name, sql, types = wire.parse_contents(data)
+            self.statements[name] = (sql, types)
+            message.prepares = sql
         elif kind == wire.CLOSE:
             what, name = wire.close_contents(data)
-            if what == "S":
-                self.statements.pop(name, None)
-            else:
-                self.portals.pop(name, None)
-        elif kind == wire.EXECUTE:
-            return self.portals.get(wire.first_string(data), ("", ()))
+            (self.statements if what == "S" else self.portals).pop(name, None)
         elif kind == wire.QUERY:
-            return wire.query_text(data), ()
+            message.sql = wire.query_text(data)
         elif kind == wire.FUNCTION_CALL:
-            return "function call", ()
-        return None
+            message.sql = "function call"

@@ -7,8 +7,9 @@ values, and how a statement ended.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Container
+from functools import lru_cache
+from typing import NamedTuple
 
 SSL_REQUEST = 80877103
 GSS_REQUEST = 80877104
@@ -25,10 +26,15 @@ ENDS_STATEMENT = bytes((COMMAND_COMPLETE, EMPTY_QUERY, PORTAL_SUSPENDED, ERROR))
 FLUSH_MESSAGE = b"H\x00\x00\x00\x04"
 REFUSE_ENCRYPTION = b"N"
 
+EVERY_KIND = range(256)
+
 _LONGEST_MESSAGE = 256 * 1024 * 1024
 _LONGEST_STARTUP = 10_000  # the server's own limit
 _HEADER = 5
-_SIGNED = 4  # bytes of an integer that has a sign
+_NONE_SAID = (0,)
+_head = struct.Struct("!BI").unpack_from
+_count = struct.Struct("!H").unpack_from
+_length = struct.Struct("!i").unpack_from
 
 
 class WireError(ValueError):
@@ -39,39 +45,50 @@ class Frames:
     """Splits a stream of bytes into messages, each with its type and length as it was sent."""
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._unfinished = bytearray()
+        self._needed = 0
 
     @property
     def unfinished(self) -> int:
         """How many bytes have arrived of a message that is not complete."""
-        return len(self._buffer)
+        return len(self._unfinished)
 
-    def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        """Take bytes and give each message that is complete with them, as (type, whole message).
+    def feed(self, data: bytes, kinds: Container[int] = EVERY_KIND) -> tuple[bytes, list[tuple[int, bytes]]]:
+        """Take bytes, and give the messages that are complete with them.
 
-        All have to be taken before it is fed again.
+        Args:
+            data: the bytes.
+            kinds: the types of the messages that are wanted one by one.
+
+        Returns:
+            All of the messages in one piece; and those that are wanted, each as (type, whole message).
 
         Raises:
             WireError: if a message claims a length that none has.
         """
-        buffer: bytes | bytearray = data
-        if self._buffer:  # mostly not: then no byte is copied but into its message
-            self._buffer += data
-            buffer = self._buffer
-        position, end = 0, len(buffer)
+        if self._unfinished:  # mostly not: then nothing is copied but what is wanted
+            self._unfinished += data
+            if len(self._unfinished) < self._needed:
+                return b"", []
+            data = bytes(self._unfinished)
+            self._unfinished.clear()
+        found: list[tuple[int, bytes]] = []
+        position, end = 0, len(data)
         while end - position >= _HEADER:
-            length = int.from_bytes(buffer[position + 1 : position + _HEADER], "big")
+            kind, length = _head(data, position)
             if not 4 <= length <= _LONGEST_MESSAGE:
-                raise WireError(f"a message of type {chr(buffer[position])!r} claims {length} bytes")
+                raise WireError(f"a message of type {chr(kind)!r} claims {length} bytes")
             after = position + 1 + length
             if after > end:
+                self._needed = after - position
                 break
-            yield buffer[position], bytes(buffer[position:after])
+            if kind in kinds:
+                found.append((kind, data[position:after]))
             position = after
-        if buffer is data:
-            self._buffer += data[position:]
         else:
-            del self._buffer[:position]
+            self._needed = _HEADER
+        self._unfinished += data[position:]
+        return data[:position], found
 
 
 def startup_packet(data: bytes) -> tuple[int, bytes, bytes] | None:
@@ -93,8 +110,7 @@ def startup_packet(data: bytes) -> tuple[int, bytes, bytes] | None:
     return None if len(data) < length else (code, data[:length], data[length:])
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(NamedTuple):
     """A value bound to a parameter.
 
     Attributes:
@@ -140,22 +156,25 @@ def bind_contents(message: bytes) -> tuple[str, str, tuple[int, ...], tuple[byte
     """
     portal, position = _string(message, _HEADER)
     statement, position = _string(message, position)
-    count = _integer(message, position, 2)
-    formats = _unpack(f"!{count}H", message, position + 2) if count else ()
-    position += 2 + 2 * count
-    count = _integer(message, position, 2)
-    position += 2
     values: list[bytes | None] = []
-    for _ in range(count):
-        length = _integer(message, position, 4)
-        position += 4
-        if length < 0:
-            values.append(None)
-        else:
-            if position + length > len(message):
-                raise WireError("a Bind message ends inside a value")
+    try:
+        (count,) = _count(message, position)
+        formats = struct.unpack_from(f"!{count}H", message, position + 2) if count else ()
+        position += 2 + 2 * count
+        (count,) = _count(message, position)
+        position += 2
+        for _ in range(count):
+            (length,) = _length(message, position)
+            position += 4
+            if length < 0:
+                values.append(None)
+                continue
             values.append(message[position : position + length])
             position += length
+            if position > len(message):
+                raise WireError("a Bind message ends inside a value")
+    except struct.error as error:
+        raise WireError(f"a message is cut short: {error}") from None
     return portal, statement, formats, tuple(values)
 
 
@@ -163,19 +182,18 @@ def bound_values(
     formats: tuple[int, ...], values: tuple[bytes | None, ...], types: tuple[int, ...]
 ) -> tuple[Bound, ...]:
     """Values with their formats and types; one format may stand for all, none means text."""
-    if len(formats) == 1:
-        formats *= len(values)
-    return tuple(
-        Bound(formats[index] if index < len(formats) else 0, types[index] if index < len(types) else 0, value)
-        for index, value in enumerate(values)
-    )
+    count = len(values)
+    formats = formats * count if len(formats) == 1 else formats + _NONE_SAID * (count - len(formats))
+    return tuple(map(Bound, formats, types + _NONE_SAID * (count - len(types)), values))
 
 
+@lru_cache(maxsize=256)
 def first_string(message: bytes) -> str:
     """The string that a message begins with: an Execute's portal, a CommandComplete's tag."""
     return _string(message, _HEADER)[0]
 
 
+@lru_cache(maxsize=256)
 def close_contents(message: bytes) -> tuple[str, str]:
     """What a Close closes: ``S`` or ``P``, and the name."""
     return chr(message[_HEADER]), _string(message, _HEADER + 1)[0]
@@ -206,12 +224,6 @@ def _string(message: bytes, position: int) -> tuple[str, int]:
     if end < 0:
         raise WireError("a message ends inside a string")
     return message[position:end].decode(errors="replace"), end + 1
-
-
-def _integer(message: bytes, position: int, size: int) -> int:
-    if position + size > len(message):
-        raise WireError(f"a message is cut short: {size} bytes of an integer are missing")
-    return int.from_bytes(message[position : position + size], "big", signed=size == _SIGNED)
 
 
 def _unpack(layout: str, message: bytes, position: int) -> tuple[int, ...]:

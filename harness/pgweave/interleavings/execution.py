@@ -34,14 +34,14 @@ class Pending:
     shape: str = ""
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Pending) and self._same == other._same
+        return (
+            isinstance(other, Pending)
+            and (self.shape or self.label) == (other.shape or other.label)
+            and (self.footprint is other.footprint or self.footprint == other.footprint)
+        )
 
     def __hash__(self) -> int:
-        return hash(self._same)
-
-    @property
-    def _same(self) -> tuple[str, Footprint]:
-        return self.shape or self.label, self.footprint
+        return hash(self.shape or self.label)
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,9 +195,9 @@ class Footprint:
         return not self.accesses and not self.everything
 
     def __or__(self, other: Footprint) -> Footprint:
-        if self is other or other.is_empty:
+        if self is other or not (other.accesses or other.everything):
             return self
-        if self.is_empty:
+        if not (self.accesses or self.everything):
             return other
         return Footprint(self.accesses | other.accesses, self.everything or other.everything)
 

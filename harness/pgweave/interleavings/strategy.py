@@ -182,6 +182,8 @@ def _with_announced_footprint(step: Step, situation: Situation) -> Step:
     their order with it.
     """
     announced = situation.ready[step.process].footprint
+    if step.footprint is announced:
+        return step
     together = step.footprint | announced
     return replace(step, footprint=announced if together == announced else together)
 
@@ -196,6 +198,7 @@ class _Recorder:
         self._prefix = plan.prefix
         self._go_on = plan.policy.start()
         self._known: dict[Pending, Pending] = {}
+        self._kept: dict[int, Pending] = {}
 
     def __call__(self, situation: Situation) -> int | None:
         # An error that passed through the program might leave it in the middle of a run.
@@ -210,9 +213,7 @@ class _Recorder:
 
     def _choose(self, situation: Situation) -> int | None:
         depth = len(self.chosen)
-        # Equal steps are one object, so that a run is small when it is sent.
-        ready = {process: self._known.setdefault(step, step) for process, step in situation.ready.items()}
-        self.situations.append(replace(situation, ready=ready))
+        self.situations.append(self._small(situation))
         if depth >= len(self._prefix):
             return self._go_on(self.situations)
         process = self._prefix[depth]
@@ -221,6 +222,18 @@ class _Recorder:
                 f"step {depth}: process {process} should come next and is not ready; {described(situation)}"
             )
         return process
+
+    def _small(self, situation: Situation) -> Situation:
+        """The same with one object for equal steps, so that a run is small when it is sent."""
+        for step in situation.ready.values():
+            if id(step) not in self._kept:
+                break
+        else:
+            return situation
+        ready = {process: self._known.setdefault(step, step) for process, step in situation.ready.items()}
+        for step in ready.values():
+            self._kept[id(step)] = step
+        return replace(situation, ready=ready)
 
 
 def described(situation: Situation) -> str:

@@ -28,7 +28,8 @@ async def drain(
         process.parked.clear()
     if gate is not None:
         for session in list(gate.sessions):
-            session.pass_everything()
+            if session.owner is not None or session.answers.are_kept:  # mostly many are idle
+                session.pass_everything()
     else:
         await waiting.turn()
     tasks = [process.task for process in processes if process.task is not None]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from pgweave.gate import Fault, HeldStatement, Session
 from pgweave.interleavings.execution import Pending
 from pgweave.interleavings.footprint import EVERYTHING, NOTHING, Footprint, Mode, union
 from pgweave.scheduler.conditions import Conditions
-from pgweave.scheduler.fresh import FreshNames, generated_columns
+from pgweave.scheduler.fresh import FreshNames
 from pgweave.scheduler.labels import one_line
 from pgweave.scheduler.process import Point, Process
 from pgweave.sql.catalog import Catalog
@@ -38,8 +39,7 @@ class StepFootprints:
         self._known: dict[HeldStatement | Point, Footprint] = {}
         self._pending: dict[HeldStatement | Point, Pending] = {}
         self._transactions: dict[Session, TransactionFootprint] = {}
-        generated = {} if catalog is None else generated_columns(catalog)
-        self._fresh = FreshNames(conditions.names, generated)
+        self._fresh = FreshNames(conditions.names, catalog)
 
     def of(self, parked: HeldStatement | Point) -> Footprint:
         """What a step would touch if it were taken now."""
@@ -50,10 +50,7 @@ class StepFootprints:
 
     def pending(self, process: Process, waiting: Sequence[Process]) -> Pending:
         """A process's next step, with what it may complete: waiting steps that it may let go on."""
-        parked = process.parked[0]
-        found = self._pending.get(parked)
-        if found is None:
-            found = self._pending[parked] = Pending(self.label(parked), self.of(parked), shape_of(parked))
+        found = self.announced(process.parked[0])
         if waiting:
             freed = _given_back(found.footprint)
             waking = [other.footprint for other in waiting if other.footprint.dependent(freed)]
@@ -61,7 +58,14 @@ class StepFootprints:
                 return replace(found, footprint=union([found.footprint, *waking]))
         return found
 
-    def label(self, parked: HeldStatement | Point) -> str:
+    def announced(self, parked: HeldStatement | Point) -> Pending:
+        """A step that nobody waits for."""
+        found = self._pending.get(parked)
+        if found is None:
+            found = self._pending[parked] = Pending(self._label(parked), self.of(parked), _shape(parked))
+        return found
+
+    def _label(self, parked: HeldStatement | Point) -> str:
         """What a step is, for people; ids have the names that they have in footprints."""
         if isinstance(parked, Point):
             return parked.label
@@ -90,7 +94,7 @@ class StepFootprints:
     def fault_at(self, statement: HeldStatement) -> Fault | None:
         """What goes wrong at a statement; nothing that does not happen there on PostgreSQL."""
         owner = statement.session.owner
-        if not isinstance(owner, Process):
+        if not self._conditions.faults or not isinstance(owner, Process):
             return None
         fault = self._conditions.faults.get((owner.index, owner.statements))
         transaction = self._transaction(statement.session)
@@ -107,8 +111,8 @@ class StepFootprints:
     def may_block(self, process: Process, others: Sequence[Process]) -> bool:
         """Whether a lock that a process's statement takes may be held by one of the others."""
         mine = process.footprint
-        if mine.everything:
-            return True
+        if mine.everything or mine.is_empty:
+            return mine.everything
         return any(
             mine.dependent(self._fresh.renamed(self._transaction(session).pending_commit()))
             for other in others
@@ -148,11 +152,12 @@ class StepFootprints:
         return found
 
 
-def shape_of(parked: HeldStatement | Point) -> str:
+def _shape(parked: HeldStatement | Point) -> str:
     """What of a step is the same in each run."""
     return parked.label if isinstance(parked, Point) else shape(parked.sql)
 
 
+@lru_cache(maxsize=4096)
 def lets_go(footprint: Footprint) -> bool:
     """Whether somebody who waits may go on after a step with this footprint."""
     return footprint.everything or any(

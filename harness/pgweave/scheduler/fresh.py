@@ -41,32 +41,22 @@ class FreshNames:
 
     Args:
         known: the ids that have names already.
-        generated: for columns whose numbers come from a sequence, which one.
+        catalog: the schema; ``None`` where there is none.
     """
 
-    def __init__(self, known: Mapping[Hashable, Hashable], generated: Mapping[Place, str]) -> None:
-        self._known = frozenset(known.values())
-        uuids = [each for each in self._known if isinstance(each, UUID)]
-        self._known_numbers = frozenset(each.int for each in uuids)  # a UUID's own hash is slow
-        self._known_texts = self._known.difference(uuids).union(map(str, uuids))
-        self._generated = generated
+    def __init__(self, known: Mapping[Hashable, Hashable], catalog: Catalog | None) -> None:
+        self._ids = _ids(frozenset(known.values()), catalog)
         self._names: dict[tuple[str, Hashable], Fresh] = {}
         self._renamed: dict[Footprint, Footprint] = {}
 
     def renamed(self, footprint: Footprint) -> Footprint:
-        """The footprint with names in the place of ids."""
-        found = self._renamed.get(footprint)
+        """The footprint with names in the place of ids; in all runs one object for equal ones without ids."""
+        found = _without_ids(footprint, self._ids) or self._renamed.get(footprint)
         if found is None:
             found = self._renamed[footprint] = self._with_names(footprint)
         return found
 
     def _with_names(self, footprint: Footprint) -> Footprint:
-        if not any(
-            self._kind(access.rows, *item)
-            for access in footprint.accesses
-            for item in access.rows.columns.items()
-        ):
-            return footprint
         accesses = sorted(footprint.accesses, key=_order)
         return Footprint(frozenset(map(self._access, accesses)), footprint.everything)
 
@@ -75,18 +65,46 @@ class FreshNames:
         return Access(access.mode, Rows(access.rows.table, columns), access.lock)
 
     def _name(self, rows: Rows, column: str, value: Hashable) -> Hashable:
-        kind = self._kind(rows, column, value)
+        kind = self._ids.kind(rows, column, value)
         if kind is None:
             return value
         number = sum(each == kind for each, _ in self._names)
         return self._names.setdefault((kind, value), Fresh(kind, number))
 
-    def _kind(self, rows: Rows, column: str, value: Hashable) -> str | None:
+
+class _Ids:
+    """Tells ids that are new in a run from other values.
+
+    Args:
+        known: ids that are the same in each run.
+        catalog: the schema; ``None`` where there is none.
+    """
+
+    def __init__(self, known: frozenset[Hashable], catalog: Catalog | None) -> None:
+        uuids = [each for each in known if isinstance(each, UUID)]
+        self._known_numbers = frozenset(each.int for each in uuids)  # a UUID's own hash is slow
+        self._known_texts = known.difference(uuids).union(map(str, uuids))
+        self._generated = {} if catalog is None else generated_columns(catalog)
+
+    def kind(self, rows: Rows, column: str, value: Hashable) -> str | None:
+        """Whose ids a value is one of; ``None`` if it is none."""
         if isinstance(value, UUID):
             return None if value.int in self._known_numbers else "id"
         if isinstance(value, str):
             return "id" if _DRAWN.fullmatch(value) and value not in self._known_texts else None
         return self._generated.get((rows.table, column)) if isinstance(value, int) else None
+
+
+@lru_cache(maxsize=16)
+def _ids(known: frozenset[Hashable], catalog: Catalog | None) -> _Ids:
+    return _Ids(known, catalog)
+
+
+@lru_cache(maxsize=16_384)
+def _without_ids(footprint: Footprint, ids: _Ids) -> Footprint | None:
+    """The footprint itself if it has no ids, so that it need not be looked through in each run."""
+    columns = ((access.rows, *item) for access in footprint.accesses for item in access.rows.columns.items())
+    return None if any(ids.kind(*each) for each in columns) else footprint
 
 
 @lru_cache(maxsize=16)

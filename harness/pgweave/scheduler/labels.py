@@ -28,7 +28,7 @@ def details_of(parked: HeldStatement | Point, fault: Fault | None = None) -> dic
     details: dict[str, Any] = {
         "connection": parked.session.number,
         "answer": parked.tag if fault is None else fault.value,
-        "values": tuple(map(str, parked.values)),
+        "values": parked.values,
     }
     if parked.error is not None:
         details["error"] = f"{parked.error.get('C', '')} {parked.error.get('M', '')}"

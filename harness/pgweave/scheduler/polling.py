@@ -61,10 +61,12 @@ class Polling:
 
     def polls(self, process: Process) -> bool:
         """Whether a process's next statement begins one more round of the same."""
+        asked = self._asked.get(process, ())
+        if len(asked) < _TIMES:
+            return False
         parked = process.parked[0] if process.parked else None
         if not isinstance(parked, HeldStatement):
             return False
-        asked = self._asked.get(process, [])
         return any(
             self._repeats([each.said for each in asked], length, _TIMES)
             or self._repeats([each.kind for each in asked], length, _TIMES_WHATEVER_IT_IS_TOLD)

@@ -103,6 +103,7 @@ class Process:
         self._steps_taken = steps_taken
         self._last_step = 0
         self._change: asyncio.Future[bool] | None = None
+        self._answers_count = True
 
     def __str__(self) -> str:
         return f"process {self.index} ({self.name})"
@@ -174,9 +175,20 @@ class Process:
         if self._change is not None and not self._change.done():
             self._change.set_result(True)
 
-    async def change(self, limit_s: float) -> bool:
-        """Wait until something happens to this process, for at most ``limit_s``; whether it did."""
+    def answered(self) -> None:
+        """The database has answered this process, which mostly goes on to its next statement."""
+        if self._answers_count or (self.task is not None and self.task.done()):
+            self.changed()
+
+    async def change(self, limit_s: float, *, answers_count: bool = True) -> bool:
+        """Wait until something happens to this process; whether it did.
+
+        Args:
+            limit_s: wait for so long at most.
+            answers_count: whether an answer of the database does, after which it has not come to rest.
+        """
         loop = asyncio.get_running_loop()
+        self._answers_count = answers_count
         self._change = loop.create_future()
         timer = loop.call_later(limit_s, self._give_up, self._change)
         try:

@@ -23,7 +23,7 @@ from pgweave.interleavings.footprint import WAITED, Footprint, union
 from pgweave.scheduler.conditions import Conditions, Limits
 from pgweave.scheduler.database import GatedDatabase
 from pgweave.scheduler.draining import drain
-from pgweave.scheduler.footprints import StepFootprints, lets_go, shape_of
+from pgweave.scheduler.footprints import StepFootprints, lets_go
 from pgweave.scheduler.injection import Injection
 from pgweave.scheduler.labels import details_of
 from pgweave.scheduler.left_connections import LeftConnections
@@ -72,7 +72,7 @@ class Run:
         self._footprints = StepFootprints(self._conditions, None if database is None else database.catalog)
         self._owners = Owners(self.processes)
         self._polling = Polling()
-        self._waiting = Waiting(self.processes, database, self._limits)
+        self._waiting = Waiting(self.processes, database, self._limits, self._may_block, self._owners.claim)
         self.left = LeftConnections(self.processes, self._limits)
         self.injection = Injection(self._conditions, self._footprints, database)
 
@@ -98,7 +98,7 @@ class Run:
         try:
             for process, (_, body) in zip(self.processes, self._bodies, strict=True):
                 self._start(process, body)
-                await self._settle(process)
+                await self._waiting.settle(process)
             complete = await self._schedule(choose)
         finally:
             await drain(self.processes, self._database, self._waiting, self._limits)
@@ -132,7 +132,7 @@ class Run:
             if not statement.fault and (statement.error or {}).get("C") == _DEADLOCK_DETECTED:
                 process.footprint |= WAITED  # who came to wait last decides whom a deadlock ends
             process.waiting = None
-            process.changed()
+            process.answered()
 
     def ended(self, session: Session) -> None:
         """A connection has closed, and with it ends what it had not committed."""
@@ -194,7 +194,8 @@ class Run:
 
     async def _step(self, process: Process) -> None:
         parked = process.parked.popleft()
-        process.footprint, label = self._footprints.of(parked), self._footprints.label(parked)
+        announced = self._footprints.announced(parked)
+        process.footprint = announced.footprint
         process.begin_step(len(self._steps))
         process.state, fault = ProcessState.RUNNING, None
         self._in_step = 1
@@ -205,13 +206,15 @@ class Run:
             fault = await self.injection.send(process, parked)
         else:
             parked.release()
-        await self._settle(process)
+        await self._waiting.settle(process)
         blocked, touched = process.state in WAITING and not process.left, [process.footprint]
         woke = await self._let_go_on(released=lets_go(process.footprint), touched=touched, but=process)
         self._owners.running = None
         self._in_step = 0
-        details, shape = details_of(parked, fault), shape_of(parked)
-        step = Step(process.index, label, union(touched), blocked, tuple(woke), details, shape)
+        details = details_of(parked, fault)
+        step = Step(
+            process.index, announced.label, union(touched), blocked, tuple(woke), details, announced.shape
+        )
         self._steps.append(step)
         self._polling.note_step(process, step.touched)
 
@@ -229,7 +232,7 @@ class Run:
                 process.footprint, process.waiting = self._footprints.of(statement), statement
                 process.state, self._owners.running = ProcessState.RUNNING, process
                 statement.release()
-                await self._settle(process)
+                await self._waiting.settle(process)
                 woke = await self._let_go_on(released=True, but=process)
                 self._owners.running = None
                 self._add_to_last_step(woke)
@@ -240,12 +243,8 @@ class Run:
             if monotonic() > deadline:
                 raise SchedulingError(f"{', '.join(map(str, pollers))} asked for the same without end")
 
-    async def _settle(self, process: Process) -> None:
-        await self._waiting.settle(
-            process,
-            may_block=lambda: self._footprints.may_block(process, self.processes),
-            claim=lambda: self._owners.claim(process),
-        )
+    def _may_block(self, process: Process) -> bool:
+        return self._footprints.may_block(process, self.processes)
 
     async def _let_go_on(
         self, *, released: bool, touched: list[Footprint] | None = None, but: Process | None = None
@@ -286,7 +285,7 @@ class Run:
         self._owners.running = process
         for session in process.sessions:
             session.deliver()
-        await self._settle(process)
+        await self._waiting.settle(process)
 
     async def _await_anybody(self) -> None:
         """Everybody waits: the step that was taken last is the one that lets somebody go on."""

@@ -30,32 +30,36 @@ class Waiting:
         processes: of the run.
         database: where their statements go; ``None`` if they stop at scheduling points alone.
         limits: how long to wait.
+        may_block: whether the statement of a process may have to wait: then that is asked at once.
+        claim: gives a process a statement that may be its, or that of one that waits inside the service.
     """
 
-    def __init__(self, processes: Sequence[Process], database: GatedDatabase | None, limits: Limits) -> None:
+    def __init__(
+        self,
+        processes: Sequence[Process],
+        database: GatedDatabase | None,
+        limits: Limits,
+        may_block: Callable[[Process], bool],
+        claim: Callable[[Process], bool],
+    ) -> None:
         self.turns = Turns(ours=False) if database is None else database.turns
         self._processes = processes
         self._database = database
         self._limits = limits
+        self._may_block = may_block
+        self._claim = claim
         self._queue: list[Process] = []
         self._dying: list[int] = []
         self._ended: set[Process] = set()
 
-    async def settle(
-        self, process: Process, *, may_block: Callable[[], bool], claim: Callable[[], bool]
-    ) -> None:
+    async def settle(self, process: Process) -> None:
         """Wait until a process has come to rest: to its next step or its end, or to wait.
-
-        Args:
-            process: the process.
-            may_block: whether its statement may have to wait: then that is asked at once.
-            claim: gives it a statement that may be its, or that of one that waits inside the service.
 
         Raises:
             SchedulingError: it did not within the limits.
         """
         if self._database is not None:
-            await self._settle_at_gate(process, process.waiting is not None and may_block(), claim)
+            await self._settle_at_gate(process)
             return
         await self.turn()
         if not _at_rest(process):
@@ -83,7 +87,10 @@ class Waiting:
 
     def nobody_goes_on(self, but: Process | None) -> bool:
         """Whether no process waits, but for one, and no connection has just closed."""
-        return not self._dying and all(each is but or each.state not in WAITING for each in self._processes)
+        for each in self._processes:
+            if each is not but and each.state in WAITING:
+                return False
+        return not self._dying
 
     async def await_dead(self) -> bool:
         """Wait until the server processes of closed connections have ended; whether there were any.
@@ -104,6 +111,8 @@ class Waiting:
         for process in sorted(waiting, key=self._queue.index):
             self.turns.go_on(_pid(process))
             deadline = self._deadline()
+            if process.waiting is not None and not self._may_block(process):
+                await process.change(_POLL_S)
             while process.waiting is not None and not await self._waits_for_lock(process):
                 if monotonic() > deadline:
                     raise SchedulingError(self._no_progress(process))
@@ -161,18 +170,19 @@ class Waiting:
                 return
             await stalled[0].change(_POLL_S)
 
-    async def _settle_at_gate(self, process: Process, may_block: bool, claim: Callable[[], bool]) -> None:
+    async def _settle_at_gate(self, process: Process) -> None:
+        may_block = process.waiting is not None and self._may_block(process)
         deadline, quiet = self._deadline(), 0
         while not _at_rest(process):
             if process.waiting is not None and may_block:
                 if await self._is_blocked(process):
                     return
-            elif await process.change(_POLL_S):
+            elif await process.change(_POLL_S, answers_count=False):
                 quiet = 0
             elif process.waiting is not None:
                 if await self._is_blocked(process):
                     return
-            elif (quiet := quiet + 1) == _REACTION and claim():
+            elif (quiet := quiet + 1) == _REACTION and self._claim(process):
                 quiet = 0
             elif quiet > (min(self._limits.stall, self._limits.left) if process.left else self._limits.stall):
                 process.state = ProcessState.STALLED

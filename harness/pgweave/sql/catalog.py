@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from pgweave.sql.values import Comparison
 
@@ -192,7 +193,7 @@ class Catalog:
     isolation: str = "read committed"
     clock_function: str = ""
 
-    @property
+    @cached_property
     def handles_errors(self) -> bool:
         """Whether some function may go on after an error of its own statements."""
         sources = (function.source for each in self.functions.values() for function in each)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from pgweave.gate.wire import Bound
@@ -43,6 +43,7 @@ class StatementFootprint:
         uses_transaction_start: whether it tells the time at which its transaction began: then ``BEGIN`` read
             the clock.
         explain: why it was not understood and may do anything; empty if it was.
+        at_once: all that it does at once and locks.
     """
 
     controls: tuple[Control, ...] = ()
@@ -52,6 +53,10 @@ class StatementFootprint:
     at_end: frozenset[Access] = _NONE
     uses_transaction_start: bool = False
     explain: str = ""
+    at_once: Footprint = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "at_once", Footprint(self.accesses | self.locks))
 
     @property
     def everything(self) -> bool:

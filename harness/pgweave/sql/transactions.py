@@ -198,7 +198,7 @@ class TransactionFootprint:
         if not self.in_transaction:
             touched = alone(statement)
             return touched | TAKE_SNAPSHOT | WRITE_OR_END if self._sessions_have_snapshots else touched
-        touched = Footprint(statement.accesses | statement.locks)
+        touched = statement.at_once
         return touched | self._among_snapshots(statement) if self._has_snapshot else touched
 
     def _among_snapshots(self, statement: StatementFootprint) -> Footprint:

@@ -135,6 +135,10 @@ class SentNames:
         words = "|".join(map(re.escape, self._written))
         return re.compile(f"(?<![0-9A-Za-z])({words})(?![0-9A-Za-z])")
 
+    @cached_property
+    def _shortest(self) -> int:
+        return min(map(len, (*self._written, *self._binary)), default=_MOST)
+
     def in_text(self, sql: str) -> str:
         """A statement, or another text, in which ids have their names."""
         found = self._named.get(sql)
@@ -152,7 +156,7 @@ class SentNames:
     def in_value(self, bound: Bound) -> Bound:
         """The same for a bound value; a key may be put together of an id and something else."""
         data = bound.data
-        if data is None or len(data) > _MOST:
+        if data is None or not self._shortest <= len(data) <= _MOST:
             return bound
         name = self._binary.get(data)
         if name is None:

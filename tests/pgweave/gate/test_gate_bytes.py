@@ -94,7 +94,7 @@ def test_messages_do_not_depend_on_how_they_are_cut(data: bytes, cuts: list[int]
         reader, found = wire.Frames(), []
         try:
             for piece in pieces:
-                found += list(reader.feed(piece))
+                found += reader.feed(piece)[1]
         except wire.WireError as error:
             return str(error)
         return found
@@ -104,6 +104,16 @@ def test_messages_do_not_depend_on_how_they_are_cut(data: bytes, cuts: list[int]
         pieces.append(rest[:cut])
         rest = rest[cut:]
     assert frames([*pieces, rest]) == frames([data])
+
+
+@given(st.lists(st.tuples(st.sampled_from(b"CDZT"), st.binary(max_size=9)), max_size=6), st.integers(0, 60))
+def test_only_messages_that_are_wanted_are_told_apart(messages: list[tuple[int, bytes]], cut: int) -> None:
+    whole = [(kind, message(kind, body)) for kind, body in messages]
+    data = b"".join(each for _, each in whole)
+    reader = wire.Frames()
+    (first, some), (rest, others) = reader.feed(data[:cut], b"CZ"), reader.feed(data[cut:], b"CZ")
+    assert (first + rest, reader.unfinished) == (data, 0)
+    assert [*some, *others] == [each for each in whole if each[0] in b"CZ"]
 
 
 @given(st.sampled_from(b"PB"), st.binary(max_size=80))

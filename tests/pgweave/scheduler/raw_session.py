@@ -36,7 +36,7 @@ class RawSession:
             data = await self._reader.read(65_536)
             if not data:
                 return [*told, "closed"]
-            told += [_told(kind, message) for kind, message in self._frames.feed(data) if kind in _TOLD]
+            told += [_told(kind, message) for kind, message in self._frames.feed(data)[1] if kind in _TOLD]
         return told
 
     async def query(self, text: str) -> list[str]:
