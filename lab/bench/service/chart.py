@@ -8,6 +8,7 @@ from typing import Any
 from lab.bench.figure import COLOURS, CONFIG, INK, LINE, MUTED
 from lab.bench.service.results import (
     CONTESTANTS,
+    FLOOR_ONE,
     OTHER_ONE,
     OTHER_TWO,
     PGBENCH,
@@ -16,7 +17,10 @@ from lab.bench.service.results import (
     median,
 )
 
-_KINDS = {PGBENCH: "pgbench", PGBENCH_ONE: "pgbench", OTHER_ONE: "FastAPI", OTHER_TWO: "FastAPI"}
+_KINDS = {
+    **dict.fromkeys((PGBENCH, PGBENCH_ONE, FLOOR_ONE), "pgbench"),  # what can be reached
+    **dict.fromkeys((OTHER_ONE, OTHER_TWO), "FastAPI"),
+}
 _SERVICE = "payments-core"
 
 

@@ -16,6 +16,7 @@ from lab.bench.service.load import Load, LoadError, send
 from lab.bench.service.processes import cpu_us, machine_us, memory
 from lab.bench.service.results import (
     EARLIER_ONE,
+    FLOOR_ONE,
     ONE,
     OTHER_ONE,
     OTHER_TWO,
@@ -29,7 +30,7 @@ from lab.bench.service.results import (
     Sized,
     percentile,
 )
-from lab.bench.service.servers import ALTERNATIVE, EARLIER, SERVICE, SESSIONS, TOKEN, Server, serving
+from lab.bench.service.servers import ALTERNATIVE, EARLIER, FLOOR, SERVICE, SESSIONS, TOKEN, Server, serving
 from pgweave.embedded import EmbeddedPostgres
 
 CONNECTIONS = 10
@@ -38,7 +39,7 @@ OPEN_CONNECTIONS = 64
 """Where clients come at a rate: so many that hardly one waits for another's to be free."""
 WARM_UP_S = 1
 _SESSION_ENDS_S = 0.5
-_OURS = {ONE: (SERVICE, 1), TWO: (SERVICE, 2), EARLIER_ONE: (EARLIER, 1)}
+_OURS = {ONE: (SERVICE, 1), TWO: (SERVICE, 2), EARLIER_ONE: (EARLIER, 1), FLOOR_ONE: (FLOOR, 1)}
 _SERVERS = {**_OURS, OTHER_ONE: (ALTERNATIVE, 1), OTHER_TWO: (ALTERNATIVE, 2)}
 _PIPELINES = {PGBENCH: 2, PGBENCH_ONE: 1}
 _PER_SECOND = 15_000
@@ -66,8 +67,7 @@ def used(postgres: EmbeddedPostgres, server: Server | None) -> Iterator[Usage]:
         ours = time.process_time() + waited.ru_utime + waited.ru_stime
         return (cpu_us(server.pid) if server else 0, cpu_us(postgres.pid), machine_us(), ours * 1e6)
 
-    usage = Usage()
-    before, began = now(), time.perf_counter()
+    usage, before, began = Usage(), now(), time.perf_counter()
     yield usage
     seconds = time.perf_counter() - began
     usage.server, usage.database, machine, ours = (

@@ -20,7 +20,7 @@ _GRACE_S = 30
 _TPS = re.compile(r"^tps = ([0-9.]+) \(without initial connection time\)$", re.MULTILINE)
 _DONE = re.compile(r"^number of transactions actually processed: ([0-9]+)", re.MULTILINE)
 _LOG = "transactions"
-_SESSION = "-c role=payments_app -c enable_seqscan=off -c jit=off"  # as the service's
+SESSION = "-c role=payments_app -c enable_seqscan=off -c jit=off"  # as the service's
 _CAPTURED_AT = "2026-01-01 00:00:01+00"
 BODY = (
     '{"payment_id":"%s-0000-0000-0000-000000000000","outcome":"captured","amount_cents":1000,'
@@ -131,7 +131,7 @@ def run(dsn: str, text: str, *, seconds: float, clients: int, threads: int = 1) 
             timeout=seconds + _GRACE_S,
             check=False,
             cwd=folder,
-            env={**os.environ, **given, "PGOPTIONS": _SESSION},
+            env={**os.environ, **given, "PGOPTIONS": SESSION},
         )
         if ended.returncode != 0:
             raise PgbenchError(f"pgbench ended with {ended.returncode}: {ended.stderr.strip()[-2_000:]}")

@@ -12,6 +12,7 @@ from lab.bench.service.results import (
     BUSY,
     CONTESTANTS,
     EARLIER_ONE,
+    FLOOR_ONE,
     ONE,
     OTHER_ONE,
     OTHER_TWO,
@@ -24,7 +25,15 @@ from lab.bench.service.results import (
     ratio,
 )
 
-RATIOS = ((ONE, EARLIER_ONE), (ONE, PGBENCH), (TWO, PGBENCH), (ONE, OTHER_ONE), (TWO, OTHER_TWO))
+RATIOS = (
+    (ONE, EARLIER_ONE),
+    (FLOOR_ONE, PGBENCH),
+    (ONE, FLOOR_ONE),
+    (ONE, PGBENCH),
+    (TWO, PGBENCH),
+    (ONE, OTHER_ONE),
+    (TWO, OTHER_TWO),
+)
 _COLUMNS: Sequence[tuple[str, Callable[[MeasuredRun], float], str]] = (
     ("captures/s", lambda run: run.per_second, ",.0f"),
     ("p50 ms", lambda run: run.p50 / 1e3, ".1f"),

@@ -20,6 +20,7 @@ from pgweave.loopback import free_port
 
 ROOT = Path(__file__).parents[3]
 SERVICE, ALTERNATIVE = "payments-core", "FastAPI + SQLAlchemy"
+FLOOR = "the floor"
 EARLIER = "payments-core, earlier"
 SESSIONS = 10
 """Connections of each process to the database: the service's default, which the alternative has too."""
@@ -76,7 +77,13 @@ def alternative(port: int, workers: int) -> list[str]:
     return [sys.executable, "-m", "uvicorn", application, *options, "--no-access-log"]
 
 
-COMMANDS: dict[str, Command] = {SERVICE: service, ALTERNATIVE: alternative}
+def floor(port: int, workers: int) -> list[str]:
+    """The command of the service's statements behind the barest HTTP: one process."""
+    assert workers == 1, "it has no other processes"
+    return [sys.executable, "-m", "lab.bench.service.floor", str(port)]
+
+
+COMMANDS: dict[str, Command] = {SERVICE: service, ALTERNATIVE: alternative, FLOOR: floor}
 """To compare with an `earlier` version, put its command in here."""
 
 
