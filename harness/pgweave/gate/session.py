@@ -58,16 +58,12 @@ class Session:
         self.gate = gate
         self._client = client
         self._server: asyncio.WriteTransport | None = None
-        self._established = False
         self._to_server: list[bytes] = []
         self._from_client = wire.Frames()
         self._features = gate.features_of(client)
         self._units = Units(self._pump)
         self._expected: deque[Expected] = deque()
-        self._skipping = False
-        self._copying = False
-        self._passing = False
-        self._has_lost = False
+        self._established = self._skipping = self._copying = self._passing = self._has_lost = False
 
     def __str__(self) -> str:
         return f"connection {self.number} (server process {self.pid})"
@@ -211,11 +207,8 @@ class Session:
         """
         if self.closed:
             return
-        kinds = _FOLLOWED
-        for expected in self._expected:
-            if expected.ends is not wire.ENDS_STATEMENT:
-                kinds = _FOLLOWED_APART
-        for kind, message in self.answers.give(data, kinds):
+        apart = [each for each in self._expected if each.ends is not wire.ENDS_STATEMENT]
+        for kind, message in self.answers.give(data, _FOLLOWED_APART if apart else _FOLLOWED):
             self._answer(kind, message)
 
     def deliver(self) -> None:
