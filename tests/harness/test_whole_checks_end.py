@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import pytest
+from psycopg_pool.sched_async import AsyncScheduler
 
 from payments_verify.systems import unreadiness, whole_checks
 
@@ -23,6 +24,22 @@ async def test_a_task_that_loses_a_cancellation_is_cancelled_again(monkeypatch: 
 
     task = asyncio.create_task(lose_the_first())
     await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        await unreadiness.end(task)
+    assert task.cancelled()
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_a_pool_s_scheduler_that_is_woken_as_it_is_cancelled_ends(
+    turns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unreadiness, "_AGAIN_S", 0.01)
+    scheduler = AsyncScheduler()
+    task = asyncio.create_task(scheduler.run())
+    await asyncio.sleep(0.05)
+    await scheduler.enter(100, lambda: None)
+    for _ in range(turns):
+        await asyncio.sleep(0)
     async with asyncio.timeout(30):
         await unreadiness.end(task)
     assert task.cancelled()
