@@ -39,7 +39,7 @@ def model(
     results: list[CheckResult] = []
     with keep_finished(lambda: worst(each.verdict for each in results)) as whole:
         checks = model_checks(prove_again=prove_again)
-        for name in check or CheckName:
+        for name in check or checks:
             title, run = checks[name]
             with progress_bar(title) as progress:
                 run_check(title, partial(run, progress=progress), results)
