@@ -14,6 +14,11 @@ from payments_verify.systems import unreadiness, whole_checks
 pytestmark = pytest.mark.anyio
 
 
+@contextmanager
+def new_database(dsn: str) -> Iterator[str]:
+    yield dsn
+
+
 async def test_a_task_that_loses_a_cancellation_is_cancelled_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unreadiness, "_AGAIN_S", 0.01)
 
@@ -45,13 +50,19 @@ async def test_a_pool_s_scheduler_that_is_woken_as_it_is_cancelled_ends(
     assert task.cancelled()
 
 
+async def test_a_check_s_own_timeout_is_not_told_as_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def give_up(_dsn: str) -> None:
+        raise TimeoutError("the server did not start")
+
+    monkeypatch.setattr(whole_checks, "new_database", new_database)
+    monkeypatch.setattr(whole_checks, "_CHECKS", {"what gives up": give_up})
+    with pytest.raises(TimeoutError, match=r"^the server did not start$"):
+        await whole_checks.whole_checks("dsn")["what gives up"]()
+
+
 async def test_a_check_that_does_not_end_is_given_up_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     async def stand_still(_dsn: str) -> None:
         await asyncio.Event().wait()
-
-    @contextmanager
-    def new_database(dsn: str) -> Iterator[str]:
-        yield dsn
 
     monkeypatch.setattr(whole_checks, "new_database", new_database)
     monkeypatch.setattr(whole_checks, "_CHECKS", {"what stands still": stand_still})
