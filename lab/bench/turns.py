@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 ROOT = Path(__file__).parents[2]
 JSON = "JSON"
@@ -17,6 +18,16 @@ JSON = "JSON"
 
 class EarlierError(RuntimeError):
     """A version cannot be measured; the message has what it printed."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a process took: seconds by the clock, of the processor; most memory in MB; its exit code."""
+
+    elapsed: float
+    processor: float
+    megabytes: float
+    code: int
 
 
 @dataclass(frozen=True)
@@ -74,6 +85,25 @@ class Compared:
     others: Figures = field(default_factory=dict)
 
 
+def cost_of(
+    arguments: Sequence[str | Path], *, cwd: Path | None = None, said: int | IO[bytes] = subprocess.DEVNULL
+) -> Cost:
+    """Run a process to its end.
+
+    Args:
+        arguments: the program, and its words.
+        cwd: its folder; this process's if not given.
+        said: where its standard output goes, and its errors, if that is a file.
+    """
+    errors = None if isinstance(said, int) else said
+    before = time.perf_counter()
+    process = subprocess.Popen(arguments, cwd=cwd, stdout=said, stderr=errors)
+    _, status, used = os.wait4(process.pid, 0)
+    elapsed = time.perf_counter() - before
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return Cost(elapsed, used.ru_utime + used.ru_stime, used.ru_maxrss / 1e3, process.returncode)
+
+
 def run(tree: Path, words: Sequence[str], ends: Sequence[int]) -> Ran:
     """Run a command of a version, in its folder.
 
@@ -87,17 +117,13 @@ def run(tree: Path, words: Sequence[str], ends: Sequence[int]) -> Ran:
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as said:
         file = Path(folder) / "written.json"
         arguments = [str(file) if word == JSON else word for word in rest]
-        before = time.perf_counter()
-        process = subprocess.Popen([path, *arguments], cwd=tree, stdout=said, stderr=subprocess.STDOUT)
-        _, status, used = os.wait4(process.pid, 0)
-        elapsed = time.perf_counter() - before
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode not in ends:
+        cost = cost_of([path, *arguments], cwd=tree, said=said)
+        if cost.code not in ends:
             said.seek(0)
             told = said.read().decode(errors="replace")[-2_000:]
-            raise EarlierError(f"{tree}: {' '.join(words)} ended with {process.returncode}:\n{told}")
+            raise EarlierError(f"{tree}: {' '.join(words)} ended with {cost.code}:\n{told}")
         written = file.read_bytes() if file.exists() else b""
-    return Ran(elapsed, used.ru_utime + used.ru_stime, written)
+    return Ran(cost.elapsed, cost.processor, written)
 
 
 def compare(
