@@ -74,8 +74,11 @@ SWEPT_BY_ITSELF = (SCENARIOS["two-sweepers"], *ON_TWO_INSTANCES)
 """Scenarios of two instances; in them the sweeper's own task sweeps, and not a sweep that is asked for."""
 _FAULTS = (
     FaultPlan(ONE_CAPTURE),
-    FaultPlan(SCENARIOS["same-key-twice"], (Fault.CUT_AFTER,)),
-    FaultPlan(SCENARIOS["authorize-twice"], (Fault.CUT_AFTER, Fault.SERIALIZATION_FAILURE)),
+    FaultPlan(SCENARIOS["same-key-twice"], (Fault.CUT_AFTER, Fault.COMPLETION_UNKNOWN)),
+    FaultPlan(
+        SCENARIOS["authorize-twice"],
+        (Fault.CUT_AFTER, Fault.COMPLETION_UNKNOWN, Fault.SERIALIZATION_FAILURE),
+    ),
     FaultPlan(SCENARIOS["create-twice"], (Fault.SERIALIZATION_FAILURE,)),
     FaultPlan(SCENARIOS["different-keys-and-tick"], (Fault.SERIALIZATION_FAILURE,)),
 )

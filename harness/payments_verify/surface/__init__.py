@@ -4,8 +4,8 @@ Another service's is not known: its binding says what an answer means, and nothi
 """
 
 from payments_verify.surface.at_limits import TIGHT, LoneProcess
+from payments_verify.surface.exchange import Server
 from payments_verify.surface.own import OwnSurface
-from payments_verify.surface.wire import Server
 from payments_verify.surface.witness import Carrier, FirstAnswers, Witness
 
 __all__ = ["TIGHT", "Carrier", "FirstAnswers", "LoneProcess", "OwnSurface", "Server", "Witness"]

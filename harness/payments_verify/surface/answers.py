@@ -22,12 +22,14 @@ _NOT_NOW = 503
 _PROBLEM = "application/problem+json"
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 _LIST = re.compile(r"/payments(/[^/]+/captures)?(\?.*)?")
+_BELOW_THE_APPLICATION = ("/problems/malformed_http", "/problems/request_timeout")
 _TITLES: Mapping[str, tuple[int, str]] = {
     "http_404": (404, "Not Found"),
     "http_405": (405, "Method Not Allowed"),
     "body_too_large": (413, "The body is too large"),
     "unsupported_media_type": (415, "The body must be JSON"),
     "malformed_http": (400, "The request is not HTTP/1.1"),
+    "request_timeout": (408, "The request did not arrive in time"),
     "invalid_host": (400, "The Host header is missing, repeated or malformed"),
     "unauthorized": (401, "A bearer token is needed"),
     "insufficient_scope": (403, "The token is not for this"),
@@ -81,7 +83,7 @@ def complaints(
     document = msgspec.json.decode(response.content)
     fields = fields_of(response)
     yield from wrong_fields(fields, {**_expected(method, path, response.status_code, document), **more})
-    if missing := _ALWAYS - fields.keys() - _lacks(document):
+    if missing := _ALWAYS - fields.keys() - _lacks(document, response):
         yield f"no header {', '.join(sorted(missing))}"
     if int(fields.get("content-length", -1)) not in (-1, len(response.content)):
         yield f"content-length is {fields['content-length']}, of {len(response.content)} bytes"
@@ -103,10 +105,11 @@ def wrong_fields(fields: Mapping[str, str], expected: Mapping[str, str]) -> Iter
             yield f"header {name}: expected {wanted!r}, got {found!r}"
 
 
-def _lacks(document: Any) -> frozenset[str]:  # noqa: ANN401 - any JSON value
-    """What an answer need not have: a request that is no HTTP has no id."""
-    is_no_http = isinstance(document, dict) and document.get("type") == "/problems/malformed_http"
-    return frozenset({"x-request-id"} if is_no_http else ())
+def _lacks(document: Any, response: Response) -> frozenset[str]:  # noqa: ANN401 - any JSON value
+    """What an answer need not have: what did not come to the application has no id."""
+    is_refused_connection = response.headers.get("connection") == "close" and response.status_code == _NOT_NOW
+    is_below = isinstance(document, dict) and document.get("type") in _BELOW_THE_APPLICATION
+    return frozenset({"x-request-id"} if is_below or is_refused_connection else ())
 
 
 def _instants_in(document: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - any JSON value

@@ -14,8 +14,8 @@ import msgspec
 
 from payments_verify.binding import Response
 from payments_verify.surface.answers import complaints
+from payments_verify.surface.exchange import Answer, Exchange, Server, first_wrong
 from payments_verify.surface.liveness import Hold
-from payments_verify.surface.wire import Answer, Exchange, Server, first_wrong
 from payments_verify.surface.witness import Witness
 from payments_verify.surface.written import PAYMENT, UNKNOWN
 
@@ -57,6 +57,7 @@ class LoneProcess:
         waits: whether anybody waits for a lock.
         terminate: sends SIGTERM.
         ended: waits for the end of the process, and gives its exit code.
+        pid: its process id.
     """
 
     witness: Witness
@@ -65,6 +66,7 @@ class LoneProcess:
     waits: Callable[[], Awaitable[bool]]
     terminate: Callable[[], None]
     ended: Callable[[], Awaitable[int]]
+    pid: int = 0
 
 
 async def broken_at_limits(process: LoneProcess) -> str | None:
@@ -81,7 +83,7 @@ async def broken_at_limits(process: LoneProcess) -> str | None:
     ids = {PAYMENT: payments[0], UNKNOWN: str(uuid4()), "{port}": str(process.server.port)}
     wrong = await first_wrong(process.witness, process.server, _without_tokens(), ids)
     wrong = wrong or await _refused_otherwise(process, payments)
-    return wrong or await _ends_otherwise(process, payments[0])
+    return wrong or await ends_otherwise(process, payments[0])
 
 
 def _without_tokens() -> Iterator[Exchange]:
@@ -178,8 +180,13 @@ def _refusal(answer: Response) -> tuple[str, str]:
     return problem, "; ".join(complaints("POST", "", answer))
 
 
-async def _ends_otherwise(process: LoneProcess, payment: str) -> str | None:
-    """Have it end with a request in flight: that is answered, nobody else is, and the exit code is 0."""
+async def ends_otherwise(process: LoneProcess, payment: str) -> str | None:
+    """Have it end with a request in flight: that is answered, nobody else is, and the exit code is 0.
+
+    Args:
+        process: it; it has ended afterwards.
+        payment: an authorized payment of 500 cents.
+    """
     async with process.hold(payment):
         last = asyncio.create_task(_capture(process, payment))
         await _until_waited_for(process, last)

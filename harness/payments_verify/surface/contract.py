@@ -10,8 +10,9 @@ import msgspec
 
 from payments_verify.binding import Response
 from payments_verify.surface.answers import complaints, fields_of, wrong_fields
+from payments_verify.surface.exchange import Server
 from payments_verify.surface.rights import PERMISSIONS, challenges
-from payments_verify.surface.wire import Server, broken_on_the_wire
+from payments_verify.surface.wire import broken_on_the_wire
 from payments_verify.surface.witness import Witness
 from payments_verify.surface.written import JSON, PAYMENT, PENDING, UNKNOWN, Written, requests
 

@@ -10,6 +10,7 @@ from payments_verify.payments.observed.observations import UnreadableAnswerError
 from payments_verify.surface.at_limits import LoneProcess, broken_at_limits
 from payments_verify.surface.contract import broken_contract
 from payments_verify.surface.counters import wrong_counters
+from payments_verify.surface.exchange import Server
 from payments_verify.surface.lists import (
     walk,
     wrong_attempts,
@@ -18,7 +19,6 @@ from payments_verify.surface.lists import (
     wrong_while_others_write,
 )
 from payments_verify.surface.liveness import Hold, miscounted, not_expired, stopped
-from payments_verify.surface.wire import Server
 from payments_verify.surface.witness import Witness
 
 _LIMITS = (1, 2, 3, 50, 200)

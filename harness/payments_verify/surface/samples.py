@@ -13,6 +13,7 @@ from payments_verify.binding import Http
 _SAMPLE = re.compile(r"^payments_(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 _SHOWN = frozenset({"/metrics", "/readyz", "/healthz"})
+_REJECTED = "http_requests_rejected_total"
 _BEAT_S = 0.02
 
 
@@ -43,6 +44,11 @@ def read_metrics(text: str) -> Metrics:
 def value_of(metrics: Metrics, name: str) -> float | None:
     """The first sample of a name; ``None`` if there is none."""
     return next((each.value for each in metrics if each.name == name), None)
+
+
+def rejected(metrics: Metrics) -> Mapping[str, float]:
+    """How many requests and connections were refused, by reason."""
+    return {each.labels["reason"]: each.value for each in metrics if each.name == _REJECTED}
 
 
 def stopped_tasks(metrics: Metrics) -> list[str]:

@@ -2,80 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from time import perf_counter
-from typing import TypeAlias
+from collections.abc import Iterable, Iterator, Mapping
 
-from payments_verify.binding.http import HttpAnswer
-from payments_verify.surface.answers import complaints
-from payments_verify.surface.samples import Metrics, metrics_of
+from payments_verify.surface.exchange import Answer, Exchange, Server, first_wrong
+from payments_verify.surface.samples import Metrics, metrics_of, rejected
 from payments_verify.surface.witness import Witness
 from payments_verify.surface.written import PAYMENT, UNKNOWN
 
-_PATIENCE_S = 10.0
 _MOST_FIELDS, _HEAD_LIMIT, _BODY_LIMIT = 100, 16 * 1024, 16 * 1024
 _FIELD_OVERHEAD = 4
-_REJECTED = "http_requests_rejected_total"
 _COUNTED = ("malformed_http", "head_too_large", "unsupported_transfer_coding")
 _BODY = b'{"amount_cents": 500}'
 _ONE, _CAPTURES, _NOBODY = f"/payments/{PAYMENT}", f"/payments/{PAYMENT}/captures", f"/payments/{UNKNOWN}"
 _FIELDS = b"Host: {host}\r\nAuthorization: {authorization}\r\n"
 _JSON = b"Content-Type: application/json\r\n"
 _CHUNKED = _JSON + b"Transfer-Encoding: chunked\r\n"
-
-
-@dataclass(frozen=True)
-class Server:
-    """Where a process listens.
-
-    Attributes:
-        host: its address.
-        port: its port.
-        authorization: the value of the field of this name in requests to it.
-    """
-
-    host: str
-    port: int
-    authorization: str
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What is to be answered next.
-
-    Attributes:
-        status: the status.
-        problem: the problem type; empty if it is none.
-        to: method and path of the request, if it comes to its route, where it is counted.
-        has_body: whether one follows the head.
-    """
-
-    status: int
-    problem: str = ""
-    to: tuple[str, str] | None = None
-    has_body: bool = True
-
-
-Step: TypeAlias = bytes | Answer
-
-
-@dataclass(frozen=True)
-class Exchange:
-    """What is sent and answered on one connection, in this order.
-
-    Attributes:
-        breaks: the invariants that another answer breaks.
-        what: it is, for people.
-        steps: bytes to be sent, and answers to be waited for.
-    """
-
-    breaks: str
-    what: str
-    steps: Sequence[Step]
 
 
 async def broken_on_the_wire(witness: Witness, server: Server, ids: Mapping[str, str]) -> str | None:
@@ -97,29 +38,11 @@ async def broken_on_the_wire(witness: Witness, server: Server, ids: Mapping[str,
 def _miscounted(asked: Iterable[Exchange], before: Metrics, after: Metrics) -> str | None:
     """Whether what was refused for its form is counted so, wherever it was refused."""
     answers = [step for each in asked for step in each.steps if isinstance(step, Answer)]
-    was, now = _rejected(before), _rejected(after)
+    was, now = rejected(before), rejected(after)
     for problem in _COUNTED:
         refused = sum(each.problem == problem for each in answers)
         if (counted := now.get(problem, 0) - was.get(problem, 0)) != refused:
             return f"I12: {refused} requests were refused as {problem}, and {counted:g} are counted"
-    return None
-
-
-async def first_wrong(
-    witness: Witness, server: Server, asked: Iterable[Exchange], meant: Mapping[str, str]
-) -> str | None:
-    """What a process answers otherwise than the first exchange of these that it does; ``None`` if none is.
-
-    Args:
-        witness: of the process; it counts what was answered.
-        server: where the process listens.
-        asked: what is sent, and what has to be answered.
-        meant: what placeholders stand for.
-    """
-    for each in asked:
-        wrong = await _wrong(witness, server, each, meant)
-        if wrong is not None:
-            return f"{each.breaks}: {each.what}: {wrong}"
     return None
 
 
@@ -133,10 +56,6 @@ def exchanges(known: int) -> Iterator[Exchange]:
     yield from _targets()
     yield from _sequences()
     yield from _at_the_limits(known)
-
-
-def _rejected(metrics: Metrics) -> Mapping[str, float]:
-    return {each.labels["reason"]: each.value for each in metrics if each.name == _REJECTED}
 
 
 def _head(method: str, path: str, fields: bytes = b"", version: str = "1.1") -> bytes:
@@ -226,53 +145,3 @@ def _at_the_limits(known: int) -> Iterator[Exchange]:
         known_size = Answer(400, "invalid_payment_id", ("GET", path))
         answer = known_size if size == left else too_large
         yield Exchange("I9, I11", f"a target of {size} bytes", (_head("GET", path), answer))
-
-
-async def _wrong(
-    witness: Witness, server: Server, exchange: Exchange, meant: Mapping[str, str]
-) -> str | None:
-    reader, writer = await asyncio.open_connection(server.host, server.port)
-    began = perf_counter()
-    try:
-        async with asyncio.timeout(_PATIENCE_S):
-            for step in exchange.steps:
-                if isinstance(step, Answer):
-                    wrong = await _wrong_answer(witness, reader, step)
-                    if wrong is not None:
-                        return wrong
-                    continue
-                writer.write(_filled(step, meant))
-                await writer.drain()
-    except TimeoutError:
-        return f"no whole answer within {_PATIENCE_S:g} s"
-    except (OSError, EOFError) as error:
-        return f"the connection ended: {type(error).__name__}"
-    finally:
-        witness.seconds += perf_counter() - began
-        writer.close()
-        with suppress(OSError):
-            await writer.wait_closed()
-    return None
-
-
-def _filled(sent: bytes, meant: Mapping[str, str]) -> bytes:
-    for name, value in meant.items():
-        sent = sent.replace(name.encode(), value.encode())
-    return sent
-
-
-async def _wrong_answer(witness: Witness, reader: asyncio.StreamReader, expected: Answer) -> str | None:
-    line, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")[:-2]
-    status = int(line.split(" ", 2)[1])
-    fields = {name.lower(): value.strip() for name, _, value in (each.partition(":") for each in lines)}
-    length = fields.get("content-length")
-    has_body = length and (expected.has_body or status >= 300)
-    body = await reader.readexactly(int(length or 0)) if has_body else b""
-    problem = str(json.loads(body).get("type", "")).removeprefix("/problems/") if status >= 400 else ""
-    if expected.to is not None:
-        witness.count(*expected.to, status)
-    if (status, problem) != (expected.status, expected.problem):
-        wanted = f"{expected.status} {expected.problem}".strip()
-        return f"expected {wanted}, got {status} {body[:300].decode(errors='replace')}"
-    method, path = expected.to or ("GET", "")
-    return "; ".join(complaints(method, path, HttpAnswer(status, fields, body))) or None if has_body else None

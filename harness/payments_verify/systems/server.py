@@ -113,18 +113,22 @@ async def server_process(dsn: str, accepted: str = "", sweep_every_s: float = 0.
 
 
 @asynccontextmanager
-async def lone_process(dsn: str, direct: str) -> AsyncIterator[LoneProcess]:
-    """One with tight limits and without tokens, whose payments can be held; see `broken_at_limits`.
+async def lone_process(
+    dsn: str, direct: str, settings: Mapping[str, str] = TIGHT, workers: int = 1
+) -> AsyncIterator[LoneProcess]:
+    """One without tokens, whose payments can be held; see `broken_at_limits`.
 
     Args:
         dsn: its database.
         direct: the database itself, for the harness's own sessions, where ``dsn`` is that of a pooler.
+        settings: its own; tight limits if not given.
+        workers: server processes that it starts.
 
     Raises:
         ServerError: if it does not start.
     """
     async with (
-        _started(dsn, TIGHT) as (url, process),
+        _started(dsn, settings, workers) as (url, process),
         _witness(url, "", {}) as witness,
         await AsyncConnection.connect(direct, autocommit=True) as connection,
     ):
@@ -139,18 +143,20 @@ async def lone_process(dsn: str, direct: str) -> AsyncIterator[LoneProcess]:
         async def waits() -> bool:
             return await (await connection.execute(_WAITS)).fetchone() == (True,)
 
-        yield LoneProcess(witness, _server(url, ""), hold, waits, process.terminate, process.wait)
+        yield LoneProcess(
+            witness, _server(url, ""), hold, waits, process.terminate, process.wait, process.pid
+        )
 
 
 @asynccontextmanager
 async def _started(
-    dsn: str, settings: Mapping[str, str]
+    dsn: str, settings: Mapping[str, str], workers: int = 1
 ) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
     """A server process, and its URL."""
     with tempfile.TemporaryFile() as output:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "payments_core", "serve", "--port", "0"),
+            *("-m", "payments_core", "serve", "--port", "0", "--workers", str(workers)),
             stdout=output,
             stderr=output,
             start_new_session=True,  # the terminal's Ctrl-C is for the harness, which ends it in order

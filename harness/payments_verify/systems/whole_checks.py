@@ -10,8 +10,10 @@ from typing import Any, TypeAlias
 from payments_verify.systems.counted import wrong_counts_of_all
 from payments_verify.systems.database import new_database
 from payments_verify.systems.logs import nothing_logged
+from payments_verify.systems.slow_clients import wrong_for_slow_clients
 from payments_verify.systems.swept import wrong_sweeps
 from payments_verify.systems.unreadiness import wrong_readiness
+from payments_verify.systems.worker_processes import wrong_workers
 
 LIMIT_S = 1_800.0
 """How long each of them may take; some seconds are usual."""
@@ -22,6 +24,8 @@ _CHECKS: Mapping[str, _Check] = {
     "what is counted": wrong_counts_of_all,
     "sweeps that fail": wrong_sweeps,
     "what is not ready": wrong_readiness,
+    "slow clients": wrong_for_slow_clients,
+    "several workers": wrong_workers,
 }
 
 

@@ -5,11 +5,20 @@ A service connects to it instead of to its database, and is not changed: only it
 wrong, ``session`` is one connection, ``proxy`` listens.
 """
 
-from pgweave.gate.faults import Fault
+from pgweave.gate.faults import OF_POSTGRESQL, Fault
 from pgweave.gate.features import Feature
 from pgweave.gate.proxy import Gate, GateObserver
 from pgweave.gate.session import Session
 from pgweave.gate.statement import HeldStatement
 from pgweave.gate.wire import WireError
 
-__all__ = ["Fault", "Feature", "Gate", "GateObserver", "HeldStatement", "Session", "WireError"]
+__all__ = [
+    "OF_POSTGRESQL",
+    "Fault",
+    "Feature",
+    "Gate",
+    "GateObserver",
+    "HeldStatement",
+    "Session",
+    "WireError",
+]

@@ -24,6 +24,8 @@ class Fault(Enum):
         SERIALIZATION_FAILURE: with 40001.
         DEADLOCK: with 40P01.
         TOO_MANY_CONNECTIONS: the connection is cut, and the next one is refused with 53300.
+        COMPLETION_UNKNOWN: the server carries a COMMIT out, and answers 40003. PostgreSQL does not; databases
+            that speak its protocol and are distributed do.
     """
 
     CUT_BEFORE = "cut before"
@@ -34,6 +36,7 @@ class Fault(Enum):
     SERIALIZATION_FAILURE = "40001"
     DEADLOCK = "40P01"
     TOO_MANY_CONNECTIONS = "53300"
+    COMPLETION_UNKNOWN = "40003"
 
     @property
     def is_refusal(self) -> bool:
@@ -45,12 +48,21 @@ class Fault(Enum):
         """Whether only transactions that meet at a lock, or cannot be serialized, are refused so."""
         return self in (Fault.SERIALIZATION_FAILURE, Fault.DEADLOCK)
 
+    @property
+    def is_carried_out(self) -> bool:
+        """Whether the server executes the statement, and the client does not hear so."""
+        return self in (Fault.CUT_AFTER, Fault.COMPLETION_UNKNOWN)
+
+
+OF_POSTGRESQL = tuple(each for each in Fault if each is not Fault.COMPLETION_UNKNOWN)
+"""What can go wrong with a PostgreSQL server."""
 
 _MESSAGES = {
     Fault.CANCELLED: "canceling statement due to user request",
     Fault.SERIALIZATION_FAILURE: "could not serialize access due to concurrent update",
     Fault.DEADLOCK: "deadlock detected",
     Fault.TOO_MANY_CONNECTIONS: "sorry, too many clients already",
+    Fault.COMPLETION_UNKNOWN: "result is ambiguous",
 }
 _FAILING = "SELECT 1/0"
 _NO_PORTAL = b"pgweave_refuses"
@@ -70,11 +82,13 @@ class Refusal:
     Attributes:
         fault: what the client is told.
         codes: the errors that stand for it.
+        completes: whether the end of the statement stands for it, too.
         hidden: the kinds of the answers that come first and are not the client's, in their order.
     """
 
     fault: Fault
     codes: frozenset[str] = frozenset({"22012", "34000"})
+    completes: bool = False
     hidden: list[int] = field(default_factory=list)
 
     def shown(self, answers: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
@@ -82,10 +96,15 @@ class Refusal:
         for kind, message in answers:
             if self.hidden and kind == self.hidden[0]:
                 self.hidden.pop(0)
-            elif kind == wire.ERROR and wire.error_fields(message).get("C") in self.codes:
-                yield kind, error_of(self.fault)
+            elif self._stands_for_it(kind, message):
+                yield wire.ERROR, error_of(self.fault)
             else:
                 yield kind, message
+
+    def _stands_for_it(self, kind: int, message: bytes) -> bool:
+        if kind == wire.COMMAND_COMPLETE:
+            return self.completes
+        return kind == wire.ERROR and wire.error_fields(message).get("C") in self.codes
 
 
 def refused(unit: Unit, fault: Fault, before: str) -> tuple[Unit, Refusal]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pgweave.gate.faults import Fault, refused
+from pgweave.gate.faults import Fault, Refusal, refused
 from pgweave.gate.statement import HeldStatement
 from pgweave.gate.units import Unit
 
@@ -24,6 +24,9 @@ def strike(session: Session, statement: HeldStatement, fault: Fault | None, befo
             session.forward(statement.unit, statement)
         case Fault.CUT_AFTER:
             session.answers.are_lost = True
+            session.forward(statement.unit, statement)
+        case Fault.COMPLETION_UNKNOWN:
+            session.answers.refusal = Refusal(fault, completes=True)
             session.forward(statement.unit, statement)
         case Fault.CUT_BEFORE | Fault.TERMINATED:
             session.cut()

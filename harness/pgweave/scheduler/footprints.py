@@ -81,7 +81,7 @@ class StepFootprints:
             return self.of(statement)
         transaction = self._transaction(statement.session)
         refused = statement.fault is not None and statement.fault.is_refusal
-        failed = statement.error is not None
+        failed = statement.error is not None and not (statement.fault and statement.fault.is_carried_out)
         touched = transaction.executed(statement.sql, statement.values, failed=failed, refused=refused)
         self.start_was_read = self.start_was_read or transaction.start_read_clock
         return self._fresh.renamed(touched)
@@ -98,6 +98,11 @@ class StepFootprints:
             return None
         fault = self._conditions.faults.get((owner.index, owner.statements))
         transaction = self._transaction(statement.session)
+        if fault is Fault.COMPLETION_UNKNOWN:
+            can_be = (
+                statement.unit.with_sync and not transaction.failed and transaction.is_commit(statement.sql)
+            )
+            return fault if can_be else None
         if fault is None or not fault.is_refusal:
             return fault
         if fault.is_conflict and not transaction.can_conflict(statement.sql, statement.values):
@@ -129,8 +134,8 @@ class StepFootprints:
         # Whose connection is refused next, nobody knows.
         if fault is Fault.TOO_MANY_CONNECTIONS:
             return EVERYTHING
-        executed = fault is Fault.CUT_AFTER
-        return self._transaction(statement.session).broken(statement.sql, statement.values, executed=executed)
+        transaction = self._transaction(statement.session)
+        return transaction.broken(statement.sql, statement.values, executed=fault.is_carried_out)
 
     def _of(self, parked: HeldStatement | Point) -> Footprint:
         if isinstance(parked, Point):

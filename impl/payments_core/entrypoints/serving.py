@@ -4,13 +4,14 @@ import errno
 import resource
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from multiprocessing import get_context
 
 import typer
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
@@ -20,6 +21,7 @@ from payments_core.entrypoints.metrics import shared_between_processes
 from payments_core.entrypoints.settings import Settings
 
 FACTORY = "payments_core.entrypoints.wiring:app_from_environment"
+_IDLE_LIMIT_S = 5
 _SHUTDOWN_LIMIT_S = 10
 _SILENT_WORKER_LIMIT_S = 15
 """One that still imports is silent, too; and for as long, one that died is waited for, and signals are."""
@@ -78,6 +80,18 @@ def serve(
         ServingError: somebody else listens there by now, too few files may be open, or the application does
             not start.
     """
+    try:
+        _run(server_config(listeners, workers, settings, factory or FACTORY), list(listeners))
+    except SystemExit as ended:
+        if ended.code == STARTUP_FAILURE:
+            raise ServingError("the server could not start; the log above says why") from None
+        raise
+
+
+def server_config(
+    listeners: Sequence[socket.socket], workers: int, settings: Settings, factory: str | Callable[[], ASGIApp]
+) -> uvicorn.Config:
+    """Listen, and say how uvicorn is to serve there; the arguments and errors are those of `serve`."""
     for each in listeners:
         # The system would take over megabytes for each client that does not read.
         each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
@@ -90,8 +104,8 @@ def serve(
             host, port = each.getsockname()[:2]
             raise _cannot_listen(host, port, error) from None
         each.set_inheritable(True)
-    config = uvicorn.Config(
-        factory or FACTORY,
+    return uvicorn.Config(
+        factory,
         factory=True,
         workers=workers,
         log_level=settings.log_level,
@@ -101,18 +115,13 @@ def serve(
         http=partial(BoundedProtocol, connections=Connections(_connection_limit(settings))),  # type: ignore[arg-type]
         ws="none",
         backlog=_BACKLOG,
+        timeout_keep_alive=_IDLE_LIMIT_S,
         timeout_graceful_shutdown=_SHUTDOWN_LIMIT_S,
         timeout_worker_healthcheck=_SILENT_WORKER_LIMIT_S,
         server_header=False,
         proxy_headers=False,  # nobody asks who the client is
         callback_notify=_Announcement([_url(each) for each in listeners]),
     )
-    try:
-        _run(config, list(listeners))
-    except SystemExit as ended:
-        if ended.code == STARTUP_FAILURE:
-            raise ServingError("the server could not start; the log above says why") from None
-        raise
 
 
 class _Announcement:

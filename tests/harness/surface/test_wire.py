@@ -16,7 +16,8 @@ from payments_core.entrypoints.http import limits, parsing, problems
 from payments_core.entrypoints.http.protocol import BoundedProtocol
 from payments_core.entrypoints.metrics import Metrics
 from payments_verify.surface import Server, Witness, samples
-from payments_verify.surface.wire import Answer, broken_on_the_wire, exchanges
+from payments_verify.surface.exchange import Answer
+from payments_verify.surface.wire import broken_on_the_wire, exchanges
 from payments_verify.surface.written import PAYMENT, UNKNOWN
 from payments_verify.systems import application, memory_store
 from payments_verify.systems.asgi import ApplicationClient
@@ -65,7 +66,7 @@ def never_asks(monkeypatch: pytest.MonkeyPatch) -> None:
         complete(self)
         self.cycle.waiting_for_100_continue = False
 
-    monkeypatch.setattr("payments_verify.surface.wire._PATIENCE_S", 0.5)
+    monkeypatch.setattr("payments_verify.surface.exchange._PATIENCE_S", 0.5)
     monkeypatch.setattr(BoundedProtocol, "on_headers_complete", without)
 
 

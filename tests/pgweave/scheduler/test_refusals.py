@@ -281,3 +281,19 @@ def test_nothing_conflicts_that_neither_locks_nor_writes(
     told, hurt, passed_over = asyncio.run(main())
     assert not any(answer.startswith("E") for answers in told for answer in answers)
     assert (hurt, passed_over) == (0, 1)
+
+
+@pytest.mark.parametrize("client", ["simple", "prepared", "prepared before"])
+def test_a_commit_that_is_carried_out_may_be_told_as_unknown(dsn: str, client: str) -> None:
+    place = Place(Fault.COMPLETION_UNKNOWN, "COMMIT", "COMMIT", ("BEGIN", WRITE))
+
+    async def told_and_stored() -> tuple[Told, list[str]]:
+        async with raw_session(dsn) as (session, _):
+            await session.query("UPDATE rows SET value = 0")
+        told = await injected(dsn, place, CLIENTS[client])
+        async with raw_session(dsn) as (session, _):
+            return told, await session.query("SELECT 1 FROM rows WHERE id = 1 AND value <> 0")
+
+    told, stored = asyncio.run(told_and_stored())
+    assert ["E ERROR 40003", "Z I"] in [each[-2:] for each in told]
+    assert "C SELECT 1" in stored

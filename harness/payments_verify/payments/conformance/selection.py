@@ -9,7 +9,7 @@ from dataclasses import replace
 from payments_verify.payments.conformance.examination import CHECKS, Examination
 from payments_verify.payments.conformance.levels import LEVELS
 from payments_verify.payments.scenarios.catalogue import SCENARIOS
-from pgweave.gate import Fault
+from pgweave.gate import OF_POSTGRESQL
 
 _INTERLEAVINGS, _FAULTS = 4, 5
 
@@ -71,7 +71,7 @@ def _levels_of(name: str) -> Sequence[int]:
     known: dict[str, Sequence[int]] = {_dashed(title): (level,) for level, title in LEVELS.items()}
     known |= CHECKS
     known |= dict.fromkeys(SCENARIOS, (_INTERLEAVINGS, _FAULTS))
-    known |= {_dashed(each.value): (_FAULTS,) for each in Fault}
+    known |= {_dashed(each.value): (_FAULTS,) for each in OF_POSTGRESQL}
     try:
         return known[_dashed(name)]
     except KeyError:

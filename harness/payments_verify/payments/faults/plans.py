@@ -27,7 +27,7 @@ from payments_verify.payments.scenarios.catalogue import (
 from payments_verify.payments.scenarios.named import CROSSED, NAMED, ONE_CAPTURE_ON_TWO_INSTANCES
 from payments_verify.payments.service.under_test import ServiceUnderTest
 from pgweave.drive.single import run_race
-from pgweave.gate import Fault
+from pgweave.gate import OF_POSTGRESQL, Fault
 from pgweave.interleavings.execution import DivergenceError, Execution, SchedulingError
 from pgweave.interleavings.footprint import Footprint, union
 from pgweave.interleavings.strategy import FirstReady
@@ -62,7 +62,7 @@ class FaultPlan:
     """A scenario, and what goes wrong in it, one at a time."""
 
     scenario: Scenario
-    faults: tuple[Fault, ...] = tuple(Fault)
+    faults: tuple[Fault, ...] = OF_POSTGRESQL
 
     @property
     def may_have_alike(self) -> bool:
@@ -71,10 +71,10 @@ class FaultPlan:
         return len(self.scenario.actors) > 1 and max(conflicts, len(self.faults) - conflicts) > 1
 
 
-def plan_of(scenario: Scenario) -> FaultPlan:
-    """What goes wrong in a scenario: with more than two actors only what a service meets with a new try."""
+def plan_of(scenario: Scenario, faults: Sequence[Fault] = OF_POSTGRESQL) -> FaultPlan:
+    """What of these goes wrong in a scenario: with more than two actors what is met with a new try."""
     few = len(scenario.actors) <= _FEW
-    return FaultPlan(scenario, tuple(fault for fault in Fault if few or fault.is_conflict))
+    return FaultPlan(scenario, tuple(fault for fault in faults if few or fault.is_conflict))
 
 
 def hurt_in(scenario: Scenario) -> list[int]:

@@ -34,7 +34,6 @@ from payments_core.infrastructure.postgres.pool import PoolExhausted
 Lifespan = Callable[[], AbstractAsyncContextManager[None]]
 
 _log = structlog.get_logger()
-_RETRY_AFTER_SECONDS = "1"
 
 
 class Application(Starlette):
@@ -175,7 +174,7 @@ async def _busy(_request: Request, error: Exception) -> Response:
 
 
 def _not_now(detail: str, problem: ProblemType = problems.UNAVAILABLE) -> Response:
-    return problems.response(problem, detail, {"Retry-After": _RETRY_AFTER_SECONDS})
+    return problems.response(problem, detail, problems.RETRY_AFTER)
 
 
 async def _failed(_request: Request, error: Exception) -> Response:

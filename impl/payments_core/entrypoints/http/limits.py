@@ -15,7 +15,6 @@ _TOO_LARGE = (
     f"a request has at most {MAX_FIELDS} header fields, "
     f"and {MAX_HEAD_BYTES} bytes in its target and fields together"
 )
-_RETRY = {"Retry-After": "1"}
 _FIELD_OVERHEAD = 4  # ": " and the end of its line
 
 Rejected = Callable[[str], None]
@@ -87,7 +86,7 @@ class Admission:
         if self._admitted >= self._limit:
             self._rejected("overloaded")
             detail = "too many requests are waiting; nothing was done: send the same request again"
-            await problems.response(problems.OVERLOADED, detail, _RETRY)(scope, receive, send)
+            await problems.response(problems.OVERLOADED, detail, problems.RETRY_AFTER)(scope, receive, send)
             return
         self._admitted += 1
         try:
@@ -134,4 +133,6 @@ class Deadline:
                 f"the request took longer than {self._seconds:g} s; it may or may not have been carried out: "
                 "send it again, with the same key"
             )
-            await problems.response(problems.DEADLINE_EXCEEDED, detail, _RETRY)(scope, receive, send)
+            await problems.response(problems.DEADLINE_EXCEEDED, detail, problems.RETRY_AFTER)(
+                scope, receive, send
+            )

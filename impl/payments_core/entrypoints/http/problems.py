@@ -1,6 +1,8 @@
 """Errors as RFC 9457 problem documents. Each has a stable ``type``; the detail is for people."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import msgspec
 from starlette.responses import Response
@@ -10,6 +12,7 @@ from payments_core.domain.errors import Refusal
 from payments_core.entrypoints.http.documents import Problem
 
 MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER: Mapping[str, str] = MappingProxyType({"Retry-After": "1"})
 NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 """A field of every answer: no browser takes it for something else than it says, a script for example."""
 
@@ -111,13 +114,15 @@ def document(problem: ProblemType, detail: str, **members: str) -> bytes:
     return msgspec.json.encode(Problem(problem.uri, problem.title, problem.status, detail, **members))
 
 
-def response(problem: ProblemType, detail: str, headers: dict[str, str] | None = None) -> Response:
+def response(problem: ProblemType, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     """The problem document as a response."""
     return Response(document(problem, detail), problem.status, headers, media_type=MEDIA_TYPE)
 
 
-def on_the_wire(problem: ProblemType, detail: str) -> bytes:
+def on_the_wire(
+    problem: ProblemType, detail: str, headers: Mapping[str, str] = MappingProxyType({})
+) -> bytes:
     """A whole answer with a problem document, for connections that are closed before the application runs."""
-    answer = response(problem, detail, {"Connection": "close"})
+    answer = response(problem, detail, {**headers, "Connection": "close"})
     head = b"".join(b"%s: %s\r\n" % field for field in (NO_SNIFFING, *answer.raw_headers))
     return b"HTTP/1.1 %d \r\n%s\r\n%s" % (problem.status, head, bytes(answer.body))

@@ -1,10 +1,12 @@
 """uvicorn's HTTP protocol, with bounds on what a connection may send, and on how long it may take."""
 
 import asyncio
+import os
 import socket
 import struct
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import httptools
@@ -53,6 +55,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._heads = Heads(MAX_HEAD_BYTES + _SLACK)
         self._message_bytes = 0
         self._in_head = True
+        self._is_ending = False
         self._arrival: asyncio.TimerHandle | None = None
         self._reading: asyncio.TimerHandle | None = None
         self._was_unread = False
@@ -149,6 +152,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if authority is not None:  # it says more than Host (RFC 9112, 3.2.2)
             set_host(self.headers, authority, version)
         super().on_headers_complete()
+        if self._is_ending:
+            self.cycle.keep_alive = False
         self._in_head = False
         self._expect_nothing()
         self.headers = []  # the trailers' own: they are no fields of the request
@@ -200,10 +205,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unanswered.popleft()
         self._connections.wait(self)
         super().on_response_complete()
+        if self._message_bytes > 0:  # the next one has begun, and has the time of its head
+            self._unset_keepalive_if_required()
 
     def shutdown(self) -> None:
         """The process is about to end: answer complete requests, and give the rest little time."""
-        if not self._close_after_whole_requests():
+        self._is_ending = True
+        has_begun = self._in_head and self._message_bytes > 0
+        if not self._close_after_whole_requests() and not has_begun:
             super().shutdown()
         if self._arrival is not None:
             self._expect_nothing()
@@ -251,6 +260,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def refuse(self) -> None:
         """Say that there is no room, and close."""
         self.transport.write(_NO_ROOM)
+        with suppress(OSError):  # bytes that nobody reads would have the system reset the connection
+            os.read(self.transport.get_extra_info("socket").fileno(), MAX_HEAD_BYTES + BODY_LIMIT)
         self.transport.close()
 
     def _expect_within(self, seconds: float) -> None:
@@ -283,5 +294,7 @@ _TOO_LARGE = problems.on_the_wire(
     problems.HEAD_TOO_LARGE, f"a request's head has at most {MAX_HEAD_BYTES} bytes"
 )
 _NO_ROOM = problems.on_the_wire(
-    problems.OVERLOADED, "too many connections are worked on; nothing was done: send the same request again"
+    problems.OVERLOADED,
+    "too many connections are worked on; nothing was done: send the same request again",
+    problems.RETRY_AFTER,
 )
