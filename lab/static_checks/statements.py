@@ -82,6 +82,11 @@ def _locks(tree: exp.Expr) -> list[exp.Lock]:
     return list(tree.find_all(exp.Lock))
 
 
+def _keeps_the_key_alone(lock: exp.Lock) -> bool:
+    """Whether it is KEY SHARE, which waits for nobody who moves payments, and keeps nobody from it."""
+    return bool(lock.args.get("key")) and not lock.args.get("update")
+
+
 def _that_never_wait(trees: Mapping[str, exp.Expr]) -> Iterator[str]:
     """The statements with NOWAIT that there is not without it as well, for whoever is refused."""
     for name, tree in trees.items():
@@ -111,7 +116,11 @@ def _restricts(tree: exp.Expr, *columns: str) -> bool:
 
 
 def _returns_clock(tree: exp.Expr) -> bool:
-    selects = [select for select in tree.find_all(exp.Select) if select.args.get("locks")]
+    selects = [
+        select
+        for select in tree.find_all(exp.Select)
+        if not all(map(_keeps_the_key_alone, select.args.get("locks") or []))
+    ]
     return any(_clocks(shown) for select in selects for shown in select.expressions)
 
 
@@ -176,7 +185,9 @@ _RULES = (
     ),
     _Rule(
         "I9: rows that are going to be written are locked in a mode that others share",
-        lambda tree: any(not lock.args.get("update") for lock in _locks(tree)),
+        lambda tree: any(
+            not lock.args.get("update") and not _keeps_the_key_alone(lock) for lock in _locks(tree)
+        ),
     ),
     _Rule("I9: several rows are locked in no order, and waited for", _locks_many_without_order),
     _Rule("I3: a stored attempt is rewritten", _rewrites_attempts),

@@ -32,7 +32,7 @@ LOOKED_UP_THEN_CREATED = Edit(
     STORE,
     "                with Replicated(connection):\n"
     + _INSERT
-    + "                row = inserted or await _row(connection, sql.GET_PAYMENT, (payment_id,))\n",
+    + "                    row = inserted or await _row(connection, sql.FIND_CREATED, (payment_id,))\n",
     "                row = await _row(connection, sql.GET_PAYMENT, (payment_id,))\n"
     "                inserted = None\n"
     "                if row is None:\n" + _INSERT + "                    row = inserted\n",

@@ -33,7 +33,6 @@ def dsn() -> Iterator[str]:
 
 @pytest.mark.parametrize("check", [COUNTS, SWEEPS, READY])
 def test_the_service_as_it_is_survives(dsn: str, check: str) -> None:
-    assert list(whole_checks(dsn)) == [COUNTS, SWEEPS, READY]
     assert run(whole_checks(dsn)[check]()) is None
 
 

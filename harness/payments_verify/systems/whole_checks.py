@@ -13,6 +13,7 @@ from payments_verify.systems.logs import nothing_logged
 from payments_verify.systems.slow_clients import wrong_for_slow_clients
 from payments_verify.systems.swept import wrong_sweeps
 from payments_verify.systems.unreadiness import wrong_readiness
+from payments_verify.systems.unreplicated import wrong_unreplicated
 from payments_verify.systems.worker_processes import wrong_workers
 
 LIMIT_S = 1_800.0
@@ -24,6 +25,7 @@ _CHECKS: Mapping[str, _Check] = {
     "what is counted": wrong_counts_of_all,
     "sweeps that fail": wrong_sweeps,
     "what is not ready": wrong_readiness,
+    "what no standby has": wrong_unreplicated,
     "slow clients": wrong_for_slow_clients,
     "several workers": wrong_workers,
 }

@@ -2,9 +2,10 @@
 
 A service connects to it instead of to its database, and is not changed: only its ``DATABASE_URL`` differs.
 ``wire`` reads messages, ``units`` groups them, ``features`` says how they are used, ``faults`` what can go
-wrong, ``session`` is one connection, ``proxy`` listens.
+wrong, ``altered`` what a server may say instead, ``session`` is one connection, ``proxy`` listens.
 """
 
+from pgweave.gate.altered import NotReplicated, Reported
 from pgweave.gate.faults import OF_POSTGRESQL, Fault
 from pgweave.gate.features import Feature
 from pgweave.gate.proxy import Gate, GateObserver
@@ -19,6 +20,8 @@ __all__ = [
     "Gate",
     "GateObserver",
     "HeldStatement",
+    "NotReplicated",
+    "Reported",
     "Session",
     "WireError",
 ]

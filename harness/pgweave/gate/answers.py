@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pgweave.gate import wire
-from pgweave.gate.faults import Refusal
+from pgweave.gate.altered import Altered
 
 if TYPE_CHECKING:
     from pgweave.gate.statement import HeldStatement
@@ -32,13 +32,13 @@ class Answers:
     Attributes:
         are_kept: whether they wait in the gate until `deliver`.
         are_lost: whether the client is given none any more.
-        refusal: how the answer to the statement that is executed becomes another, if it does.
+        altered: how the answer to the statement that is executed becomes another, if it does.
     """
 
     def __init__(self, client: asyncio.WriteTransport) -> None:
         self.are_kept = False
         self.are_lost = False
-        self.refusal: Refusal | None = None
+        self.altered: Altered | None = None
         self._client = client
         self._kept: list[bytes] = []
         self._frames = wire.Frames()
@@ -52,10 +52,10 @@ class Answers:
         Raises:
             WireError: if they are no messages.
         """
-        refusal = self.refusal
-        data, shown = self._frames.feed(data, kinds if refusal is None else wire.EVERY_KIND)
-        if refusal is not None:
-            shown = list(refusal.shown(shown))
+        altered = self.altered
+        data, shown = self._frames.feed(data, kinds if altered is None else wire.EVERY_KIND)
+        if altered is not None:
+            shown = list(altered.shown(shown))
             data = b"".join([message for _, message in shown])
         if self.are_kept:
             self._kept.append(data)

@@ -13,6 +13,7 @@ from psycopg.conninfo import make_conninfo
 
 from pgweave.database_url import DatabaseUrl
 from pgweave.gate import wire
+from pgweave.gate.altered import Altered
 from pgweave.gate.faults import Fault, error_of
 from pgweave.gate.features import Feature, Features
 from pgweave.gate.session import Session
@@ -73,6 +74,7 @@ class Gate:
         tcp_dsn: how any service connects, through TCP on loopback.
         refuses_next: whether the next connection is refused, as by a server that has too many.
         features: what those have used of the protocol who came through TCP.
+        alters_first: makes what a new connection is told first into something else, if it does.
     """
 
     def __init__(self, dsn: str, is_scheduling_point: Callable[[str], bool]) -> None:
@@ -82,6 +84,7 @@ class Gate:
         self.tcp_dsn = ""
         self.refuses_next = False
         self.features: set[Feature] = set()
+        self.alters_first: Callable[[], Altered] | None = None
         self._upstream = _Upstream.of(dsn)
         self._is_scheduling_point = is_scheduling_point
         self._numbers = 0
@@ -152,6 +155,8 @@ class Gate:
         """Open a connection to the server for one that a client has begun."""
         self._numbers += 1
         session = Session(self, self._numbers, client)
+        if self.alters_first is not None:
+            session.answers.altered = self.alters_first()
         self.sessions.append(session)
         self._spawn(self._connect(session, client, startup))
         return session

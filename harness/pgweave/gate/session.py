@@ -152,7 +152,7 @@ class Session:
 
     def rename_error(self, code: str, fault: Fault) -> None:
         """Tell the client of a fault if the server ends the statement that it executes with this error."""
-        self.answers.refusal = Refusal(fault, frozenset({code}))
+        self.answers.altered = Refusal(fault, frozenset({code}))
 
     def cut(self) -> None:
         """Cut the connection on both sides."""
@@ -289,7 +289,7 @@ class Session:
             self.prepared, self.awaiting = statement, None
             return
         statement.answered = True
-        self.answers.refusal = None
+        self.answers.altered = None
         if self.awaiting is statement:
             self.awaiting = None
         self.gate.observer.answered(statement)

@@ -26,7 +26,7 @@ def strike(session: Session, statement: HeldStatement, fault: Fault | None, befo
             session.answers.are_lost = True
             session.forward(statement.unit, statement)
         case Fault.COMPLETION_UNKNOWN:
-            session.answers.refusal = Refusal(fault, completes=True)
+            session.answers.altered = Refusal(fault, completes=True)
             session.forward(statement.unit, statement)
         case Fault.CUT_BEFORE | Fault.TERMINATED:
             session.cut()
@@ -37,7 +37,7 @@ def strike(session: Session, statement: HeldStatement, fault: Fault | None, befo
             session.gate.refuses_next = True
             session.cut()
         case _:
-            unit, session.answers.refusal = refused(statement.unit, fault, before)
+            unit, session.answers.altered = refused(statement.unit, fault, before)
             session.forward(unit, statement)
 
 

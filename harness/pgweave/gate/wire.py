@@ -7,7 +7,7 @@ values, and how a statement ended.
 from __future__ import annotations
 
 import struct
-from collections.abc import Container
+from collections.abc import Container, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ SYNC, FLUSH, FUNCTION_CALL, TERMINATE = b"SHFX"
 COPY_DATA, COPY_DONE, COPY_FAIL = b"dcf"
 DATA_ROW = ord("D")
 COMMAND_COMPLETE, EMPTY_QUERY, PORTAL_SUSPENDED, ERROR, READY, KEY_DATA = b"CIsEZK"
+NOTICE, PARAMETER_STATUS = b"NS"
 
 ENDS_STATEMENT = bytes((COMMAND_COMPLETE, EMPTY_QUERY, PORTAL_SUSPENDED, ERROR))
 """What the answer to an Execute or a Query ends with."""
@@ -207,11 +208,46 @@ def error_fields(message: bytes) -> dict[str, str]:
 
 def error_message(code: str, text: str, severity: str = "FATAL") -> bytes:
     """An ErrorResponse; a server closes the connection after one of severity FATAL."""
-    fields = b"".join(
-        letter + value.encode() + b"\x00"
-        for letter, value in ((b"S", severity), (b"V", severity), (b"C", code), (b"M", text))
-    )
-    return message(b"E", fields + b"\x00")
+    return message(b"E", _told({"C": code, "M": text}, severity))
+
+
+def notice_message(fields: Mapping[str, str], severity: str) -> bytes:
+    """A NoticeResponse of these fields, by their letters."""
+    return message(b"N", _told(fields, severity))
+
+
+def parameter_status(name: str, value: str) -> bytes:
+    """A ParameterStatus: a setting has this value."""
+    return message(b"S", f"{name}\x00{value}\x00".encode())
+
+
+def row_values(message: bytes) -> list[bytes | None]:
+    """The values of a DataRow.
+
+    Raises:
+        WireError: if the message is cut short.
+    """
+    (count,) = _unpack("!H", message, _HEADER)
+    values: list[bytes | None] = []
+    position = _HEADER + 2
+    for _ in range(count):
+        (length,) = _unpack("!i", message, position)
+        position += 4
+        values.append(None if length < 0 else message[position : position + length])
+        position += max(length, 0)
+    return values
+
+
+def data_row(values: Sequence[bytes | None]) -> bytes:
+    """A DataRow of these values."""
+    null = struct.pack("!i", -1)
+    sent = (null if each is None else struct.pack("!i", len(each)) + each for each in values)
+    return message(b"D", struct.pack("!H", len(values)) + b"".join(sent))
+
+
+def _told(fields: Mapping[str, str], severity: str) -> bytes:
+    named = {"S": severity, "V": severity, **fields}
+    return b"".join(f"{letter}{text}\x00".encode() for letter, text in named.items()) + b"\x00"
 
 
 def message(kind: bytes, body: bytes) -> bytes:

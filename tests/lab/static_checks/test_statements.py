@@ -83,6 +83,12 @@ def test_somebody_has_to_lock_the_payment() -> None:
     ]
     shared = "SELECT 1 FROM payments WHERE payment_id = %s FOR SHARE"
     assert len(check_statements({"LOCK": shared}).problems) == 2
+    assert len(check_statements({"LOCK": shared.replace("SHARE", "KEY SHARE")}).problems) == 1
+
+
+def test_a_row_that_only_has_to_stay_may_be_read_with_the_clock() -> None:
+    kept = "SELECT state, payment_clock() FROM payments WHERE payment_id = %s FOR KEY SHARE"
+    assert check_statements({**LOCK, "OTHER": kept}).problems == []
 
 
 @pytest.mark.parametrize(

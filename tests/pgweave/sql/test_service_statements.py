@@ -94,6 +94,7 @@ EXPECTED: list[tuple[str, list[Any], set[Access], set[Access], set[Rows], set[Ac
         set(),
     ),
     ("GET_PAYMENT", [ONE], {read("payments", **P), READ_CLOCK}, set(), set(), set()),
+    ("FIND_CREATED", [ONE], {READ_CLOCK}, {lock(Lock.KEY_SHARE, "payments", **P)}, set(), set()),
     ("FIRST_PAGE", [10], {read("payments")}, set(), set(), set()),
     ("NEXT_PAGE", ["2026-01-01", ONE, 10], {read("payments")}, set(), set(), set()),
     (

@@ -72,6 +72,9 @@ INSERT_PAYMENT = f"""
     SELECT {PAYMENT_COLUMNS}, created_at FROM created
 """
 GET_PAYMENT = f"SELECT {PAYMENT_COLUMNS}, payment_clock() FROM payments WHERE payment_id = %s"
+# For who would have created it. The lock waits for no other of the service, and has the commit wait, as with
+# every answer to a command, until standbys have what is answered.
+FIND_CREATED = f"{GET_PAYMENT} FOR KEY SHARE"
 FIRST_PAGE = f"SELECT {PAYMENT_COLUMNS} FROM payments ORDER BY created_at, payment_id LIMIT %s"
 NEXT_PAGE = f"""
     SELECT {PAYMENT_COLUMNS} FROM payments

@@ -77,7 +77,7 @@ class PostgresPaymentStore:
             async with self._pool.connection() as connection:
                 with Replicated(connection):
                     inserted = await _row(connection, sql.INSERT_PAYMENT, (payment_id, Int8(amount.cents)))
-                row = inserted or await _row(connection, sql.GET_PAYMENT, (payment_id,))
+                    row = inserted or await _row(connection, sql.FIND_CREATED, (payment_id,))
         finally:
             turn.release()
         if row is None:

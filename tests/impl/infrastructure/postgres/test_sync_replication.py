@@ -137,6 +137,18 @@ async def test_nor_are_the_other_commands(lonely: str) -> None:
         assert (await http.put(new, json={"amount_cents": 500})).status_code == 503
 
 
+@pytest.mark.invariant("I7")
+@pytest.mark.parametrize("amount", [500, 501])
+async def test_nor_is_a_creation_that_is_repeated(lonely: str, amount: int) -> None:
+    path = await authorized(lonely)
+    async with asyncio.timeout(LIMIT_S), client(lonely) as http, cancelling(lonely) as cancelled:
+        assert (await http.put(path, json={"amount_cents": amount})).status_code == 503
+    assert cancelled
+    expected = 200 if amount == 500 else 409
+    async with client(lonely, ALONE) as http:
+        assert (await http.put(path, json={"amount_cents": amount})).status_code == expected
+
+
 async def test_a_commit_that_waits_for_nobody_is_acknowledged(lonely: str) -> None:
     path = await authorized(lonely)
     async with client(lonely, ALONE) as http, cancelling(lonely) as cancelled:
