@@ -58,16 +58,17 @@ class AsOfTheEnd(ExpirePayments):
 
 
 async def sweep_until_it_fails(self: sweeper.Sweeper) -> None:
-    self.expired(await sweeper.sweep(self.store, self.batch))
+    await sweeper.sweep(self.store, self.batch, batch_ended=self.expired)
+    self.swept()
 
 
 async def fail_once_it_failed(self: sweeper.Sweeper) -> None:
     failed = False
     while True:
         try:
-            swept = await sweeper.sweep(self.store, self.batch)
+            await sweeper.sweep(self.store, self.batch)
             if not failed:
-                self.expired(swept)
+                self.swept()
         except Exception:  # noqa: BLE001 - as the sweeper does
             failed = True
         await asyncio.sleep(0)

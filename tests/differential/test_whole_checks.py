@@ -14,11 +14,13 @@ from payments_core.entrypoints import sweeper
 from payments_core.entrypoints.background import Background
 from payments_core.entrypoints.metrics import Metrics
 from payments_core.entrypoints.sweeper import Sweeper, sweep
-from payments_core.infrastructure.postgres import readiness
+from payments_core.infrastructure.postgres import readiness, store
 from payments_verify.surface.samples import read_metrics, wrong_counts
-from payments_verify.systems import EXPLORING, prepared_database, unreadiness
+from payments_verify.systems import EXPLORING, prepared_database, swept, unreadiness
 from payments_verify.systems.database import new_database
 from payments_verify.systems.whole_checks import whole_checks
+from pgweave.gate import Fault
+from tests.differential.test_own_sweeper import AsOfTheEnd
 from tests.support.exploring import run
 from tests.support.postgres import chosen_bin_dir
 
@@ -78,14 +80,73 @@ def test_a_client_that_hears_of_conflicts_is_found(dsn: str, monkeypatch: pytest
 @pytest.mark.invariant("I9")
 def test_a_sweeper_that_waits_for_good_is_found(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async def without_limit(
-        store: PaymentStore, batch: int, _limit_s: float, beat: Callable[[], None]
+        store: PaymentStore, batch: int, _limit_s: float, batch_ended: Callable[[int], None]
     ) -> int:
-        return await sweep(store, batch, None, beat)
+        return await sweep(store, batch, None, batch_ended)
 
     monkeypatch.setattr(sweeper, "sweep", without_limit)
     monkeypatch.setattr("payments_verify.systems.swept._LIMIT_S", 2.0)
     told = str(run(whole_checks(dsn)[SWEEPS]()))
     assert "has not expired by itself for 2 s, after a sweep whose statement 0 is never answered" in told
+
+
+@pytest.fixture
+def unhurt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sweeps are hurt no more than a check needs."""
+    monkeypatch.setattr(swept, "_FAULTS", {"is not answered": (Fault.CUT_AFTER, (0,))})
+    monkeypatch.setattr(swept, "_OF_A_SECOND_BATCH", {"is not answered": (0,)})
+    monkeypatch.setattr(swept, "_BATCH_LIMITS_S", (3.0,))
+    monkeypatch.setattr(swept, "_LIMIT_S", 2.0)
+    monkeypatch.setattr(swept, "_COUNTED_S", 1.0)
+
+
+@pytest.mark.invariant("I12")
+@pytest.mark.usefixtures("unhurt")
+def test_what_is_counted_at_the_end_of_a_sweep_alone_is_found(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def counted_at_its_end(
+        payments: PaymentStore, batch: int, limit_s: float, batch_ended: Callable[[int], None]
+    ) -> int:
+        total = await sweep(payments, batch, limit_s)
+        batch_ended(total)
+        return total
+
+    monkeypatch.setattr(sweeper, "sweep", counted_at_its_end)
+    told = str(run(whole_checks(dsn)[SWEEPS]()))
+    assert told == (
+        "I12: 7 payments have expired by themselves, and 3 are counted,"
+        " after a sweep whose statement 0 is not answered in its second batch"
+    )
+
+
+@pytest.mark.invariant("I12")
+@pytest.mark.usefixtures("unhurt")
+def test_a_sweep_that_failed_and_is_told_of_as_ended_is_found(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Sweeper, "_beat", lambda sweeper: sweeper.swept())
+    told = run(whole_checks(dsn)[SWEEPS]())
+    assert told == "I12: a sweep that failed is told of as one that came to its end"
+
+
+@pytest.mark.invariant("I9")
+@pytest.mark.usefixtures("unhurt")
+@pytest.mark.parametrize("far", [1, 2, 3])
+def test_a_sweep_that_looks_only_so_far_is_found(dsn: str, far: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "count", lambda first, step: range(first, first + far * step, step))
+    told = str(run(whole_checks(dsn)[SWEEPS]()))
+    assert "has not expired by itself for 2 s, while others hold " in told
+
+
+@pytest.mark.invariant("I5")
+@pytest.mark.usefixtures("unhurt")
+def test_a_sweep_that_does_not_look_at_the_clock_again_is_found(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeper, "ExpirePayments", AsOfTheEnd)
+    told = str(run(whole_checks(dsn)[SWEEPS]()))
+    assert told.endswith("has expired 1 µs before its window ends")
 
 
 @pytest.mark.invariant("I9")

@@ -60,14 +60,15 @@ async def stays_due(http: Http, payments: Sequence[str], within_s: float) -> str
     """The first of the payments that has not expired by itself within so many seconds, if one has not."""
     deadline = asyncio.get_running_loop().time() + within_s
     for payment in payments:
-        while await _state(http, payment) == "authorized":
+        while await state_of(http, payment) == "authorized":
             if asyncio.get_running_loop().time() > deadline:
                 return f"I9: payment {payment} is due, and has not expired by itself for {within_s:g} s"
             await asyncio.sleep(_BEAT_S)
     return None
 
 
-async def _state(http: Http, payment: str) -> str:
+async def state_of(http: Http, payment: str) -> str:
+    """The state of a payment."""
     answer = await http.request("GET", f"/payments/{payment}", headers={}, json=None)
     return str(msgspec.json.decode(answer.content)["state"])
 

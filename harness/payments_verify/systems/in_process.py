@@ -115,17 +115,20 @@ async def sweep_by_itself(store: PaymentStore) -> int:
         SweeperEndedError: the task ended before it had swept, or failed again and again.
     """
     expired: list[int] = []
+    has_swept = False
 
-    def end(count: int) -> None:
-        expired.append(count)
+    def end() -> None:
+        nonlocal has_swept
+        has_swept = True
         task.cancel()
 
     patient = cast("PaymentStore", _PatientStore(store))
-    async with Sweeper(patient, 0.0, _SWEEP_BATCH, _SWEEP_LIMIT_S, end).running() as task:
+    sweeper = Sweeper(patient, 0.0, _SWEEP_BATCH, _SWEEP_LIMIT_S, expired.append, end)
+    async with sweeper.running() as task:
         await asyncio.wait([task])
-    if not expired:
+    if not has_swept:
         raise SweeperEndedError("the sweeper's task ended before it had swept, or failed again and again")
-    return expired[0]
+    return sum(expired)
 
 
 async def expire_batch(store: PaymentStore) -> int:

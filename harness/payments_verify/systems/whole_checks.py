@@ -11,6 +11,7 @@ from payments_verify.systems.counted import wrong_counts_of_all
 from payments_verify.systems.database import new_database
 from payments_verify.systems.logs import nothing_logged
 from payments_verify.systems.slow_clients import wrong_for_slow_clients
+from payments_verify.systems.sweeps_in_time import wrong_pauses
 from payments_verify.systems.swept import wrong_sweeps
 from payments_verify.systems.unreadiness import wrong_readiness
 from payments_verify.systems.unreplicated import wrong_unreplicated
@@ -24,6 +25,7 @@ _Check: TypeAlias = Callable[[str], Coroutine[Any, Any, str | None]]
 _CHECKS: Mapping[str, _Check] = {
     "what is counted": wrong_counts_of_all,
     "sweeps that fail": wrong_sweeps,
+    "when sweeps begin": wrong_pauses,
     "what is not ready": wrong_readiness,
     "what no standby has": wrong_unreplicated,
     "slow clients": wrong_for_slow_clients,

@@ -121,8 +121,11 @@ class Metrics:
         self._note(self._conflicts.inc)
 
     def expired(self, payments: int) -> None:
-        """The sweeper came to its end, and expired some payments."""
+        """The sweeper expired so many payments."""
         self._note(self._expired.inc, payments)
+
+    def swept(self) -> None:
+        """The sweeper came to its end."""
         self._note(self._last_sweep.set_to_current_time)
 
     def background(self, task: str, runs: bool) -> None:

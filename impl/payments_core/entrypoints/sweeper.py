@@ -23,7 +23,7 @@ async def sweep(
     store: PaymentStore,
     batch: int,
     limit_s: float | None = None,
-    beat: Callable[[], None] = lambda: None,
+    batch_ended: Callable[[int], None] = lambda _: None,
 ) -> int:
     """Expire every payment whose window has ended, ``batch`` in a transaction; how many there were.
 
@@ -33,7 +33,7 @@ async def sweep(
         store: whose payments.
         batch: payments that are locked at a time.
         limit_s: seconds that a batch may take.
-        beat: called after each batch.
+        batch_ended: told after each batch how many payments it expired.
 
     Raises:
         TimeoutError: if one batch takes longer than ``limit_s`` seconds.
@@ -43,7 +43,7 @@ async def sweep(
     while True:
         async with asyncio.timeout(limit_s):
             swept = len(await expire(batch))
-        beat()
+        batch_ended(swept)
         if not swept:
             return total
         total += swept
@@ -62,7 +62,8 @@ class Sweeper:
         batch: payments that are locked at a time.
         limit_s: seconds that a batch may take. A sweep that waits for a connection whose other end is gone
             would otherwise keep it, and sweep no more.
-        expired: told how many payments each sweep expired.
+        expired: told how many payments a batch expired, whatever becomes of the batches after it.
+        swept: told of each sweep that came to its end.
     """
 
     store: PaymentStore
@@ -70,6 +71,7 @@ class Sweeper:
     batch: int
     limit_s: float
     expired: Callable[[int], None]
+    swept: Callable[[], None]
     _beat_at: float = field(default_factory=monotonic)
 
     @property
@@ -100,14 +102,18 @@ class Sweeper:
             # Processes that started together do not sweep together.
             await asyncio.sleep(pause_s * random.uniform(1 - _JITTER, 1 + _JITTER))  # noqa: S311 - no secret
             try:
-                swept = await sweep(self.store, batch, self.limit_s, self._beat)
-                self.expired(swept)
+                swept = await sweep(self.store, batch, self.limit_s, self._batch_ended)
+                self.swept()
                 batch, pause_s = self.batch, self.interval_s
                 _log.info("swept", payments=swept)
             except Exception as error:  # noqa: BLE001 - whatever it was, the next sweep may do better
                 batch, pause_s = max(1, batch // 2), min(self.interval_s, _AFTER_A_FAILURE_S)
                 _log.warning("sweep failed", error=type(error).__name__, exc_info=error)
             self._beat()
+
+    def _batch_ended(self, payments: int) -> None:
+        self._beat()
+        self.expired(payments)
 
     def _beat(self) -> None:
         self._beat_at = monotonic()

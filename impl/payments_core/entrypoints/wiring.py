@@ -196,7 +196,12 @@ def _app(
 
 def _sweeper(store: PaymentStore, settings: Settings, metrics: Metrics) -> Sweeper:
     return Sweeper(
-        store, settings.sweep_interval_s, settings.sweep_batch, settings.request_timeout_s, metrics.expired
+        store,
+        settings.sweep_interval_s,
+        settings.sweep_batch,
+        settings.request_timeout_s,
+        metrics.expired,
+        metrics.swept,
     )
 
 

@@ -110,6 +110,17 @@ async def test_without_a_sweeper_none_is_missed(database: Database) -> None:
         assert (await http.get("/readyz")).status_code == 200
 
 
+def sweeping(
+    store: InMemoryPaymentStore,
+    *,
+    batch: int = 10,
+    limit_s: float = 1,
+    expired: Callable[[int], None] = lambda _: None,
+    swept: Callable[[], None] = lambda: None,
+) -> Sweeper:
+    return Sweeper(store, 0.01, batch, limit_s, expired, swept)
+
+
 async def test_a_sweeper_that_stands_still_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweeper_module, "_GIVING_UP_S", 0.05)
     told: list[tuple[str, bool]] = []
@@ -128,7 +139,7 @@ async def test_a_sweeper_that_stands_still_is_late(monkeypatch: pytest.MonkeyPat
                 yield due
 
     async with asyncio.timeout(LIMIT_S):
-        sweeper = Sweeper(Standing(lambda: 0), 0.01, 10, 0.05, lambda _: None)
+        sweeper = sweeping(Standing(lambda: 0), limit_s=0.05)
         async with sweeper.running() as task:
             background.watch("sweeper", [task], sweeper.is_late)
             assert background.stopped() == []
@@ -150,7 +161,7 @@ async def raises_once(where: str, monkeypatch: pytest.MonkeyPatch) -> int:
             raised = True
             raise OSError(28, "No space left on device")
 
-    def expired(_: int) -> None:
+    def swept() -> None:
         nonlocal ended
         if where == "metrics":
             raise_once()
@@ -168,7 +179,7 @@ async def raises_once(where: str, monkeypatch: pytest.MonkeyPatch) -> int:
 
     if where == "log":
         monkeypatch.setattr(sweeper_module._log, "info", raise_once, raising=False)  # noqa: SLF001 - its log fails
-    async with asyncio.timeout(LIMIT_S), Sweeper(Failing(lambda: 0), 0.01, 10, 1, expired).running():
+    async with asyncio.timeout(LIMIT_S), sweeping(Failing(lambda: 0), swept=swept).running():
         await enough.wait()
     assert raised
     return ended
@@ -195,9 +206,38 @@ async def test_a_batch_that_is_too_large_for_its_limit_becomes_smaller() -> None
                 yield due
 
     async with asyncio.timeout(LIMIT_S):
-        async with Sweeper(Slow(lambda: 0), 0.01, 9, 0.05, lambda _: enough.set()).running():
+        async with sweeping(Slow(lambda: 0), batch=9, limit_s=0.05, swept=enough.set).running():
             await enough.wait()
     assert asked[:3] == [9, 4, 2]
+
+
+async def test_what_a_sweep_expired_before_it_failed_is_counted() -> None:
+    counted: list[int] = []
+    batches = 0
+    enough = asyncio.Event()
+
+    class Failing(InMemoryPaymentStore):
+        @asynccontextmanager
+        async def lock_due(self, limit: int) -> AsyncIterator[Any]:
+            nonlocal batches
+            batches += 1
+            if batches == 2:
+                raise OSError
+            async with super().lock_due(limit) as due:
+                yield due
+
+    now = 0
+    store = Failing(lambda: now)
+    for payment in (uuid4() for _ in range(3)):
+        await CreatePayment(store)(payment, Amount(5))
+        await AuthorizePayment(store)(payment, CaptureWindow(1))
+    now = 1
+    async with (
+        asyncio.timeout(LIMIT_S),
+        sweeping(store, batch=2, expired=counted.append, swept=enough.set).running(),
+    ):
+        await enough.wait()
+    assert sum(counted) == 3
 
 
 async def test_a_sweeper_whose_cancellation_is_lost_ends_all_the_same(
@@ -217,7 +257,7 @@ async def test_a_sweeper_whose_cancellation_is_lost_ends_all_the_same(
                 yield due
 
     async with asyncio.timeout(LIMIT_S / 2):
-        async with Sweeper(Losing(lambda: 0), 0.01, 10, LIMIT_S, lambda _: None).running() as task:
+        async with sweeping(Losing(lambda: 0), limit_s=LIMIT_S).running() as task:
             await found.wait()
     assert task.cancelled()
 

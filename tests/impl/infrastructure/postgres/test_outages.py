@@ -76,7 +76,7 @@ async def test_the_sweeper_goes_on_after_one(database: Database) -> None:
     async with (
         asyncio.timeout(LIMIT_S),
         store_behind(database) as (store, network),
-        Sweeper(store, 0.05, 10, 0.2, lambda _payments: swept.set()).running(),
+        Sweeper(store, 0.05, 10, 0.2, lambda _payments: None, swept.set).running(),
     ):
         await swept.wait()
         network.deaden()
