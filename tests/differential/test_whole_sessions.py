@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import ModuleType
 
 import pytest
 
-from payments_core.infrastructure.postgres import replication, statements, store
+from payments_core.infrastructure.postgres import batch, fitness, replication, session, statements, store
 from payments_verify.systems import EXPLORING, prepared_database
 from payments_verify.systems.whole_checks import whole_checks
 from tests.support.exploring import run
 from tests.support.postgres import chosen_bin_dir
 
-UNREPLICATED = "what no standby has"
+UNREPLICATED, OF_NO_USE = "what no standby has", "sessions of no use"
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,7 @@ def dsn() -> Iterator[str]:
         yield prepared
 
 
-@pytest.mark.parametrize("check", [UNREPLICATED])
+@pytest.mark.parametrize("check", [UNREPLICATED, OF_NO_USE])
 def test_the_service_as_it_is_survives(dsn: str, check: str) -> None:
     assert run(whole_checks(dsn)[check]()) is None
 
@@ -49,3 +50,31 @@ def test_what_no_standby_has_and_is_answered_is_found(
             monkeypatch.setattr(statements, "FIND_CREATED", statements.GET_PAYMENT)
             expected = "I7: a creation that is repeated is answered 200"
     assert str(run(whole_checks(dsn)[UNREPLICATED]())).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("module", "missing", "told"),
+    [
+        (session, "require_guards", "I2, I6: the guards are off, and GET /payments/"),
+        (session, "require_primary", "I8: the server is a standby, and GET /payments/"),
+        (fitness, "require_guards", "I9: session_replication_role of open sessions is replica, and /readyz"),
+        (fitness, "require_writable", "I9: transaction_read_only of open sessions is on, and /readyz"),
+        (fitness, "require_primary", "I9: in_hot_standby of open sessions is on, and /readyz answers 200"),
+    ],
+)
+def test_a_state_of_sessions_that_is_not_looked_at_is_found(
+    dsn: str, module: ModuleType, missing: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("payments_verify.surface.readiness.LIMIT_S", 1.0)
+    monkeypatch.setattr(module, missing, lambda _: None)
+    assert str(run(whole_checks(dsn)[OF_NO_USE]())).startswith(told)
+
+
+@pytest.mark.invariant("I9")
+def test_sessions_that_stay_though_they_cannot_write_are_found(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("payments_verify.systems.unusable_sessions.LIMIT_S", 1.0)
+    monkeypatch.setattr(batch, "_OF_NO_USE", ())
+    told = run(whole_checks(dsn)[OF_NO_USE]())
+    assert told == "I9: nothing can be written: that is over, and some requests are refused for 1 s"

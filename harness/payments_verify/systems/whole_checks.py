@@ -15,6 +15,7 @@ from payments_verify.systems.sweeps_in_time import wrong_pauses
 from payments_verify.systems.swept import wrong_sweeps
 from payments_verify.systems.unreadiness import wrong_readiness
 from payments_verify.systems.unreplicated import wrong_unreplicated
+from payments_verify.systems.unusable_sessions import wrong_sessions
 from payments_verify.systems.worker_processes import wrong_workers
 
 LIMIT_S = 1_800.0
@@ -27,6 +28,7 @@ _CHECKS: Mapping[str, _Check] = {
     "sweeps that fail": wrong_sweeps,
     "when sweeps begin": wrong_pauses,
     "what is not ready": wrong_readiness,
+    "sessions of no use": wrong_sessions,
     "what no standby has": wrong_unreplicated,
     "slow clients": wrong_for_slow_clients,
     "several workers": wrong_workers,
