@@ -14,6 +14,7 @@ from tests.support.exploring import run
 from tests.support.postgres import chosen_bin_dir
 
 UNREPLICATED, OF_NO_USE = "what no standby has", "sessions of no use"
+LENT = "sessions that are lent"
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def dsn() -> Iterator[str]:
         yield prepared
 
 
-@pytest.mark.parametrize("check", [UNREPLICATED, OF_NO_USE])
+@pytest.mark.parametrize("check", [UNREPLICATED, OF_NO_USE, LENT])
 def test_the_service_as_it_is_survives(dsn: str, check: str) -> None:
     assert run(whole_checks(dsn)[check]()) is None
 
@@ -78,3 +79,26 @@ def test_sessions_that_stay_though_they_cannot_write_are_found(
     monkeypatch.setattr(batch, "_OF_NO_USE", ())
     told = run(whole_checks(dsn)[OF_NO_USE]())
     assert told == "I9: nothing can be written: that is over, and some requests are refused for 1 s"
+
+
+@pytest.mark.invariant("I10")
+def test_another_level_of_isolation_is_found(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statements, "BEGIN_SERIALIZABLE", statements.BEGIN)
+    told = str(run(whole_checks(dsn)[LENT]()))
+    assert (
+        told == "I10: with PAYMENTS_ISOLATION=serializable POST /payments/ID/authorize runs at read committed"
+    )
+
+
+def test_what_is_left_in_a_lent_session_is_found(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_all = session.set_all
+    monkeypatch.setattr(session, "set_all", lambda settings, **_: set_all(settings))
+    told = str(run(whole_checks(dsn)[LENT]()))
+    assert told.startswith("I9: a session that a pooler lends is left with client_min_messages = notice, ")
+    assert "role = payments_app, " in told
+
+
+def test_a_lent_session_without_its_settings_is_found(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch.Batch, "_open", lambda *_: None)
+    told = str(run(whole_checks(dsn)[LENT]()))
+    assert told.startswith("I9: with PAYMENTS_POOLER_MODE=transaction PUT /payments/ID has ")

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from payments_verify.systems.counted import wrong_counts_of_all
 from payments_verify.systems.database import new_database
+from payments_verify.systems.lent_sessions import wrong_settings
 from payments_verify.systems.logs import nothing_logged
 from payments_verify.systems.slow_clients import wrong_for_slow_clients
 from payments_verify.systems.sweeps_in_time import wrong_pauses
@@ -29,6 +30,7 @@ _CHECKS: Mapping[str, _Check] = {
     "when sweeps begin": wrong_pauses,
     "what is not ready": wrong_readiness,
     "sessions of no use": wrong_sessions,
+    "sessions that are lent": wrong_settings,
     "what no standby has": wrong_unreplicated,
     "slow clients": wrong_for_slow_clients,
     "several workers": wrong_workers,
