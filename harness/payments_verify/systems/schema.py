@@ -97,7 +97,13 @@ def read_schema(bin_dir: Path | None = None) -> Schema:
     Raises:
         EmbeddedPostgresError: if no server can be started; the message says why and what to do.
     """
-    with migrated_database(bin_dir) as dsn, psycopg.connect(dsn, row_factory=dict_row) as connection:
+    with migrated_database(bin_dir) as dsn:
+        return schema_of(dsn)
+
+
+def schema_of(dsn: str) -> Schema:
+    """The schema of a database that was migrated."""
+    with psycopg.connect(dsn, row_factory=dict_row) as connection:
         tables = connection.execute(_TABLES).fetchall()
         guards: Sequence[object] = connection.execute(_GUARDS).fetchall()
     return Schema(msgspec.convert(tables, tuple[Table, ...]), msgspec.convert(guards, tuple[Guard, ...]))

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from payments_verify.systems.counted import wrong_counts_of_all
+from payments_verify.systems.cut_migrations import wrong_migrations
 from payments_verify.systems.database import new_database
 from payments_verify.systems.lent_sessions import wrong_settings
 from payments_verify.systems.logs import nothing_logged
@@ -34,6 +35,7 @@ _CHECKS: Mapping[str, _Check] = {
     "what no standby has": wrong_unreplicated,
     "slow clients": wrong_for_slow_clients,
     "several workers": wrong_workers,
+    "migrations that are cut": wrong_migrations,
 }
 
 

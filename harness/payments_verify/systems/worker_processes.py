@@ -1,37 +1,37 @@
-"""Several worker processes behind one port: one is killed, all are counted, and all end with their parent."""
+"""Several worker processes behind one port: all are counted, one is killed, and all end with their parent."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from pathlib import Path
-from time import monotonic
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from uuid import uuid4
 
 import httpx
 
-from payments_verify.surface import LoneProcess
+from payments_verify.payments.faults.pool_probe import comes_true
+from payments_verify.surface import LoneProcess, Server
 from payments_verify.surface.at_limits import ends_otherwise
-from payments_verify.surface.samples import Metrics, read_metrics, wrong_counts
+from payments_verify.surface.readiness import ready_all_the_same
+from payments_verify.surface.samples import Metrics, metrics_of, wrong_counts
+from payments_verify.systems.forked import Process
+from payments_verify.systems.killed_worker import LIMIT_S, Apart, until, wrong_of_the_killed
+from payments_verify.systems.proc import listens, runs, workers
 from payments_verify.systems.server import lone_process
 
 _WORKERS = 2
 _REQUESTS = 8
-_LIMIT_S = 30.0
-_BEAT_S = 0.02
-_SETTINGS: Mapping[str, str] = {"PAYMENTS_TOKENS": "", "PAYMENTS_SWEEP_INTERVAL_S": "3600"}
+_AGAIN_S = 0.2
+_SETTINGS: Mapping[str, str] = {
+    "PAYMENTS_TOKENS": "",
+    "PAYMENTS_SWEEP_INTERVAL_S": "0.05",
+    "PAYMENTS_DRAIN_S": "3600",
+}
 _CLOSE = ("Connection", b"close")  # the next request may come to another worker
 _JSON = (("Content-Type", b"application/json"), _CLOSE)
-_EACH: Mapping[str, int] = {
-    "http_request_duration_seconds_count PUT, /payments/{payment_id}, 201": 1,
-    "http_request_duration_seconds_count POST, /payments/{payment_id}/authorize, 200": 1,
-    "pool_wait_seconds_count": 2,
-    "lock_wait_seconds_count": 1,
-}
-"""What a payment that is created and authorized adds to what is counted."""
+_COUNTED = "http_request_duration_seconds"
 
 
 async def wrong_workers(dsn: str) -> str | None:
@@ -42,24 +42,77 @@ async def wrong_workers(dsn: str) -> str | None:
     """
     async with lone_process(dsn, dsn, _SETTINGS, _WORKERS) as process:
         try:
-            return await _wrong(process)
+            return await _wrong(process, dsn)
         except httpx.TransportError as error:
             return f"I9: of {_WORKERS} workers one leaves a request without an answer: {type(error).__name__}"
 
 
-async def _wrong(process: LoneProcess) -> str | None:
-    if not await _comes_true(lambda: len(_workers(process.pid)) == _WORKERS):
-        return f"I9: {_WORKERS} workers were asked for, and {len(_workers(process.pid))} run"
-    before = await _metrics(process)
+async def _wrong(process: LoneProcess, dsn: str) -> str | None:
+    if not await comes_true(lambda: len(workers(process.pid)) == _WORKERS, LIMIT_S):
+        return f"I9: {_WORKERS} workers were asked for, and {len(workers(process.pid))} run"
     payment = await _served(process)
-    wrong = await _miscounted(process, before, _REQUESTS) or await _not_replaced(process)
+    wrong = await _miscounted(process) or await wrong_of_the_killed(process, dsn, payment)
     if wrong is None:
-        await _served(process)
-        wrong = await _miscounted(process, before, 2 * _REQUESTS)
-    workers = _workers(process.pid)
-    wrong = wrong or await ends_otherwise(process, payment)
-    left = [each for each in workers if _runs(each)]
-    return wrong or (f"I9: SIGTERM, and {len(left)} workers have not ended" if left else None)
+        payment = await _served(process)
+        wrong = await _miscounted(process)
+    return wrong or await _ends_otherwise(process, payment)
+
+
+async def _ends_otherwise(process: LoneProcess, payment: str) -> str | None:
+    """Two SIGTERM end all workers; the first makes them say that they are about to, and no more."""
+    known, server = workers(process.pid), process.server
+    process.terminate()
+    if (wrong := await ready_all_the_same(Apart(process), "SIGTERM has come to several workers")) is not None:
+        return wrong
+    repeating: list[asyncio.Task[None]] = []
+
+    def terminate() -> None:
+        repeating.append(asyncio.create_task(_repeat(process, known)))
+
+    ending = replace(process, terminate=terminate)
+    wrong, listens_on = await asyncio.gather(
+        ends_otherwise(ending, payment), _listens_for_nobody(server, known)
+    )
+    repeating[0].cancel()
+    left = [each for each in known if runs(each)]
+    return wrong or listens_on or (f"I9: SIGTERM, and {len(left)} workers have not ended" if left else None)
+
+
+async def _repeat(process: LoneProcess, known: Collection[int]) -> None:
+    """Send SIGTERM until no worker listens: one that comes before the first has been seen is lost."""
+    while any(listens(each, process.server.port) for each in known):
+        process.terminate()
+        await asyncio.sleep(_AGAIN_S)
+
+
+async def _listens_for_nobody(server: Server, known: Collection[int]) -> str | None:
+    """Whether somebody listens once no worker does: who connects then gets no answer."""
+    if not await comes_true(lambda: not any(listens(each, server.port) for each in known), LIMIT_S):
+        return f"I9: SIGTERM, and workers listen on for {LIMIT_S:g} s"
+    try:
+        _, writer = await asyncio.open_connection(server.host, server.port)
+    except OSError:
+        return None
+    writer.close()
+    return "I9: SIGTERM, no worker listens any more, and connections are accepted all the same"
+
+
+async def outlives_its_parent(parent: Process) -> str | None:
+    """Kill the process that has started workers: they end, and leave the port to others.
+
+    Args:
+        parent: it; it serves, and has ended afterwards.
+    """
+    if not await comes_true(lambda: len(workers(parent.pid)) == _WORKERS, LIMIT_S):
+        return f"I9: {_WORKERS} workers were asked for, and {len(workers(parent.pid))} run"
+    known = workers(parent.pid)
+    os.kill(parent.pid, signal.SIGKILL)
+    if await comes_true(lambda: not any(map(runs, known)), LIMIT_S):
+        return None
+    left = [each for each in known if runs(each)]
+    for each in left:
+        os.kill(each, signal.SIGKILL)
+    return f"I9: the parent of {_WORKERS} workers was killed, and {len(left)} serve on for {LIMIT_S:g} s"
 
 
 async def _served(process: LoneProcess) -> str:
@@ -76,60 +129,16 @@ async def _served(process: LoneProcess) -> str:
     return payment
 
 
-async def _metrics(process: LoneProcess) -> Metrics:
-    return read_metrics((await process.witness.write("GET", "/metrics", (_CLOSE,))).text)
-
-
-async def _miscounted(process: LoneProcess, before: Metrics, payments: int) -> str | None:
-    """Whether some worker does not tell what all of them have counted."""
-    expected = {name: count * payments for name, count in _EACH.items()}
+async def _miscounted(process: LoneProcess) -> str | None:
+    """Whether some worker does not tell what all of them have answered, once none is late to count it."""
+    await until(Apart(process), lambda now: _wrong_counts(process, now) is None)
     for _ in range(_REQUESTS):
-        if (wrong := wrong_counts(before, await _metrics(process), expected)) is not None:
+        if (wrong := _wrong_counts(process, await metrics_of(Apart(process)))) is not None:
             return f"I12: of {_WORKERS} workers one does not say what happened: {wrong}"
     return None
 
 
-async def _not_replaced(process: LoneProcess) -> str | None:
-    """Kill a worker; it has to be replaced."""
-    killed, *_ = before = _workers(process.pid)
-    os.kill(killed, signal.SIGKILL)
-    if await _comes_true(lambda: len(_workers(process.pid) - {killed}) == len(before)):
-        return None
-    return f"I9: a worker was killed, and no other has come within {_LIMIT_S:g} s"
-
-
-async def _comes_true(is_true: Callable[[], bool]) -> bool:
-    deadline = monotonic() + _LIMIT_S
-    while not is_true():
-        if monotonic() > deadline:
-            return False
-        await asyncio.sleep(_BEAT_S)
-    return True
-
-
-def _workers(parent: int) -> set[int]:
-    """The processes that a server has started to serve."""
-    return {pid for pid in _children(parent) if b"spawn_main" in _read(pid, "cmdline") and _runs(pid)}
-
-
-def _children(parent: int) -> Iterator[int]:
-    for each in Path("/proc").glob("[0-9]*"):
-        pid = int(each.name)
-        if _status(pid)[1:2] == [str(parent)]:
-            yield pid
-
-
-def _runs(pid: int) -> bool:
-    """Whether there is such a process; one that nobody has asked for since it ended is none."""
-    return _status(pid)[:1] not in ([], ["Z"])
-
-
-def _status(pid: int) -> list[str]:
-    """The state of a process, and its parent; nothing if there is none."""
-    return _read(pid, "stat").rpartition(b")")[2].decode().split()[:2]
-
-
-def _read(pid: int, what: str) -> bytes:
-    with suppress(OSError):
-        return (Path("/proc") / str(pid) / what).read_bytes()
-    return b""
+def _wrong_counts(process: LoneProcess, metrics: Metrics) -> str | None:
+    answered = process.witness.requests.items()
+    expected = {f"{_COUNTED}_count {', '.join(each)}": count for each, count in answered}
+    return wrong_counts([], [each for each in metrics if each.name.startswith(_COUNTED)], expected)

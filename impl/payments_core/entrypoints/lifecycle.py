@@ -1,10 +1,12 @@
 """How a process ends: not ready first, then no new connections, then nothing."""
 
 import asyncio
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import parent_process
 from types import FrameType
 
 import structlog
@@ -50,6 +52,31 @@ def drained(seconds: float) -> Iterator[None]:
         if signal.getsignal(signal.SIGTERM) is begin:
             signal.signal(signal.SIGTERM, servers_own)
         _told.clear()
+
+
+@contextmanager
+def ended_with_parent() -> Iterator[None]:
+    """Within the block, a worker whose parent has ended, however it did, is sent SIGTERM.
+
+    Nobody would end it, or start it again, and its port would stay taken.
+    """
+    parent = parent_process()
+    if parent is None:
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    sentinel: int = parent.sentinel
+
+    def end() -> None:
+        loop.remove_reader(sentinel)
+        _log.warning("the parent process has ended")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    loop.add_reader(sentinel, end)
+    try:
+        yield
+    finally:
+        loop.remove_reader(sentinel)
 
 
 def _wait(loop: asyncio.AbstractEventLoop, seconds: float, end: Callable[[], None]) -> None:

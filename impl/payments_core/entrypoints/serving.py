@@ -25,6 +25,7 @@ _IDLE_LIMIT_S = 5
 _SHUTDOWN_LIMIT_S = 10
 _SILENT_WORKER_LIMIT_S = 15
 """One that still imports is silent, too; and for as long, one that died is waited for, and signals are."""
+_LOOK_S = 0.1
 _UNSENT_BYTES = 64 * 1024
 _BACKLOG = 4096  # what Linux allows, unless it is told otherwise
 _SILENT_LIMIT_S = 10
@@ -136,12 +137,31 @@ class _Announcement:
             typer.echo("\n".join(f"serving on {url}" for url in self._urls))
 
 
+class _Supervisor(Multiprocess):
+    """Starts workers, and ends with them: it listens no longer than they do, and hands on each SIGTERM."""
+
+    def terminate_all(self) -> None:
+        for (
+            each
+        ) in self.sockets:  # whoever connected here would wait for an answer until the last worker ends
+            each.close()
+        super().terminate_all()
+
+    def join_all(self) -> None:
+        for each in self.processes:
+            while each.process.is_alive():
+                each.process.join(_LOOK_S)
+                if self.signal_queue:
+                    self.signal_queue.clear()
+                    super().terminate_all()
+
+
 def _run(config: uvicorn.Config, listeners: list[socket.socket]) -> None:
     if config.workers == 1:
         uvicorn.Server(config).run(sockets=listeners)
         return
     with shared_between_processes():
-        supervisor = Multiprocess(config, listeners)
+        supervisor = _Supervisor(config, listeners)
         supervisor.run()
     if any(worker.exitcode == STARTUP_FAILURE for worker in supervisor.processes):
         raise SystemExit(STARTUP_FAILURE)

@@ -24,7 +24,7 @@ from payments_core.entrypoints.http.limits import Admission, Deadline, HeadLimit
 from payments_core.entrypoints.http.observed import QUIET, Observed, templates
 from payments_core.entrypoints.http.resources import resource
 from payments_core.entrypoints.http.sources import Sources, Unprotected
-from payments_core.entrypoints.lifecycle import drained, draining
+from payments_core.entrypoints.lifecycle import drained, draining, ended_with_parent
 from payments_core.entrypoints.logs import configure_logs
 from payments_core.entrypoints.metrics import Metrics
 from payments_core.entrypoints.settings import Settings
@@ -181,6 +181,7 @@ def _app(
                 background.watch("sweeper", [task], sweeper.is_late)
             stack.callback(background.forget)
             stack.enter_context(drained(settings.drain_s))
+            stack.enter_context(ended_with_parent())
             yield
 
     app = create_app(

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from http.client import HTTPConnection
@@ -15,6 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 from starlette.applications import Starlette
@@ -125,6 +127,53 @@ def test_several_workers(shared_database: Database, tmp_path: Path) -> None:
         assert "Traceback" not in server.printed
     with pytest.raises(httpx.TransportError):
         httpx.get(server.url, timeout=1, **DIRECT)
+
+
+def test_workers_end_with_their_parent_however_it_ends(shared_database: Database, tmp_path: Path) -> None:
+    settings = {"DATABASE_URL": shared_database.app_dsn, "PAYMENTS_DRAIN_S": "0.1"}
+    with serving(tmp_path, ["--workers", "2"], **settings) as server:
+        assert server.stop(signal.SIGKILL) == -signal.SIGKILL
+        deadline = time.monotonic() + REQUEST_LIMIT_S
+        while _takes_connections(server.port):
+            assert time.monotonic() < deadline, "the workers serve on"
+            time.sleep(0.05)
+        assert "the parent process has ended" in server.printed
+
+
+def test_a_second_sigterm_cuts_the_draining_of_workers_short(
+    shared_database: Database, tmp_path: Path
+) -> None:
+    settings = {"DATABASE_URL": shared_database.app_dsn, "PAYMENTS_DRAIN_S": "3600"}
+    with serving(tmp_path, ["--workers", "2"], **settings) as server:
+        server.process.terminate()
+        deadline = time.monotonic() + REQUEST_LIMIT_S
+        while server.printed.count('"draining"') < 2:
+            assert time.monotonic() < deadline, "SIGTERM has not come to both workers"
+            time.sleep(0.05)
+        assert server.stop() == 0
+
+
+def test_nobody_listens_once_the_workers_do_not(database: Database, tmp_path: Path) -> None:
+    """Who connected then would wait until the last worker ends, and get no answer."""
+    settings = {"DATABASE_URL": database.app_dsn, "PAYMENTS_LOCK_TIMEOUT_MS": "9000"}
+    with serving(tmp_path, ["--workers", "2"], **settings) as server, psycopg.connect(database.dsn) as holder:
+        path = create(server.url)
+        holder.execute("LOCK TABLE payments")
+        with socket.create_connection(("127.0.0.1", server.port)) as client:
+            client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            while not holder.execute("SELECT FROM pg_locks WHERE NOT granted").fetchall():
+                time.sleep(0.05)
+            server.process.terminate()
+            while _takes_connections(server.port):
+                time.sleep(0.05)
+            holder.rollback()
+            assert client.recv(1024).startswith(b"HTTP/1.1 200 ")
+        assert server.process.wait(REQUEST_LIMIT_S) == 0
+
+
+def _takes_connections(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.mark.long
