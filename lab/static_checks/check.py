@@ -24,6 +24,7 @@ class Shipped:
     Attributes:
         dsn: its database, migrated, as the owner reaches it; the clock is its own.
         session: settings of a session as the service opens it.
+        levels: whether these are what the page says, wherever something else is set.
         statements: what it sends, by name.
         sources: the Python files of the layers that decide and store.
         migrations: the folder of the SQL that makes its schema.
@@ -32,6 +33,7 @@ class Shipped:
 
     dsn: str
     session: dict[str, str]
+    levels: Findings
     statements: Mapping[str, str]
     sources: list[Path]
     migrations: Path
@@ -50,6 +52,7 @@ def static_check(name: str, shipped: Shipped, *, progress: Progress = no_progres
     parts: dict[str, Callable[[], Findings]] = {
         "schema": lambda: check_schema(shipped.dsn),
         "session": lambda: check_session(shipped.session),
+        "levels": lambda: shipped.levels,
         "statements": lambda: check_statements(shipped.statements),
         "sources": lambda: check_sources(shipped.sources),
         "environment": lambda: check_environment(shipped.refusal),

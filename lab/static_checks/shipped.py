@@ -13,6 +13,7 @@ import psycopg
 from psycopg import sql
 
 from lab.static_checks.check import Shipped, static_check
+from lab.static_checks.session_levels import PAGE, check_levels
 from payments_core.entrypoints import tokens
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool
@@ -54,6 +55,7 @@ def shipped_parts(bin_dir: Path | None = None) -> Iterator[Shipped]:
         yield Shipped(
             dsn=dsn,
             session=asyncio.run(_session(dsn)),
+            levels=asyncio.run(check_levels(dsn, PAGE.read_text(encoding="utf-8"))),
             statements={
                 name: value
                 for name, value in vars(statements).items()
