@@ -23,7 +23,7 @@ _PROBLEM = "application/problem+json"
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 _LIST = re.compile(r"/payments(/[^/]+/captures)?(\?.*)?")
 _BELOW_THE_APPLICATION = ("/problems/malformed_http", "/problems/request_timeout")
-_TITLES: Mapping[str, tuple[int, str]] = {
+TITLES: Mapping[str, tuple[int, str]] = {
     "http_404": (404, "Not Found"),
     "http_405": (405, "Method Not Allowed"),
     "body_too_large": (413, "The body is too large"),
@@ -154,7 +154,7 @@ def complaints_of_problem(status: int, document: Any) -> Iterator[str]:  # noqa:
         document: its body.
     """
     name = str(document.get("type")).removeprefix("/problems/")
-    known = _TITLES.get(name)
+    known = TITLES.get(name)
     if known is None:
         yield f"problem type {document.get('type')!r} is none of the contract's"
     elif (known, status) != ((document.get("status"), document.get("title")), known[0]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from uuid import uuid4
 
@@ -16,6 +16,7 @@ from payments_verify.binding import Response
 from payments_verify.surface.answers import complaints
 from payments_verify.surface.exchange import Answer, Exchange, Server, first_wrong
 from payments_verify.surface.liveness import Hold
+from payments_verify.surface.unlogged import Secrets, on_the_wire, requests
 from payments_verify.surface.witness import Witness
 from payments_verify.surface.written import PAYMENT, UNKNOWN
 
@@ -28,6 +29,7 @@ TIGHT: Mapping[str, str] = {
     "PAYMENTS_LOCK_TIMEOUT_MS": "600",
     "PAYMENTS_REQUEST_TIMEOUT_S": f"{_DEADLINE_S}",
     "PAYMENTS_SWEEP_INTERVAL_S": "3600",
+    "PAYMENTS_LOG_LEVEL": "debug",
 }
 """The settings of such a process. It has a sweeper, which has to end with it.
 
@@ -58,6 +60,8 @@ class LoneProcess:
         terminate: sends SIGTERM.
         ended: waits for the end of the process, and gives its exit code.
         pid: its process id.
+        printed: all that it has printed.
+        password: of its database, as it was told.
     """
 
     witness: Witness
@@ -67,6 +71,8 @@ class LoneProcess:
     terminate: Callable[[], None]
     ended: Callable[[], Awaitable[int]]
     pid: int = 0
+    printed: Callable[[], str] = str
+    password: str = ""
 
 
 async def broken_at_limits(process: LoneProcess) -> str | None:
@@ -82,8 +88,21 @@ async def broken_at_limits(process: LoneProcess) -> str | None:
         await _send(process, "POST", f"/payments/{payment}/authorize", window)
     ids = {PAYMENT: payments[0], UNKNOWN: str(uuid4()), "{port}": str(process.server.port)}
     wrong = await first_wrong(process.witness, process.server, _without_tokens(), ids)
+    secrets = await _with_secrets(process)
     wrong = wrong or await _refused_otherwise(process, payments)
-    return wrong or await ends_otherwise(process, payments[0])
+    wrong = wrong or await ends_otherwise(process, payments[0])
+    return wrong or secrets.found_in(process.printed())
+
+
+async def _with_secrets(process: LoneProcess) -> Secrets:
+    """Send what nobody may print, in requests of all kinds; whatever is answered."""
+    secrets = replace(Secrets(), password=process.password)
+    for each in requests(secrets):
+        await process.witness.write(each.method, each.path, each.fields, each.body, token=each.token)
+    for exchange in on_the_wire(secrets):
+        meant = {"{host}": f"127.0.0.1:{process.server.port}", "{authorization}": "", UNKNOWN: str(uuid4())}
+        await first_wrong(process.witness, process.server, [exchange], meant)
+    return secrets
 
 
 def _without_tokens() -> Iterator[Exchange]:

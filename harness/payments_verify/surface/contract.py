@@ -11,7 +11,10 @@ import msgspec
 from payments_verify.binding import Response
 from payments_verify.surface.answers import complaints, fields_of, wrong_fields
 from payments_verify.surface.exchange import Server
+from payments_verify.surface.pages import broken_pages
+from payments_verify.surface.places import wrong_places
 from payments_verify.surface.rights import PERMISSIONS, challenges
+from payments_verify.surface.variations import variations
 from payments_verify.surface.wire import broken_on_the_wire
 from payments_verify.surface.witness import Witness
 from payments_verify.surface.written import JSON, PAYMENT, PENDING, UNKNOWN, Written, requests
@@ -43,7 +46,10 @@ async def broken_contract(
     wrong = wrong or await _first_without_right(witness, ids, tokens)
     wrong = wrong or await _first_unlike_its_get(witness, ids)
     wrong = wrong or await _first_misnamed(witness, ids)
-    if server is not None:
+    if server is None:  # one by one over a socket they would take ten times as long
+        wrong = wrong or await _first_wrong(witness, ids, variations()) or await wrong_places(witness)
+        wrong = wrong or await broken_pages(witness)
+    else:
         wrong = wrong or await broken_on_the_wire(witness, server, ids)
     # A request that was answered as it should be may have done something for all that.
     wrong = wrong or await _changed(witness, ids, made)

@@ -17,7 +17,7 @@ _CREATE, _AUTHORIZE = f"/payments/{UNKNOWN}", f"/payments/{PENDING}/authorize"
 _KEY: Fields = (("Idempotency-Key", b"written"),)
 _RIGHT = b'{"amount_cents": 500}'
 _WRONG_AMOUNT = b'{"amount_cents": 501}'  # what is decided under a key that is none is a refusal
-_BODY_LIMIT = 16 * 1024
+BODY_LIMIT = 16 * 1024
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ _NO_JSON = (
 )
 """What is no JSON, though many read it as such; ``%s`` stands for a right body."""
 
-_OF_ANOTHER_SHAPE = (
+OF_ANOTHER_SHAPE = (
     b"null",
     b"500",
     b"[]",
@@ -94,13 +94,13 @@ _OF_ANOTHER_SHAPE = (
     b'{"amount_cents": 500, "": null}',
     b'{"amount_cents": 500, "__proto__": {"amount_cents": 1}}',
 )
-_TWICE = (
+TWICE = (
     b'{"amount_cents": 500, "amount_cents": 500}',
     b'{"amount_cents": 1, "amount_cents": 500}',
     b'{"amount_cents": 500, "amount_cents": 1}',
     b'{"amount_cents": 1, "\\u0061mount_cents": 500}',
 )
-_NO_AMOUNTS = (
+NO_AMOUNTS = (
     *(b"0", b"-0", b"-1", b"-500", b"500.5", b"1e400", b"1000000000000", b"9223372036854775808"),
     *(b"18446744073709552116", b"1" + b"0" * 400),  # 2^64 + 500
     *(b"null", b"true", b'"500"', b'""', b"[500]", b'{"cents": 500}'),
@@ -120,11 +120,11 @@ def _bodies() -> Iterator[Written]:
         for body in _NO_JSON:
             written = body.replace(b"%s", _RIGHT)
             yield Written("I1, I4, I11", method, path, 400, "malformed_json", (*JSON, *fields), written)
-        amounts = [b'{"amount_cents": %s}' % each for each in _NO_AMOUNTS]
-        for body in (*_OF_ANOTHER_SHAPE, *_TWICE, *amounts):
+        amounts = [b'{"amount_cents": %s}' % each for each in NO_AMOUNTS]
+        for body in (*OF_ANOTHER_SHAPE, *TWICE, *amounts):
             written = body.replace(b"%s", _RIGHT)
             yield Written("I1, I4, I11", method, path, 422, "invalid_request", (*JSON, *fields), written)
-        long = _RIGHT + b" " * (_BODY_LIMIT + 1 - len(_RIGHT))
+        long = _RIGHT + b" " * (BODY_LIMIT + 1 - len(_RIGHT))
         yield Written("I11", method, path, 413, "body_too_large", (*JSON, *fields), long)
     for field_name, path, right, values in (
         (b"capture_window_seconds", _AUTHORIZE, b"60", _NO_WINDOWS),
@@ -135,7 +135,7 @@ def _bodies() -> Iterator[Written]:
         bodies += [b'{"%s": %s, "more": 1}' % (field_name, right), b"{}", b"null"]
         for body in bodies:
             yield Written("I2, I5, I11", "POST", path, 422, "invalid_request", JSON, body)
-    right_size = _RIGHT + b" " * (_BODY_LIMIT - len(_RIGHT))
+    right_size = _RIGHT + b" " * (BODY_LIMIT - len(_RIGHT))
     for body in (_RIGHT, b' \r\n\t{ "amount_cents"\n:500 }\n', b'{"\\u0061mount_cents":500}', right_size):
         yield Written("I11", "PUT", f"/payments/{PAYMENT}", 200, "", JSON, body)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import psycopg
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from payments_core.infrastructure.postgres.migrate import migrate
 from payments_verify.payments.service.under_test import ServiceUnderTest
@@ -92,3 +92,8 @@ def new_database(dsn: str) -> Iterator[str]:
     finally:
         with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+def password_of(dsn: str) -> str:
+    """The password in a connection string; one that nobody has, if there is none."""
+    return str(conninfo_to_dict(dsn).get("password") or uuid4().hex)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr
+from io import BytesIO, TextIOWrapper
 
 import structlog
 from structlog.types import EventDict, WrappedLogger
@@ -44,7 +45,15 @@ def nothing_logged() -> Iterator[None]:
 
 
 @contextmanager
-def _logged(level_name: str) -> Iterator[None]:
+def everything_kept() -> Iterator[Callable[[], str]]:
+    """Log everything until the block ends, and then as before; what was printed so far, and not shown."""
+    written = BytesIO()
+    with _logged("debug", once=False), redirect_stderr(TextIOWrapper(written, "utf-8", write_through=True)):
+        yield lambda: written.getvalue().decode()
+
+
+@contextmanager
+def _logged(level_name: str, *, once: bool = True) -> Iterator[None]:
     before = structlog.get_config()
     root = logging.getLogger()
     handlers, root_level = root.handlers, root.level
@@ -52,7 +61,7 @@ def _logged(level_name: str) -> Iterator[None]:
     level = pool.level
     configure_logs(level_name)
     *processors, rendering = structlog.get_config()["processors"]
-    structlog.configure(processors=[*processors, _Once(), rendering])
+    structlog.configure(processors=[*processors, *([_Once()] if once else []), rendering])
     pool.setLevel(level_name.upper())  # that it discards what was cut is no news either
     try:
         yield

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -24,6 +24,7 @@ from payments_verify.payments.service.row_holders import SqlRowHolder
 from payments_verify.payments.service.under_test import ServiceUnderTest
 from payments_verify.surface import TIGHT, FirstAnswers, LoneProcess, OwnSurface, Server, Witness
 from payments_verify.systems.application import OwnTokens
+from payments_verify.systems.database import password_of
 from payments_verify.systems.in_process import expire_batch
 from pgweave.clock import DatabaseClock
 from pgweave.service.http_client import http_client
@@ -108,7 +109,7 @@ async def server_process(dsn: str, accepted: str = "", sweep_every_s: float = 0.
         "PAYMENTS_SWEEP_INTERVAL_S": f"{sweep_every_s}",
         "PAYMENTS_SWEEP_BATCH": f"{_SWEPT_AT_A_TIME}",
     }
-    async with _started(dsn, settings) as (url, _process):
+    async with _started(dsn, settings) as (url, _process, _printed):
         yield url
 
 
@@ -128,7 +129,7 @@ async def lone_process(
         ServerError: if it does not start.
     """
     async with (
-        _started(dsn, settings, workers) as (url, process),
+        _started(dsn, settings, workers) as (url, process, printed),
         _witness(url, "", {}) as witness,
         await AsyncConnection.connect(direct, autocommit=True) as connection,
     ):
@@ -144,15 +145,17 @@ async def lone_process(
             return await (await connection.execute(_WAITS)).fetchone() == (True,)
 
         yield LoneProcess(
-            witness, _server(url, ""), hold, waits, process.terminate, process.wait, process.pid
+            *(witness, _server(url, ""), hold, waits, process.terminate, process.wait, process.pid),
+            printed=printed,
+            password=password_of(dsn),
         )
 
 
 @asynccontextmanager
 async def _started(
     dsn: str, settings: Mapping[str, str], workers: int = 1
-) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
-    """A server process, and its URL."""
+) -> AsyncIterator[tuple[str, asyncio.subprocess.Process, Callable[[], str]]]:
+    """A server process, its URL, and all that it has printed so far."""
     with tempfile.TemporaryFile() as output:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -168,9 +171,13 @@ async def _started(
             },
         )
         try:
-            yield await _url(process, output), process
+            yield await _url(process, output), process, lambda: last_printed(output, _size(output))
         finally:
             await end_group(process, STOP_LIMIT_S)
+
+
+def _size(output: IO[bytes]) -> int:
+    return os.fstat(output.fileno()).st_size
 
 
 async def _url(process: asyncio.subprocess.Process, output: IO[bytes]) -> str:

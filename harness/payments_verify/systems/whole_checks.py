@@ -11,6 +11,7 @@ from payments_verify.systems.counted import wrong_counts_of_all
 from payments_verify.systems.cut_migrations import wrong_migrations
 from payments_verify.systems.database import new_database
 from payments_verify.systems.lent_sessions import wrong_settings
+from payments_verify.systems.logged import wrong_logs
 from payments_verify.systems.logs import nothing_logged
 from payments_verify.systems.slow_clients import wrong_for_slow_clients
 from payments_verify.systems.sweeps_in_time import wrong_pauses
@@ -33,6 +34,7 @@ _CHECKS: Mapping[str, _Check] = {
     "sessions of no use": wrong_sessions,
     "sessions that are lent": wrong_settings,
     "what no standby has": wrong_unreplicated,
+    "what is logged": wrong_logs,
     "slow clients": wrong_for_slow_clients,
     "several workers": wrong_workers,
     "migrations that are cut": wrong_migrations,

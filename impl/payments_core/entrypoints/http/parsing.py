@@ -51,6 +51,8 @@ BODY_LIMIT = 16 * 1024
 _UNCHANGED = "after is the value of next from an earlier page, unchanged"
 _LAST_PLACE = 2**31 - 1  # of a PostgreSQL integer
 _CURSOR_LENGTH = 24  # bytes: an instant and a UUID
+_NO_LETTERS = frozenset("+/=")
+"""Taken by the decoder, and in no cursor: the letters that `altchars` replaces, and the padding."""
 _LATEST = (datetime.max.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _TYPE = re.compile(  # who names another charset has a body that others read otherwise
@@ -259,6 +261,8 @@ def decode_cursor(text: str) -> Cursor:
     try:
         place = base64.b64decode(text.encode(), altchars=b"-_", validate=True)
     except (ValueError, binascii.Error):
+        place = b""
+    if not _NO_LETTERS.isdisjoint(text):
         place = b""
     created_at = int.from_bytes(place[:8], "big", signed=True)
     if len(place) != _CURSOR_LENGTH or not 0 <= created_at <= _LATEST:

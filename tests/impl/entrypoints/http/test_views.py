@@ -14,6 +14,7 @@ from payments_core.domain.capture import CaptureOutcome, decide_capture
 from payments_core.domain.payment import Payment
 from payments_core.domain.values import Amount, CaptureWindow, IdempotencyKey
 from payments_core.entrypoints.http.parsing import decode_cursor, encode_cursor
+from payments_core.entrypoints.http.problems import ProblemRaised
 from payments_core.entrypoints.http.views import capture_answer, rfc3339
 
 LATEST = 253_402_300_799_999_999
@@ -41,6 +42,14 @@ def test_a_cursor_survives_its_way(created_at: int, payment_id: UUID) -> None:
     text = encode_cursor(cursor)
     assert decode_cursor(text) == cursor
     assert set(text) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+
+
+@pytest.mark.parametrize("noise", ["+", "/", " ", "=", ".", "\n", "é"])
+def test_a_cursor_with_noise_in_it_is_none(noise: str) -> None:
+    text = encode_cursor(Cursor(1, UUID(int=7)))
+    for mangled in (text[:5] + noise + text[6:], text + noise, text + 2 * noise):
+        with pytest.raises(ProblemRaised, match="unchanged"):
+            decode_cursor(mangled)
 
 
 def test_the_answer_to_a_success() -> None:
