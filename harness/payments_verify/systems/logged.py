@@ -95,6 +95,7 @@ async def _fail_in_the_database(asking: _Asking, secrets: Secrets, connection: p
             Asked("PUT", f"/payments/{uuid4()}", JSON, amount),
             Asked("POST", f"{pending}/authorize", JSON, window),
             Asked("POST", f"{payment}/captures", (*JSON, key), amount),
+            Asked("POST", f"{payment}/captures", (*JSON, key), amount.replace(b"500", b"501")),
             Asked("POST", f"{payment}/fail", JSON, b'{"reason": "voided"}'),
         ):
             await asking.send(each)
