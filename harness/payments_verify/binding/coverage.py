@@ -6,7 +6,14 @@ from collections.abc import Iterator, Sequence
 
 from payments_verify.binding.sections import Binding, Sweep
 from payments_verify.binding.values import MICROSECONDS, read_rfc3339
-from payments_verify.payments.inputs.classes import CLOCK_STAYS, MANY_REFUSALS, WHOLE_SECONDS, left_out
+from payments_verify.payments.inputs.classes import (
+    CLOCK_STAYS,
+    EPOCH,
+    LONG_AGO,
+    MANY_REFUSALS,
+    WHOLE_SECONDS,
+    left_out,
+)
 from payments_verify.payments.observed.observations import PAYMENT_FIELDS
 from payments_verify.payments.observed.traits import ATTEMPT_FIELDS, Traits
 from payments_verify.payments.scenarios.catalogue import (
@@ -66,6 +73,7 @@ def traits_of(binding: Binding, *, moves_clock: bool) -> Traits:
         partial_captures=limits.partial_captures,
         malformed_after_key=limits.malformed_after_key,
         malformed_uses_key=limits.malformed_uses_key,
+        since=EPOCH,
         until=None if binding.clock.until is None else read_rfc3339(binding.clock.until),
         resolution=MICROSECONDS[binding.clock.resolution],
         lease=0 if binding.in_progress is None else round(binding.in_progress.lease * _SECOND),
@@ -95,7 +103,7 @@ def unchecked(binding: Binding, traits: Traits, *, has_database: bool) -> Iterat
         yield "capture.body: that a repeated answer has the same bytes"
     yield from _unchecked_amounts(traits)
     yield from _unchecked_time(binding, traits, has_database=has_database)
-    for why in sorted(set(left_out(traits).values()) - {CLOCK_STAYS, MANY_REFUSALS, WHOLE_SECONDS}):
+    for why in sorted(set(left_out(traits).values()) - {CLOCK_STAYS, MANY_REFUSALS, WHOLE_SECONDS, LONG_AGO}):
         names = ", ".join(name for name, each in left_out(traits).items() if each == why)
         yield f"{why}: classes of inputs that this leaves out: {names}"
 

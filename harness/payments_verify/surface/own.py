@@ -23,6 +23,8 @@ from payments_verify.surface.witness import Witness
 
 _LIMITS = (1, 2, 3, 50, 200)
 """Lengths of pages: payments of one instant stand on both sides of a page's end."""
+_SHORT = 3
+"""The length of pages of a walk from the beginning, in which many places are asked for."""
 
 
 class OwnSurface:
@@ -87,6 +89,15 @@ class OwnSurface:
                 found, self._after = await walk(http, _LIMITS[-1])
             wrong = await wrong_list(http, found, payments) or await self._attempts(http, payments)
             return wrong or await wrong_instant(http, payments)
+        except UnreadableAnswerError as error:
+            return f"I8: {error}"
+
+    async def pages(self, payments: Collection[str]) -> str | None:
+        """How the list, page by page from its beginning, differs from these payments; ``None`` if not."""
+        http = next(self._processes)
+        try:
+            found, _ = await walk(http, _SHORT)
+            return await wrong_list(http, found, payments)
         except UnreadableAnswerError as error:
             return f"I8: {error}"
 

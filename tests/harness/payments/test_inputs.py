@@ -29,6 +29,7 @@ from payments_verify.payments.inputs.classes import (
     FEW_REFUSALS,
     FULL_LIST,
     INSTANTS,
+    LONG_AGO,
     LONG_LIST,
     MANY_REFUSALS,
     WHOLE_SECONDS,
@@ -46,6 +47,8 @@ from payments_verify.payments.service.under_test import ServiceUnderTest
 from payments_verify.payments.specification.oracle import MismatchError
 from payments_verify.systems import in_memory
 from tests.support.postgres import Database
+
+EARLY = ("clock: the Unix epoch", "clock: PostgreSQL's epoch", "clock: 10^9 seconds")
 
 
 @dataclass
@@ -306,6 +309,7 @@ def test_what_a_binding_leaves_out_is_named() -> None:
         "keys: long, differ in the first character": "limits.keys",
         "windows: no whole seconds": WHOLE_SECONDS,
         FULL_LIST: MANY_REFUSALS,
+        **dict.fromkeys(EARLY, LONG_AGO),
     }
 
 

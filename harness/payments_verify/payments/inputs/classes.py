@@ -88,6 +88,7 @@ SEEN_AT_ONCE = "orders: looked at by each process just before and just after eac
 LONG_LIST = "lists: more attempts than a page has"
 LONG_LIST_LENGTH = 61
 """How many attempts a long list has: pages of 10, 20, 25 and 50 end within it."""
+DATED_LIST = "lists: payments of all times"
 FULL_LIST = "lists: as many refusals as are stored"
 FEW_REFUSALS = 64
 """The most stored refusals to which a program comes; more than a long list has."""
@@ -95,6 +96,9 @@ FEW_REFUSALS = 64
 INSTANTS: Mapping[str, int] = {
     name: int(datetime.fromisoformat(at).replace(tzinfo=UTC).timestamp()) * SECOND
     for name, at in {
+        "clock: the Unix epoch": "1970-01-01T00:00:00",
+        "clock: PostgreSQL's epoch": "2000-01-01T00:00:00",
+        "clock: 10^9 seconds": "2001-09-09T01:46:40",
         "clock: daylight saving ends": "2030-11-03T06:00:00",
         "clock: a year ends": "2031-01-01T00:00:00",
         "clock: daylight saving begins": "2031-03-09T07:00:00",
@@ -104,7 +108,7 @@ INSTANTS: Mapping[str, int] = {
         "clock: 2^32 seconds": "2106-02-07T06:28:16",
     }.items()
 }
-"""Instants that a window may hold, in µs: local time goes back or ahead there, or something ends."""
+"""Instants that a window may hold, in µs: local time goes back or ahead there, something ends or begins."""
 
 WINDOWS: Mapping[str, int] = {
     "windows: the shortest": SECOND,
@@ -119,6 +123,9 @@ ODD_MICROSECONDS = "clock: odd µs"
 AUTHORIZED_LATER = "clock: between creation and authorization"
 STANDS_STILL = "clock: stands still"
 STEPS_BACK = "clock: steps back"
+DUE_FOR_LONG = "clock: due for a µs, and for years"
+DUE_FOR: Sequence[int] = (1, SECOND, DAY, 32 * DAY, 366 * DAY, 5 * 366 * DAY)
+"""For how long payments are due that one sweep expires, in µs."""
 EDGES: Mapping[int, str] = {
     -1: "clock: 1 µs before the end of a window",
     0: "clock: the end of a window",
@@ -148,6 +155,7 @@ ALIKE_AMOUNTS: Mapping[str, Sequence[int]] = {
 CLOCK_STAYS = "the clock cannot be moved"
 MANY_REFUSALS = "more refusals are stored than a program asks for"
 WHOLE_SECONDS = "a window is a number of seconds"
+LONG_AGO = "a service may refuse an instant of the past"
 
 
 def left_out(traits: Traits) -> Mapping[str, str]:
@@ -179,6 +187,7 @@ def classes_of(traits: Traits) -> list[str]:
 _OF_THE_CLOCK = (
     ASKED_MUCH_LATER,
     AUTHORIZED_LATER,
+    DUE_FOR_LONG,
     *INSTANTS,
     ODD_MICROSECONDS,
     STANDS_STILL,
@@ -198,6 +207,7 @@ ALL_CLASSES: Sequence[str] = (
     SEEN_AT_ONCE,
     LONG_LIST,
     FULL_LIST,
+    DATED_LIST,
 )
 
 
@@ -211,6 +221,8 @@ def _left_out(traits: Traits) -> Iterator[tuple[str, str]]:
         yield NO_AMOUNT, "no answer has the outcome malformed"
     if not (traits.chooses_ids and traits.finds_unknown):
         yield ASKED_BEFORE_IT_IS, "the service chooses ids, or does not say not_found"
+    if not (traits.chooses_ids and traits.moves_clock):
+        yield DATED_LIST, "the service chooses ids, or its clock cannot be moved"
     if (traits.max_stored_refusals or LONG_LIST_LENGTH) < LONG_LIST_LENGTH:
         yield LONG_LIST, "limits.max_stored_refusals"
     if (traits.max_stored_refusals or FEW_REFUSALS + 1) > FEW_REFUSALS:
@@ -228,10 +240,14 @@ def _left_out_of_the_clock(traits: Traits) -> Iterator[tuple[str, str]]:
     if traits.moves_clock and traits.resolution > 1:
         finer = (ODD_MICROSECONDS, *(name for offset, name in EDGES.items() if offset))
         yield from ((name, "clock.resolution") for name in finer)
+    if traits.moves_clock:
+        yield from ((name, LONG_AGO) for name, instant in INSTANTS.items() if instant < traits.since)
     if traits.moves_clock and traits.until is not None:
         # A window before the instant, one after it, and one of what is authorized then.
         last = traits.until - 3 * min(WINDOWS["windows: the longest"], traits.max_window)
         yield from ((name, "clock.until") for name, instant in INSTANTS.items() if instant > last)
+        if traits.until < EPOCH + 2 * DUE_FOR[-1]:
+            yield DUE_FOR_LONG, "clock.until"
     fixed = traits.fixed_window
     if traits.moves_clock and fixed is not None:
         others = (name for name, window in WINDOWS.items() if window != fixed)

@@ -95,6 +95,6 @@ def _of_instants(payment: Authorized, now: int) -> Iterator[str]:
         return
     yield EDGES[now - end]
     yield from (name for name, window in WINDOWS.items() if end - began == window)
-    yield from (name for name, instant in INSTANTS.items() if began < instant < end)
+    yield from (name for name, instant in INSTANTS.items() if began <= instant < end)
     if began % _MILLISECOND:
         yield ODD_MICROSECONDS

@@ -56,6 +56,7 @@ class Traits:
         malformed_after_key: whether a key is looked up before the amount is looked at.
         malformed_uses_key: whether a malformed capture leaves its answer under its key.
         resolution: the shortest time that it tells from none, in µs; its clock is set to multiples of that.
+        since: where the instants begin that are tried, in µs; a service may refuse those of the past.
         until: where the instants end that it can hold, in µs; ``None`` if they do not.
         lease: for how long a request that failed may leave its key in progress, in µs.
         keys_of_account: whether a key that one payment has used is another request for all others.
@@ -94,6 +95,7 @@ class Traits:
     malformed_after_key: bool = False
     malformed_uses_key: bool = False
     resolution: int = 1
+    since: int = 0
     until: int | None = None
     lease: int = 0
     keys_of_account: bool = False

@@ -107,14 +107,14 @@ class ComparedCalls:
                     amount=attempt.amount,
                 )
 
-    def surface_agrees(self) -> None:
-        """Raise MismatchError unless the service's list and counters are what was answered."""
+    def surface_agrees(self, *, page_by_page: bool = False) -> None:
+        """Raise MismatchError unless lists, from their beginning if wanted, and counters are as answered."""
         if self.system.surface is None or self._has_failed:
             return
-        self._note("surface_agrees")
+        self._note("surface_agrees", **({"page_by_page": True} if page_by_page else {}))
         self.commands.append("look at all that it shows beside outcomes")
         stored = [payment for payment, record in self.records.items() if record.payment is not None]
-        complaint = self.runner.run(self.system.complaint_beside(stored))
+        complaint = self.runner.run(self.system.complaint_beside(stored, page_by_page=page_by_page))
         if complaint is not None:
             self.http.append(HttpStep("harness", "look at all that it shows beside outcomes", complaint))
             raise self._mismatch(complaint, breaks=frozenset(complaint.partition(":")[0].split(", ")))

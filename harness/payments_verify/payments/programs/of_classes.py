@@ -15,10 +15,11 @@ from payments_verify.payments.inputs.classes import (
     ASKED_BEFORE_IT_IS,
     ASKED_MUCH_LATER,
     AUTHORIZED_LATER,
+    DATED_LIST,
     DAY,
+    DUE_FOR_LONG,
     EDGES,
     FULL_LIST,
-    HALF_HOUR,
     INSTANTS,
     LEAST_AND_MOST,
     LONG_LIST,
@@ -37,12 +38,19 @@ from payments_verify.payments.inputs.classes import (
 )
 from payments_verify.payments.observed.traits import Traits
 from payments_verify.payments.programs.compared import ComparedCalls
-from payments_verify.payments.programs.of_lists import full_list, long_list
+from payments_verify.payments.programs.of_instants import (
+    clock_stands_still,
+    clock_steps_back,
+    due_for_long,
+    edges_and_sweep,
+    odd_microseconds,
+    window_around,
+)
+from payments_verify.payments.programs.of_lists import dated_list, full_list, long_list
 
 InputProgram: TypeAlias = Callable[[ComparedCalls], None]
 
 _AMOUNT = 500
-_OFFSETS = (1, 499_999, 999_999)  # cut to ms, or rounded, each is another instant
 
 
 def input_programs(traits: Traits) -> Mapping[str, InputProgram]:
@@ -54,6 +62,7 @@ def input_programs(traits: Traits) -> Mapping[str, InputProgram]:
         SEEN_AT_ONCE: _seen_at_once,
         LONG_LIST: long_list,
         FULL_LIST: full_list,
+        DATED_LIST: dated_list,
     }
     return {name: programs[name] for name in classes_of(traits) if name in programs}
 
@@ -68,15 +77,16 @@ def _of_keys(traits: Traits) -> Iterator[tuple[str, InputProgram]]:
 def _of_instants(traits: Traits) -> Iterator[tuple[str, InputProgram]]:
     for name, instant in INSTANTS.items():
         window = traits.window(WINDOWS["windows: the longest"])
-        yield name, partial(_window_around, instant=instant, window=window)
+        yield name, partial(window_around, instant=instant, window=window)
     windows = {**WINDOWS, **({} if traits.fixed_window is None else {EDGES[0]: traits.fixed_window})}
     for name, window in windows.items():
-        yield name, partial(_edges_and_sweep, window=window)
+        yield name, partial(edges_and_sweep, window=window)
+    yield DUE_FOR_LONG, due_for_long
     yield ASKED_MUCH_LATER, _asked_much_later
     yield AUTHORIZED_LATER, _authorized_later
-    yield ODD_MICROSECONDS, _odd_microseconds
-    yield STANDS_STILL, _clock_stands_still
-    yield STEPS_BACK, _clock_steps_back
+    yield ODD_MICROSECONDS, odd_microseconds
+    yield STANDS_STILL, clock_stands_still
+    yield STEPS_BACK, clock_steps_back
 
 
 def _of_amounts(traits: Traits) -> Iterator[tuple[str, InputProgram]]:
@@ -108,65 +118,6 @@ def _one_key_of_two_payments(calls: ComparedCalls) -> None:
     calls.everything_visible_agrees()
 
 
-def _window_around(calls: ComparedCalls, instant: int, window: int) -> None:
-    """A window that holds the instant; where windows may be short, one before and one after it, too."""
-    calls.set_clock(instant - window // 2)
-    payments, end = _authorized(calls, window), calls.now + window
-    for at in (instant - HALF_HOUR, instant + HALF_HOUR) if calls.system.traits.fixed_window is None else ():
-        calls.set_clock(at)
-        _edges_of(calls, SECOND)
-    _captured_at_edges(calls, payments, end)
-
-
-def _odd_microseconds(calls: ComparedCalls) -> None:
-    for offset in _OFFSETS:
-        calls.set_clock(calls.now - calls.now % SECOND + 10 * SECOND + offset)
-        _edges_of(calls, SECOND)
-
-
-def _edges_of(calls: ComparedCalls, window: int) -> None:
-    """At each edge of a window a payment is captured; a sweep leaves what is not due, and takes what is."""
-    payments, end = _authorized(calls, window), calls.now + calls.system.traits.window(window)
-    _captured_at_edges(calls, payments, end)
-
-
-def _authorized(calls: ComparedCalls, window: int) -> Mapping[int, str]:
-    return {offset: calls.authorized(_AMOUNT, window) for offset in EDGES}
-
-
-def _captured_at_edges(calls: ComparedCalls, payments: Mapping[int, str], end: int) -> None:
-    for offset, payment in payments.items():
-        calls.set_clock(end + offset)
-        calls.perform("capture", payment, key=f"at {offset}", amount=_AMOUNT)
-        calls.everything_visible_agrees()
-        if calls.system.traits.sweeps and offset != 0:
-            calls.expire()
-    calls.everything_visible_agrees()
-    calls.drop(payments.values())
-
-
-def _edges_and_sweep(calls: ComparedCalls, window: int) -> None:
-    """The same, failures at each edge, and a sweep in the very µs in which a window ends."""
-    _edges_of(calls, window)
-    if "fail" in calls.system.traits.commands:
-        _failed_at_edges(calls, window)
-    calls.authorized(_AMOUNT, window)
-    calls.set_clock(calls.now + window)
-    if calls.system.traits.sweeps:
-        calls.expire()
-    calls.everything_visible_agrees()
-
-
-def _failed_at_edges(calls: ComparedCalls, window: int) -> None:
-    """Until it has expired a payment can be failed, for the reason and at the time that it is."""
-    payments, end = _authorized(calls, window), calls.now + window
-    for (offset, payment), reason in zip(payments.items(), ("declined", "voided", "voided"), strict=True):
-        calls.set_clock(end + offset)
-        calls.perform("fail", payment, reason=calls.system.traits.reason(reason))
-    calls.everything_visible_agrees()
-    calls.drop(payments.values())
-
-
 def _asked_much_later(calls: ComparedCalls) -> None:
     """What was answered once is the answer, however long ago that was."""
     payment = calls.authorized(_AMOUNT)
@@ -188,26 +139,6 @@ def _authorized_later(calls: ComparedCalls) -> None:
     calls.perform("capture", payment, key="in time", amount=_AMOUNT)
     calls.everything_visible_agrees()
     calls.tally.inputs[AUTHORIZED_LATER] += 1
-
-
-def _clock_stands_still(calls: ComparedCalls) -> None:
-    first, second = calls.authorized(_AMOUNT), calls.authorized(_AMOUNT)
-    for key, payment, amount in (("1", first, _AMOUNT + 1), ("2", first, _AMOUNT), ("3", second, _AMOUNT)):
-        calls.perform("capture", payment, key=key, amount=amount)
-    calls.everything_visible_agrees()
-
-
-def _clock_steps_back(calls: ComparedCalls) -> None:
-    """What decides is the clock as it is: before an authorization, and within a window that had ended."""
-    early, late = calls.authorized(_AMOUNT, SECOND), calls.authorized(_AMOUNT, SECOND)
-    begun, window = calls.now, calls.system.traits.window(SECOND)
-    calls.set_clock(begun + window)
-    calls.perform("capture", late, key="late", amount=_AMOUNT)
-    calls.set_clock(begun + window - 1)
-    calls.perform("capture", late, key="in time", amount=_AMOUNT)
-    calls.set_clock(begun - SECOND)
-    calls.perform("capture", early, key="early", amount=_AMOUNT)
-    calls.everything_visible_agrees()
 
 
 def _each_amount(calls: ComparedCalls, amounts: Sequence[int]) -> None:

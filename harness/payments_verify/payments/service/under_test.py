@@ -91,6 +91,9 @@ class Surface(Protocol):
     async def lists(self, payments: Collection[str], /) -> str | None:
         """How its lists differ from these payments."""
 
+    async def pages(self, payments: Collection[str], /) -> str | None:
+        """How its list, page by page from the beginning, differs from these payments."""
+
     async def expiry(
         self,
         set_clock: Callable[[int], Awaitable[object]],
@@ -168,11 +171,17 @@ class ServiceUnderTest:
         """A client of its first process."""
         return self.clients[0]
 
-    async def complaint_beside(self, payments: Collection[str]) -> str | None:
-        """What is wrong with what it shows of these payments beside outcomes, if anything is."""
+    async def complaint_beside(self, payments: Collection[str], *, page_by_page: bool = False) -> str | None:
+        """What is wrong with what it shows of these payments beside outcomes, if anything is.
+
+        Args:
+            payments: their ids.
+            page_by_page: whether the list of all payments is walked from its beginning, too.
+        """
         if self.surface is None:
             return None
-        wrong = await self.surface.lists(payments) or await self.surface.contract()
+        wrong = await self.surface.pages(payments) if page_by_page else None
+        wrong = wrong or await self.surface.lists(payments) or await self.surface.contract()
         return wrong or await self.surface.counters()
 
     async def sweep(self) -> tuple[HttpExchange, ...]:

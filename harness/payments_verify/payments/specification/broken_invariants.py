@@ -32,7 +32,12 @@ _CAPTURED = {
 }
 """What a capture breaks that must be refused so."""
 
-_REFUSED = {"window_expired": {"I5"}, "amount_mismatch": {"I1"}, "malformed": {"I4", "I11"}}
+_REFUSED = {
+    "window_expired": {"I5"},
+    "amount_mismatch": {"I1"},
+    "malformed": {"I4", "I11"},
+    "too_many_refusals": {"I11"},
+}
 """What a refusal breaks where the model has another answer."""
 
 _OF_STATE = {"I2"}
