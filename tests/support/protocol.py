@@ -79,6 +79,7 @@ async def served(app: ASGIApp, connections: int = 100) -> AsyncIterator[Served]:
         access_log=False,
         timeout_graceful_shutdown=10,
         server_header=False,
+        proxy_headers=False,
     )
     config.load()
     server = uvicorn.Server(config)

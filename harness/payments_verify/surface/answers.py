@@ -22,7 +22,9 @@ _NOT_NOW = 503
 _PROBLEM = "application/problem+json"
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 _LIST = re.compile(r"/payments(/[^/]+/captures)?(\?.*)?")
-_BELOW_THE_APPLICATION = ("/problems/malformed_http", "/problems/request_timeout")
+_BELOW_THE_APPLICATION = tuple(
+    f"/problems/{each}" for each in ("malformed_http", "request_timeout", "head_too_large")
+)
 TITLES: Mapping[str, tuple[int, str]] = {
     "http_404": (404, "Not Found"),
     "http_405": (405, "Method Not Allowed"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from time import perf_counter
@@ -14,8 +14,9 @@ import msgspec
 
 from payments_verify.binding import Response
 from payments_verify.surface.answers import complaints
-from payments_verify.surface.exchange import Answer, Exchange, Server, first_wrong
+from payments_verify.surface.exchange import Server, first_wrong
 from payments_verify.surface.liveness import Hold
+from payments_verify.surface.sources import from_elsewhere
 from payments_verify.surface.unlogged import Secrets, on_the_wire, requests
 from payments_verify.surface.witness import Witness
 from payments_verify.surface.written import PAYMENT, UNKNOWN
@@ -86,8 +87,12 @@ async def broken_at_limits(process: LoneProcess) -> str | None:
         await _send(process, "PUT", f"/payments/{payment}", b'{"amount_cents": 500}')
         window = b'{"capture_window_seconds": 86400}'
         await _send(process, "POST", f"/payments/{payment}/authorize", window)
-    ids = {PAYMENT: payments[0], UNKNOWN: str(uuid4()), "{port}": str(process.server.port)}
-    wrong = await first_wrong(process.witness, process.server, _without_tokens(), ids)
+    ids = {
+        PAYMENT: payments[0],
+        UNKNOWN: str(uuid4()),
+        "{own}": f"{process.server.host}:{process.server.port}",
+    }
+    wrong = await first_wrong(process.witness, process.server, from_elsewhere(), ids)
     secrets = await _with_secrets(process)
     wrong = wrong or await _refused_otherwise(process, payments)
     wrong = wrong or await ends_otherwise(process, payments[0])
@@ -103,48 +108,6 @@ async def _with_secrets(process: LoneProcess) -> Secrets:
         meant = {"{host}": f"127.0.0.1:{process.server.port}", "{authorization}": "", UNKNOWN: str(uuid4())}
         await first_wrong(process.witness, process.server, [exchange], meant)
     return secrets
-
-
-def _without_tokens() -> Iterator[Exchange]:
-    """Where requests may come from, see operations.md; what a proxy says of that is not believed."""
-    own = "127.0.0.1:{port}"
-    foreign_host, foreign_origin = Answer(421, "foreign_host"), Answer(403, "foreign_origin")
-    read = f"/payments/{PAYMENT}"
-    served = Answer(200, to=("GET", read))
-    fields: list[tuple[str, str, Answer]] = [(host, "", served) for host in (own, "localhost", "[::1]:80")]
-    fields += [
-        (host, "", foreign_host)
-        for host in ("example.com", "127.0.0.1.example.com", "localhost.example.com", "169.254.0.1")
-    ]
-    fields += [(host, "", Answer(400, "invalid_host")) for host in ("", "a b", f"{own}\r\nHost: {own}")]
-    fields += [
-        (own, f"Origin: {origin}\r\n", foreign_origin)
-        for origin in (
-            "null",
-            "http://example.com",
-            "http://127.0.0.1:1",
-            f"https://{own}",
-            "http://localhost",
-        )
-    ]
-    fields += [(own, f"Sec-Fetch-Site: {site}\r\n", foreign_origin) for site in ("cross-site", "same-site")]
-    fields += [(own, f"Sec-Fetch-Site: {site}\r\n", served) for site in ("same-origin", "none")]
-    fields.append((own, f"Origin: http://{own}\r\nX-Forwarded-Proto: https\r\n", served))
-    forwarded = "Forwarded: for=192.0.2.1;host={0}\r\nX-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Host: {0}\r\n"
-    fields.append((own, forwarded.format("example.com"), served))
-    fields.append(("example.com", forwarded.format("localhost"), foreign_host))
-    for host, more, answer in fields:
-        sent = f"GET {read} HTTP/1.1\r\nHost: {host}\r\n{more}\r\n"
-        yield Exchange("I2, I11", f"without tokens, {sent!r}", (sent.encode(), answer))
-    body = '{"amount_cents": 500}'
-    head = (
-        f"PUT /payments/{UNKNOWN} HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
-    )
-    looked = f"GET /payments/{UNKNOWN} HTTP/1.1\r\nHost: {own}\r\n\r\n".encode()
-    nobody = Answer(404, "payment_not_found")
-    for host, more, refused in ((own, "Origin: null\r\n", foreign_origin), ("example.com", "", foreign_host)):
-        sent = f"{head}\r\nHost: {host}\r\n{more}\r\n{body}"
-        yield Exchange("I2, I11", f"without tokens, {sent!r}", (sent.encode(), refused, looked, nobody))
 
 
 async def _refused_otherwise(process: LoneProcess, payments: Sequence[str]) -> str | None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import TypeAlias
 
+import msgspec
+
 from payments_verify.binding.http import HttpAnswer
 from payments_verify.surface.answers import complaints
 from payments_verify.surface.witness import Witness
@@ -41,12 +43,16 @@ class Answer:
         problem: the problem type; empty if it is none.
         to: method and path of the request, if it comes to its route, where it is counted.
         has_body: whether one follows the head.
+        closes: whether it says that the connection ends behind it; ``False`` for no matter.
+        shows: header fields beside those that every such answer has, by name in lower case.
     """
 
     status: int
     problem: str = ""
     to: tuple[str, str] | None = None
     has_body: bool = True
+    closes: bool = False
+    shows: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,9 +68,11 @@ class Ended:
 
     Attributes:
         most: how many bytes it may have sent before, at most.
+        problem: what is counted as refused, and has no answer; empty if nothing is.
     """
 
     most: int = 0
+    problem: str = ""
 
 
 Step: TypeAlias = bytes | Answer | Pause | Ended
@@ -114,7 +122,7 @@ async def _wrong(
     witness: Witness, server: Server, exchange: Exchange, meant: Mapping[str, str], pause: Pass
 ) -> str | None:
     reader, writer = await asyncio.open_connection(server.host, server.port)
-    began = perf_counter()
+    began, answers = perf_counter(), 0
     try:
         for step in exchange.steps:
             if isinstance(step, Pause):
@@ -122,9 +130,10 @@ async def _wrong(
                 continue
             async with asyncio.timeout(_PATIENCE_S):
                 if isinstance(step, Answer):
+                    answers += 1
                     wrong = await wrong_answer(witness, reader, step)
                     if wrong is not None:
-                        return wrong
+                        return wrong if answers == 1 else f"answer {answers}: {wrong}"
                 elif isinstance(step, Ended):
                     sent = await until_ended(reader)
                     if sent > step.most:
@@ -137,6 +146,8 @@ async def _wrong(
         return f"{what} within {_PATIENCE_S:g} s"
     except (OSError, EOFError) as error:
         return f"the connection ended: {type(error).__name__}"
+    except (ValueError, LookupError, msgspec.MsgspecError) as error:
+        return f"what came is no answer: {error}"
     finally:
         witness.seconds += perf_counter() - began
         writer.close()
@@ -162,18 +173,33 @@ def filled(sent: bytes, meant: Mapping[str, str]) -> bytes:
 
 
 async def wrong_answer(witness: Witness, reader: asyncio.StreamReader, expected: Answer) -> str | None:
-    """Read the next answer, and count it; how it differs from what is expected, ``None`` if it does not."""
+    """Read the next answer, and count it; how it differs from what is expected, ``None`` if it does not.
+
+    Raises:
+        ValueError, LookupError: what came is no answer.
+    """
     line, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")[:-2]
-    status = int(line.split(" ", 2)[1])
+    status = int(line.removeprefix("HTTP/1.1 ").split(" ")[0])
     fields = {name.lower(): value.strip() for name, _, value in (each.partition(":") for each in lines)}
     length = fields.get("content-length")
-    has_body = length and (expected.has_body or status >= 300)
+    has_body = length and (expected.has_body or status != expected.status)
     body = await reader.readexactly(int(length or 0)) if has_body else b""
-    problem = str(json.loads(body).get("type", "")).removeprefix("/problems/") if status >= 400 else ""
     if expected.to is not None:
         witness.count(*expected.to, status)
+    problem = _problem_in(body) if status >= 400 and has_body else expected.problem
     if (status, problem) != (expected.status, expected.problem):
         wanted = f"{expected.status} {expected.problem}".strip()
         return f"expected {wanted}, got {status} {body[:300].decode(errors='replace')}"
-    method, path = expected.to or ("GET", "")
-    return "; ".join(complaints(method, path, HttpAnswer(status, fields, body))) or None if has_body else None
+    if expected.closes and "close" not in fields.get("connection", ""):
+        return f"{status}, and no Connection: close, where the connection is to end"
+    if not has_body:
+        return None
+    method, path = expected.to or ("", "")
+    return "; ".join(complaints(method, path, HttpAnswer(status, fields, body), dict(expected.shows))) or None
+
+
+def _problem_in(body: bytes) -> str:
+    """The name of a problem type; empty if this is no problem document."""
+    with suppress(ValueError, AttributeError):
+        return str(json.loads(body).get("type", "")).removeprefix("/problems/")
+    return ""

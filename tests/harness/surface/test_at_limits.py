@@ -28,9 +28,9 @@ BUGS = {
     "deadline-told-as-overloaded": "I9, I11: no request at a limit was answered deadline_exceeded, but: ",
     "health-refused-under-load": "I9: a process that has as much to do as it may answers /healthz with ",
     "waits-for-its-sweeper-at-the-end": "I9: SIGTERM, and the process has not ended for 15 s",
-    "any-host-without-tokens": "I2, I11: without tokens, 'GET /payments/{payment} HTTP/1.1",
-    "forwarded-fields-believed": "I2, I11: without tokens, 'GET ",
-    "origin-null-taken-for-none": "I2, I11: without tokens, 'GET ",
+    "any-host-without-tokens": "I2, I11: without tokens, /payments/{payment} with 'Host: ",
+    "forwarded-fields-believed": "I2, I11: without tokens, /payments/{payment} with 'Host: ",
+    "origin-null-taken-for-none": "I2, I11: without tokens, /payments/{payment} with 'Host: ",
 }
 
 

@@ -34,18 +34,13 @@ _VERSIONS = {"1.1", "1.0"}
 class BoundedProtocol(HttpToolsProtocol):
     """Ends a connection whose request does not end in size or time, or whose answers are not read.
 
-    The head has a size (431) and a time. The body and what follows it have too: the application refuses a
-    body that is too large, but the parser would go on to swallow it. An answer that the client does not read
-    ends the connection: the application has no hand on it any more.
+    The head has a size (431) and a time, as have the body that the application refused and what follows it.
+    Nor has the application a hand on an answer that is not read.
 
-    A request is worked on once it is there as a whole and the answers before it have been taken, so that
-    nobody holds a place in the application by being slow. One that is larger than any body may be is worked
-    on at once. A client that waits to be told to send the body is told so in its turn, whatever it asks.
-
-    Of requests that were sent one after the other, each is answered in its turn, and what is no HTTP only
-    after those before it: a 400 in the place of another answer would deny what has been done.
-
-    An offer of another protocol is passed over, and the body that follows it read as the body that it is.
+    A request is worked on once it is there as a whole, or larger than it may be, and the answers before it
+    have been taken, so that nobody holds a place by being slow. Each is answered in its turn, and what is no
+    HTTP after those before it: a 400 in the place of another answer would deny what has been done. An offer
+    of another protocol is passed over, and its body read.
     """
 
     def __init__(self, *args: Any, connections: Connections, **kwargs: Any) -> None:  # noqa: ANN401
@@ -128,6 +123,10 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._message_bytes = self._message_bytes or 1
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A field has come; spaces behind its value are no part of it (RFC 9112, section 5.1)."""
+        super().on_header(name, value.rstrip(b" \t"))
+
     def on_headers_complete(self) -> None:
         """The head is complete; its time limit ends here, and the body has its own.
 
@@ -170,11 +169,12 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade():
             return  # see `_parse`
         super().on_message_complete()
+        self.cycle.keep_alive &= self.parser.should_keep_alive()  # a trailer may end it: no more is read
         self._in_head = True
         self._message_bytes = 0
         self._expect_nothing()
         if self.cycle.response_complete:  # or else its answer will begin the time of the next
-            self._expect_within(_HEAD_LIMIT_S)
+            self._expect_within(_HEAD_LIMIT_S if self.cycle.keep_alive else 0)
         self._begin_next()
 
     def resume_writing(self) -> None:
