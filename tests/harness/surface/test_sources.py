@@ -109,7 +109,10 @@ def with_spaces(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         (first_of(b"origin"), "\\r\\nOrigin: null\\r\\n': expected 403 foreign_origin, got 200"),
         (first_of(b"sec-fetch-site"), "none\\r\\nSec-Fetch-Site: cross-site\\r\\n': expected 403"),
-        (with_the_fields_host, "http://{own}/payments/{payment} with 'Host: example.com\\r\\n': expected 200"),
+        (
+            with_the_fields_host,
+            "http://{own}/payments/{payment} with 'Host: example.com\\r\\n': expected 200",
+        ),
         (with_any_old_host, ", in HTTP/1.0: answer 2: expected 421 foreign_host, got 200"),
         (with_names_that_begin_so, "with 'Host: 127.0.0.1.example.com\\r\\n': expected 421"),
         (with_private_addresses, "with 'Host: 169.254.0.1\\r\\n': expected 421 foreign_host, got 200"),
