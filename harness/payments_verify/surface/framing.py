@@ -193,7 +193,6 @@ def _without_use() -> Iterator[Exchange]:
         ("HEAD", Answer(200, to=("HEAD", ONE), has_body=False)),
         ("OPTIONS", Answer(204, to=("OPTIONS", ONE), has_body=False)),
         ("DELETE", Answer(405, "http_405", ("DELETE", ONE), shows=allow)),
-        ("TRACE", Answer(405, "http_405", ("TRACE", ONE), shows=allow)),
     ):
         yield served(_BREAKS, f"{method} with a body", with_length(method, ONE, body=hidden), answer)
         sent = head(method, ONE, CHUNKED) + chunks(hidden, 99)
