@@ -34,7 +34,7 @@ _STATEMENTS = (
     ("create", re.compile(r"(WITH \w+ AS \( ?)?INSERT INTO payments\b")),
     ("due", re.compile(r"SELECT payment_id FROM payments WHERE (?!.*\bFOR\b)")),
     ("find", re.compile(r"SELECT .* (FROM|JOIN) capture_attempts\b")),
-    ("read", re.compile(r"SELECT .*payment_clock\(\) FROM payments WHERE (?!.*\bFOR\b)")),
+    ("read", re.compile(r"SELECT .*payment_clock\(\) FROM payments WHERE (?!.*\bFOR (?!KEY SHARE))")),
     ("lock", re.compile(r"(SELECT|WITH) .* FROM payments\b")),
     ("clock", re.compile(r"SELECT (payment_clock|now)\(\)")),
     ("tick", re.compile(r"clock to the window's end\b")),

@@ -19,6 +19,7 @@ from lab.tla.races import NotModelledError, Protocol, programs_of, protocol_of
 from lab.tla.recorded import Trace, statement_of, validate
 from lab.tla.recording import Runs, check_runs, record
 from lab.tla.values import Function
+from payments_core.infrastructure.postgres import statements
 from payments_verify.payments.scenarios.catalogue import SCENARIOS, Command, Scenario, Tick, client
 from payments_verify.payments.scenarios.named import NAMED
 from payments_verify.systems import gated_service
@@ -259,6 +260,12 @@ def test_what_the_specification_has_no_words_for_is_said(scenario: Scenario) -> 
 def test_a_statement_that_it_does_not_have_is_said() -> None:
     with pytest.raises(NotModelledError, match="DELETE"):
         statement_of("DELETE FROM payments")
+
+
+def test_what_was_created_is_read_though_it_is_kept() -> None:
+    assert statement_of(" ".join(statements.FIND_CREATED.split())) == "read"
+    assert statement_of(" ".join(statements.GET_PAYMENT.split())) == "read"
+    assert statement_of(" ".join(statements.LOCK_PAYMENT.split())) == "lock"
 
 
 def test_a_scenario_that_it_does_not_have_cannot_be_run(monkeypatch: pytest.MonkeyPatch) -> None:
