@@ -96,7 +96,9 @@ async def broken_at_limits(process: LoneProcess) -> str | None:
     secrets = await _with_secrets(process)
     wrong = wrong or await _refused_otherwise(process, payments)
     wrong = wrong or await ends_otherwise(process, payments[0])
-    return wrong or secrets.found_in(process.printed())
+    for payment in (secrets.payment, *payments):
+        wrong = wrong or replace(secrets, payment=payment).found_in(process.printed())
+    return wrong
 
 
 async def _with_secrets(process: LoneProcess) -> Secrets:

@@ -17,6 +17,20 @@ from payments_verify.surface.written import Fields
 _FILE = re.compile(r'(?:href|src)="(/static/[^"]+)"')
 _TAG = re.compile(r'"[!#-~]+"')
 _PAGES, _CONTRACT = ("/", "/docs"), "/openapi.json"
+_HEALTH, _ANY_TAG = ("/healthz", "/readyz"), b'"a1"'
+_FIELDS = frozenset(
+    {
+        *(
+            "etag",
+            "cache-control",
+            "content-security-policy",
+            "referrer-policy",
+            "content-length",
+            "content-type",
+        ),
+        *("x-request-id", "x-content-type-options"),
+    }
+)
 _NO_CONTENT_OF = frozenset({"content-length", "content-type", "x-request-id"})
 """Fields of an answer's content, and of the request: an answer that has no content lacks the former."""
 _WITH_A_PAGE = (
@@ -42,7 +56,8 @@ async def broken_pages(witness: Witness) -> str | None:
     Args:
         witness: of the process.
     """
-    told = await _wrong_constants(witness) or await _wrong_problems(witness) or await _found_in_vain(witness)
+    told = await _wrong_constants(witness) or await _wrong_problems(witness)
+    told = told or await _wrong_without_a_tag(witness) or await _found_in_vain(witness)
     return None if told is None else f"I8: GET {told}"
 
 
@@ -64,6 +79,8 @@ async def _wrong_constants(witness: Witness) -> str | None:
 
 def _wrong_content(path: str, answer: Response) -> str | None:
     status, fields, content = _seen(answer)
+    if fields.keys() != _FIELDS or fields["x-content-type-options"] != "nosniff":
+        return f"{status}, and the fields are {dict(fields)}"
     if status != _OK or fields.get("content-length") != f"{len(content)}":
         return f"{status}, and Content-Length is {fields.get('content-length')} of {len(content)} bytes"
     if not _TAG.fullmatch(fields.get("etag", "")) or fields.get("cache-control") != "no-cache":
@@ -101,6 +118,18 @@ async def _wrong_problems(witness: Witness) -> str | None:
             if not is_page or page.headers.get("vary") != "Accept" or escape(title) not in page.text:
                 return f"{path} with {_shown(fields)}: expected its page, got {seen}"
     return await _wrong_under_conditions(witness, path, seen, fields, ())
+
+
+async def _wrong_without_a_tag(witness: Witness) -> str | None:
+    """What nobody may keep is answered as a whole, whatever a client says that it has."""
+    for path in (*_HEALTH, f"/problems/{next(iter(TITLES))}"):
+        plain = _seen(await witness.write("GET", path))
+        if plain[0] != _OK or "etag" in plain[1]:
+            return f"{path}: expected {_OK} and no tag, got {plain}"
+        for each in (*_naming(_ANY_TAG), *_not_naming(_ANY_TAG), *_conditions_of_others(_ANY_TAG)):
+            if wrong := await _unlike(witness, path, each, plain):
+                return wrong
+    return None
 
 
 async def _wrong_under_conditions(

@@ -29,6 +29,7 @@ class Secrets:
         fields: a value of other header fields.
         payment: the id of a payment.
         password: of the database.
+        own_token: a token that the service knows.
     """
 
     key: str = field(default_factory=_secret)
@@ -38,6 +39,7 @@ class Secrets:
     fields: str = field(default_factory=_secret)
     payment: str = field(default_factory=lambda: str(uuid4()))
     password: str = field(default_factory=_secret)
+    own_token: str = field(default_factory=_secret)
 
     def found_in(self, printed: str) -> str | None:
         """What a process has printed of them, and the invariants that this breaks; ``None`` if nothing."""
@@ -117,6 +119,8 @@ def on_the_wire(secrets: Secrets) -> Iterator[Exchange]:
         ("chunks that are none", f"{put}Transfer-Encoding: chunked\r\n\r\n{body}\r\n"),
     ):
         yield _exchange(what, text.encode(), no_http)
+    large = f"GET {path}{secrets.path * 600} {_HTTP}\r\n".encode()
+    yield _exchange("a target that is too large", large, Answer(431, "head_too_large"))
     cut = f"{put}Content-Length: 99\r\n\r\n{body}".encode()
     yield _exchange("a body that ends too soon", cut)
 

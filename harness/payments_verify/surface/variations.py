@@ -111,8 +111,10 @@ class _Body:
     def _answer(self, body: bytes) -> tuple[int, str]:
         try:
             document = json.loads(body.decode(), object_pairs_hook=list, parse_constant=_no_constant)
-        except (ValueError, RecursionError):
+        except ValueError:
             return 400, "malformed_json"
+        except RecursionError:  # too deep to look into: whatever it is, it is not this
+            return 422, "invalid_request"
         if not (isinstance(document, list) and len(document) == 1 and isinstance(document[0], tuple)):
             return 422, "invalid_request"
         name, value = document[0]
@@ -149,6 +151,8 @@ def _bodies() -> Iterator[Written]:
         right = b'{"%b": %b}' % (body.field.encode(), body.right)
         for each in varied(right, _IN_JSON):
             yield body.written(each)
+    for deep in (b"[%b]", b'{"amount_cents": %b}'):
+        yield _CAPTURE.written(_nested(deep, BODY_LIMIT // len(deep)))
     # Behind a wrong value there is something wrong with the text, or nothing.
     wrong = [each.replace(b"%s", _RIGHT) for each in (*OF_ANOTHER_SHAPE, *TWICE)]
     wrong += [b'{"amount_cents": %b}' % each for each in NO_AMOUNTS]
@@ -162,6 +166,11 @@ def _bodies() -> Iterator[Written]:
             each[:-1] + b"\xff" + each[-1:],
         ):
             yield _CAPTURE.written(text)
+
+
+def _nested(within: bytes, times: int) -> bytes:
+    begin, end = within.split(b"%b")
+    return begin * times + end * times
 
 
 def _numbers() -> Iterator[Written]:
@@ -182,10 +191,11 @@ def _numbers() -> Iterator[Written]:
 
 def _keys() -> Iterator[Written]:
     """A key that is none is told before the body is; one that may be is not."""
-    for right in (b"key-1", b'"key 1"', b'"a\\"b\\\\"'):
-        for key in varied(right, _IN_A_KEY):
-            fields: Fields = (*JSON, ("Idempotency-Key", key))
-            yield Written("I3, I4, I11", "POST", _CAPTURES, *_answer_to_key(key), fields, b"{}")
+    keys = [key for right in (b"key-1", b'"key 1"', b'"a\\"b\\\\"') for key in varied(right, _IN_A_KEY)]
+    keys += [b'"%b"' % (letter * length) for letter in (b"k", b'\\"', b"\\\\") for length in (255, 256)]
+    for key in keys:
+        fields: Fields = (*JSON, ("Idempotency-Key", key))
+        yield Written("I3, I4, I11", "POST", _CAPTURES, *_answer_to_key(key), fields, b"{}")
 
 
 def _answer_to_key(value: bytes) -> tuple[int, str]:

@@ -68,6 +68,7 @@ async def wrong_logs(dsn: str) -> str | None:
             await clock.set(BEGIN)
             async with whole_application(gate.socket_dsn, sweep_interval_s=_SWEEP_S) as app:
                 asking = _Asking(app.http)
+                secrets = replace(secrets, own_token=app.http.headers["Authorization"].split()[1])
                 for each in requests(secrets):
                     await asking.send(each)
                 await _fail_in_the_database(asking, secrets, connection)

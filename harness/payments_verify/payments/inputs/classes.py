@@ -61,6 +61,15 @@ ALIKE_KEYS: Mapping[str, Sequence[str]] = {
     "keys: what a shell expands": ("$HOME", "${HOME}", "~", "a*", "a?", "`a`"),
     "keys: separators of joined keys": ("a:b", "a|b", "a/b", "a,b"),
     "keys: words of a language": ("null", "None", "true", "True", "1", "NaN"),
+    "keys: one letter less, more, or another": (
+        "key-12",
+        "key-1",
+        "ey-12",
+        "kkey-12",
+        "key-122",
+        "key-13",
+        "key12",
+    ),
     "keys: the same letters in another order": ("abc", "cab", "bca"),
     "keys: equal by CRC-32, FNV-1a, or the hash of Java's strings": (
         *("plumless", "buckeroo"),
