@@ -81,7 +81,7 @@ def with_its_address(self: Pool, conninfo: str, **rest: Any) -> None:
         (logs, "_message", str, "I3, I11: a process has printed the key, the payment: "),
         (Observed, "_tell", with_path, "I11: a process has printed the path"),
         (Observed, "_tell", with_query, "I11: a process has printed the path"),
-        (Observed, "_tell", with_fields, "I3, I11: a process has printed the fields, the key, the token"),
+        (Observed, "_tell", with_fields, "I3, I11: a process has printed the fields, the key, the own_token"),
         (Pool, "__init__", with_its_address, "I11: a process has printed the password: "),
         (
             Observed,

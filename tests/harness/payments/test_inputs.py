@@ -169,6 +169,11 @@ FOLDS: dict[str, list[Callable[[str], Any]]] = {
         str.lower,
         lambda key: {"true": "1", "True": "1", "None": "null"}.get(key, key),
     ],
+    "keys: one letter less, more, or another": [
+        lambda key: "".join(dict.fromkeys(key)),
+        lambda key: key[:5],
+        lambda key: key.replace("-", ""),
+    ],
     "keys: the same letters in another order": [lambda key: sum(key.encode()) % 2**16],
     "keys: equal by CRC-32, FNV-1a, or the hash of Java's strings": [
         lambda key: crc32(key.encode()),
