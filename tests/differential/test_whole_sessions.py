@@ -6,8 +6,17 @@ from collections.abc import Iterator
 from types import ModuleType
 
 import pytest
+from psycopg.errors import Diagnostic
 
-from payments_core.infrastructure.postgres import batch, fitness, replication, session, statements, store
+from payments_core.infrastructure.postgres import (
+    batch,
+    connection,
+    fitness,
+    replication,
+    session,
+    statements,
+    store,
+)
 from payments_verify.systems import EXPLORING, prepared_database
 from payments_verify.systems.whole_checks import whole_checks
 from tests.support.exploring import run
@@ -102,3 +111,17 @@ def test_a_lent_session_without_its_settings_is_found(dsn: str, monkeypatch: pyt
     monkeypatch.setattr(batch.Batch, "_open", lambda *_: None)
     told = str(run(whole_checks(dsn)[LENT]()))
     assert told.startswith("I9: with PAYMENTS_POOLER_MODE=transaction PUT /payments/ID has ")
+
+
+@pytest.mark.invariant("I7")
+def test_warnings_that_are_heard_in_english_alone_are_found(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def note(warnings: list[str | None], told: Diagnostic) -> None:
+        if told.severity == "WARNING":
+            warnings.append(told.message_primary)
+
+    monkeypatch.setattr(connection, "_note_warning", note)
+    told = str(run(whole_checks(dsn)[UNREPLICATED]()))
+    assert told.startswith("I7: a creation is answered 201")
+    assert told.endswith("(PAYMENTS_POOLER_MODE=transaction)")

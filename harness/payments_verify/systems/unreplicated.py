@@ -16,7 +16,8 @@ from pgweave.clock import DatabaseClock
 from pgweave.gate import Gate, HeldStatement, NotReplicated, Session
 from pgweave.gate.proxy import PassAll
 
-_MODES: tuple[Literal["session", "transaction"], ...] = ("session", "transaction")
+_MODES: Mapping[Literal["session", "transaction"], bool] = {"session": False, "transaction": True}
+"""Each mode of a pooler, and whether the server's messages are translated then."""
 _ONE = {"pool_min": 1, "pool_max": 1}
 """So that a request comes to the connection that warned before."""
 _UNAVAILABLE, _ERRORS = 503, 500
@@ -77,10 +78,12 @@ class _Warns(PassAll):
     """Warns at commits, while it is told to.
 
     Attributes:
+        is_translated: whether in another language.
         is_on: whether it is.
         too_late: how many statements were committed so that no warning could be put in.
     """
 
+    is_translated: bool
     is_on: bool = False
     too_late: int = 0
 
@@ -93,7 +96,7 @@ class _Warns(PassAll):
         if self.is_on and commits:
             # What the Sync comes after by itself, on a busy machine, has been answered before it commits.
             self.too_late += not is_in_block and not statement.unit.with_sync
-            statement.session.answers.altered = NotReplicated(is_in_block)
+            statement.session.answers.altered = NotReplicated(is_in_block, self.is_translated)
         statement.release()
 
 
@@ -103,8 +106,8 @@ async def wrong_unreplicated(dsn: str) -> str | None:
     Args:
         dsn: a prepared database that nobody else uses.
     """
-    for mode in _MODES:
-        warns = _Warns()
+    for mode, is_translated in _MODES.items():
+        warns = _Warns(is_translated)
         async with (
             Gate.open(dsn, bool) as gate,
             DatabaseClock.connect(dsn) as clock,

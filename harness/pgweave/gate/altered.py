@@ -17,6 +17,11 @@ _NOT_REPLICATED = {
     "M": "canceling wait for synchronous replication due to user request",
     "D": "The transaction has already committed locally, but might not have been replicated to the standby.",
 }
+_IN_GERMAN = {
+    "S": "WARNUNG",
+    "M": "storniere Warten auf synchrone Replikation wegen Benutzeraufforderung",
+    "D": "Die Transaktion wurde lokal bereits committet, aber möglicherweise nicht zum Standby repliziert.",
+}
 _IDLE = b"I"  # how a ReadyForQuery ends, outside a transaction block
 _ASKED = re.compile(r"\bcurrent_setting\s*\(\s*'(\w+)'")
 
@@ -37,10 +42,12 @@ class NotReplicated:
 
     Attributes:
         is_in_block: whether the statement is in a transaction block.
+        is_translated: whether the server speaks German; what programs read is the same.
         was_said: whether the client was warned.
     """
 
     is_in_block: bool
+    is_translated: bool = False
     was_said: bool = False
     _rows: str = ""
 
@@ -61,7 +68,8 @@ class NotReplicated:
 
     def _warning(self) -> Answer:
         self.was_said = True
-        return wire.NOTICE, wire.notice_message(_NOT_REPLICATED, "WARNING")
+        fields = _NOT_REPLICATED | (_IN_GERMAN if self.is_translated else {})
+        return wire.NOTICE, wire.notice_message(fields, "WARNING")
 
 
 @dataclass(slots=True)

@@ -52,7 +52,7 @@ async def altered(
 
 
 def not_replicated(statement: HeldStatement) -> NotReplicated:
-    return NotReplicated(statement.session.block.is_open)
+    return NotReplicated(statement.session.block.is_open, is_translated=True)
 
 
 @pytest.mark.parametrize("prepares", [False, True])
