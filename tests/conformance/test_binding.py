@@ -61,7 +61,7 @@ def test_the_default_file_reads_every_answer_of_the_service() -> None:
 def test_the_default_file_leaves_nothing_unchecked() -> None:
     binding = default_binding()
     traits = traits_of(binding, moves_clock=True)
-    assert replace(traits, sweeps=True) == EVERYTHING
+    assert replace(traits, sweeps=True, since=0) == EVERYTHING
     assert not traits.sweeps  # by a command, which takes a process each time
     assert list(unchecked(binding, traits, has_database=True)) == []
     not_raced = [name for name, scenario in SCENARIOS.items() if why_not(scenario, binding, traits)]

@@ -230,8 +230,6 @@ def _left_out(traits: Traits) -> Iterator[tuple[str, str]]:
         yield NO_AMOUNT, "no answer has the outcome malformed"
     if not (traits.chooses_ids and traits.finds_unknown):
         yield ASKED_BEFORE_IT_IS, "the service chooses ids, or does not say not_found"
-    if not (traits.chooses_ids and traits.moves_clock):
-        yield DATED_LIST, "the service chooses ids, or its clock cannot be moved"
     if (traits.max_stored_refusals or LONG_LIST_LENGTH) < LONG_LIST_LENGTH:
         yield LONG_LIST, "limits.max_stored_refusals"
     if (traits.max_stored_refusals or FEW_REFUSALS + 1) > FEW_REFUSALS:
@@ -269,4 +267,4 @@ def _left_out_of_the_clock(traits: Traits) -> Iterator[tuple[str, str]]:
         )
         yield from ((name, WHOLE_SECONDS) for name in parts)
     else:
-        yield from ((name, CLOCK_STAYS) for name in _OF_THE_CLOCK)
+        yield from ((name, CLOCK_STAYS) for name in (*_OF_THE_CLOCK, DATED_LIST))
