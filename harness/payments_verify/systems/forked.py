@@ -79,10 +79,14 @@ class Forks:
     Args:
         parent: the program `forking`.
         folder: where they write to.
+
+    Attributes:
+        given: the settings that some process was given.
     """
 
     def __init__(self, parent: asyncio.subprocess.Process, folder: Path) -> None:
         self._parent = parent
+        self.given: set[str] = set()
         self._numbers = count()
         self._folder = folder
         self._begun: dict[int, asyncio.Future[int]] = {}
@@ -102,6 +106,7 @@ class Forks:
         number, loop = next(self._numbers), asyncio.get_running_loop()
         output, errors = (self._folder / f"{number}.{what}" for what in ("output", "errors"))
         output.touch()
+        self.given.update(variables)
         self._begun[number], self._ended[number] = loop.create_future(), loop.create_future()
         asked = {
             "number": number,

@@ -28,7 +28,7 @@ _CLOSE = (("Connection", b"close"),)
 _JSON = (("Content-Type", b"application/json"), *_CLOSE)
 _KEY = "killed"
 _CAPTURED = 201
-_IN_FLIGHT, _LAST_SWEEP, _EXPIRED = "http_requests_in_flight", "last_sweep_timestamp_seconds", "expired_total"
+IN_FLIGHT, _LAST_SWEEP, _EXPIRED = "http_requests_in_flight", "last_sweep_timestamp_seconds", "expired_total"
 _TWO = 2
 """Requests in flight: the capture that waits, and that for the metrics."""
 
@@ -67,8 +67,8 @@ async def wrong_of_the_killed(process: LoneProcess, dsn: str, payment: str) -> s
         victim = next((each for each in before if has_connection(each, port)), None)
         if victim is None:
             return "I9: a capture waits for a lock, and no worker has its connection"
-        told = await until(http, lambda now: value_of(now, _IN_FLIGHT) == _TWO)
-        if (wrong := _wrong_in_flight(told)) is not None:
+        told = await until(http, lambda now: value_of(now, IN_FLIGHT) == _TWO)
+        if (wrong := wrong_in_flight(told)) is not None:
             return wrong
         os.kill(victim, signal.SIGSTOP)
         wrong = await _unlike_one_that_stands_still(http, dsn, victim)
@@ -125,7 +125,7 @@ async def _unlike_one_that_stands_still(http: Apart, dsn: str, victim: int) -> s
         return f"{wrong}, while one of the workers stands still"
 
     def is_told(now: Metrics) -> bool:
-        return value_of(now, _EXPIRED) == swept + 1 and value_of(now, _IN_FLIGHT) == _TWO
+        return value_of(now, _EXPIRED) == swept + 1 and value_of(now, IN_FLIGHT) == _TWO
 
     metrics = await until(http, lambda now: is_told(now) or not is_stopped(victim))
     if not is_stopped(victim):
@@ -135,11 +135,12 @@ async def _unlike_one_that_stands_still(http: Apart, dsn: str, victim: int) -> s
         return f"I12: a payment expired while one of the workers stood still, and {counted:g} are counted"
     if (value_of(metrics, _LAST_SWEEP) or 0) > since:
         return "I9, I12: a worker stands still, and the last sweep is told of one that does not"
-    return _wrong_in_flight(metrics)
+    return wrong_in_flight(metrics)
 
 
-def _wrong_in_flight(metrics: Metrics) -> str | None:
-    told = value_of(metrics, _IN_FLIGHT) or 0
+def wrong_in_flight(metrics: Metrics) -> str | None:
+    """How many requests are told to be in flight, if it is not the two that are."""
+    told = value_of(metrics, IN_FLIGHT) or 0
     return (
         None if told == _TWO else f"I12: {_TWO} requests are in flight, of two workers, and {told:g} are told"
     )
@@ -150,12 +151,12 @@ async def _remembered(http: Apart, since: float) -> str | None:
 
     def is_forgotten(now: Metrics) -> bool:
         swept = value_of(now, _LAST_SWEEP) or 0
-        return value_of(now, _IN_FLIGHT) == 1 and swept > since
+        return value_of(now, IN_FLIGHT) == 1 and swept > since
 
     metrics = await until(http, is_forgotten)
     if is_forgotten(metrics):
         return None
-    in_flight = value_of(metrics, _IN_FLIGHT) or 0
+    in_flight = value_of(metrics, IN_FLIGHT) or 0
     swept = (value_of(metrics, _LAST_SWEEP) or 0) - since
     return (
         f"I12: a worker was killed, and for {LIMIT_S:g} s after that {in_flight:g} requests are in flight, "

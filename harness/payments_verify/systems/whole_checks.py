@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
+from payments_verify.systems.commanded import wrong_commands
 from payments_verify.systems.counted import wrong_counts_of_all
 from payments_verify.systems.cut_migrations import wrong_migrations
 from payments_verify.systems.database import new_database
@@ -38,6 +39,7 @@ _CHECKS: Mapping[str, _Check] = {
     "slow clients": wrong_for_slow_clients,
     "several workers": wrong_workers,
     "migrations that are cut": wrong_migrations,
+    "commands and settings": wrong_commands,
 }
 
 

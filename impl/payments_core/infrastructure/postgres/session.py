@@ -85,7 +85,8 @@ class Session:
         Raises:
             psycopg.ProgrammingError: if ``dsn`` is no connection string.
         """
-        return {"application_name": APPLICATION_NAME, **parameters(dsn)}
+        named = "application_name" in conninfo_to_dict(dsn)
+        return {**({} if named else {"application_name": APPLICATION_NAME}), **parameters(dsn)}
 
     async def prepare(self, connection: Connection) -> None:
         """Apply the settings to a new connection; settings in its ``options`` win.

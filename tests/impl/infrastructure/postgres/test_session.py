@@ -59,6 +59,8 @@ async def test_the_settings_of_a_session(clocked_database: Database) -> None:
     own = f"{clocked_database.dsn}?options=-c%20lock_timeout%3D42ms"
     assert await shown(clocked_database, "lock_timeout", database_url=own) == "42ms"
     assert await shown(clocked_database, "statement_timeout", database_url=own) == "300ms"
+    own = f"{clocked_database.dsn}?application_name=till"
+    assert await shown(clocked_database, "application_name", database_url=own) == "till"
     for option in ("-c%20enable_seqscan", "-cenable_seqscan", "--enable-seqscan"):
         own = f"{clocked_database.dsn}?options={option}%3Don"
         assert await shown(clocked_database, "enable_seqscan", database_url=own) == "on"

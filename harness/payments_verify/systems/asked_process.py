@@ -1,0 +1,221 @@
+"""A process of the service as its clients see it, and its sessions as the database does."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import msgspec
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from payments_verify.payments.faults.pool_probe import comes_true
+from payments_verify.systems.forked import Forks, Process
+from pgweave.service.http_client import http_client
+
+LIMIT_S = 30.0
+_LOOK_S = 0.02
+_TRIES = 5
+AMOUNT = b'{"amount_cents": 500}'
+_WINDOW = b'{"capture_window_seconds": 86400}'
+_REFUSED = 300
+_BEGUN = 5
+_MORE = 2
+_READ = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+TELLS = """
+CREATE TABLE told (number bigserial, application text, name text, value text);
+CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    INSERT INTO told (application, name, value)
+    SELECT current_setting('application_name'), name, setting FROM pg_settings
+    WHERE name ~ '_timeout$' OR name IN ('role', 'transaction_isolation')
+    UNION ALL SELECT current_setting('application_name'), 'prepared', (count(*) > 0)::text
+    FROM pg_prepared_statements;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER tell BEFORE INSERT OR UPDATE ON payments FOR EACH ROW EXECUTE FUNCTION tell();
+"""
+SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
+_WAITING = f"{SESSIONS} AND wait_event_type = 'Lock'"
+
+
+@dataclass(frozen=True)
+class Served:
+    """A process that serves, and how it is asked.
+
+    Attributes:
+        process: it.
+        http: a client, each of whose requests has a connection of its own.
+        host, port: where it serves.
+    """
+
+    process: Process
+    http: httpx.AsyncClient
+    host: str
+    port: int
+
+
+@asynccontextmanager
+async def serving(
+    forks: Forks, dsn: str, name: str, *arguments: str, **variables: str
+) -> AsyncIterator[Served]:
+    """A process on a database in which it is known by its name.
+
+    Raises:
+        RuntimeError: it does not serve.
+    """
+    named = make_conninfo(dsn, application_name=name)
+    process = await forks.begin("serve", *arguments, DATABASE_URL=named, **variables)
+    at = await process.address()
+    if at is None:
+        raise RuntimeError(f"payments-core serve did not start: {(await process.ended()).errors[-1000:]}")
+    try:
+        async with http_client(f"http://{at[0]}:{at[1]}", limit_s=LIMIT_S) as http:
+            yield Served(process, http, *at)
+    finally:
+        process.terminate()
+
+
+async def send(
+    served: Served, method: str, path: str, token: str = "", content: bytes | None = None, **fields: str
+) -> httpx.Response:
+    """Send a request on a connection of its own; ``_`` in the name of a field stands for ``-``."""
+    headers = {name.replace("_", "-"): value for name, value in fields.items()}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    if content is not None:
+        headers["Content-Type"] = "application/json"
+    return await served.http.request(method, path, headers=headers, content=content)
+
+
+async def wrong_session(
+    served: Served, dsn: str, token: str, name: str, wanted: Mapping[str, str]
+) -> str | None:
+    """Authorize a payment, and see what the database says of the session in which it was done."""
+    path = _unknown()
+    for method, end, body in (("PUT", "", AMOUNT), ("POST", "/authorize", _WINDOW)):
+        answer = await send(served, method, f"{path}{end}", token, body)
+        if answer.status_code >= _REFUSED:
+            return f"I9: {method} {path}{end} is answered {answer.text}"
+    with psycopg.connect(dsn) as connection:
+        rows = connection.execute(
+            "SELECT name, value FROM told WHERE application = %s ORDER BY number", [name]
+        ).fetchall()
+    told: dict[str, str] = dict(rows)
+    if not told:
+        return f"I9: DATABASE_URL has application_name={name}, and no session that creates payments is that"
+    wrong = [
+        f"{each} is {told[each]}, and not {value}"
+        for each, value in wanted.items()
+        if told.get(each, value) != value  # older versions of PostgreSQL know fewer
+    ]
+    return f"I9, I10: in a session of the service {'; '.join(wrong)}" if wrong else None
+
+
+async def wrong_connections(served: Served, kept: int) -> str | None:
+    """More clients connect than may be kept: those that wait for longest are ended."""
+    opened = []
+    try:
+        for _ in range(kept + _MORE):
+            opened.append(await asyncio.open_connection(served.host, served.port))
+            opened[-1][1].write(_READ[:_BEGUN])
+        try:
+            async with asyncio.timeout(LIMIT_S):
+                await asyncio.gather(*(reader.read() for reader, _ in opened[:_MORE]))
+        except TimeoutError:
+            return f"I9: PAYMENTS_MAXkept={kept}, and {len(opened)} are kept"
+        opened[-1][1].write(_READ[_BEGUN:])
+        answer = await opened[-1][0].readline()
+        return None if b" 200 " in answer else f"I9: the last of {kept} connections: {answer!r}"
+    finally:
+        for _, writer in opened:
+            writer.close()
+
+
+async def wrong_hosts(served: Served, hosts: Mapping[str, int]) -> str | None:
+    """What is answered to a host that is not as it should be: the statuses are by the host."""
+    for host, status in hosts.items():
+        answer = await send(served, "GET", _unknown(), Host=host)
+        if answer.status_code != status:
+            return f"I9: Host {host!r} at {served.host}: {answer.status_code} {answer.text}, not {status}"
+    return None
+
+
+async def wrong_when_locked(
+    served: Served, dsn: str, name: str, connected: int, wanted: Counter[str]
+) -> str | None:
+    """Requests come while others have the table: what becomes of them, once it is free again."""
+    requests, seen = wanted.total(), []
+    for _ in range(_TRIES):  # one that comes too late on a busy machine finds room
+        with psycopg.connect(dsn) as holder:
+            holder.execute("LOCK TABLE payments")
+            sent = [asyncio.create_task(send(served, "GET", _unknown())) for _ in range(requests)]
+            await comes(dsn, _WAITING, (name,), connected)
+            await comes_true(partial(_have_ended, sent, requests - connected), LIMIT_S)
+        seen.append(Counter([problem(await each) for each in sent]))
+        if seen[-1] == wanted:
+            return None
+    return f"I9: {requests} requests while others have the table, of {name}: {seen}, and not {wanted}"
+
+
+def _have_ended(sent: Sequence[asyncio.Task[httpx.Response]], wanted: int) -> bool:
+    return sum(each.done() for each in sent) == wanted
+
+
+def _unknown() -> str:
+    return f"/payments/{uuid4()}"
+
+
+def problem(answer: httpx.Response) -> str:
+    """The problem type of an answer."""
+    return str(msgspec.json.decode(answer.content).get("type")).removeprefix("/problems/")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Carries requests to a process."""
+
+    served: Served
+
+    async def request(self, method: str, path: str, **_more: Any) -> httpx.Response:  # noqa: ANN401
+        """Send a request."""
+        return await send(self.served, method, path)
+
+
+@asynccontextmanager
+async def collector(spans: asyncio.Queue[bytes]) -> AsyncIterator[str]:
+    """Takes spans (OTLP over HTTP); yields its URL."""
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, EOFError):
+            head = await reader.readuntil(b"\r\n\r\n")
+            spans.put_nowait(head)
+            length = re.search(rb"(?i)content-length: (\d+)", head)
+            await reader.readexactly(int(length[1]) if length else 0)
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def comes(dsn: str, query: str, parameters: Sequence[str], wanted: int) -> bool:
+    """Whether a query comes to find so many."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        deadline = asyncio.get_running_loop().time() + LIMIT_S
+        while asyncio.get_running_loop().time() < deadline:
+            if connection.execute(query.encode(), parameters).fetchone() == (wanted,):
+                return True
+            await asyncio.sleep(_LOOK_S)
+    return False

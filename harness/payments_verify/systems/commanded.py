@@ -1,0 +1,142 @@
+"""Each command of `payments-core` as a process, with what it has to do; and no setting is without effect."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import tempfile
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import chain, combinations
+from pathlib import Path
+from uuid import uuid4
+
+import msgspec
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from payments_core.entrypoints.settings import Settings
+from payments_verify.binding import Http
+from payments_verify.systems.asked_process import Asked, send, serving
+from payments_verify.systems.due import expired_together, insert_due
+from payments_verify.systems.forked import Ended, Forks, forks
+from payments_verify.systems.refused_starts import wrong_refusals
+from payments_verify.systems.settings_seen import Token, wrong_settings
+from payments_verify.systems.worker_processes import outlives_its_parent
+
+_SCOPES = ("read", "write", "metrics")
+_MADE = re.compile(r"token  (pay_[A-Za-z0-9_-]{43})\nentry  (\S+)\n")
+_DUE, _BATCH = 5, 2
+_PREFIX = "PAYMENTS_"
+
+
+async def wrong_commands(dsn: str) -> str | None:
+    """What a command does otherwise than it says, or which setting does nothing, if there is one.
+
+    Args:
+        dsn: a prepared database that nobody else uses, whose owner is a superuser.
+    """
+    with (
+        tempfile.TemporaryDirectory() as name,
+        _copies(dsn, 5) as (demo, other, *more),
+        _copies(dsn, 1, "template0") as (empty,),
+    ):
+        folder = Path(name)
+        async with forks() as made:
+            parent = await made.begin("serve", "--port", "0", "--workers", "2", DATABASE_URL=other)
+            swept = await _wrong_sweep(made, dsn)
+            refused = await wrong_refusals(made, dsn, f"{name}/none", empty, demo)
+            wrong = swept or refused or await _wrong_documents(made, dsn, folder / "pages")
+            tokens = [await _token(made, each) for each in _sets()]
+            wrong = wrong or next((each for each in tokens if isinstance(each, str)), None)
+            given = [each for each in tokens if isinstance(each, Token)]
+            wrong = wrong or await wrong_settings(made, more, folder, given)
+            await parent.address()
+            return wrong or await outlives_its_parent(parent) or untried(made.given)
+
+
+def untried(given: Collection[str]) -> str | None:
+    """Which settings no process was given, if there are any: nobody has seen whether they do anything."""
+    fields = Settings.model_fields.items()
+    variables = [str(field.validation_alias or _PREFIX + name.upper()) for name, field in fields]
+    missing = [each for each in variables if each not in given]
+    return f"I9: nothing tries the settings {', '.join(missing)}" if missing else None
+
+
+def _sets() -> Iterator[tuple[str, ...]]:
+    return chain.from_iterable(combinations(_SCOPES, count) for count in range(len(_SCOPES) + 1))
+
+
+async def _token(made: Forks, scopes: tuple[str, ...]) -> Token | str:
+    """A token for these scopes; what is wrong with what is printed, if it is none."""
+    ended = await made.run("token", *(part for each in scopes for part in ("--scope", each)))
+    found = _MADE.fullmatch(ended.output)
+    return Token(scopes, *found.groups()) if found and ended.code == 0 else f"I2, I11: token prints {ended}"
+
+
+async def _wrong_sweep(made: Forks, dsn: str) -> str | None:
+    """`sweep --batch 2`: all that is due expires, two at a time, and nothing else."""
+    due, later = insert_due(dsn, _DUE), insert_due(dsn, 1, "1 day")
+    for wanted in (_DUE, 0):
+        ended = await made.run("sweep", "--batch", str(_BATCH), DATABASE_URL=dsn)
+        said = f"expired {wanted} payments\n"
+        if (ended.code, ended.output) != (0, said):
+            return f"I9: payments-core sweep --batch {_BATCH}, of {wanted} that are due: {_shown(ended)}"
+    sizes = await expired_together(dsn, due, 0)
+    if sizes != [2, 2, 1]:
+        return f"I9: payments-core sweep --batch {_BATCH}, and of {_DUE} expire {sizes} at a time"
+    early = await expired_together(dsn, later, 0)
+    return f"I5: payments-core sweep, and {early} expire before their windows end" if early else None
+
+
+async def _wrong_documents(made: Forks, dsn: str, pages: Path) -> str | None:
+    """What commands print is what is served."""
+    migrated, openapi, problems = await asyncio.gather(
+        made.run("migrate", DATABASE_URL=dsn), made.run("openapi"), made.run("problems", str(pages))
+    )
+    if (migrated.code, migrated.output) != (0, "nothing to apply\n"):
+        return f"I9: payments-core migrate, of a database that is up to date: {_shown(migrated)}"
+    if openapi.code or problems.code:
+        return f"I8: payments-core openapi, problems: {_shown(openapi)}, {_shown(problems)}"
+    async with serving(made, dsn, "documents", "--port", "0") as served:
+        if (await send(served, "GET", "/openapi.json")).text != openapi.output:
+            return "I8: payments-core openapi prints another contract than is served"
+        files = _texts(pages)
+        for name, text in files.items():
+            if name != "README" and (wrong := await _unlike_its_page(Asked(served), name, text)) is not None:
+                return wrong
+    missing = [name for name in files if f"({name}.md)" not in files["README"] and name != "README"]
+    return f"I8: payments-core problems: its list lacks {', '.join(missing)}" if missing else None
+
+
+def _texts(folder: Path) -> Mapping[str, str]:
+    return {each.stem: each.read_text() for each in folder.iterdir()}
+
+
+async def _unlike_its_page(http: Http, name: str, text: str) -> str | None:
+    answer = await http.request("GET", f"/problems/{name}", headers={}, json=None)
+    served = msgspec.json.decode(answer.content)
+    if answer.status_code == 200 and all(
+        str(served[each]) in text for each in ("title", "status", "when", "remedy")
+    ):
+        return None
+    return f"I8: payments-core problems writes a page of {name} that is not what is served: {answer.text}"
+
+
+def _shown(ended: Ended) -> str:
+    return f"exit code {ended.code}, {ended.output!r} {ended.errors[-300:]!r}"
+
+
+@contextmanager
+def _copies(dsn: str, count: int, template: str = "") -> Iterator[list[str]]:
+    """Copies of a database, or of a template; they are dropped at the end."""
+    with psycopg.connect(make_conninfo(dsn, dbname="postgres"), autocommit=True) as connection:
+        original = template or psycopg.conninfo.conninfo_to_dict(dsn)["dbname"]
+        names = [f"copy_{uuid4().hex}" for _ in range(count)]
+        try:
+            for each in names:
+                connection.execute(f"CREATE DATABASE {each} TEMPLATE {original}".encode())
+            yield [make_conninfo(dsn, dbname=each) for each in names]
+        finally:
+            for each in names:
+                connection.execute(f"DROP DATABASE IF EXISTS {each} WITH (FORCE)".encode())

@@ -1,0 +1,116 @@
+"""Starts that have to be refused: with exit code 2, and a line that says what to do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from payments_verify.systems.forked import Ended, Forks
+
+_NOBODY_S = "postgresql://nobody@127.0.0.1:1/none"
+_SERVE = ("serve", "--port", "0")
+_REFUSED = 2
+_HASH = "0" * 64
+_MOVABLE = "COMMENT ON FUNCTION payment_clock() IS 'movable'"
+
+
+@dataclass(frozen=True)
+class Start:
+    """A command that is not carried out.
+
+    Attributes:
+        breaks: the invariants that are at stake where it is.
+        says: parts of what it says: what is wrong, and what to do.
+        arguments: the command.
+        variables: its settings.
+    """
+
+    breaks: str
+    says: tuple[str, ...]
+    arguments: tuple[str, ...] = _SERVE
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+async def wrong_refusals(forks: Forks, dsn: str, folder: str, empty: str, demo: str) -> str | None:
+    """The first start that is not refused as it has to be, if one is not.
+
+    Args:
+        forks: starts processes.
+        dsn: a database that can be used.
+        folder: one that is empty.
+        empty: a database without a schema.
+        demo: one that could be used, and is made one of a demonstration.
+    """
+    with psycopg.connect(demo, autocommit=True) as connection:
+        connection.execute(_MOVABLE)
+    starts = [*_of_settings(dsn, folder), *_of_databases(dsn, empty, demo)]
+    ended = await asyncio.gather(*(forks.run(*each.arguments, **each.variables) for each in starts))
+    wrong = (wrong_start(*each) for each in zip(starts, ended, strict=True))
+    return next(filter(None, wrong), None)
+
+
+def _of_settings(dsn: str, folder: str) -> Iterator[Start]:
+    on = {"DATABASE_URL": dsn}
+    yield Start("I9", ("PAYMENTS_POOL_MAX", "greater than"), variables={**on, "PAYMENTS_POOL_MAX": "0"})
+    yield Start(
+        "I9", ("PAYMENTS_LOCK_TIMEOUT_MS", "less than"), variables={**on, "PAYMENTS_LOCK_TIMEOUT_MS": "10000"}
+    )
+    yield Start("I7, I8", ("DATABASE_URL",), variables={"DATABASE_URL": " "})
+    for tokens in ("nonsense", f"all:{_HASH}"):
+        yield Start(
+            "I2, I11", ("PAYMENTS_TOKENS", "payments-core token"), variables={**on, "PAYMENTS_TOKENS": tokens}
+        )
+    yield Start(
+        "I2, I11",
+        ("PAYMENTS_TOKENS_FILE", "cannot be read"),
+        variables={**on, "PAYMENTS_TOKENS_FILE": f"{folder}/none"},
+    )
+    yield Start(
+        "I2, I11",
+        ("PAYMENTS_TOKENS_FILE", "payments-core token"),
+        variables={**on, "PAYMENTS_TOKENS_FILE": "/dev/null"},
+    )
+    anywhere = {**on, "PAYMENTS_HOST": "0.0.0.0"}  # noqa: S104 - that it is refused
+    yield Start("I2, I11", ("loopback", "PAYMENTS_TOKENS"), variables=anywhere)
+    yield Start("I9", ("--host",), (*_SERVE, "--host", "192.0.2.1"), on)
+    yield Start("I5", ("unset DATABASE_URL",), variables={**on, "PAYMENTS_DEMO": "yes"})
+    yield Start("I5", ("leave --data out",), (*_SERVE, "--demo", "--data", folder))
+    yield Start("I9", ("set DATABASE_URL",), ("migrate",))
+    yield Start("I9", ("set DATABASE_URL",), ("sweep",))
+    yield Start("I9", ("cannot write to",), ("problems", "/dev/null/pages"))
+
+
+def _of_databases(dsn: str, empty: str, demo: str) -> Iterator[Start]:
+    """What is wrong with a database keeps whoever would decide in it from doing so."""
+    role = {"DATABASE_URL": dsn, "PAYMENTS_DATABASE_ROLE": "no_such_role"}
+    databases = (
+        ("I9", ("DATABASE_URL", "refused"), {"DATABASE_URL": _NOBODY_S}),
+        ("I9", ("lacks 0001-payments", "payments-core migrate"), {"DATABASE_URL": empty}),
+        ("I5", ("clock", "demonstration"), {"DATABASE_URL": demo}),
+        ("I9", ("no_such_role", "GRANT"), role),
+        ("I9", ("RESET",), {"DATABASE_URL": _with(dsn, "default_transaction_read_only=on")}),
+        ("I2, I6", ("RESET",), {"DATABASE_URL": _with(dsn, "session_replication_role=replica")}),
+    )
+    for breaks, says, variables in databases:
+        for command in (_SERVE, ("sweep",)):
+            yield Start(breaks, says, command, variables)
+    yield Start("I9", ("refused",), ("migrate",), {"DATABASE_URL": _NOBODY_S})
+
+
+def _with(dsn: str, setting: str) -> str:
+    return make_conninfo(dsn, options=f"-c {setting}")
+
+
+def wrong_start(start: Start, ended: Ended) -> str | None:
+    """How a process has not refused to start, if it has not."""
+    shown = f"{start.breaks}: {' '.join(start.arguments)} with {dict(start.variables)}"
+    if ended.code != _REFUSED:
+        return f"{shown}: expected exit code {_REFUSED}, got {ended.code}: {ended.errors[-300:]}"
+    missing = [each for each in start.says if each not in ended.errors]
+    if missing or not ended.errors.startswith("payments-core: ") or "Traceback" in ended.errors:
+        return f"{shown}: it says {ended.errors!r}, and not a line with {', '.join(start.says)}"
+    return f"{shown}: it says on standard output {ended.output!r}" if ended.output else None
