@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from payments_core.entrypoints import serving
 from payments_core.entrypoints.http import protocol
@@ -46,6 +47,28 @@ def test_another_time_is_found(
     monkeypatch.setattr("payments_verify.systems.slow_clients._PATIENCE_S", 0.3)
     monkeypatch.setattr(module, limit, seconds)
     assert told in (found() or "")
+
+
+def test_a_request_that_keeps_its_time_as_the_process_ends_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "_ENDING_LIMIT_S", 9)
+    assert "as the process ends, a request that is not whole: no answer within 1 s" in (found() or "")
+
+
+def test_an_idle_connection_that_is_kept_at_the_end_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HttpToolsProtocol, "shutdown", lambda _: None)
+    assert "as the process ends, an idle connection is kept" in (found() or "")
+
+
+def test_a_silent_connection_that_is_kept_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = protocol.BoundedProtocol.connection_made
+
+    def without_a_time(self: protocol.BoundedProtocol, transport: asyncio.Transport) -> None:
+        made(self, transport)
+        self._expect_nothing()
+
+    monkeypatch.setattr("payments_verify.surface.exchange._PATIENCE_S", 0.3)
+    monkeypatch.setattr(protocol.BoundedProtocol, "connection_made", without_a_time)
+    assert "a client that connects and says nothing: the connection is not ended" in (found() or "")
 
 
 class _First(Connections):

@@ -20,7 +20,7 @@ _BEGUN = f"GET {_READ_PATH} HTTP/1.1\r\n".encode() + _FIELDS
 _MORE = b"X-More: 1\r\n\r\n"
 READ = _BEGUN + _MORE
 NOBODY = Answer(404, "payment_not_found", ("GET", _READ_PATH))
-TOO_LATE = Answer(408, "request_timeout")
+TOO_LATE = Answer(408, "request_timeout", closes=True)
 _BODY = b'{"amount_cents": 500}'
 CAPTURE = (
     f"POST {_CAPTURES_PATH} HTTP/1.1\r\nContent-Type: application/json\r\nIdempotency-Key: k\r\n".encode()
@@ -44,6 +44,7 @@ def slow_exchanges(large: int) -> Iterator[Exchange]:
     yield Exchange("I9", "a head that comes in time", (_BEGUN, *_slowly(_MORE, HEAD_S - _SOON_S), NOBODY))
     begun = (_BEGUN, *_slowly(_MORE[:-1], HEAD_S - _SOON_S))
     yield Exchange("I9", "a head that comes too late", (*begun, Pause(2 * _SOON_S), TOO_LATE, Ended()))
+    yield Exchange("I9", "a client that connects and says nothing", (Pause(late), Ended()))
     both = (READ + READ[:9], NOBODY, Pause(late), TOO_LATE, Ended())
     yield Exchange("I9", "the head of a second request that comes too late", both)
     in_time = (_WITH_LENGTH, *_slowly(_BODY, BODY_S - _SOON_S), _FOUND)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -35,10 +37,11 @@ from payments_verify.systems.memory_store import InMemoryPaymentStore
 _CONNECTIONS = 4
 _TURNS = 200
 """So often a loop looks for what its sockets have, until nothing comes any more: they are its own."""
-_PATIENCE_S = 10.0
+_PATIENCE_S, _AT_ONCE_S = 10.0, 1.0
 _BEGUN = 5
 """Bytes of a head that is not whole."""
 _TOO_MANY = 2
+_LATE_AT_THE_END = 2
 _SEEN_S = 0.5
 """So often, and more, a server looks whether it is to end."""
 _JSON = (("Content-Type", b"application/json"),)
@@ -101,22 +104,24 @@ class _Served:
                 writer.close()
             await self.loop.rest()
 
-    async def answered(self, connection: Connection, answer: Answer, rest: bytes = b"") -> str | None:
+    async def answered(
+        self, connection: Connection, answer: Answer, rest: bytes = b"", patience_s: float | None = None
+    ) -> str | None:
         """What is wrong with the answer to a request of which this is the rest; ``None`` if nothing is."""
         reader, writer = connection
         writer.write(filled(rest, self.meant))
         try:
-            async with asyncio.timeout(_PATIENCE_S):
+            async with asyncio.timeout(patience_s or _PATIENCE_S):
                 return await wrong_answer(self.witness, reader, answer)
         except TimeoutError:
-            return f"no answer within {_PATIENCE_S:g} s"
+            return f"no answer within {patience_s or _PATIENCE_S:g} s"
         except (OSError, EOFError) as error:
             return f"the connection ended: {type(error).__name__}"
 
-    async def is_ended(self, connection: Connection) -> bool:
+    async def is_ended(self, connection: Connection, patience_s: float | None = None) -> bool:
         """Whether the server ends a connection, and says nothing before."""
         try:
-            async with asyncio.timeout(_PATIENCE_S):
+            async with asyncio.timeout(patience_s or _PATIENCE_S):
                 return await until_ended(connection[0]) == 0
         except TimeoutError:
             return False
@@ -140,7 +145,7 @@ async def _wrong() -> str | None:
         wrong = await first_wrong(served.witness, served.server, exchanges, served.meant, pause)
         wrong = wrong or await _wrong_in_a_crowd(served) or await _wrong_at_work(served)
         wrong = wrong or await _ends_otherwise(served)
-        late = 1 + sum(TOO_LATE in each.steps for each in exchanges)
+        late = _LATE_AT_THE_END + sum(TOO_LATE in each.steps for each in exchanges)
         expected = {"request_timeout": late, "unread_answer": 1, "connections": _TOO_MANY + 1}
         counted = rejected(await metrics_of(served.witness.http))
     if wrong is None and counted != expected:
@@ -158,6 +163,8 @@ async def _served() -> AsyncIterator[_Served]:
     with bound("127.0.0.1", 0) as listeners:
         config = server_config(listeners, 1, settings, partial(_app, witness))
         config.callback_notify = None  # it would print where it serves
+        if sys.platform == "linux":  # who says nothing has to come to the server, too
+            listeners[0].setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 0)
         host, port = listeners[0].getsockname()[:2]
         at = Server(host, port, f"Bearer {tokens.own}")
         meant = {
@@ -216,15 +223,20 @@ async def _wrong_at_work(served: _Served) -> str | None:
 
 
 async def _ends_otherwise(served: _Served) -> str | None:
-    """Requests that are not whole as the process ends have a little time to come."""
-    async with served.sent(READ[:_BEGUN], READ[:_BEGUN]) as (in_time, late):
+    """Requests that are not whole as the process ends have a little time to come, and the idle have none."""
+    async with served.sent(READ[:_BEGUN], READ[:_BEGUN], CAPTURE[:-1], READ) as (in_time, *late, idle):
+        if (wrong := await served.answered(idle, NOBODY)) is not None:
+            return f"I9: a client among slow ones: {wrong}"
         served.uvicorn.should_exit = True
         await served.loop.pause(_SEEN_S)
+        if not await served.is_ended(idle, _AT_ONCE_S):
+            return "I9: as the process ends, an idle connection is kept"
         await served.loop.pause(ENDING_S / 2)
         wrong = await served.answered(in_time, NOBODY, READ[_BEGUN:])
         await served.loop.pause(ENDING_S)
-        wrong = wrong or await served.answered(late, TOO_LATE)
-        if wrong is not None or not await served.is_ended(late):
+        for each in late:  # at once: it has less time than it would have had
+            wrong = wrong or await served.answered(each, TOO_LATE, patience_s=_AT_ONCE_S)
+        if wrong is not None or not all([await served.is_ended(each) for each in (in_time, *late)]):
             return f"I9: as the process ends, a request that is not whole: {wrong or 'it is kept'}"
         await served.loop.pause(_SEEN_S)
         if not served.task.done():
