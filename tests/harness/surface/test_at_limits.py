@@ -31,6 +31,8 @@ BUGS = {
     "any-host-without-tokens": "I2, I11: without tokens, /payments/{payment} with 'Host: ",
     "forwarded-fields-believed": "I2, I11: without tokens, /payments/{payment} with 'Host: ",
     "origin-null-taken-for-none": "I2, I11: without tokens, /payments/{payment} with 'Host: ",
+    "paths-in-the-log": "I11: a process has printed the path, the payment: ",
+    "paths-in-the-servers-own-log": "I11: a process has printed the path, the payment: ",
 }
 
 
