@@ -125,3 +125,12 @@ def test_warnings_that_are_heard_in_english_alone_are_found(
     told = str(run(whole_checks(dsn)[UNREPLICATED]()))
     assert told.startswith("I7: a creation is answered 201")
     assert told.endswith("(PAYMENTS_POOLER_MODE=transaction)")
+
+
+def test_a_service_that_takes_a_standby_among_several_hosts_is_found(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("payments_verify.surface.readiness.LIMIT_S", 1.0)
+    monkeypatch.setitem(session._OF_SEVERAL, "target_session_attrs", "any")  # noqa: SLF001
+    told = str(run(whole_checks(dsn)[OF_NO_USE]()))
+    assert told.startswith("I9: one of two hosts has become a standby, the other one the primary")

@@ -16,9 +16,10 @@ import psycopg
 from payments_verify.binding import Http, Response
 from payments_verify.surface.answers import complaints
 from payments_verify.surface.readiness import LIMIT_S, ready_all_the_same, unready_for_good
+from payments_verify.systems.reported import reported
+from payments_verify.systems.several_hosts import wrong_among_hosts
 from payments_verify.systems.whole import whole_application
-from pgweave.gate import Gate, HeldStatement, Reported, Session
-from pgweave.gate.proxy import PassAll
+from pgweave.gate import Gate
 
 _CONNECTIONS = 2
 _SETTINGS = {"pool_min": _CONNECTIONS, "pool_max": _CONNECTIONS, "pool_timeout_s": 0.15}
@@ -58,7 +59,7 @@ async def wrong_sessions(dsn: str) -> str | None:
             wrong = await asked.prepare() or await _wrong_while_open(asked)
             for name, kind in _kinds(owner).items():
                 wrong = wrong or await asked.wrong_of(name, kind)
-            return wrong
+        return wrong or await wrong_among_hosts(dsn)
 
 
 def _kinds(owner: psycopg.Connection) -> Mapping[str, _Kind]:
@@ -69,7 +70,7 @@ def _kinds(owner: psycopg.Connection) -> Mapping[str, _Kind]:
     login = f"ROLE {owner.info.user} IN {database}"
     read_only = "default_transaction_read_only"
     return {
-        "the server is a standby": _Kind(partial(_reported, "in_hot_standby", "on"), "I8"),
+        "the server is a standby": _Kind(partial(reported, "in_hot_standby", "on"), "I8"),
         "the guards are off": _Kind(of_sql(login, "session_replication_role", "replica"), "I2, I6"),
         "nothing can be written": _Kind(of_sql(database, read_only, "on"), "I9", are_read=True),
     }
@@ -97,32 +98,6 @@ async def _set(
         owner.execute(f"ALTER {whose} RESET {name}".encode())
 
 
-@dataclass
-class _Reports(PassAll):
-    """Lets everything pass, and has a setting be answered with another value."""
-
-    name: str
-    value: str
-
-    def decide_to_hold(self, _session: Session) -> bool:
-        return True
-
-    def held(self, statement: HeldStatement) -> None:
-        statement.session.answers.altered = Reported(self.name, self.value, statement.sql)
-        statement.release()
-
-
-@asynccontextmanager
-async def _reported(name: str, value: str, gate: Gate) -> AsyncIterator[None]:
-    """A setting has another value, in each session, from its beginning on."""
-    before = gate.observer, gate.alters_first
-    gate.observer, gate.alters_first = _Reports(name, value), lambda: Reported(name, value)
-    try:
-        yield
-    finally:
-        gate.observer, gate.alters_first = before
-
-
 async def _wrong_while_open(asked: _Asked) -> str | None:
     """Sessions that are open change: the process is not ready, until they have changed again."""
     for name, value in (
@@ -130,7 +105,7 @@ async def _wrong_while_open(asked: _Asked) -> str | None:
         ("transaction_read_only", "on"),
         ("in_hot_standby", "on"),
     ):
-        async with _reported(name, value, asked.gate):
+        async with reported(name, value, asked.gate):
             told = f"{name} of open sessions is {value}"
             if (wrong := await ready_all_the_same(asked.http, told)) is not None:
                 return wrong

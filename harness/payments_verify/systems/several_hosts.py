@@ -1,0 +1,54 @@
+"""A service that is told of two hosts: it finds the primary, whichever that is by now."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import uuid4
+
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from payments_verify.binding import Http
+from payments_verify.surface.readiness import LIMIT_S, unready_for_good
+from payments_verify.systems.reported import reported
+from payments_verify.systems.whole import whole_application
+from pgweave.gate import Gate
+
+_ONE = {"pool_min": 1, "pool_max": 1}
+_CREATED = 201
+_BEAT_S = 0.01
+
+
+async def wrong_among_hosts(dsn: str) -> str | None:
+    """Have first one host be a standby, and then the other; what is wrong while the other one can be used.
+
+    Args:
+        dsn: a prepared database; both hosts lead to it.
+    """
+    async with Gate.open(dsn) as first, Gate.open(dsn) as second:
+        gates = (first, second)
+        hosts, ports = (
+            ",".join(str(conninfo_to_dict(gate.socket_dsn)[name]) for gate in gates)
+            for name in ("host", "port")
+        )
+        both = make_conninfo(first.socket_dsn, host=hosts, port=ports)
+        async with whole_application(both, **_ONE) as app:
+            for standby in gates:
+                async with reported("in_hot_standby", "on", standby):
+                    for session in [*first.sessions, *second.sessions]:
+                        session.cut()
+                    told = "one of two hosts has become a standby, the other one the primary"
+                    if (wrong := await unready_for_good(app.http, told)) is not None:
+                        return wrong
+                    if not await _comes_to_create(app.http):
+                        return f"I9: {told}, and nothing is created for {LIMIT_S:g} s"
+    return None
+
+
+async def _comes_to_create(http: Http) -> bool:
+    deadline = asyncio.get_running_loop().time() + LIMIT_S
+    while True:
+        path = f"/payments/{uuid4()}"
+        answer = await http.request("PUT", path, headers={}, json={"amount_cents": 500})
+        if answer.status_code == _CREATED or asyncio.get_running_loop().time() > deadline:
+            return answer.status_code == _CREATED
+        await asyncio.sleep(_BEAT_S)
