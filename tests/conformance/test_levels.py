@@ -25,17 +25,16 @@ STATE_BEFORE_KEY = Edit(
 )
 # No client of the stress creates what another is creating.
 _INSERT = (
-    "                    "
-    "inserted = await _row(connection, sql.INSERT_PAYMENT, (payment_id, Int8(amount.cents)))\n"
+    "                "
+    "inserted = await _row(connection, sql.INSERT_PAYMENT, (payment_id, Int8(amount.cents)), first)\n"
 )
 LOOKED_UP_THEN_CREATED = Edit(
     STORE,
-    "                with Replicated(connection):\n"
-    + _INSERT
-    + "                    row = inserted or await _row(connection, sql.FIND_CREATED, (payment_id,))\n",
+    _INSERT
+    + "                row = inserted or await _row(connection, sql.FIND_CREATED, (payment_id,), first)\n",
     "                row = await _row(connection, sql.GET_PAYMENT, (payment_id,))\n"
     "                inserted = None\n"
-    "                if row is None:\n" + _INSERT + "                    row = inserted\n",
+    "                if row is None:\n    " + _INSERT + "                    row = inserted\n",
 )
 
 # The level that is the first to fail, what breaks it, and what the counterexample says.

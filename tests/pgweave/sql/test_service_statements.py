@@ -109,6 +109,7 @@ EXPECTED: list[tuple[str, list[Any], set[Access], set[Access], set[Rows], set[Ac
     ("LOCK_DUE", [ONE], set(), {lock(Lock.NO_KEY_UPDATE, "payments", **P)}, set(), set()),
     ("APPLIED_MIGRATIONS", [], {read("_yoyo_migration")}, set(), set(), set()),
 ]
+SETTINGS = {"HARDLY_WAIT"}
 OUTSIDE_REQUESTS = {"SESSION_STATE", "RIGHTS", "LOAD_GUARDS", "IS_CITUS", "REFUSING_WORKERS"}
 """What a new connection, or a look at the readiness, asks."""
 CONTROLS = {
@@ -150,7 +151,7 @@ def test_the_statements_that_begin_and_end_transactions(
 
 def test_no_statement_of_the_service_is_left_out() -> None:
     statements = {name for name in vars(service) if name.isupper() and not name.endswith("_COLUMNS")}
-    statements -= {name for name in statements if name.startswith("_")} | OUTSIDE_REQUESTS
+    statements -= {name for name in statements if name.startswith("_")} | OUTSIDE_REQUESTS | SETTINGS
     assert statements == {name for name, *_ in EXPECTED} | set(CONTROLS)
     assert all(is_scheduling_point(numbered(getattr(service, name))) for name in statements)
 
@@ -158,6 +159,7 @@ def test_no_statement_of_the_service_is_left_out() -> None:
 def test_what_a_new_connection_sends_is_no_step() -> None:
     settings = set_all(needs(180_000) | {"role": "'payments_app'", "statement_timeout": "'8000'"})
     assert not is_scheduling_point(f"{settings}; {service.SESSION_STATE}")
+    assert not is_scheduling_point(service.HARDLY_WAIT)
     assert is_scheduling_point("SELECT set_config('default_transaction_isolation', 'serializable', false)")
     assert is_scheduling_point("SELECT set_config('standard_conforming_strings', 'off', false)")
 

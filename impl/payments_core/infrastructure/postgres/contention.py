@@ -34,9 +34,11 @@ class _Locking:
     def __init__(self, bounds: "Contention") -> None:
         self._bounds = bounds
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> bool:
+        """Whether it may wait."""
         self._may_wait = self._bounds.waiting_for_locks < self._bounds.connections
         self._bounds.waiting_for_locks += self._may_wait
+        return self._may_wait
 
     def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         self._bounds.waiting_for_locks -= self._may_wait
@@ -88,7 +90,7 @@ class Contention:
         return LOCK_PAYMENT if self.waiting_for_locks < self.connections else LOCK_FREE_PAYMENT
 
     def locking(self) -> "_Locking":
-        """Around the round trip of a `locking_statement`.
+        """Around the round trip of a `locking_statement`, or of another that waits only if it may.
 
         Raises:
             PaymentHeld: if the statement was not to wait, and would have had to.

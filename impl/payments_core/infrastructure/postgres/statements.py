@@ -75,6 +75,8 @@ GET_PAYMENT = f"SELECT {PAYMENT_COLUMNS}, payment_clock() FROM payments WHERE pa
 # For who would have created it. The lock waits for no other of the service, and has the commit wait, as with
 # every answer to a command, until standbys have what is answered.
 FIND_CREATED = f"{GET_PAYMENT} FOR KEY SHARE"
+# Before these two in one transaction, where as many wait for locks as may: an insertion knows no NOWAIT.
+HARDLY_WAIT = "SELECT set_config('lock_timeout', '2', true)"
 FIRST_PAGE = f"SELECT {PAYMENT_COLUMNS} FROM payments ORDER BY created_at, payment_id LIMIT %s"
 NEXT_PAGE = f"""
     SELECT {PAYMENT_COLUMNS} FROM payments

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import count
 from time import perf_counter
 from types import TracebackType
@@ -72,14 +73,22 @@ class PostgresPaymentStore:
 
     async def create(self, payment_id: UUID, amount: Amount) -> Created:
         """Store a pending payment under this id, or find the one that has it."""
+        create = partial(self._create, payment_id, amount)
         turn = await self._contention.turn(payment_id)
         try:
-            async with self._pool.connection() as connection:
-                with Replicated(connection):
-                    inserted = await _row(connection, sql.INSERT_PAYMENT, (payment_id, Int8(amount.cents)))
-                    row = inserted or await _row(connection, sql.FIND_CREATED, (payment_id,))
+            try:
+                return await create()
+            except PaymentHeld:
+                return await self._contention.try_again(create)
         finally:
             turn.release()
+
+    async def _create(self, payment_id: UUID, amount: Amount) -> Created:
+        async with self._pool.connection() as connection:
+            with self._contention.locking() as may_wait, Replicated(connection):
+                first = () if may_wait else (sql.HARDLY_WAIT,)
+                inserted = await _row(connection, sql.INSERT_PAYMENT, (payment_id, Int8(amount.cents)), first)
+                row = inserted or await _row(connection, sql.FIND_CREATED, (payment_id,), first)
         if row is None:
             raise RuntimeError(f"payment {payment_id} conflicts with a row that cannot be read")
         return Created(snapshot_of(row), is_new=inserted is not None)
@@ -285,15 +294,19 @@ def _update(payment: Payment, attempt: CaptureAttempt | None) -> tuple[str, Row]
     return sql.UPDATE_PAYMENT, payment_update(payment)
 
 
-async def _execute(connection: Connection, query: str, parameters: Row = ()) -> Reply:
+async def _execute(
+    connection: Connection, query: str, parameters: Row = (), first: Sequence[str] = ()
+) -> Reply:
     batch = Batch(connection)
+    for each in first:
+        batch.add(each)
     reply = batch.add(query, parameters)
     await batch.send()
     return reply
 
 
-async def _row(connection: Connection, query: str, parameters: Row) -> Row | None:
-    return (await _execute(connection, query, parameters)).row()
+async def _row(connection: Connection, query: str, parameters: Row, first: Sequence[str] = ()) -> Row | None:
+    return (await _execute(connection, query, parameters, first)).row()
 
 
 def _instant(clock: Reply) -> Instant:

@@ -176,6 +176,41 @@ async def test_a_creation_that_waits_for_another_of_its_id_stops_nobody_else(
     assert Counter(answer.status_code for answer in answers) == {201: 1, 200: 3 * POOL - 1}
 
 
+@pytest.mark.invariant("I9")
+@pytest.mark.parametrize("is_there", [False, True])
+async def test_creations_of_many_ids_that_others_hold_stop_nobody_else(
+    clocked_database: Database, is_there: bool
+) -> None:
+    async with (
+        service_over(clocked_database) as service,
+        await psycopg.AsyncConnection.connect(clocked_database.dsn) as holder,
+    ):
+        paths = [f"/payments/{uuid4()}" for _ in range(POOL)]
+        for path in paths:
+            if is_there:
+                assert (await service.http.put(path, json={"amount_cents": 500})).status_code == 201
+            held = path.rpartition("/")[2]
+            await holder.execute(
+                "SELECT FROM payments WHERE payment_id = %s FOR UPDATE"
+                if is_there
+                else "INSERT INTO payments (payment_id, amount_cents) VALUES (%s, 5)",
+                [held],
+            )
+        waiting = [
+            asyncio.create_task(service.http.put(path, json={"amount_cents": 500}))
+            for path in paths
+            for _ in range(POOL)
+        ]
+        await waiting_in(clocked_database, POOL // 2)
+        for _ in range(POOL):
+            assert (await capture(service, await authorized(service), "key")).status_code == 201
+        assert not any(task.done() for task in waiting)
+        await holder.rollback()
+        answers = await asyncio.wait_for(asyncio.gather(*waiting), LIMIT_S)
+    new = 0 if is_there else POOL
+    assert Counter(answer.status_code for answer in answers) == Counter({201: new, 200: POOL * POOL - new})
+
+
 async def test_who_is_given_up_while_waiting_leaves_nothing(clocked_database: Database) -> None:
     async with service_over(clocked_database) as service:
         hot = await authorized(service)
