@@ -170,6 +170,27 @@ def number_placeholders(query: str) -> bytes:
     return (first + "".join(f"${number}{part}" for number, part in enumerate(others, 1))).encode()
 
 
+async def execute(
+    connection: Connection, query: str, parameters: Row = (), first: Sequence[str] = ()
+) -> Reply:
+    """Run a statement, after those that come ``first`` in its round trip.
+
+    Raises:
+        psycopg.Error: see `Batch.send`.
+    """
+    batch = Batch(connection)
+    for each in first:
+        batch.add(each)
+    reply = batch.add(query, parameters)
+    await batch.send()
+    return reply
+
+
+async def row(connection: Connection, query: str, parameters: Row, first: Sequence[str] = ()) -> Row | None:
+    """The first row of a statement, if there is one; see `execute`."""
+    return (await execute(connection, query, parameters, first)).row()
+
+
 def _replies(pgconn: PGconn) -> PQGen[list[PGresult]]:
     """Send the statements, and receive their results until the server answers the sync."""
     while pgconn.flush():

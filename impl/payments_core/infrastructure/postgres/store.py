@@ -18,6 +18,8 @@ from payments_core.domain.payment import Payment, PaymentState
 from payments_core.domain.values import Amount, IdempotencyKey, Instant
 from payments_core.infrastructure.postgres import statements as sql
 from payments_core.infrastructure.postgres.batch import Batch, Reply
+from payments_core.infrastructure.postgres.batch import execute as _execute
+from payments_core.infrastructure.postgres.batch import row as _row
 from payments_core.infrastructure.postgres.connection import Connection, Row
 from payments_core.infrastructure.postgres.contention import Contention, PaymentHeld
 from payments_core.infrastructure.postgres.pool import NO_METRICS, Pool, Waits
@@ -292,21 +294,6 @@ def _update(payment: Payment, attempt: CaptureAttempt | None) -> tuple[str, Row]
     if attempt is None:
         return sql.MOVE_PAYMENT, (*payment_update(payment), payment.payment_id)
     return sql.UPDATE_PAYMENT, payment_update(payment)
-
-
-async def _execute(
-    connection: Connection, query: str, parameters: Row = (), first: Sequence[str] = ()
-) -> Reply:
-    batch = Batch(connection)
-    for each in first:
-        batch.add(each)
-    reply = batch.add(query, parameters)
-    await batch.send()
-    return reply
-
-
-async def _row(connection: Connection, query: str, parameters: Row, first: Sequence[str] = ()) -> Row | None:
-    return (await _execute(connection, query, parameters, first)).row()
 
 
 def _instant(clock: Reply) -> Instant:
