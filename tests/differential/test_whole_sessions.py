@@ -47,7 +47,7 @@ def test_what_no_standby_has_and_is_answered_is_found(
             monkeypatch.setattr(replication.Replicated, "__exit__", lambda *_: None)
             expected = "I7: a creation is answered 201"
         case "a refusal rolls back":
-            execute = store._execute  # noqa: SLF001
+            execute = batch.execute
             monkeypatch.setattr(
                 store,
                 "_execute",
