@@ -48,9 +48,17 @@ async def wrong_refusals(forks: Forks, dsn: str, folder: str, empty: str, demo: 
     with psycopg.connect(demo, autocommit=True) as connection:
         connection.execute(_MOVABLE)
     starts = [*_of_settings(dsn, folder), *_of_databases(dsn, empty, demo)]
-    ended = await asyncio.gather(*(forks.run(*each.arguments, **each.variables) for each in starts))
+    ended = await asyncio.gather(*(_ended(forks, each) for each in starts))
     wrong = (wrong_start(*each) for each in zip(starts, ended, strict=True))
     return next(filter(None, wrong), None)
+
+
+async def _ended(forks: Forks, start: Start) -> Ended:
+    """How a process ends; one that serves is told to."""
+    process = await forks.begin(*start.arguments, **start.variables)
+    if await process.address() is not None:
+        process.terminate()
+    return await process.ended()
 
 
 def _of_settings(dsn: str, folder: str) -> Iterator[Start]:
