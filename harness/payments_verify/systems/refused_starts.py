@@ -14,7 +14,7 @@ from payments_verify.systems.forked import Ended, Forks
 _NOBODY_S = "postgresql://nobody@127.0.0.1:1/none"
 _SERVE = ("serve", "--port", "0")
 _REFUSED = 2
-_SECRET = "DATABASE_URL"
+_DATABASE = "DATABASE_URL"
 """What has a password."""
 _HASH = "0" * 64
 _MOVABLE = "COMMENT ON FUNCTION payment_clock() IS 'movable'"
@@ -117,7 +117,7 @@ def _with(dsn: str, setting: str) -> str:
 
 def wrong_start(start: Start, ended: Ended) -> str | None:
     """How a process has not refused to start, if it has not."""
-    given = [name if name == _SECRET else f"{name}={value}" for name, value in start.variables.items()]
+    given = [name if name == _DATABASE else f"{name}={value}" for name, value in start.variables.items()]
     shown = f"{start.breaks}: {' '.join([*given, 'payments-core', *start.arguments])}, to say {start.says}"
     if ended.code != _REFUSED:
         return f"{shown}: expected exit code {_REFUSED}, got {ended.code}: {ended.errors[-300:]}"
