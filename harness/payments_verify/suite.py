@@ -18,7 +18,7 @@ from payments_verify.model_checks.proved import Proved, default_folder
 from payments_verify.model_checks.state_graph import check_state_graph
 from payments_verify.nemesis.check import soak_check
 from payments_verify.payments.exploration.check import interleavings_check
-from payments_verify.payments.faults.check import faults_check
+from payments_verify.payments.faults.check import FAULTS, HANG_UPS, faults_check
 from payments_verify.payments.faults.plans import FaultPlan
 from payments_verify.payments.inputs.classes import FEW_REFUSALS
 from payments_verify.payments.programs.check import machine_check
@@ -69,6 +69,7 @@ MORE_CHECKS = "payments_verify.checks"
 _STEPS_IN_A_PROGRAM = 20
 _SERVER_PROCESSES = 2
 _LARGEST = "four-captures"
+_IN_PROCESS = "in process, PostgreSQL"
 _TWO_INSTANCES = "two instances, its own sweeper"
 SWEPT_BY_ITSELF = (SCENARIOS["two-sweepers"], *ON_TWO_INSTANCES)
 """Scenarios of two instances; in them the sweeper's own task sweeps, and not a sweep that is asked for."""
@@ -195,7 +196,7 @@ def _machines(dsn: str, effort: Effort, seed: int) -> Iterator[Planned]:
     audited = partial(on_new_database, dsn, audit=complaint)
     systems = (
         ("in memory", in_memory, effort.programs),
-        ("in process, PostgreSQL", partial(audited, refusing_few), effort.programs // 2),
+        (_IN_PROCESS, partial(audited, refusing_few), effort.programs // 2),
         (
             "two server processes, PostgreSQL",
             partial(audited, partial(servers, count=_SERVER_PROCESSES)),
@@ -211,7 +212,7 @@ def _machines(dsn: str, effort: Effort, seed: int) -> Iterator[Planned]:
 
 def _explorations(dsn: str, effort: Effort, seed: int, schedules: Path) -> Iterator[Planned]:
     """The scenarios in every order, and races whose order is drawn."""
-    for name, service in (("in memory", gated_in_memory), ("in process, PostgreSQL", partial(gated, dsn))):
+    for name, service in (("in memory", gated_in_memory), (_IN_PROCESS, partial(gated, dsn))):
         yield Planned(
             f"every interleaving: {name}",
             partial(
@@ -237,7 +238,7 @@ def _explorations(dsn: str, effort: Effort, seed: int, schedules: Path) -> Itera
         "stateful machine with races",
         partial(
             racing_check,
-            "in process, PostgreSQL",
+            _IN_PROCESS,
             partial(gated_on_new_database, dsn, complaint),
             examples=effort.programs // 4,
             steps=_STEPS_IN_A_PROGRAM,
@@ -249,13 +250,11 @@ def _explorations(dsn: str, effort: Effort, seed: int, schedules: Path) -> Itera
 def _faults(dsn: str, schedules: Path) -> Iterator[Planned]:
     """Something goes wrong at each statement, of clients and of sweeps."""
     check = partial(faults_check, folder=schedules, replay=command_line("replay"))
-    yield Planned(
-        "faults at every statement",
-        partial(check, "in process, PostgreSQL", partial(gated, dsn), _FAULTS),
-        is_long=True,
-    )
+    on_one = partial(gated, dsn)
+    yield Planned(HANG_UPS, partial(check, _IN_PROCESS, on_one, ()), is_long=True)
+    yield Planned(FAULTS, partial(check, _IN_PROCESS, on_one, _FAULTS, hangs_up=False), is_long=True)
     on_two = partial(gated, dsn, instances=2, sweep=sweep_by_itself)
     yield Planned(
-        f"faults at every statement: {_TWO_INSTANCES}",
+        f"{FAULTS}: {_TWO_INSTANCES}",
         partial(check, _TWO_INSTANCES, on_two, _FAULTS_ON_TWO_INSTANCES, hangs_up=False),
     )

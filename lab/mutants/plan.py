@@ -94,7 +94,8 @@ def planned_main_job(
         options = ["--quick"] if quick else []
         if row != UNMUTATED:
             options += [part for each in catalogue[row].breaks for part in ("--until", each)]
-            options += [part for each in catalogue[row].expected for part in ("--first", CHECKS[each])]
+            first = (title for each in catalogue[row].expected for title in CHECKS[each])
+            options += [part for title in first for part in ("--first", title)]
         found.append(_trial(trees, row, MAIN_JOB, arguments_of(MAIN_JOB, options), salt))
     return found
 

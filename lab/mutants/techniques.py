@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Literal, TypeAlias
 
 from lab.mutants.catalogue import TechniqueName
+from payments_verify.payments.faults.check import FAULTS, HANG_UPS
 
 TrialName: TypeAlias = TechniqueName | Literal["main job", "discovery"]
 """What can be let loose on a mutant: a technique, or all checks of the main job."""
@@ -185,15 +186,15 @@ DISCOVERY = Technique(
 """What `payments-verify explore --discover` tries of a service: no scenario that somebody wrote."""
 
 
-CHECKS: Mapping[TechniqueName, str] = {
-    "static": "schema and statements",
-    "model": "model = domain (CrossHair)",
-    "machine": "stateful machine: in process, PostgreSQL",
-    "exploration": "every interleaving: in process, PostgreSQL",
-    "faults": "faults at every statement",
-    "stress": "stress and linearizability",
+CHECKS: Mapping[TechniqueName, Sequence[str]] = {
+    "static": ("schema and statements",),
+    "model": ("model = domain (CrossHair)",),
+    "machine": ("stateful machine: in process, PostgreSQL",),
+    "exploration": ("every interleaving: in process, PostgreSQL",),
+    "faults": (HANG_UPS, FAULTS),
+    "stress": ("stress and linearizability",),
 }
-"""The check of the main job that a technique is, by its title."""
+"""The checks of the main job that a technique is, by their titles."""
 
 
 def techniques(scenarios: Sequence[str]) -> Mapping[TechniqueName, Technique]:

@@ -22,6 +22,7 @@ def test_nothing_is_found_where_nothing_is() -> None:
         (SECRETS.key + SECRETS.body, "I3, I11: a process has printed the body, the key: "),
         (f"postgresql://me:{SECRETS.password}@host", "I11: a process has printed the password: "),
     ],
+    ids=["key", "path", "payment", "body and key", "password"],  # they are drawn: those of two runs differ
 )
 def test_what_is_printed_is_told(printed: str, begins: str) -> None:
     told = SECRETS.found_in(printed)

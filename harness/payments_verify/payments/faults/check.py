@@ -22,6 +22,9 @@ from payments_verify.payments.told.http import http_details, http_drawings, with
 from payments_verify.result import CheckResult, Progress, no_progress, violation_kept
 from pgweave.verdict import worst
 
+FAULTS = "faults at every statement"
+HANG_UPS = "clients that hang up, and whole processes"
+
 
 def faults_check(
     name: str,
@@ -41,7 +44,7 @@ def faults_check(
         plans: what goes wrong where; scenarios that repeat what others show are left out.
         folder: where the schedule of a violation and its pictures are written.
         replay: the command line that runs a schedule's file again, but for the file.
-        hangs_up: whether clients hang up in the end, and what a process does beside requests goes wrong.
+        hangs_up: whether clients hang up in the end, and whole processes are made to go wrong.
         progress: is told how far it has come.
 
     Returns:
@@ -54,7 +57,7 @@ def faults_check(
         verdict = worst(report.verdict for report in found)
         hurt = [report for report in found if isinstance(report, FaultReport)]
         return CheckResult(
-            name=f"faults at every statement: {name}",
+            name=f"{FAULTS if plans else HANG_UPS}: {name}",
             kind="faults",
             cases=sum(report.as_json()["injected"] for report in found),
             verdict=verdict,
