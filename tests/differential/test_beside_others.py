@@ -18,12 +18,13 @@ from payments_core.infrastructure.postgres.contention import Contention
 from payments_core.infrastructure.postgres.pool import Pool
 from payments_core.infrastructure.postgres.session import Session
 from payments_core.infrastructure.postgres.store import PostgresPaymentStore
-from payments_verify.systems import EXPLORING, fresh_reads, limits_of_time, prepared_database, stopped_time
+from payments_verify.systems import EXPLORING, prepared_database
 from payments_verify.systems.database import new_database
-from payments_verify.systems.fresh_reads import wrong_reads
-from payments_verify.systems.isolation import wrong_isolation
-from payments_verify.systems.limits_of_time import wrong_limits
 from payments_verify.systems.logs import nothing_logged
+from payments_verify.systems.whole import fresh_reads, limits_of_time, stopped_time
+from payments_verify.systems.whole.fresh_reads import wrong_reads
+from payments_verify.systems.whole.isolation import wrong_isolation
+from payments_verify.systems.whole.limits_of_time import wrong_limits
 from tests.support.exploring import run
 from tests.support.postgres import chosen_bin_dir
 

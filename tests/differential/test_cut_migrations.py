@@ -12,7 +12,7 @@ from yoyo.migrations import Migration
 
 from payments_core.infrastructure.postgres import migrate
 from payments_verify.systems import EXPLORING, prepared_database
-from payments_verify.systems.cut_migrations import wrong_migrations
+from payments_verify.systems.processes.cut_migrations import wrong_migrations
 from tests.support.exploring import run
 from tests.support.postgres import chosen_bin_dir
 

@@ -16,9 +16,10 @@ from payments_core.entrypoints.metrics import Metrics
 from payments_core.entrypoints.sweeper import Sweeper, sweep
 from payments_core.infrastructure.postgres import readiness, store
 from payments_verify.surface.samples import read_metrics, wrong_counts
-from payments_verify.systems import EXPLORING, prepared_database, swept, unreadiness
+from payments_verify.systems import EXPLORING, prepared_database
 from payments_verify.systems.database import new_database
-from payments_verify.systems.whole_checks import whole_checks
+from payments_verify.systems.whole import swept, unreadiness
+from payments_verify.systems.whole.checks import whole_checks
 from pgweave.gate import Fault
 from tests.differential.test_own_sweeper import AsOfTheEnd
 from tests.support.exploring import run
@@ -64,7 +65,7 @@ def test_a_sweeper_that_ends_after_a_timeout_is_found(dsn: str, monkeypatch: pyt
             await sweep(sweeper.store, sweeper.batch, sweeper.limit_s)
 
     monkeypatch.setattr(Sweeper, "_sweep_forever", until_it_fails)
-    monkeypatch.setattr("payments_verify.systems.swept._LIMIT_S", 2.0)
+    monkeypatch.setattr("payments_verify.systems.whole.swept._LIMIT_S", 2.0)
     told = str(run(whole_checks(dsn)[SWEEPS]()))
     assert "has not expired by itself for 2 s, after a sweep whose statement 0 takes longer" in told
 
@@ -85,7 +86,7 @@ def test_a_sweeper_that_waits_for_good_is_found(dsn: str, monkeypatch: pytest.Mo
         return await sweep(store, batch, None, batch_ended)
 
     monkeypatch.setattr(sweeper, "sweep", without_limit)
-    monkeypatch.setattr("payments_verify.systems.swept._LIMIT_S", 2.0)
+    monkeypatch.setattr("payments_verify.systems.whole.swept._LIMIT_S", 2.0)
     told = str(run(whole_checks(dsn)[SWEEPS]()))
     assert "has not expired by itself for 2 s, after a sweep whose statement 0 is never answered" in told
 

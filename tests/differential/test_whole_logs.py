@@ -13,7 +13,7 @@ from payments_core.entrypoints.http import observed
 from payments_core.entrypoints.http.observed import Observed
 from payments_core.infrastructure.postgres.pool import Pool
 from payments_verify.systems import EXPLORING, prepared_database
-from payments_verify.systems.whole_checks import whole_checks
+from payments_verify.systems.whole.checks import whole_checks
 from tests.support.exploring import run
 from tests.support.postgres import chosen_bin_dir
 

@@ -18,7 +18,7 @@ from payments_core.infrastructure.postgres import (
     store,
 )
 from payments_verify.systems import EXPLORING, prepared_database
-from payments_verify.systems.whole_checks import whole_checks
+from payments_verify.systems.whole.checks import whole_checks
 from tests.support.exploring import run
 from tests.support.postgres import chosen_bin_dir
 
@@ -84,7 +84,7 @@ def test_a_state_of_sessions_that_is_not_looked_at_is_found(
 def test_sessions_that_stay_though_they_cannot_write_are_found(
     dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("payments_verify.systems.unusable_sessions.LIMIT_S", 1.0)
+    monkeypatch.setattr("payments_verify.systems.whole.unusable_sessions.LIMIT_S", 1.0)
     monkeypatch.setattr(batch, "_OF_NO_USE", ())
     told = run(whole_checks(dsn)[OF_NO_USE]())
     assert told == "I9: nothing can be written: that is over, and some requests are refused for 1 s"

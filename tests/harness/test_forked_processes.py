@@ -13,10 +13,10 @@ import pytest
 
 from payments_core.entrypoints.settings import Settings
 from payments_verify.surface.samples import Sample
-from payments_verify.systems import commanded, killed_worker, refused_starts
-from payments_verify.systems.forked import Ended, forks
-from payments_verify.systems.proc import has_connection, is_stopped, listens, runs, workers
-from payments_verify.systems.refused_starts import Start
+from payments_verify.systems.processes import commanded, killed_worker, refused_starts
+from payments_verify.systems.processes.forked import Ended, forks
+from payments_verify.systems.processes.proc import has_connection, is_stopped, listens, runs, workers
+from payments_verify.systems.processes.refused_starts import Start
 
 pytestmark = pytest.mark.anyio
 

@@ -14,7 +14,7 @@ from payments_core.entrypoints.http import protocol
 from payments_core.entrypoints.http.connections import Connections
 from payments_core.entrypoints.http.problems import OVERLOADED, on_the_wire
 from payments_verify.systems.logs import nothing_logged
-from payments_verify.systems.slow_clients import wrong_for_slow_clients
+from payments_verify.systems.whole.slow_clients import wrong_for_slow_clients
 
 
 def found() -> str | None:
@@ -44,7 +44,7 @@ def test_another_time_is_found(
     monkeypatch: pytest.MonkeyPatch, module: Any, limit: str, seconds: float, told: str
 ) -> None:
     monkeypatch.setattr("payments_verify.surface.exchange._PATIENCE_S", 0.3)
-    monkeypatch.setattr("payments_verify.systems.slow_clients._PATIENCE_S", 0.3)
+    monkeypatch.setattr("payments_verify.systems.whole.slow_clients._PATIENCE_S", 0.3)
     monkeypatch.setattr(module, limit, seconds)
     assert told in (found() or "")
 
@@ -95,7 +95,7 @@ class _AtWork(Connections):
     ],
 )
 def test_others_that_give_way_are_found(monkeypatch: pytest.MonkeyPatch, made: Any, told: str) -> None:
-    monkeypatch.setattr("payments_verify.systems.slow_clients._PATIENCE_S", 0.3)
+    monkeypatch.setattr("payments_verify.systems.whole.slow_clients._PATIENCE_S", 0.3)
     monkeypatch.setattr(serving, "Connections", made)
     assert told in (found() or "")
 

@@ -11,7 +11,7 @@ import pytest
 from payments_core.entrypoints import sweeper
 from payments_core.entrypoints.sweeper import Sweeper, sweep
 from payments_verify.systems.logs import nothing_logged
-from payments_verify.systems.sweeps_in_time import wrong_pauses
+from payments_verify.systems.whole.sweeps_in_time import wrong_pauses
 
 
 def found() -> str | None:
@@ -115,5 +115,5 @@ class _Standing(Sweeper):
 def test_a_sweeper_that_does_otherwise_after_failures_is_found(
     broken: type[Sweeper], told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("payments_verify.systems.sweeps_in_time.Sweeper", broken)
+    monkeypatch.setattr("payments_verify.systems.whole.sweeps_in_time.Sweeper", broken)
     assert told in str(found())

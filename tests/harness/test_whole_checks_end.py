@@ -9,7 +9,8 @@ from contextlib import contextmanager, suppress
 import pytest
 from psycopg_pool.sched_async import AsyncScheduler
 
-from payments_verify.systems import unreadiness, whole_checks
+from payments_verify.systems.whole import checks as whole_checks
+from payments_verify.systems.whole import unreadiness
 
 pytestmark = pytest.mark.anyio
 

@@ -27,7 +27,7 @@ from payments_verify.systems.database import (
 from payments_verify.systems.in_process import expire_batch
 from payments_verify.systems.logs import only_errors_logged
 from payments_verify.systems.one_core import on_one_core
-from payments_verify.systems.whole_checks import whole_checks
+from payments_verify.systems.whole.checks import whole_checks
 from pgweave.clock import DatabaseClock
 from pgweave.gate import Gate
 from pgweave.scheduler import GatedDatabase, Monitor, Turns

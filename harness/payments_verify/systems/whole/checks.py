@@ -7,24 +7,24 @@ from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
-from payments_verify.systems.asked import UnansweredError
-from payments_verify.systems.commanded import wrong_commands
-from payments_verify.systems.counted import wrong_counts_of_all
-from payments_verify.systems.cut_migrations import wrong_migrations
 from payments_verify.systems.database import new_database
-from payments_verify.systems.fresh_reads import wrong_reads
-from payments_verify.systems.isolation import wrong_isolation
-from payments_verify.systems.lent_sessions import wrong_settings
-from payments_verify.systems.limits_of_time import wrong_limits
-from payments_verify.systems.logged import wrong_logs
 from payments_verify.systems.logs import nothing_logged
-from payments_verify.systems.slow_clients import wrong_for_slow_clients
-from payments_verify.systems.sweeps_in_time import wrong_pauses
-from payments_verify.systems.swept import wrong_sweeps
-from payments_verify.systems.unreadiness import wrong_readiness
-from payments_verify.systems.unreplicated import wrong_unreplicated
-from payments_verify.systems.unusable_sessions import wrong_sessions
-from payments_verify.systems.worker_processes import wrong_workers
+from payments_verify.systems.processes.commanded import wrong_commands
+from payments_verify.systems.processes.cut_migrations import wrong_migrations
+from payments_verify.systems.processes.workers import wrong_workers
+from payments_verify.systems.whole.asked import UnansweredError
+from payments_verify.systems.whole.counted import wrong_counts_of_all
+from payments_verify.systems.whole.fresh_reads import wrong_reads
+from payments_verify.systems.whole.isolation import wrong_isolation
+from payments_verify.systems.whole.lent_sessions import wrong_settings
+from payments_verify.systems.whole.limits_of_time import wrong_limits
+from payments_verify.systems.whole.logged import wrong_logs
+from payments_verify.systems.whole.slow_clients import wrong_for_slow_clients
+from payments_verify.systems.whole.sweeps_in_time import wrong_pauses
+from payments_verify.systems.whole.swept import wrong_sweeps
+from payments_verify.systems.whole.unreadiness import wrong_readiness
+from payments_verify.systems.whole.unreplicated import wrong_unreplicated
+from payments_verify.systems.whole.unusable_sessions import wrong_sessions
 
 LIMIT_S = 1_800.0
 """How long each of them may take; some seconds are usual."""

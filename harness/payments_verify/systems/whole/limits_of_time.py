@@ -16,10 +16,10 @@ import psycopg
 
 from payments_verify.binding import Http
 from payments_verify.payments.faults.pool_probe import stops
-from payments_verify.systems import asked
-from payments_verify.systems.asked import BUSY, LATE, UNAVAILABLE, Request, Sent
-from payments_verify.systems.stopped_time import StoppedLoop, in_stopped_time, stopped_loop
-from payments_verify.systems.whole_gated import busy, gated_application
+from payments_verify.systems.whole import asked
+from payments_verify.systems.whole.asked import BUSY, LATE, UNAVAILABLE, Request, Sent
+from payments_verify.systems.whole.behind_gate import busy, gated_application
+from payments_verify.systems.whole.stopped_time import StoppedLoop, in_stopped_time, stopped_loop
 from pgweave.gate import Gate, HeldStatement, Session
 from pgweave.gate.proxy import PassAll
 

@@ -18,7 +18,7 @@ from payments_verify.surface.written import JSON
 from payments_verify.systems.asgi import ApplicationClient
 from payments_verify.systems.database import password_of
 from payments_verify.systems.logs import everything_kept
-from payments_verify.systems.whole import whole_application
+from payments_verify.systems.whole.application import whole_application
 from pgweave.clock import DatabaseClock
 from pgweave.gate import Gate
 

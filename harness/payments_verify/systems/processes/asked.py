@@ -18,7 +18,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from payments_verify.payments.faults.pool_probe import comes_true
-from payments_verify.systems.forked import Forks, Process
+from payments_verify.systems.processes.forked import Forks, Process
 from pgweave.service.http_client import http_client
 
 LIMIT_S = 30.0

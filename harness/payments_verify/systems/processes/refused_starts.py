@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from payments_verify.systems.forked import Ended, Forks
+from payments_verify.systems.processes.forked import Ended, Forks
 
 _NOBODY_S = "postgresql://nobody@127.0.0.1:1/none"
 _SERVE = ("serve", "--port", "0")

@@ -9,8 +9,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from payments_verify.binding import Http
 from payments_verify.surface.readiness import LIMIT_S, unready_for_good
-from payments_verify.systems.reported import reported
-from payments_verify.systems.whole import whole_application
+from payments_verify.systems.whole.application import whole_application
+from payments_verify.systems.whole.reported import reported
 from pgweave.gate import Gate
 
 _ONE = {"pool_min": 1, "pool_max": 1}

@@ -16,9 +16,9 @@ import psycopg
 from payments_verify.binding import Http, Response
 from payments_verify.surface.answers import complaints
 from payments_verify.surface.readiness import LIMIT_S, ready_all_the_same, unready_for_good
-from payments_verify.systems.reported import reported
-from payments_verify.systems.several_hosts import wrong_among_hosts
-from payments_verify.systems.whole import whole_application
+from payments_verify.systems.whole.application import whole_application
+from payments_verify.systems.whole.reported import reported
+from payments_verify.systems.whole.several_hosts import wrong_among_hosts
 from pgweave.gate import Gate
 
 _CONNECTIONS = 2

@@ -16,9 +16,9 @@ from payments_verify.surface import LoneProcess, Server
 from payments_verify.surface.at_limits import ends_otherwise
 from payments_verify.surface.readiness import ready_all_the_same
 from payments_verify.surface.samples import Metrics, metrics_of, wrong_counts
-from payments_verify.systems.forked import Process
-from payments_verify.systems.killed_worker import LIMIT_S, Apart, until, wrong_of_the_killed
-from payments_verify.systems.proc import listens, runs, workers
+from payments_verify.systems.processes.forked import Process
+from payments_verify.systems.processes.killed_worker import LIMIT_S, Apart, until, wrong_of_the_killed
+from payments_verify.systems.processes.proc import listens, runs, workers
 from payments_verify.systems.server import lone_process
 
 _WORKERS = 2

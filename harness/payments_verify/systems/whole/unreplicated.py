@@ -11,7 +11,7 @@ from uuid import uuid4
 from payments_verify.binding import Http, Response
 from payments_verify.payments.inputs.classes import BEGIN, SECOND
 from payments_verify.surface.answers import complaints
-from payments_verify.systems.whole import whole_application
+from payments_verify.systems.whole.application import whole_application
 from pgweave.clock import DatabaseClock
 from pgweave.gate import Gate, HeldStatement, NotReplicated, Session
 from pgweave.gate.proxy import PassAll

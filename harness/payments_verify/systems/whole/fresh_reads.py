@@ -13,9 +13,9 @@ import msgspec
 
 from payments_verify.binding import Http
 from payments_verify.payments.faults.pool_probe import comes_true
-from payments_verify.systems import asked
-from payments_verify.systems.asked import Request, Sent
-from payments_verify.systems.whole_gated import gated_application
+from payments_verify.systems.whole import asked
+from payments_verify.systems.whole.asked import Request, Sent
+from payments_verify.systems.whole.behind_gate import gated_application
 from pgweave.gate import Gate, HeldStatement, Session
 from pgweave.gate.proxy import PassAll
 

@@ -17,8 +17,8 @@ from payments_verify.payments.faults.pool_probe import comes_true
 from payments_verify.payments.inputs.classes import BEGIN, SECOND
 from payments_verify.surface.liveness import authorized, state_of, stays_due
 from payments_verify.surface.samples import after_a_sweep, last_sweep, metrics_of, value_of
-from payments_verify.systems.sweeps_watched import SweepsWatched, let_go
-from payments_verify.systems.whole import WholeApplication, whole_application
+from payments_verify.systems.whole.application import WholeApplication, whole_application
+from payments_verify.systems.whole.sweeps_watched import SweepsWatched, let_go
 from pgweave.clock import DatabaseClock
 from pgweave.gate import Fault, Gate
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from payments_verify.systems import forking
+from payments_verify.systems.processes import forking
 from pgweave.service.process_group import end_group
 
 _SERVING = re.compile(r"^serving on http://(\S+):(\d+)$", re.MULTILINE)

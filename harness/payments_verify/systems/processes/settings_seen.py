@@ -17,7 +17,7 @@ import psycopg
 from payments_verify.surface.readiness import ready_all_the_same
 from payments_verify.surface.rights import PERMISSIONS
 from payments_verify.surface.written import PAYMENT, PENDING, UNKNOWN
-from payments_verify.systems.asked_process import (
+from payments_verify.systems.processes.asked import (
     AMOUNT,
     LIMIT_S,
     SESSIONS,
@@ -34,8 +34,8 @@ from payments_verify.systems.asked_process import (
     wrong_session,
     wrong_when_locked,
 )
-from payments_verify.systems.due import expired_together, insert_due
-from payments_verify.systems.forked import Forks
+from payments_verify.systems.processes.due import expired_together, insert_due
+from payments_verify.systems.processes.forked import Forks
 
 _TRIES = 5
 _NOBODY, _FOREIGN, _BAD, _CONFLICT, _TOO_MANY = 404, 421, 400, 409, 429

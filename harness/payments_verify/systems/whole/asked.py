@@ -14,7 +14,7 @@ import psycopg
 
 from payments_verify.binding import Http, Response
 from payments_verify.surface.answers import complaints
-from payments_verify.systems.stopped_time import PATIENCE_S, until
+from payments_verify.systems.whole.stopped_time import PATIENCE_S, until
 
 BUSY, UNAVAILABLE, OVERLOADED, LATE = "payment_busy", "unavailable", "overloaded", "deadline_exceeded"
 """The problems of a request that could not be served now."""

@@ -19,7 +19,7 @@ from payments_verify.payments.faults.pool_probe import comes_true
 from payments_verify.surface import LoneProcess
 from payments_verify.surface.liveness import authorized, stays_due
 from payments_verify.surface.samples import Metrics, metrics_of, value_of
-from payments_verify.systems.proc import has_connection, is_stopped, workers
+from payments_verify.systems.processes.proc import has_connection, is_stopped, workers
 from pgweave.clock import DatabaseClock
 
 LIMIT_S = 30.0

@@ -17,12 +17,12 @@ from psycopg.conninfo import make_conninfo
 
 from payments_core.entrypoints.settings import Settings
 from payments_verify.binding import Http
-from payments_verify.systems.asked_process import Asked, send, serving
-from payments_verify.systems.due import expired_together, insert_due
-from payments_verify.systems.forked import Ended, Forks, forks
-from payments_verify.systems.refused_starts import wrong_refusals
-from payments_verify.systems.settings_seen import Token, wrong_settings
-from payments_verify.systems.worker_processes import outlives_its_parent
+from payments_verify.systems.processes.asked import Asked, send, serving
+from payments_verify.systems.processes.due import expired_together, insert_due
+from payments_verify.systems.processes.forked import Ended, Forks, forks
+from payments_verify.systems.processes.refused_starts import wrong_refusals
+from payments_verify.systems.processes.settings_seen import Token, wrong_settings
+from payments_verify.systems.processes.workers import outlives_its_parent
 
 _SCOPES = ("read", "write", "metrics")
 _MADE = re.compile(r"token  (pay_[A-Za-z0-9_-]{43})\nentry  (\S+)\n")

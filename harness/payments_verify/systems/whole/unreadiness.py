@@ -23,7 +23,7 @@ from payments_verify.surface.readiness import (
     runs_all_the_same,
     unready_for_good,
 )
-from payments_verify.systems.whole import whole_application
+from payments_verify.systems.whole.application import whole_application
 from pgweave.gate import Gate, HeldStatement
 
 _ROLE = "payments_app"

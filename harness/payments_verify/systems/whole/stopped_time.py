@@ -12,7 +12,7 @@ from time import monotonic, sleep
 from typing import Any
 from unittest.mock import patch
 
-from payments_verify.systems.slow_clients import MovedLoop
+from payments_verify.systems.whole.slow_clients import MovedLoop
 
 PATIENCE_S = 20.0
 """How long what needs no time may take on a machine with much else to do, in seconds."""

@@ -13,7 +13,7 @@ from uuid import uuid4
 from payments_verify.binding import Http, Response
 from payments_verify.payments.faults.pool_probe import comes_true, stops
 from payments_verify.surface.samples import Metrics, metrics_of, seconds, wrong_counts
-from payments_verify.systems.whole import whole_application
+from payments_verify.systems.whole.application import whole_application
 from pgweave.gate import Fault, Gate, HeldStatement, Session
 from pgweave.gate.proxy import PassAll
 

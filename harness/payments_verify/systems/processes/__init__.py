@@ -1,0 +1,1 @@
+"""The service's commands, run as processes: settings, starts, migrations, several workers."""
