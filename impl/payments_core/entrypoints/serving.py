@@ -141,9 +141,7 @@ class _Supervisor(Multiprocess):
     """Starts workers, and ends with them: it listens no longer than they do, and hands on each SIGTERM."""
 
     def terminate_all(self) -> None:
-        for (
-            each
-        ) in self.sockets:  # whoever connected here would wait for an answer until the last worker ends
+        for each in self.sockets:  # who connected would wait for an answer until the last worker ends
             each.close()
         super().terminate_all()
 
