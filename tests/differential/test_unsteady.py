@@ -29,7 +29,7 @@ class Dying:
 @asynccontextmanager
 async def dying() -> AsyncIterator[ServiceUnderTest]:
     async with in_memory() as system:
-        yield replace(system, clients=(Dying(system.clients[0], 3_000),))
+        yield replace(system, clients=(Dying(system.clients[0], 3_900),))
 
 
 def test_a_service_that_dies_is_told_on_standard_error_alone(capsys: pytest.CaptureFixture[str]) -> None:

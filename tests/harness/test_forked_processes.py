@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -75,7 +76,8 @@ def test_sockets_and_states_of_processes() -> None:
     assert not listens(os.getpid(), port)
     with subprocess.Popen([sys.executable, "-c", "input()", "spawn_main"], stdin=subprocess.PIPE) as child:
         try:
-            assert child.pid in workers(os.getpid())
+            while child.pid not in workers(os.getpid()):  # it has yet to become what it was told to be
+                time.sleep(0.01)
             os.kill(child.pid, signal.SIGSTOP)
             os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)
             assert is_stopped(child.pid)

@@ -15,7 +15,7 @@ import pytest
 
 from payments_model import Outcome
 from payments_verify.cli import differential
-from payments_verify.payments.inputs.classes import SECOND
+from payments_verify.payments.inputs.classes import DAY, INSTANTS, SECOND
 from payments_verify.payments.observed.observations import Invocation, Observation, answered
 from payments_verify.payments.programs import reproduction
 from payments_verify.payments.programs.check import machine_check, opened_in
@@ -192,7 +192,9 @@ def test_the_clock_does_not_go_back_from_one_program_to_the_next() -> None:
     assert machine_check("right", opened, examples=20, steps=10, seed=1).verdict == "holds"
     assert len(set(seen)) > 20
     steps_back = [earlier - later for earlier, later in pairwise(seen) if later < earlier]
-    assert steps_back == [1, 2 * SECOND - 1]  # within the program of the class that steps back
+    # Within the program of the class that steps back; and before each of those that begin long ago.
+    assert [each for each in steps_back if each < DAY] == [1, 2 * SECOND - 1]
+    assert len(steps_back) <= 2 + len(INSTANTS)
 
 
 def program(name: str) -> list[Call]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from payments_model import Expire, Outcome, Record, apply
+from payments_model import Expire, Failed, Outcome, Record, apply
 from payments_verify.payments.observed.observations import IN_PROGRESS, outcomes_in
 
 _NOTHING_IN_FLIGHT = "\nNo other request with this key was in flight, for which the client could wait."
 _BY_ITSELF = (
-    "\nThe payment is due, and no sweep was asked for. A service that expires payments by itself says within"
+    "\nThe payment was due, and no sweep was asked for. A service that expires payments by itself says within"
     " how long: sweep.within in its binding. Its windows are then waited for."
 )
 
@@ -26,5 +26,8 @@ def hint_at(record: Record, seen: Mapping[str, Any], now: int) -> str:
     if IN_PROGRESS in outcomes_in(seen):
         return _NOTHING_IN_FLIGHT
     _, done = apply(record, Expire(), now)
-    failed = "payment_failed" in outcomes_in(seen) or seen.get("payment", {}).get("state") == "failed"
-    return _BY_ITSELF if done.outcome is Outcome.EXPIRED and failed else ""
+    shown = seen.get("payment", {})
+    failed = "payment_failed" in outcomes_in(seen) or shown.get("state") == "failed"
+    expired_at = record.payment.failed_at if isinstance(record.payment, Failed) else now
+    is_earlier = shown.get("failed_at", expired_at) < expired_at
+    return _BY_ITSELF if failed and (done.outcome is Outcome.EXPIRED or is_earlier) else ""
