@@ -12,7 +12,7 @@ import msgspec
 
 from payments_verify.binding import Http
 from payments_verify.binding.values import read_rfc3339
-from payments_verify.surface.readiness import awaited
+from payments_verify.surface.readiness import LIMIT_S, awaited
 from payments_verify.surface.samples import after_a_sweep, last_sweep, metrics_of, stopped_tasks, value_of
 
 Hold = Callable[[str], AbstractAsyncContextManager[None]]
@@ -105,5 +105,5 @@ async def stopped(http: Http) -> str | None:
     """What a process says has stopped beside its requests, if it does."""
     if names := stopped_tasks(await metrics_of(http)):
         return f"I9: a process says that something has stopped: {', '.join(names)}"
-    ready = await awaited(http, 200, within_s=0)
+    ready = await awaited(http, 200, LIMIT_S)  # a busy database may be silent for a while
     return None if ready.status_code == 200 else f"I9: a process is not ready: {ready.text}"
