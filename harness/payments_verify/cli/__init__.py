@@ -58,7 +58,7 @@ whatever races, however often it is asked, whatever breaks on the way.
 
 Three commands to start with:
 
-  {program} verify --quick     is everything right here? 3 minutes; then open build/report/index.html
+  {program} verify --quick     is everything right here? 2 minutes; then open build/report/index.html
   {program} explore --list     which races are run in every order of their SQL statements
   {program} history FILE       is what your own clients saw possible at all?
 
