@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,10 +12,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
-from psycopg.conninfo import make_conninfo
 
 from lab.static_checks.findings import Findings
 from payments_verify.audit import AuditError, audit
+from payments_verify.systems.database import unmigrated_database
 
 _BEGAN = datetime(2029, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
 _WINDOW = timedelta(seconds=60)
@@ -111,7 +110,7 @@ def check_migrations(dsn: str, folder: Path) -> Findings:
     files = sorted(file for file in folder.glob("*.sql") if ".rollback." not in file.name)
     problems: list[str] = []
     looked_at = 0
-    with _another_database(dsn) as another, psycopg.connect(another, autocommit=True) as connection:
+    with unmigrated_database(dsn) as another, psycopg.connect(another, autocommit=True) as connection:
         # Where migrations are recorded, whatever applies them.
         connection.execute("CREATE TABLE _yoyo_migration (migration_id text)")
         for file in files:
@@ -131,18 +130,6 @@ def check_migrations(dsn: str, folder: Path) -> Findings:
                 looked_at += _store_lives(connection)
         problems += _audited(another, looked_at)
     return Findings(looked_at, problems)
-
-
-@contextmanager
-def _another_database(dsn: str) -> Iterator[str]:
-    name = f"migrated_{uuid4().hex}"
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
-    try:
-        yield make_conninfo(dsn, dbname=name)
-    finally:
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
 def _apply_beside_a_writer(connection: psycopg.Connection, dsn: str, file: Path, written: _Life) -> None:

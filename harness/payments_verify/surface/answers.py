@@ -96,6 +96,13 @@ def complaints(
             yield f"{name} is {text!r}: an instant is RFC 3339 in UTC, with six digits of a second"
 
 
+def problem_of(response: Response) -> str:
+    """The name of the problem that an answer tells of; empty if of none."""
+    if response.status_code < 400:
+        return ""
+    return str(msgspec.json.decode(response.content).get("type", "")).removeprefix("/problems/")
+
+
 def wrong_fields(fields: Mapping[str, str], expected: Mapping[str, str]) -> Iterator[str]:
     """How the fields of an answer differ from those that have to be there, by name in lower case.
 

@@ -10,10 +10,9 @@ from time import perf_counter
 from uuid import uuid4
 
 import httpx
-import msgspec
 
 from payments_verify.binding import Response
-from payments_verify.surface.answers import complaints
+from payments_verify.surface.answers import complaints, problem_of
 from payments_verify.surface.exchange import Server, first_wrong
 from payments_verify.surface.liveness import Hold
 from payments_verify.surface.sources import from_elsewhere
@@ -160,8 +159,7 @@ def _refusal(answer: Response) -> tuple[str, str]:
     """The problem type of a 503, and what is wrong with it."""
     if answer.status_code != 503:
         return "", f"a request for a held payment was answered {answer.text}"
-    problem = str(msgspec.json.decode(answer.content).get("type")).removeprefix("/problems/")
-    return problem, "; ".join(complaints("POST", "", answer))
+    return problem_of(answer), "; ".join(complaints("POST", "", answer))
 
 
 async def ends_otherwise(process: LoneProcess, payment: str) -> str | None:

@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from payments_verify.surface.exchange import Answer, Ended, Exchange, Pause, Step
-from payments_verify.surface.written import PAYMENT, UNKNOWN
+from payments_verify.surface.raw import (
+    BODY,
+    CAPTURES,
+    CHUNKED,
+    JSON,
+    NOBODY,
+    ONE,
+    UNKNOWN_PATH,
+    chunks,
+    found,
+    head,
+    with_length,
+)
 
 HEAD_S, BODY_S, IDLE_S, ENDING_S = 10.0, 30.0, 5.0, 2.0
 _UNREAD_S = 20.0
@@ -13,25 +25,15 @@ _SOON_S = 1.0
 """What a limit may be missed by, in seconds."""
 _PIECES = 8
 _PIPELINED = 64
-_FIELDS = b"Host: {host}\r\nAuthorization: {authorization}\r\n"
-_READ_PATH, _PUT_PATH = f"/payments/{UNKNOWN}", f"/payments/{PAYMENT}"
-_CAPTURES_PATH = f"{_PUT_PATH}/captures"
-_BEGUN = f"GET {_READ_PATH} HTTP/1.1\r\n".encode() + _FIELDS
+_BEGUN = head("GET", UNKNOWN_PATH).removesuffix(b"\r\n")
 _MORE = b"X-More: 1\r\n\r\n"
 READ = _BEGUN + _MORE
-NOBODY = Answer(404, "payment_not_found", ("GET", _READ_PATH))
 TOO_LATE = Answer(408, "request_timeout", closes=True)
-_BODY = b'{"amount_cents": 500}'
-CAPTURE = (
-    f"POST {_CAPTURES_PATH} HTTP/1.1\r\nContent-Type: application/json\r\nIdempotency-Key: k\r\n".encode()
-)
-CAPTURE += _FIELDS + b"Content-Length: %d\r\n\r\n" % len(_BODY) + _BODY
-CAPTURED = Answer(201, to=("POST", _CAPTURES_PATH))
-_PUT = f"PUT {_PUT_PATH} HTTP/1.1\r\nContent-Type: application/json\r\n".encode() + _FIELDS
-_WITH_LENGTH = _PUT + b"Content-Length: %d\r\n\r\n" % len(_BODY)
-_CHUNKED = _PUT + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n" % (len(_BODY), _BODY)
-_FOUND = Answer(200, to=("PUT", _PUT_PATH))
-_LARGE = b"GET /openapi.json HTTP/1.1\r\n" + _FIELDS + b"\r\n"
+CAPTURE = with_length("POST", CAPTURES, b"Idempotency-Key: k\r\n")
+CAPTURED = Answer(201, to=("POST", CAPTURES))
+_WITH_LENGTH = with_length("PUT", ONE).removesuffix(BODY)
+_CHUNKED = head("PUT", ONE, JSON + CHUNKED) + chunks(BODY, len(BODY)).removesuffix(b"\r\n")
+_LARGE = head("GET", "/openapi.json")
 
 
 def slow_exchanges(large: int) -> Iterator[Exchange]:
@@ -47,12 +49,12 @@ def slow_exchanges(large: int) -> Iterator[Exchange]:
     yield Exchange("I9", "a client that connects and says nothing", (Pause(late), Ended()))
     both = (READ + READ[:9], NOBODY, Pause(late), TOO_LATE, Ended())
     yield Exchange("I9", "the head of a second request that comes too late", both)
-    in_time = (_WITH_LENGTH, *_slowly(_BODY, BODY_S - _SOON_S), _FOUND)
+    in_time = (_WITH_LENGTH, *_slowly(BODY, BODY_S - _SOON_S), found())
     yield Exchange("I9", "a body that comes in time", in_time)
-    begun = (_WITH_LENGTH, *_slowly(_BODY[:-1], BODY_S - _SOON_S))
+    begun = (_WITH_LENGTH, *_slowly(BODY[:-1], BODY_S - _SOON_S))
     yield Exchange("I9", "a body that comes too late", (*begun, Pause(2 * _SOON_S), TOO_LATE, Ended()))
     trailing = (_CHUNKED, *_slowly(b"X-Sum: 123", BODY_S - _SOON_S))
-    yield Exchange("I9", "trailers that come in time", (*trailing, b"\r\n\r\n", _FOUND))
+    yield Exchange("I9", "trailers that come in time", (*trailing, b"\r\n\r\n", found()))
     yield Exchange("I9", "trailers that come too late", (*trailing, Pause(2 * _SOON_S), TOO_LATE, Ended()))
     again = (READ, NOBODY, Pause(IDLE_S - _SOON_S), READ, NOBODY, Pause(IDLE_S + _SOON_S), Ended())
     yield Exchange("I9", "a client that says nothing more", again)

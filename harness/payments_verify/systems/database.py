@@ -81,14 +81,24 @@ def new_database(dsn: str) -> Iterator[str]:
     Args:
         dsn: the other, of a server of the harness's own.
     """
-    name = f"{_NAME}_{uuid4().hex}"
-    new = make_conninfo(dsn, dbname=name)
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
-    try:
+    with unmigrated_database(dsn) as new:
         migrate(new)
         clock.install(new, CLOCK_FUNCTION)
         yield new
+
+
+@contextmanager
+def unmigrated_database(dsn: str) -> Iterator[str]:
+    """A database without a schema, made beside another and dropped at the end; yields its connection string.
+
+    Args:
+        dsn: the other, of a server of the harness's own.
+    """
+    name = f"{_NAME}_{uuid4().hex}"
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    try:
+        yield make_conninfo(dsn, dbname=name)
     finally:
         with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())

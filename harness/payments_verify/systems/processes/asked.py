@@ -13,16 +13,15 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
-import msgspec
 import psycopg
 from psycopg.conninfo import make_conninfo
 
 from payments_verify.payments.faults.pool_probe import comes_true
+from payments_verify.surface.answers import problem_of
 from payments_verify.systems.processes.forked import Forks, Process
 from pgweave.service.http_client import http_client
 
 LIMIT_S = 30.0
-_LOOK_S = 0.02
 _TRIES = 5
 AMOUNT = b'{"amount_cents": 500}'
 _WINDOW = b'{"capture_window_seconds": 86400}'
@@ -132,7 +131,7 @@ async def wrong_connections(served: Served, kept: int) -> str | None:
             async with asyncio.timeout(LIMIT_S):
                 await asyncio.gather(*(reader.read() for reader, _ in opened[:_MORE]))
         except TimeoutError:
-            return f"I9: PAYMENTS_MAXkept={kept}, and {len(opened)} are kept"
+            return f"I9: PAYMENTS_MAX_CONNECTIONS={kept}, and {len(opened)} are kept"
         opened[-1][1].write(_READ[_BEGUN:])
         answer = await opened[-1][0].readline()
         return None if b" 200 " in answer else f"I9: the last of {kept} connections: {answer!r}"
@@ -161,7 +160,7 @@ async def wrong_when_locked(
             sent = [asyncio.create_task(send(served, "GET", _unknown())) for _ in range(requests)]
             await comes(dsn, _WAITING, (name,), connected)
             await comes_true(partial(_have_ended, sent, requests - connected), LIMIT_S)
-        seen.append(Counter([problem(await each) for each in sent]))
+        seen.append(Counter([problem_of(await each) for each in sent]))
         if seen[-1] == wanted:
             return None
     return f"I9: {requests} requests while others have the table, of {name}: {seen}, and not {wanted}"
@@ -173,11 +172,6 @@ def _have_ended(sent: Sequence[asyncio.Task[httpx.Response]], wanted: int) -> bo
 
 def _unknown() -> str:
     return f"/payments/{uuid4()}"
-
-
-def problem(answer: httpx.Response) -> str:
-    """The problem type of an answer."""
-    return str(msgspec.json.decode(answer.content).get("type")).removeprefix("/problems/")
 
 
 @dataclass(frozen=True)
@@ -213,9 +207,8 @@ async def collector(spans: asyncio.Queue[bytes]) -> AsyncIterator[str]:
 async def comes(dsn: str, query: str, parameters: Sequence[str], wanted: int) -> bool:
     """Whether a query comes to find so many."""
     with psycopg.connect(dsn, autocommit=True) as connection:
-        deadline = asyncio.get_running_loop().time() + LIMIT_S
-        while asyncio.get_running_loop().time() < deadline:
-            if connection.execute(query.encode(), parameters).fetchone() == (wanted,):
-                return True
-            await asyncio.sleep(_LOOK_S)
-    return False
+
+        def is_found() -> bool:
+            return connection.execute(query.encode(), parameters).fetchone() == (wanted,)
+
+        return await comes_true(is_found, LIMIT_S)

@@ -17,6 +17,7 @@ from psycopg.conninfo import make_conninfo
 
 from payments_core.entrypoints.settings import Settings
 from payments_verify.binding import Http
+from payments_verify.systems.database import unmigrated_database
 from payments_verify.systems.processes.asked import Asked, send, serving
 from payments_verify.systems.processes.due import expired_together, insert_due
 from payments_verify.systems.processes.forked import Ended, Forks, forks
@@ -39,7 +40,7 @@ async def wrong_commands(dsn: str) -> str | None:
     with (
         tempfile.TemporaryDirectory() as name,
         _copies(dsn, 5) as (demo, other, *more),
-        _copies(dsn, 1, "template0") as (empty,),
+        unmigrated_database(dsn) as empty,
     ):
         folder = Path(name)
         async with forks() as made:
@@ -128,10 +129,10 @@ def _shown(ended: Ended) -> str:
 
 
 @contextmanager
-def _copies(dsn: str, count: int, template: str = "") -> Iterator[list[str]]:
-    """Copies of a database, or of a template; they are dropped at the end."""
+def _copies(dsn: str, count: int) -> Iterator[list[str]]:
+    """Copies of a database; they are dropped at the end."""
     with psycopg.connect(make_conninfo(dsn, dbname="postgres"), autocommit=True) as connection:
-        original = template or psycopg.conninfo.conninfo_to_dict(dsn)["dbname"]
+        original = psycopg.conninfo.conninfo_to_dict(dsn)["dbname"]
         names = [f"copy_{uuid4().hex}" for _ in range(count)]
         try:
             for each in names:

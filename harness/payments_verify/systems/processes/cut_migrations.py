@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from uuid import uuid4
+from collections.abc import Callable
 
 import psycopg
-from psycopg.conninfo import make_conninfo
 
 from payments_core.infrastructure.postgres.migrate import migrate
 from payments_verify.payments.faults.pool_probe import comes_true, stops
+from payments_verify.systems.database import unmigrated_database
 from payments_verify.systems.schema import schema_of
 from pgweave.gate import Fault, Gate, HeldStatement, Session
 from pgweave.gate.proxy import PassAll
@@ -93,7 +91,7 @@ async def wrong_migrations(dsn: str) -> str | None:
 
 async def _cut(dsn: str) -> str | None:
     """Migrate one database again and again, each time up to the next place, until nobody is cut any more."""
-    with _empty_database(dsn) as empty:
+    with unmigrated_database(dsn) as empty:
         _limit_logins(empty)
         async with Gate.open(empty, bool) as gate:
             gate.observer = cutting = _Cutting()
@@ -113,7 +111,7 @@ async def _cut(dsn: str) -> str | None:
 
 async def _side_by_side(dsn: str) -> str | None:
     """Of two migrators that come at once the second waits for the first, and finds nothing to do."""
-    with _empty_database(dsn) as empty, psycopg.connect(empty, autocommit=True) as connection:
+    with unmigrated_database(dsn) as empty, psycopg.connect(empty, autocommit=True) as connection:
 
         def waits() -> bool:
             return connection.execute(_WAITS).fetchone() == (True,)
@@ -157,15 +155,3 @@ def _unlike(made: str, dsn: str) -> str | None:
 def _applied(dsn: str) -> object:
     with psycopg.connect(dsn) as connection:
         return connection.execute(_APPLIED).fetchall()
-
-
-@contextmanager
-def _empty_database(dsn: str) -> Iterator[str]:
-    """A database without a schema, beside another; it is dropped at the end."""
-    name = f"empty_{uuid4().hex}"
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
-        try:
-            yield make_conninfo(dsn, dbname=name)
-        finally:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import psycopg
 
+from payments_verify.surface.answers import problem_of
 from payments_verify.surface.readiness import ready_all_the_same
 from payments_verify.surface.rights import PERMISSIONS
 from payments_verify.surface.written import PAYMENT, PENDING, UNKNOWN
@@ -26,7 +27,6 @@ from payments_verify.systems.processes.asked import (
     Served,
     collector,
     comes,
-    problem,
     send,
     serving,
     wrong_connections,
@@ -251,7 +251,7 @@ async def _wrong_deadline(served: Served, dsn: str) -> str | None:
         with psycopg.connect(dsn) as holder:
             holder.execute("LOCK TABLE payments")
             answers = await asyncio.gather(*(send(served, "GET", f"/payments/{uuid4()}") for _ in range(2)))
-        seen.append(sorted(problem(each) for each in answers))
+        seen.append(sorted(problem_of(each) for each in answers))
         if "deadline_exceeded" in seen[-1]:
             return None
     return f"I9: PAYMENTS_REQUEST_TIMEOUT_S=0.5, and what takes longer is answered {seen}"

@@ -13,7 +13,7 @@ import msgspec
 import psycopg
 
 from payments_verify.binding import Http, Response
-from payments_verify.surface.answers import complaints
+from payments_verify.surface.answers import complaints, problem_of
 from payments_verify.systems.whole.stopped_time import PATIENCE_S, until
 
 BUSY, UNAVAILABLE, OVERLOADED, LATE = "payment_busy", "unavailable", "overloaded", "deadline_exceeded"
@@ -139,13 +139,6 @@ def first_wrong(
     """The first of several answers that differs from what all of them have to be, see `wrong_answer`."""
     pairs = zip(requests, sent, strict=True)
     return next(filter(None, (wrong_answer(*each, status, problem) for each in pairs)), None)
-
-
-def problem_of(answer: Response) -> str:
-    """The name of the problem that an answer tells of; empty if of none."""
-    if answer.status_code < 400:
-        return ""
-    return str(msgspec.json.decode(answer.content).get("type", "")).removeprefix("/problems/")
 
 
 def hold(session: psycopg.Connection, payments: Sequence[UUID]) -> None:

@@ -19,12 +19,12 @@ from payments_core.entrypoints.serving import bound, server_config
 from payments_core.entrypoints.settings import Settings
 from payments_verify.surface import Server, Witness
 from payments_verify.surface.exchange import Answer, filled, first_wrong, until_ended, wrong_answer
+from payments_verify.surface.raw import NOBODY
 from payments_verify.surface.samples import metrics_of, rejected
 from payments_verify.surface.slow_clients import (
     CAPTURE,
     CAPTURED,
     ENDING_S,
-    NOBODY,
     READ,
     TOO_LATE,
     slow_exchanges,
@@ -33,10 +33,9 @@ from payments_verify.surface.written import PAYMENT, UNKNOWN
 from payments_verify.systems.application import OwnTokens, witnessed
 from payments_verify.systems.asgi import ApplicationClient
 from payments_verify.systems.memory_store import InMemoryPaymentStore
+from payments_verify.systems.whole.stopped_time import MovedLoop
 
 _CONNECTIONS = 4
-_TURNS = 200
-"""So often a loop looks for what its sockets have, until nothing comes any more: they are its own."""
 _PATIENCE_S, _AT_ONCE_S = 10.0, 1.0
 _BEGUN = 5
 """Bytes of a head that is not whole."""
@@ -46,31 +45,6 @@ _SEEN_S = 0.5
 """So often, and more, a server looks whether it is to end."""
 _JSON = (("Content-Type", b"application/json"),)
 _REFUSED = Answer(503, "overloaded")
-
-
-class MovedLoop(asyncio.SelectorEventLoop):
-    """An event loop whose time can be moved on.
-
-    Attributes:
-        moved: how far, in seconds.
-    """
-
-    moved = 0.0
-
-    def time(self) -> float:
-        """Its time, in seconds."""
-        return super().time() + self.moved
-
-    async def pause(self, seconds: float) -> None:
-        """Let all that is under way come to rest, then so many seconds pass, and what they end."""
-        await self.rest()
-        self.moved += seconds
-        await self.rest()
-
-    async def rest(self) -> None:
-        """Let all that is under way come to rest."""
-        for _ in range(_TURNS):
-            await asyncio.sleep(0)
 
 
 Connection: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]

@@ -12,10 +12,10 @@ from time import monotonic, sleep
 from typing import Any
 from unittest.mock import patch
 
-from payments_verify.systems.whole.slow_clients import MovedLoop
-
 PATIENCE_S = 20.0
 """How long what needs no time may take on a machine with much else to do, in seconds."""
+_TURNS = 200
+"""So often a loop looks for what its sockets have, until nothing comes any more: they are its own."""
 _BEAT_S, _MOVED_S = 0.0002, 0.01
 _POSTGRES = "payments_core.infrastructure.postgres"
 _WATCHES = tuple(f"{_POSTGRES}.{each}.perf_counter" for each in ("contention", "pool", "readiness"))
@@ -31,6 +31,31 @@ async def until(is_true: Callable[[], object]) -> bool:
         await asyncio.sleep(0)
         sleep(_BEAT_S)  # noqa: ASYNC251 - it is the database's turn
     return True
+
+
+class MovedLoop(asyncio.SelectorEventLoop):
+    """An event loop whose time can be moved on.
+
+    Attributes:
+        moved: how far, in seconds.
+    """
+
+    moved = 0.0
+
+    def time(self) -> float:
+        """Its time, in seconds."""
+        return super().time() + self.moved
+
+    async def pause(self, seconds: float) -> None:
+        """Let all that is under way come to rest, then so many seconds pass, and what they end."""
+        await self.rest()
+        self.moved += seconds
+        await self.rest()
+
+    async def rest(self) -> None:
+        """Let all that is under way come to rest."""
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
 
 
 class StoppedLoop(MovedLoop):

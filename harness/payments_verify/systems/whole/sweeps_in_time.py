@@ -9,7 +9,7 @@ from typing import Any
 
 from payments_core.entrypoints.sweeper import Sweeper
 from payments_verify.systems.memory_store import InMemoryPaymentStore
-from payments_verify.systems.whole.slow_clients import MovedLoop
+from payments_verify.systems.whole.stopped_time import MovedLoop
 
 _HOUR_S = 3_600.0
 _BATCH, _BATCH_LIMIT_S = 4, 10.0
