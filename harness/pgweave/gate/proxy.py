@@ -19,6 +19,7 @@ from pgweave.gate.features import Feature, Features
 from pgweave.gate.session import Session
 from pgweave.gate.statement import HeldStatement
 from pgweave.gate.units import Unit
+from pgweave.gate.upstream import Upstream
 
 _PORT = 5432  # names the Unix socket; no TCP port of that number is used
 
@@ -85,10 +86,12 @@ class Gate:
         self.refuses_next = False
         self.features: set[Feature] = set()
         self.alters_first: Callable[[], Altered] | None = None
-        self._upstream = _Upstream.of(dsn)
+        self._upstream = Upstream.of(dsn)
         self._is_scheduling_point = is_scheduling_point
         self._numbers = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._clients: set[asyncio.WriteTransport] = set()
+        self._has_ended = False
 
     @classmethod
     @asynccontextmanager
@@ -116,7 +119,7 @@ class Gate:
             finally:
                 unix.close()
                 tcp.close()
-                gate.close()
+                await gate.close()
 
     @property
     def is_open(self) -> bool:
@@ -143,13 +146,27 @@ class Gate:
         self.sessions.remove(session)
         self.observer.ended(session)
 
-    def close(self) -> None:
-        """Close every connection."""
+    async def close(self) -> None:
+        """Close every connection, to the server and to clients, and of those who come still."""
+        self._has_ended = True
         self.observer = PassAll()
         for task in self._tasks:
             task.cancel()
         for session in list(self.sessions):
             session.client_lost()
+        for client in self._clients:
+            client.abort()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def came(self, client: asyncio.WriteTransport) -> None:
+        """A client has connected."""
+        self._clients.add(client)
+        if self._has_ended:
+            client.abort()
+
+    def left(self, client: asyncio.WriteTransport) -> None:
+        """A client's connection has closed."""
+        self._clients.discard(client)
 
     def new_session(self, client: asyncio.WriteTransport, startup: bytes) -> Session:
         """Open a connection to the server for one that a client has begun."""
@@ -188,36 +205,15 @@ class Gate:
         try:
             done = asyncio.get_running_loop().create_future()
             transport = await self._upstream.connect(lambda: _CancelSide(done))
-            transport.write(packet)
-            await done
+            try:
+                transport.write(packet)
+                await done
+            finally:
+                transport.close()
         except OSError:
             pass
         finally:
             client.close()
-
-
-class _Upstream:
-    """Where the server listens."""
-
-    def __init__(self, socket: str | None, host: str, port: int) -> None:
-        self._socket = socket
-        self._host = host
-        self._port = port
-
-    @classmethod
-    def of(cls, dsn: str) -> _Upstream:
-        url = DatabaseUrl.of(dsn)
-        return cls(
-            f"{url.host}/.s.PGSQL.{url.port}" if url.host.startswith("/") else None, url.host, int(url.port)
-        )
-
-    async def connect(self, protocol: Callable[[], asyncio.Protocol]) -> asyncio.WriteTransport:
-        loop = asyncio.get_running_loop()
-        if self._socket is not None:
-            transport, _ = await loop.create_unix_connection(protocol, self._socket)
-            return transport
-        tcp, _ = await loop.create_connection(protocol, self._host, self._port)
-        return tcp
 
 
 class _ClientSide(asyncio.Protocol):
@@ -230,6 +226,7 @@ class _ClientSide(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.WriteTransport", transport)
+        self._gate.came(self._transport)
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -243,6 +240,7 @@ class _ClientSide(asyncio.Protocol):
             self._transport.close()
 
     def connection_lost(self, _error: Exception | None) -> None:
+        self._gate.left(self._transport)
         if self._session is not None and not self._session.closed:
             self._session.client_lost()
 

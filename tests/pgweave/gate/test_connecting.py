@@ -9,7 +9,8 @@ from collections.abc import Callable
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from pgweave.gate import Gate, proxy
+from pgweave.gate import Gate
+from pgweave.gate.upstream import Upstream
 
 STARTUP = struct.pack("!ii", 9, 196608) + b"\0"
 
@@ -43,10 +44,10 @@ def test_the_server_is_where_the_connection_string_says(where: str) -> None:
 def test_who_goes_before_the_server_is_reached_leaves_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
         reached, may_go_on, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        at_once = proxy._Upstream.connect  # noqa: SLF001 - the moment that is looked at is inside
+        at_once = Upstream.connect
 
         async def connect(
-            upstream: proxy._Upstream,
+            upstream: Upstream,
             protocol: Callable[[], asyncio.Protocol],
         ) -> asyncio.WriteTransport:
             reached.set()
@@ -58,7 +59,7 @@ def test_who_goes_before_the_server_is_reached_leaves_no_connection(monkeypatch:
             ended.set()
             writer.close()
 
-        monkeypatch.setattr(proxy._Upstream, "connect", connect)  # noqa: SLF001
+        monkeypatch.setattr(Upstream, "connect", connect)
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         async with server, Gate.open(f"host=127.0.0.1 port={port} dbname=d user=u") as gate:
