@@ -131,6 +131,16 @@ def test_a_sweep_that_failed_and_is_told_of_as_ended_is_found(
     assert told == "I12: a sweep that failed is told of as one that came to its end"
 
 
+@pytest.mark.usefixtures("unhurt")
+def test_a_machine_that_is_too_slow_for_a_batch_is_no_violation(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(swept, "_BATCH_LIMITS_S", (0.001,))
+    assert "has not expired by itself" in str(run(whole_checks(dsn)[SWEEPS]()))
+    monkeypatch.setattr(swept, "_BATCH_LIMITS_S", (0.001, 10.0))
+    assert run(whole_checks(dsn)[SWEEPS]()) is None
+
+
 @pytest.mark.invariant("I9")
 @pytest.mark.usefixtures("unhurt")
 @pytest.mark.parametrize("far", [1, 2, 3])

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from payments_verify.binding import Http
 from payments_verify.nemesis.deployment import Deployment
+from payments_verify.patience import patient
 from payments_verify.surface.readiness import awaited
 from payments_verify.surface.samples import after_a_sweep, last_sweep, metrics_of, stopped_tasks
 
@@ -24,7 +25,7 @@ async def stands_still(deployment: Deployment, pools: Sequence[Http]) -> list[st
 
 
 async def _due(deployment: Deployment) -> str | None:
-    deadline = asyncio.get_running_loop().time() + EXPIRY_LIMIT_S
+    deadline = asyncio.get_running_loop().time() + patient(EXPIRY_LIMIT_S)
     async with deployment.cluster.connect() as connection:
         while True:
             row = await (await connection.execute(_DUE)).fetchone()

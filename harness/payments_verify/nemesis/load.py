@@ -19,6 +19,7 @@ from uuid import UUID
 import httpx
 
 from payments_verify.binding import BoundClient, Http, Response, own_client
+from payments_verify.patience import patient
 from payments_verify.payments.observed.observations import Invocation, Observation, UnreadableAnswerError
 from payments_verify.payments.specification.broken_invariants import UNREADABLE
 from payments_verify.surface import Carrier, FirstAnswers, Witness
@@ -246,7 +247,7 @@ class Load:
     async def send_command(self, invocation: Invocation) -> None:
         """Send a command until it has a definite answer, or so much is wrong that the service is given up."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + PATIENCE_S
+        deadline = loop.time() + patient(PATIENCE_S)
         wait = _FIRST_WAIT_S
         while (await self._once(invocation)).kind == "unknown" and not self.tally.is_full:
             if loop.time() > deadline:

@@ -12,6 +12,7 @@ import httpx
 from payments_verify.binding import Http
 from payments_verify.nemesis.database_faults import SESSIONS, count_of
 from payments_verify.nemesis.deployment import POOL_MAX, Deployment
+from payments_verify.patience import patient
 from payments_verify.surface.samples import metrics_of, value_of
 from payments_verify.systems import SERVICE_LOGIN
 
@@ -69,7 +70,7 @@ async def left_behind(deployment: Deployment, pools: Sequence[Http]) -> list[str
 
 async def _until_nothing(deployment: Deployment, query: str, complaint: str) -> str | None:
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + SETTLE_LIMIT_S
+    deadline = loop.time() + patient(SETTLE_LIMIT_S)
     async with deployment.cluster.connect() as connection:
         left = await count_of(connection, query, SERVICE_LOGIN)
         while left and loop.time() < deadline:
@@ -80,7 +81,7 @@ async def _until_nothing(deployment: Deployment, query: str, complaint: str) -> 
 
 async def _in_flight(http: Http) -> str | None:
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + SETTLE_LIMIT_S
+    deadline = loop.time() + patient(SETTLE_LIMIT_S)
     while True:
         found = value_of(await metrics_of(http), "http_requests_in_flight")
         # The request for the metrics is one of them.
@@ -113,7 +114,7 @@ async def _incomplete_pool(deployment: Deployment, pools: Sequence[Http]) -> str
 
 async def _most_waiting(deployment: Deployment, wanted: int) -> int:
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + SERVE_LIMIT_S
+    deadline = loop.time() + patient(SERVE_LIMIT_S)
     most = 0
     async with deployment.cluster.connect() as connection:
         while most < wanted and loop.time() < deadline:
@@ -131,7 +132,7 @@ async def _wait_in_line(http: Http) -> None:
 
 
 async def _finished(requests: Sequence[asyncio.Future[None]]) -> None:
-    await asyncio.wait(requests, timeout=SETTLE_LIMIT_S)
+    await asyncio.wait(requests, timeout=patient(SETTLE_LIMIT_S))
     for request in requests:
         request.cancel()
     await asyncio.gather(*requests, return_exceptions=True)

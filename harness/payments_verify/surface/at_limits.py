@@ -12,6 +12,7 @@ from uuid import uuid4
 import httpx
 
 from payments_verify.binding import Response
+from payments_verify.patience import patient
 from payments_verify.surface.answers import complaints, problem_of
 from payments_verify.surface.exchange import Server, first_wrong
 from payments_verify.surface.liveness import Hold
@@ -185,7 +186,7 @@ async def ends_otherwise(process: LoneProcess, payment: str) -> str | None:
     if accepts:
         return f"I9: SIGTERM, and connections are still accepted after {_ENDS_WITHIN_S:g} s"
     try:
-        async with asyncio.timeout(_ENDS_WITHIN_S):
+        async with asyncio.timeout(patient(_ENDS_WITHIN_S)):
             code = await process.ended()
     except TimeoutError:
         return f"I9: SIGTERM, and the process has not ended for {_ENDS_WITHIN_S:g} s, with nothing to do"
@@ -193,7 +194,7 @@ async def ends_otherwise(process: LoneProcess, payment: str) -> str | None:
 
 
 async def _goes_on_accepting(server: Server) -> bool:
-    deadline = perf_counter() + _ENDS_WITHIN_S
+    deadline = perf_counter() + patient(_ENDS_WITHIN_S)
     while perf_counter() < deadline:
         try:
             _, writer = await asyncio.open_connection(server.host, server.port)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TypeVar
 
+from payments_verify.patience import patient
 from payments_verify.surface.samples import Metrics, metrics_of, value_of
 from payments_verify.surface.witness import Witness
 
@@ -27,7 +28,7 @@ async def wrong_counters(witness: Witness) -> str | None:
     if not witness.is_whole:
         return None
     loop = asyncio.get_running_loop()
-    until = loop.time() + _SETTLED_S
+    until = loop.time() + patient(_SETTLED_S)
     while True:
         wrong = "; ".join(_differences(witness, await metrics_of(witness.http)))
         if not wrong or loop.time() > until:

@@ -13,6 +13,7 @@ from typing import TypeAlias
 import msgspec
 
 from payments_verify.binding.http import HttpAnswer
+from payments_verify.patience import patient
 from payments_verify.surface.answers import complaints
 from payments_verify.surface.witness import Witness
 
@@ -128,7 +129,7 @@ async def _wrong(
             if isinstance(step, Pause):
                 await pause(step.seconds)
                 continue
-            async with asyncio.timeout(_PATIENCE_S):
+            async with asyncio.timeout(patient(_PATIENCE_S)):
                 if isinstance(step, Answer):
                     answers += 1
                     wrong = await wrong_answer(witness, reader, step)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from payments_verify.binding import Http, Response
+from payments_verify.patience import patient
 from payments_verify.surface.samples import metrics_of, stopped_tasks
 
 LIMIT_S = 20.0
@@ -38,7 +39,7 @@ async def runs_all_the_same(http: Http, reason: str) -> str | None:
 
 async def awaited(http: Http, wanted: int, within_s: float) -> Response:
     """The answer of ``/readyz`` once its status is the one that is wanted, or the last one."""
-    deadline = asyncio.get_running_loop().time() + within_s
+    deadline = asyncio.get_running_loop().time() + patient(within_s)
     while True:
         answer = await http.request("GET", "/readyz", headers={}, json=None)
         if answer.status_code == wanted or asyncio.get_running_loop().time() > deadline:

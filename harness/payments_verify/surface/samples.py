@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from payments_verify.binding import Http
+from payments_verify.patience import patient
 
 _SAMPLE = re.compile(r"^payments_(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
@@ -65,7 +66,7 @@ def last_sweep(metrics: Metrics) -> float | None:
 
 async def after_a_sweep(http: Http, before: Metrics, within_s: float) -> Metrics:
     """The metrics once a sweep has ended since those, or what they are when the time is over."""
-    deadline = asyncio.get_running_loop().time() + within_s
+    deadline = asyncio.get_running_loop().time() + patient(within_s)
     while last_sweep(now := await metrics_of(http)) == last_sweep(before):
         if asyncio.get_running_loop().time() > deadline:
             break

@@ -13,6 +13,7 @@ from functools import partial
 from typing import IO
 
 from payments_core.entrypoints import tokens
+from payments_verify.patience import patient
 from payments_verify.systems.server import STOP_LIMIT_S, ServerError, answers
 from pgweave.loopback import HOST, free_port
 from pgweave.service.patience import IDLE_LIMIT_S, comes_to_serve, last_printed
@@ -77,7 +78,7 @@ class ApiProcess:
             ServerError: if it does not come to serve.
         """
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + IDLE_LIMIT_S
+        deadline = loop.time() + patient(IDLE_LIMIT_S)
         while loop.time() < deadline:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -109,7 +110,7 @@ class ApiProcess:
         if self._process is None:
             raise ServerError("the process was never started")
         try:
-            return await asyncio.wait_for(self._process.wait(), STOP_LIMIT_S)
+            return await asyncio.wait_for(self._process.wait(), patient(STOP_LIMIT_S))
         except TimeoutError:
             self.signal(signal.SIGKILL)
             return await self._process.wait()

@@ -23,6 +23,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from payments_core.infrastructure.postgres.migrate import migrate
+from payments_verify.patience import patient
 from payments_verify.systems.database import CLOCK_FUNCTION
 from pgweave import clock
 from pgweave.embedded import EmbeddedPostgres, EmbeddedPostgresError
@@ -178,7 +179,7 @@ class Cluster:
             waited_for = STANDBY if is_waited_for else ""
             await connection.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{waited_for}'".encode())
             await connection.execute("SELECT pg_reload_conf()")
-            deadline = asyncio.get_running_loop().time() + _SYNC_LIMIT_S
+            deadline = asyncio.get_running_loop().time() + patient(_SYNC_LIMIT_S)
             while asyncio.get_running_loop().time() < deadline:
                 found = await connection.execute(
                     "SELECT FROM pg_stat_replication WHERE sync_state = %s AND state = 'streaming'",

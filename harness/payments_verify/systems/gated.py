@@ -12,6 +12,7 @@ from typing import Any
 from payments_core.application.ports import PaymentStore
 from payments_core.entrypoints.settings import Settings
 from payments_verify.binding import BoundClient, own_client
+from payments_verify.patience import patient
 from payments_verify.payments.observed.traits import EVERYTHING
 from payments_verify.payments.service.row_holders import SqlRowHolder
 from payments_verify.payments.service.under_test import ServiceUnderTest
@@ -160,7 +161,7 @@ async def _served(
     async with (
         _store(gate, 2) as store,
         running_command(command, {"DATABASE_URL": gate.tcp_dsn}) as running,
-        http_client(running.url, limit_s=_REQUEST_LIMIT_S, connections_kept=20) as http,
+        http_client(running.url, limit_s=patient(_REQUEST_LIMIT_S), connections_kept=20) as http,
     ):
         yield store, (own_client(http),)
 

@@ -19,6 +19,7 @@ from psycopg import AsyncConnection
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
 from payments_verify.binding import own_client
+from payments_verify.patience import patient
 from payments_verify.payments.observed.traits import EVERYTHING
 from payments_verify.payments.service.row_holders import SqlRowHolder
 from payments_verify.payments.service.under_test import ServiceUnderTest
@@ -213,5 +214,7 @@ def _server(url: str, token: str) -> Server:
 @asynccontextmanager
 async def _witness(url: str, token: str, first: FirstAnswers) -> AsyncIterator[Witness]:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    async with http_client(url, limit_s=_REQUEST_LIMIT_S, headers=headers, connections_kept=100) as http:
+    async with http_client(
+        url, limit_s=patient(_REQUEST_LIMIT_S), headers=headers, connections_kept=100
+    ) as http:
         yield Witness(http, first)

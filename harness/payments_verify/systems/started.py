@@ -30,6 +30,7 @@ from payments_verify.binding.http import Http
 from payments_verify.binding.sections import Service
 from payments_verify.binding.set_up import SetUpError, set_up
 from payments_verify.binding.values import as_datetime
+from payments_verify.patience import patient
 from payments_verify.payments.observed.http_steps import HttpStep
 from payments_verify.payments.observed.traits import Traits
 from payments_verify.payments.programs.clock_probe import why_clock_stays
@@ -242,7 +243,7 @@ async def _http(url: str, binding: Binding, learned: dict[str, str]) -> AsyncIte
     headers = with_variables(
         {name: text for name, text in service.headers.items() if name not in service.headers_with_names}
     )
-    async with http_client(url, limit_s=_REQUEST_LIMIT_S, headers=headers) as http:
+    async with http_client(url, limit_s=patient(_REQUEST_LIMIT_S), headers=headers) as http:
         note_exchanges(http)
         learn_credentials(http, learned)
         yield http

@@ -379,6 +379,10 @@ def test_what_expires_by_itself(sweep: Sweep, counts: int, told: str | None) -> 
 
         sweeping = asyncio.create_task(sweep_forever())
         try:
+            # It would be due when the one is that is counted.
+            path, window = f"/payments/{uuid4()}", {"capture_window_seconds": 2}
+            await made.request("PUT", path, headers={}, json={"amount_cents": 7})
+            await made.request("POST", f"{path}/authorize", headers={}, json=window)
             return await OwnSurface([made]).expiry(set_clock, hold, 0.3)
         finally:
             sweeping.cancel()

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from uuid import uuid4
 
+from payments_verify.patience import patient
 from payments_verify.payments.observed.observations import Invocation, Observation
 from payments_verify.payments.races.actors import send
 from payments_verify.payments.service.under_test import NO_ANSWER, ServiceUnderTest
@@ -56,4 +57,4 @@ async def _crowd(
         requests = [asyncio.ensure_future(send(service.client, each)) for each in captures]
         await asyncio.sleep(_COME_TO_WAIT_S)
         yield requests
-    await asyncio.wait(requests, timeout=_LIMIT_S)
+    await asyncio.wait(requests, timeout=patient(_LIMIT_S))

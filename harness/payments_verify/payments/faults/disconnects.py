@@ -17,8 +17,9 @@ from itertools import count
 from typing import Any
 from uuid import uuid4
 
+from payments_verify.patience import comes_true, patient
 from payments_verify.payments.faults.crowd import hang_up_in_a_crowd
-from payments_verify.payments.faults.pool_probe import PoolProbe, comes_true, stops
+from payments_verify.payments.faults.pool_probe import PoolProbe, stops
 from payments_verify.payments.faults.turns import fail_in_a_crowd
 from payments_verify.payments.inputs.classes import BEGIN
 from payments_verify.payments.observed.observations import Invocation, Observation
@@ -265,12 +266,12 @@ class _Walk:
         try:
             yield request
         finally:
-            await asyncio.wait([request], timeout=_ENDED_LIMIT_S)
+            await asyncio.wait([request], timeout=patient(_ENDED_LIMIT_S))
 
     async def _exchange(self, command: Command, payment: str) -> Exchange:
         """Send a command until it has a definite answer, or for as long as a service may be busy."""
         invocation = Invocation(command.f, {"payment": payment, **command.arguments})
-        deadline = time.monotonic() + self.probe.limit_s
+        deadline = time.monotonic() + patient(self.probe.limit_s)
         while (seen := await send(self.service.client, invocation)).kind == "unknown":
             if time.monotonic() > deadline:
                 break

@@ -13,6 +13,7 @@ from functools import partial
 from itertools import cycle
 from uuid import uuid4
 
+from payments_verify.patience import comes_true, patient
 from payments_verify.payments.observed.observations import Invocation, Observation
 from payments_verify.payments.races.actors import send
 from payments_verify.payments.service.under_test import NO_ANSWER, ServiceUnderTest
@@ -74,17 +75,6 @@ async def stops(gate: Gate) -> AsyncIterator[Stops]:
     finally:
         gate.observer = before
         stopping.let_go()
-
-
-async def comes_true(condition: Callable[[], bool], limit_s: float) -> bool:
-    """Wait until it is so; whether it was in time."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + limit_s
-    while not condition():
-        if loop.time() > deadline:
-            return False
-        await asyncio.sleep(_LOOK_S)
-    return True
 
 
 class PoolProbe:
@@ -162,7 +152,7 @@ class PoolProbe:
                 f"I9: {left[0]} is left inside a transaction, though nothing is under way, for"
                 f" {self.limit_s:g} s"
             )
-        deadline = asyncio.get_running_loop().time() + self.limit_s
+        deadline = asyncio.get_running_loop().time() + patient(self.limit_s)
         apart_s = 0.0
         while (wrong := await self._use_all(apart_s)) and asyncio.get_running_loop().time() < deadline:
             # Of several processes the first to wake may take more than it can work at.
@@ -207,7 +197,7 @@ class PoolProbe:
                 if apart_s:
                     await comes_true(one_more, apart_s)
             most, since = 0, asyncio.get_running_loop().time()
-            while not enough(most) and asyncio.get_running_loop().time() < since + limit_s:
+            while not enough(most) and asyncio.get_running_loop().time() < since + patient(limit_s):
                 if stopped.connections > most:
                     most, since = stopped.connections, asyncio.get_running_loop().time()
                 await asyncio.sleep(_LOOK_S)

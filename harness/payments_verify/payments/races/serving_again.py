@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import httpx
 
+from payments_verify.patience import patient
 from payments_verify.payments.races.judge import Violation
 from payments_verify.payments.service.under_test import NO_ANSWER
 from pgweave.drive.domain import BrokenServiceError
@@ -53,7 +54,7 @@ class WaitForService:
         Raises:
             BrokenServiceError: the service has been away too long.
         """
-        self._deadline = self._deadline or monotonic() + LIMIT_S
+        self._deadline = self._deadline or monotonic() + patient(LIMIT_S)
         end = await self._end() if last.get("error") == NOBODY_LISTENS else None
         if end is not None or monotonic() > self._deadline:
             raise _not_serving_again(last, end)

@@ -16,7 +16,7 @@ import httpx
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from payments_verify.payments.faults.pool_probe import comes_true
+from payments_verify.patience import comes_true, patient
 from payments_verify.surface.answers import problem_of
 from payments_verify.systems.processes.forked import Forks, Process
 from pgweave.service.http_client import http_client
@@ -78,7 +78,7 @@ async def serving(
     if at is None:
         raise RuntimeError(f"payments-core serve did not start: {(await process.ended()).errors[-1000:]}")
     try:
-        async with http_client(f"http://{at[0]}:{at[1]}", limit_s=LIMIT_S) as http:
+        async with http_client(f"http://{at[0]}:{at[1]}", limit_s=patient(LIMIT_S)) as http:
             yield Served(process, http, *at)
     finally:
         process.terminate()
@@ -128,7 +128,7 @@ async def wrong_connections(served: Served, kept: int) -> str | None:
             opened.append(await asyncio.open_connection(served.host, served.port))
             opened[-1][1].write(_READ[:_BEGUN])
         try:
-            async with asyncio.timeout(LIMIT_S):
+            async with asyncio.timeout(patient(LIMIT_S)):
                 await asyncio.gather(*(reader.read() for reader, _ in opened[:_MORE]))
         except TimeoutError:
             return f"I9: PAYMENTS_MAX_CONNECTIONS={kept}, and {len(opened)} are kept"

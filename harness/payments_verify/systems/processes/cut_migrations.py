@@ -9,7 +9,8 @@ from collections.abc import Callable
 import psycopg
 
 from payments_core.infrastructure.postgres.migrate import migrate
-from payments_verify.payments.faults.pool_probe import comes_true, stops
+from payments_verify.patience import comes_true
+from payments_verify.payments.faults.pool_probe import stops
 from payments_verify.systems.database import unmigrated_database
 from payments_verify.systems.schema import schema_of
 from pgweave.gate import Fault, Gate, HeldStatement, Session

@@ -9,6 +9,8 @@ from uuid import UUID
 
 import psycopg
 
+from payments_verify.patience import patient
+
 _LOOK_S = 0.02
 _INSERT = """
 WITH made AS (
@@ -42,7 +44,7 @@ def insert_due(dsn: str, count: int, window: str = "1 microsecond") -> Sequence[
 async def expired_together(dsn: str, payments: Sequence[UUID], limit_s: float) -> Sequence[int]:
     """How many expired in each transaction, the most first, once all have, or the time is over."""
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + limit_s
+    deadline = loop.time() + patient(limit_s)
     with psycopg.connect(dsn, autocommit=True) as connection:
         while True:
             found = Counter(row[0] for row in connection.execute(_EXPIRED, [payments]))

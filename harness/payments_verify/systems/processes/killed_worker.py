@@ -15,7 +15,7 @@ import msgspec
 
 from payments_verify.binding import Response
 from payments_verify.binding.values import read_rfc3339
-from payments_verify.payments.faults.pool_probe import comes_true
+from payments_verify.patience import comes_true, patient
 from payments_verify.surface import LoneProcess
 from payments_verify.surface.liveness import authorized, stays_due
 from payments_verify.surface.samples import Metrics, metrics_of, value_of
@@ -167,7 +167,7 @@ async def _remembered(http: Apart, since: float) -> str | None:
 async def until(http: Apart, is_so: Callable[[Metrics], bool]) -> Metrics:
     """The metrics once they are so, or what they are when the time is over."""
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + LIMIT_S
+    deadline = loop.time() + patient(LIMIT_S)
     while True:
         now = await metrics_of(http)
         if is_so(now) or loop.time() > deadline:

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import psycopg
 
+from payments_verify.patience import patient
 from payments_verify.surface.answers import problem_of
 from payments_verify.surface.readiness import ready_all_the_same
 from payments_verify.surface.rights import PERMISSIONS
@@ -210,7 +211,7 @@ async def _wrong_end(served: Served) -> str | None:
         return "I9: a process that drains serves nobody"
     served.process.terminate()
     try:
-        async with asyncio.timeout(LIMIT_S):
+        async with asyncio.timeout(patient(LIMIT_S)):
             code = (await served.process.ended()).code
     except TimeoutError:
         return f"I9: a second SIGTERM, and the process drains on for {LIMIT_S:g} s"

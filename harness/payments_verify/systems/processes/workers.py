@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import httpx
 
-from payments_verify.payments.faults.pool_probe import comes_true
+from payments_verify.patience import comes_true
 from payments_verify.surface import LoneProcess, Server
 from payments_verify.surface.at_limits import ends_otherwise
 from payments_verify.surface.readiness import ready_all_the_same

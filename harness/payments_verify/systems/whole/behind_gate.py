@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from payments_verify.payments.faults.pool_probe import comes_true
+from payments_verify.patience import comes_true
 from payments_verify.systems.whole.application import WholeApplication, whole_application
 from pgweave.gate import Gate, HeldStatement, Session
 from pgweave.gate.proxy import PassAll

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
+from payments_verify.patience import patient
 from payments_verify.systems.database import new_database
 from payments_verify.systems.logs import nothing_logged
 from payments_verify.systems.processes.commanded import wrong_commands
@@ -72,7 +73,7 @@ def whole_checks(dsn: str) -> Mapping[str, Callable[[], Coroutine[Any, Any, str 
 async def _on_new_database(dsn: str, name: str, check: _Check) -> str | None:
     with new_database(dsn) as new, nothing_logged():
         try:
-            async with asyncio.timeout(LIMIT_S) as limit:
+            async with asyncio.timeout(patient(LIMIT_S)) as limit:
                 return await check(new)
         except TimeoutError as error:
             if not limit.expired():

@@ -11,7 +11,8 @@ from typing import Any
 from uuid import uuid4
 
 from payments_verify.binding import Http, Response
-from payments_verify.payments.faults.pool_probe import comes_true, stops
+from payments_verify.patience import comes_true
+from payments_verify.payments.faults.pool_probe import stops
 from payments_verify.surface.samples import Metrics, metrics_of, seconds, wrong_counts
 from payments_verify.systems.whole.application import whole_application
 from pgweave.gate import Fault, Gate, HeldStatement, Session

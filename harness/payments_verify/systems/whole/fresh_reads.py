@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from payments_verify.binding import Http
-from payments_verify.payments.faults.pool_probe import comes_true
+from payments_verify.patience import comes_true, patient
 from payments_verify.systems.whole import asked
 from payments_verify.systems.whole.asked import Request, Sent
 from payments_verify.systems.whole.behind_gate import gated_application
@@ -135,7 +135,7 @@ async def _wrong(case: _Case, processes: Sequence[_Process], writer: _Process) -
     await asyncio.wait(second, timeout=_ALONE_S)
     for each in processes:
         each.deliver()
-    await asyncio.wait([*first, *second], timeout=_LIMIT_S)
+    await asyncio.wait([*first, *second], timeout=patient(_LIMIT_S))
     for process, sent in zip(processes, second, strict=True):
         if not sent.done():
             return f"{case.read} has no answer while the same is read"

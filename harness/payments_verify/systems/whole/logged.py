@@ -11,7 +11,7 @@ from uuid import uuid4
 import psycopg
 
 from payments_verify.binding import Response
-from payments_verify.payments.faults.pool_probe import comes_true
+from payments_verify.patience import comes_true
 from payments_verify.payments.inputs.classes import BEGIN, SECOND
 from payments_verify.surface.unlogged import Asked, Secrets, requests
 from payments_verify.surface.written import JSON

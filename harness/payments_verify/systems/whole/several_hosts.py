@@ -8,6 +8,7 @@ from uuid import uuid4
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from payments_verify.binding import Http
+from payments_verify.patience import patient
 from payments_verify.surface.readiness import LIMIT_S, unready_for_good
 from payments_verify.systems.whole.application import whole_application
 from payments_verify.systems.whole.reported import reported
@@ -45,7 +46,7 @@ async def wrong_among_hosts(dsn: str) -> str | None:
 
 
 async def _comes_to_create(http: Http) -> bool:
-    deadline = asyncio.get_running_loop().time() + LIMIT_S
+    deadline = asyncio.get_running_loop().time() + patient(LIMIT_S)
     while True:
         path = f"/payments/{uuid4()}"
         answer = await http.request("PUT", path, headers={}, json={"amount_cents": 500})

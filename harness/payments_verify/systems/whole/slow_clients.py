@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 
 from payments_core.entrypoints.serving import bound, server_config
 from payments_core.entrypoints.settings import Settings
+from payments_verify.patience import patient
 from payments_verify.surface import Server, Witness
 from payments_verify.surface.exchange import Answer, filled, first_wrong, until_ended, wrong_answer
 from payments_verify.surface.raw import NOBODY
@@ -85,7 +86,7 @@ class _Served:
         reader, writer = connection
         writer.write(filled(rest, self.meant))
         try:
-            async with asyncio.timeout(patience_s or _PATIENCE_S):
+            async with asyncio.timeout(patient(patience_s or _PATIENCE_S)):
                 return await wrong_answer(self.witness, reader, answer)
         except TimeoutError:
             return f"no answer within {patience_s or _PATIENCE_S:g} s"
@@ -95,7 +96,7 @@ class _Served:
     async def is_ended(self, connection: Connection, patience_s: float | None = None) -> bool:
         """Whether the server ends a connection, and says nothing before."""
         try:
-            async with asyncio.timeout(patience_s or _PATIENCE_S):
+            async with asyncio.timeout(patient(patience_s or _PATIENCE_S)):
                 return await until_ended(connection[0]) == 0
         except TimeoutError:
             return False

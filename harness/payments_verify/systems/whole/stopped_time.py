@@ -12,6 +12,8 @@ from time import monotonic, sleep
 from typing import Any
 from unittest.mock import patch
 
+from payments_verify.patience import patient
+
 PATIENCE_S = 20.0
 """How long what needs no time may take on a machine with much else to do, in seconds."""
 _TURNS = 200
@@ -24,7 +26,7 @@ _WATCHES = tuple(f"{_POSTGRES}.{each}.perf_counter" for each in ("contention", "
 
 async def until(is_true: Callable[[], object]) -> bool:
     """Wait until it is so; whether it was within `PATIENCE_S` of real time. The loop's time need not pass."""
-    deadline = monotonic() + PATIENCE_S
+    deadline = monotonic() + patient(PATIENCE_S)
     while not is_true():
         if monotonic() > deadline:
             return False

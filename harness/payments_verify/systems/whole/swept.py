@@ -13,7 +13,7 @@ from math import inf
 
 import psycopg
 
-from payments_verify.payments.faults.pool_probe import comes_true
+from payments_verify.patience import comes_true, patient
 from payments_verify.payments.inputs.classes import BEGIN, SECOND
 from payments_verify.surface.liveness import authorized, state_of, stays_due
 from payments_verify.surface.samples import after_a_sweep, last_sweep, metrics_of, value_of
@@ -71,9 +71,9 @@ async def wrong_sweeps(dsn: str) -> str | None:
     """
     wrong = None
     for batch_limit_s in _BATCH_LIMITS_S:
-        wrong = await _wrong_sweeps(dsn, batch_limit_s)
-        # A batch that is given up for being slow may have been committed; then nobody counts it.
-        if wrong is None or "I12" not in wrong:
+        # A batch that is given up for being slow may have been committed, and nobody counts it; or none is
+        # quick enough to come to what is free.
+        if (wrong := await _wrong_sweeps(dsn, batch_limit_s)) is None:
             break
     return wrong
 
@@ -254,7 +254,7 @@ class _Swept:
         if (wrong := await stays_due(self.asked.http, payments, _LIMIT_S)) is not None:
             return wrong
         expired = await _expired_of(self.owner) - self.uncounted
-        deadline = asyncio.get_running_loop().time() + _COUNTED_S
+        deadline = asyncio.get_running_loop().time() + patient(_COUNTED_S)
         while True:
             counted = int(value_of(await metrics_of(self.sweeping.http), "expired_total") or 0)
             if expired - unsure <= counted <= expired:

@@ -16,7 +16,8 @@ from uuid import uuid4
 
 import psycopg
 
-from payments_verify.payments.faults.pool_probe import Stops, comes_true, stops
+from payments_verify.patience import comes_true
+from payments_verify.payments.faults.pool_probe import Stops, stops
 from payments_verify.surface.readiness import (
     LIMIT_S,
     ready_all_the_same,

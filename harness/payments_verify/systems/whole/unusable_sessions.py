@@ -14,6 +14,7 @@ from uuid import uuid4
 import psycopg
 
 from payments_verify.binding import Http, Response
+from payments_verify.patience import patient
 from payments_verify.surface.answers import complaints
 from payments_verify.surface.readiness import LIMIT_S, ready_all_the_same, unready_for_good
 from payments_verify.systems.whole.application import whole_application
@@ -166,7 +167,7 @@ class _Asked:
 
     async def _come(self, send: Callable[[], Coroutine[Any, Any, Response]], status: int) -> bool:
         """Whether as many requests at once as there are connections come to be answered so, twice."""
-        deadline = asyncio.get_running_loop().time() + LIMIT_S
+        deadline = asyncio.get_running_loop().time() + patient(LIMIT_S)
         left = _CONNECTIONS
         while left:
             answers = await asyncio.gather(*(send() for _ in range(_CONNECTIONS)))
