@@ -42,7 +42,7 @@ class Technique:
         name: its name.
         command: the module that is run and its command, with what it is always given.
         budget: what it tries if the mutant says nothing narrower.
-        limit_s: the longest that it may take, in seconds.
+        limit_s: the longest that it may take, in seconds; longer on a busy machine.
         tried: the unit of tries.
         tries: how much was tried, where nothing was found.
         kill: the kill that a violated report tells of.

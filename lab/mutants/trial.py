@@ -18,6 +18,7 @@ import msgspec
 
 from lab.mutants.reasons import invariants_told
 from lab.mutants.techniques import Kill, Technique, TrialName
+from payments_verify.patience import patient
 
 TrialState: TypeAlias = Literal["killed", "survived", "timed out", "no verdict"]
 
@@ -100,7 +101,7 @@ def run_trial(
             env=_environment(mutant, bin_dir),
             start_new_session=True,
         )
-        in_time = _await(process, started + technique.limit_s, stop)
+        in_time = _await(process, started + patient(technique.limit_s), stop)
         wall = round(time.monotonic() - started, 3)
         output.seek(0)
         errors.seek(0)

@@ -205,10 +205,18 @@ def _answer_to_key(value: bytes) -> tuple[int, str]:
 
 
 def _ids() -> Iterator[Written]:
-    for each in varied(_ID.encode(), _IN_AN_ID):
+    for each in (*varied(_ID.encode(), _IN_AN_ID), *_ids_of_each_version()):
         answer = (404, "payment_not_found") if _UUID.fullmatch(each) else (400, "invalid_payment_id")
         if each:
             yield Written("I8, I11", "GET", f"/payments/{each.decode()}", *answer)
+
+
+def _ids_of_each_version() -> Iterator[bytes]:
+    """Ids with each digit where UUIDs say their version and their variant; and the least and the greatest."""
+    for digit in "0123456789abcdef":
+        yield f"{_ID[:14]}{digit}{_ID[15:]}".encode()
+        yield f"{_ID[:19]}{digit}{_ID[20:]}".encode()
+        yield re.sub("[0-9a-f]", digit, _ID).encode()
 
 
 def _media_types() -> Iterator[Written]:

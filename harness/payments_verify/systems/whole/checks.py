@@ -17,6 +17,7 @@ from payments_verify.systems.whole.asked import UnansweredError
 from payments_verify.systems.whole.counted import wrong_counts_of_all
 from payments_verify.systems.whole.fresh_reads import wrong_reads
 from payments_verify.systems.whole.isolation import wrong_isolation
+from payments_verify.systems.whole.later_version import wrong_beside_later
 from payments_verify.systems.whole.lent_sessions import wrong_settings
 from payments_verify.systems.whole.limits_of_time import wrong_limits
 from payments_verify.systems.whole.logged import wrong_logs
@@ -54,6 +55,7 @@ _CHECKS: Mapping[str, _Check] = {
     "slow clients": wrong_for_slow_clients,
     "several workers": wrong_workers,
     "migrations that are cut": wrong_migrations,
+    "a later version's migration": wrong_beside_later,
     "commands and settings": wrong_commands,
 }
 
