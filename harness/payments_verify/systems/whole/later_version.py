@@ -11,6 +11,7 @@ from payments_verify.surface.readiness import LIMIT_S, awaited
 from payments_verify.systems.whole import asked
 from payments_verify.systems.whole.application import WholeApplication, whole_application
 from payments_verify.systems.whole.asked import Request
+from payments_verify.systems.whole.stopped_time import until
 
 _ONE = {"pool_min": 1, "pool_max": 1}
 """So that statements that were prepared before are used after."""
@@ -61,7 +62,7 @@ def _life() -> Iterator[tuple[Request, int]]:
 async def _wrong_life(app: WholeApplication) -> str | None:
     for request, status in _life():
         sent = asked.send(app.http, request)
-        await asked.until(sent.done)
+        await until(sent.done)
         if (wrong := asked.wrong_answer(request, sent, status)) is not None:
             return wrong
     return None
