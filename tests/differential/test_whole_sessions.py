@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import ModuleType
+from typing import Any, cast
 
+import httpx
 import pytest
 from psycopg.errors import Diagnostic
 
@@ -19,6 +21,8 @@ from payments_core.infrastructure.postgres import (
 )
 from payments_verify.systems import EXPLORING, prepared_database
 from payments_verify.systems.whole.checks import whole_checks
+from payments_verify.systems.whole.unusable_sessions import Asked
+from pgweave.gate import Gate
 from tests.support.exploring import run
 from tests.support.postgres import chosen_bin_dir
 
@@ -134,3 +138,23 @@ def test_a_service_that_takes_a_standby_among_several_hosts_is_found(
     monkeypatch.setitem(session._OF_SEVERAL, "target_session_attrs", "any")  # noqa: SLF001
     told = str(run(whole_checks(dsn)[OF_NO_USE]()))
     assert told.startswith("I9: one of two hosts has become a standby, the other one the primary")
+
+
+class NotYet:
+    """A service that has no connection for the first requests."""
+
+    def __init__(self) -> None:
+        self.created: list[int] = []
+
+    async def request(self, method: str, _path: str, **_more: Any) -> httpx.Response:
+        if method == "GET":
+            return httpx.Response(200)
+        self.created.append(503 if len(self.created) < 3 else 200 if 201 in self.created else 201)
+        return httpx.Response(self.created[-1])
+
+
+def test_the_payment_that_is_asked_for_is_there_though_the_first_requests_were_refused() -> None:
+    asked = Asked(http := NotYet(), cast("Gate", None))
+    assert run(asked.prepare()) is None
+    assert http.created.count(201) == 1
+    assert http.created[-2:] == [200, 200]

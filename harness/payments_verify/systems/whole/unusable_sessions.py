@@ -56,7 +56,7 @@ async def wrong_sessions(dsn: str) -> str | None:
     """
     with psycopg.connect(dsn, autocommit=True) as owner, _asked_at_once():
         async with Gate.open(dsn, bool) as gate, whole_application(gate.socket_dsn, **_SETTINGS) as app:
-            asked = _Asked(app.http, gate)
+            asked = Asked(app.http, gate)
             wrong = await asked.prepare() or await _wrong_while_open(asked)
             for name, kind in _kinds(owner).items():
                 wrong = wrong or await asked.wrong_of(name, kind)
@@ -99,7 +99,7 @@ async def _set(
         owner.execute(f"ALTER {whose} RESET {name}".encode())
 
 
-async def _wrong_while_open(asked: _Asked) -> str | None:
+async def _wrong_while_open(asked: Asked) -> str | None:
     """Sessions that are open change: the process is not ready, until they have changed again."""
     for name, value in (
         ("session_replication_role", "replica"),
@@ -116,7 +116,15 @@ async def _wrong_while_open(asked: _Asked) -> str | None:
 
 
 @dataclass
-class _Asked:
+class Asked:
+    """A service that is asked, and the gate before its database.
+
+    Attributes:
+        http: carries requests to it.
+        gate: the gate.
+        payment: the path of a payment, once that is prepared.
+    """
+
     http: Http
     gate: Gate
     payment: str = ""
@@ -124,8 +132,11 @@ class _Asked:
     async def prepare(self) -> str | None:
         """Have a payment to ask for."""
         self.payment = f"/payments/{uuid4()}"
-        await self._send("PUT", self.payment, _AMOUNT)
-        return await unready_for_good(self.http, "what comes before all")
+        wrong = await unready_for_good(self.http, "what comes before all")
+        # So soon after the start no connection may be there yet.
+        if wrong is None and not await self._come(lambda: self._send("PUT", self.payment, _AMOUNT), _OK):
+            wrong = f"I9: no payment is created for {LIMIT_S:g} s"
+        return wrong
 
     async def wrong_of(self, name: str, kind: _Kind) -> str | None:
         """Begin sessions of a kind, and end that; nobody ends them then."""
