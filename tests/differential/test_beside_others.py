@@ -93,7 +93,7 @@ class _Striped(Contention):
 
 class _Hashed(Contention):
     async def turn(self, payment_id: UUID) -> asyncio.Semaphore:
-        return await super().turn(UUID(int=hash(payment_id) % 251))
+        return await super().turn(UUID(int=hash(payment_id) % 61))
 
 
 class _UncountedWaits(Contention):

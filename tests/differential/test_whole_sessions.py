@@ -117,6 +117,22 @@ def test_a_lent_session_without_its_settings_is_found(dsn: str, monkeypatch: pyt
     assert told.startswith("I9: with PAYMENTS_POOLER_MODE=transaction PUT /payments/ID has ")
 
 
+@pytest.mark.invariant("I9")
+def test_a_lent_session_whose_settings_undo_the_short_wait_is_found(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def after_settings(sent: batch.Batch, opening: str) -> None:
+        place = int(sent.statements[0][0].startswith(("BEGIN", "SELECT set_config")))
+        sent.statements.insert(place, (opening, (), batch.Reply(sent._connection)))  # noqa: SLF001
+
+    monkeypatch.setattr(batch.Batch, "_open", after_settings)
+    told = str(run(whole_checks(dsn)[LENT]()))
+    assert told.startswith(
+        "I9: with PAYMENTS_POOLER_MODE=transaction PUT /payments/ID, where as many wait for "
+    )
+    assert told.endswith(" has lock_timeout = 3600000, and not 2")
+
+
 @pytest.mark.invariant("I7")
 def test_warnings_that_are_heard_in_english_alone_are_found(
     dsn: str, monkeypatch: pytest.MonkeyPatch

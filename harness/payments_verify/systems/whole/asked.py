@@ -20,6 +20,7 @@ BUSY, UNAVAILABLE, OVERLOADED, LATE = "payment_busy", "unavailable", "overloaded
 """The problems of a request that could not be served now."""
 _NOT_NOW = 503
 _LOCK = "SELECT FROM payments WHERE payment_id = ANY(%s) FOR UPDATE"
+_WAITING = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
 class UnansweredError(Exception):
@@ -144,3 +145,8 @@ def first_wrong(
 def hold(session: psycopg.Connection, payments: Sequence[UUID]) -> None:
     """Lock payments that nobody has locked, until the session's transaction ends."""
     session.execute(_LOCK, [list(payments)])
+
+
+def waiting(session: psycopg.Connection[Any]) -> int:
+    """How many sessions of a database wait for locks; the one that asks is in autocommit mode."""
+    return session.execute(_WAITING).rowcount

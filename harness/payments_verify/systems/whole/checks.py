@@ -21,6 +21,7 @@ from payments_verify.systems.whole.later_version import wrong_beside_later
 from payments_verify.systems.whole.lent_sessions import wrong_settings
 from payments_verify.systems.whole.limits_of_time import wrong_limits
 from payments_verify.systems.whole.logged import wrong_logs
+from payments_verify.systems.whole.preempted import wrong_preemptions
 from payments_verify.systems.whole.slow_clients import wrong_for_slow_clients
 from payments_verify.systems.whole.sweeps_in_time import wrong_pauses
 from payments_verify.systems.whole.swept import wrong_sweeps
@@ -35,9 +36,10 @@ _Check: TypeAlias = Callable[[str], Coroutine[Any, Any, str | None]]
 
 
 async def _wrong_beside_others(dsn: str) -> str | None:
-    """One database for three checks: the list is short for the first, which reads it."""
+    """One database for four checks: the list is short for the first, and the clock stands for the last."""
     try:
-        return await wrong_reads(dsn) or await wrong_isolation(dsn) or await wrong_limits(dsn)
+        wrong = await wrong_reads(dsn) or await wrong_isolation(dsn) or await wrong_limits(dsn)
+        return wrong or await wrong_preemptions(dsn)
     except UnansweredError as error:
         return f"I9: {error}"
 

@@ -254,7 +254,7 @@ class _Crowded:
         return f"a payment was held, and is free; those who waited for it are answered {dict(found)}"
 
     async def _apart(self) -> str | None:
-        """Many payments are held, and others come whose ids differ from one of these in a bit each.
+        """Many payments are held, and others come whose ids differ from one of theirs in a bit each.
 
         Who tells payments apart by a part of their ids, or by a hash of few bits, does not tell all of them.
         """
@@ -264,7 +264,7 @@ class _Crowded:
         self.waiting |= dict(zip(self._sent(requests), requests, strict=True))
         await self.loop.until(lambda: busy(self.gate) == _SHARE)
         await self.loop.rest()
-        others = [UUID(int=held[0].int ^ 1 << bit) for bit in range(_BITS)]
+        others = [UUID(int=held[bit % _HELD].int ^ 1 << bit) for bit in range(_BITS)]
         for begin in range(0, _BITS, _PLACES):
             for ask, status in ((asked.create, _CREATED), (asked.authorize, _OK)):
                 some = [ask(each) for each in others[begin : begin + _PLACES]]

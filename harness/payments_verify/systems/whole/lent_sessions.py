@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Literal, TypeAlias
 from uuid import uuid4
 
 import psycopg
 from psycopg.rows import scalar_row
 
+from payments_core.application.ports import PaymentStore
+from payments_core.domain.values import Amount
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
+from payments_verify.binding import Http
+from payments_verify.patience import comes_true
 from payments_verify.systems.application import witnessed
+from payments_verify.systems.whole import asked
+from payments_verify.systems.whole.behind_gate import LONG_MS
 
 _SEES = """
     CREATE TABLE seen (settings jsonb);
@@ -35,7 +43,8 @@ _LEFT = """
     ORDER BY 1
 """
 _AMOUNT, _WRONG, _WINDOW = {"amount_cents": 500}, {"amount_cents": 501}, {"capture_window_seconds": 60}
-_REQUESTS: Sequence[tuple[str, str, Mapping[str, Any] | None]] = (
+_Requests: TypeAlias = Sequence[tuple[str, str, Mapping[str, Any] | None]]
+_REQUESTS: _Requests = (
     ("PUT", "{}", _AMOUNT),
     ("PUT", "{}", _AMOUNT),
     ("GET", "{}", None),
@@ -46,7 +55,19 @@ _REQUESTS: Sequence[tuple[str, str, Mapping[str, Any] | None]] = (
     ("POST", "{}/fail", {"reason": "voided"}),
 )
 """Requests each of which asks for the time; the braces stand for the payment."""
+_POOL: Mapping[str, Any] = {
+    "pool_min": 1,
+    "pool_max": 2,
+    "lock_timeout_ms": LONG_MS,
+    "statement_timeout_ms": 2 * LONG_MS,
+    "transaction_timeout_ms": 3 * LONG_MS,
+    "request_timeout_s": LONG_MS / 100,
+}
+"""One of two may wait for locks, for as long as it has to."""
+_LIMIT_S = 20.0
 _PAYMENT = "/payments/ID"
+_CREATES = _REQUESTS[:2]
+"""Asked again while as many wait for locks as may: an insertion knows no NOWAIT, and has a short timeout."""
 _LOCKS = "POST"
 """The method of requests that lock a payment: they are transactions of more than one statement."""
 _ISOLATION = "transaction_isolation"
@@ -79,23 +100,50 @@ async def _asked(
     dsn: str, owner: psycopg.Connection[Any], isolation: _Isolation, mode: _Mode
 ) -> tuple[list[_Seen], Sequence[str]]:
     """What each request's transactions were under, and what was left of all in the session."""
-    settings = Settings(database_url=dsn, isolation=isolation, pooler_mode=mode, pool_min=1, pool_max=1)
+    settings = Settings(database_url=dsn, isolation=isolation, pooler_mode=mode, **_POOL)
     async with make_pool(settings) as pool:
-        http = witnessed(postgres_store(pool, settings)).http
-        payment = f"/payments/{uuid4()}"
-        seen: list[_Seen] = []
-        for method, path, body in _REQUESTS:
-            headers = {"Idempotency-Key": "key"} if path.endswith("/captures") else {}
-            await http.request(method, path.format(payment), headers=headers, json=body)
-            seen.append(owner.execute(_SEEN).fetchall())
-        async with pool.connection() as connection:
-            left = await (await connection.execute(_LEFT)).fetchall()
-    return seen, [each for (each,) in left]
+        http = witnessed(store := postgres_store(pool, settings)).http
+        seen = await _seen_by(_REQUESTS, http, owner)
+        async with _crowded(dsn, store, owner):
+            seen += await _seen_by(_CREATES, http, owner)
+        async with pool.connection() as one, pool.connection() as another:
+            left = [await (await each.execute(_LEFT)).fetchall() for each in (one, another)]
+    return seen, sorted({each for rows in left for (each,) in rows})
+
+
+async def _seen_by(requests: _Requests, http: Http, owner: psycopg.Connection[Any]) -> list[_Seen]:
+    """What each of the requests for a new payment was under."""
+    payment = f"/payments/{uuid4()}"
+    seen: list[_Seen] = []
+    for method, path, body in requests:
+        headers = {"Idempotency-Key": "key"} if path.endswith("/captures") else {}
+        await http.request(method, path.format(payment), headers=headers, json=body)
+        seen.append(owner.execute(_SEEN).fetchall())
+    return seen
+
+
+@asynccontextmanager
+async def _crowded(dsn: str, store: PaymentStore, owner: psycopg.Connection[Any]) -> AsyncIterator[None]:
+    """Within the block somebody waits for a payment that is held, and nobody else may wait."""
+    await store.create(payment := uuid4(), Amount(500))
+
+    async def wait() -> None:
+        async with store.lock(payment):
+            pass
+
+    with psycopg.connect(dsn) as outside:
+        asked.hold(outside, [payment])
+        waits = asyncio.ensure_future(wait())
+        await comes_true(lambda: asked.waiting(owner) == 1, _LIMIT_S)
+        owner.execute(_SEEN)
+        yield
+    await waits
+    owner.execute(_SEEN)
 
 
 def _wrong_levels(seen: Sequence[_Seen], level: _Isolation) -> str | None:
     """The first request that locks a payment at another level, if one does."""
-    for (method, path, _), transactions in zip(_REQUESTS, seen, strict=True):
+    for (method, path, _), transactions in zip(_REQUESTS, seen, strict=False):
         levels = {each[_ISOLATION] for each in transactions}
         if method == _LOCKS and levels != {level}:
             found = " and ".join(sorted(levels)) or "nothing"
@@ -105,13 +153,15 @@ def _wrong_levels(seen: Sequence[_Seen], level: _Isolation) -> str | None:
 
 def _differs(own: Sequence[_Seen], lent: Sequence[_Seen]) -> str | None:
     """The first setting of a transaction that is another where the session is lent, if one is."""
-    for (method, path, _), expected, found in zip(_REQUESTS, own, lent, strict=True):
-        asked = f"I9: with PAYMENTS_POOLER_MODE=transaction {method} {path.format(_PAYMENT)}"
+    for number, (expected, found) in enumerate(zip(own, lent, strict=True)):
+        method, path, _ = (*_REQUESTS, *_CREATES)[number]
+        told = f"I9: with PAYMENTS_POOLER_MODE=transaction {method} {path.format(_PAYMENT)}"
+        told += ", where as many wait for locks as may," if number >= len(_REQUESTS) else ""
         if len(expected) != len(found):
-            return f"{asked} asks for the time {len(found)} times, and not {len(expected)} times"
+            return f"{told} asks for the time {len(found)} times, and not {len(expected)} times"
         for before, after in zip(expected, found, strict=True):
             others = sorted(name for name in before if before[name] != after.get(name))
             if others:
                 name = others[0]
-                return f"{asked} has {name} = {after.get(name)}, and not {before[name]}"
+                return f"{told} has {name} = {after.get(name)}, and not {before[name]}"
     return None
