@@ -49,6 +49,7 @@ def witnessed(
     first: FirstAnswers | None = None,
     made_tokens: OwnTokens | None = None,
     instance: int = 0,
+    max_requests: int | None = None,
 ) -> Witness:
     """The application over ``store`` as a process of its own, with tokens, and its witness.
 
@@ -58,11 +59,14 @@ def witnessed(
         first: the first answers, which all processes repeat.
         made_tokens: its tokens; new ones if not given.
         instance: whose modules it is made of, see `wiring_of`.
+        max_requests: how many requests it serves at a time; as many as a process does if not given.
     """
     made_tokens = made_tokens or OwnTokens.make()
     wiring = wiring_of(instance)
     metrics = wiring.Metrics()
     routes = [wiring.exposition(metrics)]
     app = wiring.create_app(store, routes=routes, max_stored_refusals=max_stored_refusals)
-    served = wiring.guarded(app, wiring.Settings(tokens=made_tokens.accepted, tokens_file=None), metrics)
+    limits = {} if max_requests is None else {"max_requests": max_requests}
+    settings = wiring.Settings(tokens=made_tokens.accepted, tokens_file=None, **limits)
+    served = wiring.guarded(app, settings, metrics)
     return Witness(ApplicationClient(served, {"Authorization": f"Bearer {made_tokens.own}"}), first)

@@ -50,11 +50,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._heads = Heads(MAX_HEAD_BYTES + _SLACK)
         self._message_bytes = 0
         self._in_head = True
-        self._is_ending = False
+        self._is_ending = self._is_refused = False
         self._arrival: asyncio.TimerHandle | None = None
         self._reading: asyncio.TimerHandle | None = None
-        self._was_unread = False
-        self._unread_limit_s = _UNREAD_LIMIT_S
+        self._was_unread, self._unread_limit_s = False, _UNREAD_LIMIT_S
         self._unanswered: deque[RequestResponseCycle] = deque()
         self._next: tuple[RequestResponseCycle, Any] | None = None
 
@@ -86,8 +85,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._parse(data)
         except httptools.HttpParserError:
             self._refuse(_NO_HTTP, "malformed_http")
-            return
-        if self.transport.is_closing():
+        if self._is_refused or self.transport.is_closing():
             return
         if self._message_bytes > 0 and self._arrival is None:  # the rest of it is to come
             self._expect_within(_HEAD_LIMIT_S if self._in_head else _BODY_LIMIT_S)
@@ -224,7 +222,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse(self, answer: bytes, reason: str) -> None:
         """Answer this after the requests that came whole, unless it would be a second answer to one."""
-        self._rejected(reason)
+        if not self._is_refused:  # or else more has come, while a request before it is worked on
+            self._rejected(reason)
+        self._is_refused = True
         if self._close_after_whole_requests():
             return
         if self._in_head or not self.cycle.response_started:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
-from starlette.types import Receive, Scope, Send
+import asyncio
 
-from tests.support.protocol import served
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+
+from payments_core.entrypoints.http.observed import REJECTED
+from payments_verify.patience import comes_true
+from tests.support.protocol import LIMIT_S, served
 
 pytestmark = pytest.mark.anyio
 
@@ -81,6 +85,30 @@ async def test_any_other_line_is_refused(before: bytes, cut: int) -> None:
             if answers or not before:
                 assert answers.startswith(b"HTTP/1.1 400 "), line
                 assert answers.count(b"/problems/malformed_http") == 1, line
+
+
+async def test_it_is_counted_once_whatever_follows_it() -> None:
+    rejected: list[str] = []
+    goes_on = asyncio.Event()
+
+    async def waits(scope: Scope, receive: Receive, send: Send) -> None:
+        async def received() -> Message:
+            message = await receive()
+            await goes_on.wait()
+            return message
+
+        await echo(scope, received, send)
+
+    async with served(waits) as running:
+        running.server.lifespan.state[REJECTED] = rejected.append
+        async with running.client() as client:
+            await client.send(GET + b"NO HTTP\r\n\r\n", b"and", b"more")
+            assert await comes_true(lambda: bool(rejected), LIMIT_S)
+            await client.send(b"and", b"still", b"more")
+            await asyncio.sleep(0.01)
+            goes_on.set()
+            await client.until(b"<GET /here 1.1 0>")
+    assert rejected == ["malformed_http"]
 
 
 SERVED = {
