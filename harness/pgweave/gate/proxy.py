@@ -14,6 +14,7 @@ from psycopg.conninfo import make_conninfo
 from pgweave.database_url import DatabaseUrl
 from pgweave.gate import wire
 from pgweave.gate.altered import Altered
+from pgweave.gate.cancels import CancelRequests
 from pgweave.gate.faults import Fault, error_of
 from pgweave.gate.features import Feature, Features
 from pgweave.gate.session import Session
@@ -76,6 +77,7 @@ class Gate:
         refuses_next: whether the next connection is refused, as by a server that has too many.
         features: what those have used of the protocol who came through TCP.
         alters_first: makes what a new connection is told first into something else, if it does.
+        cancels: the requests to cancel that come.
     """
 
     def __init__(self, dsn: str, is_scheduling_point: Callable[[str], bool]) -> None:
@@ -87,6 +89,7 @@ class Gate:
         self.features: set[Feature] = set()
         self.alters_first: Callable[[], Altered] | None = None
         self._upstream = Upstream.of(dsn)
+        self.cancels = CancelRequests(self._upstream)
         self._is_scheduling_point = is_scheduling_point
         self._numbers = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -179,12 +182,8 @@ class Gate:
         return session
 
     def cancel_request(self, packet: bytes, client: asyncio.WriteTransport) -> None:
-        """Hand a request to cancel on to the server, at once.
-
-        The client's connection is closed once the server has closed its own, as it would without the gate: a
-        client that sends its next statement before would have that one cancelled.
-        """
-        self._spawn(self._cancel(packet, client))
+        """A client asks to cancel a statement."""
+        self._spawn(self.cancels.hand_on(packet, client))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -200,20 +199,6 @@ class Gate:
             return
         transport.write(startup)
         session.connected(transport)
-
-    async def _cancel(self, packet: bytes, client: asyncio.WriteTransport) -> None:
-        try:
-            done = asyncio.get_running_loop().create_future()
-            transport = await self._upstream.connect(lambda: _CancelSide(done))
-            try:
-                transport.write(packet)
-                await done
-            finally:
-                transport.close()
-        except OSError:
-            pass
-        finally:
-            client.close()
 
 
 class _ClientSide(asyncio.Protocol):
@@ -278,12 +263,3 @@ class _ServerSide(asyncio.Protocol):
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._session.server_lost()
-
-
-class _CancelSide(asyncio.Protocol):
-    def __init__(self, done: asyncio.Future[None]) -> None:
-        self._done = done
-
-    def connection_lost(self, _error: Exception | None) -> None:
-        if not self._done.done():
-            self._done.set_result(None)

@@ -13,9 +13,11 @@ from payments_verify.systems.logs import nothing_logged
 from payments_verify.systems.processes.commanded import wrong_commands
 from payments_verify.systems.processes.cut_migrations import wrong_migrations
 from payments_verify.systems.processes.workers import wrong_workers
+from payments_verify.systems.whole.alike import wrong_alike
 from payments_verify.systems.whole.asked import UnansweredError
 from payments_verify.systems.whole.counted import wrong_counts_of_all
 from payments_verify.systems.whole.fresh_reads import wrong_reads
+from payments_verify.systems.whole.handed_on import wrong_handing_on
 from payments_verify.systems.whole.isolation import wrong_isolation
 from payments_verify.systems.whole.later_version import wrong_beside_later
 from payments_verify.systems.whole.lent_sessions import wrong_settings
@@ -44,8 +46,16 @@ async def _wrong_beside_others(dsn: str) -> str | None:
         return f"I9: {error}"
 
 
+async def _wrong_after_others(dsn: str) -> str | None:
+    try:
+        return await wrong_handing_on(dsn) or await wrong_alike(dsn)
+    except UnansweredError as error:
+        return f"I9: {error}"
+
+
 _CHECKS: Mapping[str, _Check] = {
     "requests beside others": _wrong_beside_others,  # first: the others read much at once
+    "requests that are given up": _wrong_after_others,
     "what is counted": wrong_counts_of_all,
     "sweeps that fail": wrong_sweeps,
     "when sweeps begin": wrong_pauses,

@@ -136,7 +136,11 @@ class Connection(AsyncConnection[Row]):
         await ended(asyncio.create_task(self._end(generator)))
 
     async def _end(self, generator: PQGen[Any]) -> None:
-        """Repeat the cancel request until it works: one between two statements is ignored."""
+        """Repeat the cancel request until it works: one between two statements is ignored.
+
+        One that has not come to its end may still be on its way, and end what would be the next statement.
+        """
+        is_under_way = False
         hearing = asyncio.create_task(wait_async(generator, self.pgconn.socket))
         clock = asyncio.get_running_loop().time
         limit = clock() + _PATIENCE_S
@@ -145,14 +149,16 @@ class Connection(AsyncConnection[Row]):
             await asyncio.wait([hearing, asking], return_when=asyncio.FIRST_COMPLETED)
             if self.pgconn.status == ConnStatus.BAD:
                 asking.cancel()  # where the connection is lost, nobody may answer this either
-            await asyncio.gather(asking, return_exceptions=True)  # it is asked again
+            [failure] = await asyncio.gather(asking, return_exceptions=True)  # it is asked again
+            is_under_way |= failure is not None
             await asyncio.wait([hearing], timeout=_ASK_AGAIN_S)
         if not hearing.done():
             hearing.cancel()
             await asyncio.wait([hearing])
-            self.abandon()
-        elif not hearing.cancelled():
+        if not hearing.cancelled():
             hearing.exception()  # of the statement that was ended, or of the connection: nobody asks
+        if is_under_way or hearing.cancelled():
+            self.abandon()
 
     async def _arrived(self) -> None:
         """Wait until there is something to receive, or may be."""

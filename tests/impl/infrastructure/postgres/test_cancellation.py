@@ -205,6 +205,30 @@ async def test_a_server_that_never_hears_of_it_loses_the_connection(
     assert len(closed) == 1
 
 
+@pytest.mark.invariant("I9")
+async def test_a_request_to_cancel_that_may_come_yet_loses_the_connection(
+    postgres: Kit, patient_pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The statement is over, and the next one on the connection would be cancelled in its place."""
+
+    async def unheard(_connection: psycopg.AsyncConnection, *, timeout: float) -> None:  # noqa: ASYNC109
+        over.set()
+        await asyncio.sleep(A_MOMENT_S)
+        raise psycopg.errors.CancellationTimeout(f"nothing was heard for {timeout:g} s")
+
+    over = asyncio.Event()
+    monkeypatch.setattr(psycopg.AsyncConnection, "cancel_safe", unheard)
+    payment = await authorized(postgres)
+    before, store = await processes(patient_pool), postgres_store(patient_pool)
+    async with postgres.store.lock(payment.payment_id):
+        task = asyncio.create_task(CapturePayment(store, capture_answer)(payment.payment_id, KEY, FULL))
+        await asyncio.sleep(A_MOMENT_S)
+        task.cancel()
+        await asyncio.wait_for(over.wait(), LIMIT_S)
+    assert await ended(task)
+    assert len(before - await processes(patient_pool)) == 1
+
+
 def drop_requests_to_cancel(monkeypatch: pytest.MonkeyPatch, count: int) -> list[float]:
     """Let the first requests to cancel never arrive; when each was made."""
     requests: list[float] = []

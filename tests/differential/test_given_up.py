@@ -1,0 +1,132 @@
+"""Requests that are given up, and what becomes of those after them and beside them. The check can fail."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+import psycopg
+import pytest
+
+from payments_core.application.use_cases import AuthorizePayment, CapturePayment, CreatePayment, FailPayment
+from payments_core.infrastructure.postgres import statements
+from payments_core.infrastructure.postgres.batch import Batch
+from payments_core.infrastructure.postgres.connection import Connection
+from payments_verify.systems import EXPLORING, prepared_database
+from payments_verify.systems.whole import stopped_time
+from payments_verify.systems.whole.checks import whole_checks
+from tests.support.exploring import run
+from tests.support.postgres import chosen_bin_dir
+
+
+@pytest.fixture(scope="module")
+def dsn() -> Iterator[str]:
+    with prepared_database(chosen_bin_dir(), EXPLORING) as prepared:
+        yield prepared
+
+
+def found(dsn: str) -> str:
+    return str(run(whole_checks(dsn)["requests that are given up"]()))
+
+
+def test_the_service_as_it_is_survives(dsn: str) -> None:
+    assert found(dsn) == "None"
+
+
+async def unawaited(connection: psycopg.AsyncConnection, **limit: Any) -> None:
+    ASKING.add(asyncio.create_task(CANCEL(connection, **limit)))
+    await asyncio.sleep(0)
+
+
+async def passed_over(connection: psycopg.AsyncConnection, **limit: Any) -> None:
+    with suppress(psycopg.Error):
+        await CANCEL(connection, **limit)
+
+
+ASKING: set[asyncio.Task[None]] = set()
+CANCEL: Callable[..., Any] = Connection.cancel_safe
+
+
+@pytest.mark.invariant("I9")
+@pytest.mark.parametrize(("cancel", "how_late"), [(unawaited, "before"), (passed_over, "long before")])
+def test_a_request_to_cancel_that_outlives_its_statement_is_found(
+    dsn: str, cancel: Any, how_late: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stopped_time, "PATIENCE_S", 1.5)
+    monkeypatch.setattr(Connection, "cancel_safe", cancel)
+    told = found(dsn)
+    late = f"came to their deadlines, and ended {how_late} that was heard"
+    assert told.startswith(f"I9: requests on new connections {late}, and PUT /payments/")
+    assert " is answered 503 " in told
+
+
+@pytest.mark.invariant("I9")
+def test_statements_that_were_not_prepared_are_found(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare: Callable[..., Awaitable[None]] = vars(Batch)["_prepare"]
+
+    async def noted(self: Batch, queries: Sequence[str]) -> None:
+        try:
+            await prepare(self, queries)
+        except BaseException:
+            self._connection.prepared |= dict.fromkeys(queries, b"nothing")
+            raise
+
+    monkeypatch.setattr(Batch, "_prepare", noted)
+    told = found(dsn)
+    assert told.startswith("I9: requests on new connections were left by their clients, and ")
+    assert " is answered 503 " in told
+
+
+@pytest.mark.invariant("I9")
+def test_a_setting_that_is_left_is_found(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statements, "HARDLY_WAIT", "SELECT set_config('lock_timeout', '9', false)")
+    assert "and then a session has another setting: lock_timeout = " in found(dsn)
+
+
+@pytest.mark.invariant("I9")
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        (CreatePayment, "PUT /payments/"),
+        (AuthorizePayment, "POST /payments/"),
+        (CapturePayment, "POST /payments/"),
+        (FailPayment, "POST /payments/"),
+    ],
+)
+def test_requests_that_are_joined_to_one_that_is_given_up_are_found(
+    dsn: str, kind: type, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stopped_time, "PATIENCE_S", 1.5)
+    monkeypatch.setattr("payments_verify.systems.whole.checks.wrong_handing_on", nothing)
+    monkeypatch.setattr(kind, "__call__", joined(vars(kind)["__call__"]))
+    answer = found(dsn)
+    assert answer.startswith(f"I9: of two requests alike the first is left by its client: {told}")
+    assert answer.endswith(" has no whole answer: CancelledError")
+
+
+async def nothing(_dsn: str) -> None:
+    return None
+
+
+def joined(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """The same, which waits for one that is under way, and is cancelled with it."""
+    under_way: dict[Any, asyncio.Future[Any]] = {}
+
+    async def call(self: Any, *asked: Any) -> Any:
+        if asked in under_way:
+            return await asyncio.shield(under_way[asked])
+        answered = under_way[asked] = asyncio.get_running_loop().create_future()
+        try:
+            result = await original(self, *asked)
+        except BaseException:
+            answered.cancel()
+            raise
+        else:
+            answered.set_result(result)
+            return result
+        finally:
+            del under_way[asked]
+
+    return call
