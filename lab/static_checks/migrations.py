@@ -14,11 +14,17 @@ from uuid import UUID, uuid4
 import psycopg
 
 from lab.static_checks.findings import Findings
+from payments_model import MAX_AMOUNT
 from payments_verify.audit import AuditError, audit
+from payments_verify.payments.inputs.classes import INSTANTS, SECOND, TIME_ZONE
 from payments_verify.systems.database import unmigrated_database
 
 _BEGAN = datetime(2029, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
-_WINDOW = timedelta(seconds=60)
+_WINDOW, _LONGEST_WINDOW = timedelta(seconds=60), timedelta(days=31)
+_LONGEST_KEY = 255
+_MANY_REFUSALS = 1_100
+"""More than are stored by default: there was a time before that bound."""
+_CHANGES = ("clock: daylight saving begins", "clock: daylight saving ends")
 _CREATED, _TOO_EARLY, _AUTHORIZED, _IN_TIME, _ENDED, _AFTERWARDS = range(6)
 """The steps of a life, in their order; in the database's clock they need not be in it."""
 _CLOCKS = {
@@ -37,7 +43,7 @@ _STORED = (
 _INSERT_PAYMENT = (
     "INSERT INTO payments (payment_id, amount_cents, state, created_at, authorized_at, capture_expires_at,"
     " captured_at, captured_amount_cents, failed_at, failure_reason)"
-    " VALUES (%s, 500, %s, %s, %s, %s, %s, %s, %s, %s)"
+    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 )
 _INSERT_ATTEMPT = (
     "INSERT INTO capture_attempts"
@@ -48,18 +54,34 @@ _INSERT_ATTEMPT = (
 
 @dataclass(frozen=True)
 class _Life:
-    """A payment as an older version has stored it: where it ended, and how the clock went meanwhile."""
+    """A payment as an older version has stored it: where it ended, and how the clock went meanwhile.
+
+    Attributes:
+        payment: its id.
+        end: where it ended.
+        step: how far the clock went from one step to the next.
+        began: when it was created.
+        window: how long it could be captured.
+        amount: what was to be captured.
+        key: how long each key is, at least.
+        refused: captures of another amount that were refused, beside those of each life.
+    """
 
     payment: UUID
     end: str
     step: timedelta
+    began: datetime = _BEGAN
+    window: timedelta = _WINDOW
+    amount: int = 500
+    key: int = 1
+    refused: int = 0
 
     def at(self, step: int) -> datetime:
-        return _BEGAN + step * self.step
+        return self.began + step * self.step
 
     @property
     def expires_at(self) -> datetime:
-        return self.at(_AUTHORIZED) + _WINDOW
+        return self.at(_AUTHORIZED) + self.window
 
     @property
     def ended_at(self) -> datetime:
@@ -69,9 +91,9 @@ class _Life:
         """The row of the payment."""
         state = "failed" if self.end in _ENDS[3:] else self.end
         window = (None, None) if state == "pending" else (self.at(_AUTHORIZED), self.expires_at)
-        captured = (self.ended_at, 500) if state == "captured" else (None, None)
+        captured = (self.ended_at, self.amount) if state == "captured" else (None, None)
         failed = (self.ended_at, self.end) if state == "failed" else (None, None)
-        return (self.payment, state, self.at(_CREATED), *window, *captured, *failed)
+        return (self.payment, self.amount, state, self.at(_CREATED), *window, *captured, *failed)
 
     def attempts(self) -> Iterator[Sequence[Any]]:
         """The rows of its attempts; the later is not the later key."""
@@ -79,6 +101,8 @@ class _Life:
         yield from self._attempts("9", self.at(_TOO_EARLY), "not_authorized")
         if self.end != "pending":
             yield from self._attempts("5", self.at(_IN_TIME), "amount_mismatch")
+        for number in range(self.refused):
+            yield self._attempt(f"5 {number}", self.at(_IN_TIME), "amount_mismatch")
         if self.end == "expired":
             yield self._attempt("4 b", self.expires_at, "capture_window_expired")
             yield self._attempt("4 a", self.ended_at, "capture_window_expired")
@@ -91,8 +115,9 @@ class _Life:
         yield self._attempt(f"{key} a", at + self.step / 1000, outcome)
 
     def _attempt(self, key: str, at: datetime, outcome: str) -> Sequence[Any]:
-        amount = 501 if outcome == "amount_mismatch" else 500
-        return self.payment, key, amount, outcome, _STATUS.get(outcome, 409), f"as {key}".encode(), at
+        amount = MAX_AMOUNT + 1 - self.amount if outcome == "amount_mismatch" else self.amount
+        status, body = _STATUS.get(outcome, 409), f"as {key}".encode()
+        return self.payment, key.rjust(self.key, "~"), amount, outcome, status, body, at
 
 
 def check_migrations(dsn: str, folder: Path) -> Findings:
@@ -111,6 +136,7 @@ def check_migrations(dsn: str, folder: Path) -> Findings:
     problems: list[str] = []
     looked_at = 0
     with unmigrated_database(dsn) as another, psycopg.connect(another, autocommit=True) as connection:
+        connection.execute("SELECT set_config('TimeZone', %s, false)", [TIME_ZONE])
         # Where migrations are recorded, whatever applies them.
         connection.execute("CREATE TABLE _yoyo_migration (migration_id text)")
         for file in files:
@@ -127,7 +153,10 @@ def check_migrations(dsn: str, folder: Path) -> Findings:
             if (now := _stored(connection, without=written)) != before:
                 problems.append(f"I3, I8: {file.name} changes rows: {before[:3]} became {now[:3]}")
             if not _has_events(connection):
-                looked_at += _store_lives(connection)
+                try:
+                    looked_at += _store_lives(connection)
+                except (psycopg.DataError, psycopg.IntegrityError) as error:
+                    return Findings(looked_at, [f"I9: after {file.name} some rows cannot be stored: {error}"])
         problems += _audited(another, looked_at)
     return Findings(looked_at, problems)
 
@@ -174,9 +203,20 @@ def _has_events(connection: psycopg.Connection) -> bool:
 def _store_lives(connection: psycopg.Connection) -> int:
     """Store each life once; how many there are. They are whole already, so that no trigger is asked."""
     lives = [_Life(uuid4(), end, step) for end in _ENDS for step in _CLOCKS.values()]
+    lives += _of_most()
     with connection.transaction():
         _store(connection, lives)
     return len(lives)
+
+
+def _of_most() -> Iterator[_Life]:
+    """Lives of which all is as much as it may be, authorized just before local time goes ahead, or back."""
+    step = _CLOCKS["goes on"]
+    for change in _CHANGES:
+        began = datetime.fromtimestamp(INSTANTS[change] / SECOND, UTC) - _IN_TIME * step
+        for end in _ENDS[1:]:
+            yield _Life(uuid4(), end, step, began, _LONGEST_WINDOW, MAX_AMOUNT, _LONGEST_KEY)
+    yield _Life(uuid4(), "captured", step, amount=1, refused=_MANY_REFUSALS)
 
 
 def _store(connection: psycopg.Connection, lives: Sequence[_Life]) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from payments_model import MAX_AMOUNT
+from payments_verify.payments.inputs.classes import INSTANTS, SECOND, TIME_ZONE, WINDOWS
+
 ROLE = "payments_app"
 """What the service works as."""
 
@@ -123,5 +126,34 @@ RIGHTS = (
 )
 """What the service's role may not do."""
 
-LEGAL = (CAPTURED, (*AUTHORIZED, FAIL), (*CAPTURED, _REFUSED), (EVENT,))
+_LONGEST_KEY = "~" * 255
+_LAST_EVENT = (
+    "INSERT INTO payment_events"
+    " (payment_id, event_number, outcome, decided_at, amount_cents, idempotency_key, answer_sha256)"
+    f" VALUES ({_ID}, {2**31 - 1}, 'amount_mismatch', {_BEGAN}, {MAX_AMOUNT}, '{_LONGEST_KEY}', '')"
+)
+_OF_MOST = tuple(each.replace("500", f"{MAX_AMOUNT}") for each in (CREATE, AUTHORIZE, CAPTURE))
+
+
+def _longest_window(change: str) -> tuple[str, ...]:
+    """An authorization for the longest window, a second before local time goes ahead, or back."""
+    began = f"to_timestamp({INSTANTS[change] // SECOND - 1})"
+    ends = f"{began} + interval '{WINDOWS['windows: the longest']} microseconds'"
+    event = (
+        "INSERT INTO payment_events (payment_id, event_number, outcome, decided_at, capture_expires_at)"
+        f" VALUES ({_ID}, 2, 'authorized', {began}, {ends})"
+    )
+    authorize = AUTHORIZE.replace(_BEGAN, began).replace(_ENDED, ends)
+    return f"SET LOCAL TIME ZONE '{TIME_ZONE}'", CREATE, authorize, event
+
+
+LEGAL = (
+    CAPTURED,
+    (*AUTHORIZED, FAIL),
+    (*CAPTURED, _REFUSED),
+    (EVENT, _LAST_EVENT),
+    (*_OF_MOST, attempt(key=_LONGEST_KEY, amount=MAX_AMOUNT)),
+    _longest_window("clock: daylight saving begins"),
+    _longest_window("clock: daylight saving ends"),
+)
 """What the service's role has to be allowed to do: a schema that refuses everything holds nothing up."""

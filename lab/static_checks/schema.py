@@ -96,7 +96,7 @@ def _refused(connection: psycopg.Connection, path: Sequence[str]) -> str | None:
             connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(ROLE)))
             _run(connection, path)
             connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
-    except (psycopg.errors.IntegrityError, psycopg.errors.InsufficientPrivilege) as error:
+    except (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.InsufficientPrivilege) as error:
         return error.diag.message_primary
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
@@ -10,8 +11,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from payments_core.infrastructure.postgres import statements
 from payments_verify.audit import complaint
-from payments_verify.payments.programs.check import machine_check
+from payments_verify.payments.programs.check import machine_check, opened_in
+from payments_verify.payments.programs.compared import ComparedCalls
+from payments_verify.payments.programs.of_instants import clock_steps_back
+from payments_verify.payments.programs.tally import Tally
 from payments_verify.payments.races.check import racing_check
 from payments_verify.payments.service.under_test import OpenService, ServiceUnderTest
 from payments_verify.payments.stress.check import stress_check
@@ -75,3 +80,44 @@ def test_what_is_stored_is_audited(
     assert found.verdict == verdict, found.counterexample
     if verdict == "violated":
         assert "I12: an audit of what is stored found 1:" in (found.counterexample or "")
+
+
+def after_lives(dsn: str) -> str | None:
+    """What an audit finds after lives in which the clock goes back, stands still, and goes on."""
+    opened = on_new_database(dsn, in_process, complaint)
+    with asyncio.Runner() as runner, opened_in(opened, runner) as system:
+        attributes = {"system": system, "runner": runner, "tally": Tally()}
+        clock_steps_back(type("Calls", (ComparedCalls,), attributes)())
+        assert system.audit is not None
+        return system.audit()
+
+
+def test_the_events_of_lives_explain_their_rows(dsn: str) -> None:
+    assert after_lives(dsn) is None
+
+
+MOVED_AT = "coalesce(failed_at, authorized_at)"
+AUTHORIZED_AT = "SELECT authorized_at FROM payments WHERE payments.payment_id = attempt.payment_id"
+
+
+@pytest.mark.invariant("I12")
+@pytest.mark.parametrize(
+    ("statement", "find", "replace"),
+    [
+        ("MOVE_PAYMENT", MOVED_AT, "greatest(failed_at, authorized_at)"),
+        ("MOVE_PAYMENT", MOVED_AT, "least(failed_at, authorized_at)"),
+        ("MOVE_PAYMENT", MOVED_AT, f"greatest({MOVED_AT}, created_at)"),
+        (
+            "INSERT_ATTEMPT",
+            "outcome, decided_at, amount_cents, idempotency_key, sha256",
+            f"outcome, greatest(decided_at, ({AUTHORIZED_AT})), amount_cents, idempotency_key, sha256",
+        ),
+    ],
+)
+def test_an_event_with_the_instant_of_another_is_found(
+    statement: str, find: str, replace: str, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text: str = getattr(statements, statement)
+    assert text.count(find) == 1
+    monkeypatch.setattr(statements, statement, text.replace(find, replace))
+    assert "I12: an audit of what is stored found " in str(after_lives(dsn))

@@ -103,9 +103,8 @@ class OwnSurface:
 
     async def _attempts(self, http: Witness, payments: Collection[str]) -> str | None:
         """How the lists of attempts differ from what was decided, one after the other."""
-        limit = next(self._limits_of_attempts)
         for payment in payments:
-            keys = http.keys_of(payment)
+            keys, limit = http.keys_of(payment), next(self._limits_of_attempts)
             if keys and (wrong := await wrong_attempts(http, payment, keys, limit)) is not None:
                 return wrong
         return None

@@ -12,6 +12,7 @@ from payments_core.infrastructure.postgres.migrate import MIGRATIONS
 from tests.support.postgres import Database
 
 EVENTS = "0004-events.sql"
+FIRST = "0001-payments.sql"
 
 
 def test_the_migrations_as_they_are(empty_database: Database) -> None:
@@ -36,6 +37,20 @@ def test_the_migrations_as_they_are(empty_database: Database) -> None:
             "GRANT",
             "ALTER TABLE capture_attempts ALTER COLUMN decided_at TYPE timestamptz(3); GRANT",
             "I3, I8",
+        ),
+        (EVENTS, "(event_number >= 1 AND", "(event_number BETWEEN 1 AND 1003 AND", "I9, I12"),
+        (
+            "0005-list-of-attempts.sql",
+            "GRANT",
+            "ALTER TABLE payments ADD CHECK (capture_expires_at <= authorized_at + interval '31 d'); GRANT",
+            "I9, I12",
+        ),
+        (FIRST, "BETWEEN 1 AND 255", "BETWEEN 1 AND 254", "I9"),
+        (
+            FIRST,
+            "CHECK (authorized_at < capture_expires_at)",
+            "CHECK (capture_expires_at <= authorized_at + interval '31 days')",
+            "I9",
         ),
     ],
 )

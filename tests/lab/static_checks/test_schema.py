@@ -9,6 +9,7 @@ from lab.static_checks.probes import CONSTRAINTS, RIGHTS, ROLE
 from lab.static_checks.schema import check_schema, check_session
 from tests.support.postgres import Database
 
+LEGAL = "I9: the schema refuses what is legal: "
 SESSION = {
     "synchronous_commit": "on",
     "statement_timeout": "8000",
@@ -73,7 +74,13 @@ def test_a_schema_that_refuses_nothing_is_seen_by_every_probe(database: Database
         ("ALTER TABLE payments DROP CONSTRAINT expired_after_window", "an expiry before the window's end"),
         ("ALTER TABLE capture_attempts DROP CONSTRAINT status_of_outcome", "a status that the outcome"),
         ("ALTER TABLE capture_attempts DROP CONSTRAINT key_length", ""),
-        (f"REVOKE INSERT ON capture_attempts FROM {ROLE}", "refuses what is legal"),
+        (f"REVOKE INSERT ON capture_attempts FROM {ROLE}", LEGAL),
+        ("ALTER TABLE payment_events ADD CHECK (event_number <= 1003)", LEGAL),
+        ("ALTER TABLE payment_events ALTER event_number TYPE smallint", LEGAL),
+        ("ALTER TABLE payments ADD CHECK (capture_expires_at <= authorized_at + interval '31 days')", LEGAL),
+        ("ALTER TABLE payment_events ADD CHECK (capture_expires_at <= decided_at + interval '31 d')", LEGAL),
+        ("ALTER TABLE capture_attempts ADD CHECK (octet_length(idempotency_key) < 255)", LEGAL),
+        ("ALTER TABLE capture_attempts ADD CHECK (amount_cents < 999999999999)", LEGAL),
         (
             f"GRANT DELETE ON payments TO {ROLE}",
             "only a constraint stands against it: the service may delete",

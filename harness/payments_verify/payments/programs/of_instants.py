@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from payments_verify.payments.inputs.classes import DUE_FOR, DUE_FOR_LONG, EDGES, HALF_HOUR, SECOND
 from payments_verify.payments.programs.compared import ComparedCalls
 
 _AMOUNT = 500
 _OFFSETS = (1, 499_999, 999_999)  # cut to ms, or rounded, each is another instant
+_STEPS = (-SECOND - 1, 0, SECOND + 1)
+"""How far the clock goes from each decision of a life to the next."""
+_KEYS = "2", "4", "1", "3"
+"""Those of a life, as they are used: in another order than theirs."""
 
 
 def window_around(calls: ComparedCalls, instant: int, window: int) -> None:
@@ -92,7 +97,10 @@ def clock_stands_still(calls: ComparedCalls) -> None:
 
 
 def clock_steps_back(calls: ComparedCalls) -> None:
-    """What decides is the clock as it is: before an authorization, and within a window that had ended."""
+    """What decides is the clock as it is: before an authorization, and within a window that had ended.
+
+    It dates what is decided, too, whatever was decided before.
+    """
     early, late = calls.authorized(_AMOUNT, SECOND), calls.authorized(_AMOUNT, SECOND)
     begun, window = calls.now, calls.system.traits.window(SECOND)
     calls.set_clock(begun + window)
@@ -104,6 +112,49 @@ def clock_steps_back(calls: ComparedCalls) -> None:
     _swept(calls)
     calls.perform("capture", early, key="early", amount=_AMOUNT)
     calls.everything_visible_agrees()
+    calls.drop([early, late])
+    for step in _STEPS:
+        _lives(calls, step)
+    calls.everything_visible_agrees()
+
+
+def _lives(calls: ComparedCalls, step: int) -> None:
+    """A life to each end, with such steps of the clock. An audit of what is stored looks at their events."""
+    traits = calls.system.traits
+    _lived(calls, step, "capture", key="2 captures", amount=_AMOUNT)
+    if "fail" in traits.commands:
+        for reason in dict.fromkeys(map(traits.reason, ("declined", "voided"))):
+            _lived(calls, step, "fail", reason=reason)
+    if traits.sweeps:
+        _lived(calls, step, "sweep")
+
+
+def _lived(calls: ComparedCalls, step: int, end: str, **asked: Any) -> None:  # noqa: ANN401
+    """A life: a payment to its end, of which a capture is refused after each move, and one that is due."""
+    traits, payment, keys = calls.system.traits, calls.new_id(), iter(_KEYS)
+    window = traits.window(60 * SECOND)
+    ends = calls.now + window
+
+    def decided(f: str, **asked: Any) -> None:  # noqa: ANN401
+        calls.perform(f, **{"payment": payment, **asked})
+        calls.set_clock(calls.now + step)
+
+    def refused() -> None:
+        if traits.captures_amounts:
+            decided("capture", key=next(keys), amount=traits.another_amount(_AMOUNT))
+
+    for f, opening in traits.opening(payment, _AMOUNT, window):
+        ends = calls.now + window
+        decided(f, **opening)
+        refused()
+    if end == "sweep":
+        calls.set_clock(ends + 2 * abs(step))
+        refused()
+        calls.expire()
+        calls.set_clock(calls.now + step)
+    else:
+        decided(end, **asked)
+    refused()
 
 
 def _swept(calls: ComparedCalls) -> None:

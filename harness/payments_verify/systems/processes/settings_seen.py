@@ -37,6 +37,7 @@ from payments_verify.systems.processes.asked import (
 )
 from payments_verify.systems.processes.due import expired_together, insert_due
 from payments_verify.systems.processes.forked import Forks
+from payments_verify.systems.processes.kept_refusals import wrong_bound
 
 _TRIES = 5
 _NOBODY, _FOREIGN, _BAD, _CONFLICT, _TOO_MANY = 404, 421, 400, 409, 429
@@ -53,6 +54,8 @@ _SESSION: Mapping[str, str] = {
     "transaction_isolation": "serializable",
 }
 _BATCH, _DUE, _REFUSALS, _KEPT, _CLIENTS = 2, 3, 2, 3, 12
+_MANY_REFUSALS = 1_100
+"""More than the default."""
 _ANOTHER_FORM = "0X7F.1"
 """An address of this machine that nobody would take for one by its form."""
 _CONNECTED = 2
@@ -163,6 +166,8 @@ async def _wrong_limits(served: Served, dsn: str, token: str) -> str | None:
     ]
     if answers != [_CONFLICT] * _REFUSALS + [_TOO_MANY]:
         return f"I3, I11: PAYMENTS_MAX_STORED_REFUSALS={_REFUSALS}, and captures are answered {answers}"
+    if (wrong := await wrong_bound(served, dsn, token, _REFUSALS)) is not None:
+        return wrong
     made = await asyncio.to_thread(insert_due, dsn, _DUE)
     sizes = await expired_together(dsn, made, LIMIT_S)
     wanted = [_BATCH, _DUE - _BATCH]
@@ -188,6 +193,7 @@ async def _open(forks: Forks, dsn: str) -> str | None:
         "POOL_MAX": _CONNECTED,
         "POOL_TIMEOUT_S": 0.3,
         "MAX_REQUESTS": _FULL.total() - 1,
+        "MAX_STORED_REFUSALS": _MANY_REFUSALS,
         "DRAIN_S": 3600,
         "LOG_LEVEL": "debug",
     }
@@ -198,6 +204,7 @@ async def _open(forks: Forks, dsn: str) -> str | None:
         wrong = await wrong_hosts(served, hosts)
         lent = {"role": "none", "prepared": "false", "transaction_isolation": "read committed"}
         wrong = wrong or await wrong_session(served, dsn, "", "open", lent)
+        wrong = wrong or await wrong_bound(served, dsn, "", _MANY_REFUSALS)
         wrong = wrong or await wrong_when_locked(served, dsn, "open", _CONNECTED, _FULL)
         return wrong or await _wrong_end(served) or _wrong_log(served, is_quiet=False)
 
