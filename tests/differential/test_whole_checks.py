@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,14 +16,20 @@ from payments_core.entrypoints.background import Background
 from payments_core.entrypoints.metrics import Metrics
 from payments_core.entrypoints.sweeper import Sweeper, sweep
 from payments_core.infrastructure.postgres import readiness, store
+from payments_core.infrastructure.postgres.connection import Connection
+from payments_core.infrastructure.postgres.fitness import is_fit
+from payments_core.infrastructure.postgres.readiness import Readiness
 from payments_verify.surface.samples import read_metrics, wrong_counts
 from payments_verify.systems import EXPLORING, prepared_database
 from payments_verify.systems.database import new_database
+from payments_verify.systems.processes import commanded
+from payments_verify.systems.processes.forked import forks
 from payments_verify.systems.whole import swept, unreadiness
 from payments_verify.systems.whole.checks import whole_checks
 from pgweave.gate import Fault
 from tests.differential.test_own_sweeper import AsOfTheEnd
 from tests.support.exploring import run
+from tests.support.mutants import CATALOGUE, mutated_copy
 from tests.support.postgres import chosen_bin_dir
 
 COUNTS, SWEEPS, READY = "what is counted", "sweeps that fail", "what is not ready"
@@ -135,9 +142,10 @@ def test_a_sweep_that_failed_and_is_told_of_as_ended_is_found(
 def test_a_machine_that_is_too_slow_for_a_batch_is_no_violation(
     dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(swept, "_BATCH_LIMITS_S", (0.001,))
+    monkeypatch.setitem(swept._SETTINGS, "lock_timeout_ms", 1)  # noqa: SLF001 - which has to be the shorter
+    monkeypatch.setattr(swept, "_BATCH_LIMITS_S", (0.0011,))
     assert "has not expired by itself" in str(run(whole_checks(dsn)[SWEEPS]()))
-    monkeypatch.setattr(swept, "_BATCH_LIMITS_S", (0.001, 10.0))
+    monkeypatch.setattr(swept, "_BATCH_LIMITS_S", (0.0011, 10.0))
     assert run(whole_checks(dsn)[SWEEPS]()) is None
 
 
@@ -161,6 +169,21 @@ def test_a_sweep_that_does_not_look_at_the_clock_again_is_found(
 
 
 @pytest.mark.invariant("I9")
+@pytest.mark.parametrize("bug", [None, "sweep-command-within-a-requests-time"])
+def test_a_command_that_has_no_more_time_than_a_request_is_found(
+    bug: str | None, dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def wrong() -> str | None:
+        async with forks() as made:
+            return await commanded.wrong_sweep(made, new)
+
+    monkeypatch.setenv("PYTHONPATH", str(mutated_copy(tmp_path, CATALOGUE.edits(bug) if bug else [])))
+    with new_database(dsn) as new:
+        told = str(run(wrong()))
+    assert told.startswith("I9: payments-core sweep --batch 2, of 5 that are due" if bug else "None")
+
+
+@pytest.mark.invariant("I9")
 def test_a_sweeper_that_stands_still_untold_is_found(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("payments_verify.surface.readiness.LIMIT_S", 3.0)
     monkeypatch.setattr(Sweeper, "is_late", lambda _: False)
@@ -180,6 +203,21 @@ def test_a_process_that_is_always_ready_is_found(dsn: str, bug: str, monkeypatch
         monkeypatch.setattr(Background, "watch", lambda *_: None)
         expected = "has ended, and /readyz answers 200 for 3 s"
     assert expected in str(run(whole_checks(dsn)[READY]()))
+
+
+@pytest.mark.invariant("I9")
+def test_questions_whose_sessions_are_left_open_are_found(
+    dsn: str, left: list[Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def ask(self: Readiness) -> bool:
+        left.append(await self._pool._connect())  # noqa: SLF001
+        return await is_fit(left[-1], self._migrations)
+
+    monkeypatch.setattr("payments_verify.systems.whole.given_up._LIMIT_S", 0.1)
+    monkeypatch.setattr(Readiness, "_ask", ask)
+    told = str(run(whole_checks(dsn)[READY]()))
+    assert told.startswith("I9: the last migration is missing, and ")
+    assert told.endswith(" sessions stay open, of a service that may have 2")
 
 
 SAMPLES = """\

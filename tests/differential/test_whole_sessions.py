@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from types import ModuleType
+import asyncio
+import gc
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from types import ModuleType, SimpleNamespace
 from typing import Any, cast
 
 import httpx
 import pytest
 from psycopg.errors import Diagnostic
 
+from payments_core.entrypoints import wiring
 from payments_core.infrastructure.postgres import (
     batch,
     connection,
@@ -19,8 +22,10 @@ from payments_core.infrastructure.postgres import (
     statements,
     store,
 )
+from payments_core.infrastructure.postgres.connection import Connection
 from payments_verify.systems import EXPLORING, prepared_database
 from payments_verify.systems.whole.checks import whole_checks
+from payments_verify.systems.whole.given_up import nothing_collected
 from payments_verify.systems.whole.unusable_sessions import Asked
 from pgweave.gate import Gate
 from tests.support.exploring import run
@@ -42,7 +47,10 @@ def test_the_service_as_it_is_survives(dsn: str, check: str) -> None:
 
 
 @pytest.mark.invariant("I7")
-@pytest.mark.parametrize("bug", ["no warning is heard", "a refusal rolls back", "a creation is only read"])
+@pytest.mark.parametrize(
+    "bug",
+    ["no warning is heard", "a refusal rolls back", "a repetition rolls back", "a creation is only read"],
+)
 def test_what_no_standby_has_and_is_answered_is_found(
     dsn: str, bug: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -60,10 +68,76 @@ def test_what_no_standby_has_and_is_answered_is_found(
                 ),
             )
             expected = "I7: an authorization that the state refuses is answered 409"
+        case "a repetition rolls back":
+            monkeypatch.setattr(store._LockedPayment, "commit", _commit_what_changes)  # noqa: SLF001
+            expected = "I7: a refusal that is repeated is answered 422"
         case _:
             monkeypatch.setattr(statements, "FIND_CREATED", statements.GET_PAYMENT)
             expected = "I7: a creation that is repeated is answered 200"
     assert str(run(whole_checks(dsn)[UNREPLICATED]())).startswith(expected)
+
+
+_COMMIT = store._LockedPayment.commit  # noqa: SLF001
+
+
+async def _commit_what_changes(self: Any, payment: Any = None, attempt: Any = None) -> None:
+    if payment is not None or attempt is not None:
+        await _COMMIT(self, payment, attempt)
+
+
+@pytest.mark.invariant("I7")
+def test_what_commits_nothing_is_found(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store._LockedPayment, "commit", _commit_what_changes)  # noqa: SLF001
+    told = str(run(whole_checks(dsn)[LENT]()))
+    assert told.startswith("I7: with PAYMENTS_ISOLATION=read committed POST /payments/ID/captures commits no")
+
+
+@pytest.mark.invariant("I9")
+def test_sessions_that_are_refused_and_left_open_are_found(
+    dsn: str, left: list[Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    abandon = Connection.abandon
+    monkeypatch.setattr(
+        Connection, "abandon", lambda each: abandon(each) if each.prepared else left.append(each)
+    )
+    monkeypatch.setattr("payments_verify.systems.whole.given_up._LIMIT_S", 0.1)
+    told = str(run(whole_checks(dsn)[OF_NO_USE]()))
+    assert told.startswith("I9: the server is a standby, and ")
+    assert told.endswith(" sessions stay open, of a service that may have 3")
+
+
+def test_no_garbage_is_collected_meanwhile() -> None:
+    with nothing_collected():
+        assert not gc.isenabled()
+        with nothing_collected():
+            pass
+        assert not gc.isenabled()
+    assert gc.isenabled()
+
+
+@pytest.mark.invariant("I9")
+def test_sessions_that_are_waited_for_without_a_limit_are_found(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wiring, "asyncio", SimpleNamespace(timeout=lambda _: asyncio.timeout(None)))
+    monkeypatch.setattr("payments_verify.systems.whole.unusable_sessions.LIMIT_S", 1.0)
+    told = str(run(whole_checks(dsn)[OF_NO_USE]()))
+    assert told == "I9: the server falls silent as a session begins, and for 1 s none is given up"
+
+
+@pytest.mark.invariant("I9")
+def test_a_session_of_the_slower_host_that_is_left_open_is_found(
+    dsn: str, left: list[Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def first_of(openings: Sequence[Callable[[], Coroutine[Any, Any, Connection]]]) -> Connection:
+        opened = await asyncio.gather(*(each() for each in openings))
+        left.extend(opened)
+        return opened[0]
+
+    monkeypatch.setattr(connection, "first_of", first_of)
+    monkeypatch.setattr("payments_verify.systems.whole.given_up._LIMIT_S", 0.1)
+    told = str(run(whole_checks(dsn)[OF_NO_USE]()))
+    assert told.startswith("I9: two hosts are tried at once, and ")
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,8 @@ from payments_verify.systems.processes.workers import outlives_its_parent
 _SCOPES = ("read", "write", "metrics")
 _MADE = re.compile(r"token  (pay_[A-Za-z0-9_-]{43})\nentry  (\S+)\n")
 _DUE, _BATCH = 5, 2
+_OF_REQUESTS: Mapping[str, str] = {"PAYMENTS_LOCK_TIMEOUT_MS": "1", "PAYMENTS_REQUEST_TIMEOUT_S": "0.002"}
+"""Limits of a request, in which no batch can be expired: a command has none."""
 _PREFIX = "PAYMENTS_"
 
 
@@ -45,7 +47,7 @@ async def wrong_commands(dsn: str) -> str | None:
         folder = Path(name)
         async with forks() as made:
             parent = await made.begin("serve", "--port", "0", "--workers", "2", DATABASE_URL=other)
-            swept = await _wrong_sweep(made, dsn)
+            swept = await wrong_sweep(made, dsn)
             refused = await wrong_refusals(made, dsn, f"{name}/none", empty, demo)
             wrong = swept or refused or await _wrong_documents(made, dsn, folder / "pages")
             tokens = [await _token(made, each) for each in _sets()]
@@ -75,11 +77,16 @@ async def _token(made: Forks, scopes: tuple[str, ...]) -> Token | str:
     return Token(scopes, *found.groups()) if found and ended.code == 0 else f"I2, I11: token prints {ended}"
 
 
-async def _wrong_sweep(made: Forks, dsn: str) -> str | None:
-    """`sweep --batch 2`: all that is due expires, two at a time, and nothing else."""
+async def wrong_sweep(made: Forks, dsn: str) -> str | None:
+    """`sweep --batch 2`: all that is due expires, however long that takes, two at a time, and nothing else.
+
+    Args:
+        made: starts processes.
+        dsn: a prepared database that nobody else uses.
+    """
     due, later = insert_due(dsn, _DUE), insert_due(dsn, 1, "1 day")
     for wanted in (_DUE, 0):
-        ended = await made.run("sweep", "--batch", str(_BATCH), DATABASE_URL=dsn)
+        ended = await made.run("sweep", "--batch", str(_BATCH), DATABASE_URL=dsn, **_OF_REQUESTS)
         said = f"expired {wanted} payments\n"
         if (ended.code, ended.output) != (0, said):
             return f"I9: payments-core sweep --batch {_BATCH}, of {wanted} that are due: {_shown(ended)}"

@@ -145,9 +145,11 @@ def _wrong_levels(seen: Sequence[_Seen], level: _Isolation) -> str | None:
     """The first request that locks a payment at another level, if one does."""
     for (method, path, _), transactions in zip(_REQUESTS, seen, strict=False):
         levels = {each[_ISOLATION] for each in transactions}
+        asked = f"with PAYMENTS_ISOLATION={level} {method} {path.format(_PAYMENT)}"
+        if method == _LOCKS and not levels:  # what is rolled back leaves nothing to be seen
+            return f"I7: {asked} commits nothing: what it is answered with may be lost with the server"
         if method == _LOCKS and levels != {level}:
-            found = " and ".join(sorted(levels)) or "nothing"
-            return f"I10: with PAYMENTS_ISOLATION={level} {method} {path.format(_PAYMENT)} runs at {found}"
+            return f"I10: {asked} runs at {' and '.join(sorted(levels))}"
     return None
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from unittest.mock import patch
 from uuid import uuid4
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -11,10 +13,13 @@ from payments_verify.binding import Http
 from payments_verify.patience import patient
 from payments_verify.surface.readiness import LIMIT_S, unready_for_good
 from payments_verify.systems.whole.application import whole_application
+from payments_verify.systems.whole.given_up import left_open
 from payments_verify.systems.whole.reported import reported
 from pgweave.gate import Gate
 
 _ONE = {"pool_min": 1, "pool_max": 1}
+_SESSIONS = 2
+"""As many as there may be: one more asks whether the database can be used."""
 _CREATED = 201
 _BEAT_S = 0.01
 
@@ -33,6 +38,8 @@ async def wrong_among_hosts(dsn: str) -> str | None:
         )
         both = make_conninfo(first.socket_dsn, host=hosts, port=ports)
         async with whole_application(both, **_ONE) as app:
+            if (wrong := await _both_opened(app.http, gates)) is not None:
+                return wrong
             for standby in gates:
                 async with reported("in_hot_standby", "on", standby):
                     for session in [*first.sessions, *second.sessions]:
@@ -43,6 +50,19 @@ async def wrong_among_hosts(dsn: str) -> str | None:
                     if not await _comes_to_create(app.http):
                         return f"I9: {told}, and nothing is created for {LIMIT_S:g} s"
     return None
+
+
+async def _both_opened(http: Http, gates: Sequence[Gate]) -> str | None:
+    """Both hosts are primaries, and tried at once: a session is kept at one, and none at the other."""
+    told = "two hosts are tried at once"
+    wrong = await unready_for_good(http, "what comes before all")
+    with patch("payments_core.infrastructure.postgres.hosts.HEAD_START_S", 0.0):
+        for session in [each for gate in gates for each in gate.sessions]:
+            session.cut()
+        wrong = wrong or await unready_for_good(http, told)
+        if not wrong and not await _comes_to_create(http):
+            wrong = f"I9: {told}, and nothing is created for {LIMIT_S:g} s"
+    return wrong or await left_open(_SESSIONS, told, *gates)
 
 
 async def _comes_to_create(http: Http) -> bool:

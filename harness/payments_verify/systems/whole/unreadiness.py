@@ -25,9 +25,13 @@ from payments_verify.surface.readiness import (
     unready_for_good,
 )
 from payments_verify.systems.whole.application import whole_application
+from payments_verify.systems.whole.given_up import left_open, nothing_collected
 from pgweave.gate import Gate, HeldStatement
 
 _ROLE = "payments_app"
+_ONE = {"pool_min": 1, "pool_max": 1}
+_MOST = 2
+"""As many as there may be: one is that of requests."""
 _SWEEP_S = 0.05
 _AGAIN_S = 1.0
 _DRAIN_S = 0.3
@@ -67,9 +71,10 @@ async def _of_the_database(dsn: str) -> str | None:
         } | {"the database does not answer": _silent, "the database takes no connections": _unreachable}
         async with (
             Gate.open(dsn) as gate,
-            whole_application(gate.socket_dsn) as app,
+            whole_application(gate.socket_dsn, **_ONE) as app,
             AsyncExitStack() as all_,
         ):
+            all_.enter_context(nothing_collected())
             if (wrong := await unready_for_good(app.http, "what comes before all")) is not None:
                 return wrong
             before = await all_.enter_async_context(AsyncExitStack())
@@ -78,10 +83,12 @@ async def _of_the_database(dsn: str) -> str | None:
                 await now.enter_async_context(reason(gate))
                 await before.aclose()
                 before = now
-                if (wrong := await ready_all_the_same(app.http, name)) is not None:
+                wrong = await ready_all_the_same(app.http, name)
+                if (wrong := wrong or await left_open(_MOST, name, gate)) is not None:
                     return wrong
             await before.aclose()
-            return await unready_for_good(app.http, name)
+            wrong = await unready_for_good(app.http, name)
+            return wrong or await left_open(_MOST, f"{name}: that is over", gate)
 
 
 def _changes(connection: psycopg.Connection) -> Mapping[str, tuple[str, str]]:

@@ -14,15 +14,19 @@ from uuid import uuid4
 import psycopg
 
 from payments_verify.binding import Http, Response
-from payments_verify.patience import patient
+from payments_verify.patience import comes_true, patient
+from payments_verify.payments.faults.pool_probe import stops
 from payments_verify.surface.answers import complaints
 from payments_verify.surface.readiness import LIMIT_S, ready_all_the_same, unready_for_good
 from payments_verify.systems.whole.application import whole_application
+from payments_verify.systems.whole.given_up import left_open, nothing_collected
 from payments_verify.systems.whole.reported import reported
 from payments_verify.systems.whole.several_hosts import wrong_among_hosts
 from pgweave.gate import Gate
 
 _CONNECTIONS = 2
+_SESSIONS = _CONNECTIONS + 1
+"""As many as there may be: one more asks whether the database can be used."""
 _SETTINGS = {"pool_min": _CONNECTIONS, "pool_max": _CONNECTIONS, "pool_timeout_s": 0.15}
 _AGAIN_S, _PATIENCE_S = 0.05, 0.2
 _OK, _CREATED, _UNAVAILABLE = 200, 201, 503
@@ -30,8 +34,8 @@ _AMOUNT = {"amount_cents": 500}
 _WINDOW = {"capture_window_seconds": 60}
 
 _Request: TypeAlias = tuple[str, str, Mapping[str, Any] | None]
-_Cause: TypeAlias = Callable[[Gate], AbstractAsyncContextManager[None]]
-"""Has new sessions be of no use for as long as the block runs."""
+_Cause: TypeAlias = Callable[[Gate], AbstractAsyncContextManager[Callable[[], bool] | None]]
+"""Has new sessions be of no use for as long as the block runs; it may give whether one has been given up."""
 
 
 class _Kind(NamedTuple):
@@ -54,7 +58,7 @@ async def wrong_sessions(dsn: str) -> str | None:
     Args:
         dsn: a prepared database that nobody else uses, whose owner is a superuser.
     """
-    with psycopg.connect(dsn, autocommit=True) as owner, _asked_at_once():
+    with psycopg.connect(dsn, autocommit=True) as owner, _asked_at_once(), nothing_collected():
         async with Gate.open(dsn, bool) as gate, whole_application(gate.socket_dsn, **_SETTINGS) as app:
             asked = Asked(app.http, gate)
             wrong = await asked.prepare() or await _wrong_while_open(asked)
@@ -74,6 +78,7 @@ def _kinds(owner: psycopg.Connection) -> Mapping[str, _Kind]:
         "the server is a standby": _Kind(partial(reported, "in_hot_standby", "on"), "I8"),
         "the guards are off": _Kind(of_sql(login, "session_replication_role", "replica"), "I2, I6"),
         "nothing can be written": _Kind(of_sql(database, read_only, "on"), "I9", are_read=True),
+        "the server falls silent as a session begins": _Kind(_silent, "I9"),
     }
 
 
@@ -97,6 +102,16 @@ async def _set(
         yield
     finally:
         owner.execute(f"ALTER {whose} RESET {name}".encode())
+
+
+@asynccontextmanager
+async def _silent(gate: Gate) -> AsyncIterator[Callable[[], bool]]:
+    with (
+        patch("payments_core.entrypoints.wiring._PREPARE_S", _AGAIN_S),
+        patch.object(gate, "cancel_request", wraps=gate.cancel_request) as cancelled,
+    ):
+        async with stops(gate):
+            yield lambda: cancelled.called
 
 
 async def _wrong_while_open(asked: Asked) -> str | None:
@@ -141,11 +156,14 @@ class Asked:
     async def wrong_of(self, name: str, kind: _Kind) -> str | None:
         """Begin sessions of a kind, and end that; nobody ends them then."""
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(kind.cause(self.gate))
+            has_given_up = await stack.enter_async_context(kind.cause(self.gate))
             for session in list(self.gate.sessions):
                 session.cut()
             wrong = await ready_all_the_same(self.http, name)
             wrong = wrong or await self._wrongly_served(name, kind)
+            wrong = wrong or await left_open(_SESSIONS, name, self.gate)
+            if has_given_up is not None and not wrong and not await comes_true(has_given_up, LIMIT_S):
+                wrong = f"I9: {name}, and for {LIMIT_S:g} s none is given up"
             if wrong is not None:
                 return wrong
         return await self.healed(name)
@@ -174,7 +192,7 @@ class Asked:
         wrong = await unready_for_good(self.http, name)
         if wrong is None and not await self._come(self._create, _CREATED):
             wrong = f"I9: {name}: that is over, and some requests are refused for {LIMIT_S:g} s"
-        return wrong
+        return wrong or await left_open(_SESSIONS, f"{name}: that is over", self.gate)
 
     async def _come(self, send: Callable[[], Coroutine[Any, Any, Response]], status: int) -> bool:
         """Whether as many requests at once as there are connections come to be answered so, twice."""
