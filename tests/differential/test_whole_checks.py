@@ -93,7 +93,8 @@ def test_a_sweeper_that_waits_for_good_is_found(dsn: str, monkeypatch: pytest.Mo
         return await sweep(store, batch, None, batch_ended)
 
     monkeypatch.setattr(sweeper, "sweep", without_limit)
-    monkeypatch.setattr("payments_verify.systems.whole.swept._LIMIT_S", 2.0)
+    monkeypatch.setattr(swept, "_BATCH_LIMITS_S", (0.3,))
+    monkeypatch.setattr(swept, "_LIMIT_S", 2.0)
     told = str(run(whole_checks(dsn)[SWEEPS]()))
     assert "has not expired by itself for 2 s, after a sweep whose statement 0 is never answered" in told
 
