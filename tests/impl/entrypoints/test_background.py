@@ -24,6 +24,7 @@ from payments_core.entrypoints.sweeper import Sweeper
 from payments_core.entrypoints.wiring import make_pool, postgres_app, postgres_store
 from payments_verify.nemesis.network import Network
 from payments_verify.systems.memory_store import InMemoryPaymentStore
+from payments_verify.systems.whole.unreadiness import end
 from tests.support.api import problem, running
 from tests.support.postgres import Database
 
@@ -79,8 +80,7 @@ async def test_a_task_that_has_ended_is_told_of(database: Database, name: str) -
         assert (await http.get("/readyz")).status_code == 200
         assert await running_now(http) == dict.fromkeys(NAMES, True)
         for task in tasks_beside(before)[name]:
-            task.cancel()
-            await asyncio.wait([task])
+            await end(task)
             break  # one is enough
         document = problem(await http.get("/readyz"), 503, "unavailable")
         assert f"({name})" in document["detail"]
