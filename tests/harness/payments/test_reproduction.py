@@ -192,7 +192,7 @@ def test_the_clock_does_not_go_back_from_one_program_to_the_next() -> None:
     assert machine_check("right", opened, examples=20, steps=10, seed=1).verdict == "holds"
     assert len(set(seen)) > 20
     steps_back = [earlier - later for earlier, later in pairwise(seen) if later < earlier]
-    # Within the program of the class that steps back, its lives too; and before each of those that begin long ago.
+    # In the program of the class that steps back, its lives too; before each of those that begin long ago.
     short = [each for each in steps_back if each < DAY]
     assert short[:2] == [1, 2 * SECOND - 1]
     assert set(short[2:]) == {SECOND + 1}
