@@ -196,8 +196,8 @@ class PoolProbe:
                 reads.append(asyncio.ensure_future(self._look()))
                 if apart_s:
                     await comes_true(one_more, apart_s)
-            most, since = 0, asyncio.get_running_loop().time()
-            while not enough(most) and asyncio.get_running_loop().time() < since + patient(limit_s):
+            most, since, longest_s = 0, asyncio.get_running_loop().time(), patient(limit_s)
+            while not enough(most) and asyncio.get_running_loop().time() < since + longest_s:
                 if stopped.connections > most:
                     most, since = stopped.connections, asyncio.get_running_loop().time()
                 await asyncio.sleep(_LOOK_S)

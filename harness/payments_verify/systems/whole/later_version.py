@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from uuid import uuid4
 
 import psycopg
@@ -10,7 +10,7 @@ import psycopg
 from payments_verify.surface.readiness import LIMIT_S, awaited
 from payments_verify.systems.whole import asked
 from payments_verify.systems.whole.application import WholeApplication, whole_application
-from payments_verify.systems.whole.asked import Request
+from payments_verify.systems.whole.every_kind import Kind, life
 from payments_verify.systems.whole.stopped_time import until
 
 _ONE = {"pool_min": 1, "pool_max": 1}
@@ -44,19 +44,15 @@ async def wrong_beside_later(dsn: str) -> str | None:
     return wrong and f"I9: a later version's migration has been applied, and {wrong}"
 
 
-def _life() -> Iterator[tuple[Request, int]]:
-    """All that can be asked of a payment and of the list, and the status of each answer."""
+def _life() -> Sequence[Kind]:
+    """A request of each kind, and those that are repeated, of a new payment."""
     payment = uuid4()
-    yield asked.create(payment), _CREATED
-    yield asked.create(payment), _OK
-    yield asked.authorize(payment), _OK
-    yield asked.capture(payment, "k"), _CREATED
-    yield asked.capture(payment, "k"), _CREATED
-    yield asked.capture(payment, "another"), _CONFLICT
-    yield asked.void(payment), _CONFLICT
-    yield asked.read(payment), _OK
-    yield Request("GET", f"/payments/{payment}/captures"), _OK
-    yield Request("GET", "/payments"), _OK
+    return [
+        *life(payment),
+        Kind(asked.create(payment), _OK),
+        Kind(asked.capture(payment, "k"), _CREATED),
+        Kind(asked.capture(payment, "another"), _CONFLICT),
+    ]
 
 
 async def _wrong_life(app: WholeApplication) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -64,27 +64,28 @@ class Served:
     async def sent(self, *requests: bytes) -> AsyncIterator[list[Connection]]:
         """A connection for each of these, which is sent before the next one is opened."""
         opened: list[Connection] = []
-        try:
+        async with self._closed_afterwards(opened):
             for each in requests:
                 opened.append(await asyncio.open_connection(self.server.host, self.server.port))
                 opened[-1][1].write(filled(each, self.meant))
                 await self.loop.rest()
             yield opened
-        finally:
-            for _, writer in opened:
-                writer.close()
-            await self.loop.rest()
 
     @asynccontextmanager
     async def sent_at_once(self, *requests: bytes) -> AsyncIterator[list[Connection]]:
         """A connection for each of these; all of them come together."""
         at = self.server.host, self.server.port
         opened = await asyncio.gather(*(asyncio.open_connection(*at) for _ in requests))
-        try:
+        async with self._closed_afterwards(opened):
             for (_, writer), each in zip(opened, requests, strict=True):
                 writer.write(filled(each, self.meant))
             await self.loop.rest()
             yield opened
+
+    @asynccontextmanager
+    async def _closed_afterwards(self, opened: Sequence[Connection]) -> AsyncIterator[None]:
+        try:
+            yield
         finally:
             for _, writer in opened:
                 writer.close()
