@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
+from operator import not_
 
 from payments_verify.binding import Http
+from payments_verify.nemesis.database_faults import count_of
 from payments_verify.nemesis.deployment import Deployment
-from payments_verify.patience import patient
+from payments_verify.patience import ask_until
 from payments_verify.surface.readiness import awaited
 from payments_verify.surface.samples import after_a_sweep, last_sweep, metrics_of, stopped_tasks
 
 EXPIRY_LIMIT_S = 20.0
 """How long what is due may stay so: by `specs/operations.md` 16.6 s with the settings of a deployment."""
 
-_BEAT_S = 0.02
-_DUE = b"SELECT count(*) FROM payments WHERE state = 'authorized' AND capture_expires_at <= payment_clock()"
+_DUE = "SELECT count(*) FROM payments WHERE state = 'authorized' AND capture_expires_at <= payment_clock()"
 
 
 async def stands_still(deployment: Deployment, pools: Sequence[Http]) -> list[str]:
@@ -25,16 +27,9 @@ async def stands_still(deployment: Deployment, pools: Sequence[Http]) -> list[st
 
 
 async def _due(deployment: Deployment) -> str | None:
-    deadline = asyncio.get_running_loop().time() + patient(EXPIRY_LIMIT_S)
     async with deployment.cluster.connect() as connection:
-        while True:
-            row = await (await connection.execute(_DUE)).fetchone()
-            assert row is not None
-            if not row[0]:
-                return None
-            if asyncio.get_running_loop().time() > deadline:
-                return f"I9: {row[0]} payments are due, and have not expired for {EXPIRY_LIMIT_S:g} s"
-            await asyncio.sleep(_BEAT_S)
+        due = await ask_until(partial(count_of, connection, _DUE), not_, EXPIRY_LIMIT_S)
+    return f"I9: {due} payments are due, and have not expired for {EXPIRY_LIMIT_S:g} s" if due else None
 
 
 async def _process(http: Http) -> str | None:

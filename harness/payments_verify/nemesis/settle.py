@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from functools import partial
+from operator import not_
 from uuid import uuid4
 
 import httpx
@@ -12,7 +14,7 @@ import httpx
 from payments_verify.binding import Http
 from payments_verify.nemesis.database_faults import SESSIONS, count_of
 from payments_verify.nemesis.deployment import POOL_MAX, Deployment
-from payments_verify.patience import patient
+from payments_verify.patience import ask_until, patient
 from payments_verify.surface.samples import metrics_of, value_of
 from payments_verify.systems import SERVICE_LOGIN
 
@@ -36,23 +38,17 @@ async def serve_again(pools: Sequence[Http]) -> float | None:
     """Wait until every process of the service makes a payment: the seconds, or ``None`` if one does not."""
     loop = asyncio.get_running_loop()
     began = loop.time()
-    served = await asyncio.gather(*(_served(http, began + SERVE_LIMIT_S) for http in pools))
+    served = await asyncio.gather(*(ask_until(partial(_serves, http), bool, SERVE_LIMIT_S) for http in pools))
     return loop.time() - began if all(served) else None
 
 
-async def _served(http: Http, deadline: float) -> bool:
-    loop = asyncio.get_running_loop()
-    while loop.time() < deadline:
-        try:
-            async with asyncio.timeout(_PROBE_LIMIT_S):
-                answer = await http.request("PUT", f"/payments/{uuid4()}", headers={}, json=_CHEAP)
-        except (httpx.TransportError, TimeoutError):
-            pass
-        else:
-            if answer.status_code == 201:
-                return True
-        await asyncio.sleep(_BEAT_S)
-    return False
+async def _serves(http: Http) -> bool:
+    try:
+        async with asyncio.timeout(_PROBE_LIMIT_S):
+            answer = await http.request("PUT", f"/payments/{uuid4()}", headers={}, json=_CHEAP)
+    except (httpx.TransportError, TimeoutError):
+        return False
+    return answer.status_code == 201
 
 
 async def left_behind(deployment: Deployment, pools: Sequence[Http]) -> list[str]:
@@ -69,28 +65,22 @@ async def left_behind(deployment: Deployment, pools: Sequence[Http]) -> list[str
 
 
 async def _until_nothing(deployment: Deployment, query: str, complaint: str) -> str | None:
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + patient(SETTLE_LIMIT_S)
     async with deployment.cluster.connect() as connection:
-        left = await count_of(connection, query, SERVICE_LOGIN)
-        while left and loop.time() < deadline:
-            await asyncio.sleep(_BEAT_S)
-            left = await count_of(connection, query, SERVICE_LOGIN)
+        left = await ask_until(partial(count_of, connection, query, SERVICE_LOGIN), not_, SETTLE_LIMIT_S)
     return f"I9: {left} {complaint}, for {SETTLE_LIMIT_S:g} s" if left else None
 
 
 async def _in_flight(http: Http) -> str | None:
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + patient(SETTLE_LIMIT_S)
-    while True:
-        found = value_of(await metrics_of(http), "http_requests_in_flight")
-        # The request for the metrics is one of them.
-        if found is not None and found <= 1:
-            return None
-        if loop.time() > deadline:
-            shown = "no number of requests in flight" if found is None else f"{found:g} requests in flight"
-            return f"I9: a process shows {shown}, though nobody asks"
-        await asyncio.sleep(_BEAT_S)
+    async def ask() -> float | None:
+        return value_of(await metrics_of(http), "http_requests_in_flight")
+
+    def is_alone(found: float | None) -> bool:
+        return found is not None and found <= 1  # the request for the metrics is one of them
+
+    if is_alone(found := await ask_until(ask, is_alone, SETTLE_LIMIT_S)):
+        return None
+    shown = "no number of requests in flight" if found is None else f"{found:g} requests in flight"
+    return f"I9: a process shows {shown}, though nobody asks"
 
 
 async def _incomplete_pool(deployment: Deployment, pools: Sequence[Http]) -> str | None:

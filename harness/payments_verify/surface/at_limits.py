@@ -6,13 +6,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from functools import partial
+from operator import not_
 from time import perf_counter
 from uuid import uuid4
 
 import httpx
 
 from payments_verify.binding import Response
-from payments_verify.patience import patient
+from payments_verify.patience import ask_until, patient
 from payments_verify.surface.answers import complaints, problem_of
 from payments_verify.surface.exchange import Server, first_wrong
 from payments_verify.surface.liveness import Hold
@@ -174,7 +176,7 @@ async def ends_otherwise(process: LoneProcess, payment: str) -> str | None:
         last = asyncio.create_task(_capture(process, payment))
         await _until_waited_for(process, last)
         process.terminate()
-        accepts = await _goes_on_accepting(process.server)
+        goes_on = await ask_until(partial(accepts, process.server), not_, _ENDS_WITHIN_S)
         await asyncio.sleep(_IN_FLIGHT_S)
     try:
         answer, _ = await last
@@ -183,7 +185,7 @@ async def ends_otherwise(process: LoneProcess, payment: str) -> str | None:
     problem, wrong = ("", "") if answer.status_code == 201 else _refusal(answer)
     if wrong or problem not in ("", _HELD, _LATE) or "idempotent-replayed" in answer.headers:
         return f"I9, I11: SIGTERM, and a request in flight was answered {answer.status_code} {answer.text}"
-    if accepts:
+    if goes_on:
         return f"I9: SIGTERM, and connections are still accepted after {_ENDS_WITHIN_S:g} s"
     try:
         async with asyncio.timeout(patient(_ENDS_WITHIN_S)):
@@ -193,15 +195,13 @@ async def ends_otherwise(process: LoneProcess, payment: str) -> str | None:
     return None if code == 0 else f"I9: SIGTERM, and the exit code is {code}"
 
 
-async def _goes_on_accepting(server: Server) -> bool:
-    deadline = perf_counter() + patient(_ENDS_WITHIN_S)
-    while perf_counter() < deadline:
-        try:
-            _, writer = await asyncio.open_connection(server.host, server.port)
-        except OSError:
-            return False
-        writer.close()
-        await asyncio.sleep(_BEAT_S)
+async def accepts(server: Server) -> bool:
+    """Whether somebody accepts a connection there."""
+    try:
+        _, writer = await asyncio.open_connection(server.host, server.port)
+    except OSError:
+        return False
+    writer.close()
     return True
 
 

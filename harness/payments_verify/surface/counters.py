@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from typing import TypeVar
 
-from payments_verify.patience import patient
-from payments_verify.surface.samples import Metrics, metrics_of, value_of
+from payments_verify.surface.samples import Metrics, metrics_until, value_of
 from payments_verify.surface.witness import Witness
 
 _SETTLED_S = 2.0
@@ -27,13 +25,9 @@ async def wrong_counters(witness: Witness) -> str | None:
     """
     if not witness.is_whole:
         return None
-    loop = asyncio.get_running_loop()
-    until = loop.time() + patient(_SETTLED_S)
-    while True:
-        wrong = "; ".join(_differences(witness, await metrics_of(witness.http)))
-        if not wrong or loop.time() > until:
-            return f"I12: the metrics do not say what was answered: {wrong}" if wrong else None
-        await asyncio.sleep(0.01)
+    told = await metrics_until(witness.http, lambda now: not any(_differences(witness, now)), _SETTLED_S)
+    wrong = "; ".join(_differences(witness, told))
+    return f"I12: the metrics do not say what was answered: {wrong}" if wrong else None
 
 
 def _differences(witness: Witness, metrics: Metrics) -> Iterator[str]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 
 from payments_verify.binding import Http, Response
-from payments_verify.patience import patient
+from payments_verify.patience import ask_until
 from payments_verify.surface.samples import metrics_of, stopped_tasks
 
 LIMIT_S = 20.0
 """How late a process may be to say so: an answer is fresh for 1 s, and what is silent is waited for for 2 s;
 a machine with much else to do takes longer."""
 
-_BEAT_S = 0.01
 _OK, _UNREADY = 200, 503
 
 
@@ -39,9 +38,5 @@ async def runs_all_the_same(http: Http, reason: str) -> str | None:
 
 async def awaited(http: Http, wanted: int, within_s: float) -> Response:
     """The answer of ``/readyz`` once its status is the one that is wanted, or the last one."""
-    deadline = asyncio.get_running_loop().time() + patient(within_s)
-    while True:
-        answer = await http.request("GET", "/readyz", headers={}, json=None)
-        if answer.status_code == wanted or asyncio.get_running_loop().time() > deadline:
-            return answer
-        await asyncio.sleep(_BEAT_S)
+    ask = partial(http.request, "GET", "/readyz", headers={}, json=None)
+    return await ask_until(ask, lambda answer: answer.status_code == wanted, within_s)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
 from payments_verify.binding import Http
-from payments_verify.patience import patient
+from payments_verify.patience import ask_until
 
 _SAMPLE = re.compile(r"^payments_(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 _SHOWN = frozenset({"/metrics", "/readyz", "/healthz"})
 _REJECTED = "http_requests_rejected_total"
-_BEAT_S = 0.02
 
 
 class Sample(NamedTuple):
@@ -32,6 +31,11 @@ Metrics: TypeAlias = Sequence[Sample]
 async def metrics_of(http: Http) -> Metrics:
     """The metrics of a process."""
     return read_metrics((await http.request("GET", "/metrics", headers={}, json=None)).text)
+
+
+async def metrics_until(http: Http, are_so: Callable[[Metrics], bool], within_s: float) -> Metrics:
+    """The metrics once they are so, or what they are when the time is over."""
+    return await ask_until(partial(metrics_of, http), are_so, within_s)
 
 
 def read_metrics(text: str) -> Metrics:
@@ -66,12 +70,7 @@ def last_sweep(metrics: Metrics) -> float | None:
 
 async def after_a_sweep(http: Http, before: Metrics, within_s: float) -> Metrics:
     """The metrics once a sweep has ended since those, or what they are when the time is over."""
-    deadline = asyncio.get_running_loop().time() + patient(within_s)
-    while last_sweep(now := await metrics_of(http)) == last_sweep(before):
-        if asyncio.get_running_loop().time() > deadline:
-            break
-        await asyncio.sleep(_BEAT_S)
-    return now
+    return await metrics_until(http, lambda now: last_sweep(now) != last_sweep(before), within_s)
 
 
 def wrong_counts(before: Metrics, after: Metrics, expected: Mapping[str, float]) -> str | None:

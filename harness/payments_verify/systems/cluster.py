@@ -23,7 +23,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from payments_core.infrastructure.postgres.migrate import migrate
-from payments_verify.patience import patient
+from payments_verify.patience import ask_until
 from payments_verify.systems.database import CLOCK_FUNCTION
 from pgweave import clock
 from pgweave.embedded import EmbeddedPostgres, EmbeddedPostgresError
@@ -179,16 +179,16 @@ class Cluster:
             waited_for = STANDBY if is_waited_for else ""
             await connection.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{waited_for}'".encode())
             await connection.execute("SELECT pg_reload_conf()")
-            deadline = asyncio.get_running_loop().time() + patient(_SYNC_LIMIT_S)
-            while asyncio.get_running_loop().time() < deadline:
+
+            async def follows() -> bool:
                 found = await connection.execute(
                     "SELECT FROM pg_stat_replication WHERE sync_state = %s AND state = 'streaming'",
                     ["sync" if is_waited_for else "async"],
                 )
-                if await found.fetchone() is not None:
-                    return
-                await asyncio.sleep(0.02)
-        raise EmbeddedPostgresError(f"the standby did not follow within {_SYNC_LIMIT_S:g} s")
+                return await found.fetchone() is not None
+
+            if not await ask_until(follows, bool, _SYNC_LIMIT_S):
+                raise EmbeddedPostgresError(f"the standby did not follow within {_SYNC_LIMIT_S:g} s")
 
     async def promote(self) -> None:
         """End the primary for good, as a crash would, and let its standby take its place.

@@ -17,7 +17,7 @@ from itertools import count
 from typing import Any
 from uuid import uuid4
 
-from payments_verify.patience import comes_true, patient
+from payments_verify.patience import ask_until, comes_true, patient
 from payments_verify.payments.faults.crowd import hang_up_in_a_crowd
 from payments_verify.payments.faults.pool_probe import PoolProbe, stops
 from payments_verify.payments.faults.turns import fail_in_a_crowd
@@ -271,12 +271,10 @@ class _Walk:
     async def _exchange(self, command: Command, payment: str) -> Exchange:
         """Send a command until it has a definite answer, or for as long as a service may be busy."""
         invocation = Invocation(command.f, {"payment": payment, **command.arguments})
-        deadline = time.monotonic() + patient(self.probe.limit_s)
-        while (seen := await send(self.service.client, invocation)).kind == "unknown":
-            if time.monotonic() > deadline:
-                break
-            await asyncio.sleep(_SEEN_S)
-        return Exchange(invocation, seen)
+        ask = partial(send, self.service.client, invocation)
+        return Exchange(
+            invocation, await ask_until(ask, lambda seen: seen.kind != "unknown", self.probe.limit_s)
+        )
 
 
 async def _hung_up(request: asyncio.Future[Observation]) -> None:

@@ -11,9 +11,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import cycle
+from operator import not_
 from uuid import uuid4
 
-from payments_verify.patience import comes_true, patient
+from payments_verify.patience import ask_until, comes_true, patient
 from payments_verify.payments.observed.observations import Invocation, Observation
 from payments_verify.payments.races.actors import send
 from payments_verify.payments.service.under_test import NO_ANSWER, ServiceUnderTest
@@ -152,12 +153,9 @@ class PoolProbe:
                 f"I9: {left[0]} is left inside a transaction, though nothing is under way, for"
                 f" {self.limit_s:g} s"
             )
-        deadline = asyncio.get_running_loop().time() + patient(self.limit_s)
-        apart_s = 0.0
-        while (wrong := await self._use_all(apart_s)) and asyncio.get_running_loop().time() < deadline:
-            # Of several processes the first to wake may take more than it can work at.
-            apart_s = _APART_S
-        return wrong
+        # Of several processes the first to wake may take more than it can work at.
+        apart = partial(self._use_all, _APART_S)
+        return await self._use_all() and await ask_until(apart, not_, self.limit_s)
 
     async def _use_all(self, apart_s: float = 0) -> str | None:
         """Use every connection at once; what keeps that from being done, if anything does."""

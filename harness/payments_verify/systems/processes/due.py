@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from uuid import UUID
 
 import psycopg
 
-from payments_verify.patience import patient
+from payments_verify.patience import ask_until
 
-_LOOK_S = 0.02
 _INSERT = """
 WITH made AS (
     INSERT INTO payments (payment_id, amount_cents)
@@ -43,11 +41,10 @@ def insert_due(dsn: str, count: int, window: str = "1 microsecond") -> Sequence[
 
 async def expired_together(dsn: str, payments: Sequence[UUID], limit_s: float) -> Sequence[int]:
     """How many expired in each transaction, the most first, once all have, or the time is over."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + patient(limit_s)
     with psycopg.connect(dsn, autocommit=True) as connection:
-        while True:
-            found = Counter(row[0] for row in connection.execute(_EXPIRED, [payments]))
-            if found.total() == len(payments) or loop.time() > deadline:
-                return sorted(found.values(), reverse=True)
-            await asyncio.sleep(_LOOK_S)
+
+        async def expired() -> Counter[str]:
+            return Counter(row[0] for row in connection.execute(_EXPIRED, [payments]))
+
+        found = await ask_until(expired, lambda now: now.total() == len(payments), limit_s)
+    return sorted(found.values(), reverse=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from time import time
@@ -15,10 +15,10 @@ import msgspec
 
 from payments_verify.binding import Response
 from payments_verify.binding.values import read_rfc3339
-from payments_verify.patience import comes_true, patient
+from payments_verify.patience import comes_true
 from payments_verify.surface import LoneProcess
 from payments_verify.surface.liveness import authorized, stays_due
-from payments_verify.surface.samples import Metrics, metrics_of, value_of
+from payments_verify.surface.samples import Metrics, metrics_of, metrics_until, value_of
 from payments_verify.systems.processes.proc import has_connection, is_stopped, workers
 from pgweave.clock import DatabaseClock
 
@@ -67,7 +67,7 @@ async def wrong_of_the_killed(process: LoneProcess, dsn: str, payment: str) -> s
         victim = next((each for each in before if has_connection(each, port)), None)
         if victim is None:
             return "I9: a capture waits for a lock, and no worker has its connection"
-        told = await until(http, lambda now: value_of(now, IN_FLIGHT) == _TWO)
+        told = await metrics_until(http, lambda now: value_of(now, IN_FLIGHT) == _TWO, LIMIT_S)
         if (wrong := wrong_in_flight(told)) is not None:
             return wrong
         os.kill(victim, signal.SIGSTOP)
@@ -127,7 +127,7 @@ async def _unlike_one_that_stands_still(http: Apart, dsn: str, victim: int) -> s
     def is_told(now: Metrics) -> bool:
         return value_of(now, _EXPIRED) == swept + 1 and value_of(now, IN_FLIGHT) == _TWO
 
-    metrics = await until(http, lambda now: is_told(now) or not is_stopped(victim))
+    metrics = await metrics_until(http, lambda now: is_told(now) or not is_stopped(victim), LIMIT_S)
     if not is_stopped(victim):
         return None  # it was taken for dead: the machine was slow
     counted = (value_of(metrics, _EXPIRED) or 0) - swept
@@ -153,7 +153,7 @@ async def _remembered(http: Apart, since: float) -> str | None:
         swept = value_of(now, _LAST_SWEEP) or 0
         return value_of(now, IN_FLIGHT) == 1 and swept > since
 
-    metrics = await until(http, is_forgotten)
+    metrics = await metrics_until(http, is_forgotten, LIMIT_S)
     if is_forgotten(metrics):
         return None
     in_flight = value_of(metrics, IN_FLIGHT) or 0
@@ -162,14 +162,3 @@ async def _remembered(http: Apart, since: float) -> str | None:
         f"I12: a worker was killed, and for {LIMIT_S:g} s after that {in_flight:g} requests are in flight, "
         f"where 1 was sent, and the last sweep was {swept:g} s after it stood still"
     )
-
-
-async def until(http: Apart, is_so: Callable[[Metrics], bool]) -> Metrics:
-    """The metrics once they are so, or what they are when the time is over."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + patient(LIMIT_S)
-    while True:
-        now = await metrics_of(http)
-        if is_so(now) or loop.time() > deadline:
-            return now
-        await asyncio.sleep(_BEAT_S)

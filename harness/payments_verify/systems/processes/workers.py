@@ -13,11 +13,11 @@ import httpx
 
 from payments_verify.patience import comes_true
 from payments_verify.surface import LoneProcess, Server
-from payments_verify.surface.at_limits import ends_otherwise
+from payments_verify.surface.at_limits import accepts, ends_otherwise
 from payments_verify.surface.readiness import ready_all_the_same
-from payments_verify.surface.samples import Metrics, metrics_of, wrong_counts
+from payments_verify.surface.samples import Metrics, metrics_of, metrics_until, wrong_counts
 from payments_verify.systems.processes.forked import Process
-from payments_verify.systems.processes.killed_worker import LIMIT_S, Apart, until, wrong_of_the_killed
+from payments_verify.systems.processes.killed_worker import LIMIT_S, Apart, wrong_of_the_killed
 from payments_verify.systems.processes.proc import listens, runs, workers
 from payments_verify.systems.server import lone_process
 
@@ -89,12 +89,8 @@ async def _listens_for_nobody(server: Server, known: Collection[int]) -> str | N
     """Whether somebody listens once no worker does: who connects then gets no answer."""
     if not await comes_true(lambda: not any(listens(each, server.port) for each in known), LIMIT_S):
         return f"I9: SIGTERM, and workers listen on for {LIMIT_S:g} s"
-    try:
-        _, writer = await asyncio.open_connection(server.host, server.port)
-    except OSError:
-        return None
-    writer.close()
-    return "I9: SIGTERM, no worker listens any more, and connections are accepted all the same"
+    told = "I9: SIGTERM, no worker listens any more, and connections are accepted all the same"
+    return told if await accepts(server) else None
 
 
 async def outlives_its_parent(parent: Process) -> str | None:
@@ -131,7 +127,7 @@ async def _served(process: LoneProcess) -> str:
 
 async def _miscounted(process: LoneProcess) -> str | None:
     """Whether some worker does not tell what all of them have answered, once none is late to count it."""
-    await until(Apart(process), lambda now: _wrong_counts(process, now) is None)
+    await metrics_until(Apart(process), lambda now: _wrong_counts(process, now) is None, LIMIT_S)
     for _ in range(_REQUESTS):
         if (wrong := _wrong_counts(process, await metrics_of(Apart(process)))) is not None:
             return f"I12: of {_WORKERS} workers one does not say what happened: {wrong}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from unittest.mock import patch
 from uuid import uuid4
@@ -10,7 +9,7 @@ from uuid import uuid4
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from payments_verify.binding import Http
-from payments_verify.patience import patient
+from payments_verify.patience import ask_until
 from payments_verify.surface.readiness import LIMIT_S, unready_for_good
 from payments_verify.systems.whole.application import whole_application
 from payments_verify.systems.whole.given_up import left_open
@@ -21,7 +20,6 @@ _ONE = {"pool_min": 1, "pool_max": 1}
 _SESSIONS = 2
 """As many as there may be: one more asks whether the database can be used."""
 _CREATED = 201
-_BEAT_S = 0.01
 
 
 async def wrong_among_hosts(dsn: str) -> str | None:
@@ -66,10 +64,8 @@ async def _both_opened(http: Http, gates: Sequence[Gate]) -> str | None:
 
 
 async def _comes_to_create(http: Http) -> bool:
-    deadline = asyncio.get_running_loop().time() + patient(LIMIT_S)
-    while True:
-        path = f"/payments/{uuid4()}"
-        answer = await http.request("PUT", path, headers={}, json={"amount_cents": 500})
-        if answer.status_code == _CREATED or asyncio.get_running_loop().time() > deadline:
-            return answer.status_code == _CREATED
-        await asyncio.sleep(_BEAT_S)
+    async def creates() -> bool:
+        answer = await http.request("PUT", f"/payments/{uuid4()}", headers={}, json={"amount_cents": 500})
+        return answer.status_code == _CREATED
+
+    return await ask_until(creates, bool, LIMIT_S)

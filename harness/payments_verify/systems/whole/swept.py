@@ -5,7 +5,6 @@ What it says that it has expired is compared with the database, after each thing
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from math import inf
 
 import psycopg
 
-from payments_verify.patience import comes_true, patient
+from payments_verify.patience import ask_until, comes_true
 from payments_verify.payments.inputs.classes import BEGIN, SECOND
 from payments_verify.surface.liveness import authorized, state_of, stays_due
 from payments_verify.surface.samples import after_a_sweep, last_sweep, metrics_of, value_of
@@ -56,7 +55,6 @@ _SWEEPS = 10
 """How many sweeps in a row have to come within `_LIMIT_S`: a sweep takes some ms, and a pause 50."""
 _DEEPEST = 4
 """Behind how many batches that others hold a payment is due."""
-_BEAT_S = 0.02
 _COUNTED_S = 10.0
 """How long after a payment has expired it may not be counted yet."""
 _HOLD = "SELECT FROM payments WHERE payment_id = ANY(%s::uuid[]) FOR NO KEY UPDATE"
@@ -254,12 +252,12 @@ class _Swept:
         if (wrong := await stays_due(self.asked.http, payments, _LIMIT_S)) is not None:
             return wrong
         expired = await _expired_of(self.owner) - self.uncounted
-        deadline = asyncio.get_running_loop().time() + patient(_COUNTED_S)
-        while True:
-            counted = int(value_of(await metrics_of(self.sweeping.http), "expired_total") or 0)
-            if expired - unsure <= counted <= expired:
-                self.uncounted += expired - counted
-                return None
-            if asyncio.get_running_loop().time() > deadline:
-                return f"I12: {expired} payments have expired by themselves, and {counted} are counted"
-            await asyncio.sleep(_BEAT_S)
+        right = range(expired - unsure, expired + 1)
+
+        async def count() -> int:
+            return int(value_of(await metrics_of(self.sweeping.http), "expired_total") or 0)
+
+        if (counted := await ask_until(count, lambda now: now in right, _COUNTED_S)) not in right:
+            return f"I12: {expired} payments have expired by themselves, and {counted} are counted"
+        self.uncounted += expired - counted
+        return None

@@ -14,7 +14,7 @@ from uuid import uuid4
 import psycopg
 
 from payments_verify.binding import Http, Response
-from payments_verify.patience import comes_true, patient
+from payments_verify.patience import ask_until, comes_true
 from payments_verify.payments.faults.pool_probe import stops
 from payments_verify.surface.answers import complaints
 from payments_verify.surface.readiness import LIMIT_S, ready_all_the_same, unready_for_good
@@ -196,13 +196,12 @@ class Asked:
 
     async def _come(self, send: Callable[[], Coroutine[Any, Any, Response]], status: int) -> bool:
         """Whether as many requests at once as there are connections come to be answered so, twice."""
-        deadline = asyncio.get_running_loop().time() + patient(LIMIT_S)
-        left = _CONNECTIONS
-        while left:
-            answers = await asyncio.gather(*(send() for _ in range(_CONNECTIONS)))
-            if all(each.status_code == status for each in answers):
-                left -= 1
-            elif asyncio.get_running_loop().time() > deadline:
+
+        async def statuses() -> set[int]:
+            return {each.status_code for each in await asyncio.gather(*(send() for _ in range(_CONNECTIONS)))}
+
+        for _ in range(_CONNECTIONS):
+            if await ask_until(statuses, lambda seen: seen == {status}, LIMIT_S) != {status}:
                 return False
         return True
 
