@@ -307,15 +307,14 @@ def test_only_a_report_that_says_violated_is_a_kill(code: int, results: Any) -> 
     assert found.evidence
 
 
-def stuck(limit_s: float) -> Technique:
-    """Waits longer than anybody has patience: the contracts take half a minute."""
-    return replace(
-        TECHNIQUES["model"], command=("payments_verify", "model", "--check", "contracts"), limit_s=limit_s
-    )
+def stuck(folder: Path, limit_s: float) -> Technique:
+    """Waits longer than anybody has patience."""
+    (folder / "waits.py").write_text("import time\ntime.sleep(600)\n")
+    return replace(TECHNIQUES["model"], command=("waits",), limit_s=limit_s)
 
 
 def test_a_trial_that_takes_too_long_is_ended_and_kills_nothing(tmp_path: Path) -> None:
-    technique = stuck(0.5)
+    technique = stuck(tmp_path, 0.5)
     found = run_trial(
         technique, arguments_of(technique, None), tmp_path, tmp_path, bin_dir=None, stop=Event()
     )
@@ -325,7 +324,7 @@ def test_a_trial_that_takes_too_long_is_ended_and_kills_nothing(tmp_path: Path) 
 def test_a_trial_can_be_told_to_end(tmp_path: Path) -> None:
     stop = Event()
     stop.set()
-    technique = stuck(100)
+    technique = stuck(tmp_path, 100)
     with pytest.raises(Interrupted):
         run_trial(technique, arguments_of(technique, None), tmp_path, tmp_path, bin_dir=None, stop=stop)
 
