@@ -51,6 +51,11 @@ def value_of(metrics: Metrics, name: str) -> float | None:
     return next((each.value for each in metrics if each.name == name), None)
 
 
+def is_counted(name: str) -> bool:
+    """Whether a sample of this name never falls."""
+    return name.endswith(("_total", "_count", "_sum", "_bucket"))
+
+
 def rejected(metrics: Metrics) -> Mapping[str, float]:
     """How many requests and connections were refused, by reason."""
     return {each.labels["reason"]: each.value for each in metrics if each.name == _REJECTED}

@@ -24,7 +24,7 @@ FACTORY = "payments_core.entrypoints.wiring:app_from_environment"
 _IDLE_LIMIT_S = 5
 _SHUTDOWN_LIMIT_S = 10
 _SILENT_WORKER_LIMIT_S = 15
-"""One that still imports is silent, too; and for as long, one that died is waited for, and signals are."""
+"""One that still imports is silent, too; and for as long, signals wait."""
 _LOOK_S = 0.1
 _UNSENT_BYTES = 64 * 1024
 _BACKLOG = 4096  # what Linux allows, unless it is told otherwise
@@ -139,6 +139,11 @@ class _Announcement:
 
 class _Supervisor(Multiprocess):
     """Starts workers, and ends with them: it listens no longer than they do, and hands on each SIGTERM."""
+
+    def keep_subprocess_alive(self) -> None:
+        for each in self.processes:  # the worker's own end alone is left: whoever waits hears that it died
+            each.child_conn.close()
+        super().keep_subprocess_alive()
 
     def terminate_all(self) -> None:
         for each in self.sockets:  # who connected would wait for an answer until the last worker ends

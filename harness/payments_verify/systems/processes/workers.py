@@ -27,6 +27,7 @@ _AGAIN_S = 0.2
 _SETTINGS: Mapping[str, str] = {
     "PAYMENTS_TOKENS": "",
     "PAYMENTS_SWEEP_INTERVAL_S": "0.05",
+    "PAYMENTS_POOL_TIMEOUT_S": "1",
     "PAYMENTS_DRAIN_S": "3600",
 }
 _CLOSE = ("Connection", b"close")  # the next request may come to another worker
@@ -38,7 +39,7 @@ async def wrong_workers(dsn: str) -> str | None:
     """What several workers do otherwise than one process; ``None`` if nothing.
 
     Args:
-        dsn: a prepared database that nobody else uses.
+        dsn: a prepared database that nobody else uses, whose owner is a superuser.
     """
     async with lone_process(dsn, dsn, _SETTINGS, _WORKERS) as process:
         try:
