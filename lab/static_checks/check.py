@@ -27,6 +27,7 @@ class Shipped:
         levels: whether these are what the page says, wherever something else is set.
         statements: what it sends, by name.
         sources: the Python files of the layers that decide and store.
+        costs: sees what its statements read of many payments.
         migrations: the folder of the SQL that makes its schema.
         refusal: why it refuses an environment, if it does.
     """
@@ -35,6 +36,7 @@ class Shipped:
     session: dict[str, str]
     levels: Findings
     statements: Mapping[str, str]
+    costs: Callable[[], Findings]
     sources: list[Path]
     migrations: Path
     refusal: Refusal
@@ -57,6 +59,7 @@ def static_check(name: str, shipped: Shipped, *, progress: Progress = no_progres
         "sources": lambda: check_sources(shipped.sources),
         "environment": lambda: check_environment(shipped.refusal),
         "migrations": lambda: check_migrations(shipped.dsn, shipped.migrations),
+        "costs": shipped.costs,
     }
     found: dict[str, Findings] = {}
 

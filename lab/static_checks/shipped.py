@@ -13,6 +13,7 @@ import psycopg
 from psycopg import sql
 
 from lab.static_checks.check import Shipped, static_check
+from lab.static_checks.costs import check_costs
 from lab.static_checks.session_levels import PAGE, check_levels
 from payments_core.entrypoints import tokens
 from payments_core.entrypoints.settings import Settings
@@ -51,20 +52,27 @@ def shipped_parts(bin_dir: Path | None = None) -> Iterator[Shipped]:
     Raises:
         EmbeddedPostgresError: if no server can be started; the message says why and what to do.
     """
+    texts = shipped_statements()
     with migrated_database(bin_dir) as dsn:
         yield Shipped(
             dsn=dsn,
             session=asyncio.run(_session(dsn)),
             levels=asyncio.run(check_levels(dsn, PAGE.read_text(encoding="utf-8"))),
-            statements={
-                name: value
-                for name, value in vars(statements).items()
-                if isinstance(value, str) and name.isupper() and not name.endswith("_COLUMNS")
-            },
+            statements=texts,
+            costs=lambda: check_costs(dsn, texts),
             migrations=Path(str(statements.__file__)).parent / "migrations",
             refusal=refusal,
             sources=[file for layer in _DECIDING for file in sorted((_PACKAGE / layer).rglob("*.py"))],
         )
+
+
+def shipped_statements() -> Mapping[str, str]:
+    """What the service sends, by name."""
+    return {
+        name: value
+        for name, value in vars(statements).items()
+        if isinstance(value, str) and name.isupper() and not name.endswith("_COLUMNS")
+    }
 
 
 def shipped_static_check(bin_dir: Path | None = None, *, progress: Progress = no_progress) -> CheckResult:

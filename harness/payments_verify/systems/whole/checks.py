@@ -19,6 +19,7 @@ from payments_verify.systems.whole.counted import wrong_counts_of_all
 from payments_verify.systems.whole.fresh_reads import wrong_reads
 from payments_verify.systems.whole.handed_on import wrong_handing_on
 from payments_verify.systems.whole.isolation import wrong_isolation
+from payments_verify.systems.whole.kept_answers import wrong_with_kept_rows
 from payments_verify.systems.whole.later_version import wrong_beside_later
 from payments_verify.systems.whole.lent_sessions import wrong_settings
 from payments_verify.systems.whole.limits_of_time import wrong_limits
@@ -68,6 +69,7 @@ _CHECKS: Mapping[str, _Check] = {
     "several workers": wrong_workers,
     "migrations that are cut": wrong_migrations,
     "a later version's migration": wrong_beside_later,
+    "what other versions have stored": wrong_with_kept_rows,
     "commands and settings": wrong_commands,
 }
 
