@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
+from unittest.mock import patch
 
 import psycopg
 from psycopg import sql
@@ -28,6 +30,19 @@ _VALUES = """
     SELECT name, current_setting(name) FROM unnest(%s::text[]) AS name
     WHERE current_setting(name, true) IS NOT NULL
 """
+_OTHERS = """
+    SELECT name, current_setting(name) FROM pg_settings
+    WHERE strpos(name, %(name)s) > 0 AND name <> %(name)s AND context IN ('user', 'superuser')
+"""
+_WRITTEN: Sequence[Callable[[str, str], str]] = (
+    lambda name, value: f"-c {name}={value}",
+    lambda name, value: f"-c{name}={value}",
+    lambda name, value: f"--{name}={value}",
+    lambda name, value: f"--{name.replace('_', '-')}={value}",
+    lambda name, value: f"-c {name.upper()}={value}",
+)
+"""The ways to make a setting in the options of a connection."""
+_NAME, _OTHER_NAME = "application_name", "till"
 _ROLE, _OTHER_ROLE = "role", "pg_monitor"
 _TIME = "4321ms"
 _TEXTS = {"search_path": "elsewhere", "client_encoding": "LATIN1"}
@@ -99,17 +114,51 @@ async def check_levels(dsn: str, page: str) -> Findings:
             with _altered(owner, dsn, whose, set_there):
                 found = await _session(dsn, list(set_there))
             problems += _differences(level, own, set_there, found)
+        alike = _alike(owner, own)
     asked = others | {name: value for name, (value, _) in _OF_OPTIONS.items()}
     expected = own | {name: others[name] for name in said.overridden if name in others}
     expected |= {name: given for name, (_, given) in _OF_OPTIONS.items()}
-    options = " ".join(f"-c {name}={_escaped(value)}" for name, value in asked.items())
-    found = await _session(make_conninfo(dsn, options=options), list(asked))
-    problems += _differences("connection", expected, asked, found)
-    return Findings(4 * len(others), problems)
+    problems += await _wrong_options(dsn, expected, asked)
+    found = await _in_url(dsn, " ".join(alike.values()), list(own))
+    problems += _differences("connection", own, alike, found)
+    return Findings((3 + 2 * len(_WRITTEN)) * len(others) + len(own), problems)
 
 
-def _escaped(value: str) -> str:
-    return value.replace(" ", "\\ ")
+async def _wrong_options(dsn: str, expected: Mapping[str, str], asked: Mapping[str, str]) -> Sequence[str]:
+    """What is wrong with a session, in the first way to write options in which anything is."""
+    for write in _WRITTEN:
+        options = {name: write(name, _escaped(value)) for name, value in asked.items()}
+        for session in (_in_url, _in_variable):
+            found = await session(dsn, " ".join(options.values()), [*asked, _NAME])
+            others = {**options, _NAME: _OTHER_NAME}
+            if problems := [*_differences("connection", {**expected, _NAME: _OTHER_NAME}, others, found)]:
+                return problems
+    return []
+
+
+async def _in_url(dsn: str, options: str, names: Sequence[str]) -> dict[str, str]:
+    return await _session(make_conninfo(dsn, options=options, application_name=_OTHER_NAME), names)
+
+
+async def _in_variable(dsn: str, options: str, names: Sequence[str]) -> dict[str, str]:
+    variables = {"OPTIONS": options, "CLIENTENCODING": _TEXTS["client_encoding"], "APPNAME": _OTHER_NAME}
+    with patch.dict(os.environ, {f"PG{name}": value for name, value in variables.items()}):
+        return await _session(dsn, names)
+
+
+def _alike(owner: psycopg.Connection, own: Mapping[str, str]) -> dict[str, str]:
+    """For each setting options that do not make it: others, whose names or values have its name in them."""
+    alike: dict[str, str] = {}
+    for name in own:
+        others = owner.execute(_OTHERS, {"name": name}).fetchall()
+        made = [f"-c {other}={_escaped(value)}" for other, value in others]
+        made += [f"--my.{name}=1", f"-cmy_{name}.our_{name}=1", f"-c my.own=--{name}=1"]
+        alike[name] = " ".join(made)
+    return alike
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace(" ", "\\ ")
 
 
 async def _session(dsn: str, names: Sequence[str]) -> dict[str, str]:

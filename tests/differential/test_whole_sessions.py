@@ -17,6 +17,7 @@ from payments_core.infrastructure.postgres import (
     batch,
     connection,
     fitness,
+    hosts,
     replication,
     session,
     statements,
@@ -24,8 +25,10 @@ from payments_core.infrastructure.postgres import (
 )
 from payments_core.infrastructure.postgres.connection import Connection
 from payments_verify.systems import EXPLORING, prepared_database
+from payments_verify.systems.database import new_database
 from payments_verify.systems.whole.checks import whole_checks
 from payments_verify.systems.whole.given_up import nothing_collected
+from payments_verify.systems.whole.several_hosts import wrong_among_hosts
 from payments_verify.systems.whole.unusable_sessions import Asked
 from pgweave.gate import Gate
 from tests.support.exploring import run
@@ -188,7 +191,46 @@ def test_what_is_left_in_a_lent_session_is_found(dsn: str, monkeypatch: pytest.M
 def test_a_lent_session_without_its_settings_is_found(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch.Batch, "_open", lambda *_: None)
     told = str(run(whole_checks(dsn)[LENT]()))
+    assert told.startswith("I7: with PAYMENTS_POOLER_MODE=transaction PUT /payments/ID has ")
+
+
+@pytest.mark.invariant("I9")
+def test_a_lent_session_whose_isolation_is_that_of_others_is_found(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def within_what_is_begun(sent: batch.Batch, opening: str) -> None:
+        place = int(sent.statements[0][0].startswith("BEGIN"))
+        sent.statements.insert(place, (opening, (), batch.Reply(sent._connection)))  # noqa: SLF001
+
+    monkeypatch.setattr(batch.Batch, "_open", within_what_is_begun)
+    told = str(run(whole_checks(dsn)[LENT]()))
     assert told.startswith("I9: with PAYMENTS_POOLER_MODE=transaction PUT /payments/ID has ")
+    assert told.endswith(" has transaction_isolation = repeatable read, and not read committed")
+
+
+@pytest.mark.invariant("I7")
+@pytest.mark.parametrize(
+    ("name", "breaks"),
+    [
+        ("synchronous_commit", "I7"),
+        ("client_min_messages", "I7"),
+        ("search_path", "I8"),
+        ("role", "I2"),
+        ("jit", "I9"),
+    ],
+)
+def test_settings_that_are_made_where_they_differed_once_are_found(
+    dsn: str, name: str, breaks: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_all = session.set_all
+
+    def those_that_differ(settings: dict[str, str], *, is_local: bool = False) -> str:
+        without = {each: value for each, value in settings.items() if each != name}
+        return set_all(without if is_local else settings, is_local=is_local)
+
+    monkeypatch.setattr(session, "set_all", those_that_differ)
+    wrong = str(run(whole_checks(dsn)[LENT]()))
+    assert wrong.startswith(f"{breaks}: with PAYMENTS_POOLER_MODE=transaction PUT /payments/ID has {name} =")
 
 
 @pytest.mark.invariant("I9")
@@ -196,9 +238,12 @@ def test_a_lent_session_whose_settings_undo_the_short_wait_is_found(
     dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def after_settings(sent: batch.Batch, opening: str) -> None:
-        place = int(sent.statements[0][0].startswith(("BEGIN", "SELECT set_config")))
-        sent.statements.insert(place, (opening, (), batch.Reply(sent._connection)))  # noqa: SLF001
+        open_first(sent, opening)
+        first, settings, second, *others = sent.statements
+        if second[0].startswith("SELECT set_config"):
+            sent.statements = [first, second, settings, *others]
 
+    open_first = batch.Batch._open  # noqa: SLF001
     monkeypatch.setattr(batch.Batch, "_open", after_settings)
     told = str(run(whole_checks(dsn)[LENT]()))
     assert told.startswith(
@@ -228,6 +273,28 @@ def test_a_service_that_takes_a_standby_among_several_hosts_is_found(
     monkeypatch.setitem(session._OF_SEVERAL, "target_session_attrs", "any")  # noqa: SLF001
     told = str(run(whole_checks(dsn)[OF_NO_USE]()))
     assert told.startswith("I9: one of two hosts has become a standby, the other one the primary")
+
+
+@pytest.mark.invariant("I9")
+@pytest.mark.parametrize(
+    ("unknown", "told"),
+    [
+        (("host", "hostaddr", "port"), "where PGHOST and PGPORT name the hosts"),
+        (("port",), "where PGHOST and PGPORT name the hosts"),
+        (("hostaddr",), "where PGHOSTADDR and PGPORT name the hosts"),
+    ],
+)
+def test_hosts_of_the_environment_that_are_not_counted_are_found(
+    dsn: str, unknown: Sequence[str], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("payments_verify.systems.whole.several_hosts.LIMIT_S", 1.0)
+    monkeypatch.setattr("payments_verify.surface.readiness.LIMIT_S", 1.0)
+    known = {name: "NOWHERE" if name in unknown else variable for name, variable in hosts._LISTS.items()}  # noqa: SLF001
+    monkeypatch.setattr(hosts, "_LISTS", known)
+    with new_database(dsn) as new:
+        wrong = str(run(wrong_among_hosts(new)))
+    assert wrong.startswith("I9: ")
+    assert wrong.endswith(told)
 
 
 class NotYet:

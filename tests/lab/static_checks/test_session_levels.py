@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 from collections.abc import Iterator
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from lab.static_checks.session_levels import PAGE, check_levels, named
 from payments_core.infrastructure.postgres import session
+from payments_core.infrastructure.postgres.options import named as options_named
 from payments_verify.systems.database import migrated_database
 from tests.support.postgres import chosen_bin_dir
 
@@ -55,10 +59,63 @@ def test_a_setting_that_is_left_to_others_is_found_at_each_level(
 
 
 def test_a_limit_that_options_do_not_override_is_found(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "_sets", lambda *_: False)
+    monkeypatch.setattr(session, "named", lambda _: frozenset())
     found = problems(dsn)
-    assert "I9: the service's sessions have jit = off, and not on, where the connection has on" in found
+    assert (
+        "I9: the service's sessions have jit = off, and not on, where the connection has -c jit=on" in found
+    )
     assert all("where the connection has" in each for each in found)
+
+
+class _Searched:
+    """What options name, for who only searches them."""
+
+    def __init__(self, options: str, pattern: str) -> None:
+        self._options, self._pattern = options, pattern
+
+    def __contains__(self, name: str) -> bool:
+        pattern = self._pattern.format(name, name.replace("_", "[-_]"))
+        return re.search(pattern, self._options, re.IGNORECASE) is not None
+
+
+@pytest.mark.invariant("I9")
+@pytest.mark.parametrize(
+    ("pattern", "found_in"),
+    [
+        ("{1}=", "-c deadlock_timeout="),
+        (r"(?:-c\s*|--)({1}|my.{0})", "--my.lock_timeout="),
+        (r"-c\s*{1}=", "--lock_timeout="),
+        (r"(?:-c\s*|--){0}=", "--lock-timeout="),
+    ],
+)
+def test_options_that_are_only_searched_are_found(
+    dsn: str, pattern: str, found_in: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "named", lambda options: _Searched(options, pattern))
+    told = [each for each in problems(dsn) if "sessions have lock_timeout = " in each]
+    assert found_in in told[0].partition(", where the connection has ")[2]
+
+
+@pytest.mark.invariant("I9")
+def test_options_of_the_environment_that_are_passed_over_are_found(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        session,
+        "named",
+        lambda options: frozenset() if options == os.environ.get("PGOPTIONS") else options_named(options),
+    )
+    found = problems(dsn)
+    assert (
+        "I9: the service's sessions have jit = off, and not on, where the connection has -c jit=on" in found
+    )
+
+
+def test_a_variable_of_libpq_that_is_overridden_is_found(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "_given", lambda dsn: set(conninfo_to_dict(dsn)))
+    found = problems(dsn)
+    [wrong] = found
+    assert wrong.startswith("I9: the service's sessions have application_name = payments-core, and not till")
 
 
 def test_a_page_that_says_nothing_of_sessions_is_no_page() -> None:

@@ -15,6 +15,7 @@ from payments_core.application.ports import PaymentStore
 from payments_core.domain.values import Amount
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
+from payments_core.infrastructure.postgres.pool import Pool
 from payments_verify.binding import Http
 from payments_verify.patience import comes_true
 from payments_verify.systems.application import witnessed
@@ -42,6 +43,22 @@ _LEFT = """
     UNION ALL SELECT 'the table ' || relname FROM pg_class WHERE relnamespace = pg_my_temp_schema()
     ORDER BY 1
 """
+_OTHERS = """
+    SET default_transaction_isolation = 'repeatable read';
+    SET standard_conforming_strings = off;
+    SET exit_on_error = on;
+    SET client_min_messages = error;
+    SET synchronous_commit = off;
+    SET search_path = pg_catalog, public;
+    SET statement_timeout = 7654321;
+    SET lock_timeout = 7654321;
+    SET idle_in_transaction_session_timeout = 7654321;
+    SELECT set_config(name, '7654321', false) FROM pg_settings WHERE name = 'transaction_timeout';
+    SET enable_seqscan = on;
+    SET jit = on;
+    SET role none
+"""
+"""What another client of a pooler may leave in a session, which the service has seen otherwise before."""
 _AMOUNT, _WRONG, _WINDOW = {"amount_cents": 500}, {"amount_cents": 501}, {"capture_window_seconds": 60}
 _Requests: TypeAlias = Sequence[tuple[str, str, Mapping[str, Any] | None]]
 _REQUESTS: _Requests = (
@@ -71,6 +88,12 @@ _CREATES = _REQUESTS[:2]
 _LOCKS = "POST"
 """The method of requests that lock a payment: they are transactions of more than one statement."""
 _ISOLATION = "transaction_isolation"
+_BREAKS: Mapping[str, str] = {
+    **dict.fromkeys(("client_min_messages", "synchronous_commit"), "I7"),
+    "search_path": "I8",
+    "role": "I2",
+}
+"""The invariant that a setting is for; I9 for the others."""
 
 _Seen: TypeAlias = Sequence[Mapping[str, str]]
 """The settings of each transaction, or statement, that asked for the time."""
@@ -87,9 +110,9 @@ async def wrong_settings(dsn: str) -> str | None:
     with psycopg.connect(dsn, autocommit=True, row_factory=scalar_row) as owner:
         owner.execute(_SEES.encode())
         own, _ = await _asked(dsn, owner, "read committed", "session")
-        lent, left = await _asked(dsn, owner, "read committed", "transaction")
+        lent, left = await _asked(dsn, owner, "read committed", "transaction", _OTHERS)
         serializable, _ = await _asked(dsn, owner, "serializable", "session")
-        both, left_too = await _asked(dsn, owner, "serializable", "transaction")
+        both, left_too = await _asked(dsn, owner, "serializable", "transaction", _OTHERS)
     wrong = _wrong_levels(own, "read committed") or _wrong_levels(serializable, "serializable")
     if not wrong and (left or left_too):
         wrong = f"I9: a session that a pooler lends is left with {', '.join(left or left_too)}"
@@ -97,18 +120,37 @@ async def wrong_settings(dsn: str) -> str | None:
 
 
 async def _asked(
-    dsn: str, owner: psycopg.Connection[Any], isolation: _Isolation, mode: _Mode
+    dsn: str, owner: psycopg.Connection[Any], isolation: _Isolation, mode: _Mode, others: str = ""
 ) -> tuple[list[_Seen], Sequence[str]]:
-    """What each request's transactions were under, and what was left of all in the session."""
+    """What each request's transactions were under, and what was left of all in the sessions.
+
+    Args:
+        dsn: the database.
+        owner: a session outside.
+        isolation: of the service.
+        mode: of the pooler.
+        others: what somebody else does in each session once the service has it.
+    """
     settings = Settings(database_url=dsn, isolation=isolation, pooler_mode=mode, **_POOL)
     async with make_pool(settings) as pool:
+        before = await _each_session(pool, others, _LEFT)
         http = witnessed(store := postgres_store(pool, settings)).http
         seen = await _seen_by(_REQUESTS, http, owner)
         async with _crowded(dsn, store, owner):
             seen += await _seen_by(_CREATES, http, owner)
-        async with pool.connection() as one, pool.connection() as another:
-            left = [await (await each.execute(_LEFT)).fetchall() for each in (one, another)]
-    return seen, sorted({each for rows in left for (each,) in rows})
+        left = await _each_session(pool, _LEFT)
+    return seen, sorted(left - before or before - left)
+
+
+async def _each_session(pool: Pool, *statements: str) -> set[str]:
+    """What the last of these statements finds in the sessions of a pool."""
+    found: set[str] = set()
+    async with pool.connection() as one, pool.connection() as another:
+        for connection in (one, another):
+            for each in filter(None, statements):
+                result = await connection.execute(each.encode())
+            found |= {text for (text,) in await result.fetchall()}
+    return found
 
 
 async def _seen_by(requests: _Requests, http: Http, owner: psycopg.Connection[Any]) -> list[_Seen]:
@@ -157,13 +199,19 @@ def _differs(own: Sequence[_Seen], lent: Sequence[_Seen]) -> str | None:
     """The first setting of a transaction that is another where the session is lent, if one is."""
     for number, (expected, found) in enumerate(zip(own, lent, strict=True)):
         method, path, _ = (*_REQUESTS, *_CREATES)[number]
-        told = f"I9: with PAYMENTS_POOLER_MODE=transaction {method} {path.format(_PAYMENT)}"
+        told = f"with PAYMENTS_POOLER_MODE=transaction {method} {path.format(_PAYMENT)}"
         told += ", where as many wait for locks as may," if number >= len(_REQUESTS) else ""
         if len(expected) != len(found):
-            return f"{told} asks for the time {len(found)} times, and not {len(expected)} times"
+            return f"I9: {told} asks for the time {len(found)} times, and not {len(expected)} times"
         for before, after in zip(expected, found, strict=True):
-            others = sorted(name for name in before if before[name] != after.get(name))
+            others = sorted(name for name in before if _begin(before[name]) != _begin(after.get(name, "")))
             if others:
                 name = others[0]
-                return f"{told} has {name} = {after.get(name)}, and not {before[name]}"
+                breaks = _BREAKS.get(name, "I9")
+                return f"{breaks}: {told} has {name} = {after.get(name)}, and not {before[name]}"
     return None
+
+
+def _begin(value: str) -> str:
+    """Where a list begins: of the schemas that are looked through, the first."""
+    return value.partition(",")[0]

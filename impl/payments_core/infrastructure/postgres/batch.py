@@ -19,6 +19,7 @@ from psycopg.pq.abc import PGconn, PGresult
 from psycopg.waiting import Ready, Wait
 
 from payments_core.infrastructure.postgres.connection import Connection, Row
+from payments_core.infrastructure.postgres.statements import BEGIN, COMMIT
 
 # Looked up once: each is asked for many times in a capture.
 _BINARY = Format.BINARY
@@ -132,9 +133,14 @@ class Batch:
             reply.result = result
 
     def _open(self, opening: str) -> None:
-        """Put this statement first in the transaction that the batch begins, explicitly or not."""
-        place = 1 if self.statements[0][0].startswith("BEGIN") else 0
-        self.statements.insert(place, (opening, (), Reply(self._connection)))
+        """Put this statement first in the transaction that the batch begins.
+
+        One that begins none has one of its own: the session that is lent may have any isolation for others.
+        """
+        if not self.statements[0][0].startswith("BEGIN"):
+            begin, commit = ((each, (), Reply(self._connection)) for each in (BEGIN, COMMIT))
+            self.statements = [begin, *self.statements, commit]
+        self.statements.insert(1, (opening, (), Reply(self._connection)))
 
     async def _prepare(self, queries: Sequence[str]) -> None:
         """Prepare statements: a round trip of its own, once for each connection.

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import psycopg
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import Conninfo
 
 from payments_core.infrastructure.postgres import statements as sql
 from payments_core.infrastructure.postgres.connection import Connection
 from payments_core.infrastructure.postgres.hosts import each_host
+from payments_core.infrastructure.postgres.options import named
 
 APPLICATION_NAME = "payments-core"
 ENCODING = "utf8"
@@ -80,13 +81,13 @@ class Session:
     pooler_mode: PoolerMode = "session"
 
     def connection_parameters(self, dsn: str) -> dict[str, Any]:
-        """Parameters beside those of ``dsn``, whose own have the last word.
+        """Parameters beside those of ``dsn`` and of libpq's variables, which come first.
 
         Raises:
             psycopg.ProgrammingError: if ``dsn`` is no connection string.
         """
-        named = "application_name" in conninfo_to_dict(dsn)
-        return {**({} if named else {"application_name": APPLICATION_NAME}), **parameters(dsn)}
+        name = {} if "application_name" in _given(dsn) else {"application_name": APPLICATION_NAME}
+        return {**name, **parameters(dsn)}
 
     async def prepare(self, connection: Connection) -> None:
         """Apply the settings to a new connection; settings in its ``options`` win.
@@ -98,10 +99,11 @@ class Session:
         """
         is_lent = self.pooler_mode == "transaction"
         given = connection.info.get_parameters().get("options", "")
+        made_by_options = named(given)
         settings = needs(connection.info.server_version, given) | {
             name: value
             for name, value in self.settings(connection.info.server_version).items()
-            if not _sets(given, name)
+            if name not in made_by_options
         }
         made = set_all(settings, is_local=is_lent)
         connection.opening = made if is_lent else None
@@ -157,16 +159,20 @@ class Session:
 
 
 def parameters(dsn: str) -> dict[str, Any]:
-    """Parameters of every connection beside those of ``dsn``, whose own have the last word.
+    """Parameters of every connection beside those of ``dsn`` and libpq's variables, which come first.
 
     Raises:
         psycopg.ProgrammingError: if ``dsn`` is no connection string.
     """
-    given = set(conninfo_to_dict(dsn))
-    if "PGTARGETSESSIONATTRS" in os.environ:
-        given.add("target_session_attrs")
     chosen = _LIVELINESS | (_OF_SEVERAL if len(each_host(dsn)) > 1 else {})
-    return {"client_encoding": ENCODING, **{name: chosen[name] for name in chosen.keys() - given}}
+    return {"client_encoding": ENCODING, **{name: chosen[name] for name in chosen.keys() - _given(dsn)}}
+
+
+def _given(dsn: str) -> set[str]:
+    """The parameters that a connection string names, or a variable of libpq's."""
+    known = {each.keyword.decode(): each.envvar for each in Conninfo.get_defaults()}
+    named_there = (name for name, variable in known.items() if variable and variable.decode() in os.environ)
+    return {*conninfo_to_dict(dsn), *named_there}
 
 
 def needs(version: int, options: str = "") -> dict[str, str]:
@@ -178,7 +184,7 @@ def needs(version: int, options: str = "") -> dict[str, str]:
     """
     if version < _OLDEST:
         return {}
-    return _NEEDS | ({"synchronous_commit": _DURABLE_HERE} if _sets(options, "synchronous_commit") else {})
+    return _NEEDS | ({"synchronous_commit": _DURABLE_HERE} if "synchronous_commit" in named(options) else {})
 
 
 def set_all(settings: dict[str, str], *, is_local: bool = False) -> str:
@@ -255,8 +261,3 @@ def require_writable(is_read_only: str) -> None:
             "nothing can be written there: RESET default_transaction_read_only where it is set (ALTER "
             "DATABASE, ALTER ROLE or ALTER SYSTEM)"
         )
-
-
-def _sets(options: str, name: str) -> bool:
-    """Whether a connection's options make a setting: ``-c name=…``, ``-cname=…`` or ``--name=…``."""
-    return re.search(rf"(?:-c\s*|--){name.replace('_', '[-_]')}=", options) is not None

@@ -112,6 +112,14 @@ def test_of_several_hosts_the_primary_is_meant(monkeypatch: pytest.MonkeyPatch) 
     assert "target_session_attrs" not in parameters(several)
 
 
+def test_variables_of_libpq_complete_the_connection_string(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("PGAPPNAME", "PGCONNECT_TIMEOUT", "PGCLIENTENCODING"):
+        monkeypatch.setenv(variable, "7")
+    chosen = session(Settings()).connection_parameters("host=one")
+    assert not {"application_name", "connect_timeout"} & chosen.keys()
+    assert {"client_encoding", "keepalives_idle"} <= chosen.keys()
+
+
 def test_each_host(monkeypatch: pytest.MonkeyPatch) -> None:
     assert each_host("host=one,two port=1,2") == [{"host": "one", "port": "1"}, {"host": "two", "port": "2"}]
     assert each_host("postgresql://one,two:7/payments") == [
