@@ -10,6 +10,7 @@ import msgspec
 
 from payments_verify.binding import Response
 from payments_verify.surface.answers import complaints, fields_of, wrong_fields
+from payments_verify.surface.asked_again import wrong_when_asked_again
 from payments_verify.surface.exchange import Server
 from payments_verify.surface.pages import broken_pages
 from payments_verify.surface.places import wrong_places
@@ -48,7 +49,7 @@ async def broken_contract(
     wrong = wrong or await _first_misnamed(witness, ids)
     if server is None:  # one by one over a socket they would take ten times as long
         wrong = wrong or await _first_wrong(witness, ids, variations()) or await wrong_places(witness)
-        wrong = wrong or await broken_pages(witness)
+        wrong = wrong or await broken_pages(witness) or await wrong_when_asked_again(witness, tokens)
     else:
         wrong = wrong or await broken_on_the_wire(witness, server, ids)
     # A request that was answered as it should be may have done something for all that.

@@ -244,28 +244,8 @@ def _methods() -> Iterator[Written]:
     yield from _other_spellings()
 
 
-_IGNORED: tuple[tuple[str, bytes], ...] = (
-    ("Access-Control-Request-Method", b"DELETE"),
-    ("Accept", b"text/html;q=1, */*;q=0"),
-    ("Accept-Encoding", b"gzip, br, zstd"),
-    ("Cookie", b"a=b"),
-    ("Forwarded", b"for=192.0.2.1;proto=https;host=elsewhere"),
-    ("If-Match", b'"x"'),
-    ("If-Modified-Since", b"Fri, 01 Jan 2100 00:00:00 GMT"),
-    ("If-None-Match", b"*"),
-    ("Origin", b"https://example.com"),
-    ("Prefer", b"return=minimal"),
-    ("Range", b"bytes=0-1"),
-    ("X-Forwarded-For", b"192.0.2.1"),
-    ("X-Forwarded-Host", b"elsewhere"),
-    ("X-Forwarded-Proto", b"https"),
-    ("X-HTTP-Method-Override", b"DELETE"),
-)
-"""Fields that a framework, a middleware or a server may act upon, and that mean nothing here."""
-
-
 def _other_spellings() -> Iterator[Written]:
-    """Each resource has one spelling, and no other field than those of the contract changes an answer."""
+    """Each resource has one spelling."""
     captures = f"/payments/{PAYMENT}/captures"
     for path in (f"/payments/{PAYMENT}", captures, _FAIL, _AUTHORIZE, "/payments"):
         for method in ("GET", "POST", "PUT"):
@@ -282,6 +262,5 @@ def _other_spellings() -> Iterator[Written]:
         f"/payments/%20{PAYMENT}",
     ):
         yield Written("I8, I11", "GET", path, 400, "invalid_payment_id")
-    for each in _IGNORED:
-        for path in (f"/payments/{PAYMENT}", "/payments?limit=200"):
-            yield Written("I3, I8", "GET", path, 200, "", (each,))
+    for path in (f"/payments/{PAYMENT}", "/payments?limit=200"):
+        yield Written("I3, I8", "GET", path, 200)
