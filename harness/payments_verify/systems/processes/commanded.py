@@ -47,15 +47,16 @@ async def wrong_commands(dsn: str) -> str | None:
         folder = Path(name)
         async with forks() as made:
             parent = await made.begin("serve", "--port", "0", "--workers", "2", DATABASE_URL=other)
-            swept = await wrong_sweep(made, dsn)
             refused = await wrong_refusals(made, dsn, f"{name}/none", empty, demo)
-            wrong = swept or refused or await _wrong_documents(made, dsn, folder / "pages")
+            wrong = refused or await wrong_sweep(made, dsn)
+            wrong = wrong or await _wrong_documents(made, dsn, folder / "pages")
             tokens = [await _token(made, each) for each in _sets()]
             wrong = wrong or next((each for each in tokens if isinstance(each, str)), None)
             given = [each for each in tokens if isinstance(each, Token)]
             wrong = wrong or await wrong_settings(made, more, folder, given)
             await parent.address()
-            return wrong or await outlives_its_parent(parent) or untried(made.given)
+            wrong = wrong or await outlives_its_parent(parent) or untried(made.given)
+            return wrong or made.printed_secret([each.token for each in given])
 
 
 def untried(given: Collection[str]) -> str | None:

@@ -1,4 +1,7 @@
-"""Processes of `payments-core`, forked from one that has imported it: some hundredths of a second each."""
+"""Processes of `payments-core`, forked from one that has imported it: some hundredths of a second each.
+
+Each has secrets in its settings, and starts in a folder whose files say otherwise than they do.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,30 @@ import json
 import os
 import re
 import signal
+import site
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from payments_verify.systems.processes import forking
+from payments_verify.systems.processes import forking, traps
+from payments_verify.systems.processes.printed import (
+    ENVIRONMENT,
+    password_in,
+    printed_secret,
+    with_secrets,
+)
 from pgweave.service.process_group import end_group
 
 _SERVING = re.compile(r"^serving on http://(\S+):(\d+)$", re.MULTILINE)
 _LOOK_S = 0.01
 _STOP_LIMIT_S = 30.0
+_DATABASE = "DATABASE_URL"
+_PRINTS_ONE = "token"
+"""The command whose output is a secret."""
 _ITS_OWN = ("PAYMENTS_", "OTEL_", "PROMETHEUS_", "PG")
 
 
@@ -87,6 +100,8 @@ class Forks:
     def __init__(self, parent: asyncio.subprocess.Process, folder: Path) -> None:
         self._parent = parent
         self.given: set[str] = set()
+        self._made: list[tuple[Sequence[str], Process]] = []
+        self._passwords: set[str] = set()
         self._numbers = count()
         self._folder = folder
         self._begun: dict[int, asyncio.Future[int]] = {}
@@ -107,20 +122,35 @@ class Forks:
         output, errors = (self._folder / f"{number}.{what}" for what in ("output", "errors"))
         output.touch()
         self.given.update(variables)
+        if _DATABASE in variables:
+            self._passwords.add(password_in(variables[_DATABASE]))
+            variables[_DATABASE] = with_secrets(variables[_DATABASE], as_url=bool(number % 2))
         self._begun[number], self._ended[number] = loop.create_future(), loop.create_future()
         asked = {
             "number": number,
             "arguments": arguments,
-            "variables": {**_environment(), **variables},
+            "variables": {**_environment(), **ENVIRONMENT, "HOME": str(self._folder), **variables},
             "output": str(output),
             "errors": str(errors),
         }
         self._parent.stdin.write(json.dumps(asked).encode() + b"\n")
-        return Process(await self._begun[number], self._ended[number], output, errors)
+        made = Process(await self._begun[number], self._ended[number], output, errors)
+        self._made.append((arguments, made))
+        return made
 
     async def run(self, *arguments: str, **variables: str) -> Ended:
         """Run a process to its end; the arguments are those of `begin`."""
         return await (await self.begin(*arguments, **variables)).ended()
+
+    def printed_secret(self, tokens: Collection[str]) -> str | None:
+        """Which secret of its settings, or which of the tokens, a process has printed so far, if one has."""
+        known = {*tokens, *self._passwords}
+        for arguments, each in self._made:
+            if arguments[0] != _PRINTS_ONE:
+                printed = each.output.read_text() + each.errors.read_text()
+                if (wrong := printed_secret(arguments, printed, known)) is not None:
+                    return wrong
+        return None
 
     async def listen(self) -> None:
         """Hear what becomes of the processes."""
@@ -140,8 +170,11 @@ class Forks:
 async def forks() -> AsyncIterator[Forks]:
     """What forks processes, until the block ends, and they with it."""
     with tempfile.TemporaryDirectory(prefix="payments-verify-") as folder:
+        traps.lay(Path(folder))
         parent = await asyncio.create_subprocess_exec(
             *_program(),
+            cwd=folder,
+            env={**os.environ, **_import_path()},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             start_new_session=True,
@@ -162,4 +195,11 @@ def _program() -> Sequence[str]:
 def _environment() -> Mapping[str, str]:
     """This process' environment, without what may be meant for the service."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(_ITS_OWN)}
-    return {name: value for name, value in own.items() if name != "DATABASE_URL"}
+    return {**{name: value for name, value in own.items() if name != _DATABASE}, **_import_path()}
+
+
+def _import_path() -> Mapping[str, str]:
+    """Where Python finds what it imports, from another folder and with another home, too."""
+    given = os.environ.get("PYTHONPATH", "")
+    path = os.pathsep.join(str(Path(each).absolute()) for each in given.split(os.pathsep) if each)
+    return {"PYTHONPATH": path, "PYTHONUSERBASE": site.getuserbase()}

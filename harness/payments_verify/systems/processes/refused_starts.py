@@ -10,6 +10,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from payments_verify.systems.processes.forked import Ended, Forks
+from payments_verify.systems.processes.printed import secret
 
 _NOBODY_S = "postgresql://nobody@127.0.0.1:1/none"
 _SERVE = ("serve", "--port", "0")
@@ -64,13 +65,17 @@ async def _ended(forks: Forks, start: Start) -> Ended:
 
 
 def _of_settings(dsn: str, folder: str) -> Iterator[Start]:
+    yield Start("I8, I9", ("set DATABASE_URL",), ("migrate",))
+    yield Start("I8, I9", ("set DATABASE_URL",), ("sweep",))
     on = {"DATABASE_URL": dsn}
     yield Start("I9", ("PAYMENTS_POOL_MAX", "greater than"), variables={**on, "PAYMENTS_POOL_MAX": "0"})
     yield Start(
         "I9", ("PAYMENTS_LOCK_TIMEOUT_MS", "less than"), variables={**on, "PAYMENTS_LOCK_TIMEOUT_MS": "10000"}
     )
     yield Start("I7, I8", ("DATABASE_URL",), variables={"DATABASE_URL": " "})
-    for tokens in ("nonsense", f"all:{_HASH}"):
+    for nonsense in _no_connection_strings(secret("password")):
+        yield Start("I9", ("DATABASE_URL", "percent"), variables={"DATABASE_URL": nonsense})
+    for tokens in (f"pay_{secret('token')}", f"all:{_HASH}"):
         yield Start(
             "I2, I11", ("PAYMENTS_TOKENS", "payments-core token"), variables={**on, "PAYMENTS_TOKENS": tokens}
         )
@@ -84,14 +89,24 @@ def _of_settings(dsn: str, folder: str) -> Iterator[Start]:
         ("PAYMENTS_TOKENS_FILE", "payments-core token"),
         variables={**on, "PAYMENTS_TOKENS_FILE": "/dev/null"},
     )
+    yield Start(
+        "I2, I11", ("PAYMENTS_TOKENS", "scopes"), variables={**on, "PAYMENTS_TOKENS": f"{_HASH},read:{_HASH}"}
+    )
     anywhere = {**on, "PAYMENTS_HOST": "0.0.0.0"}  # noqa: S104 - that it is refused
     yield Start("I2, I11", ("loopback", "PAYMENTS_TOKENS"), variables=anywhere)
     yield Start("I9", ("--host",), (*_SERVE, "--host", "192.0.2.1"), on)
     yield Start("I5", ("unset DATABASE_URL",), variables={**on, "PAYMENTS_DEMO": "yes"})
     yield Start("I5", ("leave --data out",), (*_SERVE, "--demo", "--data", folder))
-    yield Start("I9", ("set DATABASE_URL",), ("migrate",))
-    yield Start("I9", ("set DATABASE_URL",), ("sweep",))
     yield Start("I9", ("cannot write to",), ("problems", "/dev/null/pages"))
+
+
+def _no_connection_strings(password: str) -> Iterator[str]:
+    """A password that is not written as it has to be, or whose name is not, and another kind of database."""
+    yield f"postgresql://user:{password}/x@127.0.0.1:1/none"
+    yield f"postgresql://user:{password}@{password}@127.0.0.1:1/none"
+    yield f"postgresql://127.0.0.1:1/none?pasword={password}"
+    yield f"host=127.0.0.1 port=1 pasword={password}"
+    yield f"mysql://user:{password}@127.0.0.1:1/none"
 
 
 def _of_databases(dsn: str, empty: str, demo: str) -> Iterator[Start]:
@@ -118,7 +133,8 @@ def _with(dsn: str, setting: str) -> str:
 def wrong_start(start: Start, ended: Ended) -> str | None:
     """How a process has not refused to start, if it has not."""
     given = [name if name == _DATABASE else f"{name}={value}" for name, value in start.variables.items()]
-    shown = f"{start.breaks}: {' '.join([*given, 'payments-core', *start.arguments])}, to say {start.says}"
+    command = " ".join([*given, "payments-core", *start.arguments])
+    shown = f"{start.breaks}: {command}, in a folder whose files set all else, to say {start.says}"
     if ended.code != _REFUSED:
         return f"{shown}: expected exit code {_REFUSED}, got {ended.code}: {ended.errors[-300:]}"
     missing = [each for each in start.says if each not in ended.errors]

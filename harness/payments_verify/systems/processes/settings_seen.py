@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 from uuid import uuid4
@@ -40,6 +41,7 @@ from payments_verify.systems.processes.forked import Forks
 from payments_verify.systems.processes.kept_refusals import wrong_bound
 
 _TRIES = 5
+_STRANGER, _UNKNOWN = "of somebody else", 401
 _NOBODY, _FOREIGN, _BAD, _CONFLICT, _TOO_MANY = 404, 421, 400, 409, 429
 _IN_MS: Mapping[str, int] = {
     "statement_timeout": 8123,
@@ -129,7 +131,8 @@ async def _guarded(forks: Forks, dsn: str, folder: Path, tokens: Sequence[Token]
         async with serving(forks, dsn, "guarded", **named) as served:
             if served.port != port:
                 return f"I9: PAYMENTS_PORT={port}, and it serves at {served.port}"
-            wrong = await _wrong_rights(served, tokens) or await _wrong_limits(served, dsn, tokens[0].token)
+            wrong = await _wrong_after_changes(served, file, tokens) or await _wrong_rights(served, tokens)
+            wrong = wrong or await _wrong_limits(served, dsn, tokens[0].token)
             return wrong or await wrong_connections(served, _CLIENTS) or _wrong_log(served, is_quiet=True)
 
 
@@ -147,6 +150,28 @@ async def _wrong_rights(served: Served, tokens: Sequence[Token]) -> str | None:
                 return (
                     f"I2, I11: a token of payments-core token for {'+'.join(each.scopes) or 'everything'}: "
                     f"{permission.method} {path} is answered {answer.status_code} {answer.text[:200]}"
+                )
+    return None
+
+
+async def _wrong_after_changes(served: Served, file: Path, tokens: Sequence[Token]) -> str | None:
+    """Whether it matters what becomes of the file of tokens, once a process has read it. It is left empty."""
+    changes: Mapping[str, Callable[[], object]] = {
+        "is no list of tokens": lambda: file.write_text("nonsense\n"),
+        "has another token": lambda: file.write_text(f"{sha256(_STRANGER.encode()).hexdigest()}\n"),
+        "is gone": file.unlink,
+        "is empty": file.touch,
+    }
+    listed, kept = tokens[0].token, tokens[1].token
+    for what, change in changes.items():
+        change()
+        for token, may in ((listed, True), (kept, True), (_STRANGER, False), ("", False)):
+            answer = await send(served, "GET", "/payments", token)
+            if (answer.status_code != _UNKNOWN) != may:
+                whose = {listed: "a token of PAYMENTS_TOKENS", kept: "a token that it had", "": "no token"}
+                return (
+                    f"I2, I11: the file of PAYMENTS_TOKENS_FILE {what} after the start, and a client with "
+                    f"{whose.get(token, 'that token')} is answered {answer.status_code} {answer.text[:200]}"
                 )
     return None
 
