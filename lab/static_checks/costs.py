@@ -31,7 +31,7 @@ from payments_core.entrypoints.http.views import capture_answer
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool
 from payments_core.infrastructure.postgres import statements as sql
-from payments_core.infrastructure.postgres.batch import Batch
+from payments_core.infrastructure.postgres.batch import Batch, Reply
 from payments_core.infrastructure.postgres.contention import Contention
 from payments_core.infrastructure.postgres.migrate import known, migrate
 from payments_core.infrastructure.postgres.readiness import Readiness
@@ -40,14 +40,17 @@ from payments_verify.systems.database import unmigrated_database
 
 _PAYMENTS, _ATTEMPTS = 20_000, 900
 """Payments that there are, and attempts of those that are asked for."""
-_LIMIT = 3
-_MOST_ROWS, _MOST_PAGES = 30, 60
+_LIMIT, _LONGER = 3, 60
+_WINDOW = 3600 * SECOND
+_MOST_ROWS, _MOST_PAGES, _MOST_PAGES_WRITTEN = 30, 60, 200
 """What a statement, or the triggers of a transaction, may read. Most read one row, a page of a list four."""
 _READS_ALL = frozenset({"FIND_DUE"})
 """There is no index for what is due: each sweep reads the payments once."""
 _LIMIT_S = 120.0
 _CONTROL = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "SET", "DO ")
 _OF_TABLES = re.compile(r"\b(?:FROM|JOIN|INTO|UPDATE) (?:payments|capture_attempts|payment_events)\b")
+_WRITES = re.compile(r"\b(?:INSERT INTO|UPDATE [a-z])")
+_ANY_PARAMETERS = "SET plan_cache_mode = force_generic_plan"
 _EXPLAIN = "EXPLAIN (ANALYZE, BUFFERS, TIMING off, FORMAT json) "
 _READ_SO_FAR = """
     SELECT coalesce(sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)), 0)::bigint
@@ -106,31 +109,42 @@ class Cost:
 class _Costs:
     """The most that each statement costs, by its text; that of triggers has none.
 
-    A statement is run as the service sends it, on its connection and with its parameters, before it is sent.
+    A statement is run as the service sends it, on its connection and with its parameters, before it is sent:
+    once with a plan for these, which tells what it reads, and once as it is prepared, with a plan for any.
+
+    Attributes:
+        most: the costs.
+        sent: how many statements were sent.
     """
 
     most: dict[str, Cost] = field(default_factory=dict)
+    sent: int = 0
 
     async def look(self, connection: Any, statements: Sequence[_Statement]) -> None:
         """Run statements of one round trip, take back what they did, and keep what they cost."""
         is_idle = connection.pgconn.transaction_status == TransactionStatus.IDLE
         batch = Batch(connection)
-        batch.add("BEGIN" if is_idle else "SAVEPOINT costs")
-        explained = [
-            (query, batch.add(_EXPLAIN + query, parameters))
-            for query, parameters, _ in statements
-            if not query.startswith(_CONTROL)
-        ]
-        before = batch.add(_READ_SO_FAR)
-        if any(query == sql.COMMIT for query, _, _ in statements):
+        batch.add("BEGIN" if is_idle else "SAVEPOINT trip")
+        seen: list[tuple[str, Reply | None, Reply, Reply]] = []
+        for query, parameters, _ in statements:
+            if query.startswith(_CONTROL):
+                continue
+            batch.add("SAVEPOINT plan")
+            explained = batch.add(_EXPLAIN + query, parameters)
+            batch.add("ROLLBACK TO plan")
+            before = batch.add(_READ_SO_FAR)
+            batch.add(query, parameters)
+            seen.append((query, explained, before, batch.add(_READ_SO_FAR)))
+        if seen and any(query == sql.COMMIT for query, _, _ in statements):
             batch.add("SET CONSTRAINTS ALL IMMEDIATE")
-        after = batch.add(_READ_SO_FAR)
-        batch.add("ROLLBACK" if is_idle else "ROLLBACK TO costs")
+            seen.append(("", None, seen[-1][3], batch.add(_READ_SO_FAR)))
+        batch.add("ROLLBACK" if is_idle else "ROLLBACK TO trip")
         await _send(batch)
-        for query, reply in explained:
-            plan = reply.value()[0]["Plan"]
-            self._keep(query, Cost(_rows(plan), _pages(plan)))
-        self._keep("", Cost(after.value() - before.value(), 0))
+        for query, plan, before, after in seen:
+            self._keep(query, Cost(after.value() - before.value(), 0))
+            if plan is not None:
+                told = plan.value()[0]["Plan"]
+                self._keep(query, Cost(_rows(told), _pages(told)))
 
     def _keep(self, query: str, cost: Cost) -> None:
         known = self.most.get(query, Cost(0, 0))
@@ -159,18 +173,18 @@ def check_costs(dsn: str, statements: Mapping[str, str]) -> Findings:
         dsn: a database of the server that is used; another is made beside it, and dropped.
         statements: texts by name.
     """
-    costs, problems = _Costs(), []
+    costs, problems = _Costs(), list[str]()
     try:
         with unmigrated_database(dsn) as another:
             migrate(another)
-            asyncio.run(_send_all(another, costs))
+            problems += asyncio.run(_send_all(another, costs))
     except (psycopg.Error, PaymentError, RuntimeError, TimeoutError) as error:
-        problems = [f"I9: what statements cost cannot be seen: {type(error).__name__}: {error}"]
+        problems += [f"I9: what statements cost cannot be seen: {type(error).__name__}: {error}"]
     else:
         unseen = [
             name for name, text in statements.items() if _OF_TABLES.search(text) and text not in costs.most
         ]
-        problems = [f"I9: nothing shows what it costs: {name}" for name in unseen]
+        problems += [f"I9: nothing shows what it costs: {name}" for name in unseen]
     return Findings(len(costs.most), [*_dear(costs.most, statements), *problems])
 
 
@@ -180,30 +194,55 @@ def _dear(costs: Mapping[str, Cost], statements: Mapping[str, str]) -> Iterator[
         name = names.get(text) or " ".join(text.split()) or "the triggers of a commit"
         if cost.rows > (_PAYMENTS * 2 if name in _READS_ALL else _MOST_ROWS):
             yield f"I8, I9: of {_PAYMENTS} payments it reads {cost.rows} rows, most in vain: {name}"
-        elif cost.pages > _MOST_PAGES and name not in _READS_ALL:
+        elif (
+            cost.pages > (_MOST_PAGES_WRITTEN if _WRITES.search(text) else _MOST_PAGES)
+            and name not in _READS_ALL
+        ):
             yield f"I8, I9: of {_PAYMENTS} payments it reads {cost.pages} pages, most in vain: {name}"
 
 
-async def _send_all(dsn: str, costs: _Costs) -> None:
-    """Have a service send every statement, on tables that are full."""
+async def _send_all(dsn: str, costs: _Costs) -> Sequence[str]:
+    """Have a service send every statement, on tables that are full; the lists that take more if longer."""
     pending, authorized, declined, due, *more = [uuid4() for _ in range(6)]
     with psycopg.connect(dsn, autocommit=True, cursor_factory=psycopg.ClientCursor) as owner:
         ids = [pending, authorized, declined, due, *more]
+        owner.execute(f"ALTER DATABASE {owner.info.dbname} {_ANY_PARAMETERS}".encode())
         owner.execute(_FILL.encode())
         owner.execute(_ADD.encode(), {"ids": ids, "due": [each in (due, *more) for each in ids]})
 
-    async def send(batch: Batch) -> None:
+    async def look(batch: Batch) -> None:
         await costs.look(batch._connection, list(batch.statements))  # noqa: SLF001
         await _send(batch)
 
+    async def count(batch: Batch) -> None:
+        costs.sent += len(batch.statements)
+        await _send(batch)
+
     async with asyncio.timeout(_LIMIT_S), _stores(dsn) as (patient, crowded):
-        with patch.object(Batch, "send", send):
+        with patch.object(Batch, "send", look):
             await _ask_all(patient, pending)
             await _ask_all(crowded, authorized)
-            await AuthorizePayment(patient)(declined, CaptureWindow(SECOND))
+            await AuthorizePayment(patient)(declined, CaptureWindow(_WINDOW))
             await FailPayment(patient)(declined, FailureReason.DECLINED)
             await ExpirePayments(patient)(2)
             await patient.ready()
+        with patch.object(Batch, "send", count):
+            return [each async for each in _longer(GetPayment(patient), pending, costs)]
+
+
+async def _longer(get: GetPayment, payment: UUID, costs: _Costs) -> AsyncIterator[str]:
+    """The lists whose longer pages take more statements."""
+    for name, read in (
+        ("payments", lambda limit: get.page(None, limit)),
+        ("attempts", lambda limit: get.attempts(payment, 0, limit)),
+    ):
+        sent = []
+        for limit in (_LIMIT, _LONGER):
+            before = costs.sent
+            await read(limit)
+            sent.append(costs.sent - before)
+        if sent[0] != sent[1]:
+            yield f"I8, I9: pages of {_LIMIT} and {_LONGER} {name} take {sent[0]} and {sent[1]} statements"
 
 
 @asynccontextmanager
@@ -226,7 +265,7 @@ async def _ask_all(store: PostgresPaymentStore, payment: UUID) -> None:
         await CreatePayment(store)(each, amount)
     await get(payment)
     await capture(payment, IdempotencyKey(f"{_ATTEMPTS}"), amount)
-    await AuthorizePayment(store)(payment, CaptureWindow(SECOND))
+    await AuthorizePayment(store)(payment, CaptureWindow(_WINDOW))
     for key, wanted in (
         ("mismatch", other),
         ("captures", amount),

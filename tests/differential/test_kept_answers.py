@@ -17,6 +17,8 @@ from payments_verify.systems.logs import nothing_logged
 from payments_verify.systems.whole.kept_answers import wrong_with_kept_rows
 from tests.support.exploring import run
 
+WITHOUT_EVENTS = "SELECT payment_id FROM capture_attempts EXCEPT SELECT payment_id FROM payment_events"
+
 
 @pytest.fixture
 def new(dsn: str) -> Iterator[str]:
@@ -39,6 +41,12 @@ def test_the_service_as_it_is_survives(new: str) -> None:
             "(%s, %s)",
             "(%s, %s) AND created_at <= (SELECT payment_clock())",
             "a list of 200: GET /payments?after=",
+        ),
+        (
+            "NEXT_PAGE",
+            "WHERE (created_at",
+            "WHERE payment_id NOT IN (TABLE without_events) AND (created_at",
+            "a list of what other versions have stored, too: GET /payments?limit=200&after=",
         ),
         (
             "LIST_ATTEMPTS",
@@ -110,4 +118,5 @@ def test_a_payment_without_events_that_is_not_decided_is_found(
 def _replace(monkeypatch: pytest.MonkeyPatch, statement: str, find: str, replaced: str) -> None:
     text = getattr(statements, statement)
     assert text.count(find) == 1
+    replaced = replaced.replace("TABLE without_events", WITHOUT_EVENTS)
     monkeypatch.setattr(statements, statement, text.replace(find, replaced))

@@ -9,8 +9,10 @@ import pytest
 
 from lab.static_checks.costs import check_costs
 from lab.static_checks.shipped import shipped_statements
+from payments_core.application.dto import Cursor, PaymentPage
 from payments_core.infrastructure.postgres import contention, migrate
 from payments_core.infrastructure.postgres import statements as sql
+from payments_core.infrastructure.postgres.store import PostgresPaymentStore
 from tests.support.postgres import Database
 
 pytestmark = pytest.mark.invariant("I9")
@@ -27,6 +29,8 @@ def test_the_service_as_it_is(empty_database: Database) -> None:
     [
         ("NEXT_PAGE", "WHERE (created_at, ", "WHERE (created_at + interval '0', "),
         ("FIRST_PAGE", "LIMIT %s", "LIMIT %s OFFSET 9000"),
+        # One statement for all pages: only a plan for the place that is given begins there.
+        ("NEXT_PAGE", "WHERE (created_at, ", "WHERE $1::timestamptz IS NULL OR (created_at, "),
         ("FIRST_PAGE", "ORDER BY created_at", "ORDER BY date_trunc('s', created_at)"),
         ("LIST_ATTEMPTS", "ORDER BY event.event_number", "ORDER BY attempt.decided_at"),
         ("LIST_ATTEMPTS", "event.event_number > %s", "event.event_number + 0 > %s"),
@@ -79,6 +83,22 @@ def test_a_schema_that_reads_in_vain_is_found(
     monkeypatch.setattr(migrate, "MIGRATIONS", folder)
     problems = check_costs(empty_database.dsn, shipped_statements()).problems
     assert any(each.endswith(f" in vain: {name}") for each in problems), problems
+
+
+def test_a_list_that_takes_a_statement_for_each_row_is_found(
+    empty_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = PostgresPaymentStore.page
+
+    async def one_by_one(store: PostgresPaymentStore, after: Cursor | None, limit: int) -> PaymentPage:
+        found = await page(store, after, limit)
+        for each in found.payments:
+            await store.get(each.payment_id)
+        return found
+
+    monkeypatch.setattr(PostgresPaymentStore, "page", one_by_one)
+    problems = check_costs(empty_database.dsn, shipped_statements()).problems
+    assert problems == ["I8, I9: pages of 3 and 60 payments take 5 and 62 statements"]
 
 
 def test_a_statement_that_nothing_sends_is_told(empty_database: Database) -> None:

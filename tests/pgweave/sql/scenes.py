@@ -144,7 +144,10 @@ PAYMENTS = Scene(
         ("SELECT payment_id FROM payments WHERE state = 'authorized' FOR NO KEY UPDATE SKIP LOCKED", ""),
         (numbered(service.FIND_ATTEMPT).replace("$2", "$1").replace("$3", "$2"), "payment key"),
         ("SELECT * FROM capture_attempts WHERE payment_id = $1", "payment"),
-        (numbered(service.LIST_ATTEMPTS).replace("$2", "0").replace("$3", "10"), "payment"),
+        (
+            numbered(service.LIST_ATTEMPTS).replace("$2", "$1").replace("$3", "0").replace("$4", "10"),
+            "payment",
+        ),
         ("SELECT state FROM payments WHERE payment_id = $1", "payment"),
         ("SELECT payment_id, state FROM payments ORDER BY payment_id", ""),
         (_CAPTURE, "payment"),

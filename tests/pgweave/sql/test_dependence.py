@@ -139,9 +139,9 @@ TABLE: list[tuple[list[Call], list[Call], bool]] = [
     ([get(ONE)], [update(ONE)], False),
     ([get(ONE)], [update(ONE), COMMIT], True),
     ([get(ONE)], [update(TWO), COMMIT], False),
-    ([(LIST, [ONE, 0, 10])], [insert(ONE, "a"), COMMIT], True),
-    ([(LIST, [ONE, 0, 10])], [insert(TWO, "a"), COMMIT], False),
-    ([(LIST, [ONE, 0, 10])], [*WHOLE, COMMIT], True),
+    ([(LIST, [ONE, ONE, 0, 10])], [insert(ONE, "a"), COMMIT], True),
+    ([(LIST, [ONE, ONE, 0, 10])], [insert(TWO, "a"), COMMIT], False),
+    ([(LIST, [ONE, ONE, 0, 10])], [*WHOLE, COMMIT], True),
     # ends
     ([*WHOLE, COMMIT], [lock(TWO), update(TWO), insert(TWO, "a"), COMMIT], False),
     ([*WHOLE, ROLLBACK], [*WHOLE, ROLLBACK], False),

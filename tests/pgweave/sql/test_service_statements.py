@@ -99,7 +99,7 @@ EXPECTED: list[tuple[str, list[Any], set[Access], set[Access], set[Rows], set[Ac
     ("NEXT_PAGE", ["2026-01-01", ONE, 10], {read("payments")}, set(), set(), set()),
     (
         "LIST_ATTEMPTS",
-        [ONE, 0, 10],
+        [ONE, ONE, 0, 10],
         {read("payment_events", **P), read("capture_attempts", **P)},
         set(),
         set(),

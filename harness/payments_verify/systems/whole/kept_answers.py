@@ -11,16 +11,17 @@ import psycopg
 
 from payments_verify.binding import Http, Response
 from payments_verify.patience import comes_true
-from payments_verify.surface.answers import problem_of
+from payments_verify.surface.answers import fields_of, problem_of, wrong_fields
 from payments_verify.systems.whole import asked
 from payments_verify.systems.whole.application import whole_application
 from payments_verify.systems.whole.asked import Request
 from payments_verify.systems.whole.kept_payments import KeptPayment, kept_payments
-from payments_verify.systems.whole.long_lists import wrong_long_lists
+from payments_verify.systems.whole.long_lists import wrong_beside_kept, wrong_long_lists
 
 _LIMIT_S = 20.0
 _SWEEP_S = 0.05
-_OK, _CREATED, _CONFLICT, _UNEQUAL, _FAULT = 200, 201, 409, 422, 500
+_OK, _CREATED, _CONFLICT, _UNEQUAL, _REFUSED, _FAULT = 200, 201, 409, 422, 400, 500
+_FIELDS = {"x-content-type-options": "nosniff"}
 _ENDED = "ended"
 _EVENTS = "SELECT count(*) FROM payment_events WHERE payment_id = %s"
 _NOT_EXPIRED = """
@@ -68,10 +69,11 @@ async def wrong_with_kept_rows(dsn: str) -> str | None:
         async with whole_application(dsn) as app:
             if (wrong := await wrong_long_lists(app.http, owner)) is not None:
                 return wrong
+            payments = kept_payments(owner, [end for end, _ in _COMMANDS])
+            if (wrong := await wrong_beside_kept(app.http, owner)) is not None:
+                return wrong
             due = []
-            for payment, (_, steps) in zip(
-                kept_payments(owner, [end for end, _ in _COMMANDS]), cycle(_COMMANDS), strict=False
-            ):
+            for payment, (_, steps) in zip(payments, cycle(_COMMANDS), strict=False):
                 if (wrong := await _Asking(app.http, owner, payment).wrong(steps)) is not None:
                     broken, _, what = wrong.partition(": ")
                     return f"{broken}: other versions have stored {payment}: {what}"
@@ -135,6 +137,9 @@ class _Asking:
                 return _told(
                     "I3", request, answer, f"{status} {body[:200]!r}, as it is stored under its key,"
                 )
+            fields = wrong_fields(fields_of(answer), {**_FIELDS, "content-type": _type_of(status)})
+            if told := "; ".join(fields):
+                return f"I3: {request} under the key {key!r}: {told}"
             if problem_of(await self._send(asked.capture(self._payment.id, key, amount + 7))) != (
                 "idempotency_key_reused"
             ):
@@ -177,6 +182,10 @@ async def _not_expired(dsn: str, owner: psycopg.Connection, due: Sequence[UUID])
         if await comes_true(lambda: not left(), _LIMIT_S):
             return None
     return f"I5, I9: other versions have stored {len(due)} payments that are due, and {left()} do not expire"
+
+
+def _type_of(status: int) -> str:
+    return "application/json" if status < _REFUSED else "application/problem+json"
 
 
 def _told(broken: str, request: Request, answer: Response, wanted: str) -> str:

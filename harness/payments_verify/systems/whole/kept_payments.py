@@ -17,7 +17,8 @@ import psycopg
 
 AMOUNT = 500
 _HOUR = timedelta(hours=1)
-_SET_BACK = timedelta(days=400)
+_SET_BACK, _LONG = timedelta(days=400), timedelta(days=4_000)
+"""How far the clock was set back, and a window that is longer than this version takes."""
 _STATUSES = {"captured": (201, 200), "amount_mismatch": (422, 409)}
 _REFUSED = (409, 403)
 _BODIES = (
@@ -75,7 +76,8 @@ class KeptPayment:
     Attributes:
         end: where it is: pending, authorized, ended (its window is over), captured, or why it failed.
         recorded: what of it has events.
-        began: when it was created.
+        began: an hour before it was authorized, if it was.
+        is_later: whether that is later than the clock shows.
         attempts: in the order of their decisions.
         id: its own.
     """
@@ -83,6 +85,7 @@ class KeptPayment:
     end: str
     recorded: Recorded
     began: datetime
+    is_later: bool
     attempts: Sequence[KeptAttempt]
     id: UUID
 
@@ -97,6 +100,11 @@ class KeptPayment:
         )
 
     @property
+    def created(self) -> datetime:
+        """When it was created: a clock that was set back has authorized it earlier."""
+        return self.began + (2 * _HOUR if self.is_later else timedelta())
+
+    @property
     def listed(self) -> Sequence[KeptAttempt]:
         """Those of its attempts that have events."""
         return self.attempts if self.recorded == "all" else ()
@@ -104,17 +112,17 @@ class KeptPayment:
     def row(self) -> Sequence[Any]:
         """Its row."""
         authorized, ended = self.began + _HOUR, self.began + 3 * _HOUR
-        expires = self.began + (timedelta(days=30) if self.end == "authorized" else 2 * _HOUR)
+        expires = self.began + (_LONG if self.end == "authorized" else 2 * _HOUR)
         window = (None, None) if self.end == "pending" else (authorized, expires)
         captured = (authorized, AMOUNT) if self.end == "captured" else (None, None)
         failed = (ended, self.end) if self.state == "failed" else (None, None)
-        return (self.id, AMOUNT, self.state, self.began, *window, *captured, *failed)
+        return (self.id, AMOUNT, self.state, self.created, *window, *captured, *failed)
 
     def events(self) -> Iterator[Sequence[Any]]:
         """The rows of its events, but for their payment and their numbers."""
         if self.recorded == "nothing":
             return
-        yield "created", self.began, AMOUNT, None, None, None, None
+        yield "created", self.created, AMOUNT, None, None, None, None
         if self.recorded == "creation":
             return
         *_, authorized, expires, _, _, failed, reason = self.row()
@@ -178,8 +186,7 @@ def kept_payments(owner: psycopg.Connection, ends: Sequence[str]) -> Sequence[Ke
 
 
 def _made(now: Any, ends: Sequence[str]) -> Iterator[KeptPayment]:  # noqa: ANN401 - an instant
-    bodies, which = cycle(_BODIES), cycle((0, 1))
-    dates = cycle((now - timedelta(days=1), now + _SET_BACK))
+    bodies, which, later = cycle(_BODIES), cycle((0, 1)), cycle((False, True))
     for recorded in RECORDED:
         for end in ends:
             attempts = [
@@ -192,5 +199,6 @@ def _made(now: Any, ends: Sequence[str]) -> Iterator[KeptPayment]:  # noqa: ANN4
                 )
                 for number, outcome in enumerate(_OUTCOMES[end])
             ]
-            began = now - timedelta(days=1) if end == "ended" else next(dates)
-            yield KeptPayment(end, recorded, began, attempts, uuid4())
+            is_later = next(later) and end != "ended"
+            began = now + _SET_BACK if is_later else now - timedelta(days=1)
+            yield KeptPayment(end, recorded, began, is_later, attempts, uuid4())

@@ -22,9 +22,11 @@ _LIMITS = (None, 1, LONGEST - 1, LONGEST)
 _LENGTHS = (LONGEST, LONGEST + 1, 2 * LONGEST)
 """A list ends with a full page, or one behind it."""
 _MOST_ATTEMPTS = 1_001
-_OF_ONE_INSTANT = 3
+_OF_ONE_INSTANT, _TOGETHER = 3, range(120, 120 + LONGEST + 5)
+"""Payments that have an instant in common, and those by number of which a whole page has one."""
 _STEP = timedelta(hours=1, microseconds=1)
 _OK = 200
+_ALL = "SELECT payment_id FROM payments ORDER BY created_at, payment_id"
 _CLOCK = "SELECT payment_clock()"
 _INSERT_PAYMENTS = """
     INSERT INTO payments (payment_id, amount_cents, created_at)
@@ -52,9 +54,11 @@ async def wrong_long_lists(http: Http, owner: psycopg.Connection) -> str | None:
         http: of the service.
         owner: a session of its database, in which there is no payment yet.
     """
-    created: list[str] = []
+    (now,) = owner.execute(_CLOCK).fetchone() or (datetime.now(UTC),)
+    places: list[tuple[datetime, UUID]] = []
     for length in _LENGTHS:
-        created += _create(owner, length - len(created), len(created))
+        places = sorted([*places, *_create(owner, now, range(len(places), length))])
+        created = [str(payment) for _, payment in places]
         wrong = await _wrong_in_pages(http, "/payments", "payments", "id", created)
         if wrong is not None:
             return wrong
@@ -68,15 +72,22 @@ async def wrong_long_lists(http: Http, owner: psycopg.Connection) -> str | None:
     return None
 
 
-def _create(owner: psycopg.Connection, count: int, after: int) -> Sequence[str]:
-    """Store payments, some of one instant, the first five of all not in the future; in their order."""
-    (now,) = owner.execute(_CLOCK).fetchone() or (datetime.now(UTC),)
-    made = sorted(
-        (now + _STEP * (each // _OF_ONE_INSTANT - 1), uuid4()) for each in range(after, after + count)
-    )
-    ids: list[UUID] = [payment for _, payment in made]
-    owner.execute(_INSERT_PAYMENTS, [ids, [instant for instant, _ in made]])
-    return [str(each) for each in ids]
+def _create(owner: psycopg.Connection, now: datetime, numbers: range) -> Sequence[tuple[datetime, UUID]]:
+    """Store payments by number, of which the first are not in the future."""
+    made = [(now + _STEP * (_of(each) // _OF_ONE_INSTANT - 1), uuid4()) for each in numbers]
+    owner.execute(_INSERT_PAYMENTS, [[payment for _, payment in made], [instant for instant, _ in made]])
+    return made
+
+
+def _of(number: int) -> int:
+    return _TOGETHER[0] if number in _TOGETHER else number
+
+
+async def wrong_beside_kept(http: Http, owner: psycopg.Connection) -> str | None:
+    """How the list differs from all payments that are stored, whoever has stored them."""
+    stored = [str(each) for (each,) in owner.execute(_ALL)]
+    wrong = await _wrong_pages(http, "/payments", "payments", "id", stored, LONGEST)
+    return wrong and f"I8: a list of what other versions have stored, too: {wrong}"
 
 
 async def _wrong_in_pages(
@@ -94,6 +105,7 @@ async def _wrong_in_pages(
 async def _wrong_pages(
     http: Http, path: str, name: str, known_by: str, expected: Sequence[str], limit: int | None
 ) -> str | None:
+    """The same, in pages of one length."""
     length = limit or _USUAL
     following: str | None = None
     for begin in range(0, len(expected), length):

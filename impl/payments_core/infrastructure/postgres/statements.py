@@ -83,11 +83,14 @@ NEXT_PAGE = f"""
     WHERE (created_at, payment_id) > (%s, %s)
     ORDER BY created_at, payment_id LIMIT %s
 """
-LIST_ATTEMPTS = """
+# OFFSET 0 has each attempt looked up by its whole key. PostgreSQL takes a payment to have hardly any, so that
+# a join would read all of them again for each event.
+LIST_ATTEMPTS = f"""
     SELECT attempt.payment_id, attempt.idempotency_key, attempt.amount_cents, attempt.outcome,
            attempt.decided_at, attempt.status, attempt.body, event.event_number
-    FROM payment_events AS event JOIN capture_attempts AS attempt
-      ON attempt.payment_id = event.payment_id AND attempt.idempotency_key = event.idempotency_key
+    FROM payment_events AS event CROSS JOIN LATERAL (
+        SELECT {ATTEMPT_COLUMNS} FROM capture_attempts
+        WHERE payment_id = %s AND idempotency_key = event.idempotency_key OFFSET 0) AS attempt
     WHERE event.payment_id = %s AND event.event_number > %s
     ORDER BY event.event_number LIMIT %s
 """

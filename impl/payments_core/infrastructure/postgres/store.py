@@ -119,7 +119,7 @@ class PostgresPaymentStore:
         """At most ``limit`` stored attempts in the order of their decisions, from after that place."""
         async with self._pool.connection() as connection:
             place = (payment_id, Int4(after), Int8(limit + 1))
-            rows = (await _execute(connection, sql.LIST_ATTEMPTS, place)).rows()
+            rows = (await _execute(connection, sql.LIST_ATTEMPTS, (payment_id, *place))).rows()
             if not rows and await _row(connection, sql.GET_PAYMENT, (payment_id,)) is None:
                 return None
         return AttemptPage.cut([(row[-1], attempt_of(row)) for row in rows], limit)

@@ -41,7 +41,7 @@ ONE_SHARD: dict[str, Sequence[object]] = {
     "UPDATE_PAYMENT": ["captured", NOW, NOW, NOW, 500, None, None, PAYMENT],
     "MOVE_PAYMENT": ["authorized", NOW, NOW, None, None, None, None, PAYMENT, PAYMENT],
     "INSERT_ATTEMPT": [PAYMENT, "key", 500, "captured", NOW, 201, b"{}", 3],
-    "LIST_ATTEMPTS": [PAYMENT, 0, 10],
+    "LIST_ATTEMPTS": [PAYMENT, PAYMENT, 0, 10],
     "LOCK_DUE": [PAYMENT],
 }
 """Every statement of create, authorize, capture, void, read and of a payment's expiry, with parameters."""
