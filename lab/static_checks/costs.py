@@ -38,8 +38,8 @@ from payments_core.infrastructure.postgres.readiness import Readiness
 from payments_core.infrastructure.postgres.store import PostgresPaymentStore
 from payments_verify.systems.database import unmigrated_database
 
-_PAYMENTS, _ATTEMPTS = 20_000, 900
-"""Payments that there are, and attempts of those that are asked for."""
+_PAYMENTS, _CAPTURED, _ATTEMPTS = 20_000, 5_000, 900
+"""Payments that there are, those that have an attempt, and the attempts of each that is asked for."""
 _LIMIT, _LONGER = 3, 60
 _WINDOW = 3600 * SECOND
 _MOST_ROWS, _MOST_PAGES, _MOST_PAGES_WRITTEN = 30, 60, 200
@@ -64,7 +64,7 @@ SELECT md5(n::text)::uuid, 500, 'captured', at, at, at + interval '1 hour', at, 
 FROM generate_series(1, {_PAYMENTS}) AS n,
     LATERAL (SELECT timestamptz '2020-01-01Z' + n * interval '1 s') AS created (at);
 INSERT INTO capture_attempts (payment_id, idempotency_key, amount_cents, outcome, status, body, decided_at)
-SELECT payment_id, 'k', 500, 'captured', 201, '{{}}', captured_at FROM payments;
+SELECT payment_id, 'k', 500, 'captured', 201, '{{}}', captured_at FROM payments LIMIT {_CAPTURED};
 INSERT INTO payment_events
     (payment_id, event_number, outcome, decided_at, amount_cents, idempotency_key, answer_sha256)
 SELECT payment_id, 3, outcome, decided_at, amount_cents, idempotency_key, '' FROM capture_attempts;

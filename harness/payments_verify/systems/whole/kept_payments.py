@@ -111,11 +111,14 @@ class KeptPayment:
 
     def row(self) -> Sequence[Any]:
         """Its row."""
-        authorized, ended = self.began + _HOUR, self.began + 3 * _HOUR
+        authorized, captured_at, expired = (self.began + each * _HOUR for each in (1, 1, 3))
         expires = self.began + (_LONG if self.end == "authorized" else 2 * _HOUR)
         window = (None, None) if self.end == "pending" else (authorized, expires)
-        captured = (authorized, AMOUNT) if self.end == "captured" else (None, None)
-        failed = (ended, self.end) if self.state == "failed" else (None, None)
+        if self.is_later:
+            captured_at = self.began  # before it was authorized
+        captured = (captured_at, AMOUNT) if self.end == "captured" else (None, None)
+        failed_at = expired if self.end == "expired" else captured_at
+        failed = (failed_at, self.end) if self.state == "failed" else (None, None)
         return (self.id, AMOUNT, self.state, self.created, *window, *captured, *failed)
 
     def events(self) -> Iterator[Sequence[Any]]:
