@@ -25,11 +25,12 @@ from payments_verify.systems.whole import fresh_reads, limits_of_time, stopped_t
 from payments_verify.systems.whole.fresh_reads import wrong_reads
 from payments_verify.systems.whole.isolation import wrong_isolation
 from payments_verify.systems.whole.limits_of_time import wrong_limits
+from payments_verify.systems.whole.many_at_once import wrong_of_many
 from tests.support.exploring import run
 from tests.support.postgres import chosen_bin_dir
 
 Check = Callable[[str], Coroutine[Any, Any, str | None]]
-CHECKS: list[Check] = [wrong_reads, wrong_isolation, wrong_limits]
+CHECKS: list[Check] = [wrong_reads, wrong_isolation, wrong_limits, wrong_of_many]
 
 
 @pytest.fixture(scope="module")
@@ -259,6 +260,24 @@ def test_a_limit_that_the_database_is_not_told_is_found(
 
     monkeypatch.setattr(Session, "settings", without)
     assert f"has no answer, where 503 {problem} was to come" in found(wrong_limits, dsn)
+
+
+@pytest.mark.invariant("I9")
+@pytest.mark.parametrize("most", [100, 245])
+def test_a_bound_of_those_who_wait_for_a_connection_is_found(
+    dsn: str, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = wiring.make_pool
+
+    def bounded(*given: Any, **more: Any) -> Pool:
+        made = make(*given, **more)
+        made.max_waiting = most
+        return made
+
+    monkeypatch.setattr(wiring, "make_pool", bounded)
+    told = found(wrong_of_many, dsn)
+    assert told.startswith("I9: 256 requests are under way, as many as may be, each for another payment; ")
+    assert " is answered 503 " in told
 
 
 async def _nothing(_dsn: str) -> None:

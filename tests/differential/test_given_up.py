@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
+from time import perf_counter
 from typing import Any
 
 import psycopg
 import pytest
 
 from payments_core.application.use_cases import AuthorizePayment, CapturePayment, CreatePayment, FailPayment
-from payments_core.infrastructure.postgres import statements
+from payments_core.infrastructure.postgres import connection, statements
 from payments_core.infrastructure.postgres.batch import Batch
 from payments_core.infrastructure.postgres.connection import Connection
 from payments_verify.systems import EXPLORING, prepared_database
 from payments_verify.systems.whole import stopped_time
 from payments_verify.systems.whole.checks import whole_checks
+from payments_verify.systems.whole.ended_sessions import wrong_after_ends
 from tests.support.exploring import run
 from tests.support.postgres import chosen_bin_dir
 
@@ -130,3 +133,53 @@ def joined(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[A
             del under_way[asked]
 
     return call
+
+
+@pytest.mark.invariant("I9")
+@pytest.mark.parametrize("watch", ["perf_counter", "monotonic", "the loop"])
+def test_connections_that_have_just_answered_and_are_not_looked_at_are_found(
+    dsn: str, watch: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def now() -> float:
+        if watch == "the loop":
+            return asyncio.get_running_loop().time()
+        watched: float = getattr(connection, watch, perf_counter)()
+        return watched
+
+    heard_at: dict[Connection, float] = {}
+    converse, has_ended = Connection.converse, Connection.has_ended
+
+    async def noted(self: Connection, generator: Any) -> Any:
+        result = await converse(self, generator)
+        heard_at[self] = now()
+        return result
+
+    monkeypatch.setattr(Connection, "converse", noted)
+    monkeypatch.setattr(
+        Connection,
+        "has_ended",
+        lambda self: now() - heard_at.get(self, 0.0) >= 0.005 and has_ended(self),
+    )
+    told = str(run(wrong_after_ends(dsn)))
+    assert told.startswith("I9: the connection was cut 0 s after PUT /payments/")
+    assert " is answered 503 " in told
+
+
+@pytest.mark.invariant("I9")
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_connections_that_are_not_looked_at_where_they_come_from_are_found(
+    dsn: str, is_kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    has_ended = Connection.has_ended
+
+    def looked_at(self: Connection) -> bool:
+        frame = inspect.currentframe()
+        assert frame is not None
+        assert frame.f_back is not None
+        asks_the_pool = "until" in frame.f_back.f_locals
+        return asks_the_pool is is_kept and has_ended(self)
+
+    monkeypatch.setattr(Connection, "has_ended", looked_at)
+    told = str(run(wrong_after_ends(dsn)))
+    assert told.startswith("I9: the connection was cut 0 s after ")
+    assert ("and GET /readyz is answered 503 " in told) is not is_kept

@@ -16,6 +16,7 @@ from payments_verify.systems.processes.workers import wrong_workers
 from payments_verify.systems.whole.alike import wrong_alike
 from payments_verify.systems.whole.asked import UnansweredError
 from payments_verify.systems.whole.counted import wrong_counts_of_all
+from payments_verify.systems.whole.ended_sessions import wrong_after_ends
 from payments_verify.systems.whole.fresh_reads import wrong_reads
 from payments_verify.systems.whole.handed_on import wrong_handing_on
 from payments_verify.systems.whole.isolation import wrong_isolation
@@ -24,6 +25,7 @@ from payments_verify.systems.whole.later_version import wrong_beside_later
 from payments_verify.systems.whole.lent_sessions import wrong_settings
 from payments_verify.systems.whole.limits_of_time import wrong_limits
 from payments_verify.systems.whole.logged import wrong_logs
+from payments_verify.systems.whole.many_at_once import wrong_of_many
 from payments_verify.systems.whole.preempted import wrong_preemptions
 from payments_verify.systems.whole.slow_clients import wrong_for_slow_clients
 from payments_verify.systems.whole.sweeps_in_time import wrong_pauses
@@ -39,17 +41,17 @@ _Check: TypeAlias = Callable[[str], Coroutine[Any, Any, str | None]]
 
 
 async def _wrong_beside_others(dsn: str) -> str | None:
-    """One database for four checks: the list is short for the first, and the clock stands for the last."""
+    """One database for five checks: the list is short for the first, and the clock stands for the last."""
     try:
         wrong = await wrong_reads(dsn) or await wrong_isolation(dsn) or await wrong_limits(dsn)
-        return wrong or await wrong_preemptions(dsn)
+        return wrong or await wrong_of_many(dsn) or await wrong_preemptions(dsn)
     except UnansweredError as error:
         return f"I9: {error}"
 
 
 async def _wrong_after_others(dsn: str) -> str | None:
     try:
-        return await wrong_handing_on(dsn) or await wrong_alike(dsn)
+        return await wrong_handing_on(dsn) or await wrong_alike(dsn) or await wrong_after_ends(dsn)
     except UnansweredError as error:
         return f"I9: {error}"
 

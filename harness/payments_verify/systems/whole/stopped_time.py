@@ -20,8 +20,12 @@ _TURNS = 200
 """So often a loop looks for what its sockets have, until nothing comes any more: they are its own."""
 _BEAT_S, _MOVED_S = 0.0002, 0.01
 _POSTGRES = "payments_core.infrastructure.postgres"
-_WATCHES = tuple(f"{_POSTGRES}.{each}.perf_counter" for each in ("contention", "pool", "readiness"))
-"""By what the service measures its waits."""
+_WATCHES = tuple(
+    f"{_POSTGRES}.{each}.{watch}"
+    for each in ("connection", "contention", "pool", "readiness")
+    for watch in ("monotonic", "perf_counter")
+)
+"""By what the service measures its waits, or might."""
 
 
 async def until(is_true: Callable[[], object]) -> bool:

@@ -26,6 +26,7 @@ from payments_verify.surface.readiness import (
 )
 from payments_verify.systems.whole.application import whole_application
 from payments_verify.systems.whole.given_up import left_open, nothing_collected
+from payments_verify.systems.whole.probes import wrong_probes
 from pgweave.gate import Gate, HeldStatement
 
 _ROLE = "payments_app"
@@ -60,7 +61,7 @@ async def wrong_readiness(dsn: str) -> str | None:
         dsn: a prepared database that nobody else uses, whose owner is a superuser.
     """
     wrong = await _of_the_database(dsn) or await _of_tasks(dsn) or await wrong_standing_sweeper(dsn)
-    return wrong or await _of_the_end(dsn)
+    return wrong or await wrong_probes(dsn) or await _of_the_end(dsn)
 
 
 async def _of_the_database(dsn: str) -> str | None:
