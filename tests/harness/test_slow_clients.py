@@ -41,8 +41,8 @@ def test_this_service_keeps_what_it_says() -> None:
         (protocol, "_BODY_LIMIT_S", 28, "a body that comes in time"),
         (protocol, "_BODY_LIMIT_S", 32, "a body that comes too late"),
         (protocol, "_UNREAD_LIMIT_S", 12, "answers that are not read"),
-        (protocol, "_ENDING_LIMIT_S", 5, "as the process ends, a request that is not whole"),
-        (protocol, "_ENDING_LIMIT_S", 0.5, "as the process ends, a request that is not whole"),
+        (protocol, "_ENDING_LIMIT_S", 2.5, "told to end: a client that has begun a head: no answer"),
+        (protocol, "_ENDING_LIMIT_S", 0.5, "told to end: a client that has begun a head, and ends it: exp"),
         (serving, "_IDLE_LIMIT_S", 3, "a client that says nothing more: the connection ended"),
         (serving, "_IDLE_LIMIT_S", 7, "a client that says nothing more: the connection is not ended"),
     ],
@@ -55,15 +55,75 @@ def test_another_time_is_found(
     assert told in (found() or "")
 
 
-def test_a_request_that_keeps_its_time_as_the_process_ends_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def begins_anew(self: protocol.BoundedProtocol, data: bytes) -> None:
+    """Each part that comes has the time of all of them."""
+    was, ending = self._message_bytes > 0, self._is_ending
+    _receive(self, data)
+    if was and self._message_bytes > 0 and not self.transport.is_closing():
+        self._expect_nothing()
+        self._expect_within(9 if ending or self._in_head else 30)
+
+
+def begins_anew_in_a_body(self: protocol.BoundedProtocol, data: bytes) -> None:
+    if self._in_head or self._is_ending:
+        _receive(self, data)
+    else:
+        begins_anew(self, data)
+
+
+def begins_anew_at_the_end(self: protocol.BoundedProtocol, data: bytes) -> None:
+    if self._is_ending:
+        begins_anew(self, data)
+    else:
+        _receive(self, data)
+
+
+_receive = protocol.BoundedProtocol.data_received
+_close: Any = vars(protocol.BoundedProtocol)["_close_after_whole_requests"]
+
+
+@pytest.mark.parametrize(
+    ("receive", "told"),
+    [
+        (begins_anew, "I9: a head that comes too late, in pieces: no whole answer"),
+        (begins_anew_in_a_body, "I9: a body that comes too late, in pieces: no whole answer"),
+        (begins_anew_at_the_end, "told to end: a client that has begun a head, and sends on: no answer"),
+    ],
+)
+def test_a_time_that_begins_anew_with_each_part_is_found(
+    monkeypatch: pytest.MonkeyPatch, receive: Any, told: str
+) -> None:
     hurry(monkeypatch)
-    monkeypatch.setattr(protocol, "_ENDING_LIMIT_S", 9)
-    assert "as the process ends, a request that is not whole: no answer within 1 s" in (found() or "")
+    monkeypatch.setattr(protocol.BoundedProtocol, "data_received", receive)
+    assert told in (found() or "")
+
+
+def test_a_time_that_begins_anew_with_each_chunk_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def begin(self: protocol.BoundedProtocol) -> None:
+        self._expect_nothing()
+        self._expect_within(30)
+
+    hurry(monkeypatch)
+    monkeypatch.setattr(protocol.BoundedProtocol, "on_chunk_complete", begin, raising=False)
+    assert "a body in chunks that comes too late" in (found() or "")
+
+
+def test_what_was_sent_ahead_and_is_dropped_at_the_end_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def close(self: protocol.BoundedProtocol) -> bool:
+        for cycle in list(self._unanswered)[:1]:
+            cycle.keep_alive = False
+        is_closing: bool = _close(self)
+        return is_closing
+
+    hurry(monkeypatch)
+    monkeypatch.setattr(protocol.BoundedProtocol, "_close_after_whole_requests", close)
+    told = found() or ""
+    assert "told to end: a client that sent two more: the connection ended" in told
 
 
 def test_an_idle_connection_that_is_kept_at_the_end_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(HttpToolsProtocol, "shutdown", lambda _: None)
-    assert "as the process ends, an idle connection is kept" in (found() or "")
+    assert "I9: a process was told to end: a client that is idle is kept" in (found() or "")
 
 
 def test_a_silent_connection_that_is_kept_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

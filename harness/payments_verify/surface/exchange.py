@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import msgspec
 
@@ -77,8 +77,27 @@ class Ended:
 
 
 Step: TypeAlias = bytes | Answer | Pause | Ended
-Pass: TypeAlias = Callable[[float], Awaitable[object]]
-"""Lets so many seconds pass."""
+_T = TypeVar("_T")
+
+
+class Time:
+    """How time passes for clients."""
+
+    async def pause(self, seconds: float) -> None:
+        """Let so many seconds pass."""
+        await asyncio.sleep(seconds)
+
+    async def within(self, seconds: float, awaited: Awaitable[_T]) -> _T:
+        """Wait for something, for at most so many seconds of a clock on the wall.
+
+        Raises:
+            TimeoutError: it has not come.
+        """
+        async with asyncio.timeout(seconds):
+            return await awaited
+
+
+_AS_EVER = Time()
 
 
 @dataclass(frozen=True)
@@ -101,7 +120,7 @@ async def first_wrong(
     server: Server,
     asked: Iterable[Exchange],
     meant: Mapping[str, str],
-    pause: Pass = asyncio.sleep,
+    time: Time = _AS_EVER,
 ) -> str | None:
     """What a process answers otherwise than the first exchange of these that it does; ``None`` if none is.
 
@@ -110,38 +129,30 @@ async def first_wrong(
         server: where the process listens.
         asked: what is sent, and what has to be answered.
         meant: what placeholders stand for.
-        pause: how time passes, by the clock of the running loop.
+        time: how it passes.
     """
     for each in asked:
-        wrong = await _wrong(witness, server, each, meant, pause)
+        wrong = await _wrong(witness, server, each, meant, time)
         if wrong is not None:
             return f"{each.breaks}: {each.what}: {wrong}"
     return None
 
 
 async def _wrong(
-    witness: Witness, server: Server, exchange: Exchange, meant: Mapping[str, str], pause: Pass
+    witness: Witness, server: Server, exchange: Exchange, meant: Mapping[str, str], time: Time
 ) -> str | None:
-    reader, writer = await asyncio.open_connection(server.host, server.port)
-    began, answers = perf_counter(), 0
+    connection = await asyncio.open_connection(server.host, server.port)
+    began, writer, answers = perf_counter(), connection[1], 0
     try:
         for step in exchange.steps:
+            answers += isinstance(step, Answer)
             if isinstance(step, Pause):
-                await pause(step.seconds)
+                await time.pause(step.seconds)
                 continue
-            async with asyncio.timeout(patient(_PATIENCE_S)):
-                if isinstance(step, Answer):
-                    answers += 1
-                    wrong = await wrong_answer(witness, reader, step)
-                    if wrong is not None:
-                        return wrong if answers == 1 else f"answer {answers}: {wrong}"
-                elif isinstance(step, Ended):
-                    sent = await until_ended(reader)
-                    if sent > step.most:
-                        return f"{sent} bytes came before the end, and not at most {step.most}"
-                else:
-                    writer.write(filled(step, meant))
-                    await writer.drain()
+            sent = filled(step, meant) if isinstance(step, bytes) else step
+            wrong = await time.within(patient(_PATIENCE_S), _taken(witness, connection, sent))
+            if wrong is not None:
+                return f"answer {answers}: {wrong}" if isinstance(step, Answer) and answers > 1 else wrong
     except TimeoutError:
         what = "the connection is not ended" if isinstance(step, Ended) else "no whole answer"
         return f"{what} within {_PATIENCE_S:g} s"
@@ -154,6 +165,23 @@ async def _wrong(
         writer.close()
         with suppress(OSError):
             await writer.wait_closed()
+    return None
+
+
+async def _taken(
+    witness: Witness,
+    connection: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+    step: bytes | Answer | Ended,
+) -> str | None:
+    """Take a step that needs no time; what is wrong with what came, if anything is."""
+    reader, writer = connection
+    if isinstance(step, Answer):
+        return await wrong_answer(witness, reader, step)
+    if isinstance(step, Ended):
+        sent = await until_ended(reader)
+        return f"{sent} bytes came before the end, and not at most {step.most}" if sent > step.most else None
+    writer.write(step)
+    await writer.drain()
     return None
 
 

@@ -44,7 +44,7 @@ $$;
 CREATE TRIGGER tell BEFORE INSERT OR UPDATE ON payments FOR EACH ROW EXECUTE FUNCTION tell();
 """
 SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
-_WAITING = f"{SESSIONS} AND wait_event_type = 'Lock'"
+WAITING = f"{SESSIONS} AND wait_event_type = 'Lock'"
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ async def wrong_when_locked(
         with psycopg.connect(dsn) as holder:
             holder.execute("LOCK TABLE payments")
             sent = [asyncio.create_task(send(served, "GET", _unknown())) for _ in range(requests)]
-            await comes(dsn, _WAITING, (name,), connected)
+            await comes(dsn, WAITING, (name,), connected)
             await comes_true(partial(_have_ended, sent, requests - connected), LIMIT_S)
         seen.append(Counter([problem_of(await each) for each in sent]))
         if seen[-1] == wanted:

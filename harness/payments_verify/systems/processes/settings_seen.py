@@ -15,9 +15,7 @@ from uuid import uuid4
 
 import psycopg
 
-from payments_verify.patience import patient
 from payments_verify.surface.answers import problem_of
-from payments_verify.surface.readiness import ready_all_the_same
 from payments_verify.surface.rights import PERMISSIONS
 from payments_verify.surface.written import PAYMENT, PENDING, UNKNOWN
 from payments_verify.systems.processes.asked import (
@@ -25,7 +23,6 @@ from payments_verify.systems.processes.asked import (
     LIMIT_S,
     SESSIONS,
     TELLS,
-    Asked,
     Served,
     collector,
     comes,
@@ -36,6 +33,7 @@ from payments_verify.systems.processes.asked import (
     wrong_session,
     wrong_when_locked,
 )
+from payments_verify.systems.processes.drained import wrong_end
 from payments_verify.systems.processes.due import expired_together, insert_due
 from payments_verify.systems.processes.forked import Forks
 from payments_verify.systems.processes.kept_refusals import wrong_bound
@@ -231,23 +229,7 @@ async def _open(forks: Forks, dsn: str) -> str | None:
         wrong = wrong or await wrong_session(served, dsn, "", "open", lent)
         wrong = wrong or await wrong_bound(served, dsn, "", _MANY_REFUSALS)
         wrong = wrong or await wrong_when_locked(served, dsn, "open", _CONNECTED, _FULL)
-        return wrong or await _wrong_end(served) or _wrong_log(served, is_quiet=False)
-
-
-async def _wrong_end(served: Served) -> str | None:
-    """The first SIGTERM makes it say that it is about to end, and the second ends it."""
-    served.process.terminate()
-    if (wrong := await ready_all_the_same(Asked(served), "the process drains")) is not None:
-        return wrong
-    if (await send(served, "GET", f"/payments/{uuid4()}")).status_code != _NOBODY:
-        return "I9: a process that drains serves nobody"
-    served.process.terminate()
-    try:
-        async with asyncio.timeout(patient(LIMIT_S)):
-            code = (await served.process.ended()).code
-    except TimeoutError:
-        return f"I9: a second SIGTERM, and the process drains on for {LIMIT_S:g} s"
-    return None if code == 0 else f"I9: a second SIGTERM, and the exit code is {code}"
+        return wrong or await wrong_end(served, dsn, "open") or _wrong_log(served, is_quiet=False)
 
 
 async def _for_everybody(forks: Forks, dsn: str) -> str | None:

@@ -24,13 +24,14 @@ from payments_verify.surface.written import PAYMENT, UNKNOWN
 from payments_verify.systems.application import OwnTokens, witnessed
 from payments_verify.systems.asgi import ApplicationClient
 from payments_verify.systems.memory_store import InMemoryPaymentStore
-from payments_verify.systems.whole.stopped_time import MovedLoop
+from payments_verify.systems.whole.stopped_time import StoppedLoop, StoppedTime, stopped_loop
 
 CONNECTIONS = 4
 """As many connections, and requests, may there be at a time."""
 ENDED = "the connection ended"
 """What is wrong with an answer that cannot come."""
 _PATIENCE_S = 10.0
+_TIME = StoppedTime()
 _JSON = (("Content-Type", b"application/json"),)
 
 Connection: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -51,7 +52,7 @@ class Served:
         meant: what placeholders stand for.
     """
 
-    loop: MovedLoop
+    loop: StoppedLoop
     store: InMemoryPaymentStore
     witness: Witness
     server: Server
@@ -96,10 +97,11 @@ class Served:
     ) -> str | None:
         """What is wrong with the answer to a request of which this is the rest; ``None`` if nothing is."""
         reader, writer = connection
+        reading = asyncio.create_task(wrong_answer(self.witness, reader, answer))
+        await asyncio.sleep(0)  # what has come already may be lost once the rest is sent
         writer.write(filled(rest, self.meant))
         try:
-            async with asyncio.timeout(patient(patience_s or _PATIENCE_S)):
-                return await wrong_answer(self.witness, reader, answer)
+            return await _TIME.within(patient(patience_s or _PATIENCE_S), reading)
         except TimeoutError:
             return f"no answer within {patience_s or _PATIENCE_S:g} s"
         except (OSError, EOFError) as error:
@@ -107,21 +109,24 @@ class Served:
 
     async def is_ended(self, connection: Connection, patience_s: float | None = None) -> bool:
         """Whether the server ends a connection, and says nothing before."""
+        limit_s = patient(patience_s or _PATIENCE_S)
         try:
-            async with asyncio.timeout(patient(patience_s or _PATIENCE_S)):
-                return await until_ended(connection[0]) == 0
+            return await _TIME.within(limit_s, until_ended(connection[0])) == 0
         except TimeoutError:
             return False
 
 
 @asynccontextmanager
-async def moved_server() -> AsyncIterator[Served]:
-    """Serve within the block, with a token that allows everything and an authorized payment of 500 cents."""
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, MovedLoop)
+async def moved_server(connections: int = CONNECTIONS) -> AsyncIterator[Served]:
+    """Serve within the block, with a token that allows everything and an authorized payment of 500 cents.
+
+    Args:
+        connections: as many, and as many requests, may there be at a time.
+    """
+    loop = stopped_loop()
     store, payment, tokens = InMemoryPaymentStore(lambda: 0), uuid4(), OwnTokens.make()
-    witness = witnessed(store, made_tokens=tokens, max_requests=CONNECTIONS)
-    settings = Settings(max_connections=CONNECTIONS, log_level="error")
+    witness = witnessed(store, made_tokens=tokens, max_requests=connections)
+    settings = Settings(max_connections=connections, log_level="error")
     with bound("127.0.0.1", 0) as listeners:
         config = server_config(listeners, 1, settings, partial(_app, witness))
         config.callback_notify = None  # it would print where it serves

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AsyncExitStack
 
 from payments_verify.surface.exchange import Answer, first_wrong
@@ -11,48 +10,40 @@ from payments_verify.surface.samples import metrics_of, rejected, value_of
 from payments_verify.surface.slow_clients import (
     CAPTURE,
     CAPTURED,
-    ENDING_S,
     READ,
-    TOO_LATE,
+    ends_by_time,
     slow_exchanges,
 )
+from payments_verify.systems.whole.ending import wrong_as_it_ends
 from payments_verify.systems.whole.leavers import GAVE_WAY, MALFORMED, wrong_as_clients_leave
 from payments_verify.systems.whole.moved_server import CONNECTIONS, Served, moved_server
-from payments_verify.systems.whole.stopped_time import MovedLoop
+from payments_verify.systems.whole.stopped_time import StoppedTime, in_stopped_time, stopped_loop
 
-_AT_ONCE_S = 1.0
 _BEGUN = 5
 """Bytes of a head that is not whole."""
 _TOO_MANY = 2
-_LATE_AT_THE_END = 2
-_SEEN_S = 0.5
-"""So often, and more, a server looks whether it is to end."""
 _REFUSED = Answer(503, "overloaded")
 
 
-async def wrong_for_slow_clients(_dsn: str) -> str | None:
+async def wrong_for_slow_clients(dsn: str) -> str | None:
     """Where a process gives its clients other times than it says, or keeps more of them, if anywhere."""
-    return await asyncio.to_thread(_in_moved_time)
+    return await in_stopped_time(_wrong_in_stopped_time, dsn)
 
 
-def _in_moved_time() -> str | None:
-    with asyncio.Runner(loop_factory=MovedLoop) as runner:
-        return runner.run(_wrong())
+async def _wrong_in_stopped_time(_dsn: str) -> str | None:
+    with stopped_loop().stopped():
+        return await _wrong() or await wrong_as_it_ends()
 
 
 async def _wrong() -> str | None:
     async with moved_server() as served:
         large = len((await served.witness.write("GET", "/openapi.json")).content)
         exchanges = list(slow_exchanges(large))
-        pause = served.loop.pause
-        wrong = await first_wrong(served.witness, served.server, exchanges, served.meant, pause)
+        wrong = await first_wrong(served.witness, served.server, exchanges, served.meant, StoppedTime())
         wrong = wrong or await _wrong_in_a_crowd(served) or await _wrong_at_work(served)
         wrong = wrong or await wrong_as_clients_leave(served)
-        wrong = wrong or await _ends_otherwise(served)
-        late = _LATE_AT_THE_END + sum(TOO_LATE in each.steps for each in exchanges)
         expected = {
-            "request_timeout": late,
-            "unread_answer": 1,
+            **ends_by_time(exchanges),
             "connections": _TOO_MANY + 1 + GAVE_WAY,
             "malformed_http": MALFORMED,
         }
@@ -89,26 +80,4 @@ async def _wrong_at_work(served: Served) -> str | None:
             for client in clients:
                 if (wrong := await served.answered(client, CAPTURED)) is not None:
                     return f"I9: a client that is worked for while others come: {wrong}"
-    return None
-
-
-async def _ends_otherwise(served: Served) -> str | None:
-    """Requests that are not whole as the process ends have a little time to come, and the idle have none."""
-    async with served.sent(READ[:_BEGUN], READ[:_BEGUN], CAPTURE[:-1], READ) as (in_time, *late, idle):
-        if (wrong := await served.answered(idle, NOBODY)) is not None:
-            return f"I9: a client among slow ones: {wrong}"
-        served.uvicorn.should_exit = True
-        await served.loop.pause(_SEEN_S)
-        if not await served.is_ended(idle, _AT_ONCE_S):
-            return "I9: as the process ends, an idle connection is kept"
-        await served.loop.pause(ENDING_S / 2)
-        wrong = await served.answered(in_time, NOBODY, READ[_BEGUN:])
-        await served.loop.pause(ENDING_S)
-        for each in late:  # at once: it has less time than it would have had
-            wrong = wrong or await served.answered(each, TOO_LATE, patience_s=_AT_ONCE_S)
-        if wrong is not None or not all([await served.is_ended(each) for each in (in_time, *late)]):
-            return f"I9: as the process ends, a request that is not whole: {wrong or 'it is kept'}"
-        await served.loop.pause(_SEEN_S)
-        if not served.task.done():
-            return "I9: a process was told to end, has nothing to do, and does not end"
     return None

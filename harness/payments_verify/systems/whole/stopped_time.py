@@ -6,13 +6,14 @@ What else is under way takes its time: the database, its sockets, and the proces
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, TypeVar
 from unittest.mock import patch
 
 from payments_verify.patience import patient
+from payments_verify.surface.exchange import Time
 
 PATIENCE_S = 20.0
 """How long what needs no time may take on a machine with much else to do, in seconds."""
@@ -26,6 +27,7 @@ _WATCHES = tuple(
     for watch in ("monotonic", "perf_counter")
 )
 """By what the service measures its waits, or might."""
+_T = TypeVar("_T")
 
 
 async def until(is_true: Callable[[], object]) -> bool:
@@ -108,6 +110,29 @@ class StoppedLoop(MovedLoop):
         for each in sent:
             each.cancel()
         await self.all_done(sent, _MOVED_S)
+
+
+class StoppedTime(Time):
+    """That of a loop which is stopped: a limit that is waited for does not bring another one nearer."""
+
+    async def pause(self, seconds: float) -> None:
+        """Let so many seconds pass."""
+        await stopped_loop().pause(seconds)
+
+    async def within(self, seconds: float, awaited: Awaitable[_T]) -> _T:
+        """Wait for something, for at most so many seconds of a clock on the wall.
+
+        Raises:
+            TimeoutError: it has not come.
+        """
+        task, deadline = asyncio.ensure_future(awaited), monotonic() + seconds
+        while not task.done():
+            if monotonic() > deadline:
+                task.cancel()
+                await asyncio.wait([task])
+                raise TimeoutError
+            await asyncio.sleep(0)  # all that is waited for is done in this loop
+        return task.result()
 
 
 def stopped_loop() -> StoppedLoop:
