@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
@@ -11,9 +12,10 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from payments_core.entrypoints.settings import Settings
+from payments_core.entrypoints.tokens import TokenScope, entry, make
 from payments_verify.systems import EXPLORING, prepared_database
 from payments_verify.systems.database import new_database, unmigrated_database
-from payments_verify.systems.processes import commanded, settings_seen
+from payments_verify.systems.processes import asked, commanded, settings_seen
 from payments_verify.systems.processes.asked import serving
 from payments_verify.systems.processes.forked import Forks, forks
 from payments_verify.systems.processes.printed import printed_secret, secret, with_secrets
@@ -153,6 +155,42 @@ def test_what_commands_take_for_settings_and_print(
     with new_database(dsn) as new:
         found = run(wrong())
     assert found == told or (told is not None and told in str(found))
+
+
+@pytest.fixture(scope="module")
+def tokens() -> list[Token]:
+    made = []
+    for scopes in commanded._sets():  # noqa: SLF001
+        token, digest = make()
+        made.append(Token(scopes, token, entry(digest, map(TokenScope, scopes))))
+    return made
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", [None, *sorted(Settings.model_fields.keys() - {"database_url", "demo"})])
+def test_a_setting_that_is_passed_over_is_found(
+    dsn: str, name: str | None, tokens: list[Token], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def wrong() -> str | None:
+        async with forks() as made:
+            return await settings_seen.wrong_settings(made, databases, tmp_path, tokens)
+
+    passed_over = Edit(
+        "entrypoints/settings.py",
+        "    model_config = SettingsConfigDict(\n",
+        '    @model_validator(mode="before")\n'
+        "    @classmethod\n"
+        "    def _pass_over(cls, given: dict[str, object]) -> dict[str, object]:\n"
+        f"        return {{each: value for each, value in given.items() if each != {name!r}}}\n\n"
+        "    model_config = SettingsConfigDict(\n",
+    )
+    monkeypatch.setattr(settings_seen, "LIMIT_S", 2.0)
+    monkeypatch.setattr(asked, "LIMIT_S", 2.0)
+    monkeypatch.setenv("PYTHONPATH", str(mutated_copy(tmp_path, [passed_over])))
+    with ExitStack() as stack:
+        databases = [stack.enter_context(new_database(dsn)) for _ in range(3)]
+        told = run(wrong())
+    assert told is None if name is None else str(told).startswith("I")
 
 
 def test_every_setting_stands_otherwise_in_the_folder() -> None:

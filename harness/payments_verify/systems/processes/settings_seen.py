@@ -23,6 +23,7 @@ from payments_verify.systems.processes.asked import (
     LIMIT_S,
     SESSIONS,
     TELLS,
+    NotServedError,
     Served,
     collector,
     comes,
@@ -58,9 +59,9 @@ _MANY_REFUSALS = 1_100
 """More than the default."""
 _ANOTHER_FORM = "0X7F.1"
 """An address of this machine that nobody would take for one by its form."""
-_CONNECTED = 2
+_CONNECTED = 3
 _FULL = Counter({"payment_not_found": _CONNECTED, "unavailable": 2, "overloaded": 1})
-"""What becomes of five requests, of which two have a connection, and two may wait for one."""
+"""What becomes of six requests, of which three have a connection, and two may wait for one."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +94,12 @@ async def wrong_settings(
         with psycopg.connect(each, autocommit=True) as connection:
             connection.execute(TELLS)
     guarded, open_, everybody = databases
-    wrong = await asyncio.gather(
-        _guarded(forks, guarded, folder, tokens), _open(forks, open_), _for_everybody(forks, everybody)
-    )
+    try:
+        wrong = await asyncio.gather(
+            _guarded(forks, guarded, folder, tokens), _open(forks, open_), _for_everybody(forks, everybody)
+        )
+    except NotServedError as error:
+        return f"I9: {error}"
     return next(filter(None, wrong), None)
 
 
@@ -176,10 +180,7 @@ async def _wrong_after_changes(served: Served, file: Path, tokens: Sequence[Toke
 
 async def _wrong_limits(served: Served, dsn: str, token: str) -> str | None:
     """Limits and sessions that are not those of the settings."""
-    wrong = await wrong_session(served, dsn, token, "guarded", _SESSION)
-    if wrong is None and not await comes(dsn, SESSIONS, ("guarded",), _KEPT + 1):
-        wrong = f"I9: PAYMENTS_POOL_MIN={_KEPT}, and there are not so many connections, and one more"
-    if wrong is not None:
+    if (wrong := await wrong_session(served, dsn, token, "guarded", _SESSION)) is not None:
         return wrong
     path = f"/payments/{uuid4()}"
     await send(served, "PUT", path, token, AMOUNT)
@@ -212,7 +213,7 @@ async def _open(forks: Forks, dsn: str) -> str | None:
         "ALLOWED_HOSTS": " Example.COM , other.example",
         "DATABASE_ROLE": "",
         "POOLER_MODE": "transaction",
-        "POOL_MIN": 1,
+        "POOL_MIN": _CONNECTED,
         "POOL_MAX": _CONNECTED,
         "POOL_TIMEOUT_S": 0.3,
         "MAX_REQUESTS": _FULL.total() - 1,
@@ -222,6 +223,8 @@ async def _open(forks: Forks, dsn: str) -> str | None:
     }
     named = {f"PAYMENTS_{name}": str(value) for name, value in variables.items()}
     async with serving(forks, dsn, "open", "--host", _ANOTHER_FORM, "--port", "0", **named) as served:
+        if not await comes(dsn, SESSIONS, ("open",), _CONNECTED + 1):
+            return f"I9: PAYMENTS_POOL_MIN={_CONNECTED}, and there are not so many connections, and one more"
         names = (_ANOTHER_FORM.lower(), _ANOTHER_FORM, "EXAMPLE.com", "example.com:80", "other.example")
         hosts = {**dict.fromkeys(names, _NOBODY), "example.org": _FOREIGN, "com": _FOREIGN, "": _BAD}
         wrong = await wrong_hosts(served, hosts)
