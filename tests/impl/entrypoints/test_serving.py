@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import signal
 import socket
@@ -25,6 +26,7 @@ from payments_core.entrypoints.http.app import create_app
 from payments_core.entrypoints.serving import ServingError, bound, serve
 from payments_core.entrypoints.settings import Settings
 from payments_verify.systems.memory_store import InMemoryPaymentStore
+from payments_verify.systems.processes.proc import workers
 from tests.support.loopback import DIRECT
 from tests.support.postgres import Database
 from tests.support.processes import environment, invoke, run, serving
@@ -138,6 +140,23 @@ def test_workers_end_with_their_parent_however_it_ends(shared_database: Database
             assert time.monotonic() < deadline, "the workers serve on"
             time.sleep(0.05)
         assert "the parent process has ended" in server.printed
+
+
+def test_a_worker_that_dies_as_it_is_asked_whether_it_lives_is_replaced_at_once(
+    shared_database: Database, tmp_path: Path
+) -> None:
+    for_long = "from payments_core.entrypoints import serving\nserving._SILENT_WORKER_LIMIT_S = 3600\n"
+    (tmp_path / "sitecustomize.py").write_text(for_long)
+    settings = {"DATABASE_URL": shared_database.app_dsn, "PYTHONPATH": str(tmp_path)}
+    with serving(tmp_path, ["--workers", "2"], **settings) as server:
+        victim = min(known := workers(server.process.pid))
+        os.kill(victim, signal.SIGSTOP)
+        time.sleep(2)  # it is asked twice a second
+        os.kill(victim, signal.SIGKILL)
+        deadline = time.monotonic() + REQUEST_LIMIT_S
+        while workers(server.process.pid) <= known:
+            assert time.monotonic() < deadline, "it is still waited for"
+            time.sleep(0.05)
 
 
 def test_a_second_sigterm_cuts_the_draining_of_workers_short(
