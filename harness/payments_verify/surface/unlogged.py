@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from uuid import uuid4
 
 from payments_verify.surface.exchange import Answer, Exchange, Step
-from payments_verify.surface.written import JSON, UNKNOWN, Fields
+from payments_verify.surface.written import BODY_LIMIT, JSON, UNKNOWN, Fields
 
 _AROUND = 200
 _HTTP = "HTTP/1.1\r\nHost: {host}\r\nAuthorization: {authorization}\r\n"
@@ -28,6 +28,7 @@ class Secrets:
         body: a part of a body.
         fields: a value of other header fields.
         payment: the id of a payment.
+        other_payment: that of another, of which all is done that can be done.
         password: of the database.
         own_token: a token that the service knows.
     """
@@ -38,6 +39,7 @@ class Secrets:
     body: str = field(default_factory=_secret)
     fields: str = field(default_factory=_secret)
     payment: str = field(default_factory=lambda: str(uuid4()))
+    other_payment: str = field(default_factory=lambda: str(uuid4()))
     password: str = field(default_factory=_secret)
     own_token: str = field(default_factory=_secret)
 
@@ -77,6 +79,9 @@ def requests(secrets: Secrets) -> Iterator[Asked]:
     right, captures = b'{"amount_cents": 500}', f"{payment}/captures"
     keyed: Fields = (*JSON, ("Idempotency-Key", secrets.key.encode()), *more)
     yield Asked("PUT", payment, (*JSON, *more), right)
+    yield from _served(f"/payments/{secrets.other_payment}", keyed, right)
+    yield Asked("POST", captures, keyed, body + b" " * BODY_LIMIT)
+    yield Asked("GET", payment, (("Host", secrets.fields.encode()),))
     for amount in (500, 500, 501):  # refused, refused again, and refused for the key
         yield Asked("POST", captures, keyed, b'{"amount_cents": %d}' % amount)
     for text in (b'"' + body, b'{"%b": 1}' % body, b'{"amount_cents": "%b"}' % body, body + b"\xff", b""):
@@ -104,6 +109,35 @@ def requests(secrets: Secrets) -> Iterator[Asked]:
     for value in (f"Bearer {secrets.token}", f"Basic {secrets.token}", secrets.token):
         yield Asked("GET", payment, token=value.encode())
     yield Asked("GET", payment, tuple((f"{secrets.fields}-{number}", b"1") for number in range(101)))
+
+
+def _served(payment: str, keyed: Fields, right: bytes) -> Iterator[Asked]:
+    """All that can be done with a payment, and again."""
+    for method, end, body in (
+        *(
+            ("PUT", "", right),
+            ("PUT", "", right),
+            ("POST", "/authorize", b'{"capture_window_seconds": 86400}'),
+        ),
+        *(("POST", "/captures", right), ("POST", "/captures", right), ("POST", "/captures", b"{}")),
+        *(("GET", "", None), ("GET", "/captures", None), ("OPTIONS", "", None)),
+    ):
+        yield Asked(method, f"{payment}{end}", keyed if body else keyed[2:], body)
+
+
+def of_another_scope(secrets: Secrets, tokens: Mapping[str, str]) -> Iterator[Asked]:
+    """Requests that a token is not for.
+
+    Args:
+        secrets: in them.
+        tokens: a token of each scope alone, by the scope's name.
+    """
+    payment, value = f"/payments/{secrets.payment}", secrets.fields.encode()
+    for method, end, scope in (("GET", "", "write"), ("PUT", "", "read"), ("POST", "/captures", "metrics")):
+        fields: Fields = (*JSON, ("Idempotency-Key", secrets.key.encode()), ("Cookie", value))
+        body = b'{"%b": 1}' % secrets.body.encode() if method != "GET" else None
+        token = f"Bearer {tokens[scope]}".encode()
+        yield Asked(method, f"{payment}{end}?{secrets.path}", fields, body, token)
 
 
 def on_the_wire(secrets: Secrets) -> Iterator[Exchange]:

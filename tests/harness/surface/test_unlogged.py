@@ -35,7 +35,8 @@ def test_each_of_them_is_sent() -> None:
     told = SECRETS.found_in(sent)
     assert told is not None
     assert told.startswith(
-        "I3, I11: a process has printed the body, the fields, the key, the path, the payment"
+        "I3, I11: a process has printed the body, the fields, the key, the other_payment, the path, "
+        "the payment"
     )
     wire = str(SECRETS.found_in("".join(str(each.steps) for each in on_the_wire(SECRETS))))
     assert wire.startswith("I11: a process has printed the body, the fields, the path: ")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -25,10 +25,12 @@ class WholeApplication:
     Attributes:
         http: carries requests to it.
         tasks: what it runs beside requests.
+        tokens: a token of each scope alone, by the scope's name.
     """
 
     http: ApplicationClient
     tasks: Sequence[asyncio.Task[Any]]
+    tokens: Mapping[str, str]
 
 
 @asynccontextmanager
@@ -48,7 +50,8 @@ async def whole_application(dsn: str, **settings: Any) -> AsyncIterator[WholeApp
             for each in asyncio.all_tasks() - before
             if each is not asyncio.current_task() and each.get_name() != _LIFESPAN
         ]
-        yield WholeApplication(ApplicationClient(app, {"Authorization": f"Bearer {made.own}"}), tasks)
+        http = ApplicationClient(app, {"Authorization": f"Bearer {made.own}"})
+        yield WholeApplication(http, tasks, made.of_scope)
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ import psycopg
 from payments_verify.binding import Response
 from payments_verify.patience import comes_true
 from payments_verify.payments.inputs.classes import BEGIN, SECOND
-from payments_verify.surface.unlogged import Asked, Secrets, requests
+from payments_verify.surface.unlogged import Asked, Secrets, of_another_scope, requests
 from payments_verify.surface.written import JSON
 from payments_verify.systems.asgi import ApplicationClient
 from payments_verify.systems.database import password_of
@@ -69,7 +69,8 @@ async def wrong_logs(dsn: str) -> str | None:
             async with whole_application(gate.socket_dsn, sweep_interval_s=_SWEEP_S) as app:
                 asking = _Asking(app.http)
                 secrets = replace(secrets, own_token=app.http.headers["Authorization"].split()[1])
-                for each in requests(secrets):
+                tokens = app.tokens
+                for each in (*requests(secrets), *of_another_scope(secrets, tokens)):
                     await asking.send(each)
                 await _fail_in_the_database(asking, secrets, connection)
                 await clock.set(BEGIN + SECOND)
@@ -78,6 +79,9 @@ async def wrong_logs(dsn: str) -> str | None:
                 for session in list(gate.sessions):
                     session.cut()
                 await asking.send(Asked("GET", f"/payments/{secrets.payment}"))
+        for token in tokens.values():
+            if (told := replace(secrets, token=token).found_in(printed())) is not None:
+                return told
         return secrets.found_in(printed()) or _wrong_lines(printed(), asking.answers)
 
 
