@@ -117,17 +117,18 @@ def _of_databases(dsn: str, empty: str, demo: str) -> Iterator[Start]:
         ("I9", ("lacks 0001-payments", "payments-core migrate"), {"DATABASE_URL": empty}),
         ("I5", ("clock", "demonstration"), {"DATABASE_URL": demo}),
         ("I9", ("no_such_role", "GRANT"), role),
-        ("I9", ("RESET",), {"DATABASE_URL": _with(dsn, "default_transaction_read_only=on")}),
-        ("I2, I6", ("RESET",), {"DATABASE_URL": _with(dsn, "session_replication_role=replica")}),
     )
     for breaks, says, variables in databases:
         for command in (_SERVE, ("sweep",)):
             yield Start(breaks, says, command, variables)
+    for breaks, setting in (
+        ("I9", "default_transaction_read_only=on"),
+        ("I2, I6", "session_replication_role=replica"),
+    ):
+        options = f"-c {setting}"
+        yield Start(breaks, ("RESET",), _SERVE, {"DATABASE_URL": make_conninfo(dsn, options=options)})
+        yield Start(breaks, ("RESET",), ("sweep",), {"DATABASE_URL": dsn, "PGOPTIONS": options})
     yield Start("I9", ("refused",), ("migrate",), {"DATABASE_URL": _NOBODY_S})
-
-
-def _with(dsn: str, setting: str) -> str:
-    return make_conninfo(dsn, options=f"-c {setting}")
 
 
 def wrong_start(start: Start, ended: Ended) -> str | None:

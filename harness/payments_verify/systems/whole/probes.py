@@ -150,7 +150,7 @@ class _Probes:
         async with stops(self.gate) as stopped:
             first, second = await self._two(stopped)
             await self.loop.end([first])
-        await self.loop.until(second.done)
+        await self.loop.all_done([second], _MOVED_S)
         wrong = asked.wrong_answer(_READY, second, _OK)
         return wrong and f"two ask /readyz, the first hangs up, the database answers, and the second: {wrong}"
 
