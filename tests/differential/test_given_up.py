@@ -106,7 +106,7 @@ def test_requests_that_are_joined_to_one_that_is_given_up_are_found(
     monkeypatch.setattr(kind, "__call__", joined(vars(kind)["__call__"]))
     answer = found(dsn)
     assert answer.startswith(f"I9: of two requests alike the first is left by its client: {told}")
-    assert answer.endswith(" has no whole answer: CancelledError")
+    assert answer.endswith(" has no whole answer: RemoteProtocolError")
 
 
 async def nothing(_dsn: str) -> None:

@@ -12,7 +12,9 @@ from psycopg import OperationalError
 from payments_core.entrypoints import wiring
 from payments_core.infrastructure.postgres import readiness
 from payments_core.infrastructure.postgres.readiness import Readiness
+from payments_verify.surface.readiness import awaited
 from payments_verify.systems import EXPLORING, prepared_database
+from payments_verify.systems.asgi import ApplicationClient
 from payments_verify.systems.database import new_database
 from payments_verify.systems.logs import nothing_logged
 from payments_verify.systems.whole import stopped_time
@@ -108,7 +110,7 @@ class _TimedFromTheFirst(_Asks):
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        (_GivenUpForAll, "has no whole answer: CancelledError"),
+        (_GivenUpForAll, "has no whole answer: RemoteProtocolError"),
         (_EndsWithItsFirst, "has no answer, where 503 unavailable was to come"),
         (_TimedFromTheFirst, "has no answer, where 503 unavailable was to come"),
     ],
@@ -143,3 +145,25 @@ def test_a_question_that_ends_with_who_asked_first_is_found(
     monkeypatch.setattr(wiring, "Readiness", _Asks)
     answer = found(dsn)
     assert answer.startswith("I9: two ask /readyz, the first hangs up, ")
+
+
+def test_an_application_that_is_cancelled_by_itself_answers_nothing() -> None:
+    async def application(*_asked: Any) -> None:
+        raise asyncio.CancelledError
+
+    answer = run(awaited(ApplicationClient(application), 500, 0.0))
+    assert answer.status_code == 500
+
+
+def test_a_client_that_is_cancelled_is_cancelled() -> None:
+    async def application(*_asked: Any) -> None:
+        await asyncio.Event().wait()
+
+    async def leave() -> bool:
+        sent = asyncio.ensure_future(awaited(ApplicationClient(application), 500, 0.0))
+        await asyncio.sleep(0)
+        sent.cancel()
+        await asyncio.wait([sent])
+        return sent.cancelled()
+
+    assert run(leave())

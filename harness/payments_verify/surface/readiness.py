@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+import httpx
 
 from payments_verify.binding import Http, Response
 from payments_verify.patience import ask_until
@@ -12,7 +12,7 @@ LIMIT_S = 20.0
 """How late a process may be to say so: an answer is fresh for 1 s, and what is silent is waited for for 2 s;
 a machine with much else to do takes longer."""
 
-_OK, _UNREADY = 200, 503
+_OK, _UNREADY, _NO_ANSWER = 200, 503, 500
 
 
 async def ready_all_the_same(http: Http, reason: str) -> str | None:
@@ -38,5 +38,11 @@ async def runs_all_the_same(http: Http, reason: str) -> str | None:
 
 async def awaited(http: Http, wanted: int, within_s: float) -> Response:
     """The answer of ``/readyz`` once its status is the one that is wanted, or the last one."""
-    ask = partial(http.request, "GET", "/readyz", headers={}, json=None)
+
+    async def ask() -> Response:
+        try:
+            return await http.request("GET", "/readyz", headers={}, json=None)
+        except httpx.TransportError:
+            return httpx.Response(_NO_ANSWER)
+
     return await ask_until(ask, lambda answer: answer.status_code == wanted, within_s)

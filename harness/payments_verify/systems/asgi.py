@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
@@ -55,9 +56,13 @@ class ApplicationClient:
             fields.append((b"content-type", b"application/json"))
         given = {name for name, _ in fields}
         fields = [*(each for each in _fields(self.headers) if each[0] not in given), *fields]
-        error: Exception | None = None
+        error: BaseException | None = None
         try:
             await self.app(_scope(method, path, fields, call.body), call.receive, call.send)
+        except asyncio.CancelledError as raised:
+            if _is_cancelled():
+                raise
+            error = raised  # of something else, for which the application has waited
         except Exception as raised:  # noqa: BLE001 - a server too lives on when a request fails
             error = raised
         if call.status is None:
@@ -76,6 +81,12 @@ class ApplicationClient:
             return msgspec.json.format(encoded, indent=1)
         self._spaced.add(path)
         return encoded
+
+
+def _is_cancelled() -> bool:
+    """Whether it is the running task that somebody cancels."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 class _Call:
