@@ -129,7 +129,9 @@ class _Probes:
                 late = sent[: max(0, step - _STEPS + 1)]
                 await self.loop.all_done(late)
                 answered = [each for each in sent if each.done() or each in late]
-                wrong = wrong or asked.first_wrong([_READY] * len(answered), answered, _NOT_NOW, UNAVAILABLE)
+                wrong = asked.first_wrong([_READY] * len(answered), answered, _NOT_NOW, UNAVAILABLE)
+                if wrong is not None:
+                    break
                 if len(answered) > before:  # who waited longest has ended the question: that takes no time
                     await self.loop.until(lambda: not self._are_waiting())
                     await self.loop.rest()
