@@ -40,6 +40,10 @@ async def refusals(made: Forks, dsn: str, folder: Path) -> str | None:
         return await wrong_refusals(made, dsn, str(folder / "none"), empty, demo)
 
 
+async def sweeps(made: Forks, dsn: str, _folder: Path) -> str | None:
+    return await commanded.wrong_sweep(made, dsn)
+
+
 async def tokens_in_a_file(made: Forks, dsn: str, folder: Path) -> str | None:
     tokens = [await commanded._token(made, scopes) for scopes in ((), ("read",))]  # noqa: SLF001
     kept = [each for each in tokens if isinstance(each, Token)]
@@ -112,6 +116,17 @@ ENTRY_SHOWN = Edit(
         ),
         (refusals, [SECRETS_FOLDER], "I8, I9: payments-core migrate, in"),
         (refusals, [TOKENS_OF_THE_FOLDER], "PAYMENTS_HOST=0.0.0.0 payments-core serve"),
+        (sweeps, [], None),
+        (
+            sweeps,
+            CATALOGUE.edits("sweep-ends-with-a-batch-that-is-not-full"),
+            "of 5 that are due, where others held the ones at (0,)",
+        ),
+        (
+            sweeps,
+            CATALOGUE.edits("sweep-ends-behind-locked-payments"),
+            "of 5 that are due, where others held the ones at (0, 3)",
+        ),
         (tokens_in_a_file, [], None),
         (
             tokens_in_a_file,

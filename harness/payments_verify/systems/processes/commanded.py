@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain, combinations
 from pathlib import Path
@@ -28,6 +28,9 @@ from payments_verify.systems.processes.workers import outlives_its_parent
 _SCOPES = ("read", "write", "metrics")
 _MADE = re.compile(r"token  (pay_[A-Za-z0-9_-]{43})\nentry  (\S+)\n")
 _DUE, _BATCH = 5, 2
+_HELD: Sequence[Sequence[int]] = ((0,), (2,), (0, 3), (0, 1, 2, 3))
+"""Which of those that are due others hold meanwhile: a batch is whole, or has some, or none."""
+_HOLD = "SELECT FROM payments WHERE payment_id = ANY(%s) FOR NO KEY UPDATE"
 _OF_REQUESTS: Mapping[str, str] = {"PAYMENTS_LOCK_TIMEOUT_MS": "1", "PAYMENTS_REQUEST_TIMEOUT_S": "0.002"}
 """Limits of a request, in which no batch can be expired: a command has none."""
 _PREFIX = "PAYMENTS_"
@@ -87,15 +90,36 @@ async def wrong_sweep(made: Forks, dsn: str) -> str | None:
     """
     due, later = insert_due(dsn, _DUE), insert_due(dsn, 1, "1 day")
     for wanted in (_DUE, 0):
-        ended = await made.run("sweep", "--batch", str(_BATCH), DATABASE_URL=dsn, **_OF_REQUESTS)
-        said = f"expired {wanted} payments\n"
-        if (ended.code, ended.output) != (0, said):
-            return f"I9: payments-core sweep --batch {_BATCH}, of {wanted} that are due: {_shown(ended)}"
+        if (wrong := await _unlike(made, dsn, wanted)) is not None:
+            return f"{wrong}, of {wanted} that are due"
     sizes = await expired_together(dsn, due, 0)
     if sizes != [2, 2, 1]:
         return f"I9: payments-core sweep --batch {_BATCH}, and of {_DUE} expire {sizes} at a time"
     early = await expired_together(dsn, later, 0)
-    return f"I5: payments-core sweep, and {early} expire before their windows end" if early else None
+    if early:
+        return f"I5: payments-core sweep, and {early} expire before their windows end"
+    return await _wrong_beside_held(made, dsn)
+
+
+async def _wrong_beside_held(made: Forks, dsn: str) -> str | None:
+    """What is free expires, however much of its batch, or of those before, others hold; then the rest."""
+    for places in _HELD:
+        due = insert_due(dsn, _DUE)
+        with psycopg.connect(dsn) as outside:
+            outside.execute(_HOLD, [[due[each] for each in places]])
+            wrong = await _unlike(made, dsn, _DUE - len(places))
+        wrong = wrong or await _unlike(made, dsn, len(places))
+        if wrong is not None:
+            return f"{wrong}, of {_DUE} that are due, where others held the ones at {places}"
+    return None
+
+
+async def _unlike(made: Forks, dsn: str, wanted: int) -> str | None:
+    """What a sweep does, where it should have expired so many payments."""
+    ended = await made.run("sweep", "--batch", str(_BATCH), DATABASE_URL=dsn, **_OF_REQUESTS)
+    if (ended.code, ended.output) == (0, f"expired {wanted} payment{'s' * (wanted != 1)}\n"):
+        return None
+    return f"I9: payments-core sweep --batch {_BATCH}, which should expire {wanted}: {_shown(ended)}"
 
 
 async def _wrong_documents(made: Forks, dsn: str, pages: Path) -> str | None:
