@@ -136,19 +136,20 @@ async def _wrong_again(witness: Witness, kind: _Kind, asked: Sequence[Fields]) -
     return None
 
 
-async def _made(witness: Witness) -> tuple[str, str, str]:
-    """The paths of a captured payment, of a pending one, and of none."""
-    captured, pending, unknown = (f"/payments/{uuid4()}" for _ in range(3))
-    for path in (captured, pending):
+async def _made(witness: Witness) -> tuple[str, str, str, str]:
+    """The paths of a payment to capture, of one that is authorized, of one that is pending, and of none."""
+    captured, authorized, pending, unknown = (f"/payments/{uuid4()}" for _ in range(4))
+    for path in (captured, authorized, pending):
         await witness.write("PUT", path, JSON, _BODY)
-    await witness.write("POST", f"{captured}/authorize", JSON, _WINDOW)
-    return captured, pending, unknown
+    for path in (captured, authorized):
+        await witness.write("POST", f"{path}/authorize", JSON, _WINDOW)
+    return captured, authorized, pending, unknown
 
 
-def _kinds(captured: str, pending: str, unknown: str) -> Iterator[_Kind]:
-    """Captures that are decided once, and what leaves a payment as it is."""
+def _kinds(captured: str, authorized: str, pending: str, unknown: str) -> Iterator[_Kind]:
+    """Captures that are decided once, with a refusal for each payment, and what leaves a payment as it is."""
     decided: tuple[tuple[str, bytes, int, int, str], ...] = (
-        (captured, b"other", _OTHER, 422, "amount_mismatch"),
+        (authorized, b"other", _OTHER, 422, "amount_mismatch"),
         (captured, b"right", _RIGHT, 201, ""),
         (captured, b"late", _RIGHT, 409, "already_captured"),
         (pending, b"early", _RIGHT, 409, "not_authorized"),
