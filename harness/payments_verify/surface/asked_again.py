@@ -157,7 +157,8 @@ def _kinds(captured: str, authorized: str, pending: str, unknown: str) -> Iterat
     )
     for path, key, amount, status, problem in decided:
         fields = (("Idempotency-Key", key),)
-        yield _Kind("I3", "POST", f"{path}/captures", status, problem, fields, amount=amount)
+        breaks = "I3, I4" if problem == "idempotency_key_reused" else "I3"
+        yield _Kind(breaks, "POST", f"{path}/captures", status, problem, fields, amount=amount)
     captures, keyed = f"{captured}/captures", (*JSON, ("Idempotency-Key", b"again"))
     for path in (captured, captures, f"{captures}?limit=1", "/payments?limit=1", "/healthz"):
         yield _Kind("I8", "GET", path, 200)
