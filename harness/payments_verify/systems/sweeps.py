@@ -16,6 +16,7 @@ import psycopg
 from payments_verify.binding import Http, Sweep
 from payments_verify.binding.answers import is_expected
 from payments_verify.binding.requests import writer_of
+from payments_verify.patience import patient
 from payments_verify.payments.service.under_test import SweepError
 from pgweave.service.process_group import end_group
 from pgweave.visible import without_passwords
@@ -87,7 +88,7 @@ async def _sweep_by_command(command: str, environment: Mapping[str, str]) -> int
         env={**os.environ, **environment},
     )
     try:
-        async with asyncio.timeout(_LIMIT_S):
+        async with asyncio.timeout(patient(_LIMIT_S)):
             printed, _ = await process.communicate()
     except TimeoutError:
         raise SweepError(f"{shown} did not end within {_LIMIT_S:g} s") from None
