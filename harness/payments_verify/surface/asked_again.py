@@ -11,7 +11,7 @@ from payments_verify.binding import Response
 from payments_verify.payments.observed.observations import BrokenContractError
 from payments_verify.surface.answers import PER_REQUEST, fields_of, problem_of
 from payments_verify.surface.witness import Witness
-from payments_verify.surface.written import BODY_LIMIT, JSON, Fields
+from payments_verify.surface.written import BODY_LIMIT, JSON, Fields, Written
 
 _RIGHT, _OTHER = 500, 501
 _BODY = b'{"amount_cents": 500}'
@@ -78,24 +78,14 @@ _SHARES = 4
 
 
 @dataclass(frozen=True)
-class _Kind:
+class _Kind(Written):
     """A request of which nothing comes but its answer, which is the same each time.
 
     Attributes:
-        breaks: the invariants that another answer breaks.
-        status: that of the answer.
-        problem: its problem type; empty if it is none.
         token: what stands in ``Authorization``, where it is not that of every request.
         amount: of a capture that was decided under its key before.
     """
 
-    breaks: str
-    method: str
-    path: str
-    status: int
-    problem: str = ""
-    fields: Fields = ()
-    body: bytes | None = None
     token: bytes | None = None
     amount: int | None = None
 

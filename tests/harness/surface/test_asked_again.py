@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from starlette.types import Message, Receive, Scope, Send
 from payments_core.entrypoints.http import problems, resources
 from payments_core.entrypoints.http.app import Application
 from payments_core.entrypoints.http.observed import REQUEST_ID
+from payments_verify.surface import asked_again
+from payments_verify.surface.answers import problem_of
 from payments_verify.surface.asked_again import wrong_when_asked_again
 from payments_verify.systems.application import OwnTokens, witnessed
 from payments_verify.systems.memory_store import InMemoryPaymentStore
@@ -66,6 +69,21 @@ class Kept(Response):
 
 def test_the_service_as_it_is() -> None:
     assert not found()
+
+
+def test_each_kind_is_answered_as_it_says() -> None:
+    """One that is not is passed over, and looked at no further."""
+    made = OwnTokens.make()
+    witness = witnessed(InMemoryPaymentStore(lambda: 0), made_tokens=made)
+
+    async def main() -> None:
+        paths = await asked_again._made(witness)  # noqa: SLF001
+        kinds = asked_again._kinds(*paths), asked_again._refusals(paths[0], made.of_scope)  # noqa: SLF001
+        for kind in chain(*kinds):
+            answer = await asked_again._asked(witness, kind, ())  # noqa: SLF001
+            assert (answer.status_code, problem_of(answer)) == (kind.status, kind.problem), kind
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize(
