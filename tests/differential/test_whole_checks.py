@@ -181,7 +181,7 @@ def test_a_command_that_has_no_more_time_than_a_request_is_found(
     monkeypatch.setenv("PYTHONPATH", str(mutated_copy(tmp_path, CATALOGUE.edits(bug) if bug else [])))
     with new_database(dsn) as new:
         told = str(run(wrong()))
-    assert told.startswith("I9: payments-core sweep --batch 2, of 5 that are due" if bug else "None")
+    assert told.startswith("I9: payments-core sweep --batch 2, which should expire 5: " if bug else "None")
 
 
 @pytest.mark.invariant("I9")
