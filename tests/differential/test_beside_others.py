@@ -30,7 +30,6 @@ from tests.support.exploring import run
 from tests.support.postgres import chosen_bin_dir
 
 Check = Callable[[str], Coroutine[Any, Any, str | None]]
-CHECKS: list[Check] = [wrong_reads, wrong_isolation, wrong_limits, wrong_of_many]
 
 
 @pytest.fixture(scope="module")
@@ -50,11 +49,6 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def found(check: Check, dsn: str) -> str:
     with new_database(dsn) as new, nothing_logged():
         return str(run(check(new)))
-
-
-@pytest.mark.parametrize("check", CHECKS)
-def test_the_service_as_it_is_survives(dsn: str, check: Check) -> None:
-    assert found(check, dsn) == "None"
 
 
 # ---- reads --------------------------------------------------------------------------------------

@@ -25,10 +25,6 @@ def dsn() -> Iterator[str]:
         yield prepared
 
 
-def test_the_service_as_it_is_survives(dsn: str) -> None:
-    assert run(wrong_migrations(dsn)) is None
-
-
 def test_a_record_in_a_transaction_of_its_own_is_found(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def apply_one(self: Any, migration: Migration, force: bool = False) -> None:
         with self.transaction():

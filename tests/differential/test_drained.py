@@ -25,7 +25,6 @@ _NOT_SERVED = Edit("entrypoints/lifecycle.py", "loop.call_later(seconds, end)", 
 @pytest.mark.parametrize(
     ("edits", "told"),
     [
-        ((), "None"),
         (
             CATALOGUE.edits("connections-closed-while-it-drains"),
             "I9: a process was told to end: the answer is 'HTTP/1.1 404",
@@ -33,9 +32,11 @@ _NOT_SERVED = Edit("entrypoints/lifecycle.py", "loop.call_later(seconds, end)", 
         ((_FIRST_ALONE,), "I9: a process drains, and a connection with requests on it has ended"),
         ((_NOT_SERVED,), "I9: a process"),
     ],
-    ids=["as it is", "closed while it drains", "closed behind one request", "does not drain"],
+    ids=["closed while it drains", "closed behind one request", "does not drain"],
 )
-def test_what_is_sent_ahead_is_answered(edits: Sequence[Edit], told: str, tmp_path: Path) -> None:
+def test_what_is_sent_ahead_and_not_answered_is_found(
+    edits: Sequence[Edit], told: str, tmp_path: Path
+) -> None:
     async def wrong(dsn: str) -> str | None:
         async with forks() as made, serving(made, dsn, "drained", "--port", "0", **_SETTINGS) as served:
             return await wrong_end(served, dsn, "drained")

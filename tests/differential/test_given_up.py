@@ -34,10 +34,6 @@ def found(dsn: str) -> str:
     return str(run(whole_checks(dsn)["requests that are given up"]()))
 
 
-def test_the_service_as_it_is_survives(dsn: str) -> None:
-    assert found(dsn) == "None"
-
-
 async def unawaited(connection: psycopg.AsyncConnection, **limit: Any) -> None:
     ASKING.add(asyncio.create_task(CANCEL(connection, **limit)))
     await asyncio.sleep(0)

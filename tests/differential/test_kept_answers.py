@@ -26,10 +26,6 @@ def new(dsn: str) -> Iterator[str]:
         yield made
 
 
-def test_the_service_as_it_is_survives(new: str) -> None:
-    assert run(wrong_with_kept_rows(new)) is None
-
-
 @pytest.mark.invariant("I8")
 @pytest.mark.parametrize(
     ("statement", "find", "replaced", "told"),

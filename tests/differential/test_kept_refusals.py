@@ -45,11 +45,6 @@ async def _told(dsn: str, bound: int, served: int) -> str | None:
             return await wrong_bound(Served(cast("Process", None), http, "payments", 0), dsn, "", bound)
 
 
-@pytest.mark.parametrize("bound", [FEW, MANY])
-def test_the_service_as_it_is_survives(new: str, bound: int) -> None:
-    assert run(told(new, bound)) is None
-
-
 @pytest.mark.invariant("I11")
 def test_a_bound_that_is_met_by_an_equality_is_found(new: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def decided(payment: Any, key: Any, amount: Any, now: int, left: int) -> Any:

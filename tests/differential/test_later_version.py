@@ -29,10 +29,6 @@ def new() -> Iterator[str]:
         yield made
 
 
-def test_the_service_as_it_is_serves_on(new: str) -> None:
-    assert run(wrong_beside_later(new)) is None
-
-
 def test_one_that_is_ready_with_its_own_migrations_alone_is_found(
     new: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

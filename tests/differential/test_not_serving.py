@@ -66,7 +66,8 @@ def opened(dsn: str, silent: int, kind: type[Dying] = Dying) -> OpenService:
 
 def checked(dsn: str, silent: int, folder: Path, kind: type[Dying] = Dying) -> CheckResult:
     plans = [FaultPlan(ONE_CAPTURE, (Fault.CUT_AFTER,))]
-    return faults_check("dying", opened(dsn, silent, kind), plans, folder, replay="replay")
+    behind_gate = opened(dsn, silent, kind)
+    return faults_check("dying", behind_gate, plans, folder, replay="replay", hangs_up=False)
 
 
 def test_never_serving_again_is_a_violation(

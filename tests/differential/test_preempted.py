@@ -30,10 +30,6 @@ def found(dsn: str) -> str:
         return str(run(wrong_preemptions(new)))
 
 
-def test_the_service_as_it_is_survives(dsn: str) -> None:
-    assert found(dsn) == "None"
-
-
 @pytest.mark.invariant("I9")
 @pytest.mark.invariant("I10")
 @pytest.mark.parametrize(

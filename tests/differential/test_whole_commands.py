@@ -108,7 +108,6 @@ ENTRY_SHOWN = Edit(
 @pytest.mark.parametrize(
     ("look", "edits", "told"),
     [
-        (refusals, [], None),
         (
             refusals,
             CATALOGUE.edits("settings-from-a-file-of-the-folder-too"),
@@ -116,7 +115,6 @@ ENTRY_SHOWN = Edit(
         ),
         (refusals, [SECRETS_FOLDER], "I8, I9: payments-core migrate, in"),
         (refusals, [TOKENS_OF_THE_FOLDER], "PAYMENTS_HOST=0.0.0.0 payments-core serve"),
-        (sweeps, [], None),
         (
             sweeps,
             CATALOGUE.edits("sweep-ends-with-a-batch-that-is-not-full"),
@@ -127,7 +125,6 @@ ENTRY_SHOWN = Edit(
             CATALOGUE.edits("sweep-ends-behind-locked-payments"),
             "of 5 that are due, where others held the ones at (0, 3)",
         ),
-        (tokens_in_a_file, [], None),
         (
             tokens_in_a_file,
             CATALOGUE.edits("tokens-file-read-again-when-it-changes"),
@@ -138,7 +135,6 @@ ENTRY_SHOWN = Edit(
             [KEPT_UNLESS_THERE_ARE_MORE],
             "has another token after the start, and a client with that token is answered 200",
         ),
-        (printed, [], None),
         (partial(printed, level="debug"), [], None),
         (
             printed,

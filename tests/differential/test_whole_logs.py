@@ -33,10 +33,6 @@ def found(dsn: str) -> str | None:
     return told
 
 
-def test_the_service_as_it_is(dsn: str) -> None:
-    assert found(dsn) is None
-
-
 def with_path(self: Observed, scope: Any, route: str, *rest: Any) -> None:
     _tell(self, scope, scope["path"] if route == "unmatched" else route, *rest)
 

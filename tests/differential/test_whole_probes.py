@@ -42,10 +42,6 @@ def found(dsn: str) -> str:
         return str(run(wrong_probes(new)))
 
 
-def test_the_service_as_it_is_survives(dsn: str) -> None:
-    assert found(dsn) == "None"
-
-
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("whose", ["the sweeper", "pages"])
 def test_work_over_the_connection_of_readiness_is_found(

@@ -44,11 +44,6 @@ def dsn() -> Iterator[str]:
         yield prepared
 
 
-@pytest.mark.parametrize("check", [UNREPLICATED, OF_NO_USE, LENT])
-def test_the_service_as_it_is_survives(dsn: str, check: str) -> None:
-    assert run(whole_checks(dsn)[check]()) is None
-
-
 @pytest.mark.invariant("I7")
 @pytest.mark.parametrize(
     "bug",
