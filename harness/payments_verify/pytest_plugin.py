@@ -172,7 +172,9 @@ def _parts(examination: Examination, level: int) -> Iterator[tuple[str, Examinat
             yield f"level-4[{scenario.name}]", replace(examination, scenarios=(scenario,))
     elif level == 5:
         for plan in examination.fault_plans:
-            yield f"level-5[{plan.scenario.name}]", replace(examination, fault_plans=(plan,))
+            part = replace(examination, fault_plans=(plan,), hangs_up=False)
+            yield f"level-5[{plan.scenario.name}]", part
+        yield "level-5[disconnect]", replace(examination, fault_plans=())
     else:
         yield f"level-{level}", examination
 

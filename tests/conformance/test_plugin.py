@@ -48,6 +48,7 @@ def test_each_level_and_each_scenario_is_a_test(tmp_path: Path) -> None:
         assert name in run.stdout
     assert "level-5[one-capture]" in run.stdout
     assert "level-5[same-key-twice]" in run.stdout
+    assert "level-5[disconnect]" in run.stdout
     assert "level-4[create-twice]" not in run.stdout  # the service chooses ids
     number = run.stdout.count("level-") + run.stdout.count("test_of_theirs")
     assert f"{number} tests collected" in run.stdout

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
@@ -17,18 +17,19 @@ from typer.testing import CliRunner, Result
 
 from payments_verify.cli import app
 from payments_verify.cli.conformance import show
-from payments_verify.payments.conformance.examination import Examination
-from payments_verify.payments.conformance.levels import LevelResult, conclude
+from payments_verify.payments.conformance.examination import QUICK, Examination, examine_level
+from payments_verify.payments.conformance.levels import NOT_FOLLOWED, LevelResult, conclude
 from payments_verify.payments.conformance.selection import SelectionError, levels_of, select
 from payments_verify.payments.faults.plans import FaultPlan
 from payments_verify.payments.scenarios.catalogue import ONE_CAPTURE, SCENARIOS
 from payments_verify.result import CheckResult
 from payments_verify.systems import in_memory
-from pgweave.gate import Fault
+from pgweave.gate import OF_POSTGRESQL, Fault
 from pgweave.verdict import Verdict
 from tests.conformance.test_peers import BINDING, CHARGES
 
 TWICE = SCENARIOS["same-key-twice"]
+ALL = set(OF_POSTGRESQL)
 WHOLE = Examination(
     "a service",
     in_memory,
@@ -49,6 +50,8 @@ HOLDS = CheckResult("x", "x", 1, "holds", 0.0)
         (("windows",), (1, 3)),
         (("same-key-twice",), (4, 5)),
         (("cut-after",), (5,)),
+        (("one-capture",), (5,)),
+        (("disconnect",), (5,)),
         (("stress", "same-key-twice"), (3, 4, 5)),
     ],
 )
@@ -73,15 +76,60 @@ def test_what_was_chosen_is_all_that_is_run() -> None:
 
 
 @pytest.mark.parametrize(
+    ("only", "plans", "hangs_up"),
+    [
+        ([], {"one-capture": ALL, "same-key-twice": ALL}, True),
+        (["faults"], {"one-capture": ALL, "same-key-twice": ALL}, True),
+        (["same-key-twice"], {"same-key-twice": ALL}, False),
+        # Level 5 has no plan for it unless it is named; with three actors it is tried again by itself.
+        (["three-captures"], {"three-captures": {Fault.SERIALIZATION_FAILURE, Fault.DEADLOCK}}, False),
+        (["three-captures", "cut-after"], {}, False),
+        (
+            ["different-keys-and-tick", "40001"],
+            {"different-keys-and-tick": {Fault.SERIALIZATION_FAILURE}},
+            False,
+        ),
+        (["disconnect"], {}, True),
+        (
+            ["disconnect", "cut-after"],
+            {"one-capture": {Fault.CUT_AFTER}, "same-key-twice": {Fault.CUT_AFTER}},
+            True,
+        ),
+    ],
+)
+def test_faults_of_what_was_chosen_are_tried_and_no_others(
+    only: Sequence[str], plans: Mapping[str, set[Fault]], hangs_up: bool
+) -> None:
+    more = SCENARIOS["three-captures"], SCENARIOS["different-keys-and-tick"]
+    whole = replace(WHOLE, scenarios=(*WHOLE.scenarios, *more))
+    chosen = select(whole, only)
+    assert {each.scenario.name: set(each.faults) for each in chosen.fault_plans} == plans
+    assert chosen.hangs_up == hangs_up
+    if not plans and not hangs_up:
+        found = examine_level(chosen, QUICK, 5, folder=Path(), seed=1)
+        assert (found.verdict, found.reason) == (
+            "not run",
+            "it has nothing of that: only three-captures, cut-after",
+        )
+
+
+@pytest.mark.parametrize(
     ("only", "told"),
     [
         ("no-such", "nothing is named 'no-such'; there are sequential"),
         ("create-twice", "the binding lacks ids.ch"),
+        ("one-capture", r"one-capture cannot be run: .* \(level 5\): the binding lacks clock"),
     ],
 )
 def test_what_cannot_be_run_is_refused(only: str, told: str) -> None:
-    with pytest.raises(SelectionError, match=told.replace("(", r"\(")):
-        select(WHOLE, [only])
+    with pytest.raises(SelectionError, match=told):
+        select(replace(WHOLE, lacks=lambda _: "clock"), [only])
+
+
+def test_what_is_for_faults_alone_needs_the_database_too() -> None:
+    unchecked = ["levels 4 and 5: they need the service's database"]
+    with pytest.raises(SelectionError, match="one-capture cannot be run: levels 4 and 5: they need"):
+        select(replace(WHOLE, open_behind_gate=None, unchecked=unchecked), ["one-capture"])
 
 
 CLOCK = "the clock is not moved: after two windows, a capture is answered captured"
@@ -91,7 +139,7 @@ NO_CLOCK = [
 ]
 NO_SWEEP = "scenario two-sweepers (levels 4 and 5): the binding lacks sweep.sql"
 FUNCTION = "function capture (levels 4 and 5): a call is one step, nothing comes between its statements"
-NOT_FOLLOWED = "levels 4 and 5: the service sends statements that no request asks for: SELECT 1"
+KEEPALIVES = "levels 4 and 5: the service sends statements that no request asks for: SELECT 1"
 
 
 @pytest.mark.parametrize(
@@ -100,7 +148,7 @@ NOT_FOLLOWED = "levels 4 and 5: the service sends statements that no request ask
         ([CLOCK, FUNCTION, *NO_CLOCK], CLOCK),
         (NO_CLOCK, NO_CLOCK[0]),
         ([CLOCK, NO_CLOCK[1], NO_SWEEP], NO_SWEEP),
-        ([CLOCK, *NO_CLOCK, NOT_FOLLOWED], NOT_FOLLOWED),
+        ([CLOCK, *NO_CLOCK, KEEPALIVES], KEEPALIVES),
         ([FUNCTION], "it is no part of this"),
     ],
 )
@@ -125,16 +173,19 @@ def test_a_part_of_a_level_is_no_level() -> None:
     assert conclude("x", [4], [part]).summary == "level 4 holds; level 4 only same-key-twice; 1 to 3 left out"
 
 
-@contextmanager
-def examined(*_arguments: object, **_options: object) -> Iterator[Examination]:
-    yield WHOLE
-
-
-def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[Result, dict[int, Any]]:
+def run(
+    monkeypatch: pytest.MonkeyPatch, *arguments: str, subject: Examination = WHOLE
+) -> tuple[Result, dict[int, Any]]:
     ran: dict[int, Any] = {}
+
+    @contextmanager
+    def examined(*_arguments: object, **_options: object) -> Iterator[Examination]:
+        yield subject
 
     def level(examination: Examination, _trials: object, number: int, **_options: object) -> LevelResult:
         ran[number] = examination
+        if number > 3 and examination.open_behind_gate is None:
+            return LevelResult(number, "not run", reason=NOT_FOLLOWED)
         return LevelResult(number, "holds", (HOLDS,), part=examination.parts.get(number))
 
     monkeypatch.setattr(import_module("payments_verify.cli.conformance"), "examined", examined)
@@ -165,6 +216,23 @@ def test_the_options_choose(
     told = json.loads(done.stdout)
     assert (told["level"], told["asked"]) == (reached, levels)
     assert reached is not None or "left out" in told["summary"] or "only" in told["summary"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "reason"),
+    [
+        ([], 0, "its statements cannot be followed, see: not checked"),
+        (["--level", "3"], 0, "it was not asked for"),
+        (["--level", "5"], 2, "its statements cannot be followed, see: not checked"),
+    ],
+)
+def test_levels_that_cannot_be_run_say_why(
+    arguments: list[str], code: int, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done, ran = run(monkeypatch, *arguments, "--json", subject=replace(WHOLE, open_behind_gate=None))
+    told = json.loads(done.stdout)
+    assert (done.exit_code, list(ran)) == (code, [1, 2, 3] if code == 0 else [1, 2, 3, 4])
+    assert (told["level"], told["levels"][3]["reason"]) == (3, reason)
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,11 @@ FAULT = [SavedFault(process=0, statement=1, fault=Fault.CUT_AFTER)]
         ({}, BOUND, "conformance --scenario different-keys --level 4 --command 'exec app' --binding b.toml"),
         ({"faults": FAULT}, BOUND[2:], "conformance --scenario different-keys --level 5 --binding b.toml"),
         ({"faults": FAULT}, [], "faults --scenario different-keys"),
+        (
+            {"faults": FAULT, "scenario": "one-capture"},
+            BOUND[2:],
+            "conformance --scenario one-capture --level 5 --binding b.toml",
+        ),
         ({"service": "in memory"}, [], "explore --scenario different-keys --system in-memory"),
         (
             {"scenario": "last-instant,capture-k1,sweep,clock"},

@@ -145,7 +145,7 @@ def conformance(
     drawn = secrets.randbelow(1_000_000) if seed is None else seed
     with _naming():
         part = levels_of(only or (), scenario or ())
-    asked = _asked(first, level or [], max(LEVELS), part)
+    asked = wanted = _asked(first, level or [], max(LEVELS), part)
     kept = None
     if record is not None:
         kept, output = Record(record, binding, url, command), record
@@ -172,7 +172,8 @@ def conformance(
             on_level=on_level,
             results=results,
         )
-    found = conclude(url or without_passwords(command or ""), asked, results, unchecked, ended.why)
+    name, not_followed = url or without_passwords(command or ""), set(wanted).difference(asked)
+    found = conclude(name, asked, results, unchecked, ended.why, not_followed)
     if ended.why is not None and (output / "histories").is_dir():
         say(f"the histories so far lie in {output / 'histories'}", err=True)
     _report(found, drawn, left_out := known(seen), as_json=as_json)

@@ -22,13 +22,13 @@ from payments_verify.cli.options import Command, Json, PostgresBin
 from payments_verify.cli.progress import Report, progress_bar
 from payments_verify.cli.replay_program import BoundService, replay_program
 from payments_verify.cli.telling import print_error, print_json, say
+from payments_verify.payments.conformance.selection import SelectionError, levels_of
 from payments_verify.payments.exploration.domain import scenario_race
 from payments_verify.payments.programs.program_file import is_program
 from payments_verify.payments.races.actors import SENT
 from payments_verify.payments.races.judge import Violation
 from payments_verify.payments.races.timeline import timeline_of
 from payments_verify.payments.scenarios import schedule_file
-from payments_verify.payments.scenarios.catalogue import SCENARIOS
 from payments_verify.payments.scenarios.discovered import require_scenario
 from payments_verify.payments.service.under_test import OpenService
 from payments_verify.systems import empty_databases, settle_clock, started_service
@@ -164,11 +164,19 @@ def line_that_explores(schedule: schedule_file.SavedSchedule, options: Mapping[s
         made_for = system_of(schedule.service)
         system = [] if made_for is ExploredSystem.IN_PROCESS else ["--system", made_for]
         line = command_line("faults" if hurt else "explore", *scenario, *system, *words)
-    elif schedule.scenario in SCENARIOS:
-        line = command_line("conformance", *scenario, "--level", 5 if hurt else 4, *words)
     else:
-        line = command_line("conformance", "--discover", *words)
+        level = 5 if hurt else 4
+        part = [*scenario, "--level", level] if level in _levels_of(schedule.scenario) else ["--discover"]
+        line = command_line("conformance", *part, *words)
     return without_passwords(line)
+
+
+def _levels_of(scenario: str) -> Sequence[int]:
+    """The levels of conformance that a scenario is of; none of a race that was discovered."""
+    try:
+        return levels_of(scenarios=[scenario])
+    except SelectionError:
+        return ()
 
 
 async def _replay(

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from payments_verify.called import command_line
-from payments_verify.payments.conformance.levels import Conformance, LevelResult, conclude
+from payments_verify.payments.conformance.levels import NOT_FOLLOWED, Conformance, LevelResult, conclude
 from payments_verify.payments.exploration.check import drawn_interleavings_check
 from payments_verify.payments.exploration.pictures import with_pictures
 from payments_verify.payments.faults.check import faults_check
@@ -46,6 +46,7 @@ class Examination:
             `unchecked` says why.
         scenarios: what is raced behind the gate.
         fault_plans: in which of them something goes wrong, and what.
+        hangs_up: whether clients hang up, too, once nothing of that was wrong.
         unchecked: what is not checked, and why.
         replay: the command line that runs a schedule's file again, but for the file.
         moves_clock: whether the harness moves the service's clock; if not, windows are waited for.
@@ -61,6 +62,7 @@ class Examination:
     open_behind_gate: OpenService | None = None
     scenarios: Sequence[Scenario] = ()
     fault_plans: Sequence[FaultPlan] = ()
+    hangs_up: bool = True
     unchecked: Sequence[str] = ()
     replay: str = field(default_factory=partial(command_line, "replay"))
     moves_clock: bool = True
@@ -156,7 +158,7 @@ def examine_level(
         progress: is told how far it has come.
     """
     if level > _BLACK_BOX and examination.open_behind_gate is None:
-        return LevelResult(level, "not run", reason="its statements cannot be followed, see: not checked")
+        return LevelResult(level, "not run", reason=NOT_FOLLOWED)
     checks: list[CheckResult] = []
     part = examination.parts.get(level)
     for run in _checks(examination, trials, level, folder, seed, progress):
@@ -228,7 +230,7 @@ def _checks(
                 replay=examination.replay,
                 progress=progress,
             )
-        case 5:
+        case 5 if examination.fault_plans or examination.hangs_up:
             yield lambda: faults_check(
                 examination.name,
                 _behind_gate(examination),
@@ -236,6 +238,7 @@ def _checks(
                 folder / "schedules",
                 replay=examination.replay,
                 progress=progress,
+                hangs_up=examination.hangs_up,
             )
 
 

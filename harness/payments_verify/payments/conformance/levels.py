@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
@@ -17,6 +17,8 @@ LEVELS = {
     5: "faults",
 }
 """The levels and their names."""
+NOT_FOLLOWED = "its statements cannot be followed, see: not checked"
+"""Why level 4 or 5 was not run."""
 
 LevelVerdict: TypeAlias = Verdict | Literal["not run"]
 """A level that was not run has no verdict, and says why."""
@@ -157,6 +159,7 @@ def conclude(
     found: Sequence[LevelResult],
     unchecked: Sequence[str] = (),
     ended_by: str | None = None,
+    not_followed: Collection[int] = (),
 ) -> Conformance:
     """The verdict on a service, every level included.
 
@@ -166,6 +169,7 @@ def conclude(
         found: the results on those that came to a result.
         unchecked: what was not checked, and why.
         ended_by: what ended the examination early; ``None`` if nothing did.
+        not_followed: the levels that would have been asked for, could the statements be followed.
     """
     results = {result.level: result for result in found}
     last = found[-1] if found else None
@@ -177,7 +181,9 @@ def conclude(
     stopped = next((each.level for each in results.values() if each.verdict != "holds"), None)
 
     def left(number: int) -> LevelResult:
-        if number not in asked and number < asked[-1]:
+        if number in not_followed:
+            reason = NOT_FOLLOWED
+        elif number not in asked and number < asked[-1]:
             reason = "it was left out"
         elif number not in asked or stopped is None:
             reason = "it was not asked for"

@@ -8,10 +8,14 @@ from dataclasses import replace
 
 from payments_verify.payments.conformance.examination import CHECKS, Examination
 from payments_verify.payments.conformance.levels import LEVELS
-from payments_verify.payments.scenarios.catalogue import SCENARIOS
+from payments_verify.payments.faults.disconnects import DISCONNECT
+from payments_verify.payments.faults.plans import FEW_FAULT_SCENARIOS, FaultPlan, plan_of
+from payments_verify.payments.scenarios.catalogue import SCENARIOS, Scenario
 from pgweave.gate import OF_POSTGRESQL
 
 _INTERLEAVINGS, _FAULTS = 4, 5
+_RACED: Mapping[str, Scenario] = {**SCENARIOS, **{each.name: each for each in FEW_FAULT_SCENARIOS}}
+"""The scenarios that can be named: those that level 4 explores, and those that are for faults alone."""
 
 
 class SelectionError(ValueError):
@@ -22,7 +26,8 @@ def levels_of(names: Sequence[str] = (), scenarios: Sequence[str] = ()) -> Seque
     """The levels that what names say is part of; every level without any.
 
     Args:
-        names: of levels (``sequential``), checks (``stress``), scenarios and faults, spaces as dashes.
+        names: of levels (``sequential``), checks (``stress``), scenarios and faults (``disconnect`` for
+            clients that hang up), spaces as dashes.
         scenarios: names of scenarios.
 
     Raises:
@@ -59,9 +64,9 @@ def _chosen(names: Sequence[str], scenarios: Sequence[str]) -> Mapping[int, list
         for level in _levels_of(name):
             chosen[level].append(_dashed(name))
     for name in scenarios:
-        if name not in SCENARIOS:
-            raise SelectionError(f"no scenario is named {name!r}; there are {', '.join(SCENARIOS)}")
-        for level in (_INTERLEAVINGS, _FAULTS):
+        if name not in _RACED:
+            raise SelectionError(f"no scenario is named {name!r}; there are {', '.join(_RACED)}")
+        for level in _levels_of(name):
             chosen[level].append(name)
     return chosen
 
@@ -70,8 +75,10 @@ def _levels_of(name: str) -> Sequence[int]:
     """The levels that a name is of."""
     known: dict[str, Sequence[int]] = {_dashed(title): (level,) for level, title in LEVELS.items()}
     known |= CHECKS
+    known |= dict.fromkeys(
+        [*_RACED, *(_dashed(each.value) for each in OF_POSTGRESQL), DISCONNECT], (_FAULTS,)
+    )
     known |= dict.fromkeys(SCENARIOS, (_INTERLEAVINGS, _FAULTS))
-    known |= {_dashed(each.value): (_FAULTS,) for each in OF_POSTGRESQL}
     try:
         return known[_dashed(name)]
     except KeyError:
@@ -86,8 +93,13 @@ def _require_runnable(examination: Examination, names: Collection[str]) -> None:
     """
     there = {each.name for each in examination.scenarios}
     for name in names:
-        if name in SCENARIOS and name not in there:
-            raise SelectionError(f"{name} cannot be run: {_why_not_run(name, examination.unchecked)}")
+        unchecked, for_faults = examination.unchecked, name in _RACED and name not in SCENARIOS
+        if for_faults and examination.open_behind_gate is not None:
+            if (lacking := examination.lacks(_RACED[name])) is None:
+                continue
+            unchecked = [*unchecked, f"scenario {name} (level 5): the binding lacks {lacking}"]
+        if name in _RACED and name not in there:
+            raise SelectionError(f"{name} cannot be run: {_why_not_run(name, unchecked)}")
 
 
 def _why_not_run(name: str, unchecked: Sequence[str]) -> str:
@@ -102,21 +114,31 @@ def _why_not_run(name: str, unchecked: Sequence[str]) -> str:
 def _narrowed(
     examination: Examination, parts: Mapping[int, str], chosen: Mapping[int, Collection[str]]
 ) -> Examination:
-    scenarios, plans = examination.scenarios, examination.fault_plans
+    scenarios = examination.scenarios
     if _INTERLEAVINGS in parts:
         scenarios = [each for each in scenarios if each.name in chosen[_INTERLEAVINGS]]
-    if _FAULTS in parts:
-        named = set(chosen[_FAULTS])
-        if raced := named.intersection(SCENARIOS):
-            plans = [each for each in plans if each.scenario.name in raced]
-        if hurt := named.difference(SCENARIOS):
-            plans = [
-                replace(each, faults=tuple(fault for fault in each.faults if _dashed(fault.value) in hurt))
-                for each in plans
-            ]
-        plans = [each for each in plans if each.faults]
     checks = {level: frozenset(chosen[level]) for level in parts if level < _INTERLEAVINGS}
-    return replace(examination, scenarios=scenarios, fault_plans=plans, parts=parts, checks=checks)
+    narrowed = replace(examination, scenarios=scenarios, parts=parts, checks=checks)
+    if _FAULTS not in parts:
+        return narrowed
+    plans = _plans_of(examination.fault_plans, chosen[_FAULTS])
+    return replace(narrowed, fault_plans=plans, hangs_up=DISCONNECT in chosen[_FAULTS])
+
+
+def _plans_of(plans: Sequence[FaultPlan], names: Collection[str]) -> Sequence[FaultPlan]:
+    """What names leave of plans; a scenario that has no plan, and is named, gets one."""
+    known = {each.scenario.name: each for each in plans}
+    raced = [known.get(name) or plan_of(_RACED[name]) for name in names if name in _RACED]
+    hurt = {name for name in names if name not in _RACED and name != DISCONNECT}
+    if not raced and not hurt:
+        return ()
+    chosen = raced or plans
+    if hurt:
+        chosen = [
+            replace(each, faults=tuple(fault for fault in each.faults if _dashed(fault.value) in hurt))
+            for each in chosen
+        ]
+    return [each for each in chosen if each.faults]
 
 
 def _dashed(name: str) -> str:
