@@ -78,6 +78,7 @@ class Gate:
         features: what those have used of the protocol who came through TCP.
         alters_first: makes what a new connection is told first into something else, if it does.
         cancels: the requests to cancel that come.
+        is_scheduling_point: whether a statement of a text is to be held; others pass.
     """
 
     def __init__(self, dsn: str, is_scheduling_point: Callable[[str], bool]) -> None:
@@ -90,7 +91,7 @@ class Gate:
         self.alters_first: Callable[[], Altered] | None = None
         self._upstream = Upstream.of(dsn)
         self.cancels = CancelRequests(self._upstream)
-        self._is_scheduling_point = is_scheduling_point
+        self.is_scheduling_point = is_scheduling_point
         self._numbers = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._clients: set[asyncio.WriteTransport] = set()
@@ -132,11 +133,11 @@ class Gate:
     def decide(self, session: Session, unit: Unit) -> bool:
         """Decide whether a unit is held: a statement, or what is prepared apart in a transaction."""
         if unit.sql is not None:
-            return self._is_scheduling_point(unit.sql) and self.observer.decide_to_hold(session)
+            return self.is_scheduling_point(unit.sql) and self.observer.decide_to_hold(session)
         if unit.prepares is None or (unit.with_sync and not session.block.is_open):
             return False
         prepares = unit.prepares
-        return self._is_scheduling_point(prepares) and self.observer.decide_to_hold_preparing(
+        return self.is_scheduling_point(prepares) and self.observer.decide_to_hold_preparing(
             session, prepares
         )
 

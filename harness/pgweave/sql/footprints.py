@@ -12,7 +12,7 @@ from pgweave.sql.advisory import advisory_lock
 from pgweave.sql.catalog import Catalog
 from pgweave.sql.control import Control, StatementKind, classify
 from pgweave.sql.functions import Effects
-from pgweave.sql.housekeeping import is_housekeeping
+from pgweave.sql.housekeeping import NO_CATALOG, is_housekeeping
 from pgweave.sql.plan import LockPlan, NotUnderstoodError, StatementPlan
 from pgweave.sql.queries import Analysis
 from pgweave.sql.tokens import ScanError, Token, scan, statements
@@ -90,13 +90,18 @@ def statement_footprint(sql: str, values: Sequence[Bound], catalog: Catalog) -> 
 
 
 @lru_cache(maxsize=4096)
-def is_scheduling_point(sql: str) -> bool:
-    """Whether a statement is worth holding back: not an empty one, nor housekeeping."""
+def is_scheduling_point(sql: str, catalog: Catalog = NO_CATALOG) -> bool:
+    """Whether a statement is worth holding back: not an empty one, nor housekeeping.
+
+    Args:
+        sql: the text.
+        catalog: of the database that it is for: a function there may have the name of one of the system's.
+    """
     try:
         parts = statements(scan(sql))
     except ScanError:
         return True
-    return not all(map(is_housekeeping, parts))
+    return not all(is_housekeeping(part, catalog) for part in parts)
 
 
 @lru_cache(maxsize=4096)

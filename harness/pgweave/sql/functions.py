@@ -84,6 +84,15 @@ def effects(tokens: Sequence[Token], catalog: Catalog) -> Effects:
     return _effects(tokens, catalog, frozenset()) | _implicit(catalog)
 
 
+def users_effects(tokens: Sequence[Token], catalog: Catalog) -> Effects:
+    """What the users' functions named in these tokens do."""
+    result = PURE
+    for token in tokens:
+        if token.name is not None:
+            result |= _users_function(token.name, catalog, frozenset())
+    return result
+
+
 @lru_cache(maxsize=1024)
 def expression_effects(expression: str, catalog: Catalog) -> Effects:
     """What the functions named in an expression of the catalog do."""

@@ -13,12 +13,14 @@ from sqlglot import exp
 
 from pgweave.sql.catalog import Catalog
 from pgweave.sql.control import HARMLESS_SETTINGS, HARMLESS_VALUES, StatementKind, classify
-from pgweave.sql.functions import PURE, Effects, effects
+from pgweave.sql.functions import PURE, Effects, effects, users_effects
 from pgweave.sql.plan import NotUnderstoodError
 from pgweave.sql.syntax import parse
 from pgweave.sql.tokens import Token, TokenKind, with_following, words
 
-_NO_CATALOG = Catalog(tables={}, names={}, functions={})
+NO_CATALOG = Catalog(tables={}, names={}, functions={})
+"""Where the database's own is not known."""
+
 _SYSTEM = Effects(system=True)
 _STATIC = words(
     """
@@ -48,26 +50,52 @@ _CALLED = words(
     translate trim unnest upper using values varchar version
     """
 )
-_CALLED_PREFIXES = ("to_reg", "pg_get_", "has_", "obj_", "col_", "shobj_", "format_type", "_pg_")
+_DESCRIBE = words(
+    """
+    _pg_char_max_length _pg_char_octet_length _pg_datetime_precision _pg_expandarray _pg_index_position
+    _pg_interval_type _pg_numeric_precision _pg_numeric_precision_radix _pg_numeric_scale _pg_truetypid
+    _pg_truetypmod col_description format_type has_any_column_privilege has_column_privilege
+    has_database_privilege has_foreign_data_wrapper_privilege has_function_privilege has_language_privilege
+    has_largeobject_privilege has_parameter_privilege has_schema_privilege has_sequence_privilege
+    has_server_privilege has_table_privilege has_tablespace_privilege has_type_privilege obj_description
+    pg_collation_is_visible pg_conversion_is_visible pg_function_is_visible pg_get_acl
+    pg_get_catalog_foreign_keys pg_get_constraintdef pg_get_expr pg_get_function_arg_default
+    pg_get_function_arguments pg_get_function_identity_arguments pg_get_function_result
+    pg_get_function_sqlbody pg_get_functiondef pg_get_indexdef pg_get_keywords pg_get_object_address
+    pg_get_partition_constraintdef pg_get_partkeydef pg_get_publication_tables pg_get_replica_identity_index
+    pg_get_ruledef pg_get_serial_sequence pg_get_statisticsobjdef pg_get_statisticsobjdef_columns
+    pg_get_statisticsobjdef_expressions pg_get_triggerdef pg_get_viewdef pg_opclass_is_visible
+    pg_operator_is_visible pg_opfamily_is_visible pg_statistics_obj_is_visible pg_table_is_visible
+    pg_ts_config_is_visible pg_ts_dict_is_visible pg_ts_parser_is_visible pg_ts_template_is_visible
+    pg_type_is_visible shobj_description to_regclass to_regcollation to_regnamespace to_regoper
+    to_regoperator to_regproc to_regprocedure to_regrole to_regtype to_regtypemod
+    """
+)
+"""Functions of PostgreSQL 15 to 18 that tell what the catalogs say."""
+
+_HARMLESS = _CALLED | _DESCRIBE
+_SYSTEM_SCHEMAS = "pg_catalog", "information_schema"
 _WITH_THE_USUAL_VALUE = {"default_transaction_isolation": {"read committed"}}
 _OPENS_SUBQUERY = words("as and by case distinct else except filter from intersect join lateral materialized")
 _MAY_PRECEDE = _CALLED | _OPENS_SUBQUERY | words("from_ on or select then union when where with within group")
 _WRITES = words("call copy delete execute for insert into lock merge set update")
 
 
-def is_housekeeping(tokens: Sequence[Token]) -> bool:
+def is_housekeeping(tokens: Sequence[Token], catalog: Catalog) -> bool:
     """Whether a statement, not empty, is about the session alone, or asks for what is fixed."""
     if tokens[0].is_word("select", "with", "values"):
-        return _asks_for_what_is_fixed(tokens)
+        return _asks_for_what_is_fixed(tokens, catalog)
     control = classify(tokens)
     return control.kind is StatementKind.SESSION and control.isolation is None and not control.frees_locks
 
 
-def _asks_for_what_is_fixed(tokens: Sequence[Token]) -> bool:
+def _asks_for_what_is_fixed(tokens: Sequence[Token], catalog: Catalog) -> bool:
     if any(token.is_word(*_WRITES) for token in tokens):
         return False
-    if effects(tokens, _NO_CATALOG) not in (PURE, _SYSTEM):
+    if effects(tokens, NO_CATALOG) not in (PURE, _SYSTEM):
         return False  # it asks for the time
+    if users_effects(tokens, catalog) not in (PURE, _SYSTEM):
+        return False  # a user's function may have any name
     if not any(token.is_word("from", "table") for token in tokens):
         return _calls_only_harmless(tokens, set())
     try:
@@ -76,7 +104,7 @@ def _asks_for_what_is_fixed(tokens: Sequence[Token]) -> bool:
         return False
     common = {each.alias for each in tree.find_all(exp.CTE)}
     tables = [node for node in tree.find_all(exp.Table) if isinstance(node.this, exp.Identifier)]
-    return all(_describes(node, common) for node in tables) and _calls_only_harmless(tokens, common)
+    return all(_describes(node, common, catalog) for node in tables) and _calls_only_harmless(tokens, common)
 
 
 def _without_empty_brackets(tokens: Sequence[Token]) -> list[Token]:
@@ -90,13 +118,15 @@ def _without_empty_brackets(tokens: Sequence[Token]) -> list[Token]:
     return kept
 
 
-def _describes(node: exp.Table, common: set[str]) -> bool:
+def _describes(node: exp.Table, common: set[str], catalog: Catalog) -> bool:
     schema = node.args["db"].name if node.args.get("db") else ""
     if schema == "information_schema":
         return True
-    if schema == "pg_catalog" or not schema:
-        return node.name in _STATIC or (not schema and node.name in common)
-    return False
+    if schema == "pg_catalog":
+        return node.name in _STATIC
+    if schema:
+        return False
+    return node.name in common or (node.name in _STATIC and node.name not in catalog.names)
 
 
 def _calls_only_harmless(tokens: Sequence[Token], common: set[str]) -> bool:
@@ -105,16 +135,23 @@ def _calls_only_harmless(tokens: Sequence[Token], common: set[str]) -> bool:
         for index, (token, following) in enumerate(with_following(tokens))
         if token.name is not None and following.kind is TokenKind.SYMBOL and following.text == "("
     ]
-    return all(token.text in common or _is_harmless(token, tokens[index + 2 :]) for index, token in calls)
+    return all(
+        (token.text in common and not _schema_of(tokens, index))
+        or (_schema_of(tokens, index) in ("", *_SYSTEM_SCHEMAS) and _is_harmless(token, tokens[index + 2 :]))
+        for index, token in calls
+    )
+
+
+def _schema_of(tokens: Sequence[Token], index: int) -> str:
+    """What stands before a name, with a dot between."""
+    return tokens[index - 2].text if index > 1 and tokens[index - 1].text == "." else ""
 
 
 def _is_harmless(called: Token, arguments: Sequence[Token]) -> bool:
     name = called.text
     if name == "set_config":
         return _is_harmless_setting(arguments)
-    if called.kind is TokenKind.WORD and name in _MAY_PRECEDE:
-        return True
-    return name in _CALLED or name.startswith(_CALLED_PREFIXES) or name.endswith("_is_visible")
+    return name in _HARMLESS or (called.kind is TokenKind.WORD and name in _MAY_PRECEDE)
 
 
 def _is_harmless_setting(arguments: Sequence[Token]) -> bool:

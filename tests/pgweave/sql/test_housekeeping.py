@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import psycopg
 import pytest
 
 from pgweave.interleavings.footprint import EVERYTHING, NOTHING
+from pgweave.sql.catalog import Catalog, Function, Table
 from pgweave.sql.catalog_queries import read_catalog
 from pgweave.sql.footprints import is_scheduling_point
+from pgweave.sql.housekeeping import _DESCRIBE
 from pgweave.sql.transactions import TransactionFootprint
 from tests.support.postgres import Database
 
@@ -75,7 +80,25 @@ MOVES_SOMETHING = [
     "TABLE payments",
     "DISCARD ALL",
     "SELECT pg_advisory_unlock_all()",
+    "SELECT has_room(1)",
+    "SELECT * FROM has_room(1)",
+    "SELECT post_is_visible(5)",
+    "SELECT pg_get_sequence_data('numbers')",
+    "SELECT app.replace(1, 'x')",
+    'SELECT "app"."has_table_privilege"(1)',
+    "SELECT app.tree(1) FROM (WITH tree AS (SELECT 1) SELECT FROM tree) AS t",
 ]
+USERS = {
+    "SELECT has_table_privilege(1)": True,
+    "SELECT replace(1, 'x')": True,
+    "SELECT replace('a', 'b', 'c')": True,
+    "SELECT c.replace FROM pg_class AS c": True,
+    "SELECT min(relname) FROM pg_class": False,
+    "SELECT relname FROM pg_am": True,
+    "SELECT relname FROM pg_catalog.pg_am": False,
+}
+"""What is a step where users' functions look at a table as ``replace``, and compute as ``min``."""
+
 RESETS = ["DISCARD ALL", "SELECT pg_advisory_unlock_all();\nCLOSE ALL;\nUNLISTEN *;\nRESET ALL;"]
 
 
@@ -87,6 +110,38 @@ def test_what_a_driver_asks_for_itself_is_no_step(driver: str) -> None:
 @pytest.mark.parametrize("sql", MOVES_SOMETHING)
 def test_what_moves_or_locks_something_is_a_step(sql: str) -> None:
     assert is_scheduling_point(sql)
+
+
+@pytest.mark.parametrize("sql", USERS)
+def test_a_users_function_may_have_the_name_of_one_of_the_systems(sql: str) -> None:
+    looks = Function("app", "replace", "sql", "s", "SELECT count(*) FROM public.payments")
+    named = replace(looks, name="has_table_privilege")
+    computes = replace(looks, name="min", source="SELECT $1")
+    table = Table("pg_am", "app", "pg_am", {})
+    catalog = Catalog(
+        tables={"pg_am": table},
+        names={"pg_am": ("pg_am",)},
+        functions={each.name: (each,) for each in (looks, named, computes)},
+    )
+    assert is_scheduling_point(sql, catalog) is USERS[sql]
+
+
+@pytest.mark.parametrize("driver", LOOK_UPS)
+def test_what_a_driver_asks_is_no_step_where_the_catalog_is_known(
+    driver: str, shared_database: Database
+) -> None:
+    assert not is_scheduling_point(LOOK_UPS[driver], read_catalog(shared_database.dsn, "payment_clock"))
+
+
+def test_nothing_that_describes_is_volatile(shared_database: Database) -> None:
+    query = (
+        "SELECT DISTINCT proname FROM pg_proc WHERE proname = ANY(%s) AND provolatile <> 'v' AND"
+        " pronamespace IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)"
+    )
+    with psycopg.connect(shared_database.dsn) as db:
+        found = {name for (name,) in db.execute(query, [list(_DESCRIBE)])}
+    # Those are of later versions.
+    assert found >= _DESCRIBE - {"has_largeobject_privilege", "pg_get_acl", "to_regtypemod"}
 
 
 @pytest.mark.parametrize("reset", RESETS)
