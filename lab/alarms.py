@@ -258,7 +258,8 @@ def _as_somebody_elses(
 def _examined(
     examination: Examination, level: int, seed: int, folder: Path, progress: Progress
 ) -> Sequence[CheckResult]:
-    found = examine_level(examination, TRIALS, level, folder=folder, seed=seed, progress=progress)
+    apart = folder / "conformance"  # the main job's rounds of the same seed have the same names
+    found = examine_level(examination, TRIALS, level, folder=apart, seed=seed, progress=progress)
     return [
         replace(result, name=f"conformance, level {level}: {result.name.partition(':')[0]}")
         for result in found.checks

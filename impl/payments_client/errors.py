@@ -34,6 +34,8 @@ class PaymentsError(Exception):
 class Refused(PaymentsError):
     """A definite no. A capture that was refused stays refused under its key; a new intent takes a new key.
 
+    But for a payment that is not known, and for too many refusals: nothing is stored of these.
+
     Attributes:
         problem: why; decide by its ``type``.
         replayed: whether the service had answered this key before: the answer was lost, or asked for again.

@@ -21,8 +21,9 @@ _WITH_DECISIONS = frozenset({409, 422})
 _NOT_YET = frozenset({408, 429})
 # These say of themselves that nothing was done.
 NOTHING_DONE: Mapping[str, int] = {"overloaded": 503, "payment_busy": 503, "request_timeout": 408}
-# These are decided by all that was ever sent under the key, earlier attempts included; with the status of
-# each, and the commands that it can answer. Others, a 401 say, are about the one request that they answer.
+# The service's own refusals, with the status of each, and the commands that it can answer. All but those below
+# are decided by all that was ever sent under the key, earlier attempts included. Others, a 401 say, are about
+# the one request that they answer.
 DECIDED: Mapping[str, tuple[int, frozenset[str]]] = {
     "payment_not_found": (404, frozenset({"authorize", "capture", "fail", "read", "captures"})),
     "payment_id_conflict": (409, frozenset({"create"})),
@@ -34,8 +35,8 @@ DECIDED: Mapping[str, tuple[int, frozenset[str]]] = {
     "capture_window_expired": (409, frozenset({"capture"})),
     "amount_mismatch": (422, frozenset({"capture"})),
 }
-# It refuses the request that it answers, and stores nothing: an earlier attempt may still be carried out.
-_REFUSED_NOW = frozenset({"too_many_refusals"})
+# These refuse the request that they answer, and store nothing: an earlier attempt may still be carried out.
+_REFUSED_NOW = frozenset({"too_many_refusals", "payment_not_found"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ def judge(call: Call[Answer], outcome: Reply | NoReply) -> Answer | Problem | In
 
 def decides(problem: Problem) -> bool:
     """Whether a refusal says how all attempts under a key ended, and not only the one that it answers."""
-    return _name(problem) in DECIDED
+    return _name(problem) in DECIDED.keys() - _REFUSED_NOW
 
 
 def _success(call: Call[Answer], reply: Reply) -> Answer:

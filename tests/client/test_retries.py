@@ -207,7 +207,6 @@ def test_one_attempt_in_doubt_leaves_the_whole_in_doubt() -> None:
 
 
 SPEAKS_OF_ALL = {
-    problems.PAYMENT_NOT_FOUND,
     problems.PAYMENT_ID_CONFLICT,
     problems.KEY_REUSED,
     *problems.OF_OUTCOME.values(),
