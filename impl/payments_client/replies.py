@@ -21,9 +21,9 @@ _WITH_DECISIONS = frozenset({409, 422})
 _NOT_YET = frozenset({408, 429})
 # These say of themselves that nothing was done.
 NOTHING_DONE: Mapping[str, int] = {"overloaded": 503, "payment_busy": 503, "request_timeout": 408}
-# The service's own refusals, with the status of each, and the commands that it can answer. All but those below
-# are decided by all that was ever sent under the key, earlier attempts included. Others, a 401 say, are about
-# the one request that they answer.
+# The service's own refusals, with the status of each, and the commands that it can answer. All but those of
+# `_REFUSED_NOW` are decided by all that was ever sent under the key, earlier attempts included. Others, a 401
+# say, are about the one request that they answer.
 DECIDED: Mapping[str, tuple[int, frozenset[str]]] = {
     "payment_not_found": (404, frozenset({"authorize", "capture", "fail", "read", "captures"})),
     "payment_id_conflict": (409, frozenset({"create"})),
