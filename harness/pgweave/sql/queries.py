@@ -37,6 +37,7 @@ _CASTS = {
     exp.DType.BIGINT: {Comparison.INTEGER},
     exp.DType.VARBINARY: {Comparison.BYTES},
 }
+_NAMED_ALREADY = frozenset({"excluded", "new", "old"})
 
 
 class Analysis:
@@ -59,7 +60,8 @@ class Analysis:
         if self.plan.effects.unknown:
             raise NotUnderstoodError(self.plan.effects.unknown)
         self.tree, self._strings = parse(tokens)
-        self._known = known or {}
+        given = set(_given_names(self.tree))
+        self._known = {place: term for place, term in (known or {}).items() if place[0] not in given}
         self._uses = Counter(token.text for token in tokens if token.kind is TokenKind.PARAMETER)
         self._common = {name_of(node.args["alias"].this) for node in self.tree.find_all(exp.CTE)}
         if hidden := self._common & catalog.names.keys():
@@ -72,17 +74,22 @@ class Analysis:
     def returned(self, node: exp.Expr, table: Table, row: Mapping[str, Term | None]) -> None:
         """Note the values that are known of every row that a part of the WITH clause writes and returns.
 
-        Only under plain names: another expression, or a name that the statement gives to something else as
-        well, may mean any value.
+        Only under plain names of the table written: another expression or table, or a name that the statement
+        gives to something else as well, may mean any value.
         """
         part, returning = node.parent, node.args.get("returning")
         if not isinstance(part, exp.CTE) or part.args["alias"].columns or returning is None:
             return
         name = name_of(part.args["alias"].this)
-        if sum(alias.name == name for alias in self.tree.find_all(exp.TableAlias)) > 1:
+        if name in _NAMED_ALREADY or sum(each == name for each in _given_names(self.tree)) > 1:
             return
-        shown = {item.name for item in returning.expressions if isinstance(item, exp.Column)}
-        if any(isinstance(item, exp.Star) for item in returning.expressions):
+        target = node.this.this if isinstance(node.this, exp.Schema) else node.this
+        own = ("", _alias(target, table))
+        shown = {
+            item.name for item in returning.expressions if isinstance(item, exp.Column) and item.table in own
+        }
+        is_alone = not (node.args.get("from_") or node.args.get("using"))
+        if is_alone and any(isinstance(item, exp.Star) for item in returning.expressions):
             shown |= row.keys()
         for column in shown & row.keys():
             if term := row[column]:
@@ -262,7 +269,7 @@ def _tables_in(parts: Iterable[object]) -> Iterable[exp.Table]:
 
 def _only_source(node: exp.Column) -> str:
     """The name in the FROM clause of a column's query, if that is all that stands there."""
-    select = node.parent_select
+    select = node.find_ancestor(exp.Query, exp.DML)
     source = select.args.get("from_") if isinstance(select, exp.Select) else None
     if source is None or select is None or select.args.get("joins") or not isinstance(source.this, exp.Table):
         return ""
@@ -271,6 +278,15 @@ def _only_source(node: exp.Column) -> str:
         table.args.get("alias") or table.args.get("db") or table.args.get("joins")
     )
     return str(table.name) if is_plain else ""
+
+
+def _given_names(tree: exp.Expr) -> Iterable[str]:
+    """The names that a statement gives to what it reads; without another a function has its own."""
+    for node in tree.find_all(exp.TableAlias, exp.Table):
+        if isinstance(node, exp.TableAlias):
+            yield node.name
+        elif not isinstance(node.this, exp.Identifier):
+            yield node.this.name
 
 
 def _alias(node: exp.Table, table: Table) -> str:

@@ -1,0 +1,79 @@
+"""Two statements that come to the same rows by different values depend on each other."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from pgweave.sql.catalog import Catalog
+from pgweave.sql.catalog_queries import read_catalog
+from pgweave.sql.footprints import statement_footprint
+from tests.pgweave.sql.support import all_bound
+from tests.support.postgres import Database
+
+_SCHEMA = """
+    CREATE TABLE shows (id bigint PRIMARY KEY, sold int DEFAULT 0);
+    CREATE TABLE seats (id bigint PRIMARY KEY, show_id bigint, free int DEFAULT 1);
+    CREATE TABLE notes (id bigint PRIMARY KEY);
+"""
+_SELL = "UPDATE shows SET sold = sold + 1 FROM taken WHERE shows.id = taken.id"
+
+# Each with 7 and with 8 comes to one row, that of the show of both seats, or to all.
+SAME = [
+    f"""WITH taken AS (UPDATE seats SET free = 0 FROM shows WHERE seats.id = $1 AND shows.id = seats.show_id
+        RETURNING shows.id) {_SELL}""",
+    f"""WITH taken AS (DELETE FROM seats USING shows WHERE seats.id = $1 AND shows.id = seats.show_id
+        RETURNING shows.id) {_SELL}""",
+    f"""WITH taken AS (UPDATE seats AS s SET free = 0 FROM notes AS seats WHERE s.id = $1
+        RETURNING seats.id) {_SELL}""",
+    f"""WITH taken AS (UPDATE seats SET free = 0 FROM notes WHERE seats.id = $1 RETURNING notes.*) {_SELL}""",
+    # the column is one of the table that is written, not of what the first part returns
+    """WITH made AS (INSERT INTO notes VALUES ($1) RETURNING id),
+        freed AS (UPDATE seats SET free = 1 WHERE show_id = id RETURNING 1) SELECT * FROM made""",
+    """WITH excluded AS (INSERT INTO notes VALUES ($1) RETURNING id)
+        INSERT INTO shows VALUES (1) ON CONFLICT (id) DO UPDATE SET id = excluded.id""",
+]
+SINCE_18 = [
+    f"WITH taken AS (UPDATE seats SET id = $1 WHERE free = 1 RETURNING old.id) {_SELL}",
+    f"WITH taken AS (DELETE FROM seats WHERE id = $1 RETURNING new.id) {_SELL}",
+]
+# Each with 7 and with 8 comes to two rows.
+OTHER = [
+    f"WITH taken AS (UPDATE seats SET free = 0 WHERE id = $1 RETURNING id) {_SELL}",
+    f"WITH taken AS (UPDATE seats SET free = 0 WHERE id = $1 RETURNING seats.id) {_SELL}",
+    f"WITH taken AS (UPDATE seats AS old SET free = 0 WHERE id = $1 RETURNING old.id) {_SELL}",
+    f"WITH taken AS (INSERT INTO notes AS n VALUES ($1) RETURNING n.id) {_SELL}",
+]
+
+
+@pytest.fixture(scope="module")
+def catalog(shared_database: Database) -> Catalog:
+    with psycopg.connect(shared_database.dsn) as connection:
+        connection.execute(_SCHEMA.encode())
+    return read_catalog(shared_database.dsn)
+
+
+def depends(catalog: Catalog, sql: str) -> bool:
+    """Whether a statement with 7 depends on the same with 8, in transactions that go on."""
+    seven, eight = (statement_footprint(sql, all_bound([value]), catalog).at_once for value in (7, 8))
+    assert not statement_footprint(sql, (), catalog).explain
+    return seven.dependent(eight)
+
+
+@pytest.mark.parametrize("sql", [*SAME, *SINCE_18])
+def test_what_may_be_one_row_is_dependent(catalog: Catalog, sql: str) -> None:
+    assert depends(catalog, sql)
+
+
+@pytest.mark.parametrize("sql", OTHER)
+def test_what_is_two_rows_is_not(catalog: Catalog, sql: str) -> None:
+    assert not depends(catalog, sql)
+
+
+@pytest.mark.parametrize("sql", [*SAME, *SINCE_18, *OTHER])
+def test_the_server_understands_it(catalog: Catalog, shared_database: Database, sql: str) -> None:
+    assert catalog.tables
+    with psycopg.connect(shared_database.dsn) as connection:
+        if sql in SINCE_18 and connection.info.server_version < 180000:
+            pytest.skip("of PostgreSQL 18")
+        connection.execute(f"EXPLAIN {sql.replace('$1', '7')}".encode())
