@@ -257,7 +257,7 @@ docs: $(SITE_STAMP) ## Build the specification as a site that loads nothing from
 # ---- checks -------------------------------------------------------------------------------------
 
 .PHONY: check
-check: lint typecheck test ## Everything CI runs
+check: lint typecheck test ## What CI runs first; then test-examples, dist and the containers
 
 .PHONY: lint
 lint: $(STAMP) ## Format check, lint, and the arrows between packages

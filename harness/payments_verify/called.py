@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-TO_VERIFY = "To verify: pip install 'payments-core[verify]'"
+TO_VERIFY = "To verify: pip install 'CHECKOUT[verify]', with the folder of payments-core's sources"
 """What helps where a package is missing."""
 
 

@@ -30,7 +30,7 @@ _FIND = "from payments_core.entrypoints.own_database import find"
 _RACE = ("--system", "in-memory", "--scenario", "different-keys")
 TRIED: dict[str, list[tuple[list[str], int, str]]] = {
     "payments-core": [
-        (["payments-core", "--help"], 2, "pip install 'payments-core[service]'"),
+        (["payments-core", "--help"], 2, "pip install 'CHECKOUT[service]'"),
     ],
     "payments-core[service]": [
         (["payments-core", "--help"], 0, "serve"),

@@ -15,7 +15,7 @@ from payments_verify.cli import app
 from payments_verify.cli.verify import make_report
 from payments_verify.payments.specification.spec import Payments
 from payments_verify.result import CheckResult
-from payments_verify.suite import QUICK
+from payments_verify.suite import QUICK, suite
 from payments_verify.systems.memory_store import InMemoryPaymentStore
 from payments_verify.systems.server import server_process
 from pgweave.history.json_lines import parse
@@ -124,6 +124,28 @@ def test_the_make_targets_are_those_of_the_makefile() -> None:
         targets = [name for name in names(page) if name.startswith("make ")]
         everywhere = re.findall(r"\bmake ([a-z][a-z-]+)\b", "\n".join([*blocks(page, ""), *targets]))
         assert set(everywhere) <= documented
+
+
+def test_every_decision_is_among_all_pages() -> None:
+    page = (ROOT / "specs" / "README.md").read_text()
+    listed = re.findall(r"^(\d+)\. \[[^]]*\]\(adr/(\S+)\)$", page, re.MULTILINE)
+    assert [name for _, name in listed] == sorted(each.name for each in (ROOT / "specs" / "adr").glob("*.md"))
+    assert [int(name[:4]) for _, name in listed] == [int(number) for number, _ in listed]
+
+
+def test_the_sample_of_the_main_job_has_every_check() -> None:
+    planned = [each.title.split()[0] for each in suite("no database", QUICK, 1, Path(), Path(), None)]
+    (sample,) = (each for each in blocks(COMMANDS, "") if each.startswith("check "))
+    checks = [
+        line.split()[0].rstrip(":")
+        for line in sample.splitlines()
+        if re.search(r"\d  holds .* \d+\.\d$", line)
+    ]
+    proofs = len(planned) - planned[::-1].index("schema")
+    assert (len(checks), checks[proofs:]) == (
+        len(planned),
+        planned[proofs:],
+    )
 
 
 def test_links_lead_somewhere() -> None:

@@ -43,7 +43,8 @@ def end_uninstalled(error: ModuleNotFoundError) -> NoReturn:
     """
     if error.name is None or error.name.startswith("payments_core"):
         raise error
-    _tell(f"{error.name} is not installed. To serve: pip install 'payments-core[service]'")
+    told = "To serve: pip install 'CHECKOUT[service]', with the folder of its sources"
+    _tell(f"{error.name} is not installed. {told}")
     sys.exit(_NOT_DONE)
 
 

@@ -50,6 +50,6 @@ def find(name: str) -> Open:
     except ModuleNotFoundError:
         pass  # its libraries are not installed, or this is a part of a distribution that names it
     raise OwnDatabaseError(
-        "what starts a PostgreSQL for the service is not installed: pip install 'payments-core[embedded]', "
-        "or set DATABASE_URL, as in postgresql://user:password@host:5432/payments"
+        "what starts a PostgreSQL for the service is not installed: pip install 'CHECKOUT[embedded]', with "
+        "the folder of its sources, or set DATABASE_URL, as in postgresql://user:password@host:5432/payments"
     )

@@ -80,5 +80,6 @@ def test_where_only_the_client_is_installed_it_says_what_to_install(
     done = run(["-c", without, word], tmp_path)
     assert done.returncode == 2
     assert done.stderr == (
-        f"payments-core: {package} is not installed. To serve: pip install 'payments-core[service]'\n"
+        f"payments-core: {package} is not installed. To serve: pip install 'CHECKOUT[service]',"
+        " with the folder of its sources\n"
     )

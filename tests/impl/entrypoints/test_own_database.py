@@ -21,5 +21,8 @@ def test_without_what_starts_one_the_command_says_what_to_install(
     monkeypatch.setattr(own_database, "entry_points", lambda **_named: EntryPoints(found))
     ended = invoke(["serve", "--port", "0", *arguments], {})
     assert ended.exit_code == 2
-    assert "pip install 'payments-core[embedded]', or set DATABASE_URL" in ended.stderr
+    assert (
+        "pip install 'CHECKOUT[embedded]', with the folder of its sources, or set DATABASE_URL"
+        in ended.stderr
+    )
     assert ended.stdout == ""
