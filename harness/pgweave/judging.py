@@ -10,6 +10,7 @@ from pgweave.calling import call
 from pgweave.clients import Heard, named
 from pgweave.history.attempt import attempt_of
 from pgweave.history.explain import explain
+from pgweave.history.linearizability import Part
 from pgweave.history.linearizability import check as check_linearizable
 from pgweave.history.operations import Operation
 from pgweave.history.spec import Spec
@@ -60,18 +61,26 @@ def judge_history(spec: Spec[Any], operations: Sequence[Operation]) -> tuple[str
     """
     try:
         result = check_linearizable(spec, operations)
-        why = None if result.refuted is None else attempt_of(spec, result.refuted)
     except Exception as error:
         raise UseError(
             f"the spec {spec.name} cannot be asked: it raised {named(error)}. Its step returns a tuple of the"
             " states that can follow, and an empty one if none can; states are immutable, answers JSON values"
         ) from error
-    if why is None:
-        if result.reason:
-            raise UseError(f"whether the answers have an order is not known: {result.reason}")
-        return "", ""
-    stuck = " or ".join(why.calls[each.call].text for each in why.blocked)
-    return f"not linearizable: no order of the operations explains {stuck}", explain(why)
+    if result.refuted is not None:
+        return _explained(spec, result.refuted)
+    if result.reason:
+        raise UseError(f"whether the answers have an order is not known: {result.reason}")
+    return "", ""
+
+
+def _explained(spec: Spec[Any], refuted: Part[Any]) -> tuple[str, str]:
+    try:
+        why = attempt_of(spec, refuted)
+        stuck = " or ".join(why.calls[each.call].text for each in why.blocked)
+        return f"not linearizable: no order of the operations explains {stuck}", explain(why)
+    except Exception as error:  # noqa: BLE001 - the verdict stands, whatever keeps it from being explained
+        told = f"the spec {spec.name} raised {named(error)}"
+        return f"not linearizable; it cannot be explained: {told}", ""
 
 
 async def _checked(check: Check, dsn: str, world: object, answers: Sequence[Any]) -> str:

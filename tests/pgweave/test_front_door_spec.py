@@ -136,3 +136,17 @@ def test_histories_are_judged_without_a_database(tmp_path: Path) -> None:
     assert check_history(Seats(), file).problem.endswith("explains book 3 -> 8")
     with pytest.raises(UseError, match="there is no history to be judged"):
         check_history(Seats(), tmp_path / "none")
+
+
+@pytest.mark.parametrize("method", ["expected", "describe"])
+def test_what_is_not_linearizable_is_told_though_the_spec_cannot_explain_it(method: str) -> None:
+    def raises(*_: object) -> str:
+        raise TypeError("no answer is to be had")
+
+    spec = type("Mute", (Seats,), {method: raises})()
+    wrong = [Operation(0, "book", {"count": 1}, Outcome.OK, 3, 0, 1)]
+    found = check_history(spec, wrong)
+    assert found.verdict == "violated"
+    assert found.problem == (
+        "not linearizable; it cannot be explained: the spec Mute raised TypeError: no answer is to be had"
+    )
