@@ -40,6 +40,12 @@ PORCUPINE = b"""\
 """
 
 
+def answered_put(key: bytes, value: bytes) -> bytes:
+    """A put of "x" under "a" that is answered with this."""
+    invoked = b'{:process 0, :type :invoke, :f :put, :key "a", :value "x"}\n'
+    return invoked + b"{:process 0, :type :ok, :f :put, :key %s, :value %s}\n" % (key, value)
+
+
 def test_reads_jepsen_logs() -> None:
     history = parse_jepsen(JEPSEN, "log")
     assert history.spec == "cas-register"
@@ -59,6 +65,12 @@ def test_reads_porcupine_logs() -> None:
         Operation(0, "put", {"key": "a b", "value": 'x "1" y'}, Outcome.UNKNOWN, None, 0, None),
         Operation(1, "get", {"key": "a b"}, Outcome.OK, {"key": "a b", "value": ""}, 1, 2),
     )
+
+
+@pytest.mark.parametrize("value", [b'"x"', b'"\\u0078"', b"nil"])
+def test_an_answer_of_porcupine_says_what_was_put_or_nothing(value: bytes) -> None:
+    (put,) = parse_porcupine(answered_put(b'"a"', value), "log").operations
+    assert (put.value, put.outcome) == ({"key": "a", "value": "x"}, Outcome.OK)
 
 
 def test_tells_the_format_by_the_content() -> None:
@@ -93,6 +105,11 @@ def test_tells_the_format_of_peer_histories() -> None:
         ("porcupine", PORCUPINE + b"\xff\n", "f:4: 'utf-8' codec"),
         ("porcupine", PORCUPINE.replace(b'\\"1\\"', b"\\q"), "f:1: Invalid .*escape"),
         ("porcupine", PORCUPINE.replace(b":invoke", b":ok"), "f:1: process 0 has no open invocation"),
+        ("porcupine", answered_put(b'"b"', b'"x"'), "f:2: put is invoked with .*'b'.*: which was it"),
+        ("porcupine", answered_put(b'"a"', b'"y"'), "f:2: put is invoked with .*'y'.*: which was it"),
+        ("porcupine", answered_put(b'"\\u0061"', b'"\\u0079"'), "f:2: put .*: which was it"),
+        ("porcupine", answered_put(b'"b"', b'"x"').replace(b":put", b":append"), "f:2: append .*which was"),
+        ("porcupine", answered_put(b'"b"', b"nil").replace(b":put", b":get"), "f:2: get .*which was it"),
     ],
 )
 def test_says_where_and_what_was_wrong(format_name: str, data: bytes, message: str) -> None:

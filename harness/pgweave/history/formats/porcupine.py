@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pgweave.history.formats import edn
 from pgweave.history.formats.edn import Form, Keyword, Map
@@ -33,7 +33,25 @@ def parse_porcupine(data: bytes, source: str) -> History:
     Raises:
         HistoryError: The bytes are not such a log; says the line and what was wrong.
     """
-    return pair(_events(data, source), source, "kv", "porcupine")
+    return pair(_as_asked(_events(data, source), source), source, "kv", "porcupine")
+
+
+def _as_asked(events: Iterable[tuple[int, Event]], source: str) -> Iterator[tuple[int, Event]]:
+    """The same events. An answer names the key that was asked for, and what was put, if it says it."""
+    asked: dict[int, Event] = {}
+    for number, event in events:
+        if event.type == "invoke":
+            asked[event.process] = event
+        else:
+            invoked, answer = asked.get(event.process, event), event.value
+            says_value = event.f != "get" and "value" in answer
+            expected = invoked.value if says_value else {"key": invoked.value["key"]}
+            if invoked.f == event.f and answer | expected != answer:
+                raise HistoryError(
+                    f"{source}:{number}: {event.f} is invoked with {invoked.value!r}"
+                    f" and answers {answer!r}: which was it?"
+                )
+        yield number, event
 
 
 def _events(data: bytes, source: str) -> Iterator[tuple[int, Event]]:
