@@ -54,17 +54,20 @@ class Token:
         return self.kind is TokenKind.WORD and self.text in words
 
 
-_SPACE = re.compile(r"(?:\s+|--[^\n]*)+")
+_SPACE = re.compile(r"(?:[ \t\n\r\f\v]+|--[^\n\r]*)+")
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 _DOLLAR_QUOTE = re.compile(r"\$(?:[A-Za-z_\x80-\U0010ffff][\w\x80-\U0010ffff]*)?\$")
-_PARAMETER = re.compile(r"\$(\d+)")
+_PARAMETER = re.compile(r"\$([0-9]+)")
 _ESCAPED_STRING = re.compile(r"[eE]'((?:[^'\\]|''|\\.)*)'", re.DOTALL)
 _OTHER_STRING = re.compile(r"(?:[bBxXnN]|[uU]&)'((?:[^']|'')*)'")
 _STRING = re.compile(r"'((?:[^']|'')*)'")
 _UNICODE_NAME = re.compile(r'[uU]&"')
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 _WORD = re.compile(r"([A-Za-z_\x80-\U0010ffff][\w$\x80-\U0010ffff]*)")
-_NUMBER = re.compile(r"((?:\d[\d_]*(?:\.[\d_]*)?|\.\d[\d_]*)(?:[eE][+-]?\d+)?)")
+_NUMBER = re.compile(r"((?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)")
+_AFTER_NUMBER = re.compile(r"[A-Za-z_\x80-\U0010ffff]")
+_READ_ALIKE = re.compile(r"[a-z_][a-z_0-9]*")
+_LONGEST_NAME = 63
 _OPERATOR = re.compile(r"(?:(?!--|/\*)[-+*/<>=~!@#%^&|`?])+")
 _LETS_OPERATOR_END_IN_SIGN = frozenset("~!@#%^&|`?")
 
@@ -73,12 +76,18 @@ def scan(sql: str) -> tuple[Token, ...]:
     """The tokens of a text, comments and white space left out.
 
     Raises:
-        ScanError: A string, quoted identifier or comment has no end, or the text says ``U&"..."``.
+        ScanError: A string, quoted identifier or comment has no end, or the text has what PostgreSQL
+            reads by its version, or what is not followed: ``0x10``, a string that goes on in another line,
+            ``U&"..."``.
     """
     tokens = []
     position = 0
     while (position := _skip_space(sql, position)) < len(sql):
+        if sql[position] == "'" and tokens and tokens[-1].kind is TokenKind.STRING:
+            raise ScanError("a string goes on in another line")
         token, position = _next(sql, position)
+        if token.kind is TokenKind.NUMBER and _AFTER_NUMBER.match(sql, position):
+            raise ScanError("a number is followed by a letter")
         tokens.append(token)
     return tuple(tokens)
 
@@ -117,7 +126,9 @@ def rewritten(tokens: Sequence[Token]) -> tuple[str, tuple[Token, ...]]:
                 strings.append(token)
             case TokenKind.PARAMETER:
                 pieces.append(f'"${token.text}"')
-            case TokenKind.QUOTED:
+            case TokenKind.WORD if _READ_ALIKE.fullmatch(token.text):
+                pieces.append(token.text)
+            case TokenKind.WORD | TokenKind.QUOTED:
                 pieces.append('"{}"'.format(token.text.replace('"', '""')))
             case _:
                 pieces.append(token.text)
@@ -149,8 +160,8 @@ _FORMS: tuple[tuple[re.Pattern[str], Callable[[str], Token]], ...] = (
     (_STRING, lambda text: Token(TokenKind.STRING, text.replace("''", "'"), exact="\\" not in text)),
     (_ESCAPED_STRING, lambda text: Token(TokenKind.STRING, text, exact=False)),
     (_OTHER_STRING, lambda text: Token(TokenKind.STRING, text, exact=False)),
-    (_QUOTED, lambda text: Token(TokenKind.QUOTED, text.replace('""', '"'))),
-    (_WORD, lambda text: Token(TokenKind.WORD, _folded(text))),
+    (_QUOTED, lambda text: Token(TokenKind.QUOTED, _cut(text.replace('""', '"')))),
+    (_WORD, lambda text: Token(TokenKind.WORD, _cut(_folded(text)))),
     (_NUMBER, lambda text: Token(TokenKind.NUMBER, text)),
 )
 
@@ -197,3 +208,8 @@ def _dollar(sql: str, position: int) -> tuple[Token, int]:
 def _folded(word: str) -> str:
     """An unquoted identifier as PostgreSQL folds it: ASCII letters in lower case."""
     return "".join(chr(ord(letter) + 32) if "A" <= letter <= "Z" else letter for letter in word)
+
+
+def _cut(name: str) -> str:
+    """An identifier as PostgreSQL cuts it off, at the end of a character."""
+    return name if len(name) * 4 <= _LONGEST_NAME else name.encode()[:_LONGEST_NAME].decode(errors="ignore")

@@ -28,7 +28,11 @@ from tests.support.postgres import Database
         ("a+/*c*/b", ["a", "+", "b"]),
         ("a$1", ["a$1"]),
         ('"A""b".Cd', ['A"b', ".", "cd"]),
-        ("'it''s' 'b'", ["it's", "b"]),
+        ("'it''s','b'", ["it's", ",", "b"]),
+        ("a -- b\rc", ["a", "c"]),
+        ("a\xa0b", ["a\xa0b"]),
+        ("$\u0661$1$\u0661$", ["1"]),
+        (f'{"a" * 70} "{"ä" * 40}"', ["a" * 63, "ä" * 31]),
         ("E'a\\'$1' x", ["a\\'$1", "x"]),
         ("'a\\' x", ["a\\", "x"]),
         ("$$a'$1$$ $tag$ $$ $tag$", ["a'$1", " $$ "]),
@@ -51,8 +55,16 @@ def test_what_has_no_end_is_an_error(sql: str) -> None:
         scan(sql)
 
 
+@pytest.mark.parametrize(
+    "sql", ["0x10", "0O20", "0b1", "1_000", "1.5_0", "1e1_0", "1x", "1ä", "'a'\n'b'", "E'a' -- b\n'\\''"]
+)
+def test_what_versions_read_otherwise_or_goes_on_is_an_error(sql: str) -> None:
+    with pytest.raises(ScanError):
+        scan(f"SELECT {sql}")
+
+
 def test_strings_whose_value_is_not_certain() -> None:
-    strings = scan("'a' $$a$$ 'a\\' E'a' U&'a' b'1'")
+    strings = scan("'a' + $$a$$ + 'a\\' + E'a' + U&'a' + b'1'")[::2]
     assert [token.exact for token in strings] == [True, True, False, False, False, False]
 
 
@@ -68,6 +80,10 @@ def test_the_parser_would_read_parameters_as_a_string_but_for_the_rewriting() ->
     assert text == 'insert into t values ( "$1" , "$2" , f ( ) )'
     assert strings == ()
     assert sqlglot.parse_one(text, dialect="postgres").find(sqlglot.exp.Values)
+
+
+def test_what_another_scanner_may_read_otherwise_is_quoted() -> None:
+    assert rewritten(scan("SELECT a\xa0b, a$1 FROM ä"))[0] == 'select "a\xa0b" , "a$1" from "ä"'
 
 
 def test_strings_are_written_as_their_numbers() -> None:
