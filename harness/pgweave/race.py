@@ -34,6 +34,10 @@ _LEFT_BY_A_CLIENT = (
 
 _MOST_HUNG = 2
 
+_IS_THERE = {"42P04", "42P06", "42P07", "42710", "42723", "23505"}
+"""What a database says of an object, or a key, that is there already."""
+_AGAIN = "it runs before each schedule, on what the last one left: CREATE … IF NOT EXISTS, and DELETE first"
+
 _LEFT_OPEN = """
     SELECT left(query, 200) FROM pg_stat_activity
     WHERE datname = current_database() AND state LIKE 'idle in transaction%' AND pid <> pg_backend_pid()
@@ -87,7 +91,8 @@ async def set_up(scenario: Scenario, dsn: str) -> object:
     try:
         return await call(scenario.setup, *given[: arguments_taken(scenario.setup, 1)])
     except Exception as error:
-        raise UseError(f"the setup cannot be made: it raised {named(error)}") from error
+        hint = f"; {_AGAIN}" if getattr(error, "sqlstate", None) in _IS_THERE else ""
+        raise UseError(f"the setup cannot be made: it raised {named(error)}{hint}") from error
 
 
 async def _require_no_transaction(dsn: str) -> None:

@@ -78,6 +78,11 @@ def test_everything_is_given_to_who_takes_it(empty_database: Database) -> None:
     assert {given[1:] == (None, [None]) for given in heard} == {True}
 
 
+def create_again(dsn: str) -> None:
+    with psycopg.connect(dsn) as connection:
+        connection.execute("CREATE TABLE once (id int)")
+
+
 def answers_second(dsn: str, answers: object) -> None:
     """Would be given what the setup returned."""
 
@@ -96,6 +101,10 @@ def answers_by_default(dsn: str, made: object, answers: object = ()) -> None:
         ({"check": by_name}, "the check cannot be called with .*: missing a required"),
         ({"clients": [[]]}, "there is no client"),
         ({"setup": divide_by_zero}, "the setup cannot be made: it raised ZeroDivisionError"),
+        (
+            {"setup": create_again},
+            "raised DuplicateTable: .*; it runs before each schedule, on what the last",
+        ),
         ({"clients": [look, right]}, "right 1 has not sent a statement .* string that is given"),
         (
             {"clients": [divide_by_zero]},
