@@ -133,7 +133,8 @@ class Race(Generic[Violation]):
             self.facts.start_is_read = True
             raise OutdatedError("a statement asks when its transaction began, so BEGIN reads the clock")
         operations = (operation for process in run.processes for operation in process.operations)
-        alone = (each for each in operations if each.first is None and self.domain.is_answer(each.result))
+        answered = (each for each in operations if each.answered is not None)
+        alone = (each for each in answered if each.first is None and self.domain.is_answer(each.result))
         if not self.facts.answers_alone and next(alone, None) is not None:
             self.facts.answers_alone = True
             raise OutdatedError("a request was answered without a statement, so sending one is a step")

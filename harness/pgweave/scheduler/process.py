@@ -126,7 +126,12 @@ class Process:
         return operation
 
     def end(self, operation: ScheduledOperation, result: object) -> None:
-        """Say that an operation was answered, during the step that was taken last."""
+        """Say that an operation was answered, during the step that was taken last.
+
+        Once the run has been ended early, it was answered during none, and counts as not answered.
+        """
+        if self.free_running:
+            return
         operation.result = result
         operation.answered = max(self._steps_taken() - 1, 0)
         operation.last = self._last_step if operation.first is not None else None
