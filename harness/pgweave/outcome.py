@@ -21,7 +21,8 @@ async def explored(race: Race[str], effort: Effort, on_schedule: Callable[[int],
     end_if_interrupted()
     if found.execution is not None:
         return result_of(race, found.execution, found.report.schedules)
-    return Result(found.report.schedules, found.report.complete, unclear=found.unclear)
+    complete = found.report.complete and not found.unclear
+    return Result(found.report.schedules, complete, unclear=found.unclear, polled=race.facts.polled)
 
 
 def result_of(race: Race[str], execution: Execution, schedules: int) -> Result:

@@ -30,6 +30,8 @@ class Result(Judged):
         unclear: why some schedules could not be run, or did otherwise when they were run again.
         file: where the wrong schedule is kept, if it is.
         operations: the names of those who raced, where they were discovered.
+        polled: whether some client asked the same again and again, and was then not scheduled until another
+            had done something: that it gives up before that was not run.
     """
 
     schedules: int
@@ -41,6 +43,7 @@ class Result(Judged):
     unclear: tuple[str, ...] = ()
     file: Path | None = None
     operations: tuple[str, ...] = ()
+    polled: bool = False
 
     @property
     def verdict(self) -> Verdict:
@@ -92,6 +95,7 @@ class Result(Judged):
             "schedule": self.schedule,
             "statements": self.labels,
             "unclear": self.unclear,
+            "polled": self.polled,
             "file": None if self.file is None else str(self.file),
         }
 
@@ -106,7 +110,8 @@ class Result(Judged):
 
     @property
     def _all_hold(self) -> str:
-        return f"holds: {counted(self.schedules, 'schedule')}, one of each class"
+        polled = "; clients that ask the same again and again wait for others" if self.polled else ""
+        return f"holds: {counted(self.schedules, 'schedule')}, one of each class{polled}"
 
 
 def read_schedule(path: Path | str) -> Result:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from pgweave.interleavings.execution import Execution
-from pgweave.scheduler import Body, GatedDatabase, Limits, Run
+from pgweave.scheduler import LOOKS, Body, GatedDatabase, Limits, Run
 
 Violation = TypeVar("Violation")
 Violation_co = TypeVar("Violation_co", covariant=True)
@@ -28,11 +28,16 @@ class Facts:
             another. Then sending a request is a step, for its answer depends on what was done before.
         leaves_locks: whether a connection was left in a transaction, with its locks, for all the time that it
             had: then the next is not given as much.
+        looks: how many rounds of the same statements with the same answers are a poll: more than some actor
+            has asked that went on although nobody had done anything.
+        polled: whether some actor was found to poll, and was not scheduled until another had done something.
     """
 
     start_is_read: bool = False
     answers_alone: bool = False
     leaves_locks: bool = False
+    looks: int = LOOKS
+    polled: bool = False
 
 
 @dataclass(frozen=True)

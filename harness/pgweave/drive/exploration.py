@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -18,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Generic
 
 from pgweave.drive.domain import BrokenServiceError, Judge, Violation
+from pgweave.drive.judged_runs import JudgedRuns
 from pgweave.drive.minimization import minimize_race
 from pgweave.drive.race import Race
 from pgweave.event_loop import collecting_garbage_seldom
@@ -29,7 +29,7 @@ from pgweave.interleavings.parallel import Factory, explore_in_parallel
 from pgweave.interleavings.report import NaiveCount, Report
 from pgweave.interleavings.side_by_side import explore_side_by_side
 from pgweave.interleavings.source_dpor import SourceDPOR
-from pgweave.interleavings.strategy import SchedulePlan, Strategy
+from pgweave.interleavings.strategy import Strategy
 from pgweave.interleavings.symmetry import Symmetry
 
 _BEGINNINGS = 8
@@ -81,6 +81,8 @@ class Explored(Generic[Violation]):
         judge: who judged it.
         outcomes: how often each combination of answers was seen.
         strays: connections on which statements came while no actor ran: these were not scheduled.
+        impatient: actors that asked the same again and again, and went on although nobody had done anything:
+            that they do so while others are at work was not scheduled.
         violation: what is wrong with the first wrong run; ``None`` if nothing is with any.
         execution: that run, or a wrong one with fewer switches; ``None`` if it could not be run.
         schedules_to_violation: how many schedules had been run when it was found.
@@ -91,6 +93,7 @@ class Explored(Generic[Violation]):
     judge: Judge[Violation]
     outcomes: Mapping[Hashable, int] = field(default_factory=dict)
     strays: tuple[str, ...] = ()
+    impatient: tuple[str, ...] = ()
     violation: Violation | None = None
     execution: Execution | None = None
     schedules_to_violation: int | None = None
@@ -103,6 +106,11 @@ class Explored(Generic[Violation]):
         if self.strays:
             reasons.append(
                 f"statements were sent while no client ran, and not scheduled: {sorted(set(self.strays))}"
+            )
+        if self.impatient:
+            reasons.append(
+                f"{', '.join(sorted(self.impatient))} asked the same again and again, and went on although"
+                " nobody had done anything: orders in which others are at work then were not run"
             )
         if not reasons and not (self.report.complete and self.report.schedules):
             reasons.append("not everything was run")
@@ -184,7 +192,7 @@ class _Exploration(Generic[Violation]):
             await race.prepare(dry_run=self.effort.dry_run)
         asymmetry = ""
         for _ in range(_BEGINNINGS):
-            judged = _Judged(self.race, self.make_judge(), self.on_run)
+            judged = JudgedRuns(self.race, self.make_judge(), self.on_run)
             self.race.injected = self.race.passed_over = 0
             strategy = self.make_strategy() if symmetry is None else SourceDPOR(groups=symmetry.groups)
             try:
@@ -203,6 +211,7 @@ class _Exploration(Generic[Violation]):
             judge=judged.judge,
             outcomes=judged.outcomes,
             strays=tuple(judged.strays),
+            impatient=tuple(judged.impatient),
             violation=judged.violation,
             execution=judged.execution,
             schedules_to_violation=None if judged.violation is None else judged.runs,
@@ -210,7 +219,7 @@ class _Exploration(Generic[Violation]):
         )
 
     async def _explore(
-        self, strategy: Strategy, symmetry: Symmetry | None, judged: _Judged[Violation]
+        self, strategy: Strategy, symmetry: Symmetry | None, judged: JudgedRuns[Violation]
     ) -> Report:
         effort = self.effort
         options = Options(
@@ -241,7 +250,7 @@ class _Exploration(Generic[Violation]):
                 return await estimate_naive(self.race, probes=self.effort.probes, seed=0)
         return None
 
-    async def _minimize(self, judged: _Judged[Violation], started: float) -> None:
+    async def _minimize(self, judged: JudgedRuns[Violation], started: float) -> None:
         """Replace a wrong run by a wrong one with fewer switches, as far as there is time."""
         if judged.execution is None or not self.effort.minimizing_runs:
             return
@@ -262,36 +271,3 @@ class _Exploration(Generic[Violation]):
         if effort.limit_s is None:
             return effort.minimizing_limit_s
         return min(effort.minimizing_limit_s, max(0.0, effort.limit_s - taken_s))
-
-
-class _Judged(Generic[Violation]):
-    """The runs of one exploration, judged as they come."""
-
-    def __init__(
-        self, race: Race[Violation], judge: Judge[Violation], on_run: Callable[[int], object]
-    ) -> None:
-        self.judge = judge
-        self.outcomes: Counter[Hashable] = Counter()
-        self.strays: list[str] = []
-        self.runs = 0
-        self.violation: Violation | None = None
-        self.execution: Execution | None = None
-        self.found: float | None = None
-        self._race = race
-        self._on_run = on_run
-
-    def take(self, execution: Execution, _plan: SchedulePlan) -> bool:
-        """Judge a complete run; whether it is wrong."""
-        self.runs += 1
-        self.strays += execution.strays
-        self.outcomes[self._race.domain.outcomes(execution.result)] += 1
-        self._on_run(self.runs)
-        violation = self.judge.find_violation(execution)
-        if violation is not None:
-            self.keep(execution, violation)
-        return violation is not None
-
-    def keep(self, execution: Execution, violation: Violation) -> None:
-        """Keep a wrong run."""
-        self.violation, self.execution = violation, execution
-        self.found = self.found or time.perf_counter()

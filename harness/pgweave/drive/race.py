@@ -16,7 +16,7 @@ from pgweave.interleavings.execution import (
     SchedulingError,
 )
 from pgweave.interleavings.strategy import FirstReady, InTurns, SchedulePlan, perform
-from pgweave.scheduler import Conditions, Run
+from pgweave.scheduler import MOST_LOOKS, Conditions, Run
 
 Place: TypeAlias = tuple[int, int]
 """An actor and the number of one of its statements, both from 0."""
@@ -109,12 +109,16 @@ class Race(Generic[Violation]):
             BrokenServiceError: after a fault, the service is found broken for good.
         """
         async with self.domain.world(self.facts, hurt=self.is_hurt) as world:
-            conditions = Conditions(world.names, self.facts.start_is_read, self.faults)
+            facts = self.facts
+            conditions = Conditions(world.names, facts.start_is_read, self.faults, facts.looks)
             limits = world.limits
-            if self.facts.leaves_locks:
+            if facts.leaves_locks:
                 limits = replace(limits, left=limits.left // _SHORTER_ONCE_LEFT)
             run = Run(world.bodies, self.domain.database, limits=limits, conditions=conditions)
-            execution = await run(choose)
+            try:
+                execution = await run(choose)
+            finally:
+                facts.polled = facts.polled or run.polling.has_held
             self.injected += run.injection.injected
             self.passed_over += run.injection.passed_over
             self._learn(run)
@@ -132,6 +136,12 @@ class Race(Generic[Violation]):
         if run.start_was_read and not self.facts.start_is_read:
             self.facts.start_is_read = True
             raise OutdatedError("a statement asks when its transaction began, so BEGIN reads the clock")
+        looks = max((each for each in run.polling.in_vain.values() if each <= MOST_LOOKS), default=0)
+        if looks >= self.facts.looks and self.processes > 1:
+            self.facts.looks = looks + 1
+            raise OutdatedError(
+                "an actor asked the same some times, and went on: it does not wait for others"
+            )
         operations = (operation for process in run.processes for operation in process.operations)
         answered = (each for each in operations if each.answered is not None)
         alone = (each for each in answered if each.first is None and self.domain.is_answer(each.result))

@@ -107,12 +107,15 @@ class Execution:
         complete: whether every process came to its end; ``False`` if the chooser ended it.
         result: what the program makes of a complete run: answers, histories; anything.
         strays: connections on which statements came while no process ran: these were not scheduled.
+        impatient: processes that asked the same again and again, and went on although nobody had done
+            anything: that they do so while others are at work was not scheduled.
     """
 
     steps: tuple[Step, ...]
     complete: bool
     result: Any = None
     strays: tuple[str, ...] = ()
+    impatient: tuple[str, ...] = ()
 
     @property
     def schedule(self) -> tuple[int, ...]:

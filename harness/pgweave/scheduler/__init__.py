@@ -8,11 +8,14 @@ waits for a lock, or is done.
 from pgweave.scheduler.conditions import Conditions, Limits
 from pgweave.scheduler.database import GatedDatabase
 from pgweave.scheduler.monitor import Monitor
+from pgweave.scheduler.polling import LOOKS, MOST_LOOKS
 from pgweave.scheduler.process import Body, Process, ScheduledOperation
 from pgweave.scheduler.run import Run
 from pgweave.scheduler.turns import Turns
 
 __all__ = [
+    "LOOKS",
+    "MOST_LOOKS",
     "Body",
     "Conditions",
     "GatedDatabase",

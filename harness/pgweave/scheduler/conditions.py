@@ -6,6 +6,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 
 from pgweave.gate import Fault
+from pgweave.scheduler.polling import LOOKS
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,10 @@ class Conditions:
             the same footprint in each run, and is analysed once.
         start_is_read: whether some statement asks when its transaction began; then ``BEGIN`` reads the clock.
         faults: what goes wrong at which statement: by process, and the statement's number from 0.
+        looks: how many rounds of the same statements with the same answers are a poll.
     """
 
     names: Mapping[Hashable, Hashable] = field(default_factory=dict)
     start_is_read: bool = False
     faults: Mapping[tuple[int, int], Fault] = field(default_factory=dict)
+    looks: int = LOOKS

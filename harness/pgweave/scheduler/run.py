@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from time import monotonic
 
 from pgweave.gate import HeldStatement, Session
 from pgweave.interleavings.execution import Chooser, Execution, SchedulingError, Situation, Step
@@ -49,6 +48,7 @@ class Run:
         processes: the processes, with what they did.
         left: the connections that processes left inside a transaction when they ended.
         injection: the faults that were injected.
+        polling: who has asked the same again and again.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Run:
         ]
         self._footprints = StepFootprints(self._conditions, None if database is None else database.catalog)
         self._owners = Owners(self.processes)
-        self._polling = Polling()
+        self.polling = Polling(self._conditions.looks)
         self._waiting = Waiting(self.processes, database, self._limits, self._may_block, self._owners.claim)
         self.left = LeftConnections(self.processes, self._limits)
         self.injection = Injection(self._conditions, self._footprints, database)
@@ -106,7 +106,8 @@ class Run:
             assert process.task is not None
             if complete or not process.task.cancelled():
                 process.task.result()
-        return Execution(tuple(self._steps), complete, strays=tuple(self.strays))
+        impatient = [str(process) for process in self.polling.in_vain] if len(self.processes) > 1 else []
+        return Execution(tuple(self._steps), complete, strays=tuple(self.strays), impatient=tuple(impatient))
 
     # ---- the gate's observer ---------------------------------------------------------------------
 
@@ -128,7 +129,7 @@ class Run:
         process = statement.session.owner
         if isinstance(process, Process) and process.waiting is statement:
             process.footprint |= touched
-            self._polling.note(process, statement, touched)
+            self.polling.note(process, statement, touched)
             if not statement.fault and (statement.error or {}).get("C") == _DEADLOCK_DETECTED:
                 process.footprint |= WAITED  # who came to wait last decides whom a deadlock ends
             process.waiting = None
@@ -168,11 +169,11 @@ class Run:
             await self._let_go_on(released=False)
             waiting = [process for process in self.processes if process.state in WAITING]
             able = [process for process in self.processes if process.state is ProcessState.READY]
-            pollers = [process for process in able if self._polling.polls(process)]
+            pollers = [process for process in able if self.polling.polls(process)]
             ready = {p.index: self._footprints.pending(p, waiting) for p in able if p not in pollers}
             if not ready:
                 if pollers:
-                    await self._poll(pollers)
+                    await self.polling.ask(pollers, self._ask, POLLING * self._limits.step)
                 elif waiting:
                     await self._await_anybody()
                 else:
@@ -216,32 +217,20 @@ class Run:
             process.index, announced.label, union(touched), blocked, tuple(woke), details, announced.shape
         )
         self._steps.append(step)
-        self._polling.note_step(process, step.touched)
+        self.polling.note_step(process, step.touched)
 
-    async def _poll(self, pollers: Sequence[Process]) -> None:
-        """Nobody else can go on: let those who poll ask in turn, until one does something else.
-
-        Raises:
-            SchedulingError: they ask on and on.
-        """
-        deadline = monotonic() + POLLING * self._limits.step
-        while all(self._polling.polls(process) for process in pollers):
-            for process in pollers:
-                statement = process.parked.popleft()
-                assert isinstance(statement, HeldStatement)
-                process.footprint, process.waiting = self._footprints.of(statement), statement
-                process.state, self._owners.running = ProcessState.RUNNING, process
-                statement.release()
-                await self._waiting.settle(process)
-                woke = await self._let_go_on(released=True, but=process)
-                self._owners.running = None
-                self._add_to_last_step(woke)
-                if process.state is ProcessState.READY and not self._polling.polls(process):
-                    self._polling.forget(process)
-                if woke or not self._polling.polls(process):
-                    return
-            if monotonic() > deadline:
-                raise SchedulingError(f"{', '.join(map(str, pollers))} asked for the same without end")
+    async def _ask(self, process: Process) -> bool:
+        """Let one who polls ask, which is no step; whether others go on for it."""
+        statement = process.parked.popleft()
+        assert isinstance(statement, HeldStatement)
+        process.footprint, process.waiting = self._footprints.of(statement), statement
+        process.state, self._owners.running = ProcessState.RUNNING, process
+        statement.release()
+        await self._waiting.settle(process)
+        woke = await self._let_go_on(released=True, but=process)
+        self._owners.running = None
+        self._add_to_last_step(woke)
+        return bool(woke)
 
     def _may_block(self, process: Process) -> bool:
         return self._footprints.may_block(process, self.processes)

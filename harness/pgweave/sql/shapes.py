@@ -17,19 +17,24 @@ _NO_NAME = words("all chain no prepare savepoint to transaction work")
 
 
 @lru_cache(maxsize=4096)
-def shape(sql: str) -> str:
-    """A text without its comments, its literals, and the names that it gives to savepoints and cursors."""
+def shape(sql: str, *, literals: bool = False) -> str:
+    """A text without its comments, its literals, and the names that it gives to savepoints and cursors.
+
+    Args:
+        sql: the text.
+        literals: whether the literals stay.
+    """
     try:
         parts = statements(scan(sql))
     except ScanError:
         return sql
-    return "; ".join(" ".join(_words(part)) for part in parts)
+    return "; ".join(" ".join(_words(part, literals)) for part in parts)
 
 
-def _words(tokens: Sequence[Token]) -> Iterator[str]:
+def _words(tokens: Sequence[Token], literals: bool) -> Iterator[str]:
     named = _place_of_name(tokens)
     for place, token in enumerate(tokens):
-        if place == named or token.kind in (TokenKind.STRING, TokenKind.NUMBER):
+        if place == named or (not literals and token.kind in (TokenKind.STRING, TokenKind.NUMBER)):
             yield "?"
         else:
             yield f'"{token.text}"' if token.kind is TokenKind.QUOTED else token.text
