@@ -80,7 +80,7 @@ def scan(sql: str) -> tuple[Token, ...]:
             reads by its version, or what is not followed: ``0x10``, a string that goes on in another line,
             ``U&"..."``.
     """
-    tokens = []
+    tokens: list[Token] = []
     position = 0
     while (position := _skip_space(sql, position)) < len(sql):
         if sql[position] == "'" and tokens and tokens[-1].kind is TokenKind.STRING:
