@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import takewhile
 from typing import TypeAlias
 
 from sqlglot import exp
@@ -62,28 +62,41 @@ def comparison_of(place: Place, sources: Sequence[Source]) -> Comparison:
     return next(source for source in sources if source.alias == alias).table.columns[column].comparison
 
 
-def using_links(sources: Sequence[Source], join: exp.Join) -> list[tuple[Place, Place]]:
-    """The columns that a USING clause merges."""
+def using_links(
+    sources: Sequence[Source], join: exp.Join, joins: Sequence[exp.Join]
+) -> list[tuple[Place, Place]]:
+    """The columns that a USING clause merges: of a table before it, and of the one that is joined."""
     names = [name_of(column) for column in join.args.get("using") or []]
+    if any(map(_is_comma, joins)):
+        return []  # of what stands before a comma, nothing is merged
+    before = list(takewhile(lambda source: source.node is not join.this, sources))
+    joined = [source.alias for source in sources[len(before) : len(before) + 1]]
     links = []
     for name in names:
-        owners = [source.alias for source in sources if name in source.table.columns]
-        links += [((one, name), (other, name)) for one, other in pairwise(owners)]
+        owners = [source.alias for source in before if name in source.table.columns]
+        links += [((one, name), (other, name)) for one in owners[:1] for other in joined]
     return links
+
+
+def _is_comma(join: exp.Join) -> bool:
+    return not any(join.args.get(part) for part in ("kind", "side", "method", "on", "using"))
 
 
 def propagate(
     known: dict[Place, Term], links: Sequence[tuple[Place, Place]], tables: Mapping[str, Table]
 ) -> None:
-    """Carry values along links, as far as they go."""
-
-    def comparison(place: Place) -> Comparison:
-        return tables[place[0]].columns[place[1]].comparison
-
+    """Carry values along links in both directions, as far as they go."""
+    back = [(other, one) for one, other in links]
     for _ in links:
-        for one, other in links:
-            if comparison(one) is comparison(other):
-                if one in known:
-                    known.setdefault(other, known[one])
-                elif other in known:
-                    known[one] = known[other]
+        carry(known, links, tables)
+        carry(known, back, tables)
+
+
+def carry(
+    known: dict[Place, Term], links: Sequence[tuple[Place, Place]], tables: Mapping[str, Table]
+) -> None:
+    """Carry values along links, from the first to the second."""
+    for (alias, column), place in links:
+        comparison = tables[alias].columns[column].comparison
+        if (alias, column) in known and comparison is tables[place[0]].columns[place[1]].comparison:
+            known.setdefault(place, known[alias, column])

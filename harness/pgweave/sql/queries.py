@@ -14,6 +14,7 @@ from pgweave.sql.catalog import Catalog, Table
 from pgweave.sql.equations import (
     Place,
     Source,
+    carry,
     comparison_of,
     equations,
     place_of,
@@ -22,7 +23,7 @@ from pgweave.sql.equations import (
 )
 from pgweave.sql.functions import effects
 from pgweave.sql.plan import NotUnderstoodError, RowsPlan, StatementPlan
-from pgweave.sql.syntax import check_names, conjuncts, name_of, parse, table_of
+from pgweave.sql.syntax import check_names, conjuncts, given_names, name_of, only_source, parse, table_of
 from pgweave.sql.tokens import Token, TokenKind
 from pgweave.sql.values import Comparison, Term
 
@@ -60,7 +61,7 @@ class Analysis:
         if self.plan.effects.unknown:
             raise NotUnderstoodError(self.plan.effects.unknown)
         self.tree, self._strings = parse(tokens)
-        given = set(_given_names(self.tree))
+        given = set(given_names(self.tree))
         self._known = {place: term for place, term in (known or {}).items() if place[0] not in given}
         self._uses = Counter(token.text for token in tokens if token.kind is TokenKind.PARAMETER)
         self._common = {name_of(node.args["alias"].this) for node in self.tree.find_all(exp.CTE)}
@@ -81,7 +82,7 @@ class Analysis:
         if not isinstance(part, exp.CTE) or part.args["alias"].columns or returning is None:
             return
         name = name_of(part.args["alias"].this)
-        if name in _NAMED_ALREADY or sum(each == name for each in _given_names(self.tree)) > 1:
+        if name in _NAMED_ALREADY or sum(each == name for each in given_names(self.tree)) > 1:
             return
         target = node.this.this if isinstance(node.this, exp.Schema) else node.this
         own = ("", _alias(target, table))
@@ -130,24 +131,31 @@ class Analysis:
         """For each alias, the columns that can only have one value in rows that matter, and that value.
 
         A row that fails a condition of WHERE never shows in a result, whatever the joins are. An equation of
-        two columns in the ON or USING clause of an inner or left join carries a value from one to the other,
-        if it is about the table that is joined: pairs that fail it are never joined to each other.
+        two columns in the ON or USING clause of an inner or left join carries such a value from one to the
+        other, if it is about the table that is joined: pairs that fail it are never joined to each other. But
+        what a left join alone says of that table is not carried back: the rows before it show all the same.
         """
         conditions = list(conjuncts(where))
-        links: list[tuple[Place, Place]] = []
         joins = list(joins)
         inner = not any(join.side for join in joins)
         simple = all(join.side in ("", "LEFT") and not join.method for join in joins)
-        known: dict[Place, Term] = {}
+        tables = {source.alias: source.table for source in sources}
+        links: list[tuple[Place, Place]] = []
+        joined: list[tuple[dict[Place, Term], list[tuple[Place, Place]]]] = []
         for join in joins if simple else ():
-            links += using_links(sources, join)
             if inner:
+                links += using_links(sources, join, joins)
                 conditions += conjuncts(join.args.get("on"))
             else:
-                self._learn_from_left_join(join, sources, known, links)
+                joined.append(self._learn_from_left_join(join, sources, joins))
+                links += joined[-1][1]
+        known: dict[Place, Term] = {}
         for condition in conditions:
             self._learn(condition, sources, known, links)
-        propagate(known, links, {source.alias: source.table for source in sources})
+        propagate(known, links, tables)
+        for found, linked in joined:
+            known = found | known
+            carry(known, linked, tables)
         return {
             source.alias: {column: term for (alias, column), term in known.items() if alias == source.alias}
             for source in sources
@@ -183,7 +191,7 @@ class Analysis:
             return Term(int(parameter.group(1)) - 1, repeated=self._uses[parameter.group(1)] > 1)
         if term := self._known.get((node.table, name)):
             return term
-        compared, returned = self._returned.get((node.table or _only_source(node), name), (None, None))
+        compared, returned = self._returned.get((node.table or only_source(node), name), (None, None))
         return returned if compared is comparison else None
 
     def _table(self, node: exp.Table) -> Table | None:
@@ -242,20 +250,19 @@ class Analysis:
                     known.setdefault(place, term)
 
     def _learn_from_left_join(
-        self,
-        join: exp.Join,
-        sources: Sequence[Source],
-        known: dict[Place, Term],
-        links: list[tuple[Place, Place]],
-    ) -> None:
-        """Learn from ON what is about the joined table: its rows that fail the condition are never joined."""
+        self, join: exp.Join, sources: Sequence[Source], joins: Sequence[exp.Join]
+    ) -> tuple[dict[Place, Term], list[tuple[Place, Place]]]:
+        """Learn what is about the joined table: its rows that fail the condition are never joined."""
         joined = {source.alias for source in self.sources(join)}
         found: dict[Place, Term] = {}
         linked: list[tuple[Place, Place]] = []
         for condition in conjuncts(join.args.get("on")):
             self._learn(condition, sources, found, linked)
-        known |= {place: term for place, term in found.items() if place[0] in joined}
-        links += [(mine, theirs) for mine, theirs in linked if joined & {mine[0], theirs[0]}]
+        turned = [link if link[1][0] in joined else link[::-1] for link in linked]
+        return (
+            {place: term for place, term in found.items() if place[0] in joined},
+            using_links(sources, join, joins) + [(one, other) for one, other in turned if other[0] in joined],
+        )
 
 
 def _tables_in(parts: Iterable[object]) -> Iterable[exp.Table]:
@@ -265,28 +272,6 @@ def _tables_in(parts: Iterable[object]) -> Iterable[exp.Table]:
             yield from _tables_in(part.args.get("joins") or [])
         elif isinstance(part, (exp.From, exp.Join)):
             yield from _tables_in([part.this])
-
-
-def _only_source(node: exp.Column) -> str:
-    """The name in the FROM clause of a column's query, if that is all that stands there."""
-    select = node.find_ancestor(exp.Query, exp.DML)
-    source = select.args.get("from_") if isinstance(select, exp.Select) else None
-    if source is None or select is None or select.args.get("joins") or not isinstance(source.this, exp.Table):
-        return ""
-    table = source.this
-    is_plain = isinstance(table.this, exp.Identifier) and not (
-        table.args.get("alias") or table.args.get("db") or table.args.get("joins")
-    )
-    return str(table.name) if is_plain else ""
-
-
-def _given_names(tree: exp.Expr) -> Iterable[str]:
-    """The names that a statement gives to what it reads; without another a function has its own."""
-    for node in tree.find_all(exp.TableAlias, exp.Table):
-        if isinstance(node, exp.TableAlias):
-            yield node.name
-        elif not isinstance(node.this, exp.Identifier):
-            yield node.this.name
 
 
 def _alias(node: exp.Table, table: Table) -> str:

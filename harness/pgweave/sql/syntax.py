@@ -8,7 +8,7 @@ write may be missing from it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import sqlglot
 from sqlglot import exp
@@ -125,6 +125,28 @@ def conjuncts(condition: exp.Expr | None) -> Iterator[exp.Expr]:
         yield from conjuncts(condition.expression)
     elif condition is not None:
         yield condition
+
+
+def only_source(node: exp.Column) -> str:
+    """The name in the FROM clause of a column's query, if that is all that stands there."""
+    select = node.find_ancestor(exp.Query, exp.DML)
+    source = select.args.get("from_") if isinstance(select, exp.Select) else None
+    if source is None or select is None or select.args.get("joins") or not isinstance(source.this, exp.Table):
+        return ""
+    table = source.this
+    is_plain = isinstance(table.this, exp.Identifier) and not (
+        table.args.get("alias") or table.args.get("db") or table.args.get("joins")
+    )
+    return str(table.name) if is_plain else ""
+
+
+def given_names(tree: exp.Expr) -> Iterable[str]:
+    """The names that a statement gives to what it reads; without another a function has its own."""
+    for node in tree.find_all(exp.TableAlias, exp.Table):
+        if isinstance(node, exp.TableAlias):
+            yield node.name
+        elif not isinstance(node.this, exp.Identifier):
+            yield node.this.name
 
 
 def _check(node: exp.Expr) -> None:

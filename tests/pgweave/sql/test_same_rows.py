@@ -7,7 +7,7 @@ import pytest
 
 from pgweave.sql.catalog import Catalog
 from pgweave.sql.catalog_queries import read_catalog
-from pgweave.sql.footprints import statement_footprint
+from pgweave.sql.footprints import alone, statement_footprint
 from tests.pgweave.sql.support import all_bound
 from tests.support.postgres import Database
 
@@ -32,6 +32,22 @@ SAME = [
         freed AS (UPDATE seats SET free = 1 WHERE show_id = id RETURNING 1) SELECT * FROM made""",
     """WITH excluded AS (INSERT INTO notes VALUES ($1) RETURNING id)
         INSERT INTO shows VALUES (1) ON CONFLICT (id) DO UPDATE SET id = excluded.id""",
+]
+# What is read is more than what $1 names.
+READ = [
+    # rows before a left join show, whatever it joins to them
+    "SELECT * FROM shows LEFT JOIN seats ON seats.show_id = shows.id AND seats.show_id = $1",
+    "SELECT * FROM shows LEFT JOIN notes USING (id) LEFT JOIN seats ON show_id = shows.id AND show_id = $1",
+    # USING is about the table that is joined, and not about those that come later or stand before a comma
+    "SELECT * FROM notes JOIN seats USING (id) JOIN shows ON shows.sold = seats.free WHERE notes.id = $1",
+    "SELECT * FROM notes, seats JOIN shows USING (id) WHERE notes.id = $1",
+]
+READ_ONE = [
+    "SELECT * FROM notes JOIN seats USING (id) JOIN shows USING (id) WHERE notes.id = $1",
+    "SELECT * FROM shows LEFT JOIN seats ON seats.show_id = shows.id WHERE seats.show_id = $1",
+    "SELECT * FROM seats LEFT JOIN shows ON shows.id = seats.show_id WHERE seats.show_id = $1",
+    "SELECT * FROM notes CROSS JOIN seats JOIN shows ON shows.id = show_id WHERE show_id = $1",
+    "SELECT * FROM notes LEFT JOIN seats ON show_id = $1 LEFT JOIN shows ON shows.id = seats.show_id",
 ]
 SINCE_18 = [
     f"WITH taken AS (UPDATE seats SET id = $1 WHERE free = 1 RETURNING old.id) {_SELL}",
@@ -70,7 +86,23 @@ def test_what_is_two_rows_is_not(catalog: Catalog, sql: str) -> None:
     assert not depends(catalog, sql)
 
 
-@pytest.mark.parametrize("sql", [*SAME, *SINCE_18, *OTHER])
+def reads_what_is_written(catalog: Catalog, sql: str) -> bool:
+    """Whether a statement with 7 depends on a write of show 8."""
+    written = alone(statement_footprint("UPDATE shows SET sold = 0 WHERE id = 8", (), catalog))
+    return statement_footprint(sql, all_bound([7]), catalog).at_once.dependent(written)
+
+
+@pytest.mark.parametrize("sql", READ)
+def test_what_may_be_read_is_dependent(catalog: Catalog, sql: str) -> None:
+    assert reads_what_is_written(catalog, sql)
+
+
+@pytest.mark.parametrize("sql", READ_ONE)
+def test_what_cannot_be_read_is_not(catalog: Catalog, sql: str) -> None:
+    assert not reads_what_is_written(catalog, sql)
+
+
+@pytest.mark.parametrize("sql", [*SAME, *SINCE_18, *OTHER, *READ, *READ_ONE])
 def test_the_server_understands_it(catalog: Catalog, shared_database: Database, sql: str) -> None:
     assert catalog.tables
     with psycopg.connect(shared_database.dsn) as connection:

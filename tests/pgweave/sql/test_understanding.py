@@ -240,7 +240,7 @@ UNDERSTOOD: list[tuple[str, list[Any], set[Access], set[Access], set[Rows]]] = [
     (  # rows of other accounts are shown too
         "SELECT * FROM entry e LEFT JOIN account a ON a.id = e.account_id AND a.id = 1",
         [],
-        {read("account", id=1), read("entry", account_id=1)},
+        {read("account", id=1), read("entry")},
         set(),
         set(),
     ),
