@@ -11,6 +11,7 @@ from pgweave.gate.features import Feature
 from pgweave.gate.proxy import Gate, GateObserver
 from pgweave.gate.session import Session
 from pgweave.gate.statement import HeldStatement
+from pgweave.gate.units import Unit
 from pgweave.gate.wire import WireError
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     "NotReplicated",
     "Reported",
     "Session",
+    "Unit",
     "WireError",
 ]

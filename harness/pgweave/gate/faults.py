@@ -120,9 +120,12 @@ def refused(unit: Unit, fault: Fault, before: str) -> tuple[Unit, Refusal]:
             place of a COMMIT, for a transaction that fails there is over.
     """
     messages = wire.Frames().feed(unit.data)[1]
-    *rest, (kind, message) = [each for each in messages if each[0] not in _ENDS]
-    ending = b"".join(each for kind, each in messages if kind in _ENDS)
-    first = b"".join(each for _, each in rest)
+    place = next((index for index, each in enumerate(messages) if each[0] in _STATEMENTS), None)
+    if place is None:  # a Sync that commits: a Query ends with what the client is told at a Sync, too
+        place = len(messages) - 1
+        messages[place] = (wire.QUERY, b"")
+    kind, message = messages[place]
+    first, ending = (b"".join(each for _, each in part) for part in (messages[:place], messages[place + 1 :]))
     if kind != wire.EXECUTE:
         failing = f"{before}; {_FAILING}" if before else _FAILING
         query = wire.message(b"Q", failing.encode() + b"\x00")
@@ -135,7 +138,7 @@ def refused(unit: Unit, fault: Fault, before: str) -> tuple[Unit, Refusal]:
     return Unit(data, unit.with_sync), Refusal(fault, hidden=hidden)
 
 
-_ENDS = (wire.SYNC, wire.FLUSH)
+_STATEMENTS = (wire.EXECUTE, wire.QUERY, wire.FUNCTION_CALL)
 
 
 def _executed(sql: str) -> bytes:

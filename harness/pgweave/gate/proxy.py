@@ -31,8 +31,8 @@ class GateObserver(Protocol):
     def decide_to_hold(self, session: Session) -> bool:
         """Decide whether the next statement of this connection is held."""
 
-    def decide_to_hold_preparing(self, session: Session, sql: str) -> bool:
-        """Decide whether what this connection prepares apart is held."""
+    def decide_to_hold_other(self, session: Session, unit: Unit) -> bool:
+        """Decide whether what is no statement worth holding is held: what is prepared apart, or a Sync."""
 
     def held(self, statement: HeldStatement) -> None:
         """A statement has arrived, and waits to be released."""
@@ -51,7 +51,7 @@ class PassAll:
         """Never."""
         return False
 
-    def decide_to_hold_preparing(self, _session: Session, _sql: str) -> bool:
+    def decide_to_hold_other(self, _session: Session, _unit: Unit) -> bool:
         """Never."""
         return False
 
@@ -131,15 +131,10 @@ class Gate:
         return type(self.observer) is PassAll
 
     def decide(self, session: Session, unit: Unit) -> bool:
-        """Decide whether a unit is held: a statement, or what is prepared apart in a transaction."""
-        if unit.sql is not None:
-            return self.is_scheduling_point(unit.sql) and self.observer.decide_to_hold(session)
-        if unit.prepares is None or (unit.with_sync and not session.block.is_open):
-            return False
-        prepares = unit.prepares
-        return self.is_scheduling_point(prepares) and self.observer.decide_to_hold_preparing(
-            session, prepares
-        )
+        """Decide whether a unit is held: a statement, what is prepared apart, or a Sync."""
+        if unit.sql is not None and self.is_scheduling_point(unit.sql):
+            return self.observer.decide_to_hold(session)
+        return self.observer.decide_to_hold_other(session, unit)
 
     def features_of(self, client: asyncio.WriteTransport) -> Features | None:
         """What notes a client's features; none for the Unix socket, through which mostly our own comes."""

@@ -13,6 +13,9 @@ from pgweave.gate.wire import Bound
 if TYPE_CHECKING:
     from pgweave.gate.session import Session
 
+COMMIT = "COMMIT"
+"""What a Sync is called that commits and comes apart from the statements before it."""
+
 
 @dataclass(eq=False, slots=True)
 class HeldStatement:
@@ -46,8 +49,11 @@ class HeldStatement:
 
     @classmethod
     def of(cls, session: Session, unit: Unit) -> HeldStatement:
-        """What a unit executes, or prepares."""
-        return cls(session, unit.sql or unit.prepares or "", unit.values, unit, prepares=unit.sql is None)
+        """What a unit executes, or prepares; a Sync that commits is a COMMIT."""
+        may_be_executed = session.block.is_open or not unit.with_sync
+        prepares = unit.prepares if unit.sql is None and may_be_executed else None
+        sql = unit.sql if unit.sql is not None else prepares or COMMIT
+        return cls(session, sql, unit.values, unit, prepares=prepares is not None)
 
     def release(self, fault: Fault | None = None, before: str = "") -> None:
         """Let it go to the server, or to the fault that befalls it, see `Session.release`."""

@@ -1,7 +1,8 @@
 """What a client sends, grouped into units: what goes to the server at once.
 
 One that carries a statement ends with its Query, or with its Execute; a Sync that follows the Execute belongs
-to it, for outside a transaction block that is the commit. In a pipeline each Execute gets a Flush instead, so
+to it, for outside a transaction block that is the commit, of this statement and of those before it that came
+without a Sync. In a pipeline each Execute gets a Flush instead, so
 that its answer comes before the next one goes: a pipeline interleaves as finely as separate statements do.
 Parse and Bind go with their Execute, because a statement's snapshot is taken at the Bind. Where a client
 waits for their answer before it sends the Execute, they are a unit that prepares: it may take a snapshot.
@@ -28,8 +29,9 @@ PASSED_ON = frozenset((wire.PARSE, wire.BIND, wire.CLOSE, wire.QUERY, wire.FUNCT
 _ENDED_BY_READY = (wire.QUERY, wire.FUNCTION_CALL, wire.SYNC)
 _WHOLE = frozenset((*_ENDED_BY_READY, wire.FLUSH, wire.TERMINATE, *COPY))
 
-_LOOK_AHEAD_S = 0.005
-"""How long an Execute outside a transaction block waits for what follows it."""
+_LOOK_AHEAD_S = 0.05
+"""How long an Execute outside a transaction block waits for what follows it: a Sync makes it commit. A client
+that waits for the answer has sent something, so this only passes where it does something else in between."""
 
 
 @dataclass(slots=True)
@@ -114,9 +116,12 @@ class Units:
         self._looked_ahead = True
 
     def _of_execute(self, index: int, *, in_block: bool) -> Unit | None:
-        if index + 1 < len(self._queue):
-            if self._queue[index + 1].kind == wire.SYNC:
-                return self._take(index + 2, b"", with_sync=True)
+        after = index + 1
+        while after < len(self._queue) and self._queue[after].kind == wire.CLOSE:
+            after += 1
+        if after < len(self._queue):
+            if self._queue[after].kind == wire.SYNC:
+                return self._take(after + 1, b"", with_sync=True)
         elif not in_block and not self._looked_ahead:
             self._wait_for_more()
             return None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from pgweave.gate import Fault, HeldStatement, Session
+from pgweave.gate import Fault, HeldStatement, Session, Unit
 from pgweave.interleavings.execution import Pending
 from pgweave.interleavings.footprint import EVERYTHING, NOTHING, Footprint, Mode, union
 from pgweave.scheduler.conditions import Conditions
@@ -71,9 +71,15 @@ class StepFootprints:
             return parked.label
         return one_line(self._sent_names.in_text(parked.sql))
 
-    def takes_snapshot(self, session: Session, sql: str) -> bool:
-        """Whether a transaction's snapshot is taken as a connection prepares a statement apart."""
-        return self._transaction(session).takes_snapshot(sql)
+    def is_step(self, session: Session, unit: Unit) -> bool:
+        """Whether what is no statement worth a step is one all the same: it takes a snapshot, or commits."""
+        transaction = self._transaction(session)
+        if unit.with_sync and transaction.is_implicit:
+            if transaction.pending_commit().is_empty:
+                transaction.end(commit=True)
+            return transaction.is_implicit
+        is_whole = unit.with_sync and not session.block.is_open
+        return not is_whole and unit.prepares is not None and transaction.takes_snapshot(unit.prepares)
 
     def executed(self, statement: HeldStatement) -> Footprint:
         """What a statement that was answered has touched, or one that was prepared apart and nothing more."""
@@ -81,9 +87,16 @@ class StepFootprints:
             return self.of(statement)
         transaction = self._transaction(statement.session)
         refused = statement.fault is not None and statement.fault.is_refusal
+        # A Query may leave a transaction open that was begun without a Sync; the server says so.
         failed = statement.error is not None and not (statement.fault and statement.fault.is_carried_out)
-        touched = transaction.executed(statement.sql, statement.values, failed=failed, refused=refused)
-        self.start_was_read = self.start_was_read or transaction.start_read_clock
+        touched = transaction.executed(
+            statement.sql,
+            statement.values,
+            failed=failed,
+            refused=refused,
+            with_sync=statement.unit.with_sync and not statement.session.block.is_open,
+        )
+        self.start_was_read |= transaction.start_read_clock
         return self._fresh.renamed(touched)
 
     def ended(self, session: Session) -> Footprint:
@@ -135,17 +148,24 @@ class StepFootprints:
         if fault is Fault.TOO_MANY_CONNECTIONS:
             return EVERYTHING
         transaction = self._transaction(statement.session)
-        return transaction.broken(statement.sql, statement.values, executed=fault.is_carried_out)
+        with_sync = statement.unit.with_sync
+        return transaction.broken(
+            statement.sql, statement.values, executed=fault.is_carried_out, with_sync=with_sync
+        )
 
     def _of(self, parked: HeldStatement | Point) -> Footprint:
         if isinstance(parked, Point):
             return parked.footprint.renamed(self._conditions.names)
         fault = self.fault_at(parked)
+        transaction = self._transaction(parked.session)
+        # What is prepared apart may be executed with a Sync.
+        with_sync = parked.unit.with_sync or parked.prepares
         if fault is None:
-            footprint = self._transaction(parked.session).pending(parked.sql, parked.values)
+            footprint = transaction.pending(parked.sql, parked.values, with_sync=with_sync)
         else:
             footprint = self._broken(parked, fault)
-        if self._conditions.start_is_read and _begins(parked.sql):
+        begins = _begins(parked.sql) or not (with_sync or transaction.in_transaction)
+        if self._conditions.start_is_read and begins:
             footprint |= Footprint.of(READ_CLOCK)
         return footprint
 

@@ -16,7 +16,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pgweave.gate import HeldStatement, Session
+from pgweave.gate import HeldStatement, Session, Unit
 from pgweave.interleavings.execution import Chooser, Execution, SchedulingError, Situation, Step
 from pgweave.interleavings.footprint import WAITED, Footprint, union
 from pgweave.scheduler.conditions import Conditions, Limits
@@ -115,9 +115,9 @@ class Run:
         """Hold the next statement of a connection if a process may have sent it."""
         return self._owners.decide_to_hold(session)
 
-    def decide_to_hold_preparing(self, session: Session, sql: str) -> bool:
-        """Hold what is prepared apart if that takes a transaction's snapshot: a step begins with it."""
-        return self._footprints.takes_snapshot(session, sql) and self._owners.decide_to_hold(session)
+    def decide_to_hold_other(self, session: Session, unit: Unit) -> bool:
+        """Hold what is no statement worth a step if it takes a transaction's snapshot, or commits."""
+        return self._footprints.is_step(session, unit) and self._owners.decide_to_hold(session)
 
     def held(self, statement: HeldStatement) -> None:
         """A process has come to its next step."""

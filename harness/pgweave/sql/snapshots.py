@@ -12,6 +12,8 @@ Other transactions notice of it what they notice of one at READ COMMITTED.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pgweave.interleavings.footprint import EVERY_ROW, Access, Footprint, Lock, Mode, Rows
 
 _UNDERSTOOD_LEVELS = ("", "read committed", "read uncommitted")  # to PostgreSQL they are one
@@ -39,3 +41,21 @@ def level_problem(level: str) -> str:
         if level in _UNDERSTOOD_LEVELS or has_snapshot(level)
         else f"a transaction at {level.upper()} is not understood"
     )
+
+
+@dataclass(slots=True)
+class Level:
+    """The isolation level of a session or a transaction; of several that it may be, all.
+
+    Attributes:
+        has_snapshot: whether all statements of a transaction see one snapshot.
+        problem: why the statements may do anything; empty if they are understood.
+    """
+
+    has_snapshot: bool = False
+    problem: str = ""
+
+    def add(self, level: str, problem: str = "") -> None:
+        """Note a level that was set, or why what was set is not understood."""
+        self.has_snapshot = self.has_snapshot or has_snapshot(level)
+        self.problem = self.problem or problem or level_problem(level)

@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pgweave.gate.wire import Bound
-from pgweave.interleavings.footprint import EVERYTHING, NOTHING, Access, Footprint, Mode, Rows
+from pgweave.interleavings.footprint import EVERYTHING, NOTHING, Footprint
 from pgweave.sql.catalog import Catalog
 from pgweave.sql.control import Control, Scope, StatementKind
-from pgweave.sql.footprints import (
-    CLOCK,
-    StatementFootprint,
-    alone,
-    releases,
-    statement_footprint,
-)
-from pgweave.sql.snapshots import READ, TAKE_SNAPSHOT, WRITE_OR_END, has_snapshot, level_problem
+from pgweave.sql.footprints import CLOCK, READ_CLOCK, StatementFootprint, alone, releases, statement_footprint
+from pgweave.sql.snapshots import READ, TAKE_SNAPSHOT, WRITE_OR_END, Level
 from pgweave.sql.values import SentNames
+from pgweave.sql.work import Work, changes, kind_of
 
 
 class TransactionFootprint:
@@ -26,13 +21,17 @@ class TransactionFootprint:
     a statement was not understood may do anything. A connection that is lost does what ``end(commit=False)``
     says.
 
+    Outside a transaction block, what comes before one Sync is a transaction that no ``BEGIN`` began, an
+    implicit one. The Sync commits it, a ``BEGIN`` makes a block of it, and an error ends it at once.
+
     Args:
         catalog: of the database.
         isolation: the isolation level that the connection begins with; the database's own if not given.
         names: for values, as they are sent or written, those that footprints have in their place.
 
     Attributes:
-        in_transaction: whether a transaction block is open.
+        in_transaction: whether a transaction is open: a block, or an implicit one.
+        is_implicit: whether it is one that the next Sync commits.
         failed: whether a statement of it failed, so that it can only be rolled back.
         start_read_clock: whether a statement of it has told when it began. That is only known when one does;
             then the step of its ``BEGIN`` has read the clock (`READ_CLOCK`).
@@ -41,39 +40,47 @@ class TransactionFootprint:
     def __init__(self, catalog: Catalog, isolation: str = "", names: SentNames | None = None) -> None:
         self._catalog = catalog
         self._names = names
-        self._session_problem = level_problem(isolation or catalog.isolation)
-        self._sessions_have_snapshots = has_snapshot(isolation or catalog.isolation)
+        self._session = Level()
+        self._session.add(isolation or catalog.isolation)
         self._holds_advisory_locks = False
         self._asked: tuple[str, Sequence[Bound], StatementFootprint] | None = None
         self._start(in_transaction=False)
 
-    def _start(self, *, in_transaction: bool) -> None:
+    def _start(self, *, in_transaction: bool, is_implicit: bool = False) -> None:
         self.in_transaction = in_transaction
+        self.is_implicit = is_implicit
         self.failed = False
         self.start_read_clock = False
         self._has_savepoints = False
-        self._has_snapshot = self._sessions_have_snapshots
-        self._has_queried = False
-        self._problem = ""
-        self._end_problem = ""
-        self._locks: set[Access] = set()
-        self._writes: set[Rows] = set()
-        self._at_end: set[Access] = set()
+        self._level = Level(self._session.has_snapshot)
+        self._work = Work()
         self._ends: dict[bool, Footprint] = {}
 
     def explain(self, sql: str) -> str:
         """Why a statement may do anything now; empty if it is understood."""
         statement = statement_footprint(sql, (), self._catalog)
-        if _kind(statement) in (StatementKind.COMMIT, StatementKind.ROLLBACK) and self.in_transaction:
+        if kind_of(statement) in (StatementKind.COMMIT, StatementKind.ROLLBACK) and self.in_transaction:
             return self._any_problem
-        return self._session_problem or self._problem or statement.explain
+        return self._session.problem or self._level.problem or statement.explain
 
-    def pending(self, sql: str, values: Sequence[Bound] = ()) -> Footprint:
-        """What a statement would touch now, if it does not fail."""
-        return self._footprint(self._with_known_values(sql, values))
+    def pending(self, sql: str, values: Sequence[Bound] = (), *, with_sync: bool = True) -> Footprint:
+        """What a statement would touch now, if it does not fail.
+
+        Args:
+            sql: the statement.
+            values: its values.
+            with_sync: whether a Sync follows it at once: that commits it, unless a transaction block is open.
+        """
+        return self._footprint(self._with_known_values(sql, values), with_sync=with_sync)
 
     def executed(
-        self, sql: str, values: Sequence[Bound] = (), *, failed: bool = False, refused: bool = False
+        self,
+        sql: str,
+        values: Sequence[Bound] = (),
+        *,
+        failed: bool = False,
+        refused: bool = False,
+        with_sync: bool = True,
     ) -> Footprint:
         """Note that a statement has run, and return what it touched.
 
@@ -85,21 +92,27 @@ class TransactionFootprint:
             values: its values.
             failed: whether it failed.
             refused: whether it failed because another was executed in its place, so that it touched nothing.
+            with_sync: whether a Sync follows it at once.
         """
-        footprint = self.pending(sql, values)
+        footprint = self.pending(sql, values, with_sync=with_sync)
         statement = self._statement(sql, values)
+        if not with_sync and not self.in_transaction:
+            self.begin(is_implicit=True)
         if failed:
             return self._fail(statement, self._released() if refused else footprint, refused=refused)
         self._holds_advisory_locks |= statement.everything and "advisory" in sql.lower()
         for control in statement.controls:
             self._follow(control, statement)
+        if with_sync and self.is_implicit:
+            start_read_clock = self.start_read_clock
+            self._start(in_transaction=False)
+            self.start_read_clock = start_read_clock
         return footprint
 
     def takes_snapshot(self, sql: str) -> bool:
         """Whether a transaction's snapshot is taken if a statement is prepared now, before it is executed."""
-        has_snapshot_to_take = self._has_snapshot if self.in_transaction else self._sessions_have_snapshots
-        is_first = has_snapshot_to_take and not self._has_queried and not self.failed
-        return is_first and _kind(self._statement(sql, ())) is StatementKind.QUERY
+        is_first = self._has_snapshot and not self._work.has_queried and not self.failed
+        return is_first and kind_of(self._statement(sql, ())) is StatementKind.QUERY
 
     def can_conflict(self, sql: str, values: Sequence[Bound] = ()) -> bool:
         """Whether a statement may end with 40001 or 40P01: it, or its transaction, holds or waits for locks.
@@ -108,8 +121,8 @@ class TransactionFootprint:
         """
         statement = self._statement(sql, values)
         problem = self._any_problem
-        held = self.in_transaction and bool(problem or self._locks)
-        match _kind(statement):
+        held = self.in_transaction and bool(problem or self._work.locks)
+        match kind_of(statement):
             case _ if self.failed:
                 return False
             case StatementKind.COMMIT:
@@ -118,37 +131,36 @@ class TransactionFootprint:
                 return held or bool(problem or statement.explain or statement.locks or statement.at_end)
         return False
 
-    def broken(self, sql: str, values: Sequence[Bound] = (), *, executed: bool) -> Footprint:
+    def broken(
+        self, sql: str, values: Sequence[Bound] = (), *, executed: bool, with_sync: bool = True
+    ) -> Footprint:
         """What a statement touches that is lost with its transaction: every lock goes.
 
         Args:
             sql: the statement.
             values: its values.
             executed: whether the server executes it. If not, it touches nothing itself.
+            with_sync: whether a Sync follows it at once.
         """
         if not executed:
             return EVERYTHING if self._holds_advisory_locks else self._released()
         statement = self._with_known_values(sql, values)
         freed = Footprint(frozenset(releases(statement.locks)))
-        return self._footprint(statement) | self._released() | freed
+        return self._footprint(statement, with_sync=with_sync) | self._released() | freed
 
     def is_commit(self, sql: str) -> bool:
         """Whether a statement ends the open transaction well: one that fails there is over."""
-        return self.in_transaction and _kind(self._statement(sql, ())) is StatementKind.COMMIT
+        return self.in_transaction and kind_of(self._statement(sql, ())) is StatementKind.COMMIT
 
-    def begin(self) -> None:
-        """Begin a transaction: at ``BEGIN``, or at the first statement of a pipeline that ends with Sync."""
-        self._start(in_transaction=True)
+    def begin(self, *, is_implicit: bool = False) -> None:
+        """Begin a transaction: at ``BEGIN``, or at the first statement that comes without a Sync."""
+        self._start(in_transaction=True, is_implicit=is_implicit)
 
     def add(self, statement: StatementFootprint) -> None:
         """Add a statement to the transaction."""
         self._ends.clear()
-        self._locks |= statement.locks
-        self._writes |= statement.writes
-        self._at_end |= statement.at_end
+        self._work.add(statement)
         self.start_read_clock = self.start_read_clock or statement.uses_transaction_start
-        self._end_problem = self._end_problem or statement.explain
-        self._has_queried = self._has_queried or _kind(statement) is StatementKind.QUERY
 
     def end(self, *, commit: bool) -> Footprint:
         """End the transaction, and return what that touches. A failed transaction is rolled back."""
@@ -178,36 +190,48 @@ class TransactionFootprint:
             values = [self._names.in_value(value) for value in values]
         return statement_footprint(sql, values, self._catalog)
 
-    def _footprint(self, statement: StatementFootprint) -> Footprint:
+    def _footprint(self, statement: StatementFootprint, *, with_sync: bool) -> Footprint:
         if self._holds_advisory_locks and any(control.frees_locks for control in statement.controls):
             return EVERYTHING
-        match _kind(statement):
+        commits = with_sync and (self.is_implicit or not self.in_transaction)
+        match kind_of(statement):
             case StatementKind.COMMIT | StatementKind.ROLLBACK as kind:
                 return self._end_footprint(commit=kind is StatementKind.COMMIT)
             case StatementKind.ROLLBACK_TO:
                 return self._released()
-            case StatementKind.SESSION | StatementKind.BEGIN | StatementKind.SAVEPOINT:
+            case StatementKind.BEGIN:
                 return NOTHING
-        return self._work_footprint(statement)
+            case StatementKind.SESSION | StatementKind.SAVEPOINT:
+                return self._end_footprint(commit=True) if commits else NOTHING
+        return self._work_footprint(statement, commits=commits)
 
-    def _work_footprint(self, statement: StatementFootprint) -> Footprint:
+    def _work_footprint(self, statement: StatementFootprint, *, commits: bool) -> Footprint:
         if self.failed and len(statement.controls) == 1:
             return NOTHING  # PostgreSQL refuses it
-        if statement.explain or self._session_problem or self._problem:
+        if statement.explain or self._session.problem or self._level.problem:
             return EVERYTHING
-        if not self.in_transaction:
-            touched = alone(statement)
-            return touched | TAKE_SNAPSHOT | WRITE_OR_END if self._sessions_have_snapshots else touched
+        if commits:
+            touched = alone(statement) | self._end_footprint(commit=True)
+            return touched | self._taken | WRITE_OR_END if self._has_snapshot else touched
         touched = statement.at_once
+        if not self.in_transaction and statement.uses_transaction_start:
+            touched |= Footprint.of(READ_CLOCK)
         return touched | self._among_snapshots(statement) if self._has_snapshot else touched
+
+    @property
+    def _has_snapshot(self) -> bool:
+        return (self._level if self.in_transaction else self._session).has_snapshot
+
+    @property
+    def _taken(self) -> Footprint:
+        return NOTHING if self._work.has_queried else TAKE_SNAPSHOT
 
     def _among_snapshots(self, statement: StatementFootprint) -> Footprint:
         """What a statement touches besides its rows in a transaction whose statements see one snapshot."""
-        taken = NOTHING if self._has_queried else TAKE_SNAPSHOT
-        if self._changes or _changes(statement) or self._end_problem:
-            return taken | WRITE_OR_END
+        if self._work.changes or changes(statement) or self._work.problem:
+            return self._taken | WRITE_OR_END
         reads_rows = any(access.rows != CLOCK for access in statement.accesses)
-        return taken | READ if reads_rows else taken
+        return self._taken | READ if reads_rows else self._taken
 
     def _end_footprint(self, *, commit: bool) -> Footprint:
         if not self.in_transaction:
@@ -220,33 +244,27 @@ class TransactionFootprint:
 
     def _work_out_end(self, *, commit: bool) -> Footprint:
         is_over = self.failed and not self._has_savepoints
-        if self._has_snapshot and (is_over or not self._has_queried) and not self._any_problem:
+        if self._has_snapshot and (is_over or not self._work.has_queried) and not self._any_problem:
             return NOTHING
-        footprint = self._released()
-        if commit:
-            publish = (Access(Mode.PUBLISH, rows) for rows in self._writes)
-            footprint |= Footprint(frozenset(self._at_end).union(publish))
-        return footprint
+        return self._released() | self._work.published() if commit else self._released()
 
     def _released(self) -> Footprint:
         """Every lock given back: also right where only some are."""
         if self._any_problem:
             return EVERYTHING
-        released = Footprint(frozenset(releases(self._locks)))
+        released = self._work.released()
         return released | WRITE_OR_END if self._has_snapshot else released
 
     @property
     def _any_problem(self) -> str:
-        return self._session_problem or self._problem or self._end_problem
-
-    @property
-    def _changes(self) -> bool:
-        return bool(self._locks or self._writes or self._at_end)
+        return self._session.problem or self._level.problem or self._work.problem
 
     def _follow(self, control: Control, statement: StatementFootprint) -> None:
         match control.kind:
             case StatementKind.BEGIN if not self.in_transaction:
                 self.begin()
+            case StatementKind.BEGIN:
+                self.is_implicit = False
             case StatementKind.COMMIT | StatementKind.ROLLBACK:
                 self.end(commit=control.kind is StatementKind.COMMIT)
             case StatementKind.ROLLBACK_TO:
@@ -255,24 +273,17 @@ class TransactionFootprint:
                 self._has_savepoints = True
             case _ if self.in_transaction and not self.failed:
                 self.add(statement)
-        problem = (
-            statement.explain
-            if control.kind is StatementKind.OTHER
-            else level_problem(control.isolation or "")
-        )
+        problem = statement.explain if control.kind is StatementKind.OTHER else ""
         self._ends.clear()
-        sees_snapshot = has_snapshot(control.isolation or "")
         if control.scope is Scope.SESSION:
-            self._session_problem = self._session_problem or problem
-            self._sessions_have_snapshots = self._sessions_have_snapshots or sees_snapshot
+            self._session.add(control.isolation or "", problem)
         elif control.scope is Scope.TRANSACTION and self.in_transaction:
-            self._problem = self._problem or problem
-            self._has_snapshot = self._has_snapshot or sees_snapshot
+            self._level.add(control.isolation or "", problem)
 
     def _fail(self, statement: StatementFootprint, footprint: Footprint, *, refused: bool) -> Footprint:
         if len(statement.controls) > 1:
-            self._session_problem = self._session_problem or "a text of several statements failed on the way"
-        elif _kind(statement) in (StatementKind.COMMIT, StatementKind.ROLLBACK):
+            self._session.problem = self._session.problem or "a text of several statements failed on the way"
+        elif kind_of(statement) in (StatementKind.COMMIT, StatementKind.ROLLBACK):
             self._start(in_transaction=False)
         elif self.in_transaction and not self.failed:
             if not refused:
@@ -280,19 +291,9 @@ class TransactionFootprint:
             self.failed = True
             footprint |= self._released()
             if not self._has_savepoints:
-                self._locks.clear()
-                self._writes.clear()
+                self._work.undo()
+        if self.is_implicit:
+            footprint |= self._released()
+            self._start(in_transaction=False)
         self._ends.clear()
         return footprint
-
-
-def _kind(statement: StatementFootprint) -> StatementKind:
-    if not statement.controls:
-        return StatementKind.SESSION
-    return statement.controls[0].kind if len(statement.controls) == 1 else StatementKind.OTHER
-
-
-def _changes(statement: StatementFootprint) -> bool:
-    """Whether it does more than read."""
-    drawn = any(access.mode is not Mode.READ for access in statement.accesses)
-    return bool(drawn or statement.locks or statement.writes or statement.at_end)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from pgweave.gate import HeldStatement, Session
+from pgweave.gate import HeldStatement, Session, Unit
 
 
 @dataclass
@@ -27,8 +27,9 @@ class Watcher:
     def decide_to_hold(self, _session: Session) -> bool:
         return True
 
-    def decide_to_hold_preparing(self, _session: Session, _sql: str) -> bool:
-        return self.holds_prepared
+    def decide_to_hold_other(self, session: Session, unit: Unit) -> bool:
+        may_be_executed = session.block.is_open or not unit.with_sync
+        return self.holds_prepared and unit.sql is None and unit.prepares is not None and may_be_executed
 
     def held(self, statement: HeldStatement) -> None:
         self.seen.append(" ".join(statement.sql.split()))

@@ -169,7 +169,7 @@ def test_the_same_schedules_end_in_the_same_way(dsn: str, reads: Reads, level: s
 
 def test_a_gate_that_does_not_hold_it_is_found_out(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     found = explored(dsn, at_once, "SERIALIZABLE")
-    monkeypatch.setattr(Run, "decide_to_hold_preparing", lambda *_: False)
+    monkeypatch.setattr(Run, "decide_to_hold_other", lambda *_: False)
     assert replayed(dsn, parse_and_sync, "SERIALIZABLE", list(found)) != list(found.values())
 
 
@@ -179,7 +179,7 @@ def test_what_is_prepared_at_read_committed_is_not_held(
 ) -> None:
     found = explored(dsn, at_once, "READ COMMITTED")
     assert explored(dsn, reads, "READ COMMITTED") == found
-    monkeypatch.setattr(Run, "decide_to_hold_preparing", lambda *_: False)
+    monkeypatch.setattr(Run, "decide_to_hold_other", lambda *_: False)
     assert explored(dsn, reads, "READ COMMITTED") == found
 
 
