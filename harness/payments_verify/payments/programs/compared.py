@@ -58,7 +58,7 @@ class ComparedCalls:
     def __init__(self) -> None:
         super().__init__()
         self.records: dict[str, Record] = {}
-        self.bodies: dict[tuple[str, str], str] = {}
+        self.bodies: dict[tuple[str, str], str | None] = {}
         self.trace = Trace()
         self.commands: list[str] = []
         self.http: list[HttpStep] = []
@@ -273,7 +273,7 @@ class ComparedCalls:
         body = seen.get("body")
         if wrong is None and "decided_at" in expected:
             place = (invocation.value["payment"], invocation.value["key"])
-            first = self.bodies.setdefault(place, str(body))
+            first = self.bodies.setdefault(place, body)
             wrong = None if first == body else f"body: first answered {first!r}, now {body!r}"
         if wrong is not None:
             self.trace.add(invocation.f, invocation.value, seen)
