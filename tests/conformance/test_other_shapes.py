@@ -21,7 +21,6 @@ from typer.testing import CliRunner, Result
 from payments_verify.binding import Binding, BindingFileError, Names, Values, default_text, load, parse
 from payments_verify.binding.coverage import traits_of, unchecked
 from payments_verify.binding.encoding import encode
-from payments_verify.binding.set_up import SetUpError
 from payments_verify.binding.values import read_instant
 from payments_verify.cli import app
 from payments_verify.payments.inputs.classes import INSTANTS, left_out
@@ -29,7 +28,7 @@ from payments_verify.payments.observed.observations import Invocation
 from payments_verify.payments.observed.trace import Trace
 from payments_verify.payments.observed.traits import EVERYTHING, Traits
 from payments_verify.payments.programs.check import machine_check, windows_check
-from payments_verify.payments.service.under_test import ServiceUnderTest
+from payments_verify.payments.service.under_test import ServiceUnderTest, SetUpError
 from payments_verify.payments.specification.spec import Payments
 from payments_verify.payments.stress.check import stress_check
 from payments_verify.payments.stress.round import StressReport

@@ -12,7 +12,7 @@ from payments_verify.binding.answers import AnswerReader
 from payments_verify.binding.http import Http
 from payments_verify.binding.requests import Names, RequestWriter
 from payments_verify.binding.sections import Binding
-from payments_verify.binding.set_up import SetUpError, set_up_payment
+from payments_verify.binding.set_up import set_up_payment
 from payments_verify.payments.observed.observations import (
     Invocation,
     Observation,
@@ -52,14 +52,12 @@ class BoundClient:
 
         Raises:
             UnreadableAnswerError: the answer is none that the binding knows.
+            SetUpError: what has to come before it was refused.
         """
-        if invocation.f == "create" and self.binding.setup:
-            try:
-                await set_up_payment(self.http, self.binding, self.names, invocation.value["payment"])
-            except SetUpError as error:
-                return Observation("unknown", {"error": str(error)})
-        method, path, headers, body = self.requests.write(invocation)
         try:
+            if invocation.f == "create" and self.binding.setup:
+                await set_up_payment(self.http, self.binding, self.names, invocation.value["payment"])
+            method, path, headers, body = self.requests.write(invocation)
             response = await self.http.request(method, path, headers=dict(headers), json=body)
             seen = self.answers.read(invocation, response)
             while invocation.f == "attempts" and seen.kind == "ok":

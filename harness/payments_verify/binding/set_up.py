@@ -12,21 +12,22 @@ from payments_verify.binding.http import Http, Response
 from payments_verify.binding.requests import Names, writer_of
 from payments_verify.binding.sections import Binding, SetUp
 from payments_verify.binding.values import value_at
-
-
-class SetUpError(RuntimeError):
-    """A request that had to come first was not answered as the binding says."""
+from payments_verify.payments.service.under_test import SetUpError
 
 
 async def set_up(http: Http, binding: Binding, names: Names) -> None:
     """Send what has to come before everything else, and note what the answers name.
 
     Raises:
-        SetUpError: an answer is no success, or lacks what is to be noted.
+        SetUpError: there is no answer, or it is no success, or lacks what is to be noted.
     """
     for each in binding.setup:
         if each.before == "everything":
-            names.saved |= await _saved(http, each, names.saved)
+            try:
+                names.saved |= await _saved(http, each, names.saved)
+            except httpx.TransportError as error:
+                told = f"setup: {each.request} was not answered: {type(error).__name__}"
+                raise SetUpError(told) from None
 
 
 async def set_up_payment(http: Http, binding: Binding, names: Names, payment: str) -> None:
@@ -34,6 +35,7 @@ async def set_up_payment(http: Http, binding: Binding, names: Names, payment: st
 
     Raises:
         SetUpError: an answer is no success, or lacks what is to be noted.
+        httpx.TransportError: there is none.
     """
     for each in binding.setup:
         if each.before == "create":
@@ -43,13 +45,11 @@ async def set_up_payment(http: Http, binding: Binding, names: Names, payment: st
 
 async def _saved(http: Http, step: SetUp, known: Mapping[str, str]) -> dict[str, str]:
     method, path, headers, body = writer_of(step)(known)
-    try:
-        response = await http.request(method, path, headers=headers, json=body)
-    except httpx.TransportError as error:
-        raise SetUpError(f"setup: {step.request} was not answered: {type(error).__name__}") from None
+    response = await http.request(method, path, headers=headers, json=body)
     if not is_expected(response, step.answers):
         told = "; none of its answers in the binding is so" if step.answers else ""
-        raise SetUpError(f"setup: {step.request} was answered {response.status_code}: {response.text}{told}")
+        told = f"setup: {step.request} was answered {response.status_code}: {response.text}{told}"
+        raise SetUpError(told, has_failed=response.status_code >= 500)
     return {name: _found(step, response, path_) for name, path_ in step.save.items()}
 
 

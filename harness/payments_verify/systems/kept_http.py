@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain, count
 from urllib.parse import parse_qsl, urlsplit
@@ -22,6 +22,8 @@ from payments_verify.payments.observed.observations import (
     Sender,
     UnreadableAnswerError,
 )
+from payments_verify.payments.service.under_test import SetUpError
+from pgweave.redaction import redacted
 from pgweave.service.exchange import exchanges_kept
 
 _CREDENTIALS = re.compile(r"authorization|cookie|token|secret|api-?key|password|signature", re.IGNORECASE)
@@ -39,15 +41,18 @@ class KeepingSender:
 
     Attributes:
         sender: the other.
+        secrets: the values that are not shown, by now, and the name of each.
     """
 
     sender: Sender
+    secrets: Callable[[], Mapping[str, str]] = dict
 
     async def send(self, invocation: Invocation) -> Observation:
         """Send a command once.
 
         Raises:
             UnreadableAnswerError: the answer cannot be read.
+            SetUpError: what has to come before it was refused.
         """
         with exchanges_kept() as kept:
             try:
@@ -55,6 +60,9 @@ class KeepingSender:
             except UnreadableAnswerError as error:
                 error.exchanges = tuple(kept)
                 raise
+            except SetUpError as error:
+                told = redacted(str(error), self.secrets())
+                raise SetUpError(told, has_failed=error.has_failed) from None
             return replace(observed, exchanges=tuple(kept))
 
 

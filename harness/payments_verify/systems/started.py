@@ -28,14 +28,14 @@ from payments_verify.binding.encoding import EncodingHttp
 from payments_verify.binding.expected import expected_answer
 from payments_verify.binding.http import Http
 from payments_verify.binding.sections import Service
-from payments_verify.binding.set_up import SetUpError, set_up
+from payments_verify.binding.set_up import set_up
 from payments_verify.binding.values import as_datetime
 from payments_verify.patience import patient
 from payments_verify.payments.observed.http_steps import HttpStep
 from payments_verify.payments.observed.traits import Traits
 from payments_verify.payments.programs.clock_probe import why_clock_stays
 from payments_verify.payments.service.row_holders import RowStatements, SqlRowHolder
-from payments_verify.payments.service.under_test import OpenRowHolder, ServiceUnderTest
+from payments_verify.payments.service.under_test import OpenRowHolder, ServiceUnderTest, SetUpError
 from payments_verify.systems.kept_http import KeepingSender, learn_credentials, session_secrets
 from payments_verify.systems.lasting_windows import require_lasting_windows
 from payments_verify.systems.sweeps import open_sweep
@@ -100,7 +100,7 @@ async def started_service(
             database = GatedDatabase(gate, monitor, catalog, Turns(ours=ours))
         yield ServiceUnderTest(
             command,
-            (KeepingSender(client),),
+            (_keeping(client, learned),),
             set_clock,
             await open_sweep(binding.sweep, client.http, of_harness, stack, environment, client.names.saved),
             _row_holders(of_harness, binding, client.requests.id_of),
@@ -148,7 +148,7 @@ async def service_at(
         sweep_batch = await open_sweep(binding.sweep, client.http, None, stack, saved=saved)
         yield ServiceUnderTest(
             url,
-            (KeepingSender(client),),
+            (_keeping(client, learned),),
             _leave_the_clock,
             sweep_batch,
             traits=traits,
@@ -273,6 +273,11 @@ async def _prepared(
     return client, tuple(
         HttpStep("setup", f"{each.method} {each.target}", exchanges=(each,)) for each in kept
     )
+
+
+def _keeping(client: BoundClient, learned: Mapping[str, str]) -> KeepingSender:
+    """The same client, which keeps its HTTP and shows no secret of what is refused."""
+    return KeepingSender(client, lambda: {**learned, **session_secrets(client.binding, client.names)})
 
 
 def _row_holders(dsn: str, binding: Binding, id_of: Callable[[str], str]) -> OpenRowHolder | None:

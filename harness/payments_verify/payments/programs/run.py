@@ -20,7 +20,7 @@ from payments_verify.payments.programs.machine import PaymentMachine
 from payments_verify.payments.programs.of_classes import input_programs
 from payments_verify.payments.programs.reproduction import Program
 from payments_verify.payments.programs.tally import NoMoreProgramsError, Tally
-from payments_verify.payments.service.under_test import ServiceUnderTest
+from payments_verify.payments.service.under_test import ServiceUnderTest, SetUpError
 from payments_verify.payments.specification.oracle import MismatchError
 from payments_verify.result import Progress
 from pgweave.visible import counted
@@ -192,7 +192,8 @@ def run_programs(
         seen = next((each for each in _behind(flaky) if isinstance(each, MismatchError)), None)
         seen = seen or machine.tally.smallest
         if seen is None:
-            raise
+            # What came first may be refused late; that is told, not that it did not come again.
+            raise next((each for each in _behind(flaky) if isinstance(each, SetUpError)), flaky) from None
         return seen
     return None
 

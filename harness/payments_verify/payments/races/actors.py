@@ -15,7 +15,7 @@ from payments_verify.payments.observed.observations import (
 from payments_verify.payments.races.serving_again import LOST, NOBODY_LISTENS, WaitForService
 from payments_verify.payments.scenarios.catalogue import Actor, Client, Holder, Leaving, Sweeper, Tick
 from payments_verify.payments.service.row_holders import RowHolder
-from payments_verify.payments.service.under_test import ServiceUnderTest, SweeperEndedError
+from payments_verify.payments.service.under_test import ServiceUnderTest, SetUpError, SweeperEndedError
 from pgweave.interleavings.footprint import Access, Footprint, Lock, Mode, Rows
 from pgweave.scheduler import Body, Process
 from pgweave.service.exchange import exchanges_kept
@@ -68,10 +68,23 @@ def body_of(actor: Actor, service: ServiceUnderTest, raced: RacedPayments) -> Bo
             return lambda process: _sweep(process, service, raced)
 
 
-async def send(client: Sender, invocation: Invocation) -> Observation:
-    """Send a command; an answer that cannot be read is none."""
+async def send(client: Sender, invocation: Invocation, *, hurt: bool = False) -> Observation:
+    """Send a command; an answer that cannot be read is none.
+
+    Args:
+        client: sends it.
+        invocation: the command.
+        hurt: whether something may be broken on purpose; what comes before a command may fail then, too.
+
+    Raises:
+        SetUpError: what has to come before it was refused.
+    """
     try:
         return await client.send(invocation)
+    except SetUpError as error:
+        if not (hurt and error.has_failed):
+            raise
+        return Observation("unknown", {"error": str(error)})
     except UnreadableAnswerError as error:
         breaks = {BREAKS_CONTRACT: True} if isinstance(error, BrokenContractError) else {}
         return Observation("unknown", {"error": str(error), **breaks}, error.exchanges)
@@ -108,7 +121,7 @@ async def _send_to_who_listens(
 ) -> Observation:
     """Send a command; where a fault may have ended the service's process, until one listens again."""
     while True:
-        seen = await send(client, invocation)
+        seen = await send(client, invocation, hurt=raced.patience > 1)
         if raced.patience == 1 or seen.value.get("error") != NOBODY_LISTENS:
             return seen
         await wait.before_next(seen.value)

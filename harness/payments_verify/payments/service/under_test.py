@@ -19,6 +19,7 @@ from payments_verify.payments.observed.observations import Observation, Sender
 from payments_verify.payments.observed.traits import EVERYTHING, Traits
 from payments_verify.payments.service.row_holders import RowHolder
 from pgweave.scheduler import GatedDatabase, Limits
+from pgweave.service.command import CommandError
 from pgweave.service.end import End
 from pgweave.service.exchange import HttpExchange, exchanges_kept
 from pgweave.visible import without_passwords
@@ -29,6 +30,18 @@ NO_ANSWER = "definite answer"
 
 class SweepError(RuntimeError):
     """The sweep of somebody else's service cannot be run as the harness was told; the message says how."""
+
+
+class SetUpError(CommandError):
+    """What has to come before others was refused, so that nothing can be asked; the message says what.
+
+    Attributes:
+        has_failed: whether the answer was a 5xx, as it may be where something was broken on purpose.
+    """
+
+    def __init__(self, told: str, *, has_failed: bool = False) -> None:
+        self.has_failed = has_failed
+        super().__init__(told)
 
 
 class SweeperEndedError(SweepError):
