@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 
+import httpx
+import pytest
+
 from payments_verify.binding import Binding, BoundClient, default_text, parse
 from payments_verify.binding.coverage import traits_of
+from payments_verify.payments.observed.observations import Invocation, Observation, UnreadableAnswerError
 from payments_verify.payments.programs.check import machine_check
 from payments_verify.payments.service.under_test import ServiceUnderTest
 from payments_verify.result import CheckResult
@@ -34,3 +39,45 @@ def test_bodies_that_are_not_compared_accuse_nobody() -> None:
     found = examined(default_text().replace('body = "same bytes"', 'body = "not compared"'))
     assert found.verdict == "holds", found.counterexample
     assert found.details["outcomes"]["capture -> captured (replayed)"] > 0
+
+
+PAYMENT = "0b4ad7f8-6a3c-4f0e-9a58-0d6c2f1f3a11"
+READ = Invocation("read", {"payment": PAYMENT})
+ATTEMPTS = Invocation("attempts", {"payment": PAYMENT})
+CAPTURE = Invocation("capture", {"payment": PAYMENT, "key": "k", "amount": 500})
+CAPTURED = {"captured_at": "2030-03-17T17:46:40Z"}
+PENDING = {"state": "pending", "amount_cents": 500, "as_of": "2030-03-17T17:46:40Z"}
+
+
+def asked(
+    text: str, invocation: Invocation, answer: Callable[[httpx.Request], httpx.Response]
+) -> Observation:
+    """What a client of a service learns that answers so."""
+    http = httpx.AsyncClient(transport=httpx.MockTransport(answer), base_url="http://service")
+    return asyncio.run(BoundClient(http, parse(text, "mine.toml")).send(invocation))
+
+
+def answered(text: str, invocation: Invocation, response: httpx.Response) -> Observation:
+    return asked(text, invocation, lambda _: response)
+
+
+def in_pages(*pages: tuple[list[str], str | None]) -> Observation:
+    stored = {"amount_cents": 1, "outcome": "captured", "decided_at": "2030-01-01T00:00:00Z"}
+    documents = iter(
+        {"captures": [{"idempotency_key": key, **stored} for key in keys], "next": following}
+        for keys, following in pages
+    )
+    return asked(default_text(), ATTEMPTS, lambda _: httpx.Response(200, json=next(documents)))
+
+
+@pytest.mark.parametrize("end", [None, ""])
+def test_a_list_of_whole_pages_ends_with_an_empty_one(end: str | None) -> None:
+    seen = in_pages((["a", "b"], "2"), ([], end))
+    assert [each["key"] for each in seen.value["attempts"]] == ["a", "b"]
+    assert in_pages(([], end)).value["attempts"] == []
+
+
+@pytest.mark.parametrize("again", [(["a"], None), (["a"], "3"), ([], "2")])
+def test_a_page_that_shows_nothing_new_is_none(again: tuple[list[str], str | None]) -> None:
+    with pytest.raises(UnreadableAnswerError, match="nothing new"):
+        in_pages((["a"], "2"), again)

@@ -66,21 +66,24 @@ class BoundClient:
                     break
                 method, path = following
                 response = await self.http.request(method, path, headers=dict(headers), json=None)
-                seen = _with_page(seen, self.answers.read(invocation, response))
+                page = self.answers.read(invocation, response)
+                is_last = page.kind != "ok" or self.requests.write_next_page(invocation, response) is None
+                seen = _with_page(seen, page, is_last=is_last)
         except httpx.TransportError as error:
             return Observation("unknown", {"error": type(error).__name__})
         return seen
 
 
-def _with_page(seen: Observation, page: Observation) -> Observation:
+def _with_page(seen: Observation, page: Observation, *, is_last: bool) -> Observation:
     """The attempts of the pages so far and of one more. What is not whole is no answer.
 
     Raises:
-        UnreadableAnswerError: the page shows nothing new: there may be no end of such pages.
+        UnreadableAnswerError: the page shows nothing new, and is no end: there may be none of such pages.
     """
     if page.kind != "ok":
         return page
     known = {each["key"] for each in seen.value["attempts"]}
-    if not page.value["attempts"] or any(each["key"] in known for each in page.value["attempts"]):
+    is_empty = not page.value["attempts"]
+    if (is_empty and not is_last) or any(each["key"] in known for each in page.value["attempts"]):
         raise UnreadableAnswerError(f"a page of attempts after {len(known)} others shows nothing new")
     return answered(Outcome.READ, attempts=[*seen.value["attempts"], *page.value["attempts"]])

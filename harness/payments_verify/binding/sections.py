@@ -156,7 +156,8 @@ class CaptureView(_Section, frozen=True, kw_only=True):
 class AttemptsView(_Section, frozen=True, kw_only=True):
     """Where a list of stored attempts has what.
 
-    A list in pages has the place of the next at ``next``; it is empty or null at the end.
+    A list in pages has the place of the next at ``next``; it is empty or null at the end. The last page may
+    have no attempts.
     """
 
     items: str
