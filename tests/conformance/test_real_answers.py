@@ -81,3 +81,32 @@ def test_a_list_of_whole_pages_ends_with_an_empty_one(end: str | None) -> None:
 def test_a_page_that_shows_nothing_new_is_none(again: tuple[list[str], str | None]) -> None:
     with pytest.raises(UnreadableAnswerError, match="nothing new"):
         in_pages((["a"], "2"), again)
+
+
+BY_STATUS = default_text().replace(
+    'status = 404\nwhere = { type = "/problems/payment_not_found", status = 404 }', "status = 404"
+)
+
+
+@pytest.mark.parametrize(
+    "body", [b"payment not found\n", b"<!DOCTYPE html><pre>Cannot GET</pre>", b"\xff\xfe", b"[" * 200_000]
+)
+def test_a_refusal_that_is_told_by_its_status_may_have_any_body(body: bytes) -> None:
+    seen = answered(BY_STATUS, READ, httpx.Response(404, content=body))
+    assert (seen.kind, seen.value) == ("fail", {"outcome": "not_found"})
+    seen = answered(BY_STATUS, CAPTURE, httpx.Response(404, content=body))
+    assert seen.value["outcome"] == "not_found"
+
+
+@pytest.mark.parametrize(("text", "status"), [(default_text(), 404), (BY_STATUS, 200), (BY_STATUS, 409)])
+@pytest.mark.parametrize("body", [b"OK", b"[" * 200_000])
+def test_what_a_body_has_to_say_is_not_read_from_one_that_is_no_json(
+    text: str, status: int, body: bytes
+) -> None:
+    with pytest.raises(UnreadableAnswerError, match="cannot be read"):
+        answered(text, READ, httpx.Response(status, content=body))
+
+
+def test_a_body_that_begins_with_a_byte_order_mark_is_read() -> None:
+    response = httpx.Response(201, content=b"\xef\xbb\xbf" + httpx.Response(201, json=CAPTURED).content)
+    assert answered(default_text(), CAPTURE, response).value["outcome"] == "captured"

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import msgspec
-
-from payments_verify.binding.http import Response
+from payments_verify.binding.http import NotJsonError, Response, document_of
 from payments_verify.binding.requests import Names
 from payments_verify.binding.sections import (
     AnswerSection,
@@ -62,10 +60,9 @@ class AnswerReader:
             denied = {NOTHING_DONE: True} if is_expected(response, self.binding.nothing_done) else {}
             return Observation("unknown", {**seen, **denied})
         try:
-            document = msgspec.json.decode(response.content) if response.content else None
-            outcomes = self._outcomes_of(invocation.f, response.status_code, document)
+            outcomes, document = self._said(invocation.f, response)
             seen = self._seen(invocation, outcomes, response, document)
-        except (msgspec.MsgspecError, LookupError, TypeError, ValueError, ArithmeticError) as error:
+        except (LookupError, TypeError, ValueError, ArithmeticError) as error:
             raise UnreadableAnswerError(
                 f"{invocation.f} {dict(invocation.value)} got an answer that cannot be read ({error}): "
                 f"{response.status_code} {response.text!r}"
@@ -73,6 +70,20 @@ class AnswerReader:
         if len(outcomes) > 1:
             seen["also"] = list(outcomes[1:])
         return answered_as(outcomes[0], **seen)
+
+    def _said(self, f: str, response: Response) -> tuple[Sequence[str], Any]:
+        """The outcomes that a response may stand for, and its body.
+
+        A refusal that the binding tells by its status alone may have any body: text, or a page.
+        """
+        try:
+            document = document_of(response)
+        except NotJsonError:
+            for answer in self._answers.get((f, response.status_code), ()):
+                if not answer.where and not any(map(is_success, answer.outcomes)):
+                    return answer.outcomes, None
+            raise
+        return self._outcomes_of(f, response.status_code, document), document
 
     @cached_property
     def _answers(self) -> Mapping[tuple[str, int], Sequence[AnswerSection]]:
@@ -210,8 +221,8 @@ def is_expected(response: Response, answers: Sequence[Expected]) -> bool:
     if not answers:
         return response.status_code < 400
     try:
-        document = msgspec.json.decode(response.content) if response.content else None
-    except msgspec.DecodeError:
+        document = document_of(response)
+    except NotJsonError:
         document = None
     return any(each.status == response.status_code and fits(document, each) for each in answers)
 

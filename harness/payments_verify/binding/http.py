@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
+import msgspec
+
 HttpRequest: TypeAlias = tuple[str, str, Mapping[str, str], Mapping[str, Any] | None]
 """Method, path, headers and JSON body of a request."""
 
@@ -28,6 +30,26 @@ class Response(Protocol):
     @property
     def text(self) -> str:
         """The body as text."""
+
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class NotJsonError(ValueError):
+    """A body that is no JSON, or nested too deeply to be read."""
+
+
+def document_of(response: Response) -> Any:  # noqa: ANN401 - any JSON value
+    """What a response's body says; ``None`` if it has none.
+
+    Raises:
+        NotJsonError: it is no JSON.
+    """
+    content = response.content.removeprefix(_BYTE_ORDER_MARK)
+    try:
+        return msgspec.json.decode(content) if content else None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise NotJsonError(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,7 @@ from typing import Any, TypeAlias
 from urllib.parse import quote
 from uuid import UUID, uuid5
 
-import msgspec
-
-from payments_verify.binding.http import HttpRequest, Response
+from payments_verify.binding.http import HttpRequest, Response, document_of
 from payments_verify.binding.sections import Binding, RequestSection
 from payments_verify.binding.values import MICROSECONDS, value_at, write_amount
 from payments_verify.payments.inputs.classes import SHARED_KEY
@@ -81,7 +79,7 @@ class RequestWriter:
         view = self.binding.attempts
         if view is None or view.next is None or view.next_request is None:
             return None
-        place = value_at(msgspec.json.decode(response.content), view.next, None)
+        place = value_at(document_of(response), view.next, None)
         if place is None or place == "":
             return None
         method, _, path = view.next_request.partition(" ")
