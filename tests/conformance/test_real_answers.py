@@ -11,13 +11,21 @@ from functools import partial
 import httpx
 import pytest
 
-from payments_verify.binding import Binding, BoundClient, default_text, parse
+from payments_verify.binding import (
+    Binding,
+    BoundClient,
+    default_text,
+    own_client,
+    parse,
+)
 from payments_verify.binding.coverage import traits_of
 from payments_verify.payments.observed.observations import Invocation, Observation, UnreadableAnswerError
 from payments_verify.payments.programs.check import machine_check
 from payments_verify.payments.service.under_test import ServiceUnderTest
 from payments_verify.result import CheckResult
 from payments_verify.systems import in_memory
+from payments_verify.systems.kept_http import KeepingSender
+from pgweave.service.exchange import note_exchanges
 
 
 @asynccontextmanager
@@ -110,3 +118,16 @@ def test_what_a_body_has_to_say_is_not_read_from_one_that_is_no_json(
 def test_a_body_that_begins_with_a_byte_order_mark_is_read() -> None:
     response = httpx.Response(201, content=b"\xef\xbb\xbf" + httpx.Response(201, json=CAPTURED).content)
     assert answered(default_text(), CAPTURE, response).value["outcome"] == "captured"
+
+
+def in_no_encoding(_: httpx.Request) -> httpx.Response:
+    return httpx.Response(201, headers={"content-encoding": "gzip"}, stream=httpx.ByteStream(b"no gzip"))
+
+
+def test_a_body_in_no_encoding_is_told_with_its_status() -> None:
+    http = httpx.AsyncClient(transport=httpx.MockTransport(in_no_encoding), base_url="http://service")
+    note_exchanges(http)
+    with pytest.raises(UnreadableAnswerError, match=r"capture .* cannot be read") as raised:
+        asyncio.run(KeepingSender(own_client(http)).send(CAPTURE))
+    (told,) = raised.value.exchanges
+    assert (told.status, told.answer) == (201, "a body that is not in its Content-Encoding")

@@ -71,6 +71,10 @@ class BoundClient:
                 seen = _with_page(seen, page, is_last=is_last)
         except httpx.TransportError as error:
             return Observation("unknown", {"error": type(error).__name__})
+        except httpx.DecodingError as error:
+            asked = f"{invocation.f} {dict(invocation.value)}"
+            told = f"{asked} got an answer that cannot be read (its Content-Encoding is another: {error})"
+            raise UnreadableAnswerError(told) from error
         return seen
 
 

@@ -44,7 +44,10 @@ async def set_up_payment(http: Http, binding: Binding, names: Names, payment: st
 
 async def _saved(http: Http, step: SetUp, known: Mapping[str, str]) -> dict[str, str]:
     method, path, headers, body = writer_of(step)(known)
-    response = await http.request(method, path, headers=headers, json=body)
+    try:
+        response = await http.request(method, path, headers=headers, json=body)
+    except httpx.DecodingError as error:
+        raise SetUpError(f"setup: the answer to {step.request} cannot be read: {error}") from None
     if not is_expected(response, step.answers):
         told = "; none of its answers in the binding is so" if step.answers else ""
         told = f"setup: {step.request} was answered {response.status_code}: {response.text}{told}"

@@ -64,7 +64,7 @@ async def _sweep_by_request(http: Http, sweep: Sweep, saved: Mapping[str, str]) 
     method, path, headers, body = writer_of(sweep.asked)(saved)
     try:
         response = await http.request(method, path, headers=headers, json=body)
-    except httpx.TransportError as error:
+    except (httpx.TransportError, httpx.DecodingError) as error:
         raise SweepError(f"{sweep.request} was not answered: {type(error).__name__} {error}") from None
     if not is_expected(response, sweep.answers):
         told = "; none of sweep.answers in the binding is so" if sweep.answers else ""

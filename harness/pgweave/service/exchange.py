@@ -92,7 +92,17 @@ async def _note_answer(response: httpx.Response) -> None:
     kept = _kept.get()
     if not kept:
         return
-    await response.aread()
+    from httpx import DecodingError  # noqa: PLC0415 - whoever has a response has it
+
     noted = kept[-1]
-    noted.status, noted.answer, noted.ended = response.status_code, response.text, time.monotonic()
+    try:
+        await response.aread()
+    except DecodingError:
+        _note(noted, response, "a body that is not in its Content-Encoding")
+        raise
+    _note(noted, response, response.text)
+
+
+def _note(noted: HttpExchange, response: httpx.Response, answer: str) -> None:
+    noted.status, noted.answer, noted.ended = response.status_code, answer, time.monotonic()
     noted.answer_headers = tuple(response.headers.multi_items())
