@@ -12,14 +12,12 @@ from payments_verify.binding.http import NotJsonError, Response, document_of
 from payments_verify.binding.requests import Names
 from payments_verify.binding.sections import (
     AnswerSection,
-    AttemptsView,
     Binding,
     Expected,
-    Flag,
     Presence,
-    Scalar,
 )
 from payments_verify.binding.values import read_amount, read_instant, value_at
+from payments_verify.binding.views import AttemptsView, Flag, Scalar
 from payments_verify.payments.observed.observations import (
     FIELDS_OF_STATE,
     NOTHING_DONE,

@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
-from payments_verify.binding.sections import AttemptsView, Binding, Presence, Values
+from payments_verify.binding.sections import Binding, Presence, Values
 from payments_verify.binding.values import MICROSECONDS, as_datetime, write_amount
+from payments_verify.binding.views import AttemptsView
 from payments_verify.payments.observed.observations import OUTCOME_NAMES, PAYMENT_FIELDS
 
 

@@ -10,7 +10,6 @@ from payments_verify.binding.limits import limit_problems
 from payments_verify.binding.sections import (
     FAIL_REASONS,
     AnswerSection,
-    AttemptsView,
     Binding,
     Clock,
     CommandBinding,
@@ -20,6 +19,7 @@ from payments_verify.binding.sections import (
 )
 from payments_verify.binding.values import read_rfc3339
 from payments_verify.binding.variables import DATABASE_PARTS, texts
+from payments_verify.binding.views import AttemptsView
 from payments_verify.payments.inputs.classes import DAY, EPOCH
 from payments_verify.payments.observed.observations import (
     FIELDS_OF_STATE,

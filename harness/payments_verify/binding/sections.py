@@ -9,13 +9,11 @@ import msgspec
 
 from payments_model import MAX_AMOUNT
 from payments_verify.binding.variables import texts
-from payments_verify.payments.observed.observations import FIELDS_OF_STATE, REASONS
+from payments_verify.binding.views import AttemptsView, CaptureView, PaymentView, Scalar
 from payments_verify.payments.observed.traits import MALFORMED_AMOUNTS
 
 FAIL_REASONS = ("declined", "voided")
 """The reasons for which a client can fail a payment."""
-
-Scalar = str | int | bool | float
 
 _PLACEHOLDER = re.compile(r"(?<!\$)\{")
 
@@ -118,56 +116,6 @@ class Values(_Section, frozen=True, kw_only=True):
     window: Literal["seconds", "milliseconds", "microseconds"] = "seconds"
     instant: Literal["rfc3339", "unix microseconds", "unix milliseconds", "unix seconds"] = "rfc3339"
     key: Literal["text", "quoted text", "uuid"] = "text"
-
-
-class PaymentView(_Section, frozen=True, kw_only=True):
-    """Where an answer that shows a payment has what: paths of names with dots between."""
-
-    state: str
-    states: dict[str, str] = msgspec.field(default_factory=lambda: {name: name for name in FIELDS_OF_STATE})
-    amount: str | None = None
-    authorized_at: str | None = None
-    capture_expires_at: str | None = None
-    captured_at: str | None = None
-    captured_amount: str | None = None
-    failed_at: str | None = None
-    reason: str | None = None
-    reasons: dict[str, str] = msgspec.field(default_factory=lambda: {name: name for name in REASONS})
-    as_of: str | None = None
-    only_in_their_states: bool = False
-
-
-class Flag(_Section, frozen=True, kw_only=True):
-    """Where an answer says that it is a repeated one: a header, or a member of the body."""
-
-    header: str | None = None
-    member: str | None = None
-    value: Scalar = "true"
-
-
-class CaptureView(_Section, frozen=True, kw_only=True):
-    """What a capture's answer says beside its outcome."""
-
-    replayed: Flag | None = None
-    decided_at: list[str] = []
-    body: Literal["same bytes", "not compared"] = "same bytes"
-
-
-class AttemptsView(_Section, frozen=True, kw_only=True):
-    """Where a list of stored attempts has what.
-
-    A list in pages has the place of the next at ``next``; it is empty or null at the end. The last page may
-    have no attempts.
-    """
-
-    items: str
-    next: str | None = None
-    next_request: str | None = None
-    key: str
-    amount: str | None = None
-    outcome: str | list[str] | None = None
-    outcomes: dict[str, str] = {}
-    decided_at: str | None = None
 
 
 class Sweep(_Section, frozen=True, kw_only=True):
