@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
-from payments_model import Record
+from payments_model import RECORDED, Record
 from payments_verify.payments.observed.in_flight import contended_in_history
 from payments_verify.payments.observed.observations import IN_PROGRESS, attempts_of, outcomes_in, view_of
 from payments_verify.payments.observed.shapes import require_types
@@ -18,6 +18,7 @@ from pgweave.history.operations import Operation
 
 _OBSERVING = frozenset({"read", "attempts", "clock"})
 _GLOBAL = frozenset({"sweep", "clock", "clock_back"})
+_STORED = frozenset(outcome.name.lower() for outcome in RECORDED)
 _LONGEST_SHOWN = 40
 
 
@@ -58,8 +59,9 @@ class Payments:
         dated = {}
         for payment, part in parts.items():
             found = _instants_seen(part)
+            known = _known_of_windows(part, limits, found)
             dated[label_of(payment)] = [
-                _noted(operation, limits[operation.called], found, is_contended=operation.called in contended)
+                _noted(operation, limits[operation.called], found, known, contended)
                 for operation in sorted([*part, *everywhere], key=lambda each: each.called)
             ]
         return dated
@@ -126,22 +128,31 @@ def _shown(value: object) -> str:
 
 
 def _noted(
-    operation: Operation, limits: Bounds, found: Mapping[str, set[int]], *, is_contended: bool
+    operation: Operation,
+    limits: Bounds,
+    found: Mapping[str, set[int]],
+    known: set[int],
+    contended: Container[int],
 ) -> Operation:
     value = value_of(operation)
     kind = f"key {value['key']}" if operation.f == "capture" else DECIDED_IN.get(operation.f, "")
     instants = set(found.get(kind, ()))
-    if operation.f == "capture" and not instants:
-        instants |= found.get("captured_at", set())
+    others: set[int] = set()
     if operation.f in ("authorize", "create") and "window" in value:
         instants |= found.get(DECIDED_IN["authorize"], set())
         instants |= {end - value["window"] for end in found.get("capture_expires_at", set())}
+        # The earliest by which the window is open at an instant that something was decided at.
+        others = set() if instants else {instant - value["window"] + 1 for instant in known}
+    elif operation.f == "capture" and not instants:
+        others = found.get("captured_at", set())
     noted: dict[str, Any] = {
         "earliest": limits.earliest,
         "latest": limits.latest,
         "instants": sorted(instants),
     }
-    if is_contended:
+    if others:
+        noted["others"] = sorted(others)
+    if operation.called in contended:
         noted["contended"] = True
     return Operation(  # what `replace` does, in half of the time
         operation.process,
@@ -156,6 +167,19 @@ def _noted(
     )
 
 
+def _known_of_windows(
+    part: Iterable[Operation], limits: Mapping[int, Bounds], found: Mapping[str, set[int]]
+) -> set[int]:
+    """The instants at which, or from which on, captures were decided: by them it is known what was open."""
+    dated = {
+        instant
+        for name, seen in found.items()
+        if name.startswith("key ") or name == "captured_at"
+        for instant in seen
+    }
+    return dated | {limits[each.called].earliest for each in part if each.f in ("capture", "unlock")}
+
+
 def _instants_seen(part: Iterable[Operation]) -> dict[str, set[int]]:
     """Every instant of a decision that any answer mentions: candidates for decisions nobody saw answered."""
     found: dict[str, set[int]] = defaultdict(set)
@@ -167,6 +191,6 @@ def _instants_seen(part: Iterable[Operation]) -> dict[str, set[int]]:
         for attempt in answer.get("attempts", ()):
             if "decided_at" in attempt:
                 found[f"key {attempt['key']}"].add(attempt["decided_at"])
-        if "decided_at" in answer:
+        if "decided_at" in answer and not _STORED.isdisjoint(outcomes_in(answer)):
             found[f"key {value_of(operation)['key']}"].add(answer["decided_at"])
     return found

@@ -81,7 +81,7 @@ def _possible(state: PaymentState, operation: Operation, seen: int | None) -> It
     else:
         payment = state.record.payment
         ends = [payment.capture_expires_at] if isinstance(payment, Authorized) else []
-        candidates = [*value["instants"], earliest, *ends]
+        candidates = [*value["instants"], *value.get("others", ()), earliest, *ends]
     for instant in dict.fromkeys(candidates):
         if earliest <= instant <= value["latest"]:
             yield instant
@@ -100,7 +100,8 @@ def _decide(state: PaymentState, operation: Operation) -> Iterator[PaymentState]
     for now in _possible(state, operation, _instant_seen(operation)):
         record, done = decide(state.record, operation.f, value_of(operation), now, key_in(operation))
         if operation.outcome is history.Outcome.UNKNOWN:
-            yield replace(state, record=record, decided=_decided_at(state, now, record))
+            if now in value_of(operation).get("others", (now,)) or done.outcome is not Outcome.CAPTURED:
+                yield replace(state, record=record, decided=_decided_at(state, now, record))
         elif "too_many_refusals" in outcomes_in(answer) and state.record.max_refusals is None:
             if done.outcome in _REFUSED and any(
                 each.outcome in _REFUSED for _, each in state.record.attempts
