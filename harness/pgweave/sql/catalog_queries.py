@@ -44,7 +44,10 @@ _RELATIONS = f"""
 """  # noqa: S608 - built from constants
 _COLUMNS = """
     SELECT attrelid::bigint AS table_, attname AS name, atttypid::bigint AS type_, atttypmod AS modifier,
-           coalesce(collation_.collisdeterministic, true) AS is_deterministic,
+           coalesce(collation_.collisdeterministic, true) AND NOT EXISTS (
+               SELECT FROM pg_index, unnest(indkey::int2[], indcollation::oid[]) AS key (place, used)
+               JOIN pg_collation AS in_index ON in_index.oid = used AND NOT in_index.collisdeterministic
+               WHERE indrelid = attrelid AND place = attnum) AS is_deterministic,
            CASE WHEN attgenerated = '' THEN pg_get_expr(adbin, adrelid) END AS default_,
            attidentity <> '' AS is_identity, attgenerated <> '' AS is_generated
     FROM pg_attribute
@@ -62,8 +65,7 @@ _INDEXES = """
            ARRAY(SELECT attname::text FROM pg_depend JOIN pg_attribute
                      ON (attrelid, attnum) = (refobjid, refobjsubid)
                  WHERE classid = 'pg_class'::regclass AND objid = indexrelid AND refobjid = indrelid)
-               AS depends_on,
-           indimmediate AS is_immediate
+               AS depends_on, indimmediate AS is_immediate
     FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
     WHERE indrelid = ANY(%s) AND (indisunique OR indisexclusion)
 """
@@ -71,12 +73,11 @@ _EXCLUSIONS = "SELECT DISTINCT conrelid::bigint FROM pg_constraint WHERE contype
 _FOREIGN_KEYS = """
     SELECT conname AS name, conrelid::bigint AS table_, confrelid::bigint AS referenced,
            ARRAY(SELECT attname::text FROM unnest(conkey) WITH ORDINALITY AS key (attnum, place)
-                 JOIN pg_attribute ON attrelid = conrelid AND pg_attribute.attnum = key.attnum ORDER BY place)
-               AS columns,
+                 JOIN pg_attribute ON attrelid = conrelid AND pg_attribute.attnum = key.attnum
+                 ORDER BY place) AS columns,
            ARRAY(SELECT attname::text FROM unnest(confkey) WITH ORDINALITY AS key (attnum, place)
                  JOIN pg_attribute ON attrelid = confrelid AND pg_attribute.attnum = key.attnum
-                 ORDER BY place)
-               AS referenced_columns,
+                 ORDER BY place) AS referenced_columns,
            confdeltype NOT IN ('a', 'r') OR confupdtype NOT IN ('a', 'r') AS cascades,
            condeferrable AS is_deferrable
     FROM pg_constraint WHERE contype = 'f'

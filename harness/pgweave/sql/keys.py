@@ -7,7 +7,7 @@ an insertion of the same key waits for that too, because it cannot know whether 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 
 from sqlglot import exp
 
@@ -66,7 +66,7 @@ def reference_lock(analysis: Analysis, foreign: ForeignKey, row: Row) -> LockPla
     table = analysis.catalog.tables[foreign.referenced]
     if table.unusual:
         raise NotUnderstoodError(f"it refers to {table.label}, which {table.unusual}")
-    pairs = zip(foreign.columns, foreign.referenced_columns, strict=True)
+    pairs = _that_compare_alike(analysis.catalog, foreign)
     rows = RowsPlan.of_table(table, {referenced: row.get(column) for column, referenced in pairs})
     return LockPlan(Lock.KEY_SHARE, rows, not_if_null=True)
 
@@ -78,6 +78,14 @@ def plan_check_of_references(analysis: Analysis, foreign: ForeignKey, known: Row
     table = analysis.catalog.tables[foreign.table]
     if table.unusual:
         raise NotUnderstoodError(f"it is referred to by {table.label}, which {table.unusual}")
-    pairs = zip(foreign.columns, foreign.referenced_columns, strict=True)
+    pairs = _that_compare_alike(analysis.catalog, foreign)
     rows = RowsPlan.of_table(table, {column: known.get(referenced) for column, referenced in pairs})
     analysis.plan.lock(Lock.KEY_SHARE, rows)
+
+
+def _that_compare_alike(catalog: Catalog, foreign: ForeignKey) -> Iterator[tuple[str, str]]:
+    """The columns of a foreign key and those that they refer to, but for those that may change a value."""
+    mine, theirs = catalog.tables[foreign.table].columns, catalog.tables[foreign.referenced].columns
+    for column, referenced in zip(foreign.columns, foreign.referenced_columns, strict=True):
+        if mine[column].comparison is theirs[referenced].comparison:
+            yield column, referenced

@@ -47,14 +47,17 @@ class Analysis:
     Args:
         tokens: the statement.
         catalog: of the database.
-        known: terms that stand for columns of ``new`` and ``old``, in a query of a trigger.
+        known: how columns of ``new`` and ``old`` compare, and their terms, in a query of a trigger.
 
     Raises:
         NotUnderstoodError: The statement holds something that is not understood.
     """
 
     def __init__(
-        self, tokens: Sequence[Token], catalog: Catalog, known: Mapping[Place, Term | None] | None = None
+        self,
+        tokens: Sequence[Token],
+        catalog: Catalog,
+        known: Mapping[Place, tuple[Comparison, Term]] | None = None,
     ) -> None:
         self.catalog = catalog
         self.plan = StatementPlan(effects=effects(tokens, catalog))
@@ -62,12 +65,11 @@ class Analysis:
             raise NotUnderstoodError(self.plan.effects.unknown)
         self.tree, self._strings = parse(tokens)
         given = set(given_names(self.tree))
-        self._known = {place: term for place, term in (known or {}).items() if place[0] not in given}
+        self._returned = {place: term for place, term in (known or {}).items() if place[0] not in given}
         self._uses = Counter(token.text for token in tokens if token.kind is TokenKind.PARAMETER)
         self._common = {name_of(node.args["alias"].this) for node in self.tree.find_all(exp.CTE)}
         if hidden := self._common & catalog.names.keys():
             raise NotUnderstoodError(f"its WITH clause hides {', '.join(sorted(hidden))}")
-        self._returned: dict[Place, tuple[Comparison, Term]] = {}
         self._done: set[int] = set()
         self._tables = {id(node): self._table(node) for node in self.tree.find_all(exp.Table)}
         check_names(tokens, [table for table in self._tables.values() if table], catalog)
@@ -189,8 +191,6 @@ class Analysis:
         parameter = _PARAMETER.fullmatch(name)
         if parameter and not node.table and node.this.quoted:
             return Term(int(parameter.group(1)) - 1, repeated=self._uses[parameter.group(1)] > 1)
-        if term := self._known.get((node.table, name)):
-            return term
         compared, returned = self._returned.get((node.table or only_source(node), name), (None, None))
         return returned if compared is comparison else None
 

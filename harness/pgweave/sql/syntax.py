@@ -51,6 +51,8 @@ def parse(tokens: Sequence[Token]) -> tuple[exp.Expr, tuple[Token, ...]]:
     Raises:
         NotUnderstoodError: It cannot be parsed, or holds something that is not understood.
     """
+    if any(token.kind is TokenKind.SYMBOL and token.text == "==" for token in tokens):
+        raise NotUnderstoodError("it has the operator ==, which is not that of equality")
     text, strings = rewritten(tokens)
     try:
         trees = sqlglot.parse(text, dialect="postgres")

@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from sqlglot import exp
 
 from pgweave.sql.catalog import Catalog, Function, Table, Trigger
+from pgweave.sql.equations import Place
 from pgweave.sql.functions import effects, expression_effects, is_followed
 from pgweave.sql.plan import NotUnderstoodError, StatementPlan
 from pgweave.sql.queries import Analysis
 from pgweave.sql.tokens import ScanError, Token, TokenKind, scan
-from pgweave.sql.values import Term
+from pgweave.sql.values import Comparison, Term
 
 _SELECT = Token(TokenKind.WORD, "select")
 _END = Token(TokenKind.SYMBOL, ";")
@@ -46,8 +47,12 @@ def fire(
     Raises:
         NotUnderstoodError: A trigger may do anything.
     """
-    known = {("new", name): term for name, term in (new or {}).items()}
-    known |= {("old", name): term for name, term in (old or {}).items()}
+    known = {
+        (row, name): (table.columns[name].comparison, term)
+        for row, values in (("new", new), ("old", old))
+        for name, term in (values or {}).items()
+        if term is not None
+    }
     for trigger in table.triggers:
         if event in trigger.events and (
             not trigger.columns or trigger.columns & changed or event != "UPDATE"
@@ -73,7 +78,7 @@ def assigned_columns(table: Table, event: str, catalog: Catalog) -> frozenset[st
 
 
 def _followed(
-    catalog: Catalog, trigger: Trigger, known: Mapping[tuple[str, str], Term | None]
+    catalog: Catalog, trigger: Trigger, known: Mapping[Place, tuple[Comparison, Term]]
 ) -> StatementPlan:
     queries, rest = _queries(_body(catalog, trigger))
     plan = StatementPlan(effects=effects(rest, catalog))

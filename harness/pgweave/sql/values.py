@@ -74,6 +74,7 @@ _INTEGER = re.compile(rb"\s*[+-]?[0-9]+\s*")
 _MOST = 10_000
 """Bytes of a value that is looked through for ids; a longer one is no key of an index."""
 _HEX = re.compile(rb"[0-9a-fA-F]{32}")
+_WRITTEN_UUID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _UUID = re.compile(
     r"(?<![0-9A-Za-z])(?:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{32})(?![0-9A-Za-z])"
 )
@@ -88,9 +89,21 @@ def value_of(term: Term, comparison: Comparison, values: Sequence[Bound]) -> Has
     if term.parameter >= len(values):
         return UNKNOWN
     bound = values[term.parameter]
-    if term.repeated and bound.type_oid == 0 and bound.format and comparison is Comparison.INTEGER:
+    if term.repeated and bound.type_oid == 0 and _may_be_of_another_type(bound, comparison):
         return UNKNOWN
     return canonical(comparison, bound)
+
+
+def _may_be_of_another_type(bound: Bound, comparison: Comparison) -> bool:
+    """Whether a place that wants a number or a UUID may have decided how it is read and then written."""
+    data = bound.data or b""
+    if comparison is Comparison.INTEGER:
+        return bool(bound.format)
+    if comparison not in (Comparison.TEXT, Comparison.LIMITED_TEXT):
+        return False
+    number = _INTEGER.fullmatch(data) and str(int(data)).encode() != data
+    uuid = _HEX.fullmatch(data.translate(None, b"-{}")) and not _WRITTEN_UUID.fullmatch(data)
+    return bool(number or uuid or b"\0" in data)  # no text has a zero byte
 
 
 def canonical(comparison: Comparison, bound: Bound) -> Hashable:

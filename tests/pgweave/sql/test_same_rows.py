@@ -15,6 +15,16 @@ _SCHEMA = """
     CREATE TABLE shows (id bigint PRIMARY KEY, sold int DEFAULT 0);
     CREATE TABLE seats (id bigint PRIMARY KEY, show_id bigint, free int DEFAULT 1);
     CREATE TABLE notes (id bigint PRIMARY KEY);
+    CREATE TABLE codes (code text PRIMARY KEY);
+    CREATE TABLE refers (code varchar(3) REFERENCES codes);
+    CREATE TABLE uses (id int PRIMARY KEY, said text UNIQUE);
+    CREATE FUNCTION look_up() RETURNS trigger LANGUAGE plpgsql AS '
+        BEGIN
+            PERFORM FROM public.codes WHERE codes.code = NEW.id::text;
+            PERFORM FROM public.seats, public.notes AS new WHERE seats.id = new.id;
+            RETURN NULL;
+        END';
+    CREATE TRIGGER looked_up AFTER INSERT ON uses FOR EACH ROW EXECUTE FUNCTION look_up();
 """
 _SELL = "UPDATE shows SET sold = sold + 1 FROM taken WHERE shows.id = taken.id"
 
@@ -100,6 +110,48 @@ def test_what_may_be_read_is_dependent(catalog: Catalog, sql: str) -> None:
 @pytest.mark.parametrize("sql", READ_ONE)
 def test_what_cannot_be_read_is_not(catalog: Catalog, sql: str) -> None:
     assert not reads_what_is_written(catalog, sql)
+
+
+@pytest.mark.parametrize(
+    ("sql", "value", "other"),
+    [
+        # varchar(3) cuts spaces off, and text does not
+        ("INSERT INTO refers VALUES ($1)", "abc ", "DELETE FROM codes WHERE code = 'abc'"),
+        # the number decides how the text is written
+        ("SELECT FROM uses WHERE id = $1 AND said = $1::text", "07", "DELETE FROM uses WHERE said = '7'"),
+        # so does the column of the new row, in its trigger
+        ("INSERT INTO uses (id) VALUES ($1)", "07", "DELETE FROM codes WHERE code = '7'"),
+        # that has a table of the name of the row
+        ("INSERT INTO uses (id) VALUES ($1)", "07", "DELETE FROM seats WHERE id = 8"),
+    ],
+)
+def test_what_a_type_makes_of_a_value_is_dependent(
+    catalog: Catalog, sql: str, value: str, other: str
+) -> None:
+    found = statement_footprint(sql, all_bound([value]), catalog)
+    assert not found.explain
+    assert found.at_once.dependent(alone(statement_footprint(other, (), catalog)))
+
+
+def test_another_operator_of_equality_is_not_understood(catalog: Catalog) -> None:
+    assert "==" in statement_footprint("SELECT * FROM shows WHERE id == 1", (), catalog).explain
+
+
+def test_an_index_may_have_its_own_collation(database: Database) -> None:
+    with psycopg.connect(database.dsn) as connection:
+        try:
+            connection.execute(
+                "CREATE COLLATION folded (provider = icu, locale = 'und-u-ks-level2', deterministic = false)"
+            )
+        except psycopg.errors.FeatureNotSupported:
+            pytest.skip("without ICU")
+        connection.execute("CREATE TABLE names (name text)")
+        connection.execute("CREATE UNIQUE INDEX ON names (name COLLATE folded)")
+    catalog = read_catalog(database.dsn)
+    one, other = (
+        statement_footprint(f"INSERT INTO names VALUES ('{name}')", (), catalog).at_once for name in "aA"
+    )
+    assert one.dependent(other)
 
 
 @pytest.mark.parametrize("sql", [*SAME, *SINCE_18, *OTHER, *READ, *READ_ONE])
