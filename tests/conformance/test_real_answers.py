@@ -131,3 +131,27 @@ def test_a_body_in_no_encoding_is_told_with_its_status() -> None:
         asyncio.run(KeepingSender(own_client(http)).send(CAPTURE))
     (told,) = raised.value.exchanges
     assert (told.status, told.answer) == (201, "a body that is not in its Content-Encoding")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "shown", "fits"),
+    [
+        ("1", True, False),
+        ("true", 1, False),
+        ("0", False, False),
+        ("true", True, True),
+        ("1", 1, True),
+        ("1", 1.0, True),
+    ],
+)
+def test_true_is_no_number(wanted: str, shown: object, fits: bool) -> None:
+    text = default_text().replace(
+        'answers = [{ status = 201, outcome = "captured" }]',
+        f'answers = [{{ status = 201, where = {{ ok = {wanted} }}, outcome = "captured" }}]',
+    )
+    response = httpx.Response(201, json={"ok": shown, **CAPTURED})
+    if fits:
+        assert answered(text, CAPTURE, response).value["outcome"] == "captured"
+    else:
+        with pytest.raises(UnreadableAnswerError):
+            answered(text, CAPTURE, response)

@@ -226,7 +226,10 @@ def is_expected(response: Response, answers: Sequence[Expected]) -> bool:
 
 
 def _is(found: Any, wanted: Scalar | Presence) -> bool:  # noqa: ANN401 - any JSON value
-    return (found is not None) == wanted.exists if isinstance(wanted, Presence) else bool(found == wanted)
+    if isinstance(wanted, Presence):
+        return (found is not None) == wanted.exists
+    # In JSON true is no number, as it is in Python.
+    return isinstance(found, bool) == isinstance(wanted, bool) and bool(found == wanted)
 
 
 def _is_set(flag: Flag, response: Response, document: Any) -> bool:  # noqa: ANN401 - any JSON value
