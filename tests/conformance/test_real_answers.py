@@ -13,6 +13,7 @@ import pytest
 
 from payments_verify.binding import (
     Binding,
+    BindingFileError,
     BoundClient,
     default_text,
     own_client,
@@ -155,3 +156,54 @@ def test_true_is_no_number(wanted: str, shown: object, fits: bool) -> None:
     else:
         with pytest.raises(UnreadableAnswerError):
             answered(text, CAPTURE, response)
+
+
+HEADER = 'replayed = { header = "Idempotent-Replayed", value = "true" }'
+
+
+def flagged(flag: str) -> str:
+    return default_text().replace(HEADER, f"replayed = {{ {flag} }}")
+
+
+@pytest.mark.parametrize(
+    ("flag", "header", "member", "replayed"),
+    [
+        ('header = "Idempotent-Replayed"', "true", None, True),
+        ('header = "Idempotent-Replayed"', "True", None, True),
+        ('header = "Idempotent-Replayed", value = true', "TRUE", None, True),
+        ('header = "Idempotent-Replayed", value = true', "false", None, False),
+        ('header = "Idempotent-Replayed", value = 1', "1", None, True),
+        ('header = "Idempotent-Replayed", value = "HIT"', "HIT", None, True),
+        ('header = "Idempotent-Replayed", value = "HIT"', "hit", None, False),
+        ('header = "Idempotent-Replayed"', None, None, False),
+        ('member = "replayed"', None, True, True),
+        ('member = "replayed"', None, False, False),
+        ('member = "replayed"', None, None, False),
+        ('member = "replayed"', None, 1, False),
+        ('member = "replayed", value = "true"', None, "true", True),
+        ('member = "replayed", value = 1', None, 1, True),
+        ('member = "replayed", value = 1', None, True, False),
+    ],
+)
+def test_a_repeated_answer_says_so_in_a_header_or_a_member(
+    flag: str, header: str | None, member: object, replayed: bool
+) -> None:
+    headers = {} if header is None else {"Idempotent-Replayed": header}
+    response = httpx.Response(201, json={"replayed": member, **CAPTURED}, headers=headers)
+    assert answered(flagged(flag), CAPTURE, response).value["replayed"] is replayed
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [
+        'header = "Idempotent Replayed"',
+        'header = ""',
+        'header = "Replayed", value = ""',
+        'header = "Replayed", value = " true"',
+        'header = "Replayed", value = "a\\nb"',
+        'member = "replayed", value = nan',
+    ],
+)
+def test_a_flag_that_no_answer_can_have_is_refused(flag: str) -> None:
+    with pytest.raises(BindingFileError, match=r"^mine\.toml: capture\.replayed"):
+        parse(flagged(flag), "mine.toml")

@@ -234,6 +234,9 @@ def _is(found: Any, wanted: Scalar | Presence) -> bool:  # noqa: ANN401 - any JS
 
 def _is_set(flag: Flag, response: Response, document: Any) -> bool:  # noqa: ANN401 - any JSON value
     if flag.header is not None:
-        return response.headers.get(flag.header.lower()) == flag.value
+        shown = response.headers.get(flag.header.lower())
+        # Languages write true in cases of their own: Python's str(True) is "True".
+        is_truth = flag.text.lower() in ("true", "false")
+        return shown is not None and (shown.lower() == flag.text.lower() if is_truth else shown == flag.text)
     assert flag.member is not None
-    return bool(value_at(document, flag.member, None) == flag.value)
+    return _is(value_at(document, flag.member, None), flag.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -82,7 +83,11 @@ def _repeated(binding: Binding, f: str, answer: Mapping[str, Any]) -> str:
         return ""
     said = ""
     if flag is not None:
-        name = f"the header {flag.header}: {flag.value}" if flag.header else f"{flag.member}: {flag.value}"
+        name = (
+            f"the header {flag.header}: {flag.text}"
+            if flag.header
+            else f"{flag.member}: {json.dumps(flag.value)}"
+        )
         said = f", {'with' if repeats else 'without'} {name}"
     return said + (
         ", the bytes of its first answer" if repeats and binding.capture.body == "same bytes" else ""

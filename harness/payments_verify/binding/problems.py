@@ -19,7 +19,7 @@ from payments_verify.binding.sections import (
 )
 from payments_verify.binding.values import read_rfc3339
 from payments_verify.binding.variables import DATABASE_PARTS, texts
-from payments_verify.binding.views import AttemptsView
+from payments_verify.binding.views import AttemptsView, Flag
 from payments_verify.payments.inputs.classes import DAY, EPOCH
 from payments_verify.payments.observed.observations import (
     FIELDS_OF_STATE,
@@ -60,6 +60,8 @@ _MAY_HAVE_BRACES = re.compile(
     r"name$|service\.(environment|headers)\.|(commands\.\w+|setup\[\d+\])\.(request|headers|body)\b|(sweep|lock|clock)\."
     r"|(ids|keys)\.form$|limits\.keys$|attempts\.next_request$"
 )
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[!-~]([ -~]*[!-~])?")
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 Problems: TypeAlias = Iterator[tuple[str, str]]
@@ -129,15 +131,26 @@ def _lease_problems(binding: Binding) -> Problems:
 
 def _form_problems(binding: Binding) -> Problems:
     """What is wrong with how ids, keys and repeated answers look."""
-    flag = binding.capture.replayed
-    if flag is not None and (flag.header is None) == (flag.member is None):
-        yield "capture.replayed", "needs one of header and member"
+    if binding.capture.replayed is not None:
+        yield from _flag_problems(binding.capture.replayed)
     for name, form in (("ids", binding.ids.form), ("keys", binding.keys.form)):
         yield from _unknown_placeholders(f"{name}.form", form or "", _FORM_PARTS)
         if form is not None and "{" not in form:
             yield f"{name}.form", f"must have one of {', '.join(sorted(_FORM_PARTS))}: each is another one"
     if binding.ids.form is not None and binding.ids.kind == "uuid":
         yield "ids.form", "belongs to ids.kind = 'integer' or 'text'"
+
+
+def _flag_problems(flag: Flag) -> Problems:
+    """What is wrong with where a repeated answer says that it is one: it could never say so."""
+    if (flag.header is None) == (flag.member is None):
+        yield "capture.replayed", "needs one of header and member"
+    if flag.header is not None and _HEADER_NAME.fullmatch(flag.header) is None:
+        yield "capture.replayed.header", f"{flag.header!r} is no name of a header field"
+    if flag.header is not None and _HEADER_VALUE.fullmatch(flag.text) is None:
+        yield "capture.replayed.value", f"{flag.value!r} is nothing that a header field can have"
+    if flag.member is not None and flag.value != flag.value:
+        yield "capture.replayed.value", f"{flag.value!r} is nothing that a member can have"
 
 
 def _paging_problems(view: AttemptsView) -> Problems:

@@ -33,11 +33,19 @@ class PaymentView(_Section, frozen=True, kw_only=True):
 
 
 class Flag(_Section, frozen=True, kw_only=True):
-    """Where an answer says that it is a repeated one: a header, or a member of the body."""
+    """Where an answer says that it is a repeated one: a header, or a member of the body; and in which word.
+
+    It is true if nothing is said.
+    """
 
     header: str | None = None
     member: str | None = None
-    value: Scalar = "true"
+    value: Scalar = True
+
+    @property
+    def text(self) -> str:
+        """The value as a header has it."""
+        return str(self.value).lower() if isinstance(self.value, bool) else str(self.value)
 
 
 class CaptureView(_Section, frozen=True, kw_only=True):
