@@ -207,3 +207,12 @@ def test_a_repeated_answer_says_so_in_a_header_or_a_member(
 def test_a_flag_that_no_answer_can_have_is_refused(flag: str) -> None:
     with pytest.raises(BindingFileError, match=r"^mine\.toml: capture\.replayed"):
         parse(flagged(flag), "mine.toml")
+
+
+def test_a_member_that_is_left_out_is_as_one_that_is_null() -> None:
+    seen = answered(default_text(), READ, httpx.Response(200, json=PENDING))
+    assert seen.value["payment"] == {"state": "pending", "amount": 500}
+    with pytest.raises(UnreadableAnswerError, match="a pending payment has no captured_at"):
+        answered(default_text(), READ, httpx.Response(200, json=PENDING | CAPTURED))
+    with pytest.raises(UnreadableAnswerError, match="nothing stands at 'amount_cents'"):
+        answered(default_text(), READ, httpx.Response(200, json={"state": "pending"}))

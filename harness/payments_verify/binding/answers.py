@@ -168,7 +168,7 @@ class AnswerReader:
             if name in FIELDS_OF_STATE[state]:
                 if self.dated or not name.endswith("_at"):
                     shown[name] = self._field(state, name, path, document)
-            elif view.only_in_their_states and value_at(document, path) is not None:
+            elif view.only_in_their_states and value_at(document, path, None) is not None:
                 raise ValueError(f"a {state} payment has no {name}")
         return shown
 

@@ -18,6 +18,16 @@ _PER_HOP = frozenset({"date", "connection", "keep-alive"})
 """Fields of the server or the connection, not of the answer."""
 
 _ALWAYS = frozenset({"content-type", "content-length", "x-request-id", "x-content-type-options"})
+_OF_PAYMENT = frozenset({"id", "amount_cents", "created_at"}) | frozenset(
+    {
+        "authorized_at",
+        "capture_expires_at",
+        "captured_at",
+        "captured_amount_cents",
+        "failed_at",
+        "failure_reason",
+    }
+)
 _NOT_NOW = 503
 _PROBLEM = "application/problem+json"
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
@@ -92,6 +102,9 @@ def complaints(
         yield f"content-length is {fields['content-length']}, of {len(response.content)} bytes"
     if response.status_code >= 400:
         yield from complaints_of_problem(response.status_code, document)
+    for each in _payments_in(document):
+        if missing := _OF_PAYMENT - each.keys():
+            yield f"a payment has no {', '.join(sorted(missing))}: what it lacks is null, and not left out"
     for name, text in _instants_in(document):
         if not isinstance(text, str) or not _INSTANT.fullmatch(text):
             yield f"{name} is {text!r}: an instant is RFC 3339 in UTC, with six digits of a second"
@@ -120,6 +133,13 @@ def _lacks(document: Any, response: Response) -> frozenset[str]:  # noqa: ANN401
     is_refused_connection = response.headers.get("connection") == "close" and response.status_code == _NOT_NOW
     is_below = isinstance(document, dict) and document.get("type") in _BELOW_THE_APPLICATION
     return frozenset({"x-request-id"} if is_below or is_refused_connection else ())
+
+
+def _payments_in(document: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - any JSON value
+    """The payments that an answer shows."""
+    if not isinstance(document, dict):
+        return []
+    return [document] if "state" in document else document.get("payments", [])
 
 
 def _instants_in(document: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - any JSON value
