@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import httpx
 import pytest
@@ -15,11 +16,13 @@ from payments_verify.binding import (
     Binding,
     BindingFileError,
     BoundClient,
+    Values,
     default_text,
     own_client,
     parse,
 )
 from payments_verify.binding.coverage import traits_of
+from payments_verify.binding.values import read_amount, read_instant, write_amount
 from payments_verify.payments.observed.observations import Invocation, Observation, UnreadableAnswerError
 from payments_verify.payments.programs.check import machine_check
 from payments_verify.payments.service.under_test import ServiceUnderTest
@@ -216,3 +219,52 @@ def test_a_member_that_is_left_out_is_as_one_that_is_null() -> None:
         answered(default_text(), READ, httpx.Response(200, json=PENDING | CAPTURED))
     with pytest.raises(UnreadableAnswerError, match="nothing stands at 'amount_cents'"):
         answered(default_text(), READ, httpx.Response(200, json={"state": "pending"}))
+
+
+@pytest.mark.parametrize(("shown", "read"), [("500", 500), (500, 500), ("-1", -1), ("500.0", 500), ("5e2", 500)])
+def test_cents_may_be_text(shown: str | int, read: int) -> None:
+    assert read_amount(shown, Values(amount="cents text")) == read
+
+
+@pytest.mark.parametrize(
+    "shown", [True, "5.5", "", "a", "1e999999999", "NaN", "Infinity", None, [500], "1_0", "٥"]
+)
+def test_text_that_is_no_number_of_cents_is_none(shown: Any) -> None:
+    with pytest.raises(ValueError, match="is no"):
+        read_amount(shown, Values(amount="cents text"))
+
+
+def test_cents_are_sent_as_text_where_they_are_shown_so() -> None:
+    assert write_amount(500, Values(amount="cents text")) == "500"
+    text = default_text().replace('amount = "cents" ', 'amount = "cents text" ')
+    with pytest.raises(BindingFileError, match=r"limits\.malformed_amounts\[6\]: '1' is an amount"):
+        parse(text, "mine.toml")
+
+
+INSTANT = 1_900_000_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("written", "shown", "after"),
+    [
+        ("rfc3339", "2030-03-17t17:46:40z", 0),
+        ("rfc3339", "2030-03-17T17:46:40.5z", 500_000),
+        ("rfc3339", "2030-03-17T18:46:40.123456789+01:00", 123_456),
+        ("unix seconds", 1_900_000_000.5, 500_000),
+        ("unix seconds", 1_900_000_000.123457, 123_457),
+        ("unix seconds", "1900000000.123457", 123_457),
+        ("unix seconds", 1_900_000_000.0, 0),
+        ("unix milliseconds", 1_900_000_000_123.457, 123_457),
+        ("unix milliseconds", "1900000000123", 123_000),
+        ("unix microseconds", 1_900_000_000_123_457, 123_457),
+    ],
+)
+def test_an_instant_is_read_to_the_microsecond(written: Any, shown: Any, after: int) -> None:
+    assert read_instant(shown, Values(instant=written)) == INSTANT + after
+
+
+@pytest.mark.parametrize("shown", [True, None, "soon", "", "1e999999999", "NaN", [1], "2030-03-17T17:46:40"])
+@pytest.mark.parametrize("written", ["rfc3339", "unix seconds"])
+def test_what_is_no_instant_is_none(written: Any, shown: Any) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        read_instant(shown, Values(instant=written))

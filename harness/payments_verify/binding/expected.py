@@ -94,10 +94,11 @@ def _repeated(binding: Binding, f: str, answer: Mapping[str, Any]) -> str:
     )
 
 
-def _instant(us: int, values: Values) -> str | int:
+def _instant(us: int, values: Values) -> str | int | float:
     if values.instant == "rfc3339":
         return as_datetime(us).isoformat().replace("+00:00", "Z")
-    return us // MICROSECONDS[values.instant.removeprefix("unix ")]
+    unit = MICROSECONDS[values.instant.removeprefix("unix ")]
+    return us / unit if us % unit else us // unit
 
 
 def _put(document: dict[str, Any], path: str, value: Any) -> None:  # noqa: ANN401 - any JSON value

@@ -61,7 +61,9 @@ def _is_amount(amount: Any, values: Values, limits: Limits) -> bool:  # noqa: AN
     """Whether it is an amount that the service takes; whole numbers in a file are cents, however sent."""
     if type(amount) is int:
         return limits.min_amount <= amount <= limits.max_amount
-    if type(amount) is not {"decimal text": str, "decimal number": float}.get(values.amount):
+    if type(amount) is not {"cents text": str, "decimal text": str, "decimal number": float}.get(
+        values.amount
+    ):
         return False
     try:
         return limits.min_amount <= read_amount(amount, values) <= limits.max_amount

@@ -112,7 +112,7 @@ class InProgress(_Section, frozen=True, kw_only=True):
 class Values(_Section, frozen=True, kw_only=True):
     """How values are written."""
 
-    amount: Literal["cents", "decimal text", "decimal number"] = "cents"
+    amount: Literal["cents", "cents text", "decimal text", "decimal number"] = "cents"
     window: Literal["seconds", "milliseconds", "microseconds"] = "seconds"
     instant: Literal["rfc3339", "unix microseconds", "unix milliseconds", "unix seconds"] = "rfc3339"
     key: Literal["text", "quoted text", "uuid"] = "text"

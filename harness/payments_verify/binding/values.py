@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import cache
 from typing import Any, cast
 
@@ -12,6 +13,7 @@ from payments_verify.binding.sections import Values
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _ABSENT = object()
+_NUMBER = re.compile(r"[+-]?([0-9]{1,40}(\.[0-9]{0,40})?|\.[0-9]{1,40})([eE][+-]?[0-9]{1,2})?")
 
 MICROSECONDS = {"microseconds": 1, "milliseconds": 1_000, "seconds": 1_000_000}
 """How many there are in a unit."""
@@ -65,10 +67,8 @@ def read_amount(value: Any, values: Values) -> int:  # noqa: ANN401 - any JSON v
     """
     if values.amount == "cents":
         return read_whole_number(value)
-    try:
-        cents = Decimal(str(value)).scaleb(2)
-    except InvalidOperation:
-        raise ValueError(f"{value!r} is no amount") from None
+    written = _decimal(value, "amount")
+    cents = written if values.amount == "cents text" else written.scaleb(2)
     if cents != int(cents):
         raise ValueError(f"{value!r} is no whole number of cents")
     return int(cents)
@@ -76,8 +76,8 @@ def read_amount(value: Any, values: Values) -> int:  # noqa: ANN401 - any JSON v
 
 def write_amount(cents: int, values: Values) -> int | str | float:
     """An amount in cents as the service takes it."""
-    if values.amount == "cents":
-        return cents
+    if values.amount in ("cents", "cents text"):
+        return cents if values.amount == "cents" else str(cents)
     decimal = Decimal(cents).scaleb(-2)
     return f"{decimal:.2f}" if values.amount == "decimal text" else float(decimal)
 
@@ -92,20 +92,34 @@ def read_instant(value: Any, values: Values) -> int:  # noqa: ANN401 - any JSON 
         if not isinstance(value, str):
             raise ValueError(f"{value!r} is no RFC 3339 instant")
         return read_rfc3339(value)
-    written = int(value) if isinstance(value, str) else read_whole_number(value)
-    return written * MICROSECONDS[values.instant.removeprefix("unix ")]
+    unit = MICROSECONDS[values.instant.removeprefix("unix ")]
+    # A float of seconds is not exact to the µs, and is nearest to the one that is meant.
+    return int((_decimal(value, "instant") * unit).to_integral_value())
 
 
 def read_rfc3339(text: str) -> int:
-    """An RFC 3339 instant as µs since the Unix epoch.
+    """An RFC 3339 instant as µs since the Unix epoch; it may be in lower case.
 
     Raises:
         ValueError: it is none, or does not say its offset from UTC.
     """
-    read = datetime.fromisoformat(text)
+    read = datetime.fromisoformat(text.upper())
     if read.tzinfo is None:
         raise ValueError(f"{text!r} does not say its offset from UTC, as Z or +00:00")
     return (read - _EPOCH) // _MICROSECOND
+
+
+def _decimal(value: Any, what: str) -> Decimal:  # noqa: ANN401 - any JSON value
+    """A number as JSON has it, or as text.
+
+    Raises:
+        ValueError: it is none, or a larger one than any that is meant.
+    """
+    text = str(value)
+    is_number = isinstance(value, str | int | float) and not isinstance(value, bool)
+    if not is_number or _NUMBER.fullmatch(text) is None:
+        raise ValueError(f"{value!r} is no {what}")
+    return Decimal(text)
 
 
 def as_datetime(us: int) -> datetime:
