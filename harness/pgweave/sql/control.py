@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from pgweave.sql.tokens import Token, words
+from pgweave.sql.tokens import Token, TokenKind, words
 
 
 class StatementKind(Enum):
@@ -92,6 +92,8 @@ _FREE_LOCKS = {
     ("select", "pg_advisory_unlock_all", "(", ")"),
     ("select", "pg_catalog", ".", "pg_advisory_unlock_all", "(", ")"),
 }
+_LEVELS = "transaction_isolation", "default_transaction_isolation"
+_UNKNOWN_LEVEL = "a level that is not told"
 _LASTING = words("alter call comment create do drop grant import prepare reassign revoke")
 
 
@@ -107,7 +109,24 @@ def classify(tokens: Sequence[Token]) -> Control:
         return _set(rest)
     if (verb, *rest) in _FREE_LOCKS:
         return Control(StatementKind.SESSION, frees_locks=True)
+    if kind is StatementKind.QUERY and (level := _level_by_call(tokens)):
+        return Control(kind, level, Scope.SESSION)
     return Control(kind, scope=Scope.SESSION if verb in _LASTING else None)
+
+
+def _level_by_call(tokens: Sequence[Token]) -> str:
+    """The isolation level that a call of ``set_config`` may set for what follows; empty if it sets none."""
+    for place, token in enumerate(tokens):
+        if token.name == "set_config":
+            match tokens[place + 1 : place + 7]:
+                case [_, Token(TokenKind.STRING, name, True), *_] if name.lower() not in _LEVELS:
+                    continue
+                case [_, _, _, _, _, last] if last.is_word("true"):
+                    continue  # it is over with the transaction that it stands in
+                case [_, Token(TokenKind.STRING), _, Token(TokenKind.STRING, level, True), *_]:
+                    return level.lower()
+            return _UNKNOWN_LEVEL
+    return ""
 
 
 def _end(kind: StatementKind, rest: Sequence[str]) -> Control:
@@ -135,7 +154,7 @@ def _set(rest: Sequence[str]) -> Control:
 def _setting(rest: Sequence[str]) -> Control:
     name, *others = rest or ["nothing"]
     value = " ".join(word for word in others if word not in ("=", "to"))
-    if name in ("transaction_isolation", "default_transaction_isolation") and value not in ("", "default"):
+    if name in _LEVELS and value not in ("", "default"):
         scope = Scope.TRANSACTION if name == "transaction_isolation" else Scope.SESSION
         return Control(StatementKind.SESSION, value, scope)
     harmless = name in HARMLESS_SETTINGS or value in HARMLESS_VALUES.get(name, ()) or value in ("", "default")

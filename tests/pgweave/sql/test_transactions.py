@@ -10,7 +10,7 @@ from pgweave.gate.wire import Bound
 from pgweave.interleavings.footprint import EVERYTHING, NOTHING, Access, Footprint, Lock
 from pgweave.sql.catalog import Catalog
 from pgweave.sql.catalog_queries import read_catalog
-from pgweave.sql.footprints import READ_CLOCK, statement_footprint
+from pgweave.sql.footprints import READ_CLOCK, alone, statement_footprint
 from pgweave.sql.transactions import TransactionFootprint
 from pgweave.sql.values import SentNames
 from tests.pgweave.sql.support import ONE, TWO, all_bound, lock, publish, read, release
@@ -180,6 +180,29 @@ def test_read_committed_is_understood(transaction: TransactionFootprint, begin: 
     assert transaction.pending(READ, ID) == of(read("payments", **P))
     transaction.executed("SET TRANSACTION READ ONLY")
     assert transaction.pending(READ, ID) == of(read("payments", **P))
+
+
+@pytest.mark.parametrize(
+    ("call", "notices", "may_do_anything"),
+    [
+        ("set_config('default_transaction_isolation', 'serializable', false)", True, False),
+        ("pg_catalog.set_config('Default_Transaction_Isolation', 'repeatable read', 'f')", True, False),
+        ("set_config('default_transaction_isolation', $1, false)", True, True),
+        ("set_config($1, 'serializable', false)", True, True),
+        ("set_config($1, $2, true)", False, False),
+        ("set_config('app.tenant', $1, false)", False, False),
+    ],
+)
+def test_a_call_may_set_the_level_of_what_follows(
+    catalog: Catalog, call: str, *, notices: bool, may_do_anything: bool
+) -> None:
+    session = TransactionFootprint(catalog)
+    session.executed(f"SELECT {call}")
+    session.executed("BEGIN")
+    found = session.pending("SELECT 1 FROM payments WHERE payment_id = $1", all_bound([ONE]))
+    other = alone(statement_footprint("UPDATE capture_attempts SET outcome = 'x'", (), catalog))
+    assert found.dependent(other) is notices
+    assert found.everything is may_do_anything
 
 
 def test_another_level_ends_with_its_transaction(transaction: TransactionFootprint) -> None:
