@@ -14,6 +14,8 @@ from psycopg import sql
 LOGIN = "payments_api"
 WORKS_AS = "payments_app"
 DEMO_PASSWORD = "only-for-local-use"  # noqa: S105 - that it is no secret is what is looked for
+YES = frozenset({"1", "on", "t", "true", "y", "yes"})
+"""What the service takes for a yes."""
 
 
 def main() -> int:
@@ -34,9 +36,13 @@ def unsafe(settings: Mapping[str, str]) -> str | None:
         return None
     beyond = f"API_ADDRESS={address} is no loopback"
     for name in ("API_PASSWORD", "POSTGRES_PASSWORD"):
-        if settings[name] == DEMO_PASSWORD:
-            return f"{name} is the one of the demonstration, and {beyond}: set another"
-    if not settings["PAYMENTS_TOKENS"] and not settings["PAYMENTS_ALLOW_UNAUTHENTICATED"]:
+        password = settings[name].strip()
+        if password in {DEMO_PASSWORD, ""}:
+            is_what = "the one of the demonstration" if password else "blank"
+            return f"{name} is {is_what}, and {beyond}: set another"
+    lets_everybody_in = settings["PAYMENTS_ALLOW_UNAUTHENTICATED"].lower() in YES
+    # The service, too, takes blank tokens for none.
+    if not settings["PAYMENTS_TOKENS"].strip() and not lets_everybody_in:
         return (
             f"there are no PAYMENTS_TOKENS, and {beyond}: whoever reaches it could capture; make a token: "
             "docker compose run --rm --no-deps api token"

@@ -128,6 +128,23 @@ def test_elsewhere_it_has_passwords_and_tokens_of_its_own() -> None:
     assert login.unsafe({**ELSEWHERE, "PAYMENTS_TOKENS": "", "PAYMENTS_ALLOW_UNAUTHENTICATED": "yes"}) is None
 
 
+@pytest.mark.parametrize("blank", [" ", "\t", "\u00a0"])
+def test_what_is_blank_is_nothing(blank: str) -> None:
+    assert "no PAYMENTS_TOKENS" in login.unsafe({**ELSEWHERE, "PAYMENTS_TOKENS": blank})
+    assert "no PAYMENTS_TOKENS" in login.unsafe(
+        {**ELSEWHERE, "PAYMENTS_TOKENS": blank, "PAYMENTS_ALLOW_UNAUTHENTICATED": blank}
+    )
+    for name in ("API_PASSWORD", "POSTGRES_PASSWORD"):
+        assert f"{name} is blank" in login.unsafe({**ELSEWHERE, name: blank})
+        assert f"{name} is the one" in login.unsafe({**ELSEWHERE, name: ONLY_HERE[name] + blank})
+
+
+@pytest.mark.parametrize("value", ["no", "false", "0", "perhaps", ""])
+def test_only_a_yes_lets_everybody_in(value: str) -> None:
+    asked = {**ELSEWHERE, "PAYMENTS_TOKENS": "", "PAYMENTS_ALLOW_UNAUTHENTICATED": value}
+    assert "no PAYMENTS_TOKENS" in login.unsafe(asked)
+
+
 def test_the_check_ends_the_start() -> None:
     ended = run([], {**ONLY_HERE, "API_ADDRESS": "0.0.0.0"}, LOGIN.read_text())
     assert (ended.returncode, ended.stdout) == (2, "")
