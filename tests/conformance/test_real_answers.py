@@ -221,7 +221,9 @@ def test_a_member_that_is_left_out_is_as_one_that_is_null() -> None:
         answered(default_text(), READ, httpx.Response(200, json={"state": "pending"}))
 
 
-@pytest.mark.parametrize(("shown", "read"), [("500", 500), (500, 500), ("-1", -1), ("500.0", 500), ("5e2", 500)])
+@pytest.mark.parametrize(
+    ("shown", "read"), [("500", 500), (500, 500), ("-1", -1), ("500.0", 500), ("5e2", 500)]
+)
 def test_cents_may_be_text(shown: str | int, read: int) -> None:
     assert read_amount(shown, Values(amount="cents text")) == read
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from payments_verify.binding.sections import Binding, Sweep
@@ -30,6 +31,7 @@ from payments_verify.payments.scenarios.catalogue import (
 )
 
 _SECOND = 1_000_000
+_FLAGS = re.compile(r"\A(\(\?[aiLmsux]+\))?")
 
 
 def traits_of(binding: Binding, *, moves_clock: bool) -> Traits:
@@ -67,7 +69,7 @@ def traits_of(binding: Binding, *, moves_clock: bool) -> Traits:
         fixed_window=fixed,
         window_unit=MICROSECONDS[binding.values.window],
         max_stored_refusals=limits.max_stored_refusals,
-        keys=None if binding.key_form is not None else limits.keys,
+        keys=_keys_of(binding),
         has_windows=binding.has_windows,
         captures_amounts=binding.captures_amounts,
         partial_captures=limits.partial_captures,
@@ -82,6 +84,17 @@ def traits_of(binding: Binding, *, moves_clock: bool) -> Traits:
         fails_pending=fail is not None and fail.from_pending,
         quotes_keys=binding.values.key == "quoted text",
     )
+
+
+def _keys_of(binding: Binding) -> str | None:
+    """A regular expression of the keys that are sent; ``None`` where they are not sent as they are."""
+    if binding.key_form is not None:
+        return None
+    keys, path = binding.limits.keys, binding.commands["capture"].path.partition("?")[0]
+    if "{key}" not in path.split("/"):
+        return keys
+    # Clients of HTTP take such a segment out of a path, also where it is escaped.
+    return _FLAGS.sub(r"\g<0>(?!\.\.?\\Z)(?:", keys, count=1) + ")"
 
 
 def unchecked(binding: Binding, traits: Traits, *, has_database: bool) -> Iterator[str]:

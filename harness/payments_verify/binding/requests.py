@@ -83,8 +83,8 @@ class RequestWriter:
         if place is None or place == "":
             return None
         method, _, path = view.next_request.partition(" ")
-        values = {"payment": self.id_of(invocation.value["payment"]), "next": quote(str(place), safe="")}
-        return method, str(compile_template(path)(values))
+        values = {"payment": self.id_of(invocation.value["payment"]), "next": place}
+        return method, _compile_target(path)(values)
 
     def id_of(self, payment: str) -> str:
         """The service's id of a payment; one that names nothing if it chooses ids and has not chosen this."""
@@ -137,15 +137,27 @@ def _key_field(key: str, *, is_quoted: bool) -> str:
 
 def writer_of(request: RequestSection) -> Callable[[Mapping[str, Any]], HttpRequest]:
     """What writes a request with its placeholders filled."""
-    path = compile_template(request.path)
+    target = _compile_target(request.path)
     headers = {name: compile_template(text) for name, text in request.headers.items()}
     body = compile_template(request.body)
 
     def write(values: Mapping[str, Any]) -> HttpRequest:
         written = {name: str(fill(values)) for name, fill in headers.items()}
-        return request.method, str(path(values)), written, body(values)
+        return request.method, target(values), written, body(values)
 
     return write
+
+
+def _compile_target(template: str) -> Callable[[Mapping[str, Any]], str]:
+    """What fills the placeholders of a path and a query: each is one segment, or one value."""
+
+    def filled(values: Mapping[str, Any]) -> str:
+        return _PLACEHOLDER.sub(
+            lambda found: os.environ[found[2]] if found[1] else quote(str(values[found[2]]), safe=""),
+            template,
+        )
+
+    return filled
 
 
 def compile_template(template: Any) -> _Fill:  # noqa: ANN401 - any JSON value
