@@ -78,8 +78,10 @@ class StepFootprints:
             if transaction.pending_commit().is_empty:
                 transaction.end(commit=True)
             return transaction.is_implicit
-        is_whole = unit.with_sync and not session.block.is_open
-        return not is_whole and unit.prepares is not None and transaction.takes_snapshot(unit.prepares)
+        if unit.with_sync and not session.block.is_open:
+            return False  # its transaction ends with it
+        sql = unit.prepares if unit.sql is None else unit.sql
+        return sql is not None and transaction.takes_snapshot(sql)
 
     def executed(self, statement: HeldStatement) -> Footprint:
         """What a statement that was answered has touched, or one that was prepared apart and nothing more."""

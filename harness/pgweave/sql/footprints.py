@@ -116,7 +116,8 @@ def _compile(sql: str, catalog: Catalog) -> _Compiled:
     try:
         plan = _plan(parts, controls, catalog)
     except NotUnderstoodError as error:
-        return _Compiled(StatementFootprint(controls, explain=str(error)))
+        is_fixed = all(is_housekeeping(part, catalog) for part in parts)
+        return _Compiled(StatementFootprint(controls, explain="" if is_fixed else str(error)))
     except Exception as error:  # noqa: BLE001 - a tree of another shape than expected: nothing is known then
         return _Compiled(StatementFootprint(controls, explain=f"its analysis failed: {error!r}"))
     return _Compiled(StatementFootprint(controls), plan)

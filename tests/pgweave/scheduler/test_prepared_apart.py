@@ -211,6 +211,24 @@ def test_what_cannot_be_prepared_fails_in_its_step(dsn: str) -> None:
     assert ends == {(("E ERROR 42703", "E ERROR 25P02"), ("C BEGIN", "C UPDATE 1", "C COMMIT"))}
 
 
+@pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
+@pytest.mark.parametrize("prepared", [False, True])
+def test_a_question_for_what_is_fixed_is_held_where_it_takes_the_snapshot(
+    dsn: str, level: str, prepared: bool
+) -> None:
+    async def ask_first(session: RawSession, sql: str) -> list[str]:
+        if prepared:
+            await session.ask(parse("SELECT current_database()", "mine"), SYNC)
+            await session.ask(bind("mine"), execute(), SYNC)
+        else:
+            await session.query("SELECT current_database()")
+        return await session.query(sql)
+
+    found = explored(dsn, ask_first, level)
+    assert {told[0][0] for told in found.values()} == {"C SELECT 0", "C SELECT 1"}
+    assert found[0, 0, 1, 1, 1, 0, 0, 0][0][0] == "C SELECT 0"
+
+
 # ---- the gate alone ------------------------------------------------------------------------------
 
 

@@ -7,10 +7,11 @@ from uuid import UUID
 import pytest
 
 from pgweave.gate.wire import Bound
-from pgweave.interleavings.footprint import EVERYTHING, NOTHING, Access, Footprint, Lock
+from pgweave.interleavings.footprint import EVERYTHING, NOTHING, Access, Footprint, Lock, Mode
 from pgweave.sql.catalog import Catalog
 from pgweave.sql.catalog_queries import read_catalog
 from pgweave.sql.footprints import READ_CLOCK, alone, statement_footprint
+from pgweave.sql.snapshots import TAKE_SNAPSHOT, WRITE_OR_END
 from pgweave.sql.transactions import TransactionFootprint
 from pgweave.sql.values import SentNames
 from tests.pgweave.sql.support import ONE, TWO, all_bound, lock, publish, read, release
@@ -154,6 +155,27 @@ def test_with_one_snapshot_only_reads_before_the_first_write_are_independent(
     assert mine.executed(READ, ID, failed=True).dependent(theirs.pending("COMMIT"))
     assert mine.executed("ROLLBACK") == NOTHING  # it has ended with the statement that failed
     assert mine.explain(READ) == ""
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT 1",
+        "SELECT version()",
+        "SELECT setting FROM pg_settings WHERE name = 'x'",
+        "SELECT set_config('search_path', 'x', true)",
+    ],
+)
+def test_a_question_for_what_is_fixed_may_take_the_snapshot_and_no_more(catalog: Catalog, sql: str) -> None:
+    transaction = TransactionFootprint(catalog)
+    transaction.executed("BEGIN ISOLATION LEVEL REPEATABLE READ")
+    assert transaction.takes_snapshot(sql)
+    accesses = transaction.executed(sql).accesses
+    assert TAKE_SNAPSHOT.accesses <= accesses
+    assert all(access.mode is Mode.READ for access in accesses)
+    assert not transaction.takes_snapshot(sql)
+    assert not TAKE_SNAPSHOT.accesses & transaction.pending(READ, ID).accesses
+    assert transaction.pending("COMMIT") == WRITE_OR_END
 
 
 def test_a_lone_statement_with_a_snapshot_of_its_own_depends_on_every_other(catalog: Catalog) -> None:

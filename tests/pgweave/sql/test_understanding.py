@@ -151,7 +151,7 @@ def footprint(catalog: Catalog, sql: str, *values: object) -> StatementFootprint
         ('SELECT * FROM "Account"', "no known table"),
         ("SELECT * FROM pg_stat_activity", "no known table"),
         ("SELECT * FROM account AS entry", "names entry"),
-        ("WITH entry AS (SELECT 1) SELECT * FROM entry", "hides entry"),
+        ("WITH entry AS (SELECT id FROM account) SELECT * FROM entry", "hides entry"),
         ("INSERT INTO late VALUES (1)", "deferrable unique"),
         ("INSERT INTO computed VALUES (1)", "generated columns"),
         ("INSERT INTO spans VALUES (1)", "exclusion constraint"),
