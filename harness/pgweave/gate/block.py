@@ -1,6 +1,8 @@
-"""Whether a connection is inside a transaction block."""
+"""Whether a connection is inside a transaction block, and at which isolation level its blocks are."""
 
 from __future__ import annotations
+
+from pgweave.gate.levels import level_after
 
 
 class Block:
@@ -9,11 +11,17 @@ class Block:
     Attributes:
         is_open: whether there is one.
         has_failed: whether it has failed, so that PostgreSQL refuses all but its end.
+        level: the isolation level that the client has set for the connection; empty if it is the database's.
     """
 
     def __init__(self) -> None:
         self.is_open = False
         self.has_failed = False
+        self.level = ""
+
+    def note_sent(self, data: bytes) -> None:
+        """Take in what the client sends, or began the connection with."""
+        self.level = level_after(self.level, data)
 
     def follow_ready(self, status: bytes) -> None:
         """Take in the status that ReadyForQuery tells."""

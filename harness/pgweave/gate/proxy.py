@@ -215,7 +215,7 @@ class _ClientSide(asyncio.Protocol):
                 self._first += data
                 self._begin()
             else:
-                self._session.from_client(data)
+                self._hand_on(self._session, data)
         except wire.WireError as error:
             self._transport.write(wire.error_message("08P01", f"the gate does not understand: {error}"))
             self._transport.close()
@@ -240,8 +240,13 @@ class _ClientSide(asyncio.Protocol):
                 return
             else:
                 self._session = self._gate.new_session(self._transport, startup)
+                self._session.block.note_sent(startup)
                 rest, self._first = self._first, b""
-                self._session.from_client(rest)
+                self._hand_on(self._session, rest)
+
+    def _hand_on(self, session: Session, data: bytes) -> None:
+        session.block.note_sent(data)
+        session.from_client(data)
 
 
 class _ServerSide(asyncio.Protocol):

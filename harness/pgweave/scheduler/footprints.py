@@ -175,7 +175,8 @@ class StepFootprints:
         found = self._transactions.get(session)
         if found is None:
             assert self._catalog is not None
-            found = self._transactions[session] = TransactionFootprint(self._catalog, names=self._sent_names)
+            found = TransactionFootprint(self._catalog, session.block.level, self._sent_names)
+            self._transactions[session] = found
         return found
 
 
