@@ -18,7 +18,16 @@ from payments_client.documents import Capture, CaptureAttempt, Payment
 from payments_client.replies import NoReply, Reply
 from payments_client.requests import Call
 from payments_client.retries import Policy, Wait, exchange
-from payments_client.wire import LIMITS, TOO_LATE, Collected, Requests, capture_of, no_reply, trusted
+from payments_client.wire import (
+    LIMITS,
+    TOO_LATE,
+    Collected,
+    OfProcess,
+    Requests,
+    capture_of,
+    no_reply,
+    trusted,
+)
 
 Answer = TypeVar("Answer", bound=msgspec.Struct)
 
@@ -59,9 +68,12 @@ class AsyncPaymentsClient:
         self._sleep = sleep
         self._draw = draw
         self._requests = Requests(base_url, token)
-        self._http = transport or httpx.AsyncHTTPTransport(
-            tls or trusted(is_encrypted=self._requests.is_encrypted), trust_env=False, limits=LIMITS
-        )
+        context = tls or trusted(is_encrypted=self._requests.is_encrypted)
+
+        def pool() -> httpx.AsyncBaseTransport:
+            return transport or httpx.AsyncHTTPTransport(context, trust_env=False, limits=LIMITS)
+
+        self._http: OfProcess[httpx.AsyncBaseTransport] = OfProcess(pool)
 
     async def __aenter__(self) -> Self:
         return self
@@ -73,7 +85,8 @@ class AsyncPaymentsClient:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        if (http := self._http.made()) is not None:
+            await http.aclose()
 
     async def create(self, amount_cents: int, payment_id: UUID | None = None) -> Payment:
         """Create a payment: see `PaymentsClient.create`."""
@@ -124,7 +137,7 @@ class AsyncPaymentsClient:
     async def _attempt(self, call: Call[Answer], limit_s: float) -> Reply | NoReply:
         try:
             async with asyncio.timeout(limit_s):
-                response = await self._http.handle_async_request(self._requests.request(call, limit_s))
+                response = await self._http.get().handle_async_request(self._requests.request(call, limit_s))
                 async with aclosing(response):
                     assert isinstance(response.stream, httpx.AsyncByteStream)
                     collected = Collected(response, call.largest_answer)

@@ -18,13 +18,16 @@ from payments_client.documents import Capture, CaptureAttempt, Payment
 from payments_client.replies import NoReply, Reply
 from payments_client.requests import Call
 from payments_client.retries import Policy, Wait, exchange
-from payments_client.wire import TOO_LATE, Collected, Requests, capture_of, no_reply, trusted
+from payments_client.wire import TOO_LATE, Collected, OfProcess, Requests, capture_of, no_reply, trusted
 
 Answer = TypeVar("Answer", bound=msgspec.Struct)
 
 
 class PaymentsClient:
     """A client of one service, to be used by any number of threads, and closed at the end.
+
+    A process that forks may go on with it, and so may its child, which has connections of its own; what is
+    given as ``transport`` both share.
 
     It takes nothing from the environment: no proxy, no certificates, no password. A proxy is asked for by
     ``transport=httpx.HTTPTransport(proxy=...)``, roots of one's own by ``tls``. It follows no redirection and
@@ -63,7 +66,12 @@ class PaymentsClient:
         self._sleep = sleep
         self._draw = draw
         self._requests = Requests(base_url, token)
-        self._http = transport or DeadlineTransport(tls or trusted(is_encrypted=self._requests.is_encrypted))
+        context = tls or trusted(is_encrypted=self._requests.is_encrypted)
+
+        def pool() -> httpx.BaseTransport:
+            return transport or DeadlineTransport(context)
+
+        self._http: OfProcess[httpx.BaseTransport] = OfProcess(pool)
 
     def __enter__(self) -> Self:
         return self
@@ -75,7 +83,8 @@ class PaymentsClient:
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        if (http := self._http.made()) is not None:
+            http.close()
 
     def create(self, amount_cents: int, payment_id: UUID | None = None) -> Payment:
         """Create a payment, under an id of your own if given; with one, it may be called again.
@@ -167,7 +176,7 @@ class PaymentsClient:
     def _attempt(self, call: Call[Answer], limit_s: float) -> Reply | NoReply:
         end = self._clock() + limit_s
         try:
-            with closing(self._http.handle_request(self._requests.request(call, limit_s))) as response:
+            with closing(self._http.get().handle_request(self._requests.request(call, limit_s))) as response:
                 assert isinstance(response.stream, httpx.SyncByteStream)
                 collected = Collected(response, call.largest_answer)
                 for part in response.stream:

@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from payments_client.documents import STATUS_OF_OUTCOME, Problem, UnbelievableError, expect, read
-from payments_client.requests import Call
+from payments_client.requests import REQUEST_IDS, Call
 
 Answer = TypeVar("Answer", bound=msgspec.Struct)
 
@@ -89,6 +89,7 @@ def judge(call: Call[Answer], outcome: Reply | NoReply) -> Answer | Problem | In
     if isinstance(outcome, NoReply):
         return Indefinite(outcome.reason, outcome.was_sent)
     try:
+        _expect_no_other_calls_answer(call, outcome)
         _expect_a_replay_only_of_a_decision(call, outcome)
         if outcome.status in call.successes:
             return _success(call, outcome)
@@ -115,6 +116,13 @@ def _success(call: Call[Answer], reply: Reply) -> Answer:
     document = read(reply.body, call.answer)
     call.hold(document, reply.status)
     return document
+
+
+def _expect_no_other_calls_answer(call: Call[Answer], reply: Reply) -> None:
+    """A proxy may name requests by ids of its own; an id that a client has made names one call alone."""
+    named = reply.headers.get("x-request-id", "")
+    if named.startswith(REQUEST_IDS):
+        expect("X-Request-ID", named, call.request_id)
 
 
 def _expect_a_replay_only_of_a_decision(call: Call[Answer], reply: Reply) -> None:

@@ -20,6 +20,10 @@ _MOST_ATTEMPTS = 100_000  # of one payment; versions without a bound on refusals
 _TOKEN = re.compile(r"[!-~]+")
 
 
+REQUEST_IDS = "payments-client-"
+"""How the ids of requests begin: one that does not is somebody else's, of a proxy for example."""
+
+
 def new_key() -> str:
     """A new idempotency key. One that is stored before it is used survives the process that uses it."""
     return str(uuid4())
@@ -57,7 +61,7 @@ class Call(Generic[Answer]):
     is_repeatable: bool = True
     has_effect: bool = True
     largest_answer: int = 64 * 1024
-    request_id: str = field(default_factory=lambda: uuid4().hex)
+    request_id: str = field(default_factory=lambda: f"{REQUEST_IDS}{uuid4().hex}")
 
     @property
     def headers(self) -> dict[str, str]:

@@ -4,9 +4,10 @@ Its clients would follow the environment's proxies, certificates and passwords, 
 was compressed. None of that has a place between a program and its payments.
 """
 
+import os
 import ssl
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
 
 import certifi
 import httpcore
@@ -31,6 +32,9 @@ _NEVER_SENT = (
 )
 _LARGEST_PORT = 65_535
 _MOST_PARTS = 4_096
+
+
+Carrier = TypeVar("Carrier")
 
 
 class UnreadableError(Exception):
@@ -69,6 +73,31 @@ class Requests:
             content=call.body,
             extensions={"timeout": limit.as_dict()},
         )
+
+
+class OfProcess(Generic[Carrier]):
+    """What carries the requests of one process: a child of a fork has its own, and leaves its parent's alone.
+
+    Two processes that read from one connection would take each other's answers for their own.
+
+    Args:
+        make: makes one.
+    """
+
+    def __init__(self, make: Callable[[], Carrier]) -> None:
+        self._make = make
+        # The parent's stays here: what is collected as garbage closes its connections.
+        self._made = {os.getpid(): make()}
+
+    def get(self) -> Carrier:
+        """That of this process."""
+        found = self.made()
+        # If two threads come first, both get what one of them has made.
+        return self._made.setdefault(os.getpid(), self._make()) if found is None else found
+
+    def made(self) -> Carrier | None:
+        """That of this process, if it has asked for it."""
+        return self._made.get(os.getpid())
 
 
 class Collected:

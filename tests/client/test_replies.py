@@ -268,3 +268,29 @@ def test_only_the_service_says_that_nothing_was_done(uri: str) -> None:
         found = judged("capture", status, body, media_type)
         assert isinstance(found, Indefinite)
         assert found.may_be_done
+
+
+@pytest.mark.parametrize(("command", "status", "document"), HONEST)
+def test_an_answer_to_another_call_is_not_believed(
+    command: str, status: int, document: dict[str, Any]
+) -> None:
+    call, body = CALLS[command](), json.dumps(document).encode()
+
+    def judged(request_id: str) -> Any:
+        return judge(call, Reply(status, {"content-type": JSON, "x-request-id": request_id}, body))
+
+    found = judged(CALLS[command]().request_id)
+    assert isinstance(found, Indefinite)
+    assert found.may_be_done
+    assert "X-Request-ID" in found.reason
+    # A proxy's id says nothing.
+    for believed in (call.request_id, "5f2b6c7d8e9f40aab1c2d3e4f5061728", "a, b"):
+        assert not isinstance(judged(believed), Indefinite)
+
+
+def test_a_refusal_of_another_call_is_not_believed() -> None:
+    call = CALLS["capture"]()
+    body = json.dumps({"type": "/problems/already_captured", "status": 409}).encode()
+    fields = {"content-type": PROBLEM, "x-request-id": CALLS["capture"]().request_id}
+    assert isinstance(judge(call, Reply(409, fields, body)), Indefinite)
+    assert isinstance(judge(call, Reply(409, fields | {"x-request-id": call.request_id}, body)), Problem)
