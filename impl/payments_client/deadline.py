@@ -113,14 +113,18 @@ class _Backend(httpcore.SyncBackend):
         self._deadline = deadline
 
     def connect_tcp(self, host: str, port: int, *_limits: object, **_named: object) -> httpcore.NetworkStream:
-        """Connect to the first of a host's addresses that answers, within the deadline for all of them."""
+        """Connect to the first of a host's addresses that answers, within the deadline for all of them.
+
+        One that is silent leaves each of those after it as much time as it had.
+        """
         error: Exception = httpcore.ConnectError(f"{host} has no address")
-        for address in _addresses(host, port):
-            left = self._deadline.left(httpcore.ConnectTimeout)
+        addresses = _addresses(host, port)
+        for following, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
+            share = self._deadline.left(httpcore.ConnectTimeout) / following
             try:
-                return _Stream(super().connect_tcp(address, port, left), self._deadline)
-            except httpcore.ConnectError as refused:
-                error = refused
+                return _Stream(super().connect_tcp(address, port, share), self._deadline)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as failed:
+                error = failed
         raise error
 
 

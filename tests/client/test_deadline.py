@@ -85,6 +85,33 @@ async def test_the_deadline_is_one_for_all_addresses_of_a_name(monkeypatch: pyte
     assert limits == sorted(limits, reverse=True)
 
 
+async def test_a_silent_address_leaves_time_for_the_next(
+    front: Front, store: InMemoryPaymentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect, resolve = socket.create_connection, socket.getaddrinfo
+    host, port = front.url.removeprefix("http://").split(":")
+    silent = [f"192.0.2.{n}" for n in range(1, 4)]
+
+    def connect_or_wait(address: tuple[str, int], timeout: float, **more: Any) -> socket.socket:
+        if address[0] in silent:
+            time.sleep(timeout)
+            raise TimeoutError
+        return connect(address, timeout, **more)
+
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, int(port))) for each in (*silent, host)]
+
+    def resolved(name: str, *arguments: Any, **more: Any) -> Any:
+        return found if name == "payments" else resolve(name, *arguments, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)
+    monkeypatch.setattr(socket, "create_connection", connect_or_wait)
+    policy = Policy(deadline_s=2, attempt_s=2, first_wait_s=0.01)
+    client = Blocking(PaymentsClient(f"http://payments:{port}", policy=policy))
+    created = await client.create(500)
+    assert await store.get(created.id) is not None
+    await client.close()
+
+
 async def test_a_server_that_is_not_there_is_told_apart(make_client: Callable[..., Any]) -> None:
     client = make_client("http://127.0.0.1:9", Policy(deadline_s=1.0, first_wait_s=0.01))
     with pytest.raises(Unavailable, match="nothing was done"):
