@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,21 +87,29 @@ class Heard:
             for client, answers in zip(self.scenario.clients, found, strict=True)
         ]
 
-    def history(self) -> tuple[Operation, ...]:
-        """The operations as a history: each lasts from its first statement to its answer.
+    def history(self, order: Sequence[int] | None = None) -> tuple[Operation, ...]:
+        """The operations as a history: each lasts from just before its first step to just after its answer.
 
-        One without a statement lasts from its true beginning: nothing is ordered that was not.
+        One without a step lasts from its true beginning: nothing is ordered that was not.
+
+        Args:
+            order: the indices of the run's steps, in an order that is equivalent to that of the run; that one
+                if not given.
         """
-        events: list[tuple[int, int, int]] = []
-        last: dict[int, int] = {}
+        place = None if order is None else {step: position for position, step in enumerate(order)}
+        ends = [(_at(each.answered, place) + 0.25, number, 0) for number, each in enumerate(self.done)]
+        events: list[tuple[tuple[float, int, int], int]] = []
+        last: dict[int, tuple[float, int, int]] = {}
         for number, each in enumerate(self.done):
-            after = self._begun_after[number]
-            if each.first is not None:
-                answered_before = sum((other.answered or 0) < each.first for other in self.done)
-                after = max(answered_before, last.get(each.process, -1) + 1)
-            last[each.process] = number
-            events += [(after, 0, number), (number, 1, number)]
-        at = {event[1:]: position for position, event in enumerate(sorted(events))}
+            after = [last[each.process]] if each.process in last else []
+            if each.first is None and self._begun_after[number]:
+                after.append(ends[self._begun_after[number] - 1])
+            begin = max([(_at(each.first, place) - 0.25, number, 0), *((*one[:2], 1) for one in after)])
+            end = last[each.process] = max(ends[number], (*begin[:2], 2))
+            events += [(begin, number), (end, number)]
+        at: dict[int, list[int]] = {}
+        for position, (_, number) in enumerate(sorted(events)):
+            at.setdefault(number, []).append(position)
         found = (
             Operation(
                 each.process,
@@ -108,8 +117,7 @@ class Heard:
                 argument_of(each.value),
                 Outcome.OK,
                 each.result,
-                at[0, number],
-                at[1, number],
+                *at[number],
             )
             for number, each in enumerate(self.done)
         )
@@ -138,6 +146,11 @@ class Heard:
         if argument is None and callable(self.scenario.clients[each.process]):
             return self.scenario.names[each.process]
         return " ".join([name_of(each.value), *map(str, (argument or {}).values())])
+
+
+def _at(step: int | None, place: Mapping[int, int] | None) -> int:
+    step = step or 0
+    return step if place is None else place[step]
 
 
 def named(error: BaseException) -> str:

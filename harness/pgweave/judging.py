@@ -8,14 +8,19 @@ from typing import Any
 
 from pgweave.calling import call
 from pgweave.clients import Heard, named
+from pgweave.drive.real_time import strictest_orders
 from pgweave.history.attempt import attempt_of
 from pgweave.history.explain import explain
 from pgweave.history.linearizability import Part
 from pgweave.history.linearizability import check as check_linearizable
 from pgweave.history.operations import Operation
 from pgweave.history.spec import Spec
+from pgweave.interleavings.execution import Execution
+from pgweave.interleavings.orders import TooManyOrdersError
 from pgweave.scenario import Check, UseError, arguments_taken
 from pgweave.timeline.model import TimelineOperation
+
+_MOST_ORDERS = 1000
 
 
 @dataclass(frozen=True)
@@ -33,11 +38,12 @@ class Ended:
     explanation: str = ""
 
 
-async def judge(heard: Heard, dsn: str, left_open: str) -> Ended:
+async def judge(heard: Heard, execution: Execution, dsn: str, left_open: str) -> Ended:
     """Judge a run that has come to its end.
 
     Args:
         heard: what the clients were answered.
+        execution: the run.
         dsn: for the check.
         left_open: what a client has left in a transaction; empty if nothing.
 
@@ -49,8 +55,26 @@ async def judge(heard: Heard, dsn: str, left_open: str) -> Ended:
     if not problem and scenario.check is not None:
         problem = await _checked(scenario.check, dsn, heard.world, heard.answers)
     if not problem and scenario.spec is not None:
-        problem, explanation = judge_history(scenario.spec, heard.history())
+        problem, explanation = _judge_orders(scenario.spec, heard, execution)
     return Ended(problem, heard.drawn(), explanation)
+
+
+def _judge_orders(spec: Spec[Any], heard: Heard, execution: Execution) -> tuple[str, str]:
+    """What is wrong with what clients heard, in the first of the strictest orders in which anything is."""
+    try:
+        for order in strictest_orders(execution, heard.done, most=_MOST_ORDERS):
+            problem, explanation = judge_history(spec, heard.history(order))
+            if problem:
+                return problem, explanation
+    except TooManyOrdersError as error:
+        problem, explanation = judge_history(spec, heard.history())
+        if problem:
+            return problem, explanation
+        raise UseError(
+            f"whether the answers have an order is not known: {error} that have to be explained. Give fewer"
+            " operations, or a check"
+        ) from error
+    return "", ""
 
 
 def judge_history(spec: Spec[Any], operations: Sequence[Operation]) -> tuple[str, str]:

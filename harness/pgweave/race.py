@@ -170,7 +170,8 @@ class ClientsDomain:
     async def _observe(self, heard: Heard, run: Run) -> Ended:
         self._hung = -sys.maxsize  # who has come to an end once does not always hang
         self._require_statements(heard, [process.statements > 0 for process in run.processes])
-        ended = await judge(heard, self._dsn, run.left.problem)
+        execution = Execution(run.steps, complete=True)
+        ended = await judge(heard, execution, self._dsn, run.left.problem)
         left = "" if self._scenario.service is None else await self._leftovers.problem(run.left.failed)
         return replace(ended, problem=left) if left else ended
 

@@ -150,3 +150,57 @@ def test_what_is_not_linearizable_is_told_though_the_spec_cannot_explain_it(meth
     assert found.problem == (
         "not linearizable; it cannot be explained: the spec Mute raised TypeError: no answer is to be had"
     )
+
+
+class Register(Spec[int]):
+    """What was written last is read."""
+
+    def initial(self) -> int:
+        return 0
+
+    def step(self, state: int, operation: Operation) -> tuple[int, ...]:
+        if operation.f == "write":
+            return (1,)
+        return (state,) if operation.response == state else ()
+
+
+def register_and_summary(dsn: str) -> None:
+    with psycopg.connect(dsn) as db:
+        for table in ("register", "summary"):
+            db.execute(f"CREATE TABLE IF NOT EXISTS {table} (value int NOT NULL)".encode())
+            db.execute(f"DELETE FROM {table}".encode())
+            db.execute(f"INSERT INTO {table} VALUES (0)".encode())
+
+
+def write(dsn: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as db:
+        db.execute("UPDATE register SET value = 1")
+
+
+def reading(table: str) -> Callable[[str], int]:
+    def read(dsn: str) -> int:
+        with psycopg.connect(dsn, autocommit=True) as db:
+            row = db.execute(f"SELECT value FROM {table}".encode()).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    return read
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_it_is_judged_in_orders_that_were_not_run(empty_database: Database, turn: int) -> None:
+    """The summary is never brought up to date: no order of statements shows it, but that of the answers."""
+
+    def explored(table: str) -> tuple[int, str]:
+        clients: list[Any] = [write, reading(table)][::turn]
+        result = explore(empty_database.dsn, setup=register_and_summary, clients=clients, spec=Register())
+        return result.schedules, result.verdict
+
+    assert explored("summary") == (1, "violated")
+    assert explored("register") == (2, "holds")
+
+
+def test_too_many_operations_without_an_order_are_refused(empty_database: Database) -> None:
+    clients = [[reading("register")] * 8, [reading("register")] * 8]
+    with pytest.raises(UseError, match="16 operations can end in more than 1000 orders"):
+        explore(empty_database.dsn, setup=register_and_summary, clients=clients, spec=Register())

@@ -53,8 +53,15 @@ class RealTimeOrder:
     steps: tuple[int, ...]
 
 
+class TooManyOrdersError(RuntimeError):
+    """Too many operations have no order among them."""
+
+
 def real_time_orders(
-    execution: Execution, operations: Sequence[Span], dependence: Dependence | None = None
+    execution: Execution,
+    operations: Sequence[Span],
+    dependence: Dependence | None = None,
+    most: int | None = None,
 ) -> list[RealTimeOrder]:
     """Find the maximal sets of pairs of operations that can be ordered in real time.
 
@@ -64,8 +71,10 @@ def real_time_orders(
         execution: a complete run.
         operations: its operations; steps that belong to none may be anywhere.
         dependence: which footprints are dependent.
+        most: how many orders of their ends may be tried; any number if not given.
 
     Raises:
+        TooManyOrdersError: More would have to be.
         ValueError: An operation's steps are not those of its process, or a last step waits for ever.
     """
     before = causality(execution.steps, dependence or Dependence()).before
@@ -73,7 +82,9 @@ def real_time_orders(
     needed = [before[end] | 1 << end for end in ends]
     begins = [1 << operation.first for operation in operations]
     found: dict[frozenset[tuple[int, int]], tuple[int, ...]] = {}
-    for order in _orders(tuple(range(len(operations))), needed):
+    for number, order in enumerate(_orders(tuple(range(len(operations))), needed)):
+        if number == most:
+            raise TooManyOrdersError(f"{len(operations)} operations can end in more than {most} orders")
         pairs = frozenset(_pairs(order, needed, begins))
         if not any(pairs <= other for other in found):
             found = {other: ends_in for other, ends_in in found.items() if not other < pairs}

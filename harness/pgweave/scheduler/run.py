@@ -82,6 +82,11 @@ class Run:
         return self._owners.strays
 
     @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps that were taken."""
+        return tuple(self._steps)
+
+    @property
     def start_was_read(self) -> bool:
         """Whether a statement has asked when its transaction began."""
         return self._footprints.start_was_read
@@ -107,7 +112,7 @@ class Run:
             if complete or not process.task.cancelled():
                 process.task.result()
         impatient = [str(process) for process in self.polling.in_vain] if len(self.processes) > 1 else []
-        return Execution(tuple(self._steps), complete, strays=tuple(self.strays), impatient=tuple(impatient))
+        return Execution(self.steps, complete, strays=tuple(self.strays), impatient=tuple(impatient))
 
     # ---- the gate's observer ---------------------------------------------------------------------
 

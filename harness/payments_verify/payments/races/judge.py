@@ -23,11 +23,11 @@ from payments_verify.payments.specification.steps import PaymentState
 from payments_verify.payments.specification.transitions import edges_of_parts
 from payments_verify.payments.told.drawings import Drawing, attempted
 from payments_verify.state_edges import Edge
+from pgweave.drive.real_time import strictest_orders
 from pgweave.history.attempt import attempt_of
 from pgweave.history.explain import explain
 from pgweave.history.linearizability import Result, check
 from pgweave.history.operations import Operation
-from pgweave.interleavings import orders
 from pgweave.interleavings.execution import Execution
 from pgweave.interleavings.happens_before import Dependence
 
@@ -112,13 +112,7 @@ class Judge:
 
     def orders(self, execution: Execution) -> Iterator[Sequence[int]]:
         """The strictest orders of a run's steps: most operations are over before others begin."""
-        operations = [
-            orders.Span(operation.process, operation.first, operation.last)
-            for operation in execution.result.operations
-            if operation.first is not None and operation.last is not None
-        ]
-        for found in orders.real_time_orders(execution, operations, self._dependence):
-            yield found.steps
+        return strictest_orders(execution, execution.result.operations, self._dependence)
 
 
 def _seen(raced: RaceResult, order: Sequence[int]) -> bytes:
