@@ -7,9 +7,48 @@ from dataclasses import dataclass, replace
 from typing import Self
 from urllib.parse import quote
 
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import ConnStatus, PGconn
 
 _NO_TLS = {"sslmode": "disable"}
+_OF_THE_WAY = frozenset({
+    *("channel_binding", "connect_timeout", "gssdelegation", "gssencmode", "gsslib", "krbsrvname"),
+    *("keepalives", "keepalives_count", "keepalives_idle", "keepalives_interval", "tcp_user_timeout"),
+    *("load_balance_hosts", "passfile", "requirepeer", "requiressl", "service", "servicefile"),
+    "target_session_attrs",
+})  # fmt: skip
+"""What says which server is meant, and how it is reached; the other parameters are of the session."""
+
+
+def of_session(parameters: Mapping[str, str]) -> dict[str, str]:
+    """Those parameters that are the same whichever way leads to the server."""
+    return {
+        name: each
+        for name, each in parameters.items()
+        if name not in _OF_THE_WAY and not name.startswith("ssl")
+    }
+
+
+def resolved(conninfo: str) -> str:
+    """A connection string that says what libpq takes from a service file, the environment or its defaults.
+
+    One that libpq can make nothing of stays as it is, and is refused where it is used.
+    """
+    connection = PGconn.connect_start(conninfo.encode())
+    try:
+        if connection.status == ConnStatus.BAD:
+            return conninfo
+        said = {
+            each.keyword.decode(): each.val.decode()
+            for each in connection.info
+            if each.val and each.val != each.compiled
+        }
+        for name in ("service", "servicefile", "passfile"):
+            said.pop(name, None)
+        made = {"host": connection.host, "port": connection.port, "password": connection.password}
+        return make_conninfo("", **{name: each.decode() for name, each in made.items() if each} | said)
+    finally:
+        connection.finish()
 
 
 @dataclass(frozen=True)
@@ -47,12 +86,20 @@ class DatabaseUrl:
         )
 
     def through(self, port: int) -> Self:
-        """The same database through a proxy on loopback, which speaks no TLS."""
-        return replace(self, host="127.0.0.1", port=str(port), options=_NO_TLS)
+        """The same database and session through a proxy on loopback, which speaks no TLS."""
+        return replace(
+            self, host="127.0.0.1", port=str(port), options={**_NO_TLS, **of_session(self.options)}
+        )
 
     def to(self, database: str) -> Self:
         """Another database of the same server."""
         return replace(self, database=database)
+
+    def conninfo(self, *, host: str, port: str) -> str:
+        """A connection string that leads elsewhere."""
+        parts = {"user": self.user, "password": self.password, "dbname": self.database}
+        given = {name: each for name, each in parts.items() if each}
+        return make_conninfo("", host=host, port=port, **given, **self.options)
 
     def __str__(self) -> str:
         """The URL: ``postgresql://user:password@host:port/database?sslmode=disable``."""

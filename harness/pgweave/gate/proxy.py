@@ -9,8 +9,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol, Self, cast
 
-from psycopg.conninfo import make_conninfo
-
 from pgweave.database_url import DatabaseUrl
 from pgweave.gate import wire
 from pgweave.gate.altered import Altered
@@ -116,8 +114,9 @@ class Gate:
             unix = await loop.create_unix_server(lambda: _ClientSide(gate), path=path)
             tcp = await loop.create_server(lambda: _ClientSide(gate), host="127.0.0.1", port=0)
             port = tcp.sockets[0].getsockname()[1]
-            gate.socket_dsn = make_conninfo(dsn, host=folder, hostaddr="", port=_PORT, sslmode="disable")
-            gate.tcp_dsn = str(DatabaseUrl.of(dsn).through(port))
+            url = DatabaseUrl.of(dsn).through(port)
+            gate.socket_dsn = url.conninfo(host=folder, port=str(_PORT))
+            gate.tcp_dsn = str(url)
             try:
                 yield gate
             finally:
