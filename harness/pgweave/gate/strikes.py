@@ -44,8 +44,11 @@ def strike(session: Session, statement: HeldStatement, fault: Fault | None, befo
 def go_on(session: Session, statement: HeldStatement, unit: Unit) -> bool:
     """Let a unit go that executes what was prepared apart, or that executes nothing; whether it has gone."""
     if unit.sql is None and (session.block.is_open or not unit.with_sync):
-        session.forward(unit, None)
-        return True
+        binds_another = unit.binds and (statement.unit.binds or unit.prepares != statement.sql)
+        if not binds_another:
+            statement.unit.binds |= unit.binds
+            session.forward(unit, None)
+            return True
     if unit.sql != statement.sql:
         session.give_up_prepared()
         return False

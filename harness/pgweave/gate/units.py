@@ -4,9 +4,10 @@ One that carries a statement ends with its Query, or with its Execute; a Sync th
 to it, for outside a transaction block that is the commit, of this statement and of those before it that came
 without a Sync. In a pipeline each Execute gets a Flush instead, so
 that its answer comes before the next one goes: a pipeline interleaves as finely as separate statements do.
-Parse and Bind go with their Execute, because a statement's snapshot is taken at the Bind. Where a client
-waits for their answer before it sends the Execute, they are a unit that prepares: it may take a snapshot.
-Only under REPEATABLE READ and SERIALIZABLE does the execution use that one.
+Parse and Bind go with their Execute, because a query's snapshot is taken at the Bind. Where a client waits
+for their answer before it sends the Execute, they are a unit that prepares: it may take a snapshot. The
+execution uses that of a Bind at every level, and that of a Parse or a Describe only under REPEATABLE READ and
+SERIALIZABLE. A unit binds at most once, and executes nothing else then.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class Unit:
         sql: the text of the statement that they carry; ``None`` if they carry none.
         values: the values bound to its parameters.
         prepares: the text of the statement that they prepare, bind or describe, if they carry none.
+        binds: whether they bind it: then the execution, which is still to come, uses the snapshot of now.
         ends: with what the answer to that ends, without a Sync.
     """
 
@@ -53,6 +55,7 @@ class Unit:
     values: tuple[Bound, ...] = ()
     prepares: str | None = None
     ends: bytes = wire.ENDS_STATEMENT
+    binds: bool = False
 
 
 class Units:
@@ -96,9 +99,14 @@ class Units:
         Args:
             in_block: whether a transaction block is open: then no Sync can be a commit.
         """
+        bound: _Message | None = None
         for index, message in enumerate(self._queue):
             kind = message.kind
-            if kind == wire.EXECUTE:
+            if bound is not None and message.begins_another(bound):
+                return self._take(index, wire.FLUSH_MESSAGE, with_sync=False)
+            if kind == wire.BIND:
+                bound = message
+            elif kind == wire.EXECUTE:
                 return self._of_execute(index, in_block=in_block)
             if kind in _WHOLE:
                 return self._take(index + 1, b"", with_sync=kind in _ENDED_BY_READY)
@@ -135,10 +143,13 @@ class Units:
         for message in messages:
             if message.sql is not None:
                 return Unit(data, with_sync, message.sql, message.values)
-        prepares = next((each.prepares for each in messages if each.prepares is not None), None)
+        bound = next((each for each in messages if each.kind == wire.BIND), None)
+        described = (each.prepares for each in messages if each.prepares is not None)
+        prepares = next(described, None) if bound is None else bound.prepares
+        values = () if bound is None else bound.values
         answered = [ENDS_WITH[each.kind] for each in messages if each.kind in ENDS_WITH]
         ends = bytes((*answered[-1], wire.ERROR)) if answered else wire.ENDS_STATEMENT
-        return Unit(data, with_sync, prepares=prepares, ends=ends)
+        return Unit(data, with_sync, None, values, prepares, ends, bound is not None)
 
     def _stop_looking(self) -> None:
         if self._look_ahead is not None:
@@ -162,6 +173,13 @@ class _Message:
     sql: str | None = None
     values: tuple[Bound, ...] = ()
     prepares: str | None = None
+    portal: str | None = None
+
+    def begins_another(self, bound: _Message) -> bool:
+        """Whether a statement begins with it that is not the one that is bound."""
+        if self.kind == wire.EXECUTE:
+            return self.portal != bound.portal
+        return self.kind in (wire.BIND, wire.QUERY, wire.FUNCTION_CALL)
 
 
 @dataclass(slots=True)
@@ -173,12 +191,14 @@ class _Prepared:
         """Remember what a message prepares; say what it runs, makes ready or describes."""
         kind, data = message.kind, message.data
         if kind == wire.EXECUTE:
-            message.sql, message.values = self.portals.get(wire.first_string(data), ("", ()))
+            message.portal = wire.first_string(data)
+            message.sql, message.values = self.portals.get(message.portal, ("", ()))
         elif kind == wire.BIND:
             portal, name, formats, values = wire.bind_contents(data)
             sql, types = self.statements.get(name, ("", ()))
-            self.portals[portal] = (sql, wire.bound_values(formats, values, types))
-            message.prepares = sql
+            message.portal, message.prepares = portal, sql
+            message.values = wire.bound_values(formats, values, types)
+            self.portals[portal] = (sql, message.values)
         elif kind == wire.DESCRIBE:  # it takes a snapshot, too, where the plan has become invalid
             what, name = wire.close_contents(data)
             message.prepares = (self.statements if what == "S" else self.portals).get(name, (None,))[0]

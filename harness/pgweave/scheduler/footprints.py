@@ -14,7 +14,7 @@ from pgweave.scheduler.fresh import FreshNames
 from pgweave.scheduler.labels import one_line
 from pgweave.scheduler.process import Point, Process
 from pgweave.sql.catalog import Catalog
-from pgweave.sql.footprints import READ_CLOCK
+from pgweave.sql.footprints import READ_CLOCK, is_scheduling_point
 from pgweave.sql.shapes import shape
 from pgweave.sql.transactions import TransactionFootprint
 from pgweave.sql.values import SentNames
@@ -81,7 +81,10 @@ class StepFootprints:
         if unit.with_sync and not session.block.is_open:
             return False  # its transaction ends with it
         sql = unit.prepares if unit.sql is None else unit.sql
-        return sql is not None and transaction.takes_snapshot(sql)
+        if sql is None:
+            return False
+        reads_later = unit.binds and transaction.is_query(sql) and is_scheduling_point(sql, self._catalog)
+        return reads_later or transaction.takes_snapshot(sql)
 
     def executed(self, statement: HeldStatement) -> Footprint:
         """What a statement that was answered has touched, or one that was prepared apart and nothing more."""

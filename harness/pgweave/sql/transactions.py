@@ -46,11 +46,11 @@ class TransactionFootprint:
         self._asked: tuple[str, Sequence[Bound], StatementFootprint] | None = None
         self._start(in_transaction=False)
 
-    def _start(self, *, in_transaction: bool, is_implicit: bool = False) -> None:
+    def _start(self, *, in_transaction: bool, is_implicit: bool = False, read_clock: bool = False) -> None:
         self.in_transaction = in_transaction
         self.is_implicit = is_implicit
         self.failed = False
-        self.start_read_clock = False
+        self.start_read_clock = read_clock
         self._has_savepoints = False
         self._level = Level(self._session.has_snapshot)
         self._work = Work()
@@ -104,15 +104,16 @@ class TransactionFootprint:
         for control in statement.controls:
             self._follow(control, statement)
         if with_sync and self.is_implicit:
-            start_read_clock = self.start_read_clock
-            self._start(in_transaction=False)
-            self.start_read_clock = start_read_clock
+            self._start(in_transaction=False, read_clock=self.start_read_clock)
         return footprint
 
     def takes_snapshot(self, sql: str) -> bool:
         """Whether a transaction's snapshot is taken if a statement is prepared now, before it is executed."""
-        is_first = self._has_snapshot and not self._work.has_queried and not self.failed
-        return is_first and kind_of(self._statement(sql, ())) is StatementKind.QUERY
+        return self._has_snapshot and not (self._work.has_queried or self.failed) and self.is_query(sql)
+
+    def is_query(self, sql: str) -> bool:
+        """Whether a statement reads or writes tables."""
+        return kind_of(self._statement(sql, ())) is StatementKind.QUERY
 
     def can_conflict(self, sql: str, values: Sequence[Bound] = ()) -> bool:
         """Whether a statement may end with 40001 or 40P01: it, or its transaction, holds or waits for locks.

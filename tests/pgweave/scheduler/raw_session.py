@@ -88,16 +88,16 @@ def parse(text: str, name: str = "") -> bytes:
     return wire.message(b"P", f"{name}\0{text}\0".encode() + struct.pack("!H", 0))
 
 
-def bind(name: str = "") -> bytes:
-    return wire.message(b"B", f"\0{name}\0".encode() + struct.pack("!HHH", 0, 0, 0))
+def bind(name: str = "", portal: str = "") -> bytes:
+    return wire.message(b"B", f"{portal}\0{name}\0".encode() + struct.pack("!HHH", 0, 0, 0))
 
 
 def describe(name: str = "") -> bytes:
     return wire.message(b"D", f"S{name}\0".encode())
 
 
-def execute() -> bytes:
-    return wire.message(b"E", b"\0" + struct.pack("!i", 0))
+def execute(portal: str = "", rows: int = 0) -> bytes:
+    return wire.message(b"E", f"{portal}\0".encode() + struct.pack("!i", rows))
 
 
 def extended(text: str, name: str = "") -> bytes:
