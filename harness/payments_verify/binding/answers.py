@@ -118,7 +118,9 @@ class AnswerReader:
             self.names.payments[invocation.value["payment"]] = str(value_at(document, command.id))
         if f == "attempts" and self.binding.attempts is not None:
             view = self.binding.attempts
-            return {"attempts": [self._attempt(view, each) for each in value_at(document, view.items)]}
+            # Where a list of nothing is no list, as in Go, it is null.
+            stored = value_at(document, view.items)
+            return {"attempts": [self._attempt(view, each) for each in ([] if stored is None else stored)]}
         if not command.shows_payment:
             return {}
         seen: dict[str, Any] = {"payment": self._payment(document)}

@@ -102,6 +102,9 @@ def complaints(
         yield f"content-length is {fields['content-length']}, of {len(response.content)} bytes"
     if response.status_code >= 400:
         yield from complaints_of_problem(response.status_code, document)
+    for name in ("payments", "captures"):
+        if isinstance(document, dict) and type(document.get(name, [])) is not list:
+            yield f"{name} is {document[name]!r}, and no list"
     for each in _payments_in(document):
         if missing := _OF_PAYMENT - each.keys():
             yield f"a payment has no {', '.join(sorted(missing))}: what it lacks is null, and not left out"
@@ -139,7 +142,8 @@ def _payments_in(document: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - any J
     """The payments that an answer shows."""
     if not isinstance(document, dict):
         return []
-    return [document] if "state" in document else document.get("payments", [])
+    listed = document.get("payments")
+    return [document] if "state" in document else listed if isinstance(listed, list) else []
 
 
 def _instants_in(document: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - any JSON value

@@ -126,6 +126,16 @@ def without_nulls(method: str, path: str, answer: HttpAnswer) -> HttpAnswer:
     return replace(with_length(method, path, answer), content=content)
 
 
+def without_captures(method: str, path: str, answer: HttpAnswer) -> HttpAnswer:
+    """Shows a list as Go does that has none."""
+    document = msgspec.json.decode(answer.content)
+    if "captures" not in document:
+        return answer
+    content = msgspec.json.encode({"captures": None, "next": None})
+    with_length = with_header("content-length", str(len(content)), lambda *_: True)
+    return replace(with_length(method, path, answer), content=content)
+
+
 def replayed(_method: str, _path: str, answer: HttpAnswer) -> bool:
     return "idempotent-replayed" in answer.headers
 
@@ -166,6 +176,7 @@ BENT: dict[str, tuple[Bend, str]] = {
         with_member("decided_at", "2030-01-01T00:00:00Z", "already_captured"),
         "six digits of a second",
     ),
+    "null for no captures": (without_captures, "captures is None, and no list"),
     "nulls left out": (without_nulls, "a payment has no authorized_at, capture_expires_at, captured_amount"),
     "no detail": (with_member("detail", "", "idempotency_key_reused"), "has no detail"),
 }
