@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -279,3 +280,43 @@ def test_a_list_of_nothing_may_be_null(empty: object) -> None:
     assert (seen.kind, seen.value["attempts"]) == ("ok", [])
     with pytest.raises(UnreadableAnswerError, match="nothing stands at 'captures'"):
         answered(default_text(), ATTEMPTS, httpx.Response(200, json={"next": None}))
+
+
+@pytest.mark.parametrize(
+    ("shown", "state"), [(True, "captured"), (False, "pending"), (2, "failed"), ("on", None)]
+)
+def test_a_state_may_be_a_word_of_json(shown: object, state: str | None) -> None:
+    states = 'states = { true = "captured", false = "pending", 2 = "failed" }'
+    text = re.sub(r"\nstates = .*", f"\n{states}", default_text())
+    text = re.sub(r'\n(authorized|capture_exp|captured|failed)\w+ = "\w+"', "", text)
+    text = text.replace('\nreason = "failure_reason"', "")
+    response = httpx.Response(200, json={**PENDING, "state": shown})
+    if state is None:
+        with pytest.raises(UnreadableAnswerError, match="has no name for 'on'"):
+            answered(text, READ, response)
+    else:
+        assert answered(text, READ, response).value["payment"]["state"] == state
+
+
+def test_a_stored_outcome_may_be_a_word_of_json() -> None:
+    text = default_text().replace('captured = "captured"\nnot_auth', 'true = "captured"\nnot_auth')
+    stored = {
+        "idempotency_key": "k",
+        "amount_cents": 1,
+        "decided_at": "2030-01-01T00:00:00Z",
+        "outcome": True,
+    }
+    seen = answered(text, ATTEMPTS, httpx.Response(200, json={"captures": [stored]}))
+    assert seen.value["attempts"][0]["outcome"] == "captured"
+
+
+@pytest.mark.parametrize("name", [None, [1], {"id": 1}])
+def test_what_is_no_name_is_none(name: object) -> None:
+    stored = {
+        "idempotency_key": name,
+        "amount_cents": 1,
+        "decided_at": "2030-01-01T00:00:00Z",
+        "outcome": "captured",
+    }
+    with pytest.raises(UnreadableAnswerError, match="at 'idempotency_key' is no name"):
+        answered(default_text(), ATTEMPTS, httpx.Response(200, json={"captures": [stored]}))

@@ -16,7 +16,7 @@ from payments_verify.binding.sections import (
     Expected,
     Presence,
 )
-from payments_verify.binding.values import read_amount, read_instant, value_at
+from payments_verify.binding.values import name_at, read_amount, read_instant, value_at, word_of
 from payments_verify.binding.views import AttemptsView, Flag, Scalar
 from payments_verify.payments.observed.observations import (
     FIELDS_OF_STATE,
@@ -115,7 +115,7 @@ class AnswerReader:
             return {}
         command = self.binding.commands[f]
         if command.id is not None and not {"created", "exists"}.isdisjoint(outcomes):
-            self.names.payments[invocation.value["payment"]] = str(value_at(document, command.id))
+            self.names.payments[invocation.value["payment"]] = str(name_at(document, command.id))
         if f == "attempts" and self.binding.attempts is not None:
             view = self.binding.attempts
             # Where a list of nothing is no list, as in Go, it is null.
@@ -143,7 +143,7 @@ class AnswerReader:
         return seen
 
     def _attempt(self, view: AttemptsView, stored: Any) -> View:  # noqa: ANN401 - any JSON value
-        key = str(value_at(stored, view.key))
+        key = str(name_at(stored, view.key))
         shown: View = {"key": self.names.keys.get(key, key)}
         if view.amount is not None:
             shown["amount"] = read_amount(value_at(stored, view.amount), self.binding.values)
@@ -191,7 +191,7 @@ class AnswerReader:
 
 
 def _ours(names: Mapping[str, str], theirs: Any, key: str) -> str:  # noqa: ANN401 - any JSON value
-    ours = names.get(str(theirs))
+    ours = names.get(word_of(theirs))
     if ours is None:
         raise ValueError(f"{key} of the binding has no name for {theirs!r}")
     return ours
@@ -205,10 +205,10 @@ def _named_outcome(view: AttemptsView, stored: Any) -> str:  # noqa: ANN401 - an
     """
     paths = [view.outcome] if isinstance(view.outcome, str) else view.outcome or []
     found = next((each for path in paths if (each := value_at(stored, path, None)) is not None), None)
-    named = view.outcomes.get(str(found), found)
+    named = view.outcomes.get(word_of(found), word_of(found))
     if named not in OUTCOME_NAMED:
         raise ValueError(f"attempts.outcomes of the binding has no name for {found!r} at {', '.join(paths)}")
-    return str(named)
+    return named
 
 
 def fits(document: Any, answer: Expected) -> bool:  # noqa: ANN401 - any JSON value

@@ -10,7 +10,7 @@ from payments_verify.binding.answers import is_expected
 from payments_verify.binding.http import Http, Response, document_of
 from payments_verify.binding.requests import Names, writer_of
 from payments_verify.binding.sections import Binding, SetUp
-from payments_verify.binding.values import value_at
+from payments_verify.binding.values import name_at
 from payments_verify.payments.service.under_test import SetUpError
 
 
@@ -57,6 +57,6 @@ async def _saved(http: Http, step: SetUp, known: Mapping[str, str]) -> dict[str,
 
 def _found(step: SetUp, response: Response, path: str) -> str:
     try:
-        return str(value_at(document_of(response), path))
+        return str(name_at(document_of(response), path))
     except (ValueError, LookupError) as error:
         raise SetUpError(f"setup: the answer to {step.request}: {error}: {response.text}") from None

@@ -8,6 +8,8 @@ from decimal import Decimal
 from functools import cache
 from typing import Any, cast
 
+import msgspec
+
 from payments_verify.binding.sections import Values
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -33,6 +35,26 @@ def value_at(document: Any, path: str, default: Any = _ABSENT) -> Any:  # noqa: 
                 return default
             raise LookupError(f"nothing stands at {path!r}")
     return found
+
+
+def word_of(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    """A value as a binding names it: a text as it is, others as JSON writes them."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def name_at(document: Any, path: str) -> str | int:  # noqa: ANN401 - any JSON value
+    """The name that stands at a path: an id, a key, a token.
+
+    Raises:
+        LookupError: there is nothing, or no text and no whole number.
+    """
+    found = value_at(document, path)
+    if isinstance(found, str):
+        return found
+    try:
+        return read_whole_number(found)
+    except ValueError:
+        raise LookupError(f"{found!r} at {path!r} is no name: neither a text nor a whole number") from None
 
 
 def _below(document: Any, name: str) -> Any:  # noqa: ANN401 - any JSON value
