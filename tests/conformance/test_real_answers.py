@@ -320,3 +320,18 @@ def test_what_is_no_name_is_none(name: object) -> None:
     }
     with pytest.raises(UnreadableAnswerError, match="at 'idempotency_key' is no name"):
         answered(default_text(), ATTEMPTS, httpx.Response(200, json={"captures": [stored]}))
+
+
+def test_a_header_that_is_there_twice_says_the_same() -> None:
+    twice = [("Idempotent-Replayed", "true"), ("Idempotent-Replayed", "true")]
+    seen = answered(default_text(), CAPTURE, httpx.Response(201, json=CAPTURED, headers=twice))
+    assert seen.value["replayed"] is True
+    split = [("Idempotent-Replayed", "true"), ("Idempotent-Replayed", "false")]
+    seen = answered(default_text(), CAPTURE, httpx.Response(201, json=CAPTURED, headers=split))
+    assert seen.value["replayed"] is False
+
+
+def test_bodies_that_say_whether_they_are_repeated_cannot_be_the_same() -> None:
+    text = default_text().replace(HEADER, 'replayed = { member = "replayed" }')
+    with pytest.raises(BindingFileError, match=r"^mine\.toml: capture\.body: must be 'not compared'"):
+        parse(text, "mine.toml")

@@ -133,6 +133,8 @@ def _form_problems(binding: Binding) -> Problems:
     """What is wrong with how ids, keys and repeated answers look."""
     if binding.capture.replayed is not None:
         yield from _flag_problems(binding.capture.replayed)
+        if binding.capture.replayed.member is not None and binding.capture.body == "same bytes":
+            yield "capture.body", "must be 'not compared' where a member of it says that it is repeated"
     for name, form in (("ids", binding.ids.form), ("keys", binding.keys.form)):
         yield from _unknown_placeholders(f"{name}.form", form or "", _FORM_PARTS)
         if form is not None and "{" not in form:
