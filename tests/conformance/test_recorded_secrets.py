@@ -75,7 +75,7 @@ PLACES = {
 def kept_of(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch, *more: str) -> dict[str, str]:
     """What is recorded of a service that puts the secret, however it is written, wherever it can."""
     binding = parse(text, "mine.toml")
-    saved = {name: SECRET for step in binding.setup for name in step.save}
+    saved: dict[str, str | int] = {name: SECRET for step in binding.setup for name in step.save}
     names = Names(saved=saved, saved_for={"p": saved})
     written = [SECRET, json.dumps(SECRET), html.escape(SECRET), quote(SECRET), quote_plus(SECRET)]
     written += [

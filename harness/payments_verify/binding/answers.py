@@ -115,7 +115,7 @@ class AnswerReader:
             return {}
         command = self.binding.commands[f]
         if command.id is not None and not {"created", "exists"}.isdisjoint(outcomes):
-            self.names.payments[invocation.value["payment"]] = str(name_at(document, command.id))
+            self.names.payments[invocation.value["payment"]] = name_at(document, command.id)
         if f == "attempts" and self.binding.attempts is not None:
             view = self.binding.attempts
             # Where a list of nothing is no list, as in Go, it is null.

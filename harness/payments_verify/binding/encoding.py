@@ -30,7 +30,7 @@ class EncodingHttp:
 
     http: httpx.AsyncClient
     service: Service
-    saved: Mapping[str, str]
+    saved: Mapping[str, str | int]
 
     async def request(
         self, method: str, path: str, /, *, headers: Mapping[str, str], json: Mapping[str, Any] | None

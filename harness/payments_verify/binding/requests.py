@@ -37,10 +37,10 @@ class Names:
         saved_for: the same before each payment was created.
     """
 
-    payments: dict[str, str] = field(default_factory=dict)
+    payments: dict[str, str | int] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
-    saved: dict[str, str] = field(default_factory=dict)
-    saved_for: dict[str, dict[str, str]] = field(default_factory=dict)
+    saved: dict[str, str | int] = field(default_factory=dict)
+    saved_for: dict[str, dict[str, str | int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -88,10 +88,16 @@ class RequestWriter:
 
     def id_of(self, payment: str) -> str:
         """The service's id of a payment; one that names nothing if it chooses ids and has not chosen this."""
+        return str(self._sent_id(payment))
+
+    def _sent_id(self, payment: str) -> str | int:
+        """The same as a body has it: a number where the service has given one, or wants one."""
         ids = self.binding.ids
+        if ids.chosen_by == "service" and payment in self.names.payments:
+            return self.names.payments[payment]
         form = ids.form or {"uuid": "{uuid}", "integer": "{number}", "text": "{hex}"}[ids.kind]
         made = written_as(form, UUID(payment))
-        return made if ids.chosen_by == "client" else self.names.payments.get(payment, made)
+        return int(made) if form == "{number}" and ids.kind == "integer" else made
 
     @cached_property
     def _commands(self) -> Mapping[str, Callable[[Mapping[str, Any]], HttpRequest]]:
@@ -110,7 +116,7 @@ class RequestWriter:
         values = self.binding.values
         match name:
             case "payment":
-                return self.id_of(value)
+                return self._sent_id(value)
             case "window":
                 return value // MICROSECONDS[values.window]
             case "amount" if type(value) is int:

@@ -42,7 +42,7 @@ async def set_up_payment(http: Http, binding: Binding, names: Names, payment: st
             names.saved_for.setdefault(payment, {}).update(await _saved(http, each, known))
 
 
-async def _saved(http: Http, step: SetUp, known: Mapping[str, str]) -> dict[str, str]:
+async def _saved(http: Http, step: SetUp, known: Mapping[str, str | int]) -> dict[str, str | int]:
     method, path, headers, body = writer_of(step)(known)
     try:
         response = await http.request(method, path, headers=headers, json=body)
@@ -55,8 +55,8 @@ async def _saved(http: Http, step: SetUp, known: Mapping[str, str]) -> dict[str,
     return {name: _found(step, response, path_) for name, path_ in step.save.items()}
 
 
-def _found(step: SetUp, response: Response, path: str) -> str:
+def _found(step: SetUp, response: Response, path: str) -> str | int:
     try:
-        return str(name_at(document_of(response), path))
+        return name_at(document_of(response), path)
     except (ValueError, LookupError) as error:
         raise SetUpError(f"setup: the answer to {step.request}: {error}: {response.text}") from None

@@ -66,7 +66,7 @@ class KeepingSender:
             return replace(observed, exchanges=tuple(kept))
 
 
-def secrets_of(binding: Binding, saved: Mapping[str, str] | None = None) -> Mapping[str, str]:
+def secrets_of(binding: Binding, saved: Mapping[str, str | int] | None = None) -> Mapping[str, str]:
     """The values in requests that are not shown, and the variable of the environment for each.
 
     They are those of variables that the binding names, of header fields that carry credentials, of members,
@@ -91,7 +91,7 @@ def secrets_of(binding: Binding, saved: Mapping[str, str] | None = None) -> Mapp
         name for step in binding.setup for name, path in step.save.items() if _SECRET.search(f"{name} {path}")
     )
     for name in sorted(of_session & saved.keys()):
-        _add(secrets, saved[name], name.upper())
+        _add(secrets, str(saved[name]), name.upper())
     return secrets
 
 

@@ -34,7 +34,7 @@ async def open_sweep(
     dsn: str | None,
     stack: AsyncExitStack,
     environment: Mapping[str, str] = MappingProxyType({}),
-    saved: Mapping[str, str] = MappingProxyType({}),
+    saved: Mapping[str, str | int] = MappingProxyType({}),
 ) -> SweepBatch | None:
     """How the harness runs a sweep; ``None`` if it cannot.
 
@@ -60,7 +60,7 @@ async def open_sweep(
     return partial(_sweep_by_sql, await stack.enter_async_context(opening), sweep.sql)
 
 
-async def _sweep_by_request(http: Http, sweep: Sweep, saved: Mapping[str, str]) -> int:
+async def _sweep_by_request(http: Http, sweep: Sweep, saved: Mapping[str, str | int]) -> int:
     method, path, headers, body = writer_of(sweep.asked)(saved)
     try:
         response = await http.request(method, path, headers=headers, json=body)

@@ -1,0 +1,109 @@
+"""What the APIs of others take: what is sent is of the type that they have given, and not another amount."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from payments_verify.binding import Binding, BoundClient, default_text, parse
+from payments_verify.payments.observed.observations import Invocation
+
+PAYMENT = "0b4ad7f8-6a3c-4f0e-9a58-0d6c2f1f3a11"
+READ = Invocation("read", {"payment": PAYMENT})
+CREATE = Invocation("create", {"payment": PAYMENT, "amount": 500})
+
+
+class Shop:
+    """Numbers what it is asked for, and notes what it was sent.
+
+    Attributes:
+        sent: the paths and bodies.
+    """
+
+    def __init__(self, binding: Binding, **named: Any) -> None:
+        self.sent: list[tuple[str, Any]] = []
+        self._named = named
+        transport = httpx.MockTransport(self._answer)
+        self.client = BoundClient(httpx.AsyncClient(transport=transport, base_url="http://service"), binding)
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        body = msgspec.json.decode(request.content) if request.content else None
+        self.sent.append((request.url.path, body))
+        return httpx.Response(201, json={"id": len(self.sent), **self._named})
+
+    def ask(self, *invocations: Invocation) -> None:
+        async def run() -> None:
+            for each in invocations:
+                await self.client.send(each)
+
+        asyncio.run(run())
+
+
+def chosen_by_service(kind: str) -> Binding:
+    text = (
+        default_text()
+        .replace('chosen_by = "client"', 'chosen_by = "service"')
+        .replace('kind = "uuid"', f'kind = "{kind}"', 1)
+    )
+    text = text.replace("shows_payment = true", 'shows_payment = false\nid = "id"', 1)
+    text = text.replace(
+        '"GET /payments/{payment}"', '"POST /rpc"\nbody = { id = "{payment}", of = "no {payment}" }'
+    )
+    return parse(
+        text.replace('{ status = 200, outcome = "read" }', '{ status = 201, outcome = "read" }', 1), "b"
+    )
+
+
+@pytest.mark.parametrize(("named", "sent"), [(7, 7), ("7", "7"), ("pay_7", "pay_7")])
+def test_an_id_in_a_body_is_of_the_type_that_the_service_gave(named: object, sent: object) -> None:
+    client = Shop(chosen_by_service("integer"), id=named).client
+    asyncio.run(client.send(CREATE))
+    assert client.requests.write(READ)[3] == {"id": sent, "of": f"no {named}"}
+    assert client.requests.id_of(PAYMENT) == str(named)
+
+
+@pytest.mark.parametrize(("kind", "type_"), [("integer", int), ("text", str), ("uuid", str)])
+def test_an_id_that_names_nothing_is_of_its_kind(kind: str, type_: type) -> None:
+    body = Shop(chosen_by_service(kind)).client.requests.write(READ)[3]
+    assert body is not None
+    assert type(body["id"]) is type_
+
+
+ORDER = """
+[[setup]]
+request = "POST /customers"
+before = "create"
+save = { customer = "id" }
+
+[[setup]]
+request = "POST /orders"
+before = "create"
+body = { customer = "{customer}" }
+save = { order = "id" }
+"""
+
+
+def with_orders(chosen_by: str) -> Binding:
+    binding = parse(
+        (default_text() + ORDER).replace(
+            'body = { amount_cents = "{amount}" }\nshows', 'body = { order = "{order}" }\nid = "id"\nshows', 1
+        ),
+        "mine.toml",
+    )
+    return msgspec.structs.replace(binding, ids=msgspec.structs.replace(binding.ids, chosen_by=chosen_by))
+
+
+def without_answer(binding: Binding) -> Shop:
+    """A shop whose answers to a creation say nothing that can be read, so that they are not looked at."""
+    create = msgspec.structs.replace(binding.commands["create"], shows_payment=False)
+    return Shop(msgspec.structs.replace(binding, commands={**binding.commands, "create": create}))
+
+
+def test_a_number_that_is_saved_stays_one() -> None:
+    shop = without_answer(with_orders("client"))
+    shop.ask(CREATE)
+    assert [body for _, body in shop.sent] == [None, {"customer": 1}, {"order": 2}]
