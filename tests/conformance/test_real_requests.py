@@ -107,3 +107,28 @@ def test_a_number_that_is_saved_stays_one() -> None:
     shop = without_answer(with_orders("client"))
     shop.ask(CREATE)
     assert [body for _, body in shop.sent] == [None, {"customer": 1}, {"order": 2}]
+
+
+def test_a_payment_that_is_created_again_is_of_the_same_order() -> None:
+    shop = without_answer(with_orders("client"))
+    shop.ask(CREATE, CREATE)
+    assert [body for path, body in shop.sent if path.startswith("/payments")] == [{"order": 2}] * 2
+    assert len(shop.sent) == 4
+
+
+def test_a_service_that_chooses_ids_gets_another_order_for_each_payment() -> None:
+    shop = without_answer(with_orders("service"))
+    shop.ask(CREATE, CREATE)
+    assert [body for path, body in shop.sent if path.startswith("/payments")] == [{"order": 2}, {"order": 5}]
+
+
+def test_two_that_create_a_payment_at_once_send_the_same_order() -> None:
+    shop = without_answer(with_orders("client"))
+
+    async def run() -> None:
+        await asyncio.gather(*(shop.client.send(CREATE) for _ in range(2)))
+
+    asyncio.run(run())
+    sent = [body for path, body in shop.sent if path.startswith("/payments")]
+    assert len(sent) == 2
+    assert sent[0] == sent[1]

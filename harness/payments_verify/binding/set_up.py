@@ -36,10 +36,16 @@ async def set_up_payment(http: Http, binding: Binding, names: Names, payment: st
         SetUpError: an answer is no success, or lacks what is to be noted.
         httpx.TransportError: there is none.
     """
-    for each in binding.setup:
-        if each.before == "create":
-            known = names.saved | names.saved_for.get(payment, {})
-            names.saved_for.setdefault(payment, {}).update(await _saved(http, each, known))
+    steps = [each for each in binding.setup if each.before == "create"]
+    wanted = set[str]().union(*(each.save for each in steps))
+    of_payment = names.saved_for.setdefault(payment, {})
+    # Where the client chooses ids, creating again is the same request, also for those who do it at once.
+    is_kept = binding.ids.chosen_by == "client"
+    if is_kept and wanted and wanted <= of_payment.keys():
+        return
+    for each in steps:
+        found = await _saved(http, each, names.saved | of_payment)
+        of_payment.update(found | of_payment if is_kept else found)
 
 
 async def _saved(http: Http, step: SetUp, known: Mapping[str, str | int]) -> dict[str, str | int]:
