@@ -9,7 +9,7 @@ import httpx
 import msgspec
 import pytest
 
-from payments_verify.binding import Binding, BoundClient, default_text, parse
+from payments_verify.binding import Binding, BindingFileError, BoundClient, default_text, parse
 from payments_verify.payments.observed.observations import Invocation
 
 PAYMENT = "0b4ad7f8-6a3c-4f0e-9a58-0d6c2f1f3a11"
@@ -132,3 +132,31 @@ def test_two_that_create_a_payment_at_once_send_the_same_order() -> None:
     sent = [body for path, body in shop.sent if path.startswith("/payments")]
     assert len(sent) == 2
     assert sent[0] == sent[1]
+
+
+CAPTURE = '{payment}/captures"\nheaders = { Idempotency-Key = "{key}" }\nbody = { amount_cents = "{amount}" }'
+AS_TEXT = {
+    "a form": ("[service]\n", '[service]\nbody = "form"\n'),
+    "a query": (
+        CAPTURE,
+        CAPTURE.replace('captures"', 'captures?cents={amount}"').replace('= "{amount}"', "= 1"),
+    ),
+    "a word of a text": (CAPTURE, CAPTURE.replace('"{amount}"', '"EUR {amount}"')),
+}
+
+
+def undeclared(text: str) -> str:
+    begin, end = text.index("malformed_amounts = ["), text.index("null_is_malformed")
+    return text[:begin] + text[end:]
+
+
+@pytest.mark.parametrize("place", AS_TEXT)
+def test_an_amount_is_none_only_if_its_text_is_none(place: str) -> None:
+    before, after = AS_TEXT[place]
+    text = default_text().replace(before, after, 1)
+    with pytest.raises(BindingFileError, match=r"limits\.malformed_amounts\[6\]: '1' is an amount"):
+        parse(text, "mine.toml")
+    left_out = parse(undeclared(text), "mine.toml").malformed_amounts
+    assert "1" not in left_out
+    assert {0, -1} <= {each for each in left_out if type(each) is int}
+    assert "1" in parse(undeclared(default_text()), "mine.toml").malformed_amounts

@@ -9,7 +9,7 @@ from uuid import NAMESPACE_OID, uuid5
 
 from payments_model import MAX_AMOUNT, MAX_WINDOW, MIN_AMOUNT
 from payments_verify.binding.requests import written_as
-from payments_verify.binding.sections import Binding, Limits, Values
+from payments_verify.binding.sections import Binding, Values
 from payments_verify.binding.values import read_amount
 from payments_verify.payments.inputs.classes import SECOND
 from payments_verify.payments.scenarios.catalogue import AMOUNT, WINDOW
@@ -40,7 +40,7 @@ def limit_problems(binding: Binding) -> Iterator[tuple[str, str]]:
     if (bound is not None) != ("too_many_refusals" in binding.outcomes_of("capture")):
         yield "limits.max_stored_refusals", "belongs to an answer with the outcome 'too_many_refusals'"
     for number, amount in enumerate(limits.malformed_amounts or ()):
-        if _is_amount(amount, binding.values, limits):
+        if _is_amount(amount, binding):
             told = (
                 f"{amount!r} is an amount, from limits.min_amount = {limits.min_amount} up to"
                 f" limits.max_amount = {limits.max_amount}"
@@ -57,14 +57,16 @@ def _range_problem(key: str, value: int, least: int, most: int) -> Iterator[tupl
         yield key, told
 
 
-def _is_amount(amount: Any, values: Values, limits: Limits) -> bool:  # noqa: ANN401 - any TOML value
+def _is_amount(amount: Any, binding: Binding) -> bool:  # noqa: ANN401 - any TOML value
     """Whether it is an amount that the service takes; whole numbers in a file are cents, however sent."""
+    values, limits = binding.values, binding.limits
     if type(amount) is int:
         return limits.min_amount <= amount <= limits.max_amount
-    if type(amount) is not {"cents text": str, "decimal text": str, "decimal number": float}.get(
-        values.amount
-    ):
+    is_text = isinstance(amount, str) and (values.amount.endswith("text") or binding.amounts_are_text)
+    if not is_text and not (isinstance(amount, float) and values.amount == "decimal number"):
         return False
+    if is_text and values.amount == "cents":
+        values = Values(amount="cents text")
     try:
         return limits.min_amount <= read_amount(amount, values) <= limits.max_amount
     except (ValueError, ArithmeticError):

@@ -238,12 +238,21 @@ class Binding(_Section, frozen=True, kw_only=True):
         return self.commands["capture"].names("amount")
 
     @property
+    def amounts_are_text(self) -> bool:
+        """Whether some amount goes over the wire as text: then "1" is 1."""
+        naming = [
+            each for f, each in self.commands.items() if f in ("create", "capture") and each.names("amount")
+        ]
+        typed = all("{amount}" in (text for _, text in texts(each.body)) for each in naming)
+        return self.service.body == "form" or not typed
+
+    @property
     def malformed_amounts(self) -> tuple[Any, ...]:
         """What is no amount, as far as the service says so."""
         if "malformed" not in self.outcomes_of("capture"):
             return ()
         if (declared := self.limits.malformed_amounts) is not None:
             return (*declared, None) if self.limits.null_is_malformed else tuple(declared)
-        if self.values.amount == "cents":
+        if self.values.amount == "cents" and not self.amounts_are_text:
             return MALFORMED_AMOUNTS
         return tuple(each for each in MALFORMED_AMOUNTS if each is None or type(each) is int)
