@@ -26,6 +26,7 @@ ALARMS_ARGS ?=
 PEERS_ARGS ?=
 FUZZ_EXAMPLES ?= 300
 FUZZ_REQUESTS ?= 10000
+FUZZ_PAIRS ?= 200
 export UV_PYTHON_DOWNLOADS := never
 # As pip does: a network's own authority is known to the machine, where it has a store of them.
 ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem),)
@@ -282,6 +283,10 @@ typecheck: $(STAMP) ## mypy --strict
 fuzz: $(STAMP) ## Bad input for longer, to the service and to the client (FUZZ_EXAMPLES=500 FUZZ_REQUESTS=100000)
 	@FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) FUZZ_REQUESTS=$(FUZZ_REQUESTS) $(BIN)/pytest -q -s tests/contract/test_raw_http.py \
 	  tests/contract/test_smuggling.py tests/contract/test_schemathesis.py tests/client/test_hostile_server.py
+
+.PHONY: fuzz-orders
+fuzz-orders: $(STAMP) ## Clients that are drawn: does one schedule of each class show what every schedule shows (FUZZ_PAIRS=1000)
+	@FUZZ_PAIRS=$(FUZZ_PAIRS) $(BIN)/pytest -q -s -o timeout=0 tests/pgweave/test_no_outcome_is_lost.py -k drawn
 
 # ---- measurements -------------------------------------------------------------------------------
 
