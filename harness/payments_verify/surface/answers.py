@@ -31,7 +31,6 @@ _OF_PAYMENT = frozenset({"id", "amount_cents", "created_at"}) | frozenset(
 _NOT_NOW = 503
 _PROBLEM = "application/problem+json"
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
-_HEALTH = ("/healthz", "/readyz")
 _LIST = re.compile(r"/payments(/[^/]+/captures)?(\?.*)?")
 _BELOW_THE_APPLICATION = tuple(
     f"/problems/{each}" for each in ("malformed_http", "request_timeout", "head_too_large")
@@ -166,7 +165,10 @@ def _expected(method: str, path: str, status: int, document: Any) -> dict[str, s
         "content-type": "application/json" if is_success else _PROBLEM,
         "x-content-type-options": "nosniff",
     }
-    if method == "GET" and is_success and path not in _HEALTH:
+    is_stored = isinstance(document, dict) and "decided_at" in document
+    if not is_success and not is_stored:
+        expected["cache-control"] = "no-store"
+    if method == "GET" and is_success:
         expected["cache-control"] = "no-store"
         following = document.get("next") if _LIST.fullmatch(path) else None
         if following is not None:

@@ -56,6 +56,10 @@ class Answer:
     shows: tuple[tuple[str, str], ...] = ()
 
 
+ALIVE = Answer(200, shows=(("cache-control", "no-store"),))
+"""What is answered to who asks after a process's health, which is counted nowhere."""
+
+
 @dataclass(frozen=True)
 class Pause:
     """Nothing is sent for so many seconds."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from payments_verify.surface.exchange import Answer, Exchange
+from payments_verify.surface.exchange import ALIVE, Answer, Exchange
 from payments_verify.surface.raw import BODY, JSON, closing, head
 from payments_verify.surface.written import PAYMENT, UNKNOWN
 
@@ -45,7 +45,7 @@ def from_elsewhere() -> Iterator[Exchange]:
     yield from _asked(_ONE, b"", _INVALID_HOST, in_old=_SERVED)
     for path in _OPEN_PATHS:
         foreign = f"Host: {_OWN}\r\nOrigin: null\r\nSec-Fetch-Site: cross-site\r\n"
-        yield from _asked(path, foreign.encode(), Answer(200))
+        yield from _asked(path, foreign.encode(), ALIVE)
         yield from _asked(path, b"Host: example.com\r\n", _FOREIGN_HOST)
     for path in _CLOSED_PATHS:
         for fields in (f"Host: {_OWN}\r\nOrigin: null\r\n", f"Host: {_OWN}\r\nSec-Fetch-Site: same-site\r\n"):

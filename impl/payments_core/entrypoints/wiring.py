@@ -22,6 +22,7 @@ from payments_core.entrypoints.http.authentication import Authenticated
 from payments_core.entrypoints.http.guards import Guarded
 from payments_core.entrypoints.http.limits import Admission, Deadline, HeadLimits
 from payments_core.entrypoints.http.observed import QUIET, Observed, templates
+from payments_core.entrypoints.http.problems import NOT_KEPT
 from payments_core.entrypoints.http.resources import resource
 from payments_core.entrypoints.http.sources import Sources, Unprotected
 from payments_core.entrypoints.lifecycle import drained, draining, ended_with_parent
@@ -240,7 +241,7 @@ def exposition(metrics: Metrics, look: Callable[[], object] = lambda: None) -> R
 
     async def get(_request: Request) -> Response:
         look()
-        return Response(metrics.exposition(), media_type=prometheus.CONTENT_TYPE)
+        return Response(metrics.exposition(), headers=NOT_KEPT, media_type=prometheus.CONTENT_TYPE)
 
     return resource("/metrics", GET=get)
 

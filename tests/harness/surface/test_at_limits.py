@@ -21,6 +21,7 @@ _FIELDS = {
     "Content-Type": "application/problem+json",
     "X-Content-Type-Options": "nosniff",
     "X-Request-ID": "1",
+    "Cache-Control": "no-store",
 }
 BUGS = {
     "ends-without-grace": "I9, I11: SIGTERM, and a request in flight was answered 500",
@@ -64,7 +65,7 @@ def test_a_bug_is_told(bug: str, exploring_dsn: str, tmp_path: Path, monkeypatch
         ({"Retry-After": "0"}, "header retry-after: expected '1', got '0'"),
         (
             {"Retry-After": "1", "Cache-Control": "public"},
-            "header cache-control: expected None, got 'public'",
+            "header cache-control: expected 'no-store', got 'public'",
         ),
     ],
 )

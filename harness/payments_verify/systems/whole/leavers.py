@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from weakref import WeakSet
 
-from payments_verify.surface.exchange import Answer, filled
+from payments_verify.surface.exchange import ALIVE, Answer, filled
 from payments_verify.surface.raw import BODY, CAPTURES, JSON, NO_HTTP, NOBODY, ONE, head, with_length
 from payments_verify.surface.slow_clients import CAPTURE, CAPTURED, READ
 from payments_verify.systems.whole.moved_server import CONNECTIONS, ENDED, Connection, Served
@@ -130,7 +130,7 @@ async def _wrong_at(served: Served, stage: _Stage, gone: WeakSet[object]) -> str
 
 async def _wrong_until_gone(served: Served, stage: _Stage, gone: WeakSet[object]) -> str | None:
     """As many as may be kept come so far, and another beside them; then all of them leave."""
-    expected = _REFUSED if stage.is_worked_on else Answer(200)
+    expected = _REFUSED if stage.is_worked_on else ALIVE
     async with (
         served.sent_at_once(*[stage.sent] * CONNECTIONS) as clients,
         AsyncExitStack() as beside,

@@ -28,7 +28,7 @@ from payments_core.domain.values import MAX_STORED_REFUSALS
 from payments_core.entrypoints.http import documents, pages, problems
 from payments_core.entrypoints.http.payments import PaymentRoutes
 from payments_core.entrypoints.http.problems import ProblemRaised, ProblemType
-from payments_core.entrypoints.http.resources import resource, written
+from payments_core.entrypoints.http.resources import read, resource
 from payments_core.infrastructure.postgres.pool import PoolExhausted
 
 Lifespan = Callable[[], AbstractAsyncContextManager[None]]
@@ -75,7 +75,7 @@ def create_app(
     """
 
     async def healthz(_request: Request) -> Response:
-        return written(documents.Alive())
+        return read(documents.Alive())
 
     async def readyz(_request: Request) -> Response:
         if draining():
@@ -83,7 +83,7 @@ def create_app(
         if has_stopped := stopped():
             return _not_now(f"what runs beside requests has stopped ({', '.join(has_stopped)}): restart it")
         if await store.ready():
-            return written(documents.Ready())
+            return read(documents.Ready())
         return _not_now("the database lacks migrations: payments-core migrate")
 
     @asynccontextmanager

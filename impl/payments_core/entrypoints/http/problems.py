@@ -13,6 +13,8 @@ from payments_core.entrypoints.http.documents import Problem
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER: Mapping[str, str] = MappingProxyType({"Retry-After": "1"})
+NOT_KEPT: Mapping[str, str] = MappingProxyType({"Cache-Control": "no-store"})
+"""A field of what says how things are now: caches may keep a 404, say, of their own accord (RFC 9111)."""
 NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 """A field of every answer: no browser takes it for something else than it says, a script for example."""
 
@@ -115,8 +117,9 @@ def document(problem: ProblemType, detail: str, **members: str) -> bytes:
 
 
 def response(problem: ProblemType, detail: str, headers: Mapping[str, str] | None = None) -> Response:
-    """The problem document as a response."""
-    return Response(document(problem, detail), problem.status, headers, media_type=MEDIA_TYPE)
+    """The problem document as a response, which nobody on the way may keep: what is missing may come."""
+    fields = {**NOT_KEPT, **(headers or {})}
+    return Response(document(problem, detail), problem.status, fields, media_type=MEDIA_TYPE)
 
 
 def on_the_wire(

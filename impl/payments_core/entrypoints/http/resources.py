@@ -81,4 +81,4 @@ def written(
 
 def read(document: msgspec.Struct, headers: Mapping[str, str] | None = None) -> Response:
     """The answer to a read. Nobody on the way may keep it: ``as_of`` would claim a look that never was."""
-    return written(document, headers={"Cache-Control": "no-store", **(headers or {})})
+    return written(document, headers={**problems.NOT_KEPT, **(headers or {})})

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+from uuid import uuid4
 
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from payments_core.entrypoints.metrics import Metrics
+from payments_core.entrypoints.wiring import exposition
 from tests.support.api import Api, problem
 from tests.support.stores import NOON
 
@@ -22,6 +28,36 @@ async def test_nobody_on_the_way_keeps_a_look(api: Api) -> None:
     path = await api.created()
     for each in (path, f"{path}/captures", "/payments"):
         assert (await api.http.get(each)).headers["cache-control"] == "no-store"
+
+
+@pytest.mark.invariant("I8")
+async def test_nobody_on_the_way_keeps_a_refusal_or_whether_it_is_ready(api: Api) -> None:
+    path, unknown = await api.created(), f"/payments/{uuid4()}"
+    for each in (unknown, f"{unknown}/captures", "/nowhere", "/payments?limit=no", "/readyz", "/healthz"):
+        assert (await api.http.get(each)).headers.get("cache-control") == "no-store"
+    for moved in (f"{path}/authorize", f"{path}/captures", f"{path}/fail"):
+        refused = await api.http.post(moved, json=[])
+        assert (refused.status_code, refused.headers.get("cache-control")) in {
+            (400, "no-store"),  # without a key
+            (422, "no-store"),
+        }
+
+
+@pytest.mark.invariant("I3")
+async def test_a_stored_answer_is_as_it_was(api: Api) -> None:
+    path = await api.created()
+    for _ in range(2):
+        refused = await api.http.post(
+            f"{path}/captures", json={"amount_cents": 500}, headers={"Idempotency-Key": "k"}
+        )
+        assert (refused.status_code, "cache-control" in refused.headers) == (409, False)
+
+
+async def test_nobody_on_the_way_keeps_the_metrics() -> None:
+    transport = httpx.ASGITransport(Starlette(routes=[exposition(Metrics())]))
+    async with httpx.AsyncClient(transport=transport, base_url="http://service") as http:
+        answer = await http.get("/metrics")
+    assert answer.headers.get("cache-control") == "no-store"
 
 
 async def test_a_page_links_to_the_next(api: Api) -> None:

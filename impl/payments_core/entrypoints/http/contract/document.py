@@ -171,14 +171,16 @@ def _everywhere(operation: Operation) -> tuple[ProblemType, ...]:
 
 def _problem_answer(operation: Operation, possible: list[ProblemType]) -> Json:
     names = [each.uri for each in possible]
-    headers = ["Retry-After"] if problems.OVERLOADED in possible else []
+    headers = []
+    if problems.OVERLOADED in possible:
+        headers.append("Retry-After")
     if problems.UNAUTHORIZED in possible:
         headers.append("WWW-Authenticate")
     decided = (
         set(possible) & set(problems.OF_OUTCOME.values()) if operation.name == "capturePayment" else set()
     )
-    if decided:
-        headers.append("Idempotent-Replayed")
+    # A stored answer has no field that tells caches anything: no cache keeps the answer to a POST by itself.
+    headers.append("Idempotent-Replayed" if decided else "Cache-Control")
     schema: Json = {
         "allOf": [_ref("schemas", "Problem"), {"properties": {"type": {"enum": names}}}],
     }

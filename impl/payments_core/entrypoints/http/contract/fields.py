@@ -82,7 +82,7 @@ HEADERS: dict[str, Any] = {
     },
     "Cache-Control": {
         "required": True,
-        "description": "Nobody on the way may keep the answer: `as_of` is the time of a look that was made.",
+        "description": "Nobody on the way may keep the answer: it says how things were when it was given.",
         "schema": _string(const="no-store"),
     },
     "Link": {

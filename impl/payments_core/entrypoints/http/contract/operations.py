@@ -212,7 +212,7 @@ OPERATIONS = (
         "/healthz",
         "About the service",
         "Whether the process lives",
-        (Answer(200, "It does.", documents.Alive, documents.Alive()),),
+        (Answer(200, "It does.", documents.Alive, documents.Alive(), headers=("Cache-Control",)),),
     ),
     Operation(
         "isReady",
@@ -220,7 +220,7 @@ OPERATIONS = (
         "/readyz",
         "About the service",
         "Whether requests can be served: the database is there, with every migration",
-        (Answer(200, "They can.", documents.Ready, documents.Ready()),),
+        (Answer(200, "They can.", documents.Ready, documents.Ready(), headers=("Cache-Control",)),),
     ),
     Operation(
         "getMetrics",
@@ -234,6 +234,7 @@ OPERATIONS = (
                 "The metrics, in the text format of Prometheus.",
                 text="text/plain",
                 example=METRICS_EXAMPLE,
+                headers=("Cache-Control",),
             ),
         ),
     ),
