@@ -223,10 +223,12 @@ def _require_demo_alone(settings: Settings, data: Path | None) -> None:
 def _require_schema(settings: Settings, dsn: str) -> None:
     """Stop unless the database can be used as it is."""
     try:
-        missing = pending(dsn)
+        missing = pending(dsn, settings.database_role)
         if not missing:
             asyncio.run(session(settings).require(dsn))
-        is_demo = has_movable_clock(dsn)
+        is_demo = not missing and has_movable_clock(dsn, settings.database_role)
+    except MigrationError as error:
+        _stop(str(error))
     except psycopg.Error as error:
         _stop(f"DATABASE_URL cannot be used: {error}")
     if missing:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import getpass
+import os
+import shutil
+import socket
 import subprocess
 import sys
+import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,9 +18,17 @@ import pytest
 from yoyo.backends import PostgresqlPsycopgBackend
 
 from payments_core.infrastructure.postgres import migrate as module
-from payments_core.infrastructure.postgres.migrate import MigrationError, migrate, pending, roll_back
+from payments_core.infrastructure.postgres.migrate import (
+    MigrationError,
+    has_movable_clock,
+    known,
+    migrate,
+    pending,
+    roll_back,
+)
 from pgweave.embedded import EmbeddedPostgres, temporary_postgres
 from tests.support.postgres import Database, chosen_bin_dir
+from tests.support.processes import run
 
 REPOSITORY = Path(__file__).parents[4]
 ALL = ["0001-payments", "0002-guards", "0003-application-role", "0004-events", "0005-list-of-attempts"]
@@ -118,6 +131,7 @@ def test_a_migration_and_its_record_commit_together(
 
 
 def test_the_lock_row_of_a_dead_migrator_is_no_obstacle(empty_database: Database, migrations: Path) -> None:
+    (migrations / "0-first.sql").write_text("SELECT 1;")
     migrate(empty_database.dsn)
     with psycopg.connect(empty_database.dsn) as connection:
         connection.execute("INSERT INTO yoyo_lock (locked, ctime, pid) VALUES (1, now(), 4711)")
@@ -144,3 +158,69 @@ def test_the_wheel_carries_the_sql(tmp_path: Path) -> None:
     folder = "payments_core/infrastructure/postgres/migrations"
     assert {f"{folder}/{name}{suffix}" for name in ALL for suffix in (".sql", ".rollback.sql")} <= names
     assert "pgweave/clock.sql" in names
+
+
+def test_whoever_migrates_needs_no_name(empty_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container, the user may be a number alone; the resolver is asked nothing in a transaction."""
+
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found: 1000")
+
+    def slow(*_arguments: object) -> str:
+        raise AssertionError("the resolver was asked")
+
+    monkeypatch.setattr(getpass, "getuser", nameless)
+    monkeypatch.setattr(socket, "getfqdn", slow)
+    assert migrate(empty_database.dsn) == ALL
+    with psycopg.connect(empty_database.dsn) as connection:
+        told = connection.execute("SELECT DISTINCT username, hostname FROM _yoyo_log").fetchall()
+    assert told == [(str(os.getuid()), socket.gethostname())]
+
+
+@pytest.mark.parametrize("name", ["with[brackets]", "what?", "a*star"])
+def test_a_folder_may_have_any_name(
+    empty_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    shutil.copytree(module.MIGRATIONS, tmp_path / name)
+    monkeypatch.setattr(module, "MIGRATIONS", tmp_path / name)
+    assert migrate(empty_database.dsn) == ALL
+
+
+def test_a_folder_without_migrations_is_refused(empty_database: Database, migrations: Path) -> None:
+    for use in (migrate, pending, roll_back, lambda _dsn: known()):
+        with pytest.raises(MigrationError, match=f"no migrations in {migrations}"):
+            use(empty_database.dsn)
+
+
+def test_a_session_that_idles_keeps_its_turn(empty_database: Database) -> None:
+    with psycopg.connect(empty_database.dsn, autocommit=True) as owner:
+        owner.execute(f"ALTER DATABASE {empty_database.name} SET idle_session_timeout = '100ms'".encode())
+    with module.turn(empty_database.dsn) as connection:
+        time.sleep(0.4)
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("path", ["''", "app", "app, public"])
+def test_a_movable_clock_is_found_whatever_the_search_path(database: Database, path: str) -> None:
+    with psycopg.connect(database.dsn, autocommit=True) as owner:
+        owner.execute("CREATE SCHEMA app")
+        owner.execute(
+            "CREATE FUNCTION app.payment_clock() RETURNS timestamptz LANGUAGE sql AS 'SELECT now()'"
+        )
+        owner.execute(f"ALTER DATABASE {database.name} SET search_path = {path}".encode())
+        assert not has_movable_clock(database.dsn)
+        owner.execute("COMMENT ON FUNCTION public.payment_clock() IS 'movable'")
+    assert has_movable_clock(database.dsn)
+    refused = run(["sweep"], {"DATABASE_URL": database.dsn})
+    assert refused.returncode == 2
+    assert "the clock of this database can be moved" in refused.stderr
+
+
+def test_a_schema_without_its_clock_is_refused(database: Database) -> None:
+    with psycopg.connect(database.dsn, autocommit=True) as owner:
+        owner.execute("ALTER FUNCTION payment_clock() RENAME TO somebody_elses")
+    with pytest.raises(MigrationError, match="payment_clock"):
+        has_movable_clock(database.dsn)
+    refused = run(["sweep"], {"DATABASE_URL": database.dsn})
+    assert (refused.returncode, "Traceback" in refused.stderr) == (2, False)
+    assert "no function public.payment_clock()" in refused.stderr

@@ -113,6 +113,9 @@ async def test_a_login_of_its_own_works_as_the_application(database: Database) -
             owner.execute(f"GRANT payments_app TO {login}".encode())
             async with make_pool(settings(database, database_url=dsn)) as pool:
                 assert await postgres_store(pool).ready() is True
+            # Neither does it inherit the right to read what was migrated.
+            swept = run(["sweep"], {"DATABASE_URL": dsn})
+            assert (swept.returncode, swept.stderr) == (0, "")
         finally:
             owner.execute(f"DROP ROLE {login}".encode())
 
