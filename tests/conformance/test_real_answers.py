@@ -22,7 +22,7 @@ from payments_verify.binding import (
     own_client,
     parse,
 )
-from payments_verify.binding.coverage import traits_of
+from payments_verify.binding.coverage import traits_of, unchecked
 from payments_verify.binding.values import read_amount, read_instant, write_amount
 from payments_verify.payments.observed.observations import Invocation, Observation, UnreadableAnswerError
 from payments_verify.payments.programs.check import machine_check
@@ -335,3 +335,18 @@ def test_bodies_that_say_whether_they_are_repeated_cannot_be_the_same() -> None:
     text = default_text().replace(HEADER, 'replayed = { member = "replayed" }')
     with pytest.raises(BindingFileError, match=r"^mine\.toml: capture\.body: must be 'not compared'"):
         parse(text, "mine.toml")
+
+
+@pytest.mark.parametrize(("dated", "verdict"), [("false", "holds"), ("true", "violated")])
+def test_an_answer_to_a_refused_capture_need_not_be_dated(dated: str, verdict: str) -> None:
+    text = default_text().replace('["captured_at", "decided_at"]', '["captured_at"]')
+    if dated == "false":
+        text = re.sub(r"refusals_are_dated = true.*", "refusals_are_dated = false", text)
+    found = examined(text)
+    assert found.verdict == verdict, found.counterexample
+    traits = traits_of(parse(text, "mine.toml"), moves_clock=True)
+    captured, refused = ({"outcome": each, "decided_at": 1} for each in ("captured", "already_captured"))
+    assert traits.visible("capture", captured) == captured
+    assert ("decided_at" in traits.visible("capture", refused)) == (dated == "true")
+    told = list(unchecked(parse(text, "mine.toml"), traits, has_database=True))
+    assert any(each.startswith("capture.refusals_are_dated: ") for each in told) == (dated == "false")

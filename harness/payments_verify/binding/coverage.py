@@ -56,6 +56,7 @@ def traits_of(binding: Binding, *, moves_clock: bool) -> Traits:
         as_of=view.as_of is not None,
         replayed=binding.capture.replayed is not None,
         decided_at=bool(binding.capture.decided_at),
+        dates_refusals=binding.capture.refusals_are_dated,
         moves_clock=moves_clock,
         sweeps=sweep.ways > 0 and sweep.command is None,
         expires_within_s=sweep.within,
@@ -112,6 +113,8 @@ def unchecked(binding: Binding, traits: Traits, *, has_database: bool) -> Iterat
         yield "capture.replayed: that a repeated answer says that it is one"
     if not traits.decided_at:
         yield "capture.decided_at: the instant of a capture's decision"
+    elif not traits.dates_refusals:
+        yield "capture.refusals_are_dated: the instant at which a capture was refused"
     if binding.capture.body != "same bytes":
         yield "capture.body: that a repeated answer has the same bytes"
     yield from _unchecked_amounts(traits)

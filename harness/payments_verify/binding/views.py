@@ -53,6 +53,7 @@ class CaptureView(_Section, frozen=True, kw_only=True):
 
     replayed: Flag | None = None
     decided_at: list[str] = []
+    refusals_are_dated: bool = True
     body: Literal["same bytes", "not compared"] = "same bytes"
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from payments_model import MAX_AMOUNT, MAX_STORED_REFUSALS
-from payments_verify.payments.observed.observations import PAYMENT_FIELDS, WINDOW_FIELDS
+from payments_verify.payments.observed.observations import PAYMENT_FIELDS, WINDOW_FIELDS, is_success
 
 COMMANDS = frozenset({"create", "authorize", "capture", "fail", "read", "attempts"})
 ATTEMPT_FIELDS = frozenset({"key", "amount", "outcome", "decided_at"})
@@ -34,6 +34,7 @@ class Traits:
         as_of: whether an answer that shows a payment says when the service looked.
         replayed: whether a capture's answer says that it is a repeated one.
         decided_at: whether a capture's answer says when it was decided.
+        dates_refusals: whether that of a refused capture does, too.
         moves_clock: whether the harness moves the service's clock; if not, time is the real one.
         sweeps: whether the harness can run the sweep, and as often as it likes.
         expires_within_s: the longest that the service takes to expire by itself what is due; ``None`` where
@@ -74,6 +75,7 @@ class Traits:
     as_of: bool = True
     replayed: bool = True
     decided_at: bool = True
+    dates_refusals: bool = True
     moves_clock: bool = True
     sweeps: bool = True
     expires_within_s: float | None = None
@@ -190,7 +192,8 @@ class Traits:
         Instants are compared where the harness moves the clock: only then it knows them.
         """
         seen = dict(answer)
-        kept = {"replayed": self.replayed, "decided_at": self.decided_at and self.moves_clock}
+        is_dated = self.decided_at and (self.dates_refusals or is_success(str(seen.get("outcome"))))
+        kept = {"replayed": self.replayed, "decided_at": is_dated and self.moves_clock}
         for name in (name for name, wanted in kept.items() if not wanted):
             seen.pop(name, None)
         if f not in self.shown or not (self.as_of and self.moves_clock):
