@@ -1,8 +1,7 @@
 """Capture windows: the last instant, the end, what the sweep makes of it, and captures that race with it.
 
 Where the harness moves the clock, at the µs. Where it does not, by waiting, with what holds whatever the
-service's clock shows: less than a window has passed since before the authorization was sent, or more than a
-window since it was answered. A service may then have expired the payment by itself.
+service's clock shows, see `WaitedWindow`. A service may then have expired the payment by itself.
 """
 
 from __future__ import annotations
@@ -11,10 +10,11 @@ import asyncio
 import random
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
+from payments_verify.patience import patient
 from payments_verify.payments.inputs.classes import BEGIN
 from payments_verify.payments.observed.http_steps import (
     HttpRun,
@@ -29,6 +29,7 @@ from payments_verify.payments.observed.observations import (
     UnreadableAnswerError,
     outcomes_in,
 )
+from payments_verify.payments.programs.waited_window import WaitedWindow, waited_length
 from payments_verify.payments.service.under_test import ServiceUnderTest, SweepError, UnansweredError
 from payments_verify.payments.specification.oracle import MismatchError
 
@@ -41,8 +42,6 @@ _AT_ONCE = 12
 _AROUND_S = 0.3
 _LOCKED_S = 0.5
 _OPENED = {"create": ("created", "a creation"), "authorize": ("authorized", "an authorization")}
-WAITED_WINDOW_S = 2
-"""The windows that are waited for, in seconds."""
 
 
 async def check_windows(system: ServiceUnderTest) -> int:
@@ -83,38 +82,10 @@ async def check_windows_at_once(system: ServiceUnderTest, seed: int) -> int:
         await checker.inside()
         return checker.compared
     rng = random.Random(seed)  # noqa: S311 - draws a workload, keeps no secret
-    racing = [checker.race(rng.uniform(-_AROUND_S, _AROUND_S)) for _ in range(_AT_ONCE)]
+    around_s = _AROUND_S + 2 * system.traits.resolution / _SECOND
+    racing = [checker.race(rng.uniform(-around_s, around_s)) for _ in range(_AT_ONCE)]
     await asyncio.gather(*racing, *([] if system.open_row_holder is None else [checker.locked()]))
     return checker.compared
-
-
-@dataclass(frozen=True)
-class _Window:
-    """A payment's window as it can be known from outside.
-
-    Attributes:
-        payment: the payment.
-        ends: when, on a clock that the harness moves, in µs.
-        asked: when the authorization was sent, on this process's clock, in seconds.
-        answered: when it was answered, likewise.
-        length_s: how long it is, in seconds.
-    """
-
-    payment: str
-    ends: int
-    asked: float
-    answered: float
-    length_s: float
-
-    @property
-    def is_open(self) -> bool:
-        """Certainly: not even since the authorization was sent has it passed."""
-        return time.monotonic() < self.asked + self.length_s
-
-    @property
-    def is_over(self) -> bool:
-        """Certainly: it has passed since the authorization was answered."""
-        return time.monotonic() > self.answered + self.length_s
 
 
 class _Windows:
@@ -123,8 +94,7 @@ class _Windows:
         self._system = system
         self._traits = system.traits
         self._now = BEGIN
-        waited = WAITED_WINDOW_S * _SECOND
-        self._length = self._traits.fixed_window or waited
+        self._length = waited_length(self._traits)
         self._sent: list[tuple[Mapping[str, Any], str, HttpStep]] = []
 
     async def inside(self) -> None:
@@ -137,6 +107,7 @@ class _Windows:
             if self._traits.moves_clock or window.is_open:
                 self._require(answer, "captured", "a capture before the end of the window")
                 return
+            self._length = waited_length(self._traits, is_late=True)
         raise TimeoutError(f"the service was not asked within {window.length_s:g} s of an authorization")
 
     async def after_the_end(self) -> None:
@@ -168,11 +139,11 @@ class _Windows:
     async def expired(self, within_s: float) -> None:
         """The service expires by itself what is due, as late as it says, and nothing before it is due."""
         window = await self._authorized()
-        await self._reach_the_end(window, after_s=-2 * _MARGIN_S)
+        await asyncio.sleep(window.open_until - _MARGIN_S - time.monotonic())
         seen = await self._send("read", window.payment)
         if window.is_open:
             self._require_state(seen, "authorized", "before the end of the window")
-        await self._reach_the_end(window, after_s=within_s + _SWEEP_MARGIN_S)
+        await self._reach_the_end(window, after_s=within_s + patient(_SWEEP_MARGIN_S))
         seen = await self._send("read", window.payment)
         self._require_state(seen, "failed", f"{within_s:g} s (sweep.within) after the end of the window")
         answer = await self._send("capture", window.payment, "payment_failed", key="expired", amount=_AMOUNT)
@@ -192,7 +163,7 @@ class _Windows:
     async def locked(self) -> None:
         """A capture that waits for a lock until the window has ended is decided then."""
         window = await self._authorized()
-        await asyncio.sleep(window.asked + window.length_s - _LOCKED_S - time.monotonic())
+        await asyncio.sleep(window.open_until - _LOCKED_S - time.monotonic())
         async with self._system.row_held(window.payment):
             capture = self._send("capture", window.payment, key="locked", amount=_AMOUNT)
             waiting = asyncio.create_task(capture)
@@ -204,7 +175,7 @@ class _Windows:
             told = "a capture waited for the payment's lock until the window had ended, and succeeded"
             raise self._mismatch(answer, {"outcome": "window_expired"}, f"{told}: {dict(answer)}")
 
-    async def _authorized(self) -> _Window:
+    async def _authorized(self) -> WaitedWindow:
         payment = str(uuid4())
         await self._set_clock(self._now)
         answer: Mapping[str, Any] = {}
@@ -218,13 +189,14 @@ class _Windows:
             if length != self._length:
                 raise MismatchError(f"a window has to be {self._length} µs long, and is {length} µs long")
         ends = self._now + self._length
-        return _Window(payment, ends, asked, time.monotonic(), self._length / _SECOND)
+        lengths = self._length / _SECOND, self._traits.resolution / _SECOND
+        return WaitedWindow(payment, ends, asked, time.monotonic(), *lengths)
 
-    async def _reach_the_end(self, window: _Window, after_s: float = 0.0) -> None:
+    async def _reach_the_end(self, window: WaitedWindow, after_s: float = 0.0) -> None:
         if self._traits.moves_clock:
             await self._set_clock(window.ends)
         else:
-            await asyncio.sleep(window.answered + window.length_s + _MARGIN_S + after_s - time.monotonic())
+            await asyncio.sleep(window.over_from + _MARGIN_S + after_s - time.monotonic())
 
     async def _set_clock(self, now: int) -> None:
         self._now = self._traits.instant(now)
@@ -270,7 +242,7 @@ class _Windows:
             told = f"{what}: the model answers {outcome}, the service {dict(answer)}"
             raise self._mismatch(answer, {"outcome": outcome}, told)
 
-    async def _require_over(self, answer: Mapping[str, Any], window: _Window, what: str) -> None:
+    async def _require_over(self, answer: Mapping[str, Any], window: WaitedWindow, what: str) -> None:
         if not self._traits.moves_clock and "payment_failed" in outcomes_in(answer):
             seen = await self._send("read", window.payment)
             self._require_state(seen, "failed", f"{what} was answered payment_failed")
