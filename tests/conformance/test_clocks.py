@@ -28,6 +28,7 @@ from payments_verify.systems import (
     settle_clock,
     started_service,
 )
+from payments_verify.systems.started import traits_when_started
 from pgweave.service import patience
 from tests.conformance.test_peers import BINDING, CHARGES
 from tests.support.postgres import chosen_bin_dir
@@ -215,6 +216,20 @@ def test_what_answers_nothing_is_waited_for_once(monkeypatch: pytest.MonkeyPatch
 def test_a_binding_that_says_that_the_clock_stays_is_believed() -> None:
     binding = msgspec.structs.replace(load(BINDING), clock=Clock(by="none"))
     assert settle_clock("exit 3", binding, lambda: "") == (binding, None)
+
+
+@pytest.mark.parametrize("by", ["none", "database"])
+def test_what_a_clock_tells_apart_stays_known_where_it_is_not_moved(by: Any) -> None:
+    clock = Clock(by=by, resolution="seconds", until="2038-01-19T03:14:07Z")
+    within = None if by == "none" else 60.0  # so that nothing is started to find out
+    binding = msgspec.structs.replace(load(BINDING), clock=clock)
+    assert binding.sweep is not None
+    binding = msgspec.structs.replace(binding, sweep=msgspec.structs.replace(binding.sweep, within=within))
+    settled, _ = settle_clock("exit 3", binding, lambda: pytest.fail("started"))
+    assert settled.clock == Clock(by="none", resolution="seconds", until=clock.until)
+    traits = traits_when_started(settled)
+    assert (traits.moves_clock, traits.reads_instants) == (False, False)
+    assert traits.resolution == 1_000_000
 
 
 @dataclass

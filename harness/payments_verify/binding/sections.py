@@ -150,6 +150,11 @@ class Clock(_Section, frozen=True, kw_only=True):
     until: str | None = None
     resolution: Literal["microseconds", "milliseconds", "seconds"] = "microseconds"
 
+    @property
+    def unmoved(self) -> Clock:
+        """The same clock where nobody moves it: it tells apart, and holds, what it did."""
+        return Clock(by="none", resolution=self.resolution, until=self.until)
+
 
 class Locking(_Section, frozen=True, kw_only=True):
     """How a session outside the service takes the lock of a payment, and voids it."""

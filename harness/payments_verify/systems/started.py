@@ -17,7 +17,6 @@ from msgspec import structs
 from payments_verify.binding import (
     Binding,
     BoundClient,
-    Clock,
     Locking,
     Names,
     service_environment,
@@ -185,7 +184,7 @@ def _settled_clock(
     command: str, binding: Binding, new_database: Callable[[], str]
 ) -> tuple[Binding, str | None]:
     traits = traits_when_started(binding)
-    in_real_time = structs.replace(binding, clock=Clock(by="none"))
+    in_real_time = structs.replace(binding, clock=binding.clock.unmoved)
     if not traits.moves_clock:
         return in_real_time, None
     if traits.expires_within_s is not None:
