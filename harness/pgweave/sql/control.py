@@ -93,7 +93,7 @@ _FREE_LOCKS = {
     ("select", "pg_catalog", ".", "pg_advisory_unlock_all", "(", ")"),
 }
 _LEVELS = "transaction_isolation", "default_transaction_isolation"
-_UNKNOWN_LEVEL = "a level that is not told"
+_UNKNOWN_SETTING = "a setting that is not known"
 _LASTING = words("alter call comment create do drop grant import prepare reassign revoke")
 
 
@@ -109,24 +109,36 @@ def classify(tokens: Sequence[Token]) -> Control:
         return _set(rest)
     if (verb, *rest) in _FREE_LOCKS:
         return Control(StatementKind.SESSION, frees_locks=True)
-    if kind is StatementKind.QUERY and (level := _level_by_call(tokens)):
-        return Control(kind, level, Scope.SESSION)
+    if kind is StatementKind.QUERY and (set_by_call := _set_by_call(kind, tokens)):
+        return set_by_call
     return Control(kind, scope=Scope.SESSION if verb in _LASTING else None)
 
 
-def _level_by_call(tokens: Sequence[Token]) -> str:
-    """The isolation level that a call of ``set_config`` may set for what follows; empty if it sets none."""
+def _set_by_call(kind: StatementKind, tokens: Sequence[Token]) -> Control | None:
+    """What a call of ``set_config`` may set for what follows, as SET does; nothing if that is harmless."""
     for place, token in enumerate(tokens):
-        if token.name == "set_config":
-            match tokens[place + 1 : place + 7]:
-                case [_, Token(TokenKind.STRING, name, True), *_] if name.lower() not in _LEVELS:
-                    continue
-                case [_, _, _, _, _, last] if last.is_word("true"):
-                    continue  # it is over with the transaction that it stands in
-                case [_, Token(TokenKind.STRING), _, Token(TokenKind.STRING, level, True), *_]:
-                    return level.lower()
-            return _UNKNOWN_LEVEL
-    return ""
+        if token.name != "set_config":
+            continue
+        arguments = tokens[place + 2 : place + 7 : 2]
+        name, value = (*map(_text, arguments[:2]), None, None)[:2]
+        is_local = len(arguments) == 3 and arguments[2].is_word("true")
+        if _is_harmless(name, value) or (name in _LEVELS and is_local):
+            continue  # a level is over with the transaction that the call stands in, and began
+        level = value if name in _LEVELS and value is not None else _UNKNOWN_SETTING
+        return Control(kind, level, Scope.TRANSACTION if is_local else Scope.SESSION)
+    return None
+
+
+def _text(token: Token) -> str | None:
+    """What a string says, in lower case; nothing if the token is none."""
+    return token.text.lower() if token.kind is TokenKind.STRING and token.exact else None
+
+
+def _is_harmless(name: str | None, value: str | None) -> bool:
+    """Whether a setting is harmless; with a dot in its name it is an extension's or the application's own."""
+    if name is None:
+        return False
+    return name in HARMLESS_SETTINGS or "." in name or value in HARMLESS_VALUES.get(name, ())
 
 
 def _end(kind: StatementKind, rest: Sequence[str]) -> Control:

@@ -213,6 +213,10 @@ def test_read_committed_is_understood(transaction: TransactionFootprint, begin: 
         ("set_config($1, 'serializable', false)", True, True),
         ("set_config($1, $2, true)", False, False),
         ("set_config('app.tenant', $1, false)", False, False),
+        ("set_config('session_replication_role', 'replica', false)", True, True),
+        ("set_config('work_mem', '1MB', false), set_config('row_security', 'off', 'f')", True, True),
+        ("set_config('client_encoding', 'UTF8', false)", False, False),
+        ("set_config('session_replication_role', 'replica', true)", False, False),
     ],
 )
 def test_a_call_may_set_the_level_of_what_follows(
@@ -250,6 +254,14 @@ def test_a_transaction_with_a_statement_that_was_not_understood_may_end_in_any_w
     transaction.executed("COMMIT")
     transaction.executed("BEGIN")
     assert transaction.pending("COMMIT") == NOTHING
+
+
+def test_a_call_may_set_what_its_transaction_does(transaction: TransactionFootprint) -> None:
+    transaction.executed("BEGIN")
+    transaction.executed("SELECT set_config('session_replication_role', 'replica', true)")
+    assert transaction.pending(UPDATE, ID) == EVERYTHING
+    transaction.executed("COMMIT")
+    assert transaction.pending(READ, ID) == of(read("payments", **P))
 
 
 def test_a_change_of_the_schema_makes_the_catalog_stale(transaction: TransactionFootprint) -> None:
