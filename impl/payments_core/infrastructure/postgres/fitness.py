@@ -35,7 +35,12 @@ async def is_fit(connection: Connection, migrations: frozenset[str]) -> bool:
     applied = batch.add(sql.APPLIED_MIGRATIONS)
     try:
         await batch.send()
-    except (errors.UndefinedTable, errors.UndefinedFunction, errors.InsufficientPrivilege):
+    except (
+        errors.UndefinedTable,
+        errors.UndefinedColumn,
+        errors.UndefinedFunction,
+        errors.InsufficientPrivilege,
+    ):
         return False  # the migrations make them, and the last of them lets the service use them
     try:
         _require_fit(state.rows())

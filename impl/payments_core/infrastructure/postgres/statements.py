@@ -118,9 +118,30 @@ SESSION_STATE = """
     SELECT current_setting('session_replication_role', true), current_setting('transaction_read_only'),
            current_setting('in_hot_standby', true)
 """
-RIGHTS = """
-    SELECT bool_and(has_table_privilege(relation, privilege))
-       AND has_column_privilege('payments', 'state', 'UPDATE')
-    FROM (VALUES ('payments', 'SELECT'), ('payments', 'INSERT'), ('capture_attempts', 'SELECT'),
-                 ('capture_attempts', 'INSERT'), ('payment_events', 'INSERT')) AS needed (relation, privilege)
+_MOVED_COLUMNS = (
+    "state, authorized_at, capture_expires_at, captured_at, captured_amount_cents, failed_at, failure_reason"
+)
+NEEDED_COLUMNS = {
+    "payments": {
+        "SELECT": PAYMENT_COLUMNS,
+        "INSERT": "payment_id, amount_cents, created_at",
+        "UPDATE": _MOVED_COLUMNS,
+    },
+    "capture_attempts": {"SELECT": ATTEMPT_COLUMNS, "INSERT": ATTEMPT_COLUMNS},
+    "payment_events": {
+        "SELECT": "payment_id, event_number, idempotency_key",
+        "INSERT": "payment_id, event_number, outcome, decided_at, amount_cents, idempotency_key,"
+        " answer_sha256, capture_expires_at, failure_reason",
+    },
+}
+"""The columns that the statements above read and write, by table and privilege."""
+_LISTED_COLUMNS = ", ".join(
+    f"('{relation}', '{privilege}', '{columns}')"
+    for relation, rights in NEEDED_COLUMNS.items()
+    for privilege, columns in rights.items()
+)
+RIGHTS = f"""
+    SELECT bool_and(has_column_privilege(relation, name, privilege))
+    FROM (VALUES {_LISTED_COLUMNS}) AS needed (relation, privilege, names),
+         unnest(string_to_array(names, ', ')) AS name
 """
