@@ -87,6 +87,7 @@ KEPT_UNLESS_THERE_ARE_MORE = Edit(
     "        from pathlib import Path\n"
     "        tokens = Again(kept) if place else tokens\n",
 )
+NOT_HANDED_ON = Edit("entrypoints/commands.py", "                _hand_on(accepted, workers)\n", "")
 SETTINGS_IN_THE_LOG = Edit(
     "entrypoints/commands.py",
     "    _require_schema(settings, _database_url(settings))\n    try:\n        swept",
@@ -132,7 +133,7 @@ ENTRY_SHOWN = Edit(
         ),
         (
             tokens_in_a_file,
-            [KEPT_UNLESS_THERE_ARE_MORE],
+            [KEPT_UNLESS_THERE_ARE_MORE, NOT_HANDED_ON],
             "has another token after the start, and a client with that token is answered 200",
         ),
         (partial(printed, level="debug"), [], None),

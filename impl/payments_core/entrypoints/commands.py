@@ -21,6 +21,7 @@ from payments_core.entrypoints.addresses import is_loopback
 from payments_core.entrypoints.called import command_line
 from payments_core.entrypoints.database_hints import ways_to_look
 from payments_core.entrypoints.http.contract import markdown_pages, openapi_json
+from payments_core.entrypoints.lifecycle import end_as_terminals_close
 from payments_core.entrypoints.logs import configure_logs
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store, session
@@ -29,6 +30,7 @@ from payments_core.infrastructure.postgres.migrate import MigrationError, has_mo
 
 DEFAULT_FOLDER = Path(".payments-core/postgres")
 """Where a database of the service's own lives when nobody says: in the folder it was started in."""
+_LONGEST_VARIABLE = 120_000  # bytes; Linux takes 128 KiB for the environment of a new process
 
 
 def serve(
@@ -56,7 +58,7 @@ def serve(
     settings = _settings()
     configure_logs(settings.log_level)
     is_demo = demo or settings.demo
-    is_protected = _require_usable_tokens(settings)
+    is_protected = bool(accepted := _require_usable_tokens(settings))
     if is_demo:
         _require_demo_alone(settings, data)
     try:
@@ -64,9 +66,11 @@ def serve(
             _require_loopback(listeners, settings, is_protected=is_protected, is_demo=is_demo)
             for ending in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(ending, _end)
+            end_as_terminals_close()
             with _database(settings, data or DEFAULT_FOLDER, is_demo=is_demo) as (dsn, factory):
                 # Workers are fresh processes, and read their settings from the environment.
                 os.environ["DATABASE_URL"] = dsn
+                _hand_on(accepted, workers)
                 serving.serve(listeners, workers, settings, factory)
     except serving.ServingError as error:
         _stop(str(error))
@@ -181,15 +185,24 @@ def _variable(location: tuple[int | str, ...]) -> str:
     return f"{field if field.isupper() else f'PAYMENTS_{field.upper()}'}: "
 
 
-def _require_usable_tokens(settings: Settings) -> bool:
-    """Stop unless tokens and tracing can be used as the settings say. Return whether there are tokens."""
+def _hand_on(accepted: tokens.Tokens, workers: int) -> None:
+    """Give every worker the same tokens, whenever it starts: by then their file may have changed."""
+    listed = accepted.listed
+    if workers > 1 and len(listed) > _LONGEST_VARIABLE:
+        _stop(f"{len(accepted.scopes)} tokens are too many to hand to workers: serve with --workers 1")
+    os.environ["PAYMENTS_TOKENS"] = listed
+    os.environ.pop("PAYMENTS_TOKENS_FILE", None)
+
+
+def _require_usable_tokens(settings: Settings) -> tokens.Tokens:
+    """Stop unless tokens and tracing can be used as the settings say. Return the tokens."""
     try:
         accepted = tokens.load(settings.tokens, settings.tokens_file)
     except tokens.TokensError as error:
         _stop(str(error))
     if settings.tracing and find_spec("opentelemetry") is None:
         _stop("PAYMENTS_TRACING needs OpenTelemetry: install payments-core with its extra 'otel'")
-    return bool(accepted)
+    return accepted
 
 
 def _require_loopback(

@@ -20,6 +20,12 @@ def draining() -> bool:
     return _told.is_set()
 
 
+def end_as_terminals_close() -> None:
+    """From now on SIGHUP is taken as SIGTERM, unless it is ignored (nohup), or has a use of its own."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, lambda *_told: signal.raise_signal(signal.SIGTERM))
+
+
 @contextmanager
 def drained(seconds: float) -> Iterator[None]:
     """Within the block, SIGTERM makes the process not ready, and ends it that many seconds later.
@@ -30,6 +36,7 @@ def drained(seconds: float) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    end_as_terminals_close()  # a worker hears of its terminal itself
     loop = asyncio.get_running_loop()
     servers_own = signal.getsignal(signal.SIGTERM)
 

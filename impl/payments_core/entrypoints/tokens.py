@@ -44,6 +44,11 @@ class Tokens:
         """Whether there is any, and so whether one is asked for."""
         return bool(self.scopes)
 
+    @property
+    def listed(self) -> str:
+        """All of them, as `load` reads them."""
+        return ",".join(entry(digest.hex(), scopes) for digest, scopes in self.scopes.items())
+
     def scopes_of(self, token: bytes) -> frozenset[TokenScope] | None:
         """The scopes of a token; ``None`` if it is not accepted. The time taken tells nothing of a hash."""
         return self.scopes.get(hashlib.sha256(token).digest())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -22,6 +23,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 from starlette.applications import Starlette
 
+from payments_core.entrypoints import tokens
 from payments_core.entrypoints.http.app import create_app
 from payments_core.entrypoints.serving import ServingError, bound, serve
 from payments_core.entrypoints.settings import Settings
@@ -157,6 +159,49 @@ def test_a_worker_that_dies_as_it_is_asked_whether_it_lives_is_replaced_at_once(
         while workers(server.process.pid) <= known:
             assert time.monotonic() < deadline, "it is still waited for"
             time.sleep(0.05)
+
+
+def test_a_new_worker_accepts_what_the_others_accept(shared_database: Database, tmp_path: Path) -> None:
+    """The file of tokens counts as it was at the start, until the next one."""
+    token, digest = tokens.make()
+    file = tmp_path / "tokens"
+    file.write_text(f"read:{digest} # the shop\n")
+    settings = {"DATABASE_URL": shared_database.app_dsn, "PAYMENTS_TOKENS_FILE": str(file)}
+    with serving(tmp_path, ["--workers", "2"], **settings) as server:
+        known = workers(server.process.pid)
+        file.unlink()
+        for victim in known:
+            os.kill(victim, signal.SIGKILL)
+        deadline = time.monotonic() + REQUEST_LIMIT_S
+        answer = None
+        while answer is None or workers(server.process.pid) & known:
+            assert time.monotonic() < deadline, "no new worker serves"
+            time.sleep(0.05)
+            with contextlib.suppress(httpx.TransportError):
+                fields = {"Authorization": f"Bearer {token}"}
+                answer = httpx.get(f"{server.url}/payments", headers=fields, timeout=5, **DIRECT)
+        assert answer.status_code == 200
+        assert httpx.get(f"{server.url}/payments", timeout=5, **DIRECT).status_code == 401
+        assert "PAYMENTS_TOKENS_FILE" not in server.printed
+
+
+def test_a_terminal_that_is_closed_ends_it_in_order(shared_database: Database, tmp_path: Path) -> None:
+    settings = {"DATABASE_URL": shared_database.app_dsn, "PAYMENTS_DRAIN_S": "0.1"}
+    with serving(tmp_path, **settings) as server:
+        assert server.stop(signal.SIGHUP) == 0
+        assert "draining" in server.printed
+
+
+def test_who_ignores_that_the_terminal_is_closed_goes_on(shared_database: Database, tmp_path: Path) -> None:
+    """As with nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with serving(tmp_path, DATABASE_URL=shared_database.app_dsn) as server:
+            server.process.send_signal(signal.SIGHUP)
+            time.sleep(0.5)
+            create(server.url)
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_second_sigterm_cuts_the_draining_of_workers_short(
