@@ -12,7 +12,6 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -152,13 +151,14 @@ class _Backend(PostgresqlPsycopgBackend):  # type: ignore[misc] # yoyo has no ty
 
     def get_log_data(self, migration: Migration | None = None, operation: str = "apply") -> dict[str, object]:
         """What the log says of a migration; of the host, what it calls itself: a resolver may be slow."""
+        now: object = self.execute("SELECT clock_timestamp() AT TIME ZONE 'UTC'").fetchone()[0]
         return {
             "id": str(uuid4()),
             "migration_id": migration.id if migration else None,
             "migration_hash": migration.hash if migration else None,
             "username": _user(),
             "hostname": socket.gethostname(),
-            "created_at_utc": datetime.now(UTC).replace(tzinfo=None),
+            "created_at_utc": now,
             "operation": operation,
         }
 
