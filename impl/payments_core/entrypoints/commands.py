@@ -144,7 +144,9 @@ def problems_command(
 
 
 async def _sweep(settings: Settings, batch: int) -> int:
-    async with make_pool(settings) as pool:
+    # Nobody waits for it, and it looks at all payments: the more there are, the longer that takes.
+    patient = settings.model_copy(update={"statement_timeout_ms": 0, "transaction_timeout_ms": 0})
+    async with make_pool(patient) as pool:
         return await sweeper.sweep(postgres_store(pool, settings), batch)
 
 

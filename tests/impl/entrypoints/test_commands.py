@@ -89,6 +89,27 @@ def test_sweeping_a_database_without_the_schema(empty_database: Database) -> Non
     assert f"run: {command_line('migrate')}" in ended.stderr
 
 
+def test_a_sweep_takes_as_long_as_it_takes(database: Database) -> None:
+    """A look at all payments that is longer than a request's statements may be."""
+    with psycopg.connect(database.dsn, autocommit=True) as owner:
+        owner.execute(
+            "CREATE OR REPLACE FUNCTION payment_clock() RETURNS timestamptz LANGUAGE plpgsql AS"
+            " 'BEGIN PERFORM pg_sleep(0.4); RETURN clock_timestamp(); END'"
+        )
+        # The clock is looked at where there is a payment that may be due.
+        owner.execute(
+            "INSERT INTO payments (payment_id, amount_cents, created_at)"
+            " VALUES (gen_random_uuid(), 500, now() - interval '1 hour')"
+        )
+        owner.execute(
+            "UPDATE payments SET state = 'authorized', authorized_at = now() - interval '1 hour',"
+            " capture_expires_at = now() - interval '1 minute'"
+        )
+    limits = {"PAYMENTS_STATEMENT_TIMEOUT_MS": "100", "PAYMENTS_TRANSACTION_TIMEOUT_MS": "100"}
+    ended = run(["sweep"], {"DATABASE_URL": database.dsn, **limits})
+    assert (ended.returncode, ended.stdout) == (0, "expired 1 payment\n"), ended.stderr
+
+
 def test_help_names_the_commands() -> None:
     ended = run(["--help"])
     assert ended.returncode == 0

@@ -51,6 +51,17 @@ async def test_no_statement_reads_the_whole_of_an_empty_table(database: Database
     assert "Index" in found or name in READS_NOTHING, found
 
 
+async def test_an_index_of_what_may_be_due_is_used(database: Database) -> None:
+    """Operators may add it: see operations.md, Expiry."""
+    with psycopg.connect(database.dsn, autocommit=True) as owner:
+        owner.execute(
+            "CREATE INDEX CONCURRENTLY due ON payments (capture_expires_at) WHERE state = 'authorized'"
+        )
+    found = await planned(database, statements.FIND_DUE)
+    assert "using due on payments" in found
+    assert "Seq Scan" not in found
+
+
 async def test_left_to_itself_the_database_would(database: Database) -> None:
     found = await planned(database, statements.FIND_ATTEMPT, "-c%20enable_seqscan%3Don")
     assert "Seq Scan on capture_attempts" in found
