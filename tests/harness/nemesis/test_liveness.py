@@ -101,6 +101,7 @@ def test_a_payment_that_does_not_expire(database: Database) -> None:
 
 _HEADERS = {
     "content-type": "application/problem+json",
+    "cache-control": "no-store",
     "x-request-id": "1",
     "x-content-type-options": "nosniff",
 }

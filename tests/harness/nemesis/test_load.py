@@ -117,7 +117,12 @@ def test_clients_go_to_the_process_that_answers(tmp_path: Path) -> None:
     assert good.requests > 3 * bad.requests > 0
 
 
-WHEN = {"Retry-After": "1", "X-Content-Type-Options": "nosniff", "X-Request-ID": "1"}
+WHEN = {
+    "Retry-After": "1",
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "X-Request-ID": "1",
+}
 BUSY = {
     "type": "/problems/payment_busy",
     "title": "Others hold the payment",

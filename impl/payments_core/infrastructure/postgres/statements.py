@@ -141,7 +141,10 @@ _LISTED_COLUMNS = ", ".join(
     for privilege, columns in rights.items()
 )
 RIGHTS = f"""
-    SELECT bool_and(has_column_privilege(relation, name, privilege))
-    FROM (VALUES {_LISTED_COLUMNS}) AS needed (relation, privilege, names),
-         unnest(string_to_array(names, ', ')) AS name
+    SELECT bool_and(
+        has_table_privilege(relation, privilege)
+        OR (SELECT bool_and(has_column_privilege(relation, name, privilege))
+            FROM unnest(string_to_array(names, ', ')) AS name)
+    )
+    FROM (VALUES {_LISTED_COLUMNS}) AS needed (relation, privilege, names)
 """
