@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias
@@ -155,7 +156,8 @@ def _reset(dsn: str) -> None:
 
 def _run(program: Program, dsn: str) -> tuple[object, ...]:
     heard: list[object] = []
-    with psycopg.connect(dsn, autocommit=True, options=_options(program)) as db:
+    # psycopg's own block would roll back in a pipeline that has failed, and fail itself.
+    with closing(psycopg.connect(dsn, autocommit=True, options=_options(program))) as db:
         try:
             _WAYS[program.way](db, program, heard)
         except psycopg.Error as error:
