@@ -9,7 +9,7 @@ import httpx
 
 from payments_model import Outcome
 from payments_verify.binding.answers import AnswerReader
-from payments_verify.binding.http import Http
+from payments_verify.binding.http import Http, Response
 from payments_verify.binding.requests import Names, RequestWriter
 from payments_verify.binding.sections import Binding
 from payments_verify.binding.set_up import set_up_payment
@@ -60,15 +60,13 @@ class BoundClient:
             method, path, headers, body = self.requests.write(invocation)
             response = await self.http.request(method, path, headers=dict(headers), json=body)
             seen = self.answers.read(invocation, response)
-            while invocation.f == "attempts" and seen.kind == "ok":
-                following = self.requests.write_next_page(invocation, response)
-                if following is None:
-                    break
+            following = self._page_after(seen, invocation, response)
+            while following is not None:
                 method, path = following
                 response = await self.http.request(method, path, headers=dict(headers), json=None)
                 page = self.answers.read(invocation, response)
-                is_last = page.kind != "ok" or self.requests.write_next_page(invocation, response) is None
-                seen = _with_page(seen, page, is_last=is_last)
+                following = self._page_after(page, invocation, response)
+                seen = _with_page(seen, page, is_last=following is None)
         except httpx.TransportError as error:
             return Observation("unknown", {"error": type(error).__name__})
         except httpx.DecodingError as error:
@@ -76,6 +74,14 @@ class BoundClient:
             told = f"{asked} got an answer that cannot be read (its Content-Encoding is another: {error})"
             raise UnreadableAnswerError(told) from error
         return seen
+
+    def _page_after(
+        self, page: Observation, invocation: Invocation, response: Response
+    ) -> tuple[str, str] | None:
+        """Method and path of the page of attempts after one; ``None`` if there is none."""
+        if invocation.f != "attempts" or page.kind != "ok":
+            return None
+        return self.requests.write_next_page(invocation, response)
 
 
 def _with_page(seen: Observation, page: Observation, *, is_last: bool) -> Observation:

@@ -18,8 +18,11 @@ _PER_HOP = frozenset({"date", "connection", "keep-alive"})
 """Fields of the server or the connection, not of the answer."""
 
 _ALWAYS = frozenset({"content-type", "content-length", "x-request-id", "x-content-type-options"})
-_OF_PAYMENT = frozenset({"id", "amount_cents", "created_at"}) | frozenset(
+_OF_PAYMENT = frozenset(
     {
+        "id",
+        "amount_cents",
+        "created_at",
         "authorized_at",
         "capture_expires_at",
         "captured_at",

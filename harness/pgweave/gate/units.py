@@ -2,12 +2,12 @@
 
 One that carries a statement ends with its Query, or with its Execute; a Sync that follows the Execute belongs
 to it, for outside a transaction block that is the commit, of this statement and of those before it that came
-without a Sync. In a pipeline each Execute gets a Flush instead, so
-that its answer comes before the next one goes: a pipeline interleaves as finely as separate statements do.
-Parse and Bind go with their Execute, because a query's snapshot is taken at the Bind. Where a client waits
-for their answer before it sends the Execute, they are a unit that prepares: it may take a snapshot. The
-execution uses that of a Bind at every level, and that of a Parse or a Describe only under REPEATABLE READ and
-SERIALIZABLE. A unit binds at most once, and executes nothing else then.
+without a Sync. In a pipeline each Execute gets a Flush instead, so that its answer comes before the next one
+goes: a pipeline interleaves as finely as separate statements do. Parse and Bind go with their Execute,
+because a query's snapshot is taken at the Bind. Where a client waits for their answer before it sends the
+Execute, they are a unit that prepares: it may take a snapshot. The execution uses that of a Bind at every
+level, and that of a Parse or a Describe only under REPEATABLE READ and SERIALIZABLE. A unit binds at most
+once, and executes nothing else then.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ class Control:
 # Settings that decide how long a session waits, how it plans or how it prints. The search path is one,
 # because names are only understood where all schemas together leave no choice; the role, because every role
 # that may run a statement sees the same (tables with row security are not understood).
-HARMLESS_SETTINGS = words(
+_HARMLESS_SETTINGS = words(
     """
     application_name bytea_output client_min_messages datestyle deadlock_timeout
     default_transaction_deferrable default_transaction_read_only enable_bitmapscan enable_hashjoin
@@ -72,7 +72,7 @@ HARMLESS_SETTINGS = words(
     """
 )
 # Settings that are harmless with one value.
-HARMLESS_VALUES = {
+_HARMLESS_VALUES = {
     "client_encoding": {"utf8", "utf-8", "unicode"},
     "names": {"utf8", "utf-8", "unicode"},
     "standard_conforming_strings": {"on", "true"},
@@ -119,14 +119,22 @@ def _set_by_call(kind: StatementKind, tokens: Sequence[Token]) -> Control | None
     for place, token in enumerate(tokens):
         if token.name != "set_config":
             continue
-        arguments = tokens[place + 2 : place + 7 : 2]
-        name, value = (*map(_text, arguments[:2]), None, None)[:2]
-        is_local = len(arguments) == 3 and arguments[2].is_word("true")
-        if _is_harmless(name, value) or (name in _LEVELS and is_local):
+        arguments = tokens[place + 2 : place + 7]
+        name, value = setting_of_call(arguments)
+        is_local = len(arguments) == 5 and arguments[4].is_word("true")
+        # A name with a dot is an extension's or the application's own.
+        is_known_harmless = name is not None and (is_harmless(name, value) or "." in name)
+        if is_known_harmless or (name in _LEVELS and is_local):
             continue  # a level is over with the transaction that the call stands in, and began
         level = value if name in _LEVELS and value is not None else _UNKNOWN_SETTING
         return Control(kind, level, Scope.TRANSACTION if is_local else Scope.SESSION)
     return None
+
+
+def setting_of_call(arguments: Sequence[Token]) -> tuple[str | None, str | None]:
+    """The setting and the value that a call of ``set_config`` has as texts, in lower case."""
+    name, value = (*map(_text, arguments[:3:2]), None, None)[:2]
+    return name, value
 
 
 def _text(token: Token) -> str | None:
@@ -134,11 +142,9 @@ def _text(token: Token) -> str | None:
     return token.text.lower() if token.kind is TokenKind.STRING and token.exact else None
 
 
-def _is_harmless(name: str | None, value: str | None) -> bool:
-    """Whether a setting is harmless; with a dot in its name it is an extension's or the application's own."""
-    if name is None:
-        return False
-    return name in HARMLESS_SETTINGS or "." in name or value in HARMLESS_VALUES.get(name, ())
+def is_harmless(name: str, value: str | None) -> bool:
+    """Whether a setting decides nothing, whatever its value, or with this one."""
+    return name in _HARMLESS_SETTINGS or value in _HARMLESS_VALUES.get(name, ())
 
 
 def _end(kind: StatementKind, rest: Sequence[str]) -> Control:
@@ -169,9 +175,8 @@ def _setting(rest: Sequence[str]) -> Control:
     if name in _LEVELS and value not in ("", "default"):
         scope = Scope.TRANSACTION if name == "transaction_isolation" else Scope.SESSION
         return Control(StatementKind.SESSION, value, scope)
-    harmless = name in HARMLESS_SETTINGS or value in HARMLESS_VALUES.get(name, ()) or value in ("", "default")
     # A name with a dot is an extension's or the application's own.
-    if harmless or others[:1] == ["."]:
+    if is_harmless(name, value) or value in ("", "default") or others[:1] == ["."]:
         return Control(StatementKind.SESSION)
     return Control(StatementKind.OTHER, scope=Scope.SESSION)
 

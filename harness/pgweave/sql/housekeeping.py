@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from sqlglot import exp
 
 from pgweave.sql.catalog import Catalog
-from pgweave.sql.control import HARMLESS_SETTINGS, HARMLESS_VALUES, StatementKind, classify
+from pgweave.sql.control import StatementKind, classify, is_harmless, setting_of_call
 from pgweave.sql.functions import PURE, Effects, effects, users_effects
 from pgweave.sql.plan import NotUnderstoodError
 from pgweave.sql.syntax import parse
@@ -156,14 +156,5 @@ def _is_harmless(called: Token, arguments: Sequence[Token]) -> bool:
 
 def _is_harmless_setting(arguments: Sequence[Token]) -> bool:
     """Whether a setting is harmless, whatever its value, or with the value that it is given here."""
-    if not arguments or not _is_text(arguments[0]):
-        return False
-    name = arguments[0].text.lower()
-    if name in HARMLESS_SETTINGS:
-        return True
-    given = arguments[2].text.lower() if len(arguments) > 2 and _is_text(arguments[2]) else None
-    return given in (HARMLESS_VALUES | _WITH_THE_USUAL_VALUE).get(name, ())
-
-
-def _is_text(token: Token) -> bool:
-    return token.kind is TokenKind.STRING and token.exact
+    name, given = setting_of_call(arguments)
+    return name is not None and (is_harmless(name, given) or given in _WITH_THE_USUAL_VALUE.get(name, ()))

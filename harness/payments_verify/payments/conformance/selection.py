@@ -93,13 +93,15 @@ def _require_runnable(examination: Examination, names: Collection[str]) -> None:
     """
     there = {each.name for each in examination.scenarios}
     for name in names:
-        unchecked, for_faults = examination.unchecked, name in _RACED and name not in SCENARIOS
-        if for_faults and examination.open_behind_gate is not None:
-            if (lacking := examination.lacks(_RACED[name])) is None:
+        if name not in _RACED or name in there:
+            continue
+        unchecked = list(examination.unchecked)
+        if name not in SCENARIOS and examination.open_behind_gate is not None:  # it is for faults alone
+            lacking = examination.lacks(_RACED[name])
+            if lacking is None:
                 continue
-            unchecked = [*unchecked, f"scenario {name} (level 5): the binding lacks {lacking}"]
-        if name in _RACED and name not in there:
-            raise SelectionError(f"{name} cannot be run: {_why_not_run(name, unchecked)}")
+            unchecked.append(f"scenario {name} (level 5): the binding lacks {lacking}")
+        raise SelectionError(f"{name} cannot be run: {_why_not_run(name, unchecked)}")
 
 
 def _why_not_run(name: str, unchecked: Sequence[str]) -> str:
