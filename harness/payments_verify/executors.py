@@ -49,11 +49,15 @@ class OpenedExecutor:
 
 
 @contextmanager
-def open_executor(name: str) -> Iterator[OpenedExecutor]:
-    """The executor of a name, until the block ends; then its workers have closed what schedules had opened.
+def open_executor(name: str, *packages: str) -> Iterator[OpenedExecutor]:
+    """The executor of a name, until the block ends; then Dask's workers have closed what they opened.
+
+    The workers of a given executor are not asked to: what they have opened, sessions and gates, they close as
+    their processes end. Ending them is the business of whoever made the executor.
 
     Args:
         name: ``dask://HOST:PORT``, or ``MODULE:FUNCTION``.
+        packages: what else Dask's workers have to have as it is here.
 
     Raises:
         ExecutorError: it stands for none, nothing answers there, the workers are none that can be used, or
@@ -65,7 +69,7 @@ def open_executor(name: str) -> Iterator[OpenedExecutor]:
     client = _connected(name)
     lost = importlib.import_module("distributed").scheduler.KilledWorker
     try:
-        workers = _usable(client, name)
+        workers = _usable(client, name, packages)
         executor = client.get_executor(pure=False)  # pure, a schedule that is run again would not be run
         try:
             yield OpenedExecutor(executor, workers)
@@ -107,7 +111,7 @@ def _connected(name: str) -> Client:
     )
 
 
-def _usable(client: Client, name: str) -> int:
+def _usable(client: Client, name: str, packages: tuple[str, ...]) -> int:
     """How many threads the workers have, all of which can run what this process can.
 
     Raises:
@@ -119,17 +123,17 @@ def _usable(client: Client, name: str) -> int:
             f"the scheduler at {name} has no workers;"
             f" start some: dask worker tcp://{name.removeprefix(_DASK)} --nworkers 2 --nthreads 1"
         )
-    here = installation()
-    there: dict[str, Any] = client.run(installation, on_error="return")
+    here = installation(*packages)
+    there: dict[str, Any] = client.run(installation, *packages, on_error="return")
     for worker, found in there.items():
         if found != here:
             raise ExecutorError(f"the worker {worker} has {found!r}, and {here!r} is needed, as it is here")
     return sum(threads.values())
 
 
-def installation() -> str:
-    """What a worker has to have in common with who sends it work."""
-    code = f"payments-core {version('payments-core')} ({sources_hash()})"
+def installation(*packages: str) -> str:
+    """What a worker has to have in common with who sends it work, of more packages that are named, too."""
+    code = f"payments-core {version('payments-core')} ({sources_hash(*packages)})"
     return f"{code} on Python {platform.python_version()}"
 
 

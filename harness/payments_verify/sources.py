@@ -13,13 +13,19 @@ _PACKAGES = ("payments_model", "payments_core", "pgweave", "payments_verify")
 
 
 @cache
-def sources_hash(*more: str) -> str:
-    """A hash of the packages, and of more that are named, as they are imported."""
+def sources_hash(*more: str, without: tuple[str, ...] = ()) -> str:
+    """A hash of the packages, and of more that are named, as they are imported.
+
+    Args:
+        more: other packages.
+        without: folders that do not count, as ``PACKAGE/FOLDER/``.
+    """
     digest = hashlib.sha256()
     for package in (*_PACKAGES, *more):
         for name, file in sorted(_files(resources.files(package), package)):
-            digest.update(f"{name}\0".encode())
-            digest.update(file.read_bytes())
+            if not name.startswith(without):
+                digest.update(f"{name}\0".encode())
+                digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
 
 

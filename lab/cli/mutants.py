@@ -203,7 +203,7 @@ def _where(executor: str | None, workers: int) -> Iterator[tuple[Callable[..., T
     if executor is None:
         yield run_trial, workers
         return
-    with open_executor(executor) as opened:
+    with open_executor(executor, "lab") as opened:
         yield Elsewhere(opened.executor, QUICK.scenarios), opened.workers or workers
 
 

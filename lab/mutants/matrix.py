@@ -48,8 +48,8 @@ class Kept:
             return None
 
     def put(self, key: str, trial: Trial) -> None:
-        """Keep a result. Without a verdict it is not kept: the reason may be gone the next time."""
-        if trial.state == "no verdict":
+        """Keep a result. Without a verdict it is not: the reason, or the load, may be gone."""
+        if trial.state in ("no verdict", "timed out"):
             return
         path = self._folder / f"{key}.json"
         partial = path.with_suffix(".partial")
@@ -70,7 +70,8 @@ def run_all(
 ) -> dict[str, Trial]:
     """Make every trial that is not kept; what came of each, by its key.
 
-    An interrupt, or the end of the time, ends the trials that run; what is finished is kept, and returned.
+    What is finished is kept, and returned. At the end of the time the trials that run come to their ends; an
+    interrupt ends them.
 
     Args:
         plan: the trials.

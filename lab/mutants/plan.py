@@ -11,6 +11,7 @@ from lab.mutants.catalogue import Catalogue, Mutant, TechniqueName
 from lab.mutants.edit import mutated_copy
 from lab.mutants.techniques import CHECKS, DISCOVERY, MAIN_JOB, Technique
 from lab.mutants.trial import arguments_of
+from lab.static_checks.session_levels import PAGE
 from payments_verify.sources import sources_hash
 
 UNMUTATED = "(as it is)"
@@ -136,5 +137,10 @@ def _trial(
         if path.is_file() and "__pycache__" not in path.parts:
             digest.update(f"{path.relative_to(package)}\0{path.stat().st_size}\0".encode())
             digest.update(path.read_bytes())
-    digest.update("\0".join((*arguments, salt + sources_hash())).encode())
+    digest.update("\0".join((*arguments, salt + _checks_hash())).encode())
     return Planned(row, technique, arguments, digest.hexdigest()[:32])
+
+
+def _checks_hash() -> str:
+    """A hash of what judges a mutant; which other mutants there are says nothing of one."""
+    return sources_hash("lab", without=("lab/mutants/bugs/",)) + hashlib.sha256(PAGE.read_bytes()).hexdigest()

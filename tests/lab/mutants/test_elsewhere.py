@@ -13,6 +13,8 @@ import pytest
 from lab.mutants.elsewhere import Elsewhere, packed, unpack
 from lab.mutants.techniques import techniques
 from lab.mutants.trial import Interrupted
+from payments_verify.executors import installation
+from payments_verify.sources import sources_hash
 
 
 class Never(Executor):
@@ -45,3 +47,8 @@ def test_a_stop_ends_the_wait_and_takes_the_trial_back(tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         Elsewhere(never, ())(static, ("static",), tmp_path, tmp_path / "left", bin_dir=None, stop=stop)
     assert never.sent[0].cancelled()
+
+
+def test_a_worker_has_to_have_the_lab_as_it_is_here() -> None:
+    assert sources_hash("lab") in installation("lab")
+    assert sources_hash("lab") != sources_hash("lab", without=("lab/mutants/bugs/",)) != sources_hash()

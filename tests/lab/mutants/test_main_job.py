@@ -22,7 +22,7 @@ from lab.mutants.trial import Trial, read_verdict
 from payments_verify import suite as main_job
 from payments_verify.result import CheckResult
 from pgweave.verdict import Verdict
-from tests.lab.mutants.test_matrix import _trees, catalogue, trial
+from tests.lab.mutants.test_matrix import catalogue, trees_of, trial
 
 MODEL_ALONE = ["contracts (CrossHair)", "bounded model, exhaustively", "protocol, any number of clients (Z3)"]
 
@@ -98,7 +98,7 @@ def test_the_check_that_was_last_tells_the_reason() -> None:
 
 def test_each_mutant_is_tried_until_what_it_breaks_and_the_code_as_it_is_at_last(tmp_path: Path) -> None:
     known = catalogue(a=["machine"])
-    plan = planned_main_job(known, _trees(tmp_path, [UNMUTATED, "a"]), quick=True)
+    plan = planned_main_job(known, trees_of(tmp_path, [UNMUTATED, "a"]), quick=True)
     assert [each.row for each in plan] == ["a", UNMUTATED]
     first = ("--first", "stateful machine: in process, PostgreSQL")
     assert plan[0].arguments[-6:] == ("--quick", "--until", "I5", *first, "--json")

@@ -14,8 +14,7 @@ import msgspec
 import pytest
 
 from lab.mutants.catalogue import Catalogue, Mutant, TechniqueName
-from lab.mutants.matrix import Kept
-from lab.mutants.plan import UNMUTATED, Planned, planned
+from lab.mutants.plan import UNMUTATED, planned
 from lab.mutants.results import Matrix, matrix
 from lab.mutants.techniques import DISCOVERY, Technique, TrialName, techniques
 from lab.mutants.trial import Interrupted, Trial, TrialState, arguments_of, read_verdict, run_trial
@@ -70,7 +69,7 @@ def made(
     only: Sequence[TechniqueName] = ("machine", "stress"),
 ) -> Matrix:
     """A matrix in which every trial survives but those that are named; ``None`` stands for not yet."""
-    trees = _trees(tree, [UNMUTATED, *known])
+    trees = trees_of(tree, [UNMUTATED, *known])
     plan = planned(known, trees, TECHNIQUES, only=only, all_techniques=all_techniques)
     done = {
         each.key: trial(states.get((each.row, each.technique.name), "survived"), each.technique.name)
@@ -84,7 +83,7 @@ def drawn(found: Matrix) -> str:
     return write_kill_matrix(msgspec.convert(found.as_json(), Mutants))
 
 
-def _trees(folder: Path, rows: Sequence[str]) -> dict[str, Path]:
+def trees_of(folder: Path, rows: Sequence[str]) -> dict[str, Path]:
     trees = {}
     for number, row in enumerate(rows):
         package = folder / str(number) / "package" / "domain"
@@ -145,7 +144,7 @@ def test_a_mutant_without_a_verdict_in_time_survives(tmp_path: Path) -> None:
 
 def test_what_was_not_finished_is_not_known(tmp_path: Path) -> None:
     known = catalogue(a=["machine", "stress"])
-    trees = _trees(tmp_path, [UNMUTATED, "a"])
+    trees = trees_of(tmp_path, [UNMUTATED, "a"])
     plan = planned(known, trees, TECHNIQUES, only=["machine", "stress"])
     done = {each.key: trial() for each in plan if each.row == UNMUTATED or each.technique.name == "stress"}
     found = matrix(known, list(trees), {n: TECHNIQUES[n] for n in ("machine", "stress")}, plan, done)
@@ -195,56 +194,6 @@ def test_the_picture_is_well_formed_loads_nothing_and_tells_states_apart(tmp_pat
     assert "prefers-color-scheme: dark" in picture
     assert "http" not in picture.replace("http://www.w3.org/2000/svg", "")
     assert "why &lt;not&gt;" in picture
-
-
-# ---- plans ---------------------------------------------------------------------------------------
-
-
-def test_a_plan_has_the_expected_techniques_and_all_for_the_code_as_it_is(tmp_path: Path) -> None:
-    known = catalogue(a=["machine", "faults"])
-    plan = planned(known, _trees(tmp_path, [UNMUTATED, "a"]), TECHNIQUES)
-    assert [each.technique.name for each in plan if each.row == UNMUTATED] == NAMES
-    assert [each.technique.name for each in plan if each.row == "a"] == ["machine", "faults"]
-    everything = planned(known, _trees(tmp_path, [UNMUTATED, "a"]), TECHNIQUES, all_techniques=True)
-    assert [each.technique.name for each in everything if each.row == "a"] == NAMES
-
-
-def test_what_a_mutant_is_looked_for_with_is_tried_on_the_code_as_it_is(tmp_path: Path) -> None:
-    wanted = ("--scenario", "different-keys", "--fault", "40001")
-    mutant = catalogue(a=["faults"])["a"]
-    known = Catalogue([msgspec.structs.replace(mutant, arguments={"faults": wanted})])
-    plan = planned(known, _trees(tmp_path, [UNMUTATED, "a"]), TECHNIQUES, only=["faults"])
-    narrowed = arguments_of(TECHNIQUES["faults"], wanted)
-    assert [each.row for each in plan if each.arguments == narrowed] == [UNMUTATED, "a"]
-    assert len([each for each in plan if each.row == UNMUTATED]) == 2
-
-
-def keys(plan: Sequence[Planned], row: str) -> dict[str, str]:
-    return {each.technique.name: each.key for each in plan if each.row == row}
-
-
-def test_a_key_depends_on_what_a_technique_reads_on_its_command_and_on_the_harness(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    trees = _trees(tmp_path, [UNMUTATED, "a"])
-    known = catalogue(a=["machine", "model"])
-    first = planned(known, trees, TECHNIQUES)
-    package = trees["a"] / "package"
-    (package / "store.py").write_text("x")
-    (package / "__pycache__").mkdir()
-    (package / "__pycache__" / "x.pyc").write_text("x")
-    second = planned(known, trees, TECHNIQUES)
-    assert keys(first, UNMUTATED) == keys(second, UNMUTATED)
-    assert keys(first, "a")["model"] == keys(second, "a")["model"]  # it reads the domain alone
-    assert keys(first, "a")["machine"] != keys(second, "a")["machine"]
-    (package / "domain" / "rules.py").write_text("y")
-    third = planned(known, trees, TECHNIQUES)
-    assert keys(second, "a")["model"] != keys(third, "a")["model"]
-    salted = planned(known, trees, TECHNIQUES, salt="/usr/lib/postgresql/15/bin")
-    assert not set(keys(third, "a").values()) & set(keys(salted, "a").values())
-    monkeypatch.setattr("lab.mutants.plan.sources_hash", lambda: "another version of the harness")
-    later = planned(known, trees, TECHNIQUES)
-    assert not set(keys(third, "a").values()) & set(keys(later, "a").values())
 
 
 # ---- reports of techniques -----------------------------------------------------------------------
@@ -327,20 +276,3 @@ def test_a_trial_can_be_told_to_end(tmp_path: Path) -> None:
     technique = stuck(tmp_path, 100)
     with pytest.raises(Interrupted):
         run_trial(technique, arguments_of(technique, None), tmp_path, tmp_path, bin_dir=None, stop=stop)
-
-
-# ---- results that are kept -----------------------------------------------------------------------
-
-
-def test_results_are_kept_and_forgotten(tmp_path: Path) -> None:
-    kept = Kept(tmp_path)
-    kept.put("a", trial("killed"))
-    kept.put("b", trial("no verdict"))
-    assert Kept(tmp_path).get("a") == trial("killed")
-    assert (kept.get("b"), kept.get("c")) == (None, None)  # what kept it from running may be gone
-    (tmp_path / "d.json").write_text("{")
-    assert kept.get("d") is None
-    kept.put("e", trial("survived"))
-    assert kept.known(["a", "b"]) == {"a": trial("killed")}
-    assert Kept(tmp_path, fresh=True).known(["a"]) == {}
-    assert (kept.get("a"), kept.get("e")) == (None, trial("survived"))  # what is asked for is forgotten
