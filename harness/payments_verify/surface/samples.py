@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple, TypeAlias
 
-from payments_verify.binding import Http
+from prometheus_client import Metric
+from prometheus_client.openmetrics import parser as openmetrics
+from prometheus_client.parser import text_string_to_metric_families
+
+from payments_verify.binding import Http, Response
 from payments_verify.patience import ask_until
 
 _SAMPLE = re.compile(r"^payments_(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 _SHOWN = frozenset({"/metrics", "/readyz", "/healthz"})
 _REJECTED = "http_requests_rejected_total"
+_OK = 200
+_READERS: Mapping[str, Callable[[str], Iterable[Metric]]] = {
+    "text/plain": text_string_to_metric_families,
+    "application/openmetrics-text": openmetrics.text_string_to_metric_families,
+}
+_KINDS = {"_total": "counter", "_bucket": "histogram", "_count": "histogram", "_sum": "histogram"}
+_OTHER_KIND = "gauge"
 
 
 class Sample(NamedTuple):
@@ -31,6 +42,37 @@ Metrics: TypeAlias = Sequence[Sample]
 async def metrics_of(http: Http) -> Metrics:
     """The metrics of a process."""
     return read_metrics((await http.request("GET", "/metrics", headers={}, json=None)).text)
+
+
+async def wrong_scrape(http: Http) -> str | None:
+    """How the metrics of a process are not what a scraper can take, read as they are declared to be."""
+    answer = await http.request("GET", "/metrics", headers={}, json=None)
+    wrong = "; ".join(_unreadable(answer))
+    return f"I12: a scraper does not take the metrics: {wrong}" if wrong else None
+
+
+def _unreadable(answer: Response) -> Iterator[str]:
+    fields = answer.headers
+    if answer.status_code != _OK:
+        yield f"the status is {answer.status_code}"
+    for name, value in (("cache-control", "no-store"), ("x-content-type-options", "nosniff")):
+        if fields.get(name) != value:
+            yield f"{name} is {fields.get(name)!r}"
+    declared = fields.get("content-type", "")
+    reader = _READERS.get(declared.partition(";")[0].strip())
+    if reader is None or "version=" not in declared:
+        yield f"content-type is {declared!r}"
+        return
+    try:
+        families = list(reader(answer.text))
+    except (ValueError, KeyError, IndexError) as error:
+        yield f"as {declared} it cannot be read: {error}"
+        return
+    for family in families:
+        for name in {each.name for each in family.samples}:
+            kind = next((_KINDS[end] for end in _KINDS if name.endswith(end)), _OTHER_KIND)
+            if family.type != kind or not family.documentation:
+                yield f"{name} is declared as {family.type}, {family.documentation!r}, and is a {kind}"
 
 
 async def metrics_until(http: Http, are_so: Callable[[Metrics], bool], within_s: float) -> Metrics:
@@ -102,6 +144,15 @@ def seconds(metrics: Metrics, histogram: str) -> float:
         for each in metrics
         if each.name == f"{histogram}_seconds_sum" and each.labels.get("route") not in _SHOWN
     )
+
+
+def buckets(metrics: Metrics, histogram: str) -> Mapping[float, float]:
+    """How many a histogram has seen up to each bound, but for requests for metrics and health."""
+    found: defaultdict[float, float] = defaultdict(float)
+    for name, labels, value in metrics:
+        if name == f"{histogram}_seconds_bucket" and labels.get("route") not in _SHOWN:
+            found[float(labels["le"])] += value
+    return found
 
 
 def _counts(metrics: Metrics) -> Mapping[str, float]:

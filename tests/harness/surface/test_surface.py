@@ -265,6 +265,33 @@ def test_a_counter_that_says_otherwise(
     assert re.search(told, complaint)
 
 
+def declared(**fields: str) -> Bend:
+    """Has other header fields than the metrics have; ``_`` stands for ``-``."""
+    given = {name.replace("_", "-"): value for name, value in fields.items()}
+    return lambda _method, _path, answer: replace(answer, headers={**answer.headers, **given})
+
+
+@pytest.mark.parametrize(
+    ("bend", "told"),
+    [
+        (declared(content_type="application/openmetrics-text; version=1.0.0"), "it cannot be read"),
+        (declared(content_type="text/html; version=1"), "content-type is 'text/html"),
+        (declared(content_type="text/plain"), "content-type is 'text/plain'"),
+        (declared(cache_control="max-age=60"), "cache-control is 'max-age=60'"),
+        (declared(x_content_type_options=""), "x-content-type-options is ''"),
+        (counted_otherwise("conflicts_total counter", "conflicts_total gauge"), "is declared as gauge"),
+        (counted_otherwise("_wait_seconds histogram", "_wait_seconds summary"), "and is a histogram"),
+        (counted_otherwise("# TYPE payments_http_requests_in_flight .*\n", ""), "and is a gauge"),
+        (counted_otherwise(r"(requests_in_flight) \d.*", r"\1 one"), "it cannot be read"),
+    ],
+)
+def test_metrics_that_no_scraper_takes(bend: Bend, told: str) -> None:
+    complaint = asyncio.run(wrong_counters(witness(bend)))
+    assert complaint is not None
+    assert complaint.startswith("I12: a scraper does not take the metrics: ")
+    assert told in complaint
+
+
 # ---- lists ---------------------------------------------------------------------------------------
 
 

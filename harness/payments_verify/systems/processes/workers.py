@@ -15,7 +15,7 @@ from payments_verify.patience import comes_true
 from payments_verify.surface import LoneProcess, Server
 from payments_verify.surface.at_limits import accepts, ends_otherwise
 from payments_verify.surface.readiness import ready_all_the_same
-from payments_verify.surface.samples import Metrics, metrics_of, metrics_until, wrong_counts
+from payments_verify.surface.samples import Metrics, metrics_of, metrics_until, wrong_counts, wrong_scrape
 from payments_verify.systems.processes.forked import Process
 from payments_verify.systems.processes.killed_worker import LIMIT_S, Apart, wrong_of_the_killed
 from payments_verify.systems.processes.proc import listens, runs, workers
@@ -129,6 +129,8 @@ async def _served(process: LoneProcess) -> str:
 async def _miscounted(process: LoneProcess) -> str | None:
     """Whether some worker does not tell what all of them have answered, once none is late to count it."""
     await metrics_until(Apart(process), lambda now: _wrong_counts(process, now) is None, LIMIT_S)
+    if (unread := await wrong_scrape(Apart(process))) is not None:
+        return unread
     for _ in range(_REQUESTS):
         if (wrong := _wrong_counts(process, await metrics_of(Apart(process)))) is not None:
             return f"I12: of {_WORKERS} workers one does not say what happened: {wrong}"
