@@ -7,13 +7,16 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
+from math import inf
+from time import perf_counter
 from typing import Any
 from uuid import uuid4
 
 from payments_verify.binding import Http, Response
 from payments_verify.patience import comes_true
 from payments_verify.payments.faults.pool_probe import stops
-from payments_verify.surface.samples import Metrics, metrics_of, seconds, wrong_counts
+from payments_verify.surface.samples import Metrics, buckets, metrics_of, seconds, wrong_counts
 from payments_verify.systems.whole.application import whole_application
 from pgweave.gate import Fault, Gate, HeldStatement, Session
 from pgweave.gate.proxy import PassAll
@@ -31,6 +34,11 @@ _LIMITS: Mapping[str, Any] = {
 }
 _IN_A_ROW = 7
 """Conflicts that a transaction meets and its client does not hear of: it is tried eight times."""
+_HISTOGRAMS: Mapping[str, int] = {"http_request_duration": 5, "pool_wait": 1, "lock_wait": 1}
+"""How many of what each histogram sees take longer than `_QUICK_S`, at least: so many are held."""
+_QUICK_S = 0.1
+_FIRST_S, _LAST_S, _APART = 0.001, 10.0, 2.5
+"""The first bound of a histogram and its last, and how many times the one before each may be."""
 _UNAVAILABLE = 503
 _COMMIT = "COMMIT"
 _AMOUNT, _WINDOW = {"amount_cents": 500}, {"capture_window_seconds": 60}
@@ -61,11 +69,22 @@ class _Asked:
 
     Attributes:
         heard: the first conflict of which a client was told; empty if none was.
+        took: how long each answer took to come, in seconds: longer than the application says.
     """
 
     http: Http
     expected: Counter[str] = field(default_factory=Counter)
     heard: str = ""
+    took: list[float] = field(default_factory=list)
+
+    async def send(
+        self, method: str, path: str, headers: Mapping[str, str], json: Mapping[str, Any] | None
+    ) -> Response:
+        """Send a request, and keep how long it takes."""
+        began = perf_counter()
+        answer = await self.http.request(method, path, headers=headers, json=json)
+        self.took.append(perf_counter() - began)
+        return answer
 
     async def request(
         self,
@@ -88,7 +107,7 @@ class _Asked:
             headers: more header fields; ``_`` stands for ``-``.
         """
         fields = {name.replace("_", "-"): value for name, value in headers.items()}
-        answer = await self.http.request(method, path, headers=fields, json=json)
+        answer = await self.send(method, path, fields, json)
         self.answered(method, path, answer, tries=tries, locks=locks)
         if tries > 1 and answer.status_code == _UNAVAILABLE and not self.heard:
             self.heard = f"I9: {method} {path} is not tried again after {tries - 1} conflicts: {answer.text}"
@@ -139,7 +158,9 @@ async def _wrong_counts(dsn: str, deadline_s: float) -> str | None:
         await _too_late(asked, payment, gate, deadline_s)
         await _waits_for_a_lock(asked, payment, gate)
         after, lasted = await metrics_of(app.http), loop.time() - began
-    wrong = wrong_counts(before, after, asked.expected) or "; ".join(_wrong_seconds(before, after, lasted))
+    wrong = wrong_counts(before, after, asked.expected) or "; ".join(
+        [*_wrong_seconds(before, after, lasted), *_wrong_buckets(before, after, asked.took)]
+    )
     return asked.heard or (f"I12: the metrics do not say what happened: {wrong}" if wrong else None)
 
 
@@ -172,7 +193,7 @@ async def _refused(asked: _Asked, payment: str) -> None:
         ("unsupported_transfer_coding", 501, {"Transfer_Encoding": "gzip"}),
     ):
         fields = {name.replace("_", "-"): value for name, value in headers.items()}
-        await asked.http.request("GET", payment, headers=fields, json=None)
+        await asked.send("GET", payment, fields, None)
         asked.expected[f"http_request_duration_seconds_count GET, unmatched, {status}"] += 1
         asked.expected[f"http_requests_rejected_total {reason}"] += 1
 
@@ -183,7 +204,7 @@ async def _overloaded(asked: _Asked, payment: str, gate: Gate) -> None:
         reads = [asyncio.ensure_future(asked.request("GET", payment)) for _ in range(_REQUESTS)]
         await comes_true(lambda: stopped.connections == _CONNECTIONS, _LIMIT_S)
         await asyncio.sleep(_HELD_S)
-        answer = await asked.http.request("GET", payment, headers={}, json=None)
+        answer = await asked.send("GET", payment, {}, None)
         asked.expected[f"http_request_duration_seconds_count GET, unmatched, {answer.status_code}"] += 1
         asked.expected["http_requests_rejected_total overloaded"] += 1
     await asyncio.gather(*reads)
@@ -212,3 +233,21 @@ def _wrong_seconds(before: Metrics, after: Metrics, lasted: float) -> Iterator[s
         took = seconds(after, name) - seconds(before, name)
         if not _HELD_S <= took <= lasted * _REQUESTS:
             yield f"{name}: {took:g} s, where {_HELD_S:g} s and more were waited for, within {lasted:g} s"
+
+
+def _wrong_buckets(before: Metrics, after: Metrics, took: list[float]) -> Iterator[str]:
+    """Bounds that do not tell a quick request from a slow one, and what is counted beside its bound."""
+    for name, held in _HISTOGRAMS.items():
+        was, now = buckets(before, name), buckets(after, name)
+        bounds = [each for each in sorted(now) if each < inf]
+        if not (bounds and bounds[0] <= _FIRST_S and bounds[-1] >= _LAST_S) or any(
+            later > _APART * each for each, later in pairwise(bounds)
+        ):
+            yield f"{name}: the bounds are {bounds}, not of {_FIRST_S:g} s to {_LAST_S:g} s"
+            continue
+        counted = {each: now[each] - was.get(each, 0) for each in now}
+        for bound in bounds:
+            quick = sum(each <= bound for each in took) if name == "http_request_duration" else 0
+            most = counted[inf] - (held if bound <= _QUICK_S else 0)
+            if not quick <= counted[bound] <= most:
+                yield f"{name}: {counted[bound]:g} took {bound:g} s at most: {quick} did, and {most:g} may"
