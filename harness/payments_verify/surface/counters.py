@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TypeVar
 
-from payments_verify.surface.samples import Metrics, metrics_until, value_of, wrong_scrape
+from payments_verify.surface.samples import Metrics, metrics_until, value_of
 from payments_verify.surface.witness import Witness
 
 _SETTLED_S = 2.0
@@ -25,8 +25,6 @@ async def wrong_counters(witness: Witness) -> str | None:
     """
     if not witness.is_whole:
         return None
-    if (unread := await wrong_scrape(witness.http)) is not None:
-        return unread
     told = await metrics_until(witness.http, lambda now: not any(_differences(witness, now)), _SETTLED_S)
     wrong = "; ".join(_differences(witness, told))
     return f"I12: the metrics do not say what was answered: {wrong}" if wrong else None

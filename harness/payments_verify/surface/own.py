@@ -19,6 +19,7 @@ from payments_verify.surface.lists import (
     wrong_while_others_write,
 )
 from payments_verify.surface.liveness import Hold, miscounted, not_expired, stopped
+from payments_verify.surface.samples import wrong_scrape
 from payments_verify.surface.witness import Witness
 
 _LIMITS = (1, 2, 3, 50, 200)
@@ -48,6 +49,7 @@ class OwnSurface:
         self._servers = dict(zip(witnesses, servers, strict=False))
         self._alone = alone
         self._keeps_contract = False
+        self._unread = list(witnesses)
         self._witnesses = witnesses
         self._processes = cycle(witnesses)
         self._limits = cycle(_LIMITS)
@@ -55,7 +57,14 @@ class OwnSurface:
         self._after: str | None = None
 
     async def counters(self) -> str | None:
-        """How the metrics differ from what was answered; ``None`` if they do not."""
+        """How the metrics differ from what was answered; ``None`` if they do not.
+
+        Once those of a process were as a scraper takes them they are not read so again: that takes long.
+        """
+        while self._unread:
+            if (wrong := await wrong_scrape(self._unread[-1].http)) is not None:
+                return wrong
+            self._unread.pop()
         for witness in self._witnesses:
             if (wrong := await wrong_counters(witness)) is not None:
                 return wrong

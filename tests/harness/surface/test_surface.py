@@ -286,7 +286,7 @@ def declared(**fields: str) -> Bend:
     ],
 )
 def test_metrics_that_no_scraper_takes(bend: Bend, told: str) -> None:
-    complaint = asyncio.run(wrong_counters(witness(bend)))
+    complaint = asyncio.run(OwnSurface([witness(bend)]).counters())
     assert complaint is not None
     assert complaint.startswith("I12: a scraper does not take the metrics: ")
     assert told in complaint
