@@ -18,6 +18,7 @@ from payments_verify.systems.database import new_database, unmigrated_database
 from payments_verify.systems.processes import asked, commanded, settings_seen
 from payments_verify.systems.processes.asked import serving
 from payments_verify.systems.processes.forked import Forks, forks
+from payments_verify.systems.processes.hurt_sweeps import wrong_hurt_sweeps
 from payments_verify.systems.processes.printed import printed_secret, secret, with_secrets
 from payments_verify.systems.processes.refused_starts import wrong_refusals
 from payments_verify.systems.processes.settings_seen import Token
@@ -42,6 +43,10 @@ async def refusals(made: Forks, dsn: str, folder: Path) -> str | None:
 
 async def sweeps(made: Forks, dsn: str, _folder: Path) -> str | None:
     return await commanded.wrong_sweep(made, dsn)
+
+
+async def hurt_sweeps(made: Forks, dsn: str, _folder: Path) -> str | None:
+    return await wrong_hurt_sweeps(made, dsn)
 
 
 async def tokens_in_a_file(made: Forks, dsn: str, folder: Path) -> str | None:
@@ -125,6 +130,21 @@ ENTRY_SHOWN = Edit(
             sweeps,
             CATALOGUE.edits("sweep-ends-behind-locked-payments"),
             "of 5 that are due, where others held the ones at (0, 3)",
+        ),
+        (
+            hurt_sweeps,
+            CATALOGUE.edits("sweep-passes-over-places"),
+            "should expire 1, of 3 that others held as it began, 2 of which they have voided meanwhile",
+        ),
+        (
+            hurt_sweeps,
+            CATALOGUE.edits("sweep-that-failed-told-as-done"),
+            "whose statement 0 fails (57014), is to end with 2 and to say why: exit code 0",
+        ),
+        (
+            hurt_sweeps,
+            CATALOGUE.edits("sweep-command-within-a-statements-time"),
+            "where PAYMENTS_STATEMENT_TIMEOUT_MS and PAYMENTS_TRANSACTION_TIMEOUT_MS are less than",
         ),
         (
             tokens_in_a_file,

@@ -64,7 +64,7 @@ def get(payment: object) -> Call:
 
 
 NOW: Call = (READ_CLOCK, [])
-DUE_PAYMENTS: Call = (DUE, [10, 0])
+DUE_PAYMENTS: Call = (DUE, [None, 10])
 COMMIT: Call = ("COMMIT", [])
 ROLLBACK: Call = ("ROLLBACK", [])
 TICK = Footprint.of(Access(Mode.PUBLISH, CLOCK))

@@ -105,7 +105,7 @@ EXPECTED: list[tuple[str, list[Any], set[Access], set[Access], set[Rows], set[Ac
         set(),
         set(),
     ),
-    ("FIND_DUE", [10, 0], {read("payments"), READ_CLOCK}, set(), set(), set()),
+    ("FIND_DUE", [f"{{{ONE}}}", 10], {read("payments"), READ_CLOCK}, set(), set(), set()),
     ("LOCK_DUE", [ONE], set(), {lock(Lock.NO_KEY_UPDATE, "payments", **P)}, set(), set()),
     ("APPLIED_MIGRATIONS", [], {read("_yoyo_migration")}, set(), set(), set()),
 ]

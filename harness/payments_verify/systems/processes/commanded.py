@@ -20,19 +20,25 @@ from payments_verify.binding import Http
 from payments_verify.systems.database import unmigrated_database
 from payments_verify.systems.processes.asked import Asked, send, serving
 from payments_verify.systems.processes.due import expired_together, insert_due
-from payments_verify.systems.processes.forked import Ended, Forks, forks
+from payments_verify.systems.processes.forked import Forks, forks
+from payments_verify.systems.processes.hurt_sweeps import (
+    BATCH,
+    OF_REQUESTS,
+    shown,
+    sweep,
+    wrong_expiry,
+    wrong_hurt_sweeps,
+)
 from payments_verify.systems.processes.refused_starts import wrong_refusals
 from payments_verify.systems.processes.settings_seen import Token, wrong_settings
 from payments_verify.systems.processes.workers import outlives_its_parent
 
 _SCOPES = ("read", "write", "metrics")
 _MADE = re.compile(r"token  (pay_[A-Za-z0-9_-]{43})\nentry  (\S+)\n")
-_DUE, _BATCH = 5, 2
+_DUE = 5
 _HELD: Sequence[Sequence[int]] = ((0,), (2,), (0, 3), (0, 1, 2, 3))
 """Which of those that are due others hold meanwhile: a batch is whole, or has some, or none."""
 _HOLD = "SELECT FROM payments WHERE payment_id = ANY(%s) FOR NO KEY UPDATE"
-_OF_REQUESTS: Mapping[str, str] = {"PAYMENTS_LOCK_TIMEOUT_MS": "1", "PAYMENTS_REQUEST_TIMEOUT_S": "0.002"}
-"""Limits of a request, in which no batch can be expired: a command has none."""
 _PREFIX = "PAYMENTS_"
 
 
@@ -51,7 +57,7 @@ async def wrong_commands(dsn: str) -> str | None:
         async with forks() as made:
             parent = await made.begin("serve", "--port", "0", "--workers", "2", DATABASE_URL=other)
             refused = await wrong_refusals(made, dsn, f"{name}/none", empty, demo)
-            wrong = refused or await wrong_sweep(made, dsn)
+            wrong = refused or await wrong_sweep(made, dsn) or await wrong_hurt_sweeps(made, dsn)
             wrong = wrong or await _wrong_documents(made, dsn, folder / "pages")
             tokens = [await _token(made, each) for each in _sets()]
             wrong = wrong or next((each for each in tokens if isinstance(each, str)), None)
@@ -94,7 +100,7 @@ async def wrong_sweep(made: Forks, dsn: str) -> str | None:
             return f"{wrong}, of {wanted} that are due"
     sizes = await expired_together(dsn, due, 0)
     if sizes != [2, 2, 1]:
-        return f"I9: payments-core sweep --batch {_BATCH}, and of {_DUE} expire {sizes} at a time"
+        return f"I9: payments-core sweep --batch {BATCH}, and of {_DUE} expire {sizes} at a time"
     early = await expired_together(dsn, later, 0)
     if early:
         return f"I5: payments-core sweep, and {early} expire before their windows end"
@@ -115,11 +121,7 @@ async def _wrong_beside_held(made: Forks, dsn: str) -> str | None:
 
 
 async def _unlike(made: Forks, dsn: str, wanted: int) -> str | None:
-    """What a sweep does, where it should have expired so many payments."""
-    ended = await made.run("sweep", "--batch", str(_BATCH), DATABASE_URL=dsn, **_OF_REQUESTS)
-    if (ended.code, ended.output) == (0, f"expired {wanted} payment{'s' * (wanted != 1)}\n"):
-        return None
-    return f"I9: payments-core sweep --batch {_BATCH}, which should expire {wanted}: {_shown(ended)}"
+    return wrong_expiry(await sweep(made, dsn, **OF_REQUESTS), wanted)
 
 
 async def _wrong_documents(made: Forks, dsn: str, pages: Path) -> str | None:
@@ -128,9 +130,9 @@ async def _wrong_documents(made: Forks, dsn: str, pages: Path) -> str | None:
         made.run("migrate", DATABASE_URL=dsn), made.run("openapi"), made.run("problems", str(pages))
     )
     if (migrated.code, migrated.output) != (0, "nothing to apply\n"):
-        return f"I9: payments-core migrate, of a database that is up to date: {_shown(migrated)}"
+        return f"I9: payments-core migrate, of a database that is up to date: {shown(migrated)}"
     if openapi.code or problems.code:
-        return f"I8: payments-core openapi, problems: {_shown(openapi)}, {_shown(problems)}"
+        return f"I8: payments-core openapi, problems: {shown(openapi)}, {shown(problems)}"
     async with serving(made, dsn, "documents", "--port", "0") as served:
         if (await send(served, "GET", "/openapi.json")).text != openapi.output:
             return "I8: payments-core openapi prints another contract than is served"
@@ -154,10 +156,6 @@ async def _unlike_its_page(http: Http, name: str, text: str) -> str | None:
     ):
         return None
     return f"I8: payments-core problems writes a page of {name} that is not what is served: {answer.text}"
-
-
-def _shown(ended: Ended) -> str:
-    return f"exit code {ended.code}, {ended.output!r} {ended.errors[-300:]!r}"
 
 
 @contextmanager

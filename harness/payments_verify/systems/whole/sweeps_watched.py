@@ -10,7 +10,7 @@ from math import inf
 from pgweave.gate import Fault, HeldStatement, Session
 from pgweave.gate.proxy import PassAll
 
-FINDS, _LOCKS = "capture_expires_at <=", "SKIP LOCKED"
+FINDS, LOCKS = "capture_expires_at <=", "SKIP LOCKED"
 
 
 @dataclass
@@ -71,7 +71,7 @@ class SweepsWatched(PassAll):
             self._statements.clear()
             self.locked.append(0)
             self._statements[session] = 0
-        self.locked[-1:] = [each + (_LOCKS in statement.sql) for each in self.locked[-1:]]
+        self.locked[-1:] = [each + (LOCKS in statement.sql) for each in self.locked[-1:]]
         number = self._statements.get(session)
         if number is not None:
             self._statements[session] += 1

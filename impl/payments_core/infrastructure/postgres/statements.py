@@ -95,11 +95,14 @@ LIST_ATTEMPTS = f"""
     ORDER BY event.event_number LIMIT %s
 """
 # What is due is found first, without a lock. Then each is locked alone, by a statement that needs one shard
-# only. Meanwhile the payment may have been moved, so that the lock asks for its state again.
+# only. Meanwhile the payment may have been moved, so that the lock asks for its state again. What others have
+# locked is passed over by its id: between two looks they may have moved it, and a place would be another's.
+# None is NULL: the driver has no binary form of an empty list.
 FIND_DUE = """
     SELECT payment_id FROM payments
     WHERE state = 'authorized' AND capture_expires_at <= (SELECT payment_clock())
-    LIMIT %s OFFSET %s
+      AND payment_id <> ALL (coalesce(%s::uuid[], '{}'))
+    LIMIT %s
 """
 LOCK_DUE = f"""
     SELECT {PAYMENT_COLUMNS} FROM payments

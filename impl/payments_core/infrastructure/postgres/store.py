@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from itertools import count
 from time import perf_counter
 from types import TracebackType
 from uuid import UUID
@@ -132,13 +131,14 @@ class PostgresPaymentStore:
     async def lock_due(self, limit: int) -> AsyncIterator["_DuePayments"]:
         """Lock at most ``limit`` payments whose window has ended, passing over those locked by others."""
         async with self._pool.connection() as connection:
-            due = _DuePayments(connection, [], now=0)
-            for passed_over in count(0, limit):
-                found = (await _execute(connection, sql.FIND_DUE, (Int8(limit), Int8(passed_over)))).rows()
+            due, passed_over = _DuePayments(connection, [], now=0), list[UUID]()
+            while True:
+                found = (await _execute(connection, sql.FIND_DUE, (passed_over or None, Int8(limit)))).rows()
                 due = await self._lock_each(connection, found) if found else due
                 if due.payments or len(found) < limit:
                     break
                 await connection.rollback()  # others have all that was found: look further
+                passed_over += [each for (each,) in found]
             yield due
 
     async def _lock_each(self, connection: Connection, found: Sequence[Row]) -> "_DuePayments":

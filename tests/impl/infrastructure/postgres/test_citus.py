@@ -48,7 +48,7 @@ ONE_SHARD: dict[str, Sequence[object]] = {
 EVERY_SHARD: dict[str, Sequence[object]] = {
     "FIRST_PAGE": [10],
     "NEXT_PAGE": [NOW, PAYMENT, 10],
-    "FIND_DUE": [10, 0],
+    "FIND_DUE": [None, 10],
 }
 BY_WAY_OF_THE_COORDINATOR = {"INSERT_PAYMENT", "INSERT_ATTEMPT"}
 """Statements whose two rows go to one shard, and the second from what the first has returned."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from dataclasses import replace
+from typing import Any
 from unittest.mock import AsyncMock
 from uuid import UUID
 
@@ -10,13 +12,14 @@ import psycopg
 import pytest
 
 from payments_core.domain.capture import CaptureOutcome
+from payments_core.domain.payment import FailureReason
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool, postgres_store
 from payments_core.infrastructure.postgres import statements as sql
 from payments_core.infrastructure.postgres.batch import Batch
 from payments_core.infrastructure.postgres.migrate import known
 from payments_core.infrastructure.postgres.readiness import Readiness
-from payments_core.infrastructure.postgres.store import CommitFailed
+from payments_core.infrastructure.postgres.store import CommitFailed, PostgresPaymentStore
 from tests.support.payments import FULL, KEY, authorized, created, refusal, store_attempts, success
 from tests.support.postgres import Database
 from tests.support.stores import NOON, POOL, Kit, PostgresKit
@@ -72,6 +75,31 @@ async def test_a_batch_of_which_one_is_refused_stores_none(postgres: Kit) -> Non
             await due.commit([good.expire(due.now), replace(bad.expire(due.now), failed_at=NOON)])
     assert await postgres.contents() == before
     await still_serves(postgres)
+
+
+@pytest.mark.invariant("I9")
+async def test_what_others_move_meanwhile_hides_nothing_that_is_due(
+    postgres: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    due = {each.payment_id: each for each in [await authorized(postgres) for _ in range(3)]}
+    await postgres.set_clock(2 * NOON)
+    others, lock_each = AsyncExitStack(), PostgresPaymentStore._lock_each  # noqa: SLF001
+
+    async def and_have_it_voided(store: Any, connection: Any, found: Any) -> Any:
+        locked = await lock_each(store, connection, found)
+        await others.aclose()
+        for (payment_id,) in found if not locked.payments else ():
+            async with postgres.store.lock(payment_id) as held:
+                assert held is not None
+                await held.commit(due.pop(payment_id).fail(FailureReason.VOIDED, NOON))
+        return locked
+
+    for payment_id in due:
+        await others.enter_async_context(postgres.store.lock(payment_id))
+    monkeypatch.setattr(PostgresPaymentStore, "_lock_each", and_have_it_voided)
+    async with postgres.store.lock_due(2) as looked_further:
+        assert list(looked_further.payments) == list(due.values())
+        assert len(due) == 1
 
 
 @pytest.mark.invariant("I7")
