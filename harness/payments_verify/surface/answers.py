@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from payments_verify.binding import Response
+from payments_verify.payments.observed.observations import UnreadableAnswerError
 
 PER_REQUEST = frozenset({"x-request-id", "idempotent-replayed"})
 """The fields of a repeated answer that may differ from the first: whose it is, and that it is one."""
@@ -21,6 +22,7 @@ _ALWAYS = frozenset({"content-type", "content-length", "x-request-id", "x-conten
 _OF_PAYMENT = frozenset(
     {
         "id",
+        "state",
         "amount_cents",
         "created_at",
         "authorized_at",
@@ -35,6 +37,9 @@ _NOT_NOW = 503
 _PROBLEM = "application/problem+json"
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 _LIST = re.compile(r"/payments(/[^/]+/captures)?(\?.*)?")
+_LOOK = re.compile(r"/payments(?P<payment>/[^/?]+(?P<captures>/captures)?)?(\?.*)?")
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_STATES = ("pending", "authorized", "captured", "failed")
 _BELOW_THE_APPLICATION = tuple(
     f"/problems/{each}" for each in ("malformed_http", "request_timeout", "head_too_large")
 )
@@ -91,35 +96,62 @@ def complaints(
         path: of the request, with its query.
         response: the answer.
         more: fields that it has beside those that follow from the rest, by name in lower case.
-
-    Raises:
-        msgspec.MsgspecError: its body is not JSON.
     """
-    document = msgspec.json.decode(response.content)
+    document = object_in(response.content)
+    if document is None:
+        yield f"the body is no JSON object: {response.text[:300]!r}"
+        return
     fields = fields_of(response)
     yield from wrong_fields(fields, {**_expected(method, path, response.status_code, document), **more})
     if missing := _ALWAYS - fields.keys() - _lacks(document, response):
         yield f"no header {', '.join(sorted(missing))}"
-    if int(fields.get("content-length", -1)) not in (-1, len(response.content)):
+    if fields.get("content-length") not in (None, f"{len(response.content)}"):
         yield f"content-length is {fields['content-length']}, of {len(response.content)} bytes"
     if response.status_code >= 400:
         yield from complaints_of_problem(response.status_code, document)
-    for name in ("payments", "captures"):
-        if isinstance(document, dict) and type(document.get(name, [])) is not list:
-            yield f"{name} is {document[name]!r}, and no list"
+    if method == "GET" and response.status_code < 400:
+        yield from _wrong_members(path, document)
     for each in _payments_in(document):
-        if missing := _OF_PAYMENT - each.keys():
-            yield f"a payment has no {', '.join(sorted(missing))}: what it lacks is null, and not left out"
+        yield from _wrong_payment(each)
     for name, text in _instants_in(document):
         if not isinstance(text, str) or not _INSTANT.fullmatch(text):
             yield f"{name} is {text!r}: an instant is RFC 3339 in UTC, with six digits of a second"
 
 
 def problem_of(response: Response) -> str:
-    """The name of the problem that an answer tells of; empty if of none."""
+    """The name of the problem that an answer tells of; empty if of none, also if it is none to be read."""
     if response.status_code < 400:
         return ""
-    return str(msgspec.json.decode(response.content).get("type", "")).removeprefix("/problems/")
+    return str((object_in(response.content) or {}).get("type", "")).removeprefix("/problems/")
+
+
+def object_in(content: bytes) -> dict[str, Any] | None:
+    """The JSON object that a body is; ``None`` if it is none."""
+    try:
+        document = msgspec.json.decode(content)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def members_of(asked: str, response: Response, *names: str) -> dict[str, Any]:
+    """The JSON object that an answer is.
+
+    Args:
+        asked: method and path of the request.
+        response: the answer.
+        names: the members that are needed of it.
+
+    Raises:
+        UnreadableAnswerError: it is none, or lacks one of them.
+    """
+    document = object_in(response.content)
+    if document is None or not document.keys() >= set(names):
+        wanted = f"a JSON object with {', '.join(names)}" if names else "a JSON object"
+        raise UnreadableAnswerError(
+            f"{asked}: expected {wanted}, got {response.status_code} {response.text[:300]!r}"
+        )
+    return document
 
 
 def wrong_fields(fields: Mapping[str, str], expected: Mapping[str, str]) -> Iterator[str]:
@@ -133,19 +165,42 @@ def wrong_fields(fields: Mapping[str, str], expected: Mapping[str, str]) -> Iter
             yield f"header {name}: expected {wanted!r}, got {found!r}"
 
 
-def _lacks(document: Any, response: Response) -> frozenset[str]:  # noqa: ANN401 - any JSON value
+def _lacks(document: Mapping[str, Any], response: Response) -> frozenset[str]:
     """What an answer need not have: what did not come to the application has no id."""
     is_refused_connection = response.headers.get("connection") == "close" and response.status_code == _NOT_NOW
-    is_below = isinstance(document, dict) and document.get("type") in _BELOW_THE_APPLICATION
+    is_below = document.get("type") in _BELOW_THE_APPLICATION
     return frozenset({"x-request-id"} if is_below or is_refused_connection else ())
 
 
-def _payments_in(document: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - any JSON value
+def _wrong_members(path: str, document: Mapping[str, Any]) -> Iterator[str]:
+    """What a list lacks, or a payment that is looked at."""
+    what = _LOOK.fullmatch(path)
+    if what is None:
+        return
+    listed = "captures" if what["captures"] else None if what["payment"] else "payments"
+    if missing := ({"state", "as_of"} if listed is None else {listed, "next"}) - document.keys():
+        yield f"it has no {' and no '.join(sorted(missing))}"
+    elif listed is not None and not _is_list_of_objects(document[listed]):
+        yield f"{listed} is {document[listed]!r}, and no list of objects"
+
+
+def _is_list_of_objects(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(each, dict) for each in value)
+
+
+def _payments_in(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The payments that an answer shows."""
-    if not isinstance(document, dict):
-        return []
-    listed = document.get("payments")
-    return [document] if "state" in document else listed if isinstance(listed, list) else []
+    if "state" in document:
+        return [document]
+    listed: list[Mapping[str, Any]] = document.get("payments", [])
+    return listed if _is_list_of_objects(listed) else []
+
+
+def _wrong_payment(payment: Mapping[str, Any]) -> Iterator[str]:
+    if missing := _OF_PAYMENT - payment.keys():
+        yield f"a payment has no {', '.join(sorted(missing))}: what it lacks is null, and not left out"
+    elif not _ID.fullmatch(str(payment["id"])) or payment["state"] not in _STATES:
+        yield f"a payment's id is {payment['id']!r}, and its state {payment['state']!r}"
 
 
 def _instants_in(document: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - any JSON value
@@ -161,14 +216,14 @@ def _instants_in(document: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - 
                 yield name, value
 
 
-def _expected(method: str, path: str, status: int, document: Any) -> dict[str, str]:  # noqa: ANN401
+def _expected(method: str, path: str, status: int, document: Mapping[str, Any]) -> dict[str, str]:
     """The fields whose values are known; no others may be there, but for those that every answer has."""
     is_success = status < 400
     expected = {
         "content-type": "application/json" if is_success else _PROBLEM,
         "x-content-type-options": "nosniff",
     }
-    is_stored = isinstance(document, dict) and "decided_at" in document
+    is_stored = "decided_at" in document
     if not is_success and not is_stored:
         expected["cache-control"] = "no-store"
     if method == "GET" and is_success:
@@ -181,11 +236,11 @@ def _expected(method: str, path: str, status: int, document: Any) -> dict[str, s
     if status == _NOT_NOW:
         expected["retry-after"] = "1"
     if status == 201 and not path.endswith("/captures"):
-        expected["location"] = f"/payments/{document['id']}"
+        expected["location"] = f"/payments/{document.get('id')}"
     return expected
 
 
-def complaints_of_problem(status: int, document: Any) -> Iterator[str]:  # noqa: ANN401
+def complaints_of_problem(status: int, document: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong with a problem document beside its type, if anything is.
 
     Args:

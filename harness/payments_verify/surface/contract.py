@@ -9,7 +9,7 @@ from uuid import uuid4
 import msgspec
 
 from payments_verify.binding import Response
-from payments_verify.surface.answers import complaints, fields_of, wrong_fields
+from payments_verify.surface.answers import complaints, fields_of, members_of, problem_of, wrong_fields
 from payments_verify.surface.asked_again import wrong_when_asked_again
 from payments_verify.surface.exchange import Server
 from payments_verify.surface.pages import broken_pages
@@ -40,6 +40,9 @@ async def broken_contract(
         witness: of the process.
         tokens: a token of each scope alone, by the scope's name; none if the process asks for no tokens.
         server: where it listens, if it does.
+
+    Raises:
+        UnreadableAnswerError: an answer that is needed cannot be read.
     """
     ids = {PAYMENT: str(uuid4()), PENDING: str(uuid4()), UNKNOWN: str(uuid4())}
     made = await _made(witness, ids)
@@ -71,7 +74,7 @@ async def _state(witness: Witness, ids: Mapping[str, str]) -> Sequence[bytes]:
     for payment in ids.values():
         for end in ("", "/captures"):
             answer = await witness.write("GET", f"/payments/{payment}{end}")
-            document = msgspec.json.decode(answer.content)
+            document = members_of(f"GET /payments/{payment}{end}", answer)
             document.pop("as_of", None)
             shown.append(msgspec.json.encode(document))
     return shown
@@ -112,9 +115,8 @@ def _differences(asked: Written, answer: Response) -> Iterator[str]:
         if answer.content:
             yield "there is a body"
         return
-    document = msgspec.json.decode(answer.content)
-    if asked.problem and document.get("type") != f"/problems/{asked.problem}":
-        yield f"expected the problem {asked.problem}, got {document.get('type')}"
+    if asked.problem and problem_of(answer) != asked.problem:
+        yield f"expected the problem {asked.problem}, got {problem_of(answer) or answer.text[:300]!r}"
     yield from complaints(asked.method, asked.path, answer, dict(asked.shows))
 
 
@@ -179,14 +181,14 @@ async def _first_misnamed(witness: Witness, ids: Mapping[str, str]) -> str | Non
 async def _created_twice(witness: Witness) -> str | None:
     """What is created without an id is another payment each time; an id is the same in capitals."""
     made = [await witness.write("POST", "/payments", JSON, _AMOUNT) for _ in range(2)]
-    ids = [msgspec.json.decode(each.content).get("id") for each in made]
+    ids = [str(members_of("POST /payments", each).get("id")) for each in made]
     if [each.status_code for each in made] != [201, 201] or ids[0] == ids[1]:
         return f"I10, I11: two POST /payments were answered {[(e.status_code, e.text) for e in made]}"
     for payment, answer in zip(ids, made, strict=True):
         if answer.headers.get("location") != f"/payments/{payment}":
             return f"I8: POST /payments: Location is {answer.headers.get('location')!r}, of payment {payment}"
     alike = [await witness.write("GET", f"/payments/{each}") for each in (ids[0], ids[0].upper())]
-    documents = [msgspec.json.decode(each.content) for each in alike]
+    documents = [members_of(f"GET /payments/{ids[0]}, in small letters or capitals", each) for each in alike]
     if [each.get("id") for each in documents] != [ids[0]] * 2:
         return f"I8: GET /payments/{ids[0].upper()} is not GET /payments/{ids[0]}: {alike[1].text}"
     return None

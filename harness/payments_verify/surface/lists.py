@@ -8,10 +8,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
-import msgspec
-
 from payments_verify.binding import Http
 from payments_verify.payments.observed.observations import UnreadableAnswerError
+from payments_verify.surface.answers import members_of
 
 _ORDER = ("pending", "authorized", "captured", "failed")
 _MOST_PAGES = 10_000
@@ -25,7 +24,7 @@ async def walk(http: Http, limit: int, after: str | None = None) -> tuple[list[D
     found: list[Document] = []
     for number in range(_MOST_PAGES):
         place = "" if after is None else f"&after={after}"
-        page = await _get(http, f"/payments?limit={limit}{place}")
+        page = await _get(http, f"/payments?limit={limit}{place}", "payments", "next")
         found += page["payments"]
         if number and not page["payments"]:
             raise UnreadableAnswerError(f"GET /payments?limit={limit}{place}: the page of a `next` is empty")
@@ -52,7 +51,7 @@ async def wrong_list(http: Http, found: Sequence[Document], payments: Collection
     listed = {item["id"]: item for item in found}
     wrong = [*wrong_order(found)]
     for payment in payments:
-        alone = dict(await _get(http, f"/payments/{payment}"))
+        alone = await _get(http, f"/payments/{payment}", "as_of")
         del alone["as_of"]
         if payment not in listed:
             wrong.append(f"payment {payment} is not in the list")
@@ -69,7 +68,7 @@ async def wrong_instant(http: Http, payments: Collection[str]) -> str | None:
     if not payments:
         return None
     one, page = f"/payments/{next(iter(payments))}", "/payments?limit=1"
-    before, listed, after = [str((await _get(http, path))["as_of"]) for path in (one, page, one)]
+    before, listed, after = [str((await _get(http, path, "as_of"))["as_of"]) for path in (one, page, one)]
     if before <= listed <= after:
         return None
     return f"I8: GET {page} is as of {listed}, and GET {one} was as of {before} before it, then of {after}"
@@ -81,10 +80,10 @@ async def wrong_attempts(http: Http, payment: str, keys: Sequence[str], limit: i
     path = f"/payments/{payment}/captures"
     after = ""
     for _ in range(len(keys) // limit + 2):
-        page = await _get(http, f"{path}?limit={limit}{after}")
+        page = await _get(http, f"{path}?limit={limit}{after}", "captures", "next")
         if after and not page["captures"]:
             return f"I3, I8: GET {path}?limit={limit}{after}: the page of a `next` is empty"
-        listed += [each["idempotency_key"] for each in page["captures"]]
+        listed += [str(each.get("idempotency_key")) for each in page["captures"]]
         if page["next"] is None:
             break
         after = f"&after={page['next']}"
@@ -146,12 +145,12 @@ async def _write(http: Http, payments: int, acknowledged: dict[str, str]) -> Non
         for method, end, body in steps:
             answer = await http.request(method, f"/payments/{payment}{end}", headers={}, json=body)
             if answer.status_code < 300:
-                acknowledged[payment] = msgspec.json.decode(answer.content)["state"]
+                asked = f"{method} /payments/{payment}{end}"
+                acknowledged[payment] = members_of(asked, answer, "state")["state"]
 
 
-async def _get(http: Http, path: str) -> dict[str, Any]:
+async def _get(http: Http, path: str, *names: str) -> dict[str, Any]:
     answer = await http.request("GET", path, headers={}, json=None)
     if answer.status_code != _OK:
         raise UnreadableAnswerError(f"GET {path}: expected {_OK}, got {answer.status_code} {answer.text}")
-    document: dict[str, Any] = msgspec.json.decode(answer.content)
-    return document
+    return members_of(f"GET {path}", answer, *names)

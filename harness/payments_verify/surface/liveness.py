@@ -8,11 +8,10 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
 from uuid import uuid4
 
-import msgspec
-
 from payments_verify.binding import Http
 from payments_verify.binding.values import read_rfc3339
 from payments_verify.patience import patient
+from payments_verify.surface.answers import members_of
 from payments_verify.surface.readiness import LIMIT_S, awaited
 from payments_verify.surface.samples import after_a_sweep, last_sweep, metrics_of, stopped_tasks, value_of
 
@@ -55,8 +54,7 @@ async def authorized(http: Http) -> dict[str, Any]:
     await http.request("PUT", path, headers={}, json={"amount_cents": 7})
     body = {"capture_window_seconds": 1}
     answer = await http.request("POST", f"{path}/authorize", headers={}, json=body)
-    document: dict[str, Any] = msgspec.json.decode(answer.content)
-    return document
+    return members_of(f"POST {path}/authorize", answer, "id", "capture_expires_at")
 
 
 async def stays_due(http: Http, payments: Sequence[str], within_s: float) -> str | None:
@@ -73,7 +71,7 @@ async def stays_due(http: Http, payments: Sequence[str], within_s: float) -> str
 async def state_of(http: Http, payment: str) -> str:
     """The state of a payment."""
     answer = await http.request("GET", f"/payments/{payment}", headers={}, json=None)
-    return str(msgspec.json.decode(answer.content)["state"])
+    return str(members_of(f"GET /payments/{payment}", answer, "state")["state"])
 
 
 async def miscounted(

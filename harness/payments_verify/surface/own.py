@@ -75,6 +75,12 @@ class OwnSurface:
 
         Once that was nothing it is not asked again.
         """
+        try:
+            return await self._broken_contract()
+        except UnreadableAnswerError as error:
+            return f"I8, I11: {error}"
+
+    async def _broken_contract(self) -> str | None:
         if not self._keeps_contract:
             witness = next(self._processes)
             wrong = await broken_contract(witness, self._tokens, self._servers.get(witness))
@@ -129,8 +135,11 @@ class OwnSurface:
             within_s: how long that may take, in seconds.
         """
         http = next(self._processes)
-        wrong = await not_expired(http, set_clock, hold, within_s)
-        wrong = wrong or await miscounted(self._witnesses, set_clock, within_s)
+        try:
+            wrong = await not_expired(http, set_clock, hold, within_s)
+            wrong = wrong or await miscounted(self._witnesses, set_clock, within_s)
+        except UnreadableAnswerError as error:
+            return f"I8, I9: {error}"
         return wrong or next(filter(None, [await stopped(each) for each in self._witnesses]), None)
 
     async def race(self) -> str | None:

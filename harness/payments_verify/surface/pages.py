@@ -7,10 +7,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from html import escape
 from typing import TypeAlias
 
-import msgspec
-
 from payments_verify.binding import Response
-from payments_verify.surface.answers import TITLES, complaints, fields_of
+from payments_verify.surface.answers import TITLES, complaints, fields_of, object_in
 from payments_verify.surface.witness import Witness
 from payments_verify.surface.written import Fields
 
@@ -93,7 +91,7 @@ def _wrong_content(path: str, answer: Response) -> str | None:
 
 
 def _is_contract(content: bytes) -> bool:
-    document = msgspec.json.decode(content)
+    document = object_in(content) or {}
     return str(document.get("openapi", "")).startswith("3.") and bool(document.get("paths"))
 
 
@@ -102,7 +100,7 @@ async def _wrong_problems(witness: Witness) -> str | None:
     for name, (status, title) in TITLES.items():
         path = f"/problems/{name}"
         plain = _seen(answer := await witness.write("GET", path))
-        said = msgspec.json.decode(answer.content)
+        said = object_in(answer.content) or {}
         if (plain[0], said.get("status"), said.get("title")) != (_OK, status, title):
             return f"{path}: expected status {status} and title {title!r}, got {plain[0]} {answer.text}"
         if told := "; ".join(complaints("GET", path, answer, {"vary": "Accept"})):
@@ -136,7 +134,9 @@ async def _wrong_under_conditions(
     witness: Witness, path: str, plain: _Answer, fields: Fields, ignored: Sequence[Fields]
 ) -> str | None:
     """Who has it is told so; who has another one, or asks for a part or by a time, gets all of it."""
-    tag = plain[1]["etag"].encode()
+    tag = plain[1].get("etag", "").encode()
+    if not tag:
+        return f"{path} with {_shown(fields)}: it has no ETag: {dict(plain[1])}"
     known = {name: value for name, value in plain[1].items() if name not in _NO_CONTENT_OF}
     for each in _naming(tag):
         if wrong := await _unlike(witness, path, (*fields, *each), (_NOT_MODIFIED, known, b"")):

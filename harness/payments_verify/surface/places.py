@@ -9,11 +9,9 @@ from typing import Any, TypeAlias
 from urllib.parse import quote_from_bytes
 from uuid import UUID, uuid4
 
-import msgspec
-
 from payments_verify.binding.values import read_rfc3339
 from payments_verify.payments.observed.observations import UnreadableAnswerError
-from payments_verify.surface.answers import complaints
+from payments_verify.surface.answers import complaints, object_in
 from payments_verify.surface.variations import ENDS, varied
 from payments_verify.surface.witness import Witness
 
@@ -84,7 +82,7 @@ async def _refused_twice(witness: Witness) -> str:
 
 async def _wrong_with_noise(witness: Witness, path: str, may_be: re.Pattern[bytes]) -> str | None:
     """A `next` that is not as it was leads nowhere, unless it still is a place."""
-    following = (await _page(witness, f"{path}?limit=1"))["next"]
+    following = (await _found(witness, f"{path}?limit=1"))["next"]
     for each in varied(f"{following}".encode(), _NOISE):
         asked = f"{path}?limit=1&after={quote_from_bytes(each, safe='')}"
         page = await _page(witness, asked)
@@ -96,7 +94,7 @@ async def _wrong_with_noise(witness: Witness, path: str, may_be: re.Pattern[byte
 async def _wrong_between(witness: Witness) -> str | None:
     """A page begins behind its place, whether a payment is there or not."""
     path = f"/payments?limit={_MOST_IN_A_PAGE}"
-    listed = [_place_of(each) for each in (await _page(witness, path))["payments"]]
+    listed = [_place_of(each) for each in (await _found(witness, path))["payments"]]
     for place in _beside(listed):
         asked = f"{path}&after={written(place)}"
         page = await _page(witness, asked)
@@ -135,7 +133,19 @@ def _place_of(payment: Mapping[str, Any]) -> Place:
     return read_rfc3339(payment["created_at"]), UUID(payment["id"])
 
 
-async def _page(witness: Witness, path: str) -> Any:  # noqa: ANN401 - of JSON
+async def _found(witness: Witness, path: str) -> dict[str, Any]:
+    """A page that is not refused.
+
+    Raises:
+        UnreadableAnswerError: it is, or cannot be read.
+    """
+    page = await _page(witness, path)
+    if page is None:
+        raise UnreadableAnswerError(f"GET {path} is refused, {_REFUSED}")
+    return page
+
+
+async def _page(witness: Witness, path: str) -> dict[str, Any] | None:
     """A page; ``None`` if its place is refused.
 
     Raises:
@@ -147,4 +157,4 @@ async def _page(witness: Witness, path: str) -> Any:  # noqa: ANN401 - of JSON
         wrong = "; ".join(complaints("GET", path, answer))
     if wrong:
         raise UnreadableAnswerError(f"GET {path}: {wrong}")
-    return msgspec.json.decode(answer.content) if answer.status_code == _OK else None
+    return object_in(answer.content) if answer.status_code == _OK else None

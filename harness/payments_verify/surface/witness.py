@@ -8,12 +8,10 @@ from collections.abc import Awaitable, Iterator, Mapping
 from time import perf_counter
 from typing import Any, Protocol
 
-import msgspec
-
 from payments_model import RECORDED
 from payments_verify.binding import Response, outcomes_by_name
 from payments_verify.payments.observed.observations import BrokenContractError
-from payments_verify.surface.answers import PER_REQUEST, complaints, fields_of
+from payments_verify.surface.answers import PER_REQUEST, complaints, fields_of, object_in
 from payments_verify.surface.written import Fields
 
 _TEMPLATES = (
@@ -98,11 +96,7 @@ class Witness:
         self.requests[method, route, str(response.status_code)] += 1
         if response.status_code >= _FAILED and response.status_code != _NOT_NOW:
             return response  # no definite answer, and no reason for anything but I9
-        try:
-            wrong = [*complaints(method, path, response), *self._of_key(path, headers, response)]
-        except (msgspec.MsgspecError, AttributeError, KeyError) as error:
-            wrong = [str(error)]
-        if wrong:
+        if wrong := [*complaints(method, path, response), *self._of_key(path, headers, response)]:
             raise BrokenContractError(f"{method} {path}, {response.status_code}: {'; '.join(wrong)}")
         return response
 
@@ -180,7 +174,7 @@ def _outcome_of_capture(path: str, headers: Mapping[str, str], response: Respons
 
 
 def _outcome_in(body: bytes) -> str:
-    document = msgspec.json.decode(body)
+    document = object_in(body) or {}
     return str(document.get("outcome") or str(document.get("type")).rpartition("/")[2])
 
 

@@ -88,6 +88,45 @@ async def for_any_origin(self: Application, scope: Scope, receive: Receive, send
     await _as_it_is(self, scope, receive, allowed)
 
 
+def answered(body: bytes, media_type: bytes, where: Callable[[Scope, int], bool]) -> Break:
+    """Some requests are answered with a body that is not what the contract says; the status stays."""
+
+    async def answers(self: Application, scope: Scope, receive: Receive, send: Send) -> None:
+        instead = False
+
+        async def other(message: Message) -> None:
+            nonlocal instead
+            if message["type"] == "http.response.start":
+                instead = where(scope, message["status"])
+                if instead:
+                    fields = dict(message["headers"]) | {b"content-length": f"{len(body)}".encode()}
+                    message["headers"] = [*(fields | {b"content-type": media_type}).items()]
+            elif instead:
+                message["body"] = body if scope["method"] != "HEAD" else b""
+            await send(message)
+
+        await _as_it_is(self, scope, receive, other)
+
+    return patched(Application, "__call__", answers)
+
+
+def is_malformed(scope: Scope, status: int) -> bool:
+    return status == 400 and scope["method"] == "POST"
+
+
+def is_of_problems(scope: Scope, status: int) -> bool:
+    return status == 200 and scope["path"].startswith("/problems/")
+
+
+async def without_a_tag(self: Application, scope: Scope, receive: Receive, send: Send) -> None:
+    async def untagged(message: Message) -> None:
+        if scope["path"].startswith("/problems/") and "headers" in message:
+            message["headers"] = [each for each in message["headers"] if each[0] != b"etag"]
+        await send(message)
+
+    await _as_it_is(self, scope, receive, untagged)
+
+
 BROKEN: dict[str, tuple[Break, str]] = {
     "a field twice": (patched(parsing, "_require_distinct_fields", lambda _: None), "I1, I4, I11: POST"),
     "any media type": (patched(parsing, "_require_json", lambda _: None), "I11: POST"),
@@ -111,6 +150,27 @@ BROKEN: dict[str, tuple[Break, str]] = {
     "problems of another media type": (
         patched(problems, "MEDIA_TYPE", "application/json"),
         "I1, I4, I11: POST",
+    ),
+    "malformed bodies told of as text": (answered(b"No.", b"text/plain", is_malformed), "I1, I4, I11: POST"),
+    "malformed bodies told of as a list": (
+        answered(b"[]", b"application/problem+json", is_malformed),
+        "I1, I4, I11: POST",
+    ),
+    "a contract that is text": (
+        answered(b"openapi: 3.1.0", b"application/json", lambda scope, _: scope["path"] == "/openapi.json"),
+        "I8: GET /openapi.json: the contract is JSON",
+    ),
+    "problem types told of in HTML alone": (
+        answered(b"<p>", b"text/html; charset=utf-8", is_of_problems),
+        "I8: GET /problems/http_404: expected status 404",
+    ),
+    "pages of problems without tags": (
+        patched(Application, "__call__", without_a_tag),
+        "I8: GET /problems/unavailable with Accept: b'application/json, text/html': it has no ETag",
+    ),
+    "creations told of as null": (
+        answered(b"null", b"application/json", lambda _, status: status == 201),
+        "I8, I9: PUT /payments/",
     ),
     "one id of a payment": (patched(payments, "uuid4", lambda: UUID(int=1)), "I10, I11: two POST"),
 }

@@ -136,6 +136,30 @@ def without_captures(method: str, path: str, answer: HttpAnswer) -> HttpAnswer:
     return replace(with_length(method, path, answer), content=content)
 
 
+def with_body(content: bytes, where: Callable[[str, str, HttpAnswer], bool]) -> Bend:
+    """Answers what nobody can read."""
+
+    def bend(method: str, path: str, answer: HttpAnswer) -> HttpAnswer:
+        headers = {**answer.headers, "content-length": f"{len(content)}"}
+        return replace(answer, content=content, headers=headers) if where(method, path, answer) else answer
+
+    return bend
+
+
+def without_next(method: str, path: str, answer: HttpAnswer) -> HttpAnswer:
+    """Leaves out that no page follows, as who leaves out nulls does."""
+    document = msgspec.json.decode(answer.content) if path.startswith("/payments") else {}
+    if document.get("next", "") is not None:
+        return answer
+    del document["next"]
+    content = msgspec.json.encode(document)
+    return with_body(content, lambda *_: True)(method, path, answer)
+
+
+def created(method: str, _path: str, answer: HttpAnswer) -> bool:
+    return method == "PUT" and answer.status_code == 201
+
+
 def replayed(_method: str, _path: str, answer: HttpAnswer) -> bool:
     return "idempotent-replayed" in answer.headers
 
@@ -178,6 +202,19 @@ BENT: dict[str, tuple[Bend, str]] = {
     ),
     "null for no captures": (without_captures, "captures is None, and no list"),
     "nulls left out": (without_nulls, "a payment has no authorized_at, capture_expires_at, captured_amount"),
+    "a creation that is null": (with_body(b"null", created), "no JSON object: 'null'"),
+    "a creation that is a list": (with_body(b"[]", created), "no JSON object: '[]'"),
+    "a creation of nothing": (with_body(b"{}", created), "header location"),
+    "a refusal that is text": (with_body(b"Conflict", refused), "no JSON object: 'Conflict'"),
+    "a replay that is text": (with_body(b"{", replayed), "no JSON object: '{'"),
+    "a payment without its state": (
+        with_body(b'{"id": 1}', lambda method, *_: method == "GET"),
+        "it has no as_of and no state",
+    ),
+    "payments that are none": (
+        with_body(b'{"captures":[1],"next":null}', lambda _, path, __: path.endswith("limit=1")),
+        "no list of objects",
+    ),
     "no detail": (with_member("detail", "", "idempotency_key_reused"), "has no detail"),
 }
 
@@ -195,6 +232,18 @@ def test_an_answer_that_is_wrong_beside_its_outcome(name: str) -> None:
         return str(await wrong_counters(made))
 
     assert told in asyncio.run(run())
+
+
+@pytest.mark.parametrize("bend", [without_next, with_body(b"null", lambda m, *_: m == "GET")])
+def test_a_list_that_cannot_be_read_is_a_violation(bend: Bend) -> None:
+    async def run() -> None:
+        made = witness(bend)
+        payments = [await life(made.http) for _ in range(2)]
+        surface = OwnSurface([made])
+        for told in (await surface.lists(payments), await surface.pages(payments), await surface.race()):
+            assert re.match(r"I8: GET /payments\?limit=\S+, 200: (it has no next|the body is no)", told or "")
+
+    asyncio.run(run())
 
 
 def test_a_failure_is_no_wrong_answer_and_left_to_who_asked() -> None:
