@@ -33,6 +33,7 @@ from payments_verify.systems.whole.every_kind import (
     wrong_among,
     wrong_early,
 )
+from payments_verify.systems.whole.shipped_limits import CANCELS, shortened
 from payments_verify.systems.whole.stopped_time import StoppedLoop, in_stopped_time, stopped_loop
 from pgweave.gate import Fault, Gate
 
@@ -204,7 +205,7 @@ class _Connections:
 
     async def are_heard_too_late(self, kinds: Sequence[Kind], sent: Sequence[Sent]) -> str | None:
         """The same, and it is told when the service waits for that no more."""
-        with patch("payments_core.infrastructure.postgres.connection._PATIENCE_S", _PATIENCE_S):
+        with shortened(CANCELS, _PATIENCE_S):
             return await self._heard_late(kinds, sent, too_late=True)
 
     async def _heard_late(

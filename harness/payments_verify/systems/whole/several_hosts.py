@@ -15,6 +15,7 @@ from payments_verify.surface.readiness import LIMIT_S, unready_for_good
 from payments_verify.systems.whole.application import whole_application
 from payments_verify.systems.whole.given_up import left_open
 from payments_verify.systems.whole.reported import reported
+from payments_verify.systems.whole.shipped_limits import HEAD_START, shortened
 from pgweave.gate import Gate
 
 _ONE = {"pool_min": 1, "pool_max": 1}
@@ -76,7 +77,7 @@ async def _both_opened(http: Http, gates: Sequence[Gate]) -> str | None:
     """Both hosts are primaries, and tried at once: a session is kept at one, and none at the other."""
     told = "two hosts are tried at once"
     wrong = await unready_for_good(http, "what comes before all")
-    with patch("payments_core.infrastructure.postgres.hosts.HEAD_START_S", 0.0):
+    with shortened(HEAD_START, 0.0):
         for session in [each for gate in gates for each in gate.sessions]:
             session.cut()
         wrong = wrong or await unready_for_good(http, told)

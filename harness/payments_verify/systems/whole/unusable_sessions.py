@@ -22,6 +22,14 @@ from payments_verify.systems.whole.application import whole_application
 from payments_verify.systems.whole.given_up import left_open, nothing_collected
 from payments_verify.systems.whole.reported import reported
 from payments_verify.systems.whole.several_hosts import wrong_among_hosts
+from payments_verify.systems.whole.shipped_limits import (
+    AGAIN,
+    ANSWERS,
+    FRESH,
+    PREPARES,
+    shortened,
+    wrong_shipped_limits,
+)
 from pgweave.gate import Gate
 
 _CONNECTIONS = 2
@@ -58,6 +66,8 @@ async def wrong_sessions(dsn: str) -> str | None:
     Args:
         dsn: a prepared database that nobody else uses, whose owner is a superuser.
     """
+    if (wrong := await wrong_shipped_limits(dsn)) is not None:
+        return wrong
     with psycopg.connect(dsn, autocommit=True) as owner, _asked_at_once(), nothing_collected():
         async with Gate.open(dsn, bool) as gate, whole_application(gate.socket_dsn, **_SETTINGS) as app:
             asked = Asked(app.http, gate)
@@ -86,9 +96,9 @@ def _kinds(owner: psycopg.Connection) -> Mapping[str, _Kind]:
 def _asked_at_once() -> Iterator[None]:
     """Have each answer be asked for, none be waited for for long, and a database be tried again soon."""
     with (
-        patch("payments_core.infrastructure.postgres.readiness.FRESH_S", 0.0),
-        patch("payments_core.infrastructure.postgres.readiness.PATIENCE_S", _PATIENCE_S),
-        patch("payments_core.entrypoints.wiring._RECONNECT_S", _AGAIN_S),
+        shortened(FRESH, 0.0),
+        shortened(ANSWERS, _PATIENCE_S),
+        shortened(AGAIN, _AGAIN_S),
     ):
         yield
 
@@ -107,7 +117,7 @@ async def _set(
 @asynccontextmanager
 async def _silent(gate: Gate) -> AsyncIterator[Callable[[], bool]]:
     with (
-        patch("payments_core.entrypoints.wiring._PREPARE_S", _AGAIN_S),
+        shortened(PREPARES, _AGAIN_S),
         patch.object(gate, "cancel_request", wraps=gate.cancel_request) as cancelled,
     ):
         async with stops(gate):
