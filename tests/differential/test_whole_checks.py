@@ -8,11 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg import OperationalError
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Scope
 
 from payments_core.application import again
 from payments_core.application.ports import PaymentStore
 from payments_core.entrypoints import sweeper
+from payments_core.entrypoints.addresses import is_loopback
 from payments_core.entrypoints.background import Background
+from payments_core.entrypoints.http import sources
+from payments_core.entrypoints.http.payments import PaymentRoutes
 from payments_core.entrypoints.metrics import Metrics
 from payments_core.entrypoints.sweeper import Sweeper, sweep
 from payments_core.infrastructure.postgres import readiness, store
@@ -33,6 +40,7 @@ from tests.support.mutants import CATALOGUE, mutated_copy
 from tests.support.postgres import chosen_bin_dir
 
 COUNTS, SWEEPS, READY = "what is counted", "sweeps that fail", "what is not ready"
+CREATIONS, MACHINES = "creations that are hurt", "other machines"
 
 
 @pytest.fixture(scope="module")
@@ -214,6 +222,42 @@ def test_questions_whose_sessions_are_left_open_are_found(
     told = str(run(whole_checks(dsn)[READY]()))
     assert told.startswith("I9: the last migration is missing, and ")
     assert told.endswith(" sessions stay open, of a service that may have 2")
+
+
+@pytest.mark.invariant("I7")
+def test_a_creation_that_is_sent_again_under_another_id_is_found(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = PaymentRoutes.create_payment
+
+    async def again(self: PaymentRoutes, request: Request) -> Response:
+        try:
+            return await create(self, request)
+        except OperationalError:
+            return await create(self, request)
+
+    monkeypatch.setattr(PaymentRoutes, "create_payment", again)
+    told = str(run(whole_checks(dsn)[CREATIONS]()))
+    assert told.startswith("I7, I11: POST /payments, with the fault 'cut after' at statement 0: ")
+    assert "and has made 2 payments: " in told
+
+
+@pytest.mark.invariant("I2")
+@pytest.mark.parametrize(
+    ("is_local", "told"),
+    [
+        (lambda scope: scope["server"] is not None, "with {'client': ('10.0.0.8', 80), 'server'"),
+        (lambda scope: is_loopback((scope["client"] or ["::1"])[0]), "'server': ('10.0.0.8', 80)}: "),
+        (lambda scope: None not in (scope["client"], scope["server"]), "with {'client': None, 'server': ('/"),
+    ],
+)
+def test_another_machine_that_is_served_is_found(
+    dsn: str, is_local: Callable[[Scope], bool], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "_is_local", is_local)
+    found = str(run(whole_checks(dsn)[MACHINES]()))
+    assert found.startswith("I2, I11: without tokens, POST /payments with ")
+    assert told in found
 
 
 SAMPLES = """\

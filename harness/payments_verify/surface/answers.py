@@ -53,6 +53,7 @@ TITLES: Mapping[str, tuple[int, str]] = {
     "invalid_host": (400, "The Host header is missing, repeated or malformed"),
     "unauthorized": (401, "A bearer token is needed"),
     "insufficient_scope": (403, "The token is not for this"),
+    "not_local": (403, "Without tokens only its own machine is served"),
     "foreign_origin": (403, "A page of another origin sent the request"),
     "foreign_host": (421, "The service does not answer to this Host"),
     "head_too_large": (431, "The request's header fields are too large"),
@@ -65,6 +66,7 @@ TITLES: Mapping[str, tuple[int, str]] = {
     "already_authorized": (409, "The payment is authorized already"),
     "already_captured": (409, "The payment is captured already"),
     "capture_window_expired": (409, "The capture window has ended"),
+    "capture_window_open": (409, "The capture window has not ended"),
     "not_authorized": (409, "The payment is not authorized"),
     "payment_failed": (409, "The payment has failed"),
     "payment_id_conflict": (409, "The payment id is taken"),
@@ -73,11 +75,13 @@ TITLES: Mapping[str, tuple[int, str]] = {
     "invalid_query": (422, "The query string is not valid"),
     "invalid_request": (422, "The request's content is not valid"),
     "too_many_refusals": (429, "Too many refusals of the payment are stored"),
+    "internal_error": (500, "The service failed"),
     "overloaded": (503, "Too many requests at once"),
     "deadline_exceeded": (503, "The request took too long"),
     "payment_busy": (503, "Others hold the payment"),
     "unavailable": (503, "The service cannot answer now"),
 }
+"""The problem types of the contract, each with its status and title."""
 
 
 def fields_of(response: Response) -> dict[str, str]:

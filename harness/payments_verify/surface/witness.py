@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Awaitable, Iterator, Mapping
+from itertools import count
 from time import perf_counter
 from typing import Any, Protocol
+from uuid import uuid4
 
 from payments_model import RECORDED
 from payments_verify.binding import Response, outcomes_by_name
@@ -23,6 +25,7 @@ _TEMPLATES = (
 )
 _RECORDED = frozenset(name for name, outcome in outcomes_by_name().items() if outcome in RECORDED)
 _NO_TOKEN, _FAILED, _NOT_NOW = 401, 500, 503
+_ID = "X-Request-ID"
 
 
 class Carrier(Protocol):
@@ -69,6 +72,7 @@ class Witness:
         self.is_whole = True
         self.seconds = 0.0
         self._began = perf_counter()
+        self._numbers = count()
 
     @property
     def age_s(self) -> float:
@@ -78,12 +82,14 @@ class Witness:
     async def request(
         self, method: str, path: str, /, *, headers: Mapping[str, str], json: Mapping[str, Any] | None
     ) -> Response:
-        """Send a request, and look at its answer.
+        """Send a request, every other one with an id of its own, and look at its answer.
 
         Raises:
             BrokenContractError: the answer is not what the contract says, beside its outcome.
         """
         began = perf_counter()
+        if next(self._numbers) % 2:
+            headers = {_ID: uuid4().hex, **headers}
         try:
             response = await self.http.request(method, path, headers=headers, json=json)
         except BaseException:
@@ -96,7 +102,9 @@ class Witness:
         self.requests[method, route, str(response.status_code)] += 1
         if response.status_code >= _FAILED and response.status_code != _NOT_NOW:
             return response  # no definite answer, and no reason for anything but I9
-        if wrong := [*complaints(method, path, response), *self._of_key(path, headers, response)]:
+        wrong = [*complaints(method, path, response), *_of_another(headers, response)]
+        wrong += self._of_key(path, headers, response)
+        if wrong:
             raise BrokenContractError(f"{method} {path}, {response.status_code}: {'; '.join(wrong)}")
         return response
 
@@ -154,6 +162,13 @@ class Witness:
         # Of another outcome the model says what is wrong, and of which of the two answers.
         if first != seen and _outcome_in(first[2]) == outcome:
             yield f"under this key the first answer was {_shown(first)}, and now it is {_shown(seen)}"
+
+
+def _of_another(headers: Mapping[str, str], response: Response) -> Iterator[str]:
+    """Whether an answer has the id of another request: of several at once each has its own."""
+    given, named = headers.get(_ID), response.headers.get(_ID.lower())
+    if None not in (given, named) and given != named:
+        yield f"{_ID} is {given!r}, and the answer has {named!r}"
 
 
 def canonical(key: str) -> str:

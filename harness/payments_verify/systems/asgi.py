@@ -20,11 +20,19 @@ class ApplicationClient:
     Args:
         app: the application; its lifespan is the caller's.
         headers: that every request has.
+        connection: what the server says of the connection, where it is not the default: ``client``,
+            ``server``, ``scheme``.
     """
 
-    def __init__(self, app: ASGIApp, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        headers: Mapping[str, str] | None = None,
+        connection: Mapping[str, Any] | None = None,
+    ) -> None:
         self.app = app
         self.headers = dict(headers or {})
+        self._connection = dict(connection or {})
         self._spaced: set[str] = set()
 
     async def request(
@@ -58,7 +66,8 @@ class ApplicationClient:
         fields = [*(each for each in _fields(self.headers) if each[0] not in given), *fields]
         error: BaseException | None = None
         try:
-            await self.app(_scope(method, path, fields, call.body), call.receive, call.send)
+            scope = _scope(method, path, fields, call.body) | self._connection
+            await self.app(scope, call.receive, call.send)
         except asyncio.CancelledError as raised:
             if _is_cancelled():
                 raise
@@ -119,6 +128,8 @@ def _scope(method: str, path: str, raw: list[tuple[bytes, bytes]], body: bytes) 
     path, _, query = path.partition("?")
     if body:
         raw = [*raw, (b"content-length", str(len(body)).encode())]
+    if not any(name == b"host" for name, _ in raw):
+        raw = [(b"host", b"payments"), *raw]
     return {
         "type": "http",
         "asgi": {"version": "3.0"},
@@ -129,7 +140,7 @@ def _scope(method: str, path: str, raw: list[tuple[bytes, bytes]], body: bytes) 
         "raw_path": path.encode(),
         "query_string": query.encode(),
         "root_path": "",
-        "headers": [(b"host", b"payments"), *raw],
+        "headers": raw,
         "client": ("127.0.0.1", 0),
         "server": ("payments", 80),
     }

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -15,11 +16,13 @@ from starlette.responses import Response
 from payments_core.entrypoints.http import pages
 from payments_core.entrypoints.http.contract.descriptions import BY_NAME
 from payments_core.entrypoints.http.resources import read
+from payments_verify.surface.answers import TITLES
 from payments_verify.surface.pages import broken_pages
 from payments_verify.systems.application import witnessed
 from payments_verify.systems.memory_store import InMemoryPaymentStore
 
 Static = Callable[..., Response]
+PROBLEMS = Path(__file__).parents[3] / "specs" / "problems"
 
 
 def told() -> str | None:
@@ -28,6 +31,10 @@ def told() -> str | None:
 
 def test_the_service_as_it_is() -> None:
     assert told() is None
+
+
+def test_every_problem_type_is_looked_at() -> None:
+    assert TITLES.keys() == BY_NAME.keys() == {each.stem for each in PROBLEMS.glob("[a-z]*.md")}
 
 
 _static, _is_known, _read = pages.static, pages.is_known, read

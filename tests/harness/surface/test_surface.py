@@ -215,6 +215,10 @@ BENT: dict[str, tuple[Bend, str]] = {
         with_body(b'{"captures":[1],"next":null}', lambda _, path, __: path.endswith("limit=1")),
         "no list of objects",
     ),
+    "the id of another request": (
+        with_header("x-request-id", "another", lambda *_: True),
+        "and the answer has 'another'",
+    ),
     "no detail": (with_member("detail", "", "idempotency_key_reused"), "has no detail"),
 }
 

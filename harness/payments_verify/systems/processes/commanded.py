@@ -17,6 +17,7 @@ from psycopg.conninfo import make_conninfo
 
 from payments_core.entrypoints.settings import Settings
 from payments_verify.binding import Http
+from payments_verify.surface.answers import TITLES
 from payments_verify.systems.database import unmigrated_database
 from payments_verify.systems.processes.asked import Asked, send, serving
 from payments_verify.systems.processes.due import expired_together, insert_due
@@ -141,7 +142,10 @@ async def _wrong_documents(made: Forks, dsn: str, pages: Path) -> str | None:
             if name != "README" and (wrong := await _unlike_its_page(Asked(served), name, text)) is not None:
                 return wrong
     missing = [name for name in files if f"({name}.md)" not in files["README"] and name != "README"]
-    return f"I8: payments-core problems: its list lacks {', '.join(missing)}" if missing else None
+    if missing:
+        return f"I8: payments-core problems: its list lacks {', '.join(missing)}"
+    others = sorted(TITLES.keys() ^ (files.keys() - {"README"}))
+    return f"I8: payments-core problems, or the contract, has no {', '.join(others)}" if others else None
 
 
 def _texts(folder: Path) -> Mapping[str, str]:

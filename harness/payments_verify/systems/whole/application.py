@@ -39,12 +39,14 @@ async def whole_application(dsn: str, **settings: Any) -> AsyncIterator[WholeApp
 
     Args:
         dsn: its database.
-        settings: of the service, by name, where they are not the default.
+        settings: of the service, by name, where they are not the default; ``is_for_this_machine`` is that of
+            `postgres_app`.
     """
     made = OwnTokens.make()
-    own = Settings(database_url=dsn, tokens=made.accepted, tokens_file=None, **settings)
+    is_for_this_machine = settings.pop("is_for_this_machine", False)
+    own = Settings(**{"database_url": dsn, "tokens": made.accepted, "tokens_file": None, **settings})
     before = asyncio.all_tasks()
-    async with _begun(app := postgres_app(own)):
+    async with _begun(app := postgres_app(own, is_for_this_machine=is_for_this_machine)):
         tasks = [
             each
             for each in asyncio.all_tasks() - before

@@ -48,6 +48,8 @@ class Request:
 
 
 Sent: TypeAlias = asyncio.Task[Response]
+CREATE = Request("POST", "/payments", {"amount_cents": 500})
+"""A creation under a new id: sent again, it creates another payment."""
 
 
 def create(payment: UUID) -> Request:

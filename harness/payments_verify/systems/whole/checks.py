@@ -16,6 +16,7 @@ from payments_verify.systems.processes.workers import wrong_workers
 from payments_verify.systems.whole.alike import wrong_alike
 from payments_verify.systems.whole.asked import UnansweredError
 from payments_verify.systems.whole.counted import wrong_counts_of_all
+from payments_verify.systems.whole.created_once import wrong_creations
 from payments_verify.systems.whole.ended_sessions import wrong_after_ends
 from payments_verify.systems.whole.fresh_reads import wrong_reads
 from payments_verify.systems.whole.handed_on import wrong_handing_on
@@ -26,6 +27,7 @@ from payments_verify.systems.whole.lent_sessions import wrong_settings
 from payments_verify.systems.whole.limits_of_time import wrong_limits
 from payments_verify.systems.whole.logged import wrong_logs
 from payments_verify.systems.whole.many_at_once import wrong_of_many
+from payments_verify.systems.whole.other_machines import wrong_to_machines
 from payments_verify.systems.whole.preempted import wrong_preemptions
 from payments_verify.systems.whole.slow_clients import wrong_for_slow_clients
 from payments_verify.systems.whole.sweeps_in_time import wrong_pauses
@@ -58,6 +60,7 @@ async def _wrong_after_others(dsn: str) -> str | None:
 
 _CHECKS: Mapping[str, _Check] = {
     "requests beside others": _wrong_beside_others,  # first: the others read much at once
+    "creations that are hurt": wrong_creations,
     "requests that are given up": _wrong_after_others,
     "what is counted": wrong_counts_of_all,
     "sweeps that fail": wrong_sweeps,
@@ -66,6 +69,7 @@ _CHECKS: Mapping[str, _Check] = {
     "sessions of no use": wrong_sessions,
     "sessions that are lent": wrong_settings,
     "what no standby has": wrong_unreplicated,
+    "other machines": wrong_to_machines,
     "what is logged": wrong_logs,
     "slow clients": wrong_for_slow_clients,
     "several workers": wrong_workers,

@@ -20,7 +20,7 @@ from pgweave.gate import Gate
 
 EVERYTHING, WRITES = "ACCESS EXCLUSIVE", "SHARE"
 """Ways to hold tables: nobody gets on with a first statement, or with one that writes."""
-KINDS, WRITING = 8, 5
+KINDS, WRITING = 9, 6
 """How many kinds there are, and how many of them, the first ones, write."""
 MOVED_S = 0.01
 _TABLES = "payments, capture_attempts, payment_events"
@@ -48,6 +48,7 @@ async def every_kind(http: Http) -> Sequence[Kind]:
         await asyncio.gather(*(asked.answer(http, each) for each in some))
     return [
         Kind(asked.create(uuid4()), _CREATED),
+        Kind(asked.CREATE, _CREATED),
         Kind(asked.authorize(created), _OK),
         Kind(asked.capture(captured, "k"), _CREATED),
         Kind(asked.capture(refused, "k", 501), _UNEQUAL),

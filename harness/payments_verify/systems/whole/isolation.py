@@ -182,7 +182,7 @@ class _Crowded:
             *((Request("GET", f"/{each}"), _OK) for each in ("payments", "payments?limit=1")),
             *((Request("GET", f"/payments/{one}/captures?{each}"), _OK) for each in ("after=2", "limit=1")),
             *((Request("GET", f"/payments/{held or one}{each}"), _OK) for each in ("", "/captures")),
-            (Request("POST", "/payments", {"amount_cents": 5}), _CREATED),
+            (asked.CREATE, _CREATED),
         ]
         for request, status in life:
             wrong = await self._at_once([request], status)
