@@ -98,16 +98,14 @@ def habits_of(open_behind_gate: OpenService) -> Habits:
 
 async def _ask(service: ServiceUnderTest) -> None:
     """Ask for a capture; what is answered is for others to judge."""
-    payment = str(uuid4())
-    amount = service.traits.amount(_AMOUNT)
-    for f, arguments in (
-        ("create", {"amount": amount}),
-        ("authorize", {"window": service.traits.window(_WINDOW)}),
-        ("capture", {"key": "k1", "amount": amount}),
-        ("read", {}),
-    ):
+    payment, traits = str(uuid4()), service.traits
+    amount = traits.amount(_AMOUNT)
+    asked = [Invocation(*each) for each in traits.opening(payment, amount, traits.window(_WINDOW))]
+    asked += [service.invocation("capture", payment, {"key": "k1", "amount": amount})]
+    asked += [service.invocation("read", payment, {})]
+    for each in asked:
         with suppress(UnreadableAnswerError):
-            await service.client.send(Invocation(f, {"payment": payment, **arguments}))
+            await service.client.send(each)
 
 
 async def _past_the_gate(database: GatedDatabase) -> Sequence[str]:

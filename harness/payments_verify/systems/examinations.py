@@ -14,6 +14,7 @@ from payments_verify.binding.coverage import traits_of, unchecked, why_not
 from payments_verify.called import command_line
 from payments_verify.payments.conformance.examination import Examination
 from payments_verify.payments.conformance.levels import LEVELS
+from payments_verify.payments.faults.hang_ups import never_hung_up
 from payments_verify.payments.faults.plans import FEW_FAULT_SCENARIOS, FaultPlan, plan_of
 from payments_verify.payments.observed.traits import Traits
 from payments_verify.payments.scenarios.catalogue import ONE_CAPTURE, SCENARIOS, Scenario
@@ -97,6 +98,7 @@ def examination_of(
         left_out += lacking
         not_followed = None
         if highest > _BLACK_BOX:
+            left_out += never_hung_up(traits)
             not_followed = _why_not_followed(traits)
             habits = habits_of(open_behind_gate) if not_followed is None else Habits()
             not_followed = not_followed or habits.why_not_followed

@@ -19,11 +19,13 @@ from payments_verify.payments.scenarios.schedule_file import SavedFault
 from payments_verify.payments.service.under_test import OpenService
 from payments_verify.payments.told.drawings import Drawing, schedule
 from payments_verify.payments.told.http import http_details, http_drawings, with_http
-from payments_verify.result import CheckResult, Progress, no_progress, violation_kept
+from payments_verify.result import CheckResult, Progress, Reach, no_progress, violation_kept
 from pgweave.verdict import worst
 
 FAULTS = "faults at every statement"
 HANG_UPS = "clients that hang up, and whole processes"
+_COUNTED = "how many can be used at once, since no request was seen to come to any"
+"""What is not known of connections where none is counted."""
 
 
 def faults_check(
@@ -52,6 +54,7 @@ def faults_check(
     """
     started = time.monotonic()
     found: list[FaultReport | DisconnectReport] = []
+    counted: list[str] = []
 
     def result() -> CheckResult:
         verdict = worst(report.verdict for report in found)
@@ -68,10 +71,11 @@ def faults_check(
             },
             counterexample=_told(found, folder, replay) if verdict != "holds" else None,
             timelines=[drawing for report in hurt for drawing in _drawings(report, name)],
+            reach=Reach("counts of connections", [_COUNTED], counted),
         )
 
     with violation_kept(result), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_explore(open_service, plans, found, progress, hangs_up=hangs_up))
+        runner.run(_explore(open_service, plans, found, counted, progress, hangs_up=hangs_up))
         return result()
 
 
@@ -79,6 +83,7 @@ async def _explore(
     open_service: OpenService,
     plans: Sequence[FaultPlan],
     found: list[FaultReport | DisconnectReport],
+    counted: list[str],
     progress: Progress,
     *,
     hangs_up: bool,
@@ -97,7 +102,8 @@ async def _explore(
                 if report.verdict != "holds":
                     return
         if hangs_up:
-            await explore_disconnects(service, found.append, lambda text: progress(total, total, text))
+            await explore_disconnects(service, found.append, lambda text: progress(total, total, text), pool)
+        counted[:] = [_COUNTED] if pool.groups else []
 
 
 def _told(found: Sequence[FaultReport | DisconnectReport], folder: Path, replay: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -19,15 +19,16 @@ from uuid import uuid4
 
 from payments_verify.patience import ask_until, comes_true, patient
 from payments_verify.payments.faults.crowd import hang_up_in_a_crowd
+from payments_verify.payments.faults.hang_ups import HangUp, hang_ups
 from payments_verify.payments.faults.pool_probe import PoolProbe, stops
 from payments_verify.payments.faults.turns import fail_in_a_crowd
 from payments_verify.payments.inputs.classes import BEGIN
-from payments_verify.payments.observed.observations import Invocation, Observation
+from payments_verify.payments.observed.observations import Observation
 from payments_verify.payments.races.actors import send
 from payments_verify.payments.races.judge import Violation, check_order
 from payments_verify.payments.races.result import Exchange, RaceResult
-from payments_verify.payments.scenarios.catalogue import AUTHORIZE, CREATE, READ, VOID, Command, capture
-from payments_verify.payments.service.under_test import ServiceUnderTest
+from payments_verify.payments.scenarios.catalogue import Command
+from payments_verify.payments.service.under_test import NO_ANSWER, ServiceUnderTest
 from pgweave.scheduler import ScheduledOperation
 from pgweave.verdict import Verdict
 
@@ -41,18 +42,6 @@ PART_OF_A_CROWD = "requests of which some fail while others wait for the payment
 IDLE_CONNECTIONS = "connections that end while nobody uses them"
 _LATE_S = 1.5
 _ENDED_LIMIT_S = 30.0
-_CAPTURE = capture("k1")
-_AUTHORIZED = (CREATE, AUTHORIZE)
-_COMMANDS: Mapping[str, tuple[Sequence[Command], Command]] = {
-    "create": ((), CREATE),
-    "authorize": ((CREATE,), AUTHORIZE),
-    "capture": (_AUTHORIZED, _CAPTURE),
-    "refused capture": (_AUTHORIZED, capture("k1", 501)),
-    "repeated capture": ((*_AUTHORIZED, _CAPTURE), _CAPTURE),
-    "void": (_AUTHORIZED, VOID),
-    "read": (_AUTHORIZED, READ),
-    "attempts": (_AUTHORIZED, Command("attempts", {})),
-}
 
 
 @dataclass
@@ -110,6 +99,7 @@ async def explore_disconnects(
     service: ServiceUnderTest,
     on_report: Callable[[DisconnectReport], object],
     on_place: Callable[[str], object] = lambda _text: None,
+    probe: PoolProbe | None = None,
 ) -> None:
     """Hang up in each command that a service knows, up to the first place after which something is wrong.
 
@@ -117,16 +107,17 @@ async def explore_disconnects(
         service: the service behind its gate.
         on_report: is told what became of each command.
         on_place: is told which place is next.
+        probe: counts the service's connections; a new one if not given.
     """
-    walk = _Walk(service, PoolProbe(service), on_place)
+    walk = _Walk(service, probe or PoolProbe(service), on_place)
     await service.set_clock(service.traits.instant(BEGIN))
     await walk.probe.measure()
-    known = {name: each for name, each in _COMMANDS.items() if walk.knows(*each)}
+    known = hang_ups(service.traits)
     last = next(reversed(known), None)
-    for name, (before, command) in known.items():
+    for name, hang_up in known.items():
         report = DisconnectReport(name)
         started = time.perf_counter()
-        await walk.hang_up_everywhere(report, before, command)
+        await walk.hang_up_everywhere(report, hang_up)
         report.seconds = time.perf_counter() - started
         if name == last and report.verdict == "holds":
             await asyncio.sleep(_LATE_S)
@@ -168,23 +159,15 @@ class _Walk:
     probe: PoolProbe
     on_place: Callable[[str], object]
 
-    def knows(self, before: Sequence[Command], command: Command) -> bool:
-        traits = self.service.traits
-        known = {each.f for each in (*before, command)} <= traits.commands
-        return known and (command.f != "create" or traits.chooses_ids)
-
-    async def hang_up_everywhere(
-        self, report: DisconnectReport, before: Sequence[Command], command: Command
-    ) -> None:
+    async def hang_up_everywhere(self, report: DisconnectReport, hang_up: HangUp) -> None:
         for statement in count():
-            if not await self._hang_up(report, f"at statement {statement}", before, command, statement):
+            if not await self._hang_up(report, f"at statement {statement}", hang_up, statement):
                 break
         if report.verdict == "holds":
-            await self._hang_up(
-                report, "while it waits for a connection", before, command, self._no_connection
-            )
-        if report.verdict == "holds" and command.f in ("authorize", "capture", "fail"):
-            await self._hang_up(report, "while it waits for the lock", before, command, self._no_lock)
+            await self._hang_up(report, "while it waits for a connection", hang_up, self._no_connection)
+        can_hold = self.service.open_row_holder is not None
+        if report.verdict == "holds" and can_hold and hang_up.command.f in ("authorize", "capture", "fail"):
+            await self._hang_up(report, "while it waits for the lock", hang_up, self._no_lock)
 
     async def look_again(self, report: DisconnectReport) -> None:
         """See whether a connection was lost later than at once, by what a service does now and then."""
@@ -196,16 +179,15 @@ class _Walk:
         self,
         report: DisconnectReport,
         where: str,
-        before: Sequence[Command],
-        command: Command,
+        hang_up: HangUp,
         place: int | Callable[[str], Any],
     ) -> bool:
         """Hang up at one place; whether there is more to see after it."""
         self.on_place(f"a client hangs up in {report.command} {where}")
-        payment = str(uuid4())
-        prepared = [await self._exchange(each, payment) for each in before]
+        payment, command = str(uuid4()), hang_up.command
+        prepared = [await self._exchange(each, payment) for each in hang_up.before]
         hung_up = (
-            await self._at_statement(command, payment, place)
+            await self._at_statement(report, command, payment, place)
             if isinstance(place, int)
             else await self._while_waiting(command, payment, place)
         )
@@ -221,19 +203,28 @@ class _Walk:
             report.violation = Violation("I9", told).with_output(self.service.printed())
         return wrong is None
 
-    async def _at_statement(self, command: Command, payment: str, statement: int) -> bool:
-        """Hang up where a statement is held; whether the command has so many."""
+    async def _at_statement(
+        self, report: DisconnectReport, command: Command, payment: str, statement: int
+    ) -> bool:
+        """Hang up where a statement is held; whether the command has so many. It has to go on, or to end."""
         async with self._sent(command, payment) as request, stops(self.probe.gate) as stopped:
             await asyncio.sleep(0)
             for number in count():
                 await comes_true(lambda: bool(stopped.held_now) or request.done(), _ENDED_LIMIT_S)
                 if not stopped.held_now:
+                    if not request.done():
+                        report.violation = self._stuck(report, number)
                     return False
                 if number == statement:
                     break
                 stopped.let_go()
             await _hung_up(request)
         return True
+
+    def _stuck(self, report: DisconnectReport, statements: int) -> Violation:
+        told = f"I9: {report.command} had {statements} statements, and then no other and no {NO_ANSWER}"
+        limit = f"{told} for {_ENDED_LIMIT_S:g} s"
+        return Violation("I9", limit).with_output(self.service.printed())
 
     async def _while_waiting(self, command: Command, payment: str, busy: Callable[[str], Any]) -> bool:
         async with busy(payment), self._sent(command, payment) as request:
@@ -252,16 +243,13 @@ class _Walk:
     @asynccontextmanager
     async def _no_lock(self, payment: str) -> AsyncIterator[None]:
         """Somebody else has the payment's lock."""
-        if self.service.open_row_holder is None:
-            yield
-            return
         async with self.service.row_held(payment):
             yield
 
     @asynccontextmanager
     async def _sent(self, command: Command, payment: str) -> AsyncIterator[asyncio.Future[Observation]]:
         """A command that was sent; at the block's end it has ended, whatever became of its client."""
-        invocation = Invocation(command.f, {"payment": payment, **command.arguments})
+        invocation = self.service.invocation(command.f, payment, command.arguments)
         request = asyncio.ensure_future(send(self.service.client, invocation))
         try:
             yield request
@@ -270,7 +258,7 @@ class _Walk:
 
     async def _exchange(self, command: Command, payment: str) -> Exchange:
         """Send a command until it has a definite answer, or for as long as a service may be busy."""
-        invocation = Invocation(command.f, {"payment": payment, **command.arguments})
+        invocation = self.service.invocation(command.f, payment, command.arguments)
         ask = partial(send, self.service.client, invocation)
         return Exchange(
             invocation, await ask_until(ask, lambda seen: seen.kind != "unknown", self.probe.limit_s)

@@ -2,20 +2,25 @@
 
 At the gate it can be counted: as many requests at once are let come to a statement, and stop there. A
 connection that was lost, or that a request has left inside its transaction, is one fewer, each time.
+
+Reads are counted, and captures where they come to other connections. What is captured changes nothing:
+each is of a payment of its own, and asked for under one key again and again.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import cycle
+from itertools import count, cycle
 from operator import not_
+from typing import Any
 from uuid import uuid4
 
 from payments_verify.patience import ask_until, comes_true, patient
-from payments_verify.payments.observed.observations import Invocation, Observation
+from payments_verify.payments.observed.observations import Observation
 from payments_verify.payments.races.actors import send
 from payments_verify.payments.service.under_test import NO_ANSWER, ServiceUnderTest
 from pgweave.gate import Gate, HeldStatement, Session
@@ -55,9 +60,14 @@ class Stops(PassAll):
         self.held_now = [each for each in self.held_now if each.session is not session]
 
     @property
+    def sessions(self) -> set[Session]:
+        """The connections that have a statement that is held."""
+        return {each.session for each in self.held_now}
+
+    @property
     def connections(self) -> int:
-        """How many connections have a statement that is held."""
-        return len({each.session for each in self.held_now})
+        """How many they are."""
+        return len(self.sessions)
 
     def let_go(self) -> None:
         """Let everything go that is held now."""
@@ -78,6 +88,21 @@ async def stops(gate: Gate) -> AsyncIterator[Stops]:
         stopping.let_go()
 
 
+@dataclass(frozen=True)
+class _Group:
+    """Requests that come to the same connections.
+
+    Attributes:
+        name: what each is, for people.
+        ask: sends one of them.
+        connections: how many connections so many at once can use.
+    """
+
+    name: str
+    ask: Callable[[], Coroutine[Any, Any, Observation]]
+    connections: int = 0
+
+
 class PoolProbe:
     """Counts the connections that a service behind its gate can use at once.
 
@@ -87,7 +112,7 @@ class PoolProbe:
     Attributes:
         limit_s: how long it may take until all can be used again, in seconds.
         gate: the gate.
-        connections: how many there are, once that is measured.
+        groups: the requests that were seen to come to connections, each to others, once that is measured.
     """
 
     def __init__(self, service: ServiceUnderTest, limit_s: float = WHOLE_LIMIT_S) -> None:
@@ -95,30 +120,44 @@ class PoolProbe:
         self.limit_s = limit_s
         self._service = service
         self.gate = service.database.gate
-        self._payment: str | None = None
-        self._by_turns = cycle(service.clients)
-        self.connections = 0
+        self._payments: list[str] = []
+        self._by_turns, self._next = cycle(service.clients), count()
+        self.groups: list[_Group] = []
 
     async def measure(self) -> None:
         """Find out how many there are, once: as many as requests at once come to, and no more than 32."""
-        if self.connections or not self._service.traits.looks:
+        if self.groups or not self._service.traits.looks:
             return
-        await self._look()
-        before = 0
+        await self._prepare()
+        known: set[Session] = set()
+        for group in (_Group("read", self._look), _Group("capture", self._capture)):
+            used = await self._used_by(group)
+            if not used <= known:
+                self.groups.append(replace(group, connections=len(used)))
+            known |= used
+
+    async def _used_by(self, group: _Group) -> set[Session]:
+        """The connections that as many requests as may come at once come to."""
+        used: set[Session] = set()
         for _ in range(_TRIES):  # on a busy machine it may be long until the first comes
-            _, self.connections = await self._most(_MOST, lambda _count: False, _SETTLED_S)
-            if 0 < self.connections <= before:
+            before = len(used)
+            _, used = await self._most(group, _MOST, lambda _count: False, _SETTLED_S)
+            if 0 < len(used) <= before:
                 break
-            before = self.connections
+        return used
 
     @asynccontextmanager
     async def all_in_use(self) -> AsyncIterator[None]:
         """Have every connection in use for as long as the block runs."""
+        wanted = sum(each.connections for each in self.groups)
         async with stops(self.gate) as stopped:
-            reads = [asyncio.ensure_future(self._look()) for _ in range(self.connections)]
-            await comes_true(lambda: stopped.connections >= self.connections, self.limit_s)
+            requests = self._one_for_each_connection()
+            await comes_true(lambda: stopped.connections >= wanted, self.limit_s)
             yield
-        await asyncio.gather(*reads)
+        await asyncio.gather(*requests)
+
+    def _one_for_each_connection(self) -> list[asyncio.Future[Observation]]:
+        return [asyncio.ensure_future(group.ask()) for group in self.groups for _ in range(group.connections)]
 
     async def lose_idle(self) -> str | None:
         """End every connection that nobody uses; what is wrong afterwards, if anything is.
@@ -126,14 +165,15 @@ class PoolProbe:
         First the connection is cut, and then the server ends its session, as when it is shut down.
         """
         for how, end in (("were cut", self._cut), ("were ended by the server", self._terminate)):
-            await self._use_all()  # so that all are there
+            for group in self.groups:  # so that all are there
+                await self._use_all(group)
             for session in list(self.gate.sessions):
                 if session.idle:
                     await end(session)
             await asyncio.sleep(_SEEN_S)
             # Nothing was under way: nobody need hear of it.
-            answers = await asyncio.gather(*(self._look() for _ in range(self.connections)))
-            wrong = _unanswered(answers) or await self.problem()
+            answers = await asyncio.gather(*self._one_for_each_connection())
+            wrong = _unanswered("request", answers) or await self.problem()
             if wrong is not None:
                 return f"{wrong}, after all connections {how} while nobody used them"
         return None
@@ -153,19 +193,23 @@ class PoolProbe:
                 f"I9: {left[0]} is left inside a transaction, though nothing is under way, for"
                 f" {self.limit_s:g} s"
             )
-        # Of several processes the first to wake may take more than it can work at.
-        apart = partial(self._use_all, _APART_S)
-        return await self._use_all() and await ask_until(apart, not_, self.limit_s)
+        for group in self.groups:
+            # Of several processes the first to wake may take more than it can work at.
+            apart = partial(self._use_all, group, _APART_S)
+            wrong = await self._use_all(group) and await ask_until(apart, not_, self.limit_s)
+            if wrong:
+                return wrong
+        return None
 
-    async def _use_all(self, apart_s: float = 0) -> str | None:
+    async def _use_all(self, group: _Group, apart_s: float = 0) -> str | None:
         """Use every connection at once; what keeps that from being done, if anything does."""
-        wanted, requests = self.connections, _MOST if apart_s else self.connections
-        answers, most = await self._most(
-            requests, lambda count: count >= wanted, self.limit_s / _TRIES, apart_s=apart_s
+        wanted, requests = group.connections, _MOST if apart_s else group.connections
+        answers, used = await self._most(
+            group, requests, lambda count: count >= wanted, self.limit_s / _TRIES, apart_s=apart_s
         )
-        if most < wanted:
-            return f"I9: of {wanted} connections only {most} can be used at once: the rest is lost"
-        return _unanswered(answers)
+        if len(used) < wanted:
+            return f"I9: of {wanted} connections only {len(used)} can be used at once: the rest is lost"
+        return _unanswered(group.name, answers)
 
     def _in_transactions(self) -> list[Session]:
         """Those that may hold locks: one that has failed holds none, and a pool may end it later."""
@@ -173,45 +217,66 @@ class PoolProbe:
         return [each for each in sessions if each.block.is_open and not each.block.has_failed]
 
     async def _most(
-        self, requests: int, enough: Callable[[int], bool], limit_s: float, *, apart_s: float = 0
-    ) -> tuple[list[Observation], int]:
-        """Let so many reads come to a statement; their answers, and how many connections they had at once.
+        self,
+        group: _Group,
+        requests: int,
+        enough: Callable[[int], bool],
+        limit_s: float,
+        *,
+        apart_s: float = 0,
+    ) -> tuple[list[Observation], set[Session]]:
+        """Let so many requests come to a statement; their answers, and the connections they had at once.
 
         Args:
+            group: what is asked.
             requests: how many come.
             enough: whether so many connections are.
             limit_s: how long none more has to be in use, in seconds.
-            apart_s: how long each read waits for the one before it to come to a statement, in seconds.
+            apart_s: how long each waits for the one before it to come to a statement, in seconds.
         """
         async with stops(self.gate) as stopped:
 
             def are_more_than(before: int) -> bool:
                 return stopped.connections > before
 
-            reads: list[asyncio.Future[Observation]] = []
-            while len(reads) < requests and not enough(stopped.connections):
+            asked: list[asyncio.Future[Observation]] = []
+            while len(asked) < requests and not enough(stopped.connections):
                 one_more = partial(are_more_than, stopped.connections)
-                reads.append(asyncio.ensure_future(self._look()))
+                asked.append(asyncio.ensure_future(group.ask()))
                 if apart_s:
                     await comes_true(one_more, apart_s)
-            most, since, longest_s = 0, asyncio.get_running_loop().time(), patient(limit_s)
-            while not enough(most) and asyncio.get_running_loop().time() < since + longest_s:
-                if stopped.connections > most:
-                    most, since = stopped.connections, asyncio.get_running_loop().time()
+            most, since, longest_s = set[Session](), asyncio.get_running_loop().time(), patient(limit_s)
+            while (
+                not enough(len(most))
+                and not all(each.done() for each in asked)
+                and asyncio.get_running_loop().time() < since + longest_s
+            ):
+                if stopped.connections > len(most):
+                    most, since = stopped.sessions, asyncio.get_running_loop().time()
                 await asyncio.sleep(_LOOK_S)
-        return await asyncio.gather(*reads), most
+        return await asyncio.gather(*asked), most
+
+    async def _prepare(self) -> None:
+        """Make the payments that are asked for, and leave an answer under the key of each."""
+        while len(self._payments) < _MOST:
+            payment, amount = str(uuid4()), self._service.traits.min_amount
+            await send(self._service.client, self._service.invocation("create", payment, {"amount": amount}))
+            self._payments.append(payment)
+            await self._capture()
 
     async def _look(self) -> Observation:
-        if self._payment is None:
-            self._payment = str(uuid4())
-            await send(self._service.client, Invocation("create", {"payment": self._payment, "amount": 1}))
-        look = Invocation(self._service.traits.looks[0], {"payment": self._payment})
-        return await send(next(self._by_turns), look)
+        look = self._service.traits.looks[0]
+        return await send(next(self._by_turns), self._service.invocation(look, self._payments[0], {}))
+
+    async def _capture(self) -> Observation:
+        payment = self._payments[next(self._next) % len(self._payments)]
+        asked = {"key": "k1", "amount": self._service.traits.min_amount}
+        return await send(next(self._by_turns), self._service.invocation("capture", payment, asked))
 
 
-def _unanswered(answers: Sequence[Observation]) -> str | None:
-    """The first of so many reads at once that was not answered, if one was not."""
+def _unanswered(asked: str, answers: Sequence[Observation]) -> str | None:
+    """The first of so many requests at once that was not answered, if one was not."""
     unanswered = next((each for each in answers if each.kind == "unknown"), None)
     if unanswered is None:
         return None
-    return f"I9: a read among {len(answers)} at once got no {NO_ANSWER}: {dict(unanswered.value)}"
+    return f"I9: a {asked} among {len(answers)} at once got no {NO_ANSWER}: {dict(unanswered.value)}"

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from uuid import uuid4
 
 from payments_verify.payments.faults.pool_probe import Stops, stops
-from payments_verify.payments.observed.observations import Invocation, Observation
+from payments_verify.payments.observed.observations import Observation
 from payments_verify.payments.races.actors import send
 from payments_verify.payments.scenarios.catalogue import AUTHORIZE, CREATE, VOID, Command, capture
 from payments_verify.payments.service.under_test import NO_ANSWER, ServiceUnderTest
@@ -59,11 +59,13 @@ async def _failed(service: ServiceUnderTest, crowd: str, fail: _Fail | None) -> 
     assert service.database is not None
     payment, (before, commands) = str(uuid4()), _CROWDS[crowd]
     for each in before:
-        await send(service.client, _asked(each, payment))
+        await send(service.client, service.invocation(each.f, payment, each.arguments))
     size = service.traits.waiting // _PART
     async with stops(service.database.gate) as stopped:
-        asked = islice(cycle(commands), size)
-        requests = [asyncio.ensure_future(send(service.client, _asked(each, payment))) for each in asked]
+        asked = [
+            service.invocation(each.f, payment, each.arguments) for each in islice(cycle(commands), size)
+        ]
+        requests = [asyncio.ensure_future(send(service.client, each)) for each in asked]
         await asyncio.sleep(_COME_S)
         may_fail = 0 if fail is None else await fail(stopped, requests)
     answers = await asyncio.gather(*requests, return_exceptions=True)
@@ -76,10 +78,6 @@ async def _failed(service: ServiceUnderTest, crowd: str, fail: _Fail | None) -> 
         f"of {len(heard)} that were asked, {told} {len(unanswered)} got no {NO_ANSWER}: "
         f"{dict(unanswered[-1].value)}"
     )
-
-
-def _asked(command: Command, payment: str) -> Invocation:
-    return Invocation(command.f, {"payment": payment, **command.arguments})
 
 
 async def _hang_up(_stopped: Stops, requests: Sequence[_Sent]) -> int:

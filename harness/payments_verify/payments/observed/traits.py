@@ -153,8 +153,10 @@ class Traits:
         return reason if reason in self.reasons else self.reasons[0]
 
     def asked(self, f: str, value: Mapping[str, Any]) -> dict[str, Any]:
-        """What a command of this service is asked, beside what the model's has."""
+        """What this service is asked where the model has this command; all that is sent goes through here."""
         asked = dict(value)
+        if "reason" in asked:
+            asked["reason"] = self.reason(asked["reason"])
         if f == "fail" and self.fails_pending:
             asked["from_pending"] = True
         if f == "create" and self.creates_authorized:

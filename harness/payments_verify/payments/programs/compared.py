@@ -158,7 +158,7 @@ class ComparedCalls:
         traits, before = self.system.traits, self.records.setdefault(payment, self._nothing())
         if f == "capture" and not traits.captures_amounts:
             arguments["amount"] = 1 if before.payment is None else before.payment.amount
-        invocation = Invocation(f, traits.asked(f, {"payment": payment, **arguments}), quotes_key)
+        invocation = replace(self.system.invocation(f, payment, arguments), quotes_key=quotes_key)
         self.tally.program += is_step
         self._taken += is_step
         self._client = self._taken if is_step else self._looker()
@@ -189,7 +189,7 @@ class ComparedCalls:
     def refused(self, f: str, outcome: str, payment: str, **arguments: Any) -> None:  # noqa: ANN401
         """Send a command that must be refused so, whatever the state, and leaves nothing."""
         self._note("refused", f=f, outcome=outcome, payment=payment, **arguments)
-        invocation = Invocation(f, self.system.traits.asked(f, {"payment": payment, **arguments}))
+        invocation = self.system.invocation(f, payment, arguments)
         self.tally.program += 1
         self._taken += 1
         self._client = self._taken

@@ -101,7 +101,7 @@ class PaymentMachine(ComparedCalls, RuleBasedStateMachine):
     @rule(payment=payments, reason=REASONS)
     def fail(self, payment: str, reason: str) -> None:
         """Decline or void."""
-        self.perform("fail", payment, reason=self.system.traits.reason(reason))
+        self.perform("fail", payment, reason=reason)
 
     @rule(payment=payments, key=KEYS, amount=_MALFORMED_AMOUNTS)
     def malformed(self, payment: str, key: str, amount: Any) -> None:  # noqa: ANN401 - anything
@@ -131,7 +131,7 @@ class PaymentMachine(ComparedCalls, RuleBasedStateMachine):
         if "authorize" in traits.commands:
             self.perform("authorize", unknown, window=traits.window(SECOND))
         if "fail" in traits.commands:
-            self.perform("fail", unknown, reason=traits.reason("voided"))
+            self.perform("fail", unknown, reason="voided")
         for look in traits.looks:
             self.perform(look, unknown)
         del self.records[unknown]

@@ -70,7 +70,7 @@ def _failed_at_edges(calls: ComparedCalls, window: int) -> None:
     payments, end = _authorized(calls, window), calls.now + window
     for (offset, payment), reason in zip(payments.items(), ("declined", "voided", "voided"), strict=True):
         calls.set_clock(end + offset)
-        calls.perform("fail", payment, reason=calls.system.traits.reason(reason))
+        calls.perform("fail", payment, reason=reason)
     calls.everything_visible_agrees()
     calls.drop(payments.values())
 

@@ -86,7 +86,7 @@ def _moved(calls: ComparedCalls, payment: str, move: str, window: int) -> None:
         case "capture":
             calls.perform("capture", payment, key="captured", amount=_AMOUNT)
         case "fail":
-            calls.perform("fail", payment, reason=calls.system.traits.reason("voided"))
+            calls.perform("fail", payment, reason="voided")
         case "end":
             calls.set_clock(calls.now + window)
         case "sweep" if calls.system.traits.sweeps:

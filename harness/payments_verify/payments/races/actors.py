@@ -94,8 +94,7 @@ async def _send_commands(
     process: Process, actor: Client, service: ServiceUnderTest, raced: RacedPayments
 ) -> None:
     for command in actor.commands:
-        arguments = {"payment": raced.payments[command.payment], **command.arguments}
-        invocation = Invocation(command.f, service.traits.asked(command.f, arguments))
+        invocation = service.invocation(command.f, raced.payments[command.payment], command.arguments)
         wait, asked, answers, is_lost = WaitForService(service.end), 0, 0, False
         while answers < raced.patience:
             operation = process.begin(invocation)

@@ -274,13 +274,13 @@ async def void(service: ServiceUnderTest, payments: Iterable[str]) -> None:
     if "fail" not in service.traits.commands:
         return
     for payment in payments:
-        await _exchange(service, "fail", payment, {"reason": service.traits.reason("voided")})
+        await _exchange(service, "fail", payment, {"reason": "voided"})
 
 
 async def _exchange(
     service: ServiceUnderTest, f: str, payment: str, arguments: Mapping[str, Any], instance: int = 0
 ) -> Exchange:
-    invocation = Invocation(f, service.traits.asked(f, {"payment": payment, **arguments}))
+    invocation = service.invocation(f, payment, arguments)
     client = service.clients[instance % len(service.clients)]
     return Exchange(invocation, await send(client, invocation))
 

@@ -15,7 +15,7 @@ from textwrap import indent
 from typing import Any, Protocol, TypeAlias
 
 from payments_verify.payments.observed.http_steps import Expected, HttpRun, HttpStep
-from payments_verify.payments.observed.observations import Observation, Sender
+from payments_verify.payments.observed.observations import Invocation, Observation, Sender
 from payments_verify.payments.observed.traits import EVERYTHING, Traits
 from payments_verify.payments.service.row_holders import RowHolder
 from pgweave.scheduler import GatedDatabase, Limits
@@ -183,6 +183,16 @@ class ServiceUnderTest:
     def client(self) -> Sender:
         """A client of its first process."""
         return self.clients[0]
+
+    def invocation(self, f: str, payment: str, arguments: Mapping[str, Any]) -> Invocation:
+        """A command of the model's as this service is asked it.
+
+        Args:
+            f: the command's name.
+            payment: the payment.
+            arguments: its other arguments.
+        """
+        return Invocation(f, self.traits.asked(f, {"payment": payment, **arguments}))
 
     async def complaint_beside(self, payments: Collection[str], *, page_by_page: bool = False) -> str | None:
         """What is wrong with what it shows of these payments beside outcomes, if anything is.

@@ -91,7 +91,7 @@ def drawn_command(rng: random.Random, payment: str, inputs: RoundInputs, traits:
         amount = rng.choice(inputs.other_amounts) if is_other else inputs.amount
         value |= {"key": rng.choice(inputs.keys), "amount": amount}
     elif kind == "fail":
-        value["reason"] = traits.reason(rng.choice(["declined", "voided"]))
+        value["reason"] = rng.choice(["declined", "voided"])
     elif kind == "authorize":
         value["window"] = traits.window(rng.choice([1, 2, 30]) * SECOND)
     elif kind == "create":
