@@ -96,7 +96,7 @@ class Witness:
             self.is_whole = False
             raise
         self.seconds += perf_counter() - began
-        route = _route(path)
+        route = route_of(path)
         if route is None:
             return response
         self.requests[method, route, str(response.status_code)] += 1
@@ -140,15 +140,15 @@ class Witness:
 
     def count(self, method: str, path: str, status: int) -> None:
         """Count an answer, unless its request did not come to a route that is compared."""
-        route = _route(path)
+        route = route_of(path)
         if route is not None and status != _NO_TOKEN:  # who has none does not come to the route
             self.requests[method, route, str(status)] += 1
 
     def _of_key(self, path: str, headers: Mapping[str, str], response: Response) -> Iterator[str]:
         """What is wrong with the answer to a capture as the first under its key, or a repeated one."""
         flag = response.headers.get("idempotent-replayed")
-        outcome = _outcome_of_capture(path, headers, response)
-        if outcome not in _RECORDED:
+        outcome = decided_by(path, headers, response)
+        if outcome is None:
             if flag is not None:
                 yield f"Idempotent-Replayed is {flag!r}, of an answer that is stored under no key"
             return
@@ -177,15 +177,18 @@ def canonical(key: str) -> str:
     return re.sub(r"\\(.)", r"\1", text[1:-1]) if text.startswith('"') else text
 
 
-def _route(path: str) -> str | None:
+def route_of(path: str) -> str | None:
+    """The template of a path of payments; ``None`` if it is no such path."""
     base = path.partition("?")[0]
     return next((template for pattern, template in _TEMPLATES if pattern.fullmatch(base)), None)
 
 
-def _outcome_of_capture(path: str, headers: Mapping[str, str], response: Response) -> str | None:
+def decided_by(path: str, headers: Mapping[str, str], response: Response) -> str | None:
+    """The outcome of a capture, decided now or before; ``None`` of what is no capture, or was not decided."""
     if not path.endswith("/captures") or "Idempotency-Key" not in headers:
         return None
-    return _outcome_in(response.content)
+    outcome = _outcome_in(response.content)
+    return outcome if outcome in _RECORDED else None
 
 
 def _outcome_in(body: bytes) -> str:

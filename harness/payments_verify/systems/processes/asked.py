@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from functools import partial
+from time import time
 from typing import Any
 from uuid import uuid4
 
@@ -24,7 +24,7 @@ from pgweave.service.http_client import http_client
 LIMIT_S = 30.0
 _TRIES = 5
 AMOUNT = b'{"amount_cents": 500}'
-_WINDOW = b'{"capture_window_seconds": 86400}'
+WINDOW = b'{"capture_window_seconds": 86400}'
 _REFUSED, _UNAVAILABLE = 300, 503
 _BEGUN = 5
 _MORE = 2
@@ -61,12 +61,21 @@ class Served:
         process: it.
         http: a client, each of whose requests has a connection of its own.
         host, port: where it serves.
+        answered: the path and the id of each request that was answered.
+        began: since when, by the clock.
     """
 
     process: Process
     http: httpx.AsyncClient
     host: str
     port: int
+    answered: list[tuple[str, str]] = field(default_factory=list)
+    began: float = field(default_factory=time)
+
+    async def note(self, answer: httpx.Response) -> None:
+        """Keep which request was answered, unless the answer comes from before the application."""
+        if (request_id := answer.headers.get("x-request-id")) is not None:
+            self.answered.append((answer.request.url.path, request_id))
 
 
 @asynccontextmanager
@@ -85,7 +94,9 @@ async def serving(
         raise NotServedError(f"payments-core serve did not start: {(await process.ended()).errors[-1000:]}")
     try:
         async with http_client(f"http://{at[0]}:{at[1]}", limit_s=patient(LIMIT_S)) as http:
-            yield Served(process, http, *at)
+            served = Served(process, http, *at)
+            http.event_hooks = {"response": [served.note]}
+            yield served
     finally:
         process.terminate()
 
@@ -107,7 +118,7 @@ async def wrong_session(
 ) -> str | None:
     """Authorize a payment, and see what the database says of the session in which it was done."""
     path = _unknown()
-    for method, end, body in (("PUT", "", AMOUNT), ("POST", "/authorize", _WINDOW)):
+    for method, end, body in (("PUT", "", AMOUNT), ("POST", "/authorize", WINDOW)):
         answer = await send(served, method, f"{path}{end}", token, body)
         if answer.status_code >= _REFUSED:
             return f"I9: {method} {path}{end} is answered {answer.text}"
@@ -146,7 +157,8 @@ async def wrong_connections(served: Served, kept: int) -> str | None:
             writer.close()
 
 
-def _is_available(answer: httpx.Response) -> bool:
+def is_available(answer: httpx.Response) -> bool:
+    """Whether a request was served, and not put off."""
     return answer.status_code != _UNAVAILABLE
 
 
@@ -154,7 +166,7 @@ async def wrong_hosts(served: Served, hosts: Mapping[str, int]) -> str | None:
     """What is answered to a host that is not as it should be: the statuses are by the host."""
     for host, status in hosts.items():
         ask = partial(send, served, "GET", _unknown(), Host=host)
-        answer = await ask_until(ask, _is_available, LIMIT_S)  # on a busy machine the database may be late
+        answer = await ask_until(ask, is_available, LIMIT_S)  # on a busy machine the database may be late
         if answer.status_code != status:
             return f"I9: Host {host!r} at {served.host}: {answer.status_code} {answer.text}, not {status}"
     return None
@@ -194,25 +206,6 @@ class Asked:
     async def request(self, method: str, path: str, **_more: Any) -> httpx.Response:  # noqa: ANN401
         """Send a request."""
         return await send(self.served, method, path)
-
-
-@asynccontextmanager
-async def collector(spans: asyncio.Queue[bytes]) -> AsyncIterator[str]:
-    """Takes spans (OTLP over HTTP); yields its URL."""
-
-    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, EOFError):
-            head = await reader.readuntil(b"\r\n\r\n")
-            spans.put_nowait(head)
-            length = re.search(rb"(?i)content-length: (\d+)", head)
-            await reader.readexactly(int(length[1]) if length else 0)
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-            await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(take, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 async def comes(dsn: str, query: str, parameters: Sequence[str], wanted: int) -> bool:

@@ -17,6 +17,7 @@ import runpy
 import selectors
 import signal
 import sys
+import time
 from importlib import import_module
 from typing import Any
 
@@ -76,6 +77,7 @@ def _become(asked: dict[str, Any]) -> None:
         os.close(opened)
     os.environ.clear()
     os.environ.update(asked["variables"])
+    time.tzset()
     sys.argv[1:] = asked["arguments"]
     runpy.run_module(_SERVICE, run_name="__main__", alter_sys=True)
 

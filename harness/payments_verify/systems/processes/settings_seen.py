@@ -16,6 +16,7 @@ from uuid import uuid4
 import psycopg
 
 from payments_verify.surface.answers import problem_of
+from payments_verify.surface.lines import lines_of_requests
 from payments_verify.surface.rights import PERMISSIONS
 from payments_verify.surface.written import PAYMENT, PENDING, UNKNOWN
 from payments_verify.systems.processes.asked import (
@@ -25,7 +26,6 @@ from payments_verify.systems.processes.asked import (
     TELLS,
     NotServedError,
     Served,
-    collector,
     comes,
     send,
     serving,
@@ -38,6 +38,7 @@ from payments_verify.systems.processes.drained import wrong_end
 from payments_verify.systems.processes.due import expired_together, insert_due
 from payments_verify.systems.processes.forked import Forks
 from payments_verify.systems.processes.kept_refusals import wrong_bound
+from payments_verify.systems.processes.watched import ELSEWHERE, Traced, collector, wrong_lines
 
 _TRIES = 5
 _STRANGER, _UNKNOWN = "of somebody else", 401
@@ -135,7 +136,10 @@ async def _guarded(forks: Forks, dsn: str, folder: Path, tokens: Sequence[Token]
                 return f"I9: PAYMENTS_PORT={port}, and it serves at {served.port}"
             wrong = await _wrong_after_changes(served, file, tokens) or await _wrong_rights(served, tokens)
             wrong = wrong or await _wrong_limits(served, dsn, tokens[0].token)
-            return wrong or await wrong_connections(served, _CLIENTS) or _wrong_log(served, is_quiet=True)
+            wrong = wrong or await wrong_connections(served, _CLIENTS)
+            if wrong is None and lines_of_requests(served.process.errors.read_text()):
+                wrong = "I9: PAYMENTS_LOG_LEVEL=warning, and requests are logged"
+            return wrong
 
 
 async def _wrong_rights(served: Served, tokens: Sequence[Token]) -> str | None:
@@ -198,13 +202,6 @@ async def _wrong_limits(served: Served, dsn: str, token: str) -> str | None:
     return None if sizes == wanted else f"I9: PAYMENTS_SWEEP_BATCH={_BATCH}, and of {_DUE} expire {sizes}"
 
 
-def _wrong_log(served: Served, *, is_quiet: bool) -> str | None:
-    """Whether lines are logged below the level, or none are."""
-    lines = served.process.errors.read_text()
-    has = '"event":"request"' in lines
-    return None if has != is_quiet else f"I9: PAYMENTS_LOG_LEVEL, and what is logged is {lines[-300:]!r}"
-
-
 async def _open(forks: Forks, dsn: str) -> str | None:
     """Without tokens: names, an address in another form, few requests at once, sessions that are lent."""
     variables = {
@@ -221,7 +218,7 @@ async def _open(forks: Forks, dsn: str) -> str | None:
         "DRAIN_S": 3600,
         "LOG_LEVEL": "debug",
     }
-    named = {f"PAYMENTS_{name}": str(value) for name, value in variables.items()}
+    named = {**ELSEWHERE, **{f"PAYMENTS_{name}": str(value) for name, value in variables.items()}}
     async with serving(forks, dsn, "open", "--host", _ANOTHER_FORM, "--port", "0", **named) as served:
         if not await comes(dsn, SESSIONS, ("open",), _CONNECTED + 1):
             return f"I9: PAYMENTS_POOL_MIN={_CONNECTED}, and there are not so many connections, and one more"
@@ -232,12 +229,12 @@ async def _open(forks: Forks, dsn: str) -> str | None:
         wrong = wrong or await wrong_session(served, dsn, "", "open", lent)
         wrong = wrong or await wrong_bound(served, dsn, "", _MANY_REFUSALS)
         wrong = wrong or await wrong_when_locked(served, dsn, "open", _CONNECTED, _FULL)
-        return wrong or await wrong_end(served, dsn, "open") or _wrong_log(served, is_quiet=False)
+        return wrong or await wrong_end(served, dsn, "open") or wrong_lines(served, "debug")
 
 
 async def _for_everybody(forks: Forks, dsn: str) -> str | None:
-    """Without tokens, for every address, within a short time, and traced."""
-    spans: asyncio.Queue[bytes] = asyncio.Queue()
+    """Without tokens, for every address, within a short time, traced, and with the usual lines in the log."""
+    is_traced = find_spec("opentelemetry") is not None
     variables = {
         "ALLOW_UNAUTHENTICATED": "yes",
         "HOST": "127.0.0.2",
@@ -245,21 +242,23 @@ async def _for_everybody(forks: Forks, dsn: str) -> str | None:
         "LOCK_TIMEOUT_MS": 300,
         "POOL_MIN": 1,
         "POOL_MAX": 1,
-        "TRACING": "yes" if find_spec("opentelemetry") else "no",
+        "TRACING": "yes" if is_traced else "no",
     }
     named = {f"PAYMENTS_{name}": str(value) for name, value in variables.items()}
-    async with collector(spans) as url:
-        at = {**named, "OTEL_EXPORTER_OTLP_ENDPOINT": url}
+    async with collector() as spans:
+        at = {**ELSEWHERE, **named, **spans.variables}
         async with serving(forks, dsn, "everybody", "--port", "0", **at) as served:
             if served.host != "127.0.0.2":
                 return f"I9: PAYMENTS_HOST=127.0.0.2, and it serves at {served.host}"
-            wrong = await wrong_hosts(served, {"198.51.100.7": _NOBODY, "example.com": _FOREIGN})
+            traced = Traced(served, spans)
+            wrong = await traced.wrong_while_silent() if is_traced else None
+            wrong = wrong or await wrong_hosts(served, {"198.51.100.7": _NOBODY, "example.com": _FOREIGN})
             wrong = wrong or await _wrong_deadline(served, dsn)
+            wrong = wrong or (await traced.wrong_spans() if is_traced else None)
+            spans.may_answer.set()
             served.process.terminate()
             await served.process.ended()
-        if wrong is None and variables["TRACING"] == "yes" and spans.empty():
-            wrong = "I9: PAYMENTS_TRACING=yes, and no span was sent"
-        return wrong
+            return wrong or wrong_lines(served, "info")
 
 
 async def _wrong_deadline(served: Served, dsn: str) -> str | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from time import perf_counter, time
 from typing import Any
 from uuid import uuid4
 
@@ -13,7 +13,9 @@ import psycopg
 from payments_verify.binding import Response
 from payments_verify.patience import comes_true
 from payments_verify.payments.inputs.classes import BEGIN, SECOND
+from payments_verify.surface.lines import QUIET, Line, is_within, lines_of_requests
 from payments_verify.surface.unlogged import Asked, Secrets, of_another_scope, requests
+from payments_verify.surface.witness import decided_by, route_of
 from payments_verify.surface.written import JSON
 from payments_verify.systems.asgi import ApplicationClient
 from payments_verify.systems.database import password_of
@@ -35,11 +37,35 @@ _FAIL = """
     END $$
 """
 _FAILS = "CREATE OR REPLACE TRIGGER fails BEFORE INSERT OR UPDATE ON {} FOR EACH ROW EXECUTE FUNCTION fail()"
+_SLOW = """
+    CREATE OR REPLACE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    PERFORM pg_sleep(0.2); RETURN NEW;
+    END $$
+"""
+_SLOW_MS, _SLACK_MS = 200, 1
 _OF_A_REQUEST = frozenset(
     {"event", "level", "timestamp", "request_id", "method", "route", "status", "duration_ms"}
 )
-_OF_A_CAPTURE = frozenset({"outcome", "replayed"})
 _REPLAYED = "idempotent-replayed"
+_UNMATCHED, _REFUSED = "unmatched", 400
+
+
+@dataclass(frozen=True)
+class _Answered:
+    """A request and its answer.
+
+    Attributes:
+        began, ended: when it was sent and had its answer, by the clock.
+        took_ms: how long that took, in ms.
+        least_ms: how long it took the application at least.
+    """
+
+    asked: Asked
+    answer: Response
+    began: float
+    ended: float
+    took_ms: float
+    least_ms: float
 
 
 @dataclass
@@ -47,13 +73,15 @@ class _Asking:
     """Sends requests to an application, and keeps how each was answered."""
 
     http: ApplicationClient
-    answers: list[tuple[str, Response]] = field(default_factory=list)
+    answers: list[_Answered] = field(default_factory=list)
 
-    async def send(self, asked: Asked) -> None:
+    async def send(self, asked: Asked, least_ms: float = 0) -> None:
         token = () if asked.token is None else ((b"authorization", asked.token),)
         fields = [*((name.encode(), value) for name, value in asked.fields), *token]
+        at, began = time(), perf_counter()
         answer = await self.http.request(asked.method, asked.path, headers=fields, content=asked.body)
-        self.answers.append((asked.method, answer))
+        took_ms = (perf_counter() - began) * 1000
+        self.answers.append(_Answered(asked, answer, at, time(), took_ms, least_ms))
 
 
 async def wrong_logs(dsn: str) -> str | None:
@@ -91,6 +119,9 @@ async def _fail_in_the_database(asking: _Asking, secrets: Secrets, connection: p
     amount, window = b'{"amount_cents": 500}', b'{"capture_window_seconds": 1}'
     await asking.send(Asked("PUT", pending, JSON, amount))
     await asking.send(Asked("POST", f"{payment}/authorize", JSON, window))
+    connection.execute(_SLOW.encode())
+    connection.execute(_FAILS.format("payments").encode())
+    await asking.send(Asked("PUT", f"/payments/{uuid4()}", JSON, amount), _SLOW_MS)
     for state in _STATES:
         connection.execute(_FAIL.format(state).encode())
         for table in _TABLES if state == _STATES[0] else ():
@@ -106,19 +137,38 @@ async def _fail_in_the_database(asking: _Asking, secrets: Secrets, connection: p
             await asking.send(each)
 
 
-def _wrong_lines(printed: str, answers: Sequence[tuple[str, Response]]) -> str | None:
+def _wrong_lines(printed: str, answers: Sequence[_Answered]) -> str | None:
     """Each request has one line, which says how it was answered, and nothing else."""
-    lines = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
-    of_requests = {line["request_id"]: line for line in lines if line["event"] == "request"}
-    if len(of_requests) != sum(line["event"] == "request" for line in lines):
+    lines = lines_of_requests(printed)
+    of_requests = {line["request_id"]: line for line in lines}
+    if len(of_requests) != len(lines):
         return "I12: two requests are logged under one id"
-    for method, answer in answers:
-        line = of_requests.get(answer.headers["x-request-id"], {})
-        wanted: dict[str, Any] = {"method": method, "status": f"{answer.status_code}"}
-        wanted |= {"replayed": True} if _REPLAYED in answer.headers else {}
-        may_be = _OF_A_REQUEST | _OF_A_CAPTURE if _OF_A_CAPTURE & line.keys() else _OF_A_REQUEST
-        if line.keys() != may_be or not wanted.items() <= line.items():
-            return (
-                f"I12: of a request that was answered {wanted}, and has {sorted(may_be)}, is logged: {line}"
-            )
+    for each in answers:
+        line = of_requests.get(each.answer.headers["x-request-id"], {})
+        if wrong := "; ".join(_wrong_line(line, each)):
+            return f"I12: of {each.asked.method} {route_of(each.asked.path)} is logged {line}: {wrong}"
     return None
+
+
+def _wrong_line(line: Line, answered: _Answered) -> Iterator[str]:
+    """What a line says otherwise than it has to."""
+    asked, answer = answered.asked, answered.answer
+    level = "debug" if asked.path.partition("?")[0] in QUIET else "info"
+    wanted: dict[str, Any] = {"method": asked.method, "status": f"{answer.status_code}", "level": level}
+    fields: Mapping[str, str] = {name: value.decode("latin-1") for name, value in asked.fields}
+    outcome = decided_by(asked.path, fields, answer)
+    if outcome is not None:
+        wanted |= {"outcome": outcome, "replayed": _REPLAYED in answer.headers}
+    if differing := {name: value for name, value in wanted.items() if line.get(name) != value}:
+        yield f"expected {differing}"
+    if others := line.keys() ^ (_OF_A_REQUEST | wanted.keys()):
+        yield f"it lacks, or has for nothing, {sorted(others)}"
+        return
+    template = route_of(asked.path)
+    early = {_UNMATCHED} if answer.status_code >= _REFUSED else set()
+    if template is not None and line["route"] not in {template, *early}:
+        yield f"the route is {template}"
+    if not answered.least_ms <= line["duration_ms"] <= answered.took_ms + _SLACK_MS:
+        yield f"it took {answered.least_ms:g} to {answered.took_ms:g} ms"
+    if not is_within(line, answered.began, answered.ended):
+        yield f"it ended {answered.ended:.3f} s after 1970"
