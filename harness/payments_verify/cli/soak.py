@@ -13,8 +13,8 @@ import typer
 import uvloop
 from rich.console import Console
 
-from payments_verify.cli.ends import could_not_run
-from payments_verify.cli.exits import leave, tell_first
+from payments_verify.cli.ends import tell_end
+from payments_verify.cli.exits import leave, no_verdict, tell_first
 from payments_verify.cli.options import Json, PostgresBin
 from payments_verify.cli.progress import progress_bar
 from payments_verify.cli.running import make_table, print_text, quoted, verdict_text
@@ -72,7 +72,8 @@ def soak(
         typer.Option(metavar="NAME=VALUE", help="A setting of the database server; may be repeated."),
     ] = None,
     check: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Run nothing; judge the saved windows of this folder.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Run nothing; judge this folder's saved windows again."),
     ] = None,
     list_faults: Annotated[bool, typer.Option("--list", help="Show the faults and end.")] = False,
     postgres_bin: PostgresBin = None,
@@ -108,11 +109,14 @@ def soak(
         settings=_settings(server_setting),
         bin_dir=postgres_bin,
     )
-    with could_not_run():
-        try:
-            _run(plan, where)
-        except (KeyboardInterrupt, asyncio.CancelledError):
-            say(f"interrupted; what there is lies in {where}", err=True)
+    try:
+        _run(plan, where)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        say(f"interrupted; what there is lies in {where}", err=True)
+    except Exception as error:
+        tell_end(error, f"what there is lies in {where}")
+        if not histories(where):
+            raise no_verdict() from error
     _finish(where, as_json=as_json)
 
 
@@ -144,12 +148,12 @@ def _run(plan: SoakPlan, folder: Path) -> None:
 def _check(folder: Path, *, as_json: bool) -> NoReturn:
     if not histories(folder):
         raise typer.BadParameter(f"{folder} holds no histories of a soak", param_hint="--check")
-    _finish(folder, as_json=as_json)
+    _finish(folder, as_json=as_json, again=True)
 
 
-def _finish(folder: Path, *, as_json: bool) -> NoReturn:
+def _finish(folder: Path, *, as_json: bool, again: bool = False) -> NoReturn:
     with progress_bar("judging") as progress:
-        judge_rest(folder, lambda done, total: progress(done, total, "windows"))
+        judge_rest(folder, lambda done, total: progress(done, total, "windows"), again=again)
     report = summed_up(folder)
     tell_first(report.verdict)
     if as_json:

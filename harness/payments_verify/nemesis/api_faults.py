@@ -67,7 +67,9 @@ class ToldToEnd(Fault):
         """Tell one, and see that it ends by itself."""
         self._api = self.rng.choice(self.deployment.apis)
         self._api.signal(signal.SIGTERM)
-        self.effects = int(await self._api.ended() == 0)
+        self.effects = 1
+        if code := await self._api.ended():
+            self.findings.append(f"I9: a process that was told to end ended with {code}, and not in order")
 
     async def heal(self) -> None:
         """Start it."""

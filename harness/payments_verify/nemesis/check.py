@@ -13,7 +13,7 @@ from payments_verify.nemesis.catalog import SLICE
 from payments_verify.nemesis.soak import SoakPlan, soak
 from payments_verify.nemesis.soak_report import SoakReport, judge_rest, summed_up
 from payments_verify.nemesis.window import Pace, WindowReport
-from payments_verify.result import CheckResult, Progress, no_progress
+from payments_verify.result import CheckResult, Progress, no_progress, violation_kept
 from payments_verify.state_edges import edge_counts
 from pgweave.visible import counted
 
@@ -44,9 +44,19 @@ def soak_check(
             f"s; {counted(report.number, 'window')}, {counted(acknowledged, 'capture')}",
         )
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(soak(plan, folder, on_window))
-    judge_rest(folder)
+    with violation_kept(lambda: _result(folder, seed, began)):
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(soak(plan, folder, on_window))
+        except Exception:
+            judge_rest(folder)  # what was played may be wrong, whatever ended the soak
+            raise
+        judge_rest(folder)
+    return _result(folder, seed, began)
+
+
+def _result(folder: Path, seed: int, began: float) -> CheckResult:
+    """What is found by now: the windows that are judged, and the last look if it was taken."""
     report = summed_up(folder)
     return CheckResult(
         name=f"soak: {counted(len(report.faults), 'kind')} of fault, 2 server processes",

@@ -26,6 +26,7 @@ class Fault(ABC):
         hold_s: between which times it lasts, in seconds.
         effects: how often it has struck: connections cut, sessions ended, errors raised...; a fault that did
             not strike is not counted as injected.
+        findings: what the service did as it struck, and may not do.
     """
 
     name: ClassVar[str]
@@ -37,6 +38,7 @@ class Fault(ABC):
         self.deployment = deployment
         self.rng = rng
         self.effects = 0
+        self.findings: list[str] = []
 
     @classmethod
     def missing(cls) -> str | None:

@@ -144,8 +144,8 @@ async def _play_windows(
                 break
         try:
             await _last_look(deployment, acknowledged, run)
-        except AuditError as error:
-            run.problem = f"the audit could not run: {error}"
+        except (AuditError, *_SETTLED) as error:
+            run.problem = f"the last look at the database could not be taken: {error}"
             return
         await asyncio.to_thread(wait, judging)
     run.is_complete = True

@@ -14,12 +14,13 @@ from typing import Any
 import msgspec
 
 from payments_verify.called import command_line
-from payments_verify.nemesis.judge import Judgement, judge, kept
+from payments_verify.nemesis.judge import Judgement, judge, judgement_file, kept
 from payments_verify.nemesis.soak import RUN_FILE, RunReport, judges
 from payments_verify.nemesis.window import WindowReport
 from payments_verify.result import Reach
 from payments_verify.state_edges import Edge, edges_of
 from pgweave.verdict import Verdict, worst
+from pgweave.visible import counted
 
 REPORT_FORMAT = "payments-verify-soak"
 REPORT_VERSION = 1
@@ -165,11 +166,23 @@ def summed_up(folder: Path) -> SoakReport:
     return report
 
 
-def judge_rest(folder: Path, on_judged: Callable[[int, int], object] = lambda _done, _total: None) -> None:
+def judge_rest(
+    folder: Path,
+    on_judged: Callable[[int, int], object] = lambda _done, _total: None,
+    *,
+    again: bool = False,
+) -> None:
     """Judge every window of a folder that has no judgement yet, and keep the judgements beside them.
 
     If the process that judges is killed, what is left stays without a judgement.
+
+    Args:
+        folder: the folder.
+        on_judged: is told how many are judged, of how many.
+        again: whether judgements of before do not count.
     """
+    for history in histories(folder) if again else ():
+        judgement_file(history).unlink(missing_ok=True)
     waiting = [history for history in histories(folder) if kept(history) is None]
     with judges() as executor, suppress(BrokenExecutor):
         for done, _ in enumerate(executor.map(judge, waiting), 1):
@@ -223,6 +236,9 @@ def _last_verdict(report: SoakReport) -> Verdict:
     report.problems += [f"the audit found: {each}" for each in run.damaged]
     if run.lost or run.doubled or run.damaged:
         return "violated"
+    if report.windows != run.windows:
+        report.problems.append(f"{counted(run.windows, 'window')} were begun, and {report.windows} are here")
+        return "no verdict"
     return "holds" if report.windows and run.is_complete else "no verdict"
 
 

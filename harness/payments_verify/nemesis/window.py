@@ -197,6 +197,7 @@ async def _strike(
         await _recover(pools, report, incidents, began)
     finally:
         cleared = [await _clear(fault, incident) for fault, incident in zip(faults, incidents, strict=True)]
+        report.findings += [each for fault in faults for each in fault.findings]
     if any(cleared) and await serve_again(pools) is None:
         report.findings.append(f"I9: it did not serve again within {SERVE_LIMIT_S:g} s")
 

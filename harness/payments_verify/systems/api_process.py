@@ -93,7 +93,7 @@ class ApiProcess:
             self.pid = self._process.pid
             if await comes_to_serve(self._process, self._output, partial(answers, self.url)):
                 return
-        await self.end()
+            await self.end()  # it may be there all the same, and keep its port
         raise ServerError(f"payments-core serve did not come to serve; it printed:\n{self.printed()}")
 
     def signal(self, number: signal.Signals) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -59,3 +60,28 @@ def test_triggers_that_could_not_be_armed_are_disarmed(name: str) -> None:
     asyncio.run(fault.heal())
     assert cluster.executed == [b"SELECT setval('nemesis.armed', 0)"]
     assert fault.effects == 0
+
+
+class Api:
+    """A process that ends in its own way once it is told to."""
+
+    def __init__(self, code: int) -> None:
+        self._code = code
+        self.signals: list[signal.Signals] = []
+
+    def signal(self, number: signal.Signals) -> None:
+        self.signals.append(number)
+
+    async def ended(self) -> int:
+        return self._code
+
+
+@pytest.mark.parametrize("code", [0, 1, -signal.SIGKILL])
+def test_a_process_that_is_told_to_end_and_ends_otherwise_is_a_finding(code: int) -> None:
+    api = Api(code)
+    fault = FAULTS["API terminated"](cast("Deployment", SimpleNamespace(apis=[api])), random.Random(1))
+    asyncio.run(fault.inject())
+    assert (fault.effects, api.signals) == (1, [signal.SIGTERM])
+    assert [f"ended with {code}" in each and each.startswith("I9: ") for each in fault.findings] == (
+        [True] if code else []
+    )

@@ -117,3 +117,24 @@ def test_a_judge_that_is_killed_leaves_windows_without_a_verdict(
     assert f"soak --check {tmp_path}" in report.problems[0]
     judge_rest(tmp_path)
     assert summed_up(tmp_path).verdict == "holds"
+
+
+def test_windows_that_are_lost_leave_no_verdict(tmp_path: Path) -> None:
+    window(tmp_path, 1, GOOD)
+    run(tmp_path, windows=3)
+    judge_rest(tmp_path)
+    report = summed_up(tmp_path)
+    assert (report.verdict, report.problems) == ("no verdict", ["3 windows were begun, and 1 are here"])
+
+
+def test_judging_again_forgets_what_was_found_before(tmp_path: Path) -> None:
+    path = window(tmp_path, 1, GOOD)
+    run(tmp_path)
+    judge_rest(tmp_path)
+    window(tmp_path, 1, LOST)
+    judge_rest(tmp_path)
+    assert summed_up(tmp_path).verdict == "holds"
+    judge_rest(tmp_path, again=True)
+    assert summed_up(tmp_path).verdict == "violated"
+    assert (found := kept(path)) is not None
+    assert found.verdict == "violated"

@@ -81,10 +81,12 @@ def run(
     lost: int = 0,
     doubled: int = 0,
     damaged: Sequence[str] = (),
+    windows: int | None = None,
 ) -> None:
-    """Save what the soak as a whole says."""
+    """Save what the soak as a whole says: of the windows that are there, if not of another number."""
     report = RunReport(
         seed=1,
+        windows=len(list(folder.glob("window-*.jsonl"))) if windows is None else windows,
         faults=list(faults),
         is_complete=is_complete,
         lost=lost,
