@@ -169,7 +169,12 @@ def _parts(examination: Examination, level: int) -> Iterator[tuple[str, Examinat
     """What is a test of its own at a level: the level, or each of its scenarios."""
     if level == 4:
         for scenario in examination.scenarios:
-            yield f"level-4[{scenario.name}]", replace(examination, scenarios=(scenario,))
+            part = replace(examination, scenarios=(scenario,), on_two=None)
+            yield f"level-4[{scenario.name}]", part
+        if (two := examination.on_two) is not None:
+            for scenario in two.scenarios:
+                on_two = replace(two, scenarios=(scenario,))
+                yield f"level-4[{scenario.name}]", replace(examination, scenarios=(), on_two=on_two)
     elif level == 5:
         for plan in examination.fault_plans:
             part = replace(examination, fault_plans=(plan,), hangs_up=False)

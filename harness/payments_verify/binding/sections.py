@@ -164,8 +164,9 @@ class Locking(_Section, frozen=True, kw_only=True):
 
 
 class Service(_Section, frozen=True, kw_only=True):
-    """How to reach the service, and how it is told where its database is."""
+    """How to reach the service, where it is told of its database, and in how many processes it is right."""
 
+    processes: Literal["several", "one", "one in memory"] = "several"
     ready: str = "/readyz"
     headers: dict[str, str] = {}
     environment: dict[str, str] = {}

@@ -132,7 +132,15 @@ def _opened(
         return
     with empty_databases(bin_dir, server) as new_database:
         settled, _clock_stays = settle_clock(command, read_binding(binding), new_database)
-        yield partial(started_service, command, settled, new_database, behind_gate=True, ours=server is None)
+        yield partial(
+            started_service,
+            command,
+            settled,
+            new_database,
+            behind_gate=True,
+            processes=instances,
+            ours=server is None,
+        )
 
 
 def _system(

@@ -49,8 +49,8 @@ class BoundService:
     server: str | None
 
     @contextmanager
-    def opened(self) -> Iterator[OpenService]:
-        """What opens it, each time anew."""
+    def opened(self, processes: int) -> Iterator[OpenService]:
+        """What opens it, each time anew, as so many processes."""
         if self.url is not None:
             yield partial(service_at, self.url, self.binding)
             return
@@ -58,7 +58,8 @@ class BoundService:
         assert command is not None
         with empty_databases(self.bin_dir, self.server) as new_database:
             settled, _clock_stays = settle_clock(command, self.binding, new_database)
-            yield partial(started_service, command, settled, new_database, ours=self.server is None)
+            ours = self.server is None
+            yield partial(started_service, command, settled, new_database, processes=processes, ours=ours)
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def replay_program(file: Path, service: BoundService, *, times: int, as_json: bo
     runs: list[_Run] = []
     with (
         keep_finished(lambda: worst(each.verdict for each in runs)) as whole,
-        service.opened() as open_service,
+        service.opened(program.processes) as open_service,
         progress_bar("replay") as progress,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
 from payments_verify.binding import Binding
 from payments_verify.binding.coverage import traits_of, unchecked, why_not
 from payments_verify.called import command_line
-from payments_verify.payments.conformance.examination import Examination
+from payments_verify.payments.conformance.examination import Examination, OnTwo
 from payments_verify.payments.conformance.levels import LEVELS
 from payments_verify.payments.faults.hang_ups import never_hung_up
 from payments_verify.payments.faults.plans import FEW_FAULT_SCENARIOS, FaultPlan, plan_of
 from payments_verify.payments.observed.traits import Traits
 from payments_verify.payments.scenarios.catalogue import ONE_CAPTURE, SCENARIOS, Scenario
+from payments_verify.payments.scenarios.named import OTHERS_ON_TWO_INSTANCES
+from payments_verify.payments.service.under_test import OpenService, ServiceUnderTest
 from payments_verify.systems.background import Habits, habits_of
 from payments_verify.systems.empty_databases import empty_databases
 from payments_verify.systems.kept_http import secrets_of
+from payments_verify.systems.restarts import AGAIN, TWO, Restarts, restarts_of
 from payments_verify.systems.started import service_at, settle_clock, started_service, traits_when_started
 from pgweave.gate import Fault
 from pgweave.visible import without_passwords
 
-_BLACK_BOX = 3
+_BLACK_BOX, _IDEMPOTENT = 3, 2
 _LARGEST = "four-captures"
+_NOT_ASKED = Restarts("level 2 was not asked for", "level 2 was not asked for")
 
 
 def examination_at(url: str, binding: Binding, binding_file: Path | None = None) -> Examination:
@@ -44,6 +50,8 @@ def examination_at(url: str, binding: Binding, binding_file: Path | None = None)
         open_service=partial(service_at, url, binding, secrets),
         unchecked=[
             *unchecked(binding, traits, has_database=False),
+            f"{TWO}: start it by --command",
+            f"{AGAIN}: start it by --command",
             "levels 4 and 5: they need the service's database: start it by --command",
         ],
         replay=_replay(["--url", url], None, binding_file),
@@ -82,8 +90,10 @@ def examination_of(
     with empty_databases(bin_dir, server) as new_database:
         binding, clock_stays = settle_clock(command, binding, new_database)
         traits, secrets = traits_when_started(binding), dict(secrets_of(binding))
+        asked = highest >= _IDEMPOTENT
+        restarts = restarts_of(command, binding, new_database) if asked else _NOT_ASKED
         open_service = partial(
-            started_service,
+            started_service if restarts.why_not_again is None else _started_once,
             command,
             binding,
             new_database,
@@ -94,23 +104,20 @@ def examination_of(
         open_behind_gate = partial(open_service, behind_gate=True)
         left_out = [] if clock_stays is None else [f"the clock is not moved: {clock_stays}"]
         left_out += unchecked(binding, traits, has_database=True)
+        left_out += restarts.unchecked if asked else []
         scenarios, plans, lacking = _races(binding, traits, quick=quick)
         left_out += lacking
-        not_followed = None
-        if highest > _BLACK_BOX:
-            left_out += never_hung_up(traits)
-            not_followed = _why_not_followed(traits)
-            habits = habits_of(open_behind_gate) if not_followed is None else Habits()
-            not_followed = not_followed or habits.why_not_followed
-            left_out += [] if not_followed is None else [f"levels 4 and 5: {not_followed}"]
-            left_out += [
-                f"function {each} (levels 4 and 5): a call is one step, nothing comes between its statements"
-                for each in habits.functions
-            ]
-        yield Examination(
+        is_followed, told = _followed(open_behind_gate, traits) if highest > _BLACK_BOX else (False, [])
+        left_out += told
+        examination = Examination(
             name=without_passwords(command),
             open_service=open_service,
-            open_behind_gate=open_behind_gate if highest > _BLACK_BOX and not_followed is None else None,
+            open_behind_gate=open_behind_gate if is_followed else None,
+            on_two=OnTwo(
+                partial(open_service, processes=2),
+                partial(open_behind_gate, processes=2) if is_followed else None,
+                [each for each in OTHERS_ON_TWO_INSTANCES if why_not(each, binding, traits) is None],
+            ),
             scenarios=scenarios,
             fault_plans=plans,
             unchecked=left_out,
@@ -120,6 +127,14 @@ def examination_of(
             postgres="" if output_folder is None else _version_of(new_database()),
             lacks=partial(why_not, binding=binding, traits=traits),
         )
+        yield examination if restarts.why_not_two is None else replace(examination, on_two=None)
+
+
+@asynccontextmanager
+async def _started_once(*service: Any, **how: Any) -> AsyncIterator[ServiceUnderTest]:  # noqa: ANN401
+    """The same as `started_service` of a service that is never started again on its data."""
+    async with started_service(*service, **how) as started:
+        yield replace(started, restart=None)
 
 
 def _races(
@@ -138,6 +153,19 @@ def _races(
     plans = [FaultPlan(ONE_CAPTURE), FaultPlan(SCENARIOS["same-key-twice"], (Fault.CUT_AFTER,))]
     left_out.append(f"scenario {_LARGEST} (level 4), and faults in most races (level 5): --quick")
     return scenarios, plans, left_out
+
+
+def _followed(open_behind_gate: OpenService, traits: Traits) -> tuple[bool, Sequence[str]]:
+    """Whether the statements of a service can be told by request, and what is said of that."""
+    why_not = _why_not_followed(traits)
+    habits = habits_of(open_behind_gate) if why_not is None else Habits()
+    why_not = why_not or habits.why_not_followed
+    told = [*never_hung_up(traits), *([] if why_not is None else [f"levels 4 and 5: {why_not}"])]
+    told += [
+        f"function {each} (levels 4 and 5): a call is one step, nothing comes between its statements"
+        for each in habits.functions
+    ]
+    return why_not is None, told
 
 
 def _why_not_followed(traits: Traits) -> str | None:

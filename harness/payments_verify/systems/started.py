@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import IO
 
 import httpx
 import psycopg
@@ -28,7 +29,6 @@ from payments_verify.binding.expected import expected_answer
 from payments_verify.binding.http import Http
 from payments_verify.binding.sections import Service
 from payments_verify.binding.set_up import set_up
-from payments_verify.binding.values import as_datetime
 from payments_verify.patience import patient
 from payments_verify.payments.observed.http_steps import HttpStep
 from payments_verify.payments.observed.traits import Traits
@@ -37,12 +37,12 @@ from payments_verify.payments.service.row_holders import RowStatements, SqlRowHo
 from payments_verify.payments.service.under_test import OpenRowHolder, ServiceUnderTest, SetUpError
 from payments_verify.systems.kept_http import KeepingSender, learn_credentials, session_secrets
 from payments_verify.systems.lasting_windows import require_lasting_windows
+from payments_verify.systems.replicas import Replica, ServiceClock, end_of, leave_the_clock, start_again
 from payments_verify.systems.sweeps import open_sweep
-from pgweave import clock
 from pgweave.gate import Gate
 from pgweave.redaction import redacted
 from pgweave.scheduler import GatedDatabase, Monitor, Turns
-from pgweave.service.command import CommandError, NoAnswerError, RunningCommand, running_command
+from pgweave.service.command import CommandError, NoAnswerError, running_command
 from pgweave.service.exchange import exchanges_kept, note_exchanges
 from pgweave.service.http_client import http_client
 from pgweave.service.patience import last_printed
@@ -50,8 +50,6 @@ from pgweave.sql.catalog_queries import read_catalog
 from pgweave.sql.footprints import is_scheduling_point
 
 _REQUEST_LIMIT_S = 60.0
-
-SetClock: TypeAlias = Callable[[int], Coroutine[Any, Any, object]]
 
 
 @asynccontextmanager
@@ -61,6 +59,7 @@ async def started_service(
     new_database: Callable[[], str],
     *,
     behind_gate: bool = False,
+    processes: int = 1,
     ours: bool = True,
     output_folder: Path | None = None,
     secrets: dict[str, str] | None = None,
@@ -72,6 +71,7 @@ async def started_service(
         binding: its interface.
         new_database: makes an empty database, and gives its connection string.
         behind_gate: whether a gate stands before the database: for the service, its sweep and row holders.
+        processes: how many of its processes serve, each at an address of its own.
         ours: whether the database's server is one that the harness has started on this machine.
         output_folder: where what the service prints is kept, a file for each time that it is started.
         secrets: where the secrets of this session are added.
@@ -87,11 +87,15 @@ async def started_service(
         output = stack.enter_context(_output(output_folder))
         of_service, of_harness = (dsn, dsn) if gate is None else (gate.tcp_dsn, gate.socket_dsn)
         environment = service_environment(binding.service.environment, of_service)
-        running, set_clock = await _start(stack, command, binding, environment, dsn, output)
-        http = await stack.enter_async_context(_http(running.url, binding, learned))
+        service_clock = ServiceClock(binding.clock, dsn)
+        service_clock.install()
+        run = partial(running_command, command, environment, binding.service.ready, output)
+        replicas = [await stack.enter_async_context(Replica.open(run)) for _ in range(processes)]
+        await service_clock.connect(stack)
         # In a schedule the instants of a real clock cannot be compared with the model's.
         dated = traits.reads_instants and (traits.moves_clock or gate is None)
-        client, sent_first = await _prepared(http, binding, learned, dated=dated)
+        clients, sent_first = await _clients(stack, replicas, binding, learned, dated=dated)
+        client = clients[0]
         stack.callback(lambda: learned.update(session_secrets(binding, client.names)))
         database = None
         if gate is not None and monitor is not None:
@@ -99,15 +103,16 @@ async def started_service(
             database = GatedDatabase(gate, monitor, catalog, Turns(ours=ours))
         yield ServiceUnderTest(
             command,
-            (_keeping(client, learned),),
-            set_clock,
+            tuple(_keeping(each, learned) for each in clients),
+            service_clock.set,
             await open_sweep(binding.sweep, client.http, of_harness, stack, environment, client.names.saved),
             _row_holders(of_harness, binding, client.requests.id_of),
             database,
             traits=traits,
             id_of=client.requests.id_of,
             is_new=True,
-            end=running.end,
+            end=partial(end_of, replicas),
+            restart=partial(start_again, replicas, service_clock),
             printed=partial(last_printed, output),
             expected_http=partial(expected_answer, binding),
             secrets=partial(session_secrets, binding, client.names),
@@ -148,7 +153,7 @@ async def service_at(
         yield ServiceUnderTest(
             url,
             (_keeping(client, learned),),
-            _leave_the_clock,
+            leave_the_clock,
             sweep_batch,
             traits=traits,
             expected_http=partial(expected_answer, binding),
@@ -204,35 +209,26 @@ def _settled_clock(
     return (binding, None) if found is None else (in_real_time, found)
 
 
-async def _start(
+async def _clients(
     stack: AsyncExitStack,
-    command: str,
+    replicas: Sequence[Replica],
     binding: Binding,
-    environment: Mapping[str, str],
-    direct: str,
-    output: IO[bytes],
-) -> tuple[RunningCommand, SetClock]:
-    """Start the service; what sets its clock is connected to the database directly."""
-    by, function = binding.clock.by, binding.clock.function
-    if by == "database":
-        clock.install(direct, function)  # for the sessions that the service opens as it starts
-    running = await stack.enter_async_context(
-        running_command(command, environment, binding.service.ready, output)
-    )
-    if by == "database":
-        clock.install(direct, function)  # for the function that the service has made
-        return running, (await stack.enter_async_context(clock.DatabaseClock.connect(direct))).set
-    if by == "none":
-        return running, _leave_the_clock
-    assert binding.clock.set is not None
-    statement = binding.clock.set.replace("%", "%%").replace("{now}", "%s").encode()
-    opening = await psycopg.AsyncConnection.connect(direct, autocommit=True, application_name="pgweave clock")
-    connection = await stack.enter_async_context(opening)
+    learned: dict[str, str],
+    *,
+    dated: bool,
+) -> tuple[Sequence[BoundClient], tuple[HttpStep, ...]]:
+    """A client of each process; what one of them sends before everything, and what it brings, is for all.
 
-    async def set_clock(now: int) -> None:
-        await connection.execute(statement, [as_datetime(now)])
-
-    return running, set_clock
+    Raises:
+        CommandError: one of these requests was not answered as the binding says.
+    """
+    https = [await stack.enter_async_context(_http(each.running.url, binding, learned)) for each in replicas]
+    for replica, http in zip(replicas, https, strict=True):
+        replica.http = http
+        http.cookies = https[0].cookies.jar  # one session
+    client, sent_first = await _prepared(https[0], binding, learned, dated=dated)
+    further = [replace(client, http=_carrier(http, binding.service, client.names)) for http in https[1:]]
+    return (client, *further), sent_first
 
 
 @asynccontextmanager
@@ -293,7 +289,3 @@ def _row_statements(lock: Locking, states: dict[str, str], id_of: Callable[[str]
 
 def _with_id(statement: str) -> str:
     return statement.replace("%", "%%").replace("{payment}", "%s")
-
-
-async def _leave_the_clock(_now: int) -> None:
-    return None

@@ -22,19 +22,24 @@ class CurlWriter:
     Args:
         exchanges: the requests, in the order in which they are written.
         secrets: values that are not shown, and the environment's variable that has each.
+
+    Attributes:
+        urls: the variable for each place to which they are sent: URL, and URL2 where there are two.
     """
 
     def __init__(self, exchanges: Sequence[HttpExchange], secrets: Mapping[str, str] | None = None) -> None:
+        bases = dict.fromkeys(each.base for each in exchanges)
+        self.urls = {base: f"URL{number if number > 1 else ''}" for number, base in enumerate(bases, 1)}
         self._secrets = dict(secrets or {})
         self._brings = _brought(exchanges)
         self._known: dict[str, str] = {}
 
     def line(self, exchange: HttpExchange) -> str:
-        """The command that sends a request, and names what its answer brings. URL is where the service is."""
+        """The command that sends a request, and names what its answer brings."""
         options = ["-g"] if re.search(r"[][{}]", exchange.target) else []
         options += ["--path-as-is"] if "/." in exchange.target else []
         options += ["--head"] if exchange.method == "HEAD" else ["-X", self._quoted(exchange.method)]
-        options.append('"$URL"' + self._quoted(exchange.target))
+        options.append(f'"${self.urls[exchange.base]}"' + self._quoted(exchange.target))
         for name, value in exchange.headers:
             options += ["-H", self._quoted(f"{name}: ".encode() + value if value else f"{name};".encode())]
         if exchange.body and not any(name.lower() == "content-type" for name, _ in exchange.headers):

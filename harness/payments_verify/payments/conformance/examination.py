@@ -11,28 +11,39 @@ The first level that does not hold ends the run, with its counterexample.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from payments_verify.called import command_line
+from payments_verify.payments.conformance.level_checks import LevelChecks
 from payments_verify.payments.conformance.levels import NOT_FOLLOWED, Conformance, LevelResult, conclude
-from payments_verify.payments.exploration.check import drawn_interleavings_check
 from payments_verify.payments.exploration.pictures import with_pictures
-from payments_verify.payments.faults.check import faults_check
 from payments_verify.payments.faults.plans import FaultPlan
-from payments_verify.payments.programs.check import machine_check, windows_check
 from payments_verify.payments.programs.program_file import with_file
-from payments_verify.payments.programs.windows import check_windows_at_once
 from payments_verify.payments.scenarios.catalogue import Scenario
 from payments_verify.payments.service.under_test import OpenService
-from payments_verify.payments.stress.check import stress_check
 from payments_verify.result import CheckEnded, CheckResult, Progress, no_progress
 
 _BLACK_BOX = 3
 CHECKS: Mapping[str, Sequence[int]] = {"programs": (1, 2), "windows": (1, 3), "stress": (3,)}
 """The checks of the first three levels by name, and the levels that each is part of."""
+
+
+@dataclass(frozen=True)
+class OnTwo:
+    """A service as two processes over one database.
+
+    Attributes:
+        open_service: opens it so.
+        open_behind_gate: opens it so behind a gate; ``None`` where its statements cannot be followed.
+        scenarios: what is raced there, each client at a process of its own.
+    """
+
+    open_service: OpenService
+    open_behind_gate: OpenService | None = None
+    scenarios: Sequence[Scenario] = ()
 
 
 @dataclass(frozen=True)
@@ -44,6 +55,7 @@ class Examination:
         open_service: opens it, to be spoken to.
         open_behind_gate: opens it behind a gate; ``None`` where its statements cannot be followed:
             `unchecked` says why.
+        on_two: the service as two processes; ``None`` where it is one: `unchecked` says why.
         scenarios: what is raced behind the gate.
         fault_plans: in which of them something goes wrong, and what.
         hangs_up: whether clients hang up, too, once nothing of that was wrong.
@@ -60,6 +72,7 @@ class Examination:
     name: str
     open_service: OpenService
     open_behind_gate: OpenService | None = None
+    on_two: OnTwo | None = None
     scenarios: Sequence[Scenario] = ()
     fault_plans: Sequence[FaultPlan] = ()
     hangs_up: bool = True
@@ -161,7 +174,7 @@ def examine_level(
         return LevelResult(level, "not run", reason=NOT_FOLLOWED)
     checks: list[CheckResult] = []
     part = examination.parts.get(level)
-    for run in _checks(examination, trials, level, folder, seed, progress):
+    for run in LevelChecks(examination, trials, folder, seed, progress).of(level):
         checks.append(_kept(run(), examination, level, folder))
         if checks[-1].verdict != "holds":
             return LevelResult(level, checks[-1].verdict, tuple(checks), part=part)
@@ -187,61 +200,3 @@ def _kept(result: CheckResult, examination: Examination, level: int, folder: Pat
     file = folder / "programs" / f"level-{level}.program.json"
     result = with_file(result, examination.name, file, reuses_keys=level > 1, replay=examination.replay)
     return with_pictures(result, folder / "pictures", f"level-{level}") if level <= _BLACK_BOX else result
-
-
-def _checks(
-    examination: Examination, trials: Trials, level: int, folder: Path, seed: int, progress: Progress
-) -> Iterator[Callable[[], CheckResult]]:
-    match level:
-        case 1 | 2:
-            if examination.has("programs", level):
-                yield lambda: machine_check(
-                    "keys used once" if level == 1 else "keys used again",
-                    examination.open_service,
-                    examples=trials.programs,
-                    steps=trials.steps,
-                    seed=seed,
-                    progress=progress,
-                    reuses_keys=level == 2,
-                )
-            if level == 1 and examination.has("windows", level):
-                yield lambda: windows_check(examination.name, examination.open_service)
-        case 3:
-            if examination.has("stress", level):
-                yield lambda: stress_check(
-                    examination.name,
-                    examination.open_service,
-                    folder / "histories",
-                    rounds=trials.rounds,
-                    seed=seed,
-                    progress=progress,
-                )
-            if not examination.moves_clock and examination.has("windows", level):
-                waited = partial(check_windows_at_once, seed=seed)
-                yield lambda: windows_check(
-                    f"{examination.name}, by waiting", examination.open_service, waited
-                )
-        case 4:
-            yield lambda: drawn_interleavings_check(
-                examination.name,
-                _behind_gate(examination),
-                examination.scenarios,
-                folder / "schedules",
-                replay=examination.replay,
-                progress=progress,
-            )
-        case 5 if examination.fault_plans or examination.hangs_up:
-            yield lambda: faults_check(
-                examination.name,
-                _behind_gate(examination),
-                examination.fault_plans,
-                folder / "schedules",
-                replay=examination.replay,
-                progress=progress,
-                hangs_up=examination.hangs_up,
-            )
-
-
-def _behind_gate(examination: Examination) -> OpenService:
-    assert examination.open_behind_gate is not None
-    return examination.open_behind_gate

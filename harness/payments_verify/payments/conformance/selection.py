@@ -11,10 +11,16 @@ from payments_verify.payments.conformance.levels import LEVELS
 from payments_verify.payments.faults.disconnects import DISCONNECT
 from payments_verify.payments.faults.plans import FEW_FAULT_SCENARIOS, FaultPlan, plan_of
 from payments_verify.payments.scenarios.catalogue import SCENARIOS, Scenario
+from payments_verify.payments.scenarios.named import OTHERS_ON_TWO_INSTANCES
 from pgweave.gate import OF_POSTGRESQL
 
 _INTERLEAVINGS, _FAULTS = 4, 5
-_RACED: Mapping[str, Scenario] = {**SCENARIOS, **{each.name: each for each in FEW_FAULT_SCENARIOS}}
+_ON_TWO = {each.name: each for each in OTHERS_ON_TWO_INSTANCES}
+_RACED: Mapping[str, Scenario] = {
+    **SCENARIOS,
+    **{each.name: each for each in FEW_FAULT_SCENARIOS},
+    **_ON_TWO,
+}
 """The scenarios that can be named: those that level 4 explores, and those that are for faults alone."""
 
 
@@ -79,6 +85,7 @@ def _levels_of(name: str) -> Sequence[int]:
         [*_RACED, *(_dashed(each.value) for each in OF_POSTGRESQL), DISCONNECT], (_FAULTS,)
     )
     known |= dict.fromkeys(SCENARIOS, (_INTERLEAVINGS, _FAULTS))
+    known |= dict.fromkeys(_ON_TWO, (_INTERLEAVINGS,))
     try:
         return known[_dashed(name)]
     except KeyError:
@@ -91,12 +98,15 @@ def _require_runnable(examination: Examination, names: Collection[str]) -> None:
     Raises:
         SelectionError: one cannot; the message says why.
     """
-    there = {each.name for each in examination.scenarios}
+    two = examination.on_two
+    there = {each.name for each in (*examination.scenarios, *(two.scenarios if two is not None else ()))}
     for name in names:
         if name not in _RACED or name in there:
             continue
         unchecked = list(examination.unchecked)
-        if name not in SCENARIOS and examination.open_behind_gate is not None:  # it is for faults alone
+        if (
+            name not in SCENARIOS and name not in _ON_TWO and examination.open_behind_gate is not None
+        ):  # it is for faults alone
             lacking = examination.lacks(_RACED[name])
             if lacking is None:
                 continue
@@ -110,17 +120,22 @@ def _why_not_run(name: str, unchecked: Sequence[str]) -> str:
     if any(each.endswith(" lacks clock") for each in own):
         own = [*(each for each in unchecked if each.startswith("the clock is not moved: ")), *own]
     whole = [each for each in unchecked if each.startswith("levels 4 and 5: ")]
+    if name in _ON_TWO:
+        own += [each for each in unchecked if each.startswith("two processes ")]
     return next(iter([*whole, *own]), "it is no part of this")
 
 
 def _narrowed(
     examination: Examination, parts: Mapping[int, str], chosen: Mapping[int, Collection[str]]
 ) -> Examination:
-    scenarios = examination.scenarios
+    scenarios, two = examination.scenarios, examination.on_two
     if _INTERLEAVINGS in parts:
         scenarios = [each for each in scenarios if each.name in chosen[_INTERLEAVINGS]]
+        on_two = () if two is None else two.scenarios
+        on_two = [each for each in on_two if each.name in chosen[_INTERLEAVINGS]]
+        two = None if two is None else replace(two, scenarios=on_two)
     checks = {level: frozenset(chosen[level]) for level in parts if level < _INTERLEAVINGS}
-    narrowed = replace(examination, scenarios=scenarios, parts=parts, checks=checks)
+    narrowed = replace(examination, scenarios=scenarios, on_two=two, parts=parts, checks=checks)
     if _FAULTS not in parts:
         return narrowed
     plans = _plans_of(examination.fault_plans, chosen[_FAULTS])

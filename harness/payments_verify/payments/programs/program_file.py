@@ -20,7 +20,7 @@ class ProgramError(ValueError):
 class SavedCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A call of the machine: one of its methods, and the arguments."""
 
-    method: Literal["set_clock", "perform", "refused", "refused_as_malformed", "expire"]
+    method: Literal["set_clock", "perform", "refused", "refused_as_malformed", "expire", "restart"]
     arguments: dict[str, Any]
 
 
@@ -32,6 +32,7 @@ class SavedProgram(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         version: of the format.
         service: what was run, for people.
         reuses_keys: whether its keys are used again.
+        processes: how many processes of the service have to serve.
         calls: its calls.
         violation: what was wrong, for people.
     """
@@ -40,6 +41,7 @@ class SavedProgram(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     version: Literal[1] = 1
     service: str
     reuses_keys: bool
+    processes: int = 1
     calls: tuple[SavedCall, ...]
     violation: str = ""
 
@@ -67,6 +69,7 @@ def with_file(
     saved = SavedProgram(
         service=service,
         reuses_keys=reuses_keys,
+        processes=result.details.get("processes", 1),
         calls=msgspec.convert(json.loads(calls), tuple[SavedCall, ...]),
         violation=result.counterexample,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from uuid import uuid4
 
@@ -24,6 +24,8 @@ from payments_verify.payments.service.under_test import ServiceUnderTest, SetUpE
 from payments_verify.payments.specification.oracle import MismatchError
 from payments_verify.result import Progress
 from pgweave.visible import counted
+
+_AMOUNT = 500
 
 
 def run_machine(
@@ -69,14 +71,42 @@ def run_machine(
     if failure is None and tally.ended is None:
         machine = type("Machine", (PaymentMachine,), attributes)
         failure = run_programs(machine, examples=examples, steps=steps, seed=seed)
+    stored = type("Calls", (_StoredCalls,), attributes)
+    if failure is None and tally.ended is None and system.restart is not None and reuses_keys:
+        failure = _run_program(stored, _StoredCalls.started_again)
     if failure is None and tally.ended is None and system.audit is not None:
-        failure = _run_audit(type("Calls", (_StoredCalls,), attributes))
+        failure = _run_program(stored, _StoredCalls.stored_is_right)
     tally.smallest = failure
     return tally, failure
 
 
 class _StoredCalls(ComparedCalls):
-    """Calls that look at what all of them have left in the database, too."""
+    """Calls that look at what all of them have left in the database, and start the service again, too."""
+
+    def restart(self) -> None:
+        """End the service, and start it again on the same data."""
+        assert self.system.restart is not None
+        self._note("restart")
+        told = "end the service, and start it again on the same database"
+        self.commands.append(told)
+        self.http.append(HttpStep("harness", told))
+        self.runner.run(self.system.restart())
+
+    def started_again(self) -> None:
+        """Answers that were given stay what they were for a process that did not give them."""
+        captured, refused, untouched = (self.authorized(_AMOUNT) for _ in range(3))
+        self.perform("capture", captured, key="captured", amount=_AMOUNT)
+        self.perform("capture", captured, key="k1", amount=_AMOUNT)
+        another = self.system.traits.another_amount(self.system.traits.amount(_AMOUNT))
+        self.perform("capture", refused, key="k1", amount=another)
+        self.everything_visible_agrees()
+        self.restart()
+        self.everything_visible_agrees()
+        self.perform("capture", captured, key="captured", amount=_AMOUNT)
+        self.perform("capture", captured, key="k1", amount=another)
+        for payment in (refused, untouched):
+            self.perform("capture", payment, key="captured", amount=_AMOUNT)
+        self.everything_visible_agrees()
 
     def stored_is_right(self) -> None:
         """Raise MismatchError unless an audit of what is stored finds nothing."""
@@ -87,12 +117,16 @@ class _StoredCalls(ComparedCalls):
             raise self._mismatch(complaint, breaks=frozenset(complaint.partition(":")[0].split(", ")))
 
 
-def _run_audit(calls: type[_StoredCalls]) -> MismatchError | None:
-    """Look at what all programs have left, as a program of its own."""
+def _run_program(
+    calls: type[_StoredCalls], program: Callable[[_StoredCalls], object]
+) -> MismatchError | None:
+    """Run a program of its own, after all others."""
     try:
-        calls().stored_is_right()
+        program(calls())
     except MismatchError as mismatch:
         return mismatch
+    except NoMoreProgramsError:
+        return calls.tally.smallest
     return None
 
 

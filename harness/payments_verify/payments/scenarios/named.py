@@ -77,6 +77,13 @@ ON_TWO_INSTANCES = tuple(
 )
 """Scenarios of which each client asks another instance, whose memory the others do not see."""
 
+OTHERS_ON_TWO_INSTANCES = tuple(
+    each
+    for each in ON_TWO_INSTANCES
+    if each.name.removesuffix("-on-two-instances") in ("same-key-twice", "different-keys", "capture-and-void")
+)
+"""Those of them in which two processes of somebody else's service are examined."""
+
 ONE_CAPTURE_ON_TWO_INSTANCES = _on_two_instances(ONE_CAPTURE)
 """For faults: a client that has no answer asks the other instance."""
 

@@ -120,6 +120,17 @@ class Surface(Protocol):
         """What goes wrong in its lists while others create payments and move them."""
 
 
+class Restart(Protocol):
+    """Ends a service, and starts it again on the same data."""
+
+    async def __call__(self, *, killed: bool = False) -> None:
+        """Do it: all at once, in the middle of what it does, or in order.
+
+        Raises:
+            CommandError: it does not come to serve again.
+        """
+
+
 Audit: TypeAlias = Callable[[], str | None]
 OpenRowHolder: TypeAlias = Callable[[], AbstractAsyncContextManager[RowHolder]]
 
@@ -142,6 +153,8 @@ class ServiceUnderTest:
         id_of: the id that it has given a payment, where the client does not choose it.
         is_new: whether nothing was asked of it before it was opened.
         end: how it has ended, if it has; asked when a request got no answer at all.
+        restart: ends each of its processes, all at once or in order, and starts it again on the same data;
+            ``None`` where the harness cannot, or what it keeps is in its memory by design.
         printed: the end of its own output; empty where the harness does not have it.
         expected_http: the HTTP answer that stands for what the model answers to a command.
         secrets: values in its requests, by now, that are not shown, and the variable that has each.
@@ -165,6 +178,7 @@ class ServiceUnderTest:
     id_of: Callable[[str], str] = str
     is_new: bool = False
     end: Callable[[], Coroutine[Any, Any, End | None]] = goes_on
+    restart: Restart | None = None
     printed: Callable[[], str] = prints_nothing
     expected_http: Expected = lambda _f, _answer: ""
     secrets: Callable[[], Mapping[str, str]] = dict

@@ -37,7 +37,6 @@ def shell_lines(run: HttpRun) -> str:
     Those that overlapped are sent at once.
     """
     writer = _writer(run)
-    first = next(each for step in run.steps for each in step.exchanges)
     races = any(_overlaps(step, run.steps) for step in run.steps if step.exchanges)
     chance = " What ends with & is sent at once, in an order that is left to chance." if races else ""
     signed = (
@@ -45,8 +44,13 @@ def shell_lines(run: HttpRun) -> str:
         if run.signed_by
         else ""
     )
-    heading = f"As HTTP, to be pasted into bash; URL is where the service runs.{chance}{signed}"
-    lines = [heading, "", f"URL={first.base}"]
+    where = "URL is where the service runs"
+    if len(writer.urls) > 1:
+        where = (
+            f"{', '.join(writer.urls.values())} are where its processes run, one after the other or at once"
+        )
+    heading = f"As HTTP, to be pasted into bash; {where}.{chance}{signed}"
+    lines = [heading, "", *(f"{name}={base}" for base, name in writer.urls.items())]
     several = len({step.who for step in run.steps}) > 1
     under_way, waits = 0.0, False
     for number, step in enumerate(run.steps, 1):
