@@ -177,9 +177,11 @@ def _parts(examination: Examination, level: int) -> Iterator[tuple[str, Examinat
                 yield f"level-4[{scenario.name}]", replace(examination, scenarios=(), on_two=on_two)
     elif level == 5:
         for plan in examination.fault_plans:
-            part = replace(examination, fault_plans=(plan,), hangs_up=False)
+            part = replace(examination, fault_plans=(plan,), hangs_up=False, kills=False)
             yield f"level-5[{plan.scenario.name}]", part
-        yield "level-5[disconnect]", replace(examination, fault_plans=())
+        if examination.kills:
+            yield "level-5[killed]", replace(examination, fault_plans=(), hangs_up=False)
+        yield "level-5[disconnect]", replace(examination, fault_plans=(), kills=False)
     else:
         yield f"level-{level}", examination
 

@@ -15,6 +15,7 @@ from payments_verify.binding import BindingFileError, load, parse
 from payments_verify.cli import app
 from payments_verify.payments.exploration.scenario import ExploredScenario, explore_scenario
 from payments_verify.payments.faults.exploration import FaultReport, explore_fault
+from payments_verify.payments.faults.kills import KillReport, explore_kills
 from payments_verify.payments.programs.check import machine_check
 from payments_verify.payments.scenarios.catalogue import ONE_CAPTURE, SCENARIOS
 from payments_verify.payments.stress.round import Load, StressReport
@@ -116,6 +117,31 @@ def test_a_key_may_stay_in_progress_until_its_lease_ends(
     if told is not None:
         assert found.violation is not None
         assert told in found.violation.explanation
+
+
+@pytest.mark.parametrize(
+    ("bug", "lease", "told"),
+    [(None, None, None), ("handled", None, "capture is in progress for ever"), ("handled", 60, None)],
+)
+def test_a_key_that_a_killed_process_had_claimed_is_found(
+    bug: str | None, lease: int | None, told: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_bug(monkeypatch, bug)
+    section = ""
+    if lease is not None:
+        monkeypatch.setenv("LEASE", "30")
+        section = f"[in_progress]\nlease = {lease}\n"
+    binding = parse(f"{(BUSY / 'binding.toml').read_text()}\n{section}", "mine.toml")
+
+    async def main() -> KillReport:
+        async with started_service(COMMAND, binding, new, behind_gate=True) as gated:
+            return await explore_kills(gated, lambda _text: None)
+
+    with empty_databases(chosen_bin_dir()) as new:
+        found = asyncio.run(main())
+    assert found.verdict == ("holds" if told is None else "violated"), found.told
+    assert (told or "") in str(found.told)
+    assert found.places == (1 if told or bug is None else 3)
 
 
 @pytest.mark.parametrize("lease", ["0", "4000"])

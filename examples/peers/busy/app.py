@@ -2,8 +2,9 @@
 
 A lock says so that the capture's transaction holds: it is gone when that ends, however it ends. With `BUG` a
 mark says so, a row that is committed before the capture begins, as many libraries have it. With `lost` a
-capture that fails with an error leaves it; with `stays` also one that is refused; with `charges` a capture
-that is told to ask again takes the money all the same. With `LEASE` a mark counts for so many seconds only.
+capture that fails with an error leaves it, and with `handled` only one whose process ends meanwhile; with
+`stays` also one that is refused; with `charges` a capture that is told to ask again takes the money all the
+same. With `LEASE` a mark counts for so many seconds only.
 """
 
 from __future__ import annotations
@@ -76,7 +77,12 @@ async def capture_with_mark(request: Request) -> Response:
         if BUG == "charges":
             await capture_alone(request)
         return JSONResponse({"error": "in_progress"}, 409)
-    answer: Response = await capture_alone(request)
+    try:
+        answer: Response = await capture_alone(request)
+    except Exception:
+        if BUG == "handled":
+            await execute(REMOVE, *place)
+        raise
     if BUG != "stays" or answer.status_code < 400:
         await execute(REMOVE, *place)
     return answer

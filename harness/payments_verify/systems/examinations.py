@@ -120,6 +120,7 @@ def examination_of(
             ),
             scenarios=scenarios,
             fault_plans=plans,
+            kills=restarts.why_not_again is None,
             unchecked=left_out,
             replay=_replay(["--command", command], server, binding_file),
             moves_clock=traits.moves_clock,

@@ -58,6 +58,7 @@ class Examination:
         on_two: the service as two processes; ``None`` where it is one: `unchecked` says why.
         scenarios: what is raced behind the gate.
         fault_plans: in which of them something goes wrong, and what.
+        kills: whether its process is killed, too, and started again, where that can be done.
         hangs_up: whether clients hang up, too, once nothing of that was wrong.
         unchecked: what is not checked, and why.
         replay: the command line that runs a schedule's file again, but for the file.
@@ -75,6 +76,7 @@ class Examination:
     on_two: OnTwo | None = None
     scenarios: Sequence[Scenario] = ()
     fault_plans: Sequence[FaultPlan] = ()
+    kills: bool = False
     hangs_up: bool = True
     unchecked: Sequence[str] = ()
     replay: str = field(default_factory=partial(command_line, "replay"))

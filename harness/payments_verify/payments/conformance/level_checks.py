@@ -129,7 +129,7 @@ class LevelChecks:
     def _faults(self) -> Iterator[_Check]:
         examination, open_service = self.examination, self.examination.open_behind_gate
         assert open_service is not None
-        if examination.fault_plans or examination.hangs_up:
+        if examination.fault_plans or examination.hangs_up or examination.kills:
             yield lambda: faults_check(
                 examination.name,
                 open_service,
@@ -138,6 +138,7 @@ class LevelChecks:
                 replay=examination.replay,
                 progress=self.progress,
                 hangs_up=examination.hangs_up,
+                kills=examination.kills,
             )
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from payments_verify.payments.conformance.examination import CHECKS, Examination
 from payments_verify.payments.conformance.levels import LEVELS
 from payments_verify.payments.faults.disconnects import DISCONNECT
+from payments_verify.payments.faults.kills import KILLED
 from payments_verify.payments.faults.plans import FEW_FAULT_SCENARIOS, FaultPlan, plan_of
 from payments_verify.payments.scenarios.catalogue import SCENARIOS, Scenario
 from payments_verify.payments.scenarios.named import OTHERS_ON_TWO_INSTANCES
@@ -82,7 +83,7 @@ def _levels_of(name: str) -> Sequence[int]:
     known: dict[str, Sequence[int]] = {_dashed(title): (level,) for level, title in LEVELS.items()}
     known |= CHECKS
     known |= dict.fromkeys(
-        [*_RACED, *(_dashed(each.value) for each in OF_POSTGRESQL), DISCONNECT], (_FAULTS,)
+        [*_RACED, *(_dashed(each.value) for each in OF_POSTGRESQL), DISCONNECT, KILLED], (_FAULTS,)
     )
     known |= dict.fromkeys(SCENARIOS, (_INTERLEAVINGS, _FAULTS))
     known |= dict.fromkeys(_ON_TWO, (_INTERLEAVINGS,))
@@ -139,14 +140,16 @@ def _narrowed(
     if _FAULTS not in parts:
         return narrowed
     plans = _plans_of(examination.fault_plans, chosen[_FAULTS])
-    return replace(narrowed, fault_plans=plans, hangs_up=DISCONNECT in chosen[_FAULTS])
+    named = chosen[_FAULTS]
+    kills = KILLED in named and examination.kills
+    return replace(narrowed, fault_plans=plans, hangs_up=DISCONNECT in named, kills=kills)
 
 
 def _plans_of(plans: Sequence[FaultPlan], names: Collection[str]) -> Sequence[FaultPlan]:
     """What names leave of plans; a scenario that has no plan, and is named, gets one."""
     known = {each.scenario.name: each for each in plans}
     raced = [known.get(name) or plan_of(_RACED[name]) for name in names if name in _RACED]
-    hurt = {name for name in names if name not in _RACED and name != DISCONNECT}
+    hurt = {name for name in names if name not in {*_RACED, DISCONNECT, KILLED}}
     if not raced and not hurt:
         return ()
     chosen = raced or plans

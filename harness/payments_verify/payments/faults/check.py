@@ -12,6 +12,7 @@ import uvloop
 from payments_verify.payments.exploration.pictures import draw, write_hurt
 from payments_verify.payments.faults.disconnects import DisconnectReport, explore_disconnects
 from payments_verify.payments.faults.exploration import FaultReport, explore_plan
+from payments_verify.payments.faults.kills import explore_kills
 from payments_verify.payments.faults.plans import FaultPlan, without_repetitions
 from payments_verify.payments.faults.pool_probe import PoolProbe
 from payments_verify.payments.races.timeline import timeline_of
@@ -36,6 +37,7 @@ def faults_check(
     *,
     replay: str,
     hangs_up: bool = True,
+    kills: bool = False,
     progress: Progress = no_progress,
 ) -> CheckResult:
     """Inject each fault at each statement of each client and sweep, in every interleaving; then hang up.
@@ -47,6 +49,7 @@ def faults_check(
         folder: where the schedule of a violation and its pictures are written.
         replay: the command line that runs a schedule's file again, but for the file.
         hangs_up: whether clients hang up in the end, and whole processes are made to go wrong.
+        kills: whether its process is killed, and started again, too, where that can be done.
         progress: is told how far it has come.
 
     Returns:
@@ -75,7 +78,7 @@ def faults_check(
         )
 
     with violation_kept(result), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_explore(open_service, plans, found, counted, progress, hangs_up=hangs_up))
+        runner.run(_explore(open_service, plans, found, counted, progress, hangs_up=hangs_up, kills=kills))
         return result()
 
 
@@ -87,6 +90,7 @@ async def _explore(
     progress: Progress,
     *,
     hangs_up: bool,
+    kills: bool,
 ) -> None:
     async with open_service() as service:
         kept = await without_repetitions(plans, service)
@@ -101,9 +105,15 @@ async def _explore(
                 found.append(report)
                 if report.verdict != "holds":
                     return
+
+        def on_place(text: str) -> None:
+            progress(total, total, text)
+
         if hangs_up:
-            await explore_disconnects(service, found.append, lambda text: progress(total, total, text), pool)
-        counted[:] = [_COUNTED] if pool.groups else []
+            await explore_disconnects(service, found.append, on_place, pool)
+        counted[:] = [_COUNTED] if pool.groups or not (kept or hangs_up) else []
+        if kills and service.restart is not None and all(each.verdict == "holds" for each in found):
+            found.append(await explore_kills(service, on_place))
 
 
 def _told(found: Sequence[FaultReport | DisconnectReport], folder: Path, replay: str) -> str:
