@@ -11,7 +11,7 @@ from lab.static_checks.environment import Refusal, check_environment
 from lab.static_checks.findings import Findings
 from lab.static_checks.migrations import check_migrations
 from lab.static_checks.schema import check_schema, check_session
-from lab.static_checks.sources import check_sources
+from lab.static_checks.sources import check_sources, check_waits
 from lab.static_checks.statements import check_statements
 from payments_verify.result import CheckResult, Progress, findings_kept, no_progress
 from pgweave.verdict import Verdict
@@ -27,6 +27,7 @@ class Shipped:
         levels: whether these are what the page says, wherever something else is set.
         statements: what it sends, by name.
         sources: the Python files of the layers that decide and store.
+        all_sources: the Python files of the whole service.
         costs: sees what its statements read of many payments.
         migrations: the folder of the SQL that makes its schema.
         refusal: why it refuses an environment, if it does.
@@ -38,6 +39,7 @@ class Shipped:
     statements: Mapping[str, str]
     costs: Callable[[], Findings]
     sources: list[Path]
+    all_sources: list[Path]
     migrations: Path
     refusal: Refusal
 
@@ -57,6 +59,7 @@ def static_check(name: str, shipped: Shipped, *, progress: Progress = no_progres
         "levels": lambda: shipped.levels,
         "statements": lambda: check_statements(shipped.statements),
         "sources": lambda: check_sources(shipped.sources),
+        "waits": lambda: check_waits(shipped.all_sources),
         "environment": lambda: check_environment(shipped.refusal),
         "migrations": lambda: check_migrations(shipped.dsn, shipped.migrations),
         "costs": shipped.costs,

@@ -63,6 +63,7 @@ def shipped_parts(bin_dir: Path | None = None) -> Iterator[Shipped]:
             migrations=Path(str(statements.__file__)).parent / "migrations",
             refusal=refusal,
             sources=[file for layer in _DECIDING for file in sorted((_PACKAGE / layer).rglob("*.py"))],
+            all_sources=sorted(_PACKAGE.rglob("*.py")),
         )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.static_checks.sources import check_sources
+from lab.static_checks.sources import check_sources, check_waits
 from lab.static_checks.statements import check_statements
 from payments_core.infrastructure.postgres import statements as sql
 
@@ -107,6 +107,34 @@ def test_the_hosts_clock_in_sources(source: str, says: str | None, tmp_path: Pat
     found = check_sources([tmp_path / "a.py"])
     assert found.looked_at == 1
     assert (found.problems == []) if says is None else (says in found.problems[0])
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("import time\ntime.sleep(1)\n", "a.py, line 2: time.sleep()"),
+        ("import time as t\nt.sleep(1)\n", "line 2: t.sleep()"),
+        ("from time import sleep as wait\nasync def f():\n    def g():\n        wait(1)\n", "line 4: wait()"),
+        ("import subprocess\nsubprocess.run(['ls'])\n", "line 2: subprocess.run()"),
+        ("import psycopg\nwith psycopg.connect('') as one: ...\n", "line 2: psycopg.connect()"),
+        ("from psycopg import connect\nconnect('')\n", "line 2: connect()"),
+        ("import urllib.request\nurllib.request.urlopen('')\n", "line 2: request.urlopen()"),
+        ("import asyncio\nasync def f(): await asyncio.sleep(1)\n", None),
+        ("async def f(): return await Connection.connect('')\n", None),
+        ("import asyncio, time\nasync def f(): await asyncio.to_thread(time.sleep, 1)\n", None),
+    ],
+)
+def test_calls_that_stop_the_process(source: str, says: str | None, tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text(source)
+    problems = check_waits([tmp_path / "a.py"]).problems
+    assert list(problems) == [] if says is None else says in problems[0]
+
+
+def test_a_command_may_wait(tmp_path: Path) -> None:
+    file = tmp_path / "migrate.py"
+    file.write_text("import psycopg\ndef turn(): psycopg.connect('')\ndef other(): psycopg.connect('')\n")
+    (problem,) = check_waits([file]).problems
+    assert problem == "I9: all requests wait for one call: migrate.py, line 3: psycopg.connect()"
 
 
 def test_only_an_empty_block_is_passed_over() -> None:
