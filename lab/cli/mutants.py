@@ -37,6 +37,7 @@ from payments_verify.cli.telling import print_error, print_json, say
 from payments_verify.executors import ExecutorError, open_executor
 from payments_verify.report.kill_matrix import write_kill_matrix
 from payments_verify.report.saved import Mutants
+from payments_verify.sources import sources_hash
 from payments_verify.suite import QUICK
 
 PACKAGE = "payments_core"
@@ -221,6 +222,7 @@ def _report(found: Matrix, seconds: float) -> dict[str, Any]:
         "figures": figures(found),
         "seconds": round(seconds, 1),
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "sources": sources_hash("lab"),
         "machine": {
             "python": platform.python_version(),
             "cores": os.cpu_count(),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 
@@ -14,6 +15,8 @@ from payments_verify.binding.file import BindingFileError
 
 _METHODS = ("get", "put", "post", "patch", "delete")
 _DEEPEST = 4
+_MOST_HOPS = 50
+"""References that lead to references."""
 
 Schema = Mapping[str, Any]
 
@@ -114,13 +117,24 @@ def operations(document: Mapping[str, Any]) -> Iterator[Operation]:
 
 
 def follow(document: Mapping[str, Any], said: Any) -> Mapping[str, Any]:  # noqa: ANN401 - any JSON value
-    """What a reference within the document leads to."""
-    while isinstance(said, Mapping) and isinstance(said.get("$ref"), str):
-        found: Any = document
-        for name in said["$ref"].removeprefix("#/").split("/"):
-            found = found.get(name.replace("~1", "/").replace("~0", "~"), {})
+    """What a reference within the document leads to; nothing if it leads nowhere, or round in a circle."""
+    for _ in range(_MOST_HOPS):
+        if not isinstance(said, Mapping) or not isinstance(said.get("$ref"), str):
+            return said if isinstance(said, Mapping) else {}
+        where, _, pointer = said["$ref"].partition("#")
+        found: Any = {} if where else document
+        for name in unquote(pointer).split("/")[1:]:
+            found = _member(found, name.replace("~1", "/").replace("~0", "~"))
         said = found
-    return said if isinstance(said, Mapping) else {}
+    return {}
+
+
+def _member(said: Any, name: str) -> Any:  # noqa: ANN401 - any JSON value
+    """What a step of a JSON pointer leads to: a member by its name, an element by its place."""
+    if isinstance(said, Mapping):
+        return said.get(name, {})
+    is_place = isinstance(said, Sequence) and not isinstance(said, str) and name.isdecimal()
+    return said[int(name)] if is_place and int(name) < len(said) else {}
 
 
 def properties(document: Mapping[str, Any], schema: Any, path: str = "") -> list[Property]:  # noqa: ANN401
@@ -140,12 +154,20 @@ def properties(document: Mapping[str, Any], schema: Any, path: str = "") -> list
     return list(found.values())
 
 
-def _parts(document: Mapping[str, Any], schema: Any) -> Iterator[tuple[Schema, bool]]:  # noqa: ANN401
+def _parts(
+    document: Mapping[str, Any],
+    schema: Any,  # noqa: ANN401
+    within: tuple[Schema, ...] = (),
+) -> Iterator[tuple[Schema, bool]]:
     """What a schema is put together from, and whether each is sure to hold: not one of several ways."""
     followed = follow(document, schema)
+    if any(each is followed for each in within):
+        return  # it is put together from itself
     yield followed, True
     for way in ("allOf", "oneOf", "anyOf"):
         ways = [each for each in followed.get(way, ()) if each != {"type": "null"}]
         for each in ways:
             alone = way == "allOf" or len(ways) == 1
-            yield from ((part, alone and is_sure) for part, is_sure in _parts(document, each))
+            yield from (
+                (part, alone and is_sure) for part, is_sure in _parts(document, each, (*within, followed))
+            )

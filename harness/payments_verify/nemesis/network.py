@@ -12,7 +12,7 @@ import os
 import socket
 import struct
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import cast
 
@@ -142,10 +142,18 @@ class _End(asyncio.Protocol):
 
 
 class _Lane:
-    """Carries bytes one way, in their order, not before they are due."""
+    """Carries bytes one way, in their order, not before they are due, and then the end.
 
-    def __init__(self, network: Network, to: asyncio.Transport | None) -> None:
+    Args:
+        network: the way.
+        to: where they go.
+        at_end: is called once the end is told.
+    """
+
+    def __init__(self, network: Network, to: asyncio.Transport | None, at_end: Callable[[], None]) -> None:
         self.to = to
+        self._at_end = at_end
+        self._ends = False
         self._network = network
         self._pending: deque[tuple[float, bytes]] = deque()
         self._comes_again = False
@@ -155,9 +163,18 @@ class _Lane:
         self._pending.append((asyncio.get_running_loop().time() + self._network.delay_s, data))
         self.flush()
 
+    def end(self) -> None:
+        """Nothing more comes: tell so, behind what is on the way."""
+        self._ends = True
+        self.flush()
+
     def flush(self) -> None:
         """Deliver what is due, and come again for the rest."""
-        if self._network.stalled or self.to is None or self.to.is_closing():
+        if self._network.stalled or self.to is None:
+            return
+        if self.to.is_closing():
+            self._pending.clear()
+            self._tell_end()
             return
         loop = asyncio.get_running_loop()
         while self._pending and self._pending[0][0] <= loop.time():
@@ -165,6 +182,13 @@ class _Lane:
         if self._pending and not self._comes_again:
             self._comes_again = True
             loop.call_at(self._pending[0][0], self._come_again)
+        self._tell_end()
+
+    def _tell_end(self) -> None:
+        if self._ends and not self._pending and self.to is not None:
+            self._ends = False
+            self.to.close()
+            self._at_end()
 
     def _come_again(self) -> None:
         self._comes_again = False
@@ -180,8 +204,8 @@ class Link:
 
     def __init__(self, network: Network, service: asyncio.Transport) -> None:
         self._network = network
-        self.to_service = _Lane(network, service)
-        self.to_server = _Lane(network, None)
+        self.to_service = _Lane(network, service, self._ended)
+        self.to_server = _Lane(network, None, self._ended)
         self._tail = b""
         self._is_cut = False
         self.is_dead = False
@@ -251,14 +275,15 @@ class Link:
             self.to_server.to.close() if gently else self.to_server.to.abort()
 
     def lost(self, *, from_service: bool) -> None:
-        """One side has ended, so the other ends as well, after what was sent to it."""
+        """One side has ended, so the other ends as well, after what was sent to it has arrived."""
         if self._is_cut or (self.is_dead and not from_service):
             return  # nobody is told what happens behind a dead connection
-        self._is_cut = True
-        self._network.closed(self)
-        other = (self.to_server if from_service else self.to_service).to
-        if other is not None:
-            other.close()
+        (self.to_server if from_service else self.to_service).end()
+
+    def _ended(self) -> None:
+        if not self._is_cut:
+            self._is_cut = True
+            self._network.closed(self)
 
 
 def _drop_packets(descriptor: int) -> None:

@@ -91,7 +91,7 @@ async def _incomplete_pool(deployment: Deployment, pools: Sequence[Http]) -> str
         await connection.execute(b"BEGIN")
         # Of one payment, or for locks of payments, a service may have a bound on how many of them wait.
         await connection.execute(b"LOCK TABLE payments IN ACCESS EXCLUSIVE MODE")
-        requests = [asyncio.ensure_future(_wait_in_line(http)) for http in pools for _ in range(POOL_MAX)]
+        requests = [asyncio.ensure_future(wait_in_line(http)) for http in pools for _ in range(POOL_MAX)]
         stack.push_async_callback(_finished, requests)
         stack.push_async_callback(connection.execute, b"ROLLBACK")
         most = await _most_waiting(deployment, wanted)
@@ -113,10 +113,14 @@ async def _most_waiting(deployment: Deployment, wanted: int) -> int:
     return most
 
 
-async def _wait_in_line(http: Http) -> None:
+async def wait_in_line(http: Http) -> None:
     """Wait for the table, again if it is given up: the pool may still be growing."""
     while True:
-        answer = await http.request("GET", f"/payments/{uuid4()}", headers={}, json=None)
+        try:
+            answer = await http.request("GET", f"/payments/{uuid4()}", headers={}, json=None)
+        except httpx.TransportError:  # the server may end a kept connection that was idle as this begins
+            await asyncio.sleep(_BEAT_S)
+            continue
         if answer.status_code < 500:
             return
 

@@ -98,7 +98,7 @@ def _class(row: MutantRow, cell: Cell) -> str:
         return "untried"
     if cell.state == "killed":
         return "killed" if row.name else "alarm"
-    if cell.state == "survived":
+    if cell.state == "survived" or (cell.state == "another reason" and cell.expected):
         return "missed" if cell.expected else "survived"
     return "unknown"
 

@@ -29,6 +29,8 @@ def _matrix(found: Mutants) -> Iterator[Element]:
             ("survivors", ", ".join(found.survivors) or "none"),
             ("false alarms", ", ".join(found.false_alarms) or "none"),
             ("verdict", f"{found.verdict}: {found.summary}"),
+            ("made", found.finished_at or "nobody knows when"),
+            ("of the sources", found.sources or "nobody knows which"),
         ]
     )
     yield parts.note(

@@ -86,7 +86,7 @@ class Technique(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Mutants(msgspec.Struct, frozen=True, kw_only=True):
-    """The kill matrix, as ``make mutants`` writes it."""
+    """The kill matrix, as ``make mutants`` writes it: when, UTC, and of which sources, as a hash of them."""
 
     format: Literal["payments-verify-mutants"]
     version: Literal[2]
@@ -99,6 +99,8 @@ class Mutants(msgspec.Struct, frozen=True, kw_only=True):
     techniques: tuple[Technique, ...]
     unmutated: MutantRow
     mutants: tuple[MutantRow, ...]
+    finished_at: str = ""
+    sources: str = ""
 
 
 class Saved(msgspec.Struct, frozen=True, kw_only=True):

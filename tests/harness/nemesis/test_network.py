@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from functools import partial
+from operator import not_
 from typing import Any
 
 import psycopg
@@ -13,6 +15,7 @@ import uvloop
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from payments_verify.nemesis.network import COMMITTED, Link, Network
+from payments_verify.patience import ask_until
 from tests.support.postgres import Database
 
 LIMIT_S = 60
@@ -185,6 +188,32 @@ def test_what_is_stalled_arrives_when_it_goes_on(on_the_way: Play) -> None:
             await waiting
             assert await numbers(connection) == [1]
             await (await newcomer).close()
+        assert way.network.cuts == 0
+
+    on_the_way(work)
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.3])
+def test_nobody_is_told_of_an_end_before_all_has_arrived(on_the_way: Play, delay_s: float) -> None:
+    """What was sent on a stalled or slow way arrives, though its sender has gone meanwhile."""
+
+    async def work(way: Way) -> None:
+        connection = await way.through()
+        way.network.stalled, way.network.delay_s = not delay_s, delay_s
+
+        async def linked() -> int:
+            return len(way.network.links)
+
+        waiting = asyncio.create_task(insert(connection, 1))
+        await asyncio.sleep(0.1)
+        await connection.close()
+        waiting.cancel()
+        await asyncio.sleep(0.1)
+        async with await way.past() as direct:
+            assert (len(way.network.links), await numbers(direct)) == (1, [])
+            way.network.resume()
+            assert await ask_until(partial(numbers, direct), [1].__eq__, 10.0) == [1]
+            assert await ask_until(linked, not_, 10.0) == 0
         assert way.network.cuts == 0
 
     on_the_way(work)

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from payments_verify.binding.http import HttpAnswer
 from payments_verify.nemesis import settle
 from payments_verify.nemesis.deployment import POOL_MAX, Deployment
 from payments_verify.systems import SERVICE_LOGIN
@@ -138,3 +139,17 @@ def test_it_serves_only_if_every_process_does(monkeypatch: pytest.MonkeyPatch) -
     assert serves(made, made) is not None
     assert serves(made, unavailable) is None
     assert serves(None, made) is None
+
+
+def test_a_kept_connection_that_the_server_ends_is_no_lost_one() -> None:
+    asked: list[str] = []
+
+    class Idle:
+        async def request(self, _method: str, path: str, /, **_asked: object) -> HttpAnswer:
+            asked.append(path)
+            if len(asked) == 1:
+                raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
+            return HttpAnswer(404, {}, b"{}")
+
+    asyncio.run(settle.wait_in_line(Idle()))
+    assert len(asked) == 2

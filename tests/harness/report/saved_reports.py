@@ -182,6 +182,8 @@ def mutants() -> dict[str, Any]:
         "version": 2,
         "verdict": "violated",
         "summary": "a mutant survives",
+        "finished_at": "2026-11-26T01:02:03+00:00",
+        "sources": "0123456789abcdef",
         "killed": 1,
         "total": 2,
         "survivors": ["an-edge-too-many"],

@@ -171,6 +171,7 @@ def test_nothing_from_outside_becomes_markup() -> None:
 def test_the_kill_matrix_is_the_one_that_was_made() -> None:
     _, page = page_of({**green(), "mutants": mutants()})
     assert "killed 1 of 2 survivors an-edge-too-many" in page.text
+    assert "made 2026-11-26T01:02:03+00:00 of the sources 0123456789abcdef" in page.text
     assert "no-row-lock: killed after 29 tries; 2 switches in the smallest counterexample" in page.text
     assert "29 · 1.5 s · 2" in page.text
     assert "no-row-lock what no-row-lock stands for killed" in page.text

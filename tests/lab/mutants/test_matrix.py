@@ -276,3 +276,11 @@ def test_a_trial_can_be_told_to_end(tmp_path: Path) -> None:
     technique = stuck(tmp_path, 100)
     with pytest.raises(Interrupted):
         run_trial(technique, arguments_of(technique, None), tmp_path, tmp_path, bin_dir=None, stop=stop)
+
+
+def test_what_is_found_for_another_reason_is_missed(tmp_path: Path) -> None:
+    report = made(catalogue(a=["machine"]), tmp_path, {("a", "machine"): "killed"}).as_json()
+    report["mutants"][0]["cells"]["machine"]["state"] = "another reason"
+    root = ET.fromstring(write_kill_matrix(msgspec.convert(report, Mutants)))
+    drawn_as = [box.get("class") for box in root.iter("{http://www.w3.org/2000/svg}rect")]
+    assert (drawn_as.count("missed"), drawn_as.count("unknown")) == (2, 1)  # the legend has one of each
