@@ -100,8 +100,8 @@ class Witness:
         if route is None:
             return response
         self.requests[method, route, str(response.status_code)] += 1
-        if response.status_code >= _FAILED and response.status_code != _NOT_NOW:
-            return response  # no definite answer, and no reason for anything but I9
+        if response.status_code > _FAILED and response.status_code != _NOT_NOW:
+            return response  # of a proxy: no definite answer
         wrong = [*complaints(method, path, response), *_of_another(headers, response)]
         wrong += self._of_key(path, headers, response)
         if wrong:

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from payments_core.domain.payment import Payment
+from payments_core.entrypoints.http import problems
 from payments_core.entrypoints.metrics import Metrics
 from payments_verify.binding import Http, Response
 from payments_verify.binding.http import HttpAnswer
@@ -251,13 +252,20 @@ def test_a_list_that_cannot_be_read_is_a_violation(bend: Bend) -> None:
 
 
 def test_a_failure_is_no_wrong_answer_and_left_to_who_asked() -> None:
+    failed = problems.response(problems.INTERNAL_ERROR, "it failed")
+
     def failing(_method: str, _path: str, answer: HttpAnswer) -> HttpAnswer:
-        return replace(answer, status_code=500, content=b'{"type":"/problems/internal_error","status":500}')
+        return HttpAnswer(failed.status_code, {**answer.headers, **failed.headers}, bytes(failed.body))
 
-    async def run() -> int:
-        return (await witness(failing).request("GET", "/payments", headers={}, json=None)).status_code
+    def failing_with_text(_method: str, _path: str, answer: HttpAnswer) -> HttpAnswer:
+        return replace(answer, status_code=500, content=b"Internal Server Error")
 
-    assert asyncio.run(run()) == 500
+    async def asked(bend: Bend) -> int:
+        return (await witness(bend).request("GET", "/payments", headers={}, json=None)).status_code
+
+    assert asyncio.run(asked(failing)) == 500
+    with pytest.raises(UnreadableAnswerError, match="no JSON object"):
+        asyncio.run(asked(failing_with_text))
 
 
 def test_a_replay_is_the_first_answer_whichever_process_repeats_it() -> None:

@@ -1,18 +1,20 @@
-"""What a whole process logs, whatever goes wrong: each request once, and nothing that nobody is to read."""
+"""What a whole process logs and answers, whatever goes wrong: nothing of it is for others to read."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from time import perf_counter, time
 from typing import Any
 from uuid import uuid4
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from payments_verify.binding import Response
 from payments_verify.patience import comes_true
 from payments_verify.payments.inputs.classes import BEGIN, SECOND
+from payments_verify.surface.answers import complaints, problem_of
 from payments_verify.surface.lines import QUIET, Line, is_within, lines_of_requests
 from payments_verify.surface.unlogged import Asked, Secrets, of_another_scope, requests
 from payments_verify.surface.witness import decided_by, route_of
@@ -21,19 +23,25 @@ from payments_verify.systems.asgi import ApplicationClient
 from payments_verify.systems.database import password_of
 from payments_verify.systems.logs import everything_kept
 from payments_verify.systems.whole.application import whole_application
+from payments_verify.systems.whole.asked import BUSY, UNAVAILABLE
 from pgweave.clock import DatabaseClock
 from pgweave.gate import Gate
 
 _LIMIT_S = 20.0
 _SWEEP_S = 0.05
 _TABLES = ("payments", "capture_attempts", "payment_events")
-_STATES = (
-    *("23505", "23514", "22003", "P0001", "XX000"),  # nobody expects them: the service has failed
-    *("42501", "58P01", "55P03", "57014", "25006", "53100", "26000"),
-)
+_STATES: Mapping[str, tuple[int, str]] = {
+    **dict.fromkeys(("55P03", "40001"), (503, BUSY)),
+    **dict.fromkeys(("23505", "23514", "22003"), (500, "internal_error")),  # nobody expects them
+    **dict.fromkeys(("42501", "42P01", "58P01", "P0001", "XX000"), (503, UNAVAILABLE)),
+    **dict.fromkeys(("25006", "25P03", "25P04", "57P01", "08006"), (503, UNAVAILABLE)),
+    **dict.fromkeys(("57014", "53100", "53300", "26000"), (503, UNAVAILABLE)),
+}
+"""SQLSTATEs with which the database refuses a write, and its answer, as operations.md has it."""
+_ON_PURPOSE = "it fails on purpose"
 _FAIL = """
     CREATE OR REPLACE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-    RAISE EXCEPTION 'it fails on purpose' USING ERRCODE = '{}', DETAIL = NEW::text, HINT = NEW::text;
+    RAISE EXCEPTION '{}' USING ERRCODE = '{}', DETAIL = NEW::text, HINT = NEW::text;
     END $$
 """
 _FAILS = "CREATE OR REPLACE TRIGGER fails BEFORE INSERT OR UPDATE ON {} FOR EACH ROW EXECUTE FUNCTION fail()"
@@ -47,7 +55,7 @@ _OF_A_REQUEST = frozenset(
     {"event", "level", "timestamp", "request_id", "method", "route", "status", "duration_ms"}
 )
 _REPLAYED = "idempotent-replayed"
-_UNMATCHED, _REFUSED = "unmatched", 400
+_UNMATCHED, _REFUSED, _FAILED = "unmatched", 400, 500
 
 
 @dataclass(frozen=True)
@@ -75,13 +83,14 @@ class _Asking:
     http: ApplicationClient
     answers: list[_Answered] = field(default_factory=list)
 
-    async def send(self, asked: Asked, least_ms: float = 0) -> None:
+    async def send(self, asked: Asked, least_ms: float = 0) -> Response:
         token = () if asked.token is None else ((b"authorization", asked.token),)
         fields = [*((name.encode(), value) for name, value in asked.fields), *token]
         at, began = time(), perf_counter()
         answer = await self.http.request(asked.method, asked.path, headers=fields, content=asked.body)
         took_ms = (perf_counter() - began) * 1000
         self.answers.append(_Answered(asked, answer, at, time(), took_ms, least_ms))
+        return answer
 
 
 async def wrong_logs(dsn: str) -> str | None:
@@ -100,7 +109,7 @@ async def wrong_logs(dsn: str) -> str | None:
                 tokens = app.tokens
                 for each in (*requests(secrets), *of_another_scope(secrets, tokens)):
                     await asking.send(each)
-                await _fail_in_the_database(asking, secrets, connection)
+                wrong = await _fail_in_the_database(asking, secrets, connection)
                 await clock.set(BEGIN + SECOND)
                 await comes_true(lambda: "sweep failed" in printed(), _LIMIT_S)
                 gate.refuses_next = True
@@ -110,11 +119,19 @@ async def wrong_logs(dsn: str) -> str | None:
         for token in tokens.values():
             if (told := replace(secrets, token=token).found_in(printed())) is not None:
                 return told
-        return secrets.found_in(printed()) or _wrong_lines(printed(), asking.answers)
+        told = secrets.found_in(printed()) or _wrong_lines(printed(), asking.answers) or wrong
+        return told or _told_to_clients(asking.answers, secrets, conninfo_to_dict(gate.socket_dsn))
 
 
-async def _fail_in_the_database(asking: _Asking, secrets: Secrets, connection: psycopg.Connection) -> None:
-    """Have each write fail in the database from now on, for each reason; a payment is due in 1 s."""
+async def _fail_in_the_database(
+    asking: _Asking, secrets: Secrets, connection: psycopg.Connection
+) -> str | None:
+    """Have each write fail in the database from now on, for each reason; a payment is due in 1 s.
+
+    Returns:
+        The first answer that is another one than that reason has.
+    """
+    wrong = None
     payment, pending = f"/payments/{secrets.payment}", f"/payments/{uuid4()}"
     amount, window = b'{"amount_cents": 500}', b'{"capture_window_seconds": 1}'
     await asking.send(Asked("PUT", pending, JSON, amount))
@@ -122,9 +139,9 @@ async def _fail_in_the_database(asking: _Asking, secrets: Secrets, connection: p
     connection.execute(_SLOW.encode())
     connection.execute(_FAILS.format("payments").encode())
     await asking.send(Asked("PUT", f"/payments/{uuid4()}", JSON, amount), _SLOW_MS)
-    for state in _STATES:
-        connection.execute(_FAIL.format(state).encode())
-        for table in _TABLES if state == _STATES[0] else ():
+    for state, expected in _STATES.items():
+        connection.execute(_FAIL.format(_ON_PURPOSE, state).encode())
+        for table in _TABLES if state == next(iter(_STATES)) else ():
             connection.execute(_FAILS.format(table).encode())
         key = ("Idempotency-Key", f"{secrets.key} {state}".encode())
         for each in (
@@ -134,7 +151,32 @@ async def _fail_in_the_database(asking: _Asking, secrets: Secrets, connection: p
             Asked("POST", f"{payment}/captures", (*JSON, key), amount.replace(b"500", b"501")),
             Asked("POST", f"{payment}/fail", JSON, b'{"reason": "voided"}'),
         ):
-            await asking.send(each)
+            answer = await asking.send(each)
+            found = answer.status_code, problem_of(answer)
+            told = "; ".join(complaints(each.method, each.path, answer))
+            if found != expected or told:
+                where = f"I9: {each.method} {each.path}, which the database refuses with {state}"
+                wrong = wrong or f"{where}: expected {expected}, got {found} {told}"
+    return wrong
+
+
+def _told_to_clients(answers: Sequence[_Answered], secrets: Secrets, at: Mapping[str, Any]) -> str | None:
+    """What a failure has told a client of the database or of what is in it; ``None`` if nothing.
+
+    Args:
+        answers: to requests.
+        secrets: that were in them.
+        at: the parts of the database's connection string.
+    """
+    texts = {"text of an error": _ON_PURPOSE, "database's host": at["host"], "database": at["dbname"]}
+    texts |= {f"request's {name}": text for name, text in asdict(secrets).items()}
+    for asked, answer in (
+        (each.asked, each.answer) for each in answers if each.answer.status_code >= _FAILED
+    ):
+        told = [name for name, text in texts.items() if text in answer.text]
+        if told:
+            return f"I11: {asked.method} {asked.path} is told the {', the '.join(told)}: {answer.text}"
+    return None
 
 
 def _wrong_lines(printed: str, answers: Sequence[_Answered]) -> str | None:
