@@ -17,7 +17,7 @@ from payments_verify.binding import Binding, Clock, Sweep, load
 from payments_verify.payments.conformance.examination import Trials, examine
 from payments_verify.payments.observed.observations import Invocation, Observation
 from payments_verify.payments.programs.check import machine_check, windows_check
-from payments_verify.payments.programs.windows import check_windows_at_once
+from payments_verify.payments.programs.windows_at_once import check_windows_at_once
 from payments_verify.payments.service.under_test import OpenService, ServiceUnderTest
 from payments_verify.systems import (
     CommandError,
@@ -177,6 +177,23 @@ def test_the_transactions_start_instead_of_the_present_is_still_caught(charges: 
     found = windows_check("at once", open_service, AT_ONCE)
     assert found.verdict == "violated"
     assert "waited for the payment's lock until the window had ended" in str(found.counterexample)
+
+
+@pytest.mark.parametrize("every_ms", ["0", "2"], ids=["swept by a request", "by itself"])
+def test_a_sweep_that_undoes_a_capture_is_caught(
+    charges: Any, monkeypatch: pytest.MonkeyPatch, every_ms: str
+) -> None:
+    monkeypatch.setenv("CHARGES_BUG", "stale")
+    monkeypatch.setenv("CHARGES_SWEEPS_EVERY_MS", every_ms)
+    monkeypatch.setenv("CHARGES_JITTER_MS", "30")
+    open_service, _, _ = charges("host", apart=False)()
+    for seed in range(5):
+        found = windows_check("at once", open_service, partial(check_windows_at_once, seed=seed))
+        if found.verdict != "holds":
+            break
+    assert found.verdict == "violated"
+    told = str(found.counterexample)
+    assert "was answered captured; after it: the payment has to be captured, and a read shows" in told
 
 
 def test_a_clock_that_stands_is_still_caught(charges: Any) -> None:

@@ -17,9 +17,10 @@ from payments_model import Expire, Record, apply
 from payments_verify.binding import Clock, load
 from payments_verify.payments.observed.observations import Invocation, Observation, answered_as
 from payments_verify.payments.observed.traits import Traits
-from payments_verify.payments.programs import waited_window, windows
+from payments_verify.payments.programs import waited_window, windows, windows_at_once
 from payments_verify.payments.programs.waited_window import WAITED_WINDOW_S, waited_length
-from payments_verify.payments.programs.windows import check_windows, check_windows_at_once
+from payments_verify.payments.programs.windows import check_windows
+from payments_verify.payments.programs.windows_at_once import check_windows_at_once
 from payments_verify.payments.service.under_test import ServiceUnderTest
 from payments_verify.payments.specification.oracle import MismatchError, answer
 from payments_verify.systems.started import traits_when_started
@@ -74,10 +75,11 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ServiceUnderTest]:
         async def leave_the_clock(_now: int) -> None:
             return None
 
-        for module in (windows, waited_window):
+        for module in (windows, windows_at_once, waited_window):
             monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: service.now))
         stood_in = SimpleNamespace(sleep=service.sleep, gather=one_by_one)
-        monkeypatch.setattr(windows, "asyncio", stood_in)
+        for module in (windows, windows_at_once):
+            monkeypatch.setattr(module, "asyncio", stood_in)
         return ServiceUnderTest("whole", (service,), leave_the_clock, traits=traits)
 
     return made

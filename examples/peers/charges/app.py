@@ -6,8 +6,8 @@ asks for that lock until it has it, `advisory` takes a lock that is no row's, an
 and tries again. `CHARGES_JITTER_MS` makes it take its time, at random, before what matters.
 
 `CHARGES_VALID_FOR_S` gives each authorization one window, which no request names, and `CHARGES_LEAST` is the
-least total. `CHARGES_BUG` makes it wrong: `late` captures at the very end of a window, too, and `early` asks
-for the time before the lock.
+least total. `CHARGES_BUG` makes it wrong: `late` captures at the very end of a window, too, `early` asks
+for the time before the lock, and `stale` expires what it has found due, whatever it is by then.
 
 `CHARGES_PREPARE_AFTER` is after how many executions psycopg prepares a statement, apart from its execution.
 
@@ -280,6 +280,11 @@ async def sweep() -> None:
                 f" (SELECT id FROM charge WHERE {due} ORDER BY id) AS charge".encode(),
                 [instant],
             )
+        if BUG == "stale":
+            rows = await connection.execute(f"SELECT id FROM charge WHERE {due}".encode(), [instant])
+            due, found = "id = ANY(%s)", [row["id"] for row in await rows.fetchall()]
+            await connection.execute(f"UPDATE charge SET status = 'cancelled' WHERE {due}".encode(), [found])
+            return
         await connection.execute(f"UPDATE charge SET status = 'cancelled' WHERE {due}".encode(), [instant])
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from payments_verify.payments.exploration.check import drawn_interleavings_check
 from payments_verify.payments.faults.check import faults_check
 from payments_verify.payments.programs.check import machine_check, windows_check
-from payments_verify.payments.programs.windows import check_windows_at_once
+from payments_verify.payments.programs.windows_at_once import check_windows_at_once
 from payments_verify.payments.scenarios.catalogue import Scenario
 from payments_verify.payments.service.under_test import OpenService
 from payments_verify.payments.stress.check import stress_check

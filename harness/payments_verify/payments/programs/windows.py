@@ -1,4 +1,4 @@
-"""Capture windows: the last instant, the end, what the sweep makes of it, and captures that race with it.
+"""Capture windows: the last instant, the end, and what the sweep makes of it.
 
 Where the harness moves the clock, at the µs. Where it does not, by waiting, with what holds whatever the
 service's clock shows, see `WaitedWindow`. A service may then have expired the payment by itself.
@@ -7,7 +7,6 @@ service's clock shows, see `WaitedWindow`. A service may then have expired the p
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -32,15 +31,13 @@ from payments_verify.payments.observed.observations import (
 from payments_verify.payments.programs.waited_window import WaitedWindow, waited_length
 from payments_verify.payments.service.under_test import ServiceUnderTest, SweepError, UnansweredError
 from payments_verify.payments.specification.oracle import MismatchError
+from pgweave.service.exchange import HttpExchange
 
-_SECOND = 1_000_000
-_AMOUNT = 500
+SECOND = 1_000_000
+AMOUNT = 500
 _TRIES = 5
-_MARGIN_S = 0.05
-_SWEEP_MARGIN_S = 1.0
-_AT_ONCE = 12
-_AROUND_S = 0.3
-_LOCKED_S = 0.5
+MARGIN_S = 0.05
+SWEEP_MARGIN_S = 1.0
 _OPENED = {"create": ("created", "a creation"), "authorize": ("authorized", "an authorization")}
 
 
@@ -52,7 +49,7 @@ async def check_windows(system: ServiceUnderTest) -> int:
         UnansweredError: there is none.
         TimeoutError: the service was too slow for a window to be open when it was asked.
     """
-    checker = _Windows(system)
+    checker = Windows(system)
     await checker.inside()
     if not system.traits.ends_windows:
         return checker.compared
@@ -64,31 +61,16 @@ async def check_windows(system: ServiceUnderTest) -> int:
     return checker.compared
 
 
-async def check_windows_at_once(system: ServiceUnderTest, seed: int) -> int:
-    """Check, by waiting, captures that race with the end of a window; how many answers were compared.
-
-    One of the payments is locked over the end, where the harness can: what waits for a lock decides after it.
+class Windows:
+    """Payments whose windows are reached one by one, and what was asked of them.
 
     Args:
         system: the service.
-        seed: draws when each capture is sent.
 
-    Raises:
-        MismatchError: an answer is another than the model's.
-        UnansweredError: there is none.
+    Attributes:
+        compared: how many answers were compared.
     """
-    checker = _Windows(system)
-    if not system.traits.ends_windows:
-        await checker.inside()
-        return checker.compared
-    rng = random.Random(seed)  # noqa: S311 - draws a workload, keeps no secret
-    around_s = _AROUND_S + 2 * system.traits.resolution / _SECOND
-    racing = [checker.race(rng.uniform(-around_s, around_s)) for _ in range(_AT_ONCE)]
-    await asyncio.gather(*racing, *([] if system.open_row_holder is None else [checker.locked()]))
-    return checker.compared
 
-
-class _Windows:
     def __init__(self, system: ServiceUnderTest) -> None:
         self.compared = 0
         self._system = system
@@ -103,7 +85,7 @@ class _Windows:
             window = await self._authorized()
             if self._traits.moves_clock:
                 await self._set_clock(window.ends - 1)
-            answer = await self._send("capture", window.payment, "captured", key="inside", amount=_AMOUNT)
+            answer = await self._send("capture", window.payment, "captured", key="inside", amount=AMOUNT)
             if self._traits.moves_clock or window.is_open:
                 self._require(answer, "captured", "a capture before the end of the window")
                 return
@@ -115,9 +97,7 @@ class _Windows:
         window = await self._authorized()
         await self._reach_the_end(window)
         for which in ("the first", "a repeated"):
-            answer = await self._send(
-                "capture", window.payment, "window_expired", key="after", amount=_AMOUNT
-            )
+            answer = await self._send("capture", window.payment, "window_expired", key="after", amount=AMOUNT)
             await self._require_over(answer, window, f"{which} capture after the end of the window")
 
     async def swept(self) -> None:
@@ -128,58 +108,32 @@ class _Windows:
         await self._sweep()
         seen = await self._send("read", window.payment)
         if self._traits.moves_clock or window.is_open:
-            self._require_state(seen, "authorized", "a sweep before the end of the window")
+            self._require_state(seen, "a sweep before the end of the window", "authorized")
         await self._reach_the_end(window)
         await self._sweep()
         seen = await self._send("read", window.payment)
-        self._require_state(seen, "failed", "a sweep after the end of the window")
-        answer = await self._send("capture", window.payment, "payment_failed", key="swept", amount=_AMOUNT)
+        self._require_state(seen, "a sweep after the end of the window", "failed")
+        answer = await self._send("capture", window.payment, "payment_failed", key="swept", amount=AMOUNT)
         self._require(answer, "payment_failed", "a capture of an expired payment")
 
     async def expired(self, within_s: float) -> None:
         """The service expires by itself what is due, as late as it says, and nothing before it is due."""
         window = await self._authorized()
-        await asyncio.sleep(window.open_until - _MARGIN_S - time.monotonic())
+        await asyncio.sleep(window.open_until - MARGIN_S - time.monotonic())
         seen = await self._send("read", window.payment)
         if window.is_open:
-            self._require_state(seen, "authorized", "before the end of the window")
-        await self._reach_the_end(window, after_s=within_s + patient(_SWEEP_MARGIN_S))
+            self._require_state(seen, "before the end of the window", "authorized")
+        await self._reach_the_end(window, after_s=within_s + patient(SWEEP_MARGIN_S))
         seen = await self._send("read", window.payment)
-        self._require_state(seen, "failed", f"{within_s:g} s (sweep.within) after the end of the window")
-        answer = await self._send("capture", window.payment, "payment_failed", key="expired", amount=_AMOUNT)
+        self._require_state(seen, f"{within_s:g} s (sweep.within) after the end of the window", "failed")
+        answer = await self._send("capture", window.payment, "payment_failed", key="expired", amount=AMOUNT)
         self._require(answer, "payment_failed", "a capture of a payment that the service has expired")
-
-    async def race(self, offset_s: float) -> None:
-        """A capture that is sent so long after the end of the window, by the answer to the authorization."""
-        window = await self._authorized()
-        await asyncio.sleep(window.answered + window.length_s + offset_s - time.monotonic())
-        was_over = window.is_over
-        answer = await self._send("capture", window.payment, key="race", amount=_AMOUNT)
-        if was_over:
-            await self._require_over(answer, window, "a capture after the end of the window")
-        elif window.is_open:
-            self._require(answer, "captured", "a capture before the end of the window")
-
-    async def locked(self) -> None:
-        """A capture that waits for a lock until the window has ended is decided then."""
-        window = await self._authorized()
-        await asyncio.sleep(window.open_until - _LOCKED_S - time.monotonic())
-        async with self._system.row_held(window.payment):
-            capture = self._send("capture", window.payment, key="locked", amount=_AMOUNT)
-            waiting = asyncio.create_task(capture)
-            await self._reach_the_end(window)
-            has_waited = not waiting.done()
-        answer = await waiting
-        self.compared += 1
-        if has_waited and "captured" in outcomes_in(answer):
-            told = "a capture waited for the payment's lock until the window had ended, and succeeded"
-            raise self._mismatch(answer, {"outcome": "window_expired"}, f"{told}: {dict(answer)}")
 
     async def _authorized(self) -> WaitedWindow:
         payment = str(uuid4())
         await self._set_clock(self._now)
         answer: Mapping[str, Any] = {}
-        for f, arguments in self._traits.opening(payment, _AMOUNT, self._length):
+        for f, arguments in self._traits.opening(payment, AMOUNT, self._length):
             asked = time.monotonic()
             answer = await self._send(f, **arguments)
             self._require(answer, *_OPENED[f])
@@ -189,14 +143,14 @@ class _Windows:
             if length != self._length:
                 raise MismatchError(f"a window has to be {self._length} µs long, and is {length} µs long")
         ends = self._now + self._length
-        lengths = self._length / _SECOND, self._traits.resolution / _SECOND
+        lengths = self._length / SECOND, self._traits.resolution / SECOND
         return WaitedWindow(payment, ends, asked, time.monotonic(), *lengths)
 
     async def _reach_the_end(self, window: WaitedWindow, after_s: float = 0.0) -> None:
         if self._traits.moves_clock:
             await self._set_clock(window.ends)
         else:
-            await asyncio.sleep(window.over_from + _MARGIN_S + after_s - time.monotonic())
+            await asyncio.sleep(window.over_from + MARGIN_S + after_s - time.monotonic())
 
     async def _set_clock(self, now: int) -> None:
         self._now = self._traits.instant(now)
@@ -229,12 +183,18 @@ class _Windows:
         return observed.value
 
     async def _sweep(self) -> None:
+        self._sent.append(({}, "sweep", HttpStep("sweep", "runs", exchanges=await self._sweep_once())))
+
+    async def _sweep_once(self) -> tuple[HttpExchange, ...]:
         try:
-            self._sent.append(({}, "sweep", HttpStep("sweep", "runs", exchanges=await self._system.sweep())))
+            return await self._system.sweep()
         except SweepError as error:
             if await self._system.end() is None:
                 raise
             await self._system.require_answered("a sweep", Observation("unknown", {"error": f"{error}"}))
+            raise
+        except Exception as error:
+            raise UnansweredError(f"a sweep failed: {type(error).__name__}: {error}") from error
 
     def _require(self, answer: Mapping[str, Any], outcome: str, what: str) -> None:
         self.compared += 1
@@ -245,15 +205,15 @@ class _Windows:
     async def _require_over(self, answer: Mapping[str, Any], window: WaitedWindow, what: str) -> None:
         if not self._traits.moves_clock and "payment_failed" in outcomes_in(answer):
             seen = await self._send("read", window.payment)
-            self._require_state(seen, "failed", f"{what} was answered payment_failed")
+            self._require_state(seen, f"{what} was answered payment_failed", "failed")
         else:
             self._require(answer, "window_expired", what)
 
-    def _require_state(self, seen: Mapping[str, Any], state: str, what: str) -> None:
+    def _require_state(self, seen: Mapping[str, Any], what: str, *states: str) -> None:
         self.compared += 1
-        if seen.get("payment", {}).get("state") != state:
-            told = f"{what}: the payment has to be {state}, and a read shows {dict(seen)}"
-            raise self._mismatch(seen, {"outcome": "read", "payment": {"state": state}}, told)
+        if seen.get("payment", {}).get("state") not in states:
+            told = f"{what}: the payment has to be {' or '.join(states)}, and a read shows {dict(seen)}"
+            raise self._mismatch(seen, {"outcome": "read", "payment": {"state": states[0]}}, told)
 
     def _mismatch(self, answer: Mapping[str, Any], expected: Mapping[str, Any], told: str) -> MismatchError:
         return MismatchError(told, http=self._http(answer, expected))
