@@ -16,9 +16,11 @@ from payments_core.entrypoints.tokens import TokenScope, entry, make
 from payments_verify.systems import EXPLORING, prepared_database
 from payments_verify.systems.database import new_database, unmigrated_database
 from payments_verify.systems.processes import asked, commanded, settings_seen
-from payments_verify.systems.processes.asked import serving
+from payments_verify.systems.processes.asked import NotServedError, serving
+from payments_verify.systems.processes.drained import wrong_ends
 from payments_verify.systems.processes.forked import Forks, forks
 from payments_verify.systems.processes.hurt_sweeps import wrong_hurt_sweeps
+from payments_verify.systems.processes.own_data import wrong_own_data
 from payments_verify.systems.processes.printed import printed_secret, secret, with_secrets
 from payments_verify.systems.processes.refused_starts import wrong_refusals
 from payments_verify.systems.processes.settings_seen import Token
@@ -47,6 +49,17 @@ async def sweeps(made: Forks, dsn: str, _folder: Path) -> str | None:
 
 async def hurt_sweeps(made: Forks, dsn: str, _folder: Path) -> str | None:
     return await wrong_hurt_sweeps(made, dsn)
+
+
+async def own_data(made: Forks, dsn: str, _folder: Path) -> str | None:
+    return await wrong_own_data(made, dsn)
+
+
+async def ends(made: Forks, dsn: str, _folder: Path) -> str | None:
+    try:
+        return await wrong_ends(made, dsn)
+    except NotServedError as error:
+        return str(error)
 
 
 async def tokens_in_a_file(made: Forks, dsn: str, folder: Path) -> str | None:
@@ -104,6 +117,12 @@ WHY_IT_IS_NONE = Edit(
     "        raise DsnError from None  # psycopg's error repeats the string\n",
     "        raise ValueError(f'no connection string: {dsn}, percent-encode it') from None\n",
 )
+_DATABASE = "with _database(settings, data or DEFAULT_FOLDER,"
+DATA_OF_A_RUN = Edit(
+    "entrypoints/commands.py",
+    _DATABASE,
+    "with _database(settings, (data or DEFAULT_FOLDER) / str(os.getpid()),",
+)
 ENTRY_SHOWN = Edit(
     "entrypoints/tokens.py",
     """                f"{place}: a token's SHA-256""",
@@ -145,6 +164,29 @@ ENTRY_SHOWN = Edit(
             hurt_sweeps,
             CATALOGUE.edits("sweep-command-within-a-statements-time"),
             "where PAYMENTS_STATEMENT_TIMEOUT_MS and PAYMENTS_TRANSACTION_TIMEOUT_MS are less than",
+        ),
+        (own_data, [], None),
+        (
+            own_data,
+            CATALOGUE.edits("data-folder-passed-over"),
+            "I9: start 1 of payments-core serve --data FOLDER: payments-core serve did not start",
+        ),
+        (own_data, [DATA_OF_A_RUN], " of payments-core serve --data FOLDER: "),
+        (ends, [], None),
+        (
+            ends,
+            CATALOGUE.edits("interrupt-cuts-requests-off"),
+            "I9: a process is told to end (SIGINT)",
+        ),
+        (
+            ends,
+            CATALOGUE.edits("closed-terminal-cuts-requests-off"),
+            "I9: a process is told to end (SIGHUP)",
+        ),
+        (
+            ends,
+            CATALOGUE.edits("pool-of-one-connection-does-not-start"),
+            "payments-core serve did not start",
         ),
         (
             tokens_in_a_file,

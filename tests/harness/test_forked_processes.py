@@ -22,6 +22,8 @@ from payments_verify.systems.processes.refused_starts import Start
 pytestmark = pytest.mark.anyio
 
 VARIABLES = {f"PAYMENTS_{name.upper()}" for name in Settings.model_fields} | {"DATABASE_URL"}
+OPTIONS = {f"serve --{name}" for name in ("host", "port", "workers", "data", "demo")}
+OPTIONS |= {"migrate --distribute", "sweep --batch", "token --scope"}
 
 
 async def test_a_fork_has_its_own_arguments_settings_and_exit_code() -> None:
@@ -33,7 +35,7 @@ async def test_a_fork_has_its_own_arguments_settings_and_exit_code() -> None:
         assert "entry  read:" in token.output
         assert (refused.code, refused.output) == (2, "")
         assert refused.errors.startswith("payments-core: PAYMENTS_POOL_MAX")
-        assert made.given == {"PAYMENTS_POOL_MAX"}
+        assert (made.given, made.options) == ({"PAYMENTS_POOL_MAX"}, {"token --scope"})
         serving = await made.begin(
             "serve", "--port", "0", DATABASE_URL="postgresql://nobody@127.0.0.1:1/none"
         )
@@ -41,11 +43,9 @@ async def test_a_fork_has_its_own_arguments_settings_and_exit_code() -> None:
 
 
 def test_a_setting_that_nothing_tries_is_named() -> None:
-    assert commanded.untried(VARIABLES) is None
-    assert (
-        commanded.untried(VARIABLES - {"PAYMENTS_DRAIN_S"})
-        == "I9: nothing tries the settings PAYMENTS_DRAIN_S"
-    )
+    assert commanded.untried(VARIABLES, OPTIONS) is None
+    told = commanded.untried(VARIABLES - {"PAYMENTS_DRAIN_S"}, OPTIONS - {"serve --data"})
+    assert told == "I9: nothing tries the settings PAYMENTS_DRAIN_S, serve --data"
 
 
 REFUSED = Ended(2, "", "payments-core: no clock: run it elsewhere\n")

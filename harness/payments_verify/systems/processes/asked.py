@@ -82,13 +82,20 @@ class Served:
 async def serving(
     forks: Forks, dsn: str, name: str, *arguments: str, **variables: str
 ) -> AsyncIterator[Served]:
-    """A process on a database in which it is known by its name.
+    """A process on a database in which it is known by its name; see `started`."""
+    named = make_conninfo(dsn, application_name=name)
+    async with started(forks, *arguments, DATABASE_URL=named, **variables) as served:
+        yield served
+
+
+@asynccontextmanager
+async def started(forks: Forks, *arguments: str, **variables: str) -> AsyncIterator[Served]:
+    """A process that serves; it is told to end with the block.
 
     Raises:
         NotServedError: it does not serve.
     """
-    named = make_conninfo(dsn, application_name=name)
-    process = await forks.begin("serve", *arguments, DATABASE_URL=named, **variables)
+    process = await forks.begin("serve", *arguments, **variables)
     at = await process.address()
     if at is None:
         raise NotServedError(f"payments-core serve did not start: {(await process.ended()).errors[-1000:]}")

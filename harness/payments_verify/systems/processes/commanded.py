@@ -9,17 +9,21 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain, combinations
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import msgspec
 import psycopg
+import typer
 from psycopg.conninfo import make_conninfo
 
+from payments_core.entrypoints.cli import app
 from payments_core.entrypoints.settings import Settings
 from payments_verify.binding import Http
 from payments_verify.surface.answers import TITLES
 from payments_verify.systems.database import unmigrated_database
-from payments_verify.systems.processes.asked import Asked, send, serving
+from payments_verify.systems.processes.asked import Asked, NotServedError, send, serving
+from payments_verify.systems.processes.drained import wrong_ends
 from payments_verify.systems.processes.due import expired_together, insert_due
 from payments_verify.systems.processes.forked import Forks, forks
 from payments_verify.systems.processes.hurt_sweeps import (
@@ -30,6 +34,7 @@ from payments_verify.systems.processes.hurt_sweeps import (
     wrong_expiry,
     wrong_hurt_sweeps,
 )
+from payments_verify.systems.processes.own_data import wrong_own_data
 from payments_verify.systems.processes.refused_starts import wrong_refusals
 from payments_verify.systems.processes.settings_seen import Token, wrong_settings
 from payments_verify.systems.processes.workers import outlives_its_parent
@@ -49,6 +54,13 @@ async def wrong_commands(dsn: str) -> str | None:
     Args:
         dsn: a prepared database that nobody else uses, whose owner is a superuser.
     """
+    try:
+        return await _wrong(dsn)
+    except NotServedError as error:
+        return f"I9: {error}"
+
+
+async def _wrong(dsn: str) -> str | None:
     with (
         tempfile.TemporaryDirectory() as name,
         _copies(dsn, 5) as (demo, other, *more),
@@ -59,22 +71,39 @@ async def wrong_commands(dsn: str) -> str | None:
             parent = await made.begin("serve", "--port", "0", "--workers", "2", DATABASE_URL=other)
             refused = await wrong_refusals(made, dsn, f"{name}/none", empty, demo)
             wrong = refused or await wrong_sweep(made, dsn) or await wrong_hurt_sweeps(made, dsn)
-            wrong = wrong or await _wrong_documents(made, dsn, folder / "pages")
+            wrong = (
+                wrong or await _wrong_documents(made, dsn, folder / "pages") or await wrong_ends(made, dsn)
+            )
             tokens = [await _token(made, each) for each in _sets()]
             wrong = wrong or next((each for each in tokens if isinstance(each, str)), None)
             given = [each for each in tokens if isinstance(each, Token)]
-            wrong = wrong or await wrong_settings(made, more, folder, given)
+            if wrong is None:
+                both = wrong_settings(made, more, folder, given), wrong_own_data(made, dsn)
+                wrong = next(filter(None, await asyncio.gather(*both)), None)
             await parent.address()
-            wrong = wrong or await outlives_its_parent(parent) or untried(made.given)
+            wrong = wrong or await outlives_its_parent(parent) or untried(made.given, made.options)
             return wrong or made.printed_secret([each.token for each in given])
 
 
-def untried(given: Collection[str]) -> str | None:
-    """Which settings no process was given, if there are any: nobody has seen whether they do anything."""
+def untried(settings: Collection[str], options: Collection[str]) -> str | None:
+    """Which of these no process was given, if there are any: nobody has seen whether they do anything.
+
+    Args:
+        settings: the variables that some process was given.
+        options: the options, each after its command.
+    """
     fields = Settings.model_fields.items()
-    variables = [str(field.validation_alias or _PREFIX + name.upper()) for name, field in fields]
-    missing = [each for each in variables if each not in given]
+    variables = (str(field.validation_alias or _PREFIX + name.upper()) for name, field in fields)
+    missing = [each for each in variables if each not in settings]
+    missing += [each for each in _options() if each not in options]
     return f"I9: nothing tries the settings {', '.join(missing)}" if missing else None
+
+
+def _options() -> Iterator[str]:
+    """Each option of each command, after it."""
+    commands: Any = typer.main.get_command(app)
+    for name, command in commands.commands.items():
+        yield from (f"{name} {each.opts[0]}" for each in command.load().params if each.opts[0][:2] == "--")
 
 
 def _sets() -> Iterator[tuple[str, ...]]:

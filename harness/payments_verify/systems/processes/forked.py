@@ -72,10 +72,10 @@ class Process:
         """Wait for its end."""
         return Ended(await self.code, self.output.read_text(), self.errors.read_text())
 
-    def terminate(self) -> None:
-        """Send it SIGTERM."""
+    def terminate(self, by: signal.Signals = signal.SIGTERM) -> None:
+        """Send it a signal."""
         with suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGTERM)
+            os.kill(self.pid, by)
 
     async def address(self) -> tuple[str, int] | None:
         """Where it serves, once it says so; ``None`` if it ends before."""
@@ -95,11 +95,13 @@ class Forks:
 
     Attributes:
         given: the settings that some process was given.
+        options: the options, each after its command.
     """
 
     def __init__(self, parent: asyncio.subprocess.Process, folder: Path) -> None:
         self._parent = parent
         self.given: set[str] = set()
+        self.options: set[str] = set()
         self._made: list[tuple[Sequence[str], Process]] = []
         self._passwords: set[str] = set()
         self._numbers = count()
@@ -122,6 +124,7 @@ class Forks:
         output, errors = (self._folder / f"{number}.{what}" for what in ("output", "errors"))
         output.touch()
         self.given.update(variables)
+        self.options.update(f"{arguments[0]} {each}" for each in arguments[1:] if each.startswith("--"))
         if _DATABASE in variables:
             self._passwords.add(password_in(variables[_DATABASE]))
             variables[_DATABASE] = with_secrets(variables[_DATABASE], as_url=bool(number % 2))

@@ -24,6 +24,8 @@ from typing import Any
 _SERVICE = "payments_core"
 _IMPORTED = (f"{_SERVICE}.entrypoints.commands", f"{_SERVICE}.entrypoints.cli", "uvicorn.loops.uvloop")
 _READ = 1 << 16
+NOHUP = "NOHUP"
+"""The variable with which a process ignores SIGHUP from its beginning on, as behind nohup."""
 
 
 def main() -> None:
@@ -75,6 +77,8 @@ def _become(asked: dict[str, Any]) -> None:
         opened = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         os.dup2(opened, descriptor)
         os.close(opened)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever this process was started with
+    signal.signal(signal.SIGHUP, signal.SIG_IGN if NOHUP in asked["variables"] else signal.SIG_DFL)
     os.environ.clear()
     os.environ.update(asked["variables"])
     time.tzset()

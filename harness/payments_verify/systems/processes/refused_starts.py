@@ -97,6 +97,8 @@ def _of_settings(dsn: str, folder: str) -> Iterator[Start]:
     yield Start("I9", ("--host",), (*_SERVE, "--host", "192.0.2.1"), on)
     yield Start("I5", ("unset DATABASE_URL",), variables={**on, "PAYMENTS_DEMO": "yes"})
     yield Start("I5", ("leave --data out",), (*_SERVE, "--demo", "--data", folder))
+    anybody = ("--demo", "--host", "0.0.0.0")  # noqa: S104 - that it is refused
+    yield Start("I2, I5", ("loopback",), (*_SERVE, *anybody), {"PAYMENTS_TOKENS": _HASH})
     yield Start("I9", ("cannot write to",), ("problems", "/dev/null/pages"))
 
 
@@ -121,6 +123,7 @@ def _of_databases(dsn: str, empty: str, demo: str) -> Iterator[Start]:
     for breaks, says, variables in databases:
         for command in (_SERVE, ("sweep",)):
             yield Start(breaks, says, command, variables)
+    yield Start("I9", ("citus",), ("migrate", "--distribute", "citus"), {"DATABASE_URL": demo})
     for breaks, setting in (
         ("I9", "default_transaction_read_only=on"),
         ("I2, I6", "session_replication_role=replica"),

@@ -34,9 +34,10 @@ from payments_verify.systems.processes.asked import (
     wrong_session,
     wrong_when_locked,
 )
-from payments_verify.systems.processes.drained import wrong_end
+from payments_verify.systems.processes.drained import wrong_end, wrong_hangup
 from payments_verify.systems.processes.due import expired_together, insert_due
 from payments_verify.systems.processes.forked import Forks
+from payments_verify.systems.processes.forking import NOHUP
 from payments_verify.systems.processes.kept_refusals import wrong_bound
 from payments_verify.systems.processes.watched import ELSEWHERE, Traced, collector, wrong_lines
 
@@ -219,7 +220,8 @@ async def _open(forks: Forks, dsn: str) -> str | None:
         "LOG_LEVEL": "debug",
     }
     named = {**ELSEWHERE, **{f"PAYMENTS_{name}": str(value) for name, value in variables.items()}}
-    async with serving(forks, dsn, "open", "--host", _ANOTHER_FORM, "--port", "0", **named) as served:
+    at = ("--host", _ANOTHER_FORM, "--port", "0")
+    async with serving(forks, dsn, "open", *at, **named, **{NOHUP: "yes"}) as served:
         if not await comes(dsn, SESSIONS, ("open",), _CONNECTED + 1):
             return f"I9: PAYMENTS_POOL_MIN={_CONNECTED}, and there are not so many connections, and one more"
         names = (_ANOTHER_FORM.lower(), _ANOTHER_FORM, "EXAMPLE.com", "example.com:80", "other.example")
@@ -229,6 +231,7 @@ async def _open(forks: Forks, dsn: str) -> str | None:
         wrong = wrong or await wrong_session(served, dsn, "", "open", lent)
         wrong = wrong or await wrong_bound(served, dsn, "", _MANY_REFUSALS)
         wrong = wrong or await wrong_when_locked(served, dsn, "open", _CONNECTED, _FULL)
+        wrong = wrong or await wrong_hangup(served)
         return wrong or await wrong_end(served, dsn, "open") or wrong_lines(served, "debug")
 
 

@@ -1,0 +1,81 @@
+"""`serve` without `DATABASE_URL`: its own database is where it is told to be, for the next start, too."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+
+from payments_core.entrypoints.own_database import OwnDatabaseError, find
+from payments_verify.systems.processes.asked import AMOUNT, NotServedError, send, started
+from payments_verify.systems.processes.forked import Forks
+
+_PROGRAMS = "PAYMENTS_POSTGRES_BIN"
+
+
+async def wrong_own_data(made: Forks, dsn: str) -> str | None:
+    """What `serve --data` forgets, or keeps elsewhere, if it does; nothing where it cannot have a database.
+
+    Args:
+        made: starts processes.
+        dsn: a database of the server whose programs are run.
+    """
+    if not _is_installed():
+        return None
+    path = f"/payments/{uuid4()}"
+    with _reachable_folder() as folder:
+        for number, (method, body, status) in enumerate((("PUT", AMOUNT, 201), ("GET", None, 200)), 1):
+            command = f"start {number} of payments-core serve --data FOLDER"
+            try:
+                async with started(made, "--port", "0", "--data", str(folder), **_programs(dsn)) as served:
+                    answer = await send(served, method, path, content=body)
+            except NotServedError as error:
+                return f"I9: {command}: {error}"
+            ended = await served.process.ended()
+            if answer.status_code != status:
+                return f"I7, I8: {command}: {method} {path} is answered {answer.status_code} {answer.text}"
+            if ended.code != 0:
+                return f"I9: {command} ends with exit code {ended.code}: {ended.errors[-300:]}"
+            if not any(folder.iterdir()):
+                return f"I7, I8: {command}, and nothing is kept there"
+        others = _others(served.process.output.parent)
+    return f"I7, I8: {command}, and there is also {', '.join(others)}" if others else None
+
+
+def _is_installed() -> bool:
+    try:
+        find("kept")
+    except OwnDatabaseError:
+        return False
+    return True
+
+
+@contextmanager
+def _reachable_folder() -> Iterator[Path]:
+    """A folder that is empty, where the server's own account comes to, too."""
+    folder = Path(tempfile.mkdtemp(prefix="payments-verify-data-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _others(folder: Path) -> list[str]:
+    """Clusters elsewhere: in the folder that processes start in, which is their home."""
+    return [str(each.parent) for each in folder.rglob("PG_VERSION")]
+
+
+def _programs(dsn: str) -> Mapping[str, str]:
+    """The PostgreSQL to run: that of the server which is there already, if it can be seen."""
+    with psycopg.connect(dsn) as connection:
+        pid = connection.info.backend_pid
+        try:
+            programs = Path(f"/proc/{pid}/exe").readlink().parent
+        except OSError:
+            return {}
+    return {_PROGRAMS: str(programs)} if (programs / "initdb").exists() else {}
