@@ -14,7 +14,8 @@ def static(postgres_bin: PostgresBin = None, as_json: Json = False) -> None:
     """Look at what no run shows: what the schema refuses, how statements lock.
 
     The migrated database is asked to do what would break each invariant, and has to refuse it; everything is
-    rolled back. The service's statements have to follow the rules of locking, its sources to use one clock.
+    rolled back. The service's statements have to follow the rules of locking, its sources to use one clock
+    and to make no call that keeps the whole process waiting.
 
     Exit codes: 0 everything holds; 1 a violation was found; 2 no verdict.
     """

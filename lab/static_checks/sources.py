@@ -27,10 +27,17 @@ _BLOCKING: Collection[_Call] = {
         ("socket", name)
         for name in ("create_connection", "getaddrinfo", "gethostbyname", "gethostbyaddr", "getfqdn")
     ),
-    *((library, verb) for library in ("requests", "httpx") for verb in ("get", "post", "put", "request")),
+    *(
+        (library, name)
+        for library in ("requests", "httpx")
+        for name in ("get", "post", "put", "request", "Session", "Client")
+    ),
     ("request", "urlopen"),
+    ("urllib.request", "urlopen"),
     ("psycopg", "connect"),
     ("Connection", "connect"),
+    ("psycopg_pool", "ConnectionPool"),
+    *(("hashlib", name) for name in ("scrypt", "pbkdf2_hmac")),  # made to take long
 }
 _NOT_IN_THE_LOOP: Collection[_Call] = {
     ("migrate.py", "turn"),

@@ -50,7 +50,7 @@ _SLOW = """
     PERFORM pg_sleep(0.2); RETURN NEW;
     END $$
 """
-_SLOW_MS, _SLACK_MS = 200, 1
+_SLOW_MS, _SLACK_MS = 190, 1
 _OF_A_REQUEST = frozenset(
     {"event", "level", "timestamp", "request_id", "method", "route", "status", "duration_ms"}
 )
