@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import psycopg
 from psycopg import sql
 
 from lab.static_checks.findings import Findings
-from lab.static_checks.probes import CONSTRAINTS, LEGAL, RIGHTS, ROLE, Probe
+from lab.static_checks.probes import CONSTRAINTS, GRANTED, LEGAL, RIGHTS, ROLE, Probe
 
 _DURABLE = {"on", "remote_apply", "remote_write"}
 _AS_NEEDED = {
@@ -22,6 +22,24 @@ _CLOCK = """
     SELECT abs(extract(epoch FROM payment_clock() - clock_timestamp())) < 60
        AND payment_clock() < (SELECT payment_clock() FROM pg_sleep(0.002))
 """
+_RIGHTS = """
+    WITH granted AS (
+        SELECT relname AS object, acl.* FROM pg_class, aclexplode(relacl) AS acl
+        WHERE relnamespace = 'public'::regnamespace
+        UNION ALL SELECT relname || '.' || attname, acl.*
+        FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid, aclexplode(attacl) AS acl
+        WHERE relnamespace = 'public'::regnamespace
+        UNION ALL SELECT nspname, acl.*
+        FROM pg_namespace, aclexplode(coalesce(nspacl, acldefault('n', nspowner))) AS acl
+        WHERE nspname = 'public'
+    )
+    SELECT concat(privilege_type, ' on ', object, CASE WHEN is_grantable THEN ' to hand on' END) FROM granted
+    WHERE grantee IN (0, (%(role)s::text)::regrole)
+    UNION ALL SELECT concat('everything as ', roleid::regrole) FROM pg_auth_members
+    WHERE member = (%(role)s::text)::regrole
+    UNION ALL SELECT concat('all that the owner may, by ', proname) FROM pg_proc
+    WHERE pronamespace = 'public'::regnamespace AND prosecdef
+"""
 
 
 def check_schema(dsn: str) -> Findings:
@@ -32,17 +50,25 @@ def check_schema(dsn: str) -> Findings:
     """
     problems: list[str] = []
     with psycopg.connect(dsn, autocommit=True) as connection:
-        for probe in (*CONSTRAINTS, *RIGHTS):
-            problem = _accepted(connection, probe)
-            if problem is not None:
-                problems.append(f"{probe.invariant}: {problem}")
+        problems += unrefused(connection)
         for path in LEGAL:
             problem = _refused(connection, path)
             if problem is not None:
                 problems.append(f"I9: the schema refuses what is legal: {problem}")
+        problems += _wrong_rights(connection)
         if not _clock_goes_on(connection):
             problems.append("I5: payment_clock() does not go on within a transaction")
-    return Findings(len(CONSTRAINTS) + len(RIGHTS) + len(LEGAL) + 1, problems)
+    return Findings(len(CONSTRAINTS) + len(RIGHTS) + len(GRANTED) + len(LEGAL) + 1, problems)
+
+
+def unrefused(connection: psycopg.Connection) -> Sequence[str]:
+    """What the schema does not refuse as it has to, each with the invariant that it breaks.
+
+    Args:
+        connection: the owner's. Whatever is done is taken back.
+    """
+    found = ((probe, _accepted(connection, probe)) for probe in (*CONSTRAINTS, *RIGHTS))
+    return [f"{probe.invariant}: {problem}" for probe, problem in found if problem is not None]
 
 
 def check_session(session: dict[str, str]) -> Findings:
@@ -99,6 +125,13 @@ def _refused(connection: psycopg.Connection, path: Sequence[str]) -> str | None:
     except (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.InsufficientPrivilege) as error:
         return error.diag.message_primary
     return None
+
+
+def _wrong_rights(connection: psycopg.Connection) -> Iterator[str]:
+    """What the service's role may do beyond what it has to, and what it may not."""
+    found = {right for (right,) in connection.execute(_RIGHTS, {"role": ROLE}).fetchall()}
+    yield from (f"I2, I3: the service may {right}, which it never does" for right in sorted(found - GRANTED))
+    yield from (f"I9: the service lacks {right}" for right in sorted(GRANTED - found))
 
 
 def _run(connection: psycopg.Connection, statements: Sequence[str]) -> None:
