@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 from lab.static_checks.findings import Findings
@@ -9,6 +10,8 @@ from lab.static_checks.findings import Findings
 Refusal = Callable[[Mapping[str, str]], str | None]
 """Why a service refuses these variables of the environment; ``None`` if it would serve with them."""
 
+_SETTINGS = re.compile(r"^## Settings$(.*?)^## ", re.MULTILINE | re.DOTALL)
+_DEFAULT = re.compile(r"^\| `(\w+)` \| `?([^`|]*?)`? \|", re.MULTILINE)
 _HASH = "0" * 64
 _NO_NUMBERS = ("", "-1", "ten", "nan", "inf", "1e400")
 _AT_LEAST_ONE = (
@@ -57,6 +60,29 @@ def check_environment(refusal: Refusal) -> Findings:
     refused = [(name, value, refusal(_with_room(name, value))) for name, value in TAKEN]
     problems += [f"I9: {name}={value!r} is refused: {why}" for name, value, why in refused if why is not None]
     return Findings(len(REFUSED) + len(TAKEN), problems)
+
+
+def documented(page: str) -> dict[str, str]:
+    """The defaults that a page gives for settings, by their variables.
+
+    Raises:
+        ValueError: it has no table of settings.
+    """
+    found = _SETTINGS.search(page)
+    if found is None:
+        raise ValueError("the page has no table of settings")
+    return dict(_DEFAULT.findall(found[1]))
+
+
+def check_defaults(defaults: Mapping[str, str], page: str) -> Findings:
+    """Compare the defaults of settings with those that a page promises, see `documented`."""
+    promised = documented(page)
+    problems = [
+        f"I9: {name} is {defaults.get(name, 'no setting')} by default, and the page says {promised.get(name)}"
+        for name in sorted({*promised, *defaults})
+        if promised.get(name) != defaults.get(name)
+    ]
+    return Findings(len(promised), problems)
 
 
 def _with_room(name: str, value: str) -> Mapping[str, str]:

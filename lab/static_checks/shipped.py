@@ -14,6 +14,7 @@ from psycopg import sql
 
 from lab.static_checks.check import Shipped, static_check
 from lab.static_checks.costs import check_costs
+from lab.static_checks.oldest import check_made
 from lab.static_checks.session_levels import PAGE, check_levels
 from payments_core.entrypoints import tokens
 from payments_core.entrypoints.settings import Settings
@@ -58,10 +59,12 @@ def shipped_parts(bin_dir: Path | None = None) -> Iterator[Shipped]:
             dsn=dsn,
             session=asyncio.run(_session(dsn)),
             levels=asyncio.run(check_levels(dsn, PAGE.read_text(encoding="utf-8"))),
+            oldest=check_made(dsn),
             statements=texts,
             costs=lambda: check_costs(dsn, texts),
             migrations=Path(str(statements.__file__)).parent / "migrations",
             refusal=refusal,
+            defaults=defaults(),
             sources=[file for layer in _DECIDING for file in sorted((_PACKAGE / layer).rglob("*.py"))],
             all_sources=sorted(_PACKAGE.rglob("*.py")),
         )
@@ -98,6 +101,28 @@ def refusal(variables: Mapping[str, str]) -> str | None:
         except ValueError as error:
             return str(error)
     return None
+
+
+def defaults() -> Mapping[str, str]:
+    """The defaults of the service's settings by their variables, in the words of its page."""
+    return {
+        str(field.validation_alias or f"PAYMENTS_{name.upper()}"): _written(field.default)
+        for name, field in Settings.model_fields.items()
+    }
+
+
+def _written(default: object) -> str:
+    match default:
+        case None:
+            return "none"
+        case "":
+            return "empty"
+        case bool():
+            return "yes" if default else "no"
+        case float():
+            return f"{default:g}"
+        case _:
+            return str(default)
 
 
 async def _session(dsn: str) -> dict[str, str]:

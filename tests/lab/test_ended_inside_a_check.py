@@ -34,7 +34,8 @@ def test_static_keeps_what_it_found(
 
     monkeypatch.setattr(check, "check_schema", lambda _dsn: Findings(7, problems))
     monkeypatch.setattr(check, "check_session", end)
-    shipped = Shipped("", {}, Findings(0, []), {}, lambda: Findings(0, []), [], [], Path(), lambda _: None)
+    none = Findings(0, [])
+    shipped = Shipped("", {}, none, none, {}, lambda: none, [], [], Path(), lambda _: None, {})
     command = importlib.import_module("lab.cli.static")
     monkeypatch.setattr(command, "shipped_static_check", lambda _bin, **_rest: static_check("x", shipped))
     done = CliRunner().invoke(app, ["static", "--json"])
