@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from payments_core.entrypoints import serving
@@ -53,6 +54,13 @@ def test_another_time_is_found(
     hurry(monkeypatch)
     monkeypatch.setattr(module, limit, seconds)
     assert told in (found() or "")
+
+
+def test_an_end_of_its_own_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    hurry(monkeypatch)
+    made = partial(Config, limit_max_requests=100_000)
+    monkeypatch.setattr("uvicorn.Config", made)
+    assert "I9: a process that has served 1000000000 requests" in (found() or "")
 
 
 def begins_anew(self: protocol.BoundedProtocol, data: bytes) -> None:

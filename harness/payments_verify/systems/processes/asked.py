@@ -145,17 +145,28 @@ async def wrong_session(
 
 
 async def wrong_connections(served: Served, kept: int) -> str | None:
-    """More clients connect than may be kept: those that wait for longest are ended."""
-    opened = []
+    """More clients connect than may be kept: those that wait for longest are ended, and told nothing."""
+    wrong = None
+    for _ in range(_TRIES):  # on a busy machine their time may be over before the last has come
+        wrong = await _wrong_in_a_crowd(served, kept)
+        if wrong is None:
+            return None
+    return wrong
+
+
+async def _wrong_in_a_crowd(served: Served, kept: int) -> str | None:
+    opened: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
     try:
         for _ in range(kept + _MORE):
             opened.append(await asyncio.open_connection(served.host, served.port))
             opened[-1][1].write(_READ[:_BEGUN])
         try:
             async with asyncio.timeout(patient(LIMIT_S)):
-                await asyncio.gather(*(reader.read() for reader, _ in opened[:_MORE]))
+                told = await asyncio.gather(*(reader.read() for reader, _ in opened[:_MORE]))
         except TimeoutError:
-            return f"I9: PAYMENTS_MAX_CONNECTIONS={kept}, and {len(opened)} are kept"
+            told = [b"nothing yet"]
+        if any(told):
+            return f"I9: a process may keep {kept} connections, and keeps {len(opened)}: {told[0][:60]!r}"
         opened[-1][1].write(_READ[_BEGUN:])
         answer = await opened[-1][0].readline()
         return None if b" 200 " in answer else f"I9: the last of {kept} connections: {answer!r}"

@@ -13,6 +13,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import resource
 import runpy
 import selectors
 import signal
@@ -26,6 +27,8 @@ _IMPORTED = (f"{_SERVICE}.entrypoints.commands", f"{_SERVICE}.entrypoints.cli", 
 _READ = 1 << 16
 NOHUP = "NOHUP"
 """The variable with which a process ignores SIGHUP from its beginning on, as behind nohup."""
+FILES = "ULIMIT_N"
+"""The variable that says how many files a process may have open."""
 
 
 def main() -> None:
@@ -58,7 +61,8 @@ def main() -> None:
                 pid = os.fork()
                 if pid == 0:
                     waiting.close()
-                    os.close(told)
+                    for descriptor in (told, *running):
+                        os.close(descriptor)
                     _become(asked)
                     return
                 descriptor = os.pidfd_open(pid)
@@ -79,6 +83,9 @@ def _become(asked: dict[str, Any]) -> None:
         os.close(opened)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever this process was started with
     signal.signal(signal.SIGHUP, signal.SIG_IGN if NOHUP in asked["variables"] else signal.SIG_DFL)
+    if FILES in asked["variables"]:
+        files = int(asked["variables"][FILES])
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
     os.environ.clear()
     os.environ.update(asked["variables"])
     time.tzset()

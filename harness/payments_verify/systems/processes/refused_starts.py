@@ -10,6 +10,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from payments_verify.systems.processes.forked import Ended, Forks
+from payments_verify.systems.processes.forking import FILES
 from payments_verify.systems.processes.printed import secret
 
 _NOBODY_S = "postgresql://nobody@127.0.0.1:1/none"
@@ -18,6 +19,8 @@ _REFUSED = 2
 _DATABASE = "DATABASE_URL"
 """What has a password."""
 _HASH = "0" * 64
+FEWEST_CONNECTIONS = 16
+"""A process that has no room for so many does not start."""
 _MOVABLE = "COMMENT ON FUNCTION payment_clock() IS 'movable'"
 
 
@@ -54,6 +57,11 @@ async def wrong_refusals(forks: Forks, dsn: str, folder: str, empty: str, demo: 
     ended = await asyncio.gather(*(_ended(forks, each) for each in starts))
     wrong = (wrong_start(*each) for each in zip(starts, ended, strict=True))
     return next(filter(None, wrong), None)
+
+
+def files_for(connections: int, *, pool: int) -> int:
+    """How many files a process needs for so many clients, where its pool has at most so many connections."""
+    return 48 + 2 * pool + connections
 
 
 async def _ended(forks: Forks, start: Start) -> Ended:
@@ -95,6 +103,9 @@ def _of_settings(dsn: str, folder: str) -> Iterator[Start]:
     anywhere = {**on, "PAYMENTS_HOST": "0.0.0.0"}  # noqa: S104 - that it is refused
     yield Start("I2, I11", ("loopback", "PAYMENTS_TOKENS"), variables=anywhere)
     yield Start("I9", ("--host",), (*_SERVE, "--host", "192.0.2.1"), on)
+    needed = files_for(FEWEST_CONNECTIONS, pool=1)
+    few = {**on, "PAYMENTS_POOL_MIN": "1", "PAYMENTS_POOL_MAX": "1", FILES: str(needed - 1)}
+    yield Start("I9", (f"ulimit -n {needed}\n",), variables=few)
     yield Start("I5", ("unset DATABASE_URL",), variables={**on, "PAYMENTS_DEMO": "yes"})
     yield Start("I5", ("leave --data out",), (*_SERVE, "--demo", "--data", folder))
     anybody = ("--demo", "--host", "0.0.0.0")  # noqa: S104 - that it is refused
@@ -144,4 +155,6 @@ def wrong_start(start: Start, ended: Ended) -> str | None:
     missing = [each for each in start.says if each not in ended.errors]
     if missing or not ended.errors.startswith("payments-core: ") or "Traceback" in ended.errors:
         return f"{shown}: it says {ended.errors!r}, and not a line with {', '.join(start.says)}"
-    return f"{shown}: it says on standard output {ended.output!r}" if ended.output else None
+    if FILES not in start.variables:  # where they are too few, it has told its database before
+        return f"{shown}: it says on standard output {ended.output!r}" if ended.output else None
+    return f"{shown}: it serves" if "serving" in ended.output else None

@@ -37,8 +37,9 @@ from payments_verify.systems.processes.asked import (
 from payments_verify.systems.processes.drained import wrong_end, wrong_hangup
 from payments_verify.systems.processes.due import expired_together, insert_due
 from payments_verify.systems.processes.forked import Forks
-from payments_verify.systems.processes.forking import NOHUP
+from payments_verify.systems.processes.forking import FILES, NOHUP
 from payments_verify.systems.processes.kept_refusals import wrong_bound
+from payments_verify.systems.processes.refused_starts import FEWEST_CONNECTIONS, files_for
 from payments_verify.systems.processes.watched import ELSEWHERE, Traced, collector, wrong_lines
 
 _TRIES = 5
@@ -98,7 +99,10 @@ async def wrong_settings(
     guarded, open_, everybody = databases
     try:
         wrong = await asyncio.gather(
-            _guarded(forks, guarded, folder, tokens), _open(forks, open_), _for_everybody(forks, everybody)
+            _guarded(forks, guarded, folder, tokens),
+            _open(forks, open_),
+            _for_everybody(forks, everybody),
+            _with_few_files(forks, open_),
         )
     except NotServedError as error:
         return f"I9: {error}"
@@ -262,6 +266,17 @@ async def _for_everybody(forks: Forks, dsn: str) -> str | None:
             served.process.terminate()
             await served.process.ended()
             return wrong or wrong_lines(served, "info")
+
+
+async def _with_few_files(forks: Forks, dsn: str) -> str | None:
+    """With room for fewer clients than the setting allows."""
+    few = {
+        "PAYMENTS_POOL_MIN": "1",
+        "PAYMENTS_POOL_MAX": "1",
+        FILES: str(files_for(FEWEST_CONNECTIONS, pool=1)),
+    }
+    async with serving(forks, dsn, "few files", "--port", "0", **few) as served:
+        return await wrong_connections(served, FEWEST_CONNECTIONS)
 
 
 async def _wrong_deadline(served: Served, dsn: str) -> str | None:

@@ -22,6 +22,8 @@ from payments_verify.systems.whole.stopped_time import StoppedTime, in_stopped_t
 _BEGUN = 5
 """Bytes of a head that is not whole."""
 _TOO_MANY = 2
+_OF_YEARS, _AFTER_S = 10**9, 30 * 86_400.0
+"""More requests than a process has served, and seconds than it has run, when anything may come to its end."""
 _REFUSED = Answer(503, "overloaded")
 
 
@@ -41,7 +43,7 @@ async def _wrong() -> str | None:
         exchanges = list(slow_exchanges(large))
         wrong = await first_wrong(served.witness, served.server, exchanges, served.meant, StoppedTime())
         wrong = wrong or await _wrong_in_a_crowd(served) or await _wrong_at_work(served)
-        wrong = wrong or await wrong_as_clients_leave(served)
+        wrong = wrong or await wrong_as_clients_leave(served) or await _wrong_after_years(served)
         expected = {
             **ends_by_time(exchanges),
             "connections": _TOO_MANY + 1 + GAVE_WAY,
@@ -65,6 +67,21 @@ async def _wrong_in_a_crowd(served: Served) -> str | None:
                     return f"I9: of {len(clients)} connections, {CONNECTIONS} may be kept, and more are"
             elif (wrong := await served.answered(client, NOBODY, READ[_BEGUN:])) is not None:
                 return f"I9: the last of {CONNECTIONS} clients, which may be kept: {wrong}"
+    return None
+
+
+async def _wrong_after_years(served: Served) -> str | None:
+    """A process has no end of its own, however much it has served, and however long it has run."""
+    served.uvicorn.server_state.total_requests = _OF_YEARS
+    for pause_s in (1, _AFTER_S, 1):
+        await served.loop.pause(pause_s)
+        try:
+            async with served.sent(READ) as (client,):
+                wrong = await served.answered(client, NOBODY)
+        except ConnectionError as error:
+            wrong = str(error)
+        if wrong is not None:
+            return f"I9: a process that has served {_OF_YEARS} requests, for {_AFTER_S:g} s: {wrong}"
     return None
 
 
