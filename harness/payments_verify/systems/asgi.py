@@ -126,6 +126,8 @@ def _fields(
 
 def _scope(method: str, path: str, raw: list[tuple[bytes, bytes]], body: bytes) -> dict[str, Any]:
     path, _, query = path.partition("?")
+    if not any(name == b"host" for name, _ in raw):
+        raw = [(b"host", b"payments"), *raw]
     if body:
         raw = [*raw, (b"content-length", str(len(body)).encode())]
     if not any(name == b"host" for name, _ in raw):

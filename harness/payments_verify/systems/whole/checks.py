@@ -22,6 +22,7 @@ from payments_verify.systems.whole.fresh_reads import wrong_reads
 from payments_verify.systems.whole.handed_on import wrong_handing_on
 from payments_verify.systems.whole.isolation import wrong_isolation
 from payments_verify.systems.whole.kept_answers import wrong_with_kept_rows
+from payments_verify.systems.whole.kept_in_memory import wrong_memory
 from payments_verify.systems.whole.later_version import wrong_beside_later
 from payments_verify.systems.whole.lent_sessions import wrong_settings
 from payments_verify.systems.whole.limits_of_time import wrong_limits
@@ -72,6 +73,7 @@ _CHECKS: Mapping[str, _Check] = {
     "other machines": wrong_to_machines,
     "what is logged": wrong_logs,
     "slow clients": wrong_for_slow_clients,
+    "what is kept in memory": wrong_memory,
     "several workers": wrong_workers,
     "migrations that are cut": wrong_migrations,
     "a later version's migration": wrong_beside_later,
