@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,6 +14,8 @@ import psycopg
 from payments_core.entrypoints.own_database import OwnDatabaseError, find
 from payments_verify.systems.processes.asked import AMOUNT, NotServedError, send, started
 from payments_verify.systems.processes.forked import Forks
+from pgweave.embedded import EmbeddedPostgresError
+from pgweave.embedded.binaries import find_binaries
 
 _PROGRAMS = "PAYMENTS_POSTGRES_BIN"
 
@@ -25,14 +27,15 @@ async def wrong_own_data(made: Forks, dsn: str) -> str | None:
         made: starts processes.
         dsn: a database of the server whose programs are run.
     """
-    if not _is_installed():
+    programs = _programs(dsn)
+    if programs is None or not _is_installed():
         return None
     path = f"/payments/{uuid4()}"
     with _reachable_folder() as folder:
         for number, (method, body, status) in enumerate((("PUT", AMOUNT, 201), ("GET", None, 200)), 1):
             command = f"start {number} of payments-core serve --data FOLDER"
             try:
-                async with started(made, "--port", "0", "--data", str(folder), **_programs(dsn)) as served:
+                async with started(made, "--port", "0", "--data", str(folder), **programs) as served:
                     answer = await send(served, method, path, content=body)
             except NotServedError as error:
                 return f"I9: {command}: {error}"
@@ -70,12 +73,13 @@ def _others(folder: Path) -> list[str]:
     return [str(each.parent) for each in folder.rglob("PG_VERSION")]
 
 
-def _programs(dsn: str) -> Mapping[str, str]:
-    """The PostgreSQL to run: that of the server which is there already, if it can be seen."""
-    with psycopg.connect(dsn) as connection:
-        pid = connection.info.backend_pid
-        try:
-            programs = Path(f"/proc/{pid}/exe").readlink().parent
-        except OSError:
-            return {}
-    return {_PROGRAMS: str(programs)} if (programs / "initdb").exists() else {}
+def _programs(dsn: str) -> Mapping[str, str] | None:
+    """What names the PostgreSQL to run: that of the server that there is, or any; ``None`` if none."""
+    with psycopg.connect(dsn) as connection, suppress(OSError):
+        programs = Path(f"/proc/{connection.info.backend_pid}/exe").readlink().parent
+        if (programs / "initdb").exists():
+            return {_PROGRAMS: str(programs)}
+    try:
+        return {_PROGRAMS: str(find_binaries())}
+    except EmbeddedPostgresError:
+        return None
