@@ -106,7 +106,7 @@ class RequestWriter:
     def _key(self, payment: str, key: str) -> str:
         """A key of the form that the service wants; of an account's, another for each payment."""
         assert self.binding.key_form is not None
-        is_shared = self.binding.keys.scope == "payment" or key == SHARED_KEY
+        is_shared = self.binding.keys.scope == "payment" or key.startswith(SHARED_KEY)
         named = key if is_shared else f"{payment} {key}"
         written = written_as(self.binding.key_form, uuid5(_KEYS, named))[: self.binding.keys.length]
         self.names.keys[written] = key

@@ -20,7 +20,7 @@ from payments_verify.payments.faults.hang_ups import never_hung_up
 from payments_verify.payments.faults.plans import FEW_FAULT_SCENARIOS, FaultPlan, plan_of
 from payments_verify.payments.observed.traits import Traits
 from payments_verify.payments.scenarios.catalogue import ONE_CAPTURE, SCENARIOS, Scenario
-from payments_verify.payments.scenarios.named import OTHERS_ON_TWO_INSTANCES
+from payments_verify.payments.scenarios.named import ONE_KEY_TWO_PAYMENTS, OTHERS_ON_TWO_INSTANCES
 from payments_verify.payments.service.under_test import OpenService, ServiceUnderTest
 from payments_verify.systems.background import Habits, habits_of
 from payments_verify.systems.empty_databases import empty_databases
@@ -144,6 +144,7 @@ def _races(
     """The scenarios that can be run, in which of them something goes wrong, and what is left out and why."""
     reasons = [(each, why_not(each, binding, traits)) for each in SCENARIOS.values()]
     scenarios = [each for each, why in reasons if why is None]
+    scenarios += [ONE_KEY_TWO_PAYMENTS] if traits.keys_of_account else []
     left_out = [
         f"scenario {each.name} (levels 4 and 5): the binding lacks {why}" for each, why in reasons if why
     ]

@@ -27,7 +27,12 @@ from payments_verify.payments.service.under_test import OpenService
 from payments_verify.result import CheckEnded, CheckResult, Progress, no_progress
 
 _BLACK_BOX = 3
-CHECKS: Mapping[str, Sequence[int]] = {"programs": (1, 2), "windows": (1, 3), "stress": (3,)}
+CHECKS: Mapping[str, Sequence[int]] = {
+    "programs": (1, 2),
+    "windows": (1, 3),
+    "stress": (3,),
+    "crowd": (3,),
+}
 """The checks of the first three levels by name, and the levels that each is part of."""
 
 

@@ -14,6 +14,7 @@ from payments_verify.payments.programs.check import machine_check, windows_check
 from payments_verify.payments.programs.windows_at_once import check_windows_at_once
 from payments_verify.payments.scenarios.catalogue import Scenario
 from payments_verify.payments.service.under_test import OpenService
+from payments_verify.payments.stress.at_once import crowd_check
 from payments_verify.payments.stress.check import stress_check
 from payments_verify.result import CheckResult, Progress
 
@@ -91,6 +92,8 @@ class LevelChecks:
             if two is not None:
                 few = self.trials.rounds // _PART_ON_TWO
                 yield lambda: _on_two(self._stress(two.open_service, _TWO, few))
+        if examination.has("crowd", 3):
+            yield lambda: crowd_check(examination.name, examination.open_service)
         if not examination.moves_clock and examination.has("windows", 3):
             waited = partial(check_windows_at_once, seed=self.seed)
             yield lambda: windows_check(f"{examination.name}, by waiting", examination.open_service, waited)

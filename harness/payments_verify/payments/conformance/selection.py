@@ -12,15 +12,15 @@ from payments_verify.payments.faults.disconnects import DISCONNECT
 from payments_verify.payments.faults.kills import KILLED
 from payments_verify.payments.faults.plans import FEW_FAULT_SCENARIOS, FaultPlan, plan_of
 from payments_verify.payments.scenarios.catalogue import SCENARIOS, Scenario
-from payments_verify.payments.scenarios.named import OTHERS_ON_TWO_INSTANCES
+from payments_verify.payments.scenarios.named import ONE_KEY_TWO_PAYMENTS, OTHERS_ON_TWO_INSTANCES
 from pgweave.gate import OF_POSTGRESQL
 
 _INTERLEAVINGS, _FAULTS = 4, 5
-_ON_TWO = {each.name: each for each in OTHERS_ON_TWO_INSTANCES}
+_RACED_ALONE = {each.name: each for each in (*OTHERS_ON_TWO_INSTANCES, ONE_KEY_TWO_PAYMENTS)}
 _RACED: Mapping[str, Scenario] = {
     **SCENARIOS,
     **{each.name: each for each in FEW_FAULT_SCENARIOS},
-    **_ON_TWO,
+    **_RACED_ALONE,
 }
 """The scenarios that can be named: those that level 4 explores, and those that are for faults alone."""
 
@@ -86,7 +86,7 @@ def _levels_of(name: str) -> Sequence[int]:
         [*_RACED, *(_dashed(each.value) for each in OF_POSTGRESQL), DISCONNECT, KILLED], (_FAULTS,)
     )
     known |= dict.fromkeys(SCENARIOS, (_INTERLEAVINGS, _FAULTS))
-    known |= dict.fromkeys(_ON_TWO, (_INTERLEAVINGS,))
+    known |= dict.fromkeys(_RACED_ALONE, (_INTERLEAVINGS,))
     try:
         return known[_dashed(name)]
     except KeyError:
@@ -106,7 +106,7 @@ def _require_runnable(examination: Examination, names: Collection[str]) -> None:
             continue
         unchecked = list(examination.unchecked)
         if (
-            name not in SCENARIOS and name not in _ON_TWO and examination.open_behind_gate is not None
+            name not in SCENARIOS and name not in _RACED_ALONE and examination.open_behind_gate is not None
         ):  # it is for faults alone
             lacking = examination.lacks(_RACED[name])
             if lacking is None:
@@ -121,7 +121,7 @@ def _why_not_run(name: str, unchecked: Sequence[str]) -> str:
     if any(each.endswith(" lacks clock") for each in own):
         own = [*(each for each in unchecked if each.startswith("the clock is not moved: ")), *own]
     whole = [each for each in unchecked if each.startswith("levels 4 and 5: ")]
-    if name in _ON_TWO:
+    if name.endswith("-on-two-instances"):
         own += [each for each in unchecked if each.startswith("two processes ")]
     return next(iter([*whole, *own]), "it is no part of this")
 

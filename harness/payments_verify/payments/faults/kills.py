@@ -154,4 +154,4 @@ async def _exchange(service: ServiceUnderTest, command: Command, payment: str) -
 
 
 def _asked(service: ServiceUnderTest, command: Command, payment: str) -> Invocation:
-    return Invocation(command.f, service.traits.asked(command.f, {"payment": payment, **command.arguments}))
+    return service.invocation(command.f, payment, command.arguments)

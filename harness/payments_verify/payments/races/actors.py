@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from payments_verify.payments.inputs.classes import SHARED_KEY
 from payments_verify.payments.observed.observations import (
     BREAKS_CONTRACT,
     BrokenContractError,
@@ -94,7 +95,10 @@ async def _send_commands(
     process: Process, actor: Client, service: ServiceUnderTest, raced: RacedPayments
 ) -> None:
     for command in actor.commands:
-        invocation = service.invocation(command.f, raced.payments[command.payment], command.arguments)
+        arguments = dict(command.arguments)
+        if arguments.get("key") == SHARED_KEY:
+            arguments["key"] = f"{SHARED_KEY} {raced.payments[0]}"  # in each run another
+        invocation = service.invocation(command.f, raced.payments[command.payment], arguments)
         wait, asked, answers, is_lost = WaitForService(service.end), 0, 0, False
         while answers < raced.patience:
             operation = process.begin(invocation)

@@ -70,11 +70,12 @@ class Judge:
             its client got one in the end.
 
     Attributes:
+        faults: the same.
         exercised: the model's transitions in the histories that were explained, each history once.
     """
 
     def __init__(self, *, faults: bool = False) -> None:
-        self._faults = faults
+        self.faults = faults
         self._dependence = Dependence()
         self._explained: set[bytes] = set()
         self.exercised: Counter[Edge] = Counter()
@@ -82,9 +83,9 @@ class Judge:
     def find_violation(self, execution: Execution) -> Violation | None:
         """What is wrong with a complete run; ``None`` if the model explains it."""
         raced: RaceResult = execution.result
-        unserved = _unanswered(raced, self._faults) or _left(raced)
-        if unserved is not None:
-            return unserved
+        wrong = unserved(raced, faults=self.faults)
+        if wrong is not None:
+            return wrong
         for order in self.orders(execution):
             seen = _seen(raced, order)
             if seen in self._explained:
@@ -143,9 +144,19 @@ def _heard(observed: Observation | None) -> object:
     return None if observed is None else (observed.kind, observed.value)
 
 
+def unserved(raced: RaceResult, *, faults: bool) -> Violation | None:
+    """What is wrong with a run whatever was answered: a command got no answer, or has left its connection so.
+
+    Args:
+        raced: the run.
+        faults: whether something was broken on purpose.
+    """
+    return _unanswered(raced, faults) or _left(raced)
+
+
 def violation_in(raced: RaceResult, order: Sequence[int]) -> Violation | None:
     """What is wrong with a run whose steps were taken in this order, and in which nothing was broken."""
-    judged = _unanswered(raced, faults=False) or _left(raced) or check_order(raced, order)
+    judged = unserved(raced, faults=False) or check_order(raced, order)
     return judged if isinstance(judged, Violation) else None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from payments_verify.payments.inputs.classes import SHARED_KEY
 from payments_verify.payments.scenarios.catalogue import (
     CREATE,
     ONE_CAPTURE,
@@ -48,6 +49,14 @@ READ_WHILE_CREATED = Scenario(
     prepared=Prepared.NOTHING,
 )
 """For two instances, of which one may remember what there was not."""
+
+
+ONE_KEY_TWO_PAYMENTS = Scenario(
+    "one-key-two-payments",
+    "A key that is the whole account's captures two payments, each of which looked it up before.",
+    (client(capture(SHARED_KEY)), client(capture(SHARED_KEY, payment=1))),
+)
+"""For services whose keys are the account's; where a key is a payment's, both succeed."""
 
 
 def _by_turns(actors: tuple[Actor, ...]) -> Iterator[Actor]:
@@ -95,6 +104,7 @@ NAMED: Mapping[str, Scenario] = {
             ONE_CAPTURE,
             VOID_AND_SWEEP,
             READ_WHILE_CREATED,
+            ONE_KEY_TWO_PAYMENTS,
             *CROSSED,
             *LARGER,
             *ON_TWO_INSTANCES,
