@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.static_checks.contract import CONTRACT, check_contract
 from lab.static_checks.environment import Refusal, check_defaults, check_environment
 from lab.static_checks.findings import Findings
 from lab.static_checks.migrations import check_migrations
@@ -33,6 +34,7 @@ class Shipped:
         all_sources: the Python files of the whole service.
         costs: sees what its statements read of many payments.
         migrations: the folder of the SQL that makes its schema.
+        contract: the OpenAPI document that it serves.
         refusal: why it refuses an environment, if it does.
         defaults: of its settings, by their variables, as the page writes them.
     """
@@ -46,6 +48,7 @@ class Shipped:
     sources: list[Path]
     all_sources: list[Path]
     migrations: Path
+    contract: bytes
     refusal: Refusal
     defaults: Mapping[str, str]
 
@@ -71,6 +74,7 @@ def static_check(name: str, shipped: Shipped, *, progress: Progress = no_progres
         "environment": lambda: check_environment(shipped.refusal),
         "defaults": lambda: check_defaults(shipped.defaults, PAGE.read_text(encoding="utf-8")),
         "migrations": lambda: check_migrations(shipped.dsn, shipped.migrations),
+        "contract": lambda: check_contract(shipped.contract, CONTRACT.read_bytes()),
         "costs": shipped.costs,
     }
     found: dict[str, Findings] = {}

@@ -17,6 +17,7 @@ from lab.static_checks.costs import check_costs
 from lab.static_checks.oldest import check_made
 from lab.static_checks.session_levels import PAGE, check_levels
 from payments_core.entrypoints import tokens
+from payments_core.entrypoints.http.contract import openapi_json
 from payments_core.entrypoints.settings import Settings
 from payments_core.entrypoints.wiring import make_pool
 from payments_core.infrastructure.postgres import statements
@@ -63,6 +64,7 @@ def shipped_parts(bin_dir: Path | None = None) -> Iterator[Shipped]:
             statements=texts,
             costs=lambda: check_costs(dsn, texts),
             migrations=Path(str(statements.__file__)).parent / "migrations",
+            contract=openapi_json(),
             refusal=refusal,
             defaults=defaults(),
             sources=[file for layer in _DECIDING for file in sorted((_PACKAGE / layer).rglob("*.py"))],

@@ -35,7 +35,7 @@ def test_static_keeps_what_it_found(
     monkeypatch.setattr(check, "check_schema", lambda _dsn: Findings(7, problems))
     monkeypatch.setattr(check, "check_session", end)
     none = Findings(0, [])
-    shipped = Shipped("", {}, none, none, {}, lambda: none, [], [], Path(), lambda _: None, {})
+    shipped = Shipped("", {}, none, none, {}, lambda: none, [], [], Path(), b"", lambda _: None, {})
     command = importlib.import_module("lab.cli.static")
     monkeypatch.setattr(command, "shipped_static_check", lambda _bin, **_rest: static_check("x", shipped))
     done = CliRunner().invoke(app, ["static", "--json"])

@@ -20,6 +20,9 @@ from payments_verify.surface.wire import broken_on_the_wire
 from payments_verify.surface.witness import Witness
 from payments_verify.surface.written import JSON, PAYMENT, PENDING, UNKNOWN, Written, requests
 
+_CREATED = 201
+_EACH_APART = (*JSON, ("Connection", b"close"))
+"""Of several workers any may be asked next."""
 _WINDOW = b'{"capture_window_seconds": 86400}'
 _AMOUNT = b'{"amount_cents": 500}'
 _PAYMENT = f"/payments/{PAYMENT}"
@@ -191,4 +194,24 @@ async def _created_twice(witness: Witness) -> str | None:
     documents = [members_of(f"GET /payments/{ids[0]}, in small letters or capitals", each) for each in alike]
     if [each.get("id") for each in documents] != [ids[0]] * 2:
         return f"I8: GET /payments/{ids[0].upper()} is not GET /payments/{ids[0]}: {alike[1].text}"
+    return None
+
+
+async def made_again(witnesses: Sequence[Witness]) -> str | None:
+    """What is new at one process, and is there already or is new at another one too; ``None`` if nothing.
+
+    Args:
+        witnesses: of processes on one database; also of one that begins where others have been at work.
+    """
+    created = [
+        await each.write("POST", "/payments", _EACH_APART, _AMOUNT) for each in witnesses for _ in range(2)
+    ]
+    told = f"POST /payments at {len(witnesses)} processes"
+    for answer in created:
+        if answer.status_code != _CREATED:
+            return f"I10, I11: {told}: one finds a payment: {answer.status_code} {answer.text}"
+    for invariants, name in (("I10, I11", "location"), ("I3", "x-request-id")):
+        found = [each.headers.get(name) for each in created]
+        if len({*found}) != len(found):
+            return f"{invariants}: {told}: {name} is not another one each time: {found}"
     return None

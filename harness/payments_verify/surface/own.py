@@ -8,7 +8,7 @@ from itertools import cycle
 
 from payments_verify.payments.observed.observations import UnreadableAnswerError
 from payments_verify.surface.at_limits import LoneProcess, broken_at_limits
-from payments_verify.surface.contract import broken_contract
+from payments_verify.surface.contract import broken_contract, made_again
 from payments_verify.surface.counters import wrong_counters
 from payments_verify.surface.exchange import Server
 from payments_verify.surface.lists import (
@@ -36,6 +36,7 @@ class OwnSurface:
         tokens: a token of each scope alone, by the scope's name; none if it asks for no tokens.
         servers: where each process listens, if they do.
         alone: starts another process that serves nobody else, if processes are started.
+        begun_again: of a process that begins where others have been at work, if there is one.
     """
 
     def __init__(
@@ -44,10 +45,12 @@ class OwnSurface:
         tokens: Mapping[str, str] | None = None,
         servers: Sequence[Server] = (),
         alone: Callable[[], AbstractAsyncContextManager[LoneProcess]] | None = None,
+        begun_again: Sequence[Witness] = (),
     ) -> None:
         self._tokens = tokens or {}
         self._servers = dict(zip(witnesses, servers, strict=False))
         self._alone = alone
+        self._begun_again = begun_again
         self._keeps_contract = False
         self._unread = list(witnesses)
         self._witnesses = witnesses
@@ -84,6 +87,7 @@ class OwnSurface:
         if not self._keeps_contract:
             witness = next(self._processes)
             wrong = await broken_contract(witness, self._tokens, self._servers.get(witness))
+            wrong = wrong or await made_again([*self._witnesses, *self._begun_again])
             if wrong is None and self._alone is not None:
                 async with self._alone() as process:
                     wrong = await broken_at_limits(process)

@@ -44,6 +44,21 @@ _TIMES = (b"Thu, 01 Jan 1970 00:00:00 GMT", b"Fri, 01 Jan 2100 00:00:00 GMT", b"
 _RANGES = (b"bytes=0-0", b"bytes=0-", b"bytes=-1", b"bytes=0-1,3-4", b"bytes=99999999-", b"x=1-2")
 _NAMES_OF_NOTHING = ("", "nothing", "AMOUNT_MISMATCH", "amount_mismatch.html", "..", "%2e%2e")
 _OK, _NOT_MODIFIED, _NOT_FOUND = 200, 304, 404
+_HTML = "text/html; charset=utf-8"
+_TYPES = {
+    "/": _HTML,
+    "/docs": _HTML,
+    _CONTRACT: "application/json",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+}
+"""The media type of a page by its path, or of a file by its suffix: browsers take it for nothing else."""
+_POLICY = {
+    *("default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self'", "connect-src 'self'"),
+    *("base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"),
+}
+"""Nothing but files of the service's own, in nobody's frame, and no script or style within a page."""
 
 _Answer: TypeAlias = tuple[int, Mapping[str, str], bytes]
 
@@ -83,11 +98,18 @@ def _wrong_content(path: str, answer: Response) -> str | None:
         return f"{status}, and Content-Length is {fields.get('content-length')} of {len(content)} bytes"
     if not _TAG.fullmatch(fields.get("etag", "")) or fields.get("cache-control") != "no-cache":
         return f"it has to be asked for again each time, by its tag: {fields}"
-    if path in _PAGES and fields.get("content-type") != "text/html; charset=utf-8":
-        return f"a page is HTML: {fields}"
-    if path == _CONTRACT and (fields.get("content-type") != "application/json" or not _is_contract(content)):
+    wanted = _TYPES.get(path) or _TYPES.get(path.rpartition(".")[2])
+    if fields["content-type"] != wanted or not _is_closed(fields):
+        return f"it is {wanted}, for nothing but its own files, and nobody is told of it: {fields}"
+    if path == _CONTRACT and not _is_contract(content):
         return f"the contract is JSON that begins with its version: {fields} {content[:100]!r}"
     return None
+
+
+def _is_closed(fields: Mapping[str, str]) -> bool:
+    """Whether a page may use nothing but the service's own files, and tells nobody where it leads from."""
+    policy = [each.strip() for each in fields.get("content-security-policy", "").split(";")]
+    return sorted(policy) == sorted(_POLICY) and fields.get("referrer-policy") == "no-referrer"
 
 
 def _is_contract(content: bytes) -> bool:
@@ -112,7 +134,7 @@ async def _wrong_problems(witness: Witness) -> str | None:
             fields: Fields = (("Accept", accepted),)
             page = await witness.write("GET", path, fields)
             seen = _seen(page)
-            is_page = (seen[0], page.headers.get("content-type")) == (_OK, "text/html; charset=utf-8")
+            is_page = (seen[0], page.headers.get("content-type")) == (_OK, _HTML) and _is_closed(seen[1])
             if not is_page or page.headers.get("vary") != "Accept" or escape(title) not in page.text:
                 return f"{path} with {_shown(fields)}: expected its page, got {seen}"
     return await _wrong_under_conditions(witness, path, seen, fields, ())

@@ -21,6 +21,7 @@ from payments_verify.payments.service.row_holders import SqlRowHolder
 from payments_verify.payments.service.under_test import ServiceUnderTest, SweeperEndedError
 from payments_verify.surface import FirstAnswers, OwnSurface
 from payments_verify.systems.application import OwnTokens, witnessed
+from payments_verify.systems.copies import wiring_of
 from payments_verify.systems.logs import only_errors_logged
 from payments_verify.systems.memory_store import InMemoryPaymentStore
 from pgweave.clock import DatabaseClock
@@ -67,10 +68,12 @@ async def in_process(
         direct: the database itself, for the harness's own sessions, where ``dsn`` is that of a pooler.
     """
     own = direct or dsn
+    copy = wiring_of(1)
     with only_errors_logged():
         async with (
             make_pool(Settings(database_url=dsn)) as first,
             make_pool(Settings(database_url=dsn)) as second,
+            copy.make_pool(copy.Settings(database_url=dsn)) as third,
             DatabaseClock.connect(own) as clock,
         ):
             # Two that share nothing but the database, as two processes do: each sees what the other leaves.
@@ -78,6 +81,8 @@ async def in_process(
             answers: FirstAnswers = {}
             made = OwnTokens.make()
             witnesses = [witnessed(store, max_stored_refusals, answers, made) for store in stores]
+            # In a container the next process has the same number as the one before: so has this copy.
+            again = witnessed(copy.postgres_store(third), made_tokens=made, instance=1)
             yield ServiceUnderTest(
                 "in process, PostgreSQL",
                 tuple(map(own_client, witnesses)),
@@ -85,7 +90,7 @@ async def in_process(
                 partial(expire_batch, stores[0]),
                 partial(SqlRowHolder.connect, own),
                 traits=replace(EVERYTHING, max_stored_refusals=max_stored_refusals),
-                surface=OwnSurface(witnesses, made.of_scope),
+                surface=OwnSurface(witnesses, made.of_scope, begun_again=[again]),
             )
 
 

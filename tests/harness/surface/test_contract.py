@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from types import ModuleType
 from uuid import UUID
 
 import pytest
@@ -24,8 +25,10 @@ from payments_core.entrypoints.http import (
 from payments_core.entrypoints.http.app import Application
 from payments_core.entrypoints.tokens import Tokens, TokenScope
 from payments_verify.payments.programs.run import run_machine
+from payments_verify.surface.contract import made_again
 from payments_verify.surface.written import requests
-from payments_verify.systems import in_memory
+from payments_verify.systems import application, in_memory
+from payments_verify.systems.memory_store import InMemoryPaymentStore
 
 Break = Callable[[pytest.MonkeyPatch], object]
 
@@ -183,6 +186,24 @@ def test_what_is_answered_otherwise_is_told(name: str, monkeypatch: pytest.Monke
     complaint = told()
     assert complaint is not None
     assert complaint.startswith(begins)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "told"),
+    [
+        (payments, "uuid4", "I10, I11: POST /payments at 2 processes: one finds a payment: 200 "),
+        (observed, "_request_id", "I3: POST /payments at 2 processes: x-request-id is not another one"),
+    ],
+)
+def test_what_comes_again_is_told(
+    module: ModuleType, name: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = [UUID(int=1), UUID(int=2)] * 2  # the second process draws what the first has drawn
+    fresh = (lambda: drawn.pop(0)) if name == "uuid4" else (lambda _: drawn.pop(0).hex)
+    monkeypatch.setattr(module, name, fresh)
+    store = InMemoryPaymentStore(lambda: 0)
+    found = asyncio.run(made_again([application.witnessed(store) for _ in range(2)]))
+    assert (found or "").startswith(told)
 
 
 def test_the_machine_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:

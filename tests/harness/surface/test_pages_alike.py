@@ -68,12 +68,23 @@ def that_may_be_kept(request: Request, content: bytes, media_type: str, **header
     return _static(request, content, media_type, **headers, **{"Cache-Control": "max-age=60"})
 
 
+def of_another_type(request: Request, content: bytes, media_type: str, **headers: str) -> Response:
+    return _static(request, content, media_type.replace("css", "plain"), **headers)
+
+
+def with_scripts(request: Request, content: bytes, media_type: str, **headers: str) -> Response:
+    policy = pages.CONTENT_SECURITY_POLICY.replace("script-src 'self'", "script-src 'self' 'unsafe-inline'")
+    return _static(request, content, media_type, **headers, **{"Content-Security-Policy": policy})
+
+
 @pytest.mark.parametrize(
     ("static", "begins"),
     [
         (by_time, "I8: GET / with .*If-Modified-Since: "),
         (in_parts, "I8: GET / with .*Range: "),
         (without_fields, "I8: GET / with If-None-Match: .* expected 304"),
+        (of_another_type, "I8: GET /static/style.css: it is text/css; charset=utf-8, for nothing but"),
+        (with_scripts, "I8: GET /: it is text/html; charset=utf-8, for nothing but its own files"),
         (that_may_be_kept, "I8: GET /: it has to be asked for again each time"),
     ],
 )

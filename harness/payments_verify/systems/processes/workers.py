@@ -14,6 +14,7 @@ import httpx
 from payments_verify.patience import comes_true
 from payments_verify.surface import LoneProcess, Server
 from payments_verify.surface.at_limits import accepts, ends_otherwise
+from payments_verify.surface.contract import made_again
 from payments_verify.surface.readiness import ready_all_the_same
 from payments_verify.surface.samples import Metrics, metrics_of, metrics_until, wrong_counts, wrong_scrape
 from payments_verify.systems.processes.forked import Process
@@ -52,7 +53,8 @@ async def _wrong(process: LoneProcess, dsn: str) -> str | None:
     if not await comes_true(lambda: len(workers(process.pid)) == _WORKERS, LIMIT_S):
         return f"I9: {_WORKERS} workers were asked for, and {len(workers(process.pid))} run"
     payment = await _served(process)
-    wrong = await _miscounted(process) or await wrong_of_the_killed(process, dsn, payment)
+    wrong = await made_again([process.witness] * _REQUESTS)
+    wrong = wrong or await _miscounted(process) or await wrong_of_the_killed(process, dsn, payment)
     if wrong is None:
         payment = await _served(process)
         wrong = await _miscounted(process)
