@@ -43,10 +43,12 @@ class Opened:
         Raises:
             UsageError: there is none to be had.
         """
+        import psycopg  # noqa: PLC0415 - see _open
+
         if self.examination is None:
             try:
                 self.examination = self.stack.enter_context(_open(self.config))
-            except (RuntimeError, OSError) as error:
+            except (RuntimeError, OSError, psycopg.Error) as error:
                 raise pytest.UsageError(f"payments: {_in_one_line(error)}") from None
         return self.examination
 
@@ -76,16 +78,30 @@ def pytest_configure(config: pytest.Config) -> None:
     """Take part only where a service is named.
 
     Raises:
-        UsageError: two are named, or the binding file is none.
+        UsageError: two are named, a server is for none that is started, or the binding file is none.
     """
     url, command = config.getoption("--payments-url"), config.getoption("--payments-command")
     if url is not None and command is not None:
         raise pytest.UsageError("name the service by one of --payments-url and --payments-command")
+    _check_server(config.getoption("--payments-server"), command)
     if url is not None or command is not None:
         _binding(config)
         if config.getoption("--payments-seed") is None:
             config.option.payments_seed = secrets.randbelow(1_000_000)
         config.stash[_SUBJECT] = Opened(config, ExitStack())
+
+
+def _check_server(server: str | None, command: str | None) -> None:
+    if server is None:
+        return
+    if command is None:
+        raise pytest.UsageError("--payments-server goes with --payments-command: databases are made for it")
+    from payments_verify.systems.dsn import DsnError, require_dsn  # noqa: PLC0415 - see _open
+
+    try:
+        require_dsn(server)
+    except DsnError as error:
+        raise pytest.UsageError(f"--payments-server: {error}") from None
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -127,7 +143,8 @@ def _levels(config: pytest.Config, examination: Examination) -> tuple[int, ...]:
         UsageError: the last is none that there is for the service.
     """
     levels = _BLACK_BOX if examination.open_behind_gate is None else (*_BLACK_BOX, 4, 5)
-    last = config.getoption("--payments-level") or levels[-1]
+    asked: int | None = config.getoption("--payments-level")
+    last = levels[-1] if asked is None else asked
     if last not in levels:
         raise pytest.UsageError(f"--payments-level: there are {levels[0]} to {levels[-1]} for this service")
     return levels[:last]
@@ -214,6 +231,9 @@ class LevelItem(pytest.Item):
         if result is None:
             _no_verdict(why)
         self.user_properties.append(("payments_cases", result.cases))
+        if result.left_out is not None:
+            self.user_properties.append(("payments_not_reached", result.left_out))
+            self.add_report_section("setup", "payments, not reached", result.left_out)
         if result.verdict not in ("holds", "violated"):
             _no_verdict(result.reason or result.counterexample)
         self._result = result

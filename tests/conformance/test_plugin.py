@@ -18,6 +18,7 @@ from tests.support.pytest_runs import run_pytest
 
 CHARGES = f"exec {sys.executable} {ROOT}/examples/peers/charges/app.py"
 BINDING = ROOT / "examples" / "peers" / "charges" / "binding.toml"
+NOWHERE = "http://127.0.0.1:1"
 SUITE = """
 def test_of_theirs():
     pass
@@ -124,7 +125,7 @@ def test_a_service_that_does_not_start_is_an_error_in_one_line(tmp_path: Path) -
 
 
 def test_a_seed_is_drawn_anew_each_time(tmp_path: Path) -> None:
-    options = ["--payments-url", "http://127.0.0.1:1", "--collect-only"]
+    options = ["--payments-url", NOWHERE, "--collect-only"]
     seeds = {re.findall(r", seed (\d+)", suite(tmp_path, *options).stdout)[0] for _ in range(3)}
     assert len(seeds) > 1
 
@@ -135,15 +136,53 @@ def test_the_page_names_the_options_that_there_are(tmp_path: Path) -> None:
     assert named == there - {"--payments-output"}
 
 
+def test_what_was_not_reached_stands_in_the_report(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(PARTIAL)
+    options = [
+        "--payments-url",
+        NOWHERE,
+        "--payments-level",
+        "1",
+        "--junitxml=report.xml",
+        "-rP",
+    ]
+    run = suite(tmp_path, *options)
+    assert run.returncode == 0, run.stdout + run.stderr
+    left_out = "1 of 2 kinds of fault; not reached: disk full"
+    assert left_out in run.stdout
+    assert (
+        f'<property name="payments_not_reached" value="{left_out}"' in (tmp_path / "report.xml").read_text()
+    )
+
+
+PARTIAL = """
+from payments_verify import pytest_plugin
+from payments_verify.payments.conformance.levels import LevelResult
+from payments_verify.result import CheckResult, Reach
+
+reach = Reach("kinds of fault", ["stop", "disk full"], {"stop"})
+check = CheckResult(name="faults", kind="faults", cases=1, verdict="holds", seconds=0.1, reach=reach)
+pytest_plugin._examined = lambda *_: LevelResult(1, "holds", (check,))
+"""
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--payments-url", "http://127.0.0.1:1", "--payments-command", "x"], "one of --payments-url and"),
+        (["--payments-url", NOWHERE, "--payments-command", "x"], "one of --payments-url and"),
         (
-            ["--payments-url", "http://127.0.0.1:1", "--payments-binding", "none.toml"],
+            ["--payments-url", NOWHERE, "--payments-binding", "none.toml"],
             "none.toml: cannot be read",
         ),
-        (["--payments-url", "http://127.0.0.1:1", "--payments-level", "4"], "--payments-level"),
+        (["--payments-url", NOWHERE, "--payments-level", "4"], "--payments-level"),
+        (["--payments-url", NOWHERE, "--payments-level", "0"], "there are 1 to 3"),
+        (
+            ["--payments-url", NOWHERE, "--payments-server", "host=x"],
+            "goes with --payments-command",
+        ),
+        (["--payments-server", "host=x"], "goes with --payments-command"),
+        (["--payments-command", "x", "--payments-server", "http://db"], "no connection string of PostgreSQL"),
+        (["--payments-command", "x", "--payments-server", "host=127.0.0.1 port=1"], "payments: "),
     ],
 )
 def test_what_is_wrong_with_the_options_is_said(options: list[str], told: str, tmp_path: Path) -> None:
