@@ -16,6 +16,10 @@ class UnableError(Exception):
     """This machine cannot do it; the message names what is missing."""
 
 
+class UndecidedError(UnableError):
+    """It was tried, and what was seen decides nothing; the message says why."""
+
+
 class ViolationError(Exception):
     """What was tried does not do what it should; the message says what was seen."""
 

@@ -47,7 +47,7 @@ def peers(
     What the machine lacks a tool for is left out, and named. Each result is a line of results.jsonl. A call
     goes on where the last one ended, as long as the code is the same, and behind one that does not start.
 
-    Exit codes: 0 each is as its peer.toml says; 1 one is not; 2 one could not be examined.
+    Exit codes: 0 each is as its peer.toml says; 1 one is not; 2 one could not be examined, or none was.
     """
     output.mkdir(parents=True, exist_ok=True)
     file = output / "results.jsonl"
@@ -73,21 +73,27 @@ def peers(
         if each.lacks is None and (again or not _is_done(done.get(each.name), sources[each.name]))
     ]
 
+    current = {name: found for name, found in done.items() if found.sources == sources.get(name)}
+
     def so_far() -> Verdict:
-        return "violated" if any(done[each.name].problem for each in wanted if each.name in done) else "holds"
+        return (
+            "violated"
+            if any(current[each.name].problem for each in wanted if each.name in current)
+            else "holds"
+        )
 
     with keep_finished(so_far) as whole:
         for peer in todo:
             with suppress(typer.Exit), could_not_run(), progressing(peer.name) as on_level:
                 found = examine_peer(peer, sources=sources[peer.name], folder=output, on_level=on_level)
-                done[peer.name] = found
+                current[peer.name] = found
                 with file.open("ab") as lines:
                     lines.write(msgspec.json.encode(found) + b"\n")
                 _say(found)
     for peer in wanted:
         if peer.lacks is not None:
             say(f"left out: {peer.name}: {peer.lacks} is not there", err=True)
-    is_examined = all(each.name in done and done[each.name].sources == sources[each.name] for each in todo)
+    is_examined = bool(current) and all(each.name in current for each in todo)
     leave(so_far(), is_whole=whole() and is_examined)
 
 

@@ -23,7 +23,8 @@ from lab.containers.engine import engine
 from lab.containers.hurting import hurt_under_load
 from lab.containers.image import IMAGE, look_into
 from lab.containers.plugins import provide_plugins
-from lab.steps import Shell, Steps, UnableError, ViolationError
+from lab.steps import Shell, Steps, UnableError, UndecidedError, ViolationError
+from pgweave.verdict import EXIT_CODES
 from tests.support import lines_to_try
 
 ROOT = Path(__file__).parents[2]
@@ -91,16 +92,27 @@ def up(containers: Composition, steps: Steps) -> Iterator[None]:
     Raises:
         ViolationError: it does not come up, or leaves something.
     """
+    found: BaseException | None = None
     try:
         with steps.step("docker compose up") as told:
             containers.up()
             told.append(f"healthy at {containers.url}")
         yield
+    except UndecidedError:
+        raise
     except UnableError as error:  # that it can be tried has been seen
-        raise ViolationError(str(error)) from error
+        found = ViolationError(str(error))
+        raise found from error
+    except BaseException as error:
+        found = error
+        raise
     finally:
-        with steps.step("docker compose down"):
-            containers.down()
+        try:
+            with steps.step("docker compose down"):
+                containers.down()
+        except UnableError:
+            if not isinstance(found, ViolationError | AssertionError):  # what was found is told
+                raise
     if left := containers.what_is_left():
         raise ViolationError(f"docker compose down leaves {', '.join(left)}")
 
@@ -148,13 +160,15 @@ def conformance(url: str, shell: Shell) -> str:
 
     Raises:
         ViolationError: a level does not hold.
+        UndecidedError: there is no verdict.
     """
     words = ("-m", "payments_verify", "conformance", "--url", url, "--quick", "--level", "3")
     ended = shell.ask(
         *(sys.executable, *words, "--output", FOLDER / "conformance"), limit_s=_CONFORMANCE_LIMIT_S
     )
     if ended.returncode != 0:
-        raise ViolationError(f"conformance ended with {ended.returncode}\n{ended.stdout}{ended.stderr}")
+        told = f"conformance ended with {ended.returncode}\n{ended.stdout}{ended.stderr}"
+        raise (ViolationError if ended.returncode == EXIT_CODES["violated"] else UndecidedError)(told)
     return ended.stdout.strip().splitlines()[-1]
 
 

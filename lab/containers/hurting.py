@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 from uuid import uuid4
 
-from lab.steps import ViolationError
+from lab.steps import UndecidedError, ViolationError
 from payments_verify.binding import default_binding
 from payments_verify.payments.observed.observations import Invocation, Observation, Sender
 from payments_verify.payments.specification.spec import Payments
@@ -62,7 +62,8 @@ def hurt_under_load(url: str, hurt: Callable[[], object], path: Path) -> Hurt:
         path: the file for the history.
 
     Raises:
-        ViolationError: the history is not what a correct service can show, or has no request of meanwhile.
+        ViolationError: the history is not what a correct service can show.
+        UndecidedError: there is no verdict on it, or it has no request of meanwhile.
     """
     return asyncio.run(_run(url, hurt, path))
 
@@ -75,13 +76,15 @@ async def _run(url: str, hurt: Callable[[], object], path: Path) -> Hurt:
             await load.race(hurt)
             operations = recorder.history().operations
         judged = check(Payments(system.traits.max_stored_refusals), operations, budget_seconds=60)
+    if judged.verdict == "no verdict":
+        raise UndecidedError(f"{path}: no verdict: {judged.reason}")
     if judged.verdict != "holds":
         shown = "" if judged.refuted is None else explain(attempt_of(Payments(), judged.refuted))
-        raise ViolationError(f"{path}: {judged.verdict} {judged.reason or ''}\n{shown}")
+        raise ViolationError(f"{path}: {judged.verdict}\n{shown}")
     if load.successes != Counter(load.payments):
         raise ViolationError(f"{path}: not every payment was captured exactly once")
     if not load.meanwhile:
-        raise ViolationError("no request was made meanwhile: this run shows nothing")
+        raise UndecidedError("no request was made meanwhile: this run shows nothing")
     return Hurt(len(operations), load.unanswered, len(load.payments))
 
 

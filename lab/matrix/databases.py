@@ -81,7 +81,7 @@ def main() -> None:
     verdicts: list[Verdict] = []
     for name, open_place in opened:
         with steps.step(name) as told:
-            line, verdict = _row(name, open_place)
+            line, verdict = row_of(name, open_place)
             told.append(" ".join(line.split()))
         lines.append(line)
         verdicts.append(verdict)
@@ -90,14 +90,15 @@ def main() -> None:
     sys.exit(EXIT_CODES[worst(verdicts)])
 
 
-def _row(name: str, open_place: Open) -> tuple[str, Verdict]:
+def row_of(name: str, open_place: Open) -> tuple[str, Verdict]:
     """The line of the table for one database, and the verdict on it."""
     started = time.monotonic()
     try:
         with open_place() as place:
             results = list(_checked(place))
-    except UnableError as error:
-        return _in_cells(name, f"not tried: {error}", *[""] * len(COLUMNS)), "no verdict"
+    except Exception as error:  # noqa: BLE001 - one database without a verdict, and the others keep theirs
+        why = " ".join(str(error).split()) or type(error).__name__
+        return _in_cells(name, f"not tried: {why}", *[""] * len(COLUMNS)), "no verdict"
     for result in results:
         if result is not None and result.counterexample is not None:
             typer.echo(f"\n{name}: {result.name}: {result.verdict}\n{result.counterexample}", err=True)

@@ -27,6 +27,8 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "build" / "pythons"
 VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 _LIMIT_S = 3600.0
+_FAILED = (1, 2)
+"""What pytest ends with where tests fail, or cannot be collected."""
 QUICK = (
     *("tests/model", "tests/client", "tests/impl", "tests/contract/test_contract.py"),
     *("tests/pgweave/gate", "tests/pgweave/interleavings", "tests/pgweave/sql"),
@@ -52,7 +54,7 @@ $pip --require-hashes --requirement requirements.lock
 $pip --no-deps --no-build-isolation --editable .
 exec /venv/bin/python -m pytest {shlex.join(_ARGUMENTS)}
 """
-_SUMMARY = re.compile(r"^(?:=+ )?(\d+ (?:passed|failed).*? in [\d.]+s.*?)(?: =+)?$", re.MULTILINE)
+_SUMMARY = re.compile(r"^(?:=+ )?(\d+ (?:passed|failed|errors?).*? in [\d.]+s.*?)(?: =+)?$", re.MULTILINE)
 
 
 def main(versions: Annotated[list[str] | None, typer.Argument(help="These alone.")] = None) -> None:
@@ -106,7 +108,7 @@ def on_this_machine(version: str, python: str, shell: Shell) -> str:
     environment = FOLDER / version
     shell.do("make", f"--directory={ROOT}", f"PYTHON={python}", f"VENV={environment}", "sync")
     ended = shell.ask(environment / "bin" / "pytest", *_ARGUMENTS, limit_s=_LIMIT_S)
-    return _judged(ended.returncode, ended.stdout + ended.stderr)
+    return judged(ended.returncode, ended.stdout + ended.stderr)
 
 
 def in_container(version: str, shell: Shell) -> str:
@@ -131,14 +133,16 @@ def in_container(version: str, shell: Shell) -> str:
         volumes = [f"--volume={here}:{there}:ro" for here, there in mounts.items()]
         words = ("run", "--rm", "--network=host", *volumes, image, "sh", "-c", _IN_CONTAINER)
         ended = shell.ask("docker", *words, limit_s=_LIMIT_S)
-    return _judged(ended.returncode, ended.stdout + ended.stderr)
+    return judged(ended.returncode, ended.stdout + ended.stderr)
 
 
-def _judged(code: int, printed: str) -> str:
+def judged(code: int, printed: str) -> str:
     found = _SUMMARY.findall(printed)
     if code == 0 and found:
         return str(found[-1])
-    raise ViolationError(f"pytest ended with {code}\n" + "\n".join(printed.splitlines()[-40:]))
+    told = f"pytest ended with {code}\n" + "\n".join(printed.splitlines()[-40:])
+    # What ends so before pytest does, as pip, has no summary of tests; pytest's other codes are no result.
+    raise (ViolationError if code in _FAILED and found else UnableError)(told)
 
 
 if __name__ == "__main__":

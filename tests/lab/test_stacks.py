@@ -235,9 +235,22 @@ def test_what_the_machine_lacks_is_named(tmp_path: Path) -> None:
     )
     (place / "binding.toml").write_text((PEERS / "charges" / "binding.toml").read_text())
     code, output = run_lab(str(place.parent), "--output", str(tmp_path))
-    assert (code, output) == (0, "left out: other: it: no-such-program-at-all is not there\n")
+    assert (code, output) == (2, "left out: other: it: no-such-program-at-all is not there\n")
     code, output = run_lab(str(place.parent), "--output", str(tmp_path), "--only", "nobody")
     assert code == 2
     assert "has no folder with a peer.toml and 'nobody' in its name" in output
     (tmp_path / "results.jsonl").write_text("{}\n")
     assert run_lab(str(place.parent), "--output", str(tmp_path))[0] == 2
+
+
+@pytest.mark.parametrize("problem", [None, "it hung"])
+def test_what_other_code_said_is_not_told_where_a_tool_is_missing(
+    problem: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    name = "charges: row lock, "
+    lacking = [replace(each, lacks="node") for each in EVERY.values() if name in each.name]
+    monkeypatch.setattr(import_module("lab.cli.peers"), "every_peer_in", lambda _folder: lacking)
+    lines = [msgspec.json.encode(examined(each.name, problem=problem)) for each in lacking]
+    (tmp_path / "results.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+    code, output = run_lab(str(PEERS), "--only", name, "--output", str(tmp_path))
+    assert (code, "node is not there" in output) == (2, True), output

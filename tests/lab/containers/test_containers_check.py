@@ -13,9 +13,9 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from lab.containers import engine, hurting
-from lab.containers.__main__ import base_images
+from lab.containers.__main__ import base_images, up
 from lab.containers.hurting import hurt_under_load
-from lab.steps import ViolationError
+from lab.steps import Steps, UnableError, UndecidedError, ViolationError
 from payments_core.entrypoints.http.app import create_app
 from payments_verify.systems.memory_store import InMemoryPaymentStore
 from tests.docs.pages import ROOT
@@ -124,7 +124,7 @@ def test_answers_that_are_cut_are_asked_for_again(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("quick")
 def test_without_requests_meanwhile_nothing_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hurting, "CLIENTS", 0)
-    with served(Replaceable()) as url, pytest.raises(ViolationError, match="no request was made meanwhile"):
+    with served(Replaceable()) as url, pytest.raises(UndecidedError, match="no request was made meanwhile"):
         hurt_under_load(url, lambda: None, tmp_path / "history")
 
 
@@ -133,3 +133,38 @@ def test_what_was_acknowledged_and_is_lost_is_found(tmp_path: Path) -> None:
     service = Replaceable()
     with served(service) as url, pytest.raises(ViolationError, match=r"violated|exactly once"):
         hurt_under_load(url, service.lose, tmp_path / "history")
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_history_without_a_verdict_is_no_violation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    undecided = SimpleNamespace(verdict="no verdict", reason="no time is left", refuted=None)
+    monkeypatch.setattr(hurting, "check", lambda *_, **__: undecided)
+    with served(Replaceable()) as url, pytest.raises(UndecidedError, match="no time is left"):
+        hurt_under_load(url, lambda: None, tmp_path / "history")
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (ViolationError("captured twice"), ViolationError),
+        (UndecidedError("no verdict"), UnableError),
+        (UnableError("psql ended with 2"), ViolationError),
+        (None, UnableError),
+    ],
+)
+def test_what_was_found_outlives_a_composition_that_does_not_go_down(
+    found: Exception | None, told: type[Exception]
+) -> None:
+    def stuck() -> None:
+        raise UnableError("docker compose down did not end")
+
+    containers = SimpleNamespace(up=lambda: None, down=stuck, url="", what_is_left=list)
+
+    def use() -> None:
+        with up(cast("Any", containers), Steps()):
+            if found is not None:
+                raise found
+
+    with pytest.raises(told) as raised:
+        use()
+    assert isinstance(raised.value, ViolationError) is (told is ViolationError)
