@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+from payments_verify.pytest_options import add_options, check_server
+
 if TYPE_CHECKING:
     from payments_verify.payments.conformance.examination import Examination
     from payments_verify.payments.conformance.levels import LevelResult
@@ -55,23 +57,7 @@ class Opened:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options."""
-    group = parser.getgroup("payments", "a payment capture service, compared with the formal model")
-    group.addoption("--payments-url", metavar="URL", help="a service that runs: levels 1 to 3")
-    group.addoption(
-        "--payments-command", metavar="CMD", help="start the service with this command: all levels"
-    )
-    group.addoption(
-        "--payments-server", metavar="DSN", help="with a command: make its databases on this server"
-    )
-    group.addoption("--payments-binding", metavar="FILE", help="how its HTTP says what the model says")
-    group.addoption("--payments-level", metavar="N", type=int, help="the last level to examine")
-    group.addoption("--payments-quick", action="store_true", help="try less of what cannot be exhausted")
-    group.addoption(
-        "--payments-seed", metavar="N", type=int, help="repeats what is drawn; drawn anew if not given"
-    )
-    group.addoption(
-        "--payments-output", metavar="DIR", default="build/conformance", help="for histories and pictures"
-    )
+    add_options(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -83,25 +69,12 @@ def pytest_configure(config: pytest.Config) -> None:
     url, command = config.getoption("--payments-url"), config.getoption("--payments-command")
     if url is not None and command is not None:
         raise pytest.UsageError("name the service by one of --payments-url and --payments-command")
-    _check_server(config.getoption("--payments-server"), command)
+    check_server(config.getoption("--payments-server"), command)
     if url is not None or command is not None:
         _binding(config)
         if config.getoption("--payments-seed") is None:
             config.option.payments_seed = secrets.randbelow(1_000_000)
         config.stash[_SUBJECT] = Opened(config, ExitStack())
-
-
-def _check_server(server: str | None, command: str | None) -> None:
-    if server is None:
-        return
-    if command is None:
-        raise pytest.UsageError("--payments-server goes with --payments-command: databases are made for it")
-    from payments_verify.systems.dsn import DsnError, require_dsn  # noqa: PLC0415 - see _open
-
-    try:
-        require_dsn(server)
-    except DsnError as error:
-        raise pytest.UsageError(f"--payments-server: {error}") from None
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
