@@ -24,6 +24,7 @@ from payments_verify.payments.programs.check import machine_check, windows_check
 from payments_verify.payments.scenarios.catalogue import SCENARIOS
 from payments_verify.payments.scenarios.discovered import scenario_named
 from payments_verify.systems import empty_databases, examination_of, started_service
+from pgweave.gate import OF_POSTGRESQL
 from pgweave.interleavings.source_dpor import SourceDPOR
 from tests.docs.pages import ROOT
 from tests.support.postgres import chosen_bin_dir
@@ -117,10 +118,18 @@ def test_a_request_that_joins_another_one_is_found_out_and_drawn(
     assert CliRunner().invoke(app, again).exit_code == 1
 
 
-def test_functions_whose_statements_are_one_step_are_named() -> None:
+def test_functions_whose_statements_are_one_step_are_named_and_each_command_is_hurt() -> None:
     command = f"exec {sys.executable} {PEERS}/plpgsql/app.py"
     with examination_of(command, load(BINDING), chosen_bin_dir(), quick=True) as examination:
         named = [each for each in examination.unchecked if each.startswith("function ")]
+        hurt = {each.scenario.name: each.faults for each in examination.fault_plans}
+    assert {name for name, faults in hurt.items() if faults == OF_POSTGRESQL} == {
+        "one-capture",
+        "one-create",
+        "one-authorize",
+        "one-void",
+        "one-sweep",
+    }
     assert [each.partition(":")[0] for each in named] == [
         "function capture (levels 4 and 5)",
         "function change (levels 4 and 5)",

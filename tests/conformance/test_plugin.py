@@ -118,6 +118,7 @@ def test_a_service_that_does_not_start_is_an_error_in_one_line(tmp_path: Path) -
     (line,) = [line for line in run.stdout.splitlines() if line.startswith("no verdict: ")]
     assert "CommandError: nothing serves at" in line
     assert "no database" in line
+    assert ", with TZ=" in line
     assert "Traceback" not in run.stdout
     assert "seed 7" in run.stdout
     report = (tmp_path / "report.xml").read_text()

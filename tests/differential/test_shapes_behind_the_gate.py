@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -17,6 +19,7 @@ from payments_core.infrastructure.postgres.pool import Pool
 from payments_verify.payments.exploration.scenario import explore_scenario
 from payments_verify.payments.faults import disconnects
 from payments_verify.payments.faults.disconnects import DisconnectReport, explore_disconnects
+from payments_verify.payments.faults.exploration import explore_fault
 from payments_verify.payments.faults.hang_ups import hang_ups, never_hung_up
 from payments_verify.payments.faults.pool_probe import PoolProbe
 from payments_verify.payments.observed.observations import (
@@ -28,10 +31,14 @@ from payments_verify.payments.observed.observations import (
 )
 from payments_verify.payments.observed.traits import COMMANDS, EVERYTHING, Traits
 from payments_verify.payments.scenarios.catalogue import AMOUNT, SCENARIOS
+from payments_verify.payments.scenarios.named import NAMED, SINGLE
+from payments_verify.payments.service.row_holders import RowStatements, SqlRowHolder
 from payments_verify.payments.service.under_test import ServiceUnderTest
 from payments_verify.systems import background, gated
 from payments_verify.systems.background import habits_of
+from pgweave.gate import Fault
 from pgweave.interleavings.source_dpor import SourceDPOR
+from pgweave.service.command import CommandError
 from tests.differential.test_disconnects import STATEMENTS
 from tests.support.exploring import run
 
@@ -154,6 +161,64 @@ def test_a_request_that_goes_on_no_more_is_no_end_of_its_statements(
     run(main())
     (report,) = found
     assert "I9: create had 0 statements, and then no other and no definite answer" in str(report.told)
+
+
+@dataclass
+class _SaysSo:
+    """It answers as a success, without a look, what was asked again because it got no answer."""
+
+    client: Sender
+    lies: bool
+    unanswered: bool = False
+
+    async def send(self, invocation: Invocation) -> Observation:
+        if self.lies and self.unanswered and invocation.f in _SUCCESSES:
+            self.unanswered = False
+            return answered_as(_SUCCESSES[invocation.f])
+        seen = await self.client.send(invocation)
+        self.unanswered = seen.kind == "unknown"
+        return seen
+
+
+_SUCCESSES = {"create": "created", "authorize": "authorized", "fail": "failed"}
+
+
+@pytest.mark.parametrize(
+    ("scenario", "lies", "verdict"),
+    [
+        ("one-create", True, "violated"),
+        ("one-authorize", True, "violated"),
+        ("one-void", True, "violated"),
+        ("one-void", False, "holds"),
+        ("one-sweep", False, "holds"),
+    ],
+)
+def test_each_command_is_hurt_alone(dsn: str, scenario: str, lies: bool, verdict: str) -> None:
+    async def main() -> str:
+        async with gated(dsn) as service:
+            saying = _SaysSo(service.client, lies)
+            changed = replace(service, clients=(saying,), traits=EVERYTHING)
+            return (await explore_fault(NAMED[scenario], Fault.CUT_BEFORE, changed)).verdict
+
+    assert scenario in {each.name for each in SINGLE}
+    assert run(main()) == verdict
+
+
+@pytest.mark.parametrize(
+    ("lock", "told"),
+    [
+        ("SELECT state FROM payments WHERE payment_id = %s AND false", "lock.hold gives no row of payment"),
+        ("SELECT state FROM payment WHERE payment_id = %s", 'lock.hold cannot be run: relation "payment"'),
+        ("UPDATE payments SET amount_cents = 1 WHERE payment_id = %s", "lock.hold cannot be run: "),
+    ],
+)
+def test_a_lock_that_cannot_be_held_is_said(dsn: str, lock: str, told: str) -> None:
+    async def main() -> None:
+        async with SqlRowHolder.connect(dsn, RowStatements(lock)) as holder:
+            await holder.lock(str(uuid4()))
+
+    with pytest.raises(CommandError, match=re.escape(told)):
+        run(main())
 
 
 def test_what_no_client_hangs_up_in_is_said() -> None:

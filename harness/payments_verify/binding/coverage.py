@@ -19,6 +19,7 @@ from payments_verify.payments.observed.observations import PAYMENT_FIELDS
 from payments_verify.payments.observed.traits import ATTEMPT_FIELDS, Traits
 from payments_verify.payments.scenarios.catalogue import (
     AMOUNT,
+    CREATE,
     Actor,
     Client,
     Command,
@@ -180,6 +181,8 @@ def _unchecked_time(binding: Binding, traits: Traits, *, has_database: bool) -> 
 
 def why_not(scenario: Scenario, binding: Binding, traits: Traits) -> str | None:
     """Why a scenario cannot be run on a service; ``None`` if it can."""
+    if scenario.actors == (Client((CREATE,)),) and scenario.prepared is Prepared.NOTHING:
+        return None  # whoever chooses ids: of payments that are created again nobody asks but for the last
     for actor in (*scenario.actors, *scenario.further):
         lacks = _lacks_for(actor, binding, traits)
         if lacks is not None:

@@ -19,8 +19,8 @@ from payments_verify.payments.conformance.levels import LEVELS
 from payments_verify.payments.faults.hang_ups import never_hung_up
 from payments_verify.payments.faults.plans import FEW_FAULT_SCENARIOS, FaultPlan, plan_of
 from payments_verify.payments.observed.traits import Traits
-from payments_verify.payments.scenarios.catalogue import ONE_CAPTURE, SCENARIOS, Scenario
-from payments_verify.payments.scenarios.named import ONE_KEY_TWO_PAYMENTS, OTHERS_ON_TWO_INSTANCES
+from payments_verify.payments.scenarios.catalogue import SCENARIOS, Scenario
+from payments_verify.payments.scenarios.named import ONE_KEY_TWO_PAYMENTS, OTHERS_ON_TWO_INSTANCES, SINGLE
 from payments_verify.payments.service.under_test import OpenService, ServiceUnderTest
 from payments_verify.systems.background import Habits, habits_of
 from payments_verify.systems.empty_databases import empty_databases
@@ -148,11 +148,17 @@ def _races(
     left_out = [
         f"scenario {each.name} (levels 4 and 5): the binding lacks {why}" for each, why in reasons if why
     ]
+    left_out += [
+        f"scenario {each.name} (level 5): the binding lacks {why}"
+        for each in SINGLE
+        if (why := why_not(each, binding, traits))
+    ]
     if not quick:
         hurt = [each for each in FEW_FAULT_SCENARIOS if why_not(each, binding, traits) is None]
         return scenarios, [plan_of(each) for each in hurt], left_out
     scenarios = [each for each in scenarios if each.name != _LARGEST]
-    plans = [FaultPlan(ONE_CAPTURE), FaultPlan(SCENARIOS["same-key-twice"], (Fault.CUT_AFTER,))]
+    plans = [FaultPlan(each) for each in SINGLE if why_not(each, binding, traits) is None]
+    plans.append(FaultPlan(SCENARIOS["same-key-twice"], (Fault.CUT_AFTER,)))
     left_out.append(f"scenario {_LARGEST} (level 4), and faults in most races (level 5): --quick")
     return scenarios, plans, left_out
 

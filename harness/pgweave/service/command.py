@@ -143,7 +143,8 @@ async def _await_ready(
     if broken:
         ended = f"it answers GET {ready} with {broken[-1]}; name a path that it answers with less than 500"
     shown, printed = without_passwords(command), without_passwords(last_printed(output))
-    told = f"nothing serves at {url} ({ended}); {shown!r} printed:\n{printed}"
+    zone = f", with TZ={os.environ['TZ']}" if "TZ" in os.environ else ""
+    told = f"nothing serves at {url} ({ended}); {shown!r}{zone} printed:\n{printed}"
     if silence.has_answered or process.returncode is not None:
         raise CommandError(told)
     raise NoAnswerError(f"{silence.question}\n{told}")

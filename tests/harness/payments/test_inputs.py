@@ -10,11 +10,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from dataclasses import dataclass, field, replace
 from hashlib import md5, sha256
 from html import unescape
+from pathlib import Path
 from struct import pack, unpack
 from typing import Any
 from urllib.parse import unquote_plus
 from uuid import uuid4
 from zlib import crc32
+from zoneinfo import TZPATH
 
 import psycopg
 import pytest
@@ -32,6 +34,8 @@ from payments_verify.payments.inputs.classes import (
     LONG_AGO,
     LONG_LIST,
     MANY_REFUSALS,
+    NAMED_TIME_ZONE,
+    TIME_ZONE,
     WHOLE_SECONDS,
     left_out,
 )
@@ -325,6 +329,8 @@ def test_the_time_zone_of_host_and_sessions_is_another(
     monkeypatch.delenv("PGTZ", raising=False)
     time.tzset()
     with in_another_time_zone():
+        has_names = any((Path(folder) / NAMED_TIME_ZONE).is_file() for folder in TZPATH)
+        assert os.environ["TZ"] == (NAMED_TIME_ZONE if has_names else TIME_ZONE)
         assert time.localtime(1_900_000_000).tm_gmtoff == -4 * 3_600
         assert time.localtime(1_920_000_000).tm_gmtoff == -5 * 3_600
         with psycopg.connect(shared_database.dsn) as connection:

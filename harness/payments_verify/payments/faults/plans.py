@@ -24,7 +24,7 @@ from payments_verify.payments.scenarios.catalogue import (
     Sweeper,
     Tick,
 )
-from payments_verify.payments.scenarios.named import CROSSED, NAMED, ONE_CAPTURE_ON_TWO_INSTANCES
+from payments_verify.payments.scenarios.named import CROSSED, NAMED, ONE_CAPTURE_ON_TWO_INSTANCES, SINGLE
 from payments_verify.payments.service.under_test import ServiceUnderTest
 from pgweave.drive.single import run_race
 from pgweave.gate import OF_POSTGRESQL, Fault
@@ -41,15 +41,12 @@ FAULT_SCENARIOS = (
 )
 """The scenarios in which something may go wrong at each statement, those that repeat others included."""
 
-FEW_FAULT_SCENARIOS = tuple(
-    NAMED[name]
-    for name in (
-        "one-capture",
-        "same-key-twice",
-        "different-keys",
-        "different-keys-and-tick",
-        "capture-and-void",
-    )
+FEW_FAULT_SCENARIOS = (
+    *SINGLE,
+    *(
+        NAMED[name]
+        for name in ("same-key-twice", "different-keys", "different-keys-and-tick", "capture-and-void")
+    ),
 )
 """Those of them with which a service of others is examined."""
 

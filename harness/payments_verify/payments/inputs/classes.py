@@ -25,6 +25,8 @@ TIME_ZONE = "EST5EDT,M3.2.0,M11.1.0"
 
 It is spelled out as POSIX does, because not every machine has a database of time zones.
 """
+NAMED_TIME_ZONE = "America/New_York"
+"""The same by its name, for hosts that have one: some libraries know no other way to say it."""
 
 
 def _long(length: int) -> tuple[str, str]:

@@ -7,9 +7,17 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from zoneinfo import TZPATH
 
-from payments_verify.payments.inputs.classes import ALL_CLASSES, TIME_ZONE, left_out, needs_keys
+from payments_verify.payments.inputs.classes import (
+    ALL_CLASSES,
+    NAMED_TIME_ZONE,
+    TIME_ZONE,
+    left_out,
+    needs_keys,
+)
 from payments_verify.payments.observed.traits import Traits
 
 _VARIABLES = ("TZ", "PGTZ")  # the host's time zone, and that of sessions, by libpq
@@ -56,7 +64,8 @@ class InputClasses:
 def in_another_time_zone() -> Iterator[None]:
     """Give this process, those that it starts, and their sessions a time zone that is not UTC."""
     before = {name: os.environ.get(name) for name in _VARIABLES}
-    _set(dict.fromkeys(_VARIABLES, TIME_ZONE))
+    has_name = any((Path(folder) / NAMED_TIME_ZONE).is_file() for folder in TZPATH)
+    _set({"TZ": NAMED_TIME_ZONE if has_name else TIME_ZONE, "PGTZ": TIME_ZONE})
     try:
         yield
     finally:

@@ -7,11 +7,14 @@ from dataclasses import replace
 
 from payments_verify.payments.inputs.classes import SHARED_KEY
 from payments_verify.payments.scenarios.catalogue import (
+    AUTHORIZE,
     CREATE,
     ONE_CAPTURE,
     READ,
     SCENARIOS,
+    VOID,
     VOID_AND_SWEEP,
+    WINDOW,
     Actor,
     Client,
     Prepared,
@@ -31,6 +34,34 @@ CROSSED = tuple(
     if f"{each.name}-and-tick" not in SCENARIOS and not any(isinstance(a, Tick) for a in each.actors)
 )
 """Scenarios while the window ends: for faults, after which a command is decided anew."""
+
+SINGLE = (
+    ONE_CAPTURE,
+    Scenario(
+        "one-create",
+        "A creation that was answered is lost, or one that was not heard cannot be asked for again.",
+        (client(CREATE),),
+        prepared=Prepared.NOTHING,
+    ),
+    Scenario(
+        "one-authorize",
+        "An authorization that was answered is lost, or one that was not heard is made twice.",
+        (client(AUTHORIZE),),
+        prepared=Prepared.CREATED,
+    ),
+    Scenario(
+        "one-void",
+        "A void that was answered is lost, or one that was not heard leaves a payment half voided.",
+        (client(VOID),),
+    ),
+    Scenario(
+        "one-sweep",
+        "A sweep that was not heard leaves a payment half expired, or cannot be run again.",
+        (Sweeper(),),
+        waited=WINDOW,
+    ),
+)
+"""No races: for faults, which need none."""
 
 LARGER = tuple(
     Scenario(
@@ -101,7 +132,7 @@ NAMED: Mapping[str, Scenario] = {
     **{
         each.name: each
         for each in (
-            ONE_CAPTURE,
+            *SINGLE,
             VOID_AND_SWEEP,
             READ_WHILE_CREATED,
             ONE_KEY_TWO_PAYMENTS,

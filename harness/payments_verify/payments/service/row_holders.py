@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import psycopg
+
+from pgweave.service.command import CommandError
 
 _LOCK = "SELECT state FROM payments WHERE payment_id = %s FOR NO KEY UPDATE"
 _VOID = (
@@ -73,19 +75,29 @@ class SqlRowHolder:
             await connection.close()
 
     async def lock(self, payment: str) -> str:
-        """Begin a transaction and lock the payment's row."""
+        """Begin a transaction and lock the payment's row.
+
+        Raises:
+            CommandError: the statement is none that can be run, or gives no row.
+        """
         self._payment = self._statements.id_of(payment)
         await self._connection.execute("BEGIN")
-        lock = self._statements.lock.encode()
-        row = await (await self._connection.execute(lock, [self._payment])).fetchone()
-        assert row is not None
+        with _told_of("lock.hold"):
+            locking = await self._connection.execute(self._statements.lock.encode(), [self._payment])
+            row = await locking.fetchone()
+        if row is None:
+            raise CommandError(
+                f"lock.hold gives no row of payment {self._payment}: it has to lock the payment's row, and to"
+                " give its state first"
+            )
         state = str(row[0])
         return self._statements.states.get(state, state)
 
     async def void(self) -> bool:
         """Update the row."""
         assert self._statements.void is not None
-        voiding = await self._connection.execute(self._statements.void.encode(), [self._payment])
+        with _told_of("lock.void"):
+            voiding = await self._connection.execute(self._statements.void.encode(), [self._payment])
         return voiding.rowcount == 1
 
     async def commit(self) -> None:
@@ -95,3 +107,12 @@ class SqlRowHolder:
     async def roll_back(self) -> None:
         """Roll the transaction back."""
         await self._connection.execute("ROLLBACK")
+
+
+@contextmanager
+def _told_of(key: str) -> Iterator[None]:
+    """Say which key of a binding has the statement that cannot be run."""
+    try:
+        yield
+    except psycopg.ProgrammingError as error:
+        raise CommandError(f"{key} cannot be run: {error}") from error
