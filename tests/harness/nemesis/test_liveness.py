@@ -120,7 +120,8 @@ def test_a_request_without_an_answer_is_wrong_once_all_is_repaired(tmp_path: Pat
     def answer(request: httpx.Request) -> httpx.Response:
         if next(asked) == 0:
             raise httpx.ReadTimeout("no answer within 8 s", request=request)
-        return httpx.Response(404, headers=_HEADERS, json=_NO_SUCH_PAYMENT)
+        own = {"x-request-id": request.headers.get("x-request-id", "1")}
+        return httpx.Response(404, headers={**_HEADERS, **own}, json=_NO_SUCH_PAYMENT)
 
     async def run() -> list[str]:
         transport = httpx.MockTransport(answer)
