@@ -123,7 +123,7 @@ WHEN = {
     "Retry-After": "1",
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
-    "X-Request-ID": "1",
+    "Connection": "close",  # as where a connection is refused: no request has come that could have an id
 }
 BUSY = {
     "type": "/problems/payment_busy",
