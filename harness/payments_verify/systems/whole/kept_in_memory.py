@@ -24,7 +24,9 @@ from payments_verify.systems.memory_store import InMemoryPaymentStore
 from payments_verify.systems.whole.application import whole_application
 
 _BOUND = 40
-"""Bytes that memory may grow by with each request: fewer than the shortest text takes."""
+"""Bytes that memory may grow by with each request."""
+_LONG = 60
+"""Digits of a number in what a request says: whoever keeps a text keeps more than `_BOUND`."""
 _FILLED = 1_100
 """So many requests fill what is kept within bounds."""
 _ROUNDS = 3
@@ -59,34 +61,39 @@ class _Kind:
 
 
 async def _from_host(http: Http, number: int) -> None:
-    await http.request("GET", f"/payments/{uuid4()}", headers={"host": f"h{number}.example"}, json=None)
+    await http.request(
+        "GET", f"/payments/{uuid4()}", headers={"host": f"h{number:0{_LONG}}.example"}, json=None
+    )
 
 
 async def _with_token(http: Http, number: int) -> None:
-    headers = {"Authorization": f"Bearer pay_{number}"}
+    headers = {"Authorization": f"Bearer pay_{number:0{_LONG}}"}
     await http.request("GET", f"/payments/{uuid4()}", headers=headers, json=None)
 
 
 async def _to_nowhere(http: Http, number: int) -> None:
     fields = {
-        "X-Request-ID": f"r{number}",
+        "X-Request-ID": f"r{number:0{_LONG}}",
         "traceparent": f"00-{number + 1:032x}-{number + 1:016x}-01",
-        "User-Agent": f"u{number}",
-        "Origin": f"https://o{number}.example",
-        "If-None-Match": f'"{number}"',
-        f"X-{number}": "1",
+        "User-Agent": f"u{number:0{_LONG}}",
+        "Origin": f"https://o{number:0{_LONG}}.example",
+        "If-None-Match": f'"{number:0{_LONG}}"',
+        f"X-{number:0{_LONG}}": "1",
     }
-    await http.request("GET", f"/n{number}/m?x{number}={number}", headers=fields, json=None)
+    path = f"/n{number:0{_LONG}}/m?x{number:0{_LONG}}=1"
+    await http.request("GET", path, headers=fields, json=None)
 
 
 async def _after_nothing(http: Http, number: int) -> None:
-    await http.request("GET", f"/payments?limit=2&after=x{number}", headers={}, json=None)
+    await http.request("GET", f"/payments?limit=2&after=x{number:0{_LONG}}", headers={}, json=None)
 
 
 async def _of_payment(http: Http, number: int) -> None:
     path, body = f"/payments/{uuid4()}", {"amount_cents": number + 1}
     await http.request("PUT", path, headers={}, json=body)
-    await http.request("POST", f"{path}/captures", headers={"Idempotency-Key": f"k{number}"}, json=body)
+    await http.request(
+        "POST", f"{path}/captures", headers={"Idempotency-Key": f"k{number:0{_LONG}}"}, json=body
+    )
     await http.request("GET", path, headers={}, json=None)
 
 
