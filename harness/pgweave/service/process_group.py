@@ -47,6 +47,8 @@ def _lives(group: int) -> bool:
 
 def _all() -> Iterator[list[str]]:
     """What the system tells of each process, from its state on; nothing where there is no /proc."""
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):  # it has ended meanwhile
-            yield stat.read_text().rpartition(")")[2].split()
+    with suppress(FileNotFoundError):
+        for process in Path("/proc").iterdir():
+            if process.name.isdecimal():
+                with suppress(OSError):  # it has ended meanwhile, which a look by a pattern would not survive
+                    yield (process / "stat").read_text().rpartition(")")[2].split()
