@@ -17,29 +17,26 @@ from payments_verify.systems.processes.forked import Process
 from payments_verify.systems.processes.watched import collector, wrong_lines
 
 _KATHMANDU = timezone(timedelta(hours=5, minutes=45))
+_NOW = datetime(2026, 11, 30, 18, 20, 33, 275_088, tzinfo=UTC)
 _PAYMENT, _HEALTH = ("/payments", "a"), ("/healthz", "b")
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
 
 
 @pytest.mark.parametrize(
     ("told", "is_right"),
     [
-        (now().isoformat().replace("+00:00", "Z"), True),
-        (now().isoformat(), True),
-        ((now() - timedelta(seconds=9)).isoformat(), False),
-        (now().replace(tzinfo=None).isoformat(), False),
-        (now().astimezone(_KATHMANDU).isoformat(), False),
-        (now().astimezone(_KATHMANDU).replace(tzinfo=UTC).isoformat(), False),
-        (now().timestamp(), False),
+        (_NOW.isoformat().replace("+00:00", "Z"), True),
+        (_NOW.isoformat(), True),
+        ((_NOW - timedelta(seconds=9)).isoformat(), False),
+        (_NOW.replace(tzinfo=None).isoformat(), False),
+        (_NOW.astimezone(_KATHMANDU).isoformat(), False),
+        (_NOW.astimezone(_KATHMANDU).replace(tzinfo=UTC).isoformat(), False),
+        (_NOW.timestamp(), False),
         ("now", False),
         (None, False),
     ],
 )
 def test_a_time_of_a_line(told: object, is_right: bool) -> None:
-    began = now().timestamp() - 5
+    began = _NOW.timestamp() - 5
     assert is_within({"timestamp": told}, began, began + 5) is is_right
     assert not is_within({}, began, began + 5)
 
@@ -56,7 +53,10 @@ def test_a_time_of_a_line(told: object, is_right: bool) -> None:
 )
 def test_lines_at_each_level(level: str, logged: set[str], told: str | None, tmp_path: Path) -> None:
     errors = tmp_path / "errors"
-    lines = [{"event": "request", "request_id": each, "timestamp": now().isoformat()} for each in logged]
+    lines = [
+        {"event": "request", "request_id": each, "timestamp": datetime.now(UTC).isoformat()}
+        for each in logged
+    ]
     errors.write_text("".join(f"{json.dumps(each)}\n" for each in [{"level": "info"}, *lines]))
 
     async def wrong() -> str | None:
