@@ -38,7 +38,7 @@ async def wrong_own_data(made: Forks, dsn: str) -> str | None:
                 async with started(made, "--port", "0", "--data", str(folder), **programs) as served:
                     answer = await send(served, method, path, content=body)
             except NotServedError as error:
-                return f"I9: {command}: {error}"
+                return f"I7, I8, I9: {command}: {error}"
             ended = await served.process.ended()
             if answer.status_code != status:
                 return f"I7, I8: {command}: {method} {path} is answered {answer.status_code} {answer.text}"
