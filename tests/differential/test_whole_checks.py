@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from psycopg import OperationalError
+from psycopg.types.numeric import Int8
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
@@ -22,7 +23,7 @@ from payments_core.entrypoints.http import sources
 from payments_core.entrypoints.http.payments import PaymentRoutes
 from payments_core.entrypoints.metrics import Metrics
 from payments_core.entrypoints.sweeper import Sweeper, sweep
-from payments_core.infrastructure.postgres import readiness, store
+from payments_core.infrastructure.postgres import batch, readiness, statements, store
 from payments_core.infrastructure.postgres.connection import Connection
 from payments_core.infrastructure.postgres.fitness import is_fit
 from payments_core.infrastructure.postgres.readiness import Readiness
@@ -157,7 +158,12 @@ def test_a_machine_that_is_too_slow_for_a_batch_is_no_violation(
 @pytest.mark.usefixtures("unhurt")
 @pytest.mark.parametrize("far", [1, 2, 3])
 def test_a_sweep_that_looks_only_so_far_is_found(dsn: str, far: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "count", lambda first, step: range(first, first + far * step, step))
+    async def so_far(connection: Connection, statement: str, parameters: Any = ()) -> object:
+        if statement is statements.FIND_DUE and len(parameters[0] or ()) >= far * parameters[1]:
+            parameters = (parameters[0], Int8(0))
+        return await batch.execute(connection, statement, parameters)
+
+    monkeypatch.setattr(store, "_execute", so_far)
     told = str(run(whole_checks(dsn)[SWEEPS]()))
     assert "has not expired by itself for 2 s, while others hold " in told
 

@@ -79,15 +79,10 @@ def with_its_address(self: Pool, conninfo: str, **rest: Any) -> None:
         (Observed, "_tell", with_query, "I11: a process has printed the path"),
         (Observed, "_tell", with_fields, "I3, I11: a process has printed the fields, the key, the own_token"),
         (Pool, "__init__", with_its_address, "I11: a process has printed the password: "),
-        (
-            Observed,
-            "_tell",
-            of_success_alone,
-            "I12: of a request that was answered {'method': 'PUT'",
-        ),
-        (Observed, "_tell", with_an_agent, "I12: of a request that was answered"),
+        (Observed, "_tell", of_success_alone, "I12: of PUT /payments/{payment_id} is logged {}"),
+        (Observed, "_tell", with_an_agent, "I12: of PUT /payments/{payment_id} is logged {'agent'"),
         (Observed, "_tell", twice, "I12: two requests are logged under one id"),
-        (Observed, "_ended", as_another, "I12: of a request that was answered"),
+        (Observed, "_ended", as_another, "I12: of PUT /payments/{payment_id} is logged {"),
         (observed, "_request_id", lambda _: "1", "I12: two requests are logged under one id"),
     ],
 )

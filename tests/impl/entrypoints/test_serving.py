@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from http.client import HTTPConnection
 from pathlib import Path
@@ -187,21 +187,30 @@ def test_a_new_worker_accepts_what_the_others_accept(shared_database: Database, 
 
 def test_a_terminal_that_is_closed_ends_it_in_order(shared_database: Database, tmp_path: Path) -> None:
     settings = {"DATABASE_URL": shared_database.app_dsn, "PAYMENTS_DRAIN_S": "0.1"}
-    with serving(tmp_path, **settings) as server:
+    with handled(signal.SIGHUP, signal.SIG_DFL), serving(tmp_path, **settings) as server:
         assert server.stop(signal.SIGHUP) == 0
         assert "draining" in server.printed
 
 
 def test_who_ignores_that_the_terminal_is_closed_goes_on(shared_database: Database, tmp_path: Path) -> None:
     """As with nohup."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with (
+        handled(signal.SIGHUP, signal.SIG_IGN),
+        serving(tmp_path, DATABASE_URL=shared_database.app_dsn) as server,
+    ):
+        server.process.send_signal(signal.SIGHUP)
+        time.sleep(0.5)
+        create(server.url)
+
+
+@contextlib.contextmanager
+def handled(number: signal.Signals, how: signal.Handlers) -> Iterator[None]:
+    """Whoever is started meanwhile begins so: with a terminal, or behind nohup."""
+    before = signal.signal(number, how)
     try:
-        with serving(tmp_path, DATABASE_URL=shared_database.app_dsn) as server:
-            server.process.send_signal(signal.SIGHUP)
-            time.sleep(0.5)
-            create(server.url)
+        yield
     finally:
-        signal.signal(signal.SIGHUP, before)
+        signal.signal(number, before)
 
 
 def test_a_second_sigterm_cuts_the_draining_of_workers_short(
