@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 
 import pytest
@@ -11,10 +10,10 @@ from payments_verify.binding import load
 from payments_verify.payments.stress.at_once import crowd_check
 from payments_verify.systems import empty_databases, started_service
 from tests.conformance.test_peers import BINDING
-from tests.docs.pages import ROOT
+from tests.support.charges import command_of
 from tests.support.postgres import chosen_bin_dir
 
-COMMAND = f"exec {sys.executable} {ROOT}/tests/support/nested_service.py"
+COMMAND = f"exec {command_of('nested_service')}"
 
 
 @pytest.mark.parametrize("bug", ["", "1"])

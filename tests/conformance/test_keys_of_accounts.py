@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,10 +14,10 @@ from payments_verify.systems import empty_databases, started_service
 from payments_verify.systems.examinations import examination_of
 from pgweave.interleavings.source_dpor import SourceDPOR
 from tests.conformance.test_peers import BINDING
-from tests.docs.pages import ROOT
+from tests.support.charges import command_of
 from tests.support.postgres import chosen_bin_dir
 
-COMMAND = f"exec {sys.executable} {ROOT}/tests/support/account_service.py"
+COMMAND = f"exec {command_of('account_service')}"
 OF_ACCOUNT = parse(f'{BINDING.read_text()}\n[keys]\nscope = "account"\n', "mine.toml")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -19,12 +18,12 @@ from payments_verify.result import CheckResult
 from payments_verify.systems import empty_databases, started_service
 from pgweave.service.end import End
 from tests.conformance.test_peers import BINDING
-from tests.docs.pages import ROOT
+from tests.support.charges import command_of
 from tests.support.postgres import chosen_bin_dir
 
 Check = Callable[[OpenService, Path], CheckResult]
 
-COMMAND = f"{sys.executable} {ROOT / 'tests' / 'support' / 'ending_service.py'}"
+COMMAND = command_of("ending_service")
 
 
 @pytest.fixture(scope="module")

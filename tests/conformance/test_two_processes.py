@@ -19,10 +19,11 @@ from payments_verify.payments.service.under_test import OpenService, ServiceUnde
 from payments_verify.systems import examination_of
 from tests.conformance.test_peers import BINDING
 from tests.docs.pages import ROOT
+from tests.support.charges import command_of
 from tests.support.postgres import chosen_bin_dir
 
 SUPPORT = ROOT / "tests" / "support"
-COMMAND = f"exec {sys.executable} {SUPPORT}/alone_service.py"
+COMMAND = f"exec {command_of('alone_service')}"
 FEW = Trials(programs=8, rounds=8, steps=8)
 WITHOUT_LOCK = msgspec.structs.replace(load(BINDING), lock=None)
 

@@ -9,27 +9,21 @@ it is right in every way.
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import os
 from decimal import Decimal
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
 import psycopg
-import uvicorn
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tests.support.charges import load_charges, serve
+
 WAY = os.environ.get("WAY", "")
 os.environ["CHARGES_LOCKED"] = "" if WAY == "lock" else "1"
-_CHARGES = Path(__file__).parents[2] / "examples" / "peers" / "charges" / "app.py"
-_spec = importlib.util.spec_from_file_location("charges", _CHARGES)
-assert _spec is not None
-assert _spec.loader is not None
-charges = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(charges)
+charges = load_charges()
 
 lock = asyncio.Lock()
 answers: dict[tuple[str, str], tuple[Decimal, Response]] = {}
@@ -83,4 +77,4 @@ if __name__ == "__main__":
             if route.path.endswith("/capture"):
                 route.app = charges.Route(route.path, capture, methods=["POST"]).app
     app = one_at_a_time if WAY == "lock" else charges.app
-    uvicorn.run(app, host=os.environ["HOST"], port=int(os.environ["PORT"]), log_level="warning")
+    serve(app)

@@ -5,23 +5,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import signal
 from itertools import count
 from pathlib import Path
 from typing import NoReturn
 
-import uvicorn
 from starlette.requests import Request
 from starlette.responses import Response
 
-_CHARGES = Path(__file__).parents[2] / "examples" / "peers" / "charges" / "app.py"
-_spec = importlib.util.spec_from_file_location("charges", _CHARGES)
-assert _spec is not None
-assert _spec.loader is not None
-charges = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(charges)
+from tests.support.charges import load_charges, serve
+
+charges = load_charges()
 
 HOW, AFTER = os.environ["HOW"], int(os.environ["CAPTURES"])
 GOES_ON = "ONCE" in os.environ and Path(os.environ["ONCE"]).exists()
@@ -49,4 +44,4 @@ async def capture(request: Request) -> Response:
 if __name__ == "__main__":
     route = next(each for each in charges.app.routes if each.path.endswith("/capture"))
     charges.app.routes[charges.app.routes.index(route)] = type(route)(route.path, capture, methods=["POST"])
-    uvicorn.run(charges.app, host=os.environ["HOST"], port=int(os.environ["PORT"]), log_level="warning")
+    serve(charges.app)

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-from pathlib import Path
 from typing import Any
 
-import uvicorn
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 from starlette.requests import Request
 
+from tests.support.charges import load_charges, serve
+
 os.environ["CHARGES_LOCKED"] = "1"
-_CHARGES = Path(__file__).parents[2] / "examples" / "peers" / "charges" / "app.py"
-_spec = importlib.util.spec_from_file_location("charges", _CHARGES)
-assert _spec is not None
-assert _spec.loader is not None
-charges = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(charges)
+charges = load_charges()
 
 pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
     os.environ["DATABASE_URL"],
@@ -42,4 +36,4 @@ async def found(connection: AsyncConnection[Any], request: Request, lock: str | 
 vars(charges).update(pool=pool, found=found)
 
 if __name__ == "__main__":
-    uvicorn.run(charges.app, host=os.environ["HOST"], port=int(os.environ["PORT"]), log_level="warning")
+    serve(charges.app)

@@ -130,8 +130,6 @@ def _scope(method: str, path: str, raw: list[tuple[bytes, bytes]], body: bytes) 
         raw = [(b"host", b"payments"), *raw]
     if body:
         raw = [*raw, (b"content-length", str(len(body)).encode())]
-    if not any(name == b"host" for name, _ in raw):
-        raw = [(b"host", b"payments"), *raw]
     return {
         "type": "http",
         "asgi": {"version": "3.0"},

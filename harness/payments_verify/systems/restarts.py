@@ -99,19 +99,19 @@ async def _opened(service: ServiceUnderTest) -> str:
     """Create and authorize a payment; what is answered is for others to judge."""
     payment, traits = str(uuid4()), service.traits
     for f, asked in traits.opening(payment, traits.amount(_AMOUNT), traits.window(_WINDOW)):
-        await _read(service.client, Invocation(f, asked))
+        await _why_unreadable(service.client, Invocation(f, asked))
     return payment
 
 
 async def _why_unknown(client: Sender, payment: str, binding: Binding) -> str | None:
     """Why another process does not know who asks; a session may be in the memory of one."""
-    wrong = await _read(client, Invocation("read", {"payment": payment}))
+    wrong = await _why_unreadable(client, Invocation("read", {"payment": payment}))
     if wrong is None or not binding.setup:
         return None
     return f"what comes before everything was sent to another process: {clipped(one_line(wrong), _TOLD)}"
 
 
-async def _read(client: Sender, invocation: Invocation) -> str | None:
+async def _why_unreadable(client: Sender, invocation: Invocation) -> str | None:
     """Send a command; why its answer cannot be read, if it cannot."""
     try:
         await client.send(invocation)

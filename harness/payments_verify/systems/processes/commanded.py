@@ -24,7 +24,7 @@ from payments_verify.surface.answers import TITLES
 from payments_verify.systems.database import unmigrated_database
 from payments_verify.systems.processes.asked import Asked, NotServedError, send, serving
 from payments_verify.systems.processes.drained import wrong_ends
-from payments_verify.systems.processes.due import expired_together, insert_due
+from payments_verify.systems.processes.due import HOLD, expired_together, insert_due
 from payments_verify.systems.processes.forked import Forks, forks
 from payments_verify.systems.processes.hurt_sweeps import (
     BATCH,
@@ -44,7 +44,6 @@ _MADE = re.compile(r"token  (pay_[A-Za-z0-9_-]{43})\nentry  (\S+)\n")
 _DUE = 5
 _HELD: Sequence[Sequence[int]] = ((0,), (2,), (0, 3), (0, 1, 2, 3))
 """Which of those that are due others hold meanwhile: a batch is whole, or has some, or none."""
-_HOLD = "SELECT FROM payments WHERE payment_id = ANY(%s) FOR NO KEY UPDATE"
 _PREFIX = "PAYMENTS_"
 
 
@@ -142,7 +141,7 @@ async def _wrong_beside_held(made: Forks, dsn: str) -> str | None:
     for places in _HELD:
         due = insert_due(dsn, _DUE)
         with psycopg.connect(dsn) as outside:
-            outside.execute(_HOLD, [[due[each] for each in places]])
+            outside.execute(HOLD, [[due[each] for each in places]])
             wrong = await _unlike(made, dsn, _DUE - len(places))
         wrong = wrong or await _unlike(made, dsn, len(places))
         if wrong is not None:

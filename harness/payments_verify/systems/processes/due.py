@@ -26,6 +26,8 @@ WITH moved AS (
 INSERT INTO payment_events (payment_id, event_number, outcome, decided_at, capture_expires_at)
 SELECT payment_id, 2, 'authorized', authorized_at, capture_expires_at FROM moved
 """
+HOLD = "SELECT FROM payments WHERE payment_id = ANY(%s) FOR NO KEY UPDATE"
+"""Locks payments until the transaction ends."""
 _EXPIRED = """
 SELECT xmin::text FROM payments WHERE payment_id = ANY (%s) AND failure_reason = 'expired'
 """

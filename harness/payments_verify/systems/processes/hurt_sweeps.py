@@ -10,7 +10,7 @@ from uuid import UUID
 import psycopg
 
 from payments_verify.patience import comes_true, patient
-from payments_verify.systems.processes.due import expired_together, insert_due
+from payments_verify.systems.processes.due import HOLD, expired_together, insert_due
 from payments_verify.systems.processes.forked import Ended, Forks
 from payments_verify.systems.whole.sweeps_watched import FINDS, LOCKS, SweepsWatched, let_go
 from pgweave.gate import Fault, Gate, HeldStatement, Session
@@ -28,7 +28,6 @@ _STATEMENTS = 6
 _FAULTS = ((0, Fault.CANCELLED), *((place, Fault.CUT_AFTER) for place in range(_STATEMENTS)))
 _LIMIT_S = 30.0
 _FAILED = _SECOND = 2
-_HOLD = "SELECT FROM payments WHERE payment_id = ANY(%s) FOR NO KEY UPDATE"
 _VOID = """
 WITH moved AS (
     UPDATE payments SET state = 'failed', failed_at = authorized_at, failure_reason = 'voided'
@@ -86,7 +85,7 @@ async def _wrong_where_moved(made: Forks, dsn: str, gate: Gate) -> str | None:
     gate.observer = looks = _SecondLook()
     due = insert_due(dsn, BATCH + 1)
     async with await psycopg.AsyncConnection.connect(dsn) as others:
-        await others.execute(_HOLD, [due])
+        await others.execute(HOLD, [due])
         sweeping = asyncio.create_task(sweep(made, gate.socket_dsn))
         await comes_true(lambda: sweeping.done() or looks.held_look is not None, _LIMIT_S)
         found = set(looks.found)
@@ -113,7 +112,7 @@ async def _wrong_code(made: Forks, dsn: str, gate: Gate) -> str | None:
         if (ended.code, ended.output) != (_FAILED, "") or not _is_explained(ended):
             return f"{told}, is to end with {_FAILED} and to say why: {shown(ended)}"
         async with await psycopg.AsyncConnection.connect(dsn) as owner:
-            await owner.execute(_HOLD, [due])  # its session has ended, and has left the payment to others
+            await owner.execute(HOLD, [due])  # its session has ended, and has left the payment to others
     gate.observer = PassAll()
     sizes = await expired_together(dsn, due, 0)
     return wrong_expiry(await sweep(made, dsn), len(due) - sum(sizes), ", after some that failed")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -31,7 +30,9 @@ async def wrong_own_data(made: Forks, dsn: str) -> str | None:
     if programs is None or not _is_installed():
         return None
     path = f"/payments/{uuid4()}"
-    with _reachable_folder() as folder:
+    # Of its own, and not below the processes' home: the server's account has to come to it, too.
+    with tempfile.TemporaryDirectory(prefix="payments-verify-data-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
         for number, (method, body, status) in enumerate((("PUT", AMOUNT, 201), ("GET", None, 200)), 1):
             command = f"start {number} of payments-core serve --data FOLDER"
             try:
@@ -44,10 +45,14 @@ async def wrong_own_data(made: Forks, dsn: str) -> str | None:
                 return f"I7, I8: {command}: {method} {path} is answered {answer.status_code} {answer.text}"
             if ended.code != 0:
                 return f"I9: {command} ends with exit code {ended.code}: {ended.errors[-300:]}"
-            if not any(folder.iterdir()):
+            if _is_empty(folder):
                 return f"I7, I8: {command}, and nothing is kept there"
         others = _others(served.process.output.parent)
     return f"I7, I8: {command}, and there is also {', '.join(others)}" if others else None
+
+
+def _is_empty(folder: Path) -> bool:
+    return not any(folder.iterdir())
 
 
 def _is_installed() -> bool:
@@ -56,16 +61,6 @@ def _is_installed() -> bool:
     except OwnDatabaseError:
         return False
     return True
-
-
-@contextmanager
-def _reachable_folder() -> Iterator[Path]:
-    """A folder that is empty, where the server's own account comes to, too."""
-    folder = Path(tempfile.mkdtemp(prefix="payments-verify-data-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _others(folder: Path) -> list[str]:
